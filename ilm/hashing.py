@@ -1,0 +1,36 @@
+"""Hashes that name cached data and order documents: independent of process, machine and Python version."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+# Raised whenever the meaning of a stored file changes, so that older caches are never read in silence.
+FORMAT_VERSION = 1
+
+
+def canonical_json(value: Any) -> str:
+    """JSON text that is equal for equal values: sorted keys, no spaces, non-ASCII kept, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def digest(value: Any) -> str:
+    """12 hex digits of SHA-256 over the canonical JSON of `value` and the format version."""
+    text = canonical_json({"format": FORMAT_VERSION, "value": value})
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def order_key(*parts: str | int) -> int:
+    """A 64-bit integer that orders (or seeds) things at random but reproducibly, from `parts`.
+
+    The parts are joined unambiguously: ("a", "bc") and ("ab", "c") differ.
+    """
+    text = "".join(f"{len(part)}:{part}" for part in map(str, parts))
+    raw = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(raw, "big")
