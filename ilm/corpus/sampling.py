@@ -1,0 +1,60 @@
+"""A smaller corpus with the composition of the whole one."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+import pandas as pd
+
+from ilm.errors import UserError
+from ilm.hashing import order_key
+
+
+def apportion(seats: int, sizes: Mapping[str, int]) -> dict[str, int]:
+    """Share `seats` over cells in proportion to their sizes, by largest remainder; ties go to the first name.
+
+    Integer arithmetic throughout. As long as `seats` is at most the sum of the sizes no cell gets more
+    than its size.
+    """
+    total = sum(sizes.values())
+    if total == 0:
+        return dict.fromkeys(sizes, 0)
+    shares = {name: seats * size // total for name, size in sizes.items()}
+    by_remainder = sorted(sizes, key=lambda name: (-(seats * sizes[name] % total), name))
+    for name in by_remainder[: seats - sum(shares.values())]:
+        shares[name] += 1
+    return shares
+
+
+def level_quotas(size: int, counts: Mapping[str, int]) -> dict[str, int]:
+    """Documents to draw from each level: its share of `size` rounded down, but at least one.
+
+    The sum differs from `size` by less than the number of levels.
+    """
+    total = sum(counts.values())
+    return {level: max(1, size * count // total) for level, count in counts.items() if count}
+
+
+def stratified_sample(documents: pd.DataFrame, size: int, seed: int) -> pd.DataFrame:
+    """About `size` documents drawn by level and L1, sorted by `writing_id`; all of them if there are fewer.
+
+    Levels get `level_quotas`, the L1s of a level share its quota by largest remainder, and within a cell
+    the documents with the smallest `order_key(seed, "sample", writing_id)` are taken. The result
+    depends on the set of documents alone, not on their order.
+    """
+    if size < 1:
+        raise UserError(f"corpus.sample_size={size}: expected a number of documents of at least 1, or null for all")
+    ordered = documents.sort_values("writing_id", ignore_index=True)
+    if size >= len(ordered):
+        return ordered
+    cells: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for row, (level, l1) in enumerate(zip(ordered["cefr_level"], ordered["l1"], strict=True)):
+        cells[level][l1].append(row)
+    ids = ordered["writing_id"].tolist()
+    quotas = level_quotas(size, {level: sum(map(len, rows.values())) for level, rows in cells.items()})
+    chosen = []
+    for level, rows_by_l1 in cells.items():
+        shares = apportion(quotas[level], {l1: len(rows) for l1, rows in rows_by_l1.items()})
+        for l1, rows in rows_by_l1.items():
+            rows.sort(key=lambda row: (order_key(seed, "sample", ids[row]), ids[row]))
+            chosen += rows[: shares[l1]]
+    return ordered.iloc[sorted(chosen)].reset_index(drop=True)
