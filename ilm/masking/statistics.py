@@ -1,0 +1,112 @@
+"""What was masked: the figures of the drawn masks, to be held against the settings and the paper."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+
+@dataclass(frozen=True)
+class MaskCounts:
+    """Sums over the masks of some documents; two of them add up to those of both."""
+
+    documents: int
+    requested: int  # examples that were asked for: documents x count
+    examples: int  # masks that were kept
+    without_span: int  # examples whose mask is empty
+    fewest: int  # examples of the document that has fewest
+    most: int
+    characters: int  # each document's length once for each of its examples
+    masked_characters: int
+    spans: tuple[int, ...]  # by mask type
+
+    @classmethod
+    def of(
+        cls,
+        text_lengths: np.ndarray,
+        masks_per_document: np.ndarray,
+        spans_per_mask: np.ndarray,
+        types: np.ndarray,
+        lengths: np.ndarray,
+        mask_types: Sequence[str],
+        count: int,
+    ) -> "MaskCounts":
+        """Counts over D documents with M masks and S spans.
+
+        `text_lengths` [D] and `lengths` [S] are in characters, `types` [S] indices into `mask_types`;
+        `masks_per_document` [D]; `spans_per_mask` [M]; `count` examples a document were asked for.
+        """
+        examples = masks_per_document.astype(np.int64)
+        return cls(
+            documents=len(examples),
+            requested=len(examples) * count,
+            examples=len(spans_per_mask),
+            without_span=int((spans_per_mask == 0).sum()),
+            fewest=int(examples.min(initial=count)),
+            most=int(examples.max(initial=0)),
+            characters=int(examples @ text_lengths.astype(np.int64)),
+            masked_characters=int(lengths.sum(dtype=np.int64)),
+            spans=tuple(np.bincount(types, minlength=len(mask_types)).tolist()),
+        )
+
+    def __add__(self, other: "MaskCounts") -> "MaskCounts":
+        return MaskCounts(
+            documents=self.documents + other.documents,
+            requested=self.requested + other.requested,
+            examples=self.examples + other.examples,
+            without_span=self.without_span + other.without_span,
+            fewest=min(self.fewest, other.fewest),
+            most=max(self.most, other.most),
+            characters=self.characters + other.characters,
+            masked_characters=self.masked_characters + other.masked_characters,
+            spans=tuple(a + b for a, b in zip(self.spans, other.spans, strict=True)),
+        )
+
+
+def mask_statistics(counts: MaskCounts, mask_types: Sequence[str]) -> dict[str, Any]:
+    """Rates and shares (0 to 1) and means, as plain JSON values; what has no examples has rate 0."""
+    spans = sum(counts.spans)
+    return {
+        "documents": counts.documents,
+        "examples": counts.examples,
+        "examples_left_out": counts.requested - counts.examples,
+        "examples_per_document": {
+            "min": min(counts.fewest, counts.most),
+            "mean": _ratio(counts.examples, counts.documents),
+            "max": counts.most,
+        },
+        "examples_without_span": _ratio(counts.without_span, counts.examples),
+        "spans_per_example": _ratio(spans, counts.examples),
+        "mask_rate_characters": _ratio(counts.masked_characters, counts.characters),
+        "span_types": {mask_type: _ratio(n, spans) for mask_type, n in zip(mask_types, counts.spans, strict=True)},
+    }
+
+
+def statistics_table(statistics: Mapping[str, Mapping[str, Any]]) -> Table:
+    """A table with one column for each entry of `statistics` (split: its `mask_statistics`)."""
+    table = Table(title="Masks", title_justify="left")
+    table.add_column("")
+    for split in statistics:
+        table.add_column(split, justify="right")
+    columns = list(statistics.values())
+
+    def row(label: str, cells: Sequence[str]) -> None:
+        table.add_row(label, *cells)
+
+    row("documents", [f"{c['documents']:,}" for c in columns])
+    row("examples", [f"{c['examples']:,}" for c in columns])
+    row("  left out, since only repeats were drawn", [f"{c['examples_left_out']:,}" for c in columns])
+    per_document = [c["examples_per_document"] for c in columns]
+    row("  per document, min / mean / max", [f"{n['min']} / {n['mean']:.2f} / {n['max']}" for n in per_document])
+    row("  without span", [f"{c['examples_without_span']:.1%}" for c in columns])
+    row("spans per example", [f"{c['spans_per_example']:.2f}" for c in columns])
+    row("masked characters", [f"{c['mask_rate_characters']:.1%}" for c in columns])
+    for mask_type in columns[0]["span_types"]:
+        row(f"spans of type {mask_type}", [f"{c['span_types'][mask_type]:.1%}" for c in columns])
+    return table
+
+
+def _ratio(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0
