@@ -87,24 +87,23 @@ def mask_statistics(counts: MaskCounts, mask_types: Sequence[str]) -> dict[str, 
 def statistics_table(statistics: Mapping[str, Mapping[str, Any]]) -> Table:
     """A table with one column for each entry of `statistics` (split: its `mask_statistics`)."""
     table = Table(title="Masks", title_justify="left")
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for split in statistics:
         table.add_column(split, justify="right")
     columns = list(statistics.values())
-
-    def row(label: str, cells: Sequence[str]) -> None:
-        table.add_row(label, *cells)
-
-    row("documents", [f"{c['documents']:,}" for c in columns])
-    row("examples", [f"{c['examples']:,}" for c in columns])
-    row("  left out, since only repeats were drawn", [f"{c['examples_left_out']:,}" for c in columns])
-    per_document = [c["examples_per_document"] for c in columns]
-    row("  per document, min / mean / max", [f"{n['min']} / {n['mean']:.2f} / {n['max']}" for n in per_document])
-    row("  without span", [f"{c['examples_without_span']:.1%}" for c in columns])
-    row("spans per example", [f"{c['spans_per_example']:.2f}" for c in columns])
-    row("masked characters", [f"{c['mask_rate_characters']:.1%}" for c in columns])
+    for label, key, form in (
+        ("documents", "documents", "{:,}"),
+        ("examples", "examples", "{:,}"),
+        ("left out as repeats", "examples_left_out", "{:,}"),
+        ("examples a document", "examples_per_document", "{0[mean]:.2f}"),
+        ("  fewest / most", "examples_per_document", "{0[min]} / {0[max]}"),
+        ("without span", "examples_without_span", "{:.1%}"),
+        ("spans an example", "spans_per_example", "{:.2f}"),
+        ("masked characters", "mask_rate_characters", "{:.1%}"),
+    ):
+        table.add_row(label, *(form.format(column[key]) for column in columns))
     for mask_type in columns[0]["span_types"]:
-        row(f"spans of type {mask_type}", [f"{c['span_types'][mask_type]:.1%}" for c in columns])
+        table.add_row(f"spans: {mask_type}", *(f"{column['span_types'][mask_type]:.1%}" for column in columns))
     return table
 
 

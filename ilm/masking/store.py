@@ -27,14 +27,13 @@ import pandas as pd
 import pyarrow as pa
 from tqdm import tqdm
 
+from ilm.corpus.splits import SPLITS
 from ilm.errors import UserError
 from ilm.files import atomic_folder, write_json
 from ilm.hashing import digest
 from ilm.masking.drawing import draw_masks, example_generator
 from ilm.masking.functions import MaskFunction
 from ilm.masking.statistics import MaskCounts, mask_statistics
-
-SPLITS = ("train", "valid", "test")
 
 _SPAN = pa.struct([("type", pa.uint8()), ("start", pa.uint32()), ("length", pa.uint32())])
 _FIELDS = [("document", pa.int32()), ("masks", pa.list_(pa.list_(_SPAN)))]

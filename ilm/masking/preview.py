@@ -1,0 +1,45 @@
+"""A masked document for the eye: what is cut out, what the model sees, what it is to answer."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ilm.masking.functions import Span
+
+_COLOURS = ("red", "magenta", "blue", "green", "yellow", "cyan")
+
+# Control characters of a learner's text must not reach the terminal; each is shown as one other character.
+_VISIBLE = {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\n\t"}
+_VISIBLE |= {0x7F: 0x2421} | dict.fromkeys(range(0x80, 0xA0), 0xFFFD)
+
+
+def preview(text: str, spans: Sequence[Span], mask_types: Sequence[str]) -> RenderableType:
+    """The document with its `spans` coloured by type, the context with blanks, and the answers in order.
+
+    All text is shown literally: neither as rich's markup nor as control codes of the terminal.
+    """
+    styles = {t: f"reverse {_COLOURS[i % len(_COLOURS)]}" for i, t in enumerate(mask_types)}
+    pieces, answers = cut(text.translate(_VISIBLE), spans)
+    document, context, listed = Text(pieces[0]), Text(pieces[0]), Text()
+    for span, answer, piece in zip(spans, answers, pieces[1:], strict=True):
+        style = styles[span.mask_type]
+        document.append(answer, style).append(piece)
+        context.append(f"<|infill_{span.mask_type}|>", style).append(piece)
+        listed.append(f"{span.mask_type} ").append(answer, style).append("\n")
+    listed.rstrip()
+
+    table = Table.grid(padding=(0, 2))
+    table.add_row(Text("document", "dim"), document)
+    table.add_row(Text("context", "dim"), context)
+    table.add_row(Text("answers", "dim"), listed if answers else Text("none: nothing is masked", "dim"))
+    return table
+
+
+def cut(text: str, spans: Sequence[Span]) -> tuple[list[str], list[str]]:
+    """Cut `spans` out of `text`: the pieces of context around them, one more than spans, and the answers."""
+    bounds = [0, *(bound for _, start, length in spans for bound in (start, start + length)), len(text)]
+    parts = [text[start:end] for start, end in pairwise(bounds)]
+    return parts[::2], parts[1::2]
