@@ -199,11 +199,14 @@ def _units(ids: list[str], linked: Mapping[str, list[str]]) -> tuple[list[list[i
         for row, value in enumerate(values):
             if value and (other := first.setdefault(value, row)) != row:
                 parent[root(row)] = root(other)
+    roots = [root(row) for row in range(len(ids))]
+    size = Counter(roots)
     members: dict[int, list[int]] = defaultdict(list)
-    for row in range(len(ids)):
-        members[root(row)].append(row)
-    groups = [sorted(rows, key=ids.__getitem__) for rows in members.values() if len(rows) > 1]
-    return groups, [rows[0] for rows in members.values() if len(rows) == 1]
+    for row, of in enumerate(roots):
+        if size[of] > 1:
+            members[of].append(row)
+    groups = [sorted(rows, key=ids.__getitem__) for rows in members.values()]
+    return groups, [row for row, of in enumerate(roots) if size[of] == 1]
 
 
 def _cell_targets(cell_counts: Mapping[Cell, int], targets: Mapping[str, Sizes]) -> dict[Cell, Sizes]:
@@ -223,13 +226,11 @@ def _cell_targets(cell_counts: Mapping[Cell, int], targets: Mapping[str, Sizes])
 
 
 def _within(need: Sizes, available: int) -> Sizes:
-    """`need` without negatives, brought down to a sum of `available`: what groups took too much in one
-    split is missing elsewhere, and is taken where it is felt least, from the largest need."""
-    places = {split: max(0, count) for split, count in need.items()}
-    while (excess := sum(places.values()) - available) > 0:
-        largest = max(SPLITS, key=places.__getitem__)
-        places[largest] -= min(excess, places[largest])
-    return places
+    """`need` without negatives, brought down in proportion to a sum of `available`.
+
+    Changes nothing unless groups took more than the target of a split: that is missing in the others.
+    """
+    return apportion(available, {split: max(0, count) for split, count in need.items()})
 
 
 def _guarantees(documents: pd.DataFrame, keep_together: Sequence[str]) -> dict[str, str]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
+from rich.markup import escape
 from rich.table import Table
 
 from ilm.corpus.splits import SPLITS, SplitReport
@@ -41,7 +42,7 @@ def l1_table(documents: pd.DataFrame, most: int = 25) -> Table:
     table = _table("Documents by L1", "L1", *levels, "total")
     counts = list(_l1_counts(documents).items())
     for l1, row in counts[:most]:
-        table.add_row(l1, *(f"{row.get(name, 0):,}" for name in (*levels, "total")))
+        table.add_row(escape(l1), *(f"{row.get(name, 0):,}" for name in (*levels, "total")))
     if rest := counts[most:]:
         sums = (sum(row.get(name, 0) for _, row in rest) for name in (*levels, "total"))
         table.add_row(f"{len(rest)} others", *(f"{n:,}" for n in sums))
