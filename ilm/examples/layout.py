@@ -24,9 +24,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ilm.examples import OBJECTIVES
 from ilm.examples.vocabulary import Vocabulary
 
-OBJECTIVES = ("ilm", "no_context_ilm", "naive", "lm", "reverse_lm")
+
 NO_ANSWER = -1
 
 
@@ -114,9 +115,18 @@ def lay_out(
     return example.cut(max_length)
 
 
-def _add_context(
-    example: _Builder, document: list[int], spans: list[TokenSpan], vocabulary: Vocabulary
-) -> None:
+def example_length(objective: str, document_tokens, masked_tokens, n_spans):
+    """The full length in tokens of `lay_out`'s example, from counts alone (integers or arrays of them)."""
+    return {
+        "ilm": document_tokens + 2 * n_spans + 1,
+        "no_context_ilm": masked_tokens + n_spans + 1,
+        "naive": 2 * document_tokens - masked_tokens + n_spans + 2,
+        "lm": document_tokens + 2,
+        "reverse_lm": document_tokens + 2,
+    }[objective]
+
+
+def _add_context(example: _Builder, document: list[int], spans: list[TokenSpan], vocabulary: Vocabulary) -> None:
     done = 0
     for mask_type, first, last in spans:
         example.add(document[done:first], TargetType.CONTEXT)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ilm.examples.layout import Example, TokenSpan, lay_out
+from ilm.examples.layout import Example, TokenSpan, example_length, lay_out
 from ilm.examples.tokens import TokenStore, align
 from ilm.examples.vocabulary import Vocabulary
 from ilm.hashing import order_key
@@ -31,7 +31,10 @@ class ExampleStore:
     """E examples of the given documents of one split.
 
     `documents` are sorted row numbers, all in the split of `masks`. `masks_per_document` keeps only the first masks
-    of each document (None: all). `dropped` counts the examples left out because two spans share a token.
+    of each document (None: all).
+
+    Counted: `dropped`, examples left out because two spans share a token; `cut`, examples longer than `max_length`
+    tokens; `n_tokens`, the tokens of all examples after the cut.
     """
 
     def __init__(
@@ -54,10 +57,11 @@ class ExampleStore:
         begins, ends = masks.mask_offsets[self._entries], masks.mask_offsets[self._entries + 1]
         if masks_per_document is not None:
             ends = np.minimum(ends, begins + masks_per_document)
-        candidates = _ranges(begins, ends)
-        overlapping = self._overlapping(begins, ends)
-        self._mask_numbers = candidates[~overlapping]
+        overlapping, full_lengths = self._survey(begins, ends)
+        self._mask_numbers = _ranges(begins, ends)[~overlapping].astype(np.int32)
         self.dropped = int(overlapping.sum())
+        self.cut = int((full_lengths[~overlapping] > max_length).sum())
+        self.n_tokens = int(np.minimum(full_lengths[~overlapping], max_length).sum())
 
     def __len__(self) -> int:
         return len(self._mask_numbers)
@@ -88,31 +92,35 @@ class ExampleStore:
         first, last = align(self._tokens.positions(document), starts.astype(np.int64), lengths.astype(np.int64))
         return [TokenSpan(*span) for span in zip(types.tolist(), first.tolist(), last.tolist(), strict=True)]
 
-    def _overlapping(self, begins: np.ndarray, ends: np.ndarray) -> np.ndarray:
-        """For every candidate mask, whether two of its spans share a token; (candidates,) bool.
+    def _survey(self, begins: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """For every candidate mask, whether two of its spans share a token, and its example's full length in tokens.
 
         Works on many documents at once: their tokens and spans are laid end to end in one line of characters.
         """
         masks, tokens = self._masks, self._tokens
-        found = []
+        overlapping, lengths = [np.zeros(0, dtype=bool)], [np.zeros(0, dtype=np.int64)]
         for begin in range(0, len(self.documents), DOCUMENTS_PER_CHUNK):
             chunk = slice(begin, begin + DOCUMENTS_PER_CHUNK)
-            documents = self.documents[chunk]
+            documents, masks_of_each = self.documents[chunk], ends[chunk] - begins[chunk]
             origin = int(documents[0])
             positions = tokens.positions(origin, int(documents[-1]) + 1)
             document_starts = positions[tokens.offsets[documents] - tokens.offsets[origin]]
             mask_numbers = _ranges(begins[chunk], ends[chunk])
             span_begins, span_ends = masks.span_offsets[mask_numbers], masks.span_offsets[mask_numbers + 1]
-            spans = _ranges(span_begins, span_ends)
-            mask_starts = np.repeat(document_starts, ends[chunk] - begins[chunk])
-            starts = np.repeat(mask_starts, span_ends - span_begins) + masks.starts[spans]
+            spans, spans_of_each = _ranges(span_begins, span_ends), span_ends - span_begins
+            starts = np.repeat(np.repeat(document_starts, masks_of_each), spans_of_each) + masks.starts[spans]
             first, last = align(positions, starts, masks.lengths[spans].astype(np.int64))
-            mask_of_span = np.repeat(np.arange(len(mask_numbers)), span_ends - span_begins)
+            mask_of_span = np.repeat(np.arange(len(mask_numbers)), spans_of_each)
             shared = (mask_of_span[1:] == mask_of_span[:-1]) & (first[1:] < last[:-1])
-            overlapping = np.zeros(len(mask_numbers), dtype=bool)
-            overlapping[mask_of_span[1:][shared]] = True
-            found.append(overlapping)
-        return np.concatenate(found) if found else np.zeros(0, dtype=bool)
+            sharing = np.zeros(len(mask_numbers), dtype=bool)
+            sharing[mask_of_span[1:][shared]] = True
+            overlapping.append(sharing)
+            document_tokens = np.repeat(np.diff(tokens.offsets)[documents], masks_of_each)
+            masked_tokens = np.bincount(mask_of_span, weights=last - first, minlength=len(mask_numbers)).astype(
+                np.int64
+            )
+            lengths.append(example_length(self.objective, document_tokens, masked_tokens, spans_of_each))
+        return np.concatenate(overlapping), np.concatenate(lengths)
 
 
 def first_by_hash(store: ExampleStore, writing_ids, seed: int, count: int) -> np.ndarray:

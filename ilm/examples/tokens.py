@@ -100,9 +100,7 @@ def _tokenise(folder: Path, texts, tokenizer: PreTrainedTokenizerBase, base_size
     with tqdm(total=len(texts), desc="tokenising", unit=" documents", unit_scale=True) as progress:
         for begin in range(0, len(texts), DOCUMENTS_PER_CHUNK):
             batch = texts.iloc[begin : begin + DOCUMENTS_PER_CHUNK].tolist()
-            encoded = tokenizer(
-                batch, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True
-            )
+            encoded = tokenizer(batch, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True)
             for text, ids, offsets in zip(batch, encoded.input_ids, encoded.offset_mapping, strict=True):
                 chunks.append(np.array(ids, dtype=id_type))
                 advances.append(np.diff(token_positions(offsets, len(text))))

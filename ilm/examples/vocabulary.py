@@ -115,4 +115,3 @@ def gpt2_tokenizer() -> PreTrainedTokenizerBase:
     ]
     vocabulary = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))
     return GPT2Tokenizer(vocab=vocabulary, merges=merges)
-

@@ -193,9 +193,7 @@ def _row(examples: Sequence[Example], numbers: list[int]) -> Row:
     # The first token of an example has nothing before it to be predicted from.
     chosen = np.flatnonzero(np.isin(types, LEARNED) & (positions > 0))
     arrays = (chosen - 1, ids[chosen], types[chosen], answers[chosen], example_of[chosen])
-    return Row(
-        torch.from_numpy(ids)[None], torch.from_numpy(positions)[None], *(torch.from_numpy(a) for a in arrays)
-    )
+    return Row(torch.from_numpy(ids)[None], torch.from_numpy(positions)[None], *(torch.from_numpy(a) for a in arrays))
 
 
 def _learned_types(example: Example) -> np.ndarray:

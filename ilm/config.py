@@ -1,0 +1,333 @@
+"""The schema of the configuration, and the check that reports every mistake in it at once.
+
+The files in conf/ hold the defaults; the dataclasses here say which keys exist and of what type they are. Hydra alone
+accepts unknown keys in an experiment file and after `+`, so `check` merges what was composed onto a fresh schema, key
+by key, binds the arguments of every `_target_`, and then looks for values that make no sense together.
+
+A node typed `Any` is instantiated by Hydra; its arguments are those of its `_target_`.
+"""
+
+import difflib
+import inspect
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.utils import get_object
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from ilm.errors import UserError
+from ilm.examples import OBJECTIVES
+
+
+@dataclass
+class Columns:
+    writing_id: str | None = None
+    l1: str | None = None
+    cefr_level: str | None = None
+    text: str | None = None
+    learner_id: str | None = None
+    topic: str | None = None
+
+
+@dataclass
+class Synthetic:
+    size: int = 6000  # texts
+    seed: int = 0
+
+
+@dataclass
+class Corpus:
+    name: str = "???"
+    csv: str | None = None
+    synthetic: Synthetic | None = None
+    encoding: str = "utf-8"
+    levels: list[str] = field(default_factory=list)
+    max_dropped: float = 0.01  # share of rows
+    sample_size: int | None = None  # texts
+    columns: Columns = field(default_factory=Columns)
+
+
+@dataclass
+class CefrLevel:
+    name: str = "???"
+    levels: list[str] = field(default_factory=list)
+    max_steps: int = -1  # optimizer steps
+
+
+@dataclass
+class Masking:
+    name: str = "???"
+    function: Any = None
+    masks_per_document: int = 16
+    tries: int = 16
+    seed: int = 0
+
+
+@dataclass
+class Model:
+    name: str | None = None
+    path: str | None = None
+    package: str | None = None
+    gguf_file: str | None = None
+    pretrained: bool = True
+    tokenizer: str | None = None
+    tokenizer_size: int | None = None
+    architecture: Any = None
+
+
+@dataclass
+class Data:
+    batch_size: int = 8  # examples per micro-batch and process
+    max_length: int = 256  # tokens
+    row_tokens: int = 1024
+    num_workers: int = 1
+
+
+@dataclass
+class Schedule:
+    shape: str = "constant"
+    warmup_steps: int = 0  # optimizer steps
+
+
+@dataclass
+class Validation:
+    every_n_steps: int = 1000  # optimizer steps
+    max_examples: int = 500
+
+
+@dataclass
+class EarlyStopping:
+    patience: int | None = None  # validations
+
+
+@dataclass
+class Checkpoint:
+    every_n_minutes: float = 10.0
+
+
+@dataclass
+class Split:
+    seed: int = 0
+
+
+@dataclass
+class PrepareSplit(Split):
+    keep_together: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Paths:
+    data: str = "data"
+    experiments: str = "experiments"
+    results: str = "results"
+
+
+@dataclass
+class Evaluation:
+    split: str = "test"
+    levels: list[str] | None = None
+    masks_per_document: int = 16
+    limit: int | None = None  # documents per level
+    max_examples: int | None = None
+    max_length: int = 256  # tokens
+    row_tokens: int = 4096
+    batch_size: int = 64  # examples
+    device: str = "auto"
+
+
+@dataclass
+class Prepare:
+    corpus: Corpus = field(default_factory=Corpus)
+    masking: Masking = field(default_factory=Masking)
+    split: PrepareSplit = field(default_factory=PrepareSplit)
+    num_workers: int | None = None
+    preview: int = 0  # texts
+    overwrite: bool = False
+    paths: Paths = field(default_factory=Paths)
+
+
+@dataclass
+class Train:
+    corpus: Corpus = field(default_factory=Corpus)
+    cefr_level: CefrLevel = field(default_factory=CefrLevel)
+    masking: Masking = field(default_factory=Masking)
+    model: Model = field(default_factory=Model)
+    optimizer: Any = None
+    trainer: Any = None
+    logger: Any = None
+    callbacks: Any = None
+    objective: str = "ilm"
+    seed: int = 0
+    name: str | None = None
+    data: Data = field(default_factory=Data)
+    schedule: Schedule = field(default_factory=Schedule)
+    validation: Validation = field(default_factory=Validation)
+    early_stopping: EarlyStopping = field(default_factory=EarlyStopping)
+    checkpoint: Checkpoint = field(default_factory=Checkpoint)
+    split: Split = field(default_factory=Split)
+    paths: Paths = field(default_factory=Paths)
+    dry_run: bool = False
+    overwrite: bool = False
+
+
+@dataclass
+class Evaluate:
+    corpus: Corpus = field(default_factory=Corpus)
+    task: str = "perplexity"
+    models: list[str] | None = None
+    name: str | None = None
+    evaluation: Evaluation = field(default_factory=Evaluation)
+    paths: Paths = field(default_factory=Paths)
+
+
+SHAPES = ("constant", "linear", "cosine")
+TASKS = ("perplexity",)
+
+
+def check(cfg: DictConfig, schema: type, choices: Mapping[str, str | None] | None = None) -> None:
+    """Check a composed configuration against its schema.
+
+    `choices` are Hydra's chosen options by group; `cefr` and `cefr_level` must not contradict each other.
+
+    Raises: UserError that lists all mistakes: unknown keys, wrong types, missing values, arguments that a `_target_`
+    does not take, values out of range.
+    """
+    mistakes = [*_against_schema(cfg, schema), *_targets(cfg)]
+    if not mistakes:
+        mistakes += _values(cfg, choices or {})
+    if mistakes:
+        lines = "\n".join(f"  - {mistake}" for mistake in mistakes)
+        raise UserError(f"{len(mistakes)} mistake{'s' * (len(mistakes) > 1)} in the configuration:\n{lines}")
+
+
+def plain(cfg: DictConfig) -> dict[str, Any]:
+    """The resolved configuration as plain containers."""
+    return OmegaConf.to_container(cfg, resolve=True)
+
+
+def flat(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted key, value) of every leaf of nested plain dictionaries; lists are leaves."""
+    if isinstance(node, Mapping) and node:
+        for key, value in node.items():
+            yield from flat(value, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, node
+
+
+def _against_schema(cfg: DictConfig, schema: type) -> Iterator[str]:
+    fresh = OmegaConf.structured(schema)
+    for key, value in flat(OmegaConf.to_container(cfg, resolve=False)):
+        if isinstance(value, str) and value == "???":
+            yield f"{key} has no value: type {key}=..."
+            continue
+        try:
+            OmegaConf.update(fresh, key, OmegaConf.select(cfg, key), merge=True, force_add=False)
+        except OmegaConfBaseException as error:
+            if "not in" in str(error) or "Key" in type(error).__name__ or "Attribute" in type(error).__name__:
+                yield f"unknown key {key}{_suggestion(key, schema)}"
+            else:
+                yield f"{key}={value}: {str(error).splitlines()[0]}"
+
+
+def _suggestion(key: str, schema: type) -> str:
+    known = [k for k, _ in flat(OmegaConf.to_container(OmegaConf.structured(schema)))]
+    # A short key is best compared with the last parts, a typo in a section with whole keys.
+    last = {k.rsplit(".", 1)[-1]: k for k in known}
+    close = difflib.get_close_matches(key, known, n=1) or [
+        last[match] for match in difflib.get_close_matches(key.rsplit(".", 1)[-1], last, n=1)
+    ]
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _targets(node: Any, path: str = "") -> Iterator[str]:
+    if not isinstance(node, DictConfig):
+        return
+    if "_target_" in node:
+        yield from _binding(node, path)
+    for key in node:
+        if not OmegaConf.is_missing(node, key):
+            yield from _targets(node[key], f"{path}.{key}" if path else str(key))
+
+
+def _binding(node: DictConfig, path: str) -> Iterator[str]:
+    target = node["_target_"]
+    try:
+        signature = inspect.signature(get_object(target))
+    except Exception as error:  # whatever importing a user's module raises
+        reason = " ".join(str(error).split())[:300]
+        yield f"{path}._target_={target} cannot be imported: {reason}"
+        return
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
+    given = {key for key in node if key not in ("_target_", "_partial_", "_recursive_", "_convert_", "_args_")}
+    for key in sorted(given - set(signature.parameters)):
+        if not takes_any:
+            close = difflib.get_close_matches(key, signature.parameters, n=1)
+            hint = f"; did you mean {path}.{close[0]}?" if close else f"; it takes {', '.join(signature.parameters)}"
+            yield f"unknown key {path}.{key}: {target} takes no such argument{hint}"
+    if not node.get("_partial_"):
+        for name, parameter in signature.parameters.items():
+            needed = parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+            if needed and name not in given:
+                yield f"{path}.{name} has no value, and {target} needs one"
+
+
+def _values(cfg: DictConfig, choices: Mapping[str, str | None]) -> Iterator[str]:
+    """Values that are of the right type but make no sense, alone or together."""
+
+    def at_least(minimum: float, *keys: str) -> Iterator[str]:
+        for key in keys:
+            value = OmegaConf.select(cfg, key)
+            if value is not None and value < minimum:
+                yield f"{key}={value}: expected {minimum} or more"
+
+    def one_of(key: str, allowed: tuple[str, ...]) -> Iterator[str]:
+        if (value := OmegaConf.select(cfg, key)) is not None and value not in allowed:
+            yield f"{key}={value}: expected one of {', '.join(allowed)}"
+
+    chosen, level = choices.get("cefr"), choices.get("cefr_level")
+    if chosen and level and chosen != level and chosen != "all":
+        yield f"cefr={chosen} and cefr_level={level} contradict each other: give one of them"
+    yield from at_least(1, "corpus.sample_size", "corpus.synthetic.size", "masking.masks_per_document", "masking.tries")
+    yield from at_least(0, "preview", "num_workers", "seed", "split.seed", "masking.seed", "corpus.max_dropped")
+    yield from at_least(1, "data.batch_size", "validation.every_n_steps", "validation.max_examples")
+    yield from at_least(0, "data.num_workers", "schedule.warmup_steps", "checkpoint.every_n_minutes")
+    yield from at_least(1, "early_stopping.patience", "evaluation.masks_per_document", "evaluation.limit")
+    yield from at_least(1, "evaluation.max_examples", "evaluation.batch_size", "trainer.accumulate_grad_batches")
+    yield from at_least(2, "data.max_length", "evaluation.max_length")
+    yield from one_of("objective", OBJECTIVES)
+    yield from one_of("schedule.shape", SHAPES)
+    yield from one_of("task", TASKS)
+    yield from one_of("evaluation.split", ("test", "valid"))
+    for section in ("data", "evaluation"):
+        length, row = OmegaConf.select(cfg, f"{section}.max_length"), OmegaConf.select(cfg, f"{section}.row_tokens")
+        if length is not None and row < length:
+            yield f"{section}.row_tokens={row} is shorter than {section}.max_length={length}: a row holds whole examples"
+    for key in ("cefr_level.levels", "evaluation.levels"):
+        unknown = sorted(set(OmegaConf.select(cfg, key) or []) - set(cfg.corpus.levels))
+        if unknown:
+            yield f"{key}: {', '.join(unknown)} not among corpus.levels={list(cfg.corpus.levels)}"
+    if "trainer" in cfg:
+        yield from _training_values(cfg)
+    if "preview" in cfg and cfg.corpus.csv is None and cfg.corpus.synthetic is None:
+        yield f"corpus.csv has no value: type corpus.csv=PATH, the CSV file of {cfg.corpus.name}"
+
+
+def _training_values(cfg: DictConfig) -> Iterator[str]:
+    steps, epochs = cfg.trainer.max_steps, cfg.trainer.max_epochs
+    if (steps is None or steps < 1) and (epochs is None or epochs < 1):
+        yield f"trainer.max_steps={steps} and trainer.max_epochs={epochs} set no end: give one of them a positive number"
+    if not cfg.optimizer.get("lr", 0) > 0:
+        yield f"optimizer.lr={cfg.optimizer.get('lr')}: expected a positive number"
+    model = cfg.model
+    if model.tokenizer not in (None, "gpt2", "corpus"):
+        yield f"model.tokenizer={model.tokenizer}: expected gpt2, corpus or null"
+    if model.tokenizer == "corpus" and (model.tokenizer_size or 0) < 257:
+        yield f"model.tokenizer_size={model.tokenizer_size}: a byte-level BPE needs more than 256 entries"
+    if model.tokenizer == "corpus" and model.pretrained:
+        yield "model.pretrained=true with model.tokenizer=corpus: pretrained weights need their own tokenizer"
+    if model.path is None and (model.pretrained or model.tokenizer is None):
+        yield "model.path has no value: type model.path=NAME_OR_FOLDER, a model on the hub or a folder in its format"
+    if model.path is None and model.name is None:
+        yield "model.name has no value"

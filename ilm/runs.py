@@ -1,0 +1,216 @@
+"""Run folders, resuming, identities, versions, exit codes: what stands around every stage.
+
+A run lives in experiments/<name>/. Starting the same command again finds the folder, compares the run's identity
+(data hashes and all of the configuration that changes the result) and goes on from its last checkpoint; another
+identity in the same folder is refused with the differences listed.
+"""
+
+import importlib.metadata
+import logging
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from ilm.config import flat
+from ilm.errors import UserError
+from ilm.files import atomic_file, read_json, write_json
+
+log = logging.getLogger("ilm")
+
+EXIT_USER_ERROR = 2
+PACKAGES = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "pytorch-lightning",
+    "hydra-core",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "nltk",
+)
+# Keys that change neither the result nor its meaning; the global batch stands for how it is divided.
+NOT_IDENTITY = (
+    "paths logger callbacks name dry_run overwrite checkpoint data.num_workers data.batch_size "
+    "trainer.accelerator trainer.devices trainer.num_nodes trainer.strategy trainer.accumulate_grad_batches "
+    "trainer.log_every_n_steps corpus.csv cefr_level.max_steps"
+).split()
+MAY_GROW = ("trainer.max_steps", "trainer.max_epochs")
+
+
+def entry_point(main: Callable[[], Any]) -> None:
+    """Run a Hydra main function; a user's mistake is one message on stderr and exit code 2, without a traceback."""
+    # Hydra otherwise prints shortened tracebacks of its own and hides what was raised.
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    try:
+        main()
+    except (UserError, HydraException, OmegaConfBaseException) as error:
+        print(f"error: {_innermost(error)}", file=sys.stderr)
+        sys.exit(EXIT_USER_ERROR)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+def _innermost(error: BaseException) -> str:
+    """Hydra's message with the reason it wraps."""
+    message, cause = str(error).strip(), error.__cause__
+    if isinstance(error, UserError) or cause is None or str(cause).strip() in message:
+        return message
+    return f"{message}\n{str(cause).strip().splitlines()[0]}"
+
+
+def set_up_logging(file: Path | None = None) -> None:
+    """Log to stderr, and to `file` as well, which is appended to."""
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    handlers[0].setFormatter(logging.Formatter("%(message)s"))
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handlers.append(logging.FileHandler(file, encoding="utf-8"))
+        handlers[1].setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    for old in log.handlers[:]:
+        log.removeHandler(old)
+        old.close()
+    for handler in handlers:
+        log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, the packages that decide numbers, and this repository's commit."""
+    found = {"python": platform.python_version()}
+    found |= {package: importlib.metadata.version(package) for package in PACKAGES}
+    root = Path(__file__).parent.parent
+    try:
+        git = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=root,
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
+        found["commit"] = git.stdout.strip() or "unknown"
+    except (OSError, subprocess.TimeoutExpired):
+        found["commit"] = "unknown"
+    return found
+
+
+def run_name(cfg: Mapping[str, Any], choices: Mapping[str, str | None]) -> str:
+    """`<corpus>_<level>_<objective>`, and model, masking, experiment and seed where they are not the default."""
+    if cfg["name"]:
+        return cfg["name"]
+    parts = [cfg["corpus"]["name"], cfg["cefr_level"]["name"], cfg["objective"]]
+    model = cfg["model"]["name"] or Path(cfg["model"]["path"]).name
+    if model != "gpt2":
+        parts.append(model)
+    if model != "tiny" and not cfg["model"]["pretrained"]:
+        parts.append("scratch")
+    if cfg["masking"]["name"] != "hierarchical":
+        parts.append(cfg["masking"]["name"])
+    if choices.get("experiment"):
+        parts.append(choices["experiment"])
+    if cfg["seed"] != 0:
+        parts.append(f"s{cfg['seed']}")
+    return "_".join(parts)
+
+
+def run_identity(cfg: Mapping[str, Any], data: Mapping[str, Any], examples_per_step: int) -> dict[str, Any]:
+    """What must be equal for a run to be the same run: flat keys and values."""
+    kept = {
+        key: value
+        for key, value in flat(cfg)
+        if not any(key == excluded or key.startswith(excluded + ".") for excluded in NOT_IDENTITY)
+    }
+    return {**kept, "examples_per_step": examples_per_step, **{f"data.{key}": value for key, value in data.items()}}
+
+
+class RunFolder:
+    """One folder below experiments/: config.yaml, run.json, status.json, checkpoints/, model/, logs.
+
+    `open` creates it, finds out that the run is the same as before, or refuses.
+    """
+
+    def __init__(self, path: Path):
+        self.path = Path(path)
+        self.checkpoints = self.path / "checkpoints"
+        self.model = self.path / "model"
+
+    @classmethod
+    def open(cls, path: Path, config: Mapping[str, Any], identity: Mapping[str, Any], overwrite: bool) -> "RunFolder":
+        """The folder of a run with this identity, made if need be, its configuration and command line stored.
+
+        Raises: UserError if it holds another run; the differences are listed.
+        """
+        folder = cls(path)
+        record = folder.path / "run.json"
+        if overwrite and folder.path.exists():
+            shutil.rmtree(folder.path)
+        commands = []
+        if record.exists():
+            known = read_json(record)
+            differences = identity_differences(known["identity"], identity)
+            if differences:
+                raise UserError(
+                    f"{folder.path} holds another run:\n"
+                    + "\n".join(f"  - {difference}" for difference in differences)
+                    + "\nType name=... for a run of its own, or overwrite=true to delete that run and begin anew."
+                )
+            commands = known["commands"]
+        elif folder.path.exists() and any(folder.path.iterdir()):
+            raise UserError(f"{folder.path} exists and is no run folder. Type name=... for another name.")
+        folder.checkpoints.mkdir(parents=True, exist_ok=True)
+        command = " ".join(sys.argv)
+        commands = [*commands, command] if command not in commands[-1:] else commands
+        write_json(record, {"identity": dict(identity), "commands": commands, "versions": versions()})
+        with atomic_file(folder.path / "config.yaml") as temporary:
+            temporary.write_text(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True), encoding="utf-8")
+        return folder
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return yaml.safe_load((self.path / "config.yaml").read_text(encoding="utf-8"))
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """The last status written; empty for a run that has not begun."""
+        file = self.path / "status.json"
+        return read_json(file) if file.exists() else {}
+
+    def set_status(self, **values: Any) -> None:
+        write_json(self.path / "status.json", {**self.status, **values})
+
+    @property
+    def resumable(self) -> Path | None:
+        """The checkpoint to go on from."""
+        for name in ("last.ckpt", "previous.ckpt"):
+            if (self.checkpoints / name).is_file():
+                return self.checkpoints / name
+        return None
+
+
+def identity_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What differs between two identities, a line each. More steps are no difference under a constant schedule."""
+    lines = []
+    for key in sorted(set(old) | set(new)):
+        before, now = old.get(key), new.get(key)
+        if before == now:
+            continue
+        if key in MAY_GROW and new.get("schedule.shape") == "constant" and _grows(before, now):
+            continue
+        lines.append(f"{key}: {before!r} there, {now!r} now")
+    return lines
+
+
+def _grows(before: int | None, now: int | None) -> bool:
+    unbounded = (None, -1)
+    return now in unbounded or (before not in unbounded and now >= before)

@@ -1,0 +1,64 @@
+"""The training data of one run, in Lightning's terms."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader
+
+from ilm.examples.layout import Example
+from ilm.examples.store import ExampleStore
+from ilm.training.batching import MicroBatches, ResumableRange, StepPlan
+
+
+class InfillingData(pl.LightningDataModule):
+    """Micro-batches of a run of `total_steps` optimizer steps, and its validation examples.
+
+    One Lightning epoch is the whole run (DESIGN fact 6). A checkpoint's optimizer step becomes the first micro-batch
+    of a resumed run; `level_codes[row]` is the number of a document row's level, below `n_levels`.
+    """
+
+    def __init__(
+        self,
+        store: ExampleStore,
+        validation: list[Example],
+        *,
+        plan: StepPlan,
+        total_steps: int,
+        row_tokens: int,
+        num_workers: int,
+        level_codes: np.ndarray,
+        n_levels: int,
+    ):
+        super().__init__()
+        self.store, self.validation, self.plan = store, validation, plan
+        self.total_steps, self.row_tokens, self.num_workers = total_steps, row_tokens, num_workers
+        self.level_codes, self.n_levels = level_codes, n_levels
+        self.sampler = ResumableRange(total_steps * plan.accumulate)
+
+    def train_dataloader(self) -> DataLoader:
+        batches = MicroBatches(
+            self.store,
+            self.plan,
+            row_tokens=self.row_tokens,
+            rank=self.trainer.global_rank,
+            level_codes=self.level_codes,
+            n_levels=self.n_levels,
+        )
+        return DataLoader(
+            batches,
+            batch_size=None,
+            sampler=self.sampler,
+            num_workers=self.num_workers,
+            pin_memory=torch.cuda.is_available(),
+            # `iter()` draws a seed for the workers; from the global generator it would change the run.
+            generator=torch.Generator(),
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"step": self.trainer.global_step}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        self.sampler.start = state_dict["step"] * self.plan.accumulate

@@ -1,0 +1,129 @@
+"""Causal language models: where they come from, how they get the infilling tokens, how they are saved."""
+
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import HfApi
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from ilm.errors import UserError
+from ilm.examples.vocabulary import Vocabulary
+from ilm.files import atomic_folder
+from ilm.hashing import order_key
+
+HUB_TIMEOUT_SECONDS = 5
+
+
+def load_tokenizer(path: str, *, package: str | None = None, gguf_file: str | None = None) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model folder or hub name (see `pretrained_model` for the arguments)."""
+    location, options = _locate(path, package, gguf_file)
+    return AutoTokenizer.from_pretrained(location, **options)
+
+
+def pretrained_model(path: str, *, package: str | None = None, gguf_file: str | None = None) -> PreTrainedModel:
+    """A pretrained causal LM in float32 (DESIGN fact 13) from a folder or the model hub.
+
+    `package` names an installed Python package that carries the weights as `gguf_file`; where it is not installed the
+    hub is asked for `path`.
+
+    Raises: UserError, within seconds, if `path` is neither a folder nor in the local cache and the hub cannot be
+    reached or does not know it; likewise for a folder that holds no causal LM.
+    """
+    location, options = _locate(path, package, gguf_file)
+    try:
+        return AutoModelForCausalLM.from_pretrained(location, dtype=torch.float32, **options)
+    except (OSError, ValueError, ImportError) as error:
+        raise UserError(f"No causal language model could be loaded from {location!r}: {_first_line(error)}") from error
+
+
+def new_model(
+    architecture: Mapping[str, Any] | None, path: str | None, vocabulary_size: int, seed: int
+) -> PreTrainedModel:
+    """A causal LM with random weights drawn from `seed`.
+
+    `architecture` holds `model_type` and the arguments of its configuration; without it the configuration is that of
+    `path` (folder or hub). `vocabulary_size` counts the base vocabulary, without the infilling tokens.
+    """
+    if architecture is not None:
+        config = AutoConfig.for_model(**{**architecture, "vocab_size": vocabulary_size})
+    else:
+        location, options = _locate(path or "", None, None)
+        config = AutoConfig.from_pretrained(location, **options)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(order_key(seed, "weights") % 2**63)
+        return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+
+
+def add_special_rows(model: PreTrainedModel, vocabulary: Vocabulary, seed: int) -> None:
+    """Give the model embedding rows for the infilling tokens: max(present rows, V + 2 + types), never fewer.
+
+    The rows of the infilling tokens are drawn from `seed` alone, normal with the model's initializer range (GPT-2:
+    0.02), so all models of a study start from the same ones. A model that has learnt them already keeps its own: call
+    this only for a base model.
+    """
+    rows = model.get_input_embeddings().weight.shape[0]
+    if rows < vocabulary.size:
+        model.resize_token_embeddings(vocabulary.size, mean_resizing=False)
+    generator = torch.Generator().manual_seed(order_key(seed, "special tokens") % 2**63)
+    scale = getattr(model.config, "initializer_range", 0.02)
+    new = slice(vocabulary.base_size, vocabulary.size)
+    inputs, outputs = model.get_input_embeddings().weight, model.get_output_embeddings().weight
+    for weight in (inputs,) if inputs is outputs else (inputs, outputs):
+        drawn = torch.randn(vocabulary.size - vocabulary.base_size, weight.shape[1], generator=generator) * scale
+        with torch.no_grad():
+            weight[new] = drawn
+
+
+def require_length(model: PreTrainedModel, max_length: int, option: str) -> None:
+    """Raises: UserError if the model's positions end before `max_length` tokens (set by the config key `option`)."""
+    limit = getattr(model.config, "max_position_embeddings", None)
+    if limit is not None and max_length > limit:
+        raise UserError(
+            f"{option}={max_length} is more than the {limit} tokens the model can read. Type {option}={limit}."
+        )
+
+
+def save_model(model: PreTrainedModel, vocabulary: Vocabulary, folder: Path) -> None:
+    """Write model and tokenizer in Hugging Face format; plain `AutoModelForCausalLM.from_pretrained` loads them."""
+    with atomic_folder(folder) as temporary:
+        model.save_pretrained(temporary)
+        vocabulary.tokenizer.save_pretrained(temporary)
+
+
+def _locate(path: str, package: str | None, gguf_file: str | None) -> tuple[str, dict[str, Any]]:
+    """Where to load from, and the options for it, having made sure that it will not hang."""
+    if package is not None and (spec := importlib.util.find_spec(package)) is not None:
+        if any(importlib.util.find_spec(name) is None for name in ("gguf", "accelerate")):
+            raise UserError(
+                f"The weights in the package {package} are a GGUF file: type `make smollm2` to install its reader."
+            )
+        return str(Path(spec.origin).parent), {"gguf_file": gguf_file}
+    if Path(path).is_dir():
+        return path, {"local_files_only": True}
+    if path.startswith((".", "/", "~")) or path.count("/") > 1:
+        raise UserError(
+            f"The model folder {path} does not exist. Give a folder that holds a config.json, or a hub name."
+        )
+    try:
+        AutoConfig.from_pretrained(path, local_files_only=True)
+    except (OSError, ValueError):
+        _require_on_hub(path)
+    return path, {}
+
+
+def _require_on_hub(path: str) -> None:
+    try:
+        HfApi().model_info(path, timeout=HUB_TIMEOUT_SECONDS)
+    except Exception as error:  # the hub client raises the errors of whichever HTTP library it uses
+        raise UserError(
+            f"The model {path!r} is not on this machine, and the model hub did not give it ({_first_line(error)}). "
+            "Check the name and the network; or download it elsewhere and give its folder (model.path=FOLDER); or train "
+            "from scratch (model.pretrained=false), or a small model that needs no download (model=tiny)."
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"[:200]

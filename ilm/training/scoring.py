@@ -1,0 +1,101 @@
+"""Negative log-likelihoods of the targets of padding-free rows, and the perplexities made of them.
+
+One function scores in training, validation and evaluation alike. Attention stays within each example because no
+attention mask is given, positions restart at 0 per example, and `use_cache=False`: with transformers' default
+`use_cache=True` the examples of a row see each other in silence. `require_separate_examples` checks it on the model
+at hand.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy
+from transformers import PreTrainedModel
+
+from ilm.examples.layout import Example, TargetType
+from ilm.training.batching import Row, pack
+
+KINDS = ("context", "infill", "infill_textonly")
+
+
+def target_nll(model: PreTrainedModel, row: Row) -> torch.Tensor:
+    """NLL in nats of each of the row's N targets, float32 (N,). The LM head runs on their positions only."""
+    logits = model(
+        input_ids=row.input_ids,
+        position_ids=row.position_ids,
+        use_cache=False,
+        logits_to_keep=row.predictors,
+    ).logits[0]
+    return cross_entropy(logits.float(), row.targets, reduction="none")
+
+
+def of_kind(target_types, kind: str):
+    """Which targets count for a perplexity: `context`, `infill` or `infill_textonly`, the paper's headline.
+
+    `target_types` is a tensor or an array; the answer is a boolean one of its shape. The copied document of the
+    other objectives (INFILL_REDUNDANT) counts in the training loss, but in no perplexity.
+    """
+    if kind == "context":
+        return target_types == TargetType.CONTEXT
+    textonly = target_types == TargetType.INFILL
+    return textonly if kind == "infill_textonly" else textonly | (target_types == TargetType.INFILL_SPECIAL)
+
+
+@dataclass
+class TargetScores:
+    """What a model makes of M targets of many examples, in the order of the examples.
+
+    `nll` float64 (M,) in nats; `target_types` uint8 (M,); `answer_types` int8 (M,); `examples` int64 (M,).
+    """
+
+    nll: np.ndarray
+    target_types: np.ndarray
+    answer_types: np.ndarray
+    examples: np.ndarray
+
+    def total(self, kind: str, chosen: np.ndarray | None = None) -> tuple[float, int]:
+        """(sum of NLL, number of targets) of a kind, among the `chosen` targets (boolean, (M,))."""
+        counted = of_kind(self.target_types, kind)
+        if chosen is not None:
+            counted = counted & chosen
+        return float(self.nll[counted].sum()), int(counted.sum())
+
+    def losses(self) -> dict[str, float]:
+        """Mean NLL in nats of each kind over all targets, divided once; NaN for a kind without targets."""
+        totals = {kind: self.total(kind) for kind in KINDS}
+        return {kind: total / count if count else float("nan") for kind, (total, count) in totals.items()}
+
+
+@torch.inference_mode()
+def score(model: PreTrainedModel, examples: Sequence[Example], row_tokens: int, device: torch.device) -> TargetScores:
+    """Score every target of `examples`, laid in rows of at most `row_tokens` tokens; the model is in eval mode within."""
+    was_training = model.training
+    model.eval()
+    parts = []
+    for row in pack(examples, row_tokens):
+        nll = target_nll(model, row.to(device)).double().cpu().numpy()
+        parts.append((nll, row.target_types.numpy(), row.answer_types.numpy(), row.examples.numpy()))
+    model.train(was_training)
+    if not parts:
+        return TargetScores(*(np.zeros(0, dtype) for dtype in (np.float64, np.uint8, np.int8, np.int64)))
+    return TargetScores(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def require_separate_examples(model: PreTrainedModel, max_difference: float = 1e-3) -> None:
+    """Check on two tiny examples that a row scores them as it does each alone.
+
+    Raises: RuntimeError if they see each other, as with a model or library that ignores restarting positions.
+    """
+    ids = np.arange(2, 14, dtype=np.int32)
+    types = np.full(6, TargetType.CONTEXT, dtype=np.uint8)
+    pair = [Example(part, types, types.astype(np.int8), 6) for part in (ids[:6], ids[6:])]
+    together = score(model, pair, 12, model.device).nll
+    apart = score(model, pair, 6, model.device).nll
+    difference = float(np.abs(together - apart).max())
+    if not difference <= max_difference:
+        raise RuntimeError(
+            f"{type(model).__name__} lets the examples of one row see each other (NLL differs by {difference:.2g}): "
+            "it cannot be trained padding-free with this version of transformers"
+        )
