@@ -17,10 +17,7 @@ def as_lists(hierarchy):
 def pieces(text: str) -> list[list[list[str]]]:
     """The words of a text, by paragraph and sentence."""
     return [
-        [
-            [text[word.start : word.start + word.length] for word in sentence.words]
-            for sentence in paragraph.sentences
-        ]
+        [[text[word.start : word.start + word.length] for word in sentence.words] for sentence in paragraph.sentences]
         for paragraph in segment(text).paragraphs
     ]
 

@@ -1,0 +1,175 @@
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ilm.errors import UserError
+from ilm.files import read_json
+from ilm.masking.functions import (
+    Documents,
+    Hierarchical,
+    Ngrams,
+    Paragraphs,
+    Punctuation,
+    Sentences,
+    Span,
+    Words,
+    check_spans,
+)
+from ilm.masking.segments import segment
+
+REFERENCE = read_json(Path(__file__).parents[1] / "data" / "documents.json")["docs"]
+LUNCH = "She ate leftover pasta for lunch."
+
+
+class Scripted(random.Random):
+    """Gives the numbers of a script in order; each entry of randint names the bounds it expects."""
+
+    def __init__(self, *script):
+        super().__init__(0)
+        self.script = list(script)
+
+    def random(self):
+        return self.script.pop(0)
+
+    def randint(self, low, high):
+        (expected_low, expected_high), value = self.script.pop(0)
+        assert (low, high) == (expected_low, expected_high)
+        return value
+
+
+def test_masks_are_those_of_the_reference():
+    compared = 0
+    for document in REFERENCE:
+        for mask in document["masks"]:
+            if "rng" in mask and isinstance(mask["mask"], list):
+                rng = random.Random(mask["rng"]["seed"])
+                drawn = Hierarchical(p=mask["rng"]["p"])(document["text"], rng)
+                assert [[t.upper(), start, length] for t, start, length in drawn] == mask["mask"]
+                compared += 1
+    assert compared == 145  # 29 documents, 5 seeds each
+
+
+def test_what_is_not_masked_is_looked_into():
+    # document, paragraph, sentence, She, ate, leftover: n-gram of 2, for, lunch: word, full stop
+    rng = Scripted(0.9, 0.9, 0.9, 0.9, 0.9, 0.2, 0.4, ((1, 5), 2), 0.9, 0.2, 0.5, 0.9)
+    assert Hierarchical(p=0.3)(LUNCH, rng) == [("ngram", 8, 14), ("word", 27, 5)]
+    assert rng.script == []
+
+
+@pytest.mark.parametrize(
+    ("script", "mask"),
+    [
+        ([0.0], [("document", 0, 17)]),
+        ([0.9, 0.0, 0.0], [("paragraph", 0, 8), ("paragraph", 9, 8)]),
+        ([0.9, 0.9, 0.0, 0.0, 0.0], [("sentence", 0, 3), ("sentence", 4, 4), ("paragraph", 9, 8)]),
+    ],
+)
+def test_what_is_masked_is_not_looked_into(script, mask):
+    rng = Scripted(*script)
+    assert Hierarchical(p=0.3)("Hi! Bye.\nYes. No.", rng) == mask
+    assert rng.script == []
+
+
+def test_ngrams_end_with_their_sentence_and_at_max_ngram_words():
+    # document; paragraph, sentence, "Go" and up to 2 words; paragraph, sentence, "I" and up to 3, "now" and up to 2
+    rng = Scripted(
+        *(0.9, 0.9, 0.9, 0.0, 0.0, ((1, 2), 2)),
+        *(0.9, 0.9, 0.0, 0.0, ((1, 3), 3), 0.0, 0.0, ((1, 2), 1), 0.9),
+    )
+    mask = Hierarchical(p=0.3, max_ngram_words=3)("Go!\nI ran so now.", rng)
+    assert mask == [("ngram", 0, 3), ("ngram", 4, 8), ("ngram", 13, 3)]
+    assert rng.script == []
+
+
+WORDS = [(0, 3), (3, 1), (5, 1), (7, 2), (9, 3), (12, 1), (15, 4), (19, 1), (21, 3), (24, 1)]
+
+
+@pytest.mark.parametrize(
+    ("function", "mask"),
+    [
+        (Documents(p=1), [("document", 0, 25)]),
+        (Paragraphs(p=1), [("paragraph", 0, 13), ("paragraph", 15, 10)]),
+        (Sentences(p=1), [("sentence", 0, 4), ("sentence", 5, 8), ("sentence", 15, 10)]),
+        (Words(p=1), [("word", *word) for word in WORDS]),
+        (Ngrams(p=1, max_ngram_words=1), [("ngram", *word) for word in WORDS]),
+        (
+            Punctuation(p=1),
+            [
+                ("sentence_terminal", 3, 1),
+                ("other", 10, 1),
+                ("sentence_terminal", 12, 1),
+                ("other", 19, 1),
+                ("sentence_terminal", 24, 1),
+            ],
+        ),
+    ],
+)
+def test_one_level_alone(function, mask):
+    assert function("Yes! I don't.\n\nFine; bye?", random.Random(0)) == mask
+
+
+@pytest.mark.parametrize(
+    "function", [Hierarchical(p=0), Documents(p=0), Paragraphs(p=0), Sentences(p=0), Ngrams(p=0), Words(p=0)]
+)
+def test_a_probability_of_zero_draws_nothing(function):
+    rng = random.Random(0)
+    assert function(LUNCH, rng) == []
+    assert rng.getstate() == random.Random(0).getstate()
+
+
+@given(
+    st.text(max_size=80) | st.text(st.sampled_from("Ab. !?\n'\",”é😀"), max_size=200),
+    st.integers(0, 2**32),
+    st.floats(0, 1),
+    st.sampled_from([Hierarchical, Documents, Paragraphs, Sentences, Ngrams, Words, Punctuation]),
+)
+def test_any_text_gives_a_mask_of_whole_units(text, seed, p, kind):
+    function = kind(p=p)
+    spans = function(text, random.Random(seed))
+    check_spans(spans, len(text), function.mask_types, "any")
+    if kind is not Punctuation:
+        words = [w for par in segment(text).paragraphs for sent in par.sentences for w in sent.words]
+        starts, ends = {w.start for w in words}, {w.start + w.length for w in words}
+        for mask_type, start, length in spans:
+            assert mask_type == "document" or (start in starts and start + length in ends)
+
+
+@pytest.mark.parametrize(
+    ("spans", "fault"),
+    [
+        ([Span("line", 0, 3)], "span 0 of 1, .*unknown type: expected one of ngram, word"),
+        ([Span("word", 0, 3), Span("word", 3, 0)], "span 1 of 2, .* is empty"),
+        ([Span("word", 5, -2)], "is empty"),
+        ([Span("word", 8, 3)], "out of bounds: the text has 10 characters"),
+        ([Span("word", -1, 3)], "out of bounds"),
+        ([Span("word", 5, 2), Span("ngram", 0, 2)], "starts before character 7, .* unsorted or overlapping"),
+        ([Span("word", 0, 4), Span("ngram", 3, 2)], "starts before character 4, .* unsorted or overlapping"),
+        ([Span("word", 0.0, 4)], "not an int"),
+        ([("word", 0)], "not of the form"),
+        ([7], "not of the form"),
+    ],
+)
+def test_what_is_no_mask_is_refused(spans, fault):
+    with pytest.raises(UserError, match=f"Mask function Mine: .*{fault}"):
+        check_spans(spans, 10, ("ngram", "word"), "Mine")
+
+
+@pytest.mark.parametrize("spans", [[], [("word", 0, 10)], [("word", 0, 4), ("ngram", 4, 6)]])
+def test_what_is_a_mask_is_accepted(spans):
+    check_spans(spans, 10, ("ngram", "word"), "Mine")
+
+
+@pytest.mark.parametrize("kind", [Hierarchical, Documents, Paragraphs, Sentences, Ngrams, Words, Punctuation])
+@pytest.mark.parametrize("p", [-0.1, 1.5, float("nan"), "0.1", None])
+def test_what_is_no_probability_is_refused(kind, p):
+    with pytest.raises(UserError, match=rf"{kind.__name__}\(p=.*expected a probability from 0 to 1"):
+        kind(p=p)
+
+
+@pytest.mark.parametrize("words", [0, -3, 2.5, True])
+def test_what_is_no_number_of_words_is_refused(words):
+    with pytest.raises(UserError, match=r"max_ngram_words=.*whole number of at least 1"):
+        Ngrams(max_ngram_words=words)
