@@ -1,0 +1,37 @@
+"""The masks that a `masking` node of the configuration asks for: their settings, and where they lie."""
+
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import get_object, instantiate
+
+import ilm
+from ilm.corpus.store import PreparedCorpus
+from ilm.masking.drawing import masks_folder_name, masks_settings
+from ilm.masking.functions import MaskFunction
+
+
+def mask_function(node: Mapping[str, Any]) -> MaskFunction:
+    """The mask function of `masking.function`: a `_target_` and its arguments."""
+    return instantiate(dict(node))
+
+
+def configured_masks(corpus: PreparedCorpus, masking: Mapping[str, Any]) -> tuple[dict[str, Any], Path]:
+    """The settings of the masks that `masking` (a plain `ilm.config.Masking`) asks for, and their folder.
+
+    The hash in the folder's name covers the source file of a user's own function too: editing it makes other masks.
+    """
+    source = Path(inspect.getsourcefile(get_object(masking["function"]["_target_"])))
+    own = source.resolve().is_relative_to(Path(ilm.__file__).resolve().parent)
+    settings = masks_settings(
+        corpus.documents_hash,
+        masking["name"],
+        dict(masking["function"]),
+        masking["masks_per_document"],
+        masking["tries"],
+        masking["seed"],
+        None if own else source,
+    )
+    return settings, corpus.folder / "masks" / masks_folder_name(settings)
