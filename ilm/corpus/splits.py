@@ -9,6 +9,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -90,10 +91,11 @@ def assign_splits(
     connected components of that relation and may span levels and L1s.
 
     Units of several documents are placed first, largest first, ties by `order_key(seed, smallest id)`,
-    each in the split with the largest remaining need. The need of a split for a unit: every document of
-    the unit contributes (target - documents placed so far) / (size of the level) of its own level. Within
-    one level that orders the splits by the number of documents they still lack; across levels
-    a small level is not outvoted by a large one. Ties go to train, then valid, then test.
+    each in the split with the largest remaining need over its levels: the number of its documents
+    that the split still lacks, level by level. Where several splits lack as many (at first all lack all of
+    them), the one whose targets are open by the larger share, averaged over the unit's documents; then
+    train, valid, test. (Comparing open places in absolute numbers instead would fill train first: with
+    learner ids its learners came out with three times as many texts as those of valid and test.)
 
     Single documents, ordered by the same hash, then fill what is left of each cell in the order train,
     valid, test, never beyond the need of the level; those whose cell is full make up the level. So
@@ -113,53 +115,76 @@ def assign_splits(
     cells = list(zip(documents["cefr_level"], documents["l1"], strict=True))
     groups, singles = _units(ids, _linked(documents, keep_together))
     groups.sort(key=lambda rows: (-len(rows), order_key(seed, ids[rows[0]]), ids[rows[0]]))
-    singles.sort(key=lambda row: (order_key(seed, ids[row]), ids[row]))
+    rank = {row: (order_key(seed, ids[row]), ids[row]) for row in singles}
 
-    counts = dict(sorted(Counter(level for level, _ in cells).items()))
-    targets = {level: level_targets(count) for level, count in counts.items()}
-    cell_need = _cell_targets(Counter(cells), targets)
-    level_need = {level: dict(target) for level, target in targets.items()}
-    split_of: list[str] = [""] * len(ids)
-
-    def place(rows: Iterable[int], split: str) -> None:
-        for row in rows:
-            split_of[row] = split
-            cell_need[cells[row]][split] -= 1
-            level_need[cells[row][0]][split] -= 1
-
+    placement = _Placement(cells)
     for rows in groups:
-        votes = sorted(Counter(cells[row][0] for row in rows).items())
-        need = {s: sum(n * level_need[level][s] / counts[level] for level, n in votes) for s in SPLITS}
-        place(rows, max(SPLITS, key=need.__getitem__))
-
-    singles_of: dict[Cell, list[int]] = defaultdict(list)
-    for row in singles:
-        singles_of[cells[row]].append(row)
-    for level, need in level_need.items():
-        open_places = _within(need, sum(len(rows) for cell, rows in singles_of.items() if cell[0] == level))
-        left_over = []
-        for cell in sorted(cell for cell in singles_of if cell[0] == level):
-            rows = singles_of[cell]
-            for split in SPLITS:
-                fits = max(0, min(cell_need[cell][split], open_places[split], len(rows)))
-                place(rows[:fits], split)
-                open_places[split] -= fits
-                rows = rows[fits:]
-            left_over += rows
-        left_over.sort(key=lambda row: (order_key(seed, ids[row]), ids[row]))
-        for split in SPLITS:
-            place(left_over[: open_places[split]], split)
-            left_over = left_over[open_places[split] :]
+        placement.place(rows, max(SPLITS, key=partial(placement.need, rows)))
+    placement.fill(sorted(singles, key=rank.__getitem__), rank)
 
     report = SplitReport(
         seed=seed,
         keep_together=tuple(keep_together),
-        targets=targets,
-        sizes={level: {s: targets[level][s] - level_need[level][s] for s in SPLITS} for level in targets},
+        targets=placement.targets,
+        sizes=placement.sizes(),
         guarantees=_guarantees(documents, keep_together),
         group_sizes=dict(sorted(Counter(map(len, groups)).items())),
     )
-    return pd.Series(split_of, index=documents.index, name="split", dtype="str"), report
+    return pd.Series(placement.split_of, index=documents.index, name="split", dtype="str"), report
+
+
+class _Placement:
+    """Documents in splits, and what each level and cell still lacks (negative: has too many)."""
+
+    def __init__(self, cells: list[Cell]) -> None:
+        counts = Counter(level for level, _ in cells)
+        self.cells = cells
+        self.targets = {level: level_targets(counts[level]) for level in sorted(counts)}
+        self.level_need = {level: dict(target) for level, target in self.targets.items()}
+        self.cell_need = _cell_targets(Counter(cells), self.targets)
+        self.split_of = [""] * len(cells)
+
+    def place(self, rows: Iterable[int], split: str) -> None:
+        for row in rows:
+            self.split_of[row] = split
+            self.cell_need[self.cells[row]][split] -= 1
+            self.level_need[self.cells[row][0]][split] -= 1
+
+    def need(self, rows: Iterable[int], split: str) -> tuple[int, float]:
+        """How many documents of the unit `split` lacks, and the open share of its targets."""
+        lacking, open_share = 0, 0.0
+        for level, count in sorted(Counter(self.cells[row][0] for row in rows).items()):
+            need = self.level_need[level][split]
+            lacking += min(count, max(0, need))
+            open_share += count * need / max(1, self.targets[level][split])
+        return lacking, open_share
+
+    def fill(self, singles: Iterable[int], rank: Mapping[int, Any]) -> None:
+        """Give each cell what it lacks, within what the level lacks; whoever is left over makes up the level."""
+        singles_of: dict[str, dict[str, list[int]]] = {level: defaultdict(list) for level in self.targets}
+        for row in singles:
+            level, l1 = self.cells[row]
+            singles_of[level][l1].append(row)
+        for level, by_l1 in singles_of.items():
+            lacking = _within(self.level_need[level], sum(map(len, by_l1.values())))
+            left_over = []
+            for l1, rows in sorted(by_l1.items()):
+                for split in SPLITS:
+                    fits = max(0, min(self.cell_need[level, l1][split], lacking[split]))
+                    self.place(rows[:fits], split)
+                    lacking[split] -= len(rows[:fits])
+                    rows = rows[fits:]
+                left_over += rows
+            left_over.sort(key=rank.__getitem__)
+            for split in SPLITS:
+                self.place(left_over[: lacking[split]], split)
+                left_over = left_over[lacking[split] :]
+
+    def sizes(self) -> dict[str, Sizes]:
+        return {
+            level: {split: target[split] - self.level_need[level][split] for split in SPLITS}
+            for level, target in self.targets.items()
+        }
 
 
 def check_no_leak(documents: pd.DataFrame, keep_together: Sequence[str] = KEEP_TOGETHER) -> None:

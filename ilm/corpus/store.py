@@ -19,6 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import ilm
+from ilm.corpus.reader import OPTIONAL, ReadReport
+from ilm.corpus.reader import REQUIRED as READ
 from ilm.corpus.splits import SPLITS, SplitReport
 from ilm.corpus.statistics import summary
 from ilm.errors import UserError
@@ -27,8 +29,7 @@ from ilm.hashing import FORMAT_VERSION, digest
 
 DOCUMENTS = "documents.parquet"
 MANIFEST = "manifest.json"
-REQUIRED = ("writing_id", "l1", "cefr_level", "text", "split")
-OPTIONAL = ("learner_id", "topic")
+REQUIRED = (*READ, "split")
 
 _METADATA_KEY = b"ilm_documents_hash"
 
@@ -64,26 +65,23 @@ def corpus_manifest(
     *,
     corpus: str,
     synthetic: bool,
-    sources: Sequence[Mapping[str, Any]],
     settings: Mapping[str, Any],
     documents: pd.DataFrame,
-    dropped: Mapping[str, Any],
-    notes: Mapping[str, Any],
+    read_report: ReadReport,
     split_report: SplitReport,
 ) -> dict[str, Any]:
-    """The manifest of a corpus: without time stamps, so the same input gives the same bytes.
-
-    `sources`: path, sha256, bytes, rows and kept of each file; `dropped`, `notes`: as in `ReadReport`.
-    """
+    """The manifest of a corpus: without time stamps, so the same input gives the same bytes."""
+    source = read_report.to_dict()
+    dropped, notes = source.pop("dropped"), source.pop("notes")
     return {
         "corpus": corpus,
         "synthetic": synthetic,
         "documents_hash": digest(settings),
-        "sources": [dict(source) for source in sources],
+        "sources": [source],
         "settings": dict(settings),
         "counts": summary(documents),
-        "dropped": dict(dropped),
-        "notes": dict(notes),
+        "dropped": dropped,
+        "notes": notes,
         "split": split_report.to_dict(),
         "versions": {
             "format": FORMAT_VERSION,
@@ -120,6 +118,7 @@ def write_corpus(folder: Path, documents: pd.DataFrame, manifest: Mapping[str, A
             compression="zstd",
             row_group_size=50_000,
             use_dictionary=["l1", "cefr_level", "split"],
+            write_page_checksum=True,
         )
     write_json(Path(folder) / MANIFEST, {**manifest, "documents_hash": digest(manifest["settings"])})
 
@@ -138,34 +137,30 @@ class PreparedCorpus:
         Raises UserError if there is no corpus, or one that is half-written, damaged or of another format.
         """
         folder = Path(folder)
-        command = f"python prepare.py corpus={folder.name}"
         if not any((folder / name).exists() for name in (MANIFEST, DOCUMENTS)):
-            raise UserError(f"{folder} holds no prepared corpus; make it with: {command}")
-
-        def refuse(why: str) -> UserError:
-            return UserError(f"{folder}: {why}; prepare it again with: {command} overwrite=true")
-
+            raise UserError(f"{folder} holds no prepared corpus; make it with: python prepare.py corpus={folder.name}")
         try:
             manifest = read_json(folder / MANIFEST)
             stored = pq.read_metadata(folder / DOCUMENTS)
         except FileNotFoundError as error:
-            raise refuse(f"half-written, {Path(error.filename).name} is missing") from error
+            raise _unusable(folder, f"half-written, {Path(error.filename).name} is missing") from error
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise refuse(f"{MANIFEST} is damaged ({error})") from error
+            raise _unusable(folder, f"{MANIFEST} is damaged ({error})") from error
         except pa.ArrowInvalid as error:
-            raise refuse(f"{DOCUMENTS} is damaged ({error})") from error
+            raise _unusable(folder, f"{DOCUMENTS} is damaged ({error})") from error
         try:
             documents_hash, settings = manifest["documents_hash"], manifest["settings"]
             documents = manifest["counts"]["documents"]
         except (KeyError, TypeError) as error:
-            raise refuse(f"{MANIFEST} is not the manifest of a corpus ({error!r})") from error
+            raise _unusable(folder, f"{MANIFEST} is not the manifest of a corpus ({error!r})") from error
         if digest(settings) != documents_hash:
-            raise refuse("prepared by a version of this program with another file format, or edited by hand")
+            raise _unusable(folder, "prepared by a version of this program with another file format, or edited by hand")
         found = (stored.metadata or {}).get(_METADATA_KEY, b"none").decode()
         if found != documents_hash or stored.num_rows != documents:
-            raise refuse(
+            raise _unusable(
+                folder,
                 f"{DOCUMENTS} (hash {found}, {stored.num_rows} documents) does not belong to "
-                f"{MANIFEST} (hash {documents_hash}, {documents} documents), perhaps preparing was interrupted"
+                f"{MANIFEST} (hash {documents_hash}, {documents} documents), perhaps preparing was interrupted",
             )
         return cls(folder, manifest)
 
@@ -185,13 +180,17 @@ class PreparedCorpus:
 
         The row number (the index, 0 to n - 1) is the document number everywhere else.
         """
-        return pq.read_table(self.folder / DOCUMENTS).to_pandas().astype("str")
+        try:
+            table = pq.read_table(self.folder / DOCUMENTS, page_checksum_verification=True)
+        except (OSError, pa.ArrowInvalid) as error:
+            raise _unusable(self.folder, f"{DOCUMENTS} is damaged ({error})") from error
+        return table.to_pandas().astype("str")
 
     def rows(self, split: str, levels: Sequence[str]) -> np.ndarray:
         """Document numbers (int64, ascending) of the given levels in `split`."""
         if split not in SPLITS:
             raise ValueError(f"split {split!r} is none of {SPLITS}")
-        wanted = (self.documents["split"] == split) & self.documents["cefr_level"].isin(list(levels))
+        wanted = (self.documents["split"] == split) & self.documents["cefr_level"].isin(levels)
         return np.flatnonzero(wanted.to_numpy())
 
     def require_splits(self, levels: Sequence[str]) -> None:
@@ -237,6 +236,10 @@ def existing_conflict(folder: Path, settings: Mapping[str, Any]) -> list[str]:
     if not lines and old_hash != digest(settings):
         lines.append(f"file format: prepared in another one than the present {FORMAT_VERSION}")
     return lines
+
+
+def _unusable(folder: Path, why: str) -> UserError:
+    return UserError(f"{folder}: {why}; prepare again: python prepare.py corpus={folder.name} overwrite=true")
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
