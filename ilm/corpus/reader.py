@@ -45,6 +45,7 @@ NO_TEXT = "empty text"
 REPEATED = "identical row repeated"
 NO_L1 = f'l1 missing, kept as "{UNKNOWN_L1}"'
 BLANK = "blank line, no row"
+NO_LINE_END = "no line end after the last row, is it whole?"
 
 _PROGRESS_FROM_BYTES = 20_000_000
 _ROWS_SHOWN = 5
@@ -189,7 +190,15 @@ def _take_rows(
                     f"contents ({', '.join(name for name, a, b in pairs if a != b)}); every document needs an id "
                     f"of its own: correct the file, or name another column: corpus.columns.writing_id=..."
                 )
+    if taken.rows and not _ends_with_line_end(path):
+        taken.notes.add(NO_LINE_END, row)
     return taken
+
+
+def _ends_with_line_end(path: Path) -> bool:
+    with open(path, "rb") as file:
+        file.seek(-min(4, path.stat().st_size), io.SEEK_END)
+        return file.read().rstrip(b"\0").endswith((b"\n", b"\r"))  # UTF-16 and -32 pad with zeros
 
 
 def _first_bytes(path: Path) -> bytes:
