@@ -10,8 +10,8 @@ A node typed `Any` is instantiated by Hydra; its arguments are those of its `_ta
 import difflib
 import inspect
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, is_dataclass
+from typing import Any, get_args, get_type_hints
 
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
@@ -219,16 +219,32 @@ def flat(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 def _against_schema(cfg: DictConfig, schema: type) -> Iterator[str]:
     fresh = OmegaConf.structured(schema)
     for key, value in flat(OmegaConf.to_container(cfg, resolve=False)):
-        if isinstance(value, str) and value == "???":
+        if not _is_known(key, schema):
+            yield f"unknown key {key}{_suggestion(key, schema)}"
+        elif isinstance(value, str) and value == "???":
             yield f"{key} has no value: type {key}=..."
-            continue
-        try:
-            OmegaConf.update(fresh, key, OmegaConf.select(cfg, key), merge=True, force_add=False)
-        except OmegaConfBaseException as error:
-            if "not in" in str(error) or "Key" in type(error).__name__ or "Attribute" in type(error).__name__:
-                yield f"unknown key {key}{_suggestion(key, schema)}"
-            else:
+        else:
+            try:
+                nested = OmegaConf.select(cfg, key)
+                for part in reversed(key.split(".")):
+                    nested = {part: nested}
+                OmegaConf.merge(fresh, nested)
+            except OmegaConfBaseException as error:
                 yield f"{key}={value}: {str(error).splitlines()[0]}"
+
+
+def _is_known(key: str, schema: type) -> bool:
+    """Whether the schema has this dotted key; below a node typed `Any` every key is."""
+    kind: Any = schema
+    for part in key.split("."):
+        if kind is Any:
+            return True
+        # An optional section is a union of its dataclass and None.
+        kind = next((t for t in (kind, *get_args(kind)) if is_dataclass(t)), None)
+        if kind is None or part not in (hints := get_type_hints(kind)):
+            return False
+        kind = hints[part]
+    return True
 
 
 def _suggestion(key: str, schema: type) -> str:
@@ -303,13 +319,17 @@ def _values(cfg: DictConfig, choices: Mapping[str, str | None]) -> Iterator[str]
     for section in ("data", "evaluation"):
         length, row = OmegaConf.select(cfg, f"{section}.max_length"), OmegaConf.select(cfg, f"{section}.row_tokens")
         if length is not None and row < length:
-            yield f"{section}.row_tokens={row} is shorter than {section}.max_length={length}: a row holds whole examples"
+            yield (
+                f"{section}.row_tokens={row} is shorter than {section}.max_length={length}; a row holds whole examples"
+            )
     for key in ("cefr_level.levels", "evaluation.levels"):
         unknown = sorted(set(OmegaConf.select(cfg, key) or []) - set(cfg.corpus.levels))
         if unknown:
             yield f"{key}: {', '.join(unknown)} not among corpus.levels={list(cfg.corpus.levels)}"
     if "trainer" in cfg:
         yield from _training_values(cfg)
+    if cfg.corpus.csv is not None and cfg.corpus.synthetic is not None:
+        yield f"corpus.csv={cfg.corpus.csv} for a synthetic corpus: type corpus=custom corpus.name=NAME corpus.csv=..."
     if "preview" in cfg and cfg.corpus.csv is None and cfg.corpus.synthetic is None:
         yield f"corpus.csv has no value: type corpus.csv=PATH, the CSV file of {cfg.corpus.name}"
 
@@ -317,7 +337,7 @@ def _values(cfg: DictConfig, choices: Mapping[str, str | None]) -> Iterator[str]
 def _training_values(cfg: DictConfig) -> Iterator[str]:
     steps, epochs = cfg.trainer.max_steps, cfg.trainer.max_epochs
     if (steps is None or steps < 1) and (epochs is None or epochs < 1):
-        yield f"trainer.max_steps={steps} and trainer.max_epochs={epochs} set no end: give one of them a positive number"
+        yield f"trainer.max_steps={steps} and trainer.max_epochs={epochs} set no end: give one a positive number"
     if not cfg.optimizer.get("lr", 0) > 0:
         yield f"optimizer.lr={cfg.optimizer.get('lr')}: expected a positive number"
     model = cfg.model

@@ -12,12 +12,15 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
 from ilm.config import flat
@@ -40,10 +43,20 @@ PACKAGES = (
 )
 # Keys that change neither the result nor its meaning; the global batch stands for how it is divided.
 NOT_IDENTITY = (
-    "paths logger callbacks name dry_run overwrite checkpoint data.num_workers data.batch_size "
-    "trainer.accelerator trainer.devices trainer.num_nodes trainer.strategy trainer.accumulate_grad_batches "
-    "trainer.log_every_n_steps corpus.csv cefr_level.max_steps"
-).split()
+    *(
+        "paths",
+        "logger",
+        "callbacks",
+        "name",
+        "dry_run",
+        "overwrite",
+        "checkpoint",
+        "data.num_workers",
+        "data.batch_size",
+    ),
+    *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
+    *("trainer.accumulate_grad_batches", "trainer.log_every_n_steps", "corpus.csv", "cefr_level.max_steps"),
+)
 MAY_GROW = ("trainer.max_steps", "trainer.max_epochs")
 
 
@@ -54,11 +67,30 @@ def entry_point(main: Callable[[], Any]) -> None:
     try:
         main()
     except (UserError, HydraException, OmegaConfBaseException) as error:
-        print(f"error: {_innermost(error)}", file=sys.stderr)
-        sys.exit(EXIT_USER_ERROR)
+        _exit_with(error)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
+
+
+@contextmanager
+def job() -> Iterator[None]:
+    """Around the work of one Hydra job: a user's mistake ends a single run at once, but not the other jobs of a sweep.
+
+    Hydra goes on with a sweep after an exception, but not after an exit, and raises the first one at its end.
+    """
+    try:
+        yield
+    except UserError as error:
+        if HydraConfig.get().mode == RunMode.RUN:
+            _exit_with(error)
+        log.error("error: %s", error)
+        raise
+
+
+def _exit_with(error: Exception) -> None:
+    print(f"error: {_innermost(error)}", file=sys.stderr)
+    sys.exit(EXIT_USER_ERROR)
 
 
 def _innermost(error: BaseException) -> str:
@@ -152,6 +184,8 @@ class RunFolder:
         Raises: UserError if it holds another run; the differences are listed.
         """
         folder = cls(path)
+        if not is_first_process():
+            return folder
         record = folder.path / "run.json"
         if overwrite and folder.path.exists():
             shutil.rmtree(folder.path)
@@ -196,6 +230,12 @@ class RunFolder:
             if (self.checkpoints / name).is_file():
                 return self.checkpoints / name
         return None
+
+
+def is_first_process() -> bool:
+    """Whether this process is the one that writes, of those that work together on a run."""
+    ranks = (os.environ.get(name) for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
+    return int(next((rank for rank in ranks if rank is not None), 0)) == 0
 
 
 def identity_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

@@ -3,14 +3,16 @@
 The document "She ate leftover pasta for lunch." with the spans (ngram, 7, 15) and (word, 26, 6), that is
 "leftover pasta" and "lunch" with their leading spaces, becomes
 
-    ilm             She ate<|infill_ngram|> for<|infill_word|>.<|startofinfill|> leftover pasta<|endofinfill|> lunch<|endofinfill|>
+    ilm             She ate<|infill_ngram|> for<|infill_word|>.
+                    <|startofinfill|> leftover pasta<|endofinfill|> lunch<|endofinfill|>
     no_context_ilm  <|startofinfill|> leftover pasta<|endofinfill|> lunch<|endofinfill|>
-    naive           She ate<|infill_ngram|> for<|infill_word|>.<|startofinfill|>She ate leftover pasta for lunch.<|endofinfill|>
+    naive           She ate<|infill_ngram|> for<|infill_word|>.
+                    <|startofinfill|>She ate leftover pasta for lunch.<|endofinfill|>
     lm              <|startofinfill|>She ate leftover pasta for lunch.<|endofinfill|>
     reverse_lm      <|startofinfill|>. lunch for pasta leftover ateShe<|endofinfill|>
 
-(naive is the paper's LM-All, reverse_lm its LM-Rev; the names are those of the reference's `--task`). Each
-token has a target type. For `ilm`, with C context, S blank, | separator, I answer and E its end:
+without the line breaks (naive is the paper's LM-All, reverse_lm its LM-Rev; the names are those of the reference's
+`--task`). Each token has a target type. For `ilm`, with C context, S blank, | separator, I answer and E its end:
 
     She ate<|infill_ngram|> for<|infill_word|>.<|startofinfill|> leftover pasta<|endofinfill|> lunch<|endofinfill|>
     C   C  S                C  S              C|                 I        I    E              I     E
@@ -26,7 +28,6 @@ import numpy as np
 
 from ilm.examples import OBJECTIVES
 from ilm.examples.vocabulary import Vocabulary
-
 
 NO_ANSWER = -1
 

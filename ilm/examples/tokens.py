@@ -115,7 +115,7 @@ def _tokenise(folder: Path, texts, tokenizer: PreTrainedTokenizerBase, base_size
         np.save(temporary / "advances.npy", flat.astype(width))
         np.save(temporary / "offsets.npy", np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]))
         settings = {"identity": identity, "documents": len(counts), "tokens": int(sum(counts))}
-        # Texts that come back changed from the tokenizer: 0 for byte-level BPE; others may normalise or lose characters.
+        # Texts that come back changed from the tokenizer: 0 for byte-level BPE; others may normalise characters.
         write_json(temporary / "settings.json", settings | {"texts_changed_by_tokenizer": changed})
     if changed:
         tqdm.write(f"warning: {changed} of {len(counts)} texts do not survive encoding and decoding by this tokenizer")

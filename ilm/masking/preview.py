@@ -1,13 +1,17 @@
 """A masked document for the eye: what is cut out, what the model sees, what it is to answer."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
+import pandas as pd
 from rich.console import RenderableType
+from rich.markup import escape
+from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
 from ilm.masking.functions import Span
+from ilm.masking.store import MaskStore
 
 _COLOURS = ("red", "magenta", "blue", "green", "yellow", "cyan")
 
@@ -43,3 +47,16 @@ def cut(text: str, spans: Sequence[Span]) -> tuple[list[str], list[str]]:
     bounds = [0, *(bound for _, start, length in spans for bound in (start, start + length)), len(text)]
     parts = [text[start:end] for start, end in pairwise(bounds)]
     return parts[::2], parts[1::2]
+
+
+def stored_previews(documents: pd.DataFrame, masks: MaskStore, count: int) -> Iterator[RenderableType]:
+    """Previews of `count` documents of the training split, each under its first mask that hides something."""
+    split = masks.splits["train"]
+    for entry in range(min(count, len(split.documents))):
+        numbers = range(split.mask_offsets[entry], split.mask_offsets[entry + 1])
+        number = next((n for n in numbers if len(split.spans(n)[0])), numbers[0])
+        columns = zip(*split.spans(number), strict=True)
+        spans = [Span(masks.mask_types[t], int(start), int(length)) for t, start, length in columns]
+        document = documents.iloc[int(split.documents[entry])]
+        title = f"{document['writing_id']} ({document['cefr_level']}, {document['l1']})"
+        yield Panel(preview(document["text"], spans, masks.mask_types), title=escape(title), title_align="left")

@@ -53,26 +53,33 @@ class Row:
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """The rows of one micro-batch and what the step around it holds.
-
-    `context_total` and `infill_total` count the targets of the whole optimizer step (all its micro-batches and ranks).
-    `numbers` (E,) are the example numbers in the store; `tokens` the real tokens here; `level_targets` int64
-    (levels,), the targets here by level of their document.
-    """
+    """The rows of micro-batch `index` of a rank, its example `numbers` (E,), and what the step around it holds."""
 
     index: int
     rows: tuple[Row, ...]
-    context_total: int
-    infill_total: int
     numbers: np.ndarray
-    tokens: int
-    level_targets: np.ndarray
+    step: "StepCounts"
 
     def to(self, device: torch.device, **kwargs) -> "MicroBatch":
         return replace(self, rows=tuple(row.to(device, **kwargs) for row in self.rows))
 
     def pin_memory(self) -> "MicroBatch":
         return replace(self, rows=tuple(row.pin_memory() for row in self.rows))
+
+
+@dataclass(frozen=True)
+class StepCounts:
+    """What a whole optimizer step holds, over all its micro-batches and ranks.
+
+    `context_targets` and `infill_targets` (INFILL, INFILL_SPECIAL, INFILL_REDUNDANT) are what the loss is divided by;
+    `level_targets` int64 (levels,) counts both by the level of their document; `tokens` are real ones.
+    """
+
+    examples: int
+    tokens: int
+    context_targets: int
+    infill_targets: int
+    level_targets: np.ndarray
 
 
 class StepPlan:
@@ -128,22 +135,20 @@ class MicroBatches(Dataset):
         step, micro_batch = divmod(index, self.plan.accumulate)
         numbers = self.plan.step(step)
         examples = [self.store[int(number)] for number in numbers]
-        learned = np.concatenate([_learned_types(example) for example in examples])
-        context_total = int((learned == TargetType.CONTEXT).sum())
         share = self.plan.share(micro_batch, self.rank)
-        numbers, examples = numbers[share], examples[share]
-        level_targets = np.zeros(self.n_levels, dtype=np.int64)
-        for number, example in zip(numbers, examples, strict=True):
-            level = self.level_codes[self.store.key(int(number)).document]
-            level_targets[level] += len(_learned_types(example))
-        return MicroBatch(
-            index=index,
-            rows=pack(examples, self.row_tokens),
-            context_total=context_total,
-            infill_total=len(learned) - context_total,
-            numbers=numbers,
+        return MicroBatch(index, pack(examples[share], self.row_tokens), numbers[share], self._count(numbers, examples))
+
+    def _count(self, numbers: np.ndarray, examples: Sequence[Example]) -> StepCounts:
+        learned = [_learned_types(example) for example in examples]
+        context = sum(int((types == TargetType.CONTEXT).sum()) for types in learned)
+        targets = np.array([len(types) for types in learned])
+        levels = self.level_codes[[self.store.key(int(number)).document for number in numbers]]
+        return StepCounts(
+            examples=len(examples),
             tokens=sum(len(example.input_ids) for example in examples),
-            level_targets=level_targets,
+            context_targets=context,
+            infill_targets=int(targets.sum()) - context,
+            level_targets=np.bincount(levels, weights=targets, minlength=self.n_levels).astype(np.int64),
         )
 
 

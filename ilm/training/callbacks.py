@@ -20,7 +20,7 @@ from tqdm import tqdm
 from ilm.files import atomic_file
 from ilm.runs import RunFolder
 from ilm.training.metrics import at_step_end, record
-from ilm.training.scoring import KINDS, TargetScores, of_kind, score
+from ilm.training.scoring import KINDS, score
 
 log = logging.getLogger("ilm")
 
@@ -95,7 +95,8 @@ class Validation(pl.Callback):
             sums += torch.tensor([scores.total(kind) for kind in KINDS], dtype=torch.float64)
         sums = trainer.strategy.reduce(sums.to(module.device), reduce_op="sum").cpu()
         return {
-            kind: total / count if count else float("nan") for kind, (total, count) in zip(KINDS, sums.tolist(), strict=True)
+            kind: total / count if count else float("nan")
+            for kind, (total, count) in zip(KINDS, sums.tolist(), strict=True)
         }
 
 
@@ -130,7 +131,9 @@ class Checkpoints(pl.Callback):
             self.save(trainer, "interrupted" if stopping else "running")
         if stopping:
             number = self._signal or signal.SIGTERM
-            log.info("stopped by signal %d at step %d; the same command goes on from there", number, trainer.global_step)
+            log.info(
+                "stopped by signal %d at step %d; the same command goes on from there", number, trainer.global_step
+            )
             raise SystemExit(128 + number)
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
@@ -164,11 +167,12 @@ class Checkpoints(pl.Callback):
 
 
 def _save(trainer: pl.Trainer, path: Path, *, weights_only: bool = False, keep_as: Path | None = None) -> None:
-    """Save a checkpoint atomically; `keep_as` receives the one that was there."""
-    if trainer.world_size > 1:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    """Save a checkpoint atomically, all ranks together; `keep_as` receives the one that was there."""
+    if not trainer.is_global_zero:
+        trainer.save_checkpoint(path, weights_only=weights_only)  # takes part, but only rank 0 writes
+        return
     with atomic_file(path) as temporary:
         trainer.save_checkpoint(temporary, weights_only=weights_only)
-        if keep_as is not None and path.exists() and trainer.is_global_zero:
+        if keep_as is not None and path.exists():
             keep_as.unlink(missing_ok=True)
             os.link(path, keep_as)

@@ -82,114 +82,83 @@ class Metrics(pl.Callback):
     """Records the training metrics every `every_n_steps` optimizer steps and once at the end.
 
     Sums since the last record are part of the checkpoint, so a resumed run records the same numbers (rates and memory
-    excepted). `levels` names the level codes of the data.
+    excepted). They count whole optimizer steps, over all ranks. `levels` names the level codes of the data.
     """
 
     def __init__(self, levels: Sequence[str], every_n_steps: int):
         self.levels, self.every_n_steps = tuple(levels), every_n_steps
-        self._sums = np.zeros(4)  # NLL and count of context, then of infill targets, since the last record
-        self._seen_levels = np.zeros(len(self.levels), dtype=np.int64)
-        self._seen_examples = self._seen_tokens = 0
-        self._clock = _Clock()
-        self._pending = torch.zeros(2, dtype=torch.float64)
+        self.targets_seen = np.zeros(len(self.levels), dtype=np.int64)
+        self._examples_seen = self._tokens_seen = 0
         self._recorded = 0
+        self._counts = np.zeros(2, dtype=np.int64)  # context and infill targets since the last record
+        self._sums = torch.zeros(2, dtype=torch.float64)  # their NLL; left on the device, reading it waits for the GPU
 
     def state_dict(self) -> dict[str, Any]:
-        self._fold_pending()
         return {
             "sums": self._sums.tolist(),
-            "levels": self._seen_levels.tolist(),
-            "examples": self._seen_examples,
-            "tokens": self._seen_tokens,
+            "counts": self._counts.tolist(),
+            "targets": self.targets_seen.tolist(),
+            "examples": self._examples_seen,
+            "tokens": self._tokens_seen,
             "recorded": self._recorded,
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        self._sums = np.array(state_dict["sums"])
-        self._seen_levels = np.array(state_dict["levels"], dtype=np.int64)
-        self._seen_examples, self._seen_tokens = state_dict["examples"], state_dict["tokens"]
+        self._sums = torch.tensor(state_dict["sums"], dtype=torch.float64)
+        self._counts = np.array(state_dict["counts"], dtype=np.int64)
+        self.targets_seen = np.array(state_dict["targets"], dtype=np.int64)
+        self._examples_seen, self._tokens_seen = state_dict["examples"], state_dict["tokens"]
         self._recorded = state_dict["recorded"]
 
-    @property
-    def targets_seen(self) -> int:
-        """Target tokens trained on since the run began, by this process."""
-        return int(self._seen_levels.sum())
-
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        self._clock.start()
+        self._start_clock()
+        self._step_sums = torch.zeros(2, dtype=torch.float64, device=module.device)
+        self._sums = self._sums.to(module.device)
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
-        # Left on the device until the next record: reading it now would wait for the GPU.
-        self._pending = self._pending.to(module.nll_sums.device) + module.nll_sums
-        context = sum(int((row.target_types == 1).sum()) for row in batch.rows)
-        self._sums[1] += context
-        self._sums[3] += int(batch.level_targets.sum()) - context
-        self._seen_levels += batch.level_targets
-        self._seen_examples += len(batch.numbers)
-        self._seen_tokens += batch.tokens
-        self._clock.count(examples=len(batch.numbers), tokens=batch.tokens)
-        if at_step_end(trainer, batch_idx):
-            step = trainer.global_step
-            if step % self.every_n_steps == 0:
-                self._record(trainer, module)
-            if step == 1 or step % 10 == 0:
-                module.log("loss", trainer.callback_metrics.get("loss", 0.0), logger=False)
+        self._step_sums += module.nll_sums
+        if not at_step_end(trainer, batch_idx):
+            return
+        self._sums += trainer.strategy.reduce(self._step_sums, reduce_op="sum")
+        self._step_sums = torch.zeros_like(self._step_sums)
+        self._counts += (batch.step.context_targets, batch.step.infill_targets)
+        self.targets_seen += batch.step.level_targets
+        self._examples_seen += batch.step.examples
+        self._tokens_seen += batch.step.tokens
+        if trainer.global_step % self.every_n_steps == 0:
+            self._record(trainer, module)
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         if trainer.global_step > self._recorded:
             self._record(trainer, module)
 
-    def _fold_pending(self) -> None:
-        self._sums[[0, 2]] += self._pending.cpu().numpy()
-        self._pending = torch.zeros(2, dtype=torch.float64)
-
     def _record(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        self._fold_pending()
-        counted = np.concatenate(
-            [self._sums, self._seen_levels, [self._seen_examples, self._seen_tokens], self._clock.counts()]
-        )
-        total = trainer.strategy.reduce(torch.tensor(counted, device=module.device), reduce_op="sum").cpu().numpy()
-        n = len(self.levels)
-        context, infill = _mean(*total[:2]), _mean(*total[2:4])
-        seen, (examples, tokens), (rate_examples, rate_tokens) = total[4 : 4 + n], total[4 + n : 6 + n], total[6 + n :]
-        seconds = self._clock.seconds()
+        began, examples, tokens = self._clock
+        seconds = time.perf_counter() - began
+        named = zip(("train/context_loss", "train/infill_loss"), self._sums.tolist(), self._counts, strict=True)
+        means = {name: float(total / count) for name, total, count in named if count}
         metrics = {
-            "train/context_loss": context,
-            "train/infill_loss": infill,
-            "train/loss": np.nansum([context, infill]),
+            **means,
+            "train/loss": sum(means.values()),
             "train/learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
             "train/gradient_norm": module.gradient_norm,
-            "train/examples_per_second": rate_examples / seconds,
-            "train/tokens_per_second": rate_tokens / seconds,
+            "train/examples_per_second": (self._examples_seen - examples) / seconds,
+            "train/tokens_per_second": (self._tokens_seen - tokens) / seconds,
             "train/peak_memory_gib": _peak_memory_gib(),
-            "seen/examples": examples,
-            "seen/tokens": tokens,
-            "seen/targets": seen.sum(),
-            **{f"seen/targets_{level}": count for level, count in zip(self.levels, seen, strict=True)},
+            "seen/examples": self._examples_seen,
+            "seen/tokens": self._tokens_seen,
+            "seen/targets": int(self.targets_seen.sum()),
+            **{f"seen/targets_{level}": n for level, n in zip(self.levels, self.targets_seen.tolist(), strict=True)},
         }
-        record(trainer, {key: value for key, value in metrics.items() if not np.isnan(value)})
-        self._sums[:] = 0.0
+        record(trainer, metrics)
+        self._sums, self._counts = torch.zeros_like(self._sums), np.zeros_like(self._counts)
         self._recorded = trainer.global_step
-        self._clock.start()
+        self._start_clock()
 
-
-class _Clock:
-    """Seconds, examples and tokens since it was started."""
-
-    def start(self) -> None:
-        self._began, self._examples, self._tokens = time.perf_counter(), 0, 0
-
-    def count(self, *, examples: int, tokens: int) -> None:
-        self._examples += examples
-        self._tokens += tokens
-
-    def counts(self) -> list[int]:
-        return [self._examples, self._tokens]
-
-    def seconds(self) -> float:
-        return time.perf_counter() - self._began
+    def _start_clock(self) -> None:
+        self._clock = (time.perf_counter(), self._examples_seen, self._tokens_seen)
 
 
 def record(trainer: pl.Trainer, metrics: Mapping[str, float]) -> None:
@@ -201,10 +170,6 @@ def record(trainer: pl.Trainer, metrics: Mapping[str, float]) -> None:
 def at_step_end(trainer: pl.Trainer, batch_idx: int) -> bool:
     """Whether the micro-batch just done ended an optimizer step."""
     return (batch_idx + 1) % trainer.accumulate_grad_batches == 0
-
-
-def _mean(total: float, count: float) -> float:
-    return total / count if count else float("nan")
 
 
 def _peak_memory_gib() -> float:

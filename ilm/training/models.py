@@ -39,6 +39,15 @@ def pretrained_model(path: str, *, package: str | None = None, gguf_file: str | 
         raise UserError(f"No causal language model could be loaded from {location!r}: {_first_line(error)}") from error
 
 
+def require_reachable(model: Mapping[str, Any]) -> None:
+    """Make sure, within seconds, that a plain `ilm.config.Model` can be loaded later.
+
+    Raises: UserError if what it needs is neither here nor on a hub that answers.
+    """
+    if model["pretrained"] or model["architecture"] is None:
+        _locate(model["path"], model["package"], model["gguf_file"])
+
+
 def new_model(
     architecture: Mapping[str, Any] | None, path: str | None, vocabulary_size: int, seed: int
 ) -> PreTrainedModel:
@@ -120,8 +129,8 @@ def _require_on_hub(path: str) -> None:
     except Exception as error:  # the hub client raises the errors of whichever HTTP library it uses
         raise UserError(
             f"The model {path!r} is not on this machine, and the model hub did not give it ({_first_line(error)}). "
-            "Check the name and the network; or download it elsewhere and give its folder (model.path=FOLDER); or train "
-            "from scratch (model.pretrained=false), or a small model that needs no download (model=tiny)."
+            "Check the name and the network; or download it elsewhere and give its folder (model.path=FOLDER); or "
+            "train from scratch (model.pretrained=false), or a small model that needs no download (model=tiny)."
         ) from error
 
 

@@ -58,7 +58,9 @@ class InfillingModule(pl.LightningModule):
             nll = target_nll(self.model, row)
             context = row.target_types == TargetType.CONTEXT
             sums = sums + torch.stack([nll[context].sum(), nll[~context].sum()])
-        totals = torch.tensor([max(batch.context_total, 1), max(batch.infill_total, 1)], device=self.device)
+        totals = torch.tensor(
+            [max(batch.step.context_targets, 1), max(batch.step.infill_targets, 1)], device=self.device
+        )
         loss = (sums / totals).sum()
         if not batch.rows:
             # No target here (a last partial step has fewer examples than micro-batches): a zero with a gradient.
@@ -69,6 +71,7 @@ class InfillingModule(pl.LightningModule):
                 f"The loss is {loss.item()} at optimizer step {self.global_step}; the model was not updated. Lower "
                 "optimizer.lr, or use trainer.precision=32-true"
             )
+        self.log("loss", loss.detach(), prog_bar=True, logger=False, batch_size=len(batch.numbers))
         # Lightning divides by the accumulated micro-batches, DDP by the ranks; the totals have done that already.
         return loss * (self.trainer.accumulate_grad_batches * self.trainer.world_size)
 

@@ -70,7 +70,7 @@ class TargetScores:
 
 @torch.inference_mode()
 def score(model: PreTrainedModel, examples: Sequence[Example], row_tokens: int, device: torch.device) -> TargetScores:
-    """Score every target of `examples`, laid in rows of at most `row_tokens` tokens; the model is in eval mode within."""
+    """Score every target of `examples`, laid in rows of at most `row_tokens` tokens, with the model in eval mode."""
     was_training = model.training
     model.eval()
     parts = []

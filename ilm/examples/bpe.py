@@ -1,0 +1,38 @@
+"""A byte-level BPE trained on a corpus, for small models that download nothing."""
+
+from pathlib import Path
+
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+from ilm.corpus.store import PreparedCorpus
+from ilm.files import atomic_folder
+from ilm.hashing import digest
+
+END_OF_TEXT = "<|endoftext|>"
+
+
+def corpus_tokenizer(root: Path, corpus: PreparedCorpus, size: int) -> PreTrainedTokenizerBase:
+    """A byte-level BPE of `size` entries, trained once on the training split of all levels, kept below `root`.
+
+    The folder is named by a hash of the documents and the size, so all models of a corpus share one tokenizer and none
+    is trained on valid or test texts. It splits texts like GPT-2's: spaces belong to the word after them.
+    """
+    folder = Path(root) / f"bpe{size}-{digest({'documents': corpus.documents_hash, 'size': size})}"
+    if not (folder / "tokenizer.json").is_file():
+        documents = corpus.documents
+        texts = documents["text"][documents["split"] == "train"]
+        tokenizer = Tokenizer(models.BPE())
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        tokenizer.decoder = decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(
+            vocab_size=size,
+            special_tokens=[END_OF_TEXT],
+            initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        )
+        tokenizer.train_from_iterator(texts.tolist(), trainer, length=len(texts))
+        with atomic_folder(folder) as temporary:
+            PreTrainedTokenizerFast(
+                tokenizer_object=tokenizer, bos_token=END_OF_TEXT, eos_token=END_OF_TEXT
+            ).save_pretrained(temporary)
+    return PreTrainedTokenizerFast.from_pretrained(folder)

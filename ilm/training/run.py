@@ -1,0 +1,257 @@
+"""One training run from a plain configuration: what it will do, doing it, what came out.
+
+1. `Run.plan` opens corpus, masks and tokens, counts examples and steps; nothing is written.
+2. `train_in` builds model, trainer and callbacks, and fits, from the last checkpoint where there is one.
+3. At the end the weights with the lowest validation infill loss are exported to model/ in Hugging Face format.
+"""
+
+import logging
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from hydra.utils import instantiate
+from transformers import PreTrainedModel
+
+from ilm.examples.tokens import TokenStore
+from ilm.examples.vocabulary import START_OF_INFILL, Vocabulary
+from ilm.masking.configured import configured_masks
+from ilm.masking.store import MaskStore
+from ilm.runs import RunFolder, is_first_process, run_identity, run_name
+from ilm.training.batching import StepPlan
+from ilm.training.callbacks import Checkpoints, Validation
+from ilm.training.datamodule import InfillingData
+from ilm.training.metrics import Metrics
+from ilm.training.models import (
+    add_special_rows,
+    new_model,
+    pretrained_model,
+    require_length,
+    require_reachable,
+    save_model,
+)
+from ilm.training.module import InfillingModule
+from ilm.training.preparation import RunExamples, base_tokenizer, open_corpus, run_examples, total_steps
+from ilm.training.scoring import KINDS
+
+log = logging.getLogger("ilm")
+
+LOSSES = ("step", *KINDS)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that is planned: `settings` is the plain, resolved `ilm.config.Train`."""
+
+    name: str
+    path: Path
+    settings: dict[str, Any]
+    identity: dict[str, Any]
+    examples: RunExamples
+    steps: StepPlan
+    total_steps: int
+
+    @classmethod
+    def plan(cls, settings: dict[str, Any], choices: Mapping[str, str | None]) -> "Run":
+        """Plan a run; `choices` are Hydra's chosen options by group.
+
+        Raises: UserError if the corpus or its masks are not prepared, a level lacks a split, or the model cannot be
+        reached.
+        """
+        paths, levels, data = settings["paths"], settings["cefr_level"]["levels"], settings["data"]
+        sample_size, split_seed = settings["corpus"]["sample_size"], settings["split"]["seed"]
+        folder = Path(paths["data"]) / settings["corpus"]["name"]
+        corpus = open_corpus(folder, sample_size=sample_size, split_seed=split_seed)
+        corpus.require_splits(levels)
+        _, masks_folder = configured_masks(corpus, settings["masking"])
+        masks = MaskStore.open(masks_folder)
+        require_reachable(settings["model"])
+        tokenizer, tokenizer_name = base_tokenizer(settings["model"], corpus)
+        learnt = START_OF_INFILL in tokenizer.get_vocab()
+        vocabulary = Vocabulary(tokenizer, masks.mask_types)
+        examples = run_examples(
+            corpus,
+            masks,
+            vocabulary,
+            TokenStore.open_or_make(corpus.folder / "tokens", corpus, vocabulary, tokenizer_name),
+            levels=levels,
+            all_levels=settings["corpus"]["levels"],
+            objective=settings["objective"],
+            max_length=data["max_length"],
+            split_seed=split_seed,
+            validation_examples=settings["validation"]["max_examples"],
+        )
+        steps = StepPlan(
+            len(examples.train),
+            batch_size=data["batch_size"],
+            accumulate=settings["trainer"]["accumulate_grad_batches"],
+            world_size=_world_size(settings["trainer"]),
+            seed=settings["seed"],
+        )
+        made_of = {
+            "documents": corpus.documents_hash,
+            "masks": masks_folder.name,
+            "tokenizer": vocabulary.fingerprint()[:12],
+            "new_rows": not learnt,
+        }
+        name = run_name(settings, choices)
+        return cls(
+            name,
+            Path(paths["experiments"]) / name,
+            settings,
+            run_identity(settings, made_of, steps.examples_per_step),
+            examples,
+            steps,
+            total_steps(settings["trainer"]["max_steps"], settings["trainer"]["max_epochs"], steps.steps_per_epoch),
+        )
+
+    def sheet(self) -> str:
+        """What the run will do, for a person."""
+        train, valid = self.examples.train, self.examples.valid
+        share = self.total_steps / self.steps.steps_per_epoch
+        return (
+            f"run {self.name} in {self.path}\n"
+            f"  corpus      {self.examples.corpus.name}, {self.settings['cefr_level']['name']}: "
+            f"{len(train.documents):,} train and {len(valid.documents):,} valid documents\n"
+            f"  examples    {len(train):,} of on average {train.n_tokens / len(train):.1f} tokens; "
+            f"{train.dropped:,} dropped (two spans share a token), {train.cut:,} cut at {train.max_length} tokens\n"
+            f"  validation  {len(self.examples.validation):,} examples every "
+            f"{self.settings['validation']['every_n_steps']:,} steps\n"
+            f"  steps       {self.total_steps:,} of {self.steps.examples_per_step} examples: "
+            f"{share:.1%} of an epoch" + (f" ({share:.2f} epochs)" if share > 1 else "")
+        )
+
+    def finished_in(self, folder: RunFolder) -> bool:
+        """Whether the run in `folder` has done all its steps (or stopped early) and exported its model."""
+        status = folder.status
+        if status.get("state") != "finished":
+            return False
+        return status["step"] >= self.total_steps or (
+            status["stopped_early"] and status["total_steps"] == self.total_steps
+        )
+
+    def train_in(self, folder: RunFolder) -> None:
+        """Fit, from the last checkpoint in `folder` where there is one, and export the best model."""
+        settings = self.settings
+        checkpoint = folder.resumable
+        done = _step_of(checkpoint) if checkpoint else 0
+        model = self._model()
+        module = InfillingModule(
+            model,
+            instantiate(settings["optimizer"]),
+            shape=settings["schedule"]["shape"],
+            warmup_steps=settings["schedule"]["warmup_steps"],
+            total_steps=self.total_steps,
+            seed=settings["seed"],
+        )
+        valid = self.examples.valid
+        data = InfillingData(
+            self.examples.train,
+            [valid[int(number)] for number in self.examples.validation],
+            plan=self.steps,
+            total_steps=self.total_steps,
+            row_tokens=settings["data"]["row_tokens"],
+            num_workers=settings["data"]["num_workers"],
+            level_codes=self.examples.level_codes,
+            n_levels=len(self.examples.levels),
+        )
+        validation = Validation(
+            folder,
+            every_n_steps=settings["validation"]["every_n_steps"],
+            patience=settings["early_stopping"]["patience"],
+            row_tokens=settings["data"]["row_tokens"],
+        )
+        metrics = Metrics(self.examples.levels, settings["trainer"]["log_every_n_steps"])
+        checkpoints = Checkpoints(
+            folder, every_n_minutes=settings["checkpoint"]["every_n_minutes"], total_steps=self.total_steps
+        )
+        trainer = self._trainer(folder, [metrics, validation, checkpoints], done if checkpoint else None)
+        if checkpoint:
+            log.info("going on from step %d (%s)", done, checkpoint)
+        if is_first_process():
+            folder.set_status(state="running", step=done, total_steps=self.total_steps)
+        trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+        if trainer.is_global_zero:
+            self._export(folder, model, validation, metrics, trainer)
+
+    def report(self, folder: RunFolder) -> dict[str, float]:
+        """Log the validation figures of the best weights, beside those before training; return them."""
+        status = folder.status
+        first, best = status["first"], status["best"]
+        log.info("validation perplexity on %d examples:", len(self.examples.validation))
+        log.info("  %-16s %12s %12s", "", f"step {first['step']}", f"best, step {best['step']}")
+        for kind in KINDS:
+            log.info("  %-16s %12.2f %12.2f", kind, math.exp(first[kind]), math.exp(best[kind]))
+        log.info(
+            "model: %s; the same figures: "
+            "python evaluate.py models=[%s] evaluation.split=valid evaluation.max_examples=%d",
+            folder.model,
+            self.name,
+            len(self.examples.validation),
+        )
+        return {key: best[key] for key in LOSSES}
+
+    def _model(self) -> PreTrainedModel:
+        spec, vocabulary, seed = self.settings["model"], self.examples.vocabulary, self.settings["seed"]
+        if spec["pretrained"]:
+            model = pretrained_model(spec["path"], package=spec["package"], gguf_file=spec["gguf_file"])
+        else:
+            model = new_model(spec["architecture"], spec["path"], vocabulary.base_size, seed)
+        require_length(model, self.settings["data"]["max_length"], "data.max_length")
+        before = model.num_parameters()
+        if self.identity["data.new_rows"]:
+            add_special_rows(model, vocabulary, seed)
+        log.info("model: %s parameters, %s with the infilling tokens", f"{before:,}", f"{model.num_parameters():,}")
+        return model
+
+    def _trainer(self, folder: RunFolder, callbacks: list[pl.Callback], purge_step: int | None) -> pl.Trainer:
+        loggers = [
+            instantiate(node)(save_dir=str(folder.path), name="", version="", purge_step=purge_step)
+            for node in (self.settings["logger"] or {}).values()
+        ]
+        extra = [instantiate(node) for node in (self.settings["callbacks"] or {}).values()]
+        return instantiate(
+            self.settings["trainer"],
+            # One Lightning epoch is the whole run (DESIGN fact 6); the data has as many batches as the run has.
+            max_epochs=1,
+            max_steps=-1,
+            logger=loggers or False,
+            callbacks=[*callbacks, *extra],
+            default_root_dir=str(folder.path),
+            enable_checkpointing=False,
+            enable_progress_bar=any(isinstance(callback, pl.callbacks.ProgressBar) for callback in extra),
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+        )
+
+    def _export(
+        self, folder: RunFolder, model: PreTrainedModel, validation: Validation, metrics: Metrics, trainer: pl.Trainer
+    ) -> None:
+        best = torch.load(folder.checkpoints / "best.ckpt", weights_only=True, map_location="cpu")
+        weights = {key.removeprefix("model."): value for key, value in best["state_dict"].items()}
+        model.load_state_dict(weights)
+        save_model(model, self.examples.vocabulary, folder.model)
+        folder.set_status(
+            state="finished",
+            step=trainer.global_step,
+            total_steps=self.total_steps,
+            stopped_early=trainer.global_step < self.total_steps,
+            seconds_left=0,
+            first={key: validation.first[key] for key in LOSSES},
+            best={key: validation.best[key] for key in LOSSES},
+            targets_seen=dict(zip(self.examples.levels, metrics.targets_seen.tolist(), strict=True)),
+        )
+
+
+def _world_size(trainer: Mapping[str, Any]) -> int:
+    """How many processes the trainer's accelerator, devices and nodes come to."""
+    keys = ("accelerator", "devices", "num_nodes", "strategy")
+    return pl.Trainer(**{key: trainer[key] for key in keys}, logger=False, enable_checkpointing=False).world_size
+
+
+def _step_of(checkpoint: Path) -> int:
+    return int(torch.load(checkpoint, weights_only=True, map_location="cpu", mmap=True)["global_step"])

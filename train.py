@@ -1,0 +1,42 @@
+"""Train one infilling model: `python train.py cefr=A1`."""
+
+import logging
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from ilm.config import Train, check, plain
+from ilm.runs import RunFolder, entry_point, job, set_up_logging
+from ilm.training.run import Run
+
+log = logging.getLogger("ilm")
+
+
+def train(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> dict[str, float]:
+    """Train as configured and export the best model; returns its validation losses.
+
+    `choices` are Hydra's chosen options by group, for the run's name. The same call again goes on from the last
+    checkpoint of an interrupted run; a finished one is reported, not trained again.
+    """
+    check(cfg, Train, choices)
+    set_up_logging()
+    run = Run.plan(plain(cfg), choices or {})
+    log.info("%s", run.sheet())
+    if cfg.dry_run:
+        return {}
+    folder = RunFolder.open(run.path, run.settings, run.identity, cfg.overwrite)
+    set_up_logging(folder.path / "train.log")
+    if not run.finished_in(folder):
+        run.train_in(folder)
+    return run.report(folder)
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="train")
+def main(cfg: DictConfig) -> dict[str, float]:
+    with job():
+        return train(cfg, HydraConfig.get().runtime.choices)
+
+
+if __name__ == "__main__":
+    entry_point(main)
