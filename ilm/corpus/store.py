@@ -19,8 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import ilm
-from ilm.corpus.reader import OPTIONAL, ReadReport
-from ilm.corpus.reader import REQUIRED as READ
+from ilm.corpus.reader import OPTIONAL, REQUIRED, ReadReport
 from ilm.corpus.splits import SPLITS, SplitReport
 from ilm.corpus.statistics import summary
 from ilm.errors import UserError
@@ -29,7 +28,7 @@ from ilm.hashing import FORMAT_VERSION, digest
 
 DOCUMENTS = "documents.parquet"
 MANIFEST = "manifest.json"
-REQUIRED = (*READ, "split")
+COLUMNS = (*REQUIRED, *OPTIONAL, "split")
 
 _METADATA_KEY = b"ilm_documents_hash"
 
@@ -96,15 +95,15 @@ def corpus_manifest(
 def write_corpus(folder: Path, documents: pd.DataFrame, manifest: Mapping[str, Any]) -> None:
     """Write a prepared corpus, replacing one that is there; caches beside it (masks, tokens) stay.
 
-    `documents`: columns `REQUIRED` and perhaps `OPTIONAL`; the row's position is the document's number.
+    `documents`: `COLUMNS`, perhaps without those of `OPTIONAL`; the row's position is the document's number.
     """
-    missing = [name for name in REQUIRED if name not in documents]
+    missing = [name for name in (*REQUIRED, "split") if name not in documents]
     if missing:
         raise ValueError(f"documents lack the columns {missing}")
     strange = set(documents["split"]) - set(SPLITS)
     if strange:
         raise ValueError(f"column split holds {sorted(map(str, strange))}")
-    columns = [name for name in REQUIRED + OPTIONAL if name in documents]
+    columns = [name for name in COLUMNS if name in documents]
     # An explicit schema: pandas' own metadata would tie the bytes to its version.
     schema = pa.schema(
         [pa.field(name, pa.large_string(), nullable=False) for name in columns],
@@ -137,13 +136,14 @@ class PreparedCorpus:
         Raises UserError if there is no corpus, or one that is half-written, damaged or of another format.
         """
         folder = Path(folder)
-        if not any((folder / name).exists() for name in (MANIFEST, DOCUMENTS)):
+        absent = [name for name in (MANIFEST, DOCUMENTS) if not (folder / name).exists()]
+        if len(absent) == 2:
             raise UserError(f"{folder} holds no prepared corpus; make it with: python prepare.py corpus={folder.name}")
+        if absent:
+            raise _unusable(folder, f"half-written, {absent[0]} is missing")
         try:
             manifest = read_json(folder / MANIFEST)
             stored = pq.read_metadata(folder / DOCUMENTS)
-        except FileNotFoundError as error:
-            raise _unusable(folder, f"half-written, {Path(error.filename).name} is missing") from error
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise _unusable(folder, f"{MANIFEST} is damaged ({error})") from error
         except pa.ArrowInvalid as error:
@@ -176,7 +176,7 @@ class PreparedCorpus:
 
     @cached_property
     def documents(self) -> pd.DataFrame:
-        """All documents, sorted by `writing_id`: columns `REQUIRED`, perhaps `OPTIONAL`, of dtype `str`.
+        """All documents, sorted by `writing_id`: `COLUMNS` (perhaps without some of `OPTIONAL`), of dtype `str`.
 
         The row number (the index, 0 to n - 1) is the document number everywhere else.
         """

@@ -1,0 +1,250 @@
+import json
+import os
+import shutil
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+import ilm.hashing
+from ilm.corpus import store
+from ilm.corpus.reader import Columns, read_corpus
+from ilm.corpus.splits import assign_splits
+from ilm.corpus.store import PreparedCorpus, corpus_manifest, documents_settings, existing_conflict, write_corpus
+from ilm.errors import UserError
+
+LEVELS = ["A1", "B1"]
+
+
+def prepare(csv_path, seed: int = 0) -> tuple[pd.DataFrame, dict]:
+    """Documents and manifest, made as prepare.py does."""
+    documents, read_report = read_corpus(csv_path, columns=Columns(), levels=LEVELS)
+    documents["split"], split_report = assign_splits(documents, seed)
+    settings = documents_settings(
+        sources=[read_report.sha256],
+        columns=read_report.columns_used,
+        levels=LEVELS,
+        encoding="utf-8",
+        sample_size=None,
+        sample_seed=seed,
+        split_seed=seed,
+        keep_together=["text", "learner_id"],
+    )
+    manifest = corpus_manifest(
+        corpus="tiny",
+        synthetic=False,
+        settings=settings,
+        documents=documents,
+        read_report=read_report,
+        split_report=split_report,
+    )
+    return documents, manifest
+
+
+@pytest.fixture
+def csv_path(tmp_path):
+    path = tmp_path / "tiny.csv"
+    rows = [f'w{n:02},French,{"A1" if n < 20 else "B1"},"Text {n}.\r\n\tIt’s 😀 ""fine"" ",s{n}\n' for n in range(23)]
+    path.write_text("writing_id,l1,cefr_level,text,learner_id\n" + "".join(rows), encoding="utf-8", newline="")
+    return path
+
+
+@pytest.fixture
+def folder(csv_path, tmp_path):
+    write_corpus(tmp_path / "data" / "tiny", *prepare(csv_path))
+    return tmp_path / "data" / "tiny"
+
+
+def refused(folder) -> str:
+    with pytest.raises(UserError) as caught:
+        PreparedCorpus.open(folder)
+    return str(caught.value)
+
+
+def test_what_is_written_is_read(folder, csv_path):
+    documents, manifest = prepare(csv_path)
+    corpus = PreparedCorpus.open(folder)
+    assert corpus.documents.equals(documents)
+    assert corpus.documents.dtypes.equals(documents.dtypes)
+    assert list(corpus.documents.columns) == ["writing_id", "l1", "cefr_level", "text", "learner_id", "split"]
+    assert corpus.documents is corpus.documents
+    assert (corpus.name, corpus.folder, corpus.manifest) == ("tiny", folder, manifest)
+    assert corpus.documents_hash == ilm.hashing.digest(manifest["settings"]) == manifest["documents_hash"]
+    assert len(corpus.documents_hash) == 12
+    assert sorted(path.name for path in folder.iterdir()) == ["documents.parquet", "manifest.json"]
+
+
+def test_rows_are_document_numbers(folder):
+    corpus = PreparedCorpus.open(folder)
+    rows = corpus.rows("valid", ["A1"])
+    assert rows.dtype == np.int64
+    assert len(rows) == 2
+    assert set(corpus.documents.loc[rows, "split"]) == {"valid"}
+    parts = [corpus.rows(split, LEVELS) for split in ("train", "valid", "test")]
+    assert sorted(np.concatenate(parts)) == list(range(23))
+    assert corpus.rows("train", ["C2"]).size == 0
+    with pytest.raises(ValueError, match="'dev'"):
+        corpus.rows("dev", LEVELS)
+    with pytest.raises(TypeError):
+        corpus.rows("train", "A1")
+
+
+def test_same_input_same_bytes_wherever_it_lies(folder, csv_path, tmp_path):
+    documents, manifest = prepare(csv_path)
+    write_corpus(tmp_path / "again", documents.sample(frac=1, random_state=1).sort_index(), manifest)
+    for name in ("documents.parquet", "manifest.json"):
+        assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
+    moved = tmp_path / "moved.csv"
+    shutil.copy(csv_path, moved)
+    assert prepare(moved)[1]["documents_hash"] == manifest["documents_hash"]
+
+
+def test_manifest(folder, csv_path):
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert set(manifest) == {
+        *("corpus", "synthetic", "documents_hash", "sources", "settings"),
+        *("counts", "dropped", "notes", "split", "versions"),
+    }
+    assert manifest["sources"][0]["path"] == str(csv_path)
+    assert (manifest["sources"][0]["rows"], manifest["sources"][0]["kept"]) == (23, 23)
+    assert manifest["counts"]["levels"]["A1"] == {"train": 16, "valid": 2, "test": 2, "total": 20}
+    assert manifest["split"]["guarantees"] == {"equal_texts": "holds", "learners": "holds"}
+    assert manifest["settings"]["split"] == {"seed": 0, "keep_together": ["learner_id", "text"]}
+
+
+BASE = {
+    "sources": ["0f" * 32],
+    "columns": {"text": "text"},
+    "levels": ["A1", "B1"],
+    "encoding": "utf-8",
+    "sample_size": None,
+    "sample_seed": 0,
+    "split_seed": 0,
+    "keep_together": ["text"],
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ({"sources": ["1f" * 32]}, False),
+        ({"columns": {"text": "text_corrected"}}, False),
+        ({"levels": ["A1"]}, False),
+        ({"levels": ["B1", "A1"]}, True),
+        ({"encoding": "cp1252"}, False),
+        ({"sample_size": 100}, False),
+        ({"sample_seed": 1}, True),
+        ({"split_seed": 1}, False),
+        ({"keep_together": ["learner_id", "text"]}, False),
+    ],
+)
+def test_what_the_documents_hash_depends_on(change, same):
+    digest = ilm.hashing.digest
+    assert (digest(documents_settings(**BASE | change)) == digest(documents_settings(**BASE))) == same
+
+
+def test_nothing_prepared(tmp_path):
+    assert refused(tmp_path / "data" / "efcamdat").endswith("make it with: python prepare.py corpus=efcamdat")
+
+
+def test_killed_between_the_two_files(folder, csv_path, monkeypatch):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(store, "write_json", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_corpus(folder, *prepare(csv_path, seed=1))
+    assert "does not belong to manifest.json" in refused(folder)
+    assert refused(folder).endswith("python prepare.py corpus=tiny overwrite=true")
+    (folder / "manifest.json").unlink()
+    assert "half-written, manifest.json is missing" in refused(folder)
+    assert existing_conflict(folder, {}) == [], "without a manifest nothing stands in the way"
+
+
+def test_killed_while_the_parquet_is_written(folder, csv_path, monkeypatch):
+    before = PreparedCorpus.open(folder).documents
+
+    def half(table, where, **_):
+        where.write_bytes(b"PAR1")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(store.pq, "write_table", half)
+    with pytest.raises(KeyboardInterrupt):
+        write_corpus(folder, *prepare(csv_path, seed=1))
+    assert PreparedCorpus.open(folder).documents.equals(before)
+    assert sorted(os.listdir(folder)) == ["documents.parquet", "manifest.json"]
+
+
+def test_damaged_files(folder):
+    parquet, manifest = folder / "documents.parquet", folder / "manifest.json"
+    whole_parquet, whole_manifest = parquet.read_bytes(), manifest.read_text()
+    for content in (b"", b"PAR1", whole_parquet[:-20], whole_parquet[: len(whole_parquet) // 2]):
+        parquet.write_bytes(content)
+        assert "documents.parquet is damaged" in refused(folder)
+    parquet.unlink()
+    assert "half-written, documents.parquet is missing" in refused(folder)
+    parquet.write_bytes(whole_parquet)
+    for content in ("", whole_manifest[:-20], "\udce9"):
+        manifest.write_text(content, errors="surrogateescape")
+        assert "manifest.json is damaged" in refused(folder)
+        assert existing_conflict(folder, {}) == ["manifest.json cannot be read"]
+    for content in ("[]", "{}", "null", '{"documents_hash": "0", "settings": {}}'):
+        manifest.write_text(content)
+        assert "is not the manifest of a corpus" in refused(folder)
+
+
+def test_a_flipped_bit_in_a_text_is_noticed(folder):
+    parquet = folder / "documents.parquet"
+    column = pq.read_metadata(parquet).row_group(0).column(3)
+    assert column.path_in_schema == "text"
+    content = bytearray(parquet.read_bytes())
+    content[column.data_page_offset + column.total_compressed_size - 5] ^= 1
+    parquet.write_bytes(content)
+    corpus = PreparedCorpus.open(folder)
+    with pytest.raises(UserError, match=r"documents\.parquet is damaged"):
+        _ = corpus.documents
+
+
+def test_another_file_format(folder, csv_path, monkeypatch):
+    settings = prepare(csv_path)[1]["settings"]
+    monkeypatch.setattr(ilm.hashing, "FORMAT_VERSION", 999)
+    assert "another file format" in refused(folder)
+    assert existing_conflict(folder, settings)[0].startswith("file format:")
+
+
+def test_edited_settings_are_noticed(folder):
+    path = folder / "manifest.json"
+    path.write_text(path.read_text().replace('"encoding": "utf-8"', '"encoding": "cp1252"'))
+    assert "edited by hand" in refused(folder)
+
+
+def test_wrong_documents_are_bugs(tmp_path, csv_path):
+    documents, manifest = prepare(csv_path)
+    with pytest.raises(ValueError, match=r"lack the columns \['split'\]"):
+        write_corpus(tmp_path / "x", documents.drop(columns="split"), manifest)
+    with pytest.raises(ValueError, match=r"split holds \['dev'\]"):
+        write_corpus(tmp_path / "x", documents.replace({"split": {"valid": "dev"}}), manifest)
+    assert not (tmp_path / "x").exists()
+
+
+def test_require_splits(folder):
+    corpus = PreparedCorpus.open(folder)
+    corpus.require_splits(["A1"])
+    with pytest.raises(UserError) as caught:
+        corpus.require_splits(["A1", "B1", "C1"])  # B1 has 3 texts: 2/0/1
+    message = str(caught.value)
+    assert "level B1 has no documents in valid (train 2, valid 0, test 1); level C1 has no documents" in message
+    assert message.endswith("choose another level: A1")
+
+
+def test_existing_conflict_names_the_differences(folder, tmp_path):
+    settings = json.loads((folder / "manifest.json").read_text())["settings"]
+    assert existing_conflict(tmp_path / "none", settings) == []
+    assert existing_conflict(folder, settings) == []
+    changed = {**settings, "split": {**settings["split"], "seed": 7}, "sample": {"size": 100, "seed": 0}}
+    assert existing_conflict(folder, changed) == [
+        "sample.seed: prepared with None, asked for 0",
+        "sample.size: prepared with None, asked for 100",
+        "split.seed: prepared with 0, asked for 7",
+    ]
