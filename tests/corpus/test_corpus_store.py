@@ -198,12 +198,13 @@ def test_a_flipped_bit_in_a_text_is_noticed(folder):
     parquet = folder / "documents.parquet"
     column = pq.read_metadata(parquet).row_group(0).column(3)
     assert column.path_in_schema == "text"
-    content = bytearray(parquet.read_bytes())
-    content[column.data_page_offset + column.total_compressed_size - 5] ^= 1
-    parquet.write_bytes(content)
-    corpus = PreparedCorpus.open(folder)
-    with pytest.raises(UserError, match=r"documents\.parquet is damaged"):
-        _ = corpus.documents
+    whole = parquet.read_bytes()
+    end = column.data_page_offset + column.total_compressed_size
+    for at in range(end - 120, end):
+        parquet.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        corpus = PreparedCorpus.open(folder)
+        with pytest.raises(UserError, match=r"documents\.parquet is damaged"):
+            _ = corpus.documents
 
 
 def test_another_file_format(folder, csv_path, monkeypatch):

@@ -62,6 +62,11 @@ def test_singles_fill_the_cells_in_the_order_of_their_hash():
     assert report.guarantees == {"equal_texts": "holds", "learners": "cannot be checked: no learner column"}
 
 
+def test_l1s_of_one_document_each_are_shared_out_by_name():
+    documents = corpus(*[("A1", l1, l1) for l1 in "abcdefghij"])
+    assert split_ids(documents, assign_splits(documents, seed=0)[0]) == {"train": "abcdefgh", "valid": "i", "test": "j"}
+
+
 def test_groups_go_first_and_singles_make_the_sizes_exact():
     # a b c | g equal (4 documents), d e | h equal (3), f, i, j single. Targets 8/1/1, cells x 5/1/0, y 3/0/1.
     # Only train lacks 4, then only train (4 open) lacks 3. f takes x's place in valid; i, j those of y by hash.
@@ -83,6 +88,37 @@ def test_equal_groups_spread_over_the_splits():
     assert report.sizes == {"A1": {"train": 32, "valid": 4, "test": 4}}
     order = [splits[documents.index[documents["writing_id"] == first][0]] for first in pairs]
     assert order[:4] == ["train", "valid", "test", "train"]
+
+
+def test_the_largest_group_goes_first():
+    # The group of 8 takes the places of train; valid and test lack 1 of the pair: valid by order. (The pair first
+    # would go to train, and the 8 after it.)
+    documents = corpus(*[("A1", "x", "pair" if n < 2 else "eight") for n in range(10)])
+    splits, report = assign_splits(documents, seed=0)
+    assert split_ids(documents, splits) == {"train": "cdefghij", "valid": "ab", "test": ""}
+    assert report.misses == {"A1": {"valid": 1, "test": -1}}
+
+
+def test_what_a_split_has_too_much_of_one_level_does_not_count_against_another():
+    # A1 (30): 24/3/3, B1 (20): 16/2/2. After 29 A1 train has 5 too many. Of a group of 1 A1 and 7 B1 it lacks 0 + 7
+    # (not -5 + 7), valid and test 1 + 2.
+    rows = [("A1", "x", "big")] * 29 + [("A1", "x", "both")] + [("B1", "x", "both")] * 7
+    rows += [("B1", "x", f"text {n}") for n in range(13)]
+    splits, report = assign_splits(corpus(*rows), seed=0)
+    assert set(splits[:37]) == {"train"}
+    assert report.sizes == {"A1": {"train": 30, "valid": 0, "test": 0}, "B1": {"train": 16, "valid": 2, "test": 2}}
+
+
+def test_documents_whose_cell_is_full_make_up_the_level_in_the_order_of_their_hash():
+    # 20 documents: 16/2/2. Cells: w 5/1/0, x 1/0/0, y 1/0/0, z 9/1/2. The group of 12 (all of z) goes to train, which
+    # then lacks 4 where w, x and y want 7: w takes them and its place in valid; one of w, x and y are left over
+    # for one place in valid and two in test.
+    documents = corpus(*[("A1", "z", "same")] * 12, *[("A1", l1, f"text {n}") for n, l1 in enumerate("wwwwwwxy")])
+    assert by_hash("mnopqr") == "rnopmq"
+    assert by_hash("qst") == "sqt"
+    splits, report = assign_splits(documents, seed=0)
+    assert split_ids(documents, splits) == {"train": "abcdefghijklnopr", "valid": "ms", "test": "qt"}
+    assert report.misses == {}
 
 
 def test_a_group_over_two_levels_goes_where_most_of_it_is_lacking():
