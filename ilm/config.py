@@ -81,7 +81,7 @@ class Model:
 class Data:
     batch_size: int = 8  # examples per micro-batch and process
     max_length: int = 256  # tokens
-    row_tokens: int = 1024
+    row_tokens: int | None = None
     num_workers: int = 1
 
 
@@ -132,7 +132,7 @@ class Evaluation:
     limit: int | None = None  # documents per level
     max_examples: int | None = None
     max_length: int = 256  # tokens
-    row_tokens: int = 4096
+    row_tokens: int | None = None
     batch_size: int = 64  # examples
     device: str = "auto"
 
@@ -195,7 +195,8 @@ def check(cfg: DictConfig, schema: type, choices: Mapping[str, str | None] | Non
     does not take, values out of range.
     """
     mistakes = [*_against_schema(cfg, schema), *_targets(cfg)]
-    if not mistakes:
+    # Values can be compared where all are there and of the right type.
+    if all(mistake.startswith("unknown key") for mistake in mistakes):
         mistakes += _values(cfg, choices or {})
     if mistakes:
         lines = "\n".join(f"  - {mistake}" for mistake in mistakes)
@@ -318,7 +319,7 @@ def _values(cfg: DictConfig, choices: Mapping[str, str | None]) -> Iterator[str]
     yield from one_of("evaluation.split", ("test", "valid"))
     for section in ("data", "evaluation"):
         length, row = OmegaConf.select(cfg, f"{section}.max_length"), OmegaConf.select(cfg, f"{section}.row_tokens")
-        if length is not None and row < length:
+        if length is not None and row is not None and row < length:
             yield (
                 f"{section}.row_tokens={row} is shorter than {section}.max_length={length}; a row holds whole examples"
             )

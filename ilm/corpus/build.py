@@ -13,7 +13,6 @@ from ilm.corpus.sampling import stratified_sample
 from ilm.corpus.splits import SplitReport, assign_splits, check_no_leak
 from ilm.corpus.statistics import dropped_table, l1_table, length_table, miss_table, split_table
 from ilm.corpus.store import PreparedCorpus, corpus_manifest, documents_settings, existing_conflict, write_corpus
-from ilm.corpus.synthetic import write_csv
 from ilm.errors import UserError
 from ilm.hashing import digest
 
@@ -65,6 +64,7 @@ def build_corpus(
     `overwrite` is false; nothing is written then.
     """
     if csv is None:
+        from ilm.corpus.synthetic import write_csv
         source = folder / "sample.csv"
         write_csv(source, **synthetic)
     else:
@@ -104,11 +104,9 @@ def build_corpus(
         manifest = corpus_manifest(
             corpus=name,
             synthetic=csv is None,
-            sources=[{key: getattr(report, key) for key in ("path", "sha256", "bytes", "rows", "kept")}],
             settings=settings,
             documents=documents,
-            dropped=report.dropped,
-            notes=report.notes,
+            read_report=report,
             split_report=split_report,
         )
         write_corpus(folder, documents, manifest)

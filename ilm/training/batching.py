@@ -168,6 +168,14 @@ class ResumableRange(Sampler[int]):
         return self.stop
 
 
+def row_length(asked: int | None, device: torch.device, max_length: int) -> int:
+    """Tokens in a row: as asked, else what is fast on the device, and enough for the longest example.
+
+    Attention is computed over whole rows, so a CPU is faster on short ones and a GPU on few.
+    """
+    return asked if asked is not None else max(max_length, 4096 if device.type == "cuda" else 512)
+
+
 def pack(examples: Sequence[Example], row_tokens: int) -> tuple[Row, ...]:
     """Lay examples end to end, in order, in rows of at most `row_tokens` tokens; rows without a target are left out.
 

@@ -34,9 +34,8 @@ class Validation(pl.Callback):
     `patience`, so many validations in a row without a lower infill loss end the run.
     """
 
-    def __init__(self, folder: RunFolder, *, every_n_steps: int, patience: int | None, row_tokens: int):
-        self.folder, self.every_n_steps = folder, every_n_steps
-        self.patience, self.row_tokens = patience, row_tokens
+    def __init__(self, folder: RunFolder, *, every_n_steps: int, patience: int | None):
+        self.folder, self.every_n_steps, self.patience = folder, every_n_steps, patience
         self.first: dict[str, float] = {}
         self.best: dict[str, float] = {}
         self.last: dict[str, float] = {}
@@ -91,7 +90,7 @@ class Validation(pl.Callback):
         sums = torch.zeros(len(KINDS), 2, dtype=torch.float64)
         for start in tqdm(starts, desc="validating", leave=False, disable=not trainer.is_global_zero):
             part = examples[start : start + EXAMPLES_AT_A_TIME]
-            scores = score(module.model, part, self.row_tokens, module.device)
+            scores = score(module.model, part, trainer.datamodule.row_tokens, module.device)
             sums += torch.tensor([scores.total(kind) for kind in KINDS], dtype=torch.float64)
         sums = trainer.strategy.reduce(sums.to(module.device), reduce_op="sum").cpu()
         return {

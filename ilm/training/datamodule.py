@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from ilm.examples.layout import Example
 from ilm.examples.store import ExampleStore
-from ilm.training.batching import MicroBatches, ResumableRange, StepPlan
+from ilm.training.batching import MicroBatches, ResumableRange, StepPlan, row_length
 
 
 class InfillingData(pl.LightningDataModule):
@@ -27,16 +27,22 @@ class InfillingData(pl.LightningDataModule):
         *,
         plan: StepPlan,
         total_steps: int,
-        row_tokens: int,
+        row_tokens: int | None,
         num_workers: int,
         level_codes: np.ndarray,
         n_levels: int,
     ):
         super().__init__()
         self.store, self.validation, self.plan = store, validation, plan
-        self.total_steps, self.row_tokens, self.num_workers = total_steps, row_tokens, num_workers
+        self.total_steps, self.num_workers = total_steps, num_workers
+        self._row_tokens = row_tokens
         self.level_codes, self.n_levels = level_codes, n_levels
         self.sampler = ResumableRange(total_steps * plan.accumulate)
+
+    @property
+    def row_tokens(self) -> int:
+        """Tokens in a row, on the device that is trained on."""
+        return row_length(self._row_tokens, self.trainer.strategy.root_device, self.store.max_length)
 
     def train_dataloader(self) -> DataLoader:
         batches = MicroBatches(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from huggingface_hub import HfApi
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
@@ -15,6 +16,9 @@ from ilm.files import atomic_folder
 from ilm.hashing import order_key
 
 HUB_TIMEOUT_SECONDS = 5
+
+# Loading takes seconds; its progress bars drown what a run has to say.
+transformers.utils.logging.disable_progress_bar()
 
 
 def load_tokenizer(path: str, *, package: str | None = None, gguf_file: str | None = None) -> PreTrainedTokenizerBase:
@@ -49,15 +53,17 @@ def require_reachable(model: Mapping[str, Any]) -> None:
 
 
 def new_model(
-    architecture: Mapping[str, Any] | None, path: str | None, vocabulary_size: int, seed: int
+    architecture: Mapping[str, Any] | None, path: str | None, vocabulary_size: int, end_of_text: int | None, seed: int
 ) -> PreTrainedModel:
     """A causal LM with random weights drawn from `seed`.
 
     `architecture` holds `model_type` and the arguments of its configuration; without it the configuration is that of
-    `path` (folder or hub). `vocabulary_size` counts the base vocabulary, without the infilling tokens.
+    `path` (folder or hub). `vocabulary_size` counts the base vocabulary, without the infilling tokens; `end_of_text` is
+    the id of its end-of-text token.
     """
     if architecture is not None:
-        config = AutoConfig.for_model(**{**architecture, "vocab_size": vocabulary_size})
+        ends = {"bos_token_id": end_of_text, "eos_token_id": end_of_text}
+        config = AutoConfig.for_model(**{**architecture, "vocab_size": vocabulary_size, **ends})
     else:
         location, options = _locate(path or "", None, None)
         config = AutoConfig.from_pretrained(location, **options)

@@ -99,6 +99,7 @@ class Run:
             "new_rows": not learnt,
         }
         name = run_name(settings, choices)
+        settings = {**settings, "experiment_name": choices.get("experiment")}
         return cls(
             name,
             Path(paths["experiments"]) / name,
@@ -163,7 +164,6 @@ class Run:
             folder,
             every_n_steps=settings["validation"]["every_n_steps"],
             patience=settings["early_stopping"]["patience"],
-            row_tokens=settings["data"]["row_tokens"],
         )
         metrics = Metrics(self.examples.levels, settings["trainer"]["log_every_n_steps"])
         checkpoints = Checkpoints(
@@ -188,8 +188,9 @@ class Run:
             log.info("  %-16s %12.2f %12.2f", kind, math.exp(first[kind]), math.exp(best[kind]))
         log.info(
             "model: %s; the same figures: "
-            "python evaluate.py models=[%s] evaluation.split=valid evaluation.max_examples=%d",
+            "python evaluate.py cefr=%s models=[%s] evaluation.split=valid evaluation.max_examples=%d",
             folder.model,
+            self.settings["cefr_level"]["name"],
             self.name,
             len(self.examples.validation),
         )
@@ -200,7 +201,8 @@ class Run:
         if spec["pretrained"]:
             model = pretrained_model(spec["path"], package=spec["package"], gguf_file=spec["gguf_file"])
         else:
-            model = new_model(spec["architecture"], spec["path"], vocabulary.base_size, seed)
+            end_of_text = vocabulary.tokenizer.eos_token_id
+            model = new_model(spec["architecture"], spec["path"], vocabulary.base_size, end_of_text, seed)
         require_length(model, self.settings["data"]["max_length"], "data.max_length")
         before = model.num_parameters()
         if self.identity["data.new_rows"]:

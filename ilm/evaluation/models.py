@@ -1,0 +1,102 @@
+"""Which trained models an evaluation takes, and loading them."""
+
+import glob
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoTokenizer, PreTrainedModel
+
+from ilm.corpus.store import PreparedCorpus
+from ilm.errors import UserError
+from ilm.examples.vocabulary import Vocabulary
+from ilm.files import read_json
+from ilm.runs import RunFolder
+from ilm.training.models import pretrained_model
+
+log = logging.getLogger("ilm")
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A finished run: `settings` is its resolved configuration, `level` what it was trained on (A1, ..., all)."""
+
+    name: str
+    folder: RunFolder
+    settings: dict[str, Any]
+
+    @property
+    def level(self) -> str:
+        return self.settings["cefr_level"]["name"]
+
+    @property
+    def family(self) -> dict[str, Any]:
+        """What the models of one table share: all that differs between them is their level and seed."""
+        model = self.settings["model"]
+        return {
+            "model": model["name"] or Path(model["path"]).name,
+            "objective": self.settings["objective"],
+            "masking": self.settings["masking"]["name"],
+            "experiment": self.settings.get("experiment_name"),
+        }
+
+    def load(self) -> tuple[PreTrainedModel, Vocabulary]:
+        """The exported model, float32, in evaluation mode, and its vocabulary."""
+        model = pretrained_model(str(self.folder.model))
+        return model.eval(), Vocabulary.of_trained(AutoTokenizer.from_pretrained(self.folder.model))
+
+
+def find_models(
+    experiments: Path, corpus: PreparedCorpus, wanted: Sequence[str] | None, level: str | None = None
+) -> list[TrainedModel]:
+    """The finished runs on this corpus, sorted by name.
+
+    `wanted` names levels, runs, folders or patterns (None: every finished run below `experiments`); `level` keeps the
+    models of that level only.
+
+    Raises: UserError if a name finds nothing, a named run is unfinished or of other data, or nothing is left.
+    """
+    if wanted is None:
+        folders = sorted(path.parent for path in Path(experiments).glob("*/run.json"))
+        found = [run for folder in folders if (run := _finished(folder, corpus, named=False)) is not None]
+    else:
+        found = [run for name in wanted for run in _named(name, Path(experiments), corpus)]
+    models = {run.folder.path.resolve(): run for run in found if level is None or run.level == level}
+    if not models:
+        of_level = f" of level {level}" if level else ""
+        raise UserError(
+            f"No finished model{of_level} trained on {corpus.name} (documents {corpus.documents_hash}) in {experiments}. "
+            f"Train one: python train.py corpus={corpus.name} cefr={level or 'A1'}"
+        )
+    return sorted(models.values(), key=lambda run: run.name)
+
+
+def _named(name: str, experiments: Path, corpus: PreparedCorpus) -> list[TrainedModel]:
+    if name in (*corpus.manifest["settings"]["levels"], "all"):
+        return find_models(experiments, corpus, None, level=name)
+    paths = sorted(map(Path, glob.glob(str(experiments / name)) or glob.glob(name)))
+    folders = [path for path in paths if (path / "run.json").is_file()]
+    if not folders:
+        there = ", ".join(sorted(path.parent.name for path in experiments.glob("*/run.json"))) or "none"
+        raise UserError(f"models: {name!r} is no level, run, folder or pattern of runs. Runs in {experiments}: {there}")
+    return [run for folder in folders if (run := _finished(folder, corpus, named=True)) is not None]
+
+
+def _finished(folder: Path, corpus: PreparedCorpus, named: bool) -> TrainedModel | None:
+    """The run in `folder` if it is finished and of this corpus; for one that was `named`, UserError says why not."""
+    run = RunFolder(folder)
+    state = run.status.get("state", "not begun")
+    documents = read_json(folder / "run.json")["identity"].get("data.documents")
+    if state == "finished" and documents == corpus.documents_hash:
+        return TrainedModel(folder.name, run, run.config)
+    reason = (
+        f"{folder} is {state}, not finished: the command that trained it goes on with it"
+        if documents == corpus.documents_hash
+        else f"{folder} was trained on other documents ({documents}) than those prepared now ({corpus.documents_hash})"
+    )
+    if named:
+        raise UserError(reason)
+    log.warning("left out: %s", reason)
+    return None
