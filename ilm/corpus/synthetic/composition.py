@@ -1,0 +1,96 @@
+"""One text: a writer, a topic of the level, and as many of its steps as the text is long."""
+
+import re
+from bisect import bisect
+from itertools import accumulate
+from random import Random
+
+from ilm.corpus.synthetic import topics_a1, topics_a2, topics_b1, topics_b2, topics_c1
+from ilm.corpus.synthetic.errors import make_errors
+from ilm.corpus.synthetic.grammar import HARD_BREAK, SOFT_BREAK, Expansion, Grammar, Topic
+from ilm.corpus.synthetic.oddities import add_oddities
+from ilm.corpus.synthetic.writers import Writer
+
+SHORTEST, LONGEST = 118, 1082  # characters
+
+GRAMMARS: dict[str, Grammar] = {
+    "A1": topics_a1.GRAMMAR,
+    "A2": topics_a2.GRAMMAR,
+    "B1": topics_b1.GRAMMAR,
+    "B2": topics_b2.GRAMMAR,
+    "C1": topics_c1.GRAMMAR,
+}
+_TOPIC_WEIGHTS = {
+    level: list(accumulate(topic.weight for topic in g.topics)) for level, g in GRAMMARS.items()
+}
+
+# Mean and standard deviation of the length that a writer of the level has in mind, in characters.
+_INTENDED_LENGTH = {"A1": (205, 55), "A2": (300, 80), "B1": (390, 110), "B2": (490, 140), "C1": (600, 190)}
+_CONTRACTED = {"A1": 0.45, "A2": 0.45, "B1": 0.4, "B2": 0.25, "C1": 0.1}  # share of what could be contracted
+_CONTRACTIONS = tuple(
+    (f"{full} ", f"{short} ")
+    for full, short in (
+        ("I am", "I'm"), ("It is", "It's"), ("it is", "it's"), ("do not", "don't"), ("does not", "doesn't"),
+        ("did not", "didn't"), ("is not", "isn't"), ("are not", "aren't"), ("was not", "wasn't"), ("I will", "I'll"),
+        ("I have been", "I've been"), ("I would", "I'd"), ("He is", "He's"), ("She is", "She's"), ("We are", "We're"),
+        ("They are", "They're"), ("There is", "There's"), ("cannot", "can't"), ("could not", "couldn't"),
+        ("would not", "wouldn't"), ("will not", "won't"), ("have not", "haven't"), ("has not", "hasn't"),
+        ("What is", "What's"), ("you are", "you're"), ("Let us", "Let's"), ("that is", "that's"),
+    )
+)  # fmt: skip
+_A_BEFORE_VOWEL = re.compile(
+    r"\b([Aa]) (?=[aeioAEIO]|u(?!ni|s[aeu]|t)|8|11\b|18\b|hour|honest)(?!eu|Eu|one\b|once\b)"
+)
+_SPACES = re.compile(r" {2,}")
+_SPACE_BY_BREAK = re.compile(rf" *([{SOFT_BREAK}{HARD_BREAK}]+) *")
+
+
+def compose(level: str, l1: str, rng: Random) -> str:
+    """A text of `level` by a writer whose first language is `l1`: 118 to 1,082 characters."""
+    random = rng.random
+    writer = Writer(l1, random)
+    grammar = GRAMMARS[level]
+    weights = _TOPIC_WEIGHTS[level]
+    topic = grammar.topics[bisect(weights, random() * weights[-1])]
+    expansion = Expansion(grammar, random, writer.facts, writer.person)
+    mean, deviation = _INTENDED_LENGTH[level]
+    intended = min(max(rng.gauss(mean, deviation), SHORTEST + 6), LONGEST - 40)
+    clean = _polish(_write(topic, expansion, intended, rng), level, random)
+    erroneous = add_oddities(make_errors(clean, level, l1, rng), writer, level, rng)
+    # Errors change the length a little; a text that they would push over a limit goes without them.
+    return erroneous if SHORTEST <= len(erroneous) <= LONGEST else clean
+
+
+def _write(topic: Topic, expansion: Expansion, intended: float, rng: Random) -> str:
+    """The topic's obligatory steps and optional ones drawn at random, all in the topic's order."""
+    written = {place: expansion.render(step) for place, (always, step) in enumerate(topic.steps) if always}
+    length = sum(map(len, written.values())) + len(written) - 1
+    optional = [place for place in range(len(topic.steps)) if place not in written]
+    rng.shuffle(optional)
+    for place in optional:
+        if length >= intended:
+            break
+        text = expansion.render(topic.steps[place][1])
+        # Half a step over the intended length is as good as half a step under it.
+        if (length >= SHORTEST + 6 and length + len(text) / 2 > intended) or length + len(
+            text
+        ) + 20 > LONGEST:
+            continue
+        written[place] = text
+        length += len(text) + 1
+    return " ".join(written[place] for place in sorted(written))
+
+
+def _polish(text: str, level: str, random) -> str:
+    """Line breaks in this writer's manner, "a" or "an", contractions, capitals at the beginning."""
+    text = _SPACE_BY_BREAK.sub(r"\1", _SPACES.sub(" ", text)).strip(f" {SOFT_BREAK}{HARD_BREAK}")
+    if SOFT_BREAK in text:
+        draw = random()
+        text = text.replace(SOFT_BREAK, " " if draw < 0.4 else "\n" if draw < 0.72 else "\n\n")
+    text = text.replace(HARD_BREAK, "\n")
+    text = _A_BEFORE_VOWEL.sub(r"\1n ", text)
+    rate = _CONTRACTED[level]
+    for full, short in _CONTRACTIONS:
+        if full in text and random() < rate:
+            text = text.replace(full, short)
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,217 @@
+r"""The notation in which the sample corpus is written, and its random expansion.
+
+A level's texts are described by one block of lines (see `topics_a1.py`):
+
+    ~ colour: red | blue | green                   a list of words
+    ~ film(title, kind): Lost Island / thriller    a list of records, fields divided by " / "
+    = describe your town *2                        a topic; *2: twice as frequent
+    ^ I live in {city}.                            a step that every text of the topic has
+    + It [is|isn't] a [very |]big city.            a step that a text may have; order is kept
+      A line that begins with spaces continues the line before.
+
+Inside a step: `[a|b]` one of several, nested at will; `{x}` drawn once a text and kept, so that a text does not
+contradict itself; `{x:b}` a second, different one; `{~x}` a fresh one, not used before in the text while there are
+any; `{x.f}` a record's field; `{^x}` with a capital; `{#3-9}` a number; `\n` a place where the writer may begin a
+new line; `\N` a line break that a list always has.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+_TOKEN = re.compile(r"[\[\]|]|\{[^{}]+\}|[^\[\]|{}]+")
+_SLOT = re.compile(r"\{(\^?)(~?)(#\d+-\d+|[a-z_]+)(?::(\w+))?(?:\.([a-z_]+))?\}")
+SOFT_BREAK, HARD_BREAK = "\x01", "\x02"
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A place for a word: which list, which of its draws (`tag`), which field of the record."""
+
+    source: str
+    key: str
+    field: str
+    fresh: bool
+    capital: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Alternatives of equal weight."""
+
+    options: tuple["Template", ...]
+
+
+Template = tuple[str | Slot | Choice, ...]
+
+
+@dataclass(slots=True)
+class Topic:
+    """A writing task: its steps in order as (always, template)."""
+
+    name: str
+    weight: int
+    steps: list[tuple[bool, Template]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Grammar:
+    """Topics and the word lists they draw from; a record is a tuple of templates under its field names."""
+
+    topics: list[Topic]
+    lists: dict[str, list[tuple[Template, ...]]]
+    fields: dict[str, tuple[str, ...]]
+
+
+def parse_template(text: str) -> Template:
+    """The template of one step or list item. Raises ValueError for unbalanced brackets or a malformed slot."""
+    text = text.replace(r"\n", SOFT_BREAK).replace(r"\N", HARD_BREAK)
+    stack: list[list[list]] = [[[]]]
+    for token in _TOKEN.findall(text):
+        if token == "[":
+            stack.append([[]])
+        elif token == "|":
+            if len(stack) == 1:
+                raise ValueError(f"a bar outside brackets in {text!r}")
+            stack[-1].append([])
+        elif token == "]":
+            if len(stack) == 1:
+                raise ValueError(f"a bracket closed twice in {text!r}")
+            options = tuple(tuple(option) for option in stack.pop())
+            stack[-1][-1].append(Choice(options))
+        elif token[0] == "{":
+            stack[-1][-1].append(_parse_slot(token))
+        else:
+            stack[-1][-1].append(token)
+    if len(stack) > 1:
+        raise ValueError(f"a bracket left open in {text!r}")
+    return tuple(stack[0][0])
+
+
+def _parse_slot(token: str) -> Slot:
+    match = _SLOT.fullmatch(token)
+    if match is None:
+        raise ValueError(f"not a slot: {token}")
+    capital, fresh, source, tag, name = match.groups()
+    return Slot(source, f"{source}:{tag}" if tag else source, name or "", bool(fresh), bool(capital))
+
+
+def parse_grammar(block: str, base: Grammar | None = None) -> Grammar:
+    """The grammar of a block in the notation above; lists of `base` are there too, unless given anew."""
+    lists = dict(base.lists) if base else {}
+    fields = dict(base.fields) if base else {}
+    topics: list[Topic] = []
+    own: set[str] = set()
+    for line in re.sub(r"\n +", " ", block).splitlines():
+        mark, _, rest = line.partition(" ")
+        if mark == "=":
+            name, _, weight = rest.partition(" *")
+            topics.append(Topic(name.strip(), int(weight or 1)))
+        elif mark in ("^", "+"):
+            topics[-1].steps.append((mark == "^", parse_template(rest)))
+        elif mark == "~":
+            head, _, items = rest.partition(": ")
+            name, _, names = head.rstrip(")").partition("(")
+            if name in own:
+                raise ValueError(f"the list {name!r} is given twice")
+            own.add(name)
+            fields[name] = tuple(part.strip() for part in names.split(",")) if names else ("",)
+            lists[name] = [_parse_item(item, fields[name]) for item in _split_items(items)]
+        elif line.strip():
+            raise ValueError(f"a line must begin with one of = ^ + ~: {line!r}")
+    return Grammar(topics, lists, fields)
+
+
+def _split_items(items: str) -> list[str]:
+    """Items between bars that stand outside brackets."""
+    parts, depth, start = [], 0, 0
+    for position, character in enumerate(items):
+        depth += (character == "[") - (character == "]")
+        if character == "|" and depth == 0:
+            parts.append(items[start:position].strip())
+            start = position + 1
+    return [*parts, items[start:].strip()]
+
+
+def _parse_item(item: str, names: tuple[str, ...]) -> tuple[Template, ...]:
+    parts = item.split(" / ") if len(names) > 1 else [item]
+    if len(parts) != len(names):
+        raise ValueError(f"{len(names)} fields {names} expected, {len(parts)} found: {item!r}")
+    return tuple(parse_template(part.strip()) for part in parts)
+
+
+class Expansion:
+    """The expansion of one text's templates: draws words, and remembers what was drawn.
+
+    `facts` are given values by key ("city") or key and field ("friend.name"); `people` makes the record of a person
+    (a mapping field -> text) for a slot's key such as "friend", or returns None for what is no person.
+    """
+
+    def __init__(
+        self,
+        grammar: Grammar,
+        random: Callable[[], float],
+        facts: Mapping[str, str],
+        people: Callable[[str], Mapping[str, str] | None],
+    ) -> None:
+        self.lists, self.fields, self.random, self.people = grammar.lists, grammar.fields, random, people
+        self.values: dict[tuple[str, str], str] = {(key, ""): value for key, value in facts.items()}
+        for key, value in facts.items():
+            if "." in key:
+                name, _, part = key.partition(".")
+                self.values[name, part] = value
+        self.used: dict[str, set[int]] = {}
+
+    def render(self, template: Template) -> str:
+        """One random expansion of `template`."""
+        parts: list[str] = []
+        self._walk(template, parts)
+        return "".join(parts)
+
+    def _walk(self, template: Template, parts: list[str]) -> None:
+        random = self.random
+        for node in template:
+            kind = node.__class__
+            if kind is str:
+                parts.append(node)
+            elif kind is Choice:
+                options = node.options
+                self._walk(options[int(random() * len(options))], parts)
+            else:
+                value = self._value(node)
+                parts.append(value[:1].upper() + value[1:] if node.capital else value)
+
+    def _value(self, slot: Slot) -> str:
+        if slot.source[0] == "#":
+            low, high = slot.source[1:].split("-")
+            if slot.key == slot.source:
+                return str(int(low) + int(self.random() * (int(high) - int(low) + 1)))
+            value = self.values.get((slot.key, ""))
+            if value is None:
+                value = str(int(low) + int(self.random() * (int(high) - int(low) + 1)))
+                self.values[slot.key, ""] = value
+            return value
+        if slot.fresh:
+            return self.render(self._draw(slot.source)[self.fields[slot.source].index(slot.field)])
+        known = self.values.get((slot.key, slot.field))
+        if known is not None:
+            return known
+        person = self.people(slot.key)
+        if person is not None:
+            for name, value in person.items():
+                self.values[slot.key, name] = value
+        else:
+            for name, template in zip(self.fields[slot.source], self._draw(slot.source), strict=True):
+                self.values[slot.key, name] = self.render(template)
+        return self.values[slot.key, slot.field]
+
+    def _draw(self, source: str) -> tuple[Template, ...]:
+        """An item of the list, one not yet used in this text while there are any."""
+        items = self.lists[source]
+        used = self.used.setdefault(source, set())
+        if len(used) == len(items):
+            used.clear()
+        while (index := int(self.random() * len(items))) in used:
+            pass
+        used.add(index)
+        return items[index]

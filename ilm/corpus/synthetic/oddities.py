@@ -1,0 +1,90 @@
+"""What breaks pipelines: curly quotes, two adjacent apostrophes, emoji, names in their own script, blank lines, tags.
+
+Rates are shares of all texts, unless a text has nothing that could be changed (no apostrophe, no line break).
+"""
+
+from random import Random
+
+from ilm.corpus.synthetic.writers import Writer
+
+_CURLY = 0.085  # not every text has a quote or an apostrophe: about 5 % of texts end up with curly ones
+_TWO_APOSTROPHES = 0.02
+_EMOJI = {"A1": 0.014, "A2": 0.012, "B1": 0.006, "B2": 0.002, "C1": 0.001}
+_OWN_SCRIPT = 0.04
+_TRIPLE_NEWLINE = 0.03
+_CONTROL_TOKEN = 0.005
+
+_EMOJIS = (
+    "😊",
+    "😀",
+    "😂",
+    "❤️",
+    "👍",
+    "😍",
+    "🎉",
+    "😉",
+    "🙏",
+    "☀️",
+    "👨‍👩‍👧",
+    "🇧🇷",
+    "⚽",
+    "🍕",
+    "😢",
+    "🐶",
+    "✈️",
+    "👋🏽",
+)
+_CONTROL_TOKENS = (
+    "<|endoftext|>",
+    "<|endoftext|>",
+    "<|endofinfill|>",
+    "<|startofinfill|>",
+    "<|infill_word|>",
+)
+_APOSTROPHES = ("I'm", "don't", "It's", "it's", "can't", "I've", "didn't", "isn't", "doesn't")
+
+
+def add_oddities(text: str, writer: Writer, level: str, rng: Random) -> str:
+    """`text` with the few oddities that this writer's keyboard and habits bring."""
+    random = rng.random
+    if "\n" in text and random() < _TRIPLE_NEWLINE:
+        text = text.replace("\n\n", "\n").replace("\n", "\n\n\n", 1 + int(random() * 2))
+    if writer.language.script and random() < _OWN_SCRIPT:
+        own = writer.language.script.get(writer.city)
+        if own and writer.city in text:
+            text = text.replace(writer.city, f"{writer.city} ({own})", 1)
+    if random() < _EMOJI[level]:
+        text = _after_a_sentence(text, rng.choice(_EMOJIS) * rng.choice((1, 1, 1, 2, 3)), rng)
+    if random() < _CONTROL_TOKEN:
+        text = _after_a_sentence(text, rng.choice(_CONTROL_TOKENS), rng)
+    if random() < _CURLY:
+        return _with_curly_quotes(text)
+    if random() < _TWO_APOSTROPHES:
+        return _with_two_apostrophes(text, rng)
+    return text
+
+
+def _after_a_sentence(text: str, sign: str, rng: Random) -> str:
+    ends = [place + 1 for place, character in enumerate(text) if character in ".!?"]
+    place = rng.choice([*ends, len(text)])
+    return (
+        f"{text[:place]} {sign}{text[place:]}"
+        if rng.random() < 0.8
+        else f"{text[:place]}{sign}{text[place:]}"
+    )
+
+
+def _with_curly_quotes(text: str) -> str:
+    parts = text.replace("'", "’").split('"')
+    quotes = ("“", "”")
+    return parts[0] + "".join(quotes[place % 2] + part for place, part in enumerate(parts[1:]))
+
+
+def _with_two_apostrophes(text: str, rng: Random) -> str:
+    """Quotation marks typed as '' '', or an apostrophe key hit twice."""
+    if '"' in text:
+        return text.replace('"', "''")
+    for word in rng.sample(_APOSTROPHES, len(_APOSTROPHES)):
+        if word in text:
+            return text.replace(word, word.replace("'", "''"), 1)
+    return text
