@@ -1,0 +1,85 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from reference import formula_model
+from test_scoring import EXAMPLES
+
+from ilm.training.batching import MicroBatches, StepPlan
+from ilm.training.module import InfillingModule, NonFiniteLoss, learning_rate_factor
+
+
+class Store(list):
+    def key(self, number):
+        return SimpleNamespace(document=0, mask=0)
+
+
+def make_module(plan: StepPlan) -> InfillingModule:
+    module = InfillingModule(
+        formula_model(),
+        lambda parameters: torch.optim.AdamW(parameters, lr=1e-3),
+        shape="constant",
+        warmup_steps=0,
+        total_steps=10,
+        seed=0,
+    )
+    module._trainer = SimpleNamespace(
+        accumulate_grad_batches=plan.accumulate, world_size=plan.world_size, global_rank=0, global_step=3
+    )
+    module.log = lambda *args, **kwargs: None
+    return module
+
+
+def step_gradient(step: int, n_examples: int, **division: int) -> torch.Tensor:
+    """The gradient of a step, accumulated as Lightning and DDP do: divided by micro-batches and ranks."""
+    plan = StepPlan(n_examples, seed=1, **division)
+    module = make_module(plan)
+    for rank in range(plan.world_size):
+        batches = MicroBatches(
+            Store(EXAMPLES[:n_examples]), plan, row_tokens=600, rank=rank, level_codes=np.zeros(1, int), n_levels=1
+        )
+        for micro_batch in range(plan.accumulate):
+            loss = module.training_step(batches[step * plan.accumulate + micro_batch], 0)
+            (loss / plan.accumulate / plan.world_size).backward()
+    return torch.cat([parameter.grad.flatten() for parameter in module.parameters()])
+
+
+@pytest.mark.parametrize("step", [0, 1], ids=["full step", "last, partial step"])
+def test_a_step_has_one_gradient_however_it_is_divided(step):
+    whole = step_gradient(step, 32, batch_size=24)
+    assert whole.abs().max() > 0
+    for division in (
+        {"batch_size": 8, "accumulate": 3},
+        {"batch_size": 12, "world_size": 2},
+        {"batch_size": 4, "accumulate": 3, "world_size": 2},
+    ):
+        divided = step_gradient(step, 32, **division)
+        assert torch.allclose(divided, whole, rtol=1e-3, atol=1e-5 * float(whole.abs().max()))
+
+
+def test_the_loss_is_the_sum_of_the_two_means():
+    plan = StepPlan(8, batch_size=8, seed=0)
+    batches = MicroBatches(Store(EXAMPLES[:8]), plan, row_tokens=600, level_codes=np.zeros(1, int), n_levels=1)
+    module = make_module(plan).eval()
+    loss = module.training_step(batches[0], 0).item()
+    context, infill = module.nll_sums.tolist()
+    step = batches[0].step
+    assert loss == pytest.approx(context / step.context_targets + infill / step.infill_targets, rel=1e-5)
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_update():
+    plan = StepPlan(8, batch_size=8, seed=0)
+    batches = MicroBatches(Store(EXAMPLES[:8]), plan, row_tokens=600, level_codes=np.zeros(1, int), n_levels=1)
+    module = make_module(plan)
+    with torch.no_grad():
+        next(module.parameters()).fill_(float("nan"))
+    with pytest.raises(NonFiniteLoss, match="nan at optimizer step"):
+        module.training_step(batches[0], 0)
+
+
+def test_learning_rates():
+    factors = [learning_rate_factor(step, "linear", 3, 7) for step in range(8)]
+    assert factors == pytest.approx([0.25, 0.5, 0.75, 1.0, 0.75, 0.5, 0.25, 0.0])
+    assert learning_rate_factor(5, "cosine", 0, 10) == pytest.approx(0.5)
+    assert {learning_rate_factor(step, "constant", 0, 5) for step in range(9)} == {1.0}
