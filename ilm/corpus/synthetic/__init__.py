@@ -44,9 +44,7 @@ def level_counts(size: int, floor: int = 500) -> dict[str, int]:
     a negative floor.
     """
     if size < 1:
-        raise UserError(
-            f"the sample corpus needs at least 1 text, {size} asked for; type e.g. corpus.sample_size=6000"
-        )
+        raise UserError(f"the sample corpus needs at least 1 text, {size} asked for; type e.g. corpus.sample_size=6000")
     if floor < 0:
         raise UserError(f"the least number of texts a level cannot be negative, {floor} given; 500 is usual")
     floor = min(floor, size // len(LEVEL_SHARES))

@@ -20,9 +20,7 @@ GRAMMARS: dict[str, Grammar] = {
     "B2": topics_b2.GRAMMAR,
     "C1": topics_c1.GRAMMAR,
 }
-_TOPIC_WEIGHTS = {
-    level: list(accumulate(topic.weight for topic in g.topics)) for level, g in GRAMMARS.items()
-}
+_TOPIC_WEIGHTS = {level: list(accumulate(topic.weight for topic in g.topics)) for level, g in GRAMMARS.items()}
 
 # Mean and standard deviation of the length that a writer of the level has in mind, in characters.
 _INTENDED_LENGTH = {"A1": (205, 55), "A2": (300, 80), "B1": (390, 110), "B2": (490, 140), "C1": (600, 190)}
@@ -38,9 +36,7 @@ _CONTRACTIONS = tuple(
         ("What is", "What's"), ("you are", "you're"), ("Let us", "Let's"), ("that is", "that's"),
     )
 )  # fmt: skip
-_A_BEFORE_VOWEL = re.compile(
-    r"\b([Aa]) (?=[aeioAEIO]|u(?!ni|s[aeu]|t)|8|11\b|18\b|hour|honest)(?!eu|Eu|one\b|once\b)"
-)
+_A_BEFORE_VOWEL = re.compile(r"\b([Aa]) (?=[aeioAEIO]|u(?!ni|s[aeu]|t)|8|11\b|18\b|hour|honest)(?!eu|Eu|one\b|once\b)")
 _SPACES = re.compile(r" {2,}")
 _SPACE_BY_BREAK = re.compile(rf" *([{SOFT_BREAK}{HARD_BREAK}]+) *")
 
@@ -72,9 +68,7 @@ def _write(topic: Topic, expansion: Expansion, intended: float, rng: Random) -> 
             break
         text = expansion.render(topic.steps[place][1])
         # Half a step over the intended length is as good as half a step under it.
-        if (length >= SHORTEST + 6 and length + len(text) / 2 > intended) or length + len(
-            text
-        ) + 20 > LONGEST:
+        if (length >= SHORTEST + 6 and length + len(text) / 2 > intended) or length + len(text) + 20 > LONGEST:
             continue
         written[place] = text
         length += len(text) + 1

@@ -28,7 +28,6 @@ RULES: tuple[tuple[tuple[str, ...], str], ...] = (
 / doesn't / \b([Hh]e|[Ss]he|[Ii]t) doesn't\b => \1 don't : 9
 There are => There is : 5
 there are => there is : 5
-/ didn't / didn't (\w+)\b => didn't \1ed : 0
 people are => people is : 4
 /an / \b([Aa])n(?= [aeiou]) => \1 : 5
 because => becouse : 2
@@ -124,7 +123,6 @@ I have never => I never have : 5
 /'ve / \bI've never\b => I never have : 4
 /could / \b(could|should|must|can) (be|go|have|get|do|see|take|make|help|visit)\b => \1 to \2 : 2
 English => english : 9
-/day/ \b(Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day => \g<1>day : 0
 """,
     ),
     (
@@ -178,7 +176,7 @@ for five years => since five years : 16
 for two years => since two years : 16
 house => home : 2
 discuss => discuss about : 10
-/colou?r/ \b(red|blue|green|black|white|yellow|brown) (car|shirt|jacket|dress|house|cat|dog|sweater|skirt|coat)\b => \2 \1 : 6
+/ / \b(red|blue|green|black|white|yellow|brown) (car|shirt|jacket|dress|house|cat|dog|sweater|skirt|coat)\b => \2 \1 : 6
 """,
     ),
     (
@@ -203,7 +201,7 @@ went to home => went home : 2
 in the => on the : 3
 on the => in the : 4
 at the => in the : 5
-/ of my/ \bmy (father|mother|brother|sister|friend)'s (\w+) => the \2 of my \1 : 14
+/'s / \bmy (father|mother|brother|sister|friend)'s (\w+) => the \2 of my \1 : 14
 colleague => colleage : 6
 interesting => interessant : 2
 especially => specially : 14
@@ -227,10 +225,8 @@ cousin => cousen : 3
 bank => banc : 2
 kind => gentle : 3
 pharmacy => farmacy : 8
-hospital => hospital : 0
 very => so : 2
 with => with the : 1
-university => university : 0
 notebook => notbook : 6
 lunch => lanch : 3
 push => pull : 5
@@ -246,7 +242,6 @@ which => that : 3
 my parents => my fathers : 7
 every day => all the days : 12
 people => persons : 4
-have => haved : 0
 student => estudent : 3
 school => escuela : 1
 /? / (?<=[.!] )(How|What|Where|Do|Can) ([^?.!]*\?) => ¿\1 \2 : 5
@@ -267,7 +262,6 @@ depends on => depends by : 14
 different from => different by : 9
 news are => news is : 3
 I am => I'm : 6
-also => also : 0
 parents => parentes : 2
 people => peoples : 4
 at home => at home mine : 1
@@ -292,7 +286,6 @@ I like => I love : 3
 / years/ \bfor (\w+) years => since \1 years : 18
 holidays => hollidays : 4
 hope that => hope than : 3
-when => when : 0
 many => a lot : 3
 such as => like : 6
 licence => license : 5
@@ -307,7 +300,6 @@ rendezvous => rendez-vous : 5
         ("Russian",),
         r"""
 In my opinion => On my opinion : 22
-I agree => I agree : 0
 feel => feel myself : 7
 / feel/ \b(feel|felt) (bad|good|tired|happy|well|better)\b => \1 myself \2 : 20
 wait for => wait : 10
@@ -346,7 +338,6 @@ There is => There has : 8
 /ecause / (?:^|(?<=[.!?] ))Because ([^,.]+), => Because \1, so : 30
 people => peoples : 3
 in the morning => at morning : 5
-more and more => more and more : 0
 English is => English are : 3
 open => turn on : 2
 turn off => close : 12
@@ -359,7 +350,6 @@ bored => boring : 12
 excited => exciting : 12
 Every day => Everyday : 30
 every day => everyday : 30
-I think => I think : 0
 """,
     ),
     (
@@ -369,7 +359,6 @@ go shopping => go to shopping : 25
 went shopping => went to shopping : 25
 most people => almost people : 20
 most of => almost of : 10
-I think => I think : 0
 enjoyed => enjoyed very much : 2
 played => did : 4
 because => because of : 3
@@ -432,7 +421,6 @@ believe that => believe, that : 14
 said that => said, that : 14
 hope that => hope, that : 14
 know that => know, that : 14
-also => also : 0
 then => than : 10
 than => then : 8
 until => til : 8
@@ -456,7 +444,6 @@ German => german : 14
 which => wich : 7
 very => verry : 3
 well => good : 3
-make a party => make a party : 0
 have a party => make a party : 20
 had a party => made a party : 20
 take a photo => make a photo : 20
@@ -500,7 +487,6 @@ think => thing : 3
         r"""
 / the / \bthe (?=[a-z]) => : 11
 / a / \b(?:a|an) (?=[a-z]) => : 14
-The => : 0
 """,
     ),
     (

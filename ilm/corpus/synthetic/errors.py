@@ -1,4 +1,4 @@
-"""Learners' errors: what a writer's first language brings into English, more often at lower levels."""
+"""Learners' errors: what a writer's first language brings into English, and what careless typing does to any text."""
 
 import re
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ _LEVEL_FACTOR = {"A1": 1.0, "A2": 0.95, "B1": 0.7, "B2": 0.42, "C1": 0.2}
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`pattern` becomes `replacement` at `rate` of its places; tried only where `trigger` occurs."""
+    """`find`, as whole words, or where given `pattern`, tried only in texts with `find` in them; `rate` of the places."""
 
-    trigger: str
-    pattern: re.Pattern[str]
+    find: str
+    pattern: re.Pattern[str] | None
     replacement: str
     rate: float
 
@@ -23,31 +23,80 @@ class Rule:
 @cache
 def rules_of(l1: str) -> tuple[Rule, ...]:
     """The rules for writers with this first language."""
-    lines = (line for l1s, block in RULES if l1 in l1s for line in block.splitlines() if line)
-    return tuple(rule for rule in map(_parse_rule, lines) if rule.rate > 0)
+    return tuple(_parse_rule(line) for l1s, block in RULES if l1 in l1s for line in block.strip().splitlines())
 
 
 def _parse_rule(line: str) -> Rule:
     find, _, rest = line.partition(" =>")
     replacement, _, rate = rest.rpartition(" : ")
+    pattern = None
     if find.startswith("/"):
-        trigger, _, expression = find[1:].partition("/ ")
-    else:
-        trigger, expression = find, rf"(?<!\w){re.escape(find)}(?!\w)"
-    return Rule(trigger, re.compile(expression), replacement.strip(), float(rate) / 100)
+        find, _, expression = find[1:].partition("/ ")
+        pattern = re.compile(expression)
+    return Rule(find, pattern, replacement.strip(), float(rate) / 100)
 
 
 def make_errors(text: str, level: str, l1: str, rng: Random) -> str:
     """`text` as a writer of this level and first language might have written it."""
     random = rng.random
-    care = 0.25 + 1.5 * random() * random() * 2  # some writers check their text, a few do not at all
-    factor = _LEVEL_FACTOR[level] * care
+    carelessness = 0.25 + 3 * random() * random()  # mean 1: some writers check their text, a few never do
+    factor = _LEVEL_FACTOR[level] * carelessness
     for rule in rules_of(l1):
-        if rule.trigger in text:
-            chance = rule.rate * factor
+        if rule.find in text:
+            if rule.pattern is None:
+                text = _replace_words(text, rule, rule.rate * factor, random)
+            else:
+                text = _replace_pattern(text, rule, rule.rate * factor, random)
+    return _mistype(text, level, l1, factor, rng)
 
-            def replace(match: re.Match[str], rule=rule, chance=chance) -> str:
-                return match.expand(rule.replacement) if random() < chance else match[0]
 
-            text = rule.pattern.sub(replace, text)
+def _replace_words(text: str, rule: Rule, chance: float, random) -> str:
+    find = rule.find
+    start = text.find(find)
+    while start >= 0:
+        end = start + len(find)
+        inside_word = text[start - 1 : start].isalnum() or text[end : end + 1].isalnum()
+        if not inside_word and random() < chance:
+            text = text[:start] + rule.replacement + text[end:]
+            end = start + len(rule.replacement)
+        start = text.find(find, end)
+    return text
+
+
+def _replace_pattern(text: str, rule: Rule, chance: float, random) -> str:
+    def replace(match: re.Match[str]) -> str:
+        return match.expand(rule.replacement) if random() < chance else match[0]
+
+    return rule.pattern.sub(replace, text)
+
+
+def _mistype(text: str, level: str, l1: str, factor: float, rng: Random) -> str:
+    """Slips that no rule knows: letters swapped, doubled or lost, capitals and spaces forgotten."""
+    random = rng.random
+    for _ in range(int(len(text) * factor / 400 + random())):
+        place = int(random() * (len(text) - 4)) + 2
+        if text[place - 2 : place + 2].isalpha() and text[place - 2 : place + 2].islower():
+            draw = random()
+            if draw < 0.4:
+                text = text[: place - 1] + text[place] + text[place - 1] + text[place + 1 :]
+            elif draw < 0.8:
+                text = text[:place] + text[place + 1 :]
+            else:
+                text = text[:place] + text[place] + text[place:]
+    if random() < 0.035 * factor:
+        text = text.lower()
+    elif random() < 0.05 * factor:
+        text = re.sub(r"\bI\b", "i", text)
+    if random() < 0.03 * factor:
+        text = text.replace(". ", ".", 1 + int(random() * 3))
+    if random() < 0.05 * factor:
+        text = text.replace(", ", ",", 1 + int(random() * 3))
+    if random() < 0.04 * factor:
+        text = text.replace(". ", ", ", 1 + int(random() * 2))
+    if random() < 0.03 * factor and text.endswith("."):
+        text = text[:-1]
+    if l1 == "French" and random() < 0.2 * factor:
+        text = text.replace("!", " !").replace("?", " ?")
+    elif l1 == "Mandarin" and random() < 0.04 * factor:
+        text = text.replace(", ", "，")
     return text

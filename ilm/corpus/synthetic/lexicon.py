@@ -77,6 +77,9 @@ BASE = parse_grammar(r"""
   café | bank | train station | swimming pool | theatre | shopping centre | post office | stadium | bakery |
   pharmacy | gym | zoo
 ~ transport: by bus | by car | by train | on foot | by bike | by underground | by tram | by motorbike
+~ climate(season, a, b, c): spring / [warm|mild|pleasant] / [rainy|windy] / 19 | summer / [hot|very hot|sunny]
+  / [dry|sunny|humid] / 34 | autumn / [cool|windy] / [rainy|foggy|wet] / 15 | winter / [cold|very cold] /
+  [snowy|wet|windy|grey] / 2
 ~ weather: sunny | hot | cold | rainy | windy | cloudy | warm | cool | wet | foggy | snowy
 ~ abroad: London | Paris | New York | Rome | Sydney | Toronto | Dublin | Lisbon | Barcelona | Tokyo |
   Amsterdam | Prague | Edinburgh | Los Angeles | Vienna | Athens | Berlin | Singapore | Chicago | Copenhagen |

@@ -10,9 +10,9 @@ from ilm.corpus.synthetic.writers import Writer
 _CURLY = 0.085  # not every text has a quote or an apostrophe: about 5 % of texts end up with curly ones
 _TWO_APOSTROPHES = 0.02
 _EMOJI = {"A1": 0.014, "A2": 0.012, "B1": 0.006, "B2": 0.002, "C1": 0.001}
-_OWN_SCRIPT = 0.04
+_OWN_SCRIPT = 0.2
 _TRIPLE_NEWLINE = 0.03
-_CONTROL_TOKEN = 0.005
+_CONTROL_TOKEN = 0.006
 
 _EMOJIS = (
     "😊",
@@ -67,11 +67,7 @@ def add_oddities(text: str, writer: Writer, level: str, rng: Random) -> str:
 def _after_a_sentence(text: str, sign: str, rng: Random) -> str:
     ends = [place + 1 for place, character in enumerate(text) if character in ".!?"]
     place = rng.choice([*ends, len(text)])
-    return (
-        f"{text[:place]} {sign}{text[place:]}"
-        if rng.random() < 0.8
-        else f"{text[:place]}{sign}{text[place:]}"
-    )
+    return f"{text[:place]} {sign}{text[place:]}" if rng.random() < 0.8 else f"{text[:place]}{sign}{text[place:]}"
 
 
 def _with_curly_quotes(text: str) -> str:

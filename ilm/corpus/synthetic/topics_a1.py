@@ -51,7 +51,7 @@ GRAMMAR = parse_grammar(
 + My favourite food is {food}[ and I like {drink}|]. [I don't like {food:b}.|]
 + I have [a|a {colour:c}] {pet}. [His|Her] name is {petname}.
 + My birthday is [in {month}|on {month} {#1-28}].
-+ My best friend is {friend.name}. {^friend.he} is {#18-60} years old. [{^friend.he} is very {kind}.|]
++ My best friend is {friend.name}. {^friend.he} is {friend.age} years old. [{^friend.he} is very {kind}.|]
 + My [house|flat] is {size}[ and it is near the {place}|, but I like it].
 + [Nice to meet you!|What is your name?|And you?|Where are you from?|How old are you?|What do you do?]
 ^ [Bye!|See you soon!|Bye bye.|Thank you.|Nice to meet you.|See you!|Have a nice day!|Write me soon.|Please
@@ -143,7 +143,8 @@ GRAMMAR = parse_grammar(
 + My favourite place is the {place:d}. [It is {nice} and quiet.|I go there on {day}s.|I go there with
   {friend.name}.|It is next to the {place:e}.]
 + The {place:f} is [near|next to|opposite|in front of|behind] the {place:g}.
-+ The weather is {weather} in summer and {~weather} in winter. [I like {season}.|I don't like winter.|]
++ The weather is [hot|warm|sunny|dry] in summer and [cold|cool|wet|windy] in winter. [I like {season}.|I don't
+  like winter.|]
 + The people are {kind} and {kind:b}.
 + You can [eat {~food}|visit the {place:h}|see old houses|go to the beach|walk by the river|take nice photos]
   here.
@@ -193,9 +194,9 @@ GRAMMAR = parse_grammar(
 ^ {bye},\n {name}
 
 = shopping list *2
-^ [Hi|Hello] {friend.name},\n [can you go to the supermarket|please go shopping] for me? [We need|I
-  need|Please buy] these things [for the party|for dinner|for this week|for Sunday|]:\N - {~pack}\N -
-  {~many_few} {~grocery}\N - {~pack}\N
+^ [Hi|Hello] {friend.name},\n [can you go to the supermarket for me?|please go shopping for me.|can you help
+  me?] [We need|I need|Please buy] these things [for the party|for dinner|for this week|for Sunday|]:\N -
+  {~pack}\N - {~many_few} {~grocery}\N - {~pack}\N
 + - {~many_few} {~grocery}\N
 + - {~pack}\N
 + - {~pack}[ (big)| (small)| (not expensive)|]\N
@@ -204,7 +205,7 @@ GRAMMAR = parse_grammar(
 ^ [Don't buy {food:b}, we have it at home.|We don't need {food:b}.|I have {~food} and {~food} at home.|The
   supermarket is next to the {place}.]
 + [The money is on the table.|It is about {~price}.|The {~grocery} are cheap there.|Please buy good meat.]
-+ My [mother|sister|brother|{child}] likes {food:d}[ very much|], but I like {food:e}.
++ [My mother|My sister|My brother|{^child}] likes {food:d}[ very much|], but I like {food:e}.
 ^ [Thank you|Thanks|Thanks a lot|Thank you very much]!\n {name}
 ~ many_few: two | three | four | six | ten | twelve | two kilos of | one kilo of | a bag of | some
 
@@ -291,14 +292,16 @@ GRAMMAR = parse_grammar(
   evening
 
 = weather and seasons
-^ [Hi|Hello] {penpal.name}!\n [How are you?|How is the weather in {~land}?] In {city} it is {weather} today.
-  The temperature is {#1-38} degrees.
-+ My favourite season is {season}. I like {season} because it is {~weather}.
-+ In {season:b} I [wear a {~clothes}|drink {~drink}|eat {~food}|stay at home|go to the park|{hobby.do}].
-+ [In {month} it is usually|In {month} the weather is] {~weather} and {~weather}.
-+ I don't like {~weather} weather. I [stay in bed|watch TV|read a book|drink tea|am sad] when it is
+^ [Hi|Hello] {penpal.name}!\n [How are you?|How is the weather in {~land}?] In {city} it is [{climate:t.a} and
+  {climate:t.b}|{climate:t.a}] today. The temperature is {climate:t.c} degrees.
++ My favourite season is {climate.season}. It is {climate.a} and I can {~hobby.do}.
++ In {climate:b.season} it is {climate:b.a} and I [wear a {~clothes}|drink {~drink}|eat {~food}|stay at
+  home|go to the park|{hobby.do}].
++ [It is usually|The weather is] {climate:c.a} and {climate:c.b} in {climate:c.season}.
++ I don't like {weather:c} weather. I [stay in bed|watch TV|read a book|drink tea|am sad] when it is
   {weather:c}.
-+ In {season:c} the trees are [green|red and yellow|white|beautiful] and the [days|nights] are [long|short].
++ [In summer the trees are green and the days are long.|In autumn the trees are red and yellow.|In winter the
+  days are short and the nights are long.|In spring there are many flowers.]
 + The children play [in the snow|in the garden|on the beach|with a ball|in the street].
 + My {~family_member} is wearing a {~colour} {~clothes} and {~clothing} today.
 + Now I am [at home|in the {place}|in the office|in my room]. I am [drinking {~drink}|looking out of the
@@ -327,6 +330,57 @@ GRAMMAR = parse_grammar(
 + The zoo opens at {start} and closes at {evening}.
 ^ [I like the zoo.|It is a good day!|Do you like animals?|I want to come again.|Now we go home.|What is your
   favourite animal?]
+
+= a photo of my holiday
+^ [Look at this photo!|This is a photo of my holiday.|Hi {friend.name}, here is my photo!] I am in {abroad}
+  with {partner}[ and {friend:b.name}|]. [We are {~photo_where}.|It is {weather} today.|We are very happy.]
++ I am wearing a {~colour} {~clothes}[, a {~clothes}|] and {~colour} {~clothing}. [I look funny!|Do you like
+  it?|]
++ {^friend:b.name} is {~photo_do} and {guest.name} is {~photo_do}.
++ There are {num} [boats|birds|children|cars|trees|old houses] {~photo_where}.
++ The man with the {~colour} {~clothes} is our [guide|driver|new friend|waiter]. His name is {brother.name}.
+  He is very {~kind}.
++ The woman {~photo_where} is {~photo_do}. [She has {~hair}.|I don't know her.|She is from {land}.]
++ We are eating {~food} and drinking {~drink}. [It is {~nice}.|It is expensive here.|I love it!]
++ The hotel is {size}. [It has a swimming pool.|It is near the {place}.|The rooms are {~colour}.|There are
+  {num:b} beds in our room.]
++ Every day we {~photo_every} and we {~photo_every}.
++ The weather is {climate.a}[ and the water is cold| and the sky is blue| and the sun is in my eyes|].
++ In the evening there is [music|a market|a party] in the street. [We dance and sing.|We buy {~food}.|It is
+  noisy.]
++ I don't have [my phone|a camera|much money|a map] here, but I am happy.
+^ [I don't want to go home!|Where are you this summer?|See you next week!|Do you like my photo?|I miss you!|It
+  is a {nice} place.]
+~ photo_where: next to the river | in front of the {~place} | on the beach | under a tree | in a small café |
+  on a bridge | near the hotel | in the old town | behind us | on a boat
+~ photo_do: eating ice cream | taking a photo | reading a map | drinking {~drink} | talking on the phone |
+  laughing | sleeping | buying a {~clothes} | swimming | singing a song | looking at the sea | playing with a
+  {~pet}
+~ photo_every: swim in the sea | visit a {~place} | walk in the city | eat {~food} | play {~sport} | take
+  photos | get up late | buy presents
+
+= my English class *2
+^ [I study English|I learn English] {~times} in {city}. [My class is at {evening}.|My school is near the
+  {place}.|There are {#5-25} students in my class.|I am a new student.]
++ My teacher is {boss.name}. {^boss.he} is from {~land} and {boss.he} is {kind}. [{^boss.he} speaks
+  slowly.|{^boss.he} gives us a lot of homework.|We like {boss.him}.|]
++ My friend {friend.name} [sits next to me|is in my class too|helps me]. {^friend.he} is {friend.age} and
+  {friend.he} is a {~job.title}.
++ In the classroom there is a [whiteboard|big table|computer|map] and there are {num}
+  [chairs|tables|pictures|windows].
++ I like [reading|speaking|listening|writing|grammar], but I don't like [grammar|exams|writing|homework|long
+  texts].
++ English is [easy|difficult|not easy|important] for me. [I need it for my job.|I want to travel to
+  {land}.|The words are short.|I forget the words.]
++ I have [a red book|two books|a dictionary|a notebook] and [a pen|{num:b} pencils|a {colour} bag].
++ I can [say my name|count to one hundred|read a menu|write a short email|understand songs], but I can't
+  [understand films|speak fast|talk on the phone|write a letter].
++ At home I [watch films in English|do my homework in the kitchen|listen to {music}|study with {partner}|read
+  to my {pet}].
++ We have a test on {day}. [I am nervous.|I study every night.|It is about food and family.|]
++ After class we [drink {drink}|go home {transport}|talk in {language}|eat {food}].
+^ [I like my class.|Do you study English too?|Practice is important!|I am happy in my school.|Thank you,
+  teacher!|Please correct my mistakes.]
 """,
     BASE,
 )

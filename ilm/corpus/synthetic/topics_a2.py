@@ -155,9 +155,9 @@ GRAMMAR = parse_grammar(
 
 = weather guide
 ^ [Welcome to {city}!|This is a weather guide for {city}.|When is the best time to visit {city}?] [The best
-  time is {season} because|You should come in {month} because|We have four seasons and] the weather is
-  {weather} and {weather:b}.
-+ In {season:b} it is {weather:c}. The temperature is between {#1-12} and {#14-24} degrees.
+  time is {climate.season} because|You should come in {climate.season} because|I love {climate.season}
+  because] the weather is {climate.a}[ and not too {climate:b.a}| and {climate.b}|].
++ In {climate:b.season} it is {climate:b.a} and {climate:b.b}. The temperature is about {climate:b.c} degrees.
 + In summer it is usually hotter than in {land}, so you should [drink a lot of water|wear a hat|take sun
   cream|stay in the shade at noon].
 + In winter it {winter}, so you should bring [a warm {~clothes}|{~clothing}|a good {~clothes} and
@@ -215,7 +215,7 @@ GRAMMAR = parse_grammar(
 ^ [{^when_past} I|Yesterday evening I|Last night {friend.name} and I] [saw|watched] [a film|a {film.kind}|a
   very good film] [called|with the title] "{film.title}". [It was {nice}.|I saw it at the cinema.|I watched it
   because my {~family_two_s} liked it.]
-+ [It is about|The story is about|The film tells the story of] {film.about}.
++ [It is about|The story is about|It tells the story of] {film.about}.
 + The main actor was {nice} and the music was [sad|beautiful|too loud|better than the story].
 + In the beginning I was {feltly} because [it was slow|I didn't understand the story|nothing happened], but
   then it got [better|very exciting|funnier].
@@ -290,8 +290,8 @@ GRAMMAR = parse_grammar(
 ^ When I was a [child|little {boy}|kid], I lived in [a small village|{city:b}|a house near {city:b}|the
   country] with my [parents|grandparents|family]. [I was very {kind}.|We weren't rich, but we were happy.|It
   was {adj_b.comp} than {city}.]
-+ Every morning I went to school {transport}. [It took {#10-60} minutes.|I didn't like it because I had to get
-  up early.|My friends waited for me at the corner.]
++ I went to school {transport} every day. [It took {#10-60} minutes.|I didn't like it because I had to get up
+  early.|My friends waited for me at the corner.]
 + My favourite subject was {subject_s} because [the teacher was {kind:b}|it was easy for me|I liked numbers|we
   played a lot]. I hated {subject_s:b}.
 + After school I [played {sport}|climbed trees|helped my mother|swam in the river|rode my bike|watched
@@ -386,7 +386,7 @@ GRAMMAR = parse_grammar(
 + I should [eat healthier food|stop smoking|wear warmer clothes|do more sport] because I am often ill in
   {season}.
 ^ [I hope I can come back on {day}.|I am sorry for the problems.|Thank you for understanding.|I'll call you
-  tomorrow.]\n {closing},\n {name}
+  tomorrow.]\n [Best wishes|Kind regards|Regards|Best regards|Yours],\n {name}
 ~ length_ill: two days | three days | a week | four or five days
 ~ when_short: yesterday | on {~day} | last night | two days ago | this morning
 
@@ -433,7 +433,7 @@ GRAMMAR = parse_grammar(
   years.|We talked all night.]
 + It started to rain when [we cut the cake|the music began|my uncle made a speech], so everybody ran into the
   house.
-+ The cake was {colour:c} and very {size}, and the children ate it in ten minutes.
++ The cake was {colour:c} and very big, and the children ate it in ten minutes.
 + My {~family_w} cried because [it was so beautiful|she was happy|the speech was very nice].
 + The neighbours [called the police|came to the party too|were angry] because we were noisy.
 + The next day I was {feltly}, so I slept until noon.
@@ -441,6 +441,61 @@ GRAMMAR = parse_grammar(
   time!|Next time you have to come too!|We were all tired and happy.]
 ~ when_party: {^when_short} | Last Saturday | Last {month}
 ~ family_w: mother | grandmother | aunt | sister
+
+= a new phone *2
+^ [{^when_past} I bought a new {gadget.name}.|I want to tell you about my new {gadget.name}.|My old
+  {gadget.name} broke {~when_short}, so I bought a new one.] [I was very {feltly}.|It was on sale.|It was a
+  present from {partner}.|I needed it for my work.]
++ It cost {#60-700} {~money} because [it is the newest model|it was second-hand|I bought it on the
+  Internet|the shop had a sale].
++ It is {adj_g.comp} and {adj_g:b.comp} than my old one. [I love it!|The colour is {colour}.|My friends like
+  it too.|]
++ I use it when I [travel|am at work|can't sleep|{hobby.do}|wait for the bus]. {^when_past_b} I used it for
+  {#2-9} hours.
++ My {~family_two_s} has the same one, but it is {~colour}. {^friend.name} has an older one.
++ The battery is [better|worse] than before. It works for {#4-30} hours.
++ The first day I couldn't use it because [I didn't understand the book|the instructions were in Chinese|the
+  battery was empty|I forgot the password].
++ I lost my old {gadget.name} when I [was at the {place}|took a taxi|went to {abroad}|danced at a party]. I
+  looked for it all night.
++ I am going to [sell the old one|give the old one to my mother|buy another one for {child}|buy a {colour:b}
+  bag for it].
++ {^partner} thinks that it was too expensive, but I [worked a lot|saved money for months|didn't go on
+  holiday], so I [can buy what I want|am happy].
++ I don't like [the camera|the colour|the sound|the keyboard] because it is [too small|very slow|not clear|too
+  dark].
++ You can buy it {~where_buy}. I saw it there {~when_short}.
+^ [I think it is the best thing that I bought this year.|Do you have one?|You should buy it too.|I hope it
+  works for a long time.|I can't live without it!|What do you think?]
+~ gadget(name): phone | camera | laptop | tablet | television | bike | watch | car
+~ adj_g(comp): faster | lighter | bigger | smaller | nicer | cheaper | easier to use | more modern | more
+  expensive | thinner | stronger
+~ when_past_b: Yesterday | Last Sunday | Last week | Two days ago
+~ where_buy: in the shopping centre | in the shop next to the {place} | on the Internet | in the market in
+  {city} | at the airport
+
+= my school days and studies
+^ I [studied|started to study] {subject} in {city:b} {~year_ago}. [It was {~nice}.|I chose it because my
+  father wanted it.|It was difficult, but I liked it.|I was {feltly} on the first day.]
++ I lived with {num} other students in a {size} flat. [We shared everything.|The kitchen was always dirty.|We
+  were good friends.|It was {adj_b.comp} than my parents' house.]
++ The classes started {~hour} and I was late because [I went to bed late|the bus was slow|I didn't hear the
+  alarm|I lived far away].
++ The best teacher was {boss.name} {boss.surname} because {boss.he} [told funny stories|helped
+  everybody|explained things well|never gave us homework].
++ I had to [work in a bar at night|borrow money|read {#20-60} books|learn everything by heart], so I was often
+  tired.
++ I met {friend.name} in the library when {friend.he} [asked me for a pen|fell asleep|took my book|spilled
+  coffee on my bag].
++ One exam was more difficult than the others. I studied for {#5-30} days and I [passed it|failed it two
+  times|got the best mark].
++ At the weekend we {~did} and {~did}.
++ We didn't have much money, so we ate {food} and {food:b} every day.
++ When I finished, I [looked for a job for {#3-14} months|went to {abroad}|cried because it was over|moved to
+  {city}].
++ Now I am a {job.title} and I use [everything|nothing|only a little] of the things that I learned.
+^ [I miss that time.|I am going to study again when I have time.|It was the best time of my life.|I learned a
+  lot about life.|What did you study?]
 """,
     BASE,
 )

@@ -81,8 +81,8 @@ GRAMMAR = parse_grammar(
   instead of the car | buy local fruit and vegetables | plant more trees | carry our own bags to the
   supermarket | repair things instead of throwing them away | eat less meat | turn down the heating
 ~ env_bad: the rivers are full of plastic | many animals have disappeared | the summers have become much
-  hotter | the air in our cities is getting worse | the ice is melting | there has been less rain every year |
-  the beaches are dirty after every weekend
+  hotter | the air in our cities is getting worse | the weather has become strange | there has been less rain
+  every year | the beaches are dirty after every weekend
 ~ change_job: the salary was too low | the company closed | I had a conflict with my boss | I wanted a new
   challenge | we moved to {city} | I was offered something better
 
@@ -125,8 +125,8 @@ GRAMMAR = parse_grammar(
 
 = job application *3
 ^ Dear [Sir or Madam|Mr {boss.surname}|Ms {boss.surname}|Hiring Manager],\n I am writing to apply for the
-  [position|job] of {position.title}, [which I saw|that was advertised] [on your website|in the newspaper|on
-  the internet] {~recently}.
+  [position|job] of {position.title}, which [I saw|was advertised] [on your website|in the newspaper|on the
+  internet] {~recently}.
 + I am {age} years old and I have worked [in {job.field}|in {country}|for different companies] for {years}.
 + At the moment I am a {job.title}. Before that, I worked as a {~position.title}, but I left because
   {change_job}.
@@ -178,8 +178,8 @@ GRAMMAR = parse_grammar(
 ^ [I would recommend it to anybody who likes a good {film.kind}.|I give it {#6-9} points out of ten.|Don't
   miss it!|It is worth seeing twice.|If you have two free hours, go and see it.|You should wait until it is on
   television.]
-~ place_film: a village in {land} | {abroad} | a small town | a hospital | a prison | a hotel by the sea | the
-  mountains of {land:b}
+~ place_film: a village in {land} | a small town near {abroad} | a quiet valley | a port in {land:b} | an old
+  quarter of {abroad:b}
 ~ his_films: two | three | most | all
 
 = advice to a friend *3
@@ -511,6 +511,71 @@ GRAMMAR = parse_grammar(
 ~ need: take care of the guests | translate the letter | book a hotel | check the list again
 ~ although_me: have never done it before | am quite busy | would prefer to share the work
 ~ please: clean your desks | prepare a short presentation | speak English on that day | wear something formal
+
+= an unexpected meeting
+^ {^recently} I [was sitting in a café|was waiting for the train|was walking through {city}|was standing in a
+  long queue] when {~meet_sudden}. [At first I didn't recognise {friend.him}.|I couldn't believe my eyes.|It
+  was {friend.name}, an old friend of mine.|I have known {friend.name} since we were children.]
++ We hadn't seen each other for {years}, and {friend.he} had [lost a lot of hair|become very thin|not changed
+  at all|bought very big glasses].
++ Although {friend.he} was in a hurry, {friend.he} [invited me for a coffee|missed {friend.his} train to talk
+  to me|sat down next to me].
++ {^friend.he} told me that {friend.he} had [moved to {land}|become a {~job.title}|opened a restaurant|got
+  divorced|spent two years in {abroad}], which [surprised me|was hard to believe|explained a lot].
++ While we were talking, [it started to rain|a stranger listened to every word|the waiter brought the wrong
+  cake|time passed very quickly].
++ We remembered the day when we {~remember}. We laughed so much that [people looked at us|I spilled my
+  coffee|my stomach hurt].
++ {^friend.he} has never forgotten that I {~forgot_not}. I had almost forgotten it.
++ I have often asked myself why we lost contact. {^opinion} it happened because {~lost_contact}.
++ Before {friend.he} left, {friend.he} gave me [{friend.his} phone number|an old photo|a small present|a piece
+  of advice].
++ Since that day we have {~since_that}.
++ If I hadn't missed my bus, I would never have met {friend.him} again.
+^ [The world is really small.|Sometimes life is better than a film.|We have promised to meet again in
+  {month}.|Has something similar ever happened to you?|Old friends are like good wine.]
+~ meet_sudden: somebody called my name | a stranger smiled at me | I heard a voice that I knew | someone
+  touched my shoulder | a person with a huge suitcase fell over my feet
+~ remember: ran away from school | painted our teacher's car | won the {sport} match | got lost in the forest
+  | cooked {dish} for twenty people
+~ forgot_not: lent {friend.him} my bike | helped {friend.him} with the exam | told {friend.his} parents the
+  truth | broke {friend.his} guitar
+~ lost_contact: we were too busy with our own lives | I moved to another city | neither of us liked writing
+  letters | we had a stupid argument about money
+~ since_that: written to each other every week | met {num} times | talked on the phone almost every day |
+  planned a trip to {land:b}
+
+= where I would like to live *2
+^ [I have lived in {city} for {years}, but I have always dreamed of living in {land}.|If I could choose, I
+  would live in {land}.|We have been looking for a new home since {month}.] [There are many reasons for
+  this.|My family thinks that I am crazy.|I have thought about it for a long time.]
++ In {city} the rents have [gone up a lot|become too high|doubled], and it has become [difficult|almost
+  impossible] to find {~find_home}.
++ I would like to have a house with {~house_with}, where I could {hobby.do} and {hobby:b.do}.
++ {^opinion} a good neighbourhood should be [quiet|safe|green|friendly] and have [a good school|a market|a bus
+  stop|small shops] that you can reach on foot.
++ {^link} I would miss [my friends|the {place} around the corner|{dish}|our long summers|the noise of the
+  city].
++ We have already visited {#4-20} flats. The last one {~last_flat}.
++ My {~relative} moved to {abroad} {years} ago and has never {~never_back}.
++ Although the salaries are higher there, the cost of living {~cost_living}.
++ If we find something before {month:b}, we will {~will_home}.
++ {^partner} would prefer to stay, because {~prefer_stay}. We have talked about it many times.
++ {^add} the air is cleaner there, and {child} could play outside.
++ I have been saving money since {#2001-2011}, but it is still not enough.
+^ [Who knows what the future will bring?|Home is where your friends are.|Maybe one day my dream will come
+  true.|Where would you like to live?|Until then, I will enjoy what I have.]
+~ find_home: a flat with a balcony | something near the centre | a place where pets are allowed | a quiet
+  street
+~ house_with: a big garden | a view of the sea | a room full of books | a fireplace | an apple tree in front
+  of the door
+~ last_flat: was so dark that we needed a lamp at noon | smelled of fish | was perfect, but somebody else got
+  it | had a kitchen that was as small as a cupboard
+~ never_back: come back | regretted it | learned the language | felt at home there
+~ cost_living: is higher too | has risen since last year | is not much lower | depends on where you live
+~ will_home: have a big party | get a dog | paint all the rooms ourselves | invite our parents
+~ prefer_stay: all our friends are here | a good job is hard to find | the winters there are terrible | moving
+  is stressful
 """,
     BASE,
 )

@@ -5,7 +5,7 @@ from ilm.corpus.synthetic.lexicon import BASE
 
 GRAMMAR = parse_grammar(
     r"""
-~ add: Furthermore, | Moreover, | In addition to that, | What is more, | Besides, | Another point is that
+~ add: Furthermore, | Moreover, | In addition to that, | What is more, | Besides,
 ~ but: However, | Nevertheless, | On the other hand, | Despite this, | Having said that, | At the same time,
 ~ view: In my view, | As far as I am concerned, | It seems to me that | I am convinced that | To my mind, | I
   would argue that | From my perspective,
@@ -88,12 +88,12 @@ GRAMMAR = parse_grammar(
   nothing without patience | did not finish university / I might be working as a researcher / it is never too
   late to learn | sold my grandfather's house / my children could have grown up with a garden / some things
   cannot be bought back | argued with my best friend about money / we would still be talking to each other /
-  pride is a bad adviser | missed the last train to {city:b} / I would never have met {partner} / bad luck can
-  turn into good luck | trusted a man I had met on the internet / I would not have lost my savings / you
-  should not believe everything you are told | did not learn to drive when I was young / I would be more
-  independent / fear only gets bigger if you wait | gave up my first business too early / it might have become
-  a success / failure is part of the way | lied in a job interview / I would not have felt so ashamed on my
-  first day / honesty makes life easier
+  pride is a bad adviser | moved away from {city:b} without saying goodbye / I would still have friends there
+  / a farewell is never a waste of time | trusted a man I had met on the internet / I would not have lost my
+  savings / you should not believe everything you are told | did not learn to drive when I was young / I would
+  be more independent / fear only gets bigger if you wait | gave up my first business too early / it might
+  have become a success / failure is part of the way | lied in a job interview / I would not have felt so
+  ashamed on my first day / honesty makes life easier
 ~ machine(name, adv, dis): the Terra 4 / it uses only {#4-6} litres per 100 kilometres / the boot is rather
   small | the Vento Sport / it reaches 100 km/h in {#6-9} seconds / the insurance is much more expensive | the
   Family Van XL / seven people can travel comfortably / it is difficult to park | the City Mini / you can park
@@ -249,8 +249,8 @@ GRAMMAR = parse_grammar(
 + At that time I was [under a lot of pressure|much too young to understand the consequences|influenced by
   people who did not mean well|convinced that I was right], and I did not listen to {friend.name}, who had
   warned me.
-+ If I had not done it, {regret.would}. [I think about it whenever I hear a certain song.|Nobody can know for
-  sure, of course.|At least that is what I like to believe.|]
++ If I had acted differently, {regret.would}. [I think about it whenever I hear a certain song.|Nobody can
+  know for sure, of course.|At least that is what I like to believe.|]
 + My family was [shocked when they were told|not surprised at all|more understanding than I had expected], and
   my {~relative}, {relative_said}.
 + What hurts most is that [I could have been stopped by a single word|everything had been prepared so well|it
@@ -481,6 +481,118 @@ GRAMMAR = parse_grammar(
   experts | it had changed everything
 ~ politic: most people have stopped believing them | it is up to us to act | we should keep asking questions |
   local projects should be supported instead
+
+= a story with a twist *2
+^ [It was already dark when {guest.name} got off the train.|By the time {guest.name} reached the house, the
+  storm had begun.|{guest.name} had not been back for {#10-40} years.|The letter had been lying under the door
+  for days before {guest.name} found it.] {^guest.he} had been told that {~told_story}, but {guest.he} [had
+  never believed it|did not care|wanted to see it with {guest.his} own eyes].
++ The house, whose windows had been broken long ago, was surrounded by {~surrounded}.
++ {^guest.he} was just about to [leave|turn round|knock], when {~when_story}.
++ Had {guest.he} looked more carefully, {guest.he} would have noticed {~notice}.
++ Inside, everything was covered with dust, except for {~except}, which must have been used only a short time
+  before.
++ "You should not have come," said a voice which {guest.he} had not heard since {~since_voice}.
++ On the table there was {~on_table}. {^guest.his} own name had been written on it.
++ {^guest.he} tried to remember what {neighbour.name} had said: if anything happened, the {~key_thing} was to
+  be {~to_be}.
++ Minutes passed. The footsteps, which had been getting closer, suddenly stopped.
++ If only {guest.he} had brought [a lamp|somebody with {guest.him}|the dog|the old key]!
++ What {guest.he} did not know was that {guest.he} was being watched by {~watched}.
++ {^guest.his} hands were shaking so much that {~shaking}.
+^ [It was only then that {guest.he} realised that {~twist}.|When the light was finally switched on, {guest.he}
+  saw that {~twist}.|The next morning the newspaper reported that {~twist}.|Years later it was discovered that
+  {~twist}.]
+~ told_story: nobody lived there any more | the key had been lost | the old {man_s} had died | the place was
+  cursed | the money had never been found
+~ man_s: captain | doctor | widow | painter
+~ surrounded: trees that nobody had cut for years | thick fog | a wall which was higher than before | silence
+~ when_story: the door was opened from inside | a light went on upstairs | the telephone rang | a hand was
+  laid on {guest.his} shoulder | a child started to laugh
+~ notice: the fresh tyre tracks | that the clock was still working | the second shadow on the wall | that the
+  photographs had been changed
+~ except: a chair by the fire | the piano | two cups | a mirror in the hall
+~ since_voice: childhood | the funeral | the day of the accident | {guest.his} wedding
+~ on_table: an envelope that had been opened | a ticket to {abroad} | half a photograph | a box wrapped in
+  {colour} paper
+~ key_thing: letter | box | map | key
+~ to_be: burned | hidden in the garden | given to the police | thrown into the river
+~ watched: the person {guest.he} trusted most | somebody on the other side of the street | {neighbour.name} |
+  eyes that had been waiting for years
+~ shaking: the match went out | the key fell to the ground | {guest.he} could hardly hold the paper
+~ twist: {neighbour.name} had written all the letters | the house had been sold the week before | it had been
+  a birthday surprise which had been planned for months | the voice had come from an old tape recorder | the
+  thief had been a member of the family | {guest.he} had come to the wrong address
+
+= letter of recommendation
+^ [To whom it may concern,|Dear Sir or Madam,|Dear {boss.mr} {boss.surname},]\n [I have been asked by
+  {colleague.name} {colleague.surname} to write a reference, and I am happy to do so.|I am writing to
+  recommend {colleague.name} {colleague.surname} for the position in your {post} department.|It is a pleasure
+  for me to recommend {colleague.name} {colleague.surname}, with whom I have worked for {#2-12} years.]
++ \n{^colleague.he} was employed by our company in {#1999-2011} as an assistant and was soon promoted to [team
+  leader|head of {post:b}|project manager].
++ During this time, {colleague.he} {~leader_done} and {~leader_done}.
++ {^colleague.he} is a person who can be relied on, even when {~rely}.
++ {^add} {colleague.he} is respected by {colleague.his} colleagues for {~respect}, and customers often asked
+  to be served by {colleague.him}.
++ If I had to name a weakness, I would say that {colleague.he} {~weakness}, but this has never affected
+  {colleague.his} work.
++ I particularly remember the time when {~remember_rec}. Without {colleague.him}, the contract would have been
+  lost.
++ {^colleague.his} {~skill} and {~skill} were highly appreciated.
++ {^colleague.he} has decided to leave us because {~leave_why}, which we regret very much.
++ Despite being under great pressure, {colleague.he} never lost {colleague.his} sense of humour.
++ Apart from {colleague.his} work, {colleague.he} is involved in {~volunteer}, which shows that {colleague.he}
+  takes responsibility seriously.
+^ \n[I am convinced that {colleague.he} would be a valuable addition to your team.|I can recommend
+  {colleague.him} without any reservation.|If we had a suitable position, we would keep
+  {colleague.him}.|Should you have any questions, I can be contacted at any time.]\n {~formal_bye},\n {name}
+  {surname}
+~ rely: deadlines are tight | everyone else has gone home | things go wrong | decisions have to be made
+  quickly
+~ respect: {colleague.his} honesty | {colleague.his} patience | the way conflicts are solved | {colleague.his}
+  professional knowledge
+~ weakness: expects too much of others | works longer than necessary | finds it hard to delegate | is
+  sometimes too modest
+~ remember_rec: our main supplier went bankrupt | the whole computer system broke down | a delegation from
+  {land} arrived a day early | half of the team had the flu
+~ leave_why: {colleague.his} family is moving to {city:b} | there are no further career opportunities here |
+  {colleague.he} would like to work abroad | the branch is being closed
+
+= conflict at work
+^ [Dear|Hi|Hello] {friend.name},\n [you asked me how I would deal with a colleague who {~col_bad}.|I am sorry
+  to hear about the trouble you are having with {colleague.name}.|what you told me about {colleague.name}
+  reminds me of a situation I was once in.] [Before you do anything, let me give you some advice.|It is a pity
+  that nothing has been done so far.|]
++ If I were in your position, I would {~col_do} before talking to anybody else.
++ {^add} I would {~col_do}, since {~col_since}.
++ You should have {~col_should} when it happened for the first time. However, it is not too late.
++ It is possible that {colleague.he} is not even aware of it. {^colleague.he} might have been {~might_have}.
++ Whatever happens, you should avoid {~avoid}, as this would only make things worse.
++ When I was working for {company}, a similar problem was solved by {~solved_by}.
++ If the situation had been dealt with earlier, it would not have become so {~so_bad}.
++ Provided that both of you are willing to compromise, {~compromise}.
++ Have you considered asking {guest.name}, who is respected by everyone, to {~mediate}?
++ Unless {colleague.he} changes {colleague.his} behaviour, the matter should be reported to {~reported}.
+^ \n[Let me know how it goes.|I am sure that it can be sorted out.|In any case, you should not lose sleep over
+  it.|Whatever you decide, I will support you.]\n {~bye},\n {name}
+~ col_bad: takes the credit for other people's work | never answers emails | talks behind your back | always
+  arrives late | listens to loud music all day
+~ col_do: arrange a private meeting | write down exactly what has been said | try to see things from the other
+  side | invite {colleague.him} for lunch | stay calm and wait for a week
+~ col_since: emotions should be kept out of it | proof might be needed later | most conflicts are caused by
+  misunderstandings | everyone deserves a second chance
+~ col_should: said something | set clear limits | asked your boss for advice | refused politely
+~ might_have: treated unfairly in the past | given too much work | going through a difficult time at home |
+  misinformed by somebody
+~ avoid: sending angry emails | discussing it in front of the others | blaming {colleague.him} personally |
+  taking sides
+~ solved_by: moving to another desk | a conversation which lasted three hours | dividing the tasks more
+  clearly | an outside expert
+~ so_bad: unpleasant | complicated | difficult for the whole team
+~ compromise: a solution can be found | you might even become friends | the team will benefit from it
+~ mediate: be present at the meeting | talk to both of you | act as a neutral observer
+~ reported: the human resources department | your manager | the works council
 """,
     BASE,
 )

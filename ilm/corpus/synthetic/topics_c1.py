@@ -61,7 +61,7 @@ GRAMMAR = parse_grammar(
   the errors contained in our last invoice / the introduction of an accounting system that had not been
   properly tested / a second check of every document before it is sent out
 ~ creature(name, look, lore): the {~cr_adj} {~cr_noun} / a body as long as {num} men and eyes glowing like
-  embers / a premonition of storms | the {~cr_adj} {~cr_noun} of {abroad} / the face of a child and the voice
+  embers / a premonition of storms | the {~cr_adj} {~cr_noun} of {city:b} / the face of a child and the voice
   of an old man / a punishment for greed | the {~cr_noun} of the {~cr_place} / scales shimmering in every
   shade of {colour} / a guardian of forgotten treasure | the {~cr_adj} woman of the {~cr_place} / hair
   trailing in the water like weeds / a warning to unfaithful husbands
@@ -468,6 +468,140 @@ GRAMMAR = parse_grammar(
 ~ trouble: consult the relevant literature | talk to the people involved | look beyond the headlines | verify
   the figures
 ~ portray: starry-eyed dreamers | ruthless profiteers | enemies of progress | a privileged elite
+
+= performance appraisal
+^ [{^colleague.name} {colleague.surname} joined the {post} department in {month} and has since proved to
+  be|Over the period under review, {colleague.name} {colleague.surname} has shown {colleague.him}self to
+  be|Having supervised {colleague.name} {colleague.surname} for the past {#2-9} years, I consider
+  {colleague.him}] [an asset to the company|a force to be reckoned with|an employee of considerable
+  promise|someone on whose judgement one can rely implicitly].
++ What sets {colleague.him} apart from {colleague.his} peers is {~apart}, coupled with {~apart}.
++ Under {colleague.his} stewardship, {~stewardship}, an achievement all the more remarkable given
+  {~given_app}.
++ There is, however, room for improvement when it comes to {~room}. {^colleague.he} would do well to
+  {~do_well}.
++ {^concede} {colleague.his} tendency towards {~tendency} has on occasion given rise to friction within the
+  team.
++ Colleagues in {city:b} have commented favourably on {colleague.his} readiness to {~readiness}.
++ Rarely does {colleague.he} allow setbacks to dampen {colleague.his} enthusiasm.
++ The client survey conducted in {month:b}, in which {colleague.he} scored well above average, bears testimony
+  to {~testimony}.
++ {^link} expectations ought to be adjusted in view of {~in_view}.
++ Targets for the coming year include {~targets} as well as {~targets}.
++ Were a vacancy to arise at a more senior level, {colleague.he} would be among the first to be considered.
+^ [All in all, {colleague.his} contribution has been exemplary, and I have no hesitation in endorsing
+  {colleague.his} promotion.|It is to be hoped that this potential will be harnessed to the full.|A follow-up
+  meeting has been scheduled for {month:c} with a view to monitoring progress.|On the whole, the outlook is
+  encouraging.]
+~ apart: an unfailing attention to detail | a rare combination of tact and tenacity | an intuitive grasp of
+  complex problems | the ability to keep a cool head | a willingness to go the extra mile
+~ stewardship: turnover has risen by {#6-34} per cent | the backlog of complaints has been cleared |
+  absenteeism has fallen markedly | two major accounts have been secured
+~ given_app: the constraints under which the team had to operate | the current economic climate | the lack of
+  prior experience | the reluctance of some stakeholders
+~ room: the delegation of routine tasks | time management | the drafting of written reports | dealing with
+  criticism
+~ do_well: seek feedback at an earlier stage | resist the urge to control every step | take minor setbacks in
+  stride | brush up on the legal basics
+~ tendency: perfectionism | bluntness | excessive caution | last-minute improvisation
+~ readiness: lend a helping hand | share hard-won expertise | shoulder unpopular tasks | admit to mistakes
+~ testimony: the trust placed in {colleague.him} | years of painstaking preparation | a genuine commitment to
+  quality
+~ in_view: the forthcoming merger | the sheer volume of work | recent changes to the regulatory framework
+~ targets: the successful completion of the pilot project | a reduction of response times | the mentoring of
+  two trainees | the acquisition of a further foreign language | closer cooperation with the {post:b} division
+
+= an ironic column *2
+^ [There comes a point in everyone's life when {~ironic_point}.|I have a confession to make: {~confess}.|Of
+  all the indignities of modern life, few compare to {~indignity}.|Much as I hate to admit it, {~confess}.]
+  [Bear with me.|I speak from bitter experience.|Anyone who claims otherwise is lying.|It is, I am told, a
+  sign of the times.]
++ {^partner}, ever the voice of reason, suggested {~suggested}, a proposal I dismissed out of hand, only to
+  regret it within hours.
++ It all began innocently enough with {~began}, and before I knew it, {~before_knew}.
++ The instructions, evidently translated from {language} into English by someone fluent in neither, were of
+  little help.
++ {^scholar} would no doubt describe the phenomenon as {~describe}. I would call it {~call_it}.
++ To add insult to injury, {neighbour.name} from next door, {~nextdoor}, happened to witness the whole scene.
++ Not that I have anything against {~against}; it is merely that {~merely}.
++ By the time the customer service representative had finished explaining that {~rep_said}, my coffee, my
+  patience and my battery had all run out, in that order.
++ {^link} one cannot help but marvel at the ingenuity with which {~ingenuity}.
++ My grandfather, who got by for {#74-94} years without any of this, would have {~grand_would}.
++ In {city}, of all places, one would have thought that {~one_thought}.
++ {^child}, needless to say, had the problem solved in under {#20-58} seconds.
+^ [Progress, they call it.|And yet, come Monday, I shall in all probability do exactly the same again.|I rest
+  my case.|The moral of the story, if there is one, continues to elude me.|If you need me, I shall be in the
+  garden, out of reach of all networks.]
+~ ironic_point: one's telephone is smarter than oneself | assembling a bookshelf becomes a test of character |
+  silence is a luxury to be paid for by the hour | small talk gives way to a discussion of knee pain
+~ confess: I have never read the terms and conditions | I talk to my {pet} as if it held a degree in
+  philosophy | I pretend to understand wine | I have been avoiding my neighbours for the better part of a year
+  | my gym membership is purely decorative
+~ indignity: being put on hold | the self-service checkout | the open-plan office | the motivational seminar |
+  the password that must contain a hieroglyph
+~ suggested: calling in a professional | reading the manual | leaving well alone | a change of scenery |
+  counting to ten
+~ began: a seemingly harmless software update | an advertisement promising inner peace | a flat-pack wardrobe
+  | a well-meant birthday present | a single missing screw
+~ before_knew: I was the proud owner of three subscriptions | the living room resembled a battlefield | I had
+  agreed to run a half-marathon | half the street had become involved
+~ describe: a paradox of choice | a displacement activity | collective self-deception | the tyranny of
+  convenience
+~ call_it: daylight robbery | stupidity, plain and simple | an ordinary Tuesday | the price one pays for
+  curiosity
+~ nextdoor: who misses nothing | whose lawn is cut with nail scissors | a retired inspector with a keen sense
+  of the ridiculous
+~ against: technology as such | healthy food | early risers | enthusiasm in moderate doses
+~ merely: I prefer my appliances to be seen and not heard | there is a time and a place for everything | life
+  is too short for instructions
+~ rep_said: my problem did not exist | the warranty had expired the previous day | a form would have to be
+  filled in first
+~ ingenuity: we complicate the simplest of tasks | people find ever new ways of wasting time | companies sell
+  us solutions to problems they have created
+~ grand_would: raised an eyebrow and said nothing | reached for his hammer | found the whole affair hilarious
+~ one_thought: common sense would prevail | people had better things to do | someone would have thought of a
+  simpler way
+
+= speech at a farewell
+^ [Ladies and gentlemen,|Dear colleagues, dear friends,|Distinguished guests,]\n [it falls to me to bid
+  farewell to|we are gathered here tonight in honour of|few people have left their mark on this company as
+  profoundly as] {boss.name} {boss.surname}, [who, after {#18-41} years of dedicated service, is about to
+  embark on a new chapter|whose departure marks the end of an era|without whom this department would hardly be
+  what it is today].
++ When {boss.he} first set foot in our premises, {~first_set}; by the time {boss.his} tenure as head of {post}
+  drew to a close, {~drew_close}.
++ What I have always admired about {boss.him} is {~admire}, a quality that is, regrettably, in short supply.
++ Those of us who had the privilege of working alongside {boss.him} will vividly recall {~recall}.
++ {^concede} {boss.he} did not suffer fools gladly. Yet behind that stern exterior there was {~behind}.
++ It was {boss.he} who, in the face of considerable opposition, pushed through {~pushed}, thereby {~thereby}.
++ {^link} it would be remiss of me not to mention {boss.his} legendary {~legendary}.
++ I, for one, owe {boss.him} more than I can put into words: had it not been for {boss.his} encouragement, I
+  would never have {~never_would}.
++ Rumour has it that {boss.he} intends to devote {boss.him}self to {~devote}, far from deadlines and
+  spreadsheets.
++ Replacing someone of {boss.his} calibre is easier said than done.
+^ \n[Please join me in raising a glass to a truly remarkable {boss.man}.|On behalf of us all, I wish
+  {boss.him} every happiness in the years to come.|We shall miss {boss.him}, but we shall not let {boss.him}
+  off the hook entirely.|May the door always remain open.]
+~ first_set: computers filled entire rooms | the company consisted of a handful of dreamers | I was still in
+  primary school | the building was little more than a shell
+~ drew_close: it had become a benchmark for the whole industry | hardly a stone had been left unturned | our
+  staff had grown tenfold
+~ admire: the courage to admit mistakes | an almost uncanny knack for spotting talent | an unwavering sense of
+  fairness | the refusal to cut corners
+~ recall: the night the server collapsed on the eve of the audit | those meticulously prepared Monday
+  briefings | the infamous trip to {abroad} | the negotiations that dragged on until dawn
+~ behind: a heart of gold | a wicked sense of humour | a mentor of infinite patience
+~ pushed: the introduction of flexible hours | the opening of our branch in {city:b} | a ban on meetings after
+  four o'clock
+~ thereby: sparing us many a sleepless night | laying the foundations for our present success | earning the
+  lasting gratitude of the workforce
+~ legendary: handwriting, which only two people have ever managed to decipher | collection of ties |
+  impatience with lifts | ability to nap in the middle of a conference call
+~ never_would: dared to apply for this post | completed my thesis | moved to {city}
+~ devote: {~hobby.ing} | the restoration of an old sailing boat | the cultivation of roses | writing a book
+  that nobody dared to commission
 """,
     BASE,
 )

@@ -46,9 +46,7 @@ _FRIENDS_ABROAD = {
 }
 _MEN = frozenset(("brother", "father", "uncle", "grandfather"))
 _WOMEN = frozenset(("sister", "mother", "aunt", "grandmother"))
-_PEOPLE = frozenset(
-    ("friend", "colleague", "boss", "neighbour", "cousin", "penpal", "client", "kid", "guest")
-)
+_PEOPLE = frozenset(("friend", "colleague", "boss", "neighbour", "cousin", "penpal", "client", "kid", "guest"))
 _PRONOUNS = {
     "woman": {
         "he": "she",
@@ -149,13 +147,7 @@ class Writer:
                 "child": "my nephew",
             }
         one = "son" if self.random() < 0.5 else "daughter"
-        children = (
-            f"one {one}"
-            if self.random() < 0.5
-            else "two children"
-            if self.random() < 0.7
-            else "three children"
-        )
+        children = f"one {one}" if self.random() < 0.5 else "two children" if self.random() < 0.7 else "three children"
         us = f"our {one}" if children[:3] == "one" else f"our {children}"
         child = f"my {one}" if children[:3] == "one" else f"my youngest {one}"
         return {
