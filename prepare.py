@@ -8,7 +8,7 @@ import hydra
 from omegaconf import DictConfig
 from rich.console import Console
 
-from ilm.config import Prepare, check, plain
+from ilm.config import Prepare, check
 from ilm.corpus.build import build_corpus
 from ilm.files import read_json
 from ilm.masking.configured import configured_masks, mask_function
@@ -22,8 +22,7 @@ log = logging.getLogger("ilm")
 
 def prepare(cfg: DictConfig) -> Path:
     """Read, split and mask a corpus as configured; returns its folder."""
-    check(cfg, Prepare)
-    settings = plain(cfg)
+    settings = check(cfg, Prepare)
     folder = Path(settings["paths"]["data"]) / settings["corpus"]["name"]
     function, console = mask_function(settings["masking"]["function"]), Console()
     set_up_logging()

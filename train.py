@@ -3,11 +3,10 @@
 import logging
 
 import hydra
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from ilm.config import Train, check, plain
-from ilm.runs import RunFolder, entry_point, job, set_up_logging
+from ilm.config import Train, check
+from ilm.runs import RunFolder, chosen_options, entry_point, job, set_up_logging
 from ilm.training.run import Run
 
 log = logging.getLogger("ilm")
@@ -19,13 +18,13 @@ def train(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> dict
     `choices` are Hydra's chosen options by group, for the run's name. The same call again goes on from the last
     checkpoint of an interrupted run; a finished one is reported, not trained again.
     """
-    check(cfg, Train, choices)
+    settings = check(cfg, Train, choices)
     set_up_logging()
-    run = Run.plan(plain(cfg), choices or {})
+    run = Run.plan(settings, choices or {})
     log.info("%s", run.sheet())
-    if cfg.dry_run:
+    if settings["dry_run"]:
         return {}
-    folder = RunFolder.open(run.path, run.settings, run.identity, cfg.overwrite)
+    folder = RunFolder.open(run.path, run.settings, run.identity, settings["overwrite"])
     set_up_logging(folder.path / "train.log")
     if not run.finished_in(folder):
         run.train_in(folder)
@@ -35,7 +34,7 @@ def train(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> dict
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 def main(cfg: DictConfig) -> dict[str, float]:
     with job():
-        return train(cfg, HydraConfig.get().runtime.choices)
+        return train(cfg, chosen_options())
 
 
 if __name__ == "__main__":

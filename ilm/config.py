@@ -9,7 +9,9 @@ A node typed `Any` is instantiated by Hydra; its arguments are those of its `_ta
 
 import difflib
 import inspect
-from collections.abc import Iterator, Mapping
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, is_dataclass
 from typing import Any, get_args, get_type_hints
 
@@ -186,26 +188,28 @@ SHAPES = ("constant", "linear", "cosine")
 TASKS = ("perplexity",)
 
 
-def check(cfg: DictConfig, schema: type, choices: Mapping[str, str | None] | None = None) -> None:
-    """Check a composed configuration against its schema.
+def check(cfg: DictConfig, schema: type, choices: Mapping[str, str | None] | None = None) -> dict[str, Any]:
+    """Check a composed configuration; returns it resolved and typed, as plain containers.
 
-    `choices` are Hydra's chosen options by group; `cefr` and `cefr_level` must not contradict each other.
+    `choices` are the chosen options by group (`ilm.runs.chosen_options`): `cefr` and `cefr_level` must not contradict
+    each other.
 
-    Raises: UserError that lists all mistakes: unknown keys, wrong types, missing values, arguments that a `_target_`
-    does not take, values out of range.
+    Raises: UserError that lists all mistakes: unknown and missing keys, wrong types, arguments that a `_target_` does
+    not take, values out of range.
     """
-    mistakes = [*_against_schema(cfg, schema), *_targets(cfg)]
+    try:
+        given = OmegaConf.to_container(cfg, resolve=True)
+    except OmegaConfBaseException as error:
+        raise UserError(f"the configuration cannot be resolved: {str(error).splitlines()[0]}") from error
+    settings, mistakes = _typed(given, schema)
+    mistakes += _targets(cfg)
     # Values can be compared where all are there and of the right type.
     if all(mistake.startswith("unknown key") for mistake in mistakes):
-        mistakes += _values(cfg, choices or {})
+        mistakes += _values(settings, choices or {})
     if mistakes:
         lines = "\n".join(f"  - {mistake}" for mistake in mistakes)
         raise UserError(f"{len(mistakes)} mistake{'s' * (len(mistakes) > 1)} in the configuration:\n{lines}")
-
-
-def plain(cfg: DictConfig) -> dict[str, Any]:
-    """The resolved configuration as plain containers."""
-    return OmegaConf.to_container(cfg, resolve=True)
+    return settings
 
 
 def flat(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -217,21 +221,36 @@ def flat(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
         yield prefix, node
 
 
-def _against_schema(cfg: DictConfig, schema: type) -> Iterator[str]:
-    fresh = OmegaConf.structured(schema)
-    for key, value in flat(OmegaConf.to_container(cfg, resolve=False)):
+def _typed(given: Mapping[str, Any], schema: type) -> tuple[dict[str, Any], list[str]]:
+    """The given values in the types of the schema, and what is wrong with them."""
+    typed, mistakes = OmegaConf.structured(schema), []
+    for key, value in flat(given):
         if not _is_known(key, schema):
-            yield f"unknown key {key}{_suggestion(key, schema)}"
+            mistakes.append(f"unknown key {key}{_suggestion(key, schema)}")
         elif isinstance(value, str) and value == "???":
-            yield f"{key} has no value: type {key}=..."
+            mistakes.append(f"{key} has no value: type {key}=...")
         else:
+            nested = value
+            for part in reversed(key.split(".")):
+                nested = {part: nested}
             try:
-                nested = OmegaConf.select(cfg, key)
-                for part in reversed(key.split(".")):
-                    nested = {part: nested}
-                OmegaConf.merge(fresh, nested)
+                typed = OmegaConf.merge(typed, nested)
             except OmegaConfBaseException as error:
-                yield f"{key}={value}: {str(error).splitlines()[0]}"
+                reason = str(error).splitlines()[0]
+                hint = f"; a list is typed in brackets: {key}=[{value}]" if "ListConfig" in reason else ""
+                mistakes.append(f"{key}={value}: {reason}{hint}")
+    for key, _ in flat(OmegaConf.to_container(OmegaConf.structured(schema))):
+        if not _is_given(given, key):
+            mistakes.append(f"{key} is missing")
+    return OmegaConf.to_container(typed), mistakes
+
+
+def _is_given(given: Any, key: str) -> bool:
+    for part in key.split("."):
+        if not isinstance(given, Mapping) or part not in given:
+            return False
+        given = given[part]
+    return True
 
 
 def _is_known(key: str, schema: type) -> bool:
@@ -259,6 +278,7 @@ def _suggestion(key: str, schema: type) -> str:
 
 
 def _targets(node: Any, path: str = "") -> Iterator[str]:
+    """What is wrong with the arguments of every `_target_`: bound to its signature, without calling it."""
     if not isinstance(node, DictConfig):
         return
     if "_target_" in node:
@@ -290,65 +310,89 @@ def _binding(node: DictConfig, path: str) -> Iterator[str]:
                 yield f"{path}.{name} has no value, and {target} needs one"
 
 
-def _values(cfg: DictConfig, choices: Mapping[str, str | None]) -> Iterator[str]:
+def _values(settings: Mapping[str, Any], choices: Mapping[str, str | None]) -> Iterator[str]:
     """Values that are of the right type but make no sense, alone or together."""
 
-    def at_least(minimum: float, *keys: str) -> Iterator[str]:
-        for key in keys:
-            value = OmegaConf.select(cfg, key)
-            if value is not None and value < minimum:
-                yield f"{key}={value}: expected {minimum} or more"
+    def value_of(key: str) -> Any:
+        value: Any = settings
+        for part in key.split("."):
+            value = value.get(part) if isinstance(value, Mapping) else None
+        return value
 
-    def one_of(key: str, allowed: tuple[str, ...]) -> Iterator[str]:
-        if (value := OmegaConf.select(cfg, key)) is not None and value not in allowed:
+    def numbers(kind: type, minimum: float, *keys: str) -> Iterator[str]:
+        expected = "a whole number" if kind is int else "a number"
+        for key in keys:
+            value = value_of(key)
+            # Below a `_target_` nothing has been typed yet. NaN is smaller than nothing.
+            right = isinstance(value, (int, kind)) and not isinstance(value, bool) and value >= minimum
+            if value is not None and not (right and math.isfinite(value)):
+                yield f"{key}={value}: expected {expected} of at least {minimum:g}"
+
+    def one_of(key: str, allowed: Sequence[str]) -> Iterator[str]:
+        if (value := value_of(key)) is not None and value not in allowed:
             yield f"{key}={value}: expected one of {', '.join(allowed)}"
 
     chosen, level = choices.get("cefr"), choices.get("cefr_level")
-    if chosen and level and chosen != level and chosen != "all":
+    if chosen and level and chosen != level:
         yield f"cefr={chosen} and cefr_level={level} contradict each other: give one of them"
-    yield from at_least(1, "corpus.sample_size", "corpus.synthetic.size", "masking.masks_per_document", "masking.tries")
-    yield from at_least(0, "preview", "num_workers", "seed", "split.seed", "masking.seed", "corpus.max_dropped")
-    yield from at_least(1, "data.batch_size", "validation.every_n_steps", "validation.max_examples")
-    yield from at_least(0, "data.num_workers", "schedule.warmup_steps", "checkpoint.every_n_minutes")
-    yield from at_least(1, "early_stopping.patience", "evaluation.masks_per_document", "evaluation.limit")
-    yield from at_least(1, "evaluation.max_examples", "evaluation.batch_size", "trainer.accumulate_grad_batches")
-    yield from at_least(2, "data.max_length", "evaluation.max_length")
+    yield from numbers(
+        int, 1, "corpus.sample_size", "corpus.synthetic.size", "masking.masks_per_document", "masking.tries"
+    )
+    yield from numbers(int, 0, "preview", "num_workers", "seed", "split.seed", "masking.seed", "corpus.synthetic.seed")
+    yield from numbers(int, 1, "data.batch_size", "validation.every_n_steps", "validation.max_examples")
+    yield from numbers(int, 0, "data.num_workers", "schedule.warmup_steps")
+    yield from numbers(float, 0, "checkpoint.every_n_minutes", "corpus.max_dropped")
+    yield from numbers(int, 1, "early_stopping.patience", "evaluation.masks_per_document", "evaluation.limit")
+    yield from numbers(int, 1, "evaluation.max_examples", "evaluation.batch_size")
+    yield from numbers(int, 1, "trainer.accumulate_grad_batches", "trainer.log_every_n_steps")
+    yield from numbers(int, -1, "trainer.max_steps", "trainer.max_epochs")
+    yield from numbers(float, 0, "trainer.gradient_clip_val", "optimizer.lr")
+    yield from numbers(int, 2, "data.max_length", "evaluation.max_length")
     yield from one_of("objective", OBJECTIVES)
     yield from one_of("schedule.shape", SHAPES)
     yield from one_of("task", TASKS)
     yield from one_of("evaluation.split", ("test", "valid"))
+    yield from one_of("model.tokenizer", ("gpt2", "corpus"))
+    for key in ("name", "corpus.name", "masking.name", "model.name", "cefr_level.name"):
+        value = value_of(key)
+        if value is not None and not re.fullmatch(r"\w[\w.+-]*", value):
+            yield f"{key}={value}: expected letters, digits and . _ + - only, since it names a folder"
     for section in ("data", "evaluation"):
-        length, row = OmegaConf.select(cfg, f"{section}.max_length"), OmegaConf.select(cfg, f"{section}.row_tokens")
+        length, row = value_of(f"{section}.max_length"), value_of(f"{section}.row_tokens")
         if length is not None and row is not None and row < length:
             yield (
                 f"{section}.row_tokens={row} is shorter than {section}.max_length={length}; a row holds whole examples"
             )
+    corpus = settings["corpus"]
+    if not corpus["levels"]:
+        yield "corpus.levels is empty: expected names such as [A1,A2,B1,B2,C1]"
     for key in ("cefr_level.levels", "evaluation.levels"):
-        unknown = sorted(set(OmegaConf.select(cfg, key) or []) - set(cfg.corpus.levels))
-        if unknown:
-            yield f"{key}: {', '.join(unknown)} not among corpus.levels={list(cfg.corpus.levels)}"
-    if "trainer" in cfg:
-        yield from _training_values(cfg)
-    if cfg.corpus.csv is not None and cfg.corpus.synthetic is not None:
-        yield f"corpus.csv={cfg.corpus.csv} for a synthetic corpus: type corpus=custom corpus.name=NAME corpus.csv=..."
-    if "preview" in cfg and cfg.corpus.csv is None and cfg.corpus.synthetic is None:
-        yield f"corpus.csv has no value: type corpus.csv=PATH, the CSV file of {cfg.corpus.name}"
+        levels = value_of(key)
+        if levels is not None and (not levels or set(levels) - set(corpus["levels"])):
+            yield f"{key}={levels}: expected one or more of corpus.levels={corpus['levels']}"
+    if corpus["csv"] is not None and corpus["synthetic"] is not None:
+        yield f"corpus.csv={corpus['csv']} for a synthetic corpus: type corpus=custom corpus.name=NAME corpus.csv=..."
+    if "preview" in settings and corpus["csv"] is None and corpus["synthetic"] is None:
+        yield f"corpus.csv has no value: type corpus.csv=PATH, the CSV file of {corpus['name']}"
+    for key in ("optimizer", "trainer", "masking.function"):
+        node = value_of(key)
+        if key.split(".")[0] in settings and not (isinstance(node, Mapping) and "_target_" in node):
+            yield f"{key} has no _target_: choose an option of its group"
+    if "trainer" in settings:
+        yield from _training_values(settings)
 
 
-def _training_values(cfg: DictConfig) -> Iterator[str]:
-    steps, epochs = cfg.trainer.max_steps, cfg.trainer.max_epochs
-    if (steps is None or steps < 1) and (epochs is None or epochs < 1):
-        yield f"trainer.max_steps={steps} and trainer.max_epochs={epochs} set no end: give one a positive number"
-    if not cfg.optimizer.get("lr", 0) > 0:
-        yield f"optimizer.lr={cfg.optimizer.get('lr')}: expected a positive number"
-    model = cfg.model
-    if model.tokenizer not in (None, "gpt2", "corpus"):
-        yield f"model.tokenizer={model.tokenizer}: expected gpt2, corpus or null"
-    if model.tokenizer == "corpus" and (model.tokenizer_size or 0) < 257:
-        yield f"model.tokenizer_size={model.tokenizer_size}: a byte-level BPE needs more than 256 entries"
-    if model.tokenizer == "corpus" and model.pretrained:
+def _training_values(settings: Mapping[str, Any]) -> Iterator[str]:
+    model, trainer, optimizer = settings["model"], settings["trainer"] or {}, settings["optimizer"] or {}
+    if all(trainer.get(key) in (None, -1) for key in ("max_steps", "max_epochs")):
+        yield "trainer.max_steps and trainer.max_epochs set no end: give one a positive number"
+    if optimizer.get("lr") in (None, 0):
+        yield f"optimizer.lr={optimizer.get('lr')}: expected a positive number"
+    if model["tokenizer"] == "corpus" and (model["tokenizer_size"] or 0) < 257:
+        yield f"model.tokenizer_size={model['tokenizer_size']}: a byte-level BPE needs more than 256 entries"
+    if model["tokenizer"] == "corpus" and model["pretrained"]:
         yield "model.pretrained=true with model.tokenizer=corpus: pretrained weights need their own tokenizer"
-    if model.path is None and (model.pretrained or model.tokenizer is None):
+    if model["path"] is None and (model["pretrained"] or model["tokenizer"] is None or model["architecture"] is None):
         yield "model.path has no value: type model.path=NAME_OR_FOLDER, a model on the hub or a folder in its format"
-    if model.path is None and model.name is None:
+    if model["path"] is None and model["name"] is None:
         yield "model.name has no value"

@@ -89,6 +89,19 @@ def job() -> Iterator[None]:
         raise
 
 
+def chosen_options() -> dict[str, str | None]:
+    """The options that Hydra's groups stand at in this job.
+
+    `cefr` is None where it only has the default of its root file, and `cefr_level` was typed instead.
+    """
+    config = HydraConfig.get()
+    typed = {override.partition("=")[0] for override in config.overrides.task}
+    choices = dict(config.runtime.choices)
+    if "cefr_level" in typed and "cefr" not in typed and choices.get("cefr") == "all":
+        choices["cefr"] = None
+    return choices
+
+
 def _exit_with(error: Exception) -> None:
     print(f"error: {_innermost(error)}", file=sys.stderr)
     sys.exit(EXIT_USER_ERROR)
@@ -194,7 +207,7 @@ class RunFolder:
         if not is_first_process():
             return folder
         record = folder.path / "run.json"
-        if overwrite and folder.path.exists():
+        if overwrite and record.exists():
             shutil.rmtree(folder.path)
         commands = []
         if record.exists():

@@ -13,6 +13,7 @@ from ilm.corpus.sampling import stratified_sample
 from ilm.corpus.splits import SplitReport, assign_splits, check_no_leak
 from ilm.corpus.statistics import dropped_table, l1_table, length_table, miss_table, split_table
 from ilm.corpus.store import PreparedCorpus, corpus_manifest, documents_settings, existing_conflict, write_corpus
+from ilm.corpus.synthetic import write_csv
 from ilm.errors import UserError
 from ilm.hashing import digest
 
@@ -64,7 +65,6 @@ def build_corpus(
     `overwrite` is false; nothing is written then.
     """
     if csv is None:
-        from ilm.corpus.synthetic import write_csv
         source = folder / "sample.csv"
         write_csv(source, **synthetic)
     else:

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 from rich.table import Table
 
+from ilm.errors import UserError
 from ilm.files import atomic_folder, write_json
 from ilm.training.scoring import KINDS
 
@@ -18,7 +19,11 @@ def write_report(folder: Path, header: Mapping[str, Any], results: pd.DataFrame,
 
     `header` says how the numbers came about; `results` has one row per run, level, kind and mask type; `documents`
     the sums per document that they were made of.
+
+    Raises: UserError if `folder` is there, but not from an evaluation.
     """
+    if folder.exists() and not (folder / "report.json").is_file():
+        raise UserError(f"{folder} exists and holds no report. Type name=... for another name.")
     with atomic_folder(folder) as temporary:
         rows = results.astype(object).where(results.notna(), None).to_dict("records")
         write_json(temporary / "report.json", {**header, "results": rows})

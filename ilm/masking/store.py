@@ -28,6 +28,7 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from ilm.corpus.splits import SPLITS
+from ilm.corpus.store import corpus_arguments
 from ilm.errors import UserError
 from ilm.files import atomic_folder, write_json
 from ilm.hashing import digest
@@ -193,7 +194,8 @@ def _offsets(counts: np.ndarray) -> pa.Array:
 def _read_batch(folder: Path, split: str) -> pa.RecordBatch:
     path = folder / f"{split}.arrow"
     masking, _, expected_hash = folder.name.rpartition("-")
-    remedy = f"run `python prepare.py corpus={folder.absolute().parent.parent.name} masking={masking}`"
+    corpus = corpus_arguments(folder.absolute().parent.parent.name)
+    remedy = f"run `python prepare.py {corpus} masking={masking}`"
     try:
         # The map is not closed: the arrays read from it, and it goes with the last of them.
         batch = pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)

