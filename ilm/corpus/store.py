@@ -138,7 +138,9 @@ class PreparedCorpus:
         folder = Path(folder)
         absent = [name for name in (MANIFEST, DOCUMENTS) if not (folder / name).exists()]
         if len(absent) == 2:
-            raise UserError(f"{folder} holds no prepared corpus; make it with: python prepare.py corpus={folder.name}")
+            raise UserError(
+                f"{folder} holds no prepared corpus; make it with: python prepare.py {corpus_arguments(folder.name)}"
+            )
         if absent:
             raise _unusable(folder, f"half-written, {absent[0]} is missing")
         try:
@@ -213,6 +215,11 @@ class PreparedCorpus:
             )
 
 
+def corpus_arguments(name: str) -> str:
+    """What to type to choose the corpus of this name: an option of conf/corpus, or one of the user's own."""
+    return f"corpus={name}" if name in ("sample", "efcamdat") else f"corpus=custom corpus.name={name}"
+
+
 def existing_conflict(folder: Path, settings: Mapping[str, Any]) -> list[str]:
     """How the corpus already prepared in `folder` differs from `settings`, one line a difference.
 
@@ -239,7 +246,9 @@ def existing_conflict(folder: Path, settings: Mapping[str, Any]) -> list[str]:
 
 
 def _unusable(folder: Path, why: str) -> UserError:
-    return UserError(f"{folder}: {why}; prepare again: python prepare.py corpus={folder.name} overwrite=true")
+    return UserError(
+        f"{folder}: {why}; prepare again: python prepare.py {corpus_arguments(folder.name)} overwrite=true"
+    )
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from transformers import AutoTokenizer, PreTrainedModel
 
-from ilm.corpus.store import PreparedCorpus
+from ilm.corpus.store import PreparedCorpus, corpus_arguments
 from ilm.errors import UserError
 from ilm.examples.vocabulary import Vocabulary
 from ilm.files import read_json
@@ -67,8 +67,8 @@ def find_models(
     if not models:
         of_level = f" of level {level}" if level else ""
         raise UserError(
-            f"No finished model{of_level} trained on {corpus.name} (documents {corpus.documents_hash}) in {experiments}. "
-            f"Train one: python train.py corpus={corpus.name} cefr={level or 'A1'}"
+            f"No finished model{of_level} trained on {corpus.name} (documents {corpus.documents_hash}) is in "
+            f"{experiments}. Train one: python train.py {corpus_arguments(corpus.name)} cefr={level or 'A1'}"
         )
     return sorted(models.values(), key=lambda run: run.name)
 

@@ -33,7 +33,7 @@ def write_report(folder: Path, header: Mapping[str, Any], results: pd.DataFrame,
 
 
 def tables(results: pd.DataFrame, levels: Sequence[str]) -> list[tuple[str, pd.DataFrame]]:
-    """One table per (model, objective, masking, experiment): (title, perplexities by run and kind in columns of levels)."""
+    """One table per (model, objective, masking, experiment): its title, and perplexities by run and kind x level."""
     shown = []
     overall = results[results["mask_type"] == "all"]
     for key, group in overall.groupby(list(FAMILY), dropna=False, sort=True):
@@ -85,13 +85,11 @@ def _markdown(header: Mapping[str, Any], results: pd.DataFrame) -> str:
         for (run, kind), row in wide.iterrows():
             lines.append(f"| {run} | {kind} | " + " | ".join("" if pd.isna(v) else f"{v:.2f}" for v in row) + " |")
         parts.append("\n".join(lines) + "\n")
-    by_type = results[(results["kind"] == "infill_textonly") & (results["mask_type"] != "all")].dropna(
-        subset=["perplexity"]
-    )
-    parts.append("## infill_textonly by mask type\n\n| run | level | mask type | perplexity | targets | documents |")
-    parts[-1] += "\n|---|---|---|---:|---:|---:|\n"
-    for row in by_type.itertuples():
-        parts[-1] += (
-            f"| {row.run} | {row.level} | {row.mask_type} | {row.perplexity:.2f} | {row.targets:,} | {row.documents:,} |\n"
-        )
+    typed = (results["kind"] == "infill_textonly") & (results["mask_type"] != "all")
+    lines = ["## infill_textonly by mask type\n", "| run | level | mask type | perplexity | targets | documents |"]
+    lines.append("|---|---|---|---:|---:|---:|")
+    for row in results[typed].dropna(subset=["perplexity"]).itertuples():
+        cells = (row.run, row.level, row.mask_type, f"{row.perplexity:.2f}", f"{row.targets:,}", f"{row.documents:,}")
+        lines.append("| " + " | ".join(cells) + " |")
+    parts.append("\n".join(lines) + "\n")
     return "\n".join(parts)

@@ -15,8 +15,11 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from hydra.utils import instantiate
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from transformers import PreTrainedModel
 
+from ilm.corpus.store import corpus_arguments
+from ilm.errors import UserError
 from ilm.examples.tokens import TokenStore
 from ilm.examples.vocabulary import START_OF_INFILL, Vocabulary
 from ilm.masking.configured import configured_masks
@@ -188,8 +191,9 @@ class Run:
             log.info("  %-16s %12.2f %12.2f", kind, math.exp(first[kind]), math.exp(best[kind]))
         log.info(
             "model: %s; the same figures: "
-            "python evaluate.py cefr=%s models=[%s] evaluation.split=valid evaluation.max_examples=%d",
+            "python evaluate.py %s cefr=%s models=[%s] evaluation.split=valid evaluation.max_examples=%d",
             folder.model,
+            corpus_arguments(self.examples.corpus.name),
             self.settings["cefr_level"]["name"],
             self.name,
             len(self.examples.validation),
@@ -250,9 +254,16 @@ class Run:
 
 
 def _world_size(trainer: Mapping[str, Any]) -> int:
-    """How many processes the trainer's accelerator, devices and nodes come to."""
-    keys = ("accelerator", "devices", "num_nodes", "strategy")
-    return pl.Trainer(**{key: trainer[key] for key in keys}, logger=False, enable_checkpointing=False).world_size
+    """How many processes the trainer's accelerator, devices and nodes come to.
+
+    Raises: UserError if Lightning refuses them: a GPU that is not there, a precision it does not know.
+    """
+    chosen = {key: trainer[key] for key in ("accelerator", "devices", "num_nodes", "strategy", "precision")}
+    try:
+        return pl.Trainer(**chosen, logger=False, enable_checkpointing=False).world_size
+    except (MisconfigurationException, ValueError, RuntimeError) as error:
+        shown = ", ".join(f"trainer.{key}={value}" for key, value in chosen.items())
+        raise UserError(f"Lightning refuses {shown}: {error}") from error
 
 
 def _step_of(checkpoint: Path) -> int:
