@@ -38,7 +38,7 @@ _GOLDEN = 0.6180339887498949
 
 
 def level_counts(size: int, floor: int = 500) -> dict[str, int]:
-    """Texts per level: `floor` each, the rest by `LEVEL_SHARES` (largest remainder, ties by name); they add up to `size`.
+    """Texts per level: `floor` each, the rest by `LEVEL_SHARES` (largest remainder, ties by name); the sum is `size`.
 
     Where `size` does not allow the floor, `size // 5` takes its place. Raises UserError for a size below 1 or
     a negative floor.

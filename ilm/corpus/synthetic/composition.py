@@ -2,28 +2,30 @@
 
 import re
 from bisect import bisect
+from collections.abc import Callable
 from itertools import accumulate
 from random import Random
 
-from ilm.corpus.synthetic import topics_a1, topics_a2, topics_b1, topics_b2, topics_c1
 from ilm.corpus.synthetic.errors import make_errors
 from ilm.corpus.synthetic.grammar import HARD_BREAK, SOFT_BREAK, Expansion, Grammar, Topic
 from ilm.corpus.synthetic.oddities import add_oddities
+from ilm.corpus.synthetic.topics_a1 import GRAMMAR as A1
+from ilm.corpus.synthetic.topics_a2 import GRAMMAR as A2
+from ilm.corpus.synthetic.topics_b1 import GRAMMAR as B1
+from ilm.corpus.synthetic.topics_b2 import GRAMMAR as B2
+from ilm.corpus.synthetic.topics_c1 import GRAMMAR as C1
 from ilm.corpus.synthetic.writers import Writer
 
 SHORTEST, LONGEST = 118, 1082  # characters
 
-GRAMMARS: dict[str, Grammar] = {
-    "A1": topics_a1.GRAMMAR,
-    "A2": topics_a2.GRAMMAR,
-    "B1": topics_b1.GRAMMAR,
-    "B2": topics_b2.GRAMMAR,
-    "C1": topics_c1.GRAMMAR,
-}
+GRAMMARS: dict[str, Grammar] = {"A1": A1, "A2": A2, "B1": B1, "B2": B2, "C1": C1}
 _TOPIC_WEIGHTS = {level: list(accumulate(topic.weight for topic in g.topics)) for level, g in GRAMMARS.items()}
 
+# Share of texts on a task of a neighbouring level: levels overlap, as placement by course unit makes them do.
+_NEIGHBOURING_TASK = 0.1
+
 # Mean and standard deviation of the length that a writer of the level has in mind, in characters.
-_INTENDED_LENGTH = {"A1": (205, 55), "A2": (300, 80), "B1": (390, 110), "B2": (490, 140), "C1": (600, 190)}
+_INTENDED_LENGTH = {"A1": (205, 55), "A2": (300, 80), "B1": (390, 110), "B2": (465, 140), "C1": (575, 190)}
 _CONTRACTED = {"A1": 0.45, "A2": 0.45, "B1": 0.4, "B2": 0.25, "C1": 0.1}  # share of what could be contracted
 _CONTRACTIONS = tuple(
     (f"{full} ", f"{short} ")
@@ -45,16 +47,25 @@ def compose(level: str, l1: str, rng: Random) -> str:
     """A text of `level` by a writer whose first language is `l1`: 118 to 1,082 characters."""
     random = rng.random
     writer = Writer(l1, random)
-    grammar = GRAMMARS[level]
-    weights = _TOPIC_WEIGHTS[level]
+    task_level = _neighbour(level, random) if random() < _NEIGHBOURING_TASK else level
+    grammar, weights = GRAMMARS[task_level], _TOPIC_WEIGHTS[task_level]
     topic = grammar.topics[bisect(weights, random() * weights[-1])]
     expansion = Expansion(grammar, random, writer.facts, writer.person)
     mean, deviation = _INTENDED_LENGTH[level]
     intended = min(max(rng.gauss(mean, deviation), SHORTEST + 6), LONGEST - 40)
-    clean = _polish(_write(topic, expansion, intended, rng), level, random)
+    clean = ""
+    while not SHORTEST <= len(clean) <= LONGEST:  # hardly ever twice: contractions may bring a text under the limit
+        clean = _polish(_write(topic, expansion, intended, rng), level, random)
     erroneous = add_oddities(make_errors(clean, level, l1, rng), writer, level, rng)
     # Errors change the length a little; a text that they would push over a limit goes without them.
     return erroneous if SHORTEST <= len(erroneous) <= LONGEST else clean
+
+
+def _neighbour(level: str, random: Callable[[], float]) -> str:
+    levels = list(GRAMMARS)
+    place = levels.index(level)
+    neighbours = levels[max(place - 1, 0) : place] + levels[place + 1 : place + 2]
+    return neighbours[int(random() * len(neighbours))]
 
 
 def _write(topic: Topic, expansion: Expansion, intended: float, rng: Random) -> str:
@@ -75,7 +86,7 @@ def _write(topic: Topic, expansion: Expansion, intended: float, rng: Random) -> 
     return " ".join(written[place] for place in sorted(written))
 
 
-def _polish(text: str, level: str, random) -> str:
+def _polish(text: str, level: str, random: Callable[[], float]) -> str:
     """Line breaks in this writer's manner, "a" or "an", contractions, capitals at the beginning."""
     text = _SPACE_BY_BREAK.sub(r"\1", _SPACES.sub(" ", text)).strip(f" {SOFT_BREAK}{HARD_BREAK}")
     if SOFT_BREAK in text:

@@ -136,7 +136,7 @@ depends on => depends of : 30
 It is => Is : 7
 It's => Is : 5
 it is => is : 4
-people => the people : 4
+/people/ (?<!the )\bpeople(?= are| have| think| do) => the people : 4
 life is => the life is : 14
 Health is => The health is : 20
 Money is => The money is : 25
@@ -311,7 +311,7 @@ go to work => go on work : 12
 at home => in home : 6
 depends on => depends from : 22
 , that => , what : 3
-that => , that : 3
+/ that / (?<=[a-z]) that\b => , that : 3
 I think => I think, : 8
 in the city => in city : 12
 what is called => how is called : 10
@@ -469,7 +469,7 @@ with => wiht : 2
 there are => there is : 8
 / a / \ba (?=[a-z]) => : 12
 in the => at the : 4
-city => the city : 3
+/ city/ (?<=[a-z] )(?<!the )(?<!a )(?<!my )(?<!this )city\b => the city : 3
 every => evry : 6
 very => vrey : 3
 really => realy : 8

@@ -1,6 +1,7 @@
 """Learners' errors: what a writer's first language brings into English, and what careless typing does to any text."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from random import Random
@@ -12,7 +13,7 @@ _LEVEL_FACTOR = {"A1": 1.0, "A2": 0.95, "B1": 0.7, "B2": 0.42, "C1": 0.2}
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`find`, as whole words, or where given `pattern`, tried only in texts with `find` in them; `rate` of the places."""
+    """`find` as whole words, or `pattern` where `find` occurs, becomes `replacement` at `rate` of its places."""
 
     find: str
     pattern: re.Pattern[str] | None
@@ -50,7 +51,7 @@ def make_errors(text: str, level: str, l1: str, rng: Random) -> str:
     return _mistype(text, level, l1, factor, rng)
 
 
-def _replace_words(text: str, rule: Rule, chance: float, random) -> str:
+def _replace_words(text: str, rule: Rule, chance: float, random: Callable[[], float]) -> str:
     find = rule.find
     start = text.find(find)
     while start >= 0:
@@ -63,7 +64,7 @@ def _replace_words(text: str, rule: Rule, chance: float, random) -> str:
     return text
 
 
-def _replace_pattern(text: str, rule: Rule, chance: float, random) -> str:
+def _replace_pattern(text: str, rule: Rule, chance: float, random: Callable[[], float]) -> str:
     def replace(match: re.Match[str]) -> str:
         return match.expand(rule.replacement) if random() < chance else match[0]
 

@@ -161,6 +161,7 @@ class Expansion:
                 name, _, part = key.partition(".")
                 self.values[name, part] = value
         self.used: dict[str, set[int]] = {}
+        self.avoided = set(facts.values())  # "different from the situation in France", but not by a writer from France
 
     def render(self, template: Template) -> str:
         """One random expansion of `template`."""
@@ -211,7 +212,9 @@ class Expansion:
         used = self.used.setdefault(source, set())
         if len(used) == len(items):
             used.clear()
-        while (index := int(self.random() * len(items))) in used:
-            pass
+        while (index := int(self.random() * len(items))) in used or items[index][0][0] in self.avoided:
+            used.add(index)
+            if len(used) == len(items):
+                used.clear()
         used.add(index)
         return items[index]

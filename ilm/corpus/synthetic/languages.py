@@ -32,7 +32,7 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 def _parse(block: str) -> dict[str, FirstLanguage]:
-    """Languages by name: `# Name`, then lines `key: a, b, c`; a line that begins with spaces continues the one before."""
+    """Languages by name: `# Name`, then lines `key: a, b, c`; lines that begin with spaces continue."""
     languages: dict[str, FirstLanguage] = {}
     for line in re.sub(r"\n +", " ", block.strip()).splitlines():
         key, _, value = line.partition(": ")
@@ -63,18 +63,18 @@ land: Brazil / Brazilian / 9 / São Paulo, Rio de Janeiro, Belo Horizonte, Curit
 land: Portugal / Portuguese / 1 / Lisbon, Porto, Braga, Coimbra, Faro, Aveiro, Setúbal / bacalhau, grilled
   sardines, caldo verde
 # Mandarin
-women: Li Na, Wang Fang, Xiaoyan, Zhang Min, Liu Yan, Mei, Jing, Chen Xi, Yu Ting, Lily, Cindy, Amy,
-  Xiaohong, Ying, Fang Fang, Vivian, Zhou Qian, Huang Lei, Grace, Yang Yang, Hui
-men: Wei, Zhang Wei, Li Qiang, Wang Lei, Chen Hao, Jack, Kevin, Liu Yang, Jun, Xiaoming, Tao, Bin, Leo, Zhao
-  Peng, Eric, Feng, Sun Bo, Hao Ran, Gang, Ming
+women: Lina, Xiaoyan, Min, Yan, Mei, Jing, Xi, Yuting, Lily, Cindy, Amy, Xiaohong, Ying, Fangfang, Vivian, Qian,
+  Lei, Grace, Yangyang, Hui, Xiaoli, Judy
+men: Wei, Qiang, Hao, Jack, Kevin, Jun, Xiaoming, Tao, Bin, Leo, Peng, Eric, Feng, Bo, Haoran, Gang, Ming, Yang,
+  Jason, Zhiyuan
 surnames: Wang, Li, Zhang, Liu, Chen, Yang, Huang, Zhao, Wu, Zhou, Xu, Sun, Ma, Zhu, Hu, Lin, Guo, He
 land: China / Chinese / 7 / Beijing, Shanghai, Guangzhou, Shenzhen, Chengdu, Nanjing, Wuhan, Hangzhou,
   Xi'an, Tianjin, Chongqing, Suzhou, Qingdao, Dalian, Xiamen, Changsha, Harbin, Kunming / dumplings, hot
   pot, noodles, Beijing duck, fried rice, mapo tofu
 land: Taiwan / Taiwanese / 2 / Taipei, Kaohsiung, Taichung, Tainan, Hsinchu / beef noodles, bubble tea,
   dumplings
-script: Beijing = 北京, Shanghai = 上海, Guangzhou = 广州, Taipei = 台北, Chengdu = 成都, Shenzhen = 深圳, Nanjing = 南京,
-  Wuhan = 武汉, Hangzhou = 杭州
+script: Beijing = 北京, Shanghai = 上海, Guangzhou = 广州, Taipei = 台北, Chengdu = 成都, Shenzhen = 深圳,
+  Nanjing = 南京, Wuhan = 武汉, Hangzhou = 杭州
 # Spanish
 women: María, Lucía, Carmen, Sofía, Laura, Andrea, Mónica, Verónica, Paula, Valentina, Daniela, Isabel,
   Rocío, Elena, Alejandra, Pilar, Natalia, Gabriela, Ximena, Inés
@@ -128,7 +128,7 @@ women: Marie, Sophie, Julie, Camille, Céline, Nathalie, Isabelle, Émilie, Aur�
   Valérie, Sandrine, Léa, Manon, Élodie, Pauline
 men: Pierre, Nicolas, Julien, François, Thomas, Sébastien, Philippe, Laurent, Frédéric, Antoine, Rémi,
   Jérôme, Olivier, Mathieu, Stéphane, Benoît, Hugo
-surnames: Martin, Bernard, Dubois, Thomas, Robert, Petit, Durand, Leroy, Moreau, Simon, Laurent, Lefèvre,
+surnames: Martin, Bernard, Dubois, Richard, Petit, Durand, Leroy, Moreau, Simon, Garnier, Lefèvre,
   Roux, Fournier, Girard, Mercier, Béranger, Faure
 land: France / French / 6 / Paris, Lyon, Marseille, Toulouse, Nice, Nantes, Bordeaux, Lille, Rennes,
   Strasbourg, Montpellier, Grenoble, Dijon, Angers, Orléans, Besançon, Nîmes / ratatouille, quiche, crêpes,
@@ -158,7 +158,8 @@ surnames: Sato, Suzuki, Takahashi, Tanaka, Watanabe, Ito, Yamamoto, Nakamura, Ko
 land: Japan / Japanese / 1 / Tokyo, Osaka, Kyoto, Nagoya, Yokohama, Kobe, Fukuoka, Sapporo, Hiroshima,
   Sendai, Chiba, Nara, Niigata, Okayama, Kanazawa / sushi, ramen, tempura, curry rice, okonomiyaki, miso
   soup
-script: Tokyo = 東京, Osaka = 大阪, Kyoto = 京都, Nagoya = 名古屋, Sapporo = 札幌, Yokohama = 横浜, Kobe = 神戸
+script: Tokyo = 東京, Osaka = 大阪, Kyoto = 京都, Nagoya = 名古屋, Sapporo = 札幌, Yokohama = 横浜,
+  Kobe = 神戸
 # Turkish
 women: Ayşe, Fatma, Zeynep, Elif, Merve, Özlem, Esra, Gülşen, Büşra, Selin, Derya, Sevgi, Pınar, Ebru, Seda
 men: Mehmet, Mustafa, Ahmet, Emre, Murat, Hüseyin, Can, Burak, Oğuz, Serkan, Hakan, Kemal, Çağlar, Onur,

@@ -52,7 +52,12 @@ BASE = parse_grammar(r"""
   | a jar of honey | some salt | a can of tuna | three yogurts | half a kilo of ham | a bag of flour | some
   olive oil | a pack of pasta | two chickens | some green tea | a melon | a birthday cake | some paper plates
   | a bottle of wine
-~ pet: dog | cat | rabbit | parrot | hamster | fish | bird | turtle | pony
+~ breakfast: bread and butter | toast with jam | cereal | eggs | yogurt and fruit | a banana | bread and
+  cheese | rice | fruit | a sandwich | cake | biscuits | pancakes | noodles | ham and eggs | bread with honey
+  | muesli | an apple
+~ morning_drink: coffee | tea | milk | orange juice | green tea | hot chocolate | water | black coffee | apple
+  juice | tea with lemon | coffee with milk
+~ pet: dog | cat | rabbit | parrot | hamster | fish | bird | turtle
 ~ petname: Max | Luna | Bobby | Toby | Nina | Rex | Mimi | Coco | Lucky | Bella | Simba | Kiwi | Oscar |
   Pipoca | Snow | Tiger
 ~ size: big | small | very big | very small | large | medium-sized | huge | little
@@ -69,8 +74,8 @@ BASE = parse_grammar(r"""
   pyjamas
 ~ subject: law | medicine | engineering | economics | business | history | biology | psychology | computer
   science | English | marketing | architecture | mathematics | chemistry | design | nursing | tourism
-~ sport: football | tennis | basketball | volleyball | swimming | karate | handball | judo | badminton | table
-  tennis | cycling | skiing | athletics | golf | rugby
+~ sport: football | tennis | basketball | volleyball | handball | badminton | table tennis | golf | rugby |
+  hockey | baseball | squash | chess | water polo | beach volleyball
 ~ music: rock | pop music | jazz | classical music | folk music | samba | hip hop | country music | electronic
   music | opera
 ~ place: park | museum | library | supermarket | cinema | church | market | school | hospital | restaurant |

@@ -15,8 +15,8 @@ GRAMMAR = parse_grammar(
 ~ room: kitchen | living room | bathroom | bedroom | garden | dining room | garage | balcony
 ~ thing: table | chair | sofa | bed | lamp | TV | computer | desk | mirror | clock | bookshelf | carpet |
   cupboard | plant | fridge | picture | armchair | washing machine | radio
-~ things: chairs | pictures | plants | books | windows | lamps | cushions | photos | shelves | flowers | boxes
-  | cups
+~ things: books | windows | cushions | photos | shelves | flowers | boxes | cups | vases | bottles |
+  newspapers | candles
 ~ office: desks | chairs | computers | printers | telephones | lamps | keyboards | headphones | pens | tables
   | notebooks | whiteboards | bookcases | cupboards | windows | pencils | folders | plants | headsets |
   scanners | files | mouse pads
@@ -87,10 +87,11 @@ GRAMMAR = parse_grammar(
 = daily routine *4
 ^ [I always|I usually|Every day I|From Monday to Friday I] get up at {wake}.
 + [First I|Then I] [have|take] a shower and [get dressed|brush my teeth|wash my face].
-+ I have breakfast at home. I eat {~food} and I drink {~drink}.
-+ I [have|drink] {~drink} and I [read the news|listen to the radio|watch TV|read my emails].
++ I have breakfast [at home|in the kitchen|with {partner}|in a café]. I eat {~breakfast} and I drink
+  {~morning_drink}.
++ I [have|drink] {~morning_drink} and I [read the news|listen to the radio|watch TV|read my emails].
 + I go to [work|work|school|my English class] {transport}. It takes {#10-55} minutes.
-+ I start work at {start}. I {job.work}.
++ I start at {start}. I {job.work}.
 + I have lunch at {noon} with my [colleagues|friends|boss]. [I eat {~food} and {~food}.|I like {~food}.|]
 + In the afternoon I [write emails|answer the phone|have meetings|study English|work on the computer|talk to
   customers].
@@ -112,7 +113,7 @@ GRAMMAR = parse_grammar(
 = describe your home *3
 ^ [I live in a {size} [house|flat|apartment].|My [house|flat|apartment] is {size}.|This is my home.] [It is in
   {city}.|It is in the centre of {city}.|It is near the {place}.|It is on {~street} Street.]
-+ There are {num} rooms[: |. I have ]a kitchen, a bathroom, a living room and {~bedrooms}.
++ [I have|There is|It has] a kitchen, a bathroom, a living room and {~bedrooms}.
 + [My favourite room is the|I like the] {room}. [It is {size:b}.|It is {colour:r} and white.|There I
   {hobby.do}.|I relax there.]
 + In the [living room|kitchen|bedroom] there is a {thing}, a {thing:b} and [a {thing:c}|{num:b} {things}].
@@ -195,7 +196,7 @@ GRAMMAR = parse_grammar(
 
 = shopping list *2
 ^ [Hi|Hello] {friend.name},\n [can you go to the supermarket for me?|please go shopping for me.|can you help
-  me?] [We need|I need|Please buy] these things [for the party|for dinner|for this week|for Sunday|]:\N -
+  me?] [We need|I need|Please buy] these things[ for the party| for dinner| for this week| for Sunday|]:\N -
   {~pack}\N - {~many_few} {~grocery}\N - {~pack}\N
 + - {~many_few} {~grocery}\N
 + - {~pack}\N
@@ -255,7 +256,7 @@ GRAMMAR = parse_grammar(
 ^ [I like food!|I love eating.|My favourite restaurant is in {city}.|Let's talk about food.] [I like|I love|I
   often eat] {food}, {food:b} and {food:c}.
 + I don't like {food:d}[ and I don't drink {drink:d}|]. [It is not good.|It is bad for me.|]
-+ For breakfast I have {~food} [and|with] {~drink}.
++ For breakfast I have {~breakfast} and {~morning_drink}.
 + For lunch I usually eat {~meal}[ and {~dessert}|]. [It costs {~price}.|]
 + For dinner we eat {~meal} [at home|with the family|at {evening}].
 + In {country} people eat {dish}. It is [very good|delicious|very hot|cheap|easy to cook].
@@ -272,8 +273,8 @@ GRAMMAR = parse_grammar(
 ~ family_member: mother | father | sister | brother | grandmother | aunt | uncle | cousin
 
 = what I can do *2
-^ [My name is {name} and I can do many things.|I am {name}. I can {hobby.do} very well.|Hello, I am {name}. I
-  am {kind} and {kind:b}.]
+^ [My name is {name} and I can do many things.|I am {name}. I like {hobby.ing} very much.|Hello, I am {name}.
+  I am {kind} and {kind:b}.]
 + I can {~sport_can}, but I can't {~sport_can}.
 + I can speak {language}[ and a little English|, English and a little French|].
 + I can use a computer and I can [write emails|make tables|send faxes|type fast].
@@ -281,7 +282,7 @@ GRAMMAR = parse_grammar(
 + My {~family_member} can {~sport_can}. [I can't!|I can too.|It is difficult for me.]
 + I [want|would like] to learn to [drive|cook|swim|ski|dance|play the violin|ride a horse|speak Spanish].
 + I can work on {~day} and {~day}, but I can't work on {~day}.
-+ My {~family_member} is a {~job.title}. [He or she|This person] works in the {~place}.
++ My {~family_member} is a {~job.title}. [My {~family_member} {~job.works}.|I want to be a {~job.title} too.|]
 + I play {~sport} {~times}. [It is fun.|It is good for my health.|My team is very good.|We never win!]
 + I like {~music}[ and {~music}|], but I don't like {~music}.
 + I study English {~times}. [My teacher is {~kind}.|My class is at {evening}.|It is difficult, but I like it.]

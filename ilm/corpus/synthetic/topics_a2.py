@@ -31,9 +31,8 @@ GRAMMAR = parse_grammar(
   warmer | safe / safer | busy / busier | nice / nicer | modern / more modern | interesting / more interesting
   | expensive / more expensive | dangerous / more dangerous | crowded / more crowded | beautiful / more
   beautiful | noisy / noisier | friendly / friendlier
-~ adj_s(comp, sup): good / best | interesting / most interesting | delicious / most delicious | beautiful /
-  most beautiful | funny / funniest | boring / most boring | expensive / most expensive | strange / strangest
-  | long / longest | cold / coldest
+~ adj_s(base, sup): good / best | interesting / most interesting | beautiful / most beautiful | funny /
+  funniest | nice / nicest | strange / strangest | surprising / most surprising | exciting / most exciting
 ~ film(title, kind, about): The Lost {~fnoun} / adventure film / a man who looks for his brother in the jungle
   | The Secret {~fnoun} / love story / two people who meet on a train | The Last {~fnoun} / action film / a
   police officer who wants to catch a dangerous thief | {~fadj} {~fnoun} / comedy / a family that goes on a
@@ -96,7 +95,7 @@ GRAMMAR = parse_grammar(
 ~ family_two: my mother | my father | my grandmother | my neighbour | my boss | my brother | my aunt
 
 = last weekend *3
-^ [Last weekend was|My weekend was|I had] [{nice}|very busy|a bit boring|{nice}], because [I had a lot of free
+^ [Last weekend was|My weekend was] [{nice}|very busy|a bit boring|{nice}], because [I had a lot of free
   time|{friend.name} visited me|it was my birthday|I didn't have to work|it rained all the time|I stayed at
   home].
 + On Friday evening I [came home late|was very tired|went out with my colleagues], so I [ordered a pizza|went
@@ -162,12 +161,12 @@ GRAMMAR = parse_grammar(
   cream|stay in the shade at noon].
 + In winter it {winter}, so you should bring [a warm {~clothes}|{~clothing}|a good {~clothes} and
   {~clothing}|an umbrella].
-+ {month:b} is the {~adj_s.sup} month of the year.
++ {month:b} is the [best|hottest|coldest|driest|most beautiful|wettest] month of the year.
 + When it is {weather:d}, you can {~activity} or {~activity}.
 + When it rains, you can visit {~saw} or go to the {place}.
 + In {season:c} there is a festival, and people {~activity} and {~activity}. [Last year it was {nice}.|I went
   there {~year_ago} and I {~did}.|]
-+ The food is {adj_b.comp} in {season:d}. You should try {dish}.
++ The fruit is [better|cheaper|fresher|sweeter] in {season:d}. You should try {dish}.
 + The hotels are cheaper in {month:c} because [there are fewer tourists|the weather is cold|the schools are
   open].
 + {^when_past} it [snowed|was very windy|was 40 degrees|rained for five days], [but that is not normal|and the
@@ -221,11 +220,13 @@ GRAMMAR = parse_grammar(
   then it got [better|very exciting|funnier].
 + My favourite part was when [they met again|the hero saved the child|they lost their {lost}|everybody danced
   in the rain|they drove to the sea].
-+ I [cried|laughed|was scared] when [the dog died|the old man sang|they said goodbye|the house burned|the boy
-  found his mother].
-+ The end was [happy|sad|a surprise|not very good], so I was {feltly:b}.
-+ It was {adj_b.comp} than the first film, but [it was too long|the tickets were expensive|the actors were not
-  so good].
++ [I laughed when [the old man sang|the car fell into the pool|they lost their {lost}|the boss danced]|I cried
+  when [the dog died|they said goodbye|the boy found his mother|the old house burned]|I was scared when [the
+  lights went out|the house burned|somebody opened the door]].
++ The end was [happy, so I came home in a good mood|sad, so we didn't talk after the film|a surprise, so I was
+  excited|not very good, so I was a bit angry|beautiful, and I was happy].
++ It was [better|longer|sadder|funnier|more exciting|more interesting] than the first film, but [it was too
+  long|the tickets were expensive|the actors were not so good].
 + {friend.name} didn't like it because {friend.he} [prefers comedies|fell asleep|thought it was boring|doesn't
   like violence].
 + The tickets cost {#5-15} {money} and we ate {food}. [It was expensive.|]
@@ -243,8 +244,8 @@ GRAMMAR = parse_grammar(
 + You have to {~must} and you have to {~must}.
 + You [mustn't|can't|shouldn't] {~mustnt}, because [the boss doesn't like it|it is a rule|our customers don't
   like it|it is dangerous].
-+ We have lunch {~hour_lunch}. The [canteen|kitchen] is on the {floor} floor and the food is {adj_b.comp} than
-  in the restaurant.
++ We have lunch {~hour_lunch}. The [canteen|kitchen] is on the {floor} floor and the food is
+  [cheaper|better|healthier] than in the restaurant.
 + Our boss is {boss.name} {boss.surname}. {^boss.he} is {kind} but {boss.he} gets angry when people are late.
 + When I started here {~year_ago}, I was {feltly}, but my colleagues helped me a lot.
 + On my first day I [lost my {lost}|went to the wrong office|called the boss "mum"|broke the printer|was late
@@ -280,7 +281,8 @@ GRAMMAR = parse_grammar(
   morning].
 + Last {season} {cousin.name} did it and {cousin.he} forgot to {~chore}, so the [plants died|kitchen was
   dirty|neighbours were angry].
-+ The supermarket is {adj_b.comp} than the shop on the corner, and it is open until {#7-11} pm.
++ The supermarket is [cheaper|bigger|better|nearer] than the shop on the corner, and it is open until {#7-11}
+  pm.
 + I am going to come back {~back}. I'll bring you {souvenir} from {abroad}.
 ^ [Thank you very much!|Thanks a lot, you are a good friend.|I hope you have a nice time.|Thank you, and see
   you soon.]\n {name}
@@ -324,7 +326,7 @@ GRAMMAR = parse_grammar(
   more|sold my car {~year_ago}].
 + I want to [lose {#3-12} kilos|stop smoking|eat better|sleep more], so I am going to [go to the gym|eat more
   {food}|run every morning|drink more water] {times}.
-+ I'd like to learn {learn} because it is {adj_b.comp} than {learn:b}.
++ I'd like to learn {learn} because it is [easier|more useful|more interesting|more beautiful] than {learn:b}.
 + {^partner} and I are going to [paint the house|buy a new {thing_buy}|visit my {~family_two_s}|have a big
   party in {month:b}].
 + This year I {~did_year}, but next year I am going to do more.
@@ -354,7 +356,7 @@ GRAMMAR = parse_grammar(
   people [run all the time|don't say hello|work too much].
 + There are more [shops|jobs|cinemas|cars|parks|restaurants|universities] in {city} than in {city:b}, so [life
   is more interesting|young people move there|the traffic is worse].
-+ Flats are {adj_b:c.comp} in {city}. I pay {#3-12}00 {money} for {num} rooms.
++ Flats are [cheaper|more expensive|bigger|smaller|older] in {city}. I pay {#3-12}00 {money} for {num} rooms.
 + The weather in {city:b} is [better|worse|warmer|colder|wetter]. {^when_past} it was {weather} there.
 + When I lived in {city:b}, I went to work {transport}, but here I have to [take two buses|drive for an
   hour|get up at five].
@@ -423,7 +425,7 @@ GRAMMAR = parse_grammar(
   birthday.|{^when_party} we had a surprise party for {friend.name}.] There were {#12-150} people [in a
   restaurant|in our house|in a hotel|in the garden] and it was {nice}.
 + I wore a {colour} {clothes} and {partner} wore {colour:b} {clothing}. [I bought it {~when_short}.|It was
-  {adj_b.comp} than my old one.|]
+  [nicer|more expensive|longer] than my old one.|]
 + We ate {food}, {food:b} and {dish}. [It was the {~adj_s.sup} food of my life.|My mother cooked for two
   days.|I ate too much, so I felt bad.]
 + The music was [too loud|great|old], but we danced until {#1-5} o'clock. {guest.name} [sang a song|danced on
@@ -443,9 +445,9 @@ GRAMMAR = parse_grammar(
 ~ family_w: mother | grandmother | aunt | sister
 
 = a new phone *2
-^ [{^when_past} I bought a new {gadget.name}.|I want to tell you about my new {gadget.name}.|My old
-  {gadget.name} broke {~when_short}, so I bought a new one.] [I was very {feltly}.|It was on sale.|It was a
-  present from {partner}.|I needed it for my work.]
+^ [{^when_past} I bought a new {gadget}.|I want to tell you about my new {gadget}.|My old {gadget} broke
+  {~when_short}, so I bought a new one.] [I was very {feltly}.|It was on sale.|It was a present from
+  {partner}.|I needed it for my work.]
 + It cost {#60-700} {~money} because [it is the newest model|it was second-hand|I bought it on the
   Internet|the shop had a sale].
 + It is {adj_g.comp} and {adj_g:b.comp} than my old one. [I love it!|The colour is {colour}.|My friends like
@@ -456,18 +458,18 @@ GRAMMAR = parse_grammar(
 + The battery is [better|worse] than before. It works for {#4-30} hours.
 + The first day I couldn't use it because [I didn't understand the book|the instructions were in Chinese|the
   battery was empty|I forgot the password].
-+ I lost my old {gadget.name} when I [was at the {place}|took a taxi|went to {abroad}|danced at a party]. I
-  looked for it all night.
++ I lost my old {gadget} when I [was at the {place}|took a taxi|went to {abroad}|danced at a party]. I looked
+  for it all night.
 + I am going to [sell the old one|give the old one to my mother|buy another one for {child}|buy a {colour:b}
   bag for it].
 + {^partner} thinks that it was too expensive, but I [worked a lot|saved money for months|didn't go on
   holiday], so I [can buy what I want|am happy].
-+ I don't like [the camera|the colour|the sound|the keyboard] because it is [too small|very slow|not clear|too
-  dark].
++ I don't like [the screen|the colour|the sound] because it is [too dark|not nice|not clear|different from the
+  photo].
 + You can buy it {~where_buy}. I saw it there {~when_short}.
 ^ [I think it is the best thing that I bought this year.|Do you have one?|You should buy it too.|I hope it
   works for a long time.|I can't live without it!|What do you think?]
-~ gadget(name): phone | camera | laptop | tablet | television | bike | watch | car
+~ gadget: mobile phone | laptop | tablet | camera | smartphone | notebook | MP3 player
 ~ adj_g(comp): faster | lighter | bigger | smaller | nicer | cheaper | easier to use | more modern | more
   expensive | thinner | stronger
 ~ when_past_b: Yesterday | Last Sunday | Last week | Two days ago

@@ -7,7 +7,7 @@ GRAMMAR = parse_grammar(
     r"""
 ~ years: three years | five years | more than ten years | two years | almost four years | seven years | a long
   time | over six years | one and a half years
-~ recently: last {~month} | two weeks ago | at the beginning of {~month} | on {~month} {#1-28}th | a few days
+~ recently: last {~month} | two weeks ago | at the beginning of {~month} | on {~month} {#4-20}th | a few days
   ago | last {~day} | in {~month}
 ~ opinion: In my opinion, | I think that | I believe that | As far as I know, | Personally, I think that |
   From my point of view, | I am sure that | For me,
@@ -104,7 +104,7 @@ GRAMMAR = parse_grammar(
 ^ Dear [Sir or Madam|Sir/Madam|Mr {boss.surname}|Ms {boss.surname}|customer service team],\n I am writing [to
   complain about|because I am not satisfied with|because I have a problem with] a {product.name} [that|which]
   I bought in your [shop|online shop|store in {city}] {~recently}.
-+ I have used it only {times_used}, but it {product.fault}.
+^ I have used it only {times_used}, but it {product.fault}.
 + I paid {#40-900} {currency} for it, so I expected [better quality|a product that works|much more].
 + When I called your [hotline|office|shop], the person on the phone {~shop_reply}. I was very {feel}.
 + I have already written {num} emails, but I haven't received [an answer|any reply|a solution] yet.
@@ -116,7 +116,7 @@ GRAMMAR = parse_grammar(
   no success].
 + I needed it for [my work|a trip to {abroad}|my {~teen}'s birthday|an important meeting], so I had to [borrow
   one from {friend.name}|buy another one|cancel everything].
-+ {^add} it arrived {#3-20} days [late|later than you promised], and the box was [open|damaged|wet].
++ {^~add} it arrived {#3-20} days [late|later than you promised], and the box was [open|damaged|wet].
 ^ \nI would like you to {product.want} [as soon as possible|within ten days|before the end of the month]. If I
   don't hear from you, I will [contact a lawyer|go to the consumer office|write about it on the internet|never
   buy in your shop again].\n [I look forward to your answer.|I hope that we can find a solution.|A copy of the
@@ -127,7 +127,8 @@ GRAMMAR = parse_grammar(
 ^ Dear [Sir or Madam|Mr {boss.surname}|Ms {boss.surname}|Hiring Manager],\n I am writing to apply for the
   [position|job] of {position.title}, which [I saw|was advertised] [on your website|in the newspaper|on the
   internet] {~recently}.
-+ I am {age} years old and I have worked [in {job.field}|in {country}|for different companies] for {years}.
++ I am {age} years old and I have worked [in {job.field}|in {country}|for different companies] for
+  {experience}.
 + At the moment I am a {job.title}. Before that, I worked as a {~position.title}, but I left because
   {change_job}.
 + I have a lot of experience in {position.skill}. In my last job I {~jobdone} and I {~jobdone}.
@@ -164,10 +165,11 @@ GRAMMAR = parse_grammar(
   not very realistic].
 + The main actor is [excellent|wonderful|not bad|perfect for this role]. I have seen {his_films} of his films,
   and this is [the best one|not his best|a big step forward].
-+ {^opinion} the [music|photography|dialogue] is the [best|weakest] part of the film.
++ {^~opinion} the [music|photography|dialogue] is the [best|weakest] part of the film.
 + What I liked most was the scene where [they say goodbye at the station|everybody starts to sing|the two
   enemies shake hands|he reads the last letter|the storm hits the ship].
-+ {^link} some characters are [not very interesting|too perfect|difficult to believe|shown only for a minute].
++ {^~link} some characters are [not very interesting|too perfect|difficult to believe|shown only for a
+  minute].
 + {friend.name} thought it was [too sad|a masterpiece|a waste of time|quite funny], but I [agree only
   partly|don't agree|felt the same].
 + The message is that [money doesn't make us happy|we should never stop dreaming|family is more important than
@@ -188,11 +190,11 @@ GRAMMAR = parse_grammar(
   advice.] You said: "{^problem.what}."
 + First of all, don't worry too much. [It has happened to me too.|Many people have the same problem.|There is
   always a solution.]
-+ If I were you, I would {problem.tip}.
-+ {^add} you should {problem.tip_b}. [It really works!|It has helped me a lot.|Although it sounds strange, it
+^ If I were you, I would {problem.tip}.
++ {^~add} you should {problem.tip_b}. [It really works!|It has helped me a lot.|Although it sounds strange, it
   helps.|My doctor told me that.]
 + Have you ever thought about [talking to an expert|taking a few days off|changing your routine|asking your
-  family for help]? {^opinion} it [is|could be] the best way.
+  family for help]? {^~opinion} it [is|could be] the best way.
 + When I had the same problem {years} ago, I [was too proud to ask for help|read a lot of books about
   it|started {hobby.ing}], and [after a month|step by step|finally] it got better.
 + You could also try {hobby.ing} or {hobby:b.ing}, because you have to [think about something else|find a
@@ -213,12 +215,12 @@ GRAMMAR = parse_grammar(
 ^ [Nowadays many people talk about|There has been a lot of discussion about|Today I would like to write
   about|Everybody has an opinion about] {issue.name}. [Some people like it, others don't.|There are advantages
   and disadvantages.|I have thought a lot about this topic.]
-+ On the one hand, {issue.good}. [For example, {example}.|This has changed our lives.|That is why it has
+^ On the one hand, {issue.good}. [For example, {example}.|This has changed our lives.|That is why it has
   become so popular.]
-+ \nOn the other hand, {issue.bad}. [I have seen it myself.|This is a serious problem in {country}.|Not
+^ \nOn the other hand, {issue.bad}. [I have seen it myself.|This is a serious problem in {country}.|Not
   everybody sees that.]
-+ {^opinion} it depends on the person. [If you are careful, nothing will happen.|Some people need it, and some
-  don't.|Young people see it differently from their parents.]
++ {^~opinion} it depends on the person. [If you are careful, nothing will happen.|Some people need it, and
+  some don't.|Young people see it differently from their parents.]
 + Although {issue.good}, I don't think that it is always a good thing.
 + My {~relative_b} has a different opinion. {~rel_says}
 + I read that {#30-85} per cent of people in {country} [couldn't live without it|have changed their mind about
@@ -226,14 +228,14 @@ GRAMMAR = parse_grammar(
 + When I was younger, I didn't think about {issue.name} at all. Since I {since}, I have seen it in a different
   way.
 + The problem is not the thing itself, but the way we use it.
-+ {^link} we shouldn't forget that [times have changed|not everybody has a choice|every family is different|it
-  also creates jobs].
++ [However,|But|Of course,|At the same time,] we shouldn't forget that [times have changed|not everybody has a
+  choice|every family is different|it also creates jobs].
 + If we want to solve the problem, we should {issue.do}.
 + In {land} they have already [changed the law|found a solution|had the same discussion], and [it has
   worked|nothing has changed|people are satisfied].
-^ \n[To sum up,|In conclusion,|All in all,|To conclude,] {issue.name} [can be good or bad|has two sides], so
-  [the best thing is to {issue.do}|everybody should decide for himself|we have to find a balance]. [What do
-  you think?|That is my opinion.|]
+^ \n[To sum up,|In conclusion,|All in all,|To conclude,] [{issue.name} can be good or bad|there are two sides
+  to {issue.name}], so [the best thing is to {issue.do}|everybody should decide for himself|we have to find a
+  balance]. [What do you think?|That is my opinion.|]
 ~ example: {friend.name}, a friend of mine, has done it for {years} | I do it almost every day | my family
   couldn't live without it | it has saved me a lot of time | in {city} it has become normal
 ~ relative_b: grandmother | brother | boss | neighbour | best friend | father
@@ -246,11 +248,12 @@ GRAMMAR = parse_grammar(
 ^ [The environment is one of the biggest problems of our time.|We have only one planet.|I am worried about the
   future of our planet.|Everybody talks about the environment, but few people do something.] In {country},
   {env_bad}.
-+ {^opinion} we are responsible, because we have [used too much energy|built too many roads|produced too much
++ {^~opinion} we are responsible, because we have [used too much energy|built too many roads|produced too much
   rubbish|cut down the forests].
 + If we don't change our habits, [our children will have no clean water|it will be too late|many islands will
   disappear|the next generation will pay for it].
-+ {^add} {~env_bad}. [I have seen it with my own eyes.|It makes me sad.|When I was a child, it was different.]
++ {^~add} {~env_bad}. [I have seen it with my own eyes.|It makes me sad.|When I was a child, it was
+  different.]
 + There are many simple things that we can do. For example, we can {~env} and {~env}.
 + At home we {~env_home}, and since {month} we have {~env_since}.
 + However, it is not enough if only a few people do it. The government should [build more bicycle paths|make
@@ -313,7 +316,7 @@ GRAMMAR = parse_grammar(
   reservation|it was almost empty].
 + As a starter I had {~meal_b}, which was [delicious|too salty|not bad|a nice surprise]. {^partner} ordered
   {~meal_b}.
-+ The main course was [excellent|even better than I had expected]: {~dish_good}.
++ The food was [excellent|even better than I had expected]: {~dish_good}.
 + [Unfortunately,|I have to say that] {~dish_bad}[ and {~dish_bad}|]. [We told the waiter.|Nobody said
   sorry.|They brought us another plate.]
 + The waiter was [very {kind}|in a bad mood|new and made many mistakes|too slow], {waiter}.
@@ -323,7 +326,7 @@ GRAMMAR = parse_grammar(
 + If you go there, you should try {dish} or {~meal_b}.
 + They also have a menu for [vegetarians|children|people who can't eat milk], which I have not seen in many
   places in {country}.
-+ {^opinion} it is a place for [couples|families|business lunches|young people], not for [children|a romantic
++ {^~opinion} it is a place for [couples|families|business lunches|young people], not for [children|a romantic
   evening|a quick lunch|people in a hurry].
 ^ [I have already booked a table for next month.|I would give it {num_stars} stars out of five.|All in all, we
   will come back.|To be honest, I don't think we will go there again.|I recommend it to everybody who has
@@ -355,7 +358,7 @@ GRAMMAR = parse_grammar(
   found anything yet].
 + A neighbour, {neighbour.name} {neighbour.surname}, saw [two young men|a {man_desc} man|somebody with a
   {colour} {clothes}] who [ran down the stairs|was waiting near the {place}|drove away in a {colour:b} van].
-+ {^link} nobody was hurt, although {partner} was very {feel}.
++ {^~link} nobody was hurt, although {partner} was very {feel}.
 + The total value is about {#5-40}00 {currency}. I have kept the receipts for most of the objects.
 + I have never [made a claim|lost anything] before, and I have always paid on time.
 + Since that day, I have [changed all the locks|not slept well|bought an alarm|stayed with my {~relative_c}].
@@ -366,15 +369,14 @@ GRAMMAR = parse_grammar(
 ~ currency: euros | dollars | pounds
 
 = my career *2
-^ [I have been a|I have worked as a] {job.title} [for {years}|since {#1998-2011}], and I [still like it|have
-  never regretted it|have learned a lot]. [I {job.work}.|I found this job by chance.|It was not my first
-  choice.]
+^ [I have been a|I have worked as a] {job:b.title} for {experience}, and I [still like it|have never regretted
+  it|have learned a lot]. [I {job:b.work}.|I found this job by chance.|It was not my first choice.]
 + Before that I worked as a {~position.title} in {city:b}. I left because {change_job}.
 + After I had finished [school|university|my military service], I [didn't know what to do|travelled for a
   year|sent more than {#20-90} applications|helped my uncle in his shop].
-+ The best thing about my job is that {~job_good}. {^link} {~job_bad}.
++ The best thing about my job is that {~job_good}. {^~link} {~job_bad}.
 + I have had {num} different bosses. The worst one {~boss_bad}.
-+ {^opinion} it is important to have a job that [you enjoy|gives you free time|makes you grow|helps other
++ {^~opinion} it is important to have a job that [you enjoy|gives you free time|makes you grow|helps other
   people], although the salary [is not always good|matters too|could be higher].
 + My family [has always supported me|thinks that I work too much|wanted me to be a {~job.title}|is proud of
   me].
@@ -445,13 +447,13 @@ GRAMMAR = parse_grammar(
   changed my life since {month}.] [I used to be {unhealthy}.|My doctor said that I had to change
   something.|Let me give you some ideas.]
 + If you want to be healthy, you should {~healthy} and {~healthy}.
-+ {^opinion} the most important thing is [to sleep enough|to eat slowly|to be happy|to move every day],
++ {^~opinion} the most important thing is [to sleep enough|to eat slowly|to be happy|to move every day],
   because {why_health}.
 + I have started {hobby.ing} {times_week}, although I [hate getting up early|have a bad knee|don't have much
   time].
-+ {^add} I have {~given_up}, which was [harder than I thought|easier than I thought|the best decision of my
++ {^~add} I have {~given_up}, which was [harder than I thought|easier than I thought|the best decision of my
   life].
-+ {^link} it is difficult to change when {~difficult}.
++ {^~link} it is difficult to change when {~difficult}.
 + My {~relative_c} has lost {#4-20} kilos since {season}. The secret is {~secret}.
 + Stress is dangerous too. People who [work too much|never laugh|sleep less than six hours] {~stress_then}.
 + Doctors say that we should drink {#2-3} litres of water a day, but [I prefer {drink}|most of us don't|I
@@ -494,7 +496,7 @@ GRAMMAR = parse_grammar(
   open office]. {boss.name} has promised to {~promise}.
 + We still haven't found anybody for the position of {position.title}. If you know someone who is {quality},
   please tell {guest.name}.
-+ {^add} we need somebody who can {~need}. I have said that I will do it, although I {~although_me}.
++ {^~add} we need somebody who can {~need}. I have said that I will do it, although I {~although_me}.
 + The visitors from {land} will arrive on {day:b}. Please {~please}.
 + The next meeting will be on {day:c} at {#9-11} o'clock in room {#100-420}. [Please be on time.|Please bring
   your ideas.|Lunch will be ordered.]
@@ -527,7 +529,7 @@ GRAMMAR = parse_grammar(
 + We remembered the day when we {~remember}. We laughed so much that [people looked at us|I spilled my
   coffee|my stomach hurt].
 + {^friend.he} has never forgotten that I {~forgot_not}. I had almost forgotten it.
-+ I have often asked myself why we lost contact. {^opinion} it happened because {~lost_contact}.
++ I have often asked myself why we lost contact. {^~opinion} it happened because {~lost_contact}.
 + Before {friend.he} left, {friend.he} gave me [{friend.his} phone number|an old photo|a small present|a piece
   of advice].
 + Since that day we have {~since_that}.
@@ -552,16 +554,16 @@ GRAMMAR = parse_grammar(
 + In {city} the rents have [gone up a lot|become too high|doubled], and it has become [difficult|almost
   impossible] to find {~find_home}.
 + I would like to have a house with {~house_with}, where I could {hobby.do} and {hobby:b.do}.
-+ {^opinion} a good neighbourhood should be [quiet|safe|green|friendly] and have [a good school|a market|a bus
-  stop|small shops] that you can reach on foot.
-+ {^link} I would miss [my friends|the {place} around the corner|{dish}|our long summers|the noise of the
++ {^~opinion} a good neighbourhood should be [quiet|safe|green|friendly] and have [a good school|a market|a
+  bus stop|small shops] that you can reach on foot.
++ {^~link} I would miss [my friends|the {place} around the corner|{dish}|our long summers|the noise of the
   city].
 + We have already visited {#4-20} flats. The last one {~last_flat}.
 + My {~relative} moved to {abroad} {years} ago and has never {~never_back}.
 + Although the salaries are higher there, the cost of living {~cost_living}.
 + If we find something before {month:b}, we will {~will_home}.
 + {^partner} would prefer to stay, because {~prefer_stay}. We have talked about it many times.
-+ {^add} the air is cleaner there, and {child} could play outside.
++ {^~add} the air is cleaner there, and {child} could play outside.
 + I have been saving money since {#2001-2011}, but it is still not enough.
 ^ [Who knows what the future will bring?|Home is where your friends are.|Maybe one day my dream will come
   true.|Where would you like to live?|Until then, I will enjoy what I have.]

@@ -47,7 +47,7 @@ GRAMMAR = parse_grammar(
 ~ share: {#52-89} per cent | nearly half | two thirds | the majority | more than a quarter | only {#5-29} per
   cent
 ~ who: young people | employees | parents | the people interviewed | users | citizens
-~ date: {#1-28} {month} | {month} {#1-28}th | the {#4-28}th of {month}
+~ date: {#1-28} {month} | {month} {#4-20}th | the {#4-28}th of {month}
 ~ formal_bye: Yours faithfully | Yours sincerely | Kind regards | Best regards | Sincerely yours
 ~ company: {^colour} {~cnoun} Ltd | {guest.surname} & Sons | {~cadj} {~cnoun} | {client.surname} {~cnoun}
   Group | {~cadj}{~csuffix}
@@ -85,15 +85,15 @@ GRAMMAR = parse_grammar(
   run all night | the hospital will be modernised | the rubbish will be collected twice a week
 ~ regret(what, would, lesson): turned down a job in {abroad} / I would probably be living by the sea now /
   chances do not come twice | stopped playing the piano / I could play in a band today / talent is worth
-  nothing without patience | did not finish university / I might be working as a researcher / it is never too
-  late to learn | sold my grandfather's house / my children could have grown up with a garden / some things
-  cannot be bought back | argued with my best friend about money / we would still be talking to each other /
-  pride is a bad adviser | moved away from {city:b} without saying goodbye / I would still have friends there
-  / a farewell is never a waste of time | trusted a man I had met on the internet / I would not have lost my
-  savings / you should not believe everything you are told | did not learn to drive when I was young / I would
-  be more independent / fear only gets bigger if you wait | gave up my first business too early / it might
-  have become a success / failure is part of the way | lied in a job interview / I would not have felt so
-  ashamed on my first day / honesty makes life easier
+  nothing without patience | left university without a degree / I might be working as a researcher / it is
+  never too late to learn | sold my grandfather's house / my children could have grown up with a garden / some
+  things cannot be bought back | argued with my best friend about money / we would still be talking to each
+  other / pride is a bad adviser | moved away from {city:b} without saying goodbye / I would still have
+  friends there / a farewell is never a waste of time | trusted a man I had met on the internet / I would not
+  have lost my savings / you should not believe everything you are told | decided not to learn to drive / I
+  would be more independent / fear only gets bigger if you wait | gave up my first business too early / it
+  might have become a success / failure is part of the way | lied in a job interview / I would not have felt
+  so ashamed on my first day / honesty makes life easier
 ~ machine(name, adv, dis): the Terra 4 / it uses only {#4-6} litres per 100 kilometres / the boot is rather
   small | the Vento Sport / it reaches 100 km/h in {#6-9} seconds / the insurance is much more expensive | the
   Family Van XL / seven people can travel comfortably / it is difficult to park | the City Mini / you can park
@@ -106,18 +106,19 @@ GRAMMAR = parse_grammar(
   with neighbours | set yourself a realistic goal | sell what has not been used for a year
 
 = opinion essay *4
-^ [It is often said that {topic.name} will change our lives.|Over the last few years, {topic.name} has become
-  a controversial issue.|Whether we should support {topic.name} is a question that is discussed more and
-  more.|Hardly any subject is discussed as passionately as {topic.name}.] [In this essay I will look at both
-  sides.|There are good arguments on both sides.|Before forming an opinion, both sides should be considered.|]
-+ \n[First of all,|To begin with,|On the one hand,] it cannot be denied that {topic.pro}. [This is an
+^ [It is often said that {topic.name} will change our lives.|Over the last few years, the debate about
+  {topic.name} has become more and more heated.|Whether we should support {topic.name} is a question that is
+  discussed more and more.|Hardly any subject is discussed as passionately as {topic.name}.] [In this essay I
+  will look at both sides.|There are good arguments on both sides.|Before forming an opinion, both sides
+  should be considered.|]
+^ \n[First of all,|To begin with,|On the one hand,] it cannot be denied that {topic.pro}. [This is an
   advantage which is often forgotten.|Only a few years ago this would have been impossible.|Most people would
   agree with this.|]
-+ {^add} {topic.pro_b}, which [makes life easier for many people|is especially important in {country}|should
++ {^~add} {topic.pro_b}, which [makes life easier for many people|is especially important in {country}|should
   not be underestimated|has been confirmed by {~study_says}].
-+ \n[Nevertheless|However], {topic.con}. [If we had known this earlier, different decisions might have been
+^ \n[Nevertheless|However], {topic.con}. [If we had known this earlier, different decisions might have been
   made.|This problem has been ignored for too long.|If nothing is done, the situation will get worse.|]
-+ {^but} critics point out that {topic.con_b}, [a fact which is confirmed by {~study_says}|which worries me a
++ {^~but} critics point out that {topic.con_b}, [a fact which is confirmed by {~study_says}|which worries me a
   lot|although this could be avoided|and I tend to agree with them].
 + According to {~study_says}, {~share} of {~who} [are in favour of it|have changed their minds|do not feel
   well informed|would be willing to accept some disadvantages].
@@ -127,40 +128,40 @@ GRAMMAR = parse_grammar(
   done, nothing is going to change.|Of course, this would have to be paid for by somebody.|]
 + It should also be mentioned that the situation in {country} is different from the one in {land}, where
   [stricter laws have been introduced|people are used to it|the discussion started much earlier].
-+ {^view} the problem is not {topic.name} as such, but the way in which it is used.
++ {^~view} the problem is not {topic.name} as such, but the way in which we deal with it.
 + Some of the arguments that are heard on television are, in fact, based on [fear|old data|personal
   interests|wishful thinking] rather than on facts.
 ^ \n[To sum up,|All things considered,|In conclusion,|Taking everything into account,] [I believe that the
   advantages outweigh the disadvantages|the disadvantages should not be ignored|there is no simple answer|it
   depends on how we deal with it], [but governments should {topic.should}|provided that we {topic.should}|so
   the best solution would be to {topic.should}|and it would be wise to {topic.should}].
-~ friend_works: works in {job.field} | has lived in {abroad} for years | is usually very critical | teaches at
-  a university | runs a small company
+~ friend_works: works in {~job.field} | has lived in {abroad} for years | is usually very critical | teaches
+  at a university | runs a small company
 
 = formal complaint *2
 ^ Dear [Sir or Madam|Ms {boss.surname}|Mr {boss.surname}],\n I am writing to express my dissatisfaction with
   the {service.what} [which was booked through your website|which I had ordered from your company|that was
   provided by {company}] on {~date}. [I have been a loyal customer for years, and I am extremely
   disappointed.|Unfortunately, my expectations were not met.|]
-+ \nAccording to your [brochure|website|offer], I could expect {service.promised}. What I was given, however,
+^ \nAccording to your [brochure|website|offer], I could expect {service.promised}. What I was given, however,
   was {service.got}.
 + When the problem was reported to your staff, I was told that [nothing could be done|the manager would call
-  me back|I should have read the small print|other customers had never complained]. {^add} nobody apologised.
+  me back|I should have read the small print|other customers had never complained]. {^~add} nobody apologised.
 + If I had been informed in advance, I would have [chosen another company|cancelled the contract|made other
   arrangements|asked for a different date].
 + Although I had paid {#120-990} euros in advance, {~extra_bad}.
-+ {^add} {~extra_bad}, which is absolutely unacceptable.
++ {^~add} {~extra_bad}, which is absolutely unacceptable.
 + I was accompanied by {~accomp}, who {~accomp_did}.
 + As you can see from the photographs which are attached, the [state of the rooms|quality|condition] [does not
   correspond to your description|was far below any standard|cannot be called acceptable].
 + Your employee, {colleague.mr} {colleague.surname}, whose behaviour was [rather rude|far from
   professional|friendly but not helpful], {~employee}.
-+ I am aware that mistakes can happen. {^but} it is the way they are dealt with that shows the quality of a
++ I am aware that mistakes can happen. {^~but} it is the way they are dealt with that shows the quality of a
   company.
-^ \n{^thus_i} I [would like to ask for|must insist on|expect] {demand} [within the next fourteen days|by
-  {~date}|at your earliest convenience]. [Otherwise I will be forced to take legal action.|Should I not hear
-  from you, my lawyer will contact you.|I hope this matter can be resolved without involving a lawyer.]\n I
-  look forward to your [reply|prompt reply].\n {~formal_bye},\n {name} {surname}
+^ \n{^thus_i} I [would like to ask for|must insist on|expect] {demand} [within the next fourteen days|within
+  ten working days|at your earliest convenience]. [Otherwise I will be forced to take legal action.|Should I
+  not hear from you, my lawyer will contact you.|I hope this matter can be resolved without involving a
+  lawyer.]\n I look forward to your [reply|prompt reply].\n {~formal_bye},\n {name} {surname}
 ~ thus_i: For these reasons | Under these circumstances | Therefore | For this reason
 ~ extra_bad: an additional fee was charged without any explanation | the invoice was sent twice | my emails
   were answered only after two weeks | the telephone number on the invoice was not in use | I had to wait for
@@ -176,20 +177,20 @@ GRAMMAR = parse_grammar(
 ^ Dear [Ms {boss.surname}|Mr {boss.surname}|Hiring Manager|Sir or Madam],\n With reference to your
   advertisement [in "{~paper}"|on your website], which was published on {~date}, I would like to apply for the
   position of [{post} manager|head of {post}|assistant to the {post} director|project manager in the {post}
-  department]. [Having worked in {job.field} for {#3-15} years, I am looking for a new challenge.|I am
+  department]. [Having worked in {job:b.field} for {experience}, I am looking for a new challenge.|I am
   confident that my profile matches your requirements.|]
 + \nAfter graduating in {subject_h} from the University of {city}, I was employed by {company}, where I
   {~leader_done}.
 + In my present position I {~leader_done_now}, which requires {~skill} as well as {~skill}.
 + I also {~leader_done} and {~leader_done}, an experience from which I have learned a great deal.
-+ Had I not spent {num} years abroad, I would not speak English as fluently as I do. {^add} I have a good
++ Had I not spent {num} years abroad, I would not speak English as fluently as I do. {^~add} I have a good
   command of {~lang_c}.
 + I would describe myself as a person who [is not afraid of responsibility|sees problems as opportunities|can
   be relied on|listens before making decisions], and I have been told by my superiors that {~told}.
 + Your company is known for [its innovative products|the way employees are treated|its commitment to the
   environment|its international team], which is the reason why I would be proud to work for you.
 + If I were given the opportunity, I would {~would_job}.
-+ {^but} I am aware that I have no experience in {~no_exp}, but I am willing to attend any training that is
++ {^~but} I am aware that I have no experience in {~no_exp}, but I am willing to attend any training that is
   needed.
 + Apart from work, I am involved in {~volunteer}, where I have learned to {~volunteer_learn}.
 ^ \n[I would be available from {~date} and would welcome the opportunity to discuss my application in
@@ -217,7 +218,7 @@ GRAMMAR = parse_grammar(
   these streets, and I know what has been neglected.|]
 + For years we have been told that everything is fine. Yet {cause}, and {cause:b}.
 + Those who are in power today have had {num} years to change this. What has been done? Almost nothing.
-+ If I am elected, {promise}. {^add} {promise:b}.
++ If I am elected, {promise}. {^~add} {promise:b}.
 + I also promise that {promise:c}, because a city which does not {~city_care} has no future.
 + You may ask how all this can be paid for. If the money that was spent on {~wasted} had been used wisely, we
   would not have to ask this question.
@@ -258,7 +259,7 @@ GRAMMAR = parse_grammar(
 + For months I was unable to [sleep properly|speak about it|concentrate on my studies|look at myself in the
   mirror]. It was only when I {~only_when} that things started to change.
 + I should have {~should_have}, instead of {~instead}.
-+ {^but} something good came out of it: had it not happened, I would never have {~never_have}.
++ {^~but} something good came out of it: had it not happened, I would never have {~never_have}.
 + Nowadays, whenever I have to make an important decision, I {~nowadays}.
 + {friend.name} always says that we are made by our mistakes, and I suppose {friend.he} is right.
 ^ [What I have learned is that {regret.lesson}.|If there is one thing it taught me, it is that
@@ -286,14 +287,14 @@ GRAMMAR = parse_grammar(
   {machine:b.name}|either {machine.name} or {machine:b.name}]. [Since I was faced with the same decision last
   year, I can probably help you.|I have read several tests which were published {~when_rep}.|Both of them have
   been tested by my brother-in-law, who is a mechanic.]
-+ As far as {machine.name} is concerned, {machine.adv}. {^but} {machine.dis}.
++ As far as {machine.name} is concerned, {machine.adv}. {^~but} {machine.dis}.
 + {machine_cap}, on the other hand, has the advantage that {machine:b.adv}. What I do not like is that
   {machine:b.dis}.
 + If you drove more than {#10-30},000 kilometres a year, I would definitely recommend the first one.
 + If I had children, I would choose the one which {~child_car}.
 + You should also take into account that {~account}.
 + The price of the first one is {#12-19},{#1-9}00 euros, while the second is sold for {#20-29},{#1-9}00.
-  {^add} a discount of up to {#3-12} per cent can be negotiated.
+  {^~add} a discount of up to {#3-12} per cent can be negotiated.
 + According to {~study_says}, {~share} of the owners would buy the same car again.
 + When I took it for a test drive, I was surprised by {~testdrive}.
 + My old car, which was bought in {#1999-2009}, had to be repaired {num} times, so reliability is what I would
@@ -319,11 +320,11 @@ GRAMMAR = parse_grammar(
   {num} years ago.|Do not panic.]
 + The first thing you should do is {budget}. [If I had done this earlier, I would own a house by now.|It takes
   ten minutes and can save you a fortune.|Most people do not even know where their money goes.]
-+ {^add} I would advise you to {budget:b} and to {budget:c}.
++ {^~add} I would advise you to {budget:b} and to {budget:c}.
 + Unless you {budget:d}, you will never get out of debt.
 + A lot of money is wasted on {~waste}, which could easily be replaced by {~replace}.
 + It might also be worth {~worth}. When I tried it, I was able to save {#40-280} euros a month.
-+ {^but} you should not give up everything that makes you happy. If you enjoy {hobby.ing}, go on doing it,
++ {^~but} you should not give up everything that makes you happy. If you enjoy {hobby.ing}, go on doing it,
   provided that it is paid for in cash.
 + {neighbour.name}, whose income is lower than yours, managed to save enough for {~save_for} within {num:b}
   years.
@@ -348,16 +349,17 @@ GRAMMAR = parse_grammar(
   interviews were conducted in {city} by telephone.|All answers were given anonymously.]
 + \nAs can be seen from the figures, {~share} of those who were questioned [had a positive opinion|were rather
   sceptical|had never thought about it], whereas {~share} [disagreed strongly|did not answer|were undecided].
-+ The main reason which was mentioned is that {topic.pro}. {^add} it was pointed out that {topic.pro_b}.
+^ The main reason which was mentioned is that {topic.pro}. {^~add} it was pointed out that {topic.pro_b}.
 + \nCritical answers were mostly given by people [over fifty|with children|who live in the countryside|under
   the age of {#20-35}], who are afraid that {topic.con}.
-+ {^but} it was also stated by {~share} of them that {topic.con_b}.
++ {^~but} it was also stated by {~share} of them that {topic.con_b}.
 + Compared with {#2004-2011}, the number of supporters has [risen slightly|doubled|fallen by {#4-25} per
   cent|remained stable].
 + Surprisingly, hardly any difference was found between [men and women|different age groups|{city} and
   {city:b}].
 + When asked what they would do if they were in the government, most participants answered that they would
-  {topic.should}.
+  [ask the experts first|prefer to wait|leave everything as it is|change the law at once|consult the
+  citizens].
 + One participant, a {#22-70}-year-old {~job.title}, said that [{her} whole family had been affected|it should
   have been discussed years ago|people were not being told the truth].
 + It must be admitted that the survey was limited to {city}, so the results cannot be applied to the whole
@@ -374,7 +376,7 @@ GRAMMAR = parse_grammar(
   than {#10-400},000 people every year.]
 + The building, which was designed by {guest.name} {guest.surname}, had been used as {~used_as} before it was
   turned into a museum.
-+ On the ground floor, visitors are welcomed by {~exhibit}. {^add} {~exhibit} can be admired.
++ On the ground floor, visitors are welcomed by {~exhibit}. {^~add} {~exhibit} can be admired.
 + The highlight of the collection is {~exhibit}, which was [discovered by farmers in {#1870-1960}|donated by a
   family who wished to remain unknown|stolen twice and found again|restored for more than {#5-14} years].
 + If you are travelling with children, you should not miss the room where {~kids}.
@@ -412,7 +414,7 @@ GRAMMAR = parse_grammar(
 + {guest.name} suggested that {~suggest}. This was supported by most of those present, although it was pointed
   out that {~pointed}.
 + There was a lively discussion about whether {~whether}. In the end no decision was taken, since {~since_no}.
-+ {^add} it was decided that {~decided} from {month}.
++ {^~add} it was decided that {~decided} from {month}.
 + If the budget is approved, {~approved}. Otherwise the project will have to be postponed.
 + {cousin.name} was asked to {~asked} before {~date}.
 + I myself drew attention to the fact that {~remind}, which had not been considered before.
@@ -447,13 +449,13 @@ GRAMMAR = parse_grammar(
 + According to the article, {~share} of {~who} {~news_who}. I would not have believed it if it had not been
   confirmed by {~study_says}.
 + The reasons for this development are manifold. Firstly, {~reason_soc}. Secondly, {~reason_soc}.
-+ {^view} this could have been avoided if {~if_soc}.
++ {^~view} this could have been avoided if {~if_soc}.
 + When my parents were young, such things were unthinkable. [Neighbours could be trusted.|People had less, but
   it was shared.|Children were expected to help at home.]
-+ {^but} I do not believe that everything was better in the past. {~past}
++ {^~but} I do not believe that everything was better in the past. {~past}
 + What should be done? If {~what_if}, {~what_then}.
 + A colleague of mine, {colleague.name}, whose {~rel_soc} had a similar experience, told me that {~col_told}.
-+ Politicians keep promising that measures will be taken. {^thus} {~politic}.
++ Politicians keep promising that measures will be taken. {^~thus} {~politic}.
 + In {country} the situation is even more complicated, as {~cause}.
 ^ [Only if we learn to listen to each other will this be changed.|If everybody took a bit more responsibility,
   our society would be a better place.|I hope that the article will be read by those who can change
@@ -533,13 +535,13 @@ GRAMMAR = parse_grammar(
   leader|head of {post:b}|project manager].
 + During this time, {colleague.he} {~leader_done} and {~leader_done}.
 + {^colleague.he} is a person who can be relied on, even when {~rely}.
-+ {^add} {colleague.he} is respected by {colleague.his} colleagues for {~respect}, and customers often asked
++ {^~add} {colleague.he} is respected by {colleague.his} colleagues for {~respect}, and customers often asked
   to be served by {colleague.him}.
 + If I had to name a weakness, I would say that {colleague.he} {~weakness}, but this has never affected
   {colleague.his} work.
 + I particularly remember the time when {~remember_rec}. Without {colleague.him}, the contract would have been
   lost.
-+ {^colleague.his} {~skill} and {~skill} were highly appreciated.
++ {^colleague.he} has repeatedly shown {~skill} and {~skill}.
 + {^colleague.he} has decided to leave us because {~leave_why}, which we regret very much.
 + Despite being under great pressure, {colleague.he} never lost {colleague.his} sense of humour.
 + Apart from {colleague.his} work, {colleague.he} is involved in {~volunteer}, which shows that {colleague.he}
@@ -565,7 +567,7 @@ GRAMMAR = parse_grammar(
   reminds me of a situation I was once in.] [Before you do anything, let me give you some advice.|It is a pity
   that nothing has been done so far.|]
 + If I were in your position, I would {~col_do} before talking to anybody else.
-+ {^add} I would {~col_do}, since {~col_since}.
++ {^~add} I would {~col_do}, since {~col_since}.
 + You should have {~col_should} when it happened for the first time. However, it is not too late.
 + It is possible that {colleague.he} is not even aware of it. {^colleague.he} might have been {~might_have}.
 + Whatever happens, you should avoid {~avoid}, as this would only make things worse.

@@ -1,4 +1,4 @@
-"""C1: nominalisation, hedging, inversion and layered subordination, idiomatic collocations; essays, proposals, reviews."""
+"""C1: nominalisation, hedging, inversion, layered subordination, collocations; essays, proposals, reviews."""
 
 from ilm.corpus.synthetic.grammar import parse_grammar
 from ilm.corpus.synthetic.lexicon import BASE
@@ -110,13 +110,13 @@ GRAMMAR = parse_grammar(
   its opponents warn of {matter.cost}.|The question is not so much whether it can be stopped as how it ought
   to be shaped.|What is at stake is nothing less than the way we choose to live together.|Yet the discussion
   tends to generate more heat than light.]
-+ \n{^concede} {matter.gain} [has been welcomed by|has opened up new avenues for|has been nothing short of a
++ \n{^~concede} {matter.gain} [has been welcomed by|has opened up new avenues for|has been nothing short of a
   revolution in the eyes of] {~group}, and {matter.gain_b} can hardly be dismissed as a mere side effect.
-+ {^claim} {matter.gain_b} [will outlast the current excitement|deserves far more attention than it has
++ {^~claim} {matter.gain_b} [will outlast the current excitement|deserves far more attention than it has
   hitherto received|has been bought at too high a price|is often mentioned only when it serves someone's
   interests].
-+ \n{^link} {matter.cost} [is not something that can be brushed aside|has {~hedge} been underestimated|casts a
-  long shadow over these achievements|raises the question of who is to be held accountable]. Particularly in
++ \n{^~link} {matter.cost} [is not something that can be brushed aside|has {~hedge} been underestimated|casts
+  a long shadow over these achievements|raises the question of who is to be held accountable]. Particularly in
   {country}, where {~context}, the consequences have been [keenly felt|plain for all to see|swept under the
   carpet].
 + No less disturbing is {matter.cost_b}, [the full extent of which has yet to be determined|which {~scholar}
@@ -130,7 +130,7 @@ GRAMMAR = parse_grammar(
 + The crux of the matter, it seems to me, lies in the distribution of benefits and burdens rather than in
   {matter.name} itself.
 + What proponents tend to gloss over is the fact that progress, however impressive, is seldom shared evenly.
-+ {^link} the alternative put forward by its fiercest critics, namely a return to the status quo, is
++ {^~link} the alternative put forward by its fiercest critics, namely a return to the status quo, is
   {~alternative}.
 ^ \n[On balance,|All in all,|In the final analysis,|Weighing up these considerations,] what is called for is
   {matter.remedy}[, without which the gap between promise and reality is bound to widen|; anything short of
@@ -148,7 +148,7 @@ GRAMMAR = parse_grammar(
 ~ does: call into question long-held assumptions | shift the balance of power | blur the line between the
   public and the private | reward those who are quickest to adapt | place a heavy burden on the weakest |
   bring out the best and the worst in us
-~ spent: a good part of my career in {job.field} | several years in {abroad} | the better part of a decade
+~ spent: a good part of my career in {job:b.field} | several years in {abroad} | the better part of a decade
   abroad | countless hours discussing the issue with {friend.name}
 ~ appreciate: there is more to it than meets the eye | those who shout loudest are rarely those who know best
   | convictions are no substitute for evidence | compromise need not be a sign of weakness
@@ -174,8 +174,8 @@ GRAMMAR = parse_grammar(
   has been circulated among the members of the board.
 + Rest assured that {colleague.name} {colleague.surname}, who {~has_been}, will see to it that your concerns
   are addressed without further delay.
-+ Having worked in {job.field} for the better part of {#10-30} years, I am only too aware of how easily trust
-  can be lost and how painstakingly it has to be regained.
++ Having worked in {job:b.field} for {experience}, I am only too aware of how easily trust can be lost and how
+  painstakingly it has to be regained.
 + It would be a matter of deep regret to us if, after {#4-25} years of fruitful cooperation, our relationship
   were to be overshadowed by this episode.
 + I should also like to take this opportunity to thank you for your candour, since it is feedback of this kind
@@ -201,7 +201,7 @@ GRAMMAR = parse_grammar(
 + Preliminary research conducted in {city} and {city:b} suggests that {campaign.audience} are [notoriously
   immune to slogans|far more discerning than is commonly assumed|swayed by personal recommendation rather than
   by celebrity endorsement|willing to pay a premium for authenticity].
-+ {^link} a campaign built exclusively around price would run the risk of {~risk}.
++ {^~link} a campaign built exclusively around price would run the risk of {~risk}.
 + In the initial phase, a series of short films, each lasting no more than {#20-90} seconds, will be released
   with a view to {~view}.
 + This will be followed by {~followed}, the cost of which is estimated at {money}.
@@ -238,7 +238,7 @@ GRAMMAR = parse_grammar(
   {work.theme}|by {guest.name} {guest.surname}, whose preoccupation with {work.theme} is well known].
 + What strikes one from the very outset is {work.strength}, [a quality all too rare these days|for which the
   critics have been full of praise|without which the whole enterprise would fall apart].
-+ {^concede} the work suffers from {work.weakness}. [Yet this seems a small price to pay.|Whether this is
++ {^~concede} the work suffers from {work.weakness}. [Yet this seems a small price to pay.|Whether this is
   deliberate is anyone's guess.|One is nevertheless left with the impression of having witnessed something
   extraordinary.]
 + Far from offering easy consolation, it confronts us with {~confront}.
@@ -246,7 +246,7 @@ GRAMMAR = parse_grammar(
 + Set against the backdrop of {~backdrop}, it {~hedge} reads as a commentary on our own times.
 + Only towards the end does it become apparent that {~apparent}, a twist which lends the preceding scenes an
   entirely new significance.
-+ {^link} comparisons with earlier works are inevitable. Whereas those were marked by {~marked}, here the
++ {^~link} comparisons with earlier works are inevitable. Whereas those were marked by {~marked}, here the
   emphasis has shifted towards {~marked}.
 + {friend.name}, with whom I had a lively argument afterwards, dismissed it as {~dismiss}. I beg to differ.
 + It is in its quieter moments, when {~quiet}, that it truly comes into its own.
@@ -277,11 +277,11 @@ GRAMMAR = parse_grammar(
   be drawn up with the best of intentions, only to gather dust in a drawer.|Integrity is a word that trips
   easily off the tongue.|There are moments in one's professional life for which no training can prepare one.]
   Some years ago, I was confronted with {dilemma.case}.
-+ Torn between {dilemma.duty} and {dilemma.pull}, I [spent several sleepless nights weighing up the pros and
+^ Torn between {dilemma.duty} and {dilemma.pull}, I [spent several sleepless nights weighing up the pros and
   cons|found myself at a complete loss|did what most people would {~hedge} have done: nothing at all|turned to
   {friend.name}, whose judgement I have always held in high regard].
-+ {^claim} silence, in such circumstances, is tantamount to complicity.
-+ {^link} the repercussions of speaking out can be dire: {~dire}, to name but one of them.
++ {^~claim} silence, in such circumstances, is tantamount to complicity.
++ {^~link} the repercussions of speaking out can be dire: {~dire}, to name but one of them.
 + My superior, to whom I eventually confided my misgivings, responded with {~responded}, which left me [none
   the wiser|more determined than ever|with little choice but to act].
 + What complicated the decision was not so much the fear of {~fear} as the realisation that {~realise}.
@@ -320,7 +320,7 @@ GRAMMAR = parse_grammar(
 + The earliest written reference, dating back to {#1380-1790}, occurs in {~source}, whose author {~author}.
 + Its appearance has traditionally been interpreted as {creature.lore}, though {~scholar} are more inclined to
   attribute it to {~attribute}.
-+ {^link} the absence of tangible evidence has done little to dampen the enthusiasm of {~enthusiast}.
++ {^~link} the absence of tangible evidence has done little to dampen the enthusiasm of {~enthusiast}.
 + In {#1890-1985}, an expedition led by {guest.name} {guest.surname} set out to settle the matter once and for
   all, only to return with {~return}.
 + My grandmother, not otherwise given to superstition, would never {~never} without first {~first}.
@@ -403,14 +403,14 @@ GRAMMAR = parse_grammar(
   am.|Having grown up in {country}, I had always taken certain things for granted.] [For all the grammar I had
   mastered, I was utterly unprepared for what awaited me.|What no textbook had prepared me for was
   {~culture}.|I would be hard pressed to say which of the two has changed me more.]
-+ {^claim} proficiency has less to do with vocabulary than with {~proficiency}.
++ {^~claim} proficiency has less to do with vocabulary than with {~proficiency}.
 + In {language}, there is a word for {~word_for}, the full meaning of which defies translation.
-+ {^link} stereotypes, tempting though they may be, rarely stand up to scrutiny. {~stereotype}
++ {^~link} stereotypes, tempting though they may be, rarely stand up to scrutiny. {~stereotype}
 + On one memorable occasion, I inadvertently offended {friend.name} by {~offend}, a blunder that we have since
   come to laugh about.
 + Gradually, almost imperceptibly, {~gradually}, and with it came {~with_it}.
 + What struck me most forcefully was {~culture}, as opposed to {~culture} to which I had been accustomed.
-+ {^scholar} maintain that the language we speak shapes the way we think, a hypothesis to which I would
++ {^~scholar} maintain that the language we speak shapes the way we think, a hypothesis to which I would
   {~hedge} subscribe.
 + Returning to {city} after an absence of {#2-9} years, I felt like a stranger in my own skin, caught between
   two worlds and at home in neither.
@@ -446,14 +446,14 @@ GRAMMAR = parse_grammar(
   to be desired.|The issue deserves a more balanced treatment.]
 + In dwelling exclusively on {matter.cost}, your correspondent conveniently overlooks {matter.gain}, which is
   hardly a trifling matter.
-+ {^concede} {matter.cost_b} gives cause for concern. To conclude from this, however, that the whole idea
++ {^~concede} {matter.cost_b} gives cause for concern. To conclude from this, however, that the whole idea
   ought to be abandoned strikes me as [short-sighted|disingenuous|a classic case of overreaction].
-+ As someone who has been working in {job.field} since {#1985-2009}, I can testify to {matter.gain_b}, the
++ As someone who has been working in {job:b.field} for {experience}, I can testify to {matter.gain_b}, the
   benefits of which your readers in {city} experience on a daily basis.
 + The statistics quoted in the article, according to which {~pct} of the population are opposed to it, are
   {~hedge} misleading, for {~salt_ed}.
-+ {^link} it would have been advisable to give a voice to {~voice}, who are, after all, the ones most directly
-  affected.
++ {^~link} it would have been advisable to give a voice to {~voice}, who are, after all, the ones most
+  directly affected.
 + Sensationalism of this kind may well boost circulation; it does not, however, contribute to an informed
   debate.
 + Had the author taken the trouble to {~trouble}, he would have come across a rather different picture.
@@ -480,13 +480,13 @@ GRAMMAR = parse_grammar(
   {~given_app}.
 + There is, however, room for improvement when it comes to {~room}. {^colleague.he} would do well to
   {~do_well}.
-+ {^concede} {colleague.his} tendency towards {~tendency} has on occasion given rise to friction within the
++ {^~concede} {colleague.his} tendency towards {~tendency} has on occasion given rise to friction within the
   team.
 + Colleagues in {city:b} have commented favourably on {colleague.his} readiness to {~readiness}.
 + Rarely does {colleague.he} allow setbacks to dampen {colleague.his} enthusiasm.
 + The client survey conducted in {month:b}, in which {colleague.he} scored well above average, bears testimony
   to {~testimony}.
-+ {^link} expectations ought to be adjusted in view of {~in_view}.
++ {^~link} expectations ought to be adjusted in view of {~in_view}.
 + Targets for the coming year include {~targets} as well as {~targets}.
 + Were a vacancy to arise at a more senior level, {colleague.he} would be among the first to be considered.
 ^ [All in all, {colleague.his} contribution has been exemplary, and I have no hesitation in endorsing
@@ -521,12 +521,12 @@ GRAMMAR = parse_grammar(
 + It all began innocently enough with {~began}, and before I knew it, {~before_knew}.
 + The instructions, evidently translated from {language} into English by someone fluent in neither, were of
   little help.
-+ {^scholar} would no doubt describe the phenomenon as {~describe}. I would call it {~call_it}.
++ {^~scholar} would no doubt describe the phenomenon as {~describe}. I would call it {~call_it}.
 + To add insult to injury, {neighbour.name} from next door, {~nextdoor}, happened to witness the whole scene.
 + Not that I have anything against {~against}; it is merely that {~merely}.
 + By the time the customer service representative had finished explaining that {~rep_said}, my coffee, my
   patience and my battery had all run out, in that order.
-+ {^link} one cannot help but marvel at the ingenuity with which {~ingenuity}.
++ {^~link} one cannot help but marvel at the ingenuity with which {~ingenuity}.
 + My grandfather, who got by for {#74-94} years without any of this, would have {~grand_would}.
 + In {city}, of all places, one would have thought that {~one_thought}.
 + {^child}, needless to say, had the problem solved in under {#20-58} seconds.
@@ -573,9 +573,9 @@ GRAMMAR = parse_grammar(
   drew to a close, {~drew_close}.
 + What I have always admired about {boss.him} is {~admire}, a quality that is, regrettably, in short supply.
 + Those of us who had the privilege of working alongside {boss.him} will vividly recall {~recall}.
-+ {^concede} {boss.he} did not suffer fools gladly. Yet behind that stern exterior there was {~behind}.
++ {^~concede} {boss.he} did not suffer fools gladly. Yet behind that stern exterior there was {~behind}.
 + It was {boss.he} who, in the face of considerable opposition, pushed through {~pushed}, thereby {~thereby}.
-+ {^link} it would be remiss of me not to mention {boss.his} legendary {~legendary}.
++ {^~link} it would be remiss of me not to mention {boss.his} legendary {~legendary}.
 + I, for one, owe {boss.him} more than I can put into words: had it not been for {boss.his} encouragement, I
   would never have {~never_would}.
 + Rumour has it that {boss.he} intends to devote {boss.him}self to {~devote}, far from deadlines and

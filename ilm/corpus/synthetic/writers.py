@@ -10,151 +10,114 @@ from functools import cache
 
 from ilm.corpus.synthetic.languages import FIRST_LANGUAGES, Land
 
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split(", "))
+
+
 _FRIENDS_ABROAD = {
-    "woman": [
-        "Emma",
-        "Sarah",
-        "Kate",
-        "Jane",
-        "Lucy",
-        "Helen",
-        "Rachel",
-        "Susan",
-        "Linda",
-        "Alice",
-        "Karen",
-        "Megan",
-        "Olivia",
-        "Jenny",
-    ],
-    "man": [
-        "John",
-        "Peter",
-        "Tom",
-        "David",
-        "Mike",
-        "James",
-        "Paul",
-        "Ben",
-        "Steve",
-        "Mark",
-        "George",
-        "Harry",
-        "Chris",
-        "Robert",
-    ],
+    "woman": _words("Emma, Sarah, Kate, Jane, Lucy, Helen, Rachel, Susan, Linda, Alice, Karen, Megan, Olivia, Jenny"),
+    "man": _words("John, Peter, Tom, David, Mike, James, Paul, Ben, Steve, Mark, George, Harry, Chris, Robert"),
 }
-_MEN = frozenset(("brother", "father", "uncle", "grandfather"))
-_WOMEN = frozenset(("sister", "mother", "aunt", "grandmother"))
-_PEOPLE = frozenset(("friend", "colleague", "boss", "neighbour", "cousin", "penpal", "client", "kid", "guest"))
 _PRONOUNS = {
-    "woman": {
-        "he": "she",
-        "his": "her",
-        "him": "her",
-        "man": "woman",
-        "boy": "girl",
-        "son": "daughter",
-        "mr": "Ms",
-    },
-    "man": {"he": "he", "his": "his", "him": "him", "man": "man", "boy": "boy", "son": "son", "mr": "Mr"},
+    "woman": {"he": "she", "his": "her", "him": "her", "man": "woman", "mr": "Ms"},
+    "man": {"he": "he", "his": "his", "him": "him", "man": "man", "mr": "Mr"},
 }
-_YEARS_OLDER = {
-    "father": 28,
-    "mother": 26,
-    "aunt": 25,
-    "uncle": 26,
-    "grandfather": 54,
-    "grandmother": 52,
-    "boss": 10,
-}
+# Who may be named in a text: sex (None: drawn) and years older than the writer, give or take five.
+_PEOPLE: dict[str, tuple[str | None, int]] = {
+    "brother": ("man", 0), "sister": ("woman", 0), "father": ("man", 28), "mother": ("woman", 26),
+    "uncle": ("man", 26), "aunt": ("woman", 25), "grandfather": ("man", 54), "grandmother": ("woman", 52),
+    "boss": (None, 10), "friend": (None, 0), "colleague": (None, 0), "neighbour": (None, 0), "cousin": (None, 0),
+    "penpal": (None, 0), "client": (None, 0), "guest": (None, 0),
+}  # fmt: skip
+_RELATIVES = frozenset(("brother", "sister", "father", "mother", "uncle", "aunt", "grandfather", "grandmother"))
+_SUBJECTS = _words(
+    "law, medicine, engineering, economics, business, history, biology, psychology, computer science, architecture, "
+    "mathematics, chemistry, design, nursing, tourism, philosophy, languages"
+)
 
 
 class Writer:
-    """One writer: facts for an `Expansion`, and the people around (same country mostly, names not repeated)."""
+    """One writer: `facts` for an `Expansion`, and the people around, of whom no two have the same first name."""
 
     def __init__(self, l1: str, random: Callable[[], float]) -> None:
         self.language, self.random = FIRST_LANGUAGES[l1], random
-        self.accents = random() < 0.22
-        weighted = _weighted_lands(l1)
-        land = weighted[int(random() * len(weighted))]
+        self.accents = random() < 0.22  # who has no such keys types "Sao Paulo"
+        lands = _weighted_lands(l1)
+        land = lands[int(random() * len(lands))]
         self.sex = "woman" if random() < 0.52 else "man"
         self.age = 17 + int(random() ** 1.7 * 43)
-        name = self._pick(self.language.women if self.sex == "woman" else self.language.men)
-        self.names = {name}
-        surname = self._pick(self.language.surnames)
-        city, other = self._pick(land.cities), self._pick(land.cities)
-        while other == city:
+        first, surname = self._name(self.sex)
+        self.names = {first, surname}
+        self.city = other = self._pick(land.cities)
+        while other == self.city:
             other = self._pick(land.cities)
-        self.city = city
+        years = max(1, min(self.age - 20, 2 + int(random() * 22)))
         self.facts = {
-            "name": self._spelt(name),
+            "name": self._spelt(first),
             "surname": self._spelt(surname),
             "age": str(self.age),
-            "city": self._spelt(city),
+            "city": self._spelt(self.city),
             "city:b": self._spelt(other),
             "country": land.country,
             "nationality": land.nationality,
-            "language": l1 if l1 != "Mandarin" else "Chinese",
+            "language": "Chinese" if l1 == "Mandarin" else l1,
+            "experience": f"{years} years" if years > 1 else "a year",
             "dish": self._spelt(self._pick(land.dishes)),
-        } | self._family()
+            **self._family(),
+        }
+        if self.age < 21 or (self.age < 26 and random() < 0.6):
+            subject = self._pick(_SUBJECTS)
+            self.facts |= {"job.title": "student", "job.work": f"study {subject} at university"}
+            self.facts |= {"job.works": "goes to university", "job.field": "a café at weekends"}
 
     def person(self, key: str) -> dict[str, str] | None:
-        """The record of the person that slot `key` names, or None if `key` names no person."""
-        name = key.partition(":")[0]
-        sex = "man" if name in _MEN else "woman" if name in _WOMEN else None
-        if sex is None:
-            if name not in _PEOPLE:
-                return None
-            sex = "woman" if self.random() < 0.5 else "man"
-        if name == "penpal" or (name not in _MEN | _WOMEN and self.random() < 0.25):
-            pool = _FRIENDS_ABROAD[sex]
-        else:
-            pool = self.language.women if sex == "woman" else self.language.men
-        while (first := self._pick(pool)) in self.names:
-            pass
+        """The record of the person that slot `key` ("friend", "friend:b") names; None if it names no person."""
+        role = key.partition(":")[0]
+        if role not in _PEOPLE:
+            return None
+        sex, older = _PEOPLE[role]
+        sex = sex or ("woman" if self.random() < 0.5 else "man")
+        abroad = role == "penpal" or (role not in _RELATIVES and self.random() < 0.25)
+        first, surname = self._name(sex, abroad)
+        while first in self.names or surname in self.names:
+            first, surname = self._name(sex, abroad)
         self.names.add(first)
-        age = max(16, self.age - 5 + int(self.random() * 11)) + _YEARS_OLDER.get(name, 0)
-        if name == "kid":
-            age = max(1, min(self.age - 24, 3 + int(self.random() * 13)))
-        surname = self._pick(self.language.surnames)
-        words = _PRONOUNS[sex]
+        age = max(16, self.age - 5 + int(self.random() * 11)) + older
         return {
             "name": self._spelt(first),
             "surname": self._spelt(surname),
             "age": str(min(age, 94)),
-            **words,
-            "hes": words["he"].capitalize(),
-            "hiss": words["his"].capitalize(),
+            **_PRONOUNS[sex],
         }
 
+    def _name(self, sex: str, abroad: bool = False) -> tuple[str, str]:
+        firsts = self.language.women if sex == "woman" else self.language.men
+        first = self._pick(_FRIENDS_ABROAD[sex] if abroad else firsts)
+        surname = self._pick(self.language.surnames)
+        return first, surname + "a" if self.language.name == "Russian" and sex == "woman" else surname
+
     def _family(self) -> dict[str, str]:
-        spouse = "husband" if self.sex == "woman" else "wife"
-        dear = "boyfriend" if self.sex == "woman" else "girlfriend"
-        draw = self.random()
-        if self.age < 26 or draw < 0.3:
-            if draw < 0.1 or self.random() < 0.4:
-                line, partner = f"I am not married, but I have a {dear}.", f"my {dear}"
-            else:
-                line, partner = "I am single.", "my best friend"
-            alone = "with my parents" if self.age < 24 or self.random() < 0.2 else "alone in a small flat"
-            return {"family": line, "partner": partner, "livewith": alone, "child": "my little nephew"}
-        if draw < 0.45:
-            return {
-                "family": "I am married, but I have no children.",
-                "partner": f"my {spouse}",
-                "livewith": f"with my {spouse}",
-                "child": "my nephew",
-            }
-        one = "son" if self.random() < 0.5 else "daughter"
-        children = f"one {one}" if self.random() < 0.5 else "two children" if self.random() < 0.7 else "three children"
-        us = f"our {one}" if children[:3] == "one" else f"our {children}"
-        child = f"my {one}" if children[:3] == "one" else f"my youngest {one}"
+        woman, chance = self.sex == "woman", self.random()
+        spouse, dear = ("husband", "boyfriend") if woman else ("wife", "girlfriend")
+        if self.age < 26 or chance < 0.3:
+            family, partner = "I am single.", "my best friend"
+            if self.random() < 0.4:
+                family, partner = f"I am not married, but I have a {dear}.", f"my {dear}"
+            home = "with my parents" if self.age < 24 or self.random() < 0.2 else "alone in a small flat"
+            return {"family": family, "partner": partner, "livewith": home, "child": "my little nephew"}
+        partner = f"my {spouse}"
+        if chance < 0.45:
+            family = "I am married, but I have no children."
+            return {"family": family, "partner": partner, "livewith": f"with {partner}", "child": "my nephew"}
+        number = self._pick(("one", "one", "two", "two", "three"))
+        child = self._pick(("son", "daughter"))
+        children = child if number == "one" else f"{number} children"
         return {
-            "family": f"I am married and I have {children}.",
-            "partner": f"my {spouse}",
-            "livewith": f"with my {spouse} and {us}",
-            "child": child,
+            "family": f"I am married and I have {f'a {child}' if number == 'one' else children}.",
+            "partner": partner,
+            "livewith": f"with {partner} and our {children}",
+            "child": f"my {child}" if number == "one" else f"my youngest {child}",
         }
 
     def _pick(self, items: tuple[str, ...]) -> str:

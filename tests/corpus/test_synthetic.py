@@ -1,0 +1,348 @@
+"""The sample corpus: counts, lengths, reproducibility, levels that differ, errors and oddities."""
+
+import csv
+import hashlib
+import re
+from collections import Counter, defaultdict
+from math import log
+from random import Random
+from statistics import mean
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ilm.corpus.synthetic import COLUMNS, L1_SHARES, LEVEL_SHARES, generate, level_counts, write_csv
+from ilm.corpus.synthetic.composition import GRAMMARS, _polish, _write, compose
+from ilm.corpus.synthetic.errors import make_errors, rules_of
+from ilm.corpus.synthetic.grammar import Expansion, parse_grammar, parse_template
+from ilm.corpus.synthetic.oddities import _with_curly_quotes
+from ilm.corpus.synthetic.writers import Writer, without_accents
+from ilm.errors import UserError
+from ilm.hashing import order_key
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[dict[str, str]]:
+    return list(generate(3000, seed=0))
+
+
+def by_level(rows: list[dict[str, str]]) -> dict[str, list[str]]:
+    texts = defaultdict(list)
+    for row in rows:
+        texts[row["cefr_level"]].append(row["text"])
+    return texts
+
+
+def sentences(texts: list[str]) -> list[str]:
+    return [sentence for text in texts for sentence in re.split(r"(?<=[.!?])\s+", text)]
+
+
+def share(texts: list[str], pattern: str) -> float:
+    return mean(bool(re.search(pattern, text)) for text in texts)
+
+
+def expand(template: str, lists: str = "", facts: dict[str, str] | None = None, seed: int = 0) -> str:
+    grammar = parse_grammar(lists)
+    expansion = Expansion(grammar, Random(seed).random, facts or {}, lambda key: None)
+    return expansion.render(parse_template(template))
+
+
+# --- counts and shares
+
+
+def test_counts_of_the_default_size() -> None:
+    assert level_counts(6000) == {"A1": 2151, "A2": 1542, "B1": 1064, "B2": 695, "C1": 548}
+    # 723,282 x 0.4717 / 0.9999 = 341,206.26 and so on; the two texts left go to A2 (.58) and B2 (.50)
+    expected = {"A1": 341_206, "A2": 215_343, "B1": 116_532, "B2": 40_219, "C1": 9_982}
+    assert level_counts(723_282, floor=0) == expected
+
+
+def test_a_size_below_the_floor_is_spread_evenly() -> None:
+    # 20 each; the three left are 1.42, 0.89, 0.48, 0.17, 0.04 of a text
+    assert level_counts(103) == {"A1": 21, "A2": 21, "B1": 21, "B2": 20, "C1": 20}
+    assert level_counts(1) == {"A1": 1, "A2": 0, "B1": 0, "B2": 0, "C1": 0}
+
+
+@given(st.integers(1, 10**6), st.integers(0, 2000))
+def test_counts_add_up_and_keep_the_floor(size: int, floor: int) -> None:
+    counts = level_counts(size, floor)
+    assert sum(counts.values()) == size
+    assert min(counts.values()) >= min(floor, size // 5)
+
+
+@pytest.mark.parametrize(("size", "floor"), [(0, 500), (-3, 500), (100, -1)])
+def test_impossible_sizes_are_refused_before_the_first_row(size: int, floor: int) -> None:
+    with pytest.raises(UserError, match=r"given|asked for"):
+        generate(size, seed=0, floor=floor)
+
+
+def test_first_languages_have_their_shares_in_every_level(rows: list[dict[str, str]]) -> None:
+    total = sum(L1_SHARES.values())
+    for level in LEVEL_SHARES:
+        counts = Counter(row["l1"] for row in rows if row["cefr_level"] == level)
+        size = sum(counts.values())
+        for l1, expected in L1_SHARES.items():
+            assert abs(counts[l1] - size * expected / total) <= 4, (level, l1)
+
+
+# --- reproducibility
+
+
+def test_rows_are_as_they_were_when_the_corpus_was_published() -> None:
+    text = "\n".join(f"{row['writing_id']}|{row['l1']}|{row['text']}" for row in generate(50, seed=0))
+    assert hashlib.sha256(text.encode()).hexdigest()[:16] == "72803f654c0a87e2"
+
+
+def test_a_text_depends_on_seed_and_id_alone(rows: list[dict[str, str]]) -> None:
+    large = {row["writing_id"]: row for row in rows}
+    small = list(generate(200, seed=0, floor=3))
+    assert all(large[row["writing_id"]] == row for row in small)
+    for row in small[:20]:
+        rng = Random(order_key(0, row["writing_id"]))
+        assert compose(row["cefr_level"], row["l1"], rng) == row["text"]
+
+
+def test_another_seed_writes_other_texts() -> None:
+    first = {row["writing_id"]: row["text"] for row in generate(200, seed=1)}
+    second = {row["writing_id"]: row["text"] for row in generate(200, seed=2)}
+    assert first.keys() == second.keys()
+    assert not any(first[writing_id] == second[writing_id] for writing_id in first)
+
+
+def test_ids_are_unique_and_levels_are_mixed(rows: list[dict[str, str]]) -> None:
+    assert len({row["writing_id"] for row in rows}) == len(rows)
+    assert {row["cefr_level"] for row in rows[:60]} == set(LEVEL_SHARES)
+
+
+def test_csv_reads_back_as_generated(tmp_path) -> None:
+    path = tmp_path / "sample.csv"
+    write_csv(path, 300, seed=4)
+    with open(path, encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file)
+        assert tuple(reader.fieldnames) == COLUMNS
+        assert list(reader) == list(generate(300, seed=4))
+    assert [entry.name for entry in tmp_path.iterdir()] == ["sample.csv"]
+
+
+# --- texts
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**63), st.sampled_from(sorted(LEVEL_SHARES)), st.sampled_from(sorted(L1_SHARES)))
+def test_lengths_stay_within_the_limits(seed: int, level: str, l1: str) -> None:
+    for number in range(8):
+        assert 118 <= len(compose(level, l1, Random(order_key(seed, number)))) <= 1082
+
+
+def test_lengths_on_the_whole(rows: list[dict[str, str]]) -> None:
+    means = [mean(map(len, texts)) for _, texts in sorted(by_level(rows).items())]
+    assert means == sorted(means)
+    overall = sum(share * length for share, length in zip(LEVEL_SHARES.values(), means, strict=True))
+    assert 280 < overall < 350
+    assert max(len(row["text"]) for row in rows) > 950
+
+
+@pytest.mark.parametrize("level", LEVEL_SHARES)
+def test_every_topic_can_be_long_and_short_enough(level: str) -> None:
+    for topic in GRAMMARS[level].topics:
+        for seed in range(5):
+            for intended in (118, 1042):
+                rng = Random(seed)
+                writer = Writer("Portuguese", rng.random)
+                expansion = Expansion(GRAMMARS[level], rng.random, writer.facts, writer.person)
+                text = _polish(_write(topic, expansion, intended, rng), level, rng.random)
+                assert len(text) <= 1082, topic.name
+                assert len(text) >= min(intended, 300) * 0.9, topic.name
+
+
+def test_no_traces_of_the_notation(rows: list[dict[str, str]]) -> None:
+    for row in rows:
+        text = re.sub(r" ?<\|[a-z_]+\|>", "", row["text"])
+        assert not re.search(r"[\[\]{}|~\x00-\x09\x0b-\x1f]|  ", text), row
+        assert text.strip()
+
+
+def test_hardly_any_text_occurs_twice(rows: list[dict[str, str]]) -> None:
+    folded = Counter(" ".join(row["text"].casefold().split()) for row in rows)
+    assert sum(count - 1 for count in folded.values()) < 0.005 * len(rows)
+
+
+def test_many_different_sentences(rows: list[dict[str, str]]) -> None:
+    for level, texts in by_level(rows).items():
+        found = sentences(texts[:500])
+        assert len(set(found)) > 0.55 * len(found), level
+
+
+# --- levels
+
+
+def test_sentences_grow_with_the_level(rows: list[dict[str, str]]) -> None:
+    words = {level: mean(len(s.split()) for s in sentences(texts)) for level, texts in by_level(rows).items()}
+    assert words["A1"] + 2 < words["A2"] < words["B1"] - 1 < words["B2"] - 2 < words["C1"] - 4
+
+
+def test_grammar_and_connectors_grow_with_the_level(rows: list[dict[str, str]]) -> None:
+    texts = by_level(rows)
+    past = {level: share(texts[level], r"\b(was|were|went|had)\b") for level in texts}
+    perfect = {
+        level: share(texts[level], r"\b(have|has|'ve) (never |already |recently |always )?(\w+ed|been)\b")
+        for level in texts
+    }
+    passive = {level: share(texts[level], r"\b(been|be|was|were|is|are) \w+ed\b") for level in texts}
+    hedged = {
+        level: share(texts[level], r"\b(arguably|presumably|to some extent|by and large|at least in part)\b")
+        for level in texts
+    }
+    assert past["A2"] > past["A1"] + 0.4
+    assert perfect["B1"] > perfect["A2"] + 0.3
+    assert passive["B2"] > passive["B1"] + 0.3
+    assert hedged["C1"] > hedged["B2"] + 0.1
+    assert share(texts["A2"], r"\bbec\w+\b|\bwhen\b") > share(texts["A1"], r"\bbec\w+\b|\bwhen\b") + 0.3
+    assert (
+        share(texts["B1"], r"\b[Aa]lthough\b|\b[Hh]owever\b")
+        > share(texts["A2"], r"\b[Aa]lthough\b|\b[Hh]owever\b") + 0.2
+    )
+
+
+def test_levels_are_told_apart_by_their_words(rows: list[dict[str, str]]) -> None:
+    """A smoothed unigram model a level, trained on 300 texts, is least surprised by its own level's next 100."""
+    texts = by_level(rows)
+    words = {level: Counter(w for t in some[:300] for w in t.lower().split()) for level, some in texts.items()}
+
+    def surprisal(level: str, some: list[str]) -> float:
+        total = sum(words[level].values())
+        tokens = [word for text in some for word in text.lower().split()]
+        return -sum(log((words[level][word] + 0.1) / (total + 2000)) for word in tokens) / len(tokens)
+
+    for level, some in texts.items():
+        costs = {other: surprisal(other, some[300:400]) for other in words}
+        own = costs.pop(level)
+        assert own + 0.2 < min(costs.values()), (level, own, costs)
+
+
+# --- errors and oddities
+
+
+def test_errors_belong_to_the_first_language() -> None:
+    text = "I am 20 years old. I am a doctor and I work in the hospital. Although I am tired, I like the job."
+
+    def versions(l1: str) -> str:
+        return "\n".join(make_errors(text, "A1", l1, Random(seed)) for seed in range(400))
+
+    assert "I have 20 years" in versions("Spanish")
+    assert "I have 20 years" not in versions("Russian")
+    assert "I work in hospital" in versions("Russian")
+    assert "I work in hospital" not in versions("German")
+    assert "Although I am tired, but" in versions("Mandarin")
+
+
+def test_advanced_writers_make_fewer_errors() -> None:
+    text = " ".join(["He has two brothers because his family is in the city, which is interesting."] * 5)
+
+    def changed(level: str) -> int:
+        return sum(make_errors(text, level, "Mandarin", Random(seed)) != text for seed in range(200))
+
+    assert changed("A1") > changed("B2") > changed("C1") > 0
+
+
+@pytest.mark.parametrize("l1", L1_SHARES)
+def test_every_rule_changes_something_it_matches(l1: str) -> None:
+    rules = rules_of(l1)
+    assert len(rules) > 60
+    for rule in rules:
+        assert 0 < rule.rate <= 0.5
+        assert rule.find.strip() or rule.pattern, rule
+        assert rule.pattern or rule.find != rule.replacement, rule
+
+
+def test_oddities_occur_at_their_rates() -> None:
+    texts = [row["text"] for row in generate(6000, seed=3)]
+    assert 0.03 < share(texts, "[‘’“”]") < 0.08
+    assert 0.003 < share(texts, "''") < 0.015
+    assert 0.003 < share(texts, "[\u2600-\u27bf\U0001f1e6-\U0001faff]") < 0.015
+    assert 0.02 < share(texts, "[À-ÿĀ-ſ]") < 0.1
+    assert 0.15 < share(texts, "\n") < 0.4
+    assert 0.002 < share(texts, "\n\n\n") < 0.015
+    assert 0.001 < share(texts, re.escape("<|endoftext|>")) < 0.01
+    assert 0.0003 < share(texts, re.escape("<|endofinfill|>")) < 0.01
+    assert share(texts, "[\u0400-\u04ff]") > 0
+    assert share(texts, "[\u4e00-\u9fff]") > 0
+
+
+def test_curly_quotes_open_and_close() -> None:
+    assert _with_curly_quotes('"I\'m here," she said. "Why?"') == "“I’m here,” she said. “Why?”"
+
+
+def test_names_without_accents() -> None:
+    assert without_accents("São Paulo") == "Sao Paulo"
+    assert without_accents("Yılmaz Çağlar") == "Yilmaz Caglar"
+
+
+@pytest.mark.parametrize("l1", L1_SHARES)
+def test_a_life_without_contradictions(l1: str) -> None:
+    for seed in range(100):
+        writer = Writer(l1, Random(seed).random)
+        facts = writer.facts
+        assert facts["city"] != facts["city:b"]
+        if writer.age < 26:
+            assert "children" not in facts["family"]
+        assert ("wife" in facts["partner"]) <= (writer.sex == "man")
+        friend, mother = writer.person("friend"), writer.person("mother")
+        assert len({facts["name"], friend["name"], mother["name"]}) == 3
+        assert (mother["he"], mother["man"]) == ("she", "woman")
+        assert int(mother["age"]) > writer.age + 15
+        assert writer.person("film") is None
+
+
+# --- the notation
+
+
+def test_alternatives_and_nesting() -> None:
+    found = {expand("a [b|c [d|e]|]f", seed=seed) for seed in range(60)}
+    assert found == {"a bf", "a c df", "a c ef", "a f"}
+
+
+def test_a_slot_is_kept_a_tag_is_another_draw_and_tilde_a_fresh_one() -> None:
+    lists = "~ pet: cat | dog | owl"
+    for seed in range(30):
+        kept = expand("{pet} {pet} {^pet}", lists, seed=seed).split()
+        assert kept[0] == kept[1] == kept[2].lower()
+        assert len(set(expand("{pet} {pet:b} {~pet}", lists, seed=seed).split())) == 3
+        assert len(expand("{~pet} {~pet} {~pet} {~pet}", lists, seed=seed).split()) == 4
+
+
+def test_records_facts_and_numbers() -> None:
+    lists = "~ film(title, kind): Up / comedy | Down / drama"
+    assert {expand("{film.title} {film.kind}", lists, seed=seed) for seed in range(20)} == {"Up comedy", "Down drama"}
+    assert expand("{city} {city:b}", facts={"city": "Rome", "city:b": "Oslo"}) == "Rome Oslo"
+    assert {expand("{#3-5}", seed=seed) for seed in range(40)} == {"3", "4", "5"}
+    first, second = expand("{#1-99:n} {#1-99:n}").split()
+    assert first == second
+
+
+def test_the_writers_own_country_is_not_drawn() -> None:
+    lists = "~ land: France | Spain"
+    assert {expand("{land}", lists, facts={"country": "France"}, seed=seed) for seed in range(20)} == {"Spain"}
+
+
+@pytest.mark.parametrize("template", ["[a|b", "a]", "a|b", "{A b}"])
+def test_malformed_templates_are_refused(template: str) -> None:
+    with pytest.raises(ValueError, match=r"bracket|bar|slot"):
+        parse_template(template)
+
+
+@pytest.mark.parametrize("block", ["? what", "~ a: b\n~ a: c", "~ f(x, y): only one"])
+def test_malformed_grammars_are_refused(block: str) -> None:
+    with pytest.raises(ValueError, match=r"must begin|twice|expected"):
+        parse_grammar(block)
+
+
+@pytest.mark.parametrize("text", ["apple", "hour", "engineer", "11 years", "8-year plan"])
+def test_an_before_vowels(text: str) -> None:
+    assert _polish(f"a {text}", "A1", Random(0).random) == f"An {text}"
+
+
+@pytest.mark.parametrize("text", ["university", "European", "useful book", "one-way street", "utility", "cat"])
+def test_a_before_consonants(text: str) -> None:
+    assert _polish(f"a {text}", "A1", Random(0).random) == f"A {text}"
