@@ -1,0 +1,139 @@
+"""What many tests share: a small corpus prepared once a session, and Hydra's composition of a configuration.
+
+Test files import the functions: `from conftest import compose`.
+"""
+
+import csv
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import hydra
+import pytest
+from omegaconf import DictConfig, open_dict
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+LEVEL_SIZES = {"A1": 36, "A2": 30, "B1": 26, "B2": 16, "C1": 14}
+
+# A model that takes a tenth of a second to make; everything else as experiment=debug has it.
+SMALL_MODEL = (
+    "experiment=debug",
+    "model.tokenizer_size=400",
+    "model.architecture.n_layer=2",
+    "model.architecture.n_embd=32",
+    "model.architecture.n_head=2",
+    "data.num_workers=0",
+    "callbacks=none",
+)
+
+_SUBJECTS = (
+    "My mother",
+    "The tall teacher",
+    "An old friend",
+    "Nobody",
+    "The “famous” actor",
+    "Our neighbour’s dog",
+    "A quiet student",
+)
+_VERBS = ("likes", "never visits", "didn’t see", "often writes about", "forgot", "is waiting for", "buyed")
+_OBJECTS = (
+    "the small house",
+    "a letter from Spain 😀",
+    "their lunch",
+    "the last train",
+    "new shoes and a coat",
+    "many question",
+    "an interesting film",
+)
+_ENDS = ("every morning.", "yesterday!", "in the city, I think.", "because it rains.", "— really?", "at work.")
+
+
+def compose(root: str, *overrides: str, config_dir: Path = REPOSITORY / "conf") -> tuple[DictConfig, dict]:
+    """The configuration as `python <root>.py <overrides>` gets it, and Hydra's chosen options by group."""
+    with hydra.initialize_config_dir(str(config_dir), version_base="1.3"):
+        cfg = hydra.compose(root, list(overrides), return_hydra_config=True)
+    choices = dict(cfg.hydra.runtime.choices)
+    with open_dict(cfg):
+        del cfg["hydra"]
+    return cfg, choices
+
+
+def rows_of_small_corpus(sizes: dict[str, int] | None = None) -> list[dict[str, str]]:
+    """Rows of a corpus in the project's schema: learners' sentences, curly quotes, emoji, two paragraphs in most."""
+    draw = random.Random(0)
+    rows = []
+    for level, size in (sizes or LEVEL_SIZES).items():
+        for number in range(size):
+            sentences = [
+                " ".join(map(draw.choice, (_SUBJECTS, _VERBS, _OBJECTS, _ENDS))) for _ in range(2 + number % 4)
+            ]
+            text = "\n".join(filter(None, (" ".join(sentences[:2]), " ".join(sentences[2:]))))
+            l1 = ("French", "German", "Arabic")[number % 3]
+            rows.append({"writing_id": f"{level}-{number:03}", "l1": l1, "cefr_level": level, "text": text})
+    return rows
+
+
+def write_csv(path: Path, rows: list[dict[str, str]], encoding: str = "utf-8") -> Path:
+    """Write rows with the keys of the first as header."""
+    with open(path, "w", newline="", encoding=encoding) as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, to see that nothing was changed."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def environment(**changed: str) -> dict[str, str]:
+    """The environment for a command in a subprocess: two of them may run at the same time."""
+    kept = {key: value for key, value in os.environ.items() if key not in ("HF_HUB_OFFLINE", "HF_ENDPOINT")}
+    return {**kept, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY), **changed}
+
+
+def run_command(cwd: Path, script: str, *arguments: str, **env: str) -> subprocess.CompletedProcess:
+    """Run an entry point as a user would, from the folder `cwd`."""
+    return subprocess.run(
+        [sys.executable, str(REPOSITORY / script), *arguments],
+        cwd=cwd,
+        env=environment(**env),
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+
+
+@pytest.fixture(scope="session")
+def small_csv(tmp_path_factory) -> Path:
+    """The CSV file of the small corpus: 122 texts of five levels."""
+    return write_csv(tmp_path_factory.mktemp("csv") / "small.csv", rows_of_small_corpus())
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory, small_csv) -> Path:
+    """`paths.data` with the small corpus prepared as `small` with the default masks. Shared: never write here."""
+    from prepare import prepare
+
+    data = tmp_path_factory.mktemp("data")
+    cfg, _ = compose(
+        "prepare",
+        *("corpus=custom", "corpus.name=small", f"corpus.csv={small_csv}", f"paths.data={data}", "num_workers=1"),
+    )
+    prepare(cfg)
+    return data
+
+
+@pytest.fixture
+def small(prepared, tmp_path) -> list[str]:
+    """Overrides that choose the small corpus, with experiments and results in the test's own folder."""
+    return [
+        "corpus=custom",
+        "corpus.name=small",
+        f"paths.data={prepared}",
+        f"paths.experiments={tmp_path / 'experiments'}",
+        f"paths.results={tmp_path / 'results'}",
+    ]

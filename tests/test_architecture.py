@@ -1,0 +1,178 @@
+"""House rules that no single module can keep: who may import whom, what is loaded when, how long a module may be."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY, environment
+
+PACKAGE = REPOSITORY / "ilm"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+ENTRY_POINTS = [REPOSITORY / name for name in ("prepare.py", "train.py", "evaluate.py", "infill.py")]
+ENTRY_POINTS = [path for path in ENTRY_POINTS if path.exists()]
+
+# DESIGN.md, section 6: each room may import those to its left, and those beside. `infilling` and `evaluation` both
+# stand on `training`; only evaluation may use infilling (cloze tests need answers).
+ROOMS = ("corpus", "masking", "examples", "training", "infilling", "evaluation")
+BESIDE = ("config", "runs", "errors", "files", "hashing")
+# What the rooms beside may import of the rooms: names without any weight.
+OF_BESIDE = {"config": {"examples"}, "runs": set(), "errors": set(), "files": set(), "hashing": set()}
+HEAVY = ("torch", "transformers", "pytorch_lightning")
+WITHOUT_HEAVY = ("config", "runs", "errors", "files", "hashing", "corpus", "masking")
+
+NAMES = {
+    ".".join(("ilm", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__"): path
+    for path in MODULES
+}
+LONGEST = 300
+LONGER = {
+    "config.py": "one schema for all entry points, and its check",
+    "corpus/reader.py": "one format, with a message for each fault of a file",
+    "corpus/synthetic/error_rules.py": "data: rules of learner errors",
+    "corpus/synthetic/writers.py": "data: learners",
+}
+LONGER |= {f"corpus/synthetic/topics_{level}.py": "data: writing tasks" for level in ("a1", "a2", "b1", "b2", "c1")}
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(PACKAGE))
+
+
+def imports(path: Path, *, top_level_only: bool = False) -> Iterator[str]:
+    """The dotted names of all that a module imports, anywhere in it or on its top level only."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    inner = {
+        id(node)
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for node in ast.walk(function)
+    }
+    for node in ast.walk(tree):
+        if top_level_only and id(node) in inner:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            # `from ilm import runs` names a module, `from ilm.runs import log` a name in one.
+            parts = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from (part if part in NAMES else node.module for part in parts)
+
+
+def rooms_of(names: Iterator[str]) -> set[str]:
+    return {parts[1] for name in names if len(parts := name.split(".")) > 1 and parts[0] == "ilm"} - {"__version__"}
+
+
+def test_every_module_stands_in_a_known_room():
+    rooms = {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in MODULES} - {"__init__"}
+    assert rooms <= {*ROOMS, *BESIDE}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_imports_point_downwards_only(path):
+    room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    found = rooms_of(imports(path))
+    if room in BESIDE:
+        allowed = {*BESIDE, *OF_BESIDE[room]}
+    elif room in ROOMS:
+        allowed = {*BESIDE, *ROOMS[: ROOMS.index(room) + 1]}
+    else:
+        allowed = set()
+    assert found <= allowed, f"{path.relative_to(REPOSITORY)} imports {sorted(found - allowed)}"
+
+
+def test_no_module_imports_itself_in_a_circle():
+    graph = {name: {*imports(path, top_level_only=True)} & set(NAMES) - {name} for name, path in NAMES.items()}
+    done: set[str] = set()
+
+    def visit(name: str, way: tuple[str, ...]) -> None:
+        assert name not in way, " -> ".join((*way[way.index(name) :], name))
+        if name not in done:
+            for other in sorted(graph[name]):
+                visit(other, (*way, name))
+            done.add(name)
+
+    for name in sorted(graph):
+        visit(name, ())
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in MODULES if name_of(p).split("/")[0].removesuffix(".py") in WITHOUT_HEAVY], ids=name_of
+)
+def test_no_torch_below_examples(path):
+    assert not {name.split(".")[0] for name in imports(path)} & set(HEAVY)
+
+
+def test_light_modules_load_no_torch_transitively():
+    light = [name for name in NAMES if name != "ilm" and name.split(".")[1] in WITHOUT_HEAVY]
+    code = (
+        f"import importlib, sys\nfor name in {[*light, 'prepare']!r}: importlib.import_module(name)\n"
+        f"print(*sorted(set({HEAVY!r}) & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=REPOSITORY, env=environment(), check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize("path", ENTRY_POINTS, ids=lambda path: path.name)
+def test_entry_points_read_as_a_sentence(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) < 60
+
+
+def test_modules_are_short_or_have_a_reason():
+    long = {name_of(p) for p in MODULES if len(p.read_text(encoding="utf-8").splitlines()) > LONGEST}
+    assert long <= set(LONGER)
+
+
+def test_every_package_folder_is_a_package():
+    assert {path.parent for path in MODULES} == {path.parent for path in PACKAGE.rglob("__init__.py")}
+
+
+@pytest.mark.parametrize("path", [*MODULES, *ENTRY_POINTS], ids=lambda path: path.name)
+def test_no_data_file_can_run_code(path):
+    """No pickle, and no torch.load, np.load or Lightning checkpoint that would unpickle anything."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+            continue
+        module = node.func.value.id if isinstance(node.func.value, ast.Name) else ""
+        given = {keyword.arg: keyword.value for keyword in node.keywords}
+        where = f"{path.name}:{node.lineno}"
+        assert (module, node.func.attr) not in {("pickle", "load"), ("pickle", "loads"), ("marshal", "loads")}, where
+        assert (module, node.func.attr) not in {("yaml", "load"), ("yaml", "unsafe_load"), ("joblib", "load")}, where
+        if (module, node.func.attr) == ("torch", "load"):
+            assert "weights_only" in given, where
+            assert given["weights_only"].value is True, where
+        if (module, node.func.attr) == ("np", "load"):
+            assert "allow_pickle" not in given or given["allow_pickle"].value is False, where
+        if node.func.attr == "fit":
+            assert given["weights_only"].value is True, where
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_no_error_is_swallowed(path):
+    """No bare `except:`, and none whose body is `pass` alone."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ExceptHandler):
+            assert node.type is not None, f"{path.name}:{node.lineno}"
+            assert not all(isinstance(part, ast.Pass) for part in node.body), f"{path.name}:{node.lineno}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_configuration_stays_at_the_door(path):
+    """No `cfg` is passed around inside the package: DictConfig is known to ilm.config and ilm.runs alone."""
+    if name_of(path) not in ("config.py", "runs.py"):
+        assert not [name for name in imports(path) if name.split(".")[0] == "omegaconf"]
+
+
+def test_nothing_names_this_workplace():
+    """No path of the machine that this was written on."""
+    files = [*MODULES, *ENTRY_POINTS, *(REPOSITORY / "conf").rglob("*.yaml")]
+    for path in files:
+        text = path.read_text(encoding="utf-8")
+        assert "/work/" not in text, path
+        assert "/root/" not in text, path
