@@ -1,0 +1,342 @@
+"""Filling blanks with a model of the objective `ilm`: batched sampling with a key-value cache.
+
+1. Texts become contexts (`ilm.infilling.blanks`); every candidate of a text is a sequence of its own.
+2. Sequences are sorted by length and decoded `batch_size` at a time: the contexts are padded on the left and read
+   once, then the rows of the cache are repeated for the candidates.
+3. Each step adds one token to every sequence. A mask over the logits admits only what the grammar does:
+
+       sequence  =  context <|startofinfill|> answer{one per blank, in order}
+       answer    =  token token* <|endofinfill|>        token: of the base vocabulary, not special
+
+   where the first token carries the space typed before the blank, and an answer is not white space alone.
+4. A sequence leaves the batch when its last answer is closed.
+
+Token probabilities are those of the model, before mask and temperature: their sum is what the evaluation scores.
+
+Legend: B sequences, T tokens, V rows of the model's output (at least the tokenizer's).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel
+from transformers.cache_utils import Cache
+
+from ilm.errors import UserError
+from ilm.examples.layout import TokenSpan, lay_out
+from ilm.examples.tokens import align, token_positions
+from ilm.examples.vocabulary import Vocabulary
+from ilm.infilling.blanks import Context
+from ilm.infilling.sampling import DecodingSettings, distribution, draw, generator_of
+from ilm.runs import RunFolder
+from ilm.training.models import load_tokenizer, pretrained_model
+from ilm.training.scoring import score as score_examples
+
+OBJECTIVE = "ilm"
+
+
+@dataclass(frozen=True)
+class Infilling:
+    """A text with its K blanks filled.
+
+    `answers` stand in `text` at `spans`, (start, length) in characters. For each answer its `token_ids`, the end token
+    with them, and their `token_log_probabilities` in nats under the model itself. `complete`: the model closed every
+    answer; otherwise one was closed where the tokens allowed ran out.
+    """
+
+    text: str
+    answers: tuple[str, ...]
+    spans: tuple[tuple[int, int], ...]
+    token_ids: tuple[tuple[int, ...], ...]
+    token_log_probabilities: tuple[tuple[float, ...], ...]
+    complete: bool
+
+    @property
+    def log_probability(self) -> float:
+        """Of all answers with their end tokens, given the context, in nats."""
+        return math.fsum(value for values in self.token_log_probabilities for value in values)
+
+
+@dataclass
+class _Sequence:
+    """One candidate being written: the answers so far, the last of them open."""
+
+    context: Context
+    generator: torch.Generator
+    token_ids: list[list[int]]
+    log_probabilities: list[list[float]]
+    length: int  # tokens, with the context
+    last: int  # token
+    has_text: bool = False  # whether the open answer holds more than white space
+    complete: bool = True
+
+    @classmethod
+    def begin(cls, context: Context, generator: torch.Generator) -> "_Sequence":
+        return cls(context, generator, [[]], [[]], len(context.ids), context.ids[-1])
+
+    @property
+    def answer(self) -> int:
+        """The number of the open answer; K when all are closed."""
+        return len(self.token_ids) - 1
+
+    @property
+    def finished(self) -> bool:
+        return self.answer == len(self.context.types)
+
+    def add(self, token: int, log_probability: float, is_text: bool) -> None:
+        self.token_ids[-1].append(token)
+        self.log_probabilities[-1].append(log_probability)
+        self.length, self.last = self.length + 1, token
+        self.has_text = self.has_text or is_text
+
+    def close(self) -> None:
+        self.token_ids.append([])
+        self.log_probabilities.append([])
+        self.has_text = False
+
+
+class Infiller:
+    """A model and its vocabulary, to fill blanks with.
+
+    `max_tokens` bounds context and answers together; it is never more than the model's positions.
+
+    Raises: UserError if the model has fewer rows than the vocabulary.
+    """
+
+    def __init__(self, model: PreTrainedModel, vocabulary: Vocabulary, max_tokens: int | None = None):
+        rows = model.get_output_embeddings().weight.shape[0]
+        if rows < vocabulary.size:
+            raise UserError(
+                f"The model has {rows} embedding rows, but its tokenizer {vocabulary.size} tokens: they do not belong "
+                "together. Give the folder of a model trained here, such as experiments/NAME/model."
+            )
+        self.model, self.vocabulary = model.eval(), vocabulary
+        limits = [n for n in (max_tokens, getattr(model.config, "max_position_embeddings", None)) if n is not None]
+        self.max_tokens: float = min(limits, default=math.inf)
+        tokenizer = vocabulary.tokenizer
+        special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+        special |= set(tokenizer.all_special_ids)
+        texts = [self._decode([i]) for i in range(vocabulary.base_size)]
+        words = torch.tensor([i not in special for i in range(vocabulary.base_size)])
+        spaced = words & torch.tensor([text.startswith(" ") for text in texts])
+        blank = torch.tensor([text.isspace() for text in texts])
+        self._answers_carry_space = bool((spaced & ~blank).any())
+        # What may come next, boolean (V,): an answer's first token after a space; a token that does not close it; any.
+        self._first_spaced, self._open, self._any = torch.zeros(3, rows, dtype=torch.bool)
+        self._first_spaced[: vocabulary.base_size] = spaced
+        self._open[: vocabulary.base_size] = words
+        self._any[: vocabulary.base_size] = words
+        self._any[vocabulary.end_of_infill] = True
+        self._blank = blank.tolist()
+
+    @classmethod
+    def from_pretrained(cls, path: str | Path, device: str = "auto") -> "Infiller":
+        """The model in a run's folder (experiments/NAME) or any folder in Hugging Face format with infilling tokens.
+
+        A run's model trained from random weights takes as many tokens as it was trained on, since it has never seen
+        the positions after them. `device`: auto (a GPU if there is one), cpu, cuda, cuda:1, mps.
+
+        Raises: UserError if there is no model, it has no infilling tokens, its run had another objective, or the
+        device is not there.
+        """
+        folder, max_tokens = Path(path), None
+        if not folder.is_dir():
+            raise UserError(f"The model folder {folder} does not exist. Give a run's folder, such as experiments/NAME.")
+        run = folder.parent if folder.name == "model" else folder
+        if (run / "run.json").is_file():
+            settings, folder = RunFolder(run).config, RunFolder(run).model
+            if settings["objective"] != OBJECTIVE:
+                raise UserError(
+                    f"{run} was trained with objective={settings['objective']}, and blanks are filled only by models "
+                    f"of objective={OBJECTIVE}. Train one: python train.py objective={OBJECTIVE}"
+                )
+            if not folder.is_dir():
+                state = RunFolder(run).status.get("state", "not begun")
+                raise UserError(f"{run} is {state} and has no model yet: the command that trains it goes on with it.")
+            max_tokens = None if settings["model"]["pretrained"] else settings["data"]["max_length"]
+        try:
+            tokenizer = load_tokenizer(str(folder))
+        except (OSError, ValueError, KeyError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise UserError(
+                f"{folder} holds no model with a tokenizer ({reason}). Give a run's folder, such as experiments/NAME."
+            ) from error
+        vocabulary = Vocabulary.of_trained(tokenizer)
+        return cls(pretrained_model(str(folder)).to(_device(device)), vocabulary, max_tokens)
+
+    def __call__(self, texts: str | Sequence[str], **settings) -> list[list[Infilling]]:
+        """Fill the blanks of texts: for every one, in order, its candidates. One string is a list of one text.
+
+        `settings` are the fields of `DecodingSettings`. A result depends on neither the other texts nor the batch
+        size, as far as the model's arithmetic does not.
+
+        Raises: UserError for a text without a blank or too long for the model (see `context`), settings out of range.
+        """
+        decoding = DecodingSettings(**settings)
+        candidates = 1 if decoding.greedy else decoding.candidates
+        contexts = [self.context(text) for text in ([texts] if isinstance(texts, str) else texts)]
+        groups = [
+            [
+                _Sequence.begin(context, generator_of(decoding.seed, context.text, number))
+                for number in range(candidates)
+            ]
+            for context in contexts
+        ]
+        waiting = sorted((sequence for group in groups for sequence in group), key=lambda s: len(s.context.ids))
+        for begin in range(0, len(waiting), decoding.batch_size):
+            self._decode_batch(waiting[begin : begin + decoding.batch_size], decoding)
+        return [[self._result(sequence) for sequence in group] for group in groups]
+
+    def context(self, text: str) -> Context:
+        """A typed text made ready.
+
+        Raises: UserError if it has no blank, or leaves no place for an answer to each (at least a token and its end).
+        """
+        context = Context.of(text, self.vocabulary, self._answers_carry_space)
+        fitting = self.max_tokens - 2 * len(context.types)
+        if len(context.ids) > fitting:
+            raise UserError(
+                f"The text has {len(context.ids)} tokens, and {max(fitting, 0)} fit: the model takes "
+                f"{self.max_tokens}, at least {2 * len(context.types)} of them for the answers. Shorten it."
+            )
+        return context
+
+    def score(self, text: str, answers: Sequence[str]) -> float:
+        """The log-probability in nats of `answers`, with their end tokens, in the blanks of `text`.
+
+        As in evaluation: the filled text is tokenised whole and laid out as a training example. An answer that the
+        model wrote in other tokens than the tokenizer's own has another log-probability as an `Infilling`.
+
+        Raises: UserError for the wrong number of answers, an empty one, two that share a token, or too long a text.
+        """
+        context = self.context(text)
+        if len(answers) != len(context.types) or not all(answers):
+            raise UserError(f"{len(context.types)} blanks need as many answers, none of them empty: got {answers}")
+        filled, spans = context.fill(answers)
+        encoded = self.vocabulary.tokenizer(
+            filled, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True
+        )
+        starts, lengths = np.array(spans).T
+        first, last = align(token_positions(encoded.offset_mapping, len(filled)), starts, lengths)
+        if (first[1:] < last[:-1]).any():
+            raise UserError("Two answers share a token. Leave a space between the blanks.")
+        runs = [TokenSpan(*run) for run in zip(context.types, first.tolist(), last.tolist(), strict=True)]
+        ids = encoded.input_ids
+        example = lay_out(ids, runs, self.vocabulary, OBJECTIVE, max_length=len(ids) + 2 * len(runs) + 1)
+        if example.full_length > self.max_tokens:
+            raise UserError(
+                f"Text and answers have {example.full_length} tokens, and the model takes {self.max_tokens}"
+            )
+        return -score_examples(self.model, [example], example.full_length, self.model.device).total("infill")[0]
+
+    @torch.inference_mode()
+    def _decode_batch(self, sequences: list[_Sequence], decoding: DecodingSettings) -> None:
+        contexts = {sequence.context.text: sequence.context for sequence in sequences}
+        row_of = {text: row for row, text in enumerate(contexts)}
+        logits, cache, mask = self._read(list(contexts.values()))
+        rows = [row_of[sequence.context.text] for sequence in sequences]
+        logits, mask = logits[rows], _select(rows, cache, mask)
+        while True:
+            self._extend(sequences, logits, decoding)
+            open_rows = [row for row, sequence in enumerate(sequences) if not sequence.finished]
+            if not open_rows:
+                return
+            if len(open_rows) < len(sequences):
+                sequences, mask = [sequences[row] for row in open_rows], _select(open_rows, cache, mask)
+            mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
+            output = self.model(
+                input_ids=torch.tensor([[sequence.last] for sequence in sequences], device=mask.device),
+                attention_mask=mask,
+                position_ids=torch.tensor([[sequence.length - 1] for sequence in sequences], device=mask.device),
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
+            logits, cache = output.logits[:, -1].cpu(), output.past_key_values
+
+    def _read(self, contexts: list[Context]) -> tuple[torch.Tensor, Cache, torch.Tensor]:
+        """Logits (B, V) after the contexts, on the CPU, their cache, and the attention mask (B, T)."""
+        longest = max(len(context.ids) for context in contexts)
+        ids = torch.tensor([[0] * (longest - len(context.ids)) + list(context.ids) for context in contexts])
+        lengths = torch.tensor([[len(context.ids)] for context in contexts])
+        # (B, T): negative on the padding.
+        positions = torch.arange(longest) - (longest - lengths)
+        mask = (positions >= 0).long().to(self.model.device)
+        output = self.model(
+            input_ids=ids.to(mask.device),
+            attention_mask=mask,
+            position_ids=positions.clamp(min=0).to(mask.device),
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        return output.logits[:, -1].cpu(), output.past_key_values, mask
+
+    def _extend(self, sequences: list[_Sequence], logits: torch.Tensor, decoding: DecodingSettings) -> None:
+        """Add one token to each sequence, chosen by logits (B, V)."""
+        logits = logits.double()
+        if logits.isnan().any():
+            raise UserError("The model computes NaN: its weights are damaged, or were when training ended.")
+        allowed = torch.stack([self._allowed(sequence) for sequence in sequences])
+        grammatical = logits.masked_fill(~allowed, -math.inf)
+        if decoding.greedy:
+            chosen = grammatical.argmax(-1)
+        else:
+            probabilities = distribution(grammatical, decoding.temperature, decoding.top_k, decoding.top_p)
+            chosen = draw(probabilities, [sequence.generator for sequence in sequences])
+        end, log_probabilities = self.vocabulary.end_of_infill, logits.log_softmax(-1)
+        for row, (sequence, token) in enumerate(zip(sequences, chosen.tolist(), strict=True)):
+            if token != end and self._must_close(sequence, decoding.max_answer_tokens):
+                token, sequence.complete = end, False
+            sequence.add(token, float(log_probabilities[row, token]), token != end and not self._blank[token])
+            if token == end:
+                sequence.close()
+
+    def _allowed(self, sequence: _Sequence) -> torch.Tensor:
+        if not sequence.token_ids[-1] and sequence.context.spaced[sequence.answer]:
+            return self._first_spaced
+        return self._any if sequence.has_text else self._open
+
+    def _must_close(self, sequence: _Sequence, max_answer_tokens: int) -> bool:
+        """Whether another token would leave no place for the ends, and a token of each answer to come."""
+        answers_to_come = len(sequence.context.types) - sequence.answer - 1
+        no_place = sequence.length + 2 + 2 * answers_to_come > self.max_tokens
+        return no_place or len(sequence.token_ids[-1]) >= max_answer_tokens
+
+    def _decode(self, ids: Sequence[int]) -> str:
+        """The text of tokens that stand inside a text: some decoders drop a space at the very beginning."""
+        start = self.vocabulary.start_of_infill
+        return self.vocabulary.decode([start, *ids]).removeprefix(self.vocabulary.decode([start]))
+
+    def _result(self, sequence: _Sequence) -> Infilling:
+        context, ids = sequence.context, sequence.token_ids[:-1]
+        answers = [self._decode(answer[:-1])[int(space) :] for answer, space in zip(ids, context.spaced, strict=True)]
+        text, spans = context.fill(answers)
+        return Infilling(
+            text,
+            tuple(answers),
+            spans,
+            tuple(map(tuple, ids)),
+            tuple(map(tuple, sequence.log_probabilities[:-1])),
+            sequence.complete,
+        )
+
+
+def _select(rows: list[int], cache: Cache, mask: torch.Tensor) -> torch.Tensor:
+    """The attention mask with `rows` alone, in their order; likewise the cache, in place."""
+    selected = torch.tensor(rows, device=mask.device)
+    cache.batch_select_indices(selected)
+    return mask[selected]
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.zeros(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"device={name} cannot be used ({reason}). Expected auto, cpu, cuda or mps.") from error
