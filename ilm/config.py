@@ -184,6 +184,37 @@ class Evaluate:
     paths: Paths = field(default_factory=Paths)
 
 
+@dataclass
+class Decoding:
+    candidates: int = 3
+    temperature: float = 1.0
+    top_k: int | None = None  # tokens
+    top_p: float | None = 0.95
+    greedy: bool = False
+    max_answer_tokens: int = 128
+    batch_size: int = 32  # candidates
+
+
+@dataclass
+class Infill:
+    corpus: Corpus = field(default_factory=Corpus)
+    models: list[str] | None = None
+    model_path: str | None = None
+    input: str | None = None
+    device: str = "auto"
+    seed: int = 0
+    decoding: Decoding = field(default_factory=Decoding)
+    paths: Paths = field(default_factory=Paths)
+
+
+# Arguments of Lightning's Trainer that the run decides: with others its steps would not be those it planned.
+DECIDED_BY_THE_RUN = {
+    *("barebones", "callbacks", "default_root_dir", "fast_dev_run", "gradient_clip_algorithm", "logger", "max_time"),
+    *("enable_checkpointing", "enable_model_summary", "enable_progress_bar", "use_distributed_sampler"),
+    *("limit_predict_batches", "limit_test_batches", "limit_train_batches", "limit_val_batches", "overfit_batches"),
+    *("min_epochs", "min_steps", "reload_dataloaders_every_n_epochs", "num_sanity_val_steps"),
+    *("val_check_interval", "check_val_every_n_epoch"),
+}
 SHAPES = ("constant", "linear", "cosine")
 TASKS = ("perplexity",)
 
@@ -348,6 +379,14 @@ def _values(settings: Mapping[str, Any], choices: Mapping[str, str | None]) -> I
     yield from numbers(int, -1, "trainer.max_steps", "trainer.max_epochs")
     yield from numbers(float, 0, "trainer.gradient_clip_val", "optimizer.lr")
     yield from numbers(int, 2, "data.max_length", "evaluation.max_length")
+    yield from numbers(int, 1, "decoding.candidates", "decoding.top_k", "decoding.max_answer_tokens")
+    yield from numbers(int, 1, "decoding.batch_size")
+    for key in ("decoding.temperature", "decoding.top_p"):
+        value, largest = value_of(key), 1.0 if key == "decoding.top_p" else math.inf
+        if value is not None and not (0 < value <= largest and math.isfinite(value)):
+            yield f"{key}={value}: expected a number above 0" + (" and at most 1" if largest == 1.0 else "")
+    if (path := value_of("model_path")) is not None and (value_of("models") is not None or chosen):
+        yield f"model_path={path} beside {f'cefr={chosen}' if chosen else 'models'}: give one of them"
     yield from one_of("objective", OBJECTIVES)
     yield from one_of("schedule.shape", SHAPES)
     yield from one_of("task", TASKS)
@@ -384,6 +423,8 @@ def _values(settings: Mapping[str, Any], choices: Mapping[str, str | None]) -> I
 
 def _training_values(settings: Mapping[str, Any]) -> Iterator[str]:
     model, trainer, optimizer = settings["model"], settings["trainer"] or {}, settings["optimizer"] or {}
+    for key in sorted(DECIDED_BY_THE_RUN & set(trainer)):
+        yield f"trainer.{key}: the run decides this itself; see trainer.max_steps, validation and early_stopping"
     if all(trainer.get(key) in (None, -1) for key in ("max_steps", "max_epochs")):
         yield "trainer.max_steps and trainer.max_epochs set no end: give one a positive number"
     if optimizer.get("lr") in (None, 0):

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from ilm.examples.store import ExampleStore
-from ilm.training.scoring import KINDS, TargetScores, of_kind, score
+from ilm.training.scoring import KINDS, TargetScores, of_kind, perplexity, score
 
 
 @dataclass
@@ -58,7 +58,7 @@ class DocumentScores:
                 yield {
                     "kind": kind,
                     "mask_type": mask_type,
-                    "perplexity": math.exp(loss) if targets else None,
+                    "perplexity": perplexity(loss) if targets else None,
                     "loss": loss,
                     "loss_standard_error": error,
                     "targets": targets,

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from ilm.files import atomic_file
 from ilm.runs import RunFolder
 from ilm.training.metrics import at_step_end, record
-from ilm.training.scoring import KINDS, score
+from ilm.training.scoring import KINDS, perplexity, score
 
 log = logging.getLogger("ilm")
 
@@ -31,7 +31,7 @@ class Validation(pl.Callback):
     """Scores the validation examples at step 0, every `every_n_steps` optimizer steps, and at the end.
 
     `best` is the validation with the lowest infill loss (ties: the earlier). Its weights are kept in best.ckpt. With
-    `patience`, so many validations in a row without a lower infill loss end the run.
+    `patience`, so many validations in a row without a lower infill loss end the run (`stopped`).
     """
 
     def __init__(self, folder: RunFolder, *, every_n_steps: int, patience: int | None):
@@ -39,6 +39,7 @@ class Validation(pl.Callback):
         self.first: dict[str, float] = {}
         self.best: dict[str, float] = {}
         self.last: dict[str, float] = {}
+        self.stopped = False
         self._without_progress = 0
 
     def state_dict(self) -> dict[str, Any]:
@@ -65,7 +66,7 @@ class Validation(pl.Callback):
         losses = self._losses(trainer, module)
         self.last = {"step": step, **losses}
         self.first = self.first or self.last
-        perplexities = {kind: math.exp(loss) for kind, loss in losses.items()}
+        perplexities = {kind: perplexity(loss) for kind, loss in losses.items()}
         metrics = {f"valid/{kind}_loss": loss for kind, loss in losses.items()}
         metrics |= {f"valid/{kind}_perplexity": value for kind, value in perplexities.items()}
         record(trainer, {key: value for key, value in metrics.items() if not math.isnan(value)})
@@ -80,6 +81,7 @@ class Validation(pl.Callback):
             tqdm.write("", end="")
             log.info("step %d: validation perplexity %s%s, %.0f s", step, shown, mark, time.perf_counter() - began)
         if self.patience is not None and self._without_progress >= self.patience:
+            self.stopped = True
             log.info("step %d: %d validations without a lower infill loss, stopping", step, self.patience)
             trainer.should_stop = True
 

@@ -1,5 +1,6 @@
 """The training data of one run, in Lightning's terms."""
 
+import signal
 from collections.abc import Mapping
 from typing import Any
 
@@ -58,6 +59,7 @@ class InfillingData(pl.LightningDataModule):
             batch_size=None,
             sampler=self.sampler,
             num_workers=self.num_workers,
+            worker_init_fn=_leave_signals_to_the_run,
             pin_memory=torch.cuda.is_available(),
             # `iter()` draws a seed for the workers; from the global generator it would change the run.
             generator=torch.Generator(),
@@ -68,3 +70,10 @@ class InfillingData(pl.LightningDataModule):
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         self.sampler.start = state_dict["step"] * self.plan.accumulate
+
+
+def _leave_signals_to_the_run(worker: int) -> None:
+    # Ctrl-C and scancel reach every process; a worker that dies of them takes the step's checkpoint with it. Workers
+    # end when the run tells them to, or when it is gone.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

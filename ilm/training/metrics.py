@@ -24,8 +24,9 @@ from ilm.files import atomic_file
 class MetricsCsv(Logger):
     """metrics.csv: one row per recorded step, one column per metric, in order of their first appearance.
 
-    Rows are appended as they come. With `purge_step`, rows after that step are dropped first: they were written by a
-    run that was killed after its last checkpoint. A new metric rewrites the file with one more column.
+    Rows are appended as they come. With `purge_step`, rows of that step and later are dropped first (TensorBoard's
+    meaning of the word): they were written by a run that was killed after its last checkpoint. A new metric rewrites
+    the file with one more column.
     """
 
     def __init__(self, save_dir: str, name: str = "", version: str = "", purge_step: int | None = None):
@@ -40,7 +41,7 @@ class MetricsCsv(Logger):
                 self._columns = list(reader.fieldnames or ["step"])
             # A row cut short by a kill has no step or too few fields; it is after the last checkpoint.
             whole = [row for row in rows if (row["step"] or "").isdigit() and None not in row.values()]
-            self._rewrite([row for row in whole if purge_step is None or int(row["step"]) <= purge_step])
+            self._rewrite([row for row in whole if purge_step is None or int(row["step"]) < purge_step])
 
     @property
     def name(self) -> str:

@@ -8,7 +8,14 @@ from typing import Any
 import torch
 import transformers
 from huggingface_hub import HfApi
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from ilm.errors import UserError
 from ilm.examples.vocabulary import Vocabulary
@@ -63,7 +70,8 @@ def new_model(
     """
     if architecture is not None:
         ends = {"bos_token_id": end_of_text, "eos_token_id": end_of_text}
-        config = AutoConfig.for_model(**{**architecture, "vocab_size": vocabulary_size, **ends})
+        config = _configuration(**architecture)
+        config.update({"vocab_size": vocabulary_size, **ends})
     else:
         location, options = _locate(path or "", None, None)
         config = AutoConfig.from_pretrained(location, **options)
@@ -106,6 +114,21 @@ def save_model(model: PreTrainedModel, vocabulary: Vocabulary, folder: Path) -> 
     with atomic_folder(folder) as temporary:
         model.save_pretrained(temporary)
         vocabulary.tokenizer.save_pretrained(temporary)
+
+
+def _configuration(model_type: str, **settings: Any) -> PreTrainedConfig:
+    """Raises: UserError for an unknown kind of model, or settings that it does not have or refuses."""
+    try:
+        default = AutoConfig.for_model(model_type)
+        unknown = sorted(set(settings) - set(default.to_dict()) - set(default.attribute_map))
+        if unknown:
+            raise UserError(f"model.architecture: {model_type} has no setting {', '.join(unknown)}")
+        config = AutoConfig.for_model(model_type, **settings)
+        with torch.device("meta"):
+            AutoModelForCausalLM.from_config(config)
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(f"model.architecture (model_type {model_type}): {_first_line(error)}") from error
+    return config
 
 
 def _locate(path: str, package: str | None, gguf_file: str | None) -> tuple[str, dict[str, Any]]:

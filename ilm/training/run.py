@@ -14,6 +14,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from transformers import PreTrainedModel
@@ -39,11 +40,9 @@ from ilm.training.models import (
 )
 from ilm.training.module import InfillingModule
 from ilm.training.preparation import RunExamples, base_tokenizer, open_corpus, run_examples, total_steps
-from ilm.training.scoring import KINDS
+from ilm.training.scoring import KINDS, perplexity
 
 log = logging.getLogger("ilm")
-
-LOSSES = ("step", *KINDS)
 
 
 @dataclass(frozen=True)
@@ -72,6 +71,7 @@ class Run:
         corpus.require_splits(levels)
         _, masks_folder = configured_masks(corpus, settings["masking"])
         masks = MaskStore.open(masks_folder)
+        _require_optimizer(settings["optimizer"])
         require_reachable(settings["model"])
         tokenizer, tokenizer_name = base_tokenizer(settings["model"], corpus)
         learnt = START_OF_INFILL in tokenizer.get_vocab()
@@ -172,7 +172,7 @@ class Run:
         checkpoints = Checkpoints(
             folder, every_n_minutes=settings["checkpoint"]["every_n_minutes"], total_steps=self.total_steps
         )
-        trainer = self._trainer(folder, [metrics, validation, checkpoints], done if checkpoint else None)
+        trainer = self._trainer(folder, [metrics, validation, checkpoints], done + 1 if checkpoint else 0)
         if checkpoint:
             log.info("going on from step %d (%s)", done, checkpoint)
         if is_first_process():
@@ -182,13 +182,19 @@ class Run:
             self._export(folder, model, validation, metrics, trainer)
 
     def report(self, folder: RunFolder) -> dict[str, float]:
-        """Log the validation figures of the best weights, beside those before training; return them."""
+        """Log the validation figures of the best weights, beside those before training; return them.
+
+        Of several processes only the first knows them; the others return nothing.
+        """
         status = folder.status
+        if not is_first_process() or status["state"] != "finished":
+            return {}
         first, best = status["first"], status["best"]
         log.info("validation perplexity on %d examples:", len(self.examples.validation))
         log.info("  %-16s %12s %12s", "", f"step {first['step']}", f"best, step {best['step']}")
         for kind in KINDS:
-            log.info("  %-16s %12.2f %12.2f", kind, math.exp(first[kind]), math.exp(best[kind]))
+            shown = ("-" if losses[kind] is None else f"{perplexity(losses[kind]):.2f}" for losses in (first, best))
+            log.info("  %-16s %12s %12s", kind, *shown)
         log.info(
             "model: %s; the same figures: "
             "python evaluate.py %s cefr=%s models=[%s] evaluation.split=valid evaluation.max_examples=%d",
@@ -198,7 +204,7 @@ class Run:
             self.name,
             len(self.examples.validation),
         )
-        return {key: best[key] for key in LOSSES}
+        return dict(best)
 
     def _model(self) -> PreTrainedModel:
         spec, vocabulary, seed = self.settings["model"], self.examples.vocabulary, self.settings["seed"]
@@ -214,7 +220,7 @@ class Run:
         log.info("model: %s parameters, %s with the infilling tokens", f"{before:,}", f"{model.num_parameters():,}")
         return model
 
-    def _trainer(self, folder: RunFolder, callbacks: list[pl.Callback], purge_step: int | None) -> pl.Trainer:
+    def _trainer(self, folder: RunFolder, callbacks: list[pl.Callback], purge_step: int) -> pl.Trainer:
         loggers = [
             instantiate(node)(save_dir=str(folder.path), name="", version="", purge_step=purge_step)
             for node in (self.settings["logger"] or {}).values()
@@ -237,18 +243,23 @@ class Run:
     def _export(
         self, folder: RunFolder, model: PreTrainedModel, validation: Validation, metrics: Metrics, trainer: pl.Trainer
     ) -> None:
+        step = trainer.global_step
+        if step < self.total_steps and not validation.stopped:
+            log.info("stopped at step %d of %d; the same command goes on from there", step, self.total_steps)
+            folder.set_status(state="interrupted")
+            return
         best = torch.load(folder.checkpoints / "best.ckpt", weights_only=True, map_location="cpu")
         weights = {key.removeprefix("model."): value for key, value in best["state_dict"].items()}
         model.load_state_dict(weights)
         save_model(model, self.examples.vocabulary, folder.model)
         folder.set_status(
             state="finished",
-            step=trainer.global_step,
+            step=step,
             total_steps=self.total_steps,
-            stopped_early=trainer.global_step < self.total_steps,
+            stopped_early=step < self.total_steps,
             seconds_left=0,
-            first={key: validation.first[key] for key in LOSSES},
-            best={key: validation.best[key] for key in LOSSES},
+            first=_finite(validation.first),
+            best=_finite(validation.best),
             targets_seen=dict(zip(self.examples.levels, metrics.targets_seen.tolist(), strict=True)),
         )
 
@@ -264,6 +275,19 @@ def _world_size(trainer: Mapping[str, Any]) -> int:
     except (MisconfigurationException, ValueError, RuntimeError) as error:
         shown = ", ".join(f"trainer.{key}={value}" for key, value in chosen.items())
         raise UserError(f"Lightning refuses {shown}: {error}") from error
+
+
+def _require_optimizer(node: Mapping[str, Any]) -> None:
+    """Raises: UserError if the optimizer refuses its arguments."""
+    try:
+        instantiate(node)([torch.nn.Parameter(torch.zeros(1))])
+    except (InstantiationException, TypeError, ValueError) as error:
+        raise UserError(f"{node['_target_']} refuses its arguments: {str(error).splitlines()[0]}") from error
+
+
+def _finite(losses: Mapping[str, float]) -> dict[str, float | None]:
+    """Losses as JSON can hold them: None for a kind without targets, which most objectives have."""
+    return {key: value if math.isfinite(value) else None for key, value in losses.items()}
 
 
 def _step_of(checkpoint: Path) -> int:

@@ -6,6 +6,7 @@ attention mask is given, positions restart at 0 per example, and `use_cache=Fals
 at hand.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -41,6 +42,11 @@ def of_kind(target_types, kind: str):
         return target_types == TargetType.CONTEXT
     textonly = target_types == TargetType.INFILL
     return textonly if kind == "infill_textonly" else textonly | (target_types == TargetType.INFILL_SPECIAL)
+
+
+def perplexity(loss: float) -> float:
+    """exp(loss) of a mean NLL in nats; infinite where it is too large for a float, NaN for NaN."""
+    return math.exp(loss) if not loss > 700 else math.inf
 
 
 @dataclass

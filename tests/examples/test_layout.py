@@ -19,7 +19,7 @@ REFERENCE_NAMES = {
     "LM": "lm",
     "REVERSE_LM": "reverse_lm",
 }
-C, S, SEP, I, E, R = (int(TargetType(n)) for n in (1, 2, 3, 4, 5, 6))
+C, S, SEP, A, E, R = (int(TargetType(n)) for n in (1, 2, 3, 4, 5, 6))
 
 
 @pytest.mark.parametrize(
@@ -29,24 +29,24 @@ C, S, SEP, I, E, R = (int(TargetType(n)) for n in (1, 2, 3, 4, 5, 6))
             "ilm",
             "She ate<|infill_ngram|> for<|infill_word|>."
             "<|startofinfill|> leftover pasta<|endofinfill|> lunch<|endofinfill|>",
-            [C, C, S, C, S, C, SEP, I, I, E, I, E],
+            [C, C, S, C, S, C, SEP, A, A, E, A, E],
         ),
         (
             "no_context_ilm",
             "<|startofinfill|> leftover pasta<|endofinfill|> lunch<|endofinfill|>",
-            [SEP, I, I, E, I, E],
+            [SEP, A, A, E, A, E],
         ),
         (
             "naive",
             "She ate<|infill_ngram|> for<|infill_word|>."
             "<|startofinfill|>She ate leftover pasta for lunch.<|endofinfill|>",
-            [C, C, S, C, S, C, SEP, R, R, I, I, E, I, E, R],
+            [C, C, S, C, S, C, SEP, R, R, A, A, E, A, E, R],
         ),
-        ("lm", "<|startofinfill|>She ate leftover pasta for lunch.<|endofinfill|>", [SEP, R, R, I, I, E, I, E, R]),
+        ("lm", "<|startofinfill|>She ate leftover pasta for lunch.<|endofinfill|>", [SEP, R, R, A, A, E, A, E, R]),
         (
             "reverse_lm",
             "<|startofinfill|>. lunch for pasta leftover ateShe<|endofinfill|>",
-            [SEP, R, I, E, I, I, E, R, R],
+            [SEP, R, A, E, A, A, E, R, R],
         ),
     ],
 )
@@ -64,13 +64,13 @@ def test_answers_know_their_mask_type():
 
 def test_the_token_after_a_span_is_special_unless_it_is_masked_too():
     adjacent = [TokenSpan(WORD, 2, 3), TokenSpan(WORD, 3, 4)]
-    assert lay_out(IDS, adjacent, VOCABULARY, "lm", 256).target_types.tolist() == [SEP, R, R, I, I, E, R, R, R]
+    assert lay_out(IDS, adjacent, VOCABULARY, "lm", 256).target_types.tolist() == [SEP, R, R, A, A, E, R, R, R]
 
 
 def test_a_long_example_is_cut_at_the_end():
     example = lay_out(IDS, SPANS, VOCABULARY, "ilm", 9)
     assert (len(example.input_ids), example.full_length) == (9, 12)
-    assert example.target_types.tolist() == [C, C, S, C, S, C, SEP, I, I]
+    assert example.target_types.tolist() == [C, C, S, C, S, C, SEP, A, A]
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_every_layout_keeps_its_promises(masked, objective, max_length):
     masked_tokens = sum(span.last - span.first for span in spans)
     assert whole.full_length == len(whole.input_ids) == example_length(objective, len(ids), masked_tokens, len(spans))
     assert (whole.target_types == TargetType.INFILL).sum() == masked_tokens
-    assert ((whole.answer_types != NO_ANSWER) == ((whole.target_types == I) | (whole.target_types == E))).all()
+    assert ((whole.answer_types != NO_ANSWER) == ((whole.target_types == A) | (whole.target_types == E))).all()
     cut = lay_out(ids, spans, VOCABULARY, objective, max_length)
     for part, full in zip(cut[:3], whole[:3], strict=True):
         assert part.tolist() == full[:max_length].tolist()

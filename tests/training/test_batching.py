@@ -55,12 +55,13 @@ def test_an_epoch_holds_every_example_once(n, batch_size, accumulate, world_size
         assert sorted(np.concatenate(steps).tolist()) == list(range(n))
         assert all(len(step) == plan.examples_per_step for step in steps[:-1])
         shared = [
-            step[plan.share(micro_batch, rank)].tolist()
+            number
             for step in steps
             for micro_batch in range(accumulate)
             for rank in range(world_size)
+            for number in step[plan.share(micro_batch, rank)].tolist()
         ]
-        assert sum(shared, []) == np.concatenate(steps).tolist()
+        assert shared == np.concatenate(steps).tolist()
 
 
 def test_the_steps_do_not_depend_on_how_they_are_divided():

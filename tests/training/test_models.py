@@ -87,5 +87,5 @@ def test_folders_that_hold_no_model(tmp_path):
 def test_positions_that_end_too_early():
     model = new_model(SMALL, None, 100, 0, seed=0)
     require_length(model, 32, "data.max_length")
-    with pytest.raises(UserError, match="Type data.max_length=32"):
+    with pytest.raises(UserError, match=r"Type data\.max_length=32"):
         require_length(model, 33, "data.max_length")

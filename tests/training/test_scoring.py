@@ -17,7 +17,10 @@ def reference_examples() -> list[Example]:
     examples = []
     for row in EVALUATION["rows"]:
         real = np.array(row["target_types"]) != TargetType.PAD
-        ids, types = np.array(row["input_ids"], dtype=np.int32)[real], np.array(row["target_types"], dtype=np.uint8)[real]
+        ids, types = (
+            np.array(row["input_ids"], dtype=np.int32)[real],
+            np.array(row["target_types"], dtype=np.uint8)[real],
+        )
         examples.append(Example(ids, types, np.full(len(ids), -1, dtype=np.int8), len(ids)))
     return examples
 

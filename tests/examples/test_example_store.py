@@ -1,0 +1,147 @@
+"""Documents, masks and tokens together: which examples there are, and that none is lost in silence."""
+
+import random
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+from reference import DOCUMENTS, MASK_TYPES
+
+from ilm.examples.layout import TargetType
+from ilm.examples.store import ExampleStore, first_by_hash
+from ilm.examples.tokens import TokenStore
+from ilm.examples.vocabulary import Vocabulary, gpt2_tokenizer
+from ilm.masking.drawing import masks_folder_name, masks_settings
+from ilm.masking.functions import Hierarchical
+from ilm.masking.store import MaskStore, write_masks
+
+VOCABULARY = Vocabulary(gpt2_tokenizer(), MASK_TYPES)
+TEXTS = [d["text"] for d in DOCUMENTS if d["text"].strip()] + ["", "x" * 2, "don't can't won't " * 40]
+
+
+class Corpus:
+    documents_hash = "0123456789ab"
+
+    def __init__(self, texts):
+        self.documents = pd.DataFrame({"writing_id": [f"w{i:03}" for i in range(len(texts))], "text": texts})
+        self.documents["split"] = "train"
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("corpus")
+    corpus = Corpus([text for text in TEXTS if text])
+    # Half of all words masked: many masks in which two spans share a token ("ca|n't").
+    settings = masks_settings(corpus.documents_hash, "hierarchical", {"p": 0.5}, 16, 16, 0)
+    write_masks(folder / masks_folder_name(settings), corpus.documents, Hierarchical(p=0.5), settings, 1)
+    masks = MaskStore.open(folder / masks_folder_name(settings)).splits["train"]
+    tokens = TokenStore.open_or_make(folder / "tokens", corpus, VOCABULARY, "gpt2")
+    return corpus, masks, tokens
+
+
+def make_store(stored, **options) -> ExampleStore:
+    corpus, masks, tokens = stored
+    options = {"objective": "ilm", "max_length": 256, **options}
+    return ExampleStore(np.arange(len(corpus.documents)), masks, tokens, VOCABULARY, **options)
+
+
+def test_the_token_store_holds_every_document(stored):
+    corpus, _, tokens = stored
+    for row, text in enumerate(corpus.documents["text"]):
+        assert VOCABULARY.decode(tokens.ids(row)) == text
+        assert tokens.positions(row)[-1] == len(text)
+        assert len(tokens.positions(row)) == len(tokens.ids(row)) + 1
+
+
+def test_a_token_store_is_made_once(stored):
+    corpus, _, tokens = stored
+    before = (tokens.folder / "ids.npy").stat().st_mtime_ns
+    again = TokenStore.open_or_make(tokens.folder.parent, corpus, Vocabulary(gpt2_tokenizer(), ("word",)), "gpt2")
+    assert again.folder == tokens.folder
+    assert (tokens.folder / "ids.npy").stat().st_mtime_ns == before
+
+
+def test_every_document_keeps_examples_and_every_answer_is_its_text(stored):
+    corpus, masks, tokens = stored
+    store = make_store(stored, max_length=100_000)
+    assert set(store.document_of_each()) == set(range(len(corpus.documents)))
+    assert len(store) + store.dropped == len(masks.span_offsets) - 1
+    assert store.dropped > 0
+    for number in range(len(store)):
+        row, mask = store.key(number)
+        text = corpus.documents["text"][row]
+        spans = masks.spans(masks.mask_offsets[row] + mask)
+        for span, start, length in zip(store.spans(number), spans[1].tolist(), spans[2].tolist(), strict=True):
+            answer = VOCABULARY.decode(tokens.ids(row)[span.first : span.last])
+            positions = tokens.positions(row)
+            assert answer == text[positions[span.first] : positions[span.last]]
+            assert text[start : start + length] in answer
+
+
+def test_dropped_examples_are_those_whose_spans_share_a_token(stored):
+    """The vectorised survey agrees with looking at every mask alone."""
+    _, masks, tokens = stored
+    store = make_store(stored)
+    kept = {store.key(number) for number in range(len(store))}
+    for row in range(len(masks.documents)):
+        positions = tokens.positions(row)
+        for mask in range(masks.mask_offsets[row], masks.mask_offsets[row + 1]):
+            _, starts, lengths = masks.spans(mask)
+            runs = []
+            for start, length in zip(starts.tolist(), lengths.tolist(), strict=True):
+                runs.append(
+                    [t for t in range(len(positions) - 1) if positions[t] < start + length and positions[t + 1] > start]
+                )
+            shares = any(set(a) & set(b) for a, b in pairwise(runs))
+            assert ((row, mask - masks.mask_offsets[row]) in kept) == (not shares)
+
+
+@pytest.mark.parametrize("objective", ["ilm", "no_context_ilm", "naive", "lm", "reverse_lm"])
+def test_counts_are_those_of_the_examples(stored, objective):
+    store = make_store(stored, objective=objective, max_length=60)
+    examples = [store[number] for number in range(len(store))]
+    assert store.cut == sum(example.full_length > 60 for example in examples)
+    assert store.cut > 0
+    assert store.n_tokens == sum(len(example.input_ids) for example in examples)
+
+
+def test_the_first_masks_of_each_document(stored):
+    few, many = make_store(stored, masks_per_document=3), make_store(stored)
+    assert [few.key(n) for n in range(len(few))] == [key for n in range(len(many)) if (key := many.key(n)).mask < 3]
+
+
+def test_some_documents_only(stored):
+    _, masks, tokens = stored
+    rows = np.array([3, 11, 17])
+    store = ExampleStore(rows, masks, tokens, VOCABULARY, objective="ilm", max_length=256)
+    whole = make_store(stored)
+    of_whole = {whole.key(n): whole[n].input_ids.tolist() for n in range(len(whole))}
+    assert set(store.document_of_each()) == {3, 11, 17}
+    for number in range(len(store)):
+        assert store[number].input_ids.tolist() == of_whole[store.key(number)]
+
+
+def test_validation_examples_are_spread_over_documents_and_independent_of_the_rest(stored):
+    corpus, _, _ = stored
+    store, ids = make_store(stored), corpus.documents["writing_id"].array
+    chosen = [store.key(int(number)) for number in first_by_hash(store, ids, 0, 40)]
+    n_documents = len(corpus.documents)
+    assert len({key.document for key in chosen[:n_documents]}) == n_documents
+    assert max(sum(key.document == d for key in chosen) for d in range(n_documents)) == 2
+    assert [store.key(int(n)) for n in first_by_hash(store, ids, 0, 10)] == chosen[:10]
+    assert [store.key(int(n)) for n in first_by_hash(store, ids, 1, 40)] != chosen
+    # Other documents gone, those that stay keep their order.
+    fewer = ExampleStore(
+        np.arange(0, n_documents, 2), store._masks, store._tokens, VOCABULARY, objective="ilm", max_length=9
+    )
+    kept = [fewer.key(int(number)) for number in first_by_hash(fewer, ids, 0, len(fewer.documents))]
+    assert kept == [key for key in chosen[:n_documents] if key.document % 2 == 0]
+
+
+def test_target_types_of_a_stored_example(stored):
+    store = make_store(stored, max_length=100_000)
+    number = random.Random(0).choice([n for n in range(len(store)) if len(store.spans(n)) == 2])
+    types = store[number].target_types
+    assert (types == TargetType.CONTEXT_INFILL_SEP).sum() == 1
+    assert (types == TargetType.CONTEXT_SPECIAL).sum() == (types == TargetType.INFILL_SPECIAL).sum() == 2
