@@ -65,7 +65,7 @@ def build_corpus(
     `overwrite` is false; nothing is written then.
     """
     if csv is None:
-        source = folder / "sample.csv"
+        source = folder / "sample_{size}_{seed}.csv".format(**synthetic)
         write_csv(source, **synthetic)
     else:
         source = Path(csv)

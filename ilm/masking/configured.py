@@ -5,17 +5,27 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
 
 import ilm
 from ilm.corpus.store import PreparedCorpus
+from ilm.errors import UserError
 from ilm.masking.drawing import masks_folder_name, masks_settings
 from ilm.masking.functions import MaskFunction
 
 
 def mask_function(node: Mapping[str, Any]) -> MaskFunction:
-    """The mask function of `masking.function`: a `_target_` and its arguments."""
-    return instantiate(dict(node))
+    """The mask function of `masking.function`: a `_target_` and its arguments.
+
+    Raises: UserError as the function does for arguments that it refuses, without Hydra's wrapping.
+    """
+    try:
+        return instantiate(dict(node))
+    except InstantiationException as error:
+        if isinstance(error.__cause__, UserError):
+            raise error.__cause__ from None
+        raise UserError(f"masking.function: {error}") from error
 
 
 def configured_masks(corpus: PreparedCorpus, masking: Mapping[str, Any]) -> tuple[dict[str, Any], Path]:

@@ -101,37 +101,60 @@ class Validation(pl.Callback):
         }
 
 
+class StopSignals(pl.Callback):
+    """Remembers SIGTERM and SIGINT in `received` until the end of the optimizer step; a second one exits at once.
+
+    It stands before the other callbacks, and sets its handlers when training starts: Lightning sets its own before.
+    """
+
+    def __init__(self):
+        self.received: int | None = None
+        self._old_handlers: dict[int, Any] = {}
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._old_handlers[number] = signal.signal(number, self._on_signal)
+
+    def teardown(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
+        for number, handler in self._old_handlers.items():
+            signal.signal(number, handler)
+        self._old_handlers.clear()
+
+    def _on_signal(self, number: int, frame: Any) -> None:
+        if self.received is not None:
+            os._exit(128 + number)
+        self.received = number
+        print(f"signal {number}: saving at the end of this step, then stopping (again: stop at once)", flush=True)
+
+
 class Checkpoints(pl.Callback):
     """Writes last.ckpt every `every_n_minutes`, at the end, and before a stop; keeps the one before as previous.ckpt.
 
-    SIGTERM and SIGINT set a flag; at the next end of an optimizer step last.ckpt is written and the process exits with
-    128 + signal. A second signal exits at once. After an exception nothing is saved: in the middle of a step the state
-    is not one that the uninterrupted run ever had (DESIGN fact 7).
+    After a signal last.ckpt is written at the next end of an optimizer step, and the process exits with 128 + signal.
+    After an exception nothing is saved: in the middle of a step the state is not one that the uninterrupted run ever
+    had (DESIGN fact 7).
     """
 
-    def __init__(self, folder: RunFolder, *, every_n_minutes: float, total_steps: int):
-        self.folder, self.every_n_minutes, self.total_steps = folder, every_n_minutes, total_steps
+    def __init__(self, folder: RunFolder, signals: StopSignals, *, every_n_minutes: float, total_steps: int):
+        self.folder, self.signals = folder, signals
+        self.every_n_minutes, self.total_steps = every_n_minutes, total_steps
         self._saved_at = self._began_at = 0.0
         self._first_step = 0
-        self._signal: int | None = None
-        self._old_handlers: dict[int, Any] = {}
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self._saved_at = self._began_at = time.monotonic()
         self._first_step = trainer.global_step
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._old_handlers[number] = signal.signal(number, self._on_signal)
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
         if not at_step_end(trainer, batch_idx):
             return
-        stopping = self._on_any_rank(trainer, self._signal is not None)
+        stopping = self._on_any_rank(trainer, self.signals.received is not None)
         due = time.monotonic() - self._saved_at >= 60.0 * self.every_n_minutes
         # Rank 0's clock decides for all: saving is done together.
         if stopping or self._on_any_rank(trainer, due):
             self.save(trainer, "interrupted" if stopping else "running")
         if stopping:
-            number = self._signal or signal.SIGTERM
+            number = self.signals.received or signal.SIGTERM
             log.info(
                 "stopped by signal %d at step %d; the same command goes on from there", number, trainer.global_step
             )
@@ -139,11 +162,6 @@ class Checkpoints(pl.Callback):
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self.save(trainer, "running")
-
-    def teardown(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
-        for number, handler in self._old_handlers.items():
-            signal.signal(number, handler)
-        self._old_handlers.clear()
 
     def save(self, trainer: pl.Trainer, state: str) -> None:
         """Write last.ckpt, keeping the one before it, and the run's status."""
@@ -156,12 +174,6 @@ class Checkpoints(pl.Callback):
             self.folder.set_status(
                 state=state, step=trainer.global_step, total_steps=self.total_steps, seconds_left=round(left)
             )
-
-    def _on_signal(self, number: int, frame: Any) -> None:
-        if self._signal is not None:
-            os._exit(128 + number)
-        self._signal = number
-        print(f"signal {number}: saving at the end of this step, then stopping (again: stop at once)", flush=True)
 
     def _on_any_rank(self, trainer: pl.Trainer, flag: bool) -> bool:
         return flag if trainer.world_size == 1 else not trainer.strategy.reduce_boolean_decision(not flag, all=True)

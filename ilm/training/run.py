@@ -27,7 +27,7 @@ from ilm.masking.configured import configured_masks
 from ilm.masking.store import MaskStore
 from ilm.runs import RunFolder, is_first_process, run_identity, run_name
 from ilm.training.batching import StepPlan
-from ilm.training.callbacks import Checkpoints, Validation
+from ilm.training.callbacks import Checkpoints, StopSignals, Validation
 from ilm.training.datamodule import InfillingData
 from ilm.training.metrics import Metrics
 from ilm.training.models import (
@@ -169,17 +169,23 @@ class Run:
             patience=settings["early_stopping"]["patience"],
         )
         metrics = Metrics(self.examples.levels, settings["trainer"]["log_every_n_steps"])
+        signals = StopSignals()
         checkpoints = Checkpoints(
-            folder, every_n_minutes=settings["checkpoint"]["every_n_minutes"], total_steps=self.total_steps
+            folder, signals, every_n_minutes=settings["checkpoint"]["every_n_minutes"], total_steps=self.total_steps
         )
-        trainer = self._trainer(folder, [metrics, validation, checkpoints], done + 1 if checkpoint else 0)
+        trainer = self._trainer(folder, [signals, metrics, validation, checkpoints], done + 1 if checkpoint else 0)
         if checkpoint:
             log.info("going on from step %d (%s)", done, checkpoint)
         if is_first_process():
             folder.set_status(state="running", step=done, total_steps=self.total_steps)
-        trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+        try:
+            trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+        except SystemExit as error:
+            # Lightning turns a Ctrl-C that comes before StopSignals listens into exit code 1.
+            raise SystemExit(130 if trainer.interrupted and error.code == 1 else error.code) from None
         if trainer.is_global_zero:
             self._export(folder, model, validation, metrics, trainer)
+        trainer.strategy.barrier("exported")
 
     def report(self, folder: RunFolder) -> dict[str, float]:
         """Log the validation figures of the best weights, beside those before training; return them.
