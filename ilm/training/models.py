@@ -45,9 +45,14 @@ def pretrained_model(path: str, *, package: str | None = None, gguf_file: str | 
     """
     location, options = _locate(path, package, gguf_file)
     try:
-        return AutoModelForCausalLM.from_pretrained(location, dtype=torch.float32, **options)
+        model = AutoModelForCausalLM.from_pretrained(location, dtype=torch.float32, **options)
     except (OSError, ValueError, ImportError) as error:
         raise UserError(f"No causal language model could be loaded from {location!r}: {_first_line(error)}") from error
+    if "gguf_file" in options:
+        # The weights are plain floats now; the model still takes itself for a quantised one, and would not be saved.
+        model.hf_quantizer, model.is_quantized, model.quantization_method = None, False, None
+        model.config.__dict__.pop("quantization_config", None)
+    return model
 
 
 def require_reachable(model: Mapping[str, Any]) -> None:
