@@ -12,7 +12,10 @@ from pathlib import Path
 
 import hydra
 import pytest
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
+
+from ilm.runs import chosen_options
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 LEVEL_SIZES = {"A1": 36, "A2": 30, "B1": 26, "B2": 16, "C1": 14}
@@ -54,7 +57,11 @@ def compose(root: str, *overrides: str, config_dir: Path = REPOSITORY / "conf") 
     """The configuration as `python <root>.py <overrides>` gets it, and Hydra's chosen options by group."""
     with hydra.initialize_config_dir(str(config_dir), version_base="1.3"):
         cfg = hydra.compose(root, list(overrides), return_hydra_config=True)
-    choices = dict(cfg.hydra.runtime.choices)
+    HydraConfig.instance().set_config(cfg)
+    try:
+        choices = chosen_options()
+    finally:
+        HydraConfig.instance().cfg = None
     with open_dict(cfg):
         del cfg["hydra"]
     return cfg, choices

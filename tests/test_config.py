@@ -1,0 +1,537 @@
+"""Every shipped option composes, passes the check and can be instantiated; every mistake is named, all at once."""
+
+import importlib.util
+from itertools import product
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import REPOSITORY, compose
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from ilm.config import Evaluate, Prepare, Train, check, flat
+from ilm.errors import UserError
+from ilm.masking.configured import mask_function
+
+CONF = REPOSITORY / "conf"
+SCHEMAS = {"prepare": Prepare, "train": Train, "evaluate": Evaluate}
+GROUPS = {
+    "train": {
+        *("callbacks", "cefr", "cefr_level", "corpus", "experiment", "launcher", "logger", "masking", "model"),
+        *("optimizer", "trainer"),
+    },
+    "prepare": {"corpus", "masking"},
+    "evaluate": {"cefr", "corpus"},
+}
+# What an option needs besides.
+NEEDS = {
+    ("corpus", "custom"): ["corpus.name=mine", "corpus.csv=mine.csv"],
+    ("corpus", "efcamdat"): ["corpus.csv=all.csv"],
+    ("model", "custom"): ["model.path=org/model"],
+}
+OPTIONS = sorted((path.parent.name, path.stem) for path in CONF.glob("*/*.yaml") if not path.stem.startswith("_"))
+BY_ROOT = [(root, group, option) for root, groups in GROUPS.items() for group, option in OPTIONS if group in groups]
+LEVELS = ("A1", "A2", "B1", "B2", "C1", "all")
+MAX_STEPS = {"A1": 50_000, "A2": 40_000, "B1": 30_000, "B2": 20_000, "C1": 10_000, "all": 60_000}
+
+
+def checked(root: str, *overrides: str) -> dict:
+    cfg, choices = compose(root, *overrides)
+    return check(cfg, SCHEMAS[root], choices)
+
+
+def mistakes(root: str, *overrides: str) -> list[str]:
+    """The lines of the one error that is raised."""
+    with pytest.raises(UserError) as caught:
+        checked(root, *overrides)
+    first, *lines = str(caught.value).splitlines()
+    assert first == f"{len(lines)} mistake{'s' * (len(lines) > 1)} in the configuration:"
+    assert all(line.startswith("  - ") for line in lines)
+    return [line.removeprefix("  - ") for line in lines]
+
+
+# Shipped options ------------------------------------------------------------------------------------------------------
+
+
+def test_every_group_is_known_here():
+    assert {group for group, _ in OPTIONS} == set().union(*GROUPS.values())
+
+
+@pytest.mark.parametrize(("root", "group", "option"), BY_ROOT)
+def test_every_shipped_option_is_valid(root, group, option):
+    if (group, option) == ("launcher", "slurm") and importlib.util.find_spec(
+        "hydra_plugins.hydra_submitit_launcher"
+    ) is None:
+        pytest.skip("hydra-submitit-launcher is not installed")
+    settings = checked(root, f"{group}={option}", *NEEDS.get((group, option), []))
+    if group not in ("cefr", "experiment", "launcher"):
+        assert settings[group] is not None
+
+
+@pytest.mark.parametrize("root", SCHEMAS)
+def test_defaults_are_valid_and_have_every_key_of_the_schema(root):
+    settings = checked(root, *(["corpus=sample"]))
+    keys = {key for key, _ in flat(OmegaConf.to_container(OmegaConf.structured(SCHEMAS[root])))}
+    given = {key for key, _ in flat(settings)}
+    assert {key for key in keys if not any(other == key or other.startswith(key + ".") for other in given)} == set()
+
+
+@pytest.mark.parametrize("option", [option for group, option in OPTIONS if group == "masking"])
+def test_mask_functions_are_made(option):
+    function = mask_function(checked("prepare", f"masking={option}")["masking"]["function"])
+    assert function.mask_types
+
+
+@pytest.mark.parametrize("option", [option for group, option in OPTIONS if group == "optimizer"])
+def test_optimizers_are_made(option):
+    settings = checked("train", f"optimizer={option}", "optimizer.lr=0.25")
+    optimizer = instantiate(settings["optimizer"])([torch.nn.Parameter(torch.zeros(2))])
+    assert optimizer.param_groups[0]["lr"] == 0.25
+
+
+@pytest.mark.parametrize("option", [option for group, option in OPTIONS if group == "trainer"])
+def test_trainers_are_made(option):
+    devices = ["trainer.accelerator=cpu", "trainer.devices=1"]
+    settings = checked("train", f"trainer={option}", *devices)
+    trainer = instantiate(settings["trainer"], logger=False, enable_checkpointing=False, enable_model_summary=False)
+    assert trainer.max_steps == 60_000
+    assert trainer.max_epochs == 1
+
+
+@pytest.mark.parametrize("option", [option for group, option in OPTIONS if group == "logger"])
+def test_loggers_are_made(option, tmp_path):
+    nodes = checked("train", f"logger={option}")["logger"]
+    assert set(nodes) == {"both": {"csv", "tensorboard"}, "none": set()}.get(option, {option})
+    for node in nodes.values():
+        logger = instantiate(node)(save_dir=str(tmp_path), name="", version="", purge_step=None)
+        logger.log_metrics({"x": 1.0}, step=1)
+        logger.finalize("success")
+        assert list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("option", [option for group, option in OPTIONS if group == "callbacks"])
+def test_callbacks_are_made(option):
+    nodes = checked("train", f"callbacks={option}")["callbacks"]
+    assert set(nodes) == (set() if option == "none" else {"progress_bar"})
+    for node in nodes.values():
+        instantiate(node)
+
+
+@pytest.mark.parametrize(
+    ("experiment", "level"), product([option for group, option in OPTIONS if group == "experiment"], LEVELS)
+)
+def test_an_experiment_keeps_the_level_that_is_asked_for(experiment, level):
+    settings = checked("train", f"experiment={experiment}", f"cefr={level}")
+    assert settings["cefr_level"]["name"] == level
+    assert settings["cefr_level"]["levels"] == (list(LEVELS[:-1]) if level == "all" else [level])
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_six_models(level):
+    settings = checked("train", f"cefr={level}")
+    assert settings["cefr_level"]["name"] == level
+    assert settings["trainer"]["max_steps"] == MAX_STEPS[level]
+    assert settings["trainer"]["max_epochs"] == 1
+    assert settings == checked("train", f"cefr_level={level}")
+
+
+def test_what_experiments_change():
+    debug = checked("train", "experiment=debug")
+    assert (debug["model"]["name"], debug["trainer"]["max_steps"]) == ("tiny", 20)
+    assert checked("train", "experiment=debug", "trainer.max_steps=7")["trainer"]["max_steps"] == 7
+    assert checked("train", "experiment=debug", "model=gpt2")["model"]["name"] == "gpt2"
+    quickstart = checked("train", "experiment=quickstart")
+    assert (quickstart["trainer"]["accelerator"], quickstart["model"]["name"]) == ("cpu", "tiny")
+    assert checked("train", "experiment=full_epoch")["trainer"]["max_steps"] == -1
+
+
+def test_random_weights_learn_at_their_own_rate_unless_one_is_given():
+    assert checked("train", "model=gpt2")["optimizer"]["lr"] == 5e-5
+    assert checked("train", "model=tiny")["optimizer"]["lr"] == 1e-3
+    assert checked("train", "model=tiny", "optimizer.lr=3e-4")["optimizer"]["lr"] == 3e-4
+
+
+def test_the_folder_of_hydra_is_left_alone():
+    """Hydra makes no folder and no log before the configuration is checked (DESIGN fact 2)."""
+    for root in SCHEMAS:
+        raw = OmegaConf.to_container(OmegaConf.load(CONF / f"{root}.yaml"))
+        assert raw["hydra"]["run"]["dir"] == "."
+        assert raw["hydra"]["output_subdir"] is None
+        assert raw["hydra"]["sweep"]["dir"].startswith("${paths.")
+        assert {"override hydra/job_logging": "none"} in raw["defaults"]
+        assert {"override hydra/hydra_logging": "none"} in raw["defaults"]
+
+
+@pytest.mark.parametrize("path", sorted(CONF.rglob("*.yaml")), ids=lambda path: str(path.relative_to(CONF)))
+def test_no_seed_of_the_data_is_swept(path):
+    """Three seeds: only `seed` may be swept or set by an experiment (DESIGN, section 3)."""
+    if path.parent.name == "experiment":
+        assert not [key for key, _ in flat(OmegaConf.to_container(OmegaConf.load(path))) if key.endswith(".seed")]
+
+
+# Keys -----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("override", ["datta.batch_size=3", "data.batchsize=3", "optimizer.learning_rate=1", "foo=1"])
+def test_hydra_refuses_unknown_keys(override):
+    with pytest.raises(HydraException, match="Could not override"):
+        compose("train", override)
+
+
+@pytest.mark.parametrize(
+    ("root", "override", "options"),
+    [
+        ("train", "cefr=D9", "A1\n\tA2\n\tB1\n\tB2\n\tC1\n\tall"),
+        ("train", "experiment=debgu", "debug"),
+        ("train", "masking=word", "words"),
+        ("evaluate", "cefr=D9", "A1"),
+        ("prepare", "corpus=efcamdt", "efcamdat"),
+    ],
+)
+def test_an_unknown_option_lists_those_that_are_there(root, override, options):
+    with pytest.raises(HydraException, match="Available options") as caught:
+        compose(root, override)
+    assert options in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("+foo=1", "unknown key foo"),
+        ("+data.batchsize=4", "unknown key data.batchsize; did you mean data.batch_size?"),
+        ("+sed=1", "unknown key sed; did you mean seed?"),
+        ("+batch_size=4", "unknown key batch_size; did you mean data.batch_size?"),
+        ("+corpus.columns.txt=a", "unknown key corpus.columns.txt; did you mean corpus.columns.text?"),
+        (
+            "+trainer.acumulate_grad_batches=2",
+            "trainer.acumulate_grad_batches: pytorch_lightning.Trainer takes no such argument; did you mean "
+            "trainer.accumulate_grad_batches?",
+        ),
+        (
+            "+masking.function.q=1",
+            "unknown key masking.function.q: ilm.masking.functions.Hierarchical takes no such argument; it takes p, "
+            "ngram_probability, max_ngram_words",
+        ),
+        ("+callbacks.progress_bar.refreshrate=1", "did you mean callbacks.progress_bar.refresh_rate?"),
+    ],
+)
+def test_a_plus_does_not_hide_a_typo(override, expected):
+    (line,) = mistakes("train", override)
+    assert line.endswith(expected)
+
+
+def test_mistakes_in_an_experiment_file_are_found(tmp_path):
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text(
+        "# @package _global_\n"
+        "trainer:\n  max_step: 100\n"
+        "optimizer:\n  lerning_rate: 0.1\n"
+        "data:\n  batchsize: 4\n  max_length: long\n"
+        "validation:\n  every_n_stps: 5\n"
+        "seeed: 3\n"
+    )
+    lines = mistakes("train", f"hydra.searchpath=[file://{tmp_path}]", "experiment=mine", "cefr=A2")
+    assert sorted(line.split(":")[0].split(";")[0] for line in lines) == [
+        "data.max_length=long",
+        "unknown key data.batchsize",
+        "unknown key optimizer.lerning_rate",
+        "unknown key seeed",
+        "unknown key trainer.max_step",
+        "unknown key validation.every_n_stps",
+    ]
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["~seed", "~data", "~data.batch_size", "~trainer", "~optimizer", "~model", "~masking.function", "~paths"],
+)
+def test_a_missing_key_is_named(override):
+    lines = mistakes("train", override)
+    assert any(line.startswith(override[1:]) for line in lines)
+
+
+# Types ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("override", "key", "value"),
+    [
+        ("overwrite=no", "overwrite", False),
+        ("overwrite=off", "overwrite", False),
+        ('overwrite="false"', "overwrite", False),
+        ("overwrite=1", "overwrite", True),
+        ("dry_run=yes", "dry_run", True),
+        ("model.pretrained=no", "model.pretrained", False),
+        ('seed="3"', "seed", 3),
+        ('data.batch_size="8"', "data.batch_size", 8),
+        ("name=2024", "name", "2024"),
+        ("checkpoint.every_n_minutes=1", "checkpoint.every_n_minutes", 1.0),
+    ],
+)
+def test_values_come_back_in_the_type_of_the_schema(override, key, value):
+    """`overwrite=no` is text to Hydra: taken for true, it would delete a run."""
+    found = dict(flat(checked("train", override)))[key]
+    assert (found, type(found)) == (value, type(value))
+
+
+def test_numbers_for_names_become_text():
+    settings = checked("train", "corpus=custom", "corpus.name=2024", "corpus.levels=[1,2]", "cefr_level.levels=[1]")
+    assert settings["corpus"]["name"] == "2024"
+    assert settings["corpus"]["levels"] == ["1", "2"]
+    assert settings["cefr_level"]["levels"] == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("override", "key"),
+    [
+        ("seed=x", "seed"),
+        ("seed=1.5", "seed"),
+        ("seed=null", "seed"),
+        ("data.batch_size=8.0", "data.batch_size"),
+        ("data.batch_size=true", "data.batch_size"),
+        ("data=3", "data"),
+        ("data=null", "data"),
+        ("paths.data=null", "paths.data"),
+        ("overwrite=perhaps", "overwrite"),
+        ("corpus.levels=A1", "corpus.levels"),
+        ("corpus.columns=null", "corpus.columns"),
+        ("corpus.max_dropped=few", "corpus.max_dropped"),
+    ],
+)
+def test_wrong_types_are_named(override, key):
+    lines = mistakes("train", override)
+    assert all(line.startswith(f"{key}") for line in lines)
+
+
+def test_a_list_without_brackets_is_told_how():
+    (line,) = mistakes("evaluate", "models=A1")
+    assert line.endswith("models=[A1]")
+
+
+def test_what_cannot_be_resolved_is_a_user_error():
+    cfg, choices = compose("train", "name=${nothing.here}")
+    with pytest.raises(UserError, match=r"nothing\.here|nothing"):
+        check(cfg, Train, choices)
+
+
+def test_all_mistakes_at_once():
+    lines = mistakes(
+        "train", "seed=x", "data.batch_size=y", "+foo=1", "~overwrite", "+optimizer.rate=1", "corpus=custom"
+    )
+    starts = (
+        "seed=x",
+        "data.batch_size=y",
+        "unknown key foo",
+        "overwrite",
+        "unknown key optimizer.rate",
+        "corpus.name",
+    )
+    assert len(lines) == len(starts)
+    for start in starts:
+        assert sum(line.startswith(start) for line in lines) == 1, (start, lines)
+
+
+def test_all_wrong_values_at_once():
+    lines = mistakes("train", "objective=z", "data.batch_size=0", "schedule.shape=round", "seed=-1", "optimizer.lr=-1")
+    assert len(lines) == 5
+
+
+# Values ---------------------------------------------------------------------------------------------------------------
+
+AT_LEAST = {
+    "train": {
+        **dict.fromkeys(("corpus.sample_size", "masking.masks_per_document", "masking.tries"), 1),
+        **dict.fromkeys(("data.batch_size", "validation.every_n_steps", "validation.max_examples"), 1),
+        **dict.fromkeys(("early_stopping.patience", "trainer.accumulate_grad_batches", "trainer.log_every_n_steps"), 1),
+        **dict.fromkeys(("seed", "split.seed", "masking.seed", "corpus.max_dropped", "data.num_workers"), 0),
+        **dict.fromkeys(("schedule.warmup_steps", "checkpoint.every_n_minutes", "trainer.gradient_clip_val"), 0),
+        "data.max_length": 2,
+    },
+    "prepare": {
+        **dict.fromkeys(("corpus.sample_size", "corpus.synthetic.size", "masking.tries"), 1),
+        **dict.fromkeys(("preview", "num_workers", "split.seed"), 0),
+    },
+    "evaluate": {
+        **dict.fromkeys(("evaluation.masks_per_document", "evaluation.limit", "evaluation.max_examples"), 1),
+        **dict.fromkeys(("evaluation.batch_size",), 1),
+        "evaluation.max_length": 2,
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("root", "key", "least"), [(root, key, least) for root, keys in AT_LEAST.items() for key, least in keys.items()]
+)
+def test_least_values(root, key, least):
+    checked(root, f"{key}={least}")
+    (line,) = mistakes(root, f"{key}={least - 1}")
+    assert line.startswith(f"{key}={least - 1}")
+    assert str(least) in line
+
+
+@pytest.mark.parametrize(
+    ("root", "key", "allowed", "wrong"),
+    [
+        ("train", "objective", ("ilm", "no_context_ilm", "naive", "lm", "reverse_lm"), "ILM"),
+        ("train", "schedule.shape", ("constant", "linear", "cosine"), "step"),
+        ("train", "model.tokenizer", ("gpt2", "null"), "bpe"),
+        ("evaluate", "evaluation.split", ("valid", "test"), "train"),
+        ("evaluate", "task", ("perplexity",), "bleu"),
+    ],
+)
+def test_choices_of_values(root, key, allowed, wrong):
+    for value in allowed:
+        checked(root, f"{key}={value}")
+    (line,) = mistakes(root, f"{key}={wrong}")
+    assert line.startswith(f"{key}={wrong}: expected")
+    assert allowed[0] in line
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        *("optimizer.lr=0", "optimizer.lr=-1", "optimizer.lr=null", "optimizer.lr=fast", "optimizer.lr=nan"),
+        *("optimizer.lr=inf", "optimizer.lr=true", "trainer.max_steps=many", "trainer.max_steps=1e3"),
+        *("trainer.max_steps=2.5", "trainer.accumulate_grad_batches=two", "trainer.gradient_clip_val=-1"),
+        *("trainer.log_every_n_steps=0", "trainer.max_epochs=-2", "checkpoint.every_n_minutes=nan"),
+    ],
+)
+def test_numbers_below_a_target_are_checked_too(override):
+    (line,) = mistakes("train", override)
+    assert line.startswith(override.split("=")[0])
+
+
+@pytest.mark.parametrize("end", ["trainer.max_steps=-1", "trainer.max_steps=null"])
+def test_a_run_needs_an_end(end):
+    checked("train", end)
+    (line,) = mistakes("train", end, "trainer.max_epochs=-1")
+    assert "max_steps" in line
+    assert "max_epochs" in line
+
+
+@pytest.mark.xfail(strict=True, reason="trainer.max_epochs=0 is taken as unbounded in silence")
+def test_zero_steps_or_epochs_are_no_way_to_say_unbounded():
+    assert mistakes("train", "trainer.max_epochs=0")
+    assert mistakes("train", "trainer.max_steps=0")
+
+
+@pytest.mark.parametrize(("section", "root"), [("data", "train"), ("evaluation", "evaluate")])
+def test_a_row_holds_the_longest_example(section, root):
+    checked(root, f"{section}.row_tokens=256")
+    (line,) = mistakes(root, f"{section}.row_tokens=255")
+    assert line.startswith(f"{section}.row_tokens=255")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["model=custom"], "model.path"),
+        (["model.path=null"], "model.path"),
+        (["model=tiny", "model.architecture=null"], "model.path"),
+        (["model=tiny", "model.pretrained=true", "model.path=x"], "model.pretrained=true"),
+        (["model=tiny", "model.tokenizer_size=256"], "model.tokenizer_size=256"),
+        (["model=tiny", "model.tokenizer_size=null"], "model.tokenizer_size=None"),
+        (["masking.function=null"], "masking.function"),
+        (["cefr_level.levels=[]"], "cefr_level.levels"),
+        (["cefr_level.levels=[A1,Z]"], "cefr_level.levels"),
+        (["corpus.csv=x.csv"], "corpus.csv=x.csv for a synthetic corpus"),
+        (["corpus=custom"], "corpus.name has no value"),
+    ],
+)
+def test_values_that_make_no_sense_together(overrides, expected):
+    assert any(line.startswith(expected) for line in mistakes("train", *overrides))
+
+
+def test_the_least_values_of_a_new_model_are_fine():
+    checked("train", "model=tiny", "model.tokenizer_size=257")
+    checked("train", "model.pretrained=false", "model.path=null")
+
+
+@pytest.mark.parametrize("key", ["name", "corpus.name", "masking.name", "model.name"])
+@pytest.mark.parametrize("value", [".", "..", "../x", "a/b", "/tmp/x", "''", ".hidden", "~", "'a b'"])
+def test_names_of_folders_are_plain(key, value):
+    """`name=. overwrite=true` would delete all runs."""
+    assert mistakes("train", f"{key}={value}" if value != "~" else f"{key}='~'")
+
+
+@pytest.mark.parametrize("value", ["a", "A1.v2", "gpt2-xl", "x+y_z", "'été'"])
+def test_usual_names_are_taken(value):
+    assert checked("train", f"name={value}")["name"] == value.strip("'")
+
+
+# cefr and cefr_level --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pair", [("A1", "A2"), ("A1", "all"), ("all", "A2")])
+def test_two_levels_contradict_each_other(pair):
+    (line,) = mistakes("train", f"cefr={pair[0]}", f"cefr_level={pair[1]}")
+    assert line.startswith(f"cefr={pair[0]} and cefr_level={pair[1]} contradict")
+
+
+def test_an_experiment_may_choose_the_level_by_cefr_only(tmp_path):
+    (tmp_path / "experiment").mkdir()
+    for name, group in (("good", "cefr"), ("bad", "cefr_level")):
+        text = f"# @package _global_\ndefaults:\n  - override /{group}: B1\n"
+        (tmp_path / "experiment" / f"{name}.yaml").write_text(text)
+    path = f"hydra.searchpath=[file://{tmp_path}]"
+    assert checked("train", path, "experiment=good")["cefr_level"]["name"] == "B1"
+    assert checked("train", path, "experiment=good", "cefr=A2")["cefr_level"]["name"] == "A2"
+    # Otherwise `experiment=bad cefr=A2` would train B1 in silence (DESIGN fact 1).
+    assert mistakes("train", path, "experiment=bad", "cefr=A2")
+
+
+def test_the_same_level_twice_is_no_contradiction():
+    assert checked("train", "cefr=A1", "cefr_level=A1")["cefr_level"]["name"] == "A1"
+
+
+# _target_ -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "override", ["trainer._target_=no.such.Trainer", "optimizer._target_=torch.optim.Nope", "optimizer._target_=x"]
+)
+def test_a_target_that_cannot_be_imported(override):
+    lines = mistakes("train", override)
+    assert any(line.startswith(f"{override} cannot be imported") for line in lines)
+
+
+def test_a_target_that_fails_while_it_is_imported(tmp_path, monkeypatch):
+    (tmp_path / "broken_masks.py").write_text("raise RuntimeError('half-written')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    lines = mistakes("train", "masking.function._target_=broken_masks.Mine")
+    assert any("broken_masks.Mine cannot be imported" in line and "half-written" in line for line in lines)
+
+
+def test_an_argument_that_a_target_needs():
+    cfg, choices = compose("train")
+    OmegaConf.set_struct(cfg, False)
+    cfg.callbacks.stop = {"_target_": "pytorch_lightning.callbacks.EarlyStopping", "patience": 3}
+    with pytest.raises(UserError, match=r"callbacks\.stop\.monitor has no value"):
+        check(cfg, Train, choices)
+
+
+def test_the_check_builds_nothing(monkeypatch):
+    """A typo must be found before a model is read: no target is called."""
+    import pytorch_lightning as pl
+
+    monkeypatch.setattr(pl.Trainer, "__init__", lambda *args, **kwargs: pytest.fail("Trainer was made"))
+    cfg, choices = compose("train")
+    check(cfg, Train, choices)
+
+
+def test_configuration_is_left_as_it_was():
+    cfg, choices = compose("train", "overwrite=no")
+    before = OmegaConf.to_yaml(cfg)
+    check(cfg, Train, choices)
+    assert OmegaConf.to_yaml(cfg) == before
+
+
+def test_slurm_launcher_is_described_where_it_is_missing():
+    text = (Path(CONF) / "launcher" / "slurm.yaml").read_text()
+    if any("submitit" in plugin.__name__.lower() for plugin in Plugins.instance().discover()):
+        pytest.skip("hydra-submitit-launcher is installed")
+    extra = text.split("[")[1].split("]")[0]
+    assert f"\n{extra} = [" in (REPOSITORY / "pyproject.toml").read_text()
