@@ -33,13 +33,14 @@ def infill(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> Non
 
 
 def _load(settings: dict[str, Any], names: Sequence[str] | None, level: str | None = None) -> dict[str, Infiller]:
-    """Models by name: folders of models as they are, other names among the runs on the corpus."""
-    folders = [name for name in names or [] if (Path(name) / "config.json").is_file() or name == settings["model_path"]]
-    found = {name: Path(name) for name in folders}
-    wanted = None if names is None else [name for name in names if name not in folders]
-    if wanted is None or wanted:
+    """Models by name, in the order of `names`: folders of models as they are, other names among the corpus's runs."""
+    found: dict[str, Path] = {}
+    for name in [None] if names is None else names:
+        if name is not None and (name == settings["model_path"] or (Path(name) / "config.json").is_file()):
+            found[name] = Path(name)
+            continue
         corpus = PreparedCorpus.open(Path(settings["paths"]["data"]) / settings["corpus"]["name"])
-        runs = find_models(Path(settings["paths"]["experiments"]), corpus, wanted, level)
+        runs = find_models(Path(settings["paths"]["experiments"]), corpus, name and [name], level)
         # Of a level all runs were found; those of another objective fill no blanks, and say so when alone.
         usable = [run for run in runs if run.settings["objective"] == OBJECTIVE] or runs
         found |= {run.name: run.folder.path for run in usable}

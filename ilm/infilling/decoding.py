@@ -125,13 +125,13 @@ class Infiller:
         spaced = words & torch.tensor([text.startswith(" ") for text in texts])
         blank = torch.tensor([text.isspace() for text in texts])
         self._answers_carry_space = bool((spaced & ~blank).any())
-        # What may come next, boolean (V,): an answer's first token after a space; a token that does not close it; any.
-        self._first_spaced, self._open, self._any = torch.zeros(3, rows, dtype=torch.bool)
+        # Rows of the output, boolean (V,): tokens that begin with a space; that are not white space; all; and the end.
+        self._first_spaced, self._text, self._open, self._any = torch.zeros(4, rows, dtype=torch.bool)
         self._first_spaced[: vocabulary.base_size] = spaced
+        self._text[: vocabulary.base_size] = words & ~blank
         self._open[: vocabulary.base_size] = words
         self._any[: vocabulary.base_size] = words
         self._any[vocabulary.end_of_infill] = True
-        self._blank = blank.tolist()
 
     @classmethod
     def from_pretrained(cls, path: str | Path, device: str = "auto") -> "Infiller":
@@ -143,7 +143,7 @@ class Infiller:
         Raises: UserError if there is no model, it has no infilling tokens, its run had another objective, or the
         device is not there.
         """
-        folder, max_tokens = Path(path), None
+        folder, max_tokens, place = Path(path), None, _device(device)
         if not folder.is_dir():
             raise UserError(f"The model folder {folder} does not exist. Give a run's folder, such as experiments/NAME.")
         run = folder.parent if folder.name == "model" else folder
@@ -166,7 +166,7 @@ class Infiller:
                 f"{folder} holds no model with a tokenizer ({reason}). Give a run's folder, such as experiments/NAME."
             ) from error
         vocabulary = Vocabulary.of_trained(tokenizer)
-        return cls(pretrained_model(str(folder)).to(_device(device)), vocabulary, max_tokens)
+        return cls(pretrained_model(str(folder)).to(place), vocabulary, max_tokens)
 
     def __call__(self, texts: str | Sequence[str], **settings) -> list[list[Infilling]]:
         """Fill the blanks of texts: for every one, in order, its candidates. One string is a list of one text.
@@ -280,7 +280,8 @@ class Infiller:
         logits = logits.double()
         if logits.isnan().any():
             raise UserError("The model computes NaN: its weights are damaged, or were when training ended.")
-        allowed = torch.stack([self._allowed(sequence) for sequence in sequences])
+        rooms = [self._room(sequence, decoding.max_answer_tokens) for sequence in sequences]
+        allowed = torch.stack([self._allowed(*pair) for pair in zip(sequences, rooms, strict=True)])
         grammatical = logits.masked_fill(~allowed, -math.inf)
         if decoding.greedy:
             chosen = grammatical.argmax(-1)
@@ -288,23 +289,26 @@ class Infiller:
             probabilities = distribution(grammatical, decoding.temperature, decoding.top_k, decoding.top_p)
             chosen = draw(probabilities, [sequence.generator for sequence in sequences])
         end, log_probabilities = self.vocabulary.end_of_infill, logits.log_softmax(-1)
-        for row, (sequence, token) in enumerate(zip(sequences, chosen.tolist(), strict=True)):
-            if token != end and self._must_close(sequence, decoding.max_answer_tokens):
+        for row, (sequence, token, room) in enumerate(zip(sequences, chosen.tolist(), rooms, strict=True)):
+            if token != end and room == 0:
                 token, sequence.complete = end, False
-            sequence.add(token, float(log_probabilities[row, token]), token != end and not self._blank[token])
+            sequence.add(token, float(log_probabilities[row, token]), bool(self._text[token]))
             if token == end:
                 sequence.close()
 
-    def _allowed(self, sequence: _Sequence) -> torch.Tensor:
-        if not sequence.token_ids[-1] and sequence.context.spaced[sequence.answer]:
-            return self._first_spaced
-        return self._any if sequence.has_text else self._open
+    def _allowed(self, sequence: _Sequence, room: int) -> torch.Tensor:
+        """Which rows of the output may come next, (V,), where the open answer has room for so many tokens."""
+        if sequence.has_text:
+            return self._any
+        first = not sequence.token_ids[-1]
+        allowed = self._first_spaced if first and sequence.context.spaced[sequence.answer] else self._open
+        return allowed & self._text if room == 1 else allowed
 
-    def _must_close(self, sequence: _Sequence, max_answer_tokens: int) -> bool:
-        """Whether another token would leave no place for the ends, and a token of each answer to come."""
+    def _room(self, sequence: _Sequence, max_answer_tokens: int) -> int:
+        """How many tokens the open answer may still take: its end, and a token and end for each to come, must fit."""
         answers_to_come = len(sequence.context.types) - sequence.answer - 1
-        no_place = sequence.length + 2 + 2 * answers_to_come > self.max_tokens
-        return no_place or len(sequence.token_ids[-1]) >= max_answer_tokens
+        fitting = self.max_tokens - sequence.length - 1 - 2 * answers_to_come
+        return min(fitting, max_answer_tokens - len(sequence.token_ids[-1]))
 
     def _decode(self, ids: Sequence[int]) -> str:
         """The text of tokens that stand inside a text: some decoders drop a space at the very beginning."""

@@ -24,8 +24,8 @@ LINES_AT_ONCE = 64
 
 HELP = """\
 Type a text with blanks: She ate [ngram] for _.
-  _ or [MASK]        a blank of the default type (word)
-  {types:<18} a blank of this type
+  _ or [MASK]        a blank of the default type (word, where the model has it)
+  blanks of a type: {types}
   :n 5               candidates of each text
   :temperature 0.8   below 1 nearer to the likeliest, above 1 freer
   :top_p 0.9         draw from the likeliest tokens that make up this probability; off takes all
@@ -83,7 +83,11 @@ class Terminal:
         found = {name: infiller(text, **asdict(self.settings))[0] for name, infiller in self.infillers.items()}
         # The likeliest first.
         columns = [sorted(results, key=lambda result: -result.log_probability) for results in found.values()]
-        table = Table(box=box.SIMPLE_HEAD if len(found) > 1 else None, show_header=len(found) > 1, padding=(0, 2, 0, 0))
+        if len(columns) == 1:
+            for result in columns[0]:
+                self.console.print(shown(result))
+            return
+        table = Table(box=box.SIMPLE_HEAD)
         for name in found:
             table.add_column(Text(name), overflow="fold", ratio=1)
         for row in zip(*columns, strict=True):
@@ -94,7 +98,7 @@ class Terminal:
         if name == "help" and not arguments:
             types = " ".join(dict.fromkeys(f"[{t}]" for i in self.infillers.values() for t in i.vocabulary.mask_types))
             self._say(HELP.format(types=types))
-            self._say("now: " + ", ".join(f"{key} {value}" for key, value in asdict(self.settings).items()))
+            self._say("now: " + ", ".join(f"{key} {_spoken(value)}" for key, value in asdict(self.settings).items()))
         elif name in ("model", "models") and arguments:
             self.infillers = self.load(arguments)
             self._say(f"Models: {', '.join(self.infillers)}")
@@ -105,7 +109,7 @@ class Terminal:
             except (ValueError, KeyError):
                 raise UserError(f":{name} {arguments[0]} is not understood. Type :help") from None
             self.settings = replace(self.settings, **{key: value})
-            self._say(f"{key} {value}")
+            self._say(f"{key} {_spoken(value)}")
         else:
             raise UserError(f":{' '.join((name, *arguments))} is no command. Type :help")
 
@@ -122,7 +126,7 @@ def shown(infilling: Infilling) -> Text:
         text.append(infilling.text[start:done].translate(_VISIBLE), style="bold green")
     text.append(infilling.text[done:].translate(_VISIBLE))
     unfinished = "" if infilling.complete else ", not finished"
-    text.append(f"  p = {math.exp(infilling.log_probability):.2g}{unfinished}", style="dim")
+    text.append(f"  p = {_probability(infilling.log_probability)}{unfinished}", style="dim")
     return text
 
 
@@ -176,6 +180,18 @@ def open_lines(path: str | None) -> TextIO:
 def _json(infilling: Infilling) -> dict[str, Any]:
     keys = ("text", "answers", "spans", "log_probability", "token_log_probabilities", "complete")
     return {key: getattr(infilling, key) for key in keys}
+
+
+def _probability(log_probability: float) -> str:
+    """Two digits of it; those of long answers are smaller than any float."""
+    if log_probability > -700:
+        return f"{math.exp(log_probability):.2g}"
+    exponent = math.floor(log_probability / math.log(10))
+    return f"{math.exp(log_probability - exponent * math.log(10)):.1f}e{exponent}"
+
+
+def _spoken(value: Any) -> str:
+    return {None: "off", True: "on", False: "off"}[value] if value is None or isinstance(value, bool) else str(value)
 
 
 def _number_or_off(kind: type) -> Callable[[str], Any]:

@@ -1,0 +1,247 @@
+import io
+import json
+import math
+import sys
+
+import pytest
+from conftest import compose, run_command
+from rich.console import Console
+from small_models import ENTRIES, Bigrams, random_model, vocabulary
+
+from ilm.errors import UserError
+from ilm.infilling.decoding import Infiller, Infilling
+from ilm.infilling.sampling import DecodingSettings
+from ilm.infilling.terminal import Terminal, fill_lines, open_lines, shown
+from ilm.training.models import save_model
+
+ROWS = ENTRIES + 5
+NO_BLANK = "The text has no blank"
+
+
+@pytest.fixture(scope="module")
+def infiller() -> Infiller:
+    """It answers " eat" to every blank."""
+    words = vocabulary()
+    model = Bigrams(ROWS)
+    (eat,) = words.encode(" eat")
+    model.table[[words.start_of_infill, words.end_of_infill], eat] = 50.0
+    model.table[eat, words.end_of_infill] = 50.0
+    return Infiller(model, words)
+
+
+@pytest.fixture
+def terminal(infiller) -> Terminal:
+    def load(names):
+        if "nope" in names:
+            raise UserError("models: 'nope' is no level")
+        return dict.fromkeys(names, infiller)
+
+    console = Console(file=io.StringIO(), width=100, force_terminal=False)
+    return Terminal({"one": infiller}, DecodingSettings(candidates=2), load, console)
+
+
+def said(terminal: Terminal, *lines: str) -> str:
+    terminal.console.file = io.StringIO()
+    for line in lines:
+        terminal.respond(line)
+    return terminal.console.file.getvalue()
+
+
+def test_candidates_are_shown_with_their_probability(terminal):
+    assert said(terminal, "I [word] pasta.").splitlines() == ["I eat pasta.  p = 1"] * 2
+
+
+def test_text_is_shown_literally(terminal):
+    text = "[bold red]I[/] :smile: _ \\[x] https://x.y"
+    assert said(terminal, text).splitlines()[0] == text.replace("_", "eat") + "  p = 1"
+
+
+def test_answers_alone_are_coloured_and_control_characters_harmless():
+    values = (((-1.0, -0.5),), True)
+    text = shown(Infilling("a\x1b[2J b\x07c\x9b.", ("b\x07c",), ((7, 3),), ((1, 2),), *values))
+    assert text.plain == "a␛[2J b␇c\ufffd.  p = 0.22"
+    assert [(span.start, span.end) for span in text.spans if "green" in str(span.style)] == [(7, 10)]
+
+
+def test_unfinished_and_tiny_probabilities():
+    text = shown(Infilling("ab", ("b",), ((1, 1),), ((1, 2),), ((-1000.0, -2.0),), False))
+    # exp(-1002) = 10^(-435.16)
+    assert text.plain == "ab  p = 6.9e-436, not finished"
+
+
+def test_the_likeliest_stands_first(infiller):
+    words = infiller.vocabulary
+    random = Infiller(random_model("gpt2", ROWS), words)
+    terminal = Terminal({"m": random}, DecodingSettings(candidates=5, max_answer_tokens=3), dict, Console(width=100))
+    lines = said(terminal, "I _ pasta").splitlines()
+    found = [float(line.split("p = ")[1].split(",")[0]) for line in lines if "p = " in line]
+    assert found == sorted(found, reverse=True)
+    assert len(found) == 5
+
+
+def test_settings_change_without_leaving(terminal):
+    lines = [":n 5", ":temperature 0.8", ":top_p 0.9", ":top_k 40", ":greedy on", ":seed 3", ":max_answer_tokens 7"]
+    assert said(terminal, *lines).splitlines() == [
+        *("candidates 5", "temperature 0.8", "top_p 0.9", "top_k 40", "greedy on", "seed 3", "max_answer_tokens 7")
+    ]
+    assert terminal.settings == DecodingSettings(5, 0.8, 40, 0.9, True, 7, seed=3)
+    assert said(terminal, ":top_p off", ":greedy off") == "top_p off\ngreedy off\n"
+    assert (terminal.settings.top_p, terminal.settings.greedy) == (None, False)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (":n 0", "candidates=0: expected 1 or more"),
+        (":n many", ":n many is not understood. Type :help"),
+        (":top_p 2", "top_p=2.0: expected a probability"),
+        (":greedy maybe", ":greedy maybe is not understood"),
+        (":n", ":n is no command"),
+        (":", ": is no command. Type :help"),
+        (":frobnicate 3", ":frobnicate 3 is no command"),
+        (":model", ":model is no command"),
+        (":model nope", "'nope' is no level"),
+        ("She ate.", NO_BLANK),
+        ("a " * 300 + "_", "and 94 fit: the model takes 96"),
+    ],
+)
+def test_a_mistake_is_said_and_changes_nothing(terminal, line, message):
+    before = terminal.settings, terminal.infillers
+    assert message in said(terminal, line).replace("\n", " ")
+    assert (terminal.settings, terminal.infillers) == before
+    assert "I eat pasta." in said(terminal, "I _ pasta.")
+
+
+def test_several_models_side_by_side(terminal):
+    assert said(terminal, ":model A1 B1") == "Models: A1, B1\n"
+    lines = [line.split() for line in said(terminal, "I _ it.").splitlines() if line.strip()]
+    assert lines[0] == ["A1", "B1"]
+    assert lines[2] == ["I", "eat", "it.", "p", "=", "1"] * 2
+
+
+def test_help_names_blanks_commands_and_settings(terminal):
+    text = said(terminal, ":help")
+    for part in ("[sentence] [ngram] [word]", ":n 5", ":model NAME", "candidates 2", "top_p off", "quit"):
+        assert part in text
+
+
+@pytest.mark.parametrize("end", ["quit", None])
+def test_the_dialogue_ends_by_quit_or_the_end_of_input(terminal, end):
+    lines = iter(["", "no blank", "I _ it.", *([end] if end else [])])
+
+    def read(prompt: str) -> str:
+        try:
+            return next(lines)
+        except StopIteration:
+            raise EOFError from None
+
+    terminal.run(read)
+    text = terminal.console.file.getvalue()
+    assert NO_BLANK in text
+    assert "I eat it." in text
+    assert list(lines) == []
+
+
+def test_lines_in_json_lines_out(infiller):
+    out = io.StringIO()
+    lines = ["I _ it.\n", "\n", "_ [word]\n"]
+    assert fill_lines(lines, {"x": infiller, "y": infiller}, DecodingSettings(greedy=True), out) == 4
+    records = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert [(r["line"], r["model"], r["text"]) for r in records] == [
+        (1, "x", "I _ it."),
+        (1, "y", "I _ it."),
+        (3, "x", "_ [word]"),
+        (3, "y", "_ [word]"),
+    ]
+    (candidate,) = records[0]["candidates"]
+    assert candidate["text"] == "I eat it."
+    assert (candidate["answers"], candidate["spans"], candidate["complete"]) == (["eat"], [[2, 3]], True)
+    assert math.fsum(candidate["token_log_probabilities"][0]) == candidate["log_probability"]
+    assert records[2]["candidates"][0]["answers"] == [" eat", "eat"]
+
+
+def test_a_faulty_line_is_said_in_its_place_and_at_the_end(infiller, tmp_path):
+    (tmp_path / "texts").write_bytes("\ufeffI _ it.\r\nnone\nI \xe9 _\n".encode() + b"I \xe9 _\n" + "é _".encode())
+    out = io.StringIO()
+    with (
+        open_lines(str(tmp_path / "texts")) as lines,
+        pytest.raises(UserError, match=r"2 of 5 texts could not be filled; line 2: The text has no blank"),
+    ):
+        fill_lines(lines, {"x": infiller}, DecodingSettings(), out)
+    records = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert [r["line"] for r in records] == [1, 2, 3, 4, 5]
+    assert [r.get("error", "")[:21] for r in records] == ["", NO_BLANK, "", "The text is not valid", ""]
+    assert [r["candidates"][0]["text"] for r in records if "candidates" in r] == ["I eat it.", "I é eat", "é eat"]
+
+
+def test_more_lines_than_one_block(infiller):
+    out = io.StringIO()
+    assert fill_lines((f"I {i} _\n" for i in range(150)), {"x": infiller}, DecodingSettings(), out) == 150
+    texts = [json.loads(line)["candidates"][0]["text"] for line in out.getvalue().splitlines()]
+    assert texts == [f"I {i} eat" for i in range(150)]
+
+
+def test_input_that_cannot_be_read():
+    with pytest.raises(UserError, match=r"input=/no/such/file cannot be read: No such file"):
+        open_lines("/no/such/file")
+
+
+@pytest.fixture
+def model_folder(tmp_path):
+    words = vocabulary()
+    save_model(random_model("gpt2", ROWS), words, tmp_path / "exported")
+    return tmp_path / "exported"
+
+
+def test_the_entry_point_fills_a_file(model_folder, tmp_path, capsys):
+    from infill import infill
+
+    (tmp_path / "texts").write_text("She ate [ngram] for _.\n[sentence]\n")
+    given = [f"model_path={model_folder}", f"input={tmp_path / 'texts'}", "device=cpu", "seed=4"]
+    cfg, choices = compose("infill", *given, "decoding.candidates=2", "decoding.max_answer_tokens=5")
+    infill(cfg, choices)
+    records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    expected = Infiller.from_pretrained(model_folder)(
+        ["She ate [ngram] for _.", "[sentence]"], candidates=2, top_p=0.95, max_answer_tokens=5, seed=4
+    )
+    found = [[candidate["text"] for candidate in record["candidates"]] for record in records]
+    assert found == [[result.text for result in group] for group in expected]
+
+
+def test_the_command_reads_stdin_and_exits_with_2_on_a_mistake(model_folder, tmp_path, monkeypatch):
+    found = run_command(tmp_path, "infill.py", f"model_path={tmp_path}", "decoding.candidates=1")
+    assert (found.returncode, found.stdout) == (2, "")
+    assert "holds no model" in found.stderr
+    assert found.stderr.count("\n") == 1
+
+
+def test_stdin_is_read_where_it_is_no_terminal(model_folder, monkeypatch, capsys):
+    from infill import infill
+
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("é _\n".encode())))
+    cfg, choices = compose("infill", f"model_path={model_folder}", "decoding.greedy=true")
+    infill(cfg, choices)
+    (record,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert record["text"] == "é _"
+    assert len(record["candidates"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["decoding.candidates=0"], "decoding.candidates=0: expected a whole number of at least 1"),
+        (["decoding.temperature=0"], "decoding.temperature=0.0: expected a number above 0"),
+        (["decoding.top_p=1.5"], "decoding.top_p=1.5: expected a number above 0 and at most 1"),
+        (["model_path=x", "models=[A1]"], "model_path=x beside models: give one of them"),
+        (["model_path=x", "cefr=A1"], "model_path=x beside cefr=A1: give one of them"),
+        (["+decoding.topp=0.9"], "unknown key decoding.topp; did you mean decoding.top_p?"),
+        (["models=[A1]", "paths.data=/no/such"], "holds no prepared corpus"),
+        (["model_path=/no/such"], "The model folder /no/such does not exist"),
+    ],
+)
+def test_mistakes_of_the_command_line(given, message):
+    from infill import infill
+
+    with pytest.raises(UserError) as error:
+        infill(*compose("infill", *given))
+    assert message in str(error.value)
