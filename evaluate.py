@@ -5,13 +5,14 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from ilm.config import Evaluate, check
-from ilm.evaluation.task import evaluate_perplexity
 from ilm.runs import chosen_options, entry_point, job, set_up_logging
 
 
 def evaluate(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> pd.DataFrame:
     """Evaluate as configured; `choices` are Hydra's chosen options by group, of which `cefr` chooses models."""
     settings = check(cfg, Evaluate, choices)
+    from ilm.evaluation.task import evaluate_perplexity  # only now: torch takes seconds to import
+
     set_up_logging()
     return evaluate_perplexity(settings, (choices or {}).get("cefr"))
 

@@ -7,7 +7,6 @@ from omegaconf import DictConfig
 
 from ilm.config import Train, check
 from ilm.runs import RunFolder, chosen_options, entry_point, job, set_up_logging
-from ilm.training.run import Run
 
 log = logging.getLogger("ilm")
 
@@ -19,6 +18,8 @@ def train(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> dict
     checkpoint of an interrupted run; a finished one is reported, not trained again.
     """
     settings = check(cfg, Train, choices)
+    from ilm.training.run import Run  # only now: torch takes seconds, and a typing mistake is told at once
+
     set_up_logging()
     run = Run.plan(settings, choices or {})
     log.info("%s", run.sheet())

@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,12 +14,12 @@ from typing import Any
 def atomic_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it replaces `path`, on any error it is removed.
 
-    A killed process leaves the old file or the new one, never half of one (and perhaps a stray
-    `.tmp-PID` file, which nothing reads).
+    A killed process leaves the old file or the new one, never half of one (and perhaps a stray `.tmp-` file, which
+    nothing reads).
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    temporary = _beside(path, "tmp")
     try:
         yield temporary
         _flush(temporary)
@@ -29,28 +30,32 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
+def atomic_folder(path: Path, *, keep_existing: bool = False) -> Iterator[Path]:
     """Yield a temporary folder that becomes `path` when the block ends without an error.
 
-    An existing `path` is replaced: it is moved aside first, since POSIX renames no folder over a full one.
+    An existing `path` is replaced, unless `keep_existing`: then the new one is dropped, for caches that several
+    processes may make at once, named by a hash of what is in them.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
-    shutil.rmtree(temporary, ignore_errors=True)
+    temporary = _beside(path, "tmp")
     temporary.mkdir()
     try:
         yield temporary
         for file in temporary.rglob("*"):
             _flush(file)
         _flush(temporary)
-        if path.exists():
-            old = path.with_name(f".{path.name}.old-{os.getpid()}")
-            os.replace(path, old)
+        try:
             os.replace(temporary, path)
-            shutil.rmtree(old)
-        else:
-            os.replace(temporary, path)
+        except OSError:
+            # POSIX renames no folder over a full one.
+            if not path.is_dir():
+                raise
+            if not keep_existing:
+                old = _beside(path, "old")
+                os.replace(path, old)
+                os.replace(temporary, path)
+                shutil.rmtree(old)
         _flush(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -66,6 +71,11 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """The value of a JSON file."""
     return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def _beside(path: Path, purpose: str) -> Path:
+    """A new name in the folder of `path`; random, since processes of several machines may share the folder."""
+    return path.with_name(f".{path.name}.{purpose}-{secrets.token_hex(4)}")
 
 
 def _flush(path: Path) -> None:

@@ -102,6 +102,14 @@ def chosen_options() -> dict[str, str | None]:
     return choices
 
 
+def in_local_sweep() -> bool:
+    """Whether this is a job of `--multirun` that runs in the process of the sweep itself."""
+    if not HydraConfig.initialized():
+        return False
+    config = HydraConfig.get()
+    return config.mode == RunMode.MULTIRUN and config.runtime.choices.get("hydra/launcher") == "basic"
+
+
 def _exit_with(error: Exception) -> None:
     print(f"error: {_innermost(error)}", file=sys.stderr)
     sys.exit(EXIT_USER_ERROR)
@@ -134,6 +142,9 @@ def set_up_logging(file: Path | None = None) -> None:
     for library in ("pytorch_lightning", "lightning_fabric", "lightning", "transformers"):
         logging.getLogger(library).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=r".*LeafSpec.* is deprecated")
+    # The data does resume in the middle of an epoch, though not in the way Lightning looks for.
+    warnings.filterwarnings("ignore", message=r"You're resuming from a checkpoint that ended before the epoch ended")
+    warnings.filterwarnings("ignore", message=r"The number of training batches .* is smaller than the logging interval")
     warnings.filterwarnings("ignore", message=r".*does not have many workers which may be a bottleneck")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 

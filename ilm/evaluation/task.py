@@ -143,6 +143,9 @@ def _device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        return torch.device(name)
-    except RuntimeError as error:
-        raise UserError(f"evaluation.device={name}: expected auto, cpu, cuda or mps") from error
+        return torch.zeros(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"evaluation.device={name} cannot be used ({reason}); expected auto, cpu, cuda or mps"
+        ) from error

@@ -31,7 +31,7 @@ def corpus_tokenizer(root: Path, corpus: PreparedCorpus, size: int) -> PreTraine
             initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         )
         tokenizer.train_from_iterator(texts.tolist(), trainer, length=len(texts))
-        with atomic_folder(folder) as temporary:
+        with atomic_folder(folder, keep_existing=True) as temporary:
             PreTrainedTokenizerFast(
                 tokenizer_object=tokenizer, bos_token=END_OF_TEXT, eos_token=END_OF_TEXT
             ).save_pretrained(temporary)

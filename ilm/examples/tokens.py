@@ -110,7 +110,7 @@ def _tokenise(folder: Path, texts, tokenizer: PreTrainedTokenizerBase, base_size
             progress.update(len(batch))
     flat = np.concatenate(advances) if advances else np.zeros(0, dtype=np.int64)
     width = np.uint8 if flat.max(initial=0) < 2**8 else np.uint16 if flat.max() < 2**16 else np.uint32
-    with atomic_folder(folder) as temporary:
+    with atomic_folder(folder, keep_existing=True) as temporary:
         np.save(temporary / "ids.npy", np.concatenate(chunks) if chunks else np.zeros(0, dtype=id_type))
         np.save(temporary / "advances.npy", flat.astype(width))
         np.save(temporary / "offsets.npy", np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]))

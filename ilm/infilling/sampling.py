@@ -54,18 +54,24 @@ def distribution(
     """Probabilities (B, V) to draw from, made of float64 logits (B, V); a token of logit -inf gets 0."""
     # The largest is made 0 first: no temperature, however low, overflows.
     logits = (logits - logits.amax(-1, keepdim=True)) / temperature
-    if top_k is None and top_p is None:
-        return logits.softmax(-1)
-    if top_k is None:
-        values, ids = logits.sort(descending=True)
-    else:
-        values, ids = logits.topk(min(top_k, logits.shape[-1]))
-    probabilities = values.softmax(-1)
-    if top_p is not None:
-        before = torch.nn.functional.pad(probabilities.cumsum(-1), (1, 0))[:, :-1]
-        probabilities = probabilities.masked_fill(before >= top_p, 0.0)
-        probabilities = probabilities / probabilities.sum(-1, keepdim=True)
-    return torch.zeros_like(logits).scatter(-1, ids, probabilities)
+    if top_k is not None and top_k < logits.shape[-1]:
+        values, ids = logits.topk(top_k)
+        logits = torch.full_like(logits, -math.inf).scatter(-1, ids, values)
+    probabilities = logits.softmax(-1)
+    return probabilities if top_p in (None, 1.0) else _nucleus(probabilities, top_p)
+
+
+def _nucleus(probabilities: torch.Tensor, top_p: float) -> torch.Tensor:
+    """The likeliest tokens up to and with the one that reaches `top_p`, and any as likely as that one."""
+    # The first thousand nearly always reach it; sorting all rows of GPT-2 takes as long as its forward pass.
+    for size in (1024, probabilities.shape[-1]):
+        likeliest = probabilities.topk(min(size, probabilities.shape[-1])).values
+        cumulative = likeliest.cumsum(-1)
+        if (cumulative[:, -1] >= top_p).all():
+            break
+    last = (cumulative < top_p).sum(-1, keepdim=True).clamp(max=likeliest.shape[-1] - 1)
+    kept = probabilities.masked_fill(probabilities < likeliest.gather(-1, last), 0.0)
+    return kept / kept.sum(-1, keepdim=True)
 
 
 def draw(probabilities: torch.Tensor, generators: Sequence[torch.Generator]) -> torch.Tensor:

@@ -95,7 +95,7 @@ def write_masks(
     metadata = {"masks_hash": digest(settings), "mask_types": json.dumps(function.mask_types)}
     counts = {}
     with (
-        atomic_folder(folder) as temporary,
+        atomic_folder(folder, keep_existing=True) as temporary,
         _ordered_map(workers) as ordered_map,
         tqdm(total=len(documents), desc="Drawing masks", unit=" documents", disable=None) as progress,
     ):

@@ -25,7 +25,7 @@ from ilm.examples.tokens import TokenStore
 from ilm.examples.vocabulary import START_OF_INFILL, Vocabulary
 from ilm.masking.configured import configured_masks
 from ilm.masking.store import MaskStore
-from ilm.runs import RunFolder, is_first_process, run_identity, run_name
+from ilm.runs import RunFolder, in_local_sweep, is_first_process, run_identity, run_name
 from ilm.training.batching import StepPlan
 from ilm.training.callbacks import Checkpoints, StopSignals, Validation
 from ilm.training.datamodule import InfillingData
@@ -95,6 +95,11 @@ class Run:
             world_size=_world_size(settings["trainer"]),
             seed=settings["seed"],
         )
+        if steps.world_size > 1 and in_local_sweep():
+            raise UserError(
+                f"{steps.world_size} processes a run in a sweep: each would start the whole sweep again. Type one "
+                "command per model, or launcher=slurm, which gives every model a job of its own."
+            )
         made_of = {
             "documents": corpus.documents_hash,
             "masks": masks_folder.name,
@@ -201,16 +206,23 @@ class Run:
         for kind in KINDS:
             shown = ("-" if losses[kind] is None else f"{perplexity(losses[kind]):.2f}" for losses in (first, best))
             log.info("  %-16s %12s %12s", kind, *shown)
-        log.info(
-            "model: %s; the same figures: "
-            "python evaluate.py %s cefr=%s models=[%s] evaluation.split=valid evaluation.max_examples=%d",
-            folder.model,
-            corpus_arguments(self.examples.corpus.name),
-            self.settings["cefr_level"]["name"],
-            self.name,
-            len(self.examples.validation),
-        )
+        log.info("model: %s; the same figures: %s", folder.model, self._evaluation_command())
         return dict(best)
+
+    def _evaluation_command(self) -> str:
+        """What to type to score the validation examples again."""
+        settings = self.settings
+        arguments = [
+            corpus_arguments(self.examples.corpus.name),
+            f"cefr={settings['cefr_level']['name']} models=[{self.name}]",
+            f"evaluation.split=valid evaluation.max_examples={len(self.examples.validation)}",
+        ]
+        for key, value, default in (
+            ("max_length", settings["data"]["max_length"], 256),
+            ("masks_per_document", settings["masking"]["masks_per_document"], 16),
+        ):
+            arguments += [f"evaluation.{key}={value}"] if value != default else []
+        return " ".join(["python evaluate.py", *arguments])
 
     def _model(self) -> PreTrainedModel:
         spec, vocabulary, seed = self.settings["model"], self.examples.vocabulary, self.settings["seed"]
