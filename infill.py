@@ -1,5 +1,6 @@
 """Fill blanks in texts: `python infill.py models=[A1]`, then type "She ate [ngram] for _."."""
 
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,8 @@ from ilm.infilling.decoding import OBJECTIVE, Infiller
 from ilm.infilling.sampling import DecodingSettings
 from ilm.infilling.terminal import Terminal, fill_lines, open_lines
 from ilm.runs import chosen_options, entry_point, job, set_up_logging
+
+log = logging.getLogger("ilm")
 
 
 def infill(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> None:
@@ -43,6 +46,8 @@ def _load(settings: dict[str, Any], names: Sequence[str] | None, level: str | No
         runs = find_models(Path(settings["paths"]["experiments"]), corpus, name and [name], level)
         # Of a level all runs were found; those of another objective fill no blanks, and say so when alone.
         usable = [run for run in runs if run.settings["objective"] == OBJECTIVE] or runs
+        for run in [run for run in runs if run not in usable]:
+            log.warning("left out: %s fills no blanks, its objective is %s", run.name, run.settings["objective"])
         found |= {run.name: run.folder.path for run in usable}
     return {name: Infiller.from_pretrained(path, settings["device"]) for name, path in found.items()}
 

@@ -37,6 +37,27 @@ def test_the_distribution_drawn_from(settings, expected):
     torch.testing.assert_close(found, torch.tensor([expected, expected[::-1]], dtype=torch.float64))
 
 
+def test_the_nucleus_of_a_flat_distribution_is_found_among_all_tokens():
+    """Rows of 5,000 tokens: in one the first two are enough, in the other 3,000 are not."""
+    steep, flat = torch.zeros(5000), torch.arange(5000) * 1e-4
+    steep[[7, 4000]] = torch.tensor([20.0, 21.0])
+    rows = torch.stack([steep, flat]).double()
+    together = distribution(rows, top_p=0.9)
+    assert together[0].nonzero().flatten().tolist() == [7, 4000]
+    kept = int((together[1] > 0).sum())
+    probabilities = flat.double().softmax(-1).flip(0)
+    assert float(probabilities[:kept].sum()) >= 0.9 > float(probabilities[: kept - 1].sum())
+    assert together[1, :-kept].sum() == 0
+    for i in range(2):
+        torch.testing.assert_close(distribution(rows[[i]], top_p=0.9)[0], together[i], rtol=1e-12, atol=0)
+
+
+def test_the_nucleus_does_not_choose_between_equals():
+    torch.testing.assert_close(
+        distribution(logits([0.2, 0.4, 0.2, 0.2]), top_p=0.5), logits([0.2, 0.4, 0.2, 0.2]).exp()
+    )
+
+
 @pytest.mark.parametrize("settings", [{}, {"top_k": 3}, {"top_p": 1.0}, {"temperature": 1e9, "top_k": 4}])
 def test_what_is_masked_has_no_probability(settings):
     found = distribution(logits([0.5, 0, 0.5, 0]), **settings)
