@@ -12,7 +12,6 @@ from rich.console import Console
 
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
-from ilm.evaluation.models import TrainedModel, find_models
 from ilm.evaluation.perplexity import DocumentScores, score_documents
 from ilm.evaluation.report import caption, rich_table, tables, write_report
 from ilm.examples.store import ExampleStore, first_by_hash
@@ -22,7 +21,8 @@ from ilm.masking.configured import configured_masks
 from ilm.masking.store import MaskStore
 from ilm.runs import versions
 from ilm.training.batching import row_length
-from ilm.training.models import require_length
+from ilm.training.models import require_length, usable_device
+from ilm.training.trained import TrainedModel, find_models
 
 log = logging.getLogger("ilm")
 
@@ -41,7 +41,7 @@ def evaluate_perplexity(settings: Mapping[str, Any], level: str | None) -> pd.Da
     models = find_models(Path(paths["experiments"]), corpus, settings["models"], level)
     levels = evaluation["levels"] or ([level] if level not in (None, POOLED) else settings["corpus"]["levels"])
     corpus.require_splits(levels)
-    device = _device(evaluation["device"])
+    device = usable_device(evaluation["device"], "evaluation.device")
     results, sums = [], []
     for number, model in enumerate(models, start=1):
         log.info("model %d of %d: %s", number, len(models), model.name)
@@ -137,15 +137,3 @@ def _token_store_name(model: TrainedModel) -> str:
     if spec["tokenizer"] == "corpus":
         return f"bpe{spec['tokenizer_size']}"
     return spec["tokenizer"] or spec["name"] or Path(spec["path"]).name
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        return torch.zeros(0, device=name).device
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(
-            f"evaluation.device={name} cannot be used ({reason}); expected auto, cpu, cuda or mps"
-        ) from error

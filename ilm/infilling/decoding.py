@@ -33,7 +33,7 @@ from ilm.examples.vocabulary import Vocabulary
 from ilm.infilling.blanks import Context
 from ilm.infilling.sampling import DecodingSettings, distribution, draw, generator_of
 from ilm.runs import RunFolder
-from ilm.training.models import load_tokenizer, pretrained_model
+from ilm.training.models import load_tokenizer, pretrained_model, usable_device
 from ilm.training.scoring import score as score_examples
 
 OBJECTIVE = "ilm"
@@ -143,7 +143,7 @@ class Infiller:
         Raises: UserError if there is no model, it has no infilling tokens, its run had another objective, or the
         device is not there.
         """
-        folder, max_tokens, place = Path(path), None, _device(device)
+        folder, max_tokens, place = Path(path), None, usable_device(device, "device")
         if not folder.is_dir():
             raise UserError(f"The model folder {folder} does not exist. Give a run's folder, such as experiments/NAME.")
         run = folder.parent if folder.name == "model" else folder
@@ -334,13 +334,3 @@ def _select(rows: list[int], cache: Cache, mask: torch.Tensor) -> torch.Tensor:
     selected = torch.tensor(rows, device=mask.device)
     cache.batch_select_indices(selected)
     return mask[selected]
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        return torch.zeros(0, device=name).device
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"device={name} cannot be used ({reason}). Expected auto, cpu, cuda or mps.") from error

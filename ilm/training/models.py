@@ -114,6 +114,20 @@ def require_length(model: PreTrainedModel, max_length: int, option: str) -> None
         )
 
 
+def usable_device(name: str, option: str) -> torch.device:
+    """The device of this name; `auto` takes a GPU where there is one.
+
+    Raises: UserError, naming the config key `option`, for a name that is none, or a device that is not here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.zeros(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{option}={name} cannot be used ({reason}). Expected auto, cpu, cuda or mps.") from error
+
+
 def save_model(model: PreTrainedModel, vocabulary: Vocabulary, folder: Path) -> None:
     """Write model and tokenizer in Hugging Face format; plain `AutoModelForCausalLM.from_pretrained` loads them."""
     with atomic_folder(folder) as temporary:

@@ -14,9 +14,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from transformers import PreTrainedModel
 
 from ilm.corpus.store import corpus_arguments
@@ -41,6 +39,7 @@ from ilm.training.models import (
 from ilm.training.module import InfillingModule
 from ilm.training.preparation import RunExamples, base_tokenizer, open_corpus, run_examples, total_steps
 from ilm.training.scoring import KINDS, perplexity
+from ilm.training.trainer import make_trainer, require_optimizer, world_size
 
 log = logging.getLogger("ilm")
 
@@ -71,7 +70,7 @@ class Run:
         corpus.require_splits(levels)
         _, masks_folder = configured_masks(corpus, settings["masking"])
         masks = MaskStore.open(masks_folder)
-        _require_optimizer(settings["optimizer"])
+        require_optimizer(settings["optimizer"])
         require_reachable(settings["model"])
         tokenizer, tokenizer_name = base_tokenizer(settings["model"], corpus)
         learnt = START_OF_INFILL in tokenizer.get_vocab()
@@ -92,7 +91,7 @@ class Run:
             len(examples.train),
             batch_size=data["batch_size"],
             accumulate=settings["trainer"]["accumulate_grad_batches"],
-            world_size=_world_size(settings["trainer"]),
+            world_size=world_size(settings["trainer"]),
             seed=settings["seed"],
         )
         if steps.world_size > 1 and in_local_sweep():
@@ -178,7 +177,9 @@ class Run:
         checkpoints = Checkpoints(
             folder, signals, every_n_minutes=settings["checkpoint"]["every_n_minutes"], total_steps=self.total_steps
         )
-        trainer = self._trainer(folder, [signals, metrics, validation, checkpoints], done + 1 if checkpoint else 0)
+        trainer = make_trainer(
+            settings, folder, [signals, metrics, validation, checkpoints], purge_step=done + 1 if checkpoint else 0
+        )
         if checkpoint:
             log.info("going on from step %d (%s)", done, checkpoint)
         if is_first_process():
@@ -238,26 +239,6 @@ class Run:
         log.info("model: %s parameters, %s with the infilling tokens", f"{before:,}", f"{model.num_parameters():,}")
         return model
 
-    def _trainer(self, folder: RunFolder, callbacks: list[pl.Callback], purge_step: int) -> pl.Trainer:
-        loggers = [
-            instantiate(node)(save_dir=str(folder.path), name="", version="", purge_step=purge_step)
-            for node in (self.settings["logger"] or {}).values()
-        ]
-        extra = [instantiate(node) for node in (self.settings["callbacks"] or {}).values()]
-        return instantiate(
-            self.settings["trainer"],
-            # One Lightning epoch is the whole run (DESIGN fact 6); the data has as many batches as the run has.
-            max_epochs=1,
-            max_steps=-1,
-            logger=loggers or False,
-            callbacks=[*callbacks, *extra],
-            default_root_dir=str(folder.path),
-            enable_checkpointing=False,
-            enable_progress_bar=any(isinstance(callback, pl.callbacks.ProgressBar) for callback in extra),
-            enable_model_summary=False,
-            use_distributed_sampler=False,
-        )
-
     def _export(
         self, folder: RunFolder, model: PreTrainedModel, validation: Validation, metrics: Metrics, trainer: pl.Trainer
     ) -> None:
@@ -280,27 +261,6 @@ class Run:
             best=_finite(validation.best),
             targets_seen=dict(zip(self.examples.levels, metrics.targets_seen.tolist(), strict=True)),
         )
-
-
-def _world_size(trainer: Mapping[str, Any]) -> int:
-    """How many processes the trainer's accelerator, devices and nodes come to.
-
-    Raises: UserError if Lightning refuses them: a GPU that is not there, a precision it does not know.
-    """
-    chosen = {key: trainer[key] for key in ("accelerator", "devices", "num_nodes", "strategy", "precision")}
-    try:
-        return pl.Trainer(**chosen, logger=False, enable_checkpointing=False).world_size
-    except (MisconfigurationException, ValueError, RuntimeError) as error:
-        shown = ", ".join(f"trainer.{key}={value}" for key, value in chosen.items())
-        raise UserError(f"Lightning refuses {shown}: {error}") from error
-
-
-def _require_optimizer(node: Mapping[str, Any]) -> None:
-    """Raises: UserError if the optimizer refuses its arguments."""
-    try:
-        instantiate(node)([torch.nn.Parameter(torch.zeros(1))])
-    except (InstantiationException, TypeError, ValueError) as error:
-        raise UserError(f"{node['_target_']} refuses its arguments: {str(error).splitlines()[0]}") from error
 
 
 def _finite(losses: Mapping[str, float]) -> dict[str, float | None]:

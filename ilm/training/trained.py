@@ -1,4 +1,4 @@
-"""Which trained models an evaluation takes, and loading them."""
+"""Finding finished runs by level, name, folder or pattern, and loading their models."""
 
 import glob
 import logging

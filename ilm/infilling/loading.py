@@ -1,0 +1,36 @@
+"""Which models fill the blanks, by level, run or folder."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ilm.corpus.store import PreparedCorpus
+from ilm.infilling.decoding import OBJECTIVE, Infiller
+from ilm.training.trained import find_models
+
+log = logging.getLogger("ilm")
+
+
+def load_infillers(
+    settings: Mapping[str, Any], names: Sequence[str] | None, level: str | None = None
+) -> dict[str, Infiller]:
+    """Models by name, in the order of `names`: folders of models as they are, other names among the corpus's runs.
+
+    `settings` is a plain `ilm.config.Infill`; `names` None takes every finished run, `level` those of that level only.
+
+    Raises: UserError for a name that finds nothing, and runs of another objective, which fill no blanks.
+    """
+    found: dict[str, Path] = {}
+    for name in [None] if names is None else names:
+        if name is not None and (name == settings["model_path"] or (Path(name) / "config.json").is_file()):
+            found[name] = Path(name)
+            continue
+        corpus = PreparedCorpus.open(Path(settings["paths"]["data"]) / settings["corpus"]["name"])
+        runs = find_models(Path(settings["paths"]["experiments"]), corpus, name and [name], level)
+        # Of a level all runs were found; those of another objective fill no blanks, and say so when alone.
+        usable = [run for run in runs if run.settings["objective"] == OBJECTIVE] or runs
+        for run in [run for run in runs if run not in usable]:
+            log.warning("left out: %s fills no blanks, its objective is %s", run.name, run.settings["objective"])
+        found |= {run.name: run.folder.path for run in usable}
+    return {name: Infiller.from_pretrained(path, settings["device"]) for name, path in found.items()}
