@@ -18,7 +18,6 @@ Legend: B sequences, T tokens, V rows of the model's output (at least the tokeni
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -32,71 +31,12 @@ from ilm.examples.tokens import align, token_positions
 from ilm.examples.vocabulary import Vocabulary
 from ilm.infilling.blanks import Context
 from ilm.infilling.sampling import DecodingSettings, distribution, draw, generator_of
+from ilm.infilling.sequences import Infilling, OpenSequence
 from ilm.runs import RunFolder
 from ilm.training.models import load_tokenizer, pretrained_model, usable_device
 from ilm.training.scoring import score as score_examples
 
 OBJECTIVE = "ilm"
-
-
-@dataclass(frozen=True)
-class Infilling:
-    """A text with its K blanks filled.
-
-    `answers` stand in `text` at `spans`, (start, length) in characters. For each answer its `token_ids`, the end token
-    with them, and their `token_log_probabilities` in nats under the model itself. `complete`: the model closed every
-    answer; otherwise one was closed where the tokens allowed ran out.
-    """
-
-    text: str
-    answers: tuple[str, ...]
-    spans: tuple[tuple[int, int], ...]
-    token_ids: tuple[tuple[int, ...], ...]
-    token_log_probabilities: tuple[tuple[float, ...], ...]
-    complete: bool
-
-    @property
-    def log_probability(self) -> float:
-        """Of all answers with their end tokens, given the context, in nats."""
-        return math.fsum(value for values in self.token_log_probabilities for value in values)
-
-
-@dataclass
-class _Sequence:
-    """One candidate being written: the answers so far, the last of them open."""
-
-    context: Context
-    generator: torch.Generator
-    token_ids: list[list[int]]
-    log_probabilities: list[list[float]]
-    length: int  # tokens, with the context
-    last: int  # token
-    has_text: bool = False  # whether the open answer holds more than white space
-    complete: bool = True
-
-    @classmethod
-    def begin(cls, context: Context, generator: torch.Generator) -> "_Sequence":
-        return cls(context, generator, [[]], [[]], len(context.ids), context.ids[-1])
-
-    @property
-    def answer(self) -> int:
-        """The number of the open answer; K when all are closed."""
-        return len(self.token_ids) - 1
-
-    @property
-    def finished(self) -> bool:
-        return self.answer == len(self.context.types)
-
-    def add(self, token: int, log_probability: float, is_text: bool) -> None:
-        self.token_ids[-1].append(token)
-        self.log_probabilities[-1].append(log_probability)
-        self.length, self.last = self.length + 1, token
-        self.has_text = self.has_text or is_text
-
-    def close(self) -> None:
-        self.token_ids.append([])
-        self.log_probabilities.append([])
-        self.has_text = False
 
 
 class Infiller:
@@ -181,7 +121,7 @@ class Infiller:
         contexts = [self.context(text) for text in ([texts] if isinstance(texts, str) else texts)]
         groups = [
             [
-                _Sequence.begin(context, generator_of(decoding.seed, context.text, number))
+                OpenSequence.begin(context, generator_of(decoding.seed, context.text, number))
                 for number in range(candidates)
             ]
             for context in contexts
@@ -234,7 +174,7 @@ class Infiller:
         return -score_examples(self.model, [example], example.full_length, self.model.device).total("infill")[0]
 
     @torch.inference_mode()
-    def _decode_batch(self, sequences: list[_Sequence], decoding: DecodingSettings) -> None:
+    def _decode_batch(self, sequences: list[OpenSequence], decoding: DecodingSettings) -> None:
         contexts = {sequence.context.text: sequence.context for sequence in sequences}
         row_of = {text: row for row, text in enumerate(contexts)}
         logits, cache, mask = self._read(list(contexts.values()))
@@ -275,7 +215,7 @@ class Infiller:
         )
         return output.logits[:, -1].cpu(), output.past_key_values, mask
 
-    def _extend(self, sequences: list[_Sequence], logits: torch.Tensor, decoding: DecodingSettings) -> None:
+    def _extend(self, sequences: list[OpenSequence], logits: torch.Tensor, decoding: DecodingSettings) -> None:
         """Add one token to each sequence, chosen by logits (B, V)."""
         logits = logits.double()
         if logits.isnan().any():
@@ -296,7 +236,7 @@ class Infiller:
             if token == end:
                 sequence.close()
 
-    def _allowed(self, sequence: _Sequence, room: int) -> torch.Tensor:
+    def _allowed(self, sequence: OpenSequence, room: int) -> torch.Tensor:
         """Which rows of the output may come next, (V,), where the open answer has room for so many tokens."""
         if sequence.has_text:
             return self._any
@@ -304,7 +244,7 @@ class Infiller:
         allowed = self._first_spaced if first and sequence.context.spaced[sequence.answer] else self._open
         return allowed & self._text if room == 1 else allowed
 
-    def _room(self, sequence: _Sequence, max_answer_tokens: int) -> int:
+    def _room(self, sequence: OpenSequence, max_answer_tokens: int) -> int:
         """How many tokens the open answer may still take: its end, and a token and end for each to come, must fit."""
         answers_to_come = len(sequence.context.types) - sequence.answer - 1
         fitting = self.max_tokens - sequence.length - 1 - 2 * answers_to_come
@@ -315,7 +255,7 @@ class Infiller:
         start = self.vocabulary.start_of_infill
         return self.vocabulary.decode([start, *ids]).removeprefix(self.vocabulary.decode([start]))
 
-    def _result(self, sequence: _Sequence) -> Infilling:
+    def _result(self, sequence: OpenSequence) -> Infilling:
         context, ids = sequence.context, sequence.token_ids[:-1]
         answers = [self._decode(answer[:-1])[int(space) :] for answer, space in zip(ids, context.spaced, strict=True)]
         text, spans = context.fill(answers)

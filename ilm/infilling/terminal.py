@@ -16,8 +16,9 @@ from rich.table import Table
 from rich.text import Text
 
 from ilm.errors import UserError
-from ilm.infilling.decoding import Infiller, Infilling
+from ilm.infilling.decoding import Infiller
 from ilm.infilling.sampling import DecodingSettings
+from ilm.infilling.sequences import Infilling
 
 PROMPT = "> "
 LINES_AT_ONCE = 64

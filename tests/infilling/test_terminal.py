@@ -9,8 +9,9 @@ from rich.console import Console
 from small_models import ENTRIES, Bigrams, random_model, vocabulary
 
 from ilm.errors import UserError
-from ilm.infilling.decoding import Infiller, Infilling
+from ilm.infilling.decoding import Infiller
 from ilm.infilling.sampling import DecodingSettings
+from ilm.infilling.sequences import Infilling
 from ilm.infilling.terminal import Terminal, fill_lines, open_lines, shown
 from ilm.training.models import save_model
 
