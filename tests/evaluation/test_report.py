@@ -1,0 +1,108 @@
+import io
+import math
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from ilm.errors import UserError
+from ilm.evaluation.quickstart import comparison
+from ilm.evaluation.report import caption, rich_table, tables, write_report
+from ilm.files import read_json, write_json
+from ilm.runs import RunFolder
+
+HEADER = {
+    "task": "perplexity",
+    "corpus": "sample",
+    "synthetic": True,
+    "cut_share": 0.031,
+    "evaluation": {
+        "split": "test",
+        "levels": ["A1", "B2"],
+        "masks_per_document": 16,
+        "limit": None,
+        "max_examples": None,
+        "max_length": 256,
+    },
+}
+
+
+def results() -> pd.DataFrame:
+    rows = []
+    for run, model in (("s_A1", "gpt2"), ("s_all", "gpt2"), ("t_A1", "tiny")):
+        for level, base in (("A1", 10.0), ("B2", 20.0), ("all", 15.0)):
+            for kind in ("context", "infill", "infill_textonly"):
+                for mask_type in ("all", "word"):
+                    if kind == "context" and mask_type == "word":
+                        continue
+                    about = {"run": run, "model": model, "objective": "ilm", "masking": "hierarchical"}
+                    about |= {"experiment": None, "trained_on": "A1", "seed": 0, "level": level}
+                    number = None if (run, level, kind) == ("s_all", "B2", "context") else base + len(kind)
+                    rows.append({**about, "kind": kind, "mask_type": mask_type, "perplexity": number, "targets": 1234})
+                    rows[-1]["documents"] = 7
+    return pd.DataFrame(rows)
+
+
+def test_one_table_for_each_family_of_models():
+    shown = tables(results(), ["A1", "B2", "all"])
+    assert [title for title, _ in shown] == ["gpt2, ilm, hierarchical", "tiny, ilm, hierarchical"]
+    wide = shown[0][1]
+    assert list(wide.columns) == ["A1", "B2", "all"]
+    assert wide.loc[("s_A1", "infill"), "B2"] == 26.0
+    assert [kind for _, kind in wide.index] == ["context", "infill", "infill_textonly"] * 2
+
+
+def test_the_files_of_a_report(tmp_path):
+    write_report(tmp_path / "r", HEADER, results(), pd.DataFrame({"writing_id": ["w1"], "context_nll": [1.5]}))
+    report = read_json(tmp_path / "r" / "report.json")
+    assert report["corpus"] == "sample"
+    assert len(report["results"]) == len(results())
+    assert [r["perplexity"] for r in report["results"]].count(None) == 1
+    again = pd.read_csv(tmp_path / "r" / "perplexity.csv")
+    assert again["perplexity"].sum() == pytest.approx(results()["perplexity"].sum())
+    assert pd.read_parquet(tmp_path / "r" / "documents.parquet")["context_nll"].tolist() == [1.5]
+    markdown = (tmp_path / "r" / "perplexity.md").read_text()
+    assert "| s_A1 | infill_textonly | 25.00 | 35.00 | 30.00 |" in markdown
+    assert "| s_A1 | A1 | word | 25.00 | 1,234 | 7 |" in markdown
+    assert "SYNTHETIC" in markdown
+
+
+def test_an_evaluation_replaces_its_own_report_and_nothing_else(tmp_path):
+    for _ in range(2):
+        write_report(tmp_path / "r", HEADER, results(), pd.DataFrame({"a": [1]}))
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.tex").write_text("mine")
+    with pytest.raises(UserError, match="holds no report"):
+        write_report(tmp_path / "thesis", HEADER, results(), pd.DataFrame({"a": [1]}))
+    assert (tmp_path / "thesis" / "chapter.tex").read_text() == "mine"
+
+
+def test_what_is_printed_with_every_number():
+    assert caption(HEADER) == (
+        "SYNTHETIC corpus sample, test split; 16 masks a document, all documents; examples cut at 256 tokens "
+        "(3.1% of them)"
+    )
+    limited = {**HEADER, "synthetic": False, "evaluation": {**HEADER["evaluation"], "limit": 1000}}
+    assert caption(limited).startswith("sample, test split; 16 masks a document, 1,000 documents a level")
+    first = {**HEADER, "evaluation": {**HEADER["evaluation"], "split": "valid", "max_examples": 500}}
+    assert "valid split; the first 500 examples by hash" in caption(first)
+
+
+def test_the_table_of_the_terminal():
+    console = Console(record=True, width=100, file=io.StringIO())
+    ((title, wide), _) = tables(results(), ["A1", "B2", "all"])
+    console.print(rich_table(title, wide, caption(HEADER)))
+    text = console.export_text()
+    assert "Perplexity: gpt2, ilm, hierarchical" in text
+    assert text.count("s_A1") == text.count("s_all") == 1
+
+
+def test_the_table_at_the_end_of_quickstart(tmp_path):
+    losses = {"step": 0, "context": math.log(4000), "infill": math.log(3000), "infill_textonly": math.log(2000)}
+    best = {"step": 9, "context": math.log(40), "infill": math.log(30), "infill_textonly": math.log(20)}
+    write_json(tmp_path / "status.json", {"first": losses, "best": best})
+    expected = {"before": dict.fromkeys(losses, 1111.0), "after": dict.fromkeys(losses, 22.0)}
+    console = Console(record=True, width=100, file=io.StringIO())
+    console.print(comparison(RunFolder(tmp_path), expected))
+    line = next(line for line in console.export_text().splitlines() if "infill_textonly" in line)
+    assert line.replace("│", " ").split() == ["infill_textonly", "2,000.0", "1,111.0", "20.0", "22.0"]

@@ -1,0 +1,91 @@
+import multiprocessing
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ilm.files import atomic_file, atomic_folder, read_json, write_json
+from ilm.hashing import canonical_json, digest, file_sha256, order_key
+
+
+def names(folder):
+    return sorted(os.listdir(folder))
+
+
+def test_a_file_is_whole_or_the_old_one(tmp_path):
+    path = tmp_path / "a" / "x.json"
+    write_json(path, {"é": 1})
+    assert read_json(path) == {"é": 1}
+
+    def interrupted():
+        with atomic_file(path) as temporary:
+            temporary.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert read_json(path) == {"é": 1}
+    assert names(path.parent) == ["x.json"]
+
+
+def test_a_folder_is_whole_or_the_old_one(tmp_path):
+    path = tmp_path / "masks"
+    for text in ("old", "new"):
+        with atomic_folder(path) as temporary:
+            (temporary / "file").write_text(text)
+    assert (path / "file").read_text() == "new"
+
+    def failing():
+        with atomic_folder(path) as temporary:
+            (temporary / "file").write_text("half")
+            raise ValueError("stop")
+
+    with pytest.raises(ValueError, match="stop"):
+        failing()
+    assert (path / "file").read_text() == "new"
+    with atomic_folder(path, keep_existing=True) as temporary:
+        (temporary / "file").write_text("same content, made twice")
+    assert (path / "file").read_text() == "new"
+    assert names(tmp_path) == ["masks"]
+
+
+def make_cache(path):
+    for _ in range(20):
+        with atomic_folder(path, keep_existing=True) as temporary:
+            (temporary / "file").write_text("cache")
+        assert (path / "file").read_text() == "cache"
+
+
+def test_several_processes_make_one_cache(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=make_cache, args=(tmp_path / "cache",)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    assert names(tmp_path) == ["cache"]
+
+
+def test_a_number_json_cannot_hold_is_an_error(tmp_path):
+    with pytest.raises(ValueError):
+        write_json(tmp_path / "x.json", {"loss": float("nan")})
+    assert names(tmp_path) == []
+
+
+def test_hashes_are_the_same_everywhere(tmp_path):
+    """Literal values: folder names and the order of documents must never change by accident."""
+    assert digest({"b": [1, None], "a": "é"}) == digest({"a": "é", "b": [1, None]}) == "8bc2c5232637"
+    assert order_key(0, "validation", "w1", 3) == 16212576319677435050
+    (tmp_path / "x").write_bytes(b"abc")
+    assert file_sha256(tmp_path / "x") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+@given(st.lists(st.text(max_size=3), max_size=4), st.lists(st.text(max_size=3), max_size=4))
+def test_different_parts_have_different_keys(a, b):
+    assert (order_key(*a) == order_key(*b)) == (a == b)
+
+
+def test_canonical_json_has_one_form():
+    assert canonical_json({"b": 1, "a": {"d": "ü", "c": 1.5}}) == '{"a":{"c":1.5,"d":"ü"},"b":1}'
