@@ -5,7 +5,7 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from ilm.config import Evaluate, check
-from ilm.runs import chosen_options, entry_point, job, set_up_logging
+from ilm.jobs import chosen_options, entry_point, job, set_up_logging
 
 
 def evaluate(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from ilm.config import Infill, check
 from ilm.infilling.loading import load_infillers
 from ilm.infilling.sampling import DecodingSettings
 from ilm.infilling.terminal import Terminal, fill_lines, open_lines
-from ilm.runs import chosen_options, entry_point, job, set_up_logging
+from ilm.jobs import chosen_options, entry_point, job, set_up_logging
 
 
 def infill(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> None:

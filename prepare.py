@@ -11,11 +11,11 @@ from rich.console import Console
 from ilm.config import Prepare, check
 from ilm.corpus.build import build_corpus
 from ilm.files import read_json
+from ilm.jobs import entry_point, job, set_up_logging
 from ilm.masking.configured import configured_masks, mask_function
 from ilm.masking.preview import stored_previews
 from ilm.masking.statistics import statistics_table
 from ilm.masking.store import MaskStore, write_masks
-from ilm.runs import entry_point, job, set_up_logging
 
 log = logging.getLogger("ilm")
 

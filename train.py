@@ -6,7 +6,8 @@ import hydra
 from omegaconf import DictConfig
 
 from ilm.config import Train, check
-from ilm.runs import RunFolder, chosen_options, entry_point, job, set_up_logging
+from ilm.jobs import chosen_options, entry_point, job, set_up_logging
+from ilm.runs import RunFolder
 
 log = logging.getLogger("ilm")
 

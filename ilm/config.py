@@ -12,6 +12,7 @@ import inspect
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, is_dataclass
 from typing import Any, get_args, get_type_hints
 
@@ -222,7 +223,7 @@ TASKS = ("perplexity",)
 def check(cfg: DictConfig, schema: type, choices: Mapping[str, str | None] | None = None) -> dict[str, Any]:
     """Check a composed configuration; returns it resolved and typed, as plain containers.
 
-    `choices` are the chosen options by group (`ilm.runs.chosen_options`): `cefr` and `cefr_level` must not contradict
+    `choices` are the chosen options by group (`ilm.jobs.chosen_options`): `cefr` and `cefr_level` must not contradict
     each other.
 
     Raises: UserError that lists all mistakes: unknown and missing keys, wrong types, arguments that a `_target_` does
@@ -254,7 +255,13 @@ def flat(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 def _typed(given: Mapping[str, Any], schema: type) -> tuple[dict[str, Any], list[str]]:
     """The given values in the types of the schema, and what is wrong with them."""
-    typed, mistakes = OmegaConf.structured(schema), []
+    typed = OmegaConf.structured(schema)
+    wanted = [key for key, _ in flat(OmegaConf.to_container(typed))]
+    mistakes = [f"{key} is missing" for key in wanted if not _is_given(given, key)]
+    if not mistakes:
+        # Where this fails every key is looked at alone, to tell all mistakes.
+        with suppress(OmegaConfBaseException):
+            return OmegaConf.to_container(OmegaConf.merge(typed, given), throw_on_missing=True), []
     for key, value in flat(given):
         if not _is_known(key, schema):
             mistakes.append(f"unknown key {key}{_suggestion(key, schema)}")
@@ -270,9 +277,6 @@ def _typed(given: Mapping[str, Any], schema: type) -> tuple[dict[str, Any], list
                 reason = str(error).splitlines()[0]
                 hint = f"; a list is typed in brackets: {key}=[{value}]" if "ListConfig" in reason else ""
                 mistakes.append(f"{key}={value}: {reason}{hint}")
-    for key, _ in flat(OmegaConf.to_container(OmegaConf.structured(schema))):
-        if not _is_given(given, key):
-            mistakes.append(f"{key} is missing")
     return OmegaConf.to_container(typed), mistakes
 
 
@@ -423,6 +427,9 @@ def _values(settings: Mapping[str, Any], choices: Mapping[str, str | None]) -> I
 
 def _training_values(settings: Mapping[str, Any]) -> Iterator[str]:
     model, trainer, optimizer = settings["model"], settings["trainer"] or {}, settings["optimizer"] or {}
+    for key in ("max_steps", "max_epochs"):
+        if trainer.get(key) == 0:
+            yield f"trainer.{key}=0: expected a positive number, or -1 for no bound"
     for key in sorted(DECIDED_BY_THE_RUN & set(trainer)):
         yield f"trainer.{key}: the run decides this itself; see trainer.max_steps, validation and early_stopping"
     if all(trainer.get(key) in (None, -1) for key in ("max_steps", "max_epochs")):

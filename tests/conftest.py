@@ -15,7 +15,7 @@ import pytest
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
 
-from ilm.runs import chosen_options
+from ilm.jobs import chosen_options
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 LEVEL_SIZES = {"A1": 36, "A2": 30, "B1": 26, "B2": 16, "C1": 14}

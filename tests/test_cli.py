@@ -239,7 +239,6 @@ def test_a_dry_run_leaves_no_folder(here):
     assert not folder_of(here, "dry").exists()
 
 
-@pytest.mark.xfail(strict=True, reason="the checkpoint at a run's end is of a completed epoch: nothing more is trained")
 def test_a_run_that_grows_is_the_longer_run(here, whole):
     trained(here, "name=grown", "trainer.max_steps=13")
     with pytest.raises(UserError, match=r"trainer\.max_steps: 13 there, 12 now"):
@@ -274,7 +273,6 @@ def test_sigterm_saves_at_the_end_of_the_step(here, whole, micro_batch):
     assert_equal_runs(whole, folder_of(here, name))
 
 
-@pytest.mark.xfail(strict=True, reason="Lightning's handler of SIGTERM, which only sets a flag, is left behind")
 def test_signals_are_as_before_once_a_run_is_over(here):
     """During the export, and between the jobs of a sweep, `kill` must kill."""
     before = [signal.signal(number, signal.default_int_handler) for number in (signal.SIGTERM, signal.SIGINT)]
@@ -381,21 +379,16 @@ def test_weights_that_became_nan_overwrite_nothing(here):
     assert not (folder / "model").exists()
 
 
-LATE = pytest.mark.xfail(
-    strict=True, reason="refused only once the run folder is made, which then holds the wrong settings"
-)
-
-
 @pytest.mark.parametrize(
     ("more", "message"),
     [
         (["trainer.strategy=fast"], "trainer.strategy=fast"),
         (["trainer.precision=fast"], "trainer.precision=fast"),
         (["optimizer.weight_decay=-1"], "weight_decay"),
-        pytest.param(["data.max_length=600"], "data.max_length=512", marks=LATE),
-        pytest.param(["model.architecture.n_head=5"], "num_heads", marks=LATE),
-        pytest.param(["model.architecture.model_type=gtp2"], "gtp2", marks=LATE),
-        pytest.param(["+model.architecture.n_layers=2"], "n_layers", marks=LATE),
+        (["data.max_length=600"], "data.max_length=512"),
+        (["model.architecture.n_head=5"], "num_heads"),
+        (["model.architecture.model_type=gtp2"], "gtp2"),
+        (["+model.architecture.n_layers=2"], "n_layers"),
         (["masking=words"], "python prepare.py"),
         (["corpus.name=other"], "holds no prepared corpus"),
         (["corpus.sample_size=50"], "corpus.sample_size"),
@@ -419,7 +412,6 @@ def test_a_gpu_that_is_not_there(here):
         evaluate(cfg, choices)
 
 
-@pytest.mark.xfail(strict=True, reason="a traceback of AutoTokenizer")
 @pytest.mark.parametrize("config", [None, "{}", "not json"])
 def test_a_folder_that_holds_no_model(here, tmp_path, config):
     if config is not None:
@@ -501,7 +493,6 @@ def test_a_mask_function_that_refuses_its_arguments_writes_nothing(tmp_path, sma
     assert not (tmp_path / "data").exists()
 
 
-@pytest.mark.xfail(strict=True, reason="the generated CSV stays when its documents are refused")
 def test_prepared_data_are_not_replaced_unasked(tmp_path):
     overrides = ["corpus=sample", f"paths.data={tmp_path}", "num_workers=1", "masking.masks_per_document=2"]
     prepare(compose("prepare", *overrides, "corpus.synthetic.size=60")[0])

@@ -412,7 +412,6 @@ def test_a_run_needs_an_end(end):
     assert "max_epochs" in line
 
 
-@pytest.mark.xfail(strict=True, reason="trainer.max_epochs=0 is taken as unbounded in silence")
 def test_zero_steps_or_epochs_are_no_way_to_say_unbounded():
     assert mistakes("train", "trainer.max_epochs=0")
     assert mistakes("train", "trainer.max_steps=0")

@@ -1,4 +1,4 @@
-"""The commands that README.md and docs/study.md give: each is composed and checked, and the numbers are those shipped."""
+"""The commands of README.md and docs/study.md: each is composed and checked, and the numbers are those shipped."""
 
 import re
 import shlex

@@ -15,9 +15,10 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigKeyError
 
-from ilm import runs
+from ilm import jobs, runs
 from ilm.errors import UserError
-from ilm.runs import RunFolder, entry_point, identity_differences, is_first_process, job, run_identity, run_name
+from ilm.jobs import entry_point, job
+from ilm.runs import RunFolder, identity_differences, is_first_process, run_identity, run_name
 
 DATA = {"documents": "d0", "masks": "hierarchical-m0", "tokenizer": "t0", "new_rows": True}
 
@@ -353,7 +354,7 @@ def logging_as_before():
 
 def test_the_log_is_appended_to_and_not_doubled(tmp_path, capsys, logging_as_before):
     for line in ("one", "two"):
-        runs.set_up_logging(tmp_path / "x" / "train.log")
+        jobs.set_up_logging(tmp_path / "x" / "train.log")
         logging.getLogger("ilm").info(line)
     assert capsys.readouterr().err == "one\ntwo\n"
     lines = (tmp_path / "x" / "train.log").read_text().splitlines()

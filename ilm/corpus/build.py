@@ -1,8 +1,10 @@
 """From a CSV (or the sample generator) to a prepared corpus: read, sample, split, write."""
 
 import logging
+import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,32 +66,39 @@ def build_corpus(
     Raises: UserError for faults of the file, and if `folder` holds documents prepared with other settings and
     `overwrite` is false; nothing is written then.
     """
-    if csv is None:
-        source = folder / "sample_{size}_{seed}.csv".format(**synthetic)
-        write_csv(source, **synthetic)
-    else:
-        source = Path(csv)
-    documents, report = read_corpus(
-        source, columns=Columns(**columns), levels=levels, encoding=encoding, max_dropped=max_dropped
-    )
-    settings = documents_settings(
-        sources=[report.sha256],
-        columns=report.columns_used,
-        levels=levels,
-        encoding=encoding,
-        sample_size=sample_size,
-        sample_seed=seed,
-        split_seed=seed,
-        keep_together=keep_together,
-    )
-    conflict = existing_conflict(folder, settings)
-    if conflict and not overwrite:
-        raise UserError(
-            f"{folder} holds documents prepared with other settings:\n"
-            + "\n".join(f"  - {line}" for line in conflict)
-            + "\nType corpus.name=... for a corpus of its own, or overwrite=true to replace them; runs trained on them "
-            "can then be neither resumed nor evaluated."
+    with tempfile.TemporaryDirectory() as scratch:
+        if csv is None:
+            # In its place only once it is not refused; the settings in its name tell one sample from another.
+            generated = folder / "sample_{size}_{seed}.csv".format(**synthetic)
+            source = Path(scratch) / generated.name
+            write_csv(source, **synthetic)
+        else:
+            source = Path(csv)
+        documents, report = read_corpus(
+            source, columns=Columns(**columns), levels=levels, encoding=encoding, max_dropped=max_dropped
         )
+        settings = documents_settings(
+            sources=[report.sha256],
+            columns=report.columns_used,
+            levels=levels,
+            encoding=encoding,
+            sample_size=sample_size,
+            sample_seed=seed,
+            split_seed=seed,
+            keep_together=keep_together,
+        )
+        conflict = existing_conflict(folder, settings)
+        if conflict and not overwrite:
+            raise UserError(
+                f"{folder} holds documents prepared with other settings:\n"
+                + "\n".join(f"  - {line}" for line in conflict)
+                + "\nType corpus.name=... for a corpus of its own, or overwrite=true to replace them; runs trained on "
+                "them can then be neither resumed nor evaluated."
+            )
+        if csv is None:
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.move(source, generated)
+            report = replace(report, path=str(generated))
     if sample_size is not None:
         documents = stratified_sample(documents, sample_size, seed)
     documents["split"], split_report = assign_splits(documents, seed, keep_together)

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from ilm.files import atomic_file
 from ilm.runs import RunFolder
-from ilm.training.metrics import at_step_end, record
+from ilm.training.metrics import at_step_end, is_last, record
 from ilm.training.scoring import KINDS, perplexity, score
 
 log = logging.getLogger("ilm")
@@ -54,11 +54,9 @@ class Validation(pl.Callback):
             self._validate(trainer, module)
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
-        if at_step_end(trainer, batch_idx) and trainer.global_step % self.every_n_steps == 0:
-            self._validate(trainer, module)
-
-    def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        if self.last.get("step") != trainer.global_step:
+        if not at_step_end(trainer, batch_idx):
+            return
+        if trainer.global_step % self.every_n_steps == 0 or is_last(trainer, batch_idx):
             self._validate(trainer, module)
 
     def _validate(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
@@ -149,7 +147,8 @@ class Checkpoints(pl.Callback):
         if not at_step_end(trainer, batch_idx):
             return
         stopping = self._on_any_rank(trainer, self.signals.received is not None)
-        due = time.monotonic() - self._saved_at >= 60.0 * self.every_n_minutes
+        ending = trainer.should_stop or is_last(trainer, batch_idx)
+        due = ending or time.monotonic() - self._saved_at >= 60.0 * self.every_n_minutes
         # Rank 0's clock decides for all: saving is done together.
         if stopping or self._on_any_rank(trainer, due):
             self.save(trainer, "interrupted" if stopping else "running")
@@ -160,8 +159,9 @@ class Checkpoints(pl.Callback):
             )
             raise SystemExit(128 + number)
 
-    def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        self.save(trainer, "running")
+    def on_load_checkpoint(self, trainer: pl.Trainer, module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
+        # What was the last batch when the checkpoint was written need not be now: a run may grow.
+        checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"] = False
 
     def save(self, trainer: pl.Trainer, state: str) -> None:
         """Write last.ckpt, keeping the one before it, and the run's status."""

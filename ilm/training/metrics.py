@@ -128,7 +128,8 @@ class Metrics(pl.Callback):
         self.targets_seen += batch.step.level_targets
         self._examples_seen += batch.step.examples
         self._tokens_seen += batch.step.tokens
-        if trainer.global_step % self.every_n_steps == 0:
+        # The end is recorded here, before the last checkpoint is written, and not when training has ended.
+        if trainer.global_step % self.every_n_steps == 0 or is_last(trainer, batch_idx):
             self._record(trainer, module)
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
@@ -171,6 +172,11 @@ def record(trainer: pl.Trainer, metrics: Mapping[str, float]) -> None:
 def at_step_end(trainer: pl.Trainer, batch_idx: int) -> bool:
     """Whether the micro-batch just done ended an optimizer step."""
     return (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+
+
+def is_last(trainer: pl.Trainer, batch_idx: int) -> bool:
+    """Whether the micro-batch just done is the last of the run."""
+    return batch_idx + 1 == trainer.num_training_batches
 
 
 def _peak_memory_gib() -> float:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 import transformers
 from huggingface_hub import HfApi
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -29,9 +30,12 @@ transformers.utils.logging.disable_progress_bar()
 
 
 def load_tokenizer(path: str, *, package: str | None = None, gguf_file: str | None = None) -> PreTrainedTokenizerBase:
-    """The tokenizer of a model folder or hub name (see `pretrained_model` for the arguments)."""
+    """The tokenizer of a model folder or hub name (see `pretrained_model` for arguments and errors)."""
     location, options = _locate(path, package, gguf_file)
-    return AutoTokenizer.from_pretrained(location, **options)
+    try:
+        return AutoTokenizer.from_pretrained(location, **options)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:  # whatever a broken file leads to
+        raise UserError(f"No tokenizer could be loaded from {location!r}: {_first_line(error)}") from error
 
 
 def pretrained_model(path: str, *, package: str | None = None, gguf_file: str | None = None) -> PreTrainedModel:
@@ -46,7 +50,7 @@ def pretrained_model(path: str, *, package: str | None = None, gguf_file: str | 
     location, options = _locate(path, package, gguf_file)
     try:
         model = AutoModelForCausalLM.from_pretrained(location, dtype=torch.float32, **options)
-    except (OSError, ValueError, ImportError) as error:
+    except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
         raise UserError(f"No causal language model could be loaded from {location!r}: {_first_line(error)}") from error
     if "gguf_file" in options:
         # The weights are plain floats now; the model still takes itself for a quantised one, and would not be saved.
@@ -55,13 +59,21 @@ def pretrained_model(path: str, *, package: str | None = None, gguf_file: str | 
     return model
 
 
-def require_reachable(model: Mapping[str, Any]) -> None:
-    """Make sure, within seconds, that a plain `ilm.config.Model` can be loaded later.
+def require_model(model: Mapping[str, Any], max_length: int) -> None:
+    """Make sure, within seconds and without its weights, that a plain `ilm.config.Model` can be trained later.
 
-    Raises: UserError if what it needs is neither here nor on a hub that answers.
+    Raises: UserError if what it needs is neither here nor on a hub that answers, its architecture is refused, or its
+    positions end before `max_length` tokens.
     """
-    if model["pretrained"] or model["architecture"] is None:
-        _locate(model["path"], model["package"], model["gguf_file"])
+    if not model["pretrained"] and model["architecture"] is not None:
+        config = _configuration(**model["architecture"])
+    else:
+        location, options = _locate(model["path"], model["package"], model["gguf_file"])
+        try:
+            config = AutoConfig.from_pretrained(location, **options)
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(f"No model configuration could be read from {location!r}: {_first_line(error)}") from error
+    _require_positions(config, max_length, "data.max_length")
 
 
 def new_model(
@@ -107,7 +119,11 @@ def add_special_rows(model: PreTrainedModel, vocabulary: Vocabulary, seed: int) 
 
 def require_length(model: PreTrainedModel, max_length: int, option: str) -> None:
     """Raises: UserError if the model's positions end before `max_length` tokens (set by the config key `option`)."""
-    limit = getattr(model.config, "max_position_embeddings", None)
+    _require_positions(model.config, max_length, option)
+
+
+def _require_positions(config: PreTrainedConfig, max_length: int, option: str) -> None:
+    limit = getattr(config, "max_position_embeddings", None)
     if limit is not None and max_length > limit:
         raise UserError(
             f"{option}={max_length} is more than the {limit} tokens the model can read. Type {option}={limit}."

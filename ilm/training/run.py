@@ -21,9 +21,10 @@ from ilm.corpus.store import corpus_arguments
 from ilm.errors import UserError
 from ilm.examples.tokens import TokenStore
 from ilm.examples.vocabulary import START_OF_INFILL, Vocabulary
+from ilm.jobs import in_local_sweep, keeping_signal_handlers
 from ilm.masking.configured import configured_masks
 from ilm.masking.store import MaskStore
-from ilm.runs import RunFolder, in_local_sweep, is_first_process, run_identity, run_name
+from ilm.runs import RunFolder, is_first_process, run_identity, run_name
 from ilm.training.batching import StepPlan
 from ilm.training.callbacks import Checkpoints, StopSignals, Validation
 from ilm.training.datamodule import InfillingData
@@ -32,8 +33,7 @@ from ilm.training.models import (
     add_special_rows,
     new_model,
     pretrained_model,
-    require_length,
-    require_reachable,
+    require_model,
     save_model,
 )
 from ilm.training.module import InfillingModule
@@ -71,7 +71,7 @@ class Run:
         _, masks_folder = configured_masks(corpus, settings["masking"])
         masks = MaskStore.open(masks_folder)
         require_optimizer(settings["optimizer"])
-        require_reachable(settings["model"])
+        require_model(settings["model"], data["max_length"])
         tokenizer, tokenizer_name = base_tokenizer(settings["model"], corpus)
         learnt = START_OF_INFILL in tokenizer.get_vocab()
         vocabulary = Vocabulary(tokenizer, masks.mask_types)
@@ -185,7 +185,8 @@ class Run:
         if is_first_process():
             folder.set_status(state="running", step=done, total_steps=self.total_steps)
         try:
-            trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+            with keeping_signal_handlers():
+                trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
         except SystemExit as error:
             # Lightning turns a Ctrl-C that comes before StopSignals listens into exit code 1.
             raise SystemExit(130 if trainer.interrupted and error.code == 1 else error.code) from None
@@ -232,7 +233,6 @@ class Run:
         else:
             end_of_text = vocabulary.tokenizer.eos_token_id
             model = new_model(spec["architecture"], spec["path"], vocabulary.base_size, end_of_text, seed)
-        require_length(model, self.settings["data"]["max_length"], "data.max_length")
         before = model.num_parameters()
         if self.identity["data.new_rows"]:
             add_special_rows(model, vocabulary, seed)

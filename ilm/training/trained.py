@@ -76,12 +76,13 @@ def find_models(
 def _named(name: str, experiments: Path, corpus: PreparedCorpus) -> list[TrainedModel]:
     if name in (*corpus.manifest["settings"]["levels"], "all"):
         return find_models(experiments, corpus, None, level=name)
+    is_pattern = any(character in name for character in "*?[")
     paths = sorted(map(Path, glob.glob(str(experiments / name)) or glob.glob(name)))
     folders = [path for path in paths if (path / "run.json").is_file()]
     if not folders:
         there = ", ".join(sorted(path.parent.name for path in experiments.glob("*/run.json"))) or "none"
         raise UserError(f"models: {name!r} is no level, run, folder or pattern of runs. Runs in {experiments}: {there}")
-    return [run for folder in folders if (run := _finished(folder, corpus, named=True)) is not None]
+    return [run for folder in folders if (run := _finished(folder, corpus, named=not is_pattern)) is not None]
 
 
 def _finished(folder: Path, corpus: PreparedCorpus, named: bool) -> TrainedModel | None:

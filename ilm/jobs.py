@@ -1,0 +1,123 @@
+"""What stands around the work of an entry point: exit codes, sweeps, logging, signals."""
+
+import logging
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf.errors import OmegaConfBaseException
+
+from ilm.errors import UserError
+
+log = logging.getLogger("ilm")
+
+EXIT_USER_ERROR = 2
+
+
+def entry_point(main: Callable[[], Any]) -> None:
+    """Run a Hydra main function; a user's mistake is one message on stderr and exit code 2, without a traceback."""
+    # Hydra otherwise prints shortened tracebacks of its own and hides what was raised.
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    try:
+        main()
+    except (UserError, HydraException, OmegaConfBaseException) as error:
+        _exit_with(error)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+@contextmanager
+def job() -> Iterator[None]:
+    """Around the work of one Hydra job: a user's mistake ends a single run at once, but not the other jobs of a sweep.
+
+    Hydra goes on with a sweep after an exception, but not after an exit, and raises the first one at its end.
+    """
+    try:
+        yield
+    except UserError as error:
+        if HydraConfig.get().mode == RunMode.RUN:
+            _exit_with(error)
+        log.error("error: %s", error)
+        error.told = True
+        raise
+
+
+def chosen_options() -> dict[str, str | None]:
+    """The options that Hydra's groups stand at in this job.
+
+    `cefr` is None where it only has the default of its root file, and `cefr_level` was typed instead.
+    """
+    config = HydraConfig.get()
+    typed = {override.partition("=")[0] for override in config.overrides.task}
+    choices = dict(config.runtime.choices)
+    if "cefr_level" in typed and "cefr" not in typed and choices.get("cefr") == "all":
+        choices["cefr"] = None
+    return choices
+
+
+def in_local_sweep() -> bool:
+    """Whether this is a job of `--multirun` that runs in the process of the sweep itself."""
+    if not HydraConfig.initialized():
+        return False
+    config = HydraConfig.get()
+    return config.mode == RunMode.MULTIRUN and config.runtime.choices.get("hydra/launcher") == "basic"
+
+
+def set_up_logging(file: Path | None = None) -> None:
+    """Log to stderr, and to `file` as well, which is appended to."""
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    handlers[0].setFormatter(logging.Formatter("%(message)s"))
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handlers.append(logging.FileHandler(file, encoding="utf-8"))
+        handlers[1].setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    for old in log.handlers[:]:
+        log.removeHandler(old)
+        old.close()
+    for handler in handlers:
+        log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    # What the libraries say on every start tells a user nothing; their warnings stay.
+    for library in ("pytorch_lightning", "lightning_fabric", "lightning", "transformers"):
+        logging.getLogger(library).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=r".*LeafSpec.* is deprecated")
+    # The data does resume in the middle of an epoch, though not in the way Lightning looks for.
+    warnings.filterwarnings("ignore", message=r"You're resuming from a checkpoint that ended before the epoch ended")
+    warnings.filterwarnings("ignore", message=r"The number of training batches .* is smaller than the logging interval")
+    warnings.filterwarnings("ignore", message=r".*does not have many workers which may be a bottleneck")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+
+
+@contextmanager
+def keeping_signal_handlers() -> Iterator[None]:
+    """Put back the handlers of SIGTERM and SIGINT at the end: Lightning leaves behind one that only sets a flag."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _exit_with(error: Exception) -> None:
+    if not (isinstance(error, UserError) and error.told):
+        print(f"error: {_innermost(error)}", file=sys.stderr)
+    sys.exit(EXIT_USER_ERROR)
+
+
+def _innermost(error: BaseException) -> str:
+    """Hydra's message with the reason it wraps."""
+    message, cause = str(error).strip(), error.__cause__
+    if isinstance(error, UserError) or cause is None or str(cause).strip() in message:
+        return message
+    return f"{message}\n{str(cause).strip().splitlines()[0]}"
