@@ -96,7 +96,7 @@ class Schedule:
 
 @dataclass
 class Validation:
-    every_n_steps: int = 1000  # optimizer steps
+    every_n_steps: int | None = None  # optimizer steps
     max_examples: int = 500
 
 

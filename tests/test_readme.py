@@ -29,7 +29,7 @@ def overrides(command: str) -> list[str]:
 
 
 def test_there_are_commands():
-    assert len(commands()) > 12
+    assert len(commands()) > 10
     assert {command.split()[1] for command in commands()} == set(SCHEMAS)
 
 

@@ -59,8 +59,12 @@ def open_corpus(folder: Path, *, sample_size: int | None, split_seed: int) -> Pr
 
 
 def base_tokenizer(model: Mapping[str, Any], corpus: PreparedCorpus) -> tuple[PreTrainedTokenizerBase, str]:
-    """The tokenizer of a plain `ilm.config.Model`, and a name for its token store."""
-    if model["tokenizer"] == "gpt2":
+    """The tokenizer of a plain `ilm.config.Model`, and a name for its token store.
+
+    A folder of pretrained weights that brings a tokenizer is taken with it: it may have learnt the infilling tokens.
+    """
+    own = model["pretrained"] and (Path(model["path"]) / "tokenizer_config.json").is_file()
+    if model["tokenizer"] == "gpt2" and not own:
         return gpt2_tokenizer(), "gpt2"
     if model["tokenizer"] == "corpus":
         size = model["tokenizer_size"]
@@ -102,6 +106,11 @@ def run_examples(
         corpus.documents["cefr_level"].map(codes).to_numpy(dtype=np.int64),
         tuple(all_levels),
     )
+
+
+def validation_interval(asked: int | None, total: int) -> int:
+    """Optimizer steps between validations: as asked, else 1,000, or a quarter of a run shorter than four such."""
+    return asked if asked is not None else max(1, min(1000, total // 4))
 
 
 def total_steps(max_steps: int | None, max_epochs: int | None, steps_per_epoch: int) -> int:

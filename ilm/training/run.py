@@ -37,7 +37,14 @@ from ilm.training.models import (
     save_model,
 )
 from ilm.training.module import InfillingModule
-from ilm.training.preparation import RunExamples, base_tokenizer, open_corpus, run_examples, total_steps
+from ilm.training.preparation import (
+    RunExamples,
+    base_tokenizer,
+    open_corpus,
+    run_examples,
+    total_steps,
+    validation_interval,
+)
 from ilm.training.scoring import KINDS, perplexity
 from ilm.training.trainer import make_trainer, require_optimizer, world_size
 
@@ -117,6 +124,11 @@ class Run:
             total_steps(settings["trainer"]["max_steps"], settings["trainer"]["max_epochs"], steps.steps_per_epoch),
         )
 
+    @property
+    def validation_interval(self) -> int:
+        """Optimizer steps between validations."""
+        return validation_interval(self.settings["validation"]["every_n_steps"], self.total_steps)
+
     def sheet(self) -> str:
         """What the run will do, for a person."""
         train, valid = self.examples.train, self.examples.valid
@@ -128,7 +140,7 @@ class Run:
             f"  examples    {len(train):,} of on average {train.n_tokens / len(train):.1f} tokens; "
             f"{train.dropped:,} dropped (two spans share a token), {train.cut:,} cut at {train.max_length} tokens\n"
             f"  validation  {len(self.examples.validation):,} examples every "
-            f"{self.settings['validation']['every_n_steps']:,} steps\n"
+            f"{self.validation_interval:,} steps\n"
             f"  steps       {self.total_steps:,} of {self.steps.examples_per_step} examples: "
             f"{share:.1%} of an epoch" + (f" ({share:.2f} epochs)" if share > 1 else "")
         )
@@ -169,7 +181,7 @@ class Run:
         )
         validation = Validation(
             folder,
-            every_n_steps=settings["validation"]["every_n_steps"],
+            every_n_steps=self.validation_interval,
             patience=settings["early_stopping"]["patience"],
         )
         metrics = Metrics(self.examples.levels, settings["trainer"]["log_every_n_steps"])
