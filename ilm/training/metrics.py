@@ -19,6 +19,7 @@ from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from ilm.files import atomic_file
+from ilm.runs import is_first_process
 
 
 class MetricsCsv(Logger):
@@ -34,7 +35,7 @@ class MetricsCsv(Logger):
         self._name, self._version = name, version
         self.path = Path(save_dir) / name / version / "metrics.csv"
         self._columns: list[str] = ["step"]
-        if self.path.exists():
+        if is_first_process() and self.path.exists():
             with open(self.path, newline="", encoding="utf-8") as file:
                 reader = csv.DictReader(file)
                 rows = list(reader)
