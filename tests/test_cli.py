@@ -257,6 +257,19 @@ def test_the_batch_may_be_divided_otherwise(here, whole):
             assert one[key] == other[key] == "" or float(other[key]) == pytest.approx(float(one[key]), abs=1e-4)
 
 
+def test_a_run_goes_on_with_its_steps_divided_otherwise(here, whole):
+    """Half-way from 2 micro-batches of 4 to 1 of 8: the step, not the micro-batch, is where a run stands."""
+    trained(here, "name=redivided", "trainer.max_steps=13")
+    trained(here, "name=redivided", "data.batch_size=8", "trainer.accumulate_grad_batches=1")
+    redivided = folder_of(here, "redivided")
+    # The last two rows are the metrics and the validation of the last step.
+    for one, other in zip(metrics(whole)[-2:], metrics(redivided)[-2:], strict=True):
+        assert one["step"] == other["step"] == str(STEPS)
+        key = "train/loss" if one["train/loss"] else "valid/infill_loss"
+        assert float(other[key]) == pytest.approx(float(one[key]), abs=1e-3)
+    assert status(redivided)["best"]["infill"] == pytest.approx(status(whole)["best"]["infill"], abs=1e-3)
+
+
 # Stopping and going on ------------------------------------------------------------------------------------------------
 
 

@@ -32,6 +32,7 @@ class Validation(pl.Callback):
 
     `best` is the validation with the lowest infill loss (ties: the earlier). Its weights are kept in best.ckpt. With
     `patience`, so many validations in a row without a lower infill loss end the run (`stopped`).
+    `seconds` is the time they have taken since this process began.
     """
 
     def __init__(self, folder: RunFolder, *, every_n_steps: int, patience: int | None):
@@ -40,6 +41,7 @@ class Validation(pl.Callback):
         self.best: dict[str, float] = {}
         self.last: dict[str, float] = {}
         self.stopped = False
+        self.seconds = 0.0
         self._without_progress = 0
 
     def state_dict(self) -> dict[str, Any]:
@@ -68,6 +70,7 @@ class Validation(pl.Callback):
         metrics = {f"valid/{kind}_loss": loss for kind, loss in losses.items()}
         metrics |= {f"valid/{kind}_perplexity": value for kind, value in perplexities.items()}
         record(trainer, {key: value for key, value in metrics.items() if not math.isnan(value)})
+        self.seconds += time.perf_counter() - began
         better = not self.best or losses["infill"] < self.best["infill"]
         self._without_progress = 0 if better else self._without_progress + 1
         if better:
@@ -160,8 +163,13 @@ class Checkpoints(pl.Callback):
             raise SystemExit(128 + number)
 
     def on_load_checkpoint(self, trainer: pl.Trainer, module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
-        # What was the last batch when the checkpoint was written need not be now: a run may grow.
-        checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"] = False
+        # Lightning counts micro-batches. A step may have another number of them now, and what was the run's last one
+        # need not be: a run may grow.
+        progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+        progress["is_last_batch"] = False
+        done = checkpoint["global_step"] * trainer.accumulate_grad_batches
+        for counts in (progress["total"], progress["current"]):
+            counts.update(dict.fromkeys(counts, done))
 
     def save(self, trainer: pl.Trainer, state: str) -> None:
         """Write last.ckpt, keeping the one before it, and the run's status."""

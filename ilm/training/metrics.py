@@ -8,7 +8,7 @@ import csv
 import resource
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,14 +84,16 @@ class Metrics(pl.Callback):
     """Records the training metrics every `every_n_steps` optimizer steps and once at the end.
 
     Sums since the last record are part of the checkpoint, so a resumed run records the same numbers (rates and memory
-    excepted). They count whole optimizer steps, over all ranks. `levels` names the level codes of the data.
+    excepted). They count whole optimizer steps, over all ranks. `levels` names the level codes of the data;
+    `paused_seconds` tells how long training has waited for validations, which the rates leave out.
     """
 
-    def __init__(self, levels: Sequence[str], every_n_steps: int):
-        self.levels, self.every_n_steps = tuple(levels), every_n_steps
+    def __init__(self, levels: Sequence[str], every_n_steps: int, paused_seconds: Callable[[], float]):
+        self.levels, self.every_n_steps, self._paused_seconds = tuple(levels), every_n_steps, paused_seconds
         self.targets_seen = np.zeros(len(self.levels), dtype=np.int64)
         self._examples_seen = self._tokens_seen = 0
         self._recorded = 0
+        self._clock: tuple[float, int, int] | None = None
         self._counts = np.zeros(2, dtype=np.int64)  # context and infill targets since the last record
         self._sums = torch.zeros(2, dtype=torch.float64)  # their NLL; left on the device, reading it waits for the GPU
 
@@ -113,11 +115,15 @@ class Metrics(pl.Callback):
         self._recorded = state_dict["recorded"]
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        self._start_clock()
+        self._clock = None
         self._step_sums = torch.zeros(2, dtype=torch.float64, device=module.device)
         self._sums = self._sums.to(module.device)
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
+
+    def on_train_batch_start(self, trainer, module, batch, batch_idx) -> None:
+        if self._clock is None:
+            self._clock = (self._trained_seconds(), self._examples_seen, self._tokens_seen)
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
         self._step_sums += module.nll_sums
@@ -137,9 +143,12 @@ class Metrics(pl.Callback):
         if trainer.global_step > self._recorded:
             self._record(trainer, module)
 
+    def _trained_seconds(self) -> float:
+        return time.perf_counter() - self._paused_seconds()
+
     def _record(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         began, examples, tokens = self._clock
-        seconds = time.perf_counter() - began
+        seconds = self._trained_seconds() - began
         named = zip(("train/context_loss", "train/infill_loss"), self._sums.tolist(), self._counts, strict=True)
         means = {name: float(total / count) for name, total, count in named if count}
         metrics = {
@@ -158,10 +167,7 @@ class Metrics(pl.Callback):
         record(trainer, metrics)
         self._sums, self._counts = torch.zeros_like(self._sums), np.zeros_like(self._counts)
         self._recorded = trainer.global_step
-        self._start_clock()
-
-    def _start_clock(self) -> None:
-        self._clock = (time.perf_counter(), self._examples_seen, self._tokens_seen)
+        self._clock = None
 
 
 def record(trainer: pl.Trainer, metrics: Mapping[str, float]) -> None:

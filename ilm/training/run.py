@@ -184,7 +184,7 @@ class Run:
             every_n_steps=self.validation_interval,
             patience=settings["early_stopping"]["patience"],
         )
-        metrics = Metrics(self.examples.levels, settings["trainer"]["log_every_n_steps"])
+        metrics = Metrics(self.examples.levels, settings["trainer"]["log_every_n_steps"], lambda: validation.seconds)
         signals = StopSignals()
         checkpoints = Checkpoints(
             folder, signals, every_n_minutes=settings["checkpoint"]["every_n_minutes"], total_steps=self.total_steps
