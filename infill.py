@@ -7,15 +7,17 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from ilm.config import Infill, check
-from ilm.infilling.loading import load_infillers
-from ilm.infilling.sampling import DecodingSettings
-from ilm.infilling.terminal import Terminal, fill_lines, open_lines
 from ilm.jobs import chosen_options, entry_point, job, set_up_logging
 
 
 def infill(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> None:
     """Fill blanks as configured; `choices` are Hydra's chosen options by group, of which `cefr` chooses models."""
     settings = check(cfg, Infill, choices)
+    # Only now: torch takes seconds, and a typing mistake is told at once.
+    from ilm.infilling.loading import load_infillers
+    from ilm.infilling.sampling import DecodingSettings
+    from ilm.infilling.terminal import Terminal, fill_lines, open_lines
+
     set_up_logging()
     decoding = DecodingSettings(**settings["decoding"], seed=settings["seed"])
     names = settings["models"] if settings["model_path"] is None else [settings["model_path"]]

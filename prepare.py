@@ -1,7 +1,6 @@
 """Prepare a corpus once for all models: `python prepare.py corpus=efcamdat corpus.csv=PATH`."""
 
 import logging
-import os
 from pathlib import Path
 
 import hydra
@@ -11,7 +10,7 @@ from rich.console import Console
 from ilm.config import Prepare, check
 from ilm.corpus.build import build_corpus
 from ilm.files import read_json
-from ilm.jobs import entry_point, job, set_up_logging
+from ilm.jobs import entry_point, job, set_up_logging, usable_cores
 from ilm.masking.configured import configured_masks, mask_function
 from ilm.masking.preview import stored_previews
 from ilm.masking.statistics import statistics_table
@@ -35,7 +34,7 @@ def prepare(cfg: DictConfig) -> Path:
     if masks_folder.exists():
         log.info("%s holds these masks already", masks_folder)
     else:
-        workers = settings["num_workers"] if settings["num_workers"] is not None else os.cpu_count() or 1
+        workers = settings["num_workers"] if settings["num_workers"] is not None else usable_cores()
         write_masks(masks_folder, built.corpus.documents, function, masks, workers)
     for table in [*built.tables(), statistics_table(read_json(masks_folder / "statistics.json"))]:
         console.print(table)

@@ -233,6 +233,8 @@ def check(cfg: DictConfig, schema: type, choices: Mapping[str, str | None] | Non
         given = OmegaConf.to_container(cfg, resolve=True)
     except OmegaConfBaseException as error:
         raise UserError(f"the configuration cannot be resolved: {str(error).splitlines()[0]}") from error
+    if isinstance(given.get("models"), str):
+        given["models"] = [given["models"]]  # models=A1: brackets are easily forgotten, and special to some shells
     settings, mistakes = _typed(given, schema)
     mistakes += _targets(cfg)
     # Values can be compared where all are there and of the right type.

@@ -72,6 +72,11 @@ def in_local_sweep() -> bool:
     return config.mode == RunMode.MULTIRUN and config.runtime.choices.get("hydra/launcher") == "basic"
 
 
+def usable_cores() -> int:
+    """The cores this process may use: fewer than the machine has in a Slurm allocation or a container."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def set_up_logging(file: Path | None = None) -> None:
     """Log to stderr, and to `file` as well, which is appended to."""
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]

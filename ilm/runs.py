@@ -9,6 +9,7 @@ import importlib.metadata
 import logging
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -52,7 +53,15 @@ NOT_IDENTITY = (
     "trainer.strategy",
     "trainer.accumulate_grad_batches",
     "trainer.log_every_n_steps",
+    "data.row_tokens",
+    # The hash of the documents stands for these.
     "corpus.csv",
+    "corpus.encoding",
+    "corpus.columns",
+    "corpus.levels",
+    "corpus.max_dropped",
+    "corpus.sample_size",
+    "corpus.synthetic",
     "cefr_level.max_steps",
 )
 MAY_GROW = ("trainer.max_steps", "trainer.max_epochs")
@@ -109,7 +118,7 @@ def run_identity(cfg: Mapping[str, Any], data: Mapping[str, Any], examples_per_s
 class RunFolder:
     """One folder below experiments/: config.yaml, run.json, status.json, checkpoints/, model/, logs.
 
-    `open` creates it, finds out that the run is the same as before, or refuses.
+    `open` finds out whether the run is new, the same as before, or another; `begin` writes what it is.
     """
 
     def __init__(self, path: Path):
@@ -118,37 +127,40 @@ class RunFolder:
         self.model = self.path / "model"
 
     @classmethod
-    def open(cls, path: Path, config: Mapping[str, Any], identity: Mapping[str, Any], overwrite: bool) -> "RunFolder":
-        """The folder of a run with this identity, made if need be, its configuration and command line stored.
+    def open(cls, path: Path, identity: Mapping[str, Any], overwrite: bool) -> "RunFolder":
+        """The folder for a run with this identity: that of the same run begun before, or one that is free.
 
-        Raises: UserError if it holds another run; the differences are listed.
+        Raises: UserError if it holds another run (the differences are listed) or something else.
         """
         folder = cls(path)
+        record = folder.path / "run.json"
         if not is_first_process():
             return folder
-        record = folder.path / "run.json"
         if overwrite and record.exists():
             shutil.rmtree(folder.path)
-        commands = []
         if record.exists():
-            known = read_json(record)
-            differences = identity_differences(known["identity"], identity)
+            differences = identity_differences(read_json(record)["identity"], identity)
             if differences:
                 raise UserError(
                     f"{folder.path} holds another run:\n"
                     + "\n".join(f"  - {difference}" for difference in differences)
                     + "\nType name=... for a run of its own, or overwrite=true to delete that run and begin anew."
                 )
-            commands = known["commands"]
         elif folder.path.exists() and any(folder.path.iterdir()):
             raise UserError(f"{folder.path} exists and is no run folder. Type name=... for another name.")
-        folder.checkpoints.mkdir(parents=True, exist_ok=True)
-        command = " ".join(sys.argv)
-        commands = [*commands, command] if command not in commands[-1:] else commands
-        write_json(record, {"identity": dict(identity), "commands": commands, "versions": versions()})
-        with atomic_file(folder.path / "config.yaml") as temporary:
-            temporary.write_text(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True), encoding="utf-8")
         return folder
+
+    def begin(self, config: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
+        """Store the configuration, and beside the commands that began the run before this one, with its versions."""
+        if not is_first_process():
+            return
+        record = self.path / "run.json"
+        commands = read_json(record)["commands"] if record.exists() else []
+        self.checkpoints.mkdir(parents=True, exist_ok=True)
+        commands.append({"command": "python " + shlex.join(sys.argv), "versions": versions()})
+        write_json(record, {"identity": dict(identity), "commands": commands})
+        with atomic_file(self.path / "config.yaml") as temporary:
+            temporary.write_text(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True), encoding="utf-8")
 
     @property
     def config(self) -> dict[str, Any]:

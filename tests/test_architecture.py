@@ -14,7 +14,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 ENTRY_POINTS = [REPOSITORY / name for name in ("prepare.py", "train.py", "evaluate.py", "infill.py")]
 ENTRY_POINTS = [path for path in ENTRY_POINTS if path.exists()]
 
-# DESIGN.md, section 6: each room may import those to its left, and those beside. `infilling` and `evaluation` both
+# Each room may import those to its left, and those beside. `infilling` and `evaluation` both
 # stand on `training`; only evaluation may use infilling (cloze tests need answers).
 ROOMS = ("corpus", "masking", "examples", "training", "infilling", "evaluation")
 BESIDE = ("config", "jobs", "runs", "errors", "files", "hashing")

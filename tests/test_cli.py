@@ -79,6 +79,8 @@ def at_micro_batch(number: int, action: str) -> list[str]:
 
 
 def trained(overrides, *more: str) -> dict[str, float]:
+    # TensorBoard names its files by the second: two runs of one folder within one would be read in the wrong order.
+    time.sleep(1.0 - time.time() % 1.0)
     return train(*compose("train", *overrides, *more))
 
 
@@ -231,7 +233,7 @@ def test_a_finished_run_is_not_trained_again(whole, here, monkeypatch):
     best = trained(here, "name=whole", "overwrite=no")
     assert best["step"] == status(whole)["best"]["step"]
     after = contents(whole)
-    assert {key for key in before if before[key] != after.get(key)} <= {"train.log", "run.json"}
+    assert {key for key in before if before[key] != after.get(key)} == set()
 
 
 def test_a_dry_run_leaves_no_folder(here):

@@ -156,7 +156,7 @@ def test_random_weights_learn_at_their_own_rate_unless_one_is_given():
 
 
 def test_the_folder_of_hydra_is_left_alone():
-    """Hydra makes no folder and no log before the configuration is checked (DESIGN fact 2)."""
+    """Hydra makes no folder and no log before the configuration is checked."""
     for root in SCHEMAS:
         raw = OmegaConf.to_container(OmegaConf.load(CONF / f"{root}.yaml"))
         assert raw["hydra"]["run"]["dir"] == "."
@@ -168,7 +168,7 @@ def test_the_folder_of_hydra_is_left_alone():
 
 @pytest.mark.parametrize("path", sorted(CONF.rglob("*.yaml")), ids=lambda path: str(path.relative_to(CONF)))
 def test_no_seed_of_the_data_is_swept(path):
-    """Three seeds: only `seed` may be swept or set by an experiment (DESIGN, section 3)."""
+    """Three seeds: only `seed` may be swept or set by an experiment."""
     if path.parent.name == "experiment":
         assert not [key for key, _ in flat(OmegaConf.to_container(OmegaConf.load(path))) if key.endswith(".seed")]
 
@@ -299,9 +299,12 @@ def test_wrong_types_are_named(overrides):
         assert any(line.startswith(override.split("=")[0]) for line in lines), (override, lines)
 
 
-def test_a_list_without_brackets_is_told_how():
-    (line,) = mistakes("evaluate", "models=A1")
-    assert line.endswith("models=[A1]")
+def test_a_list_without_brackets():
+    """One model may stand without them; elsewhere the message says how a list is typed."""
+    cfg, choices = compose("evaluate", "models=A1")
+    assert check(cfg, Evaluate, choices)["models"] == ["A1"]
+    (line,) = mistakes("evaluate", "evaluation.levels=A1")
+    assert line.endswith("evaluation.levels=[A1]")
 
 
 def test_what_cannot_be_resolved_is_a_user_error():
@@ -479,7 +482,7 @@ def test_an_experiment_may_choose_the_level_by_cefr_only(tmp_path):
     path = f"hydra.searchpath=[file://{tmp_path}]"
     assert checked("train", path, "experiment=good")["cefr_level"]["name"] == "B1"
     assert checked("train", path, "experiment=good", "cefr=A2")["cefr_level"]["name"] == "A2"
-    # Otherwise `experiment=bad cefr=A2` would train B1 in silence (DESIGN fact 1).
+    # Otherwise `experiment=bad cefr=A2` would train B1 in silence.
     assert mistakes("train", path, "experiment=bad", "cefr=A2")
 
 

@@ -136,7 +136,7 @@ def test_where_the_corpus_lies_is_free():
         (["split.seed=1"], ["split.seed: 0 there, 1 now"]),
         (["schedule.warmup_steps=10"], ["schedule.warmup_steps: 0 there, 10 now"]),
         (["early_stopping.patience=3"], ["early_stopping.patience: None there, 3 now"]),
-        (["validation.every_n_steps=10"], ["validation.every_n_steps: 1000 there, 10 now"]),
+        (["validation.every_n_steps=10"], ["validation.every_n_steps: None there, 10 now"]),
         (["trainer.max_steps=59999"], ["trainer.max_steps: 60000 there, 59999 now"]),
         (["model.pretrained=false"], ["model.pretrained: True there, False now"]),
         (["+trainer.benchmark=true"], ["trainer.benchmark: None there, True now"]),
@@ -188,7 +188,10 @@ def test_identities_survive_json():
 
 
 def opened(path: Path, overwrite: bool = False, **changed) -> RunFolder:
-    return RunFolder.open(path, {"seed": 0, "text": "é"}, {"seed": 0, "lr": 0.1, **changed}, overwrite)
+    identity = {"seed": 0, "lr": 0.1, **changed}
+    folder = RunFolder.open(path, identity, overwrite)
+    folder.begin({"seed": 0, "text": "é"}, identity)
+    return folder
 
 
 def test_a_new_folder_holds_what_the_run_is(tmp_path, monkeypatch):
@@ -198,16 +201,18 @@ def test_a_new_folder_holds_what_the_run_is(tmp_path, monkeypatch):
     assert folder.checkpoints.is_dir()
     record = json.loads((folder.path / "run.json").read_text())
     assert record["identity"] == {"seed": 0, "lr": 0.1}
-    assert record["commands"] == ["train.py cefr=A1"]
-    assert {"python", "torch", "transformers", "pytorch-lightning", "commit"} <= set(record["versions"])
+    (begun,) = record["commands"]
+    assert begun["command"] == "python train.py cefr=A1"
+    assert {"python", "torch", "transformers", "pytorch-lightning", "commit"} <= set(begun["versions"])
     assert (folder.status, folder.resumable) == ({}, None)
 
 
-def test_commands_are_remembered_once_each_in_order(tmp_path, monkeypatch):
-    for argument in ("x", "x", "y"):
+def test_commands_are_remembered_in_order_as_they_can_be_typed(tmp_path, monkeypatch):
+    for argument in ("x", "name=a b"):
         monkeypatch.setattr(sys, "argv", ["train.py", argument])
         folder = opened(tmp_path / "a")
-    assert json.loads((folder.path / "run.json").read_text())["commands"] == ["train.py x", "train.py y"]
+    commands = json.loads((folder.path / "run.json").read_text())["commands"]
+    assert [begun["command"] for begun in commands] == ["python train.py x", "python train.py 'name=a b'"]
 
 
 def test_another_identity_is_refused_and_changes_nothing(tmp_path):

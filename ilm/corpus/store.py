@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import ilm
+from ilm.config import flat
 from ilm.corpus.reader import OPTIONAL, REQUIRED, ReadReport
 from ilm.corpus.splits import SPLITS, SplitReport
 from ilm.corpus.statistics import summary
@@ -231,10 +232,10 @@ def existing_conflict(folder: Path, settings: Mapping[str, Any]) -> list[str]:
         return []
     try:
         manifest = read_json(path)
-        old, old_hash = _flat(manifest["settings"]), manifest["documents_hash"]
+        old, old_hash = dict(flat(manifest["settings"])), manifest["documents_hash"]
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
         return [f"{MANIFEST} cannot be read"]
-    new = _flat(settings)
+    new = dict(flat(settings))
     lines = [
         f"{name}: prepared with {old.get(name)}, asked for {new.get(name)}"
         for name in sorted({*old, *new})
@@ -249,14 +250,3 @@ def _unusable(folder: Path, why: str) -> UserError:
     return UserError(
         f"{folder}: {why}; prepare again: python prepare.py {corpus_arguments(folder.name)} overwrite=true"
     )
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings as {"split.seed": 0}."""
-    flat = {}
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value
-    return flat

@@ -27,7 +27,8 @@ class DocumentScores:
     """Sums per document: `nll` (nats) and `counts` (targets), float64 and int64 (D, K, 1 + M).
 
     `documents` (D,) are rows of documents.parquet, `examples` and `cut` (D,) the examples scored and those that were
-    longer than the maximal length; the first column of the last axis is over all mask types.
+    longer than the maximal length; the first column of the last axis is over all mask types. `dropped` examples were
+    left out of the store, since two of their spans share a token.
     """
 
     documents: np.ndarray
@@ -36,6 +37,7 @@ class DocumentScores:
     counts: np.ndarray
     examples: np.ndarray
     cut: np.ndarray
+    dropped: int
 
     def frame(self, writing_ids: pd.Series, levels: pd.Series) -> pd.DataFrame:
         """One row per document: writing_id, level, examples, and NLL and targets of every kind over all mask types."""
@@ -103,6 +105,7 @@ def score_documents(
         np.zeros(shape, dtype=np.int64),
         np.zeros(len(documents), dtype=np.int64),
         np.zeros(len(documents), dtype=np.int64),
+        store.dropped,
     )
     model.to(device)
     with tqdm(total=len(numbers), desc=description, unit=" examples") as progress:

@@ -13,7 +13,7 @@ from rich.console import Console
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
 from ilm.evaluation.perplexity import DocumentScores, score_documents
-from ilm.evaluation.report import caption, rich_table, tables, write_report
+from ilm.evaluation.report import POOLED, rich_table, tables, write_report
 from ilm.examples.store import ExampleStore, first_by_hash
 from ilm.examples.tokens import TokenStore
 from ilm.hashing import order_key
@@ -26,8 +26,6 @@ from ilm.training.trained import TrainedModel, find_models
 
 log = logging.getLogger("ilm")
 
-POOLED = "all"
-
 
 def evaluate_perplexity(settings: Mapping[str, Any], level: str | None) -> pd.DataFrame:
     """Evaluate as a plain `ilm.config.Evaluate` says; `level` is the chosen option of the group `cefr`.
@@ -39,24 +37,22 @@ def evaluate_perplexity(settings: Mapping[str, Any], level: str | None) -> pd.Da
     evaluation, paths = settings["evaluation"], settings["paths"]
     corpus = PreparedCorpus.open(Path(paths["data"]) / settings["corpus"]["name"])
     models = find_models(Path(paths["experiments"]), corpus, settings["models"], level)
-    levels = evaluation["levels"] or ([level] if level not in (None, POOLED) else settings["corpus"]["levels"])
+    levels = evaluation["levels"] or ([level] if level not in (None, POOLED) else _complete_levels(corpus))
     corpus.require_splits(levels)
     device = usable_device(evaluation["device"], "evaluation.device")
     results, sums = [], []
     for number, model in enumerate(models, start=1):
         log.info("model %d of %d: %s", number, len(models), model.name)
         scores = _score(model, corpus, levels, evaluation, device)
-        results += _results(model, scores, corpus, levels)
+        results += _results(model, scores, corpus, levels, evaluation["masks_per_document"])
         sums.append(scores.frame(corpus.documents["writing_id"], corpus.documents["cefr_level"]).assign(run=model.name))
     frame = pd.DataFrame(results)
-    pooled = frame[(frame["level"] == POOLED) | (len(levels) == 1)]
     header = {
         "task": "perplexity",
         "corpus": corpus.name,
         "synthetic": corpus.manifest["synthetic"],
         "documents_hash": corpus.documents_hash,
         "evaluation": {**evaluation, "levels": list(levels)},
-        "cut_share": float(pooled["cut_examples"].sum() / max(1, pooled["examples"].sum())),
         "runs": {model.name: {"settings": model.settings, "status": model.folder.status} for model in models},
         "versions": versions(),
     }
@@ -64,8 +60,8 @@ def evaluate_perplexity(settings: Mapping[str, Any], level: str | None) -> pd.Da
     folder = Path(paths["results"]) / name
     write_report(folder, header, frame, pd.concat(sums))
     console = Console()
-    for title, wide in tables(frame, [*levels, POOLED]):
-        console.print(rich_table(title, wide, caption(header)))
+    for table in tables(header, frame, [*levels, POOLED]):
+        console.print(rich_table(table))
     log.info("written: %s/{report.json,perplexity.csv,perplexity.md,documents.parquet}", folder)
     return frame
 
@@ -90,7 +86,7 @@ def _score(
     store = ExampleStore(
         np.sort(np.concatenate(rows)),
         masks.splits[evaluation["split"]],
-        TokenStore.open_or_make(corpus.folder / "tokens", corpus, vocabulary, _token_store_name(model)),
+        TokenStore.open_or_make(corpus.folder / "tokens", corpus, vocabulary, model.settings["token_store"]),
         vocabulary,
         objective=model.settings["objective"],
         max_length=evaluation["max_length"],
@@ -111,16 +107,36 @@ def _score(
 
 
 def _results(
-    model: TrainedModel, scores: DocumentScores, corpus: PreparedCorpus, levels: Sequence[str]
+    model: TrainedModel,
+    scores: DocumentScores,
+    corpus: PreparedCorpus,
+    levels: Sequence[str],
+    masks_per_document: int,
 ) -> list[dict[str, Any]]:
     of_document = corpus.documents["cefr_level"].to_numpy()[scores.documents]
-    about = {"run": model.name, **model.family, "trained_on": model.level, "seed": model.settings["seed"]}
+    about = {
+        "run": model.name,
+        **model.family,
+        "trained_on": model.level,
+        "seed": model.settings["seed"],
+        "masks_per_document": min(masks_per_document, model.settings["masking"]["masks_per_document"]),
+        "dropped_examples": scores.dropped,
+    }
     groups = {level: of_document == level for level in levels}
     if len(levels) > 1:
         groups[POOLED] = np.ones(len(scores.documents), dtype=bool)
     return [
         {**about, "level": level, **result} for level, chosen in groups.items() for result in scores.results(chosen)
     ]
+
+
+def _complete_levels(corpus: PreparedCorpus) -> list[str]:
+    """The levels of the corpus that have documents in every split; the others are named in a warning."""
+    levels, counts = corpus.manifest["settings"]["levels"], corpus.manifest["counts"]["levels"]
+    complete = [level for level in levels if level in counts and all(counts[level].values())]
+    if left_out := [level for level in levels if level not in complete]:
+        log.warning("left out, since a split of them is empty: %s", ", ".join(left_out))
+    return complete
 
 
 def _limited(corpus: PreparedCorpus, split: str, level: str, limit: int | None, seed: int) -> np.ndarray:
@@ -130,10 +146,3 @@ def _limited(corpus: PreparedCorpus, split: str, level: str, limit: int | None, 
         return rows
     ids = corpus.documents["writing_id"].array
     return np.array(sorted(rows, key=lambda row: order_key(seed, "evaluation", ids[row]))[:limit])
-
-
-def _token_store_name(model: TrainedModel) -> str:
-    spec = model.settings["model"]
-    if spec["tokenizer"] == "corpus":
-        return f"bpe{spec['tokenizer_size']}"
-    return spec["tokenizer"] or spec["name"] or Path(spec["path"]).name

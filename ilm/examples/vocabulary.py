@@ -80,7 +80,7 @@ class Vocabulary:
         return cls(tokenizer, [token.removeprefix("<|infill_").removesuffix("|>") for _, token in blanks])
 
     def encode(self, text: str) -> list[int]:
-        """Token ids of plain text: a literal control token in it stays text (DESIGN fact 4)."""
+        """Token ids of plain text: a literal control token in it stays text."""
         return self.tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids
 
     def decode(self, ids: Sequence[int]) -> str:

@@ -153,7 +153,7 @@ class MicroBatches(Dataset):
 
 
 class ResumableRange(Sampler[int]):
-    """start..stop-1. `iter()` does not consume `start`, since DataLoaders may call it twice (DESIGN fact 6).
+    """start..stop-1. `iter()` does not consume `start`, since a DataLoader with workers calls it twice.
 
     `len()` is always `stop`: Lightning counts the batches of the whole run, also of a resumed one.
     """

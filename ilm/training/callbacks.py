@@ -70,7 +70,6 @@ class Validation(pl.Callback):
         metrics = {f"valid/{kind}_loss": loss for kind, loss in losses.items()}
         metrics |= {f"valid/{kind}_perplexity": value for kind, value in perplexities.items()}
         record(trainer, {key: value for key, value in metrics.items() if not math.isnan(value)})
-        self.seconds += time.perf_counter() - began
         better = not self.best or losses["infill"] < self.best["infill"]
         self._without_progress = 0 if better else self._without_progress + 1
         if better:
@@ -85,6 +84,7 @@ class Validation(pl.Callback):
             self.stopped = True
             log.info("step %d: %d validations without a lower infill loss, stopping", step, self.patience)
             trainer.should_stop = True
+        self.seconds += time.perf_counter() - began
 
     def _losses(self, trainer: pl.Trainer, module: pl.LightningModule) -> dict[str, float]:
         """Mean NLL of each kind over all validation examples; each rank scores every world_size-th batch of them."""
@@ -95,7 +95,8 @@ class Validation(pl.Callback):
             part = examples[start : start + EXAMPLES_AT_A_TIME]
             scores = score(module.model, part, trainer.datamodule.row_tokens, module.device)
             sums += torch.tensor([scores.total(kind) for kind in KINDS], dtype=torch.float64)
-        sums = trainer.strategy.reduce(sums.to(module.device), reduce_op="sum").cpu()
+        if trainer.world_size > 1:
+            sums = trainer.strategy.reduce(sums.to(module.device), reduce_op="sum").cpu()
         return {
             kind: total / count if count else float("nan")
             for kind, (total, count) in zip(KINDS, sums.tolist(), strict=True)
@@ -129,15 +130,24 @@ class StopSignals(pl.Callback):
 
 
 class Checkpoints(pl.Callback):
-    """Writes last.ckpt every `every_n_minutes`, at the end, and before a stop; keeps the one before as previous.ckpt.
+    """Writes last.ckpt every `every_n_minutes`, with a new best.ckpt, at the end and before a stop; the one before
+    is kept as previous.ckpt.
 
     After a signal last.ckpt is written at the next end of an optimizer step, and the process exits with 128 + signal.
     After an exception nothing is saved: in the middle of a step the state is not one that the uninterrupted run ever
-    had (DESIGN fact 7).
+    had.
     """
 
-    def __init__(self, folder: RunFolder, signals: StopSignals, *, every_n_minutes: float, total_steps: int):
-        self.folder, self.signals = folder, signals
+    def __init__(
+        self,
+        folder: RunFolder,
+        signals: StopSignals,
+        validation: Validation,
+        *,
+        every_n_minutes: float,
+        total_steps: int,
+    ):
+        self.folder, self.signals, self.validation = folder, signals, validation
         self.every_n_minutes, self.total_steps = every_n_minutes, total_steps
         self._saved_at = self._began_at = 0.0
         self._first_step = 0
@@ -151,7 +161,9 @@ class Checkpoints(pl.Callback):
             return
         stopping = self._on_any_rank(trainer, self.signals.received is not None)
         ending = trainer.should_stop or is_last(trainer, batch_idx)
-        due = ending or time.monotonic() - self._saved_at >= 60.0 * self.every_n_minutes
+        # A new best.ckpt without its step in last.ckpt could, after a kill, be one that the resumed run never makes.
+        improved = self.validation.best.get("step") == trainer.global_step
+        due = ending or improved or time.monotonic() - self._saved_at >= 60.0 * self.every_n_minutes
         # Rank 0's clock decides for all: saving is done together.
         if stopping or self._on_any_rank(trainer, due):
             self.save(trainer, "interrupted" if stopping else "running")
@@ -195,5 +207,4 @@ def _save(trainer: pl.Trainer, path: Path, *, weights_only: bool = False, keep_a
     with atomic_file(path) as temporary:
         trainer.save_checkpoint(temporary, weights_only=weights_only)
         if keep_as is not None and path.exists():
-            keep_as.unlink(missing_ok=True)
-            os.link(path, keep_as)
+            os.replace(path, keep_as)

@@ -17,8 +17,9 @@ from ilm.training.batching import MicroBatches, ResumableRange, StepPlan, row_le
 class InfillingData(pl.LightningDataModule):
     """Micro-batches of a run of `total_steps` optimizer steps, and its validation examples.
 
-    One Lightning epoch is the whole run (DESIGN fact 6). A checkpoint's optimizer step becomes the first micro-batch
-    of a resumed run; `level_codes[row]` is the number of a document row's level, below `n_levels`.
+    One Lightning epoch is the whole run, since only so does Lightning go on exactly in the middle of it. A checkpoint's
+    optimizer step becomes the first micro-batch of a resumed run; `level_codes[row]` is the number of a document row's
+    level, below `n_levels`.
     """
 
     def __init__(

@@ -116,8 +116,10 @@ class Metrics(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self._clock = None
-        self._step_sums = torch.zeros(2, dtype=torch.float64, device=module.device)
-        self._sums = self._sums.to(module.device)
+        # Apple's GPUs have no float64.
+        device = "cpu" if module.device.type == "mps" else module.device
+        self._step_sums = torch.zeros(2, dtype=torch.float64, device=device)
+        self._sums = self._sums.to(device)
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
 
@@ -126,7 +128,7 @@ class Metrics(pl.Callback):
             self._clock = (self._trained_seconds(), self._examples_seen, self._tokens_seen)
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
-        self._step_sums += module.nll_sums
+        self._step_sums += module.nll_sums.to(self._step_sums.device)
         if not at_step_end(trainer, batch_idx):
             return
         self._sums += trainer.strategy.reduce(self._step_sums, reduce_op="sum")
@@ -154,7 +156,7 @@ class Metrics(pl.Callback):
         metrics = {
             **means,
             "train/loss": sum(means.values()),
-            "train/learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
+            "train/learning_rate": module.learning_rate,
             "train/gradient_norm": module.gradient_norm,
             "train/examples_per_second": (self._examples_seen - examples) / seconds,
             "train/tokens_per_second": (self._tokens_seen - tokens) / seconds,

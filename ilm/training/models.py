@@ -39,7 +39,7 @@ def load_tokenizer(path: str, *, package: str | None = None, gguf_file: str | No
 
 
 def pretrained_model(path: str, *, package: str | None = None, gguf_file: str | None = None) -> PreTrainedModel:
-    """A pretrained causal LM in float32 (DESIGN fact 13) from a folder or the model hub.
+    """A pretrained causal LM in float32, whatever type its checkpoint has, from a folder or the model hub.
 
     `package` names an installed Python package that carries the weights as `gguf_file`; where it is not installed the
     hub is asked for `path`.

@@ -42,7 +42,7 @@ class InfillingModule(pl.LightningModule):
         self.model = model
         self.make_optimizer = make_optimizer
         self.shape, self.warmup_steps, self.total_steps, self.seed = shape, warmup_steps, total_steps, seed
-        self.gradient_norm = float("nan")
+        self.gradient_norm = self.learning_rate = float("nan")
         # NLL sums of the last micro-batch, (context, infill), for the metrics.
         self.nll_sums = torch.zeros(2)
 
@@ -77,6 +77,8 @@ class InfillingModule(pl.LightningModule):
 
     def configure_gradient_clipping(self, optimizer, gradient_clip_val=None, gradient_clip_algorithm=None) -> None:
         limit = gradient_clip_val or float("inf")
+        # Here, since Lightning moves the schedule on before a callback sees the end of the step.
+        self.learning_rate = optimizer.param_groups[0]["lr"]
         self.gradient_norm = torch.nn.utils.clip_grad_norm_(self.parameters(), limit).item()
         if not math.isfinite(self.gradient_norm):
             raise NonFiniteLoss(

@@ -46,7 +46,8 @@ def open_corpus(folder: Path, *, sample_size: int | None, split_seed: int) -> Pr
         "split.seed": settings["split"]["seed"],
     }
     asked = {"corpus.sample_size": sample_size, "split.seed": split_seed}
-    differing = [key for key in asked if asked[key] != found[key]]
+    # No sample size asked for means whatever was prepared.
+    differing = [key for key in asked if asked[key] not in (None, found[key])]
     if differing:
         raise UserError(
             f"{folder} was prepared with "

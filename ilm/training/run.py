@@ -88,7 +88,7 @@ class Run:
             vocabulary,
             TokenStore.open_or_make(corpus.folder / "tokens", corpus, vocabulary, tokenizer_name),
             levels=levels,
-            all_levels=settings["corpus"]["levels"],
+            all_levels=corpus.manifest["settings"]["levels"],
             objective=settings["objective"],
             max_length=data["max_length"],
             split_seed=split_seed,
@@ -113,7 +113,7 @@ class Run:
             "new_rows": not learnt,
         }
         name = run_name(settings, choices)
-        settings = {**settings, "experiment_name": choices.get("experiment")}
+        settings = {**settings, "experiment_name": choices.get("experiment"), "token_store": tokenizer_name}
         return cls(
             name,
             Path(paths["experiments"]) / name,
@@ -133,6 +133,7 @@ class Run:
         """What the run will do, for a person."""
         train, valid = self.examples.train, self.examples.valid
         share = self.total_steps / self.steps.steps_per_epoch
+        optimizer, trainer = self.settings["optimizer"], self.settings["trainer"]
         return (
             f"run {self.name} in {self.path}\n"
             f"  corpus      {self.examples.corpus.name}, {self.settings['cefr_level']['name']}: "
@@ -142,7 +143,9 @@ class Run:
             f"  validation  {len(self.examples.validation):,} examples every "
             f"{self.validation_interval:,} steps\n"
             f"  steps       {self.total_steps:,} of {self.steps.examples_per_step} examples: "
-            f"{share:.1%} of an epoch" + (f" ({share:.2f} epochs)" if share > 1 else "")
+            f"{share:.1%} of an epoch" + (f" ({share:.2f} epochs)" if share > 1 else "") + "\n"
+            f"  optimizer   {optimizer['_target_'].rpartition('.')[2]}, learning rate {optimizer['lr']:g}, "
+            f"{self.settings['schedule']['shape']}; {trainer['accelerator']}, {trainer['precision']}"
         )
 
     def finished_in(self, folder: RunFolder) -> bool:
@@ -187,7 +190,11 @@ class Run:
         metrics = Metrics(self.examples.levels, settings["trainer"]["log_every_n_steps"], lambda: validation.seconds)
         signals = StopSignals()
         checkpoints = Checkpoints(
-            folder, signals, every_n_minutes=settings["checkpoint"]["every_n_minutes"], total_steps=self.total_steps
+            folder,
+            signals,
+            validation,
+            every_n_minutes=settings["checkpoint"]["every_n_minutes"],
+            total_steps=self.total_steps,
         )
         trainer = make_trainer(
             settings, folder, [signals, metrics, validation, checkpoints], purge_step=done + 1 if checkpoint else 0
@@ -228,7 +235,7 @@ class Run:
         settings = self.settings
         arguments = [
             corpus_arguments(self.examples.corpus.name),
-            f"cefr={settings['cefr_level']['name']} models=[{self.name}]",
+            f"cefr={settings['cefr_level']['name']} models={self.name}",
             f"evaluation.split=valid evaluation.max_examples={len(self.examples.validation)}",
         ]
         for key, value, default in (
@@ -236,6 +243,9 @@ class Run:
             ("masks_per_document", settings["masking"]["masks_per_document"], 16),
         ):
             arguments += [f"evaluation.{key}={value}"] if value != default else []
+        for key in ("data", "experiments"):
+            path = settings["paths"][key]
+            arguments += [f"paths.{key}={path}"] if path != key else []
         return " ".join(["python evaluate.py", *arguments])
 
     def _model(self) -> PreTrainedModel:

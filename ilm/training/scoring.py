@@ -81,7 +81,7 @@ def score(model: PreTrainedModel, examples: Sequence[Example], row_tokens: int, 
     model.eval()
     parts = []
     for row in pack(examples, row_tokens):
-        nll = target_nll(model, row.to(device)).double().cpu().numpy()
+        nll = target_nll(model, row.to(device)).cpu().double().numpy()
         parts.append((nll, row.target_types.numpy(), row.answer_types.numpy(), row.examples.numpy()))
     model.train(was_training)
     if not parts:

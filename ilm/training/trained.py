@@ -40,6 +40,7 @@ class TrainedModel:
             "objective": self.settings["objective"],
             "masking": self.settings["masking"]["name"],
             "experiment": self.settings.get("experiment_name"),
+            "masks": read_json(self.folder.path / "run.json")["identity"]["data.masks"],
         }
 
     def load(self) -> tuple[PreTrainedModel, Vocabulary]:
@@ -89,7 +90,8 @@ def _finished(folder: Path, corpus: PreparedCorpus, named: bool) -> TrainedModel
     """The run in `folder` if it is finished and of this corpus; for one that was `named`, UserError says why not."""
     run = RunFolder(folder)
     state = run.status.get("state", "not begun")
-    documents = read_json(folder / "run.json")["identity"].get("data.documents")
+    identity = read_json(folder / "run.json")["identity"]
+    documents = identity.get("data.documents")
     if state == "finished" and documents == corpus.documents_hash:
         return TrainedModel(folder.name, run, run.config)
     reason = (
@@ -99,5 +101,6 @@ def _finished(folder: Path, corpus: PreparedCorpus, named: bool) -> TrainedModel
     )
     if named:
         raise UserError(reason)
-    log.warning("left out: %s", reason)
+    if identity.get("corpus.name") == corpus.name:
+        log.warning("left out: %s", reason)
     return None

@@ -27,7 +27,7 @@ def make_trainer(
     extra = [instantiate(node) for node in (settings["callbacks"] or {}).values()]
     return instantiate(
         settings["trainer"],
-        # One Lightning epoch is the whole run (DESIGN fact 6); the data has as many batches as the run has.
+        # One Lightning epoch is the whole run (see InfillingData); the data has as many batches as the run has.
         max_epochs=1,
         max_steps=-1,
         logger=loggers or False,

@@ -156,7 +156,7 @@ def test_killed_between_the_two_files(folder, csv_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         write_corpus(folder, *prepare(csv_path, seed=1))
     assert "does not belong to manifest.json" in refused(folder)
-    assert refused(folder).endswith("python prepare.py corpus=tiny overwrite=true")
+    assert refused(folder).endswith("python prepare.py corpus=custom corpus.name=tiny overwrite=true")
     (folder / "manifest.json").unlink()
     assert "half-written, manifest.json is missing" in refused(folder)
     assert existing_conflict(folder, {}) == [], "without a manifest nothing stands in the way"

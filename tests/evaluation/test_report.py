@@ -15,7 +15,6 @@ HEADER = {
     "task": "perplexity",
     "corpus": "sample",
     "synthetic": True,
-    "cut_share": 0.031,
     "evaluation": {
         "split": "test",
         "levels": ["A1", "B2"],
@@ -36,17 +35,20 @@ def results() -> pd.DataFrame:
                     if kind == "context" and mask_type == "word":
                         continue
                     about = {"run": run, "model": model, "objective": "ilm", "masking": "hierarchical"}
-                    about |= {"experiment": None, "trained_on": "A1", "seed": 0, "level": level}
+                    about |= {"experiment": None, "masks": "hierarchical-1", "trained_on": run.split("_")[1], "seed": 0}
+                    about |= {"level": level, "masks_per_document": 16, "dropped_examples": 0, "examples": 100}
+                    about |= {"cut_examples": 3 if model == "gpt2" else 7}
                     number = None if (run, level, kind) == ("s_all", "B2", "context") else base + len(kind)
                     rows.append({**about, "kind": kind, "mask_type": mask_type, "perplexity": number, "targets": 1234})
+                    rows[-1] |= {"loss": number and 2.5, "loss_standard_error": number and 0.01}
                     rows[-1]["documents"] = 7
     return pd.DataFrame(rows)
 
 
 def test_one_table_for_each_family_of_models():
-    shown = tables(results(), ["A1", "B2", "all"])
-    assert [title for title, _ in shown] == ["gpt2, ilm, hierarchical", "tiny, ilm, hierarchical"]
-    wide = shown[0][1]
+    shown = tables(HEADER, results(), ["A1", "B2", "all"])
+    assert [table.title for table in shown] == ["gpt2, ilm, hierarchical", "tiny, ilm, hierarchical"]
+    wide = shown[0].wide
     assert list(wide.columns) == ["A1", "B2", "all"]
     assert wide.loc[("s_A1", "infill"), "B2"] == 26.0
     assert [kind for _, kind in wide.index] == ["context", "infill", "infill_textonly"] * 2
@@ -63,7 +65,7 @@ def test_the_files_of_a_report(tmp_path):
     assert pd.read_parquet(tmp_path / "r" / "documents.parquet")["context_nll"].tolist() == [1.5]
     markdown = (tmp_path / "r" / "perplexity.md").read_text()
     assert "| s_A1 | infill_textonly | 25.00 | 35.00 | 30.00 |" in markdown
-    assert "| s_A1 | A1 | word | 25.00 | 1,234 | 7 |" in markdown
+    assert "| s_A1 | A1 | infill_textonly | word | 25.00 | 2.5000 | 0.0100 | 1,234 | 7 |" in markdown
     assert "SYNTHETIC" in markdown
 
 
@@ -77,24 +79,45 @@ def test_an_evaluation_replaces_its_own_report_and_nothing_else(tmp_path):
     assert (tmp_path / "thesis" / "chapter.tex").read_text() == "mine"
 
 
+def test_masks_of_one_name_but_other_settings_stand_in_two_tables():
+    rows = results()
+    rows.loc[rows["run"] == "s_all", "masks"] = "hierarchical-2"
+    titles = [table.title for table in tables(HEADER, rows, ["A1"])]
+    assert titles[:2] == ["gpt2, ilm, hierarchical, hierarchical-1", "gpt2, ilm, hierarchical, hierarchical-2"]
+
+
 def test_what_is_printed_with_every_number():
-    assert caption(HEADER) == (
-        "SYNTHETIC corpus sample, test split; 16 masks a document, all documents; examples cut at 256 tokens "
-        "(3.1% of them)"
-    )
+    gpt2, tiny = tables(HEADER, results(), ["A1"])
+    expected = "SYNTHETIC corpus sample, test split; 16 masks a document, all documents; examples cut at 256 tokens"
+    assert (gpt2.caption, tiny.caption) == (f"{expected} (3.0% of them)", f"{expected} (7.0% of them)")
+    rows = results().assign(masks_per_document=4, dropped_examples=5)
     limited = {**HEADER, "synthetic": False, "evaluation": {**HEADER["evaluation"], "limit": 1000}}
-    assert caption(limited).startswith("sample, test split; 16 masks a document, 1,000 documents a level")
-    first = {**HEADER, "evaluation": {**HEADER["evaluation"], "split": "valid", "max_examples": 500}}
-    assert "valid split; the first 500 examples by hash" in caption(first)
+    assert caption(limited, rows[rows["run"] == "s_A1"]) == (
+        "sample, test split; 4 masks a document, 1,000 documents a level; examples cut at 256 tokens (3.0% of them); "
+        "5 dropped, since two spans share a token"
+    )
+    first = {**HEADER, "evaluation": {**HEADER["evaluation"], "max_examples": 500}}
+    assert "test split; the first 500 examples by hash" in caption(first, rows)
 
 
-def test_the_table_of_the_terminal():
-    console = Console(record=True, width=100, file=io.StringIO())
-    ((title, wide), _) = tables(results(), ["A1", "B2", "all"])
-    console.print(rich_table(title, wide, caption(HEADER)))
+def test_the_table_of_the_terminal_fits_in_80_columns():
+    console = Console(record=True, width=80, file=io.StringIO())
+    rows = results()
+    wider = pd.concat([rows.assign(level=f"L{i}", perplexity=rows["perplexity"] * 100) for i in range(6)])
+    console.print(rich_table(tables(HEADER, wider, [f"L{i}" for i in range(6)])[0]))
     text = console.export_text()
-    assert "Perplexity: gpt2, ilm, hierarchical" in text
-    assert text.count("s_A1") == text.count("s_all") == 1
+    assert "…" not in text
+    assert "infill_textonly" in text
+    assert [line.split()[1] for line in text.splitlines() if "context" in line] == ["A1", "all"]
+
+
+def test_runs_are_named_where_level_and_seed_do_not_tell_them_apart():
+    rows = results()
+    assert tables(HEADER, rows, ["A1"])[0].labels == {"s_A1": "A1", "s_all": "all"}
+    seeded = tables(HEADER, rows.assign(seed=[1 if run == "s_all" else 0 for run in rows["run"]]), ["A1"])[0]
+    assert seeded.labels == {"s_A1": "A1", "s_all": "all, seed 1"}
+    same = tables(HEADER, rows.assign(trained_on="A1"), ["A1"])[0]
+    assert same.labels == {"s_A1": "s_A1", "s_all": "s_all"}
 
 
 def test_the_table_at_the_end_of_quickstart(tmp_path):
