@@ -98,14 +98,7 @@ class Infiller:
                 state = RunFolder(run).status.get("state", "not begun")
                 raise UserError(f"{run} is {state} and has no model yet: the command that trains it goes on with it.")
             max_tokens = None if settings["model"]["pretrained"] else settings["data"]["max_length"]
-        try:
-            tokenizer = load_tokenizer(str(folder))
-        except (OSError, ValueError, KeyError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise UserError(
-                f"{folder} holds no model with a tokenizer ({reason}). Give a run's folder, such as experiments/NAME."
-            ) from error
-        vocabulary = Vocabulary.of_trained(tokenizer)
+        vocabulary = Vocabulary.of_trained(load_tokenizer(str(folder)))
         return cls(pretrained_model(str(folder)).to(place), vocabulary, max_tokens)
 
     def __call__(self, texts: str | Sequence[str], **settings) -> list[list[Infilling]]:

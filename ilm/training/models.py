@@ -35,7 +35,10 @@ def load_tokenizer(path: str, *, package: str | None = None, gguf_file: str | No
     try:
         return AutoTokenizer.from_pretrained(location, **options)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:  # whatever a broken file leads to
-        raise UserError(f"No tokenizer could be loaded from {location!r}: {_first_line(error)}") from error
+        raise UserError(
+            f"{location} holds no model with a tokenizer ({_first_line(error)}). Give a folder in Hugging Face format, "
+            "such as experiments/NAME/model."
+        ) from error
 
 
 def pretrained_model(path: str, *, package: str | None = None, gguf_file: str | None = None) -> PreTrainedModel:
