@@ -1,6 +1,6 @@
 """One training run from a plain configuration: what it will do, doing it, what came out.
 
-1. `Run.plan` opens corpus, masks and tokens, counts examples and steps; nothing is written.
+1. `Run.plan` opens corpus, masks and tokens, counts examples and steps; nothing is written but caches.
 2. `train_in` builds model, trainer and callbacks, and fits, from the last checkpoint where there is one.
 3. At the end the weights with the lowest validation infill loss are exported to model/ in Hugging Face format.
 """
