@@ -13,9 +13,14 @@ from pathlib import Path
 import hydra
 import pytest
 from hydra.core.hydra_config import HydraConfig
+from hypothesis import HealthCheck, settings
 from omegaconf import DictConfig, open_dict
 
 from ilm.jobs import chosen_options
+
+# How long an example takes says nothing on a machine that others use too.
+settings.register_profile("ilm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("ilm")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 LEVEL_SIZES = {"A1": 36, "A2": 30, "B1": 26, "B2": 16, "C1": 14}
