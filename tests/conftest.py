@@ -18,8 +18,9 @@ from omegaconf import DictConfig, open_dict
 
 from ilm.jobs import chosen_options
 
-# How long an example takes says nothing on a machine that others use too.
-settings.register_profile("ilm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# How long an example takes says nothing on a machine that others use too. CI tries the same examples every time.
+in_ci = bool(os.environ.get("CI"))
+settings.register_profile("ilm", deadline=None, derandomize=in_ci, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ilm")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
