@@ -107,20 +107,15 @@ class StopSignals(pl.Callback):
     """Remembers SIGTERM and SIGINT in `received` until the end of the optimizer step; a second one exits at once.
 
     It stands before the other callbacks, and sets its handlers when training starts: Lightning sets its own before.
+    `ilm.jobs.keeping_signal_handlers`, around the fit, puts back those that were there.
     """
 
     def __init__(self):
         self.received: int | None = None
-        self._old_handlers: dict[int, Any] = {}
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
-            self._old_handlers[number] = signal.signal(number, self._on_signal)
-
-    def teardown(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
-        for number, handler in self._old_handlers.items():
-            signal.signal(number, handler)
-        self._old_handlers.clear()
+            signal.signal(number, self._on_signal)
 
     def _on_signal(self, number: int, frame: Any) -> None:
         if self.received is not None:
