@@ -32,6 +32,7 @@ class Columns:
     text: str | None = None
     learner_id: str | None = None
     topic: str | None = None
+    split: str | None = None
 
 
 @dataclass
@@ -44,6 +45,9 @@ class Synthetic:
 class Corpus:
     name: str = "???"
     csv: str | None = None
+    sheet: str | None = None
+    reference: str | None = None
+    extra: list[str] = field(default_factory=list)  # paths
     synthetic: Synthetic | None = None
     encoding: str = "utf-8"
     levels: list[str] = field(default_factory=list)
@@ -118,6 +122,8 @@ class Split:
 @dataclass
 class PrepareSplit(Split):
     keep_together: list[str] = field(default_factory=list)
+    test_on: str | None = None
+    near_duplicates: float | None = None  # Jaccard similarity
 
 
 @dataclass
@@ -129,12 +135,16 @@ class Paths:
 
 @dataclass
 class Evaluation:
+    corpus: str | None = None
+    masks: str | None = None
     split: str = "test"
     levels: list[str] | None = None
     masks_per_document: int = 16
     limit: int | None = None  # documents per level
     max_examples: int | None = None
     max_length: int = 256  # tokens
+    fitting: str | None = None
+    drop_last: bool = False
     row_tokens: int | None = None
     batch_size: int = 64  # examples
     device: str = "auto"
@@ -148,6 +158,8 @@ class Prepare:
     num_workers: int | None = None
     preview: int = 0  # texts
     overwrite: bool = False
+    check: bool = False
+    export: str | None = None  # folder
     paths: Paths = field(default_factory=Paths)
 
 
@@ -171,6 +183,7 @@ class Train:
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
     split: Split = field(default_factory=Split)
     paths: Paths = field(default_factory=Paths)
+    export_reference: bool = False
     dry_run: bool = False
     overwrite: bool = False
 
@@ -218,6 +231,7 @@ DECIDED_BY_THE_RUN = {
 }
 SHAPES = ("constant", "linear", "cosine")
 TASKS = ("perplexity",)
+TEST_ON = ("topic", "learner_id", "l1")
 
 
 def check(cfg: DictConfig, schema: type, choices: Mapping[str, str | None] | None = None) -> dict[str, Any]:
@@ -397,6 +411,10 @@ def _values(settings: Mapping[str, Any], choices: Mapping[str, str | None]) -> I
     yield from one_of("schedule.shape", SHAPES)
     yield from one_of("task", TASKS)
     yield from one_of("evaluation.split", ("test", "valid"))
+    yield from one_of("evaluation.fitting", ("naive",))
+    yield from one_of("split.test_on", TEST_ON)
+    if (similarity := value_of("split.near_duplicates")) is not None and not 0 < similarity <= 1:
+        yield f"split.near_duplicates={similarity}: expected a similarity above 0 and at most 1, for example 0.8"
     yield from one_of("model.tokenizer", ("gpt2", "corpus"))
     for key in ("name", "corpus.name", "masking.name", "model.name", "cefr_level.name"):
         value = value_of(key)
@@ -417,7 +435,11 @@ def _values(settings: Mapping[str, Any], choices: Mapping[str, str | None]) -> I
             yield f"{key}={levels}: expected one or more of corpus.levels={corpus['levels']}"
     if corpus["csv"] is not None and corpus["synthetic"] is not None:
         yield f"corpus.csv={corpus['csv']} for a synthetic corpus: type corpus=custom corpus.name=NAME corpus.csv=..."
-    if "preview" in settings and corpus["csv"] is None and corpus["synthetic"] is None:
+    if corpus["csv"] is not None and corpus["reference"] is not None:
+        yield "corpus.csv and corpus.reference are both given: give one of them"
+    # What reads a prepared corpus needs none of its sources.
+    sources = [corpus[key] for key in ("csv", "synthetic", "reference")]
+    if "preview" in settings and not settings["check"] and all(source is None for source in sources):
         yield f"corpus.csv has no value: type corpus.csv=PATH, the CSV file of {corpus['name']}"
     for key in ("optimizer", "trainer", "masking.function"):
         node = value_of(key)

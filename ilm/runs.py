@@ -43,6 +43,7 @@ NOT_IDENTITY = (
     "callbacks",
     "name",
     "dry_run",
+    "export_reference",
     "overwrite",
     "checkpoint",
     "data.num_workers",
