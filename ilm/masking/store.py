@@ -1,44 +1,34 @@
-"""The masks of a corpus on disk: drawn once by `write_masks`, mapped from disk by `MaskStore`.
+"""The masks of a corpus on disk: written once by a `MaskWriter`, mapped from disk by `MaskStore`.
 
 Legend: D documents of a split, M masks, S spans. A document's text stands only in documents.parquet.
 
     masks/<masking>-<hash>/{train,valid,test}.arrow    one uncompressed record batch each, so that it can be mapped
         document  int32                                 row number in documents.parquet
-        masks     list<list<struct<type: uint8, start: uint32, length: uint32>>>      characters
-        metadata  masks_hash, mask_types (JSON list; a span's type is an index into it)
+        masks     list<list<struct<type: uint8, start, length>>>      characters; uint16, or uint32 for longer texts
+        metadata  mask_types (JSON list; a span's type is an index into it)
+    masks/<masking>-<hash>/settings.json               hash, settings, mask_types; sha256 and bytes of the files
     masks/<masking>-<hash>/statistics.json             by split, and "all"
 """
 
 import json
-import pickle
-import signal
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
-from tqdm import tqdm
 
 from ilm.corpus.splits import SPLITS
 from ilm.corpus.store import corpus_arguments
 from ilm.errors import UserError
-from ilm.files import atomic_folder, write_json
-from ilm.hashing import digest
-from ilm.masking.drawing import draw_masks, example_generator
-from ilm.masking.functions import MaskFunction
+from ilm.files import read_json, write_json
+from ilm.hashing import digest, file_sha256
+from ilm.masking.drawing import FlatMasks
 from ilm.masking.statistics import MaskCounts, mask_statistics
 
-_SPAN = pa.struct([("type", pa.uint8()), ("start", pa.uint32()), ("length", pa.uint32())])
-_FIELDS = [("document", pa.int32()), ("masks", pa.list_(pa.list_(_SPAN)))]
-_CHUNK_DOCUMENTS = 512
+SETTINGS = "settings.json"
+STATISTICS = "statistics.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +43,8 @@ class SplitMasks:
     mask_offsets: np.ndarray  # int32 [D+1]
     span_offsets: np.ndarray  # int32 [M+1]
     types: np.ndarray  # uint8 [S], indices into the store's mask_types
-    starts: np.ndarray  # uint32 [S], characters
-    lengths: np.ndarray  # uint32 [S], characters
+    starts: np.ndarray  # uint16 or uint32 [S], characters; widen them before adding
+    lengths: np.ndarray  # uint16 or uint32 [S], characters
 
     def spans(self, mask: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Types, starts and lengths of the spans of mask number `mask` of the split (views)."""
@@ -76,140 +66,140 @@ class MaskStore:
         Raises UserError if a file is missing or damaged, or was written under another hash.
         """
         folder = Path(folder)
-        batches = {split: _read_batch(folder, split) for split in SPLITS}
-        mask_types = json.loads(batches["train"].schema.metadata[b"mask_types"])
-        return cls(tuple(mask_types), {split: _views(batch) for split, batch in batches.items()})
+        about = read_settings(folder)
+        splits = {split: _views(_read_batch(folder, split)) for split in SPLITS}
+        return cls(tuple(about["mask_types"]), splits)
 
 
-def write_masks(
-    folder: Path, documents: pd.DataFrame, function: MaskFunction, settings: dict[str, Any], workers: int
-) -> dict[str, Any]:
-    """Draw the masks of all documents and write them to `folder`; return the statistics by split and of "all".
+def read_settings(folder: Path) -> dict[str, Any]:
+    """What `settings.json` of a masks folder says, having checked that it is this folder's and the files' sizes.
 
-    `documents` has the columns writing_id, text and split, in the order of documents.parquet. `function` is
-    the mask function of `settings` (`masks_settings`). The files are the same, byte for byte, for any number of
-    `workers`; up to 1 works in this process. An interrupted run leaves no `folder`, or the old one.
+    Raises UserError if there are no masks, or they were written under another hash or cut off.
     """
-    if workers > 1:
-        _check_picklable(function)
-    metadata = {"masks_hash": digest(settings), "mask_types": json.dumps(function.mask_types)}
-    counts = {}
-    with (
-        atomic_folder(folder, keep_existing=True) as temporary,
-        _ordered_map(workers) as ordered_map,
-        tqdm(total=len(documents), desc="Drawing masks", unit=" documents", disable=None) as progress,
-    ):
-        for split in SPLITS:
-            parts = []
-            for part in ordered_map(partial(_draw_chunk, function, settings), _chunks(documents, split)):
-                parts.append(part)
-                progress.update(len(part.documents))
-            drawn = _concatenate(parts)
-            _write_batch(temporary / f"{split}.arrow", drawn, metadata)
-            counts[split] = MaskCounts.of(
-                documents["text"].iloc[drawn.documents].str.len().to_numpy(),
-                drawn.masks_per_document,
-                drawn.spans_per_mask,
-                drawn.types,
-                drawn.lengths,
-                function.mask_types,
-                settings["count"],
-            )
-        counts["all"] = counts["train"] + counts["valid"] + counts["test"]
-        statistics = {split: mask_statistics(n, function.mask_types) for split, n in counts.items()}
-        write_json(temporary / "statistics.json", statistics)
-    return statistics
+    try:
+        about = read_json(folder / SETTINGS)
+        found = about["hash"]
+        sizes = {name: file["bytes"] for name, file in about["files"].items()}
+    except FileNotFoundError:
+        corpus = corpus_arguments(folder.absolute().parent.parent.name)
+        masking = folder.name.rpartition("-")[0]
+        raise UserError(
+            f"There are no masks at {folder}: run `python prepare.py {corpus} masking={masking}` first, "
+            "with the same settings."
+        ) from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{folder / SETTINGS} is damaged ({error!r}): {remedy(folder)}.") from error
+    if found != folder.name.rpartition("-")[2] or found != digest(about["settings"]):
+        raise UserError(f"{folder} holds masks of hash {found}, expected that in its name: {remedy(folder)}.")
+    for name, size in sizes.items():
+        path = folder / name
+        if not path.is_file() or path.stat().st_size != size:
+            raise UserError(f"{path} is missing or cut off (expected {size:,} bytes): {remedy(folder)}.")
+    return about
 
 
-class _Chunk(NamedTuple):
-    """Documents to be masked: what a worker is sent."""
+class MaskWriter:
+    """Collects the masks of a corpus, a few documents at a time, and writes them; memory does not grow with them.
 
-    rows: np.ndarray  # int32, row numbers in documents.parquet
-    writing_ids: list[str]
-    texts: list[str]
+    What is collected waits in one raw file per column beside the result. `folder` is an empty one that becomes the
+    store as a whole (`ilm.files.atomic_folder`). `longest_text` (characters) chooses the type of starts and lengths.
+    """
 
+    def __init__(self, folder: Path, mask_types: Sequence[str], *, longest_text: int, masks_per_document: int):
+        self._folder, self._mask_types, self._count = folder, tuple(mask_types), masks_per_document
+        self._type = np.uint16 if longest_text < 2**16 else np.uint32
+        none = FlatMasks.of([], [], mask_types)
+        self._counts = {split: self._counted(none, np.zeros(0, dtype=np.int64)) for split in SPLITS}
+        self._columns = {split: [_Column(folder / f"{split}.{name}") for name in FlatMasks._fields] for split in SPLITS}
 
-class _Drawn(NamedTuple):
-    """Masks of some documents: what a worker sends back. Counts in place of offsets, so that parts concatenate."""
+    def add(self, split: str, masks: FlatMasks, text_lengths: np.ndarray) -> None:
+        """Append the masks of documents that follow those already added; `text_lengths` [D] in characters."""
+        self._counts[split] += self._counted(masks, text_lengths)
+        narrow = masks._replace(starts=masks.starts.astype(self._type), lengths=masks.lengths.astype(self._type))
+        for column, values in zip(self._columns[split], narrow, strict=True):
+            column.append(values)
 
-    documents: np.ndarray  # int32 [D]
-    masks_per_document: np.ndarray  # int32 [D]
-    spans_per_mask: np.ndarray  # int32 [M]
-    types: np.ndarray  # uint8 [S]
-    starts: np.ndarray  # uint32 [S]
-    lengths: np.ndarray  # uint32 [S]
+    def finish(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """Write the files; `settings` are what their digest names the folder by. Returns the statistics by split."""
+        files = {}
+        for split, columns in self._columns.items():
+            path = self._folder / f"{split}.arrow"
+            dtypes = (np.int32, np.int32, np.int32, np.uint8, self._type, self._type)
+            arrays = [column.mapped(dtype) for column, dtype in zip(columns, dtypes, strict=True)]
+            _write_batch(path, FlatMasks(*arrays), self._mask_types)
+            del arrays
+            for column in columns:
+                column.remove()
+            files[path.name] = {"sha256": file_sha256(path), "bytes": path.stat().st_size}
+        counts = self._counts | {"all": self._counts["train"] + self._counts["valid"] + self._counts["test"]}
+        statistics = {split: mask_statistics(n, self._mask_types) for split, n in counts.items()}
+        write_json(self._folder / STATISTICS, statistics)
+        about = {"hash": digest(settings), "settings": settings, "mask_types": list(self._mask_types), "files": files}
+        write_json(self._folder / SETTINGS, about)
+        return statistics
 
-    @classmethod
-    def of(cls, *columns: Iterable[int]) -> "_Drawn":
-        dtypes = (np.int32, np.int32, np.int32, np.uint8, np.uint32, np.uint32)
-        return cls(*(np.array(column, dtype) for column, dtype in zip(columns, dtypes, strict=True)))
-
-
-def _chunks(documents: pd.DataFrame, split: str) -> Iterator[_Chunk]:
-    split_rows = np.flatnonzero((documents["split"] == split).to_numpy()).astype(np.int32)
-    for first in range(0, len(split_rows), _CHUNK_DOCUMENTS):
-        rows = split_rows[first : first + _CHUNK_DOCUMENTS]
-        chunk = documents.iloc[rows]
-        yield _Chunk(rows, chunk["writing_id"].tolist(), chunk["text"].tolist())
-
-
-def _draw_chunk(function: MaskFunction, settings: dict[str, Any], chunk: _Chunk) -> _Drawn:
-    function_digest = digest(settings["function"])
-    type_numbers = {mask_type: number for number, mask_type in enumerate(function.mask_types)}
-    masks_per_document, spans_per_mask, types, starts, lengths = [], [], [], [], []
-    for writing_id, text in zip(chunk.writing_ids, chunk.texts, strict=True):
-        generator = example_generator(settings["seed"], function_digest, writing_id)
-        try:
-            masks = draw_masks(text, function, settings["count"], settings["tries"], generator)
-        except UserError as error:
-            raise UserError(f"Document {writing_id}: {error}") from error
-        masks_per_document.append(len(masks))
-        for mask in masks:
-            spans_per_mask.append(len(mask))
-            for mask_type, start, length in mask:
-                types.append(type_numbers[mask_type])
-                starts.append(start)
-                lengths.append(length)
-    return _Drawn.of(chunk.rows, masks_per_document, spans_per_mask, types, starts, lengths)
+    def _counted(self, masks: FlatMasks, text_lengths: np.ndarray) -> MaskCounts:
+        _, masks_per_document, spans_per_mask, types, _, lengths = masks
+        return MaskCounts.of(
+            text_lengths, masks_per_document, spans_per_mask, types, lengths, self._mask_types, self._count
+        )
 
 
-def _concatenate(parts: list[_Drawn]) -> _Drawn:
-    return _Drawn(*map(np.concatenate, zip(_Drawn.of([], [], [], [], [], []), *parts, strict=True)))
+class _Column:
+    """A growing array in a raw file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._path.touch()
+
+    def append(self, values: np.ndarray) -> None:
+        with open(self._path, "ab") as file:
+            values.tofile(file)
+
+    def mapped(self, dtype: type) -> np.ndarray:
+        # An empty file cannot be mapped.
+        return np.memmap(self._path, dtype, "r") if self._path.stat().st_size else np.zeros(0, dtype)
+
+    def remove(self) -> None:
+        self._path.unlink()
 
 
-def _write_batch(path: Path, drawn: _Drawn, metadata: dict[str, str]) -> None:
-    spans = pa.StructArray.from_arrays([drawn.types, drawn.starts, drawn.lengths], fields=list(_SPAN))
-    masks = pa.ListArray.from_arrays(_offsets(drawn.spans_per_mask), spans)
-    documents = pa.ListArray.from_arrays(_offsets(drawn.masks_per_document), masks)
-    batch = pa.record_batch([pa.array(drawn.documents), documents], pa.schema(_FIELDS, metadata))
+def _write_batch(path: Path, masks: FlatMasks, mask_types: Sequence[str]) -> None:
+    spans = pa.StructArray.from_arrays(
+        [pa.array(masks.types), pa.array(masks.starts), pa.array(masks.lengths)],
+        fields=[
+            pa.field(name, pa.from_numpy_dtype(getattr(masks, f"{name}s").dtype))
+            for name in ("type", "start", "length")
+        ],
+    )
+    of_masks = pa.ListArray.from_arrays(_offsets(masks.spans_per_mask), spans)
+    of_documents = pa.ListArray.from_arrays(_offsets(masks.masks_per_document), of_masks)
+    schema = pa.schema(
+        [("document", pa.int32()), ("masks", of_documents.type)], {"mask_types": json.dumps(list(mask_types))}
+    )
+    batch = pa.record_batch([pa.array(masks.documents), of_documents], schema)
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
         writer.write_batch(batch)
 
 
 def _offsets(counts: np.ndarray) -> pa.Array:
-    # int32 offsets hold 2,147 million spans, 95 times those of EFCAMDAT; Arrow refuses more.
+    # int32 offsets hold 2,147 million spans, 75 times those of EFCAMDAT; Arrow refuses more.
     return pa.array(np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]), pa.int32())
 
 
 def _read_batch(folder: Path, split: str) -> pa.RecordBatch:
     path = folder / f"{split}.arrow"
-    masking, _, expected_hash = folder.name.rpartition("-")
-    corpus = corpus_arguments(folder.absolute().parent.parent.name)
-    remedy = f"run `python prepare.py {corpus} masking={masking}`"
     try:
         # The map is not closed: the arrays read from it, and it goes with the last of them.
-        batch = pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
-        found_hash = batch.schema.metadata[b"masks_hash"].decode()
-    except FileNotFoundError:
-        raise UserError(f"There are no masks at {path}: {remedy} first, with the same settings.") from None
-    except (pa.ArrowInvalid, TypeError, KeyError) as error:
-        raise UserError(f"{path} is damaged or no file of masks ({error}): delete {folder}, then {remedy}.") from error
-    if found_hash != expected_hash:
-        raise UserError(
-            f"{path} holds masks of hash {found_hash}, expected {expected_hash} as in the name of its folder: "
-            f"delete the folder, then {remedy}."
-        )
-    return batch
+        return pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
+    except (FileNotFoundError, pa.ArrowInvalid) as error:
+        raise UserError(f"{path} is missing or damaged ({error}): {remedy(folder)}.") from error
+
+
+def remedy(folder: Path) -> str:
+    """What to type where a masks folder cannot be used."""
+    corpus = corpus_arguments(folder.absolute().parent.parent.name)
+    return f"delete {folder}, then run `python prepare.py {corpus} masking={folder.name.rpartition('-')[0]}`"
 
 
 def _views(batch: pa.RecordBatch) -> SplitMasks:
@@ -221,42 +211,3 @@ def _views(batch: pa.RecordBatch) -> SplitMasks:
         masks.values.offsets.to_numpy(),
         *(spans.field(name).to_numpy() for name in ("type", "start", "length")),
     )
-
-
-@contextmanager
-def _ordered_map(workers: int) -> Iterator[Callable]:
-    """A `map` over `workers` processes that gives results in order and runs only a little ahead of its reader."""
-    if workers <= 1:
-        yield map
-        return
-    # Started afresh ("spawn") instead of forked: safe beside the threads of pyarrow and of the progress bar.
-    executor = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_ignore_interrupts)
-
-    def ordered_map(call: Callable, items: Iterable) -> Iterator:
-        pending = deque()
-        for item in items:
-            pending.append(executor.submit(call, item))
-            if len(pending) > 4 * workers:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-
-    try:
-        yield ordered_map
-    finally:
-        executor.shutdown(cancel_futures=True)
-
-
-def _ignore_interrupts() -> None:
-    # Ctrl-C reaches every process of the terminal; the parent stops its workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _check_picklable(function: MaskFunction) -> None:
-    try:
-        pickle.dumps(function)
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
-        raise UserError(
-            f"Mask function {function!r} cannot be sent to worker processes ({error}): define its class at the "
-            "top level of a module, or run with one worker."
-        ) from error

@@ -132,7 +132,7 @@ def test_any_text_gives_a_mask_of_whole_units(text, seed, p, kind):
     check_spans(spans, len(text), function.mask_types, "any")
     if kind is not Punctuation:
         words = [w for par in segment(text).paragraphs for sent in par.sentences for w in sent.words]
-        starts, ends = {w.start for w in words}, {w.start + w.length for w in words}
+        starts, ends = {start for start, _ in words}, {start + length for start, length in words}
         for mask_type, start, length in spans:
             assert mask_type == "document" or (start in starts and start + length in ends)
 

@@ -95,11 +95,11 @@ def expected_in_sentence(words, p, q, max_words) -> tuple[np.ndarray, np.ndarray
     for i in reversed(range(len(words))):
         k_max = min(max_words, len(words) - i)
         for k in range(1, k_max + 1):
-            characters = words[i + k - 1].start + words[i + k - 1].length - words[i].start
+            characters = sum(words[i + k - 1]) - words[i][0]
             ngrams[i] += p * q / k_max * (np.array([1, characters]) + ngrams[i + k])
             singles[i] += p * q / k_max * singles[i + k]
         ngrams[i] += (1 - p * q) * ngrams[i + 1]
-        singles[i] += p * (1 - q) * (np.array([1, words[i].length]) + singles[i + 1])
+        singles[i] += p * (1 - q) * (np.array([1, words[i][1]]) + singles[i + 1])
         singles[i] += (1 - p) * singles[i + 1]
     return ngrams[0], singles[0]
 

@@ -1,19 +1,25 @@
+import os
 import random
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from conftest import environment
 
 from ilm.errors import UserError
 from ilm.files import read_json
 from ilm.hashing import digest
-from ilm.masking import store
+from ilm.masking import making
 from ilm.masking.drawing import draw_masks, example_generator, masks_folder_name, masks_settings
 from ilm.masking.functions import Hierarchical, Span
+from ilm.masking.making import write_masks
 from ilm.masking.preview import cut
-from ilm.masking.store import MaskStore, write_masks
+from ilm.masking.store import MaskStore
 
 CORPORA = Path(__file__).parents[3] / "shared" / "corpora"  # real learner texts, where they are at hand
 
@@ -106,8 +112,8 @@ def test_arrays_are_views_of_the_mapped_file(tmp_path):
         "mask_offsets": "int32",
         "span_offsets": "int32",
         "types": "uint8",
-        "starts": "uint32",
-        "lengths": "uint32",
+        "starts": "uint16",
+        "lengths": "uint16",
     }
     for array in vars(train).values():
         assert not array.flags.owndata
@@ -123,7 +129,6 @@ def test_any_arrow_reader_can_read_the_file(tmp_path):
         assert reader.num_record_batches == 1
         (row,) = reader.read_all().to_pylist()
         assert reader.schema.metadata == {
-            b"masks_hash": digest(SETTINGS).encode(),
             b"mask_types": b'["document", "paragraph", "sentence", "ngram", "word"]',
         }
     names = Hierarchical.mask_types
@@ -142,13 +147,69 @@ def test_masks_depend_neither_on_neighbours_nor_on_order(tmp_path):
 def test_files_are_the_same_for_any_number_of_workers(tmp_path, monkeypatch, function):
     folders = []
     for workers, chunk_documents in [(0, 512), (1, 1), (2, 2)]:
-        monkeypatch.setattr(store, "_CHUNK_DOCUMENTS", chunk_documents)
+        monkeypatch.setattr(making, "_CHUNK_DOCUMENTS", chunk_documents)
         folders.append(write(tmp_path / str(workers), function=function, workers=workers))
-    names = ["statistics.json", "test.arrow", "train.arrow", "valid.arrow"]
+    names = ["settings.json", "statistics.json", "test.arrow", "train.arrow", "valid.arrow"]
     contents = [[(folder / name).read_bytes() for name in names] for folder in folders]
     assert contents[0] == contents[1] == contents[2]
     assert sorted(path.name for path in folders[0].iterdir()) == names
     assert MaskStore.open(folders[0]).mask_types == function.mask_types
+
+
+def test_the_same_masks_give_the_same_bytes_under_another_hash(tmp_path):
+    """The hash of the documents changes with the order of the rows in the file, the masks do not."""
+    other = write(tmp_path, settings={**SETTINGS, "documents": "ba9876543210"})
+    assert other != (folder := write(tmp_path))
+    for split in ("train", "valid", "test"):
+        assert (other / f"{split}.arrow").read_bytes() == (folder / f"{split}.arrow").read_bytes()
+
+
+def test_positions_in_longer_texts_take_more_bytes(tmp_path):
+    text = "All work and no play. " * 3000
+    documents = pd.DataFrame({"writing_id": ["long", "short"], "text": [text, "Hi Bo!"], "split": ["train", "train"]})
+    folder = write(tmp_path, documents)
+    train = MaskStore.open(folder).splits["train"]
+    assert train.starts.dtype == train.lengths.dtype == np.uint32
+    assert train.starts.max() > 2**16
+    generator = example_generator(0, digest(NODE), "long")
+    assert stored_masks(folder, documents)["long"] == draw_masks(text, Hierarchical(p=0.1), 6, 4, generator)
+
+
+KILLED = """
+import os, signal
+from ilm.masking import making
+
+def work(number):
+    return os.getpid()
+
+if __name__ == "__main__":
+    with making._ordered_map(2) as ordered_map:
+        print(*set(ordered_map(work, range(8))), flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_workers_end_with_a_killed_parent(tmp_path):
+    (tmp_path / "killed.py").write_text(KILLED)
+    done = subprocess.run(
+        [sys.executable, tmp_path / "killed.py"], stdout=subprocess.PIPE, env=environment(), text=True, timeout=60
+    )
+    workers = [int(word) for word in done.stdout.split()]
+    assert workers
+    for _ in range(100):
+        if not any(map(is_alive, workers)):
+            return
+        time.sleep(0.1)
+    pytest.fail(f"of the workers {workers} some are alive")
+
+
+def is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    # A process that nobody has waited for is still listed.
+    return "Z" not in Path(f"/proc/{process}/stat").read_text().split()[2]
 
 
 def test_a_split_may_be_empty(tmp_path):
@@ -198,11 +259,11 @@ def test_missing_masks_name_the_command_that_makes_them(tmp_path):
 def test_masks_of_another_hash_are_refused(tmp_path):
     folder = write(tmp_path)
     renamed = folder.rename(folder.with_name("hierarchical-0123456789ab"))
-    with pytest.raises(UserError, match=rf"hash {digest(SETTINGS)}, expected 0123456789ab"):
+    with pytest.raises(UserError, match=rf"hash {digest(SETTINGS)}, expected that in its name"):
         MaskStore.open(renamed)
 
 
-@pytest.mark.parametrize("damage", ["cut", "empty", "text", "other arrow"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "text", "bytes", "other arrow"])
 def test_damaged_files_are_refused(tmp_path, damage):
     folder = write(tmp_path)
     path = folder / "train.arrow"
@@ -212,11 +273,13 @@ def test_damaged_files_are_refused(tmp_path, damage):
         path.write_bytes(b"")
     elif damage == "text":
         path.write_text("no masks " * 100)
+    elif damage == "bytes":  # of the same size
+        path.write_bytes(b"x" * path.stat().st_size)
     else:
         table = pa.table({"a": [1]})
         with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
             writer.write_table(table)
-    with pytest.raises(UserError, match="damaged or no file of masks"):
+    with pytest.raises(UserError, match=r"train\.arrow is missing or"):
         MaskStore.open(folder)
 
 

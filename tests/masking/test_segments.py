@@ -5,7 +5,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ilm.files import read_json
-from ilm.masking.segments import align, segment
+from ilm.masking.segments import segment
+from ilm.masking.words import align
 
 REFERENCE = read_json(Path(__file__).parents[1] / "data" / "documents.json")["docs"]
 
@@ -17,7 +18,7 @@ def as_lists(hierarchy):
 def pieces(text: str) -> list[list[list[str]]]:
     """The words of a text, by paragraph and sentence."""
     return [
-        [[text[word.start : word.start + word.length] for word in sentence.words] for sentence in paragraph.sentences]
+        [[text[start : start + length] for start, length in sentence.words] for sentence in paragraph.sentences]
         for paragraph in segment(text).paragraphs
     ]
 
@@ -106,9 +107,10 @@ def assert_inside(parts, whole, text):
     """The parts are sorted, apart, inside the whole, and neither empty nor padded."""
     end = whole.start
     for part in parts:
-        assert part.start >= end
-        end = part.start + part.length
-        content = text[part.start : end]
+        start, length, *_ = part
+        assert start >= end
+        end = start + length
+        content = text[start:end]
         assert content
         assert content == content.strip()
     assert end <= whole.start + whole.length
