@@ -1,46 +1,56 @@
 """One assignment of all documents to train, valid and test that every model reads a subset of.
 
 1. Count: integer targets per level, shared by the L1s of the level.
-2. Connect: documents with equal folded text, or of one learner, form a group that must stay together.
-3. Place the groups of several documents, largest first.
+2. Connect: documents with equal folded text, of one learner, ... form a unit that must stay together.
+3. Place the units of several documents, largest first.
 4. Fill the cells (level, L1) with the single documents so that the sizes of the levels come out exact.
+
+With `test_on` whole values of a column are drawn for test first; steps 1 to 4 divide the rest into train and valid.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from ilm.corpus.sampling import apportion
+from ilm.corpus.folding import blocks
+from ilm.corpus.placement import Placement, Sizes, sizes_by_level
+from ilm.corpus.units import guarantees, largest_unit, relations, shared_values, unit_labels, value_codes
+from ilm.corpus.unseen import column_of_values, draw_unseen, unseen_state
 from ilm.errors import UserError
 from ilm.hashing import order_key
 
 SPLITS = ("train", "valid", "test")
-KEEP_TOGETHER = ("text", "learner_id")
-
-# split -> number of documents
-Sizes = dict[str, int]
-# (level, L1)
-Cell = tuple[str, str]
+BY_DEFAULT = ("text", "learner_id")
+FAR = 0.1  # of its target: a split that misses it by more is worth a warning
 
 
 @dataclass(frozen=True)
 class SplitReport:
-    """What `assign_splits` did: sizes against targets, and what may be relied on."""
+    """How documents were split: sizes against targets, and what may be relied on."""
 
-    seed: int
+    seed: int | None  # None: the file says the splits
     keep_together: tuple[str, ...]
-    targets: dict[str, Sizes]  # by level
+    targets: dict[str, Sizes] | None  # by level; None: the file says the splits
     sizes: dict[str, Sizes]  # by level
-    guarantees: dict[str, str]  # "equal_texts" and "learners" -> "holds" or why it does not
-    group_sizes: dict[int, int]  # documents in a group -> number of such groups; single documents left out
+    guarantees: dict[str, str]  # "equal_texts", "learners", ... -> "holds", or why it does not
+    group_sizes: dict[int, int]  # documents in a unit -> number of such units; single documents left out
+    near_duplicates: float | None = None  # the similarity from which texts were kept together
+    test_on: str | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def given(self) -> bool:
+        """Whether the splits were taken from the file."""
+        return self.targets is None
 
     @property
     def misses(self) -> dict[str, Sizes]:
         """Documents above (+) or below (-) the target, by level; only levels and splits that miss."""
+        if self.targets is None:
+            return {}
         misses = {
             level: {s: size[s] - self.targets[level][s] for s in SPLITS if size[s] != self.targets[level][s]}
             for level, size in self.sizes.items()
@@ -55,24 +65,23 @@ class SplitReport:
     def to_dict(self) -> dict[str, Any]:
         """Plain containers for the manifest."""
         return {
+            "given": self.given,
             "seed": self.seed,
             "keep_together": list(self.keep_together),
+            "near_duplicates": self.near_duplicates,
+            "test_on": self.test_on,
             "targets": self.targets,
             "sizes": self.sizes,
             "misses": self.misses,
             "empty": [list(pair) for pair in self.empty],
             "guarantees": self.guarantees,
+            "warnings": list(self.warnings),
             "groups": {
                 "groups": sum(self.group_sizes.values()),
                 "documents": sum(size * count for size, count in self.group_sizes.items()),
                 "sizes": {str(size): count for size, count in self.group_sizes.items()},
             },
         }
-
-
-def folded(text: str) -> str:
-    """The text by which two documents count as equal: case folded, every run of white space one space."""
-    return " ".join(text.casefold().split())
 
 
 def level_targets(count: int) -> Sizes:
@@ -82,189 +91,186 @@ def level_targets(count: int) -> Sizes:
 
 
 def assign_splits(
-    documents: pd.DataFrame, seed: int, keep_together: Sequence[str] = KEEP_TOGETHER
+    documents: pd.DataFrame,
+    seed: int,
+    keep_together: Sequence[str] = BY_DEFAULT,
+    *,
+    test_on: str | None = None,
+    near_duplicates: float | None = None,
 ) -> tuple[pd.Series, SplitReport]:
     """The split of every document, with the index of `documents`, and a report.
 
-    `keep_together` names the columns whose equal values must not be divided: "text" (compared by
-    `folded`) and "learner_id" (where the column exists; an empty one connects nothing). Units are the
-    connected components of that relation and may span levels and L1s.
+    `keep_together` names what must not be divided, of `KEEP_TOGETHER`: see `ilm.corpus.units.relations`. Units are
+    the connected components of these relations and may span levels and L1s.
 
-    Units of several documents are placed first, largest first, ties by `order_key(seed, smallest id)`,
-    each in the split with the largest remaining need over its levels: the number of its documents
-    that the split still lacks, level by level. Where several splits lack as many (at first all lack all of
-    them), the one whose targets are open by the larger share, averaged over the unit's documents; then
-    train, valid, test. (Comparing open places in absolute numbers instead would fill train first: with
-    learner ids its learners came out with three times as many texts as those of valid and test.)
+    Units of several documents are placed first, largest first, ties by `order_key(seed, smallest id)`: see
+    `Placement.place_groups`. Single documents, ordered by the same hash, then fill what is left of each cell
+    in the order train, valid, test, never beyond the need of the level; those whose cell is full make up the
+    level. So the sizes of a level equal its targets unless units of several documents exceed one of them.
 
-    Single documents, ordered by the same hash, then fill what is left of each cell in the order train,
-    valid, test, never beyond the need of the level; those whose cell is full make up the level. So
-    the sizes of a level equal its targets unless groups alone exceed one of them.
+    `test_on` names a column whose values are wholly test data or not at all: see `draw_test_values`. What is
+    not drawn is divided into train and valid, 8 to 1 per level, as above.
+
+    `near_duplicates`: the similarity that `keep_together=near_duplicates` goes by; otherwise not used.
 
     The result depends on the set of documents alone, not on their order.
+
+    Raises: UserError for names that are unknown or columns that `test_on` needs, and if the texts hang together so
+    much that no test data could be drawn by `test_on`.
     """
-    unknown = set(keep_together) - set(KEEP_TOGETHER)
-    if unknown:
-        raise UserError(
-            f"split.keep_together names {sorted(unknown)}: expected some of {list(KEEP_TOGETHER)}, "
-            f"for example split.keep_together=[text,learner_id]"
-        )
-    ids = documents["writing_id"].tolist()
-    if len(set(ids)) != len(ids):
+    if not documents["writing_id"].is_unique:
         raise ValueError("writing_id is not unique")
-    cells = list(zip(documents["cefr_level"], documents["l1"], strict=True))
-    groups, singles = _units(ids, _linked(documents, keep_together))
-    groups.sort(key=lambda rows: (-len(rows), order_key(seed, ids[rows[0]]), ids[rows[0]]))
-    rank = {row: (order_key(seed, ids[row]), ids[row]) for row in singles}
+    codes = relations(documents, keep_together, near_duplicates)
+    values = None if test_on is None else value_codes(column_of_values(documents, test_on))
+    # Ranks and rows in the order of the ids: what follows knows documents by their place in it.
+    order = _by_id(documents["writing_id"])
+    rank = _rank(documents["writing_id"], seed, order)
+    names, levels = _names_and_codes(documents["cefr_level"], order)
+    _, l1s = _names_and_codes(documents["l1"], order)
+    linked = {column: code[order] for column, code in codes.items()}
 
-    placement = _Placement(cells)
-    for rows in groups:
-        placement.place(rows, max(SPLITS, key=partial(placement.need, rows)))
-    placement.fill(sorted(singles, key=rank.__getitem__), rank)
+    totals = np.bincount(levels, minlength=len(names)).tolist()
+    targets = [level_targets(total) for total in totals]
+    unseen = np.zeros(len(order), dtype=bool)
+    if values is not None:
+        unseen = draw_unseen(test_on, values[order], linked, levels, [target["test"] for target in targets], rank)
+        left = np.bincount(levels[~unseen], minlength=len(names)).tolist()
+        targets = [{"train": count * 8 // 9, "valid": count - count * 8 // 9} for count in left]
+    labels = unit_labels(len(order), linked.values())
+    split_of = np.full(len(order), SPLITS.index("test"))
+    split_of[~unseen] = _placed(labels[~unseen], levels[~unseen], l1s[~unseen], rank[~unseen], targets)
 
+    states = guarantees(documents.columns, keep_together, linked, split_of)
+    if values is not None:
+        states["unseen_test_values"] = unseen_state(test_on, values[order], split_of == SPLITS.index("test"))
+        targets = [{**target, "test": level_targets(n)["test"]} for target, n in zip(targets, totals, strict=True)]
+        linked[test_on] = values[order]
     report = SplitReport(
         seed=seed,
         keep_together=tuple(keep_together),
-        targets=placement.targets,
-        sizes=placement.sizes(),
-        guarantees=_guarantees(documents, keep_together),
-        group_sizes=dict(sorted(Counter(map(len, groups)).items())),
+        targets=dict(zip(names, targets, strict=True)),
+        sizes=sizes_by_level(names, levels, split_of, SPLITS),
+        guarantees=states,
+        group_sizes=_group_sizes(labels),
+        near_duplicates=near_duplicates if "near_duplicates" in keep_together else None,
+        test_on=test_on,
     )
-    return pd.Series(placement.split_of, index=documents.index, name="split", dtype="str"), report
+    report = replace(report, warnings=_far_from_targets(report, linked))
+    by_row = np.empty_like(split_of)
+    by_row[order] = split_of
+    return pd.Series(np.array(SPLITS, dtype=object)[by_row], index=documents.index, name="split", dtype="str"), report
 
 
-class _Placement:
-    """Documents in splits, and what each level and cell still lacks (negative: has too many)."""
+def given_split(
+    documents: pd.DataFrame, keep_together: Sequence[str] = BY_DEFAULT, near_duplicates: float | None = None
+) -> SplitReport:
+    """Describe the splits that the file gave, column `split`: sizes, and guarantees as they are found to hold.
 
-    def __init__(self, cells: list[Cell]) -> None:
-        counts = Counter(level for level, _ in cells)
-        self.cells = cells
-        self.targets = {level: level_targets(counts[level]) for level in sorted(counts)}
-        self.level_need = {level: dict(target) for level, target in self.targets.items()}
-        self.cell_need = _cell_targets(Counter(cells), self.targets)
-        self.split_of = [""] * len(cells)
+    `keep_together`: what is looked at, as in `assign_splits`; what does not hold is in `warnings`, too.
 
-    def place(self, rows: Iterable[int], split: str) -> None:
-        for row in rows:
-            self.split_of[row] = split
-            self.cell_need[self.cells[row]][split] -= 1
-            self.level_need[self.cells[row][0]][split] -= 1
-
-    def need(self, rows: Iterable[int], split: str) -> tuple[int, float]:
-        """How many documents of the unit `split` lacks, and the open share of its targets."""
-        lacking, open_share = 0, 0.0
-        for level, count in sorted(Counter(self.cells[row][0] for row in rows).items()):
-            need = self.level_need[level][split]
-            lacking += min(count, max(0, need))
-            open_share += count * need / max(1, self.targets[level][split])
-        return lacking, open_share
-
-    def fill(self, singles: Iterable[int], rank: Mapping[int, Any]) -> None:
-        """Give each cell what it lacks, within what the level lacks; whoever is left over makes up the level."""
-        singles_of: dict[str, dict[str, list[int]]] = {level: defaultdict(list) for level in self.targets}
-        for row in singles:
-            level, l1 = self.cells[row]
-            singles_of[level][l1].append(row)
-        for level, by_l1 in singles_of.items():
-            lacking = _within(self.level_need[level], sum(map(len, by_l1.values())))
-            left_over = []
-            for l1, rows in sorted(by_l1.items()):
-                for split in SPLITS:
-                    fits = max(0, min(self.cell_need[level, l1][split], lacking[split]))
-                    self.place(rows[:fits], split)
-                    lacking[split] -= len(rows[:fits])
-                    rows = rows[fits:]
-                left_over += rows
-            left_over.sort(key=rank.__getitem__)
-            for split in SPLITS:
-                self.place(left_over[: lacking[split]], split)
-                left_over = left_over[lacking[split] :]
-
-    def sizes(self) -> dict[str, Sizes]:
-        return {
-            level: {split: target[split] - self.level_need[level][split] for split in SPLITS}
-            for level, target in self.targets.items()
-        }
-
-
-def check_no_leak(documents: pd.DataFrame, keep_together: Sequence[str] = KEEP_TOGETHER) -> None:
-    """Check column `split` after the fact: raises RuntimeError if a text or learner stands on two sides."""
-    ids, splits = documents["writing_id"].tolist(), documents["split"].tolist()
-    for what, values in _linked(documents, keep_together).items():
-        first: dict[str, int] = {}
-        for row, value in enumerate(values):
-            if value and splits[other := first.setdefault(value, row)] != splits[row]:
-                raise RuntimeError(
-                    f"documents {ids[other]!r} ({splits[other]}) and {ids[row]!r} ({splits[row]}) "
-                    f"have the same {what} and stand in different splits"
-                )
-
-
-def _linked(documents: pd.DataFrame, keep_together: Sequence[str]) -> dict[str, list[str]]:
-    """Column -> the value of each document that connects it to others; an empty one does not."""
-    linked = {}
-    if "text" in keep_together:
-        linked["text"] = [folded(text) for text in documents["text"]]
-    if "learner_id" in keep_together and "learner_id" in documents:
-        linked["learner_id"] = documents["learner_id"].tolist()
-    return linked
-
-
-def _units(ids: list[str], linked: Mapping[str, list[str]]) -> tuple[list[list[int]], list[int]]:
-    """Connected components by union-find: groups (rows sorted by id), and the rows connected to nothing."""
-    parent = list(range(len(ids)))
-
-    def root(row: int) -> int:
-        while parent[row] != row:
-            parent[row] = row = parent[parent[row]]
-        return row
-
-    for values in linked.values():
-        first: dict[str, int] = {}
-        for row, value in enumerate(values):
-            if value and (other := first.setdefault(value, row)) != row:
-                parent[root(row)] = root(other)
-    roots = [root(row) for row in range(len(ids))]
-    size = Counter(roots)
-    members: dict[int, list[int]] = defaultdict(list)
-    for row, of in enumerate(roots):
-        if size[of] > 1:
-            members[of].append(row)
-    groups = [sorted(rows, key=ids.__getitem__) for rows in members.values()]
-    return groups, [row for row, of in enumerate(roots) if size[of] == 1]
-
-
-def _cell_targets(cell_counts: Mapping[Cell, int], targets: Mapping[str, Sizes]) -> dict[Cell, Sizes]:
-    """The targets of each level shared by its L1s: train first, then valid among the documents left, rest test.
-
-    Sharing train and train + valid independently could give a small cell more train than train + valid.
+    Raises: UserError for a value of the column that is no split.
     """
-    result = {}
-    for level, target in targets.items():
-        sizes = {l1: count for (other, l1), count in cell_counts.items() if other == level}
-        train = apportion(target["train"], sizes)
-        rest = {l1: size - train[l1] for l1, size in sizes.items()}
-        valid = apportion(target["valid"], rest)
-        for l1 in sizes:
-            result[level, l1] = {"train": train[l1], "valid": valid[l1], "test": rest[l1] - valid[l1]}
-    return result
+    strange = sorted(set(documents["split"].unique()) - set(SPLITS))
+    if strange:
+        raise UserError(
+            f"the column of splits holds {', '.join(map(repr, strange[:5]))}: expected {', '.join(SPLITS)} in every "
+            f"row; put the file right, or give the column another name to have the splits drawn"
+        )
+    codes = relations(documents, keep_together, near_duplicates)
+    names, levels = _names_and_codes(documents["cefr_level"], np.arange(len(documents)))
+    split_of = _split_codes(documents)
+    states = guarantees(documents.columns, keep_together, codes, split_of)
+    return SplitReport(
+        seed=None,
+        keep_together=tuple(keep_together),
+        targets=None,
+        sizes=sizes_by_level(names, levels, split_of, SPLITS),
+        guarantees=states,
+        group_sizes=_group_sizes(unit_labels(len(documents), codes.values())),
+        near_duplicates=near_duplicates if "near_duplicates" in keep_together else None,
+        warnings=tuple(
+            f"the splits given by the file: {name}: {state}"
+            for name, state in states.items()
+            if state.startswith("does not hold")
+        ),
+    )
 
 
-def _within(need: Sizes, available: int) -> Sizes:
-    """`need` without negatives, brought down in proportion to a sum of `available`.
+def check_no_leak(
+    documents: pd.DataFrame, keep_together: Sequence[str] = BY_DEFAULT, *, near_duplicates: float | None = None
+) -> None:
+    """Check column `split` after the fact: raises RuntimeError if what was to be kept together stands on two sides."""
+    split_of = _split_codes(documents)
+    for column, code in relations(documents, keep_together, near_duplicates).items():
+        for one, other in shared_values(code, split_of, examples=1).rows:
+            a, b = documents.iloc[one], documents.iloc[other]
+            raise RuntimeError(
+                f"documents {a['writing_id']!r} ({a['split']}) and {b['writing_id']!r} ({b['split']}) "
+                f"have the same {column} and stand in different splits"
+            )
 
-    Changes nothing unless groups took more than the target of a split: that is missing in the others.
-    """
-    return apportion(available, {split: max(0, count) for split, count in need.items()})
+
+def _by_id(ids: pd.Series) -> np.ndarray:
+    """Row numbers in the order of the ids, (D,)."""
+    if ids.is_monotonic_increasing:
+        return np.arange(len(ids))
+    known = ids.tolist()
+    return np.array(sorted(range(len(known)), key=known.__getitem__), dtype=np.int64)
 
 
-def _guarantees(documents: pd.DataFrame, keep_together: Sequence[str]) -> dict[str, str]:
-    texts = "holds" if "text" in keep_together else "not asked for"
-    if "learner_id" not in documents:
-        learners = "cannot be checked: no learner column"
-    elif "learner_id" not in keep_together:
-        learners = "not asked for"
+def _rank(ids: pd.Series, seed: int, order: np.ndarray) -> np.ndarray:
+    """The place of each document, (D,) in the order of the ids, when all are ordered by `order_key(seed, id)`."""
+    keys = np.fromiter((order_key(seed, name) for block in blocks(ids) for name in block), np.uint64, len(ids))
+    rank = np.empty(len(ids), dtype=np.int64)
+    rank[np.argsort(keys[order], kind="stable")] = np.arange(len(ids))
+    return rank
+
+
+def _names_and_codes(values: pd.Series, order: np.ndarray) -> tuple[list[str], np.ndarray]:
+    codes, names = pd.factorize(values, sort=True)
+    return names.tolist(), codes[order]
+
+
+def _split_codes(documents: pd.DataFrame) -> np.ndarray:
+    return pd.Categorical(documents["split"], categories=list(SPLITS)).codes.astype(np.int64)
+
+
+def _placed(
+    labels: np.ndarray, levels: np.ndarray, l1s: np.ndarray, rank: np.ndarray, targets: Sequence[Sizes]
+) -> np.ndarray:
+    """The split of each document, (D,), as its position among those of the targets."""
+    placement = Placement(levels, l1s, rank, targets)
+    _, firsts, unit_of, sizes = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
+    several = np.flatnonzero(sizes[unit_of] > 1)
+    turn = np.empty(len(sizes), dtype=np.int64)
+    turn[np.lexsort((rank[firsts], -sizes))] = np.arange(len(sizes))
+    placement.place_groups(several, turn[unit_of[several]])
+    placement.fill(np.flatnonzero(sizes[unit_of] == 1))
+    return placement.split_of
+
+
+def _group_sizes(labels: np.ndarray) -> dict[int, int]:
+    sizes, counts = np.unique(np.bincount(labels), return_counts=True)
+    return {size: n for size, n in zip(sizes.tolist(), counts.tolist(), strict=True) if size > 1}
+
+
+def _far_from_targets(report: SplitReport, linked: Mapping[str, np.ndarray]) -> tuple[str, ...]:
+    """What makes splits stay far from their targets, and what to type instead."""
+    far = [
+        f"{level} {split} {report.sizes[level][split]:,} instead of {report.targets[level][split]:,}"
+        for level, miss in report.misses.items()
+        for split, count in miss.items()
+        if abs(count) > FAR * report.targets[level][split]
+    ]
+    if not far or not linked:
+        return ()
+    largest, column, without = largest_unit(linked, list(linked))
+    if column == report.test_on:
+        instead = "split.test_on=null"
     else:
-        nameless = int((documents["learner_id"] == "").sum())
-        learners = f"holds, except for {nameless} documents without a learner id" if nameless else "holds"
-    return {"equal_texts": texts, "learners": learners}
+        instead = f"split.keep_together=[{','.join(name for name in report.keep_together if name != column)}]"
+    return (
+        f"splits far from their targets: {', '.join(far[:4])}{', ...' if len(far) > 4 else ''}. Documents are kept "
+        f"together in units of up to {largest:,} documents, without {column} of up to {without:,}: type {instead} "
+        f"if the sizes matter more",
+    )

@@ -1,12 +1,16 @@
-"""Tables that describe a corpus, and the same numbers for its manifest. Lengths are in characters."""
+"""Tables that describe a corpus, and the same numbers for its manifest. Lengths are in characters.
 
-from collections.abc import Mapping
+`note` of a table stands below it: what every reader has to know, for example which column the texts are from.
+"""
+
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 from rich.markup import escape
 from rich.table import Table
 
+from ilm.corpus.leaks import LeakReport, NearDuplicates, SharedValues
 from ilm.corpus.splits import SPLITS, SplitReport
 
 
@@ -25,9 +29,9 @@ def summary(documents: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def split_table(documents: pd.DataFrame) -> Table:
+def split_table(documents: pd.DataFrame, note: str | None = None) -> Table:
     """Documents per level and split, with totals."""
-    table = _table("Documents by level and split", "level", *SPLITS, "total")
+    table = _table("Documents by level and split", note, "level", *SPLITS, "total")
     counts = _level_counts(documents)
     for level, row in counts.items():
         table.add_row(level, *(f"{n:,}" for n in row.values()))
@@ -36,10 +40,10 @@ def split_table(documents: pd.DataFrame) -> Table:
     return table
 
 
-def l1_table(documents: pd.DataFrame, most: int = 25) -> Table:
+def l1_table(documents: pd.DataFrame, most: int = 25, note: str | None = None) -> Table:
     """Documents per L1 and level: the `most` frequent L1s, the others summed up in one row."""
     levels = sorted(documents["cefr_level"].unique())
-    table = _table("Documents by L1", "L1", *levels, "total")
+    table = _table("Documents by L1", note, "L1", *levels, "total")
     counts = list(_l1_counts(documents).items())
     for l1, row in counts[:most]:
         table.add_row(escape(l1), *(f"{row.get(name, 0):,}" for name in (*levels, "total")))
@@ -49,9 +53,9 @@ def l1_table(documents: pd.DataFrame, most: int = 25) -> Table:
     return table
 
 
-def length_table(documents: pd.DataFrame) -> Table:
+def length_table(documents: pd.DataFrame, note: str | None = None) -> Table:
     """Text lengths in characters per level."""
-    table = _table("Text lengths in characters", "level", "texts", "min", "mean", "median", "max")
+    table = _table("Text lengths in characters", note, "level", "texts", "min", "mean", "median", "max")
     for level, row in _lengths(documents).items():
         if level == "all":
             table.add_section()
@@ -60,11 +64,11 @@ def length_table(documents: pd.DataFrame) -> Table:
     return table
 
 
-def dropped_table(dropped: Mapping[str, Mapping[str, Any]], title: str = "Rows dropped") -> Table:
+def dropped_table(
+    dropped: Mapping[str, Mapping[str, Any]], title: str = "Rows dropped", note: str | None = None
+) -> Table:
     """Rows by cause, with the first row numbers (the header is row 1), of `ReadReport.dropped` or `.notes`."""
-    table = Table(title=title)
-    table.add_column("cause")
-    table.add_column("rows", justify="right")
+    table = _table(title, note, "cause", "rows")
     table.add_column("first rows")
     for cause, found in dropped.items():
         rows = ", ".join(map(str, found["rows"])) + (", ..." if found["count"] > len(found["rows"]) else "")
@@ -74,14 +78,43 @@ def dropped_table(dropped: Mapping[str, Mapping[str, Any]], title: str = "Rows d
     return table
 
 
-def miss_table(report: SplitReport) -> Table:
+def miss_table(report: SplitReport, note: str | None = None) -> Table:
     """Documents above (+) or below (-) target per level and split: what groups kept together cost."""
-    table = _table("Documents above or below the target of the split", "level", *SPLITS)
+    table = _table("Documents above or below the target of the split", note, "level", *SPLITS)
     for level, miss in report.misses.items():
         table.add_row(level, *(f"{miss.get(split, 0):+,}" for split in SPLITS))
     if not report.misses:
         table.add_row("none", *("0" for _ in SPLITS))
     return table
+
+
+def leak_table(report: LeakReport, note: str | None = None) -> Table:
+    """What stands in more than one split, or why that is not known, with a first example."""
+    table = _table("Leaks between splits", note, "what", "found", "documents")
+    table.add_column("for example", overflow="fold")
+    rows: dict[str, SharedValues | str] = {
+        "texts in several splits": report.texts,
+        "learners in several splits": report.learners,
+        "topics in several splits": report.topics,
+    }
+    for what, found in rows.items():
+        if isinstance(found, str):
+            table.add_row(what, escape(found), "", "")
+        else:
+            table.add_row(what, f"{found.values:,}", f"{found.documents:,}", _example(found.examples))
+    near = report.near_duplicates
+    if not isinstance(near, NearDuplicates):
+        table.add_row("near-duplicates in train", escape(near), "", "")
+        return table
+    for split, count in near.near.items():
+        what = f"{split} with a near-duplicate in train (similarity {near.similarity:g})"
+        shown = _example([example for example in near.examples if example[0][1] == split])
+        table.add_row(what, f"{near.shares[split]:.2%}", f"{count:,} of {near.documents[split]:,}", shown)
+    return table
+
+
+def _example(examples: Sequence[tuple[tuple[str, str], tuple[str, str]]]) -> str:
+    return escape(", ".join(f"{name} ({split})" for name, split in examples[0])) if examples else ""
 
 
 def _level_counts(documents: pd.DataFrame) -> dict[str, dict[str, int]]:
@@ -119,8 +152,8 @@ def _lengths(documents: pd.DataFrame) -> dict[str, dict[str, float]]:
     }
 
 
-def _table(title: str, first: str, *others: str) -> Table:
-    table = Table(title=title)
+def _table(title: str, note: str | None, first: str, *others: str) -> Table:
+    table = Table(title=title, caption=None if note is None else escape(note))
     table.add_column(first)
     for name in others:
         table.add_column(name, justify="right")

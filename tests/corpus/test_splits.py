@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ilm.corpus.splits import SPLITS, assign_splits, check_no_leak, folded, level_targets
+from ilm.corpus.folding import folded
+from ilm.corpus.splits import SPLITS, assign_splits, check_no_leak, level_targets
 from ilm.errors import UserError
 from ilm.hashing import order_key
 
@@ -59,7 +60,12 @@ def test_singles_fill_the_cells_in_the_order_of_their_hash():
     assert split_ids(documents, splits) == {"train": "abcdegij", "valid": "f", "test": "h"}
     assert report.sizes == report.targets == {"A1": {"train": 8, "valid": 1, "test": 1}}
     assert (report.misses, report.empty, report.group_sizes) == ({}, [], {})
-    assert report.guarantees == {"equal_texts": "holds", "learners": "cannot be checked: no learner column"}
+    assert report.guarantees == {
+        "equal_texts": "holds",
+        "learners": "cannot be known: no learner column",
+        "topics": "cannot be known: no topic column",
+        "near_duplicates": "not asked for",
+    }
 
 
 def test_l1s_of_one_document_each_are_shared_out_by_name():
@@ -149,12 +155,14 @@ def test_text_and_learner_connect_across_each_other():
     splits, report = assign_splits(documents, seed=0)
     assert splits.iloc[:4].nunique() == 1
     assert report.group_sizes == {4: 1}
-    assert report.guarantees == {"equal_texts": "holds", "learners": "holds"}
+    assert {report.guarantees[name] for name in ("equal_texts", "learners")} == {"holds"}
     assert assign_splits(documents, 0, keep_together=("text",))[1].group_sizes == {2: 2}
     assert assign_splits(documents, 0, keep_together=("learner_id",))[1].group_sizes == {2: 1}
     assert assign_splits(documents, 0, keep_together=())[1].guarantees == {
         "equal_texts": "not asked for",
         "learners": "not asked for",
+        "topics": "cannot be known: no topic column",
+        "near_duplicates": "not asked for",
     }
 
 

@@ -1,0 +1,253 @@
+"""Texts that are nearly the same: MinHash finds candidates, exact similarity decides.
+
+1. Shingles: a folded text is the set of its character 5-grams, and the similarity of two texts is the Jaccard
+   similarity of their sets (Broder 1997, On the resemblance and containment of documents; there of words). Characters,
+   because learners' texts are short (about 60 words) and differ by their spelling: at 0.8 two texts of 330
+   characters may differ in about four words or in seven letters; with 3-grams of words it were two. They also
+   work for scripts without spaces.
+2. Sketch: 126 MinHash values per text (R-MinHash of the library `rensa`, fixed seed); two texts agree in each with a
+   probability equal to their similarity.
+3. Candidates: the values are cut into bands; texts equal in all values of a band share a bucket (locality-sensitive
+   hashing; Leskovec, Rajaraman and Ullman, Mining of Massive Datasets, chapter 3).
+4. Candidates whose sketches agree too little are passed over, the others compared by their shingles.
+
+Guaranteed: whatever is reported is similar by at least the threshold (shingles are compared by 48 bits of their hash:
+one wrong comparison in 10^9). Not guaranteed: that all are found. A pair at the threshold itself shares a bucket with
+a probability of at least 99 %, a more similar one more surely. In buckets of more than `LEADERS` texts each text
+is compared with the first `LEADERS` only, so work grows linearly with the texts even if thousands copy one model.
+The order within buckets is that of the texts' keys, so neither the order of the rows nor that of threads matters.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+from rensa import RMinHash
+
+from ilm.corpus.components import join
+from ilm.corpus.folding import blocks, folded, text_keys
+
+SHINGLE = 5  # characters
+VALUES = 126  # MinHash values per text: 21 bands of 6 at a similarity of 0.8
+SEED = 1
+RECALL = 0.99  # of pairs exactly at the threshold
+LEADERS = 64
+
+_SKETCH_CHARACTERS = 1_000_000  # sketched at once
+_PAIRS, _PAIR_CHARACTERS = 1 << 14, 4_000_000  # compared at once
+_AGREED_AT_ONCE = 1 << 16
+
+# Of pairs a, b of distinct texts: which are to be compared; and what was found.
+Wanted = Callable[[np.ndarray, np.ndarray], np.ndarray]
+Found = Callable[[np.ndarray, np.ndarray], None]
+
+
+def near_duplicate_pairs(texts: pd.Series, similarity: float, *, keys: np.ndarray | None = None) -> np.ndarray:
+    """Pairs of rows, (P, 2) int64, whose connected components are the clusters of near-duplicates.
+
+    Not every pair: texts that are equal when folded are joined to one of them, and two texts already connected are
+    not compared. `keys`: `text_keys(texts)`, if they are known.
+    """
+    index = _Index.of(texts, similarity, text_keys(texts) if keys is None else keys)
+    label = np.arange(len(index.rows))
+    pairs = [np.column_stack((index.rows[index.distinct], np.arange(len(texts))))]
+
+    def connect(a: np.ndarray, b: np.ndarray) -> None:
+        pairs.append(np.column_stack((index.rows[a], index.rows[b])))
+        join(label, a, b)
+
+    index.search(lambda a, b: label[a] != label[b], connect)
+    found = np.concatenate(pairs)
+    return found[found[:, 0] != found[:, 1]]
+
+
+def near_duplicates_among(
+    texts: pd.Series,
+    asked: np.ndarray,
+    reference: np.ndarray,
+    similarity: float,
+    *,
+    keys: np.ndarray | None = None,
+) -> np.ndarray:
+    """For each row that is `asked` a row of `reference` with an equal or similar text, (D,) int64; -1: none.
+
+    `asked`, `reference`: (D,) bool, of different rows. Compares texts directly: to be similar to a text that is similar
+    to one of the reference does not count. What `near_duplicate_pairs` of these texts leaves unconnected is not
+    found here either.
+    """
+    index = _Index.of(texts, similarity, text_keys(texts) if keys is None else keys)
+    # Of each distinct text: its first row in the reference; whether it is asked; what it is similar to.
+    row_in = np.full(len(index.rows), -1, dtype=np.int64)
+    rows = np.flatnonzero(reference)[::-1]
+    row_in[index.distinct[rows]] = rows
+    is_asked = np.zeros(len(index.rows), dtype=bool)
+    is_asked[index.distinct[asked]] = True
+    partner = row_in.copy()
+
+    def open_(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return is_asked[a] & (partner[a] < 0) & (row_in[b] >= 0)
+
+    def match(a: np.ndarray, b: np.ndarray) -> None:
+        for one, other in ((a, b), (b, a)):
+            new = open_(one, other)
+            partner[one[new]] = row_in[other[new]]
+
+    index.search(lambda a, b: open_(a, b) | open_(b, a), match)
+    return np.where(asked, partner[index.distinct], -1)
+
+
+@dataclass(frozen=True)
+class _Index:
+    """The distinct texts in the order of their keys, T of them, and their sketches."""
+
+    texts: pd.Series
+    similarity: float
+    rows: np.ndarray  # (T,) a row of `texts` with this text
+    distinct: np.ndarray  # (D,) the text of each row
+    bands: np.ndarray  # (bands, T) uint32
+    sketches: np.ndarray  # (T, VALUES) uint8: the low bits of the values (b-bit minwise hashing, Li and König 2010)
+
+    @classmethod
+    def of(cls, texts: pd.Series, similarity: float, keys: np.ndarray) -> "_Index":
+        if not 0 < similarity <= 1:
+            raise ValueError(f"similarity {similarity}: expected above 0 and at most 1")
+        _, rows, distinct = np.unique(keys, return_index=True, return_inverse=True)
+        width = band_width(similarity)
+        bands = np.empty((VALUES // width, len(rows)), dtype=np.uint32)
+        sketches = np.empty((len(rows), VALUES), dtype=np.uint8)
+        at = 0
+        # In the order of the rows, which is that of the memory.
+        in_order = np.argsort(rows)
+        for values in _sketched(texts.iloc[rows[in_order]] if len(rows) < len(texts) else texts):
+            place = in_order[at : at + len(values)]
+            at += len(values)
+            sketches[place] = values
+            for band, key in enumerate(bands):
+                key[place] = _mixed(values[:, band * width : (band + 1) * width])
+        return cls(texts, similarity, rows, distinct, bands, sketches)
+
+    def search(self, wanted: Wanted, found: Found) -> None:
+        """Compare the texts that share a bucket, first with first, and hand what is similar to `found` at once."""
+        for keys in self.bands:
+            order = np.argsort(keys, kind="stable")
+            starts = np.flatnonzero(np.diff(keys[order], prepend=keys[order[:1]] + 1))
+            sizes = np.diff(starts, append=len(order))
+            starts, sizes = starts[sizes > 1], sizes[sizes > 1]
+            for leader in range(LEADERS):
+                starts, sizes = starts[sizes > leader + 1], sizes[sizes > leader + 1]
+                if not len(starts):
+                    break
+                others = sizes - leader - 1
+                a = np.repeat(order[starts + leader], others)
+                b = order[np.repeat(starts + leader + 1, others) + _counting(others)]
+                chosen = wanted(a, b)
+                a, b = self._agreeing(a[chosen], b[chosen])
+                for part, similar in self._compared(a, b):
+                    found(a[part][similar], b[part][similar])
+
+    def _agreeing(self, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The pairs whose sketches do not rule it out, by four standard deviations of the estimate."""
+        deviation = (self.similarity * (1 - self.similarity) / VALUES) ** 0.5
+        least = (self.similarity - 4 * deviation) * VALUES
+        kept = np.concatenate(
+            [
+                (self.sketches[a[at : at + _AGREED_AT_ONCE]] == self.sketches[b[at : at + _AGREED_AT_ONCE]]).sum(axis=1)
+                >= least
+                for at in range(0, len(a), _AGREED_AT_ONCE)
+            ]
+            or [np.empty(0, dtype=bool)]
+        )
+        return a[kept], b[kept]
+
+    def _compared(self, a: np.ndarray, b: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+        """In parts of the pairs: which of them are similar by their shingles."""
+        at = 0
+        while at < len(a):
+            part = slice(at, at + _PAIRS)
+            texts, place = np.unique(np.concatenate((a[part], b[part])), return_inverse=True)
+            strings = [folded(text) for text in self.texts.iloc[self.rows[texts]].tolist()]
+            one, other = place.reshape(2, -1)
+            lengths = np.array([len(string) for string in strings])
+            fits = max(1, int(np.searchsorted(np.cumsum(lengths[one] + lengths[other]), _PAIR_CHARACTERS)))
+            yield slice(at, at + fits), jaccard(strings, one[:fits], other[:fits]) >= self.similarity
+            at += fits
+
+
+def band_width(similarity: float) -> int:
+    """MinHash values per band: the most by which a pair at the threshold is found with probability `RECALL`."""
+    widths = range(VALUES, 0, -1)
+    return next((w for w in widths if 1 - (1 - similarity**w) ** (VALUES // w) >= RECALL), 1)
+
+
+def jaccard(strings: list[str], one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Jaccard similarity of the shingle sets of folded texts, (P,) float, for pairs of positions in `strings`.
+
+    At most 2^16 strings and pairs: shingles are sorted as one integer, 16 bits of position and 48 of hash.
+    """
+    hashes, offsets = _shingles(strings)
+    tagged = np.unique(_tagged(hashes, np.diff(offsets)))
+    sizes = np.bincount((tagged >> np.uint64(48)).astype(np.int64), minlength=len(strings))
+    starts = np.cumsum(sizes) - sizes
+    both = np.concatenate((one, other))
+    gathered = tagged[np.repeat(starts[both], sizes[both]) + _counting(sizes[both])] << np.uint64(16)
+    pair = np.repeat(np.tile(np.arange(len(one)), 2), sizes[both]).astype(np.uint64) << np.uint64(48)
+    merged = np.sort(pair | (gathered >> np.uint64(16)))
+    shared = merged[1:][merged[1:] == merged[:-1]] >> np.uint64(48)
+    common = np.bincount(shared.astype(np.int64), minlength=len(one))
+    return common / (sizes[one] + sizes[other] - common)
+
+
+def _shingles(strings: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Hashes of the character 5-grams of folded texts, uint64, and where each text's begin, (S + 1,).
+
+    A shorter text is one shingle, so that it is similar to itself alone.
+    """
+    padded = [string if len(string) >= SHINGLE else string.ljust(SHINGLE, "\0") for string in strings]
+    ends = np.cumsum([len(string) for string in padded], dtype=np.int64)
+    raw = "".join(padded).encode("utf-32-le", "surrogatepass")
+    one = np.frombuffer(raw, dtype=np.uint32).astype(np.uint64)
+    two = one[:-1] * np.uint64(0x9E3779B97F4A7C15) + one[1:]
+    hashes = two[:-3] * np.uint64(0xC2B2AE3D27D4EB4F) + two[2:-1]
+    hashes *= np.uint64(0x165667B19E3779F9)
+    hashes += one[4:]
+    # The multipliers spread characters upwards only; sketches and comparisons use the bits of both ends.
+    hashes ^= hashes >> np.uint64(32)
+    hashes *= np.uint64(0xD6E8FEB86659FD93)
+    hashes ^= hashes >> np.uint64(32)
+    inside = np.ones(len(hashes), dtype=bool)
+    for back in range(1, SHINGLE):
+        inside[ends[:-1] - back] = False
+    return hashes[inside], np.concatenate(([0], ends - (SHINGLE - 1) * np.arange(1, len(ends) + 1)))
+
+
+def _sketched(texts: pd.Series) -> Iterator[np.ndarray]:
+    """The MinHash values of texts, block after block, (B, VALUES) uint32."""
+    for block in blocks(texts):
+        strings = [folded(text) for text in block]
+        parts = np.cumsum([len(string) for string in strings]) // _SKETCH_CHARACTERS
+        bounds = [0, *(np.flatnonzero(np.diff(parts)) + 1).tolist(), len(strings)]
+        for start, end in pairwise(bounds):
+            hashes, offsets = _shingles(strings[start:end])
+            matrix = RMinHash.digest_matrix_from_flat_token_hashes(hashes, offsets.astype(np.uint64), VALUES, SEED)
+            yield np.array(matrix.to_rows(), dtype=np.uint32)
+
+
+def _mixed(values: np.ndarray) -> np.ndarray:
+    """One 32-bit key per row of (B, W) uint32. Unequal rows with equal keys cost a comparison, nothing else."""
+    key = np.zeros(len(values), dtype=np.uint64)
+    for column in values.T:
+        key = (key ^ column) * np.uint64(0x9E3779B97F4A7C15)
+        key ^= key >> np.uint64(29)
+    return (key >> np.uint64(32)).astype(np.uint32)
+
+
+def _tagged(hashes: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    position = np.repeat(np.arange(len(counts), dtype=np.uint64), counts)
+    return (position << np.uint64(48)) | (hashes >> np.uint64(16))
+
+
+def _counting(counts: np.ndarray) -> np.ndarray:
+    """0, 1, ..., c - 1 for each of the counts, one after another."""
+    return np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)

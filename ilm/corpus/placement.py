@@ -1,0 +1,127 @@
+"""Placing units of documents into splits by what each split still lacks."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from ilm.corpus.sampling import apportion
+
+# split -> number of documents
+Sizes = dict[str, int]
+
+
+class Placement:
+    """Documents in splits, and what each level and cell still lacks (negative: has too many).
+
+    `levels`, `l1s`: (D,) codes in the order of the names. `rank`: (D,) order in which single documents are taken.
+    `targets`: for each level code the documents of every split, which add up to the documents of the level.
+    `split_of`: (D,) position of the split among those of `targets`, -1 before it is placed.
+    """
+
+    def __init__(self, levels: np.ndarray, l1s: np.ndarray, rank: np.ndarray, targets: Sequence[Sizes]) -> None:
+        self.splits = tuple(targets[0]) if targets else ()
+        self.levels, self.rank, self.targets = levels, rank, targets
+        # Level by level, so that the cells of a level are neighbours and in the order of their L1s.
+        self.cell_keys, self.cells = np.unique(levels * (l1s.max(initial=0) + 1) + l1s, return_inverse=True)
+        self.level_of_cell = self.cell_keys // (l1s.max(initial=0) + 1)
+        self.level_need = np.array([list(target.values()) for target in targets], dtype=np.int64)
+        self.cell_need = self._cell_targets()
+        self.split_of = np.full(len(levels), -1, dtype=np.int64)
+
+    def place(self, rows: np.ndarray, splits: np.ndarray | int) -> None:
+        """Put documents `rows` into the splits at these positions."""
+        self.split_of[rows] = splits
+        np.subtract.at(self.level_need, (self.levels[rows], self.split_of[rows]), 1)
+        np.subtract.at(self.cell_need, (self.cells[rows], self.split_of[rows]), 1)
+
+    def place_groups(self, rows: np.ndarray, group_of: np.ndarray) -> None:
+        """Place units one after another, each in the split with the largest remaining need over its levels.
+
+        `rows`: (R,) the documents of all units, `group_of`: (R,) their unit, 0 to G - 1 in the order of placing.
+        A split's need is the number of the unit's documents that it still lacks, level by level. Where several splits
+        lack as many (at first all lack all of them), the one whose targets are open by the larger share,
+        averaged over the unit's documents; then the first. (Comparing open places in absolute numbers instead would
+        fill train first: with learner ids its learners came out with three times as many texts as those of
+        valid and test.)
+        """
+        need, targets = self.level_need.tolist(), [list(target.values()) for target in self.targets]
+        chosen = []
+        for counts in level_counts(group_of, self.levels[rows]):
+            best, best_need = 0, (-1, 0.0)
+            for split in range(len(self.splits)):
+                lacking, open_share = 0, 0.0
+                for level, count in counts:
+                    lacks = need[level][split]
+                    lacking += min(count, max(0, lacks))
+                    open_share += count * lacks / max(1, targets[level][split])
+                if (lacking, open_share) > best_need:
+                    best, best_need = split, (lacking, open_share)
+            for level, count in counts:
+                need[level][best] -= count
+            chosen.append(best)
+        self.place(rows, np.array(chosen, dtype=np.int64)[group_of])
+
+    def fill(self, singles: np.ndarray) -> None:
+        """Give each cell what it lacks, within what the level lacks; whoever is left over makes up the level."""
+        singles = singles[np.argsort(self.rank[singles])]
+        of_cell = np.argsort(self.cells[singles], kind="stable")
+        bounds = np.searchsorted(self.cells[singles][of_cell], np.arange(len(self.cell_keys) + 1))
+        for level in range(len(self.targets)):
+            cells = np.flatnonzero(self.level_of_cell == level)
+            lacking = list(self._within(level, int(sum(bounds[cells + 1] - bounds[cells]))).values())
+            left_over = [np.empty(0, dtype=np.int64)]
+            for cell in cells:
+                rows = singles[of_cell[bounds[cell] : bounds[cell + 1]]]
+                for split in range(len(self.splits)):
+                    fits = rows[: max(0, min(int(self.cell_need[cell, split]), lacking[split]))]
+                    self.place(fits, split)
+                    lacking[split] -= len(fits)
+                    rows = rows[len(fits) :]
+                left_over.append(rows)
+            rest = np.concatenate(left_over)
+            rest = rest[np.argsort(self.rank[rest])]
+            for split, count in enumerate(lacking):
+                self.place(rest[:count], split)
+                rest = rest[count:]
+
+    def _within(self, level: int, available: int) -> Sizes:
+        """What a level lacks, without negatives, brought down in proportion to a sum of `available`.
+
+        Changes nothing unless groups took more than the target of a split: that is missing in the others.
+        """
+        need = zip(self.splits, self.level_need[level].tolist(), strict=True)
+        return apportion(available, {split: max(0, count) for split, count in need})
+
+    def _cell_targets(self) -> np.ndarray:
+        """The targets of each level shared by its L1s: train first, then valid among the documents left, rest test.
+
+        Sharing train and train + valid independently could give a small cell more train than train + valid.
+        """
+        targets = np.zeros((len(self.cell_keys), len(self.splits)), dtype=np.int64)
+        sizes = np.bincount(self.cells, minlength=len(self.cell_keys))
+        for level, target in enumerate(self.targets):
+            # Ties go to the first L1 by name, and cells are in that order: numbers of one width keep it as strings.
+            left = {f"{cell:09d}": int(sizes[cell]) for cell in np.flatnonzero(self.level_of_cell == level)}
+            for split, wanted in enumerate(target.values()):
+                shares = apportion(wanted, left) if split < len(self.splits) - 1 else left
+                for cell, share in shares.items():
+                    targets[int(cell), split] = share
+                left = {cell: count - shares[cell] for cell, count in left.items()}
+        return targets
+
+
+def level_counts(group_of: np.ndarray, levels: np.ndarray) -> list[list[tuple[int, int]]]:
+    """For each group 0 to G - 1 its levels and how many documents it has of each, in the order of the levels."""
+    width = int(levels.max(initial=0)) + 1
+    keys, counts = np.unique(group_of * width + levels, return_counts=True)
+    result: list[list[tuple[int, int]]] = [[] for _ in range(int(group_of.max(initial=-1)) + 1)]
+    for key, count in zip(keys.tolist(), counts.tolist(), strict=True):
+        result[key // width].append((key % width, count))
+    return result
+
+
+def sizes_by_level(names: Sequence[str], levels: np.ndarray, split_of: np.ndarray, splits: Sequence[str]) -> Mapping:
+    """Documents by level name and split; `split_of`: (D,) position in `splits`."""
+    counts = np.bincount(levels * len(splits) + split_of, minlength=len(names) * len(splits))
+    rows = counts.reshape(len(names), len(splits)).tolist()
+    return {name: dict(zip(splits, row, strict=True)) for name, row in zip(names, rows, strict=True)}
