@@ -2,6 +2,7 @@
 
 import codecs
 from pathlib import Path
+from typing import BinaryIO
 
 from ilm.errors import UserError
 
@@ -33,26 +34,25 @@ def check_encoding(path: Path, encoding: str, head: bytes) -> None:
         )
 
 
-def wrong_encoding(path: Path, encoding: str) -> UserError:
-    """The error for a file that cannot be decoded, with the position of its first wrong byte.
+def wrong_encoding(path: Path, encoding: str, file: BinaryIO) -> UserError:
+    """The error for a text that cannot be decoded, with the position of its first wrong byte (uncompressed).
 
-    The file is read a second time for it, since Python's text layer knows no byte positions.
+    `file`: its bytes, read a second time for it, since Python's text layer knows no byte positions.
     """
     decoder = codecs.getincrementaldecoder(codec_name(encoding))()
     end = 0
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            end += len(block)
-            try:
-                decoder.decode(block)
-            except UnicodeDecodeError as error:
-                return _fault(path, encoding, end, error)
-            except UnicodeError:  # UTF-16 without its byte order mark: Python gives no position
-                return UserError(f"{path} is not {encoding}: byte 0 begins no byte order mark; {_advice(encoding)}")
+    while block := file.read(1 << 20):
+        end += len(block)
         try:
-            decoder.decode(b"", final=True)
+            decoder.decode(block)
         except UnicodeDecodeError as error:
-            return _fault(path, encoding, end, error, "the file is cut off inside a character; get it again")
+            return _fault(path, encoding, end, error)
+        except UnicodeError:  # UTF-16 without its byte order mark: Python gives no position
+            return UserError(f"{path} is not {encoding}: byte 0 begins no byte order mark; {_advice(encoding)}")
+    try:
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError as error:
+        return _fault(path, encoding, end, error, "the file is cut off inside a character; get it again")
     raise RuntimeError(f"{path} changed while it was read")
 
 

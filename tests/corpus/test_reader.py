@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ilm.corpus.reader import Columns, read_corpus
+from ilm.corpus.reader import read_corpus
 from ilm.errors import UserError
 
 LEVELS = ["A1", "A2", "B1", "B2", "C1"]
@@ -20,10 +20,10 @@ CORPORA = Path(__file__).parents[2].parent / "shared" / "corpora"
 def read(tmp_path):
     """read(content, ...): writes the content (str: as UTF-8) and reads it."""
 
-    def write_and_read(content: str | bytes, columns: Columns | None = None, levels=LEVELS, **options):
+    def write_and_read(content: str | bytes, columns=None, levels=LEVELS, **options):
         path = tmp_path / "corpus.csv"
         path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return read_corpus(path, columns=columns or Columns(), levels=levels, **options)
+        return read_corpus(path, columns=columns or {}, levels=levels, **options)
 
     return write_and_read
 
@@ -101,8 +101,8 @@ def test_swapped_columns_and_aliases(read):
 
 def test_columns_asked_for(read):
     content = "id,l1,cefr,text,text_corrected,Text_Corrected\nw1,French,A1,one,two,three\n"
-    assert read(content, Columns(text="text_corrected"))[0]["text"].tolist() == ["two"]
-    assert read(content, Columns(text="Text_Corrected"))[0]["text"].tolist() == ["three"]
+    assert read(content, {"text": "text_corrected"})[0]["text"].tolist() == ["two"]
+    assert read(content, {"text": "Text_Corrected"})[0]["text"].tolist() == ["three"]
     assert read(content)[0]["text"].tolist() == ["one"]
 
 
@@ -129,7 +129,7 @@ def test_whatever_csv_can_hold_comes_back(tmp_path_factory, documents):
         writer = csv.writer(file)
         writer.writerow(["writing_id", "l1", "cefr_level", "text"])
         writer.writerows([key, "French", "A1", text] for key, text in documents.items())
-    found, report = read_corpus(path, columns=Columns(), levels=LEVELS)
+    found, report = read_corpus(path, columns={}, levels=LEVELS)
     assert dict(zip(found["writing_id"], found["text"], strict=True)) == documents
     assert report.rows == report.kept == len(documents)
 
@@ -137,7 +137,7 @@ def test_whatever_csv_can_hold_comes_back(tmp_path_factory, documents):
 @pytest.mark.skipif(not CORPORA.exists(), reason="the learner corpora are not at hand")
 @pytest.mark.parametrize(("name", "count"), [("cefr_asag", 696), ("seeflex", 1736)])
 def test_real_corpora_lose_no_row(name, count):
-    documents, report = read_corpus(CORPORA / f"{name}.csv", columns=Columns(), levels=LEVELS)
+    documents, report = read_corpus(CORPORA / f"{name}.csv", columns={}, levels=LEVELS)
     assert (len(documents), report.rows, report.dropped, report.notes) == (count, count, {}, {})
 
 
@@ -219,7 +219,7 @@ def test_the_report_always_adds_up(tmp_path_factory, faults, shuffler):
     shuffler.shuffle(rows)
     path = tmp_path_factory.mktemp("csv") / "corpus.csv"
     path.write_text(HEADER + "".join(rows), newline="")
-    documents, report = read_corpus(path, columns=Columns(), levels=LEVELS, max_dropped=1)
+    documents, report = read_corpus(path, columns={}, levels=LEVELS, max_dropped=1)
     assert len(documents) == report.kept == 5
     assert report.rows == len(rows) - faults.count("\n")
     assert report.rows == report.kept + sum(found["count"] for found in report.dropped.values())
@@ -236,7 +236,7 @@ def test_the_report_always_adds_up(tmp_path_factory, faults, shuffler):
 def test_missing_file_folder_unreadable(tmp_path):
     for path, expected in ((tmp_path / "no.csv", "no such file"), (tmp_path, "is a folder")):
         with pytest.raises(UserError, match=expected):
-            read_corpus(path, columns=Columns(), levels=LEVELS)
+            read_corpus(path, columns={}, levels=LEVELS)
 
 
 def test_empty_file_and_no_rows(refused):
@@ -253,7 +253,7 @@ def test_missing_column(refused):
     assert "The header has: writing_id, l1, cefr_level, text_corrected, body" in message
     message = refused("a,b\n1,2\n")
     assert all(f"no column for {name}" in message for name in ("writing_id", "l1", "cefr_level", "text"))
-    message = refused(HEADER + good_rows(1), Columns(learner_id="student"))
+    message = refused(HEADER + good_rows(1), {"learner_id": "student"})
     assert "corpus.columns.learner_id=student, but there is no such column" in message
 
 
@@ -265,7 +265,7 @@ def test_one_column_under_two_names(refused):
     message = refused("id,writing_id,l1,cefr,text\n1,a,French,A1,x\n")
     assert "id and writing_id may both be writing_id" in message
     assert "corpus.columns.writing_id=id or corpus.columns.writing_id=writing_id" in message
-    assert "column text is asked for as l1 and as text" in refused(HEADER + good_rows(1), Columns(l1="text"))
+    assert "column text is asked for as l1 and as text" in refused(HEADER + good_rows(1), {"l1": "text"})
 
 
 def test_duplicate_header(refused):

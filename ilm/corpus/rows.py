@@ -1,0 +1,49 @@
+"""What every file format gives the reader: a header, and numbered rows of text or the reason why one is none."""
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+# Rows that are dropped.
+FIELDS = "wrong number of fields"
+NO_OBJECT = "no JSON object"
+FIELD_TWICE = "a field named twice"
+NESTED = "a list or an object in place of text"
+NO_CHARACTER = "half of a surrogate pair or NUL, which no text has"
+# What is no row, but worth knowing.
+BLANK = "blank line, no row"
+NO_LINE_END = "no line end after the last row, is it whole?"
+NO_ROWS = (BLANK, NO_LINE_END)
+
+_ROWS_SHOWN = 5
+
+# Row number, and the values that were asked for or one of the causes above.
+Row = tuple[int, Sequence[str] | str]
+
+
+@dataclass(frozen=True)
+class Source:
+    """An input file of any format.
+
+    `rows(places)` starts from the first row again at each call; its rows hold the values of the columns at
+    these places of the header, in their order. A cause instead of values is of type str, values never are.
+    """
+
+    header: list[str]
+    rows: Callable[[Sequence[int]], Generator[Row, None, None]]
+    cell_limit: int | None = None  # UTF-16 code units that a cell can hold; None: no limit
+
+
+class Tally(dict[str, dict[str, Any]]):
+    """Cause -> {"count": n, "rows": the first five row numbers}; rows are added in ascending order."""
+
+    def add(self, cause: str, *rows: int) -> None:
+        """Count `rows` under `cause`."""
+        found = self.setdefault(cause, {"count": 0, "rows": []})
+        found["count"] += len(rows)
+        found["rows"] += map(int, rows[: _ROWS_SHOWN - len(found["rows"])])
+
+
+def number_text(value: float) -> str:
+    """A number as a person would type it: formats that know no integers store the id 12 as 12.0."""
+    return str(int(value)) if value.is_integer() else repr(value)
