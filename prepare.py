@@ -1,48 +1,41 @@
 """Prepare a corpus once for all models: `python prepare.py corpus=efcamdat corpus.csv=PATH`."""
 
-import logging
 from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig
-from rich.console import Console
 
 from ilm.config import Prepare, check
-from ilm.corpus.build import build_corpus
-from ilm.files import read_json
-from ilm.jobs import entry_point, job, set_up_logging, usable_cores
-from ilm.masking.configured import configured_masks, mask_function
-from ilm.masking.preview import stored_previews
-from ilm.masking.statistics import statistics_table
-from ilm.masking.store import MaskStore, write_masks
-
-log = logging.getLogger("ilm")
+from ilm.corpus.build import extra_folders
+from ilm.corpus.division import HeldOut, TrainValidTest
+from ilm.corpus.origin import configured_origin, extra_origin
+from ilm.corpus.verify import require_sound
+from ilm.jobs import entry_point, job, set_up_logging
+from ilm.masking.preparation import prepare_corpus
 
 
 def prepare(cfg: DictConfig) -> Path:
-    """Read, split and mask a corpus as configured; returns its folder."""
+    """Read, split and mask a corpus as configured, and beside it those of `corpus.extra`; returns its folder.
+
+    With `check=true` nothing is prepared: what is there is compared with its manifest.
+    """
     settings = check(cfg, Prepare)
-    folder = Path(settings["paths"]["data"]) / settings["corpus"]["name"]
-    function, console = mask_function(settings["masking"]["function"]), Console()
+    corpus, split = settings["corpus"], settings["split"]
+    folder = Path(settings["paths"]["data"]) / corpus["name"]
     set_up_logging()
-    if settings["corpus"]["synthetic"] and settings["corpus"]["csv"] is None:
-        log.warning("NOTE: %s is a SYNTHETIC corpus, to try things out: no results.", settings["corpus"]["name"])
-    built = build_corpus(folder, **settings["corpus"], **settings["split"], overwrite=settings["overwrite"])
-    # Only now: a faulty file leaves nothing behind, not even a log.
-    set_up_logging(folder / "prepare.log")
-    masks, masks_folder = configured_masks(built.corpus, settings["masking"])
-    if masks_folder.exists():
-        log.info("%s holds these masks already", masks_folder)
-    else:
-        workers = settings["num_workers"] if settings["num_workers"] is not None else usable_cores()
-        write_masks(masks_folder, built.corpus.documents, function, masks, workers)
-    for table in [*built.tables(), statistics_table(read_json(masks_folder / "statistics.json"))]:
-        console.print(table)
-    for shown in stored_previews(built.corpus.documents, MaskStore.open(masks_folder), settings["preview"]):
-        console.print(shown)
-    for guarantee, state in built.split.to_dict()["guarantees"].items():
-        log.info("split: %s: %s", guarantee, state)
-    log.info("%s is prepared: documents %s, masks %s", folder, built.corpus.documents_hash, masks_folder.name)
+    if settings["check"]:
+        from ilm.examples.verify import verify_tokens  # only now: it imports transformers, which takes seconds
+        from ilm.masking.verify import verify_masks
+
+        require_sound(folder, masks=verify_masks, tokens=verify_tokens)
+        return folder
+    extras = extra_folders(corpus["extra"], folder)
+    options = {key: settings[key] for key in ("masking", "num_workers", "preview", "overwrite")}
+    origin, division = configured_origin(corpus), TrainValidTest(**split)
+    main = prepare_corpus(folder, origin, division, sample_size=corpus["sample_size"], **options)
+    for extra, path in extras.items():
+        held_out = HeldOut(main.corpus, split["near_duplicates"])
+        prepare_corpus(extra, extra_origin(path, corpus), held_out, sample_size=None, **options)
     return folder
 
 

@@ -1,23 +1,41 @@
-"""From a CSV (or the sample generator) to a prepared corpus: read, sample, split, write."""
+"""From a source of documents (a file, the sample generator) to a prepared corpus.
+
+1. Read the source, and refuse what would replace documents prepared otherwise; nothing has been written until here.
+2. Draw a sample, and bring the documents into splits.
+3. Write documents.parquet under a temporary name, read it back, and look for leaks in what was read back.
+4. Only then put it in its place, and the manifest beside it.
+"""
 
 import logging
-import shutil
-import tempfile
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from rich.table import Table
 
-from ilm.corpus.reader import Columns, ReadReport, read_corpus
+from ilm.corpus.division import Division
+from ilm.corpus.leaks import LeakReport, NearDuplicates, SharedValues
+from ilm.corpus.origin import Origin
+from ilm.corpus.reader import ReadReport
 from ilm.corpus.sampling import stratified_sample
-from ilm.corpus.splits import SplitReport, assign_splits, check_no_leak
-from ilm.corpus.statistics import dropped_table, l1_table, length_table, miss_table, split_table
-from ilm.corpus.store import PreparedCorpus, corpus_manifest, documents_settings, existing_conflict, write_corpus
-from ilm.corpus.synthetic import write_csv
+from ilm.corpus.splits import SplitReport
+from ilm.corpus.statistics import dropped_table, l1_table, leak_table, length_table, miss_table, split_table
+from ilm.corpus.store import (
+    DOCUMENTS,
+    MANIFEST,
+    PreparedCorpus,
+    corpus_manifest,
+    documents_settings,
+    existing_conflict,
+    read_documents,
+    write_documents,
+)
 from ilm.errors import UserError
-from ilm.hashing import digest
+from ilm.files import atomic_file, write_json
+from ilm.hashing import digest, file_sha256
 
 log = logging.getLogger("ilm")
 
@@ -32,98 +50,138 @@ class BuiltCorpus:
 
     def tables(self) -> list[Table]:
         """What `prepare.py` prints of the documents."""
-        documents = self.corpus.documents
+        documents, note, leaks = self.corpus.documents, self.corpus.text_note, self.corpus.manifest["leaks"]
         tables = [
-            split_table(documents),
-            l1_table(documents),
-            length_table(documents),
-            dropped_table(self.read.dropped),
+            split_table(documents, note),
+            l1_table(documents, note=note),
+            length_table(documents, note),
+            dropped_table(self.read.dropped, note=note),
         ]
         if self.read.notes:
-            tables.append(dropped_table(self.read.notes, title="Rows kept, but to be known"))
-        return [*tables, miss_table(self.split)] if self.split.misses else tables
+            tables.append(dropped_table(self.read.notes, "Rows kept, but to be known", note))
+        tables += [miss_table(self.split, note)] if self.split.misses else []
+        shared = shared_table(leaks, note) if self.corpus.test_only else leak_table(stored_leaks(leaks), note)
+        return [*tables, shared]
 
 
 def build_corpus(
-    folder: Path,
-    *,
-    name: str,
-    csv: str | None,
-    synthetic: Mapping[str, int] | None,
-    encoding: str,
-    levels: Sequence[str],
-    max_dropped: float,
-    sample_size: int | None,
-    columns: Mapping[str, str | None],
-    seed: int,
-    keep_together: Sequence[str],
-    overwrite: bool,
+    folder: Path, origin: Origin, division: Division, *, sample_size: int | None, overwrite: bool
 ) -> BuiltCorpus:
-    """Prepare the documents of `csv` in `folder`, or of a generated sample (`synthetic`: size and seed).
+    """Prepare the documents of `origin` in `folder`, in splits as `division` says.
 
-    The same documents already there are left as they are.
+    The same documents already there are left as they are. `sample_size` documents are drawn (None: all are taken).
 
-    Raises: UserError for faults of the file, and if `folder` holds documents prepared with other settings and
-    `overwrite` is false; nothing is written then.
+    Raises: UserError for faults of the source, and if `folder` holds documents prepared with other settings and
+    `overwrite` is false; nothing is written then. RuntimeError if what was written breaks a guarantee.
     """
-    with tempfile.TemporaryDirectory() as scratch:
-        if csv is None:
-            # In its place only once it is not refused; the settings in its name tell one sample from another.
-            generated = folder / "sample_{size}_{seed}.csv".format(**synthetic)
-            source = Path(scratch) / generated.name
-            write_csv(source, **synthetic)
-        else:
-            source = Path(csv)
-        documents, report = read_corpus(
-            source, columns=Columns(**columns), levels=levels, encoding=encoding, max_dropped=max_dropped
-        )
-        settings = documents_settings(
-            sources=[report.sha256],
-            columns=report.columns_used,
-            levels=levels,
-            encoding=encoding,
-            sample_size=sample_size,
-            sample_seed=seed,
-            split_seed=seed,
-            keep_together=keep_together,
-        )
-        conflict = existing_conflict(folder, settings)
-        if conflict and not overwrite:
-            raise UserError(
-                f"{folder} holds documents prepared with other settings:\n"
-                + "\n".join(f"  - {line}" for line in conflict)
-                + "\nType corpus.name=... for a corpus of its own, or overwrite=true to replace them; runs trained on "
-                "them can then be neither resumed nor evaluated."
-            )
-        if csv is None:
-            folder.mkdir(parents=True, exist_ok=True)
-            shutil.move(source, generated)
-            report = replace(report, path=str(generated))
+    documents, read_report = origin.read()
+    given = "split" in documents
+    settings = documents_settings(
+        sources=[read_report.sha256],
+        columns=read_report.columns_used,
+        reading=origin.settings,
+        sample_size=sample_size,
+        seed=division.seed,
+        split=division.settings(given),
+    )
+    _refuse_conflict(folder, settings, overwrite)
+    read_report = origin.keep(folder, read_report)
     if sample_size is not None:
-        documents = stratified_sample(documents, sample_size, seed)
-    documents["split"], split_report = assign_splits(documents, seed, keep_together)
-    check_no_leak(documents, keep_together)
-    for level, split in split_report.empty:
-        log.warning(
-            "warning: level %s has no %s documents; training and evaluating on it will be refused", level, split
-        )
-    if _is_prepared(folder, settings):
-        log.info("%s holds these documents already", folder)
-    else:
-        manifest = corpus_manifest(
-            corpus=name,
-            synthetic=csv is None,
+        documents = stratified_sample(documents, sample_size, division.seed)
+    split_report = division.divide(documents)
+
+    def manifest_of(stored: pd.DataFrame) -> dict[str, Any]:
+        return corpus_manifest(
+            corpus=folder.name,
+            synthetic=origin.synthetic,
+            test_only=division.test_only,
             settings=settings,
-            documents=documents,
-            read_report=report,
+            documents=stored,
+            read_report=read_report,
             split_report=split_report,
+            leaks={"asked": division.leaks_asked, **division.leaks(stored, given).to_dict()},
+            libraries=[] if division.near_duplicates is None else ["rensa"],
         )
-        write_corpus(folder, documents, manifest)
-    return BuiltCorpus(PreparedCorpus.open(folder), report, split_report)
+
+    prepared = _prepared(folder, settings)
+    if prepared is None:
+        with atomic_file(folder / DOCUMENTS) as temporary:
+            write_documents(temporary, documents, settings)
+            del documents  # what counts from here on is what was written
+            manifest = manifest_of(read_documents(temporary))
+            manifest["files"] = {DOCUMENTS: {"sha256": file_sha256(temporary), "bytes": temporary.stat().st_size}}
+        write_json(folder / MANIFEST, manifest)
+    else:
+        log.info("%s holds these documents already", folder)
+        del documents
+        if prepared.manifest["leaks"]["asked"] != division.leaks_asked:
+            write_json(folder / MANIFEST, {**manifest_of(prepared.documents), "files": prepared.manifest["files"]})
+    return BuiltCorpus(PreparedCorpus.open(folder), read_report, split_report)
 
 
-def _is_prepared(folder: Path, settings: Mapping[str, Any]) -> bool:
+def extra_folders(paths: Sequence[str], main: Path) -> dict[Path, Path]:
+    """The folder of each file of `corpus.extra`, beside that of the `main` corpus: named by the file -> file.
+
+    Raises: UserError for a file that is not there, or whose name is that of the main corpus or of another file.
+    """
+    folders: dict[Path, Path] = {}
+    for path in map(Path, paths):
+        if not path.is_file():
+            raise UserError(f"corpus.extra={path}: there is no such file; give its path: corpus.extra=[FILE]")
+        stem = path.name.removesuffix(".gz").rpartition(".")[0] or path.name
+        folder = main.with_name(re.sub(r"[^\w.+-]+", "_", stem).lstrip(".+-") or "extra")
+        taken = "the main corpus" if folder == main else folders.get(folder)
+        if taken is not None:
+            raise UserError(
+                f"corpus.extra: {path} would be prepared in {folder}, as {taken} is; give the file another name"
+            )
+        folders[folder] = path
+    return folders
+
+
+def stored_leaks(leaks: Mapping[str, Any]) -> LeakReport:
+    """The leak report in a manifest."""
+
+    def of(kind: type, found: Mapping[str, Any] | str) -> Any:
+        return found if isinstance(found, str) else kind(**{k: v for k, v in found.items() if k != "shares"})
+
+    return LeakReport(
+        texts=of(SharedValues, leaks["texts"]),
+        near_duplicates=of(NearDuplicates, leaks["near_duplicates"]),
+        learners=of(SharedValues, leaks["learners"]),
+        topics=of(SharedValues, leaks["topics"]),
+    )
+
+
+def shared_table(leaks: Mapping[str, Any], note: str | None) -> Table:
+    """How many texts of test-only data stand in the training data of the main corpus, of `SharedWith` in a manifest."""
+    table = Table(title=f"In the training data of {leaks['asked']['corpus']}", caption=note)
+    table.add_column("texts")
+    table.add_column("found", justify="right")
+    table.add_row("equal", f"{leaks['texts']:,} of {leaks['documents']:,}")
+    near = leaks["near_duplicates"]
+    if isinstance(near, str):
+        table.add_row("nearly equal", near)
+    else:
+        table.add_row(f"nearly equal (similarity {leaks['similarity']:g})", f"{near:,} of {leaks['documents']:,}")
+    return table
+
+
+def _refuse_conflict(folder: Path, settings: Mapping[str, Any], overwrite: bool) -> None:
+    conflict = existing_conflict(folder, settings)
+    if conflict and not overwrite:
+        raise UserError(
+            f"{folder} holds documents prepared with other settings:\n"
+            + "\n".join(f"  - {line}" for line in conflict)
+            + "\nType corpus.name=... for a corpus of its own, or overwrite=true to replace them; runs trained on "
+            "them can then be neither resumed nor evaluated."
+        )
+
+
+def _prepared(folder: Path, settings: Mapping[str, Any]) -> PreparedCorpus | None:
+    """The corpus in `folder` if it is whole and follows from `settings`."""
     try:
-        return PreparedCorpus.open(folder).documents_hash == digest(settings)
+        corpus = PreparedCorpus.open(folder)
     except UserError:
-        return False
+        return None
+    return corpus if corpus.documents_hash == digest(settings) else None

@@ -1,10 +1,11 @@
 """A prepared corpus on disk: `documents.parquet`, one row a document, and `manifest.json`.
 
 The documents hash ties the two together: it is computed from the settings (not from paths), written into
-the parquet's schema metadata and into the manifest. The parquet is written first, so a process
-killed in between leaves a pair whose hashes differ, which `PreparedCorpus.open` refuses.
+the parquet's schema metadata and into the manifest. The parquet is put in place first (`ilm.corpus.build`), so a
+process killed in between leaves a pair whose hashes differ, which `PreparedCorpus.open` refuses.
 """
 
+import importlib.metadata
 import json
 import platform
 from collections.abc import Mapping, Sequence
@@ -24,7 +25,7 @@ from ilm.corpus.reader import OPTIONAL, REQUIRED, ReadReport
 from ilm.corpus.splits import SPLITS, SplitReport
 from ilm.corpus.statistics import summary
 from ilm.errors import UserError
-from ilm.files import atomic_file, read_json, write_json
+from ilm.files import read_json
 from ilm.hashing import FORMAT_VERSION, digest
 
 DOCUMENTS = "documents.parquet"
@@ -32,95 +33,119 @@ MANIFEST = "manifest.json"
 COLUMNS = (*REQUIRED, *OPTIONAL, "split")
 
 _METADATA_KEY = b"ilm_documents_hash"
+_ROWS_OF_A_GROUP = 50_000
 
 
 def documents_settings(
     *,
     sources: Sequence[str],
     columns: Mapping[str, str],
-    levels: Sequence[str],
-    encoding: str,
+    reading: Mapping[str, Any],
     sample_size: int | None,
-    sample_seed: int,
-    split_seed: int,
-    keep_together: Sequence[str],
+    seed: int,
+    split: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Everything the documents follow from; `ilm.hashing.digest` of it is the documents hash.
 
-    `sources`: SHA-256 of each file. `columns`: name -> header of the file (`ReadReport.columns_used`).
-    Whatever cannot change the documents is left out or put in one form: paths, the order of `levels` and
-    `keep_together`, the seed of a sample that is not drawn.
+    `sources`: SHA-256 of each file. `columns`: name -> header of the file (`ReadReport.columns_used`). `reading`: how
+    the files were read (`ilm.corpus.origin.Origin.settings`). `split`: `split_settings`. Whatever cannot change the
+    documents is left out: paths, workers, the seed of a sample that is not drawn.
     """
     return {
         "sources": list(sources),
         "columns": dict(columns),
-        "levels": sorted(levels),
-        "encoding": encoding,
-        "sample": None if sample_size is None else {"size": sample_size, "seed": sample_seed},
-        "split": {"seed": split_seed, "keep_together": sorted(keep_together)},
+        **reading,
+        "sample": None if sample_size is None else {"size": sample_size, "seed": seed},
+        "split": dict(split),
     }
+
+
+def split_settings(
+    *, seed: int, keep_together: Sequence[str], test_on: str | None, near_duplicates: float | None
+) -> dict[str, Any]:
+    """What a split that is drawn follows from; `near_duplicates` does where they are kept together only."""
+    settings: dict[str, Any] = {"seed": seed, "keep_together": sorted(keep_together)}
+    if test_on is not None:
+        settings["test_on"] = test_on
+    if "near_duplicates" in keep_together:
+        settings["near_duplicates"] = near_duplicates
+    return settings
 
 
 def corpus_manifest(
     *,
     corpus: str,
     synthetic: bool,
+    test_only: bool,
     settings: Mapping[str, Any],
     documents: pd.DataFrame,
     read_report: ReadReport,
     split_report: SplitReport,
+    leaks: Mapping[str, Any],
+    libraries: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The manifest of a corpus: without time stamps, so the same input gives the same bytes."""
+    """The manifest of a corpus: without time stamps, so the same input gives the same bytes.
+
+    `documents` as they stand on disk. `libraries`: distributions beside those of every corpus that decided something.
+    """
     source = read_report.to_dict()
     dropped, notes = source.pop("dropped"), source.pop("notes")
     return {
         "corpus": corpus,
         "synthetic": synthetic,
+        "test_only": test_only,
         "documents_hash": digest(settings),
         "sources": [source],
         "settings": dict(settings),
+        "text_column": source["columns_used"].get("text", "text"),
         "counts": summary(documents),
         "dropped": dropped,
         "notes": notes,
         "split": split_report.to_dict(),
+        "leaks": dict(leaks),
         "versions": {
             "format": FORMAT_VERSION,
             "ilm": ilm.__version__,
             "pandas": pd.__version__,
             "pyarrow": pa.__version__,
             "python": platform.python_version(),
+            **{library: importlib.metadata.version(library) for library in libraries},
         },
     }
 
 
-def write_corpus(folder: Path, documents: pd.DataFrame, manifest: Mapping[str, Any]) -> None:
-    """Write a prepared corpus, replacing one that is there; caches beside it (masks, tokens) stay.
+def write_documents(path: Path, documents: pd.DataFrame, settings: Mapping[str, Any]) -> None:
+    """Write `documents` as a parquet file that carries the hash of `settings`.
 
-    `documents`: `COLUMNS`, perhaps without those of `OPTIONAL`; the row's position is the document's number.
+    `documents`: `COLUMNS`, perhaps without those of `OPTIONAL`; the row's position is the document's number. Equal
+    documents give equal bytes, however their columns lie in memory.
     """
     missing = [name for name in (*REQUIRED, "split") if name not in documents]
     if missing:
         raise ValueError(f"documents lack the columns {missing}")
-    strange = set(documents["split"]) - set(SPLITS)
+    strange = set(documents["split"].unique()) - set(SPLITS)
     if strange:
         raise ValueError(f"column split holds {sorted(map(str, strange))}")
-    columns = [name for name in COLUMNS if name in documents]
     # An explicit schema: pandas' own metadata would tie the bytes to its version.
     schema = pa.schema(
-        [pa.field(name, pa.large_string(), nullable=False) for name in columns],
-        metadata={_METADATA_KEY: digest(manifest["settings"]).encode()},
+        [pa.field(name, pa.large_string(), nullable=False) for name in COLUMNS if name in documents],
+        metadata={_METADATA_KEY: digest(settings).encode()},
     )
-    arrays = [pa.array(documents[name].tolist(), pa.large_string()) for name in columns]
-    with atomic_file(Path(folder) / DOCUMENTS) as temporary:
-        pq.write_table(
-            pa.Table.from_arrays(arrays, schema=schema),
-            temporary,
-            compression="zstd",
-            row_group_size=50_000,
-            use_dictionary=["l1", "cefr_level", "split"],
-            write_page_checksum=True,
-        )
-    write_json(Path(folder) / MANIFEST, {**manifest, "documents_hash": digest(manifest["settings"])})
+    options = {"compression": "zstd", "use_dictionary": ["l1", "cefr_level", "split"], "write_page_checksum": True}
+    with pq.ParquetWriter(path, schema, **options) as writer:
+        # A group of rows at a time: the columns are Arrow's already, and only one group is copied. The copy is in one
+        # piece, since pages end where pieces of memory do.
+        for begin in range(0, max(1, len(documents)), _ROWS_OF_A_GROUP):
+            rows = documents.iloc[begin : begin + _ROWS_OF_A_GROUP][schema.names]
+            writer.write_table(pa.Table.from_pandas(rows, schema, preserve_index=False).combine_chunks())
+
+
+def read_documents(path: Path) -> pd.DataFrame:
+    """The documents in a parquet file of `write_documents`, as Arrow-backed columns of dtype `str`.
+
+    Raises: OSError or ArrowInvalid for a damaged file; every page has a checksum.
+    """
+    return pq.read_table(path, page_checksum_verification=True).to_pandas().astype("str")
 
 
 @dataclass(frozen=True)
@@ -154,6 +179,7 @@ class PreparedCorpus:
         try:
             documents_hash, settings = manifest["documents_hash"], manifest["settings"]
             documents = manifest["counts"]["documents"]
+            _ = [manifest[key] for key in ("corpus", "test_only", "text_column", "files", "leaks")]
         except (KeyError, TypeError) as error:
             raise _unusable(folder, f"{MANIFEST} is not the manifest of a corpus ({error!r})") from error
         if digest(settings) != documents_hash:
@@ -177,6 +203,21 @@ class PreparedCorpus:
         """12 hex digits: names what is made from these documents (masks, tokens, runs)."""
         return self.manifest["documents_hash"]
 
+    @property
+    def test_only(self) -> bool:
+        """Whether it was prepared by `corpus.extra`: all of its documents are test data."""
+        return self.manifest["test_only"]
+
+    @property
+    def seed(self) -> int:
+        """The seed of its split, by which documents and examples are chosen too; 0 for one without."""
+        return self.manifest["settings"]["split"].get("seed", 0)
+
+    @property
+    def text_note(self) -> str | None:
+        """What every table has to say if the texts are not those of a column `text`, such as a teacher's correction."""
+        return text_note(self.manifest["text_column"])
+
     @cached_property
     def documents(self) -> pd.DataFrame:
         """All documents, sorted by `writing_id`: `COLUMNS` (perhaps without some of `OPTIONAL`), of dtype `str`.
@@ -184,10 +225,9 @@ class PreparedCorpus:
         The row number (the index, 0 to n - 1) is the document number everywhere else.
         """
         try:
-            table = pq.read_table(self.folder / DOCUMENTS, page_checksum_verification=True)
+            return read_documents(self.folder / DOCUMENTS)
         except (OSError, pa.ArrowInvalid) as error:
             raise _unusable(self.folder, f"{DOCUMENTS} is damaged ({error})") from error
-        return table.to_pandas().astype("str")
 
     def rows(self, split: str, levels: Sequence[str]) -> np.ndarray:
         """Document numbers (int64, ascending) of the given levels in `split`."""
@@ -196,17 +236,22 @@ class PreparedCorpus:
         wanted = (self.documents["split"] == split) & self.documents["cefr_level"].isin(levels)
         return np.flatnonzero(wanted.to_numpy())
 
-    def require_splits(self, levels: Sequence[str]) -> None:
-        """Raise UserError unless each of the levels has documents in train, valid and test."""
+    def require_splits(self, levels: Sequence[str], splits: Sequence[str] = SPLITS) -> None:
+        """Raise UserError unless each of the levels has documents in each of `splits`."""
+        if self.test_only and "train" in splits:
+            raise UserError(
+                f"corpus {self.name} is test-only data (corpus.extra): nothing is trained on it. Evaluate models of "
+                f"another corpus on it: python evaluate.py corpus=NAME evaluation.corpus={self.name}"
+            )
         counts = self.manifest["counts"]["levels"]
-        complete = [level for level, sizes in counts.items() if all(sizes[split] for split in SPLITS)]
+        complete = [level for level, sizes in counts.items() if all(sizes[split] for split in splits)]
         faults = []
         for level in levels:
             if level not in counts:
                 faults.append(f"level {level} has no documents")
             else:
                 sizes = ", ".join(f"{split} {counts[level][split]}" for split in SPLITS)
-                empty = [split for split in SPLITS if not counts[level][split]]
+                empty = [split for split in splits if not counts[level][split]]
                 faults += [f"level {level} has no documents in {' and '.join(empty)} ({sizes})"] if empty else []
         if faults:
             raise UserError(
@@ -214,6 +259,11 @@ class PreparedCorpus:
                 f"splits unless they hang together) and prepare again, or choose another level: "
                 f"{', '.join(complete) or 'none is complete'}"
             )
+
+
+def text_note(column: str) -> str | None:
+    """What every table has to say of texts that stand in a column of this header; None for the usual one."""
+    return None if column.strip().casefold() == "text" else f"text column: {column}"
 
 
 def corpus_arguments(name: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 from rich.table import Table
 
+from ilm.corpus.store import text_note
 from ilm.errors import UserError
 from ilm.files import atomic_folder, write_json
 from ilm.training.scoring import KINDS
@@ -100,13 +101,22 @@ def caption(header: Mapping[str, Any], rows: pd.DataFrame) -> str:
     runs = rows[rows["kind"] == "infill"]
     per_level = runs[runs["level"] != POOLED] if (runs["level"] != POOLED).any() else runs
     share = per_level["cut_examples"].sum() / max(1, per_level["examples"].sum())
-    dropped = int(runs.drop_duplicates("run")["dropped_examples"].sum())
     synthetic = "SYNTHETIC corpus " if header["synthetic"] else ""
-    return (
-        f"{synthetic}{header['corpus']}, {evaluation['split']} split; {chosen}; examples cut at "
-        f"{evaluation['max_length']} tokens ({share:.1%} of them)"
-        + (f"; {dropped:,} dropped, since two spans share a token" if dropped else "")
-    )
+    said = [f"{synthetic}{header['corpus']}, {evaluation['split']} split", chosen]
+    said += [note] if (note := text_note(header["text_column"])) else []
+    said += [f"masks {evaluation['masks']}"] if evaluation["masks"] else []
+    said.append(f"examples cut at {evaluation['max_length']} tokens ({share:.1%} of them)")
+    counts = runs.drop_duplicates("run")[["dropped_examples", "unfitting_examples", "left_over_examples"]].sum()
+    dropped, unfitting, left_over = map(int, counts)
+    said += [f"{dropped:,} dropped, since two spans share a token"] if dropped else []
+    if evaluation["fitting"]:
+        said.append(f"{unfitting:,} left out, whose {evaluation['fitting']} row is longer")
+    if evaluation["drop_last"]:
+        said.append(f"{left_over:,} left out, the last partial batch of {evaluation['batch_size']}")
+    if (origin := header["training_corpus"]) and origin["documents_hash"] != header["documents_hash"]:
+        shared = origin["shared"]["texts"]
+        said.append(f"models trained on {origin['corpus']}, whose training split has {shared:,} of these texts")
+    return "; ".join(said)
 
 
 def _number(value: float) -> str:
@@ -119,7 +129,10 @@ def _number(value: float) -> str:
 def _labels(rows: pd.DataFrame) -> dict[str, str]:
     """Runs by what they were trained on, and the seed where it is not 0; by their names where that is ambiguous."""
     runs = rows.drop_duplicates("run")
-    labels = {row.run: row.trained_on + (f", seed {row.seed}" if row.seed else "") for row in runs.itertuples()}
+    labels = {
+        row.run: row.trained_on + (f", seed {row.seed}" if pd.notna(row.seed) and row.seed else "")
+        for row in runs.itertuples()
+    }
     return labels if len(set(labels.values())) == len(labels) else {run: run for run in labels}
 
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import pandas as pd
 import torch
 from rich.console import Console
 
-from ilm.corpus.store import PreparedCorpus
+from ilm.corpus.leaks import shared_with
+from ilm.corpus.splits import SPLITS
+from ilm.corpus.store import PreparedCorpus, corpus_arguments
 from ilm.errors import UserError
 from ilm.evaluation.perplexity import DocumentScores, score_documents
 from ilm.evaluation.report import POOLED, rich_table, tables, write_report
@@ -22,9 +25,12 @@ from ilm.masking.store import MaskStore
 from ilm.runs import versions
 from ilm.training.batching import row_length
 from ilm.training.models import require_length, usable_device
-from ilm.training.trained import TrainedModel, find_models
+from ilm.training.trained import ModelFolder, TrainedModel, find_models, is_model_folder, model_folders
 
 log = logging.getLogger("ilm")
+
+# Masks of a model folder, of whose training nothing is known.
+USUAL_MASKS = "hierarchical"
 
 
 def evaluate_perplexity(settings: Mapping[str, Any], level: str | None) -> pd.DataFrame:
@@ -35,28 +41,47 @@ def evaluate_perplexity(settings: Mapping[str, Any], level: str | None) -> pd.Da
     Raises: UserError if nothing is trained, prepared, or asked for.
     """
     evaluation, paths = settings["evaluation"], settings["paths"]
-    corpus = PreparedCorpus.open(Path(paths["data"]) / settings["corpus"]["name"])
-    models = find_models(Path(paths["experiments"]), corpus, settings["models"], level)
-    levels = evaluation["levels"] or ([level] if level not in (None, POOLED) else _complete_levels(corpus))
-    corpus.require_splits(levels)
+    data, other = Path(paths["data"]), evaluation["corpus"]
+    folders = [name for name in settings["models"] or [] if is_model_folder(name)]
+    models: list[TrainedModel | ModelFolder] = [*model_folders(folders)]
+    trained_on = None
+    if len(folders) < len(settings["models"] or [None]):
+        trained_on = PreparedCorpus.open(data / settings["corpus"]["name"])
+        wanted = settings["models"] and [name for name in settings["models"] if name not in folders]
+        models += find_models(Path(paths["experiments"]), trained_on, wanted, level)
+    corpus = PreparedCorpus.open(data / (other or settings["corpus"]["name"]))
+    split = evaluation["split"]
+    # A level without training texts is no level of a study; of another corpus only the texts evaluated on matter.
+    needed = (split,) if trained_on is None or trained_on.name != corpus.name else SPLITS
+    levels = evaluation["levels"] or ([level] if level not in (None, POOLED) else _complete_levels(corpus, needed))
+    corpus.require_splits(levels, needed)
+    rows = np.sort(np.concatenate([_limited(corpus, split, level, evaluation["limit"]) for level in levels]))
     device = usable_device(evaluation["device"], "evaluation.device")
-    results, sums = [], []
+    results, sums, runs = [], [], {}
     for number, model in enumerate(models, start=1):
         log.info("model %d of %d: %s", number, len(models), model.name)
-        scores = _score(model, corpus, levels, evaluation, device)
-        results += _results(model, scores, corpus, levels, evaluation["masks_per_document"])
+        masks_folder = _masks_folder(model, corpus, evaluation["masks"])
+        scores = _score(model, corpus, MaskStore.open(masks_folder), rows, evaluation, device)
+        results += _results(model, scores, corpus, levels)
         sums.append(scores.frame(corpus.documents["writing_id"], corpus.documents["cefr_level"]).assign(run=model.name))
-    frame = pd.DataFrame(results)
+        runs[model.name] = {**model.record(), "evaluated_masks": masks_folder.name}
+    frame = pd.DataFrame(results).astype({"seed": "Int64"})
     header = {
         "task": "perplexity",
         "corpus": corpus.name,
         "synthetic": corpus.manifest["synthetic"],
         "documents_hash": corpus.documents_hash,
+        "text_column": corpus.manifest["text_column"],
+        "training_corpus": _origin(trained_on, corpus, rows),
         "evaluation": {**evaluation, "levels": list(levels)},
-        "runs": {model.name: {"settings": model.settings, "status": model.folder.status} for model in models},
+        "runs": runs,
         "versions": versions(),
     }
-    name = settings["name"] or "_".join([corpus.name, *([level] if level else []), "perplexity"])
+    name = settings["name"] or "_".join(
+        [f"{trained_on.name}_on_{corpus.name}" if trained_on and other else corpus.name]
+        + ([level] if level else [])
+        + ["perplexity"]
+    )
     folder = Path(paths["results"]) / name
     write_report(folder, header, frame, pd.concat(sums))
     console = Console()
@@ -66,61 +91,120 @@ def evaluate_perplexity(settings: Mapping[str, Any], level: str | None) -> pd.Da
     return frame
 
 
+def _origin(trained_on: PreparedCorpus | None, corpus: PreparedCorpus, rows: np.ndarray) -> dict[str, Any] | None:
+    """The corpus the models were trained on, and how many of the texts in `rows` stand in its training split.
+
+    None for folders of models, of whose training nothing is known.
+    """
+    if trained_on is None:
+        return None
+    return {
+        "corpus": trained_on.name,
+        "documents_hash": trained_on.documents_hash,
+        "shared": shared_with(corpus.documents.iloc[rows], trained_on.documents, near_duplicates=None).to_dict(),
+    }
+
+
+def _masks_folder(model: TrainedModel | ModelFolder, corpus: PreparedCorpus, name: str | None) -> Path:
+    """The folder of the masks to evaluate a model with: those named, else drawn as those it was trained with.
+
+    Raises: UserError if it is not there, or several are.
+    """
+    root = corpus.folder / "masks"
+    present = sorted(path.name for path in root.glob("*-*") if not path.name.startswith("."))
+    if name is None and model.masking is not None:
+        _, folder = configured_masks(corpus, model.masking)
+        if folder.name in present:
+            return folder
+        remedy = (
+            f"the command that prepared it with corpus.extra again, with masking={model.masking['name']}"
+            if corpus.test_only
+            else f"python prepare.py {corpus_arguments(corpus.name)} masking={model.masking['name']}"
+        )
+        raise UserError(
+            f"{corpus.name} has no masks drawn as those that {model.name} was trained with ({folder.name}). Type "
+            f"{remedy} and the settings of its masking, or evaluation.masks=NAME for others. There are: "
+            f"{_listed(present)}"
+        )
+    wanted = name or USUAL_MASKS
+    found = [here for here in present if wanted in (here, here.rpartition("-")[0])]
+    if len(found) != 1:
+        several = "several masks of this name" if found else "no such masks"
+        raise UserError(
+            f"evaluation.masks={wanted}: {root} holds {several}. Type evaluation.masks=NAME with one of: "
+            f"{_listed(found or present)}"
+        )
+    return root / found[0]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names) or "none"
+
+
 def _score(
-    model: TrainedModel,
+    model: TrainedModel | ModelFolder,
     corpus: PreparedCorpus,
-    levels: Sequence[str],
+    masks: MaskStore,
+    rows: np.ndarray,
     evaluation: Mapping[str, Any],
     device: torch.device,
 ) -> DocumentScores:
     network, vocabulary = model.load()
     require_length(network, evaluation["max_length"], "evaluation.max_length")
-    masking = model.settings["masking"]
-    _, masks_folder = configured_masks(corpus, masking)
-    masks = MaskStore.open(masks_folder)
     if vocabulary.mask_types != masks.mask_types:
-        raise UserError(f"{model.name} was trained on the mask types {vocabulary.mask_types}, not {masks.mask_types}")
-    seed = corpus.manifest["settings"]["split"]["seed"]
-    writing_ids = corpus.documents["writing_id"].array
-    rows = [_limited(corpus, evaluation["split"], level, evaluation["limit"], seed) for level in levels]
+        raise UserError(
+            f"{model.name} was trained on the mask types {', '.join(vocabulary.mask_types)}, not "
+            f"{', '.join(masks.mask_types)}. Type evaluation.masks=NAME for masks of its types."
+        )
     store = ExampleStore(
-        np.sort(np.concatenate(rows)),
+        rows,
         masks.splits[evaluation["split"]],
-        TokenStore.open_or_make(corpus.folder / "tokens", corpus, vocabulary, model.settings["token_store"]),
+        TokenStore.open_or_make(corpus.folder / "tokens", corpus, vocabulary, model.token_store(vocabulary)),
         vocabulary,
-        objective=model.settings["objective"],
+        objective=model.objective,
         max_length=evaluation["max_length"],
         masks_per_document=evaluation["masks_per_document"],
+        fitting=evaluation["fitting"],
     )
     numbers = np.arange(len(store))
     if evaluation["max_examples"] is not None:
-        numbers = first_by_hash(store, writing_ids, seed, evaluation["max_examples"])
-    return score_documents(
+        numbers = first_by_hash(store, corpus.documents["writing_id"].array, corpus.seed, evaluation["max_examples"])
+    batch_size = evaluation["batch_size"]
+    left_over = len(numbers) % batch_size if evaluation["drop_last"] else 0
+    numbers = numbers[: len(numbers) - left_over]
+    if not len(numbers):
+        raise UserError(
+            f"{model.name}: no example is left of {len(rows):,} documents ({store.dropped:,} dropped, "
+            f"{store.unfitting:,} do not fit, {left_over:,} in the last batch): see evaluation.fitting, max_length, "
+            "drop_last and batch_size."
+        )
+    scores = score_documents(
         network,
         store,
         numbers,
-        batch_size=evaluation["batch_size"],
+        batch_size=batch_size,
         row_tokens=row_length(evaluation["row_tokens"], device, evaluation["max_length"]),
         device=device,
         description=model.name,
     )
+    return replace(scores, left_over=left_over)
 
 
 def _results(
-    model: TrainedModel,
-    scores: DocumentScores,
-    corpus: PreparedCorpus,
-    levels: Sequence[str],
-    masks_per_document: int,
+    model: TrainedModel | ModelFolder, scores: DocumentScores, corpus: PreparedCorpus, levels: Sequence[str]
 ) -> list[dict[str, Any]]:
     of_document = corpus.documents["cefr_level"].to_numpy()[scores.documents]
     about = {
         "run": model.name,
         **model.family,
         "trained_on": model.level,
-        "seed": model.settings["seed"],
-        "masks_per_document": min(masks_per_document, model.settings["masking"]["masks_per_document"]),
+        "seed": model.seed,
+        "corpus": corpus.name,
+        "text_column": corpus.manifest["text_column"],
+        "masks_per_document": scores.masks_per_document,
         "dropped_examples": scores.dropped,
+        "unfitting_examples": scores.unfitting,
+        "left_over_examples": scores.left_over,
     }
     groups = {level: of_document == level for level in levels}
     if len(levels) > 1:
@@ -130,19 +214,21 @@ def _results(
     ]
 
 
-def _complete_levels(corpus: PreparedCorpus) -> list[str]:
-    """The levels of the corpus that have documents in every split; the others are named in a warning."""
-    levels, counts = corpus.manifest["settings"]["levels"], corpus.manifest["counts"]["levels"]
-    complete = [level for level in levels if level in counts and all(counts[level].values())]
-    if left_out := [level for level in levels if level not in complete]:
+def _complete_levels(corpus: PreparedCorpus, splits: Sequence[str]) -> list[str]:
+    """The levels of the corpus that have documents in each of `splits`; the others are named in a warning."""
+    counts = corpus.manifest["counts"]["levels"]
+    complete = [level for level in counts if all(counts[level][split] for split in splits)]
+    if left_out := [level for level in counts if level not in complete]:
         log.warning("left out, since a split of them is empty: %s", ", ".join(left_out))
+    if not complete:
+        raise UserError(f"corpus {corpus.name} has no level with documents in {' and '.join(splits)}")
     return complete
 
 
-def _limited(corpus: PreparedCorpus, split: str, level: str, limit: int | None, seed: int) -> np.ndarray:
+def _limited(corpus: PreparedCorpus, split: str, level: str, limit: int | None) -> np.ndarray:
     """Document rows of a level: all, or the first `limit` by hash, the same for every model."""
     rows = corpus.rows(split, [level])
     if limit is None or limit >= len(rows):
         return rows
     ids = corpus.documents["writing_id"].array
-    return np.array(sorted(rows, key=lambda row: order_key(seed, "evaluation", ids[row]))[:limit])
+    return np.array(sorted(rows, key=lambda row: order_key(corpus.seed, "evaluation", ids[row]))[:limit])

@@ -31,10 +31,12 @@ class ExampleStore:
     """E examples of the given documents of one split.
 
     `documents` are sorted row numbers, all in the split of `masks`. `masks_per_document` keeps only the first masks
-    of each document (None: all).
+    of each document (None: all). `fitting` names an objective: only examples are kept whose row of that objective would
+    fit `max_length` (the reference's `skip_naive_incomplete`, for `naive`, makes its five objectives comparable).
 
-    Counted: `dropped`, examples left out because two spans share a token; `cut`, examples longer than `max_length`
-    tokens; `n_tokens`, the tokens of all examples after the cut.
+    Counted: `dropped`, examples left out because two spans share a token; `unfitting`, left out by `fitting`; `cut`,
+    examples longer than `max_length` tokens; `n_tokens`, the tokens of all examples after the cut. At most
+    `masks_per_document` of each document are there, counting those left out.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class ExampleStore:
         objective: str,
         max_length: int,
         masks_per_document: int | None = None,
+        fitting: str | None = None,
     ):
         self.documents = np.asarray(documents)
         self.vocabulary, self.objective, self.max_length = vocabulary, objective, max_length
@@ -57,11 +60,14 @@ class ExampleStore:
         begins, ends = masks.mask_offsets[self._entries], masks.mask_offsets[self._entries + 1]
         if masks_per_document is not None:
             ends = np.minimum(ends, begins + masks_per_document)
-        overlapping, full_lengths = self._survey(begins, ends)
-        self._mask_numbers = _ranges(begins, ends)[~overlapping].astype(np.int32)
-        self.dropped = int(overlapping.sum())
-        self.cut = int((full_lengths[~overlapping] > max_length).sum())
-        self.n_tokens = int(np.minimum(full_lengths[~overlapping], max_length).sum())
+        self.masks_per_document = int((ends - begins).max(initial=0))
+        overlapping, full_lengths, fitting_lengths = self._survey(begins, ends, fitting or objective)
+        unfitting = ~overlapping & (fitting_lengths > max_length) if fitting else np.zeros_like(overlapping)
+        kept = ~overlapping & ~unfitting
+        self._mask_numbers = _ranges(begins, ends)[kept].astype(np.int32)
+        self.dropped, self.unfitting = int(overlapping.sum()), int(unfitting.sum())
+        self.cut = int((full_lengths[kept] > max_length).sum())
+        self.n_tokens = int(np.minimum(full_lengths[kept], max_length).sum())
 
     def __len__(self) -> int:
         return len(self._mask_numbers)
@@ -92,13 +98,15 @@ class ExampleStore:
         first, last = align(self._tokens.positions(document), starts.astype(np.int64), lengths.astype(np.int64))
         return [TokenSpan(*span) for span in zip(types.tolist(), first.tolist(), last.tolist(), strict=True)]
 
-    def _survey(self, begins: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """For every candidate mask, whether two of its spans share a token, and its example's full length in tokens.
+    def _survey(self, begins: np.ndarray, ends: np.ndarray, fitting: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """For every candidate mask: whether two of its spans share a token, its example's full length in tokens, and
+        the full length it would have under the objective `fitting`.
 
         Works on many documents at once: their tokens and spans are laid end to end in one line of characters.
         """
         masks, tokens = self._masks, self._tokens
-        overlapping, lengths = [np.zeros(0, dtype=bool)], [np.zeros(0, dtype=np.int64)]
+        overlapping = [np.zeros(0, dtype=bool)]
+        lengths, fitting_lengths = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
         for begin in range(0, len(self.documents), DOCUMENTS_PER_CHUNK):
             chunk = slice(begin, begin + DOCUMENTS_PER_CHUNK)
             documents, masks_of_each = self.documents[chunk], ends[chunk] - begins[chunk]
@@ -120,7 +128,11 @@ class ExampleStore:
                 np.int64
             )
             lengths.append(example_length(self.objective, document_tokens, masked_tokens, spans_of_each))
-        return np.concatenate(overlapping), np.concatenate(lengths)
+            if fitting != self.objective:
+                fitting_lengths.append(example_length(fitting, document_tokens, masked_tokens, spans_of_each))
+        if fitting == self.objective:
+            fitting_lengths = lengths
+        return np.concatenate(overlapping), np.concatenate(lengths), np.concatenate(fitting_lengths)
 
 
 def first_by_hash(store: ExampleStore, writing_ids, seed: int, count: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Finding finished runs by level, name, folder or pattern, and loading their models."""
+"""Finding models: finished runs by level, name, folder or pattern, and any other folder with an infilling model."""
 
 import glob
 import logging
@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoTokenizer, PreTrainedModel
+from transformers import PreTrainedModel
 
 from ilm.corpus.store import PreparedCorpus, corpus_arguments
 from ilm.errors import UserError
 from ilm.examples.vocabulary import Vocabulary
 from ilm.files import read_json
 from ilm.runs import RunFolder
-from ilm.training.models import pretrained_model
+from ilm.training.models import load_tokenizer, pretrained_model
 
 log = logging.getLogger("ilm")
+GPT2_ENTRIES = 50_257
 
 
 @dataclass(frozen=True)
@@ -32,21 +33,92 @@ class TrainedModel:
         return self.settings["cefr_level"]["name"]
 
     @property
+    def seed(self) -> int | None:
+        return self.settings["seed"]
+
+    @property
+    def objective(self) -> str:
+        return self.settings["objective"]
+
+    @property
+    def masking(self) -> dict[str, Any] | None:
+        """The plain `ilm.config.Masking` of its training."""
+        return self.settings["masking"]
+
+    @property
     def family(self) -> dict[str, Any]:
         """What the models of one table share: all that differs between them is their level and seed."""
         model = self.settings["model"]
         return {
             "model": model["name"] or Path(model["path"]).name,
-            "objective": self.settings["objective"],
+            "objective": self.objective,
             "masking": self.settings["masking"]["name"],
             "experiment": self.settings.get("experiment_name"),
             "masks": read_json(self.folder.path / "run.json")["identity"]["data.masks"],
         }
 
+    def record(self) -> dict[str, Any]:
+        """What a report keeps of it."""
+        return {"settings": self.settings, "status": self.folder.status}
+
+    def token_store(self, vocabulary: Vocabulary) -> str:
+        """The readable part of the name of its token stores."""
+        return self.settings["token_store"]
+
     def load(self) -> tuple[PreTrainedModel, Vocabulary]:
         """The exported model, float32, in evaluation mode, and its vocabulary."""
-        model = pretrained_model(str(self.folder.model))
-        return model.eval(), Vocabulary.of_trained(AutoTokenizer.from_pretrained(self.folder.model))
+        return _load(self.folder.model)
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A folder with an infilling model and nothing about its training: an exported one, or one of the reference's.
+
+    It has the attributes of a `TrainedModel`; the objective is taken to be `ilm`, the masking is not known.
+    """
+
+    name: str
+    path: Path
+    seed: None = None
+    objective: str = "ilm"
+    masking: None = None
+
+    @property
+    def level(self) -> str:
+        return self.name
+
+    @property
+    def family(self) -> dict[str, Any]:
+        return {"model": None, "objective": self.objective, "masking": None, "experiment": None, "masks": None}
+
+    def record(self) -> dict[str, Any]:
+        return {"folder": str(self.path)}
+
+    def token_store(self, vocabulary: Vocabulary) -> str:
+        return "gpt2" if vocabulary.base_size == GPT2_ENTRIES else f"vocabulary{vocabulary.base_size}"
+
+    def load(self) -> tuple[PreTrainedModel, Vocabulary]:
+        return _load(self.path)
+
+
+def is_model_folder(name: str) -> bool:
+    """Whether `name` is a folder with a model that is no run of ours."""
+    return (Path(name) / "config.json").is_file() and not (Path(name) / "run.json").exists()
+
+
+def model_folders(names: Sequence[str]) -> list[ModelFolder]:
+    """Folders of models, each named by its last part, or by as much of its path as tells it from the others."""
+    paths = [Path(name) for name in dict.fromkeys(names)]
+    # `experiments/NAME/model` is told by NAME.
+    short = [f"{p.parent.name}/{p.name}" if p.name in ("model", "reference") else p.name for p in paths]
+    return [
+        ModelFolder(name if short.count(name) == 1 else str(path), path)
+        for name, path in zip(short, paths, strict=True)
+    ]
+
+
+def _load(folder: Path) -> tuple[PreTrainedModel, Vocabulary]:
+    return pretrained_model(str(folder)).eval(), Vocabulary.of_trained(load_tokenizer(str(folder)))
 
 
 def find_models(

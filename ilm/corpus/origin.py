@@ -1,0 +1,121 @@
+"""Where the documents of a corpus come from: a file of texts, or the generator of the sample."""
+
+import shutil
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ilm.corpus.reader import ReadReport, read_corpus
+from ilm.corpus.synthetic import write_csv
+from ilm.files import atomic_file
+
+# Levels of other corpora: EFCAMDAT ends with C1.
+BEYOND = ("C2",)
+
+
+class Origin(ABC):
+    """Where the documents of a corpus come from."""
+
+    synthetic = False
+
+    @property
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """How it is read: what decides on the documents beside the bytes of its files. Part of the documents hash."""
+
+    @abstractmethod
+    def read(self) -> tuple[pd.DataFrame, ReadReport]:
+        """Documents sorted by `writing_id` (`ilm.corpus.reader.read_corpus`), and what became of each row.
+
+        A column `split` among them is taken as it is. Raises: UserError for faults of the files.
+        """
+
+    def keep(self, folder: Path, report: ReadReport) -> ReadReport:
+        """Called once the corpus is not refused: put what `read` has made itself into the corpus's folder."""
+        return report
+
+
+@dataclass(frozen=True)
+class FileOrigin(Origin):
+    """A file of texts; see `ilm.corpus.reader.read_corpus`, also for `lenient`."""
+
+    path: Path
+    columns: Mapping[str, str | None]
+    levels: Sequence[str]
+    encoding: str
+    max_dropped: float
+    sheet: str | None = None
+    lenient: bool = False
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        settings: dict[str, Any] = {"levels": sorted(self.levels), "encoding": self.encoding}
+        if self.sheet is not None:
+            settings["sheet"] = self.sheet
+        if self.lenient:
+            settings["lenient"] = True
+        return settings
+
+    def read(self) -> tuple[pd.DataFrame, ReadReport]:
+        return read_corpus(
+            self.path,
+            columns=self.columns,
+            levels=self.levels,
+            encoding=self.encoding,
+            max_dropped=self.max_dropped,
+            sheet=self.sheet,
+            lenient=self.lenient,
+        )
+
+
+@dataclass(frozen=True)
+class SampleOrigin(Origin):
+    """A generated sample of `size` texts; its CSV is kept beside the documents, as an example of the schema."""
+
+    size: int
+    seed: int
+    levels: Sequence[str]
+    scratch: tempfile.TemporaryDirectory = field(default_factory=tempfile.TemporaryDirectory)
+
+    synthetic = True
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return self._file.settings
+
+    def read(self) -> tuple[pd.DataFrame, ReadReport]:
+        write_csv(self._file.path, size=self.size, seed=self.seed)
+        return self._file.read()
+
+    def keep(self, folder: Path, report: ReadReport) -> ReadReport:
+        kept = folder / self._file.path.name
+        with atomic_file(kept) as temporary:
+            shutil.copyfile(self._file.path, temporary)
+        self.scratch.cleanup()
+        return replace(report, path=str(kept))
+
+    @property
+    def _file(self) -> FileOrigin:
+        # The settings in its name tell one sample from another.
+        path = Path(self.scratch.name) / f"sample_{self.size}_{self.seed}.csv"
+        return FileOrigin(path, columns={}, levels=self.levels, encoding="utf-8", max_dropped=0.0)
+
+
+def configured_origin(corpus: Mapping[str, Any]) -> Origin:
+    """The origin of the main corpus of a plain `ilm.config.Corpus`: its file, or a generated sample."""
+    if corpus["csv"] is None:
+        return SampleOrigin(**corpus["synthetic"], levels=corpus["levels"])
+    reading = {key: corpus[key] for key in ("columns", "levels", "encoding", "max_dropped", "sheet")}
+    return FileOrigin(Path(corpus["csv"]), **reading)
+
+
+def extra_origin(path: Path, corpus: Mapping[str, Any]) -> FileOrigin:
+    """A file of `corpus.extra`: its columns have their usual names, and C2 is a level too."""
+    levels = [*corpus["levels"], *(level for level in BEYOND if level not in corpus["levels"])]
+    reading = {key: corpus[key] for key in ("encoding", "max_dropped")}
+    return FileOrigin(path, columns={}, levels=levels, lenient=True, **reading)
