@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ilm.errors import UserError
-from ilm.interchange.opcodes import ATOMS, Machine, Member
+from ilm.interchange.machine import ATOMS, Machine, Member
+from ilm.interchange.opcodes import run
 
 __all__ = ["Member", "iter_plain", "load_plain"]
 
@@ -35,7 +36,7 @@ def load_plain(path: str | Path, enumerations: Iterable[str] = ()) -> Any:
         if len(data) > MAX_BYTES:
             raise UserError(f"{path} has {len(data):,} bytes, expected a small pickle of at most {MAX_BYTES:,}.")
         machine = Machine(path, data, enumerations, piecewise=False)
-        machine.run()
+        run(machine)
     fault = _fault(machine.result)
     if fault:
         raise UserError(f"{path} holds {fault}, expected plain data of numbers, text and containers. It was not read.")
@@ -53,7 +54,7 @@ def iter_plain(path: str | Path, enumerations: Iterable[str] = ()) -> Iterator[A
     with _mapped(path) as data:
         machine = Machine(path, data, enumerations, piecewise=True)
         while not machine.stopped:
-            machine.run()
+            run(machine)
             yield from machine.finished
             machine.forget()
     if machine.result is not machine.root:

@@ -22,6 +22,7 @@ from ilm.errors import UserError
 from ilm.examples.vocabulary import Vocabulary
 from ilm.files import atomic_folder
 from ilm.hashing import order_key
+from ilm.interchange.models import is_reference_model, reference_config, reference_model, reference_tokenizer
 
 HUB_TIMEOUT_SECONDS = 5
 
@@ -32,6 +33,8 @@ transformers.utils.logging.disable_progress_bar()
 def load_tokenizer(path: str, *, package: str | None = None, gguf_file: str | None = None) -> PreTrainedTokenizerBase:
     """The tokenizer of a model folder or hub name (see `pretrained_model` for arguments and errors)."""
     location, options = _locate(path, package, gguf_file)
+    if is_reference_model(location):
+        return reference_tokenizer(location)
     try:
         return AutoTokenizer.from_pretrained(location, **options)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:  # whatever a broken file leads to
@@ -41,8 +44,15 @@ def load_tokenizer(path: str, *, package: str | None = None, gguf_file: str | No
         ) from error
 
 
+def brings_tokenizer(path: str) -> bool:
+    """Whether a model folder has a tokenizer of its own, which may have learnt the infilling tokens."""
+    return (Path(path) / "tokenizer_config.json").is_file() or is_reference_model(path)
+
+
 def pretrained_model(path: str, *, package: str | None = None, gguf_file: str | None = None) -> PreTrainedModel:
     """A pretrained causal LM in float32, whatever type its checkpoint has, from a folder or the model hub.
+
+    A folder is in Hugging Face format, or as the ILM reference implementation saves it (`ilm.interchange.models`).
 
     `package` names an installed Python package that carries the weights as `gguf_file`; where it is not installed the
     hub is asked for `path`.
@@ -51,6 +61,8 @@ def pretrained_model(path: str, *, package: str | None = None, gguf_file: str | 
     reached or does not know it; likewise for a folder that holds no causal LM.
     """
     location, options = _locate(path, package, gguf_file)
+    if is_reference_model(location):
+        return reference_model(location)
     try:
         model = AutoModelForCausalLM.from_pretrained(location, dtype=torch.float32, **options)
     except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
@@ -62,8 +74,10 @@ def pretrained_model(path: str, *, package: str | None = None, gguf_file: str | 
     return model
 
 
-def require_model(model: Mapping[str, Any], max_length: int) -> None:
+def require_model(model: Mapping[str, Any], max_length: int) -> PreTrainedConfig:
     """Make sure, within seconds and without its weights, that a plain `ilm.config.Model` can be trained later.
+
+    Returns its configuration, as it is before the vocabulary is known.
 
     Raises: UserError if what it needs is neither here nor on a hub that answers, its architecture is refused, or its
     positions end before `max_length` tokens.
@@ -71,12 +85,9 @@ def require_model(model: Mapping[str, Any], max_length: int) -> None:
     if not model["pretrained"] and model["architecture"] is not None:
         config = _configuration(**model["architecture"])
     else:
-        location, options = _locate(model["path"], model["package"], model["gguf_file"])
-        try:
-            config = AutoConfig.from_pretrained(location, **options)
-        except (OSError, ValueError, KeyError) as error:
-            raise UserError(f"No model configuration could be read from {location!r}: {_first_line(error)}") from error
+        config = _stored_configuration(model["path"], model["package"], model["gguf_file"])
     _require_positions(config, max_length, "data.max_length")
+    return config
 
 
 def new_model(
@@ -93,8 +104,7 @@ def new_model(
         config = _configuration(**architecture)
         config.update({"vocab_size": vocabulary_size, **ends})
     else:
-        location, options = _locate(path or "", None, None)
-        config = AutoConfig.from_pretrained(location, **options)
+        config = _stored_configuration(path or "", None, None)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(order_key(seed, "weights") % 2**63)
         return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
@@ -167,6 +177,16 @@ def _configuration(model_type: str, **settings: Any) -> PreTrainedConfig:
     except (ValueError, TypeError, KeyError) as error:
         raise UserError(f"model.architecture (model_type {model_type}): {_first_line(error)}") from error
     return config
+
+
+def _stored_configuration(path: str, package: str | None, gguf_file: str | None) -> PreTrainedConfig:
+    location, options = _locate(path, package, gguf_file)
+    if is_reference_model(location):
+        return reference_config(location)
+    try:
+        return AutoConfig.from_pretrained(location, **options)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"No model configuration could be read from {location!r}: {_first_line(error)}") from error
 
 
 def _locate(path: str, package: str | None, gguf_file: str | None) -> tuple[str, dict[str, Any]]:

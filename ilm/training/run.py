@@ -21,6 +21,7 @@ from ilm.corpus.store import corpus_arguments
 from ilm.errors import UserError
 from ilm.examples.tokens import TokenStore
 from ilm.examples.vocabulary import START_OF_INFILL, Vocabulary
+from ilm.interchange.models import require_exportable, write_reference_model
 from ilm.jobs import in_local_sweep, keeping_signal_handlers
 from ilm.masking.configured import configured_masks
 from ilm.masking.store import MaskStore
@@ -29,13 +30,7 @@ from ilm.training.batching import StepPlan
 from ilm.training.callbacks import Checkpoints, StopSignals, Validation
 from ilm.training.datamodule import InfillingData
 from ilm.training.metrics import Metrics
-from ilm.training.models import (
-    add_special_rows,
-    new_model,
-    pretrained_model,
-    require_model,
-    save_model,
-)
+from ilm.training.models import add_special_rows, new_model, pretrained_model, require_model, save_model
 from ilm.training.module import InfillingModule
 from ilm.training.preparation import (
     RunExamples,
@@ -78,10 +73,12 @@ class Run:
         _, masks_folder = configured_masks(corpus, settings["masking"])
         masks = MaskStore.open(masks_folder)
         require_optimizer(settings["optimizer"])
-        require_model(settings["model"], data["max_length"])
+        model_config = require_model(settings["model"], data["max_length"])
         tokenizer, tokenizer_name = base_tokenizer(settings["model"], corpus)
         learnt = START_OF_INFILL in tokenizer.get_vocab()
         vocabulary = Vocabulary(tokenizer, masks.mask_types)
+        if settings["export_reference"]:
+            require_exportable(model_config, vocabulary)
         examples = run_examples(
             corpus,
             masks,
@@ -216,11 +213,15 @@ class Run:
     def report(self, folder: RunFolder) -> dict[str, float]:
         """Log the validation figures of the best weights, beside those before training; return them.
 
-        Of several processes only the first knows them; the others return nothing.
+        Where asked for, the model is written in the reference's format as well. Of several processes only the first
+        knows the figures and writes; the others return nothing.
         """
         status = folder.status
         if not is_first_process() or status["state"] != "finished":
             return {}
+        if self.settings["export_reference"]:
+            best = pretrained_model(str(folder.model))
+            write_reference_model(best, self.examples.vocabulary, status["best"]["step"], folder.path / "reference")
         first, best = status["first"], status["best"]
         log.info("validation perplexity on %d examples:", len(self.examples.validation))
         log.info("  %-16s %12s %12s", "", f"step {first['step']}", f"best, step {best['step']}")
