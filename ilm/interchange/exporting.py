@@ -122,9 +122,7 @@ def _export_split(
     levels = sorted(documents["cefr_level"].iloc[masks.splits[split].documents].unique())
     with ExitStack() as stack:
         files = {
-            level: stack.enter_context(
-                _SplitFiles.open(folder / level, split, masks.mask_types, counts[level][split])
-            )
+            level: stack.enter_context(_SplitFiles.open(folder / level, split, masks.mask_types, counts[level][split]))
             for level in ([*levels, ALL_LEVELS] if levels else [])
         }
         for chunk in _chunks(masks.splits[split]):

@@ -17,10 +17,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from ilm.corpus.build import Source
-from ilm.corpus.reader import NO_TEXT, UNKNOWN_L1, ReadReport
+from ilm.corpus.origin import Origin
+from ilm.corpus.reader import ReadReport
 from ilm.corpus.rows import NO_CHARACTER, Tally
 from ilm.corpus.store import PreparedCorpus
+from ilm.corpus.taking import NO_TEXT, UNKNOWN_L1
 from ilm.errors import UserError
 from ilm.files import atomic_folder, write_json
 from ilm.hashing import file_sha256
@@ -40,7 +41,7 @@ _CHUNK_DOCUMENTS = 5_000
 
 
 @dataclass(frozen=True)
-class ReferenceSource(Source):
+class ReferenceOrigin(Origin):
     """The documents of a folder of the reference (`ilm.interchange.folders`); `levels` are those of the corpus."""
 
     path: Path
@@ -67,7 +68,7 @@ class ReferenceSource(Source):
                 rows += len(chunk)
                 for cause, fault in ((NO_TEXT, _is_empty), (NO_CHARACTER, _has_no_character)):
                     if faulty := [number for number, text in chunk if fault(text)]:
-                        dropped.add(f"{cause} ({self._name(path)})", faulty)
+                        dropped.add(f"{cause} ({self._name(path)})", *faulty)
                 kept = [(n, text) for n, text in chunk if not (_is_empty(text) or _has_no_character(text))]
                 chunks.append(_table(level, split, kept))
         documents = pa.concat_tables(chunks) if chunks else _table("", "", [])
@@ -91,7 +92,7 @@ class ReferenceSource(Source):
             return
         for number, (text, stripped) in enumerate(iter_texts(path, self.encoding), start=1):
             if stripped:
-                notes.add(f"{_STRIPPED} ({self._name(path)})", [number])
+                notes.add(f"{_STRIPPED} ({self._name(path)})", number)
             yield text
 
     def _name(self, path: Path) -> str:
@@ -103,8 +104,8 @@ class ReferenceSource(Source):
             causes = "; ".join(f"{cause}: {found['count']}" for cause, found in report.dropped.items())
             raise UserError(
                 f"corpus.reference={self.path}: {lost} of {report.rows} documents cannot be used "
-                f"({causes or 'no texts'}), more than corpus.max_dropped={self.max_dropped}. Correct the files, or raise "
-                "corpus.max_dropped."
+                f"({causes or 'no texts'}), more than corpus.max_dropped={self.max_dropped}. Correct the files, or "
+                "raise corpus.max_dropped."
             )
 
 
@@ -118,15 +119,15 @@ class ImportedMasks:
     left_out: dict[str, int]  # cause -> masks
 
 
-def import_masks(corpus: PreparedCorpus, source: ReferenceSource) -> ImportedMasks | None:
-    """Write the masks of the source's pickles to `masks/reference-<hash>` of the corpus made from it.
+def import_masks(corpus: PreparedCorpus, origin: ReferenceOrigin) -> ImportedMasks | None:
+    """Write the masks of the origin's pickles to `masks/reference-<hash>` of the corpus made from it.
 
     A mask with faulty spans is left out and counted. Splits without a pickle have no masks. None if there is no pickle.
 
     Raises: UserError if the files are no longer those that the corpus was made from, or their masks are of types of two
     enumerations.
     """
-    files = {key: path for key, path in reference_files(source.path, source.levels).items() if path.suffix == ".pkl"}
+    files = {key: path for key, path in reference_files(origin.path, origin.levels).items() if path.suffix == ".pkl"}
     if not files:
         return None
     sha256 = {"/".join(key): file_sha256(path) for key, path in files.items()}

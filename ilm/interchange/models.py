@@ -5,7 +5,7 @@
     additional_ids_to_tokens.pkl    a dict: id -> infilling token
     step.pkl                        an int; train_ilm.py loads the weights only where this file is
 
-The tokenizer is always GPT-2's and not in the folder. The folder may hold more (optimizer.pt, *.npy), which is not read.
+The tokenizer is always GPT-2's and not in the folder. What else is there (optimizer.pt, *.npy) is not read.
 """
 
 import json
@@ -68,8 +68,9 @@ def reference_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
     first = len(tokenizer)
     if not blanks or texts != expected or sorted(tokens) != list(range(first, first + len(texts))):
         raise UserError(
-            f"{path} holds {str(tokens)[:300]}, expected a dictionary from ids, {first} and up, to {START_OF_INFILL}, "
-            f"{END_OF_INFILL} and a token such as {blank_token('word')} for every mask type. Take it from the model's folder."
+            f"{path} does not hold the infilling tokens: expected a dictionary from ids, {first} and up, to "
+            f"{START_OF_INFILL}, {END_OF_INFILL} and a token such as {blank_token('word')} for every mask type. Take "
+            "it from the model's folder."
         )
     tokenizer.name_or_path = str(folder)
     return Vocabulary(tokenizer, blanks).tokenizer
@@ -107,7 +108,7 @@ def reference_model(folder: str | Path) -> PreTrainedModel:
     rows = weights.get("transformer.wte.weight")
     if rows is not None and rows.dim() == 2:
         config.vocab_size = rows.shape[0]
-    head = weights.setdefault("lm_head.weight", rows)
+        weights.setdefault("lm_head.weight", rows)
     with torch.device("meta"):
         expected = GPT2LMHeadModel(config).state_dict()
     faults = [f"{name} is missing" for name in expected if name not in weights]
@@ -117,13 +118,13 @@ def reference_model(folder: str | Path) -> PreTrainedModel:
         for name, value in expected.items()
         if name in weights and weights[name].shape != value.shape
     ]
-    if not faults and not torch.equal(head, rows):
+    if not faults and not torch.equal(weights["lm_head.weight"], rows):
         faults.append("lm_head.weight differs from transformer.wte.weight, which it is tied to")
     if faults:
         more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
         raise UserError(
-            f"{path} does not hold the weights of the GPT-2 of its config.json: {'; '.join(faults[:3])}{more}. Take both "
-            "files from the same model."
+            f"{path} does not hold the weights of the GPT-2 of its config.json: {'; '.join(faults[:3])}{more}. Take "
+            "both files from the same model."
         )
     weights = {name: value.to(torch.float32) for name, value in weights.items()}
     return GPT2LMHeadModel.from_pretrained(None, config=config, state_dict=weights, dtype=torch.float32)
@@ -189,8 +190,8 @@ def _weights(path: Path) -> dict[str, torch.Tensor]:
     except pickle.UnpicklingError as error:
         what = re.search(r"(GLOBAL \S+|Unsupported \w+ \S+|[Cc]an only [^.]+)", str(error))
         raise UserError(
-            f"{path} holds more than weights ({what[0] if what else 'it is damaged'}), and reading it could run a program: "
-            "it was not read. Take the file from a source that you trust."
+            f"{path} holds more than weights ({what[0] if what else 'it is damaged'}), and reading it could run a "
+            "program: it was not read. Take the file from a source that you trust."
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
@@ -200,7 +201,5 @@ def _weights(path: Path) -> dict[str, torch.Tensor]:
     if not isinstance(weights, dict) or not all(
         isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in weights.items()
     ):
-        raise UserError(
-            f"{path} holds something else than the weights of a model. Give the file that train_ilm.py saved."
-        )
+        raise UserError(f"{path} holds something else than weights of a model. Give the file that train_ilm.py saved.")
     return dict(weights)

@@ -34,8 +34,8 @@ def run(machine: Machine) -> None:
     except (IndexError, TypeError, ValueError, struct.error) as error:
         fault = "something is missing" if isinstance(error, IndexError) else error
         raise UserError(
-            f"{machine.path} is damaged or no pickle: before byte {machine.position:,} of {len(data):,} {fault}. Take the "
-            "file from its source again."
+            f"{machine.path} is damaged or no pickle: before byte {machine.position:,} of {len(data):,} {fault}. Take "
+            "the file from its source again."
         ) from error
     raise UserError(
         f"{machine.path}: {MAX_OPERATIONS:,} operations before byte {machine.position:,} without a finished part; no "

@@ -1,7 +1,7 @@
 """The reference's files of texts: `train.txt`, `valid.txt` and `test.txt`, documents separated by three newlines.
 
-Its `--data_dir` opens such a file in text mode (so `\\r\\n` and `\\r` become `\\n`), strips the whole, splits it at every
-"\\n\\n\\n" and strips each part. `iter_texts` reads as it does; `unwritable` says what would not come back the same.
+Its `--data_dir` opens such a file in text mode (so `\\r\\n` and `\\r` become `\\n`), strips the whole, splits it at
+every "\\n\\n\\n" and strips each part. `iter_texts` reads as it does; `unwritable` says what would not come back.
 """
 
 from collections.abc import Iterator
