@@ -20,7 +20,7 @@ _MAGIC = (
     (b"PK\x03\x04", "an XLSX workbook or another zip archive", ".xlsx"),
     (b"PAR1", "a Parquet file", ".parquet"),
     (b"\x1f\x8b", "compressed by gzip", ".gz"),
-    (b"\xd0\xcf\x11\xe0", "an old Excel workbook (.xls)", ""),
+    (b"\xd0\xcf\x11\xe0", "an old Excel workbook", ".xls"),
 )
 
 
@@ -77,9 +77,10 @@ def _check_magic(path: Path, head: bytes, ending: str) -> None:
     is_of = next(((found, right) for magic, found, right in _MAGIC if head.startswith(magic)), None)
     if is_of is None and ending:
         raise UserError(
-            f"{path} is named {ending}, but its first bytes are not of that format; get it again or rename it"
+            f"{path} ends in {ending}, but its first bytes are not of that format; rename it or get it again"
         )
     if is_of is not None and is_of[1] != ending:
         found, right = is_of
-        advice = f"rename it to end in {right}" if right else "save it as .xlsx or .csv"
-        raise UserError(f"{path} is {found}, but its name does not say so; {advice}")
+        if right == ".xls":
+            raise UserError(f"{path} is {found} (.xls), which is not read; save it as .xlsx or .csv")
+        raise UserError(f"{path} is {found}, but its name does not say so; rename it to end in {right}")

@@ -77,6 +77,7 @@ def read_corpus(
     source = open_source(path, encoding, sheet)
     used = find_columns(path, source.header, columns, lenient=lenient)
     taken = take_rows(path, source, used, levels, stem(path))
+    del source  # of a workbook, all its cells
     report = ReadReport(
         path=str(path),
         sha256=file_sha256(path),

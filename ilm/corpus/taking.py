@@ -69,9 +69,12 @@ class Taken:
             return
         try:
             arrays = [pa.array(values, pa.large_string()) for values in zip(*documents, strict=True)]
+            clean = not any(pc.any(pc.match_substring(values, "\0")).as_py() for values in arrays)
         except UnicodeEncodeError:
             # JSON can escape half of a surrogate pair, which UTF-8 cannot hold.
-            wrong = [not all(map(_is_unicode, document)) for document in documents]
+            clean = False
+        if not clean:
+            wrong = [not all(map(_is_text, document)) for document in documents]
             self.dropped.add(NO_CHARACTER, *(row for row, bad in zip(numbers, wrong, strict=True) if bad))
             self.add(
                 [document for document, bad in zip(documents, wrong, strict=True) if not bad],
@@ -141,6 +144,8 @@ class Taken:
         # The texts last: while a column is put in order it takes twice its size.
         for name in sorted(self.names, key=lambda name: name == "text"):
             values = pa.concat_arrays(self._chunks.pop(name))
+            # Otherwise Arrow keeps the memory of the chunks and takes more: 240 MB at 723,282 texts.
+            pa.default_memory_pool().release_unused()
             columns[name] = values.take(pa.array(self._order))
             del values
         return pa.table({name: columns[name] for name in self.names}).to_pandas()
@@ -222,9 +227,9 @@ def _judge(
     return judge
 
 
-def _is_unicode(value: str) -> bool:
+def _is_text(value: str) -> bool:
     try:
         value.encode()
     except UnicodeEncodeError:
         return False
-    return True
+    return "\0" not in value
