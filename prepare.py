@@ -8,17 +8,17 @@ from omegaconf import DictConfig
 from ilm.config import Prepare, check
 from ilm.corpus.build import extra_folders
 from ilm.corpus.division import HeldOut, TrainValidTest
+from ilm.corpus.lock import preparing
 from ilm.corpus.origin import configured_origin, extra_origin
 from ilm.corpus.verify import require_sound
+from ilm.interchange.exporting import export_corpus
+from ilm.interchange.importing import ReferenceOrigin, import_masks
 from ilm.jobs import entry_point, job, set_up_logging
 from ilm.masking.preparation import prepare_corpus
 
 
 def prepare(cfg: DictConfig) -> Path:
-    """Read, split and mask a corpus as configured, and beside it those of `corpus.extra`; returns its folder.
-
-    With `check=true` nothing is prepared: what is there is compared with its manifest.
-    """
+    """Read, split and mask a corpus as configured, and those of `corpus.extra` beside it; returns its folder."""
     settings = check(cfg, Prepare)
     corpus, split = settings["corpus"], settings["split"]
     folder = Path(settings["paths"]["data"]) / corpus["name"]
@@ -30,12 +30,20 @@ def prepare(cfg: DictConfig) -> Path:
         require_sound(folder, masks=verify_masks, tokens=verify_tokens)
         return folder
     extras = extra_folders(corpus["extra"], folder)
+    reading = {key: corpus[key] for key in ("levels", "encoding", "max_dropped")}
+    reference = None if corpus["reference"] is None else ReferenceOrigin(Path(corpus["reference"]), **reading)
     options = {key: settings[key] for key in ("masking", "num_workers", "preview", "overwrite")}
-    origin, division = configured_origin(corpus), TrainValidTest(**split)
-    main = prepare_corpus(folder, origin, division, sample_size=corpus["sample_size"], **options)
+    with preparing(folder):
+        origin, sample_size = reference or configured_origin(corpus), corpus["sample_size"]
+        built, masks = prepare_corpus(folder, origin, TrainValidTest(**split), sample_size=sample_size, **options)
+        if reference is not None:
+            import_masks(built, reference)
     for extra, path in extras.items():
-        held_out = HeldOut(main.corpus, split["near_duplicates"])
-        prepare_corpus(extra, extra_origin(path, corpus), held_out, sample_size=None, **options)
+        with preparing(extra):
+            held_out = HeldOut(built, split["near_duplicates"])
+            prepare_corpus(extra, extra_origin(path, corpus), held_out, sample_size=None, **options)
+    if settings["export"] is not None:
+        export_corpus(built, masks, Path(settings["export"]))
     return folder
 
 

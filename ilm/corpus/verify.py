@@ -50,7 +50,8 @@ def verify_corpus(folder: Path, caches: Mapping[str, Callable[[Path, pd.DataFram
         if path.is_file():
             yield Finding(f"source {path}", "size and sha256", tuple(_file_faults(path, source)))
         else:
-            yield Finding(f"source {path}", "size and sha256", skipped="it is not here any more")
+            why = "a folder" if path.is_dir() else "it is not here any more"
+            yield Finding(f"source {path}", "size and sha256", skipped=why)
     try:
         documents = corpus.documents
     except UserError as error:

@@ -8,38 +8,29 @@ import pyarrow.parquet as pq
 import pytest
 
 import ilm.hashing
-from ilm.corpus import store
-from ilm.corpus.reader import Columns, read_corpus
-from ilm.corpus.splits import assign_splits
-from ilm.corpus.store import PreparedCorpus, corpus_manifest, documents_settings, existing_conflict, write_corpus
+from ilm.corpus import build
+from ilm.corpus.build import build_corpus
+from ilm.corpus.division import TrainValidTest
+from ilm.corpus.origin import FileOrigin
+from ilm.corpus.store import (
+    PreparedCorpus,
+    documents_settings,
+    existing_conflict,
+    read_documents,
+    split_settings,
+    text_note,
+    write_documents,
+)
 from ilm.errors import UserError
 
 LEVELS = ["A1", "B1"]
 
 
-def prepare(csv_path, seed: int = 0) -> tuple[pd.DataFrame, dict]:
-    """Documents and manifest, made as prepare.py does."""
-    documents, read_report = read_corpus(csv_path, columns=Columns(), levels=LEVELS)
-    documents["split"], split_report = assign_splits(documents, seed)
-    settings = documents_settings(
-        sources=[read_report.sha256],
-        columns=read_report.columns_used,
-        levels=LEVELS,
-        encoding="utf-8",
-        sample_size=None,
-        sample_seed=seed,
-        split_seed=seed,
-        keep_together=["text", "learner_id"],
-    )
-    manifest = corpus_manifest(
-        corpus="tiny",
-        synthetic=False,
-        settings=settings,
-        documents=documents,
-        read_report=read_report,
-        split_report=split_report,
-    )
-    return documents, manifest
+def prepare(folder, csv_path, seed: int = 0, overwrite: bool = False) -> PreparedCorpus:
+    """The corpus as prepare.py makes it."""
+    origin = FileOrigin(csv_path, columns={}, levels=LEVELS, encoding="utf-8", max_dropped=0.01)
+    division = TrainValidTest(seed, ["text", "learner_id"])
+    return build_corpus(folder, origin, division, sample_size=None, overwrite=overwrite).corpus
 
 
 @pytest.fixture
@@ -52,8 +43,7 @@ def csv_path(tmp_path):
 
 @pytest.fixture
 def folder(csv_path, tmp_path):
-    write_corpus(tmp_path / "data" / "tiny", *prepare(csv_path))
-    return tmp_path / "data" / "tiny"
+    return prepare(tmp_path / "data" / "tiny", csv_path).folder
 
 
 def refused(folder) -> str:
@@ -63,14 +53,15 @@ def refused(folder) -> str:
 
 
 def test_what_is_written_is_read(folder, csv_path):
-    documents, manifest = prepare(csv_path)
     corpus = PreparedCorpus.open(folder)
-    assert corpus.documents.equals(documents)
-    assert corpus.documents.dtypes.equals(documents.dtypes)
+    written = pd.read_csv(csv_path, dtype="str", keep_default_na=False)
+    assert corpus.documents.drop(columns="split").equals(written)
+    assert set(corpus.documents.dtypes.astype(str)) == {"str"}
     assert list(corpus.documents.columns) == ["writing_id", "l1", "cefr_level", "text", "learner_id", "split"]
     assert corpus.documents is corpus.documents
-    assert (corpus.name, corpus.folder, corpus.manifest) == ("tiny", folder, manifest)
-    assert corpus.documents_hash == ilm.hashing.digest(manifest["settings"]) == manifest["documents_hash"]
+    assert (corpus.name, corpus.folder, corpus.seed) == ("tiny", folder, 0)
+    assert (corpus.test_only, corpus.text_note) == (False, None)
+    assert corpus.documents_hash == ilm.hashing.digest(corpus.manifest["settings"])
     assert len(corpus.documents_hash) == 12
     assert sorted(path.name for path in folder.iterdir()) == ["documents.parquet", "manifest.json"]
 
@@ -91,37 +82,49 @@ def test_rows_are_document_numbers(folder):
 
 
 def test_same_input_same_bytes_wherever_it_lies(folder, csv_path, tmp_path):
-    documents, manifest = prepare(csv_path)
-    write_corpus(tmp_path / "again", documents.sample(frac=1, random_state=1).sort_index(), manifest)
-    for name in ("documents.parquet", "manifest.json"):
-        assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
     moved = tmp_path / "moved.csv"
     shutil.copy(csv_path, moved)
-    assert prepare(moved)[1]["documents_hash"] == manifest["documents_hash"]
+    again = prepare(tmp_path / "again" / "tiny", moved).folder
+    assert (again / "documents.parquet").read_bytes() == (folder / "documents.parquet").read_bytes()
+    manifest = json.loads((again / "manifest.json").read_text())
+    manifest["sources"][0]["path"] = str(csv_path)
+    assert manifest == json.loads((folder / "manifest.json").read_text())
+
+
+def test_the_bytes_do_not_depend_on_how_the_columns_lie_in_memory(folder, tmp_path):
+    documents = read_documents(folder / "documents.parquet")
+    pieces = pd.concat([documents.iloc[:7], documents.iloc[7:8], documents.iloc[8:]], ignore_index=True)
+    for name, same in (("whole", documents), ("pieces", pieces), ("objects", documents.astype(object))):
+        write_documents(tmp_path / name, same, {"a": 1})
+    assert len({(tmp_path / name).read_bytes() for name in ("whole", "pieces", "objects")}) == 1
 
 
 def test_manifest(folder, csv_path):
     manifest = json.loads((folder / "manifest.json").read_text())
     assert set(manifest) == {
-        *("corpus", "synthetic", "documents_hash", "sources", "settings"),
-        *("counts", "dropped", "notes", "split", "versions"),
+        *("corpus", "synthetic", "test_only", "documents_hash", "sources", "settings", "text_column"),
+        *("counts", "dropped", "notes", "split", "leaks", "files", "versions"),
     }
     assert manifest["sources"][0]["path"] == str(csv_path)
     assert (manifest["sources"][0]["rows"], manifest["sources"][0]["kept"]) == (23, 23)
     assert manifest["counts"]["levels"]["A1"] == {"train": 16, "valid": 2, "test": 2, "total": 20}
-    assert manifest["split"]["guarantees"] == {"equal_texts": "holds", "learners": "holds"}
+    assert manifest["split"]["guarantees"]["equal_texts"] == manifest["split"]["guarantees"]["learners"] == "holds"
     assert manifest["settings"]["split"] == {"seed": 0, "keep_together": ["learner_id", "text"]}
+    parquet = folder / "documents.parquet"
+    assert manifest["files"] == {
+        "documents.parquet": {"sha256": ilm.hashing.file_sha256(parquet), "bytes": parquet.stat().st_size}
+    }
+    assert manifest["leaks"]["texts"] == {"values": 0, "documents": 0, "examples": []}
+    assert "rensa" not in manifest["versions"]
 
 
 BASE = {
     "sources": ["0f" * 32],
     "columns": {"text": "text"},
-    "levels": ["A1", "B1"],
-    "encoding": "utf-8",
+    "reading": {"levels": ["A1", "B1"], "encoding": "utf-8"},
     "sample_size": None,
-    "sample_seed": 0,
-    "split_seed": 0,
-    "keep_together": ["text"],
+    "seed": 0,
+    "split": {"seed": 0, "keep_together": ["text"]},
 }
 
 
@@ -130,18 +133,39 @@ BASE = {
     [
         ({"sources": ["1f" * 32]}, False),
         ({"columns": {"text": "text_corrected"}}, False),
-        ({"levels": ["A1"]}, False),
-        ({"levels": ["B1", "A1"]}, True),
-        ({"encoding": "cp1252"}, False),
+        ({"reading": {"levels": ["A1"], "encoding": "utf-8"}}, False),
+        ({"reading": {"levels": ["A1", "B1"], "encoding": "cp1252"}}, False),
         ({"sample_size": 100}, False),
-        ({"sample_seed": 1}, True),
-        ({"split_seed": 1}, False),
-        ({"keep_together": ["learner_id", "text"]}, False),
+        ({"seed": 1}, True),  # of a sample that is not drawn
+        ({"split": {"seed": 0, "given": True}}, False),
     ],
 )
 def test_what_the_documents_hash_depends_on(change, same):
     digest = ilm.hashing.digest
     assert (digest(documents_settings(**BASE | change)) == digest(documents_settings(**BASE))) == same
+
+
+SPLIT = {"seed": 0, "keep_together": ["text"], "test_on": None, "near_duplicates": None}
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ({"seed": 1}, False),
+        ({"keep_together": ["learner_id", "text"]}, False),
+        ({"test_on": "topic"}, False),
+        ({"near_duplicates": 0.8}, True),  # looked for, but nothing is kept together by it
+        ({"near_duplicates": 0.8, "keep_together": ["text", "near_duplicates"]}, False),
+    ],
+)
+def test_what_a_split_depends_on(change, same):
+    assert (split_settings(**SPLIT | change) == split_settings(**SPLIT)) == same
+
+
+def test_the_order_of_names_and_the_similarity_of_what_is_kept_together():
+    both = SPLIT | {"keep_together": ["near_duplicates", "text"], "near_duplicates": 0.8}
+    assert split_settings(**both) == split_settings(**both | {"keep_together": ["text", "near_duplicates"]})
+    assert split_settings(**both) != split_settings(**both | {"near_duplicates": 0.9})
 
 
 def test_nothing_prepared(tmp_path):
@@ -152,26 +176,28 @@ def test_killed_between_the_two_files(folder, csv_path, monkeypatch):
     def killed(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(store, "write_json", killed)
-    with pytest.raises(KeyboardInterrupt):
-        write_corpus(folder, *prepare(csv_path, seed=1))
+    with monkeypatch.context() as patch:
+        patch.setattr(build, "write_json", killed)
+        with pytest.raises(KeyboardInterrupt):
+            prepare(folder, csv_path, seed=1, overwrite=True)
     assert "does not belong to manifest.json" in refused(folder)
     assert refused(folder).endswith("python prepare.py corpus=custom corpus.name=tiny overwrite=true")
     (folder / "manifest.json").unlink()
     assert "half-written, manifest.json is missing" in refused(folder)
     assert existing_conflict(folder, {}) == [], "without a manifest nothing stands in the way"
+    assert prepare(folder, csv_path, seed=1).seed == 1
 
 
 def test_killed_while_the_parquet_is_written(folder, csv_path, monkeypatch):
     before = PreparedCorpus.open(folder).documents
 
-    def half(table, where, **_):
-        where.write_bytes(b"PAR1")
+    def half(path, *_):
+        path.write_bytes(b"PAR1")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(store.pq, "write_table", half)
+    monkeypatch.setattr(build, "write_documents", half)
     with pytest.raises(KeyboardInterrupt):
-        write_corpus(folder, *prepare(csv_path, seed=1))
+        prepare(folder, csv_path, seed=1, overwrite=True)
     assert PreparedCorpus.open(folder).documents.equals(before)
     assert sorted(os.listdir(folder)) == ["documents.parquet", "manifest.json"]
 
@@ -207,8 +233,8 @@ def test_a_flipped_bit_in_a_text_is_noticed(folder):
             _ = corpus.documents
 
 
-def test_another_file_format(folder, csv_path, monkeypatch):
-    settings = prepare(csv_path)[1]["settings"]
+def test_another_file_format(folder, monkeypatch):
+    settings = PreparedCorpus.open(folder).manifest["settings"]
     monkeypatch.setattr(ilm.hashing, "FORMAT_VERSION", 999)
     assert "another file format" in refused(folder)
     assert existing_conflict(folder, settings)[0].startswith("file format:")
@@ -220,12 +246,12 @@ def test_edited_settings_are_noticed(folder):
     assert "edited by hand" in refused(folder)
 
 
-def test_wrong_documents_are_bugs(tmp_path, csv_path):
-    documents, manifest = prepare(csv_path)
+def test_wrong_documents_are_bugs(folder, tmp_path):
+    documents = read_documents(folder / "documents.parquet")
     with pytest.raises(ValueError, match=r"lack the columns \['split'\]"):
-        write_corpus(tmp_path / "x", documents.drop(columns="split"), manifest)
+        write_documents(tmp_path / "x", documents.drop(columns="split"), {})
     with pytest.raises(ValueError, match=r"split holds \['dev'\]"):
-        write_corpus(tmp_path / "x", documents.replace({"split": {"valid": "dev"}}), manifest)
+        write_documents(tmp_path / "x", documents.replace({"split": {"valid": "dev"}}), {})
     assert not (tmp_path / "x").exists()
 
 
@@ -237,6 +263,12 @@ def test_require_splits(folder):
     message = str(caught.value)
     assert "level B1 has no documents in valid (train 2, valid 0, test 1); level C1 has no documents" in message
     assert message.endswith("choose another level: A1")
+    corpus.require_splits(["A1", "B1"], ["train", "test"])
+
+
+def test_texts_of_another_column_are_named_in_every_table():
+    assert text_note("text") is text_note(" Text ") is None
+    assert text_note("text_corrected") == "text column: text_corrected"
 
 
 def test_existing_conflict_names_the_differences(folder, tmp_path):

@@ -15,7 +15,14 @@ HEADER = {
     "task": "perplexity",
     "corpus": "sample",
     "synthetic": True,
+    "documents_hash": "1",
+    "text_column": "text",
+    "training_corpus": {"corpus": "sample", "documents_hash": "1", "shared": {"texts": 0}},
     "evaluation": {
+        "masks": None,
+        "fitting": None,
+        "drop_last": False,
+        "batch_size": 64,
         "split": "test",
         "levels": ["A1", "B2"],
         "masks_per_document": 16,
@@ -37,7 +44,8 @@ def results() -> pd.DataFrame:
                     about = {"run": run, "model": model, "objective": "ilm", "masking": "hierarchical"}
                     about |= {"experiment": None, "masks": "hierarchical-1", "trained_on": run.split("_")[1], "seed": 0}
                     about |= {"level": level, "masks_per_document": 16, "dropped_examples": 0, "examples": 100}
-                    about |= {"cut_examples": 3 if model == "gpt2" else 7}
+                    about |= {"cut_examples": 3 if model == "gpt2" else 7, "text_column": "text"}
+                    about |= {"unfitting_examples": 0, "left_over_examples": 0}
                     number = None if (run, level, kind) == ("s_all", "B2", "context") else base + len(kind)
                     rows.append({**about, "kind": kind, "mask_type": mask_type, "perplexity": number, "targets": 1234})
                     rows[-1] |= {"loss": number and 2.5, "loss_standard_error": number and 0.01}

@@ -1,0 +1,413 @@
+"""From a file to a prepared corpus: what is written, what is refused, what is known of leaks; and killed runs."""
+
+import io
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from conftest import REPOSITORY, compose, contents, environment, rows_of_small_corpus, write_csv
+from filelock import FileLock
+from rich.console import Console
+
+from ilm.corpus import division as division_module
+from ilm.corpus.build import build_corpus, extra_folders
+from ilm.corpus.division import HeldOut, TrainValidTest
+from ilm.corpus.lock import preparing
+from ilm.corpus.origin import FileOrigin, SampleOrigin, extra_origin
+from ilm.corpus.store import PreparedCorpus
+from ilm.errors import UserError
+from ilm.masking.store import MaskStore
+from prepare import prepare
+
+LEVELS = ["A1", "B1"]
+ROWS = rows_of_small_corpus({"A1": 20, "B1": 20})
+
+
+def built(folder: Path, path: Path, division=None, *, sample_size=None, overwrite=False, levels=LEVELS, **columns):
+    origin = FileOrigin(path, columns=columns, levels=levels, encoding="utf-8", max_dropped=0.01)
+    division = division or TrainValidTest(0, ["text", "learner_id"])
+    return build_corpus(folder, origin, division, sample_size=sample_size, overwrite=overwrite)
+
+
+def prepared(data: Path, path: Path, *more: str) -> Path:
+    overrides = ["corpus=custom", "corpus.name=mine", f"corpus.csv={path}", f"paths.data={data}", "num_workers=1"]
+    return prepare(compose("prepare", *overrides, "masking.masks_per_document=3", *more)[0])
+
+
+def printed(tables) -> str:
+    console = Console(record=True, width=120, file=io.StringIO())
+    for table in tables:
+        console.print(table)
+    return console.export_text()
+
+
+@pytest.fixture
+def path(tmp_path) -> Path:
+    return write_csv(tmp_path / "texts.csv", ROWS)
+
+
+# Order, workers, hash -------------------------------------------------------------------------------------------------
+
+
+def test_neither_the_order_of_the_rows_nor_the_workers_change_the_data(tmp_path, path):
+    shuffled = random.Random(1).sample(ROWS, len(ROWS))
+    (tmp_path / "other").mkdir()
+    other = write_csv(tmp_path / "other" / "texts.csv", shuffled)
+    first = prepared(tmp_path / "one", path, "num_workers=1")
+    second = prepared(tmp_path / "two", other, "num_workers=2")
+    one, two = PreparedCorpus.open(first), PreparedCorpus.open(second)
+    assert one.documents_hash != two.documents_hash, "it names the bytes of the file"
+    assert one.documents.equals(two.documents)
+    tables = [pa.parquet.read_table(folder / "documents.parquet") for folder in (first, second)]
+    assert tables[0].equals(tables[1])
+    masks = [MaskStore.open(next((folder / "masks").iterdir())) for folder in (first, second)]
+    for split in ("train", "valid", "test"):
+        mine, others = masks[0].splits[split], masks[1].splits[split]
+        for name, array in vars(mine).items():
+            if isinstance(array, np.ndarray):
+                assert np.array_equal(array, vars(others)[name]), (split, name)
+
+
+@pytest.mark.parametrize("setting", ["test_on", "near_duplicates", "columns", "sheet", "lenient"])
+def test_every_setting_that_decides_the_documents_is_in_their_hash(tmp_path, setting):
+    rows = [{**row, "topic": f"t{n % 8}", "other": row["text"] + "!"} for n, row in enumerate(ROWS)]
+    path = write_csv(tmp_path / "texts.csv", rows)
+    origin = {"columns": {}, "levels": LEVELS, "encoding": "utf-8", "max_dropped": 0.01}
+    division = {"seed": 0, "keep_together": ["text"], "test_on": None, "near_duplicates": None}
+    base = FileOrigin(path, **origin).settings | TrainValidTest(**division).settings(given=False)
+    if setting == "columns":
+        columns = [FileOrigin(path, **origin | {"columns": c}).read()[1].columns_used for c in ({}, {"text": "other"})]
+        assert columns[0] != columns[1]
+        return
+    if setting in ("sheet", "lenient"):
+        changed = FileOrigin(path, **origin, **{setting: "Sheet 2" if setting == "sheet" else True})
+        assert changed.settings | TrainValidTest(**division).settings(given=False) != base
+        return
+    division |= {"test_on": "topic"} if setting == "test_on" else {"keep_together": ["text", "near_duplicates"]}
+    assert FileOrigin(path, **origin).settings | TrainValidTest(**division).settings(given=False) != base
+
+
+def test_a_sample_is_kept_beside_its_documents(tmp_path):
+    folder = tmp_path / "data" / "sample"
+    corpus = build_corpus(
+        folder,
+        SampleOrigin(60, 1, [*LEVELS, "A2", "B2", "C1"]),
+        TrainValidTest(0, ["text"]),
+        sample_size=None,
+        overwrite=False,
+    ).corpus
+    assert corpus.manifest["synthetic"] is True
+    assert corpus.manifest["sources"][0]["path"] == str(folder / "sample_60_1.csv")
+    assert len(corpus.documents) == 60
+    read = pd.read_csv(folder / "sample_60_1.csv", dtype="str", keep_default_na=False)
+    assert sorted(read["text"]) == sorted(corpus.documents["text"])
+
+
+# Texts of another column ----------------------------------------------------------------------------------------------
+
+
+def test_corrected_texts_are_used_only_if_asked_for_and_every_table_says_so(tmp_path):
+    rows = [{**row, "text_corrected": row["text"].upper()} for row in ROWS]
+    path = write_csv(tmp_path / "texts.csv", rows)
+    usual = built(tmp_path / "usual", path)
+    assert usual.corpus.documents["text"].tolist() == [
+        row["text"] for row in sorted(ROWS, key=lambda r: r["writing_id"])
+    ]
+    assert "text_corrected" not in printed(usual.tables())
+    corrected = built(tmp_path / "corrected", path, text="text_corrected")
+    assert corrected.corpus.documents["text"].str.isupper().any()
+    assert corrected.corpus.manifest["text_column"] == "text_corrected"
+    for table in corrected.tables():
+        assert "text column: text_corrected" in printed([table])
+
+
+def test_what_prepare_prints_of_corrected_texts(tmp_path, capsys):
+    path = write_csv(tmp_path / "texts.csv", [{**row, "text_corrected": row["text"]} for row in ROWS])
+    prepared(tmp_path / "data", path, "corpus.columns.text=text_corrected")
+    out = capsys.readouterr().out
+    assert out.count("text column: text_corrected") == out.count("┏") > 4
+
+
+# Splits given by the file ---------------------------------------------------------------------------------------------
+
+
+def with_splits() -> list[dict[str, str]]:
+    names = ["train"] * 7 + ["valid"] + ["test"] * 2
+    return [{**row, "split": names[n % 10]} for n, row in enumerate(ROWS)]
+
+
+def test_splits_of_the_file_are_taken_as_they_are(tmp_path):
+    rows = with_splits()
+    folder = prepared(tmp_path / "data", write_csv(tmp_path / "texts.csv", rows))
+    corpus = PreparedCorpus.open(folder)
+    assert dict(zip(corpus.documents["writing_id"], corpus.documents["split"], strict=True)) == {
+        row["writing_id"]: row["split"] for row in rows
+    }
+    assert corpus.manifest["settings"]["split"] == {"seed": 0, "given": True}
+    assert corpus.manifest["split"]["given"] is True
+
+
+def test_a_text_on_two_sides_of_a_given_split_is_told_and_counted(tmp_path, caplog):
+    rows = with_splits()
+    rows[1]["text"] = rows[8]["text"]  # train and test
+    with caplog.at_level("WARNING", "ilm"):
+        corpus = built(tmp_path / "mine", write_csv(tmp_path / "texts.csv", rows)).corpus
+    assert "does not hold: 1 text" in caplog.text
+    assert corpus.manifest["leaks"]["texts"]["documents"] == 2
+    assert corpus.manifest["split"]["guarantees"]["equal_texts"].startswith("does not hold")
+
+
+def test_a_given_split_and_test_on_contradict_each_other(tmp_path):
+    path = write_csv(tmp_path / "texts.csv", [{**row, "topic": row["l1"]} for row in with_splits()])
+    with pytest.raises(UserError, match=r"type split\.test_on=null"):
+        built(tmp_path / "mine", path, TrainValidTest(0, ["text"], "topic"))
+    assert not (tmp_path / "mine").exists()
+    built(tmp_path / "mine", path, TrainValidTest(0, [], "topic"), split="")
+
+
+def test_topics_for_the_test_alone(tmp_path):
+    rows = [{**row, "topic": f"topic {n % 10}"} for n, row in enumerate(ROWS)]
+    division = TrainValidTest(0, ["text"], "topic")
+    documents = built(tmp_path / "mine", write_csv(tmp_path / "texts.csv", rows), division).corpus.documents
+    tested = set(documents.loc[documents["split"] == "test", "topic"])
+    assert tested
+    assert not tested & set(documents.loc[documents["split"] != "test", "topic"])
+
+
+# Leaks ----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_split_that_leaks_stops_before_anything_is_put_in_place(tmp_path, path, monkeypatch):
+    whole = division_module.assign_splits
+
+    def leaking(documents, *args, **kwargs):
+        splits, report = whole(documents, *args, **kwargs)
+        splits.iloc[0] = "valid" if splits.iloc[0] == "train" else "train"
+        return splits, report
+
+    rows = [dict(row) for row in ROWS]
+    rows[1]["text"] = rows[0]["text"]
+    path = write_csv(tmp_path / "texts.csv", rows)
+    monkeypatch.setattr(division_module, "assign_splits", leaking)
+    with pytest.raises(RuntimeError, match=r"1 text.* stand in several splits"):
+        built(tmp_path / "mine", path)
+    assert list((tmp_path / "mine").iterdir()) == []
+
+
+def test_the_leak_report_is_made_again_only_if_something_else_is_asked(tmp_path, path, monkeypatch):
+    built(tmp_path / "mine", path)
+    before = (tmp_path / "mine" / "manifest.json").read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(division_module, "leak_report", lambda *_, **__: pytest.fail("made again"))
+        built(tmp_path / "mine", path)
+    assert (tmp_path / "mine" / "manifest.json").read_bytes() == before
+    again = built(tmp_path / "mine", path, TrainValidTest(0, ["text", "learner_id"], None, 0.8)).corpus
+    assert again.manifest["leaks"]["near_duplicates"]["similarity"] == 0.8
+    assert again.manifest["versions"]["rensa"]
+    # Near-duplicates that are only looked for change no document.
+    assert again.manifest["documents_hash"] == json.loads(before)["documents_hash"]
+
+
+# Test-only corpora ----------------------------------------------------------------------------------------------------
+
+
+def extra_rows() -> list[dict[str, str]]:
+    rows = [{"cefr": "C2", "essay": f"A quite masterly text, number {n}."} for n in range(4)]
+    return [*rows, *({"cefr": "A1", "essay": row["text"]} for row in ROWS[:12])]
+
+
+@pytest.fixture
+def extra(tmp_path) -> Path:
+    return write_csv(tmp_path / "other texts.csv", extra_rows())
+
+
+def test_an_extra_corpus_is_test_data_alone(tmp_path, path, extra, capsys):
+    folder = prepared(tmp_path / "data", path, f"corpus.extra=['{extra}']")
+    main, corpus = PreparedCorpus.open(folder), PreparedCorpus.open(tmp_path / "data" / "other_texts")
+    assert corpus.test_only
+    assert set(corpus.documents["split"]) == {"test"}
+    assert corpus.manifest["counts"]["levels"] == {
+        "A1": {"train": 0, "valid": 0, "test": 12, "total": 12},
+        "C2": {"train": 0, "valid": 0, "test": 4, "total": 4},
+    }
+    trained = set(main.documents.loc[main.documents["split"] == "train", "text"])
+    shared = corpus.documents["text"].isin(trained).sum()
+    leaks = corpus.manifest["leaks"]
+    assert (leaks["asked"]["corpus"], leaks["asked"]["documents_hash"]) == ("mine", main.documents_hash)
+    assert (leaks["texts"], leaks["documents"]) == (shared, 16)
+    assert shared > 0
+    assert "In the training data of mine" in capsys.readouterr().out
+    names = [[p.name.rpartition("-")[0] for p in (c.folder / "masks").iterdir()] for c in (main, corpus)]
+    assert names == [["hierarchical"], ["hierarchical"]]
+    assert len(MaskStore.open(next((corpus.folder / "masks").iterdir())).splits["test"].documents) == 16
+
+
+def test_nothing_is_trained_on_test_only_data(tmp_path, path, extra):
+    prepared(tmp_path / "data", path, f"corpus.extra=['{extra}']")
+    corpus = PreparedCorpus.open(tmp_path / "data" / "other_texts")
+    with pytest.raises(UserError, match=r"test-only data.*evaluation\.corpus=other_texts"):
+        corpus.require_splits(["A1"])
+    corpus.require_splits(["A1", "C2"], ["test"])
+
+
+def test_a_corpus_and_test_only_data_do_not_replace_each_other(tmp_path, path, extra):
+    data, mine2 = tmp_path / "data", write_csv(tmp_path / "mine2.csv", ROWS)
+    prepared(data, mine2, "corpus.name=mine2")
+    before = contents(data)
+    with pytest.raises(UserError, match="mine2 holds documents prepared with other settings"):
+        prepared(data, path, f"corpus.extra=[{mine2}]")
+    after = contents(data)
+    assert {name: after[name] for name in before} == before
+
+
+def test_a_new_main_corpus_brings_the_shared_texts_up_to_date(tmp_path, path, extra):
+    data = tmp_path / "data"
+    prepared(data, path, f"corpus.extra=['{extra}']")
+    first = PreparedCorpus.open(data / "other_texts").manifest
+    prepared(data, path, f"corpus.extra=['{extra}']", "overwrite=true", "corpus.sample_size=20")
+    second = PreparedCorpus.open(data / "other_texts").manifest
+    assert first["documents_hash"] == second["documents_hash"]
+    assert second["leaks"]["asked"]["documents_hash"] == PreparedCorpus.open(data / "mine").documents_hash
+    assert second["leaks"]["texts"] <= first["leaks"]["texts"]
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["nope.csv"], "there is no such file"),
+        (["mine.csv"], "as the main corpus is"),
+        (["a b.csv", "a_b.csv"], "a b.csv is"),
+    ],
+)
+def test_names_of_extra_corpora(tmp_path, names, message):
+    for name in names:
+        if name != "nope.csv":
+            (tmp_path / name).write_text("x")
+    with pytest.raises(UserError, match=message):
+        extra_folders([str(tmp_path / name) for name in names], tmp_path / "data" / "mine")
+
+
+def test_folders_of_extra_corpora(tmp_path):
+    names = {"wi+locness.jsonl.gz": "wi+locness", ".hidden.csv": "hidden", "été 1.csv": "été_1", "x.y.xlsx": "x.y"}
+    for name in names:
+        (tmp_path / name).write_text("x")
+    found = extra_folders([str(tmp_path / name) for name in names], tmp_path / "data" / "mine")
+    assert {path.name: folder.name for folder, path in found.items()} == names
+
+
+def test_held_out_documents_have_levels_up_to_c2(tmp_path):
+    corpus = {"levels": LEVELS, "encoding": "utf-8", "max_dropped": 0.0}
+    assert extra_origin(tmp_path, corpus).levels == ["A1", "B1", "C2"]
+    assert extra_origin(tmp_path, corpus | {"levels": ["C2"]}).levels == ["C2"]
+    assert HeldOut.test_only
+    assert not TrainValidTest.test_only
+
+
+# One process at a time, and what a killed one leaves ------------------------------------------------------------------
+
+
+def test_two_processes_do_not_prepare_one_corpus(tmp_path, path):
+    (tmp_path / "data").mkdir()
+    with FileLock(tmp_path / "data" / ".mine.lock"), pytest.raises(UserError, match="prepared by another process"):
+        prepared(tmp_path / "data", path)
+    prepared(tmp_path / "data", path)
+    assert sorted(p.name for p in (tmp_path / "data").iterdir()) == ["mine"]
+
+
+def test_the_lock_of_a_process_that_is_gone_holds_nobody_up(tmp_path):
+    (tmp_path / ".mine.lock").touch()
+    with preparing(tmp_path / "mine"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_strays_of_a_killed_run_are_cleared_away_and_nothing_else(tmp_path, path):
+    folder = prepared(tmp_path / "data", path)
+    before = contents(folder)
+    (folder / ".documents.parquet.tmp-12ab").write_bytes(b"PAR1")
+    (folder / "masks" / ".hierarchical-0.tmp-12ab").mkdir()
+    (folder / "masks" / ".hierarchical-0.tmp-12ab" / "train.arrow").write_bytes(b"half")
+    (folder / "masks" / ".hierarchical-0.old-12ab").mkdir()
+    (folder / "tokens").mkdir()
+    (folder / "tokens" / ".gpt2-0.tmp-12ab").mkdir()  # perhaps of a run that trains at this moment
+    prepared(tmp_path / "data", path)
+    after = contents(folder)
+    assert set(after) == set(before)
+    assert (folder / "tokens" / ".gpt2-0.tmp-12ab").exists()
+    assert not list((folder / "masks").glob(".*"))
+
+
+def test_a_folder_that_cannot_be_written_to(tmp_path, path):
+    (tmp_path / "data").write_text("a file")
+    with pytest.raises(UserError, match=r"type paths\.data="):
+        prepared(tmp_path / "data", path)
+
+
+def test_a_killed_run_leaves_nothing_broken_and_the_next_one_is_as_if_it_had_not_been(tmp_path):
+    """Killed while it reads, splits, writes the documents, has written them, and draws masks."""
+    path = write_csv(tmp_path / "texts.csv", rows_of_small_corpus({"A1": 400, "B1": 400}))
+    whole = prepared(tmp_path / "whole", path, "masking.masks_per_document=16")
+    data = tmp_path / "data"
+    command = ["corpus=custom", "corpus.name=mine", f"corpus.csv={path}", f"paths.data={data}"]
+    moments = {
+        ".mine.lock": signal.SIGKILL,
+        "mine/.documents.parquet.tmp-*": signal.SIGINT,
+        "mine/manifest.json": signal.SIGKILL,
+        "mine/masks/.hierarchical-*.tmp-*": signal.SIGKILL,
+    }
+    for pattern, number in moments.items():
+        code = kill_at([*command, "num_workers=2"], data, pattern, number)
+        assert code == (-signal.SIGKILL if number == signal.SIGKILL else 130), pattern
+        if (data / "mine" / "manifest.json").exists():
+            assert len(PreparedCorpus.open(data / "mine").documents) == 800
+        else:
+            with pytest.raises(UserError, match=r"half-written|holds no prepared corpus"):
+                PreparedCorpus.open(data / "mine")
+        for masks in (data / "mine" / "masks").glob("[!.]*"):
+            MaskStore.open(masks)
+    prepared(data, path, "masking.masks_per_document=16")
+    assert not [*data.rglob(".*")]
+    ours, theirs = contents(data / "mine"), contents(whole)
+    for files in (ours, theirs):
+        del files["prepare.log"]
+    assert ours == theirs
+
+
+def kill_at(arguments: list[str], data: Path, pattern: str, number: signal.Signals) -> int:
+    """Start prepare.py, and stop it as soon as a file of this pattern is there; returns its exit code."""
+    seen = {path for path in data.glob(pattern) if ".tmp-" in path.name}
+    process = subprocess.Popen(
+        [sys.executable, str(REPOSITORY / "prepare.py"), *arguments],
+        cwd=data.parent,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < deadline and not {*data.glob(pattern)} - seen:
+        time.sleep(0.001)
+    # Ctrl-C in a terminal reaches the whole group, SIGKILL one process: its workers must end by themselves.
+    (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
+    code = process.wait(timeout=60)
+    while time.monotonic() < deadline and _group_lives(process.pid):
+        time.sleep(0.01)
+    assert not _group_lives(process.pid), "workers live on"
+    return code
+
+
+def _group_lives(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
