@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
@@ -59,6 +61,38 @@ def atomic_folder(path: Path, *, keep_existing: bool = False) -> Iterator[Path]:
         _flush(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+class GrowingArray:
+    """An array that waits in a raw file while it grows, so that memory does not grow with it. `path` must be new."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.path.touch(exist_ok=False)
+
+    def append(self, values: np.ndarray) -> None:
+        """Append; all values must be of one type."""
+        with open(self.path, "ab") as file:
+            values.tofile(file)
+
+    def mapped(self, dtype: type) -> np.ndarray:
+        """All values (their type was `dtype`), mapped from the file."""
+        # An empty file cannot be mapped.
+        return np.memmap(self.path, dtype, "r") if self.path.stat().st_size else np.zeros(0, dtype)
+
+    def save(self, path: Path, dtype: type, *, stored_as: type | None = None) -> None:
+        """Move the values (their type was `dtype`) to a .npy file, as type `stored_as`."""
+        values = self.mapped(dtype)
+        saved = np.lib.format.open_memmap(path, "w+", stored_as or dtype, values.shape)
+        for start in range(0, len(values), 2**20):
+            saved[start : start + 2**20] = values[start : start + 2**20]
+        saved.flush()
+        del values, saved
+        self.remove()
+
+    def remove(self) -> None:
+        """Delete the raw file; arrays mapped from it can still be read."""
+        self.path.unlink()
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -1,45 +1,34 @@
 """The token store: every document's token ids, made once per corpus and tokenizer, mapped from disk.
 
-1. Every document is tokenised as plain text (special tokens stay text), with character offsets.
-2. Offsets become *positions*: the character at which each token begins, where that is a boundary between
+1. Every document is tokenised as plain text (special tokens stay text; `ilm.examples.tokenising`).
+2. Each token gets a *position*: the character at which it begins, where that is a boundary between
    characters. A token that begins inside a character (GPT-2 has tokens made of one whole character and a
    part of the next) takes the position of the last boundary before it, so that tokens with equal positions
    belong together and are never separated.
-3. Ids and the advances from each position to the next are written as flat arrays, with the documents' offsets.
+3. Ids and the advances from each position to the next are written as flat arrays, with the documents' offsets:
+
+    tokens/<tokenizer>-<hash>/ids.npy         uint16 or uint32 (N,)
+                              advances.npy    uint8, 16 or 32 (N,): characters from a token's position to the next
+                              offsets.npy     int64 (D + 1,): document d has the tokens offsets[d]:offsets[d + 1]
+                              settings.json   identity (hash of the documents, tokenizer), counts, sha256 of the files
 4. A character span then becomes the smallest run of tokens that covers it and ends at character boundaries.
 
 Legend: D documents, N tokens in all.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from tqdm import tqdm
-from transformers import PreTrainedTokenizerBase
 
 from ilm.errors import UserError
+from ilm.examples.tokenising import Tokeniser
 from ilm.examples.vocabulary import Vocabulary
-from ilm.files import atomic_folder, read_json, write_json
-from ilm.hashing import digest
+from ilm.files import GrowingArray, atomic_folder, read_json, write_json
+from ilm.hashing import digest, file_sha256
 
-DOCUMENTS_PER_CHUNK = 2_000
-
-
-def token_positions(offsets: Sequence[tuple[int, int]], length: int) -> np.ndarray:
-    """Positions (tokens + 1,) in characters of a text with `length` characters, from a tokenizer's offsets.
-
-    The last one is `length`. White space that a tokenizer leaves out of its offsets goes to the token after it.
-    """
-    positions = np.empty(len(offsets) + 1, dtype=np.int64)
-    boundary = previous_end = 0
-    for i, (start, end) in enumerate(offsets):
-        if i and previous_end <= start:
-            boundary = previous_end
-        positions[i] = boundary
-        previous_end = max(previous_end, end)
-    positions[len(offsets)] = length
-    return positions
+ARRAYS = ("ids.npy", "advances.npy", "offsets.npy")
 
 
 def align(positions: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -88,34 +77,46 @@ class TokenStore:
         identity = {"documents": corpus.documents_hash, "tokenizer": vocabulary.fingerprint()}
         folder = Path(root) / f"{name}-{digest(identity)}"
         if not (folder / "settings.json").is_file():
-            _tokenise(folder, corpus.documents["text"], vocabulary.tokenizer, vocabulary.base_size, identity)
+            _write(folder, corpus.documents["text"], Tokeniser(vocabulary.tokenizer), vocabulary.base_size, identity)
         elif read_json(folder / "settings.json")["identity"] != identity:
             raise UserError(f"{folder} holds tokens of something else than its name says. Delete it and run again.")
         return cls(folder)
 
 
-def _tokenise(folder: Path, texts, tokenizer: PreTrainedTokenizerBase, base_size: int, identity: dict) -> None:
+def _write(folder: Path, texts: pd.Series, tokeniser: Tokeniser, base_size: int, identity: dict) -> None:
     id_type = np.uint16 if base_size <= 2**16 else np.uint32
-    chunks, advances, counts, changed = [], [], [], 0
-    with tqdm(total=len(texts), desc="tokenising", unit=" documents", unit_scale=True) as progress:
-        for begin in range(0, len(texts), DOCUMENTS_PER_CHUNK):
-            batch = texts.iloc[begin : begin + DOCUMENTS_PER_CHUNK].tolist()
-            encoded = tokenizer(batch, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True)
-            for text, ids, offsets in zip(batch, encoded.input_ids, encoded.offset_mapping, strict=True):
-                chunks.append(np.array(ids, dtype=id_type))
-                advances.append(np.diff(token_positions(offsets, len(text))))
-                counts.append(len(ids))
-            decoded = tokenizer.batch_decode(encoded.input_ids, clean_up_tokenization_spaces=False)
-            changed += sum(text != back for text, back in zip(batch, decoded, strict=True))
-            progress.update(len(batch))
-    flat = np.concatenate(advances) if advances else np.zeros(0, dtype=np.int64)
-    width = np.uint8 if flat.max(initial=0) < 2**8 else np.uint16 if flat.max() < 2**16 else np.uint32
+    changed, widest = 0, 0
     with atomic_folder(folder, keep_existing=True) as temporary:
-        np.save(temporary / "ids.npy", np.concatenate(chunks) if chunks else np.zeros(0, dtype=id_type))
-        np.save(temporary / "advances.npy", flat.astype(width))
-        np.save(temporary / "offsets.npy", np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]))
-        settings = {"identity": identity, "documents": len(counts), "tokens": int(sum(counts))}
-        # Texts that come back changed from the tokenizer: 0 for byte-level BPE; others may normalise characters.
-        write_json(temporary / "settings.json", settings | {"texts_changed_by_tokenizer": changed})
+        ids, advances, counts = (GrowingArray(temporary / name) for name in ("ids", "advances", "counts"))
+        with tqdm(total=len(texts), desc="tokenising", unit=" documents", unit_scale=True) as progress:
+            for chunk in tokeniser.tokenise(texts):
+                ids.append(chunk.ids.astype(id_type))
+                advances.append(chunk.advances.astype(np.uint32))
+                counts.append(chunk.counts.astype(np.int64))
+                changed += chunk.changed
+                widest = max(widest, int(chunk.advances.max(initial=0)))
+                progress.update(len(chunk.counts))
+        width = np.uint8 if widest < 2**8 else np.uint16 if widest < 2**16 else np.uint32
+        ids.save(temporary / "ids.npy", id_type)
+        advances.save(temporary / "advances.npy", np.uint32, stored_as=width)
+        offsets = np.concatenate([[0], np.cumsum(counts.mapped(np.int64))])
+        counts.remove()
+        np.save(temporary / "offsets.npy", offsets)
+        files = {
+            name: {"sha256": file_sha256(temporary / name), "bytes": (temporary / name).stat().st_size}
+            for name in ARRAYS
+        }
+        settings = {
+            "identity": identity,
+            "documents": len(offsets) - 1,
+            "tokens": int(offsets[-1]),
+            "base_vocabulary": base_size,
+            # 0 for byte-level BPE; other tokenizers may normalise characters.
+            "texts_changed_by_tokenizer": changed,
+            "files": files,
+        }
+        write_json(temporary / "settings.json", settings)
     if changed:
-        tqdm.write(f"warning: {changed} of {len(counts)} texts do not survive encoding and decoding by this tokenizer")
+        tqdm.write(
+            f"warning: {changed} of {len(offsets) - 1} texts do not survive encoding and decoding by this tokenizer"
+        )

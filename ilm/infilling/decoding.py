@@ -27,7 +27,8 @@ from transformers.cache_utils import Cache
 
 from ilm.errors import UserError
 from ilm.examples.layout import TokenSpan, lay_out
-from ilm.examples.tokens import align, token_positions
+from ilm.examples.tokenising import token_positions
+from ilm.examples.tokens import align
 from ilm.examples.vocabulary import Vocabulary
 from ilm.infilling.blanks import Context
 from ilm.infilling.sampling import DecodingSettings, distribution, draw, generator_of

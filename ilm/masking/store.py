@@ -22,7 +22,7 @@ import pyarrow as pa
 from ilm.corpus.splits import SPLITS
 from ilm.corpus.store import corpus_arguments
 from ilm.errors import UserError
-from ilm.files import read_json, write_json
+from ilm.files import GrowingArray, read_json, write_json
 from ilm.hashing import digest, file_sha256
 from ilm.masking.drawing import FlatMasks
 from ilm.masking.statistics import MaskCounts, mask_statistics
@@ -110,7 +110,9 @@ class MaskWriter:
         self._type = np.uint16 if longest_text < 2**16 else np.uint32
         none = FlatMasks.of([], [], mask_types)
         self._counts = {split: self._counted(none, np.zeros(0, dtype=np.int64)) for split in SPLITS}
-        self._columns = {split: [_Column(folder / f"{split}.{name}") for name in FlatMasks._fields] for split in SPLITS}
+        self._columns = {
+            split: [GrowingArray(folder / f"{split}.{name}") for name in FlatMasks._fields] for split in SPLITS
+        }
 
     def add(self, split: str, masks: FlatMasks, text_lengths: np.ndarray) -> None:
         """Append the masks of documents that follow those already added; `text_lengths` [D] in characters."""
@@ -143,25 +145,6 @@ class MaskWriter:
         return MaskCounts.of(
             text_lengths, masks_per_document, spans_per_mask, types, lengths, self._mask_types, self._count
         )
-
-
-class _Column:
-    """A growing array in a raw file."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._path.touch()
-
-    def append(self, values: np.ndarray) -> None:
-        with open(self._path, "ab") as file:
-            values.tofile(file)
-
-    def mapped(self, dtype: type) -> np.ndarray:
-        # An empty file cannot be mapped.
-        return np.memmap(self._path, dtype, "r") if self._path.stat().st_size else np.zeros(0, dtype)
-
-    def remove(self) -> None:
-        self._path.unlink()
 
 
 def _write_batch(path: Path, masks: FlatMasks, mask_types: Sequence[str]) -> None:

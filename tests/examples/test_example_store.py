@@ -14,7 +14,8 @@ from ilm.examples.tokens import TokenStore
 from ilm.examples.vocabulary import Vocabulary, gpt2_tokenizer
 from ilm.masking.drawing import masks_folder_name, masks_settings
 from ilm.masking.functions import Hierarchical
-from ilm.masking.store import MaskStore, write_masks
+from ilm.masking.making import write_masks
+from ilm.masking.store import MaskStore
 
 VOCABULARY = Vocabulary(gpt2_tokenizer(), MASK_TYPES)
 TEXTS = [d["text"] for d in DOCUMENTS if d["text"].strip()] + ["", "x" * 2, "don't can't won't " * 40]

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference import DOCUMENTS, MASK_TYPES
 
-from ilm.examples.tokens import align, token_positions
+from ilm.examples.tokenising import token_positions
+from ilm.examples.tokens import align
 from ilm.examples.vocabulary import Vocabulary, gpt2_tokenizer
 
 VOCABULARY = Vocabulary(gpt2_tokenizer(), MASK_TYPES)

@@ -1,0 +1,135 @@
+"""Texts to token ids and positions, many at a time.
+
+A byte-level BPE (GPT-2's and most since) needs no character offsets from its library, which cost more time than the
+tokens: its tokens are the text's UTF-8 bytes one after the other, and which of these begin a character can be seen
+from the bytes alone. Other tokenizers are asked for their offsets.
+
+Legend: D documents of a chunk, N their tokens.
+"""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from tokenizers import Encoding, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerBase
+
+DOCUMENTS_PER_CHUNK = 2_000
+
+
+class TokenChunk(NamedTuple):
+    """The tokens of some documents, laid end to end."""
+
+    ids: np.ndarray  # int64 (N,)
+    advances: np.ndarray  # int64 (N,), characters from each token's position to the next
+    counts: np.ndarray  # int64 (D,), tokens of each document
+    changed: int  # documents that do not survive encoding and decoding
+
+
+def token_positions(offsets: Sequence[tuple[int, int]], length: int) -> np.ndarray:
+    """Positions (tokens + 1,) in characters of a text with `length` characters, from a tokenizer's offsets.
+
+    The last one is `length`. White space that a tokenizer leaves out of its offsets goes to the token after it.
+    """
+    positions = np.empty(len(offsets) + 1, dtype=np.int64)
+    boundary = previous_end = 0
+    for i, (start, end) in enumerate(offsets):
+        if i and previous_end <= start:
+            boundary = previous_end
+        positions[i] = boundary
+        previous_end = max(previous_end, end)
+    positions[len(offsets)] = length
+    return positions
+
+
+class Tokeniser:
+    """A fast tokenizer at work on plain texts: no token is added, and literal control tokens in a text stay text."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase):
+        self._tokenizer = tokenizer
+        self._token_bytes = _token_bytes(tokenizer) if _is_byte_level(tokenizer) else None
+
+    def tokenise(self, texts: pd.Series) -> Iterator[TokenChunk]:
+        """The tokens of all texts, a chunk at a time and in order."""
+        starts = range(0, len(texts), DOCUMENTS_PER_CHUNK)
+        # The library works without holding the interpreter: it does the next chunk while this one is measured.
+        with ThreadPoolExecutor(1) as ahead:
+            waiting = None
+            for start in starts:
+                chunk = texts.iloc[start : start + DOCUMENTS_PER_CHUNK].tolist()
+                encoded = ahead.submit(self._encode, chunk)
+                if waiting is not None:
+                    yield self._measured(waiting[0], waiting[1].result())
+                waiting = chunk, encoded
+            if waiting is not None:
+                yield self._measured(waiting[0], waiting[1].result())
+
+    def _encode(self, texts: list[str]) -> Sequence[Encoding]:
+        backend = self._tokenizer.backend_tokenizer
+        backend.no_truncation()
+        backend.no_padding()
+        backend.encode_special_tokens = True
+        encode = backend.encode_batch if self._token_bytes is None else backend.encode_batch_fast
+        return encode(texts, add_special_tokens=False)
+
+    def _measured(self, texts: list[str], encoded: Sequence[Encoding]) -> TokenChunk:
+        if self._token_bytes is None:
+            return self._by_offsets(texts, encoded)
+        ids = [np.array(encoding.ids, dtype=np.int64) for encoding in encoded]
+        counts = np.array([len(document) for document in ids], dtype=np.int64)
+        flat = np.concatenate(ids)
+        raw = [text.encode() for text in texts]
+        byte_counts = np.array([len(document) for document in raw], dtype=np.int64)
+        bounds = np.concatenate([[0], np.cumsum(self._token_bytes[flat])])
+        if not np.array_equal(bounds[np.cumsum(counts)], np.cumsum(byte_counts)):
+            raise RuntimeError("the tokens of a byte-level tokenizer are not the bytes of the text")
+        return TokenChunk(flat, _advances(b"".join(raw), bounds), counts, 0)
+
+    def _by_offsets(self, texts: list[str], encoded: Sequence[Encoding]) -> TokenChunk:
+        advances = [
+            np.diff(token_positions(encoding.offsets, len(text))) for text, encoding in zip(texts, encoded, strict=True)
+        ]
+        ids = [encoding.ids for encoding in encoded]
+        decoded = self._tokenizer.batch_decode(ids, clean_up_tokenization_spaces=False)
+        changed = sum(text != back for text, back in zip(texts, decoded, strict=True))
+        counts = np.array([len(document) for document in ids], dtype=np.int64)
+        flat = np.concatenate([np.array(document, dtype=np.int64) for document in ids])
+        return TokenChunk(flat, np.concatenate(advances), counts, changed)
+
+
+def _advances(raw: bytes, bounds: np.ndarray) -> np.ndarray:
+    """Advances (N,) in characters of the tokens between the bytes `bounds` (N + 1,) of documents laid end to end."""
+    # A byte 10xxxxxx continues a character in UTF-8; the end of the last document begins one.
+    begins = np.append((np.frombuffer(raw, np.uint8) & 0xC0) != 0x80, True)
+    characters = np.cumsum(begins) - 1
+    # Position by position, documents end to end: at a boundary its character, else that of the last boundary.
+    positions = np.maximum.accumulate(np.where(begins[bounds], characters[bounds], 0))
+    return np.diff(positions)
+
+
+def _is_byte_level(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether the tokens are the bytes of the text: no normalizer, no added space, nothing unknown."""
+    backend = tokenizer.backend_tokenizer
+    splitter = backend.pre_tokenizer
+    parts = list(splitter) if isinstance(splitter, pre_tokenizers.Sequence) else [splitter]
+    byte_levels = [part for part in parts if isinstance(part, pre_tokenizers.ByteLevel)]
+    return (
+        backend.normalizer is None
+        and isinstance(backend.model, models.BPE)
+        and isinstance(backend.decoder, decoders.ByteLevel)
+        and len(byte_levels) == 1
+        and not byte_levels[0].add_prefix_space
+        and all(isinstance(part, pre_tokenizers.ByteLevel | pre_tokenizers.Digits) for part in parts)
+        and all(symbol in tokenizer.get_vocab() for symbol in pre_tokenizers.ByteLevel.alphabet())
+    )
+
+
+def _token_bytes(tokenizer: PreTrainedTokenizerBase) -> np.ndarray:
+    """How many bytes of a text each token stands for, int64 (vocabulary,). One symbol of a BPE token is one byte."""
+    lengths = np.zeros(len(tokenizer), dtype=np.int64)
+    added = {number: str(token) for number, token in tokenizer.added_tokens_decoder.items()}
+    for token, number in tokenizer.get_vocab().items():
+        lengths[number] = len(added[number].encode()) if number in added else len(token)
+    return lengths
