@@ -1,0 +1,189 @@
+"""`prepare.py check=true`: a sound folder passes, and whatever is changed in one is named."""
+
+import io
+import json
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from conftest import contents, rows_of_small_corpus, write_csv
+from rich.console import Console
+
+from ilm.corpus.build import build_corpus
+from ilm.corpus.division import HeldOut, TrainValidTest
+from ilm.corpus.origin import FileOrigin
+from ilm.corpus.store import PreparedCorpus, read_documents, write_documents
+from ilm.corpus.verify import Finding, findings_table, require_sound, verify_corpus
+from ilm.errors import UserError
+from ilm.hashing import file_sha256
+
+LEVELS = ["A1", "B1"]
+
+
+def built(folder: Path, rows, division, **options) -> PreparedCorpus:
+    path = write_csv(folder.parent / f"{folder.name}.csv", rows)
+    origin = FileOrigin(path, columns={}, levels=LEVELS, encoding="utf-8", max_dropped=0.01, **options)
+    return build_corpus(folder, origin, division, sample_size=None, overwrite=True).corpus
+
+
+@pytest.fixture
+def corpus(tmp_path) -> PreparedCorpus:
+    rows = rows_of_small_corpus({"A1": 20, "B1": 20})
+    return built(tmp_path / "mine", rows, TrainValidTest(0, ["text"], None, 0.9))
+
+
+def faults(folder: Path, **caches) -> dict[str, str]:
+    """Part -> what is wrong with it, as one text."""
+    found: dict[str, str] = {}
+    for finding in verify_corpus(folder, caches):
+        if finding.faults:
+            found[finding.part] = found.get(finding.part, "") + "; ".join(finding.faults)
+    return found
+
+
+def rewritten(corpus: PreparedCorpus, documents: pd.DataFrame) -> None:
+    """Put other documents in place, and make the manifest say so: what is left to find is what they hold."""
+    path = corpus.folder / "documents.parquet"
+    write_documents(path, documents, corpus.manifest["settings"])
+    changed(
+        corpus, lambda m: m["files"]["documents.parquet"].update(sha256=file_sha256(path), bytes=path.stat().st_size)
+    )
+
+
+def changed(corpus: PreparedCorpus, change) -> None:
+    path = corpus.folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    change(manifest)
+    path.write_text(json.dumps(manifest))
+
+
+def test_a_sound_corpus_passes_and_nothing_is_written(corpus):
+    before = contents(corpus.folder)
+    assert faults(corpus.folder) == {}
+    require_sound(corpus.folder)
+    assert contents(corpus.folder) == before
+    parts = [finding.part for finding in verify_corpus(corpus.folder, {})]
+    assert set(parts) == {"documents.parquet", "manifest.json", "leaks", "splits", f"source {corpus.folder}.csv"}
+
+
+def test_a_folder_without_a_corpus(tmp_path):
+    with pytest.raises(UserError, match="holds no prepared corpus"):
+        require_sound(tmp_path / "none")
+
+
+def test_a_changed_byte_in_the_documents_or_the_source(corpus):
+    parquet, source = corpus.folder / "documents.parquet", Path(f"{corpus.folder}.csv")
+    for path, part in ((parquet, "documents.parquet"), (source, f"source {source}")):
+        whole = path.read_bytes()
+        path.write_bytes(whole[:300] + bytes([whole[300] ^ 1]) + whole[301:])
+        assert "sha256" in faults(corpus.folder)[part]
+        path.write_bytes(whole)
+    source.write_bytes(source.read_bytes() + b"\n")
+    assert "bytes, expected" in faults(corpus.folder)[f"source {source}"]
+    source.unlink()
+    assert faults(corpus.folder) == {}
+    (skipped,) = [f for f in verify_corpus(corpus.folder, {}) if f.skipped]
+    assert skipped == Finding(f"source {source}", "size and sha256", skipped="it is not here any more")
+
+
+def test_other_documents_than_the_manifest_counts(corpus):
+    documents = corpus.documents.copy()
+    documents.loc[3, "cefr_level"] = "B1" if documents.loc[3, "cefr_level"] == "A1" else "A1"
+    rewritten(corpus, documents)
+    assert "characters.A1.n: the manifest says 20, the documents 19" in faults(corpus.folder)["manifest.json"]
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("cefr_level", "Z9", "cefr_level holds 'Z9', expected A1, B1"),
+        ("text", " \n", "1 texts are empty: A1-003"),
+        ("writing_id", "A1-002", "ids are not sorted or not different: 'A1-002' before 'A1-002' (rows 2 and 3)"),
+        ("writing_id", "A0", "ids are not sorted or not different: 'A1-002' before 'A0' (rows 2 and 3)"),
+    ],
+)
+def test_values_that_no_corpus_has(corpus, column, value, message):
+    documents = corpus.documents.copy()
+    documents.loc[3, column] = value
+    rewritten(corpus, documents)
+    assert message in faults(corpus.folder)["documents.parquet"]
+
+
+def test_a_text_moved_to_another_split(corpus):
+    documents = corpus.documents.copy()
+    split = documents["split"].to_numpy(dtype=object)
+    one, other = next(r for r in range(40) if split[r] == "train"), next(r for r in range(40) if split[r] == "test")
+    documents.loc[one, "text"] = documents.loc[other, "text"]
+    rewritten(corpus, documents)
+    found = faults(corpus.folder)
+    assert "1 texts stand in several splits" in found["splits"]
+    assert "texts.documents: the manifest says 0, the documents 2" in found["leaks"]
+
+
+def test_edited_leaks(corpus):
+    changed(corpus, lambda manifest: manifest["leaks"]["near_duplicates"]["near"].update(test=3))
+    assert "near_duplicates.near.test: the manifest says 3, the documents 0" in faults(corpus.folder)["leaks"]
+
+
+def test_damaged_pages(corpus):
+    path = corpus.folder / "documents.parquet"
+    column = pq.read_metadata(path).row_group(0).column(3)
+    whole = path.read_bytes()
+    at = column.data_page_offset + column.total_compressed_size - 5
+    path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+    found = faults(corpus.folder)["documents.parquet"]
+    assert "sha256" in found
+    assert "is damaged" in found
+
+
+def test_given_splits_are_looked_at_but_promise_nothing(tmp_path):
+    rows = [
+        {**row, "split": ("train", "valid", "test")[n % 3]} for n, row in enumerate(rows_of_small_corpus({"A1": 9}))
+    ]
+    corpus = built(tmp_path / "given", rows, TrainValidTest(0, ["text"]))
+    assert faults(corpus.folder) == {}
+    assert any(f.part == "splits" and f.skipped for f in verify_corpus(corpus.folder, {}))
+
+
+def test_test_only_data_and_the_corpus_beside_them(corpus):
+    extra = built(corpus.folder.with_name("extra"), rows_of_small_corpus({"A1": 5}), HeldOut(corpus), lenient=True)
+    assert faults(extra.folder) == {}
+    documents = extra.documents.copy()
+    documents.loc[0, "split"] = "train"
+    rewritten(extra, documents)
+    assert "not all documents are test data" in faults(extra.folder)["documents.parquet"]
+    rewritten(extra, extra.documents)
+    rows = rows_of_small_corpus({"A1": 20, "B1": 10})
+    built(corpus.folder, rows, TrainValidTest(1, ["text"]))
+    assert "mine has been prepared anew" in faults(extra.folder)["leaks"]
+
+
+def test_caches_are_looked_at_by_who_knows_them(corpus):
+    for name in ("masks/words-0", "masks/.words-1.tmp-2", "tokens/gpt2-3"):
+        (corpus.folder / name).mkdir(parents=True)
+    seen = []
+
+    def faults_of(folder: Path, documents: pd.DataFrame) -> list[str]:
+        seen.append((folder.name, len(documents)))
+        return ["no file"] if folder.name == "gpt2-3" else []
+
+    assert faults(corpus.folder, masks=faults_of, tokens=faults_of) == {"tokens/gpt2-3": "no file"}
+    assert seen == [("words-0", 40), ("gpt2-3", 40)]
+    with pytest.raises(UserError, match="1 fault"):
+        require_sound(corpus.folder, tokens=faults_of)
+
+
+def test_the_table_shows_every_fault():
+    console = Console(record=True, width=100, file=io.StringIO())
+    findings = [Finding("a", "size"), Finding("b", "hash", ("one", "two [x]")), Finding("c", "hash", skipped="gone")]
+    console.print(findings_table(Path("data/mine"), findings))
+    lines = [line.replace("│", " ").split() for line in console.export_text().splitlines()]
+    assert ["a", "size", "ok"] in lines
+    assert ["b", "hash", "FAULT:", "one"] in lines
+    assert ["FAULT:", "two", "[x]"] in lines
+    assert ["c", "hash", "not", "checked:", "gone"] in lines
+
+
+def test_documents_are_read_as_they_were_written(corpus):
+    assert read_documents(corpus.folder / "documents.parquet").equals(corpus.documents)
