@@ -67,7 +67,9 @@ class Machine:
         """Drop the finished items, and of the memo all but what later ones may share."""
         self.finished = []
         for index, value in self.memo.items():
-            if isinstance(value, Member | _Enumeration) or (isinstance(value, str) and len(value) <= _SHARED_TEXT):
+            if isinstance(value, Member | _Enumeration | _Call) or (
+                isinstance(value, str) and len(value) <= _SHARED_TEXT
+            ):
                 self.shared[index] = value
         self.memo = {}
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-from ilm.corpus.encoding import check_encoding, codec_name, wrong_encoding
+from ilm.corpus.encoding import check_encoding, wrong_encoding
 
 SEPARATOR = "\n\n\n"
 
@@ -66,7 +66,7 @@ def iter_texts(path: Path, encoding: str) -> Iterator[tuple[str, bool]]:
 
 def _parts(path: Path, encoding: str) -> Iterator[str]:
     """What stands between separators, the first one without white space at its start."""
-    with open(path, encoding=codec_name(encoding)) as file:
+    with open(path, encoding=encoding) as file:
         waiting, begun = "", False
         while True:
             try:
