@@ -122,7 +122,7 @@ def _is_byte_level(tokenizer: PreTrainedTokenizerBase) -> bool:
         and len(byte_levels) == 1
         and not byte_levels[0].add_prefix_space
         and all(isinstance(part, pre_tokenizers.ByteLevel | pre_tokenizers.Digits) for part in parts)
-        and all(symbol in tokenizer.get_vocab() for symbol in pre_tokenizers.ByteLevel.alphabet())
+        and tokenizer.get_vocab().keys() >= set(pre_tokenizers.ByteLevel.alphabet())
     )
 
 
