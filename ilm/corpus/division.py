@@ -104,10 +104,10 @@ class HeldOut(Division):
     near_duplicates: float | None = None
 
     test_only = True
-    seed = 0
+    seed = 0  # nothing is drawn
 
     def settings(self, given: bool) -> dict[str, Any]:
-        return {"test_only": True}
+        return {"seed": self.seed, "test_only": True}
 
     def divide(self, documents: pd.DataFrame) -> SplitReport:
         documents["split"] = pd.Series("test", index=documents.index, dtype="str")

@@ -210,8 +210,8 @@ class PreparedCorpus:
 
     @property
     def seed(self) -> int:
-        """The seed of its split, by which documents and examples are chosen too; 0 for one without."""
-        return self.manifest["settings"]["split"].get("seed", 0)
+        """The seed of its split, by which documents and examples are chosen too."""
+        return self.manifest["settings"]["split"]["seed"]
 
     @property
     def text_note(self) -> str | None:
