@@ -18,6 +18,7 @@ from rich.table import Table
 
 from ilm.corpus.division import Division
 from ilm.corpus.leaks import LeakReport, NearDuplicates, SharedValues
+from ilm.corpus.manifest import corpus_manifest, documents_settings
 from ilm.corpus.origin import Origin
 from ilm.corpus.reader import ReadReport
 from ilm.corpus.sampling import stratified_sample
@@ -27,8 +28,6 @@ from ilm.corpus.store import (
     DOCUMENTS,
     MANIFEST,
     PreparedCorpus,
-    corpus_manifest,
-    documents_settings,
     existing_conflict,
     read_documents,
     write_documents,

@@ -9,8 +9,9 @@ from typing import Any
 import pandas as pd
 
 from ilm.corpus.leaks import LeakReport, SharedWith, leak_report, shared_with
+from ilm.corpus.manifest import split_settings
 from ilm.corpus.splits import SplitReport, assign_splits, given_split
-from ilm.corpus.store import PreparedCorpus, split_settings
+from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
 
 log = logging.getLogger("ilm")

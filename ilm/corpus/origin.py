@@ -12,6 +12,7 @@ import pandas as pd
 
 from ilm.corpus.reader import ReadReport, read_corpus
 from ilm.corpus.synthetic import write_csv
+from ilm.errors import UserError
 from ilm.files import atomic_file
 
 # Levels of other corpora: EFCAMDAT ends with C1.
@@ -42,7 +43,7 @@ class Origin(ABC):
 
 @dataclass(frozen=True)
 class FileOrigin(Origin):
-    """A file of texts; see `ilm.corpus.reader.read_corpus`, also for `lenient`."""
+    """A file of texts, and how `ilm.corpus.reader.read_corpus` reads it."""
 
     path: Path
     columns: Mapping[str, str | None]
@@ -71,6 +72,20 @@ class FileOrigin(Origin):
             sheet=self.sheet,
             lenient=self.lenient,
         )
+
+
+@dataclass(frozen=True)
+class ExtraOrigin(FileOrigin):
+    """A file of `corpus.extra`."""
+
+    def read(self) -> tuple[pd.DataFrame, ReadReport]:
+        try:
+            return super().read()
+        except UserError as error:
+            raise UserError(
+                f"corpus.extra: {error}\n(corpus.columns and corpus.sheet are for the main file; those of corpus.extra "
+                "must have columns of usual names, and one sheet.)"
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -114,8 +129,8 @@ def configured_origin(corpus: Mapping[str, Any]) -> Origin:
     return FileOrigin(Path(corpus["csv"]), **reading)
 
 
-def extra_origin(path: Path, corpus: Mapping[str, Any]) -> FileOrigin:
+def extra_origin(path: Path, corpus: Mapping[str, Any]) -> ExtraOrigin:
     """A file of `corpus.extra`: its columns have their usual names, and C2 is a level too."""
     levels = [*corpus["levels"], *(level for level in BEYOND if level not in corpus["levels"])]
     reading = {key: corpus[key] for key in ("encoding", "max_dropped")}
-    return FileOrigin(path, columns={}, levels=levels, lenient=True, **reading)
+    return ExtraOrigin(path, columns={}, levels=levels, lenient=True, **reading)

@@ -5,9 +5,7 @@ the parquet's schema metadata and into the manifest. The parquet is put in place
 process killed in between leaves a pair whose hashes differ, which `PreparedCorpus.open` refuses.
 """
 
-import importlib.metadata
 import json
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,11 +17,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-import ilm
 from ilm.config import flat
-from ilm.corpus.reader import OPTIONAL, REQUIRED, ReadReport
-from ilm.corpus.splits import SPLITS, SplitReport
-from ilm.corpus.statistics import summary
+from ilm.corpus.reader import OPTIONAL, REQUIRED
+from ilm.corpus.splits import SPLITS
 from ilm.errors import UserError
 from ilm.files import read_json
 from ilm.hashing import FORMAT_VERSION, digest
@@ -34,84 +30,6 @@ COLUMNS = (*REQUIRED, *OPTIONAL, "split")
 
 _METADATA_KEY = b"ilm_documents_hash"
 _ROWS_OF_A_GROUP = 50_000
-
-
-def documents_settings(
-    *,
-    sources: Sequence[str],
-    columns: Mapping[str, str],
-    reading: Mapping[str, Any],
-    sample_size: int | None,
-    seed: int,
-    split: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Everything the documents follow from; `ilm.hashing.digest` of it is the documents hash.
-
-    `sources`: SHA-256 of each file. `columns`: name -> header of the file (`ReadReport.columns_used`). `reading`: how
-    the files were read (`ilm.corpus.origin.Origin.settings`). `split`: `split_settings`. Whatever cannot change the
-    documents is left out: paths, workers, the seed of a sample that is not drawn.
-    """
-    return {
-        "sources": list(sources),
-        "columns": dict(columns),
-        **reading,
-        "sample": None if sample_size is None else {"size": sample_size, "seed": seed},
-        "split": dict(split),
-    }
-
-
-def split_settings(
-    *, seed: int, keep_together: Sequence[str], test_on: str | None, near_duplicates: float | None
-) -> dict[str, Any]:
-    """What a split that is drawn follows from; `near_duplicates` does where they are kept together only."""
-    settings: dict[str, Any] = {"seed": seed, "keep_together": sorted(keep_together)}
-    if test_on is not None:
-        settings["test_on"] = test_on
-    if "near_duplicates" in keep_together:
-        settings["near_duplicates"] = near_duplicates
-    return settings
-
-
-def corpus_manifest(
-    *,
-    corpus: str,
-    synthetic: bool,
-    test_only: bool,
-    settings: Mapping[str, Any],
-    documents: pd.DataFrame,
-    read_report: ReadReport,
-    split_report: SplitReport,
-    leaks: Mapping[str, Any],
-    libraries: Sequence[str] = (),
-) -> dict[str, Any]:
-    """The manifest of a corpus: without time stamps, so the same input gives the same bytes.
-
-    `documents` as they stand on disk. `libraries`: distributions beside those of every corpus that decided something.
-    """
-    source = read_report.to_dict()
-    dropped, notes = source.pop("dropped"), source.pop("notes")
-    return {
-        "corpus": corpus,
-        "synthetic": synthetic,
-        "test_only": test_only,
-        "documents_hash": digest(settings),
-        "sources": [source],
-        "settings": dict(settings),
-        "text_column": source["columns_used"].get("text", "text"),
-        "counts": summary(documents),
-        "dropped": dropped,
-        "notes": notes,
-        "split": split_report.to_dict(),
-        "leaks": dict(leaks),
-        "versions": {
-            "format": FORMAT_VERSION,
-            "ilm": ilm.__version__,
-            "pandas": pd.__version__,
-            "pyarrow": pa.__version__,
-            "python": platform.python_version(),
-            **{library: importlib.metadata.version(library) for library in libraries},
-        },
-    }
 
 
 def write_documents(path: Path, documents: pd.DataFrame, settings: Mapping[str, Any]) -> None:

@@ -251,6 +251,13 @@ def test_an_extra_corpus_is_test_data_alone(tmp_path, path, extra, capsys):
     assert len(MaskStore.open(next((corpus.folder / "masks").iterdir())).splits["test"].documents) == 16
 
 
+def test_a_fault_of_an_extra_file_says_that_it_is_one(tmp_path, path):
+    extra = write_csv(tmp_path / "extra.csv", [{"essays": "I am here.", "cefr": "A1"}])
+    with pytest.raises(UserError, match=r"^corpus\.extra: .*extra\.csv: no column for text(?s:.*)usual names"):
+        prepared(tmp_path / "data", path, f"corpus.extra=[{extra}]")
+    assert not (tmp_path / "data" / "extra").exists()
+
+
 def test_nothing_is_trained_on_test_only_data(tmp_path, path, extra):
     prepared(tmp_path / "data", path, f"corpus.extra=['{extra}']")
     corpus = PreparedCorpus.open(tmp_path / "data" / "other_texts")

@@ -11,13 +11,12 @@ import ilm.hashing
 from ilm.corpus import build
 from ilm.corpus.build import build_corpus
 from ilm.corpus.division import TrainValidTest
+from ilm.corpus.manifest import documents_settings, split_settings
 from ilm.corpus.origin import FileOrigin
 from ilm.corpus.store import (
     PreparedCorpus,
-    documents_settings,
     existing_conflict,
     read_documents,
-    split_settings,
     text_note,
     write_documents,
 )
