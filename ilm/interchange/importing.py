@@ -23,7 +23,7 @@ from ilm.corpus.rows import NO_CHARACTER, Tally
 from ilm.corpus.store import PreparedCorpus
 from ilm.corpus.taking import NO_TEXT, UNKNOWN_L1
 from ilm.errors import UserError
-from ilm.files import atomic_folder, write_json
+from ilm.files import atomic_folder, read_json, write_json
 from ilm.hashing import file_sha256
 from ilm.interchange.folders import reference_files
 from ilm.interchange.masks import ENUMERATIONS, HIERARCHICAL, MaskedDocument, checked_mask, iter_masked
@@ -115,7 +115,7 @@ class ImportedMasks:
 
     folder: Path
     kept: int
-    sorted: int  # kept, but its spans were in another order
+    kept_after_sorting: int  # of those kept: their spans stood in another order
     left_out: dict[str, int]  # cause -> masks
 
 
@@ -133,6 +133,9 @@ def import_masks(corpus: PreparedCorpus, origin: ReferenceOrigin) -> ImportedMas
     sha256 = {"/".join(key): file_sha256(path) for key, path in files.items()}
     settings = {"documents": corpus.documents_hash, "name": "reference", "pickles": sha256}
     folder = corpus.folder / "masks" / masks_folder_name(settings)
+    if folder.exists():
+        log.info("%s holds these masks already", folder)
+        return ImportedMasks(folder, **read_json(folder / IMPORT_REPORT))
     collected = _Collected()
     for key, path in files.items():
         collected.read(corpus.documents, *key, path)
@@ -148,13 +151,16 @@ def import_masks(corpus: PreparedCorpus, origin: ReferenceOrigin) -> ImportedMas
         for split, masks in collected.masks:
             writer.add(split, masks, lengths[masks.documents])
         writer.finish(settings)
-        result = ImportedMasks(folder, collected.kept, collected.sorted, dict(sorted(collected.left_out.items())))
-        report = {"kept": result.kept, "kept_after_sorting": result.sorted, "left_out": result.left_out}
+        report = {
+            "kept": collected.kept,
+            "kept_after_sorting": collected.sorted,
+            "left_out": dict(sorted(collected.left_out.items())),
+        }
         write_json(temporary / IMPORT_REPORT, report)
-    log.info("%s: %d masks of the reference, of which %d were sorted", folder, result.kept, result.sorted)
-    for cause, count in result.left_out.items():
+    log.info("%s: %d masks of the reference, of which %d were sorted", folder, collected.kept, collected.sorted)
+    for cause, count in report["left_out"].items():
         log.warning("warning: %d masks of the reference are left out: %s", count, cause)
-    return result
+    return ImportedMasks(folder, **report)
 
 
 class _Collected:

@@ -11,6 +11,7 @@ The tokenizer is always GPT-2's and not in the folder. What else is there (optim
 import json
 import pickle
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ WEIGHTS, CONFIG, TOKENS, STEP = "pytorch_model.bin", "config.json", "additional_
 _KEYS = ("n_embd", "n_head", "n_layer", "n_positions")
 _OPTIONAL_KEYS = ("attn_pdrop", "embd_pdrop", "initializer_range", "layer_norm_epsilon", "resid_pdrop")
 _LARGEST = 20_000
+_END_OF_TEXT = 50_256  # the last entry of GPT-2's tokenizer
+_ENDS = {"bos_token_id": _END_OF_TEXT, "eos_token_id": _END_OF_TEXT}
 # What the reference's version of GPT-2 cannot do otherwise.
 _FIXED = {
     "activation_function": "gelu_new",
@@ -89,11 +92,8 @@ def reference_config(folder: str | Path) -> GPT2Config:
         what = f"no usable {', '.join(faults)}" if faults else f"model_type {kind}"
         raise UserError(f"{Path(folder) / CONFIG} is not the configuration of a GPT-2: it has {what}.")
     known = {key: values[key] for key in (*_KEYS, *_OPTIONAL_KEYS) if key in values}
-    end_of_text = gpt2_tokenizer().eos_token_id
     try:
-        return GPT2Config(
-            **known, vocab_size=values.get("vocab_size", 50257), bos_token_id=end_of_text, eos_token_id=end_of_text
-        )
+        return GPT2Config(**known, vocab_size=values.get("vocab_size", _END_OF_TEXT + 1), **_ENDS)
     except (TypeError, ValueError) as error:
         raise UserError(f"{Path(folder) / CONFIG} is not the configuration of a GPT-2: {error}") from error
 
@@ -143,7 +143,7 @@ def require_exportable(config: Any, vocabulary: Vocabulary) -> None:
         ]
         if config.n_inner not in (None, 4 * config.n_embd):
             faults.append(f"its n_inner is {config.n_inner}, not 4 x n_embd")
-    if vocabulary.fingerprint() != Vocabulary(gpt2_tokenizer(), vocabulary.mask_types).fingerprint():
+    if vocabulary.fingerprint() != _gpt2_fingerprint():
         faults.append("its tokenizer is not GPT-2's")
     if faults:
         raise UserError(
@@ -161,15 +161,21 @@ def write_reference_model(model: PreTrainedModel, vocabulary: Vocabulary, step: 
     rows = model.get_input_embeddings().weight.shape[0]
     settings = {key: getattr(model.config, key) for key in (*_KEYS, *_OPTIONAL_KEYS)}
     settings |= {"n_ctx": model.config.n_positions, "vocab_size": rows}
-    ends = {"bos_token_id": vocabulary.tokenizer.eos_token_id, "eos_token_id": vocabulary.tokenizer.eos_token_id}
     special = range(vocabulary.base_size, vocabulary.size)
     tokens = dict(zip(special, vocabulary.tokenizer.convert_ids_to_tokens(list(special)), strict=True))
     weights = {name: value.detach().cpu().to(torch.float32) for name, value in model.state_dict().items()}
     with atomic_folder(folder) as temporary:
         torch.save(weights, temporary / WEIGHTS, _use_new_zipfile_serialization=False)
-        write_json(temporary / CONFIG, {"architectures": ["GPT2LMHeadModel"], "model_type": "gpt2", **ends, **settings})
+        write_json(
+            temporary / CONFIG, {"architectures": ["GPT2LMHeadModel"], "model_type": "gpt2", **_ENDS, **settings}
+        )
         (temporary / TOKENS).write_bytes(pickle.dumps(tokens, protocol=3))
         (temporary / STEP).write_bytes(pickle.dumps(step, protocol=3))
+
+
+@cache
+def _gpt2_fingerprint() -> str:
+    return Vocabulary(gpt2_tokenizer(), ()).fingerprint()
 
 
 def _json(folder: Path) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def test_documents_and_masks_come_back(function, tmp_path, monkeypatch):
     assert set(back.documents["l1"]) == {UNKNOWN_L1}
     assert (report.rows, report.kept, report.dropped, report.notes) == (60, 60, {}, {})
     result = import_masks(back, origin)
-    assert (result.kept, result.sorted, result.left_out) == (240, 0, {})
+    assert (result.kept, result.kept_after_sorting, result.left_out) == (240, 0, {})
     again = MaskStore.open(result.folder)
     assert contents(back.documents, again) == contents(small.documents, store)
     assert statistics_table(read_json(result.folder / "statistics.json")).row_count
@@ -246,13 +246,13 @@ def test_faulty_masks_are_sorted_or_left_out_and_counted(tmp_path, monkeypatch, 
         ("  ", [right]),
         ("He slept", [outside, []]),
     )
-    documents, origin, _ = None, ReferenceOrigin(tmp_path, LEVELS, max_dropped=0.5), None
+    origin = ReferenceOrigin(tmp_path, LEVELS, max_dropped=0.5)
     documents, _ = origin.read()
     small, _ = corpus(folder=tmp_path / "data")
     small.documents = documents
     with caplog.at_level(logging.INFO, logger="ilm"):
         result = import_masks(small, origin)
-    assert (result.kept, result.sorted) == (3, 1)
+    assert (result.kept, result.kept_after_sorting) == (3, 1)
     assert result.left_out == {masks.OUTSIDE: 1, masks.OVERLAPPING: 1}
     assert "1 masks of the reference are left out: spans that overlap" in caplog.text
     assert read_json(result.folder / importing.IMPORT_REPORT) == {
