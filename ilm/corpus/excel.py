@@ -19,7 +19,8 @@ from ilm.errors import UserError
 
 CELL_LIMIT = 32_767  # UTF-16 code units, Excel's own
 _LARGEST_AREA = 50_000_000  # cells; calamine takes 32 bytes for each, empty or not
-_BLOCK = 1 << 22
+_BLOCK = 1 << 22  # bytes
+_LONGEST_TAG = 300  # bytes, of a cell or row
 _REFERENCE = re.compile(rb"""<(?:\w+:)?(?:c|row)\s[^<>]{0,200}?\br\s*=\s*["']([A-Za-z]*)([0-9]+)["']""")
 _DAMAGE = (python_calamine.CalamineError, zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError)
 
@@ -33,7 +34,7 @@ def excel_source(path: Path, sheet: str | None) -> Source:
 
     Raises: UserError for a damaged file, for several sheets and no `sheet`, and for a `sheet` that is not there.
     """
-    _check_area(path)
+    _check_parts(path)
     with _damage_told(path), python_calamine.CalamineWorkbook.from_path(path) as book:
         names = book.sheet_names
         if sheet is None and len(names) == 1:
@@ -76,27 +77,28 @@ def _typed(sheet: str) -> str:
     return sheet if re.fullmatch(r"\w+", sheet) else f"\"'{sheet}'\""
 
 
-def _check_area(path: Path) -> None:
-    """Refuse a sheet with a cell far off: calamine would ask for memory for all the cells up to it, and abort."""
+def _check_parts(path: Path) -> None:
+    """Read every part of the archive to its end, where its checksum is compared: calamine stops before.
+
+    Refuse a sheet with a cell far off: calamine would ask for memory for all the cells up to it, and abort.
+    """
     with _damage_told(path), zipfile.ZipFile(path) as archive:
         for name in archive.namelist():
-            if not name.endswith(".xml") or name.endswith("sharedStrings.xml"):
-                continue
-            columns, rows = {b"A": b"A"}, 1
+            first = {b"A": b"A1"}  # column -> the first cell in it
+            rows, rest = 1, b""
             with archive.open(name) as part:
-                rest = b""
                 while block := part.read(_BLOCK):
-                    text = rest + block
-                    for column, row in _REFERENCE.findall(text):
-                        columns.setdefault(column, column + row)
-                        rows = max(rows, int(row[:12]))
-                    rest = text[-300:]
-            widest = max(columns, key=lambda letters: (len(letters), letters))
+                    if name.endswith(".xml") and not name.endswith("sharedStrings.xml"):
+                        text = rest + block
+                        for column, row in _REFERENCE.findall(text):
+                            first.setdefault(column, column + row)
+                            rows = max(rows, int(row[:12]))
+                        rest = text[-_LONGEST_TAG:]
+            widest = max(first, key=lambda letters: (len(letters), letters))
             if _number(widest) * rows > _LARGEST_AREA:
                 raise UserError(
-                    f"{path}: {name} has a cell in column {widest[:10].decode()} ({columns[widest][:20].decode()}) and "
-                    f"{rows} rows, too large an area; expected one document a row and its columns side by side. "
-                    f"Delete cells that stand apart"
+                    f"{path}: {name} has cells as far as {first[widest][:20].decode()} and {rows} rows, too large an "
+                    f"area; expected one document a row and its columns side by side. Delete cells that stand apart"
                 )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 # Rows that are dropped.
 FIELDS = "wrong number of fields"
+QUOTES = "odd number of quote marks, broken quoting"
 NO_OBJECT = "no JSON object"
 FIELD_TWICE = "a field named twice"
 NESTED = "a list or an object in place of text"

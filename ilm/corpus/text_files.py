@@ -58,6 +58,10 @@ class TextFile:
                 yield text, lambda: bar.update(raw.tell() - bar.n)
                 bar.update(size - bar.n)
         except UnicodeError as error:
+            # Damage behind the wrong byte explains it better, so the file is first read to its end.
+            with self._damage_told(), self.binary() as again:
+                while again.read(1 << 20):
+                    pass
             with self.binary() as again:
                 raise wrong_encoding(self.path, self.encoding, again) from error
 
