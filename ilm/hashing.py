@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,25 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def order_keys(*parts: str | int) -> Callable[[str | int], int]:
+    """A function of one more part: `order_keys(*parts)(last) == order_key(*parts, last)`, faster for many of them."""
+    beginning = hashlib.blake2b(_joined(parts), digest_size=8)
+
+    def key(last: str | int) -> int:
+        whole = beginning.copy()
+        whole.update(_joined((last,)))
+        return int.from_bytes(whole.digest(), "big")
+
+    return key
+
+
 def order_key(*parts: str | int) -> int:
     """A 64-bit integer that orders (or seeds) things at random but reproducibly, from `parts`.
 
     The parts are joined unambiguously: ("a", "bc") and ("ab", "c") differ.
     """
-    text = "".join(f"{len(part)}:{part}" for part in map(str, parts))
-    raw = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(raw, "big")
+    return int.from_bytes(hashlib.blake2b(_joined(parts), digest_size=8).digest(), "big")
+
+
+def _joined(parts: Iterable[str | int]) -> bytes:
+    return "".join([f"{len(part)}:{part}" for part in map(str, parts)]).encode("utf-8", "surrogatepass")

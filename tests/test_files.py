@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ilm.files import atomic_file, atomic_folder, read_json, write_json
-from ilm.hashing import canonical_json, digest, file_sha256, order_key
+from ilm.hashing import canonical_json, digest, file_sha256, order_key, order_keys
 
 
 def names(folder):
@@ -85,6 +85,8 @@ def test_hashes_are_the_same_everywhere(tmp_path):
 @given(st.lists(st.text(max_size=3), max_size=4), st.lists(st.text(max_size=3), max_size=4))
 def test_different_parts_have_different_keys(a, b):
     assert (order_key(*a) == order_key(*b)) == (a == b)
+    if a:
+        assert order_keys(*a[:-1])(a[-1]) == order_key(*a)
 
 
 def test_canonical_json_has_one_form():

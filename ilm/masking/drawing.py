@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ilm.errors import UserError
-from ilm.hashing import digest, file_sha256, order_key
+from ilm.hashing import digest, file_sha256, order_keys
 from ilm.masking.functions import MaskFunction, Span, check_spans
 
 
@@ -111,7 +111,8 @@ def example_generator(seed: int, function_digest: str, writing_id: str) -> Calla
     They depend on nothing else, so a document keeps its masks among other neighbours, in another order of the
     file, with any number of workers, and when more examples are asked for.
     """
-    return lambda example: random.Random(order_key(seed, function_digest, writing_id, example))
+    key = order_keys(seed, function_digest, writing_id)
+    return lambda example: random.Random(key(example))
 
 
 def masks_settings(

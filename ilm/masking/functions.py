@@ -158,8 +158,7 @@ def check_spans(spans: Sequence[Span], text_length: int, mask_types: Sequence[st
     """
     end = 0
     for number, span in enumerate(spans):
-        fault = _span_fault(span, end, text_length, mask_types)
-        if fault:
+        if fault := _span_fault(span, end, text_length, mask_types):
             raise UserError(
                 f"Mask function {function_name}: span {number} of {len(spans)}, {span!r}, {fault}. A "
                 "mask function returns (type, start, length) in characters, sorted by start and without overlap; "
@@ -210,30 +209,21 @@ def _draw(
             if p_sentence > 0 and draw() < p_sentence:
                 spans.append(Span("sentence", sentence.start, sentence.length))
             elif p_word > 0:
-                _draw_words(sentence.words, rng, p_word, ngram_probability, max_ngram_words, spans)
+                words, count, next_word = sentence.words, len(sentence.words), 0
+                # Nearly all time is spent in the next line but one: a draw for every word of every mask.
+                while next_word < count:
+                    for first in range(next_word, count):  # noqa: B007
+                        if draw() < p_word:
+                            break
+                    else:
+                        break
+                    start, length = words[first]
+                    next_word = first + 1
+                    if ngram_probability > 0 and draw() < ngram_probability:
+                        # The same as rng.randint(1, ...), in half of its time.
+                        next_word += rng.randrange(min(max_ngram_words, count - first))
+                        length = sum(words[next_word - 1]) - start
+                        spans.append(Span("ngram", start, length))
+                    else:
+                        spans.append(Span("word", start, length))
     return spans
-
-
-def _draw_words(
-    words: Sequence[tuple[int, int]],
-    rng: random.Random,
-    p: float,
-    ngram_probability: float,
-    max_ngram_words: int,
-    spans: list[Span],
-) -> None:
-    draw = rng.random
-    first = 0
-    while first < len(words):
-        if draw() >= p:
-            first += 1
-            continue
-        start, length = words[first]
-        if ngram_probability > 0 and draw() < ngram_probability:
-            k = rng.randint(1, min(max_ngram_words, len(words) - first))
-            last_start, last_length = words[first + k - 1]
-            spans.append(Span("ngram", start, last_start + last_length - start))
-            first += k
-        else:
-            spans.append(Span("word", start, length))
-            first += 1

@@ -25,7 +25,7 @@ LUNCH = "She ate leftover pasta for lunch."
 
 
 class Scripted(random.Random):
-    """Gives the numbers of a script in order; each entry of randint names the bounds it expects."""
+    """Gives the numbers of a script in order; each entry of an n-gram names the bounds of its words."""
 
     def __init__(self, *script):
         super().__init__(0)
@@ -34,10 +34,10 @@ class Scripted(random.Random):
     def random(self):
         return self.script.pop(0)
 
-    def randint(self, low, high):
-        (expected_low, expected_high), value = self.script.pop(0)
-        assert (low, high) == (expected_low, expected_high)
-        return value
+    def randrange(self, stop):
+        bounds, words = self.script.pop(0)
+        assert (1, stop) == bounds
+        return words - 1
 
 
 def test_masks_are_those_of_the_reference():
