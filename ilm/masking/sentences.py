@@ -56,8 +56,8 @@ class _Punkt(PunktSentenceTokenizer):
         return True if mark != "." or (plain_word and plain_pair) else self.decision(text)
 
 
-@cache
-def _tokenizer() -> _Punkt:
+def punkt_parameters() -> PunktParameters:
+    """Punkt's English parameters, as NLTK's `punkt_tab` has them."""
     tables = punkt.load_model("english")
     parameters = PunktParameters()
     parameters.abbrev_types = set(tables.abbrev_types)
@@ -66,4 +66,9 @@ def _tokenizer() -> _Punkt:
     # NLTK looks words up with [] in a defaultdict, which then grows with every new word of the corpus.
     # A Counter gives the same 0 and keeps its size.
     parameters.ortho_context = Counter(tables.ortho_context)
-    return _Punkt(parameters)
+    return parameters
+
+
+@cache
+def _tokenizer() -> _Punkt:
+    return _Punkt(punkt_parameters())
