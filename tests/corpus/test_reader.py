@@ -301,6 +301,18 @@ def test_bad_quoting(refused):
     assert "bad quoting in the record that starts as row 2" in message
 
 
+def test_an_odd_quote_mark_is_the_rest_of_a_text_that_lost_its_beginning(read):
+    rows = 'a,French,A1,She said "yes" to me\nb,French,A1,5" long\n'
+    documents, report = read(HEADER + rows, max_dropped=0.5)
+    assert documents["text"].tolist() == ['She said "yes" to me']
+    assert report.dropped == {"odd number of quote marks, broken quoting": {"count": 1, "rows": [3]}}
+    # The quote that closed "Thai" is lost: the next text is cut at its first line end.
+    content = 'text,writing_id,cefr_level,l1\n"one",a,A1,"Thai\n"\ntwo",b,A1,Thai\n'
+    documents, report = read(content, max_dropped=0.5)
+    assert documents.to_numpy().tolist() == [["a", "Thai", "A1", "one"]]
+    assert report.dropped == {"odd number of quote marks, broken quoting": {"count": 1, "rows": [3]}}
+
+
 def test_nul_byte(refused):
     assert "row 3 holds a NUL byte" in refused(HEADER + good_rows(1) + "w,French,A1,a\0b\n")
     message = refused((HEADER + good_rows(1)).encode("utf-16-le"))
