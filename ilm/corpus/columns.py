@@ -57,14 +57,15 @@ def find_columns(
     repeated = sorted(name for name, count in Counter(header).items() if count > 1 and name.strip())
     if repeated:
         raise UserError(f"{path}: the header names {_listed(repeated)} more than once; expected different names")
+    keys = [_key(head) for head in header]
     used, faults = {}, []
     for name in (*REQUIRED, *OPTIONAL, SPLIT):
         wish = asked.get(name)
         if wish == "" and name not in REQUIRED:
             continue
-        known = [wish] if wish is not None else ALIASES[name]
+        known = set(map(_key, ALIASES[name] if wish is None else [wish]))
         # A name that was typed exactly is taken even if another differs from it by case only.
-        matches = [wish] if wish in header else [head for head in header if _key(head) in map(_key, known)]
+        matches = [wish] if wish in header else [head for head, key in zip(header, keys, strict=True) if key in known]
         if len(matches) == 1:
             used[name] = matches[0]
         elif matches:

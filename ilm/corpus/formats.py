@@ -20,7 +20,7 @@ _MAGIC = (
     (b"PK\x03\x04", "an XLSX workbook or another zip archive", ".xlsx"),
     (b"PAR1", "a Parquet file", ".parquet"),
     (b"\x1f\x8b", "compressed by gzip", ".gz"),
-    (b"\xd0\xcf\x11\xe0", "an old Excel workbook", ".xls"),
+    (b"\xd0\xcf\x11\xe0", "an Excel workbook of the old format or with a password", ".xls"),
 )
 
 
@@ -82,5 +82,5 @@ def _check_magic(path: Path, head: bytes, ending: str) -> None:
     if is_of is not None and is_of[1] != ending:
         found, right = is_of
         if right == ".xls":
-            raise UserError(f"{path} is {found} (.xls), which is not read; save it as .xlsx or .csv")
+            raise UserError(f"{path} is {found}, which is not read; save it as .xlsx without one, or as .csv")
         raise UserError(f"{path} is {found}, but its name does not say so; rename it to end in {right}")

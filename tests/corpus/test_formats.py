@@ -438,7 +438,7 @@ def test_a_name_of_another_format(refused, written, named, expected):
 
 def test_gzip_inside_gzip_and_old_excel(refused):
     assert "is compressed by gzip" in refused("c.csv.gz", gzip.compress(gzip.compress(b"a,b\n")))
-    assert "save it as .xlsx or .csv" in refused("c.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
+    assert "save it as .xlsx without one, or as .csv" in refused("c.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
     assert "is empty" in refused("c.csv.gz", gzip.compress(b""))
     assert "is empty" in refused("c.parquet", b"")
 
