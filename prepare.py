@@ -15,6 +15,7 @@ from ilm.interchange.exporting import export_corpus
 from ilm.interchange.importing import ReferenceOrigin, import_masks
 from ilm.jobs import entry_point, job, set_up_logging
 from ilm.masking.preparation import prepare_corpus
+from ilm.masking.verify import verify_masks
 
 
 def prepare(cfg: DictConfig) -> Path:
@@ -25,7 +26,6 @@ def prepare(cfg: DictConfig) -> Path:
     set_up_logging()
     if settings["check"]:
         from ilm.examples.verify import verify_tokens  # only now: it imports transformers, which takes seconds
-        from ilm.masking.verify import verify_masks
 
         require_sound(folder, masks=verify_masks, tokens=verify_tokens)
         return folder

@@ -178,9 +178,10 @@ def _refuse_conflict(folder: Path, settings: Mapping[str, Any], overwrite: bool)
 
 
 def _prepared(folder: Path, settings: Mapping[str, Any]) -> PreparedCorpus | None:
-    """The corpus in `folder` if it is whole and follows from `settings`."""
+    """The corpus in `folder` if it is whole, as it was written, and follows from `settings`."""
     try:
         corpus = PreparedCorpus.open(folder)
     except UserError:
         return None
-    return corpus if corpus.documents_hash == digest(settings) else None
+    as_written = file_sha256(folder / DOCUMENTS) == corpus.manifest["files"][DOCUMENTS]["sha256"]
+    return corpus if as_written and corpus.documents_hash == digest(settings) else None

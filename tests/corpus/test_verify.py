@@ -2,12 +2,13 @@
 
 import io
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from conftest import contents, rows_of_small_corpus, write_csv
+from conftest import compose, contents, rows_of_small_corpus, write_csv
 from rich.console import Console
 
 from ilm.corpus.build import build_corpus
@@ -17,6 +18,7 @@ from ilm.corpus.store import PreparedCorpus, read_documents, write_documents
 from ilm.corpus.verify import Finding, findings_table, require_sound, verify_corpus
 from ilm.errors import UserError
 from ilm.hashing import file_sha256
+from prepare import prepare
 
 LEVELS = ["A1", "B1"]
 
@@ -172,6 +174,30 @@ def test_caches_are_looked_at_by_who_knows_them(corpus):
     assert seen == [("words-0", 40), ("gpt2-3", 40)]
     with pytest.raises(UserError, match="1 fault"):
         require_sound(corpus.folder, tokens=faults_of)
+
+
+def test_as_it_is_typed(prepared, tmp_path):
+    """No source is given: what is there is enough."""
+    typed = ["corpus=custom", "corpus.name=small", "check=true"]
+    prepare(compose("prepare", *typed, f"paths.data={prepared}")[0])
+    copy = tmp_path / "data" / "small"
+    shutil.copytree(prepared / "small", copy)
+    masks = next((copy / "masks").glob("hierarchical-*"))
+    whole = (masks / "valid.arrow").read_bytes()
+    (masks / "valid.arrow").write_bytes(whole[:-200] + bytes([whole[-200] ^ 1]) + whole[-199:])
+    with pytest.raises(UserError, match=r"small: 1 fault\. Delete a folder of masks"):
+        prepare(compose("prepare", *typed, f"paths.data={tmp_path / 'data'}")[0])
+
+
+def test_damaged_documents_are_made_anew_by_the_same_command(tmp_path):
+    rows = rows_of_small_corpus({"A1": 20, "B1": 20})
+    corpus = built(tmp_path / "mine", rows, TrainValidTest(0, ["text"]))
+    path, before = corpus.folder / "documents.parquet", contents(corpus.folder)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:300] + bytes([whole[300] ^ 1]) + whole[301:])
+    assert faults(corpus.folder)
+    built(tmp_path / "mine", rows, TrainValidTest(0, ["text"]))
+    assert contents(corpus.folder) == before
 
 
 def test_the_table_shows_every_fault():
