@@ -1,23 +1,29 @@
-"""The commands of README.md and docs/study.md: each is composed and checked, and the numbers are those shipped."""
+"""The commands of README.md and docs/: each is composed and checked, and the numbers are those shipped."""
 
 import re
 import shlex
+import shutil
 
 import pytest
 from conftest import REPOSITORY, compose
 
 from ilm.config import Evaluate, Infill, Prepare, Train, check
+from ilm.corpus.store import PreparedCorpus
+from ilm.examples.tokens import TokenStore
+from ilm.examples.vocabulary import Vocabulary, gpt2_tokenizer
 from ilm.files import read_json
+from ilm.masking.functions import Hierarchical
 
 SCHEMAS = {"prepare.py": Prepare, "train.py": Train, "evaluate.py": Evaluate, "infill.py": Infill}
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-STUDY = (REPOSITORY / "docs" / "study.md").read_text(encoding="utf-8")
+PAGES = README + "".join(path.read_text(encoding="utf-8") for path in sorted((REPOSITORY / "docs").glob("*.md")))
+DATA = (REPOSITORY / "docs" / "data.md").read_text(encoding="utf-8")
 
 
 def commands() -> list[str]:
     """Every `python X.py ...` in an indented block or in backticks, without its comment."""
-    blocks = re.findall(r"^ {4}(python \w+\.py.*)$", README + STUDY, flags=re.MULTILINE)
-    inline = re.findall(r"`(python \w+\.py[^`]*)`", (README + STUDY).replace("\n", " "))
+    blocks = re.findall(r"^ {4}(python \w+\.py.*)$", PAGES, flags=re.MULTILINE)
+    inline = re.findall(r"`(python \w+\.py[^`]*)`", PAGES.replace("\n", " "))
     return sorted({re.sub(r"\s{2,}", " ", text.split("#")[0]).strip() for text in [*blocks, *inline]})
 
 
@@ -51,9 +57,23 @@ def test_every_folder_of_the_map_is_there():
         assert (REPOSITORY / folder).is_dir()
 
 
+def test_the_python_of_the_page_on_data_runs_as_it_stands(prepared, tmp_path, monkeypatch):
+    folder = shutil.copytree(prepared / "small", tmp_path / "small", ignore=shutil.ignore_patterns("tokens"))
+    vocabulary = Vocabulary(gpt2_tokenizer(), Hierarchical.mask_types)
+    TokenStore.open_or_make(folder / "tokens", PreparedCorpus.open(folder), vocabulary, "gpt2")
+    monkeypatch.chdir(folder)
+    names = {}
+    for block in re.findall(r"^```python\n(.*?)^```", DATA, flags=re.MULTILINE | re.DOTALL):
+        exec(block, names)
+    assert len(names["masks"]) == names["mapped"].num_rows > 90
+    assert names["answers"]
+    assert vocabulary.decode(names["tokens"]) == names["text"]
+    assert all(answer in names["text"] and kind in Hierarchical.mask_types for kind, answer in names["answers"])
+
+
 def test_the_make_targets_are_there():
     makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
-    targets = set(re.findall(r"`?make (\w+)", README))
+    targets = set(re.findall(r"(?:`|^ {4})make ([\w-]+)", PAGES, flags=re.MULTILINE))
     assert targets >= {"quickstart", "test", "smollm2"}
     for target in targets:
         assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE)
