@@ -10,9 +10,11 @@ import pandas as pd
 from ilm.corpus.folding import text_keys
 from ilm.corpus.near_duplicates import near_duplicates_among
 from ilm.corpus.splits import SPLITS
-from ilm.corpus.units import GUARANTEES, no_column, shared_values, value_codes
+from ilm.corpus.units import no_column, shared_values, value_codes
+from ilm.corpus.unseen import unseen_state
 
 EXAMPLES = 3
+TRAIN, TEST = SPLITS.index("train"), SPLITS.index("test")
 NOT_LOOKED_FOR = "not looked for: split.near_duplicates=null"
 
 # A document: (writing_id, split)
@@ -27,6 +29,10 @@ class SharedValues:
     documents: int  # that have one of these values
     examples: tuple[tuple[Place, Place], ...]  # two documents with the same value
 
+    @property
+    def count(self) -> int:
+        return self.values
+
 
 @dataclass(frozen=True)
 class NearDuplicates:
@@ -35,7 +41,11 @@ class NearDuplicates:
     similarity: float  # Jaccard similarity of character 5-grams from which texts count
     documents: dict[str, int]  # split -> documents looked at
     near: dict[str, int]  # split -> those with a near-duplicate in train
-    examples: tuple[tuple[Place, Place], ...]
+    examples: tuple[tuple[Place, Place], ...]  # of each split the first ones, with their near-duplicate in train
+
+    @property
+    def count(self) -> int:
+        return sum(self.near.values())
 
     @property
     def shares(self) -> dict[str, float]:
@@ -51,30 +61,32 @@ class LeakReport:
     near_duplicates: NearDuplicates | str
     learners: SharedValues | str
     topics: SharedValues | str
+    unseen_test_values: str | None = None  # with split.test_on: "holds: ..." or "does not hold: ..."
 
     def to_dict(self) -> dict[str, Any]:
         """Plain containers for the manifest."""
-        result = {name: found if isinstance(found, str) else _plain(found) for name, found in vars(self).items()}
+        known = {name: found for name, found in vars(self).items() if found is not None}
+        result = {name: found if isinstance(found, str) else _plain(found) for name, found in known.items()}
         if isinstance(self.near_duplicates, NearDuplicates):
             result["near_duplicates"]["shares"] = self.near_duplicates.shares
         return result
 
     def violated(self, keep_together: Sequence[str]) -> list[str]:
         """What was to be kept together and was not, one line each; empty if the splits are what they claim to be."""
+        counted: dict[str, tuple[str, SharedValues | NearDuplicates | str]] = {
+            "text": ("texts stand in several splits", self.texts),
+            "learner_id": ("learners stand in several splits", self.learners),
+            "topic": ("topics stand in several splits", self.topics),
+            "near_duplicates": ("documents of valid or test have a near-duplicate in train", self.near_duplicates),
+        }
         lines = []
-        for column, (_, noun) in GUARANTEES.items():
-            found = getattr(self, {"text": "texts", "learner_id": "learners", "topic": "topics"}.get(column, column))
-            if column not in keep_together or isinstance(found, str):
-                continue
-            count = sum(found.near.values()) if isinstance(found, NearDuplicates) else found.values
-            if count:
-                (one, its), (other, others) = found.examples[0]
-                what = (
-                    f"{count} documents have near-duplicates in train"
-                    if column == "near_duplicates"
-                    else (f"{count} {noun} stand in several splits")
-                )
-                lines.append(f"{what}, for example of {one!r} ({its}) and {other!r} ({others})")
+        for column in keep_together:
+            what, found = counted[column]
+            if not isinstance(found, str) and found.count:
+                (one, here), (other, there) = found.examples[0]
+                lines.append(f"{found.count} {what}, for example {one!r} ({here}) and {other!r} ({there})")
+        if self.unseen_test_values is not None and self.unseen_test_values.startswith("does not hold"):
+            lines.append(self.unseen_test_values)
         return lines
 
 
@@ -93,10 +105,11 @@ class SharedWith:
         return _plain(self)
 
 
-def leak_report(documents: pd.DataFrame, *, near_duplicates: float | None) -> LeakReport:
+def leak_report(documents: pd.DataFrame, *, near_duplicates: float | None, test_on: str | None = None) -> LeakReport:
     """Look at documents with column `split` for what stands in more than one of them.
 
     `near_duplicates`: the similarity from which texts count as nearly equal; None does not look for them.
+    `test_on`: the column whose values were to be in test as a whole or not at all.
     """
     splits = pd.Categorical(documents["split"], categories=list(SPLITS)).codes
     keys = text_keys(documents["text"])
@@ -106,21 +119,11 @@ def leak_report(documents: pd.DataFrame, *, near_duplicates: float | None) -> Le
     for column, name in (("learner_id", "learners"), ("topic", "topics")):
         present = column in documents
         found[name] = _shared(documents, value_codes(documents[column]), splits) if present else no_column(column)
-    if near_duplicates is None:
-        return LeakReport(near_duplicates=NOT_LOOKED_FOR, **found)
-    trained = splits == SPLITS.index("train")
-    partner = near_duplicates_among(documents["text"], ~trained, trained, near_duplicates, keys=keys)
-    asked = [(split, splits == SPLITS.index(split)) for split in SPLITS[1:]]
-    near = NearDuplicates(
-        similarity=near_duplicates,
-        documents={split: int(rows.sum()) for split, rows in asked},
-        near={split: int((partner[rows] >= 0).sum()) for split, rows in asked},
-        examples=tuple(
-            (_place(documents, row), _place(documents, int(partner[row])))
-            for row in np.flatnonzero(partner >= 0)[:EXAMPLES].tolist()
-        ),
-    )
-    return LeakReport(near_duplicates=near, **found)
+    near: NearDuplicates | str = NOT_LOOKED_FOR
+    if near_duplicates is not None:
+        near = _near_duplicates(documents, splits, keys, near_duplicates)
+    unseen = None if test_on is None else unseen_state(test_on, value_codes(documents[test_on]), splits == TEST)
+    return LeakReport(near_duplicates=near, **found, unseen_test_values=unseen)
 
 
 def shared_with(documents: pd.DataFrame, other: pd.DataFrame, *, near_duplicates: float | None) -> SharedWith:
@@ -153,6 +156,23 @@ def shared_with(documents: pd.DataFrame, other: pd.DataFrame, *, near_duplicates
         similarity=near_duplicates,
         examples=tuple(
             (ids.iloc[row], other_ids.iloc[partner[row]]) for row in np.flatnonzero(partner >= 0)[:EXAMPLES].tolist()
+        ),
+    )
+
+
+def _near_duplicates(
+    documents: pd.DataFrame, splits: np.ndarray, keys: np.ndarray, similarity: float
+) -> NearDuplicates:
+    partner = near_duplicates_among(documents["text"], splits != TRAIN, splits == TRAIN, similarity, keys=keys)
+    rows = {split: np.flatnonzero((splits == SPLITS.index(split)) & (partner >= 0)) for split in SPLITS[1:]}
+    return NearDuplicates(
+        similarity=similarity,
+        documents={split: int((splits == SPLITS.index(split)).sum()) for split in SPLITS[1:]},
+        near={split: len(near) for split, near in rows.items()},
+        examples=tuple(
+            (_place(documents, row), _place(documents, int(partner[row])))
+            for near in rows.values()
+            for row in near[:EXAMPLES].tolist()
         ),
     )
 

@@ -17,7 +17,7 @@ import pandas as pd
 
 from ilm.corpus.folding import blocks
 from ilm.corpus.placement import Placement, Sizes, sizes_by_level
-from ilm.corpus.units import guarantees, largest_unit, relations, shared_values, unit_labels, value_codes
+from ilm.corpus.units import guarantees, largest_unit, relations, unit_labels, value_codes
 from ilm.corpus.unseen import column_of_values, draw_unseen, unseen_state
 from ilm.errors import UserError
 from ilm.hashing import order_key
@@ -194,20 +194,6 @@ def given_split(
             if state.startswith("does not hold")
         ),
     )
-
-
-def check_no_leak(
-    documents: pd.DataFrame, keep_together: Sequence[str] = BY_DEFAULT, *, near_duplicates: float | None = None
-) -> None:
-    """Check column `split` after the fact: raises RuntimeError if what was to be kept together stands on two sides."""
-    split_of = _split_codes(documents)
-    for column, code in relations(documents, keep_together, near_duplicates).items():
-        for one, other in shared_values(code, split_of, examples=1).rows:
-            a, b = documents.iloc[one], documents.iloc[other]
-            raise RuntimeError(
-                f"documents {a['writing_id']!r} ({a['split']}) and {b['writing_id']!r} ({b['split']}) "
-                f"have the same {column} and stand in different splits"
-            )
 
 
 def _by_id(ids: pd.Series) -> np.ndarray:

@@ -92,24 +92,28 @@ def leak_table(report: LeakReport, note: str | None = None) -> Table:
     """What stands in more than one split, or why that is not known, with a first example."""
     table = _table("Leaks between splits", note, "what", "found", "documents")
     table.add_column("for example", overflow="fold")
-    rows: dict[str, SharedValues | str] = {
-        "texts in several splits": report.texts,
-        "learners in several splits": report.learners,
-        "topics in several splits": report.topics,
+    values: dict[str, SharedValues | str] = {
+        "texts": report.texts,
+        "learners": report.learners,
+        "topics": report.topics,
     }
-    for what, found in rows.items():
+    for what, found in values.items():
         if isinstance(found, str):
-            table.add_row(what, escape(found), "", "")
+            table.add_row(f"{what} in several splits", escape(found), "", "")
         else:
-            table.add_row(what, f"{found.values:,}", f"{found.documents:,}", _example(found.examples))
+            shown = (f"{found.values:,}", f"{found.documents:,}", _example(found.examples))
+            table.add_row(f"{what} in several splits", *shown)
     near = report.near_duplicates
-    if not isinstance(near, NearDuplicates):
+    if isinstance(near, NearDuplicates):
+        for split, count in near.near.items():
+            of_split = [example for example in near.examples if example[0][1] == split]
+            what = f"{split}: near-duplicates in train (similarity {near.similarity:g})"
+            shown = (f"{near.shares[split]:.2%}", f"{count:,} of {near.documents[split]:,}", _example(of_split))
+            table.add_row(what, *shown)
+    else:
         table.add_row("near-duplicates in train", escape(near), "", "")
-        return table
-    for split, count in near.near.items():
-        what = f"{split} with a near-duplicate in train (similarity {near.similarity:g})"
-        shown = _example([example for example in near.examples if example[0][1] == split])
-        table.add_row(what, f"{near.shares[split]:.2%}", f"{count:,} of {near.documents[split]:,}", shown)
+    if report.unseen_test_values is not None:
+        table.add_row("values of test data elsewhere", escape(report.unseen_test_values), "", "")
     return table
 
 

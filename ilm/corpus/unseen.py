@@ -92,13 +92,17 @@ def _change(need: Sequence[int], counts: Counts) -> int:
 
 
 def _too_connected(column: str, code: np.ndarray, relations: Mapping[str, np.ndarray]) -> str:
+    documents = len(code)
     together = f"split.test_on={column}: no values of {column} can be test data by themselves"
-    if not relations:
-        largest = int(np.bincount(code[code >= 0]).max())
-        return f"{together}: one has {largest:,} of {len(code):,} documents; type split.test_on=null"
-    largest, binding, without = largest_unit({column: code, **relations}, list(relations))
+    largest, binding, without = largest_unit({column: code, **relations}, list(relations) or [column])
+    if not relations or 2 * without > documents:
+        most = int(np.bincount(code[code >= 0]).max())
+        return (
+            f"{together}: one of them has {most:,} of {documents:,} documents, expected at most half; "
+            f"type split.test_on=null, or choose another column"
+        )
     kept = ",".join(name for name in relations if name != binding)
     return (
-        f"{together}: the largest unit connected by {', '.join([*relations, column])} has {largest:,} of {len(code):,} "
+        f"{together}: the largest unit connected by {', '.join([*relations, column])} has {largest:,} of {documents:,} "
         f"documents, without {binding} {without:,}; type split.keep_together=[{kept}] or split.test_on=null"
     )

@@ -6,14 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ilm.corpus.folding import folded
-from ilm.corpus.splits import SPLITS, assign_splits, check_no_leak, level_targets
+from ilm.corpus.leaks import leak_report
+from ilm.corpus.splits import SPLITS, assign_splits, given_split, level_targets
 from ilm.errors import UserError
 from ilm.hashing import order_key
 
 
 def corpus(*rows: tuple[str, ...]) -> pd.DataFrame:
-    """rows: (level, L1, text) or (level, L1, text, learner), ids a, b, c, ..."""
-    names = ["cefr_level", "l1", "text", "learner_id"][: len(rows[0])]
+    """rows: (level, L1, text), perhaps with learner, perhaps with topic; ids a, b, c, ..."""
+    names = ["cefr_level", "l1", "text", "learner_id", "topic"][: len(rows[0])]
     documents = pd.DataFrame(list(rows), columns=names, dtype="str")
     documents.insert(0, "writing_id", pd.Series([chr(ord("a") + n) for n in range(len(rows))], dtype="str"))
     return documents
@@ -184,15 +185,134 @@ def test_another_seed_is_another_split():
     assert not assign_splits(documents, 0)[0].equals(assign_splits(documents, 1)[0])
 
 
-def test_check_no_leak_finds_leaks():
-    documents = corpus(("A1", "x", "Hello you", "1"), ("A1", "x", "hello  YOU", "2"), ("A1", "x", "bye", "1"))
-    check_no_leak(documents.assign(split="train"))
-    leaking = documents.assign(split=["train", "test", "train"])
-    with pytest.raises(RuntimeError, match=r"'a' \(train\) and 'b' \(test\) have the same text"):
-        check_no_leak(leaking)
-    check_no_leak(leaking, keep_together=("learner_id",))
-    with pytest.raises(RuntimeError, match=r"'a' \(train\) and 'c' \(valid\) have the same learner_id"):
-        check_no_leak(documents.assign(split=["train", "train", "valid"]))
+def test_topics_and_near_duplicates_are_kept_together_when_asked():
+    long = "We went to the sea in summer and the water was so cold that nobody wanted to swim"
+    documents = corpus(
+        ("A1", "x", long, "", "holiday"), ("A1", "x", long.replace("cold", "warm"), "", ""),
+        ("A1", "x", "My holiday", "", "holiday"), ("A1", "x", "I am a cook", "", ""),
+    )  # fmt: skip
+
+    def groups(*keep_together: str) -> dict[int, int]:
+        return assign_splits(documents, 0, keep_together, near_duplicates=0.8)[1].group_sizes
+
+    assert groups("text", "learner_id") == {}
+    assert groups("topic") == {2: 1}
+    assert groups("near_duplicates") == {2: 1}
+    assert groups("topic", "near_duplicates") == {3: 1}
+    _, report = assign_splits(documents, 0, ("topic", "near_duplicates"), near_duplicates=0.8)
+    assert report.guarantees == {
+        "equal_texts": "not asked for",
+        "learners": "not asked for",
+        "topics": "holds, except for 2 documents without a topic",
+        "near_duplicates": "holds",
+    }
+    assert report.near_duplicates == 0.8
+    with pytest.raises(UserError, match=r"split\.near_duplicates=null looks for none; .* split\.near_duplicates=0\.8"):
+        assign_splits(documents, 0, ("near_duplicates",))
+
+
+def test_a_unit_too_large_for_the_splits_is_told():
+    rows = [("A1", "x", f"text {n}", "anna" if n < 95 else str(n)) for n in range(100)]
+    _, report = assign_splits(corpus(*rows), 0)
+    assert report.warnings == (
+        "splits far from their targets: A1 train 95 instead of 80, A1 valid 2 instead of 10, A1 test 3 instead of 10. "
+        "Documents are kept together in units of up to 95 documents, without learner_id of up to 1: "
+        "type split.keep_together=[text] if the sizes matter more",
+    )
+    assert report.to_dict()["warnings"] == list(report.warnings)
+    assert assign_splits(corpus(*rows), 0, ("text",))[1].warnings == ()
+
+
+def on_topics(sizes: dict[str, int], *, learner: str = "") -> pd.DataFrame:
+    topics = [topic for topic, size in sizes.items() for _ in range(size)]
+    rows = [("A1", "x", f"text {n}", learner, topic) for n, topic in enumerate(topics)]
+    documents = corpus(*rows)
+    return documents.assign(writing_id=pd.Series([f"{n:03d}" for n in range(len(rows))], dtype="str"))
+
+
+def test_whole_topics_become_test_data():
+    documents = on_topics(dict.fromkeys("abcdefghij", 10))
+    splits, report = assign_splits(documents, 0, test_on="topic")
+    first = min(documents["writing_id"][::10], key=lambda name: order_key(0, name))
+    topic = documents["topic"][documents["writing_id"] == first].item()
+    assert set(documents["topic"][splits == "test"]) == {topic}
+    assert report.sizes == report.targets == {"A1": {"train": 80, "valid": 10, "test": 10}}
+    assert report.guarantees["unseen_test_values"] == "holds: 1 of 10 values of topic are test data alone"
+    assert report.to_dict()["test_on"] == "topic"
+    drawn = {tuple(assign_splits(documents, seed, test_on="topic")[0]) for seed in range(5)}
+    assert len(drawn) > 1
+
+
+def test_what_is_not_drawn_is_divided_eight_to_one():
+    # Target 15. 12 leaves 3 missing; with another topic of 12 it were 9 too many.
+    _, report = assign_splits(on_topics(dict.fromkeys("abcdefghijkl", 12)), 0, test_on="topic")
+    assert report.targets == {"A1": {"train": 117, "valid": 15, "test": 15}}
+    assert report.sizes == {"A1": {"train": 117, "valid": 15, "test": 12}}
+    assert report.misses == {"A1": {"test": -3}}
+    assert report.warnings[0].endswith("type split.test_on=null if the sizes matter more")
+
+
+def test_a_topic_nearest_to_the_target_is_drawn_where_all_are_too_large():
+    splits, report = assign_splits(on_topics({"a": 40, "b": 25, "c": 35}), 0, test_on="topic")
+    assert (splits == "test").tolist() == [False] * 40 + [True] * 25 + [False] * 35
+    assert report.sizes == {"A1": {"train": 66, "valid": 9, "test": 25}}
+
+
+def test_documents_without_a_topic_are_no_unseen_topic():
+    documents = on_topics({"": 50, "a": 10, "b": 40})
+    splits, report = assign_splits(documents, 0, test_on="topic")
+    assert set(documents["topic"][splits == "test"]) == {"a"}
+    assert report.guarantees["unseen_test_values"].endswith(
+        "1 of 2 values of topic are test data alone; 50 documents have none"
+    )
+    # ... unless they must stay with one that is
+    documents["text"] = documents["text"].where(~documents["writing_id"].isin(["000", "050"]), "the same")
+    splits, _ = assign_splits(documents, 0, test_on="topic")
+    assert splits[0] == "test"
+    assert (splits == "test").sum() == 11
+
+
+def test_topics_that_cannot_be_test_data_by_themselves():
+    with pytest.raises(UserError, match=r"test_on=topic: .* one of them has 100 of 100 .* split\.test_on=null"):
+        assign_splits(on_topics({"a": 100}), 0, test_on="topic")
+    connected = on_topics(dict.fromkeys("abcdefghij", 10), learner="anna")
+    with pytest.raises(
+        UserError,
+        match=r"by text, learner_id, topic has 100 of 100 .* without learner_id 10; type split.keep_together=\[text\]",
+    ):
+        assign_splits(connected, 0, test_on="topic")
+    assert assign_splits(connected, 0, ["text"], test_on="topic")[1].misses == {}
+    with pytest.raises(
+        UserError, match=r"no column topic .*writing_id.* corpus\.columns\.topic=HEADER .* split\.test_on=l1"
+    ):
+        assign_splits(connected.drop(columns="topic"), 0, test_on="topic")
+    with pytest.raises(UserError, match="empty in every row"):
+        assign_splits(connected.assign(topic=""), 0, test_on="topic")
+    with pytest.raises(UserError, match="expected one of topic, learner_id, l1"):
+        assign_splits(connected, 0, test_on="text")
+
+
+def test_given_splits_are_described_as_they_are():
+    documents = corpus(
+        ("A1", "x", "Hello", "1"), ("A1", "x", "hello ", "2"), ("A1", "x", "bye", "2"), ("B1", "x", "good", "")
+    ).assign(split=["train", "test", "test", "valid"])  # fmt: skip
+    report = given_split(documents, ("text", "learner_id"))
+    assert report.guarantees == {
+        "equal_texts": "does not hold: 1 texts (2 documents) stand in several splits",
+        "learners": "holds, except for 1 documents without a learner id",
+        "topics": "cannot be known: no topic column",
+        "near_duplicates": "not asked for",
+    }
+    assert report.warnings == (
+        "the splits given by the file: equal_texts: does not hold: 1 texts (2 documents) stand in several splits",
+    )
+    assert report.sizes == {"A1": {"train": 1, "valid": 0, "test": 2}, "B1": {"train": 0, "valid": 1, "test": 0}}
+    assert (report.given, report.targets, report.misses, report.group_sizes) == (True, None, {}, {3: 1})
+    assert report.to_dict()["seed"] is None
+    near = given_split(documents, ("near_duplicates",), 0.8).guarantees["near_duplicates"]
+    assert near == "does not hold: 1 clusters of near-duplicates (2 documents) stand in several splits"
+    with pytest.raises(UserError, match="holds 'dev': expected train, valid, test"):
+        given_split(documents.assign(split="dev"))
 
 
 rows = st.tuples(
@@ -200,37 +320,73 @@ rows = st.tuples(
     st.sampled_from(["x", "y", "z"]),
     st.integers(0, 400).map(lambda n: f"text {n}"),
     st.sampled_from(["", "", "", "", *"0123456789"]),
+    st.sampled_from(["", "", *"abcdefghijklmnopqrst"]),
 )
+combinations = st.lists(st.sampled_from(["text", "learner_id", "topic", "near_duplicates"]), unique=True)
+
+
+def divided(values: pd.Series, splits: pd.Series) -> list[str]:
+    """Values, other than the empty one, that stand in more than one split."""
+    return [value for value, of in splits.groupby(values) if value and of.nunique() > 1]
 
 
 @settings(deadline=None)
-@given(st.lists(rows, min_size=1, max_size=120), st.booleans(), st.integers(0, 3), st.randoms())
-def test_every_promise_on_any_corpus(table, with_learners, seed, shuffler):
-    documents = corpus(*(row if with_learners else row[:3] for row in table))
-    splits, report = assign_splits(documents, seed)
+@given(
+    st.lists(rows, min_size=1, max_size=120),
+    st.sampled_from([3, 4, 5]),
+    combinations,
+    st.sampled_from([None, None, "topic", "learner_id"]),
+    st.integers(0, 3),
+    st.randoms(),
+)
+def test_every_promise_on_any_corpus(table, columns, keep_together, test_on, seed, shuffler):
+    documents = corpus(*(row[:columns] for row in table))
+    asked = {"keep_together": keep_together, "test_on": test_on, "near_duplicates": 0.8}
+    try:
+        splits, report = assign_splits(documents, seed, **asked)
+    except UserError as error:
+        assert "split.test_on=" in str(error)  # noqa: PT017
+        assert test_on is not None
+        return
     documents["split"] = splits
     assert set(splits) <= set(SPLITS)
-    check_no_leak(documents)
+    assert leak_report(documents, near_duplicates=0.8, test_on=test_on).violated(keep_together) == []
+    if "text" in keep_together:
+        assert divided(documents["text"].map(folded), splits) == []
+    for column in {"learner_id", "topic"} & {*keep_together} & {*documents}:
+        assert divided(documents[column], splits) == []
+    if test_on is not None:
+        assert divided(documents[test_on], splits == "test") == []
+        assert 0 < (splits == "test").sum() < len(documents)
 
     levels = Counter(documents["cefr_level"])
     found = Counter(zip(documents["cefr_level"], splits, strict=True))
     for level, sizes in report.sizes.items():
         assert sizes == {split: found[level, split] for split in SPLITS}
-        assert report.targets[level] == level_targets(levels[level])
-        miss = report.misses.get(level, {})
-        assert sum(miss.values()) == 0
+        assert report.targets[level]["test"] == level_targets(levels[level])["test"]
+        if test_on is None:
+            assert report.targets[level] == level_targets(levels[level])
+        else:
+            assert report.targets[level]["train"] == (sizes["train"] + sizes["valid"]) * 8 // 9
+        assert sum(report.targets[level][s] for s in ("train", "valid")) + (
+            sizes["test"] if test_on is not None else report.targets[level]["test"]
+        ) == sum(sizes.values())
+        if not report.group_sizes:
+            assert set(report.misses.get(level, {})) <= ({"test"} if test_on else set())
         # Only documents in groups can be above a target: then the split holds nothing else of the level.
-        folded_texts = documents["text"].map(folded)
-        grouped = folded_texts.duplicated(keep=False)
-        if with_learners:
-            grouped |= documents["learner_id"].duplicated(keep=False) & (documents["learner_id"] != "")
-        for split, above in miss.items():
-            if above > 0:
-                assert grouped[(documents["cefr_level"] == level) & (splits == split)].all()
+        if set(keep_together) <= {"text", "learner_id"}:
+            grouped = pd.Series(False, index=documents.index)
+            if "text" in keep_together:
+                grouped |= documents["text"].map(folded).duplicated(keep=False)
+            if "learner_id" in keep_together and "learner_id" in documents:
+                grouped |= documents["learner_id"].duplicated(keep=False) & (documents["learner_id"] != "")
+            for split, above in report.misses.get(level, {}).items():
+                if above > 0 and not (test_on and split == "test"):
+                    assert grouped[(documents["cefr_level"] == level) & (splits == split)].all()
 
     order = list(range(len(documents)))
     shuffler.shuffle(order)
-    again, report_again = assign_splits(documents.iloc[order], seed)
+    again, report_again = assign_splits(documents.drop(columns="split").iloc[order], seed, **asked)
     assert again.sort_index().equals(splits)
     assert report_again == report
 
