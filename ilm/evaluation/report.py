@@ -113,7 +113,7 @@ def caption(header: Mapping[str, Any], rows: pd.DataFrame) -> str:
         said.append(f"{unfitting:,} left out, whose {evaluation['fitting']} row is longer")
     if evaluation["drop_last"]:
         said.append(f"{left_over:,} left out, the last partial batch of {evaluation['batch_size']}")
-    if (origin := header["training_corpus"]) and origin["documents_hash"] != header["documents_hash"]:
+    if (origin := header["training_corpus"]) and "shared" in origin:
         shared = origin["shared"]["texts"]
         said.append(f"models trained on {origin['corpus']}, whose training split has {shared:,} of these texts")
     return "; ".join(said)

@@ -72,6 +72,7 @@ def evaluate_perplexity(settings: Mapping[str, Any], level: str | None) -> pd.Da
         "synthetic": corpus.manifest["synthetic"],
         "documents_hash": corpus.documents_hash,
         "text_column": corpus.manifest["text_column"],
+        "leaks": corpus.manifest["leaks"],
         "training_corpus": _origin(trained_on, corpus, rows),
         "evaluation": {**evaluation, "levels": list(levels)},
         "runs": runs,
@@ -92,17 +93,17 @@ def evaluate_perplexity(settings: Mapping[str, Any], level: str | None) -> pd.Da
 
 
 def _origin(trained_on: PreparedCorpus | None, corpus: PreparedCorpus, rows: np.ndarray) -> dict[str, Any] | None:
-    """The corpus the models were trained on, and how many of the texts in `rows` stand in its training split.
+    """The corpus that the models were trained on; if it is another, how many texts in `rows` are its training data too.
 
     None for folders of models, of whose training nothing is known.
     """
     if trained_on is None:
         return None
-    return {
-        "corpus": trained_on.name,
-        "documents_hash": trained_on.documents_hash,
-        "shared": shared_with(corpus.documents.iloc[rows], trained_on.documents, near_duplicates=None).to_dict(),
-    }
+    origin = {"corpus": trained_on.name, "documents_hash": trained_on.documents_hash}
+    if trained_on.documents_hash == corpus.documents_hash:
+        return origin
+    shared = shared_with(corpus.documents.iloc[rows], trained_on.documents, near_duplicates=None)
+    return {**origin, "shared": shared.to_dict()}
 
 
 def _masks_folder(model: TrainedModel | ModelFolder, corpus: PreparedCorpus, name: str | None) -> Path:

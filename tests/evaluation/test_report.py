@@ -15,9 +15,8 @@ HEADER = {
     "task": "perplexity",
     "corpus": "sample",
     "synthetic": True,
-    "documents_hash": "1",
     "text_column": "text",
-    "training_corpus": {"corpus": "sample", "documents_hash": "1", "shared": {"texts": 0}},
+    "training_corpus": {"corpus": "sample", "documents_hash": "1"},
     "evaluation": {
         "masks": None,
         "fitting": None,
@@ -106,6 +105,20 @@ def test_what_is_printed_with_every_number():
     )
     first = {**HEADER, "evaluation": {**HEADER["evaluation"], "max_examples": 500}}
     assert "test split; the first 500 examples by hash" in caption(first, rows)
+
+
+def test_what_is_printed_of_another_corpus_and_of_the_ways_of_the_reference():
+    rows = results().assign(unfitting_examples=1234, left_over_examples=5)
+    rows = rows[rows["run"] == "t_A1"]
+    origin = {"corpus": "mine", "documents_hash": "2", "shared": {"texts": 17}}
+    evaluation = HEADER["evaluation"] | {"fitting": "naive", "drop_last": True, "masks": "reference"}
+    header = {**HEADER, "text_column": "text_corrected", "training_corpus": origin, "evaluation": evaluation}
+    assert caption(header, rows) == (
+        "SYNTHETIC corpus sample, test split; 16 masks a document, all documents; text column: text_corrected; "
+        "masks reference; examples cut at 256 tokens (7.0% of them); 1,234 left out, whose naive row is longer; "
+        "5 left out, the last partial batch of 64; models trained on mine, whose training split has 17 of these texts"
+    )
+    assert "models trained on" not in caption({**HEADER, "training_corpus": None}, rows)
 
 
 def test_the_table_of_the_terminal_fits_in_80_columns():

@@ -11,6 +11,9 @@ from conftest import SMALL_MODEL, compose, rows_of_small_corpus, write_csv
 from evaluate import evaluate
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
+from ilm.examples.vocabulary import Vocabulary, gpt2_tokenizer
+from ilm.interchange.models import write_reference_model
+from ilm.training.models import add_special_rows, new_model, save_model
 from prepare import prepare
 from train import train
 
@@ -182,6 +185,35 @@ def test_a_model_folder_needs_no_training_corpus(root, tmp_path):
     assert folder.name == "other_perplexity"
     assert report["training_corpus"] is None
     assert list(overall(frame).index) == ["A1", "C1", "C2", "all"]
+
+
+def test_a_model_of_the_reference_is_evaluated_as_the_same_model_of_ours(root, tmp_path):
+    vocabulary = Vocabulary(gpt2_tokenizer(), ("document", "paragraph", "sentence", "ngram", "word"))
+    model = new_model({"model_type": "gpt2", "n_layer": 1, "n_embd": 16, "n_head": 2}, None, 50_257, 50_256, 0)
+    add_special_rows(model, vocabulary, 0)
+    save_model(model, vocabulary, tmp_path / "ours")
+    write_reference_model(model, vocabulary, 7, tmp_path / "theirs")
+    folders = f"models=[{tmp_path / 'ours'},{tmp_path / 'theirs'}]"
+    frame, report, _ = evaluated(root, tmp_path / "results", folders, "evaluation.limit=2")
+    assert list(report["runs"]) == ["ours", "theirs"]
+    ours, theirs = (overall(frame[frame["run"] == name])["loss"] for name in ("ours", "theirs"))
+    assert ours.tolist() == pytest.approx(theirs.tolist(), rel=1e-6)
+    assert len(list((root / "data" / "mine" / "tokens").glob("gpt2-*"))) == 1
+
+
+def test_an_exported_corpus_that_is_imported_again_gives_the_same_numbers(root, tmp_path):
+    """Texts and masks go through the reference's formats and come back: the way to its own data."""
+    path = f"corpus.csv={root / 'mine.csv'}"
+    prepare(compose("prepare", *chosen(root), path, f"export={tmp_path / 'reference'}", "num_workers=1")[0])
+    options = [option for option in chosen(root) if option != "corpus.name=mine"]
+    imported = ["corpus.name=imported", f"corpus.reference={tmp_path / 'reference'}", "num_workers=1"]
+    prepare(compose("prepare", *options, *imported)[0])
+    model = f"models=[{root / 'experiments' / 'run' / 'model'}]"
+    before, _, _ = evaluated(root, tmp_path / "before", model)
+    after, report, _ = evaluated(root, tmp_path / "after", model, "corpus.name=imported", "evaluation.masks=reference")
+    assert report["runs"]["run/model"]["evaluated_masks"].startswith("reference-")
+    for column in ("loss", "targets", "documents", "examples"):
+        assert overall(after)[column].tolist() == pytest.approx(overall(before)[column].tolist(), rel=1e-6)
 
 
 def test_a_folder_that_is_neither_run_nor_infilling_model(root, tmp_path):
