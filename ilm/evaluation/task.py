@@ -40,16 +40,9 @@ def evaluate_perplexity(settings: Mapping[str, Any], level: str | None) -> pd.Da
 
     Raises: UserError if nothing is trained, prepared, or asked for.
     """
-    evaluation, paths = settings["evaluation"], settings["paths"]
-    data, other = Path(paths["data"]), evaluation["corpus"]
-    folders = [name for name in settings["models"] or [] if is_model_folder(name)]
-    models: list[TrainedModel | ModelFolder] = [*model_folders(folders)]
-    trained_on = None
-    if len(folders) < len(settings["models"] or [None]):
-        trained_on = PreparedCorpus.open(data / settings["corpus"]["name"])
-        wanted = settings["models"] and [name for name in settings["models"] if name not in folders]
-        models += find_models(Path(paths["experiments"]), trained_on, wanted, level)
-    corpus = PreparedCorpus.open(data / (other or settings["corpus"]["name"]))
+    evaluation, data = settings["evaluation"], Path(settings["paths"]["data"])
+    models, trained_on = _chosen_models(settings, level)
+    corpus = PreparedCorpus.open(data / (evaluation["corpus"] or settings["corpus"]["name"]))
     split = evaluation["split"]
     # A level without training texts is no level of a study; of another corpus only the texts evaluated on matter.
     needed = (split,) if trained_on is None or trained_on.name != corpus.name else SPLITS
@@ -65,6 +58,7 @@ def evaluate_perplexity(settings: Mapping[str, Any], level: str | None) -> pd.Da
         results += _results(model, scores, corpus, levels)
         sums.append(scores.frame(corpus.documents["writing_id"], corpus.documents["cefr_level"]).assign(run=model.name))
         runs[model.name] = {**model.record(), "evaluated_masks": masks_folder.name}
+    # Models of unknown training have no seed.
     frame = pd.DataFrame(results).astype({"seed": "Int64"})
     header = {
         "task": "perplexity",
@@ -78,18 +72,32 @@ def evaluate_perplexity(settings: Mapping[str, Any], level: str | None) -> pd.Da
         "runs": runs,
         "versions": versions(),
     }
-    name = settings["name"] or "_".join(
-        [f"{trained_on.name}_on_{corpus.name}" if trained_on and other else corpus.name]
-        + ([level] if level else [])
-        + ["perplexity"]
+    of_another = trained_on is not None and evaluation["corpus"] is not None
+    on = f"{trained_on.name}_on_{corpus.name}" if of_another else corpus.name
+    folder = Path(settings["paths"]["results"]) / (
+        settings["name"] or "_".join(filter(None, [on, level, "perplexity"]))
     )
-    folder = Path(paths["results"]) / name
     write_report(folder, header, frame, pd.concat(sums))
     console = Console()
     for table in tables(header, frame, [*levels, POOLED]):
         console.print(rich_table(table))
     log.info("written: %s/{report.json,perplexity.csv,perplexity.md,documents.parquet}", folder)
     return frame
+
+
+def _chosen_models(
+    settings: Mapping[str, Any], level: str | None
+) -> tuple[list[TrainedModel | ModelFolder], PreparedCorpus | None]:
+    """The models to evaluate, and the corpus that the runs among them were trained on; None if there is no run."""
+    wanted = settings["models"]
+    folders = [name for name in wanted or [] if is_model_folder(name)]
+    if wanted and len(folders) == len(wanted):
+        return [*model_folders(folders)], None
+    trained_on = PreparedCorpus.open(Path(settings["paths"]["data"]) / settings["corpus"]["name"])
+    trained_on.require_splits([])  # refuses test-only data
+    names = wanted and [name for name in wanted if name not in folders]
+    runs = find_models(Path(settings["paths"]["experiments"]), trained_on, names, level)
+    return [*model_folders(folders), *runs], trained_on
 
 
 def _origin(trained_on: PreparedCorpus | None, corpus: PreparedCorpus, rows: np.ndarray) -> dict[str, Any] | None:

@@ -95,6 +95,7 @@ def test_one_level_of_another_corpus(root, tmp_path):
     ("more", "message"),
     [
         (["evaluation.corpus=nope"], "holds no prepared corpus"),
+        (["corpus.name=other"], r"test-only data.*evaluation\.corpus=other"),
         (["evaluation.corpus=other", "evaluation.split=valid"], "has no level with documents in valid"),
         (["evaluation.corpus=other", "evaluation.levels=[B1]"], "level B1 has no documents"),
         (["evaluation.masks=words"], "holds no such masks.*hierarchical-"),
