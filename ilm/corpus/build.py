@@ -84,10 +84,10 @@ def build_corpus(
         split=division.settings(given),
     )
     _refuse_conflict(folder, settings, overwrite)
-    read_report = origin.keep(folder, read_report)
     if sample_size is not None:
         documents = stratified_sample(documents, sample_size, division.seed)
     split_report = division.divide(documents)
+    read_report = origin.keep(folder, read_report)
 
     def manifest_of(stored: pd.DataFrame) -> dict[str, Any]:
         return corpus_manifest(

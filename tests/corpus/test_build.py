@@ -112,6 +112,14 @@ def test_a_sample_is_kept_beside_its_documents(tmp_path):
     assert sorted(read["text"]) == sorted(corpus.documents["text"])
 
 
+def test_a_sample_that_is_refused_leaves_nothing(tmp_path):
+    division = TrainValidTest(0, ["text"], "topic")
+    origin = SampleOrigin(60, 1, [*LEVELS, "A2", "B2", "C1"])
+    with pytest.raises(UserError, match="no column topic"):
+        build_corpus(tmp_path / "sample", origin, division, sample_size=None, overwrite=False)
+    assert list(tmp_path.iterdir()) == []
+
+
 # Texts of another column ----------------------------------------------------------------------------------------------
 
 
