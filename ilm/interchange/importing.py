@@ -6,6 +6,7 @@ an L1 is known.
 
 import hashlib
 import logging
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ log = logging.getLogger("ilm")
 IMPORT_REPORT = "import.json"
 
 _STRIPPED = "white space around the text removed, as the reference does"
+_NO_CHARACTER = re.compile("[\0\ud800-\udfff]")
 _DIGITS = 7
 _CHUNK_DOCUMENTS = 5_000
 
@@ -235,4 +237,4 @@ def _is_empty(text: str) -> bool:
 
 
 def _has_no_character(text: str) -> bool:
-    return "\0" in text or any("\ud800" <= character <= "\udfff" for character in text)
+    return _NO_CHARACTER.search(text) is not None

@@ -89,8 +89,15 @@ class Machine:
         self.position = end
         return self.data[begin:end]
 
-    def number(self, form: str, n: int) -> Any:
-        return struct.unpack(form, self.take(n))[0]
+    def number(self, form: struct.Struct) -> Any:
+        found = form.unpack_from(self.data, self.position)
+        self.position += form.size
+        return found[0]
+
+    def byte(self) -> int:
+        found = self.data[self.position]
+        self.position += 1
+        return found
 
     def line(self) -> bytes:
         begin, end = self.position, self.data.find(b"\n", self.position)
@@ -106,7 +113,7 @@ class Machine:
     # What opcodes do, where it takes more than an expression; a true result ends `run`.
 
     def protocol(self) -> None:
-        if self.take(1)[0] > 5:
+        if self.byte() > 5:
             raise ValueError("the protocol is unknown")
 
     def stop(self) -> bool:
@@ -147,11 +154,10 @@ class Machine:
         return False
 
     def tuple_of(self, n: int) -> None:
-        if len(self.stack) < n:
-            raise IndexError
         items = tuple(self.stack[-n:])
-        del self.stack[-n:]
-        self.stack.append(items)
+        if len(items) < n:
+            raise IndexError
+        self.stack[-n:] = [items]
 
     def tuple_after_mark(self) -> None:
         items = tuple(self.after_mark())

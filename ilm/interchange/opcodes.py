@@ -15,6 +15,8 @@ from ilm.interchange.machine import Machine
 # Between two finished parts: each takes time, and at most some 60 bytes of memory beside what it copies of the file.
 MAX_OPERATIONS = 20_000_000
 
+_UINT2, _INT4, _UINT4, _UINT8, _DOUBLE = map(struct.Struct, ("<H", "<i", "<I", "<Q", ">d"))
+
 
 def run(machine: Machine) -> None:
     """Go on to the end of the pickle, or piecewise until there are finished items.
@@ -59,17 +61,17 @@ def _table() -> list[Callable[[Machine], bool | None] | None]:
         b"}": lambda m: {},
         b"\x8f": lambda m: set(),
         b"2": lambda m: m.stack[-1],
-        b"J": lambda m: m.number("<i", 4),
-        b"K": lambda m: m.take(1)[0],
-        b"M": lambda m: m.number("<H", 2),
-        b"\x8a": lambda m: int.from_bytes(m.take(m.take(1)[0]), "little", signed=True),
+        b"J": lambda m: m.number(_INT4),
+        b"K": lambda m: m.byte(),
+        b"M": lambda m: m.number(_UINT2),
+        b"\x8a": lambda m: int.from_bytes(m.take(m.byte()), "little", signed=True),
         b"L": lambda m: int(m.line().removesuffix(b"L")),
         b"F": lambda m: float(m.line()),
-        b"G": lambda m: m.number(">d", 8),
+        b"G": lambda m: m.number(_DOUBLE),
         b"V": lambda m: m.line().decode("raw_unicode_escape"),
-        b"B": lambda m: m.take(m.number("<I", 4)),
-        b"C": lambda m: m.take(m.take(1)[0]),
-        b"\x8e": lambda m: m.take(m.number("<Q", 8)),
+        b"B": lambda m: m.take(m.number(_UINT4)),
+        b"C": lambda m: m.take(m.byte()),
+        b"\x8e": lambda m: m.take(m.number(_UINT8)),
     }
     done: dict[bytes, Callable[[Machine], bool | None]] = {
         b"\x80": Machine.protocol,
@@ -79,9 +81,9 @@ def _table() -> list[Callable[[Machine], bool | None] | None]:
         b"0": Machine.pop,
         b"1": lambda m: m.after_mark() is None,
         b"I": Machine.integer_line,
-        b"X": lambda m: m.text(m.number("<I", 4)),
-        b"\x8c": lambda m: m.text(m.take(1)[0]),
-        b"\x8d": lambda m: m.text(m.number("<Q", 8)),
+        b"X": lambda m: m.text(m.number(_UINT4)),
+        b"\x8c": lambda m: m.text(m.byte()),
+        b"\x8d": lambda m: m.text(m.number(_UINT8)),
         b"]": Machine.empty_list,
         b"l": Machine.list_after_mark,
         b"a": lambda m: m.extend([m.stack.pop()]),
@@ -95,11 +97,11 @@ def _table() -> list[Callable[[Machine], bool | None] | None]:
         b"u": lambda m: m.set_items(m.after_mark()),
         b"\x90": Machine.add_items,
         b"g": lambda m: m.get(int(m.line())),
-        b"h": lambda m: m.get(m.take(1)[0]),
-        b"j": lambda m: m.get(m.number("<I", 4)),
+        b"h": lambda m: m.get(m.byte()),
+        b"j": lambda m: m.get(m.number(_UINT4)),
         b"p": lambda m: m.put(int(m.line())),
-        b"q": lambda m: m.put(m.take(1)[0]),
-        b"r": lambda m: m.put(m.number("<I", 4)),
+        b"q": lambda m: m.put(m.byte()),
+        b"r": lambda m: m.put(m.number(_UINT4)),
         b"\x94": lambda m: m.put(m.memoized),
         b"c": lambda m: m.global_name(m.line().decode(), m.line().decode()),
         b"\x93": lambda m: m.global_name(m.stack.pop(-2), m.stack.pop()),
