@@ -19,11 +19,11 @@ import pandas as pd
 
 from ilm.corpus.columns import OPTIONAL, REQUIRED, find_columns
 from ilm.corpus.formats import open_source, stem
-from ilm.corpus.taking import NO_SPLIT, UNKNOWN_L1, take_rows
+from ilm.corpus.taking import NO_SPLIT, take_rows
 from ilm.errors import UserError
 from ilm.hashing import file_sha256
 
-__all__ = ["OPTIONAL", "REQUIRED", "UNKNOWN_L1", "ReadReport", "read_corpus"]
+__all__ = ["OPTIONAL", "REQUIRED", "ReadReport", "read_corpus"]
 
 
 @dataclass(frozen=True)

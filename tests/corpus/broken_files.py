@@ -315,7 +315,10 @@ def _xlsx(draw: random.Random, records: list[Record]) -> bytes:
 def _spoil(draw: random.Random, parts: list[Part], change: Callable[[bytes], bytes]) -> list[Part]:
     """Change one part, chosen by its length."""
     at = draw.choices(range(len(parts)), [len(part) + 1 for part, _ in parts])[0]
-    return [*parts[:at], (change(parts[at][0]), None), *parts[at + 1 :]]
+    before, after = parts[at][0], change(parts[at][0])
+    # Where half of a line end is changed, the rest of it may end the row and the new byte begin the next one.
+    reach = 1 if after[-4:] == before[-4:] else 2
+    return [*parts[:at], (after, None), *((part, None) for part, _ in parts[at + 1 : at + reach]), *parts[at + reach :]]
 
 
 def _shifted(parts: list[Part], encoding: str) -> list[Part]:
