@@ -128,7 +128,7 @@ class Taken:
             row, first = self._numbers[here[at]], self._numbers[there[at]]
             writing_id = pa.chunked_array(self._chunks["writing_id"])[here[at]].as_py()
             raise UserError(
-                f"{path}: rows {first} and {row} have the same id {writing_id!r} but different "
+                f"{path}: rows {first} and {row} have the same id {writing_id[:60]!r} but different "
                 f"contents ({', '.join(name for name in self.names if differs[name][at])}); every document needs an "
                 f"id of its own: correct the file, or name another column: corpus.columns.writing_id=..."
             )

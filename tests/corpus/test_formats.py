@@ -229,6 +229,21 @@ def test_json_objects_may_lack_fields_and_hold_others(read):
     assert found.to_numpy().tolist() == [["10000000000000000001", "0.10", "A1", "true"]]
 
 
+def test_json_lines_of_the_shared_task_corpus(read):
+    # The fields of W&I+LOCNESS; native speakers' texts have the level N.
+    essays = [
+        {"edits": [[0, [[0, 1, None]]]], "text": "One.\n\nTwo.", "id": f"{n}-1", "cefr": level, "userid": f"u{n % 2}"}
+        for n, level in enumerate(["A1.i", "B2.iii", "C2.ii", "N"])
+    ]
+    content = "".join(json.dumps(essay) + "\n" for essay in essays)
+    documents, report = read("A.train.json", content, levels=[*LEVELS, "C2"], lenient=True, max_dropped=0.3)
+    assert documents["cefr_level"].tolist() == ["A1", "B2", "C2"]
+    assert documents["learner_id"].tolist() == ["u0", "u1", "u0"]
+    assert documents["l1"].unique().tolist() == ["unknown"]
+    assert report.dropped == {"level not in corpus.levels": {"count": 1, "rows": [4]}}
+    assert report.notes["level with a sub-level, kept as its main level"] == {"count": 3, "rows": [1, 2, 3]}
+
+
 def test_json_rows_that_are_no_documents(read):
     good = '{"id": "w", "l1": "x", "cefr": "A1", "text": "t"}'
     content = f'[{good}, 12, null, "text", [{good}], {{"id": "a", "id": "b", "l1": "x", "cefr": "A1", "text": "t"}},\n'
