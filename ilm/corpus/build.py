@@ -83,7 +83,9 @@ def build_corpus(
         seed=division.seed,
         split=division.settings(given),
     )
-    _refuse_conflict(folder, settings, overwrite)
+    if not overwrite:
+        instead = "Give the file another name" if division.test_only else "Type corpus.name=..."
+        _refuse_conflict(folder, settings, instead)
     if sample_size is not None:
         documents = stratified_sample(documents, sample_size, division.seed)
     split_report = division.divide(documents)
@@ -166,13 +168,12 @@ def shared_table(leaks: Mapping[str, Any], note: str | None) -> Table:
     return table
 
 
-def _refuse_conflict(folder: Path, settings: Mapping[str, Any], overwrite: bool) -> None:
-    conflict = existing_conflict(folder, settings)
-    if conflict and not overwrite:
+def _refuse_conflict(folder: Path, settings: Mapping[str, Any], instead: str) -> None:
+    if conflict := existing_conflict(folder, settings):
         raise UserError(
             f"{folder} holds documents prepared with other settings:\n"
             + "\n".join(f"  - {line}" for line in conflict)
-            + "\nType corpus.name=... for a corpus of its own, or overwrite=true to replace them; runs trained on "
+            + f"\n{instead} for a corpus of its own, or type overwrite=true to replace them; runs trained on "
             "them can then be neither resumed nor evaluated."
         )
 

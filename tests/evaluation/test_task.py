@@ -11,9 +11,12 @@ from conftest import SMALL_MODEL, compose, rows_of_small_corpus, write_csv
 from evaluate import evaluate
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
+from ilm.examples.store import ExampleStore
+from ilm.examples.tokens import TokenStore
 from ilm.examples.vocabulary import Vocabulary, gpt2_tokenizer
 from ilm.interchange.models import write_reference_model
-from ilm.training.models import add_special_rows, new_model, save_model
+from ilm.masking.store import MaskStore
+from ilm.training.models import add_special_rows, load_tokenizer, new_model, save_model
 from prepare import prepare
 from train import train
 
@@ -138,6 +141,28 @@ def test_only_examples_whose_naive_row_fits(root, tmp_path):
     assert overall(fitting).loc["all", "examples"] + left_out == overall(whole).loc["all", "examples"]
     assert overall(fitting).loc["all", "cut_examples"] == 0 < overall(whole).loc["all", "cut_examples"]
     assert f"{left_out} left out, whose naive row is longer" in (folder / "perplexity.md").read_text()
+
+
+def test_which_examples_fit_is_counted_on_rows_that_are_laid_out(root):
+    corpus = PreparedCorpus.open(root / "data" / "mine")
+    masks = MaskStore.open(next((corpus.folder / "masks").glob("hierarchical-*")))
+    vocabulary = Vocabulary.of_trained(load_tokenizer(str(root / "experiments" / "run" / "model")))
+    tokens = TokenStore.open_or_make(corpus.folder / "tokens", corpus, vocabulary, "bpe400")
+    rows = corpus.rows("train", ["A1", "B2"])
+
+    def store(objective: str, **options) -> ExampleStore:
+        return ExampleStore(
+            rows, masks.splits["train"], tokens, vocabulary, objective=objective, max_length=100, **options
+        )
+
+    whole, naive = store("ilm"), store("naive")
+    fits = [number for number in range(len(naive)) if naive[number].full_length <= 100]
+    for objective in ("ilm", "naive", "lm"):
+        fitting = store(objective, fitting="naive")
+        assert [fitting.key(n) for n in range(len(fitting))] == [whole.key(n) for n in fits]
+        assert (fitting.unfitting, fitting.dropped) == (len(whole) - len(fits), whole.dropped)
+        assert 0 < fitting.unfitting < len(whole)
+        assert fitting.cut == 0 == whole.unfitting
 
 
 def test_the_last_partial_batch_is_left_out(root, tmp_path):
