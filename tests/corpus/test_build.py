@@ -279,7 +279,7 @@ def test_a_corpus_and_test_only_data_do_not_replace_each_other(tmp_path, path, e
     prepared(data, mine2, "corpus.name=mine2")
     before = contents(data)
     with pytest.raises(
-        UserError, match=r"mine2 holds documents prepared with other settings(?s:.*)Give the file anoth"
+        UserError, match=r"mine2 holds documents(?s:.*)Give the file another name"
     ):
         prepared(data, path, f"corpus.extra=[{mine2}]")
     after = contents(data)
