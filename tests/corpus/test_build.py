@@ -278,9 +278,7 @@ def test_a_corpus_and_test_only_data_do_not_replace_each_other(tmp_path, path, e
     data, mine2 = tmp_path / "data", write_csv(tmp_path / "mine2.csv", ROWS)
     prepared(data, mine2, "corpus.name=mine2")
     before = contents(data)
-    with pytest.raises(
-        UserError, match=r"mine2 holds documents(?s:.*)Give the file another name"
-    ):
+    with pytest.raises(UserError, match=r"mine2 holds documents(?s:.*)Give the file another name"):
         prepared(data, path, f"corpus.extra=[{mine2}]")
     after = contents(data)
     assert {name: after[name] for name in before} == before
