@@ -345,6 +345,13 @@ def test_parquet_of_a_prepared_corpus_keeps_its_split(read, tmp_path):
     assert again.equals(documents)
 
 
+def test_parquet_with_checksums_tells_a_changed_text(refused):
+    content = parquet([NAMES, *ROWS], compression="none", use_dictionary=False, write_page_checksum=True)
+    changed = content.replace(b"I\xe2\x80\x99m happy", b"I\xe2\x80\x99m harpy")
+    assert changed != content
+    assert "damaged or no Parquet file" in refused("c.parquet", changed)
+
+
 def test_parquet_with_broken_text(refused):
     content = parquet([NAMES, *ROWS], compression="none", use_dictionary=False, write_statistics=False)
     assert content.count("😀".encode()) == 1
