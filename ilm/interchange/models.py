@@ -63,18 +63,18 @@ def reference_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
             f"{folder} lacks {TOKENS}, which says what the tokens after GPT-2's are. Copy it from where the model was "
             "trained; docs/interchange.md shows how to write it for a model of hierarchical masking."
         )
-    tokens, tokenizer = load_plain(path), gpt2_tokenizer()
+    tokens, first = load_plain(path), _END_OF_TEXT + 1
     is_dict = isinstance(tokens, dict) and all(type(i) is int and type(token) is str for i, token in tokens.items())
     texts = [tokens[i] for i in sorted(tokens)] if is_dict else []
     blanks = [match[1] for token in texts[2:] if (match := _BLANK.fullmatch(token))]
     expected = [START_OF_INFILL, END_OF_INFILL, *map(blank_token, blanks)]
-    first = len(tokenizer)
     if not blanks or texts != expected or sorted(tokens) != list(range(first, first + len(texts))):
         raise UserError(
             f"{path} does not hold the infilling tokens: expected a dictionary from ids, {first} and up, to "
             f"{START_OF_INFILL}, {END_OF_INFILL} and a token such as {blank_token('word')} for every mask type. Take "
             "it from the model's folder."
         )
+    tokenizer = gpt2_tokenizer()
     tokenizer.name_or_path = str(folder)
     return Vocabulary(tokenizer, blanks).tokenizer
 

@@ -268,6 +268,17 @@ def test_faulty_masks_are_sorted_or_left_out_and_counted(tmp_path, monkeypatch, 
     assert store.mask_types == masks.ENUMERATIONS[masks.HIERARCHICAL]
 
 
+def test_masks_of_a_sample_of_the_documents(tmp_path):
+    small, store = corpus()
+    export_corpus(small, store, tmp_path / "export")
+    back, origin, _ = imported(tmp_path / "export")
+    back.documents = back.documents.iloc[[0, 3, 4, 11, 17, 29]].reset_index(drop=True)
+    again = MaskStore.open(import_masks(back, origin).folder)
+    found, every = contents(back.documents, again), contents(small.documents, store)
+    assert len(found) == 6
+    assert all(document in every for document in found)
+
+
 def test_masks_of_two_mask_functions_are_refused(tmp_path, monkeypatch):
     pickled(tmp_path / "A1", monkeypatch, ("She ate.", [[("word", 0, 3)], [("other", 7, 1)]]))
     small, origin, _ = imported(tmp_path, place=tmp_path / "data")
