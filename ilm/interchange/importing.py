@@ -124,15 +124,15 @@ class ImportedMasks:
 def import_masks(corpus: PreparedCorpus, origin: ReferenceOrigin) -> ImportedMasks | None:
     """Write the masks of the origin's pickles to `masks/reference-<hash>` of the corpus made from it.
 
-    A mask with faulty spans is left out and counted. Splits without a pickle have no masks. None if there is no pickle.
+    A mask with faulty spans is left out and counted. Documents of text files have no masks. None if there is no pickle.
 
     Raises: UserError if the files are no longer those that the corpus was made from, or their masks are of types of two
     enumerations.
     """
-    files = {key: path for key, path in reference_files(origin.path, origin.levels).items() if path.suffix == ".pkl"}
-    if not files:
+    files = reference_files(origin.path, origin.levels)
+    sha256 = {"/".join(key): file_sha256(path) for key, path in files.items() if path.suffix == ".pkl"}
+    if not sha256:
         return None
-    sha256 = {"/".join(key): file_sha256(path) for key, path in files.items()}
     settings = {"documents": corpus.documents_hash, "name": "reference", "pickles": sha256}
     folder = corpus.folder / "masks" / masks_folder_name(settings)
     if folder.exists():
@@ -166,7 +166,7 @@ def import_masks(corpus: PreparedCorpus, origin: ReferenceOrigin) -> ImportedMas
 
 
 class _Collected:
-    """The masks of some pickles, as flat arrays of a few thousand documents each."""
+    """The masks of some files, as flat arrays of a few thousand documents each."""
 
     def __init__(self) -> None:
         self.masks: list[tuple[str, FlatMasks]] = []  # by split, rows ascending in each
@@ -176,6 +176,9 @@ class _Collected:
 
     def read(self, documents: pd.DataFrame, level: str, split: str, path: Path) -> None:
         rows, numbers = _rows_of_file(documents, level, split)
+        if path.suffix != ".pkl":
+            self.masks.append((split, FlatMasks.of(rows, [[] for _ in rows], ())))
+            return
         texts, items = documents["text"], enumerate(iter_masked(path), start=1)
         begin = 0
         while chunk := dict(islice(items, _CHUNK_DOCUMENTS)):

@@ -17,6 +17,7 @@ from ilm.interchange.texts import EDGES, RETURNS, SEPARATED
 from ilm.masking.functions import Documents, Punctuation, Sentences
 from ilm.masking.statistics import statistics_table
 from ilm.masking.store import MaskStore
+from ilm.masking.verify import verify_masks
 
 LEVELS = ("A1", "B2")
 
@@ -277,6 +278,21 @@ def test_masks_of_a_sample_of_the_documents(tmp_path):
     found, every = contents(back.documents, again), contents(small.documents, store)
     assert len(found) == 6
     assert all(document in every for document in found)
+
+
+def test_masks_of_some_of_the_files(tmp_path):
+    small, store = corpus()
+    export_corpus(small, store, tmp_path / "export")
+    for name in ("A1/train.pkl", "A1/valid.pkl", "B2/valid.pkl"):
+        (tmp_path / "export" / name).unlink()
+    back, origin, _ = imported(tmp_path / "export")
+    folder = import_masks(back, origin).folder
+    assert verify_masks(folder, back.documents) == []
+    expected = [
+        (level, split, text, [] if (level, split) == ("A1", "train") or split == "valid" else spans)
+        for level, split, text, spans in contents(small.documents, store)
+    ]
+    assert contents(back.documents, MaskStore.open(folder)) == expected
 
 
 def test_masks_of_two_mask_functions_are_refused(tmp_path, monkeypatch):
