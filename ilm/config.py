@@ -429,14 +429,17 @@ def _values(settings: Mapping[str, Any], choices: Mapping[str, str | None]) -> I
     corpus = settings["corpus"]
     if not corpus["levels"]:
         yield "corpus.levels is empty: expected names such as [A1,A2,B1,B2,C1]"
-    for key in ("cefr_level.levels", "evaluation.levels"):
+    # Another corpus to evaluate on may have other levels.
+    own_levels = () if value_of("evaluation.corpus") is not None else ("evaluation.levels",)
+    for key in ("cefr_level.levels", *own_levels):
         levels = value_of(key)
         if levels is not None and (not levels or set(levels) - set(corpus["levels"])):
             yield f"{key}={levels}: expected one or more of corpus.levels={corpus['levels']}"
     if corpus["csv"] is not None and corpus["synthetic"] is not None:
         yield f"corpus.csv={corpus['csv']} for a synthetic corpus: type corpus=custom corpus.name=NAME corpus.csv=..."
-    if corpus["csv"] is not None and corpus["reference"] is not None:
-        yield "corpus.csv and corpus.reference are both given: give one of them"
+    if corpus["reference"] is not None and (corpus["csv"] is not None or corpus["synthetic"] is not None):
+        other = "corpus.csv" if corpus["csv"] is not None else "a synthetic corpus"
+        yield f"corpus.reference={corpus['reference']} beside {other}: type corpus=custom corpus.name=NAME, and one of them"
     # What reads a prepared corpus needs none of its sources.
     sources = [corpus[key] for key in ("csv", "synthetic", "reference")]
     if "preview" in settings and not settings["check"] and all(source is None for source in sources):

@@ -57,6 +57,9 @@ NOT_IDENTITY = (
     "data.row_tokens",
     # The hash of the documents stands for these.
     "corpus.csv",
+    "corpus.sheet",
+    "corpus.reference",
+    "corpus.extra",
     "corpus.encoding",
     "corpus.columns",
     "corpus.levels",

@@ -28,6 +28,7 @@ from ilm.corpus.store import (
     DOCUMENTS,
     MANIFEST,
     PreparedCorpus,
+    describe_documents,
     existing_conflict,
     read_documents,
     write_documents,
@@ -107,10 +108,10 @@ def build_corpus(
     prepared = _prepared(folder, settings)
     if prepared is None:
         with atomic_file(folder / DOCUMENTS) as temporary:
-            write_documents(temporary, documents, settings)
+            write_documents(temporary, documents)
             del documents  # what counts from here on is what was written
             manifest = manifest_of(read_documents(temporary))
-            manifest["files"] = {DOCUMENTS: {"sha256": file_sha256(temporary), "bytes": temporary.stat().st_size}}
+            manifest["files"] = {DOCUMENTS: describe_documents(temporary)}
         write_json(folder / MANIFEST, manifest)
     else:
         log.info("%s holds these documents already", folder)

@@ -1,10 +1,13 @@
 """A prepared corpus on disk: `documents.parquet`, one row a document, and `manifest.json`.
 
-The documents hash ties the two together: it is computed from the settings (not from paths), written into
-the parquet's schema metadata and into the manifest. The parquet is put in place first (`ilm.corpus.build`), so a
-process killed in between leaves a pair whose hashes differ, which `PreparedCorpus.open` refuses.
+A digest of the documents ties the two together, which stands in the parquet's metadata and in the manifest. The parquet
+is put in place first (`ilm.corpus.build`), so a process killed in between leaves a pair whose digests differ, which
+`PreparedCorpus.open` refuses. (The documents hash, which names what is made from a corpus, is that of the settings: the
+same documents in another order of the file have another one, but the same bytes in this file.)
 """
 
+import hashlib
+import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,18 +25,18 @@ from ilm.corpus.reader import OPTIONAL, REQUIRED
 from ilm.corpus.splits import SPLITS
 from ilm.errors import UserError
 from ilm.files import read_json
-from ilm.hashing import FORMAT_VERSION, digest
+from ilm.hashing import FORMAT_VERSION, digest, file_sha256
 
 DOCUMENTS = "documents.parquet"
 MANIFEST = "manifest.json"
 COLUMNS = (*REQUIRED, *OPTIONAL, "split")
 
-_METADATA_KEY = b"ilm_documents_hash"
+_METADATA_KEY = b"ilm_documents_sha256"
 _ROWS_OF_A_GROUP = 50_000
 
 
-def write_documents(path: Path, documents: pd.DataFrame, settings: Mapping[str, Any]) -> None:
-    """Write `documents` as a parquet file that carries the hash of `settings`.
+def write_documents(path: Path, documents: pd.DataFrame) -> None:
+    """Write `documents` as a parquet file that carries a digest of them.
 
     `documents`: `COLUMNS`, perhaps without those of `OPTIONAL`; the row's position is the document's number. Equal
     documents give equal bytes, however their columns lie in memory.
@@ -45,17 +48,41 @@ def write_documents(path: Path, documents: pd.DataFrame, settings: Mapping[str, 
     if strange:
         raise ValueError(f"column split holds {sorted(map(str, strange))}")
     # An explicit schema: pandas' own metadata would tie the bytes to its version.
-    schema = pa.schema(
-        [pa.field(name, pa.large_string(), nullable=False) for name in COLUMNS if name in documents],
-        metadata={_METADATA_KEY: digest(settings).encode()},
-    )
+    schema = pa.schema([pa.field(name, pa.large_string(), nullable=False) for name in COLUMNS if name in documents])
+    content = _Sha256()
     options = {"compression": "zstd", "use_dictionary": ["l1", "cefr_level", "split"], "write_page_checksum": True}
-    with pq.ParquetWriter(path, schema, **options) as writer:
+    with pq.ParquetWriter(path, schema, **options) as writer, pa.ipc.new_stream(content, schema) as digested:
         # A group of rows at a time: the columns are Arrow's already, and only one group is copied. The copy is in one
         # piece, since pages end where pieces of memory do.
         for begin in range(0, max(1, len(documents)), _ROWS_OF_A_GROUP):
             rows = documents.iloc[begin : begin + _ROWS_OF_A_GROUP][schema.names]
-            writer.write_table(pa.Table.from_pandas(rows, schema, preserve_index=False).combine_chunks())
+            table = pa.Table.from_pandas(rows, schema, preserve_index=False).combine_chunks()
+            writer.write_table(table)
+            digested.write_table(table)
+        writer.add_key_value_metadata({_METADATA_KEY: content.hexdigest()})
+
+
+class _Sha256(io.RawIOBase):
+    """A file that keeps nothing but the SHA-256 of what is written to it."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: bytes) -> int:
+        self._digest.update(data)
+        return len(data)
+
+    def hexdigest(self) -> str:
+        return self._digest.hexdigest()
+
+
+def describe_documents(path: Path) -> dict[str, Any]:
+    """What the manifest says of a parquet file of `write_documents`: that of its bytes, and the digest it carries."""
+    carried = (pq.read_metadata(path).metadata or {}).get(_METADATA_KEY, b"none").decode()
+    return {"sha256": file_sha256(path), "bytes": path.stat().st_size, "documents_sha256": carried}
 
 
 def read_documents(path: Path) -> pd.DataFrame:
@@ -96,18 +123,18 @@ class PreparedCorpus:
             raise _unusable(folder, f"{DOCUMENTS} is damaged ({error})") from error
         try:
             documents_hash, settings = manifest["documents_hash"], manifest["settings"]
-            documents = manifest["counts"]["documents"]
-            _ = [manifest[key] for key in ("corpus", "test_only", "text_column", "files", "leaks")]
+            documents, described = manifest["counts"]["documents"], manifest["files"][DOCUMENTS]["documents_sha256"]
+            _ = [manifest[key] for key in ("corpus", "test_only", "text_column", "leaks")]
         except (KeyError, TypeError) as error:
             raise _unusable(folder, f"{MANIFEST} is not the manifest of a corpus ({error!r})") from error
         if digest(settings) != documents_hash:
             raise _unusable(folder, "prepared by a version of this program with another file format, or edited by hand")
         found = (stored.metadata or {}).get(_METADATA_KEY, b"none").decode()
-        if found != documents_hash or stored.num_rows != documents:
+        if found != described or stored.num_rows != documents:
             raise _unusable(
                 folder,
-                f"{DOCUMENTS} (hash {found}, {stored.num_rows} documents) does not belong to "
-                f"{MANIFEST} (hash {documents_hash}, {documents} documents), perhaps preparing was interrupted",
+                f"{DOCUMENTS} ({stored.num_rows} documents, digest {found[:12]}) does not belong to "
+                f"{MANIFEST} ({documents} documents, digest {described[:12]}), perhaps preparing was interrupted",
             )
         return cls(folder, manifest)
 

@@ -87,7 +87,8 @@ def _ordered_map(workers: int) -> Iterator[Callable]:
     def ordered_map(call: Callable, items: Iterable) -> Iterator:
         pending = deque()
         for item in items:
-            pending.append(executor.submit(call, item))
+            with _without_interrupts():
+                pending.append(executor.submit(call, item))
             if len(pending) > 4 * workers:
                 yield pending.popleft().result()
         while pending:
@@ -97,6 +98,19 @@ def _ordered_map(workers: int) -> Iterator[Callable]:
         yield ordered_map
     finally:
         executor.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Hold back Ctrl-C in processes that are started meanwhile, until they can ignore it."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _begin_worker() -> None:

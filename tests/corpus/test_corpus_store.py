@@ -94,7 +94,7 @@ def test_the_bytes_do_not_depend_on_how_the_columns_lie_in_memory(folder, tmp_pa
     documents = read_documents(folder / "documents.parquet")
     pieces = pd.concat([documents.iloc[:7], documents.iloc[7:8], documents.iloc[8:]], ignore_index=True)
     for name, same in (("whole", documents), ("pieces", pieces), ("objects", documents.astype(object))):
-        write_documents(tmp_path / name, same, {"a": 1})
+        write_documents(tmp_path / name, same)
     assert len({(tmp_path / name).read_bytes() for name in ("whole", "pieces", "objects")}) == 1
 
 
@@ -109,10 +109,9 @@ def test_manifest(folder, csv_path):
     assert manifest["counts"]["levels"]["A1"] == {"train": 16, "valid": 2, "test": 2, "total": 20}
     assert manifest["split"]["guarantees"]["equal_texts"] == manifest["split"]["guarantees"]["learners"] == "holds"
     assert manifest["settings"]["split"] == {"seed": 0, "keep_together": ["learner_id", "text"]}
-    parquet = folder / "documents.parquet"
-    assert manifest["files"] == {
-        "documents.parquet": {"sha256": ilm.hashing.file_sha256(parquet), "bytes": parquet.stat().st_size}
-    }
+    parquet, described = folder / "documents.parquet", manifest["files"]["documents.parquet"]
+    assert (described["sha256"], described["bytes"]) == (ilm.hashing.file_sha256(parquet), parquet.stat().st_size)
+    assert len(described["documents_sha256"]) == 64
     assert manifest["leaks"]["texts"] == {"values": 0, "documents": 0, "examples": []}
     assert "rensa" not in manifest["versions"]
 
@@ -248,9 +247,9 @@ def test_edited_settings_are_noticed(folder):
 def test_wrong_documents_are_bugs(folder, tmp_path):
     documents = read_documents(folder / "documents.parquet")
     with pytest.raises(ValueError, match=r"lack the columns \['split'\]"):
-        write_documents(tmp_path / "x", documents.drop(columns="split"), {})
+        write_documents(tmp_path / "x", documents.drop(columns="split"))
     with pytest.raises(ValueError, match=r"split holds \['dev'\]"):
-        write_documents(tmp_path / "x", documents.replace({"split": {"valid": "dev"}}), {})
+        write_documents(tmp_path / "x", documents.replace({"split": {"valid": "dev"}}))
     assert not (tmp_path / "x").exists()
 
 

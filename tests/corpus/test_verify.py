@@ -14,10 +14,9 @@ from rich.console import Console
 from ilm.corpus.build import build_corpus
 from ilm.corpus.division import HeldOut, TrainValidTest
 from ilm.corpus.origin import FileOrigin
-from ilm.corpus.store import PreparedCorpus, read_documents, write_documents
+from ilm.corpus.store import PreparedCorpus, describe_documents, read_documents, write_documents
 from ilm.corpus.verify import Finding, findings_table, require_sound, verify_corpus
 from ilm.errors import UserError
-from ilm.hashing import file_sha256
 from prepare import prepare
 
 LEVELS = ["A1", "B1"]
@@ -47,10 +46,8 @@ def faults(folder: Path, **caches) -> dict[str, str]:
 def rewritten(corpus: PreparedCorpus, documents: pd.DataFrame) -> None:
     """Put other documents in place, and make the manifest say so: what is left to find is what they hold."""
     path = corpus.folder / "documents.parquet"
-    write_documents(path, documents, corpus.manifest["settings"])
-    changed(
-        corpus, lambda m: m["files"]["documents.parquet"].update(sha256=file_sha256(path), bytes=path.stat().st_size)
-    )
+    write_documents(path, documents)
+    changed(corpus, lambda m: m["files"].update({"documents.parquet": describe_documents(path)}))
 
 
 def changed(corpus: PreparedCorpus, change) -> None:
