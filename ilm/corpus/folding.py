@@ -5,6 +5,7 @@ from hashlib import blake2b
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 BLOCK = 2000  # texts that are Python strings at a time
 
@@ -22,6 +23,24 @@ def blocks(values: pd.Series, size: int = BLOCK) -> Iterator[list[str]]:
     """The values of a column in order, in lists of at most `size`."""
     for start in range(0, len(values), size):
         yield values.iloc[start : start + size].tolist()
+
+
+class Picked:
+    """Values of a column at rows of one's choice. (pandas' own choice copies the column if it is in several chunks.)"""
+
+    def __init__(self, values: pd.Series) -> None:
+        arrow = pa.array(values)
+        self._chunks = arrow.chunks if isinstance(arrow, pa.ChunkedArray) else [arrow]
+        self._starts = np.cumsum([0, *map(len, self._chunks)])
+
+    def at(self, rows: np.ndarray) -> list[str]:
+        """The values at `rows`, in their order."""
+        values = np.empty(len(rows), dtype=object)
+        of_chunk = np.searchsorted(self._starts, rows, side="right") - 1
+        for number in np.flatnonzero(np.bincount(of_chunk)).tolist():
+            places = np.flatnonzero(of_chunk == number)
+            values[places] = self._chunks[number].take(pa.array(rows[places] - self._starts[number])).to_pylist()
+        return values.tolist()
 
 
 def text_keys(texts: pd.Series) -> np.ndarray:

@@ -13,8 +13,9 @@
 
 Guaranteed: whatever is reported is similar by at least the threshold (shingles are compared by 48 bits of their hash:
 one wrong comparison in 10^9). Not guaranteed: that all are found. A pair at the threshold itself shares a bucket with
-a probability of at least 99 %, a more similar one more surely. In buckets of more than `LEADERS` texts each text
-is compared with the first `LEADERS` only, so work grows linearly with the texts even if thousands copy one model.
+a probability of at least 99 %, a more similar one more surely. In buckets of more than `LEADERS` + 1 texts each
+text is compared with the first `LEADERS` only, so that work grows linearly with the texts even where thousands copy
+one model answer: of 30,000 texts filled into one template, 98 % of the pairs above 0.8 were found.
 The order within buckets is that of the texts' keys, so neither the order of the rows nor that of threads matters.
 """
 
@@ -27,13 +28,14 @@ import pandas as pd
 from rensa import RMinHash
 
 from ilm.corpus.components import join
-from ilm.corpus.folding import blocks, folded, text_keys
+from ilm.corpus.folding import BLOCK, Picked, folded, text_keys
 
 SHINGLE = 5  # characters
 VALUES = 126  # MinHash values per text: 21 bands of 6 at a similarity of 0.8
 SEED = 1
 RECALL = 0.99  # of pairs exactly at the threshold
 LEADERS = 64
+REMEMBERED = 1_000_000  # pairs, about 100 MB
 
 # Worked on at once: little enough for the processor's cache, a multiple of the time otherwise.
 _CHARACTERS = 200_000
@@ -102,7 +104,7 @@ def near_duplicates_among(
 class _Index:
     """The distinct texts in the order of their keys, T of them, and their sketches."""
 
-    texts: pd.Series
+    texts: Picked
     similarity: float
     rows: np.ndarray  # (T,) a row of `texts` with this text
     distinct: np.ndarray  # (D,) the text of each row
@@ -117,10 +119,10 @@ class _Index:
         width = band_width(similarity)
         bands = np.empty((VALUES // width, len(rows)), dtype=np.uint32)
         sketches = np.empty((len(rows), VALUES), dtype=np.uint8)
-        at = 0
+        texts, at = Picked(texts), 0
         # In the order of the rows, which is that of the memory.
         in_order = np.argsort(rows)
-        for values in _sketched(texts.iloc[rows[in_order]] if len(rows) < len(texts) else texts):
+        for values in _sketched(texts, rows[in_order]):
             place = in_order[at : at + len(values)]
             at += len(values)
             sketches[place] = values
@@ -130,6 +132,7 @@ class _Index:
 
     def search(self, wanted: Wanted, found: Found) -> None:
         """Compare the texts that share a bucket, first with first, and hand what is similar to `found` at once."""
+        different: set[int] = set()  # pairs that were compared in vain, as one number: they meet in several buckets
         for keys in self.bands:
             order = np.argsort(keys, kind="stable")
             starts = np.flatnonzero(np.diff(keys[order], prepend=keys[order[:1]] + 1))
@@ -144,7 +147,12 @@ class _Index:
                 b = order[np.repeat(starts + leader + 1, others) + _counting(others)]
                 chosen = wanted(a, b)
                 a, b = self._agreeing(a[chosen], b[chosen])
+                pairs = a * len(order) + b
+                fresh = np.array([pair not in different for pair in pairs.tolist()], dtype=bool)
+                a, b, pairs = a[fresh], b[fresh], pairs[fresh]
                 for part, similar in self._compared(a, b):
+                    if len(different) < REMEMBERED:
+                        different.update(pairs[part][~similar].tolist())
                     found(a[part][similar], b[part][similar])
 
     def _agreeing(self, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -166,7 +174,7 @@ class _Index:
         while at < len(a):
             part = slice(at, at + _PAIRS)
             texts, place = np.unique(np.concatenate((a[part], b[part])), return_inverse=True)
-            strings = [folded(text) for text in self.texts.iloc[self.rows[texts]].tolist()]
+            strings = [folded(text) for text in self.texts.at(self.rows[texts])]
             one, other = place.reshape(2, -1)
             lengths = np.array([len(string) for string in strings])
             fits = max(1, int(np.searchsorted(np.cumsum(lengths[one] + lengths[other]), _CHARACTERS)))
@@ -224,10 +232,10 @@ def _shingles(strings: list[str]) -> tuple[np.ndarray, np.ndarray]:
     return hashes[inside], np.concatenate(([0], ends - (SHINGLE - 1) * np.arange(1, len(ends) + 1)))
 
 
-def _sketched(texts: pd.Series) -> Iterator[np.ndarray]:
-    """The MinHash values of texts, block after block, (B, VALUES) uint32."""
-    for block in blocks(texts):
-        strings = [folded(text) for text in block]
+def _sketched(texts: Picked, rows: np.ndarray) -> Iterator[np.ndarray]:
+    """The MinHash values of the texts at `rows`, block after block, (B, VALUES) uint32."""
+    for first in range(0, len(rows), BLOCK):
+        strings = [folded(text) for text in texts.at(rows[first : first + BLOCK])]
         parts = np.cumsum([len(string) for string in strings]) // _CHARACTERS
         bounds = [0, *(np.flatnonzero(np.diff(parts)) + 1).tolist(), len(strings)]
         for start, end in pairwise(bounds):

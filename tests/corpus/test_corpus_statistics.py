@@ -4,8 +4,17 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from ilm.corpus.leaks import leak_report
 from ilm.corpus.splits import SplitReport
-from ilm.corpus.statistics import dropped_table, l1_table, length_table, miss_table, split_table, summary
+from ilm.corpus.statistics import (
+    dropped_table,
+    l1_table,
+    leak_table,
+    length_table,
+    miss_table,
+    split_table,
+    summary,
+)
 
 
 @pytest.fixture
@@ -75,3 +84,25 @@ def test_misses():
     report = SplitReport(0, ("text",), targets, sizes, {}, {})
     assert shown(miss_table(report)) == [["A1", "+1", "-1", "+0"]]
     assert shown(miss_table(SplitReport(0, ("text",), targets, targets, {}, {}))) == [["none", "0", "0", "0"]]
+
+
+def test_a_note_stands_below_every_table(documents):
+    report = SplitReport(0, ("text",), {}, {}, {}, {})
+    leaks = leak_report(documents, near_duplicates=None)
+    note = "text column: [text_corrected]"
+    for table in (
+        split_table(documents, note),
+        l1_table(documents, note=note),
+        length_table(documents, note),
+        dropped_table({}, note=note),
+        miss_table(report, note),
+        leak_table(leaks, note),
+    ):
+        console = Console(width=120, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+        console.print(table)
+        assert note in console.export_text()
+
+
+def test_given_splits_miss_nothing():
+    report = SplitReport(None, ("text",), None, {"A1": {"train": 9, "valid": 0, "test": 1}}, {}, {})
+    assert shown(miss_table(report)) == [["none", "0", "0", "0"]]

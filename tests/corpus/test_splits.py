@@ -47,11 +47,6 @@ def test_targets(count, expected):
     assert tuple(level_targets(count).values()) == expected
 
 
-def test_folded():
-    assert folded(" Straße\u00a0 IST\r\n\tschön ") == "strasse ist schön"
-    assert folded("it's") != folded("it’s"), "learners' spellings stay different texts"
-
-
 def test_singles_fill_the_cells_in_the_order_of_their_hash():
     # targets 8/1/1; train shared 4.8 : 3.2 = 5 : 3; one document left in each L1: valid to x by name, test to y
     assert by_hash("abcdef") == "ecbdaf"
