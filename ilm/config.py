@@ -439,7 +439,7 @@ def _values(settings: Mapping[str, Any], choices: Mapping[str, str | None]) -> I
         yield f"corpus.csv={corpus['csv']} for a synthetic corpus: type corpus=custom corpus.name=NAME corpus.csv=..."
     if corpus["reference"] is not None and (corpus["csv"] is not None or corpus["synthetic"] is not None):
         other = "corpus.csv" if corpus["csv"] is not None else "a synthetic corpus"
-        yield f"corpus.reference={corpus['reference']} beside {other}: type corpus=custom corpus.name=NAME, and one of them"
+        yield f"corpus.reference beside {other}: type corpus=custom corpus.name=NAME, and one of the two"
     # What reads a prepared corpus needs none of its sources.
     sources = [corpus[key] for key in ("csv", "synthetic", "reference")]
     if "preview" in settings and not settings["check"] and all(source is None for source in sources):

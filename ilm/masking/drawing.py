@@ -112,7 +112,13 @@ def example_generator(seed: int, function_digest: str, writing_id: str) -> Calla
     file, with any number of workers, and when more examples are asked for.
     """
     key = order_keys(seed, function_digest, writing_id)
-    return lambda example: random.Random(key(example))
+    return lambda example: _Generator(key(example))
+
+
+class _Generator(random.Random):
+    """`random.Random` seeded with an int, at once: its own `seed` looks for other types first."""
+
+    seed = random.Random.__base__.seed
 
 
 def masks_settings(
