@@ -24,7 +24,8 @@ class Placement:
         # Level by level, so that the cells of a level are neighbours and in the order of their L1s.
         self.cell_keys, self.cells = np.unique(levels * (l1s.max(initial=0) + 1) + l1s, return_inverse=True)
         self.level_of_cell = self.cell_keys // (l1s.max(initial=0) + 1)
-        self.level_need = np.array([list(target.values()) for target in targets], dtype=np.int64)
+        need = [list(target.values()) for target in targets]
+        self.level_need = np.array(need, dtype=np.int64).reshape(len(targets), len(self.splits))
         self.cell_need = self._cell_targets()
         self.split_of = np.full(len(levels), -1, dtype=np.int64)
 

@@ -108,8 +108,8 @@ def assign_splits(
     in the order train, valid, test, never beyond the need of the level; those whose cell is full make up the
     level. So the sizes of a level equal its targets unless units of several documents exceed one of them.
 
-    `test_on` names a column whose values are wholly test data or not at all: see `draw_test_values`. What is
-    not drawn is divided into train and valid, 8 to 1 per level, as above.
+    `test_on` names a column whose values are wholly test data or not at all: see `draw_unseen`. What is not drawn
+    is divided into train and valid, 8 to 1 per level, as above; their targets are of what is left.
 
     `near_duplicates`: the similarity that `keep_together=near_duplicates` goes by; otherwise not used.
 

@@ -89,7 +89,7 @@ def test_misses():
 def test_a_note_stands_below_every_table(documents):
     report = SplitReport(0, ("text",), {}, {}, {}, {})
     leaks = leak_report(documents, near_duplicates=None)
-    note = "text column: [text_corrected]"
+    note = "texts: [corrected]"
     for table in (
         split_table(documents, note),
         l1_table(documents, note=note),

@@ -175,6 +175,11 @@ def test_wrong_arguments():
         assign_splits(documents.assign(writing_id="a"), 0)
 
 
+def test_no_documents():
+    splits, report = assign_splits(corpus(("A1", "x", "one", "", ""))[:0], 0)
+    assert (len(splits), report.sizes, report.targets, report.group_sizes) == (0, {}, {}, {})
+
+
 def test_another_seed_is_another_split():
     documents = corpus(*[("A1", "x", str(n)) for n in range(50)])
     assert not assign_splits(documents, 0)[0].equals(assign_splits(documents, 1)[0])
