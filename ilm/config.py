@@ -135,6 +135,7 @@ class Paths:
 
 @dataclass
 class Evaluation:
+    objective: str | None = None
     corpus: str | None = None
     masks: str | None = None
     split: str = "test"
@@ -412,6 +413,7 @@ def _values(settings: Mapping[str, Any], choices: Mapping[str, str | None]) -> I
     yield from one_of("task", TASKS)
     yield from one_of("evaluation.split", ("test", "valid"))
     yield from one_of("evaluation.fitting", ("naive",))
+    yield from one_of("evaluation.objective", OBJECTIVES)
     yield from one_of("split.test_on", TEST_ON)
     if (similarity := value_of("split.near_duplicates")) is not None and not 0 < similarity <= 1:
         yield f"split.near_duplicates={similarity}: expected a similarity above 0 and at most 1, for example 0.8"

@@ -17,6 +17,7 @@ from ilm.corpus.store import PreparedCorpus, corpus_arguments
 from ilm.errors import UserError
 from ilm.evaluation.perplexity import DocumentScores, score_documents
 from ilm.evaluation.report import POOLED, rich_table, tables, write_report
+from ilm.examples import OBJECTIVES
 from ilm.examples.store import ExampleStore, first_by_hash
 from ilm.examples.tokens import TokenStore
 from ilm.hashing import order_key
@@ -91,13 +92,20 @@ def _chosen_models(
     """The models to evaluate, and the corpus that the runs among them were trained on; None if there is no run."""
     wanted = settings["models"]
     folders = [name for name in wanted or [] if is_model_folder(name)]
+    objective = settings["evaluation"]["objective"]
+    if objective is not None and not folders:
+        raise UserError(
+            f"evaluation.objective={objective} is for bare model folders (models=[FOLDER]); a run says itself what it "
+            "was trained on. Leave it away"
+        )
+    bare = model_folders(folders, objective or OBJECTIVES[0])
     if wanted and len(folders) == len(wanted):
-        return [*model_folders(folders)], None
+        return [*bare], None
     trained_on = PreparedCorpus.open(Path(settings["paths"]["data"]) / settings["corpus"]["name"])
     trained_on.require_splits([])  # refuses test-only data
     names = wanted and [name for name in wanted if name not in folders]
     runs = find_models(Path(settings["paths"]["experiments"]), trained_on, names, level)
-    return [*model_folders(folders), *runs], trained_on
+    return [*bare, *runs], trained_on
 
 
 def _origin(trained_on: PreparedCorpus | None, corpus: PreparedCorpus, rows: np.ndarray) -> dict[str, Any] | None:

@@ -16,7 +16,7 @@ from ilm.examples.store import ExampleStore, first_by_hash
 from ilm.examples.tokens import TokenStore
 from ilm.examples.vocabulary import Vocabulary, gpt2_tokenizer
 from ilm.masking.store import MaskStore
-from ilm.training.models import load_tokenizer
+from ilm.training.models import brings_tokenizer, load_tokenizer
 
 log = logging.getLogger("ilm")
 
@@ -64,7 +64,7 @@ def base_tokenizer(model: Mapping[str, Any], corpus: PreparedCorpus) -> tuple[Pr
 
     A folder of pretrained weights that brings a tokenizer is taken with it: it may have learnt the infilling tokens.
     """
-    own = model["pretrained"] and (Path(model["path"]) / "tokenizer_config.json").is_file()
+    own = model["pretrained"] and brings_tokenizer(model["path"])
     if model["tokenizer"] == "gpt2" and not own:
         return gpt2_tokenizer(), "gpt2"
     if model["tokenizer"] == "corpus":

@@ -74,13 +74,13 @@ class TrainedModel:
 class ModelFolder:
     """A folder with an infilling model and nothing about its training: an exported one, or one of the reference's.
 
-    It has the attributes of a `TrainedModel`; the objective is taken to be `ilm`, the masking is not known.
+    It has the attributes of a `TrainedModel`; the objective has to be told, the masking is not known.
     """
 
     name: str
     path: Path
+    objective: str
     seed: None = None
-    objective: str = "ilm"
     masking: None = None
 
     @property
@@ -106,13 +106,13 @@ def is_model_folder(name: str) -> bool:
     return (Path(name) / "config.json").is_file() and not (Path(name) / "run.json").exists()
 
 
-def model_folders(names: Sequence[str]) -> list[ModelFolder]:
-    """Folders of models, each named by its last part, or by as much of its path as tells it from the others."""
+def model_folders(names: Sequence[str], objective: str) -> list[ModelFolder]:
+    """Folders of models trained on `objective`, each named by its last part, or by its path if others are named so."""
     paths = [Path(name) for name in dict.fromkeys(names)]
     # `experiments/NAME/model` is told by NAME.
     short = [f"{p.parent.name}/{p.name}" if p.name in ("model", "reference") else p.name for p in paths]
     return [
-        ModelFolder(name if short.count(name) == 1 else str(path), path)
+        ModelFolder(name if short.count(name) == 1 else str(path), path, objective)
         for name, path in zip(short, paths, strict=True)
     ]
 

@@ -213,6 +213,16 @@ def test_a_model_folder_needs_no_training_corpus(root, tmp_path):
     assert list(overall(frame).index) == ["A1", "C1", "C2", "all"]
 
 
+def test_a_model_folder_is_told_its_objective(root, tmp_path):
+    folder = f"models=[{root / 'experiments' / 'run' / 'model'}]"
+    frame, _, written = evaluated(root, tmp_path, folder, "evaluation.objective=lm")
+    assert set(frame["objective"]) == {"lm"}
+    assert overall(frame, "context").loc["all", "targets"] == 0, "lm has no context"
+    assert "lm" in (written / "perplexity.md").read_text()
+    with pytest.raises(UserError, match="is for bare model folders"):
+        evaluated(root, tmp_path, "models=[run]", "evaluation.objective=lm")
+
+
 def test_a_model_of_the_reference_is_evaluated_as_the_same_model_of_ours(root, tmp_path):
     vocabulary = Vocabulary(gpt2_tokenizer(), ("document", "paragraph", "sentence", "ngram", "word"))
     model = new_model({"model_type": "gpt2", "n_layer": 1, "n_embd": 16, "n_head": 2}, None, 50_257, 50_256, 0)
