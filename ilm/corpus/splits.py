@@ -174,7 +174,7 @@ def given_split(
     if strange:
         raise UserError(
             f"the column of splits holds {', '.join(map(repr, strange[:5]))}: expected {', '.join(SPLITS)} in every "
-            f"row; put the file right, or give the column another name to have the splits drawn"
+            f"row; put the file right, or type corpus.columns.split='' to have the splits drawn"
         )
     codes = relations(documents, keep_together, near_duplicates)
     names, levels = _names_and_codes(documents["cefr_level"], np.arange(len(documents)))
