@@ -232,6 +232,7 @@ DECIDED_BY_THE_RUN = {
 }
 SHAPES = ("constant", "linear", "cosine")
 TASKS = ("perplexity",)
+KEEP_TOGETHER = ("text", "learner_id", "topic", "near_duplicates")
 TEST_ON = ("topic", "learner_id", "l1")
 
 
@@ -415,7 +416,12 @@ def _values(settings: Mapping[str, Any], choices: Mapping[str, str | None]) -> I
     yield from one_of("evaluation.fitting", ("naive",))
     yield from one_of("evaluation.objective", OBJECTIVES)
     yield from one_of("split.test_on", TEST_ON)
-    if (similarity := value_of("split.near_duplicates")) is not None and not 0 < similarity <= 1:
+    if unknown := sorted(set(value_of("split.keep_together") or ()) - set(KEEP_TOGETHER)):
+        yield f"split.keep_together names {', '.join(unknown)}: expected some of {', '.join(KEEP_TOGETHER)}"
+    if (similarity := value_of("split.near_duplicates")) is None:
+        if "near_duplicates" in (value_of("split.keep_together") or ()):
+            yield "split.keep_together names near_duplicates, but split.near_duplicates is null: type 0.8, for example"
+    elif not 0 < similarity <= 1:
         yield f"split.near_duplicates={similarity}: expected a similarity above 0 and at most 1, for example 0.8"
     yield from one_of("model.tokenizer", ("gpt2", "corpus"))
     for key in ("name", "corpus.name", "masking.name", "model.name", "cefr_level.name"):

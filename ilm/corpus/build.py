@@ -17,13 +17,21 @@ import pandas as pd
 from rich.table import Table
 
 from ilm.corpus.division import Division
-from ilm.corpus.leaks import LeakReport, NearDuplicates, SharedValues
+from ilm.corpus.leaks import LeakReport
 from ilm.corpus.manifest import corpus_manifest, documents_settings
 from ilm.corpus.origin import Origin
 from ilm.corpus.reader import ReadReport
 from ilm.corpus.sampling import stratified_sample
 from ilm.corpus.splits import SplitReport
-from ilm.corpus.statistics import dropped_table, l1_table, leak_table, length_table, miss_table, split_table
+from ilm.corpus.statistics import (
+    dropped_table,
+    l1_table,
+    leak_table,
+    length_table,
+    miss_table,
+    shared_table,
+    split_table,
+)
 from ilm.corpus.store import (
     DOCUMENTS,
     MANIFEST,
@@ -60,7 +68,7 @@ class BuiltCorpus:
         if self.read.notes:
             tables.append(dropped_table(self.read.notes, "Rows kept, but to be known", note))
         tables += [miss_table(self.split, note)] if self.split.misses else []
-        shared = shared_table(leaks, note) if self.corpus.test_only else leak_table(stored_leaks(leaks), note)
+        shared = shared_table(leaks, note) if self.corpus.test_only else leak_table(LeakReport.of(leaks), note)
         return [*tables, shared]
 
 
@@ -139,34 +147,6 @@ def extra_folders(paths: Sequence[str], main: Path) -> dict[Path, Path]:
             )
         folders[folder] = path
     return folders
-
-
-def stored_leaks(leaks: Mapping[str, Any]) -> LeakReport:
-    """The leak report in a manifest."""
-
-    def of(kind: type, found: Mapping[str, Any] | str) -> Any:
-        return found if isinstance(found, str) else kind(**{k: v for k, v in found.items() if k != "shares"})
-
-    return LeakReport(
-        texts=of(SharedValues, leaks["texts"]),
-        near_duplicates=of(NearDuplicates, leaks["near_duplicates"]),
-        learners=of(SharedValues, leaks["learners"]),
-        topics=of(SharedValues, leaks["topics"]),
-    )
-
-
-def shared_table(leaks: Mapping[str, Any], note: str | None) -> Table:
-    """How many texts of test-only data stand in the training data of the main corpus, of `SharedWith` in a manifest."""
-    table = Table(title=f"In the training data of {leaks['asked']['corpus']}", caption=note)
-    table.add_column("texts")
-    table.add_column("found", justify="right")
-    table.add_row("equal", f"{leaks['texts']:,} of {leaks['documents']:,}")
-    near = leaks["near_duplicates"]
-    if isinstance(near, str):
-        table.add_row("nearly equal", near)
-    else:
-        table.add_row(f"nearly equal (similarity {leaks['similarity']:g})", f"{near:,} of {leaks['documents']:,}")
-    return table
 
 
 def _refuse_conflict(folder: Path, settings: Mapping[str, Any], instead: str) -> None:

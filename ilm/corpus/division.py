@@ -87,14 +87,15 @@ class TrainValidTest(Division):
         return report
 
     def leaks(self, documents: pd.DataFrame, given: bool) -> LeakReport:
-        report = leak_report(documents, near_duplicates=self.near_duplicates)
+        test_on = None if given else self.test_on
+        report = leak_report(documents, near_duplicates=self.near_duplicates, test_on=test_on)
         if not given and (violated := report.violated(self.keep_together)):
             raise RuntimeError(f"what was to be kept together is not: {'; '.join(violated)}")
         return report
 
     @property
     def leaks_asked(self) -> dict[str, Any]:
-        return {"near_duplicates": self.near_duplicates}
+        return {"near_duplicates": self.near_duplicates, "test_on": self.test_on}
 
 
 @dataclass(frozen=True)

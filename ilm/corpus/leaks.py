@@ -1,6 +1,6 @@
 """What of the test data a model could have seen: counted in the documents that were written, not assumed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -62,6 +62,21 @@ class LeakReport:
     learners: SharedValues | str
     topics: SharedValues | str
     unseen_test_values: str | None = None  # with split.test_on: "holds: ..." or "does not hold: ..."
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Any]) -> "LeakReport":
+        """The report whose `to_dict` stands in a manifest."""
+
+        def known(kind: type, found: Mapping[str, Any] | str) -> Any:
+            return found if isinstance(found, str) else kind(**{k: v for k, v in found.items() if k != "shares"})
+
+        return cls(
+            texts=known(SharedValues, stored["texts"]),
+            near_duplicates=known(NearDuplicates, stored["near_duplicates"]),
+            learners=known(SharedValues, stored["learners"]),
+            topics=known(SharedValues, stored["topics"]),
+            unseen_test_values=stored.get("unseen_test_values"),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain containers for the manifest."""

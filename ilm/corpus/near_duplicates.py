@@ -26,6 +26,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 from rensa import RMinHash
+from tqdm import tqdm
 
 from ilm.corpus.components import join
 from ilm.corpus.folding import BLOCK, Picked, folded, text_keys
@@ -122,18 +123,20 @@ class _Index:
         texts, at = Picked(texts), 0
         # In the order of the rows, which is that of the memory.
         in_order = np.argsort(rows)
-        for values in _sketched(texts, rows[in_order]):
-            place = in_order[at : at + len(values)]
-            at += len(values)
-            sketches[place] = values
-            for band, key in enumerate(bands):
-                key[place] = _mixed(values[:, band * width : (band + 1) * width])
+        with _progress(len(rows), "Near-duplicates: sketching", " texts") as progress:
+            for values in _sketched(texts, rows[in_order]):
+                place = in_order[at : at + len(values)]
+                at += len(values)
+                sketches[place] = values
+                for band, key in enumerate(bands):
+                    key[place] = _mixed(values[:, band * width : (band + 1) * width])
+                progress.update(len(values))
         return cls(texts, similarity, rows, distinct, bands, sketches)
 
     def search(self, wanted: Wanted, found: Found) -> None:
         """Compare the texts that share a bucket, first with first, and hand what is similar to `found` at once."""
         different: set[int] = set()  # pairs that were compared in vain, as one number: they meet in several buckets
-        for keys in self.bands:
+        for keys in _progress(self.bands, "Near-duplicates: comparing", " bands"):
             order = np.argsort(keys, kind="stable")
             starts = np.flatnonzero(np.diff(keys[order], prepend=keys[order[:1]] + 1))
             sizes = np.diff(starts, append=len(order))
@@ -242,6 +245,12 @@ def _sketched(texts: Picked, rows: np.ndarray) -> Iterator[np.ndarray]:
             hashes, offsets = _shingles(strings[start:end])
             matrix = RMinHash.digest_matrix_from_flat_token_hashes(hashes, offsets.astype(np.uint64), VALUES, SEED)
             yield np.array(matrix.to_rows(), dtype=np.uint32)
+
+
+def _progress(work: int | np.ndarray, what: str, unit: str) -> tqdm:
+    """A bar on a terminal over something to be iterated, or a number of things."""
+    work = {"total": work} if isinstance(work, int) else {"iterable": work}
+    return tqdm(**work, desc=what, unit=unit, disable=None, leave=False)
 
 
 def _mixed(values: np.ndarray) -> np.ndarray:

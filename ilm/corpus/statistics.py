@@ -121,6 +121,20 @@ def _example(examples: Sequence[tuple[tuple[str, str], tuple[str, str]]]) -> str
     return escape(", ".join(f"{name} ({split})" for name, split in examples[0])) if examples else ""
 
 
+def shared_table(leaks: Mapping[str, Any], note: str | None) -> Table:
+    """How many texts of test-only data stand in the training data of the main corpus, of `SharedWith` in a manifest."""
+    table = Table(title=f"In the training data of {leaks['asked']['corpus']}", caption=note)
+    table.add_column("texts")
+    table.add_column("found", justify="right")
+    table.add_row("equal", f"{leaks['texts']:,} of {leaks['documents']:,}")
+    near = leaks["near_duplicates"]
+    if isinstance(near, str):
+        table.add_row("nearly equal", near)
+    else:
+        table.add_row(f"nearly equal (similarity {leaks['similarity']:g})", f"{near:,} of {leaks['documents']:,}")
+    return table
+
+
 def _level_counts(documents: pd.DataFrame) -> dict[str, dict[str, int]]:
     counts = documents.groupby(["cefr_level", "split"]).size().to_dict()
     result = {}

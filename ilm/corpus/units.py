@@ -10,12 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ilm.config import KEEP_TOGETHER
 from ilm.corpus.components import connected
 from ilm.corpus.folding import text_keys
 from ilm.corpus.near_duplicates import near_duplicate_pairs
 from ilm.errors import UserError
-
-KEEP_TOGETHER = ("text", "learner_id", "topic", "near_duplicates")
 
 # The name of the guarantee that a column's values are not divided, and what is counted.
 GUARANTEES = {

@@ -5,11 +5,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from ilm.config import TEST_ON
 from ilm.corpus.placement import level_counts
 from ilm.corpus.units import largest_unit, unit_labels
 from ilm.errors import UserError
-
-TEST_ON = ("topic", "learner_id", "l1")
 
 # The levels of a unit with their documents: [(level code, documents), ...]
 Counts = list[tuple[int, int]]

@@ -140,7 +140,7 @@ def _leaks(corpus: PreparedCorpus) -> Iterator[Finding]:
         again = shared_with(corpus.documents, main.documents, near_duplicates=asked["near_duplicates"])
         yield Finding("leaks", checked, tuple(_differences(stored, again.to_dict())))
         return
-    again = leak_report(corpus.documents, near_duplicates=asked["near_duplicates"])
+    again = leak_report(corpus.documents, near_duplicates=asked["near_duplicates"], test_on=asked["test_on"])
     yield Finding("leaks", "what stands in several splits", tuple(_differences(stored, again.to_dict())))
     keep_together = corpus.manifest["settings"]["split"].get("keep_together")
     if keep_together is None:
