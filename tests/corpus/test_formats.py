@@ -417,6 +417,12 @@ def test_xlsx_far_cells_are_seen_across_blocks(monkeypatch, refused):
     assert "too large an area" in refused("c.xlsx", workbook({"S": [NAMES, [Xml('<c r="XFD1048576"><v>1</v></c>')]]}))
 
 
+def test_xlsx_that_claims_to_be_encrypted(refused):
+    content = bytearray(workbook({"S": [NAMES, *ROWS]}))
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    assert "damaged or no XLSX workbook" in refused("c.xlsx", bytes(content))
+
+
 def test_xlsx_with_a_byte_changed_anywhere_is_noticed(read):
     content = workbook({"S": [NAMES, *ROWS]})
     whole, _ = read("c.xlsx", content)
