@@ -352,6 +352,21 @@ def test_parquet_with_checksums_tells_a_changed_text(refused):
     assert "damaged or no Parquet file" in refused("c.parquet", changed)
 
 
+def test_parquet_with_another_number_of_rows_is_not_read_short(read):
+    content = parquet([NAMES, *ROWS], compression="none", write_page_checksum=True)
+    counts = 0
+    for at in range(content.rindex(b"PAR1") - 4):
+        if content[at] == 6:  # a zigzag 3, perhaps the number of rows
+            changed = content[:at] + b"\x04" + content[at + 1 :]
+            try:
+                documents, _ = read("c.parquet", changed)
+            except UserError as error:
+                counts += "rows by one count and" in str(error)
+            else:
+                assert len(documents) == 3
+    assert counts >= 2
+
+
 def test_parquet_with_broken_text(refused):
     content = parquet([NAMES, *ROWS], compression="none", use_dictionary=False, write_statistics=False)
     assert content.count("😀".encode()) == 1
