@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def order_keys(*parts: str | int) -> Callable[[str | int], int]:
 
     def key(last: str | int) -> int:
         whole = beginning.copy()
-        whole.update(_joined((last,)))
+        whole.update(_part(last))
         return int.from_bytes(whole.digest(), "big")
 
     return key
@@ -48,4 +49,9 @@ def order_key(*parts: str | int) -> int:
 
 
 def _joined(parts: Iterable[str | int]) -> bytes:
-    return "".join([f"{len(part)}:{part}" for part in map(str, parts)]).encode("utf-8", "surrogatepass")
+    return b"".join(map(_part, parts))
+
+
+@lru_cache(maxsize=256)
+def _part(part: str | int) -> bytes:
+    return f"{len(str(part))}:{part}".encode("utf-8", "surrogatepass")

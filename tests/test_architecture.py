@@ -32,7 +32,6 @@ NAMES = {
 LONGEST = 300
 LONGER = {
     "config.py": "one schema for all entry points, and its check",
-    "corpus/reader.py": "one format, with a message for each fault of a file",
     "corpus/synthetic/error_rules.py": "data: rules of learner errors",
 }
 LONGER |= {f"corpus/synthetic/topics_{level}.py": "data: writing tasks" for level in ("a1", "a2", "b1", "b2", "c1")}

@@ -156,6 +156,8 @@ def check_spans(spans: Sequence[Span], text_length: int, mask_types: Sequence[st
     Spans are (type, start, length) with a type of `mask_types`, not empty, inside the text, sorted by start,
     and without overlap; adjacent spans are allowed. The whole of an empty text is the one empty span allowed.
     """
+    if _is_mask(spans, text_length, mask_types):
+        return
     end = 0
     for number, span in enumerate(spans):
         if fault := _span_fault(span, end, text_length, mask_types):
@@ -165,6 +167,21 @@ def check_spans(spans: Sequence[Span], text_length: int, mask_types: Sequence[st
                 "correct the function and run prepare.py again."
             )
         end = span[1] + span[2]
+
+
+def _is_mask(spans: Sequence[Span], text_length: int, mask_types: Sequence[str]) -> bool:
+    """Whether nothing is wrong, at once; what is wrong is found out by `_span_fault`."""
+    end = 0
+    try:
+        for mask_type, start, length in spans:
+            if mask_type not in mask_types or type(start) is not int or type(length) is not int:
+                return False
+            if length < 1 or start < end:
+                return False
+            end = start + length
+    except (TypeError, ValueError):
+        return False
+    return end <= text_length
 
 
 def _span_fault(span: Span, previous_end: int, text_length: int, mask_types: Sequence[str]) -> str | None:
