@@ -22,7 +22,8 @@ DATA = (REPOSITORY / "docs" / "data.md").read_text(encoding="utf-8")
 
 def commands() -> list[str]:
     """Every `python X.py ...` in an indented block or in backticks, without its comment."""
-    blocks = re.findall(r"^ {4}(python \w+\.py.*)$", PAGES, flags=re.MULTILINE)
+    lines = re.sub(r"\\\n\s*", "", PAGES)  # a command may go on in the next line
+    blocks = re.findall(r"^ {4}(python \w+\.py.*)$", lines, flags=re.MULTILINE)
     inline = re.findall(r"`(python \w+\.py[^`]*)`", PAGES.replace("\n", " "))
     return sorted({re.sub(r"\s{2,}", " ", text.split("#")[0]).strip() for text in [*blocks, *inline]})
 
@@ -48,8 +49,9 @@ def test_every_command_is_one_that_works(command):
 
 @pytest.mark.parametrize("row", re.findall(r"^\| `([^`]*=[^`]*)` \|", README, flags=re.MULTILINE))
 def test_every_override_of_the_table_is_one_that_works(row):
-    cfg, choices = compose("train", *shlex.split(row))
-    check(cfg, Train, choices)
+    of_prepare = re.match(r"split\.|corpus\.extra|check", row) is not None
+    cfg, choices = compose("prepare" if of_prepare else "train", *shlex.split(row))
+    check(cfg, Prepare if of_prepare else Train, choices)
 
 
 def test_every_folder_of_the_map_is_there():
