@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 
 from ilm.errors import UserError
 
-# Text of up to this many characters may be shared between the items of a list that is read piecewise.
-_SHARED_TEXT = 100
+# What the items of a list that is read piecewise may share: its parts in no more than so many places of the memo.
+_MOST_SHARED = 10_000
+# Hashes of larger numbers can be made equal, and a dictionary of such keys would take hours.
+_KEY_BITS = 60
 
 ATOMS = (type(None), bool, int, float, str, bytes)
 
@@ -52,6 +54,7 @@ class Machine:
     def __init__(self, path: str | Path, data: mmap.mmap, enumerations: Iterable[str], piecewise: bool):
         self.path, self.data, self.piecewise = path, data, piecewise
         self.allowed = {tuple(name.rpartition(".")[::2]): _Enumeration(name) for name in enumerations}
+        self.names = {name for names in (*self.allowed, *_CALLS) for name in names}
         self.position = 0
         self.stack: list[Any] = []
         self.below_marks: list[list[Any]] = []
@@ -67,9 +70,9 @@ class Machine:
         """Drop the finished items, and of the memo all but what later ones may share."""
         self.finished = []
         for index, value in self.memo.items():
-            if isinstance(value, Member | _Enumeration | _Call) or (
-                isinstance(value, str) and len(value) <= _SHARED_TEXT
-            ):
+            # Python has each text of one character only once, so documents of one may be the same object.
+            is_common = type(value) is str and (len(value) <= 1 or value in self.names)
+            if (is_common or isinstance(value, Member | _Enumeration | _Call)) and len(self.shared) < _MOST_SHARED:
                 self.shared[index] = value
         self.memo = {}
 
@@ -78,6 +81,12 @@ class Machine:
             f"{self.path}: found {found} before byte {self.position:,}, expected plain data (numbers, text, lists, "
             "tuples, dictionaries, sets). Unpickling it could run a program, so it was not read. Take the file from a "
             "source that you trust."
+        )
+
+    def refuse_needless(self, found: str) -> None:
+        raise UserError(
+            f"{self.path}: found {found} before byte {self.position:,}; no file of documents, masks or tokens has one. "
+            "It was not read."
         )
 
     # Arguments of opcodes
@@ -132,6 +141,12 @@ class Machine:
         else:
             self.after_mark()
 
+    def new_set(self, items: Iterable[Any]) -> None:
+        # 216 bytes of memory for one of the file; no list of documents holds any.
+        if self.piecewise:
+            self.refuse_needless("a set within a list")
+        self.stack.append(set(map(self.key, items)))
+
     def empty_list(self) -> None:
         value: list[Any] = []
         if self.root is None and not self.stack and not self.below_marks:
@@ -185,6 +200,8 @@ class Machine:
         # Only what is hashed at once: the hash of a deep tuple would overflow the stack.
         if type(value) not in ATOMS:
             self.refuse(f"a {type(value).__name__} as a key")
+        if type(value) is int and value.bit_length() > _KEY_BITS:
+            self.refuse_needless(f"a number of {value.bit_length()} bits as a key")
         return value
 
     def put(self, index: int) -> None:
@@ -199,12 +216,16 @@ class Machine:
         elif self.piecewise and index < self.memoized:
             raise UserError(
                 f"{self.path}: an item shares a part with an earlier one (byte {self.position:,}), as in the files of "
-                "the reference implementation none does. Write the file again from copies (copy.deepcopy)."
+                "the reference implementation none does. Write the file again so that nothing is shared (a "
+                "pickle.Pickler whose attribute fast is True)."
             )
         else:
             raise ValueError("an object is used that was never made")
 
     def global_name(self, module: Any, name: Any) -> None:
+        # To hash or show something else could overflow the stack, or take for ever.
+        if type(module) is not str or type(name) is not str:
+            raise TypeError("stands a name that is no text")
         if (module, name) in self.allowed:
             self.stack.append(self.allowed[module, name])
         elif (module, name) in _CALLS:
@@ -220,7 +241,7 @@ class Machine:
             case _Call("getattr"), (_Enumeration(name), str() as value):
                 self.stack.append(Member(name, value))
             case _Call("set"), ([*items],):
-                self.stack.append(set(map(self.key, items)))
+                self.new_set(items)
             case _:
                 self.refuse(f"a call of {getattr(function, 'name', 'something')}, but not as plain data is written")
 

@@ -68,14 +68,13 @@ class MaskedPickleWriter:
         spans, width = _pickled_spans(masks)
         ends = (np.cumsum(masks.spans_per_mask, dtype=np.int64) * width).tolist()
         pickled = [b"](" + spans[begin:end] + b"e" for begin, end in zip([0, *ends], ends, strict=False)]
-        self._file.write(b"(")
         begin = 0
         for text, count in zip(texts, masks.masks_per_document.tolist(), strict=True):
             raw = text.encode("utf-8", "surrogatepass")
             document = b"".join(pickled[begin : begin + count])
-            self._file.write(b"X" + struct.pack("<I", len(raw)) + raw + b"](" + document + b"e\x86")
+            # Appended one by one, so that a reader that gives back what is finished has one document at a time.
+            self._file.write(b"X" + struct.pack("<I", len(raw)) + raw + b"](" + document + b"e\x86a")
             begin += count
-        self._file.write(b"e")
 
     def finish(self) -> None:
         self._file.write(b".")

@@ -12,8 +12,8 @@ from typing import Any
 from ilm.errors import UserError
 from ilm.interchange.machine import Machine
 
-# Between two finished parts: each takes time, and at most some 60 bytes of memory beside what it copies of the file.
-MAX_OPERATIONS = 20_000_000
+# Between two finished parts: each takes time, and up to 80 bytes of memory beside what it copies of the file.
+MAX_OPERATIONS = 10_000_000
 
 _UINT2, _INT4, _UINT4, _UINT8, _DOUBLE = map(struct.Struct, ("<H", "<i", "<I", "<Q", ">d"))
 
@@ -59,7 +59,6 @@ def _table() -> list[Callable[[Machine], bool | None] | None]:
         b"\x89": lambda m: False,
         b")": lambda m: (),
         b"}": lambda m: {},
-        b"\x8f": lambda m: set(),
         b"2": lambda m: m.stack[-1],
         b"J": lambda m: m.number(_INT4),
         b"K": lambda m: m.byte(),
@@ -84,6 +83,7 @@ def _table() -> list[Callable[[Machine], bool | None] | None]:
         b"X": lambda m: m.text(m.number(_UINT4)),
         b"\x8c": lambda m: m.text(m.byte()),
         b"\x8d": lambda m: m.text(m.number(_UINT8)),
+        b"\x8f": lambda m: m.new_set(()),
         b"]": Machine.empty_list,
         b"l": Machine.list_after_mark,
         b"a": lambda m: m.extend([m.stack.pop()]),

@@ -17,8 +17,8 @@ from ilm.interchange.opcodes import run
 
 __all__ = ["Member", "iter_plain", "load_plain"]
 
-# A value in memory takes up to 60 times the bytes of its pickle.
-MAX_BYTES = 16 * 2**20
+# A value in memory takes up to 216 times the bytes of its pickle: an empty set is one opcode.
+MAX_BYTES = 2**20
 MAX_DEPTH = 50
 MAX_VALUES = 10_000_000
 
@@ -46,8 +46,9 @@ def load_plain(path: str | Path, enumerations: Iterable[str] = ()) -> Any:
 def iter_plain(path: str | Path, enumerations: Iterable[str] = ()) -> Iterator[Any]:
     """The items of a pickled list one by one, in memory that does not grow with their number.
 
-    Items may share nothing with earlier ones but short text and members of enumerations. What they hold is plain but
-    of any shape, and may be nested without end: check the types before going into it.
+    Items may share nothing with earlier ones but members of enumerations and text of one character, and hold no sets.
+    What they do hold is plain or an empty name of a class, of any shape and nested without end: check the types before
+    going into it.
 
     Raises: UserError as `load_plain`, and for a pickle of something else than a list.
     """
@@ -57,7 +58,7 @@ def iter_plain(path: str | Path, enumerations: Iterable[str] = ()) -> Iterator[A
             run(machine)
             yield from machine.finished
             machine.forget()
-    if machine.result is not machine.root:
+    if machine.root is None or machine.result is not machine.root:
         raise UserError(f"{path} holds a pickled {type(machine.result).__name__}, expected one list.")
 
 

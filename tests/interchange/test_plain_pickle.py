@@ -1,10 +1,11 @@
-import copy
 import copyreg
+import io
 import os
 import pickle
 import random
 import struct
 import tracemalloc
+from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 
@@ -18,19 +19,17 @@ from ilm.interchange.plain_pickle import MAX_DEPTH, Member, iter_plain, load_pla
 
 ENUMERATION = "ilm.mask.hierarchical.MaskHierarchicalType"
 
-# Text as short as items may share it.
 atoms = st.none() | st.booleans() | st.integers(-(2**80), 2**80) | st.floats(allow_nan=False) | st.text(max_size=80)
-keys = st.integers() | st.text() | st.booleans()
-plain = st.recursive(
-    atoms,
-    lambda inner: (
-        st.lists(inner, max_size=4)
-        | st.lists(inner, max_size=4).map(tuple)
-        | st.dictionaries(keys, inner, max_size=4)
-        | st.sets(keys, max_size=4)
-    ),
-    max_leaves=20,
-)
+keys = st.integers(-(2**60) + 1, 2**60 - 1) | st.text() | st.booleans()
+
+
+def trees(*, sets: bool) -> st.SearchStrategy:
+    def containers(inner):
+        lists = st.lists(inner, max_size=4)
+        found = lists | lists.map(tuple) | st.dictionaries(keys, inner, max_size=4)
+        return found | st.sets(keys, max_size=4) if sets else found
+
+    return st.recursive(atoms, containers, max_leaves=20)
 
 
 def written(folder: Path, raw: bytes) -> Path:
@@ -44,14 +43,23 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("pickles")
 
 
-@given(value=plain, protocol=st.integers(0, 5))
+@given(value=trees(sets=True), protocol=st.integers(0, 5))
 def test_plain_values_are_read_as_pickle_reads_them(folder, value, protocol):
     assert load_plain(written(folder, pickle.dumps(value, protocol))) == value
 
 
-@given(value=st.lists(plain, max_size=6), protocol=st.integers(0, 5))
+@given(value=st.lists(trees(sets=False), max_size=6), protocol=st.integers(0, 5))
 def test_a_list_is_read_item_by_item(folder, value, protocol):
-    assert list(iter_plain(written(folder, pickle.dumps(copy.deepcopy(value), protocol)))) == value
+    assert list(iter_plain(written(folder, unshared(value, protocol)))) == value
+
+
+def unshared(value, protocol: int) -> bytes:
+    """A pickle without references to earlier parts, as the message about shared parts tells to make it."""
+    file = io.BytesIO()
+    pickler = pickle.Pickler(file, protocol)
+    pickler.fast = True
+    pickler.dump(value)
+    return file.getvalue()
 
 
 def test_bytes_and_long_text(tmp_path):
@@ -188,6 +196,9 @@ def test_what_is_no_plain_data_is_named(raw, found, tmp_path):
         b"\x80\x02K\x01" + b"\x85" * 100_000 + b".",
         b"\x80\x02" + b"]" * 100_000 + b"a" * 99_999 + b".",
         b"\x80\x02}" + b"K\x01" + b"\x85" * 100_000 + b"K\x01s.",  # hashing it overflows the stack of C
+        b"\x80\x04" + b"N" + b"\x85" * 200_000 + b"N\x93.",  # so does one as the name of a class
+        b"\x80\x04N" + b"2\x86" * 70 + b"N\x93.",  # and to show this one takes for ever
+        b"\x80\x04(" + b"\x8f" * 2**21 + b"l.",  # sets: 216 bytes of memory for one of the file
         b"\x80\x02]q\0h\0a.",  # a list in itself
         b"\x80\x02]q\0(h\0h\0tq\1a.",
         b"\x80\x09N.",
@@ -213,9 +224,44 @@ def test_bombs_and_rubbish_end_in_one_message(raw, tmp_path):
     try:
         with pytest.raises(UserError):
             load_plain(path, [ENUMERATION])
+        with suppress(UserError):  # what `load_plain` refuses as a whole may be an item
+            for _ in iter_plain(path, [ENUMERATION]):
+                pass
         assert tracemalloc.get_traced_memory()[1] < 200 * 2**20
     finally:
         tracemalloc.stop()
+
+
+def test_numbers_of_one_hash_are_no_keys(tmp_path):
+    """Hours for a dictionary of a few hundred thousand of them."""
+    numbers = [k * (2**61 - 1) for k in range(1, 40_000)]
+    assert len({hash(number) for number in numbers}) == 1
+    pushed = [pickle.dumps(number, 2)[2:-1] for number in numbers]
+    for raw in (b"\x80\x02}(" + b"N".join(pushed) + b"Nu.", b"\x80\x04\x8f(" + b"".join(pushed) + b"\x90."):
+        with pytest.raises(UserError, match="as a key"):
+            load_plain(written(tmp_path, raw))
+
+
+def test_sets_are_no_items(tmp_path):
+    for protocol in range(6):
+        path = written(tmp_path, pickle.dumps([{1, 2}], protocol))
+        assert load_plain(path) == [{1, 2}]
+        with pytest.raises(UserError, match="found a set within a list"):
+            list(iter_plain(path))
+
+
+def test_what_items_share_does_not_grow_with_them(tmp_path):
+    """Text, short though it is, and members, each with a place in the memo."""
+    begin = b"\x80\x04]c" + ENUMERATION.replace(".MaskH", "\nMaskH").encode() + b"\nK\0\x85R\x940"
+    for item in (b"\x8c\x08document\x94a", b"h\0\x94a"):
+        peaks = []
+        for count in (20_000, 60_000):
+            path = written(tmp_path, begin + item * count + b".")
+            tracemalloc.start()
+            assert sum(1 for _ in iter_plain(path, [ENUMERATION])) == count
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+        assert peaks[1] < peaks[0] + 2**20
 
 
 def test_an_index_into_the_memo_costs_nothing(tmp_path):
@@ -254,7 +300,7 @@ def test_a_large_file_is_no_small_value(tmp_path):
 
 
 def test_no_list(tmp_path):
-    for value in ((1, 2), {"a": 1}, 3):
+    for value in ((1, 2), {"a": 1}, 3, None):
         with pytest.raises(UserError, match="expected one list"):
             list(iter_plain(written(tmp_path, pickle.dumps(value))))
     # A list that is thrown away, with items that were finished.
@@ -263,10 +309,17 @@ def test_no_list(tmp_path):
 
 
 def test_items_that_share_parts_are_refused(tmp_path):
-    shared = [1]
-    with pytest.raises(UserError, match="shares a part"):
-        list(iter_plain(written(tmp_path, pickle.dumps([[i] for i in range(1500)] + [shared] * 1500, 2))))
-    assert load_plain(written(tmp_path, pickle.dumps([shared, shared]))) == [[1], [1]]
+    for shared in ([1], "a text"):
+        value = [[i] for i in range(1500)] + [shared] * 1500
+        with pytest.raises(UserError, match=r"shares a part.*fast is True"):
+            list(iter_plain(written(tmp_path, pickle.dumps(value, 2))))
+        assert list(iter_plain(written(tmp_path, unshared(value, 2)))) == value
+        assert load_plain(written(tmp_path, pickle.dumps([shared, shared]))) == [shared, shared]
+
+
+def test_python_has_texts_of_one_character_once(tmp_path):
+    value = [str(i % 10) for i in range(3000)]
+    assert list(iter_plain(written(tmp_path, pickle.dumps(value)))) == value
 
 
 def test_damaged_pickles_end_in_a_value_or_one_message(tmp_path):

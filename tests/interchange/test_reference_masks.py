@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ilm.errors import UserError
+from ilm.interchange import opcodes
 from ilm.interchange.masks import (
     ENUMERATIONS,
     HIERARCHICAL,
@@ -102,6 +103,14 @@ def test_what_is_written_is_read_again(tmp_path):
         for document in iter_masked(tmp_path / "train.pkl")
     ]
     assert read == FLAT
+
+
+def test_documents_are_finished_one_by_one(tmp_path, monkeypatch):
+    """So what is read at a time does not grow with the documents written at a time."""
+    masks = [[Span("word", 0, 3)]] * 20
+    write(tmp_path / "train.pkl", HIERARCHY, [(["text"] * 500, [masks] * 500)])
+    monkeypatch.setattr(opcodes, "MAX_OPERATIONS", 200)
+    assert sum(1 for _ in iter_masked(tmp_path / "train.pkl")) == 500
 
 
 @pytest.mark.parametrize("mask_types", [("sentence",), ("word", "ngram"), ("sentence_terminal", "other")])
