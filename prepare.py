@@ -24,12 +24,12 @@ def prepare(cfg: DictConfig) -> Path:
     corpus, split = settings["corpus"], settings["split"]
     folder = Path(settings["paths"]["data"]) / corpus["name"]
     set_up_logging()
+    extras = extra_folders(corpus["extra"], folder)
     if settings["check"]:
         from ilm.examples.verify import verify_tokens  # only now: it imports transformers, which takes seconds
 
-        require_sound(folder, masks=verify_masks, tokens=verify_tokens)
+        require_sound(folder, *extras, masks=verify_masks, tokens=verify_tokens)
         return folder
-    extras = extra_folders(corpus["extra"], folder)
     reading = {key: corpus[key] for key in ("levels", "encoding", "max_dropped")}
     reference = None if corpus["reference"] is None else ReferenceOrigin(Path(corpus["reference"]), **reading)
     options = {key: settings[key] for key in ("masking", "num_workers", "preview", "overwrite")}

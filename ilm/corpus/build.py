@@ -39,6 +39,7 @@ from ilm.corpus.store import (
     describe_documents,
     existing_conflict,
     read_documents,
+    with_digest,
     write_documents,
 )
 from ilm.errors import UserError
@@ -100,7 +101,7 @@ def build_corpus(
     split_report = division.divide(documents)
     read_report = origin.keep(folder, read_report)
 
-    def manifest_of(stored: pd.DataFrame) -> dict[str, Any]:
+    def manifest_of(stored: pd.DataFrame, leaks: Mapping[str, Any] | None = None) -> dict[str, Any]:
         return corpus_manifest(
             corpus=folder.name,
             synthetic=origin.synthetic,
@@ -109,7 +110,7 @@ def build_corpus(
             documents=stored,
             read_report=read_report,
             split_report=split_report,
-            leaks={"asked": division.leaks_asked, **division.leaks(stored, given).to_dict()},
+            leaks=leaks or {"asked": division.leaks_asked, **division.leaks(stored, given).to_dict()},
             libraries=[] if division.near_duplicates is None else ["rensa"],
         )
 
@@ -120,12 +121,18 @@ def build_corpus(
             del documents  # what counts from here on is what was written
             manifest = manifest_of(read_documents(temporary))
             manifest["files"] = {DOCUMENTS: describe_documents(temporary)}
-        write_json(folder / MANIFEST, manifest)
+        write_json(folder / MANIFEST, with_digest(manifest))
     else:
         log.info("%s holds these documents already", folder)
         del documents
-        if prepared.manifest["leaks"]["asked"] != division.leaks_asked:
-            write_json(folder / MANIFEST, {**manifest_of(prepared.documents), "files": prepared.manifest["files"]})
+        # The file may have been moved, and other things may have been asked about the same splits.
+        before = prepared.manifest
+        known = before["leaks"] if before["leaks"]["asked"] == division.leaks_asked else None
+        manifest = manifest_of(prepared.documents, known) | {"files": before["files"]}
+        if known is not None:
+            manifest["versions"] = before["versions"]
+        if with_digest(manifest)["digest"] != before.get("digest"):
+            write_json(folder / MANIFEST, with_digest(manifest))
     return BuiltCorpus(PreparedCorpus.open(folder), read_report, split_report)
 
 

@@ -74,11 +74,14 @@ def find_columns(
         elif wish is not None:
             faults.append(f"corpus.columns.{name}={wish}, but there is no such column")
         elif name in REQUIRED and not (lenient and name in MAY_LACK):
-            faults.append(f"no column for {name}: type corpus.columns.{name}=HEADER")
+            unknown = ", or add an empty column l1 if it is not known" if name == "l1" else ""
+            faults.append(f"no column for {name}: type corpus.columns.{name}=HEADER{unknown}")
     twice = [head for head, count in Counter(used.values()).items() if count > 1]
     for head in twice:
         names = [name for name in used if used[name] == head]
-        faults.append(f"column {head} is asked for as {' and as '.join(names)}")
+        unread = [f"corpus.columns.{name}='' not to read it as {name}" for name in names if name not in REQUIRED]
+        advice = f": type {' or '.join(unread)}" if unread else ""
+        faults.append(f"column {head} is asked for as {' and as '.join(names)}{advice}")
     if faults:
         raise UserError(f"{path}: {'; '.join(faults)}. The header has: {_listed(header)}{_hint(header)}")
     return used

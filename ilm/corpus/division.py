@@ -76,7 +76,7 @@ class TrainValidTest(Division):
         else:
             raise UserError(
                 f"split.test_on={self.test_on}, but the file has a column that says train, valid or test, which is "
-                "taken as it is: type split.test_on=null, or corpus.columns.split='' not to read that column"
+                "taken as it is: type split.test_on=null, or corpus.columns.split='' not to read that column of a table"
             )
         for level, split in report.empty:
             log.warning(

@@ -60,6 +60,12 @@ def open_source(path: Path, encoding: str, sheet: str | None) -> Source:
 def _first_bytes(path: Path) -> bytes:
     if path.is_dir():
         raise UserError(f"{path} is a folder; expected a file of texts: corpus.csv=FILE")
+    if path.exists() and not path.is_file():
+        # Opening a pipe would wait for its writer, and what has been read of it is gone.
+        raise UserError(
+            f"{path} is no ordinary file (a pipe, perhaps), and it is read more than once: save it as a file first, "
+            f"and give the path of that: corpus.csv=FILE"
+        )
     try:
         with open(path, "rb") as file:
             head = file.read(4)

@@ -43,7 +43,7 @@ def split_settings(
     *, seed: int, keep_together: Sequence[str], test_on: str | None, near_duplicates: float | None
 ) -> dict[str, Any]:
     """What a split that is drawn follows from; `near_duplicates` does where they are kept together only."""
-    settings: dict[str, Any] = {"seed": seed, "keep_together": sorted(keep_together)}
+    settings: dict[str, Any] = {"seed": seed, "keep_together": sorted(set(keep_together))}
     if test_on is not None:
         settings["test_on"] = test_on
     if "near_duplicates" in keep_together:

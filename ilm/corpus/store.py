@@ -9,6 +9,8 @@ same documents in another order of the file have another one, but the same bytes
 import hashlib
 import io
 import json
+import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -109,9 +111,7 @@ class PreparedCorpus:
         folder = Path(folder)
         absent = [name for name in (MANIFEST, DOCUMENTS) if not (folder / name).exists()]
         if len(absent) == 2:
-            raise UserError(
-                f"{folder} holds no prepared corpus; make it with: python prepare.py {corpus_arguments(folder.name)}"
-            )
+            raise UserError(f"{folder} holds no prepared corpus; make it with: {prepare_command(folder.name)}")
         if absent:
             raise _unusable(folder, f"half-written, {absent[0]} is missing")
         try:
@@ -119,7 +119,7 @@ class PreparedCorpus:
             stored = pq.read_metadata(folder / DOCUMENTS)
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise _unusable(folder, f"{MANIFEST} is damaged ({error})") from error
-        except pa.ArrowInvalid as error:
+        except (pa.ArrowInvalid, OSError) as error:  # Arrow has both for a damaged footer
             raise _unusable(folder, f"{DOCUMENTS} is damaged ({error})") from error
         try:
             documents_hash, settings = manifest["documents_hash"], manifest["settings"]
@@ -128,13 +128,15 @@ class PreparedCorpus:
         except (KeyError, TypeError) as error:
             raise _unusable(folder, f"{MANIFEST} is not the manifest of a corpus ({error!r})") from error
         if digest(settings) != documents_hash:
-            raise _unusable(folder, "prepared by a version of this program with another file format, or edited by hand")
-        found = (stored.metadata or {}).get(_METADATA_KEY, b"none").decode()
+            why = "prepared by a version of this program with another file format, or edited by hand"
+            raise _unusable(folder, why, manifest)
+        found = (stored.metadata or {}).get(_METADATA_KEY, b"none").decode(errors="replace")
         if found != described or stored.num_rows != documents:
             raise _unusable(
                 folder,
                 f"{DOCUMENTS} ({stored.num_rows} documents, digest {found[:12]}) does not belong to "
                 f"{MANIFEST} ({documents} documents, digest {described[:12]}), perhaps preparing was interrupted",
+                manifest,
             )
         return cls(folder, manifest)
 
@@ -172,7 +174,7 @@ class PreparedCorpus:
         try:
             return read_documents(self.folder / DOCUMENTS)
         except (OSError, pa.ArrowInvalid) as error:
-            raise _unusable(self.folder, f"{DOCUMENTS} is damaged ({error})") from error
+            raise _unusable(self.folder, f"{DOCUMENTS} is damaged ({error})", self.manifest) from error
 
     def rows(self, split: str, levels: Sequence[str]) -> np.ndarray:
         """Document numbers (int64, ascending) of the given levels in `split`."""
@@ -216,6 +218,42 @@ def corpus_arguments(name: str) -> str:
     return f"corpus={name}" if name in ("sample", "efcamdat") else f"corpus=custom corpus.name={name}"
 
 
+def prepare_command(name: str, manifest: Mapping[str, Any] | None = None) -> str:
+    """The command that prepares the corpus of this name; with the path of its file where a manifest tells it."""
+    main = name
+    match manifest:
+        case {"synthetic": True}:
+            return "python prepare.py corpus=sample" + (f" corpus.name={name}" if name != "sample" else "")
+        case {"test_only": True, "sources": [{"path": str(path)}], "leaks": {"asked": {"corpus": str(main)}}}:
+            source = f"corpus.csv=PATH {_typed('corpus.extra=[{}]', path)}"
+        case {"settings": {"format": "reference"}, "sources": [{"path": str(path)}]}:
+            source = _typed("corpus.reference={}", path)
+        case {"sources": [{"path": str(path)}]}:
+            source = _typed("corpus.csv={}", path)
+        case _:
+            source = "" if name == "sample" else "corpus.csv=PATH"
+    return f"python prepare.py {corpus_arguments(main)} {source}".rstrip()
+
+
+def again(name: str, manifest: Mapping[str, Any] | None = None) -> str:
+    """What to type to replace a corpus that cannot be used."""
+    return f"{prepare_command(name, manifest)} overwrite=true (and the other options that prepare.log names)"
+
+
+def _typed(override: str, value: str) -> str:
+    """An override with this value as it is typed in a shell: inside its quotes most characters need Hydra's, too."""
+    if re.fullmatch(r"[A-Za-z0-9_./+-]+", value):
+        return override.format(value)
+    override = override.format("'" + re.sub(r"(\\*)'", r"\1\1\'", value) + "'")
+    return shlex.quote(override) if re.search(r"[\"$`\\!]", override) else f'"{override}"'
+
+
+def with_digest(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest with a "digest" of everything else in it, so that `check=true` sees what was changed later."""
+    rest = {key: value for key, value in manifest.items() if key != "digest"}
+    return {**rest, "digest": digest(rest)}
+
+
 def existing_conflict(folder: Path, settings: Mapping[str, Any]) -> list[str]:
     """How the corpus already prepared in `folder` differs from `settings`, one line a difference.
 
@@ -241,7 +279,5 @@ def existing_conflict(folder: Path, settings: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _unusable(folder: Path, why: str) -> UserError:
-    return UserError(
-        f"{folder}: {why}; prepare again: python prepare.py {corpus_arguments(folder.name)} overwrite=true"
-    )
+def _unusable(folder: Path, why: str, manifest: Mapping[str, Any] | None = None) -> UserError:
+    return UserError(f"{folder}: {why}; prepare again: {again(folder.name, manifest)}")

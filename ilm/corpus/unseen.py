@@ -94,14 +94,18 @@ def _too_connected(column: str, code: np.ndarray, relations: Mapping[str, np.nda
     documents = len(code)
     together = f"split.test_on={column}: no values of {column} can be test data by themselves"
     largest, binding, without = largest_unit({column: code, **relations}, list(relations) or [column])
-    if not relations or 2 * without > documents:
-        most = int(np.bincount(code[code >= 0]).max())
+    most = int(np.bincount(code[code >= 0]).max())
+    if not relations or 2 * most > documents:
         return (
             f"{together}: one of them has {most:,} of {documents:,} documents, expected at most half; "
             f"type split.test_on=null, or choose another column"
         )
-    kept = ",".join(name for name in relations if name != binding)
+    connected = ", ".join(dict.fromkeys([*relations, column]))
+    if 2 * without > documents:  # it takes more than one of them away
+        kept, so_far = "", f"by {column} alone {most:,}"
+    else:
+        kept, so_far = ",".join(name for name in relations if name != binding), f"without {binding} {without:,}"
     return (
-        f"{together}: the largest unit connected by {', '.join([*relations, column])} has {largest:,} of {documents:,} "
-        f"documents, without {binding} {without:,}; type split.keep_together=[{kept}] or split.test_on=null"
+        f"{together}: the largest unit connected by {connected} has {largest:,} of {documents:,} documents, {so_far}; "
+        f"type split.keep_together=[{kept}] or split.test_on=null"
     )

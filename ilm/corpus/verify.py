@@ -16,9 +16,10 @@ from ilm.config import flat
 from ilm.corpus.leaks import leak_report, shared_with
 from ilm.corpus.splits import SPLITS
 from ilm.corpus.statistics import summary
-from ilm.corpus.store import DOCUMENTS, PreparedCorpus, corpus_arguments
+from ilm.corpus.store import DOCUMENTS, MANIFEST, PreparedCorpus, again, with_digest
 from ilm.errors import UserError
-from ilm.hashing import file_sha256
+from ilm.files import read_json
+from ilm.hashing import digest, file_sha256
 
 # Faults of one kind that are shown.
 _SHOWN = 5
@@ -44,6 +45,7 @@ def verify_corpus(folder: Path, caches: Mapping[str, Callable[[Path, pd.DataFram
     """
     corpus = PreparedCorpus.open(folder)
     manifest, wanted = corpus.manifest, corpus.manifest["files"][DOCUMENTS]
+    yield Finding(MANIFEST, "its own digest", tuple(_manifest_faults(manifest)))
     yield Finding(DOCUMENTS, "size and sha256", tuple(_file_faults(folder / DOCUMENTS, wanted)))
     for source in manifest["sources"]:
         path = Path(source["path"])
@@ -58,27 +60,35 @@ def verify_corpus(folder: Path, caches: Mapping[str, Callable[[Path, pd.DataFram
         yield Finding(DOCUMENTS, "checksums of all pages", (str(error),))
         return
     yield Finding(DOCUMENTS, "ids sorted and different, values in range", tuple(_value_faults(documents, manifest)))
-    yield Finding("manifest.json", "counts and lengths", tuple(_differences(manifest["counts"], summary(documents))))
+    yield Finding(MANIFEST, "counts and lengths", tuple(_differences(manifest["counts"], summary(documents))))
     yield from _leaks(corpus)
     for kind, faults_of in caches.items():
         for cache in sorted((folder / kind).glob("[!.]*")):
-            yield Finding(
-                f"{kind}/{cache.name}", "against its name and the documents", tuple(faults_of(cache, documents))
-            )
+            part = f"{kind}/{cache.name}"
+            if (other := _documents_of(cache)) not in (None, corpus.documents_hash):
+                why = f"made of documents {other}, which are replaced: nothing reads it, delete it"
+                yield Finding(part, "its documents", skipped=why)
+            else:
+                yield Finding(part, "against its name and the documents", tuple(faults_of(cache, documents)))
 
 
-def require_sound(folder: Path, **caches: Callable[[Path, pd.DataFrame], list[str]]) -> None:
-    """Verify `data/<corpus>` and print what was found; `caches` as for `verify_corpus`.
+def require_sound(*folders: Path, **caches: Callable[[Path, pd.DataFrame], list[str]]) -> None:
+    """Verify each `data/<corpus>` and print what was found; `caches` as for `verify_corpus`.
 
     Raises: UserError if anything is wrong.
     """
-    findings = list(verify_corpus(folder, caches))
-    Console().print(findings_table(folder, findings))
-    if faults := sum(len(finding.faults) for finding in findings):
-        raise UserError(
-            f"{folder}: {faults} fault{'s' * (faults > 1)}. Delete a folder of masks or tokens that has one, and "
-            f"prepare again: python prepare.py {corpus_arguments(folder.name)} overwrite=true"
-        )
+    told = []
+    for folder in folders:
+        findings = list(verify_corpus(folder, caches))
+        Console().print(findings_table(folder, findings))
+        if faults := sum(len(finding.faults) for finding in findings):
+            manifest = PreparedCorpus.open(folder).manifest
+            told.append(
+                f"{folder}: {faults} fault{'s' * (faults > 1)}. Delete a folder of masks or tokens that has one, and "
+                f"prepare again: {again(folder.name, manifest)}"
+            )
+    if told:
+        raise UserError("\n".join(told))
 
 
 def findings_table(folder: Path, findings: list[Finding]) -> Table:
@@ -93,6 +103,21 @@ def findings_table(folder: Path, findings: list[Finding]) -> Table:
             part, checked = (finding.part, finding.checked) if number == 0 else ("", "")
             table.add_row(escape(part), escape(checked), escape(line))
     return table
+
+
+def _documents_of(cache: Path) -> str | None:
+    """The hash of the documents that masks or tokens were made of; None if what they say of it cannot be relied on."""
+    try:
+        about = read_json(cache / "settings.json")
+        made_of = about.get("settings") or about["identity"]
+        return made_of["documents"] if cache.name.endswith(f"-{digest(made_of)}") else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None  # whoever knows these files says what is wrong with them
+
+
+def _manifest_faults(manifest: Mapping[str, Any]) -> Iterator[str]:
+    if (found := with_digest(manifest)["digest"]) != manifest.get("digest"):
+        yield f"{found}, expected {manifest.get('digest')}: it was edited, or is damaged"
 
 
 def _file_faults(path: Path, wanted: Mapping[str, Any]) -> Iterator[str]:

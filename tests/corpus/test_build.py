@@ -1,5 +1,6 @@
 """From a file to a prepared corpus: what is written, what is refused, what is known of leaks; and killed runs."""
 
+import errno
 import io
 import json
 import os
@@ -51,6 +52,61 @@ def printed(tables) -> str:
 @pytest.fixture
 def path(tmp_path) -> Path:
     return write_csv(tmp_path / "texts.csv", ROWS)
+
+
+# The same documents again ---------------------------------------------------------------------------------------------
+
+
+def test_the_manifest_says_where_the_file_is_now_and_what_was_asked_last(tmp_path):
+    rows = [{**row, "split": ("train", "valid", "test")[n % 3]} for n, row in enumerate(ROWS)]
+    path = write_csv(tmp_path / "texts.csv", rows)
+    folder = tmp_path / "data" / "mine"
+    built(folder, path)
+    before = contents(folder)
+    built(folder, path)
+    assert contents(folder) == before
+    moved = path.rename(tmp_path / "moved.csv")
+    corpus = built(folder, moved, TrainValidTest(0, ["near_duplicates"], None, 0.8)).corpus
+    assert corpus.manifest["sources"][0]["path"] == str(moved)
+    states = corpus.manifest["split"]["guarantees"]
+    assert states["equal_texts"] == "not asked for"
+    assert states["near_duplicates"] != "not asked for"
+    assert (folder / "documents.parquet").read_bytes() == before["documents.parquet"]
+
+
+def test_a_relation_named_twice_is_one():
+    twice, once = (TrainValidTest(0, names).settings(given=False) for names in (["text", "text"], ["text"]))
+    assert twice == once
+
+
+# Where nothing can be written -----------------------------------------------------------------------------------------
+
+
+def test_a_full_disk_is_told_in_one_message(tmp_path, path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("ilm.corpus.build.write_documents", full)
+    with pytest.raises(UserError, match=r"mine could not be prepared: .*No space left.*type the same command again"):
+        prepared(tmp_path / "data", path)
+    assert not any((tmp_path / "data").rglob("*documents*"))
+
+
+@pytest.mark.parametrize("name", ["", "masks", "documents.parquet", "prepare.log"])
+def test_something_of_another_kind_in_the_place_of_a_file(tmp_path, path, name):
+    place = tmp_path / "data" / "mine" / name
+    if "." in name:
+        place.mkdir(parents=True)
+    else:
+        place.parent.mkdir(parents=True)
+        place.touch()
+    with pytest.raises(UserError, match=r"could not be prepared: .*put right what is in the way"):
+        prepared(tmp_path / "data", path)
+
+
+def test_an_error_of_the_program_is_no_fault_of_the_disk(tmp_path):
+    with pytest.raises(FileNotFoundError), preparing(tmp_path / "data" / "mine"):
+        (tmp_path / "nothing").read_bytes()
 
 
 # Order, workers, hash -------------------------------------------------------------------------------------------------

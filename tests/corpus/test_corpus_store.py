@@ -1,11 +1,14 @@
 import json
 import os
+import shlex
 import shutil
+from contextlib import suppress
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 import ilm.hashing
 from ilm.corpus import build
@@ -16,8 +19,10 @@ from ilm.corpus.origin import FileOrigin
 from ilm.corpus.store import (
     PreparedCorpus,
     existing_conflict,
+    prepare_command,
     read_documents,
     text_note,
+    with_digest,
     write_documents,
 )
 from ilm.errors import UserError
@@ -87,7 +92,7 @@ def test_same_input_same_bytes_wherever_it_lies(folder, csv_path, tmp_path):
     assert (again / "documents.parquet").read_bytes() == (folder / "documents.parquet").read_bytes()
     manifest = json.loads((again / "manifest.json").read_text())
     manifest["sources"][0]["path"] = str(csv_path)
-    assert manifest == json.loads((folder / "manifest.json").read_text())
+    assert with_digest(manifest) == json.loads((folder / "manifest.json").read_text())
 
 
 def test_the_bytes_do_not_depend_on_how_the_columns_lie_in_memory(folder, tmp_path):
@@ -102,7 +107,7 @@ def test_manifest(folder, csv_path):
     manifest = json.loads((folder / "manifest.json").read_text())
     assert set(manifest) == {
         *("corpus", "synthetic", "test_only", "documents_hash", "sources", "settings", "text_column"),
-        *("counts", "dropped", "notes", "split", "leaks", "files", "versions"),
+        *("counts", "dropped", "notes", "split", "leaks", "files", "versions", "digest"),
     }
     assert manifest["sources"][0]["path"] == str(csv_path)
     assert (manifest["sources"][0]["rows"], manifest["sources"][0]["kept"]) == (23, 23)
@@ -167,7 +172,40 @@ def test_the_order_of_names_and_the_similarity_of_what_is_kept_together():
 
 
 def test_nothing_prepared(tmp_path):
-    assert refused(tmp_path / "data" / "efcamdat").endswith("make it with: python prepare.py corpus=efcamdat")
+    assert refused(tmp_path / "data" / "efcamdat").endswith(
+        "make it with: python prepare.py corpus=efcamdat corpus.csv=PATH"
+    )
+
+
+@pytest.mark.parametrize(
+    "path", ["texts.csv", "a folder/b (1).csv", "it's [a], b=c.csv", "$HOME/`x`\\y\\.csv", "a\\'b.csv", "tèxte 語.csv"]
+)
+def test_a_path_in_a_command_is_typed_as_hydra_and_a_shell_read_it(path):
+    of_file = {"sources": [{"path": path}], "settings": {}}
+    extra = {**of_file, "test_only": True, "leaks": {"asked": {"corpus": "efcamdat"}}}
+    for manifest, key, wanted in ((of_file, "corpus.csv", path), (extra, "corpus.extra", [path])):
+        typed = shlex.split(prepare_command("mine", manifest))
+        (override,) = [each for each in typed if each.startswith(key)]
+        assert OverridesParser.create().parse_override(override).value() == wanted
+    assert typed[:4] == ["python", "prepare.py", "corpus=efcamdat", "corpus.csv=PATH"]
+
+
+def test_the_command_of_other_sources():
+    assert prepare_command("small", {"synthetic": True}) == "python prepare.py corpus=sample corpus.name=small"
+    assert prepare_command("sample") == "python prepare.py corpus=sample"
+    manifest = {"sources": [{"path": "ref"}], "settings": {"format": "reference"}}
+    assert prepare_command("x", manifest) == "python prepare.py corpus=custom corpus.name=x corpus.reference=ref"
+
+
+def test_a_damaged_footer(folder):
+    """Arrow raises an OSError for some bytes of it."""
+    path = folder / "documents.parquet"
+    whole = path.read_bytes()
+    length = int.from_bytes(whole[-8:-4], "little")
+    for at in range(len(whole) - 8 - length, len(whole) - 8, 11):
+        path.write_bytes(whole[:at] + b"\xff" + whole[at + 1 :])
+        with suppress(UserError):  # or nothing, where the byte decides nothing
+            PreparedCorpus.open(folder)
 
 
 def test_killed_between_the_two_files(folder, csv_path, monkeypatch):
@@ -179,7 +217,8 @@ def test_killed_between_the_two_files(folder, csv_path, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             prepare(folder, csv_path, seed=1, overwrite=True)
     assert "does not belong to manifest.json" in refused(folder)
-    assert refused(folder).endswith("python prepare.py corpus=custom corpus.name=tiny overwrite=true")
+    typed = f"prepare again: python prepare.py corpus=custom corpus.name=tiny corpus.csv={csv_path} overwrite=true"
+    assert typed in refused(folder)
     (folder / "manifest.json").unlink()
     assert "half-written, manifest.json is missing" in refused(folder)
     assert existing_conflict(folder, {}) == [], "without a manifest nothing stands in the way"

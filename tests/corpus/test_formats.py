@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+import os
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -484,6 +485,14 @@ def test_gzip_inside_gzip_and_old_excel(refused):
     assert "save it as .xlsx without one, or as .csv" in refused("c.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
     assert "is empty" in refused("c.csv.gz", gzip.compress(b""))
     assert "is empty" in refused("c.parquet", b"")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such pipes")
+def test_a_pipe_is_refused_at_once(tmp_path):
+    """What the first look has read of it would be missing at the second."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match=r"pipe is no ordinary file .*: save it as a file first"):
+        read_corpus(tmp_path / "pipe", columns={}, levels=LEVELS)
 
 
 @pytest.mark.parametrize("name", ["c.csv.gz", "c.json.gz"])

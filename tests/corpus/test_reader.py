@@ -266,6 +266,8 @@ def test_one_column_under_two_names(refused):
     assert "id and writing_id may both be writing_id" in message
     assert "corpus.columns.writing_id=id or corpus.columns.writing_id=writing_id" in message
     assert "column text is asked for as l1 and as text" in refused(HEADER + good_rows(1), {"l1": "text"})
+    advice = "type corpus.columns.topic='' not to read it as topic"
+    assert advice in refused("writing_id,l1,cefr_level,body,topic\n" + good_rows(1), {"text": "topic"})
 
 
 def test_duplicate_header(refused):

@@ -282,6 +282,10 @@ def test_topics_that_cannot_be_test_data_by_themselves():
     ):
         assign_splits(connected, 0, test_on="topic")
     assert assign_splits(connected, 0, ["text"], test_on="topic")[1].misses == {}
+    equal = connected.assign(text="All wrote this.")
+    with pytest.raises(UserError, match=r"by topic alone 10; type split\.keep_together=\[\] or split\.test_on=null"):
+        assign_splits(equal, 0, test_on="topic")
+    assert assign_splits(equal, 0, [], test_on="topic")[1].misses == {}
     with pytest.raises(
         UserError, match=r"no column topic .*writing_id.* corpus\.columns\.topic=HEADER .* split\.test_on=l1"
     ):

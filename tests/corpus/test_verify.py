@@ -17,6 +17,7 @@ from ilm.corpus.origin import FileOrigin
 from ilm.corpus.store import PreparedCorpus, describe_documents, read_documents, write_documents
 from ilm.corpus.verify import Finding, findings_table, require_sound, verify_corpus
 from ilm.errors import UserError
+from ilm.hashing import digest
 from prepare import prepare
 
 LEVELS = ["A1", "B1"]
@@ -125,6 +126,11 @@ def test_edited_leaks(corpus):
     assert "near_duplicates.near.test: the manifest says 3, the documents 0" in faults(corpus.folder)["leaks"]
 
 
+def test_whatever_is_changed_in_the_manifest(corpus):
+    changed(corpus, lambda manifest: manifest["split"]["guarantees"].update(topics="holds"))
+    assert "it was edited, or is damaged" in faults(corpus.folder)["manifest.json"]
+
+
 def test_damaged_pages(corpus):
     path = corpus.folder / "documents.parquet"
     column = pq.read_metadata(path).row_group(0).column(3)
@@ -171,6 +177,33 @@ def test_caches_are_looked_at_by_who_knows_them(corpus):
     assert seen == [("words-0", 40), ("gpt2-3", 40)]
     with pytest.raises(UserError, match="1 fault"):
         require_sound(corpus.folder, tokens=faults_of)
+
+
+def test_caches_of_documents_that_were_replaced_are_no_fault(corpus):
+    of_others = {"documents": "0123456789ab", "name": "words"}
+    for key, kind in (("settings", "masks"), ("identity", "tokens")):
+        for name in (f"old-{digest(of_others)}", "damaged-0"):  # a name that is not its digest proves nothing
+            cache = corpus.folder / kind / name
+            cache.mkdir(parents=True)
+            (cache / "settings.json").write_text(json.dumps({key: of_others}))
+    found = list(verify_corpus(corpus.folder, dict.fromkeys(("masks", "tokens"), lambda *_: ["looked at"])))
+    skipped = [(finding.part, finding.skipped) for finding in found if finding.skipped]
+    why = "made of documents 0123456789ab, which are replaced: nothing reads it, delete it"
+    assert skipped == [(f"{kind}/old-{digest(of_others)}", why) for kind in ("masks", "tokens")]
+    assert [f.part for f in found if f.faults] == ["masks/damaged-0", "tokens/damaged-0"]
+
+
+def test_the_extra_corpora_of_the_same_command_are_checked_too(tmp_path):
+    paths = [write_csv(tmp_path / f"{name}.csv", rows_of_small_corpus({"A1": 20})) for name in ("main", "other")]
+    typed = ["corpus=custom", "corpus.name=mine", f"corpus.csv={paths[0]}", f"corpus.extra=['{paths[1]}']"]
+    typed += [f"paths.data={tmp_path / 'data'}", "num_workers=1", "masking.masks_per_document=1"]
+    prepare(compose("prepare", *typed)[0])
+    prepare(compose("prepare", *typed, "check=true")[0])
+    changed(PreparedCorpus.open(tmp_path / "data" / "other"), lambda manifest: manifest["counts"].update(l1={}))
+    with pytest.raises(
+        UserError, match=rf"other: \d faults.*corpus=custom corpus.name=mine .*corpus.extra=\[.*{paths[1]}"
+    ):
+        prepare(compose("prepare", *typed, "check=true")[0])
 
 
 def test_as_it_is_typed(prepared, tmp_path):
