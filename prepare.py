@@ -38,12 +38,12 @@ def prepare(cfg: DictConfig) -> Path:
         built, masks = prepare_corpus(folder, origin, TrainValidTest(**split), sample_size=sample_size, **options)
         if reference is not None:
             import_masks(built, reference)
+    if settings["export"] is not None:
+        export_corpus(built, masks, Path(settings["export"]))
     for extra, path in extras.items():
         with preparing(extra):
             held_out = HeldOut(built, split["near_duplicates"])
             prepare_corpus(extra, extra_origin(path, corpus), held_out, sample_size=None, **options)
-    if settings["export"] is not None:
-        export_corpus(built, masks, Path(settings["export"]))
     return folder
 
 

@@ -8,7 +8,9 @@
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from rich.table import Table
 
 from ilm.corpus.division import Division
 from ilm.corpus.leaks import LeakReport
+from ilm.corpus.log_lines import leak_lines, read_lines, split_lines
 from ilm.corpus.manifest import corpus_manifest, documents_settings
 from ilm.corpus.origin import Origin
 from ilm.corpus.reader import ReadReport
@@ -83,7 +86,9 @@ def build_corpus(
     Raises: UserError for faults of the source, and if `folder` holds documents prepared with other settings and
     `overwrite` is false; nothing is written then. RuntimeError if what was written breaks a guarantee.
     """
-    documents, read_report = origin.read()
+    with _timed("reading"):
+        documents, read_report = origin.read()
+    _tell(read_lines(read_report, "generated sample" if origin.synthetic else read_report.path))
     given = "split" in documents
     settings = documents_settings(
         sources=[read_report.sha256],
@@ -98,7 +103,11 @@ def build_corpus(
         _refuse_conflict(folder, settings, instead)
     if sample_size is not None:
         documents = stratified_sample(documents, sample_size, division.seed)
-    split_report = division.divide(documents)
+        log.info("sample: %s documents, corpus.sample_size=%d", f"{len(documents):,}", sample_size)
+    with _timed("splitting"):
+        split_report = division.divide(documents)
+    if not division.test_only:
+        _tell(split_lines(split_report))
     read_report = origin.keep(folder, read_report)
 
     def manifest_of(stored: pd.DataFrame, leaks: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -116,7 +125,7 @@ def build_corpus(
 
     prepared = _prepared(folder, settings)
     if prepared is None:
-        with atomic_file(folder / DOCUMENTS) as temporary:
+        with _timed(f"writing {DOCUMENTS} and looking for leaks in it"), atomic_file(folder / DOCUMENTS) as temporary:
             write_documents(temporary, documents)
             del documents  # what counts from here on is what was written
             manifest = manifest_of(read_documents(temporary))
@@ -133,7 +142,9 @@ def build_corpus(
             manifest["versions"] = before["versions"]
         if with_digest(manifest)["digest"] != before.get("digest"):
             write_json(folder / MANIFEST, with_digest(manifest))
-    return BuiltCorpus(PreparedCorpus.open(folder), read_report, split_report)
+    built = BuiltCorpus(PreparedCorpus.open(folder), read_report, split_report)
+    _tell(leak_lines(built.corpus.manifest["leaks"]))
+    return built
 
 
 def extra_folders(paths: Sequence[str], main: Path) -> dict[Path, Path]:
@@ -154,6 +165,18 @@ def extra_folders(paths: Sequence[str], main: Path) -> dict[Path, Path]:
             )
         folders[folder] = path
     return folders
+
+
+@contextmanager
+def _timed(what: str) -> Iterator[None]:
+    began = time.monotonic()
+    yield
+    log.info("%s: %.1f s", what, time.monotonic() - began)
+
+
+def _tell(lines: Iterable[str]) -> None:
+    for line in lines:
+        log.info("%s", line)
 
 
 def _refuse_conflict(folder: Path, settings: Mapping[str, Any], instead: str) -> None:

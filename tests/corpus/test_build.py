@@ -5,6 +5,7 @@ import io
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -77,6 +78,51 @@ def test_the_manifest_says_where_the_file_is_now_and_what_was_asked_last(tmp_pat
 def test_a_relation_named_twice_is_one():
     twice, once = (TrainValidTest(0, names).settings(given=False) for names in (["text", "text"], ["text"]))
     assert twice == once
+
+
+# The log --------------------------------------------------------------------------------------------------------------
+
+
+def test_the_log_says_what_became_of_every_row(tmp_path):
+    rows = [*ROWS, {**ROWS[0], "writing_id": "x", "text": " "}, ROWS[3]]
+    rows = [{**row, "learner_id": f"u{n % 7}"} for n, row in enumerate(rows)]
+    rows[-1]["learner_id"] = rows[3]["learner_id"]
+    path = write_csv(tmp_path / "texts.csv", rows)
+    extra = write_csv(tmp_path / "extra.csv", ROWS[:5])
+    more = ["corpus.max_dropped=0.1", "corpus.sample_size=30", "split.near_duplicates=0.7", f"corpus.extra=['{extra}']"]
+    folder = prepared(tmp_path / "data", path, *more)
+    sizes = PreparedCorpus.open(folder).manifest["split"]["sizes"].values()
+    split = ", ".join(f"{name} {sum(size[name] for size in sizes)}" for name in ("train", "valid", "test"))
+    lines = (folder / "prepare.log").read_text(encoding="utf-8").splitlines()
+    told = "\n".join(line.partition(" ilm: ")[2] for line in lines)
+    for expected in (
+        "python ",
+        f"{path}: 42 rows, 40 kept, 2 dropped",
+        "dropped: empty text: 1 (rows 42)",
+        "dropped: identical row repeated: 1 (rows 43)",
+        "sample: 30 documents, corpus.sample_size=30",
+        f"split: {split}, drawn with split.seed=0",
+        "split: learners: holds",
+        "leaks: texts in several splits: 0 (0 documents)",
+        "leaks: topics in several splits: cannot be known: no topic column",
+        "masks: 90 of 30 documents in ",
+    ):
+        assert f"\n{expected}" in f"\n{told}"
+    assert re.search(r"leaks: near-duplicates in train: valid \d+ of \d+, test \d+ of \d+ \(similarity 0.7\)", told)
+    assert told.endswith(f"masks {next((folder / 'masks').iterdir()).name}")
+    assert str(extra) not in told.partition("\n")[2], "the other corpus has a log of its own"
+    told = (folder.with_name("extra") / "prepare.log").read_text(encoding="utf-8")
+    assert "extra.csv: 5 rows, 5 kept, 0 dropped" in told
+    assert "of 5 texts equal one of the training data of mine" in told
+    assert "split: " not in told
+
+
+def test_damaged_statistics_of_masks_that_are_there(tmp_path, path):
+    folder = prepared(tmp_path / "data", path)
+    statistics = next(folder.glob("masks/*/statistics.json"))
+    statistics.write_text(statistics.read_text().replace('"examples"', '"exbmples"'))
+    with pytest.raises(UserError, match=r"statistics.json is missing or damaged .*: delete .*masks"):
+        prepared(tmp_path / "data", path)
 
 
 # Where nothing can be written -----------------------------------------------------------------------------------------
