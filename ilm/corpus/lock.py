@@ -24,7 +24,7 @@ def preparing(folder: Path) -> Iterator[None]:
 
     The lock is a file beside the folder, held by the operating system: it is free once its process is gone, however
     that ended. Tokens are left alone, since training makes them without this lock. Where nothing was prepared in the
-    end (a faulty file) nothing is left, no empty folder either.
+    end (a faulty file, a full disk) nothing is left, no empty folder either.
 
     Raises: UserError if another process prepares this corpus, or it cannot be written (a full disk, a file in the way).
     """
@@ -58,6 +58,6 @@ def preparing(folder: Path) -> Iterator[None]:
         # Before it is released: filelock takes no lock on a file that is gone, so two never hold it.
         Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()
-        for path in made:
-            if path.exists() and not any(path.iterdir()):
+        for path in (folder / "masks", folder, *made):
+            if path.is_dir() and not any(path.iterdir()):
                 path.rmdir()
