@@ -11,11 +11,13 @@ The tokenizer is always GPT-2's and not in the folder. What else is there (optim
 import json
 import pickle
 import re
+import struct
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel, PreTrainedTokenizerBase
 
 from ilm.errors import UserError
@@ -28,7 +30,8 @@ WEIGHTS, CONFIG, TOKENS, STEP = "pytorch_model.bin", "config.json", "additional_
 # What both generations of the configuration know of a GPT-2; the rest concerns heads that the reference has not.
 _KEYS = ("n_embd", "n_head", "n_layer", "n_positions")
 _OPTIONAL_KEYS = ("attn_pdrop", "embd_pdrop", "initializer_range", "layer_norm_epsilon", "resid_pdrop")
-_LARGEST = 20_000
+# Numbers out of all proportion would be built for hours.
+_LARGEST = {"n_embd": 20_000, "n_head": 1_000, "n_layer": 1_000, "n_positions": 20_000, "vocab_size": 1_000_000}
 _END_OF_TEXT = 50_256  # the last entry of GPT-2's tokenizer
 _ENDS = {"bos_token_id": _END_OF_TEXT, "eos_token_id": _END_OF_TEXT}
 # What the reference's version of GPT-2 cannot do otherwise.
@@ -40,6 +43,11 @@ _FIXED = {
     "scale_attn_weights": True,
     "tie_word_embeddings": True,
 }
+# What torch's reader of weights makes of files that are cut off or changed.
+_TORN = (
+    *(RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError, AttributeError, IndexError),
+    *(AssertionError, OverflowError, struct.error),
+)
 _NO_WEIGHTS = re.compile(r"transformer\.h\.\d+\.attn\.(bias|masked_bias)")
 _BLANK = re.compile(r"<\|infill_(.+)\|>")
 
@@ -84,18 +92,20 @@ def reference_config(folder: str | Path) -> GPT2Config:
 
     Raises: UserError if it is not that of a GPT-2.
     """
-    values = _json(Path(folder))
-    # A number of layers out of all proportion would be built for hours.
-    faults = [key for key in _KEYS if type(values.get(key)) is not int or not 0 < values[key] <= _LARGEST]
+    values = {"vocab_size": _END_OF_TEXT + 1, **_json(Path(folder))}
+    faults = [key for key, most in _LARGEST.items() if type(values.get(key)) is not int or not 0 < values[key] <= most]
     kind = values.get("model_type", "gpt2")
     if faults or kind != "gpt2":
         what = f"no usable {', '.join(faults)}" if faults else f"model_type {kind}"
         raise UserError(f"{Path(folder) / CONFIG} is not the configuration of a GPT-2: it has {what}.")
-    known = {key: values[key] for key in (*_KEYS, *_OPTIONAL_KEYS) if key in values}
+    known = {key: values[key] for key in (*_KEYS, *_OPTIONAL_KEYS, "vocab_size") if key in values}
     try:
-        return GPT2Config(**known, vocab_size=values.get("vocab_size", _END_OF_TEXT + 1), **_ENDS)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{Path(folder) / CONFIG} is not the configuration of a GPT-2: {error}") from error
+        config = GPT2Config(**known, **_ENDS)
+        _without_weights(config)
+    except (TypeError, ValueError, StrictDataclassError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{Path(folder) / CONFIG} is not the configuration of a GPT-2: {reason}") from error
+    return config
 
 
 def reference_model(folder: str | Path) -> PreTrainedModel:
@@ -109,10 +119,10 @@ def reference_model(folder: str | Path) -> PreTrainedModel:
     if rows is not None and rows.dim() == 2:
         config.vocab_size = rows.shape[0]
         weights.setdefault("lm_head.weight", rows)
-    with torch.device("meta"):
-        expected = GPT2LMHeadModel(config).state_dict()
+    expected = _without_weights(config).state_dict()
     faults = [f"{name} is missing" for name in expected if name not in weights]
     faults += [f"{name} is unknown" for name in weights if name not in expected]
+    faults += [f"{name} is no dense array of real numbers" for name, value in weights.items() if not _is_dense(value)]
     faults += [
         f"{name} is {tuple(weights[name].shape)}, not {tuple(value.shape)}"
         for name, value in expected.items()
@@ -173,6 +183,17 @@ def write_reference_model(model: PreTrainedModel, vocabulary: Vocabulary, step: 
         (temporary / STEP).write_bytes(pickle.dumps(step, protocol=3))
 
 
+def _without_weights(config: GPT2Config) -> GPT2LMHeadModel:
+    """Raises: ValueError if there is no GPT-2 of this configuration."""
+    with torch.device("meta"):
+        return GPT2LMHeadModel(config)
+
+
+def _is_dense(value: torch.Tensor) -> bool:
+    is_array = value.layout is torch.strided and value.device.type == "cpu" and not value.is_quantized
+    return is_array and value.is_floating_point()
+
+
 @cache
 def _gpt2_fingerprint() -> str:
     return Vocabulary(gpt2_tokenizer(), ()).fingerprint()
@@ -199,7 +220,7 @@ def _weights(path: Path) -> dict[str, torch.Tensor]:
             f"{path} holds more than weights ({what[0] if what else 'it is damaged'}), and reading it could run a "
             "program: it was not read. Take the file from a source that you trust."
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+    except _TORN as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise UserError(
             f"{path} is damaged or no file of weights ({reason}). Take it from its source again."

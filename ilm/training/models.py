@@ -8,6 +8,7 @@ from typing import Any
 import torch
 import transformers
 from huggingface_hub import HfApi
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
@@ -37,7 +38,8 @@ def load_tokenizer(path: str, *, package: str | None = None, gguf_file: str | No
         return reference_tokenizer(location)
     try:
         return AutoTokenizer.from_pretrained(location, **options)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:  # whatever a broken file leads to
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, StrictDataclassError) as error:
+        # Whatever a broken file leads to.
         raise UserError(
             f"{location} holds no model with a tokenizer ({_first_line(error)}). Give a folder in Hugging Face format, "
             "such as experiments/NAME/model."
@@ -65,7 +67,7 @@ def pretrained_model(path: str, *, package: str | None = None, gguf_file: str | 
         return reference_model(location)
     try:
         model = AutoModelForCausalLM.from_pretrained(location, dtype=torch.float32, **options)
-    except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, ImportError, SafetensorError, StrictDataclassError) as error:
         raise UserError(f"No causal language model could be loaded from {location!r}: {_first_line(error)}") from error
     if "gguf_file" in options:
         # The weights are plain floats now; the model still takes itself for a quantised one, and would not be saved.
@@ -135,6 +137,16 @@ def require_length(model: PreTrainedModel, max_length: int, option: str) -> None
     _require_positions(model.config, max_length, option)
 
 
+def require_rows(model: PreTrainedModel, vocabulary: Vocabulary, path: str | Path) -> None:
+    """Raises: UserError if the model of the folder `path` has fewer embedding rows than its vocabulary has tokens."""
+    rows = model.get_input_embeddings().weight.shape[0]
+    if rows < vocabulary.size:
+        raise UserError(
+            f"{path}: the model has {rows} embedding rows, but its tokenizer {vocabulary.size} tokens: they do not "
+            "belong together. Take both from the folder that the model was saved to."
+        )
+
+
 def _require_positions(config: PreTrainedConfig, max_length: int, option: str) -> None:
     limit = getattr(config, "max_position_embeddings", None)
     if limit is not None and max_length > limit:
@@ -174,7 +186,7 @@ def _configuration(model_type: str, **settings: Any) -> PreTrainedConfig:
         config = AutoConfig.for_model(model_type, **settings)
         with torch.device("meta"):
             AutoModelForCausalLM.from_config(config)
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, StrictDataclassError) as error:
         raise UserError(f"model.architecture (model_type {model_type}): {_first_line(error)}") from error
     return config
 
@@ -185,7 +197,7 @@ def _stored_configuration(path: str, package: str | None, gguf_file: str | None)
         return reference_config(location)
     try:
         return AutoConfig.from_pretrained(location, **options)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, StrictDataclassError) as error:
         raise UserError(f"No model configuration could be read from {location!r}: {_first_line(error)}") from error
 
 

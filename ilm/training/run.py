@@ -30,7 +30,14 @@ from ilm.training.batching import StepPlan
 from ilm.training.callbacks import Checkpoints, StopSignals, Validation
 from ilm.training.datamodule import InfillingData
 from ilm.training.metrics import Metrics
-from ilm.training.models import add_special_rows, new_model, pretrained_model, require_model, save_model
+from ilm.training.models import (
+    add_special_rows,
+    new_model,
+    pretrained_model,
+    require_model,
+    require_rows,
+    save_model,
+)
 from ilm.training.module import InfillingModule
 from ilm.training.preparation import (
     RunExamples,
@@ -259,6 +266,8 @@ class Run:
         before = model.num_parameters()
         if self.identity["data.new_rows"]:
             add_special_rows(model, vocabulary, seed)
+        else:
+            require_rows(model, vocabulary, spec["path"])
         log.info("model: %s parameters, %s with the infilling tokens", f"{before:,}", f"{model.num_parameters():,}")
         return model
 

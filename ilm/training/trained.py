@@ -14,7 +14,7 @@ from ilm.errors import UserError
 from ilm.examples.vocabulary import Vocabulary
 from ilm.files import read_json
 from ilm.runs import RunFolder
-from ilm.training.models import load_tokenizer, pretrained_model
+from ilm.training.models import load_tokenizer, pretrained_model, require_rows
 
 log = logging.getLogger("ilm")
 GPT2_ENTRIES = 50_257
@@ -118,7 +118,9 @@ def model_folders(names: Sequence[str], objective: str) -> list[ModelFolder]:
 
 
 def _load(folder: Path) -> tuple[PreTrainedModel, Vocabulary]:
-    return pretrained_model(str(folder)).eval(), Vocabulary.of_trained(load_tokenizer(str(folder)))
+    model, vocabulary = pretrained_model(str(folder)), Vocabulary.of_trained(load_tokenizer(str(folder)))
+    require_rows(model, vocabulary, folder)
+    return model.eval(), vocabulary
 
 
 def find_models(

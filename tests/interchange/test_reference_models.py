@@ -1,6 +1,7 @@
 import json
 import os
 import pickle
+import random
 
 import pytest
 import torch
@@ -30,6 +31,7 @@ from ilm.training.models import (
     require_model,
     save_model,
 )
+from ilm.training.trained import model_folders
 
 torch.set_num_threads(1)
 
@@ -151,11 +153,56 @@ HEAD = "lm_head.weight"
         ({"transformer.ln_f.bias": torch.ones(8)}, r"transformer\.ln_f\.bias is \(8,\), not \(16,\)"),
         ({HEAD: torch.zeros(50264, 16)}, "lm_head.weight differs"),
         ({"attn.bias": torch.ones(1)}, r"attn\.bias is unknown"),
+        ({"transformer.ln_f.bias": torch.ones(16, dtype=torch.int32)}, r"ln_f\.bias is no dense array of real numbers"),
+        ({"transformer.ln_f.bias": torch.ones(16).to_sparse()}, r"ln_f\.bias is no dense array"),
+        ({"transformer.ln_f.bias": torch.ones(16, device="meta")}, r"ln_f\.bias is no dense array"),
     ],
 )
 def test_weights_that_are_not_those_of_the_configuration(trained, tmp_path, changed, fault):
     with pytest.raises(UserError, match=fault):
         pretrained_model(write_reference(tmp_path, trained[0], **changed))
+
+
+def test_fewer_rows_than_tokens(trained, tmp_path):
+    """A base model, beside which somebody has put the tokens."""
+    base = trained[0].transformer.wte.weight.detach()[:50257].clone()
+    path = write_reference(tmp_path, trained[0], **{"transformer.wte.weight": base, HEAD: base})
+    [folder] = model_folders([path], "ilm")
+    with pytest.raises(UserError, match="has 50257 embedding rows, but its tokenizer 50264"):
+        folder.load()
+
+
+@pytest.mark.parametrize(
+    ("changed", "fault"),
+    [
+        ({"n_head": 3}, "divisible"),
+        ({"attn_pdrop": 5}, "between 0 and 1"),
+        ({"layer_norm_epsilon": None}, "layer_norm_epsilon"),
+        ({"initializer_range": "x"}, "initializer_range"),
+        ({"vocab_size": -3}, "vocab_size"),
+        ({"n_layer": 20_000}, "n_layer"),
+    ],
+)
+def test_configurations_that_no_model_has(trained, tmp_path, changed, fault):
+    path = write_reference(tmp_path, trained[0], config={**OLD_CONFIG, **changed})
+    for read in (pretrained_model, lambda path: new_model(None, path, 50257, 50256, seed=0)):
+        with pytest.raises(UserError, match=f"is not the configuration of a GPT-2: .*{fault}"):
+            read(path)
+
+
+@pytest.mark.parametrize("legacy", [True, False])
+def test_damaged_weights_end_in_one_message(trained, tmp_path, legacy):
+    path, draw = write_reference(tmp_path, trained[0], legacy=legacy), random.Random(0)
+    tensors = {f"t{k}": torch.ones(3, 4) for k in range(3)}
+    torch.save(tensors, tmp_path / WEIGHTS, _use_new_zipfile_serialization=not legacy)
+    whole = (tmp_path / WEIGHTS).read_bytes()
+    for _ in range(150):
+        raw = bytearray(whole)
+        place = draw.randrange(len(raw))
+        raw[place] ^= 1 << draw.randrange(8)
+        (tmp_path / WEIGHTS).write_bytes(raw[: draw.choice((place, len(raw)))])
+        with pytest.raises(UserError, match=WEIGHTS):
+            pretrained_model(path)
 
 
 def test_a_state_dict_without_the_tied_head(trained, tmp_path):

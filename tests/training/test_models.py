@@ -7,7 +7,14 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LM
 
 from ilm.errors import UserError
 from ilm.examples.vocabulary import Vocabulary, gpt2_tokenizer
-from ilm.training.models import add_special_rows, new_model, pretrained_model, require_length, save_model
+from ilm.training.models import (
+    add_special_rows,
+    load_tokenizer,
+    new_model,
+    pretrained_model,
+    require_length,
+    save_model,
+)
 
 SMALL = {"model_type": "gpt2", "n_layer": 1, "n_embd": 8, "n_head": 2, "n_positions": 32}
 
@@ -82,6 +89,18 @@ def test_folders_that_hold_no_model(tmp_path):
         pretrained_model(str(tmp_path / "missing"))
     with pytest.raises(UserError, match="No causal language model"):
         pretrained_model(str(tmp_path))
+
+
+def test_settings_of_the_wrong_type(tmp_path):
+    with pytest.raises(UserError, match=r"model\.architecture .*n_layer"):
+        new_model({**SMALL, "n_layer": "two"}, None, 100, 0, seed=0)
+    (tmp_path / "config.json").write_text('{"model_type": "gpt2", "n_layer": "two"}')
+    with pytest.raises(UserError, match="No causal language model"):
+        pretrained_model(str(tmp_path))
+    with pytest.raises(UserError, match="No model configuration"):
+        new_model(None, str(tmp_path), 100, 0, seed=0)
+    with pytest.raises(UserError, match="no model with a tokenizer"):
+        load_tokenizer(str(tmp_path))
 
 
 def test_positions_that_end_too_early():
