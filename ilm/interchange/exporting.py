@@ -161,10 +161,11 @@ def _require_replaceable(folder: Path) -> None:
     if not folder.exists():
         return
     written = {f"{split}.{kind}" for split in SPLITS for kind in ("txt", "pkl")}
-    files = [path for path in folder.rglob("*") if not path.is_dir()] if folder.is_dir() else [folder]
-    foreign = [path for path in files if path.name not in written and path != folder / EXPORT_REPORT]
-    if foreign or (files and not (folder / EXPORT_REPORT).is_file()):
-        raise UserError(
-            f"export={folder} holds other files ({(foreign or files)[0].name}). Give a new folder: an export replaces "
-            "its folder as a whole."
-        )
+    is_export = (folder / EXPORT_REPORT).is_file()
+    for path in folder.rglob("*") if folder.is_dir() else [folder]:
+        is_ours = path == folder / EXPORT_REPORT or (path.name in written and path.parent.parent == folder)
+        if not path.is_dir() and not (is_export and is_ours):
+            raise UserError(
+                f"export={folder} holds other files ({path.name}). Give a new folder: an export replaces its folder as "
+                "a whole."
+            )

@@ -108,7 +108,7 @@ def is_model_folder(name: str) -> bool:
 
 def model_folders(names: Sequence[str], objective: str) -> list[ModelFolder]:
     """Folders of models trained on `objective`, each named by its last part, or by its path if others are named so."""
-    paths = [Path(name) for name in dict.fromkeys(names)]
+    paths = list(dict.fromkeys(map(Path, names)))
     # `experiments/NAME/model` is told by NAME.
     short = [f"{p.parent.name}/{p.name}" if p.name in ("model", "reference") else p.name for p in paths]
     return [

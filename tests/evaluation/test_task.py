@@ -278,6 +278,6 @@ def test_numbers_on_corrected_texts_say_so(root, tmp_path, capsys):
 
 def test_no_model_is_given_twice(root, tmp_path):
     model = root / "experiments" / "run" / "model"
-    frame, _, _ = evaluated(root, tmp_path, f"models=[{model},{model}]")
+    frame, _, _ = evaluated(root, tmp_path, f"models=[{model},{model}/]")
     assert set(frame["run"]) == {"run/model"}
     assert overall(frame).index.is_unique

@@ -119,6 +119,11 @@ def test_an_export_replaces_nothing_but_an_export(tmp_path):
     with pytest.raises(UserError, match=r"thesis\.doc"):
         export_corpus(small, store, folder)
     (folder / "A1" / "thesis.doc").unlink()
+    (folder / "A1" / "mine").mkdir()
+    (folder / "A1" / "mine" / "train.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(UserError, match=r"train\.txt"):
+        export_corpus(small, store, folder)
+    (folder / "A1" / "mine" / "train.txt").unlink()
     (folder / EXPORT_REPORT).unlink()
     with pytest.raises(UserError, match="Give a new folder"):
         export_corpus(small, store, folder)
