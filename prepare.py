@@ -40,10 +40,10 @@ def prepare(cfg: DictConfig) -> Path:
             import_masks(built, reference)
     if settings["export"] is not None:
         export_corpus(built, masks, Path(settings["export"]))
-    for extra, path in extras.items():
-        with preparing(extra):
+    for path, extra in extras.items():
+        with preparing(path):
             held_out = HeldOut(built, split["near_duplicates"])
-            prepare_corpus(extra, extra_origin(path, corpus), held_out, sample_size=None, **options)
+            prepare_corpus(path, extra_origin(extra, corpus), held_out, sample_size=None, **options)
     return folder
 
 

@@ -6,7 +6,7 @@
 Every size is one run of `prepare.py` (read, split, 16 masks a document, verify that nothing leaks) and one of the GPT-2
 token store, as processes of their own. Time is wall-clock time of the whole process. Memory is the largest sum, over
 the process and its children, of the proportional set size (pages that several processes share count once), looked at
-every 0.2 s. The texts are those of the sample corpus: synthetic, 330 characters on average.
+every 0.5 s. The texts are those of the sample corpus: synthetic, 330 characters on average.
 
 The baseline, on 1,000 of the same texts: NLTK's own tokenizers for every text in one process, which is how the
 reference implementation (chrisdonahue/ilm) makes masks, and for tokens the tokenizer library's character offsets.
@@ -111,7 +111,7 @@ def _watched(process: psutil.Process) -> Iterator[list[int]]:
     peak, done = [0], threading.Event()
 
     def watch() -> None:
-        while not done.wait(0.2):
+        while not done.wait(0.5):
             peak[0] = max(peak[0], _memory(process))
 
     watcher = threading.Thread(target=watch)

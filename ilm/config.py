@@ -42,12 +42,21 @@ class Synthetic:
 
 
 @dataclass
+class Extra:
+    csv: str = "???"
+    name: str | None = None  # of the corpus; that of the file
+    sheet: str | None = None
+    encoding: str | None = None  # that of the corpus beside it
+    columns: Columns = field(default_factory=Columns)
+
+
+@dataclass
 class Corpus:
     name: str = "???"
     csv: str | None = None
     sheet: str | None = None
     reference: str | None = None
-    extra: list[str] = field(default_factory=list)  # paths
+    extra: list[Extra] = field(default_factory=list)
     synthetic: Synthetic | None = None
     encoding: str = "utf-8"
     levels: list[str] = field(default_factory=list)
@@ -251,6 +260,11 @@ def check(cfg: DictConfig, schema: type, choices: Mapping[str, str | None] | Non
         raise UserError(f"the configuration cannot be resolved: {str(error).splitlines()[0]}") from error
     if isinstance(given.get("models"), str):
         given["models"] = [given["models"]]  # models=A1: brackets are easily forgotten, and special to some shells
+    corpus = given.get("corpus")
+    if isinstance(corpus, dict) and (extra := corpus.get("extra")) is not None:
+        files = extra if isinstance(extra, list) else [extra]
+        # A path alone is a file whose columns have their usual names.
+        corpus["extra"] = [{"csv": file} if isinstance(file, str) else file for file in files]
     settings, mistakes = _typed(given, schema)
     mistakes += _targets(cfg)
     # Values can be compared where all are there and of the right type.
@@ -448,6 +462,8 @@ def _values(settings: Mapping[str, Any], choices: Mapping[str, str | None]) -> I
     if corpus["reference"] is not None and (corpus["csv"] is not None or corpus["synthetic"] is not None):
         other = "corpus.csv" if corpus["csv"] is not None else "a synthetic corpus"
         yield f"corpus.reference beside {other}: type corpus=custom corpus.name=NAME, and one of the two"
+    if any(extra["csv"] in (None, "???") for extra in corpus["extra"]):
+        yield "corpus.extra: an entry has no csv; expected paths, or entries like {csv: FILE, name: NAME}"
     # What reads a prepared corpus needs none of its sources.
     sources = [corpus[key] for key in ("csv", "synthetic", "reference")]
     if "preview" in settings and not settings["check"] and all(source is None for source in sources):

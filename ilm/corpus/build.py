@@ -147,23 +147,25 @@ def build_corpus(
     return built
 
 
-def extra_folders(paths: Sequence[str], main: Path) -> dict[Path, Path]:
-    """The folder of each file of `corpus.extra`, beside that of the `main` corpus: named by the file -> file.
+def extra_folders(extras: Sequence[Mapping[str, Any]], main: Path) -> dict[Path, Mapping[str, Any]]:
+    """The folder of each of `corpus.extra` (plain `ilm.config.Extra`s), beside that of the `main` corpus.
 
-    Raises: UserError for a file that is not there, or whose name is that of the main corpus or of another file.
+    Raises: UserError for a file that is not there, or a name that is that of the main corpus or of another file.
     """
-    folders: dict[Path, Path] = {}
-    for path in map(Path, paths):
+    folders: dict[Path, Mapping[str, Any]] = {}
+    for extra in extras:
+        path = Path(extra["csv"])
         if not path.is_file():
             raise UserError(f"corpus.extra={path}: there is no such file; give its path: corpus.extra=[FILE]")
-        stem = path.name.removesuffix(".gz").rpartition(".")[0] or path.name
+        stem = extra["name"] or path.name.removesuffix(".gz").rpartition(".")[0] or path.name
         folder = main.with_name(re.sub(r"[^\w.+-]+", "_", stem).lstrip(".+-") or "extra")
-        taken = "the main corpus" if folder == main else folders.get(folder)
+        taken = "the main corpus" if folder == main else folders[folder]["csv"] if folder in folders else None
         if taken is not None:
             raise UserError(
-                f"corpus.extra: {path} would be prepared in {folder}, as {taken} is; give the file another name"
+                f"corpus.extra: {path} would be prepared in {folder}, as {taken} is; give it another name: "
+                f"'corpus.extra=[{{csv: {path}, name: NAME}}]'"
             )
-        folders[folder] = path
+        folders[folder] = extra
     return folders
 
 

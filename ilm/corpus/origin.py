@@ -83,8 +83,9 @@ class ExtraOrigin(FileOrigin):
             return super().read()
         except UserError as error:
             raise UserError(
-                f"corpus.extra: {error}\n(corpus.columns and corpus.sheet are for the main file; those of corpus.extra "
-                "must have columns of usual names, and one sheet.)"
+                f"corpus.extra: {error}\n(corpus.columns, corpus.sheet and corpus.encoding are those of the main file. "
+                f"For this one type 'corpus.extra=[{{csv: {self.path}, columns: {{text: HEADER}}}}]', and so sheet and "
+                "encoding.)"
             ) from error
 
 
@@ -129,8 +130,15 @@ def configured_origin(corpus: Mapping[str, Any]) -> Origin:
     return FileOrigin(Path(corpus["csv"]), **reading)
 
 
-def extra_origin(path: Path, corpus: Mapping[str, Any]) -> ExtraOrigin:
-    """A file of `corpus.extra`: its columns have their usual names, and C2 is a level too."""
+def extra_origin(extra: Mapping[str, Any], corpus: Mapping[str, Any]) -> ExtraOrigin:
+    """One of `corpus.extra` (a plain `ilm.config.Extra`): C2 is a level too."""
     levels = [*corpus["levels"], *(level for level in BEYOND if level not in corpus["levels"])]
-    reading = {key: corpus[key] for key in ("encoding", "max_dropped")}
-    return ExtraOrigin(path, columns={}, levels=levels, lenient=True, **reading)
+    return ExtraOrigin(
+        Path(extra["csv"]),
+        columns=extra["columns"],
+        levels=levels,
+        encoding=extra["encoding"] or corpus["encoding"],
+        max_dropped=corpus["max_dropped"],
+        sheet=extra["sheet"],
+        lenient=True,
+    )

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -356,7 +357,9 @@ def test_an_extra_corpus_is_test_data_alone(tmp_path, path, extra, capsys):
 
 def test_a_fault_of_an_extra_file_says_that_it_is_one(tmp_path, path):
     extra = write_csv(tmp_path / "extra.csv", [{"essays": "I am here.", "cefr": "A1"}])
-    with pytest.raises(UserError, match=r"^corpus\.extra: .*extra\.csv: no column for text(?s:.*)usual names"):
+    with pytest.raises(
+        UserError, match=r"^corpus\.extra: .*extra\.csv: no column for text(?s:.*)columns: {text: HEADER}"
+    ):
         prepared(tmp_path / "data", path, f"corpus.extra=[{extra}]")
     assert not (tmp_path / "data" / "extra").exists()
 
@@ -403,21 +406,54 @@ def test_names_of_extra_corpora(tmp_path, names, message):
         if name != "nope.csv":
             (tmp_path / name).write_text("x")
     with pytest.raises(UserError, match=message):
-        extra_folders([str(tmp_path / name) for name in names], tmp_path / "data" / "mine")
+        extra_folders([extra_file(tmp_path / name) for name in names], tmp_path / "data" / "mine")
 
 
 def test_folders_of_extra_corpora(tmp_path):
     names = {"wi+locness.jsonl.gz": "wi+locness", ".hidden.csv": "hidden", "été 1.csv": "été_1", "x.y.xlsx": "x.y"}
     for name in names:
         (tmp_path / name).write_text("x")
-    found = extra_folders([str(tmp_path / name) for name in names], tmp_path / "data" / "mine")
-    assert {path.name: folder.name for folder, path in found.items()} == names
+    found = extra_folders([extra_file(tmp_path / name) for name in names], tmp_path / "data" / "mine")
+    assert {Path(extra["csv"]).name: folder.name for folder, extra in found.items()} == names
+    (folder,) = extra_folders([extra_file(tmp_path / "x.y.xlsx") | {"name": "mine"}], tmp_path / "data" / "other")
+    assert folder == tmp_path / "data" / "mine"
+
+
+def extra_file(path: Path) -> dict[str, Any]:
+    return {"csv": str(path), "name": None, "sheet": None, "encoding": None, "columns": {}}
+
+
+def test_an_extra_file_with_columns_of_its_own(tmp_path, path):
+    """As KUPA-KEYS has them: several markers' levels, none of a usual name."""
+    rows = [{"userid": n, "essay_text": f"Text {n}: café.", "cefr_h1": "B1", "cefr_h2": "C2"} for n in range(4)]
+    extra = write_csv(tmp_path / "meta.csv", rows, encoding="cp1252")
+    described = f"{{csv: '{extra}', name: kupa, encoding: cp1252, columns: {{text: essay_text, cefr_level: cefr_h2}}}}"
+    folder = prepared(tmp_path / "data", path, f"corpus.extra=[{described}]").with_name("kupa")
+    documents = PreparedCorpus.open(folder).documents
+    assert documents["text"].tolist() == [row["essay_text"] for row in rows]
+    assert set(documents["cefr_level"]) == {"C2"}
+    assert documents["learner_id"].tolist() == ["0", "1", "2", "3"]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("[{csv: x.csv, colums: {text: y}}]", "colums"),
+        ("[{name: x}]", "corpus.extra: an entry has no csv"),
+        ("[3]", "corpus.extra"),
+    ],
+)
+def test_mistakes_in_extra_files_are_told_at_the_door(tmp_path, path, given, message):
+    with pytest.raises(UserError, match=message):
+        prepared(tmp_path / "data", path, f"corpus.extra={given}")
+    assert not (tmp_path / "data").exists()
 
 
 def test_held_out_documents_have_levels_up_to_c2(tmp_path):
     corpus = {"levels": LEVELS, "encoding": "utf-8", "max_dropped": 0.0}
-    assert extra_origin(tmp_path, corpus).levels == ["A1", "B1", "C2"]
-    assert extra_origin(tmp_path, corpus | {"levels": ["C2"]}).levels == ["C2"]
+    extra = extra_file(tmp_path)
+    assert extra_origin(extra, corpus).levels == ["A1", "B1", "C2"]
+    assert extra_origin(extra, corpus | {"levels": ["C2"]}).levels == ["C2"]
     assert HeldOut.test_only
     assert not TrainValidTest.test_only
 
