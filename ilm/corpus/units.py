@@ -130,6 +130,8 @@ def guarantees(
             )
         elif nameless := int((relations[column] < 0).sum()):
             states[name] = f"holds, except for {nameless} documents without a {column.replace('_', ' ')}"
+        elif column == "near_duplicates":
+            states[name] = "holds for those that MinHash finds, which are nearly all"
         else:
             states[name] = "holds"
     return states
