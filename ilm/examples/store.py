@@ -54,10 +54,10 @@ class ExampleStore:
         self.documents = np.asarray(documents)
         self.vocabulary, self.objective, self.max_length = vocabulary, objective, max_length
         self._masks, self._tokens = masks, tokens
-        self._entries = np.searchsorted(masks.documents, self.documents)
-        if not np.array_equal(masks.documents[self._entries], self.documents):
+        if not np.isin(self.documents, masks.documents).all():
             raise ValueError("documents and masks are of different splits")
-        begins, ends = masks.mask_offsets[self._entries], masks.mask_offsets[self._entries + 1]
+        entries = np.searchsorted(masks.documents, self.documents)
+        begins, ends = masks.mask_offsets[entries], masks.mask_offsets[entries + 1]
         if masks_per_document is not None:
             ends = np.minimum(ends, begins + masks_per_document)
         self.masks_per_document = int((ends - begins).max(initial=0))

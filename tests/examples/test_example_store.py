@@ -1,6 +1,7 @@
 """Documents, masks and tokens together: which examples there are, and that none is lost in silence."""
 
 import random
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -121,6 +122,14 @@ def test_some_documents_only(stored):
     assert set(store.document_of_each()) == {3, 11, 17}
     for number in range(len(store)):
         assert store[number].input_ids.tolist() == of_whole[store.key(number)]
+
+
+@pytest.mark.parametrize("row", [0, 10_000])
+def test_documents_without_masks_are_refused(stored, row):
+    _, masks, tokens = stored
+    others = replace(masks, documents=masks.documents + 1)
+    with pytest.raises(ValueError, match="different splits"):
+        ExampleStore(np.array([row]), others, tokens, VOCABULARY, objective="ilm", max_length=256)
 
 
 def test_validation_examples_are_spread_over_documents_and_independent_of_the_rest(stored):
