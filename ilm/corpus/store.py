@@ -225,11 +225,11 @@ def prepare_command(name: str, manifest: Mapping[str, Any] | None = None) -> str
         case {"synthetic": True}:
             return "python prepare.py corpus=sample" + (f" corpus.name={name}" if name != "sample" else "")
         case {"test_only": True, "sources": [{"path": str(path)}], "leaks": {"asked": {"corpus": str(main)}}}:
-            source = f"corpus.csv=PATH {_typed('corpus.extra=[{}]', path)}"
+            source = "corpus.csv=PATH " + _typed("corpus.extra=[{csv: ", path, f", name: {name}}}]")
         case {"settings": {"format": "reference"}, "sources": [{"path": str(path)}]}:
-            source = _typed("corpus.reference={}", path)
+            source = _typed("corpus.reference=", path)
         case {"sources": [{"path": str(path)}]}:
-            source = _typed("corpus.csv={}", path)
+            source = _typed("corpus.csv=", path)
         case _:
             source = "" if name == "sample" else "corpus.csv=PATH"
     return f"python prepare.py {corpus_arguments(main)} {source}".rstrip()
@@ -240,11 +240,13 @@ def again(name: str, manifest: Mapping[str, Any] | None = None) -> str:
     return f"{prepare_command(name, manifest)} overwrite=true (and the other options that prepare.log names)"
 
 
-def _typed(override: str, value: str) -> str:
-    """An override with this value as it is typed in a shell: inside its quotes most characters need Hydra's, too."""
-    if re.fullmatch(r"[A-Za-z0-9_./+-]+", value):
-        return override.format(value)
-    override = override.format("'" + re.sub(r"(\\*)'", r"\1\1\'", value) + "'")
+def _typed(before: str, value: str, after: str = "") -> str:
+    """An override with this value in it as it is typed in a shell: inside its quotes most characters need Hydra's, too."""
+    if not re.fullmatch(r"[A-Za-z0-9_./+-]+", value):
+        value = "'" + re.sub(r"(\\*)'", r"\1\1\'", value) + "'"
+    override = before + value + after
+    if re.fullmatch(r"[A-Za-z0-9_./+=-]+", override):
+        return override
     return shlex.quote(override) if re.search(r"[\"$`\\!]", override) else f'"{override}"'
 
 

@@ -183,7 +183,10 @@ def test_nothing_prepared(tmp_path):
 def test_a_path_in_a_command_is_typed_as_hydra_and_a_shell_read_it(path):
     of_file = {"sources": [{"path": path}], "settings": {}}
     extra = {**of_file, "test_only": True, "leaks": {"asked": {"corpus": "efcamdat"}}}
-    for manifest, key, wanted in ((of_file, "corpus.csv", path), (extra, "corpus.extra", [path])):
+    for manifest, key, wanted in (
+        (of_file, "corpus.csv", path),
+        (extra, "corpus.extra", [{"csv": path, "name": "mine"}]),
+    ):
         typed = shlex.split(prepare_command("mine", manifest))
         (override,) = [each for each in typed if each.startswith(key)]
         assert OverridesParser.create().parse_override(override).value() == wanted
