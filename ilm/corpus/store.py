@@ -116,11 +116,12 @@ class PreparedCorpus:
             raise _unusable(folder, f"half-written, {absent[0]} is missing")
         try:
             manifest = read_json(folder / MANIFEST)
-            stored = pq.read_metadata(folder / DOCUMENTS)
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise _unusable(folder, f"{MANIFEST} is damaged ({error})") from error
+        try:
+            stored = pq.read_metadata(folder / DOCUMENTS)
         except (pa.ArrowInvalid, OSError) as error:  # Arrow has both for a damaged footer
-            raise _unusable(folder, f"{DOCUMENTS} is damaged ({error})") from error
+            raise _unusable(folder, f"{DOCUMENTS} is damaged ({error})", manifest) from error
         try:
             documents_hash, settings = manifest["documents_hash"], manifest["settings"]
             documents, described = manifest["counts"]["documents"], manifest["files"][DOCUMENTS]["documents_sha256"]
@@ -241,7 +242,7 @@ def again(name: str, manifest: Mapping[str, Any] | None = None) -> str:
 
 
 def _typed(before: str, value: str, after: str = "") -> str:
-    """An override with this value in it as it is typed in a shell: inside its quotes most characters need Hydra's, too."""
+    """An override as it is typed in a shell: inside its quotes most characters of `value` need Hydra's, too."""
     if not re.fullmatch(r"[A-Za-z0-9_./+-]+", value):
         value = "'" + re.sub(r"(\\*)'", r"\1\1\'", value) + "'"
     override = before + value + after

@@ -200,7 +200,7 @@ def test_the_command_of_other_sources():
     assert prepare_command("x", manifest) == "python prepare.py corpus=custom corpus.name=x corpus.reference=ref"
 
 
-def test_a_damaged_footer(folder):
+def test_a_damaged_footer(folder, csv_path):
     """Arrow raises an OSError for some bytes of it."""
     path = folder / "documents.parquet"
     whole = path.read_bytes()
@@ -209,6 +209,8 @@ def test_a_damaged_footer(folder):
         path.write_bytes(whole[:at] + b"\xff" + whole[at + 1 :])
         with suppress(UserError):  # or nothing, where the byte decides nothing
             PreparedCorpus.open(folder)
+    path.write_bytes(whole[:-9])
+    assert f"prepare again: python prepare.py corpus=custom corpus.name=tiny corpus.csv={csv_path} " in refused(folder)
 
 
 def test_killed_between_the_two_files(folder, csv_path, monkeypatch):
