@@ -1,6 +1,7 @@
 """Causal language models: where they come from, how they get the infilling tokens, how they are saved."""
 
 import importlib.util
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from ilm.examples.vocabulary import Vocabulary
 from ilm.files import atomic_folder
 from ilm.hashing import order_key
 from ilm.interchange.models import is_reference_model, reference_config, reference_model, reference_tokenizer
+
+log = logging.getLogger("ilm")
 
 HUB_TIMEOUT_SECONDS = 5
 
@@ -90,6 +93,27 @@ def require_model(model: Mapping[str, Any], max_length: int) -> PreTrainedConfig
         config = _stored_configuration(model["path"], model["package"], model["gguf_file"])
     _require_positions(config, max_length, "data.max_length")
     return config
+
+
+def initial_model(model: Mapping[str, Any], vocabulary: Vocabulary, seed: int, *, new_rows: bool) -> PreTrainedModel:
+    """What a run of a plain `ilm.config.Model` starts from: pretrained or random weights, with rows for all tokens.
+
+    `new_rows`: the infilling tokens are new to it, and their rows are drawn from `seed`; otherwise it has learnt them.
+
+    Raises: UserError as `pretrained_model`, and if a model that has learnt them lacks rows.
+    """
+    if model["pretrained"]:
+        network = pretrained_model(model["path"], package=model["package"], gguf_file=model["gguf_file"])
+    else:
+        end_of_text = vocabulary.tokenizer.eos_token_id
+        network = new_model(model["architecture"], model["path"], vocabulary.base_size, end_of_text, seed)
+    before = network.num_parameters()
+    if new_rows:
+        add_special_rows(network, vocabulary, seed)
+    else:
+        require_rows(network, vocabulary, model["path"])
+    log.info("model: %s parameters, %s with the infilling tokens", f"{before:,}", f"{network.num_parameters():,}")
+    return network
 
 
 def new_model(

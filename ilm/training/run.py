@@ -30,14 +30,7 @@ from ilm.training.batching import StepPlan
 from ilm.training.callbacks import Checkpoints, StopSignals, Validation
 from ilm.training.datamodule import InfillingData
 from ilm.training.metrics import Metrics
-from ilm.training.models import (
-    add_special_rows,
-    new_model,
-    pretrained_model,
-    require_model,
-    require_rows,
-    save_model,
-)
+from ilm.training.models import initial_model, pretrained_model, require_model, save_model
 from ilm.training.module import InfillingModule
 from ilm.training.preparation import (
     RunExamples,
@@ -166,7 +159,8 @@ class Run:
         settings = self.settings
         checkpoint = folder.resumable
         done = _step_of(checkpoint) if checkpoint else 0
-        model = self._model()
+        new_rows = self.identity["data.new_rows"]
+        model = initial_model(settings["model"], self.examples.vocabulary, settings["seed"], new_rows=new_rows)
         module = InfillingModule(
             model,
             instantiate(settings["optimizer"]),
@@ -255,21 +249,6 @@ class Run:
             path = settings["paths"][key]
             arguments += [f"paths.{key}={path}"] if path != key else []
         return " ".join(["python evaluate.py", *arguments])
-
-    def _model(self) -> PreTrainedModel:
-        spec, vocabulary, seed = self.settings["model"], self.examples.vocabulary, self.settings["seed"]
-        if spec["pretrained"]:
-            model = pretrained_model(spec["path"], package=spec["package"], gguf_file=spec["gguf_file"])
-        else:
-            end_of_text = vocabulary.tokenizer.eos_token_id
-            model = new_model(spec["architecture"], spec["path"], vocabulary.base_size, end_of_text, seed)
-        before = model.num_parameters()
-        if self.identity["data.new_rows"]:
-            add_special_rows(model, vocabulary, seed)
-        else:
-            require_rows(model, vocabulary, spec["path"])
-        log.info("model: %s parameters, %s with the infilling tokens", f"{before:,}", f"{model.num_parameters():,}")
-        return model
 
     def _export(
         self, folder: RunFolder, model: PreTrainedModel, validation: Validation, metrics: Metrics, trainer: pl.Trainer

@@ -25,6 +25,7 @@ from ilm.interchange.models import (
 from ilm.interchange.plain_pickle import load_plain
 from ilm.training.models import (
     brings_tokenizer,
+    initial_model,
     load_tokenizer,
     new_model,
     pretrained_model,
@@ -170,6 +171,10 @@ def test_fewer_rows_than_tokens(trained, tmp_path):
     [folder] = model_folders([path], "ilm")
     with pytest.raises(UserError, match="has 50257 embedding rows, but its tokenizer 50264"):
         folder.load()
+    model = {"pretrained": True, "path": path, "package": None, "gguf_file": None}
+    with pytest.raises(UserError, match="has 50257 embedding rows"):
+        initial_model(model, trained[1], 0, new_rows=False)
+    assert initial_model(model, trained[1], 0, new_rows=True).get_input_embeddings().weight.shape[0] == 50264
 
 
 @pytest.mark.parametrize(
