@@ -120,7 +120,7 @@ class PreparedCorpus:
             raise _unusable(folder, f"{MANIFEST} is damaged ({error})") from error
         try:
             stored = pq.read_metadata(folder / DOCUMENTS)
-        except (pa.ArrowInvalid, OSError) as error:  # Arrow has both for a damaged footer
+        except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:  # Arrow has all of them for a damaged footer
             raise _unusable(folder, f"{DOCUMENTS} is damaged ({error})", manifest) from error
         try:
             documents_hash, settings = manifest["documents_hash"], manifest["settings"]
