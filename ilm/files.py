@@ -73,7 +73,7 @@ class GrowingArray:
     def append(self, values: np.ndarray) -> None:
         """Append; all values must be of one type."""
         with open(self.path, "ab") as file:
-            values.tofile(file)
+            file.write(values.tobytes())  # `tofile` does not say that a disk is full
 
     def mapped(self, dtype: type) -> np.ndarray:
         """All values (their type was `dtype`), mapped from the file."""

@@ -48,7 +48,7 @@ def preparing(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         # NumPy has no number for it.
-        if error.errno not in _OF_THE_DISK and "requested and" not in str(error):
+        if error.errno not in _OF_THE_DISK:
             raise
         raise UserError(
             f"{folder} could not be prepared: {error}. Make room, or put right what is in the way, and type the same "

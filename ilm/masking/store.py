@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from ilm.corpus.splits import SPLITS
-from ilm.corpus.store import corpus_arguments
+from ilm.corpus.store import MANIFEST, prepare_command
 from ilm.errors import UserError
 from ilm.files import GrowingArray, read_json, write_json
 from ilm.hashing import digest, file_sha256
@@ -67,8 +67,11 @@ class MaskStore:
         """
         folder = Path(folder)
         about = read_settings(folder)
-        splits = {split: _views(_read_batch(folder, split)) for split in SPLITS}
-        return cls(tuple(about["mask_types"]), splits)
+        batches = {split: _read_batch(folder, split) for split in SPLITS}
+        for split, batch in batches.items():
+            if (batch.schema.metadata or {}).get(b"mask_types") != json.dumps(about["mask_types"]).encode():
+                raise UserError(f"{folder / SETTINGS} and {split}.arrow name other mask types: {remedy(folder)}.")
+        return cls(tuple(about["mask_types"]), {split: _views(batch) for split, batch in batches.items()})
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
@@ -81,11 +84,8 @@ def read_settings(folder: Path) -> dict[str, Any]:
         found = about["hash"]
         sizes = {name: file["bytes"] for name, file in about["files"].items()}
     except FileNotFoundError:
-        corpus = corpus_arguments(folder.absolute().parent.parent.name)
-        masking = folder.name.rpartition("-")[0]
         raise UserError(
-            f"There are no masks at {folder}: run `python prepare.py {corpus} masking={masking}` first, "
-            "with the same settings."
+            f"There are no masks at {folder}: run `{_command(folder)}` first, with the same settings."
         ) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{folder / SETTINGS} is damaged ({error!r}): {remedy(folder)}.") from error
@@ -132,10 +132,11 @@ class MaskWriter:
             del arrays
             for column in columns:
                 column.remove()
-            files[path.name] = {"sha256": file_sha256(path), "bytes": path.stat().st_size}
+            files[path.name] = _described(path)
         counts = self._counts | {"all": self._counts["train"] + self._counts["valid"] + self._counts["test"]}
         statistics = {split: mask_statistics(n, self._mask_types) for split, n in counts.items()}
         write_json(self._folder / STATISTICS, statistics)
+        files[STATISTICS] = _described(self._folder / STATISTICS)
         about = {"hash": digest(settings), "settings": settings, "mask_types": list(self._mask_types), "files": files}
         write_json(self._folder / SETTINGS, about)
         return statistics
@@ -145,6 +146,10 @@ class MaskWriter:
         return MaskCounts.of(
             text_lengths, masks_per_document, spans_per_mask, types, lengths, self._mask_types, self._count
         )
+
+
+def _described(path: Path) -> dict[str, Any]:
+    return {"sha256": file_sha256(path), "bytes": path.stat().st_size}
 
 
 def _write_batch(path: Path, masks: FlatMasks, mask_types: Sequence[str]) -> None:
@@ -175,14 +180,24 @@ def _read_batch(folder: Path, split: str) -> pa.RecordBatch:
     try:
         # The map is not closed: the arrays read from it, and it goes with the last of them.
         return pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
-    except (FileNotFoundError, pa.ArrowInvalid) as error:
+    except (OSError, pa.ArrowException) as error:
         raise UserError(f"{path} is missing or damaged ({error}): {remedy(folder)}.") from error
 
 
 def remedy(folder: Path) -> str:
     """What to type where a masks folder cannot be used."""
-    corpus = corpus_arguments(folder.absolute().parent.parent.name)
-    return f"delete {folder}, then run `python prepare.py {corpus} masking={folder.name.rpartition('-')[0]}`"
+    return f"delete {folder}, then run `{_command(folder)}`"
+
+
+def _command(folder: Path) -> str:
+    """The command that makes the masks of a folder."""
+    corpus, masking = folder.absolute().parent.parent, folder.name.rpartition("-")[0]
+    try:
+        manifest = read_json(corpus / MANIFEST)
+    except (OSError, ValueError):
+        manifest = None
+    # Imported masks come with their corpus.
+    return prepare_command(corpus.name, manifest) + (f" masking={masking}" if masking != "reference" else "")
 
 
 def _views(batch: pa.RecordBatch) -> SplitMasks:

@@ -252,7 +252,7 @@ def test_a_function_that_workers_cannot_import_is_refused(tmp_path):
 
 def test_missing_masks_name_the_command_that_makes_them(tmp_path):
     folder = tmp_path / "efcamdat" / "masks" / "words-0123456789ab"
-    with pytest.raises(UserError, match=r"python prepare.py corpus=efcamdat masking=words"):
+    with pytest.raises(UserError, match=r"python prepare.py corpus=efcamdat corpus.csv=PATH masking=words"):
         MaskStore.open(folder)
 
 

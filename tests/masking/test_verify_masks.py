@@ -19,7 +19,26 @@ def test_a_changed_byte_is_found(tmp_path):
     content = bytearray((folder / "train.arrow").read_bytes())
     content[len(content) // 2] ^= 1
     (folder / "train.arrow").write_bytes(content)
-    assert "train.arrow has changed since it was written (SHA-256)" in verify_masks(folder, DOCUMENTS)
+    assert verify_masks(folder, DOCUMENTS) == ["train.arrow has changed since it was written (SHA-256)"]
+
+
+@pytest.mark.parametrize("name", ["train.arrow", "statistics.json", "settings.json"])
+def test_any_changed_byte_is_found(tmp_path, name):
+    folder = write(tmp_path)
+    whole = (folder / name).read_bytes()
+    for place in range(0, len(whole), max(1, len(whole) // 60)):
+        content = bytearray(whole)
+        content[place] ^= 4
+        (folder / name).write_bytes(content)
+        unchanged = name == "settings.json" and json.loads(whole) == tried(content)
+        assert unchanged or verify_masks(folder, DOCUMENTS), place
+
+
+def tried(content: bytes) -> object:
+    try:
+        return json.loads(content)
+    except ValueError:
+        return None
 
 
 @pytest.mark.parametrize("name", ["settings.json", "statistics.json", "test.arrow"])
@@ -37,12 +56,16 @@ def test_masks_of_other_documents_are_found(tmp_path):
     assert any("end outside of their text" in fault for fault in verify_masks(folder, shorter))
 
 
-def test_wrong_counts_are_found(tmp_path):
+def test_wrong_counts_are_found_even_under_a_right_checksum(tmp_path):
     folder = write(tmp_path)
-    statistics = read_json(folder / "statistics.json")
+    statistics, settings = read_json(folder / "statistics.json"), read_json(folder / "settings.json")
     statistics["valid"]["examples"] += 1
     write_json(folder / "statistics.json", statistics)
-    assert len(verify_masks(folder, DOCUMENTS)) == 1
+    assert verify_masks(folder, DOCUMENTS) == ["statistics.json has changed since it was written (SHA-256)"]
+    settings["files"]["statistics.json"]["sha256"] = file_sha256(folder / "statistics.json")
+    write_json(folder / "settings.json", settings)
+    (fault,) = verify_masks(folder, DOCUMENTS)
+    assert fault.startswith("valid: ")
 
 
 @pytest.mark.parametrize(
