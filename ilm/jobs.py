@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
@@ -123,6 +123,8 @@ def _exit_with(error: Exception) -> None:
 def _innermost(error: BaseException) -> str:
     """Hydra's message with the reason it wraps."""
     message, cause = str(error).strip(), error.__cause__
+    if isinstance(error, OverrideParseException):
+        message += "\nA value with brackets, ~ or the like takes two kinds of quotes: \"corpus.csv='my (1).csv'\""
     if isinstance(error, UserError) or cause is None or str(cause).strip() in message:
         return message
     return f"{message}\n{str(cause).strip().splitlines()[0]}"

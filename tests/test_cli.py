@@ -580,6 +580,11 @@ def test_a_folder_of_results_that_is_none_is_not_replaced(here, whole, tmp_path)
         ("train.py", ["+foo=1", "seed=x"], "2 mistakes in the configuration:"),
         ("evaluate.py", [], "python prepare.py corpus=sample"),
         ("prepare.py", ["corpus=custom", "corpus.name=mine", "corpus.csv=nope.csv"], "nope.csv: there is no such file"),
+        (
+            "prepare.py",
+            ["corpus=custom", "corpus.csv=my (1).csv"],
+            "takes two kinds of quotes: \"corpus.csv='my (1).csv'\"",
+        ),
     ],
 )
 def test_a_mistake_is_one_message_and_leaves_nothing(tmp_path, script, arguments, message):
