@@ -19,6 +19,7 @@ import pandas as pd
 from rich.table import Table
 
 from ilm.corpus.division import Division
+from ilm.corpus.formats import stem
 from ilm.corpus.leaks import LeakReport
 from ilm.corpus.log_lines import leak_lines, read_lines, split_lines
 from ilm.corpus.manifest import corpus_manifest, documents_settings
@@ -157,8 +158,7 @@ def extra_folders(extras: Sequence[Mapping[str, Any]], main: Path) -> dict[Path,
         path = Path(extra["csv"])
         if not path.is_file():
             raise UserError(f"corpus.extra={path}: there is no such file; give its path: corpus.extra=[FILE]")
-        stem = extra["name"] or path.name.removesuffix(".gz").rpartition(".")[0] or path.name
-        folder = main.with_name(re.sub(r"[^\w.+-]+", "_", stem).lstrip(".+-") or "extra")
+        folder = main.with_name(re.sub(r"[^\w.+-]+", "_", extra["name"] or stem(path)).lstrip(".+-") or "extra")
         taken = "the main corpus" if folder == main else folders[folder]["csv"] if folder in folders else None
         if taken is not None:
             raise UserError(

@@ -30,7 +30,8 @@ def corpus_tokenizer(root: Path, corpus: PreparedCorpus, size: int) -> PreTraine
             special_tokens=[END_OF_TEXT],
             initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         )
-        tokenizer.train_from_iterator(texts.tolist(), trainer, length=len(texts))
+        batches = (texts.iloc[first : first + 1000].tolist() for first in range(0, len(texts), 1000))
+        tokenizer.train_from_iterator(batches, trainer, length=len(texts))
         with atomic_folder(folder, keep_existing=True) as temporary:
             PreTrainedTokenizerFast(
                 tokenizer_object=tokenizer, bos_token=END_OF_TEXT, eos_token=END_OF_TEXT

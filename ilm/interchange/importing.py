@@ -30,7 +30,7 @@ from ilm.interchange.folders import reference_files
 from ilm.interchange.masks import ENUMERATIONS, HIERARCHICAL, MaskedDocument, checked_mask, iter_masked
 from ilm.interchange.texts import iter_texts
 from ilm.masking.drawing import FlatMasks, masks_folder_name
-from ilm.masking.store import MaskWriter
+from ilm.masking.store import SETTINGS, MaskWriter
 
 log = logging.getLogger("ilm")
 
@@ -135,7 +135,7 @@ def import_masks(corpus: PreparedCorpus, origin: ReferenceOrigin) -> ImportedMas
         return None
     settings = {"documents": corpus.documents_hash, "name": "reference", "pickles": sha256}
     folder = corpus.folder / "masks" / masks_folder_name(settings)
-    if folder.exists():
+    if (folder / SETTINGS).is_file():
         log.info("%s holds these masks already", folder)
         return ImportedMasks(folder, **read_json(folder / IMPORT_REPORT))
     collected = _Collected()
@@ -143,7 +143,7 @@ def import_masks(corpus: PreparedCorpus, origin: ReferenceOrigin) -> ImportedMas
         collected.read(corpus.documents, *key, path)
     mask_types = ENUMERATIONS[collected.enumeration or HIERARCHICAL]
     lengths = corpus.documents["text"].str.len().to_numpy(dtype=np.int64)
-    with atomic_folder(folder, keep_existing=True) as temporary:
+    with atomic_folder(folder) as temporary:
         writer = MaskWriter(
             temporary,
             mask_types,

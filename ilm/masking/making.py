@@ -43,7 +43,7 @@ def write_masks(
     text_lengths = documents["text"].str.len().to_numpy(dtype=np.int64)
     splits = documents["split"].to_numpy()
     with (
-        atomic_folder(folder, keep_existing=True) as temporary,
+        atomic_folder(folder) as temporary,
         _ordered_map(workers) as ordered_map,
         tqdm(total=len(documents), desc="Drawing masks", unit=" documents", disable=None) as progress,
     ):

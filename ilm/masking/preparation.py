@@ -25,7 +25,7 @@ from ilm.masking.functions import MaskFunction
 from ilm.masking.making import write_masks
 from ilm.masking.preview import stored_previews
 from ilm.masking.statistics import statistics_table
-from ilm.masking.store import STATISTICS, MaskStore, remedy
+from ilm.masking.store import SETTINGS, STATISTICS, MaskStore, remedy
 
 log = logging.getLogger("ilm")
 
@@ -59,7 +59,8 @@ def prepare_corpus(
     _log_to(folder / "prepare.log", records)
     corpus = built.corpus
     settings, masks_folder = configured_masks(corpus, masking)
-    if masks_folder.exists():
+    # Settings are written last. A folder without is not one that was written: it is replaced.
+    if (masks_folder / SETTINGS).is_file():
         log.info("%s holds these masks already", masks_folder)
     else:
         workers = num_workers if num_workers is not None else usable_cores()

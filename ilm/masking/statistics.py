@@ -94,7 +94,7 @@ def statistics_table(statistics: Mapping[str, Mapping[str, Any]]) -> Table:
     for label, key, form in (
         ("documents", "documents", "{:,}"),
         ("examples", "examples", "{:,}"),
-        ("left out as repeats", "examples_left_out", "{:,}"),
+        ("left out", "examples_left_out", "{:,}"),
         ("examples a document", "examples_per_document", "{0[mean]:.2f}"),
         ("  fewest / most", "examples_per_document", "{0[min]} / {0[max]}"),
         ("without span", "examples_without_span", "{:.1%}"),

@@ -50,8 +50,7 @@ def verify_masks(folder: Path, documents: pd.DataFrame) -> list[str]:
 
 
 def _faults(masks: SplitMasks, rows: np.ndarray, text_lengths: np.ndarray, mask_types: int) -> Iterator[str]:
-    # Masks from elsewhere may be those of one split alone.
-    if len(masks.documents) and not np.array_equal(masks.documents, rows):
+    if not np.array_equal(masks.documents, rows):
         yield f"masks of {len(masks.documents)} documents, which are not the {len(rows)} of the split"
         return
     for name, offsets, total in (

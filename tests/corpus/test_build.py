@@ -557,3 +557,13 @@ def _group_lives(group: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def test_masks_whose_settings_were_deleted_are_made_again(tmp_path, path):
+    folder = prepared(tmp_path / "data", path)
+    (masks,) = (folder / "masks").iterdir()
+    before = {file.name: file.read_bytes() for file in masks.iterdir()}
+    (masks / "settings.json").unlink()
+    prepared(tmp_path / "data", path)
+    assert {file.name: file.read_bytes() for file in masks.iterdir()} == before
+    assert len(list((folder / "masks").iterdir())) == 1
