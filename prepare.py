@@ -11,7 +11,7 @@ from ilm.corpus.division import HeldOut, TrainValidTest
 from ilm.corpus.lock import preparing
 from ilm.corpus.origin import configured_origin, extra_origin
 from ilm.corpus.verify import require_sound
-from ilm.interchange.exporting import export_corpus
+from ilm.interchange.exporting import export_corpus, require_replaceable
 from ilm.interchange.importing import ReferenceOrigin, import_masks
 from ilm.jobs import entry_point, job, set_up_logging
 from ilm.masking.preparation import prepare_corpus
@@ -30,6 +30,8 @@ def prepare(cfg: DictConfig) -> Path:
 
         require_sound(folder, *extras, masks=verify_masks, tokens=verify_tokens)
         return folder
+    if settings["export"] is not None:
+        require_replaceable(Path(settings["export"]))
     reading = {key: corpus[key] for key in ("levels", "encoding", "max_dropped")}
     reference = None if corpus["reference"] is None else ReferenceOrigin(Path(corpus["reference"]), **reading)
     options = {key: settings[key] for key in ("masking", "num_workers", "preview", "overwrite")}

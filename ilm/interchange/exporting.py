@@ -44,7 +44,7 @@ def export_corpus(corpus: PreparedCorpus, masks: MaskStore, folder: Path) -> dic
     """
     folder = Path(folder)
     levels = sorted(set(corpus.documents["cefr_level"].unique()))
-    _require_replaceable(folder)
+    require_replaceable(folder)
     enumeration = enumeration_of(masks.mask_types)
     odd = [level for level in levels if level == ALL_LEVELS or not re.fullmatch(r"\w[\w.+-]*", level)]
     if odd:
@@ -156,8 +156,8 @@ def _chunks(masks: SplitMasks) -> Iterator[FlatMasks]:
         )
 
 
-def _require_replaceable(folder: Path) -> None:
-    """Raise UserError if there is something in `folder` that no export wrote: it would be deleted."""
+def require_replaceable(folder: Path) -> None:
+    """Raises: UserError if there is something in `folder` that no export wrote: it would be deleted."""
     if not folder.exists():
         return
     written = {f"{split}.{kind}" for split in SPLITS for kind in ("txt", "pkl")}

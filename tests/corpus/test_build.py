@@ -567,3 +567,11 @@ def test_masks_whose_settings_were_deleted_are_made_again(tmp_path, path):
     prepared(tmp_path / "data", path)
     assert {file.name: file.read_bytes() for file in masks.iterdir()} == before
     assert len(list((folder / "masks").iterdir())) == 1
+
+
+def test_a_folder_that_no_export_may_replace_is_told_before_anything_is_prepared(tmp_path, path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("x")
+    with pytest.raises(UserError, match=r"export=.*mine holds other files \(thesis\.tex\)"):
+        prepared(tmp_path / "data", path, f"export={tmp_path / 'mine'}")
+    assert not (tmp_path / "data").exists()
