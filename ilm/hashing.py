@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 # Raised whenever the meaning of a stored file changes, so that older caches are never read in silence.
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 def canonical_json(value: Any) -> str:
@@ -16,9 +16,12 @@ def canonical_json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
-def digest(value: Any) -> str:
-    """12 hex digits of SHA-256 over the canonical JSON of `value` and the format version."""
-    text = canonical_json({"format": FORMAT_VERSION, "value": value})
+def digest(value: Any, version: int | None = None) -> str:
+    """12 hex digits of SHA-256 over the canonical JSON of `value` and a version of its meaning.
+
+    `version` None: that of the files, `FORMAT_VERSION`.
+    """
+    text = canonical_json({"format": FORMAT_VERSION if version is None else version, "value": value})
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 

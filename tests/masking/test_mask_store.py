@@ -15,7 +15,13 @@ from ilm.errors import UserError
 from ilm.files import read_json
 from ilm.hashing import digest
 from ilm.masking import making
-from ilm.masking.drawing import draw_masks, example_generator, masks_folder_name, masks_settings
+from ilm.masking.drawing import (
+    DRAWS_VERSION,
+    draw_masks,
+    example_generator,
+    masks_folder_name,
+    masks_settings,
+)
 from ilm.masking.functions import Hierarchical, Span
 from ilm.masking.making import write_masks
 from ilm.masking.preview import cut
@@ -97,7 +103,9 @@ def stored_masks(folder, documents) -> dict[str, list]:
 def test_what_is_drawn_is_what_is_read(tmp_path):
     stored = stored_masks(write(tmp_path), DOCUMENTS)
     assert stored == {
-        writing_id: draw_masks(text, Hierarchical(p=0.1), 6, 4, example_generator(0, digest(NODE), writing_id))
+        writing_id: draw_masks(
+            text, Hierarchical(p=0.1), 6, 4, example_generator(0, digest(NODE, DRAWS_VERSION), writing_id)
+        )
         for writing_id, text in zip(DOCUMENTS["writing_id"], TEXTS, strict=True)
     }
     assert sum(len(mask) for masks in stored.values() for mask in masks) > 40
@@ -171,7 +179,7 @@ def test_positions_in_longer_texts_take_more_bytes(tmp_path):
     train = MaskStore.open(folder).splits["train"]
     assert train.starts.dtype == train.lengths.dtype == np.uint32
     assert train.starts.max() > 2**16
-    generator = example_generator(0, digest(NODE), "long")
+    generator = example_generator(0, digest(NODE, DRAWS_VERSION), "long")
     assert stored_masks(folder, documents)["long"] == draw_masks(text, Hierarchical(p=0.1), 6, 4, generator)
 
 
