@@ -237,7 +237,7 @@ def _draw(
                     start, length = words[first]
                     next_word = first + 1
                     if ngram_probability > 0 and draw() < ngram_probability:
-                        # The same as rng.randint(1, ...), in half of its time.
+                        # The draws of rng.randint(1, ...), by a shorter way.
                         next_word += rng.randrange(min(max_ngram_words, count - first))
                         length = sum(words[next_word - 1]) - start
                         spans.append(Span("ngram", start, length))
