@@ -198,7 +198,7 @@ def jaccard(strings: list[str], one: np.ndarray, other: np.ndarray) -> np.ndarra
     """
     hashes, offsets = _shingles(strings)
     position = np.repeat(np.arange(len(strings), dtype=np.uint64), np.diff(offsets))
-    # Sorted here: numpy.unique hashes instead, which takes a hundred times as long for millions of values.
+    # Sorted here: numpy.unique hashes instead, which is far slower for millions of values.
     tagged = np.sort((position << np.uint64(48)) | (hashes >> np.uint64(16)))
     tagged = tagged[np.diff(tagged, prepend=tagged[:1] + 1) != 0]
     sizes = np.bincount((tagged >> np.uint64(48)).astype(np.int64), minlength=len(strings))
