@@ -79,6 +79,7 @@ class Masking:
     masks_per_document: int = 16
     tries: int = 16
     seed: int = 0
+    resample_each_epoch: bool = False
 
 
 @dataclass
@@ -94,11 +95,20 @@ class Model:
 
 
 @dataclass
+class Adapter:
+    rank: int = 8
+    alpha: float = 16.0
+    dropout: float = 0.0
+    target_modules: list[str] | None = None
+
+
+@dataclass
 class Data:
     batch_size: int = 8  # examples per micro-batch and process
     max_length: int = 256  # tokens
     row_tokens: int | None = None
     num_workers: int = 1
+    levels_drawn: str = "natural"
 
 
 @dataclass
@@ -179,6 +189,7 @@ class Train:
     cefr_level: CefrLevel = field(default_factory=CefrLevel)
     masking: Masking = field(default_factory=Masking)
     model: Model = field(default_factory=Model)
+    adapter: Adapter | None = None
     optimizer: Any = None
     trainer: Any = None
     logger: Any = None
@@ -186,6 +197,8 @@ class Train:
     objective: str = "ilm"
     seed: int = 0
     name: str | None = None
+    match: str | None = None
+    init_from: str | None = None
     data: Data = field(default_factory=Data)
     schedule: Schedule = field(default_factory=Schedule)
     validation: Validation = field(default_factory=Validation)
@@ -240,6 +253,7 @@ DECIDED_BY_THE_RUN = {
     *("val_check_interval", "check_val_every_n_epoch"),
 }
 SHAPES = ("constant", "linear", "cosine")
+LEVELS_DRAWN = ("natural", "equally")
 TASKS = ("perplexity",)
 KEEP_TOGETHER = ("text", "learner_id", "topic", "near_duplicates")
 TEST_ON = ("topic", "learner_id", "l1")
@@ -416,7 +430,8 @@ def _values(settings: Mapping[str, Any], choices: Mapping[str, str | None]) -> I
     yield from numbers(float, 0, "trainer.gradient_clip_val", "optimizer.lr")
     yield from numbers(int, 2, "data.max_length", "evaluation.max_length")
     yield from numbers(int, 1, "decoding.candidates", "decoding.top_k", "decoding.max_answer_tokens")
-    yield from numbers(int, 1, "decoding.batch_size")
+    yield from numbers(int, 1, "decoding.batch_size", "adapter.rank")
+    yield from numbers(float, 0, "adapter.alpha", "adapter.dropout")
     for key in ("decoding.temperature", "decoding.top_p"):
         value, largest = value_of(key), 1.0 if key == "decoding.top_p" else math.inf
         if value is not None and not (0 < value <= largest and math.isfinite(value)):
@@ -425,6 +440,7 @@ def _values(settings: Mapping[str, Any], choices: Mapping[str, str | None]) -> I
         yield f"model_path={path} beside {f'cefr={chosen}' if chosen else 'models'}: give one of them"
     yield from one_of("objective", OBJECTIVES)
     yield from one_of("schedule.shape", SHAPES)
+    yield from one_of("data.levels_drawn", LEVELS_DRAWN)
     yield from one_of("task", TASKS)
     yield from one_of("evaluation.split", ("test", "valid"))
     yield from one_of("evaluation.fitting", ("naive",))
@@ -483,8 +499,10 @@ def _training_values(settings: Mapping[str, Any]) -> Iterator[str]:
             yield f"trainer.{key}=0: expected a positive number, or -1 for no bound"
     for key in sorted(DECIDED_BY_THE_RUN & set(trainer)):
         yield f"trainer.{key}: the run decides this itself; see trainer.max_steps, validation and early_stopping"
-    if all(trainer.get(key) in (None, -1) for key in ("max_steps", "max_epochs")):
+    bounds = [key for key in ("max_steps", "max_epochs") if trainer.get(key) not in (None, -1)]
+    if not bounds and settings["match"] is None:
         yield "trainer.max_steps and trainer.max_epochs set no end: give one a positive number"
+    yield from _comparison_values(settings, bounds)
     if optimizer.get("lr") in (None, 0):
         yield f"optimizer.lr={optimizer.get('lr')}: expected a positive number"
     if model["tokenizer"] == "corpus" and (model["tokenizer_size"] or 0) < 257:
@@ -495,3 +513,28 @@ def _training_values(settings: Mapping[str, Any]) -> Iterator[str]:
         yield "model.path has no value: type model.path=NAME_OR_FOLDER, a model on the hub or a folder in its format"
     if model["path"] is None and model["name"] is None:
         yield "model.name has no value"
+
+
+def _comparison_values(settings: Mapping[str, Any], bounds: Sequence[str]) -> Iterator[str]:
+    """What makes a comparison one: `bounds` are the bounds on steps that the trainer has."""
+    match, level = settings["match"], settings["cefr_level"]
+    if match is not None:
+        if level["name"] != "all":
+            yield f"match={match} with cefr={level['name']}: it stops the generalist, so type cefr=all"
+        if match == "all":
+            yield "match=all: expected what the generalist is matched with, a level such as C1, a run or its folder"
+        for key in bounds:
+            yield (
+                f"match={match} beside trainer.{key}={settings['trainer'][key]}: the specialist decides when it ends; "
+                f"type experiment=token_matched match={match}"
+            )
+    if settings["data"]["levels_drawn"] == "equally":
+        if len(level["levels"]) < 2:
+            yield f"data.levels_drawn=equally with cefr={level['name']}: a specialist has one level; type cefr=all"
+        if settings["masking"]["resample_each_epoch"]:
+            yield (
+                "data.levels_drawn=equally with masking.resample_each_epoch=true: small levels are repeated within an "
+                "epoch, so an epoch has no masks of its own; choose one of them"
+            )
+    if (adapter := settings["adapter"]) is not None and adapter["dropout"] >= 1:
+        yield f"adapter.dropout={adapter['dropout']}: expected at least 0 and less than 1"

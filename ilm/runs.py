@@ -42,6 +42,9 @@ NOT_IDENTITY = (
     "logger",
     "callbacks",
     "name",
+    # What they come to stands for these: target tokens, weights.
+    "match",
+    "init_from",
     "dry_run",
     "export_reference",
     "overwrite",
@@ -91,22 +94,47 @@ def versions() -> dict[str, str]:
 
 
 def run_name(cfg: Mapping[str, Any], choices: Mapping[str, str | None]) -> str:
-    """`<corpus>_<level>_<objective>`, and model, masking, experiment and seed where they are not the default."""
+    """`<corpus>_<level>_<objective>`, and model, masking, variant and seed where they are not the default."""
     if cfg["name"]:
         return cfg["name"]
-    parts = [cfg["corpus"]["name"], cfg["cefr_level"]["name"], cfg["objective"]]
-    model = cfg["model"]["name"] or Path(cfg["model"]["path"]).name
-    if model != "gpt2":
-        parts.append(model)
-    if model != "tiny" and not cfg["model"]["pretrained"]:
-        parts.append("scratch")
+    parts = [cfg["corpus"]["name"], cfg["cefr_level"]["name"], cfg["objective"], *_model_parts(cfg["model"])]
     if cfg["masking"]["name"] != "hierarchical":
         parts.append(cfg["masking"]["name"])
-    if choices.get("experiment"):
-        parts.append(choices["experiment"])
+    if (variant := run_variant(cfg, choices)) is not None:
+        parts.append(variant)
     if cfg["seed"] != 0:
         parts.append(f"s{cfg['seed']}")
     return "_".join(parts)
+
+
+def run_variant(cfg: Mapping[str, Any], choices: Mapping[str, str | None]) -> str | None:
+    """What sets a run apart from the plain one of its level, model, objective and masking; None for that one.
+
+    The experiment, the specialist that it is matched with, the run that it starts from, LoRA, resampled masks.
+    """
+    experiment = choices.get("experiment")
+    parts = [experiment] if experiment and not (cfg["match"] and experiment == "token_matched") else []
+    others = (("matched", cfg["match"]), ("from", cfg["init_from"]))
+    parts += [f"{key}-{_short_name(run, cfg)}" for key, run in others if run]
+    parts += ["lora"] if cfg["adapter"] else []
+    parts += ["resampled"] if cfg["masking"]["resample_each_epoch"] else []
+    return "_".join(parts) or None
+
+
+def _short_name(run: str, cfg: Mapping[str, Any]) -> str:
+    """Another run, told by its level where its name begins as this run's does; a level is told by itself."""
+    path = Path(run)
+    name = path.parent.name if path.name == "model" else path.name
+    for level in (*cfg["corpus"]["levels"], "all"):
+        begin = "_".join((cfg["corpus"]["name"], level, cfg["objective"], *_model_parts(cfg["model"])))
+        if name == begin or name.startswith(begin + "_"):
+            return level + name.removeprefix(begin).replace("_", "-")
+    return name
+
+
+def _model_parts(model: Mapping[str, Any]) -> list[str]:
+    name = model["name"] or Path(model["path"]).name
+    return ([name] if name != "gpt2" else []) + (["scratch"] if name != "tiny" and not model["pretrained"] else [])
 
 
 def run_identity(cfg: Mapping[str, Any], data: Mapping[str, Any], examples_per_step: int) -> dict[str, Any]:

@@ -68,6 +68,19 @@ def differences(*overrides: str, before: tuple[str, ...] = (), **kwargs) -> list
         (["experiment=debug"], "sample_all_ilm_tiny_debug"),
         (["seed=1"], "sample_all_ilm_s1"),
         (["seed=0"], "sample_all_ilm"),
+        (["experiment=token_matched", "match=C1"], "sample_all_ilm_matched-C1"),
+        (
+            ["experiment=token_matched", "match=experiments/sample_C1_ilm_tiny_debug", "model=tiny", "seed=2"],
+            "sample_all_ilm_tiny_matched-C1-debug_s2",
+        ),
+        (["experiment=token_matched", "match=my_run"], "sample_all_ilm_matched-my_run"),
+        (["cefr=A1", "init_from=experiments/sample_all_ilm"], "sample_A1_ilm_from-all"),
+        (
+            ["cefr=A1", "init_from=experiments/sample_all_ilm_s1/model", "adapter=lora"],
+            "sample_A1_ilm_from-all-s1_lora",
+        ),
+        (["experiment=balanced_generalist"], "sample_all_ilm_balanced_generalist"),
+        (["masking.resample_each_epoch=true"], "sample_all_ilm_resampled"),
         (["optimizer.lr=1e-4", "trainer=cpu", "data.batch_size=4"], "sample_all_ilm"),
         (
             ["cefr=A2", "objective=lm", "model=tiny", "masking=words", "experiment=full_epoch", "seed=12"],
