@@ -34,6 +34,7 @@ class Row:
     `input_ids`, `position_ids` int64 (1, T). For each of N targets: `predictors` int64 (N,), the index in the row of
     the token before it, whose logits predict it; `targets` int64 (N,), its id; `target_types` uint8 (N,);
     `answer_types` int8 (N,), see `Example`; `examples` int64 (N,), the number within the batch of its example.
+    `boundaries` int32 (examples + 1,): 0, then where each of the row's examples ends; `longest` tokens has the longest.
     """
 
     input_ids: torch.Tensor
@@ -43,12 +44,17 @@ class Row:
     target_types: torch.Tensor
     answer_types: torch.Tensor
     examples: torch.Tensor
+    boundaries: torch.Tensor
+    longest: int
 
     def to(self, device: torch.device, **kwargs) -> "Row":
-        return replace(self, **{f.name: getattr(self, f.name).to(device, **kwargs) for f in fields(self)})
+        return replace(self, **{name: tensor.to(device, **kwargs) for name, tensor in self._tensors()})
 
     def pin_memory(self) -> "Row":
-        return replace(self, **{f.name: getattr(self, f.name).pin_memory() for f in fields(self)})
+        return replace(self, **{name: tensor.pin_memory() for name, tensor in self._tensors()})
+
+    def _tensors(self) -> list[tuple[str, torch.Tensor]]:
+        return [(f.name, getattr(self, f.name)) for f in fields(self) if f.name != "longest"]
 
 
 @dataclass(frozen=True)
@@ -205,8 +211,10 @@ def _row(examples: Sequence[Example], numbers: list[int]) -> Row:
     positions = np.arange(len(ids)) - np.repeat(firsts, lengths)
     # The first token of an example has nothing before it to be predicted from.
     chosen = np.flatnonzero(np.isin(types, LEARNED) & (positions > 0))
-    arrays = (chosen - 1, ids[chosen], types[chosen], answers[chosen], example_of[chosen])
-    return Row(torch.from_numpy(ids)[None], torch.from_numpy(positions)[None], *(torch.from_numpy(a) for a in arrays))
+    boundaries = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    arrays = (chosen - 1, ids[chosen], types[chosen], answers[chosen], example_of[chosen], boundaries)
+    tensors = (torch.from_numpy(array) for array in arrays)
+    return Row(torch.from_numpy(ids)[None], torch.from_numpy(positions)[None], *tensors, int(lengths.max()))
 
 
 def _learned_types(example: Example) -> np.ndarray:
