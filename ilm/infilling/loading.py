@@ -12,14 +12,12 @@ from ilm.training.trained import find_models
 log = logging.getLogger("ilm")
 
 
-def load_infillers(
-    settings: Mapping[str, Any], names: Sequence[str] | None, level: str | None = None
-) -> dict[str, Infiller]:
-    """Models by name, in the order of `names`: folders of models as they are, other names among the corpus's runs.
+def find_folders(settings: Mapping[str, Any], names: Sequence[str] | None, level: str | None = None) -> dict[str, Path]:
+    """The folders of models by name, in the order of `names`: folders as they are, other names among the corpus's runs.
 
     `settings` is a plain `ilm.config.Infill`; `names` None takes every finished run, `level` those of that level only.
 
-    Raises: UserError for a name that finds nothing, and runs of another objective, which fill no blanks.
+    Raises: UserError for a name that finds nothing.
     """
     found: dict[str, Path] = {}
     for name in [None] if names is None else names:
@@ -33,4 +31,15 @@ def load_infillers(
         for run in [run for run in runs if run not in usable]:
             log.warning("left out: %s fills no blanks, its objective is %s", run.name, run.settings["objective"])
         found |= {run.name: run.folder.path for run in usable}
-    return {name: Infiller.from_pretrained(path, settings["device"]) for name, path in found.items()}
+    return found
+
+
+def load_infillers(
+    settings: Mapping[str, Any], names: Sequence[str] | None, level: str | None = None
+) -> dict[str, Infiller]:
+    """The models in the folders that `find_folders` finds, by name.
+
+    Raises: UserError as `find_folders` does, and for runs of another objective, which fill no blanks.
+    """
+    folders = find_folders(settings, names, level)
+    return {name: Infiller.from_pretrained(path, settings["device"]) for name, path in folders.items()}
