@@ -40,6 +40,55 @@ class Shuffled:
         return self.n_examples
 
 
+class Balanced:
+    """As many examples of each level: example k of the run is one of level k modulo the number of levels.
+
+    So any stretch of a run, every step among them, has as many examples of each level, give or take one. A level's
+    examples come in passes: each pass is all of them once, in an order drawn from (seed, level, pass), and the next one
+    begins when it is over, wherever the epoch stands. An epoch is as many examples as there are, n_examples, as it is
+    of `Shuffled`: a small level is repeated within it, a large one is not seen as a whole.
+
+    `level_codes` int (E,) is the level of each example.
+
+    Raises: ValueError if there are no examples.
+    """
+
+    def __init__(self, level_codes: np.ndarray, seed: int):
+        if not len(level_codes):
+            raise ValueError("a run needs at least one example")
+        self.n_examples, self.seed = len(level_codes), seed
+        self.codes = np.unique(level_codes)
+        self._members = [np.flatnonzero(level_codes == code).astype(np.int32) for code in self.codes]
+
+    def epoch(self, number: int) -> np.ndarray:
+        begin, levels = number * self.n_examples, len(self.codes)
+        order = np.empty(self.n_examples, dtype=np.int32)
+        for level in range(levels):
+            first = (level - begin) % levels
+            order[first::levels] = self._drawn(level, (begin + first) // levels, len(order[first::levels]))
+        return order
+
+    def examples_in(self, number: int) -> int:
+        return self.n_examples
+
+    def times_seen(self, n_examples: int) -> dict[int, float]:
+        """By level code, how often each of its examples is among the first `n_examples` of a run, on average."""
+        levels = len(self.codes)
+        return {
+            int(code): len(range(level, n_examples, levels)) / len(members)
+            for level, (code, members) in enumerate(zip(self.codes, self._members, strict=True))
+        }
+
+    def _drawn(self, level: int, begin: int, count: int) -> np.ndarray:
+        """Examples begin..begin+count-1 of all that the passes over a level come to."""
+        members = self._members[level]
+        first, last = begin // len(members), -(-(begin + count) // len(members))
+        key = order_key(self.seed, "order", int(self.codes[level]))
+        passes = [np.random.default_rng([key, number]).permutation(members) for number in range(first, last)]
+        drawn = np.concatenate(passes) if passes else members[:0]
+        return drawn[begin - first * len(members) :][:count]
+
+
 def epoch_generator(seed: int, epoch: int) -> np.random.Generator:
     """What an order draws epoch `epoch` with."""
     return np.random.default_rng([order_key(seed, "order"), epoch])
