@@ -212,12 +212,30 @@ class Train:
 
 
 @dataclass
+class Cloze:
+    n_masks: int = 1  # blanks of an item
+    samples_per_text: int = 5  # items
+    max_chars: int | None = 500
+    seed: int = 42
+    positions: str = "human-tokens"
+    one_word: bool = True
+    candidates: int = 10
+    max_answer_tokens: int = 10
+    mlm_length: str = "given"
+    batch_size: int = 8  # items
+    resamples: int = 10_000
+
+
+@dataclass
 class Evaluate:
     corpus: Corpus = field(default_factory=Corpus)
     task: str = "perplexity"
     models: list[str] | None = None
     name: str | None = None
+    input: str | None = None
+    limit: int | None = None  # texts
     evaluation: Evaluation = field(default_factory=Evaluation)
+    cloze: Cloze = field(default_factory=Cloze)
     paths: Paths = field(default_factory=Paths)
 
 
@@ -254,7 +272,9 @@ DECIDED_BY_THE_RUN = {
 }
 SHAPES = ("constant", "linear", "cosine")
 LEVELS_DRAWN = ("natural", "equally")
-TASKS = ("perplexity",)
+TASKS = ("perplexity", "cloze")
+POSITIONS = ("human-tokens", "random")
+MLM_LENGTHS = ("given", "guessed")
 KEEP_TOGETHER = ("text", "learner_id", "topic", "near_duplicates")
 TEST_ON = ("topic", "learner_id", "l1")
 
@@ -442,6 +462,18 @@ def _values(settings: Mapping[str, Any], choices: Mapping[str, str | None]) -> I
     yield from one_of("schedule.shape", SHAPES)
     yield from one_of("data.levels_drawn", LEVELS_DRAWN)
     yield from one_of("task", TASKS)
+    yield from numbers(int, 1, "limit", "cloze.n_masks", "cloze.samples_per_text", "cloze.max_answer_tokens")
+    yield from numbers(int, 1, "cloze.batch_size", "cloze.resamples")
+    yield from numbers(int, 10, "cloze.candidates", "cloze.max_chars")
+    yield from numbers(int, 0, "cloze.seed")
+    yield from one_of("cloze.positions", POSITIONS)
+    yield from one_of("cloze.mlm_length", MLM_LENGTHS)
+    if value_of("task") == "perplexity":
+        yield from (
+            f"{key} is for task=cloze"
+            for key in ("input", "limit")
+            if value_of(key) is not None and "cloze" in settings
+        )
     yield from one_of("evaluation.split", ("test", "valid"))
     yield from one_of("evaluation.fitting", ("naive",))
     yield from one_of("evaluation.objective", OBJECTIVES)
