@@ -19,8 +19,15 @@ without the line breaks (naive is the paper's LM-All, reverse_lm its LM-Rev; the
 
 In the last three objectives the copied document is INFILL_REDUNDANT, its masked tokens are INFILL, and the one
 token after each masked span is INFILL_SPECIAL unless it is masked itself.
+
+Many examples are laid out at once, as runs of tokens: one is copied from a document, or is one special token. The
+columns of the runs are filled for all examples together, then repeated to tokens; nothing is done token by token.
+
+Legend: E examples, S spans in all of them, R runs, T tokens.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -66,54 +73,92 @@ class Example(NamedTuple):
     full_length: int
 
 
-class _Builder:
-    """Runs of tokens in the order they are added; `cut` makes the example."""
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """E examples end to end: the columns of `Example` (T,), and `lengths`, `full_lengths` int64 (E,) in tokens."""
 
-    def __init__(self):
-        self.ids: list[int] = []
-        self.target_types = bytearray()
-        self.answer_types = bytearray()
+    input_ids: np.ndarray
+    target_types: np.ndarray
+    answer_types: np.ndarray
+    lengths: np.ndarray
+    full_lengths: np.ndarray
 
-    def add(self, ids: list[int], target_type: int, answer_type: int = NO_ANSWER) -> None:
-        self.ids += ids
-        self.target_types += bytes((target_type,)) * len(ids)
-        self.answer_types += bytes((answer_type & 0xFF,)) * len(ids)
+    @classmethod
+    def of(cls, examples: Sequence[Example]) -> "Examples":
+        """Lay examples end to end."""
+        if not examples:
+            return cls(*(np.zeros(0, dtype) for dtype in (np.int32, np.uint8, np.int8, np.int64, np.int64)))
+        *columns, full_lengths = zip(*examples, strict=True)
+        lengths = np.array([len(ids) for ids in columns[0]], dtype=np.int64)
+        return cls(*map(np.concatenate, columns), lengths, np.array(full_lengths, dtype=np.int64))
 
-    def cut(self, max_length: int) -> Example:
-        return Example(
-            np.array(self.ids[:max_length], dtype=np.int32),
-            np.frombuffer(bytes(self.target_types[:max_length]), dtype=np.uint8),
-            np.frombuffer(bytes(self.answer_types[:max_length]), dtype=np.int8),
-            len(self.ids),
-        )
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __getitem__(self, number: int) -> Example:
+        if not 0 <= number < len(self):
+            raise IndexError(f"example {number} of {len(self)}")
+        end = int(self.lengths[: number + 1].sum())
+        tokens = slice(end - int(self.lengths[number]), end)
+        columns = (column[tokens] for column in (self.input_ids, self.target_types, self.answer_types))
+        return Example(*columns, int(self.full_lengths[number]))
+
+
+class MaskedSpans(NamedTuple):
+    """The masked spans of E examples one after another: `counts` (E,), then the columns of `TokenSpan`, int64 (S,)."""
+
+    counts: np.ndarray
+    mask_types: np.ndarray
+    firsts: np.ndarray
+    lasts: np.ndarray
 
 
 def lay_out(
-    document: list[int], spans: list[TokenSpan], vocabulary: Vocabulary, objective: str, max_length: int
+    document: Sequence[int], spans: Sequence[TokenSpan], vocabulary: Vocabulary, objective: str, max_length: int
 ) -> Example:
     """The example of a document's token ids and its masked spans (sorted, disjoint), cut at `max_length` tokens.
 
     Raises: ValueError for an unknown objective, or spans that are unsorted, overlapping or out of bounds.
     """
-    _require_ordered(spans, len(document))
-    end = vocabulary.end_of_infill
-    example = _Builder()
-    if objective in ("ilm", "naive"):
-        _add_context(example, document, spans, vocabulary)
-    example.add([vocabulary.start_of_infill], TargetType.CONTEXT_INFILL_SEP)
-    if objective in ("ilm", "no_context_ilm"):
-        for mask_type, first, last in spans:
-            example.add(document[first:last], TargetType.INFILL, mask_type)
-            example.add([end], TargetType.INFILL_SPECIAL, mask_type)
-    elif objective in ("naive", "lm"):
-        _add_copy(example, [*document, end], spans)
-    elif objective == "reverse_lm":
-        n = len(document)
-        mirrored = [TokenSpan(span.mask_type, n - span.last, n - span.first) for span in reversed(spans)]
-        _add_copy(example, [*reversed(document), end], mirrored)
-    else:
+    columns = np.array(spans, dtype=np.int64).reshape(-1, 3).T
+    ids = np.array([*document, vocabulary.end_of_infill])
+    masked = MaskedSpans(np.array([len(spans)]), *columns)
+    return lay_out_all(ids, np.array([0]), np.array([len(document)]), masked, vocabulary, objective, max_length)[0]
+
+
+def lay_out_all(
+    ids: np.ndarray,
+    begins: np.ndarray,
+    sizes: np.ndarray,
+    spans: MaskedSpans,
+    vocabulary: Vocabulary,
+    objective: str,
+    max_length: int,
+) -> Examples:
+    """As `lay_out` for E documents at once; that of example e is ids[begins[e] : begins[e] + sizes[e]].
+
+    `ids` holds at least one token. Raises: ValueError as `lay_out` does.
+    """
+    if objective not in OBJECTIVES:
         raise ValueError(f"objective {objective!r} is none of {', '.join(OBJECTIVES)}")
-    return example.cut(max_length)
+    _require_ordered(spans, sizes)
+    end, direction = vocabulary.end_of_infill, 1
+    if objective == "reverse_lm":
+        # The first token of a mirrored document is its last, and the next one stands before it.
+        spans, begins, direction = _mirrored(spans, sizes), begins + sizes - 1, -1
+    has_context, has_answers = objective in ("ilm", "naive"), objective in ("ilm", "no_context_ilm")
+    n_runs = spans.counts * (2 * has_context + (2 if has_answers else 3)) + has_context + (1 if has_answers else 2)
+    first_runs = np.cumsum(n_runs) - n_runs
+    runs = _Runs(int(n_runs.sum()), spans, begins, direction)
+    at = first_runs
+    if has_context:
+        at = runs.add_context(at, sizes, vocabulary.blanks)
+    at = runs.add_special(at, TargetType.CONTEXT_INFILL_SEP, vocabulary.start_of_infill)
+    if has_answers:
+        runs.add_answers(at, end)
+    else:
+        runs.add_copy(at, sizes)
+    return runs.repeated(ids, first_runs, max_length, closed_by=None if has_answers else end)
 
 
 def example_length(objective: str, document_tokens, masked_tokens, n_spans):
@@ -127,31 +172,121 @@ def example_length(objective: str, document_tokens, masked_tokens, n_spans):
     }[objective]
 
 
-def _add_context(example: _Builder, document: list[int], spans: list[TokenSpan], vocabulary: Vocabulary) -> None:
-    done = 0
-    for mask_type, first, last in spans:
-        example.add(document[done:first], TargetType.CONTEXT)
-        example.add([int(vocabulary.blanks[mask_type])], TargetType.CONTEXT_SPECIAL)
-        done = last
-    example.add(document[done:], TargetType.CONTEXT)
+class _Runs:
+    """R runs of tokens. Columns: `starts`, indices of the first token copied; `lengths`; `target_types`;
+    `answer_types`; `specials`, the id of a run that is one special token, else -1.
+
+    Each `add_` takes `at` (E,), the number of the first run it adds to each example, and returns the one after its
+    last. Document tokens are counted from `begins` (E,) in `direction` 1 or -1.
+    """
+
+    def __init__(self, n_runs: int, spans: MaskedSpans, begins: np.ndarray, direction: int):
+        self.starts, self.lengths = np.zeros(n_runs, dtype=np.int64), np.ones(n_runs, dtype=np.int64)
+        self.target_types = np.zeros(n_runs, dtype=np.uint8)
+        self.answer_types = np.full(n_runs, NO_ANSWER, dtype=np.int8)
+        self.specials = np.full(n_runs, -1, dtype=np.int64)
+        self.spans, self.begins, self.direction = spans, begins, direction
+        counts = spans.counts
+        self.example = np.repeat(np.arange(len(counts)), counts)  # (S,)
+        self.ends = np.cumsum(counts)
+        self.within = np.arange(len(self.example)) - (self.ends - counts)[self.example]  # (S,)
+
+    def add_context(self, at: np.ndarray, sizes: np.ndarray, blanks: np.ndarray) -> np.ndarray:
+        _, mask_types, firsts, lasts = self.spans
+        before, after = self._following(lasts)
+        runs = at[self.example] + 2 * self.within
+        self._copy(runs, self.example, before, firsts - before, TargetType.CONTEXT)
+        self.target_types[runs + 1] = TargetType.CONTEXT_SPECIAL
+        self.specials[runs + 1] = blanks[mask_types]
+        at = at + 2 * self.spans.counts
+        self._copy(at, slice(None), after, sizes - after, TargetType.CONTEXT)
+        return at + 1
+
+    def add_special(self, at: np.ndarray, target_type: TargetType, special: int) -> np.ndarray:
+        self.target_types[at], self.specials[at] = target_type, special
+        return at + 1
+
+    def add_answers(self, at: np.ndarray, end: int) -> None:
+        _, mask_types, firsts, lasts = self.spans
+        runs = at[self.example] + 2 * self.within
+        self._copy(runs, self.example, firsts, lasts - firsts, TargetType.INFILL)
+        self.add_special(runs + 1, TargetType.INFILL_SPECIAL, end)
+        self.answer_types[runs] = self.answer_types[runs + 1] = mask_types
+
+    def add_copy(self, at: np.ndarray, sizes: np.ndarray) -> None:
+        """The whole document and its end token, with the masked parts marked as what is asked for."""
+        _, mask_types, firsts, lasts = self.spans
+        # The token after a span is special unless the next span begins there.
+        special = np.ones(len(lasts), dtype=np.int64)
+        special[:-1] = (firsts[1:] > lasts[:-1]) | (self.within[1:] == 0)
+        before, after = self._following(lasts + special)
+        runs = at[self.example] + 3 * self.within
+        self._copy(runs, self.example, before, firsts - before, TargetType.INFILL_REDUNDANT)
+        self._copy(runs + 1, self.example, firsts, lasts - firsts, TargetType.INFILL)
+        self._copy(runs + 2, self.example, lasts, special, TargetType.INFILL_SPECIAL)
+        self.answer_types[runs + 1] = self.answer_types[runs + 2] = mask_types
+        self._copy(at + 3 * self.spans.counts, slice(None), after, sizes + 1 - after, TargetType.INFILL_REDUNDANT)
+
+    def repeated(self, ids: np.ndarray, first_runs: np.ndarray, max_length: int, closed_by: int | None) -> Examples:
+        """The tokens of the runs, cut at `max_length` for each example; those of `first_runs` (E,) begin one.
+
+        The last token of every example is `closed_by`, where given.
+        """
+        ends = np.cumsum(self.lengths)
+        begins = ends - self.lengths
+        n_tokens = int(ends[-1]) if len(ends) else 0
+        sources = np.repeat(self.starts - self.direction * begins, self.lengths)
+        sources += self.direction * np.arange(n_tokens)
+        # Where a special token stands, what is copied first may be out of bounds.
+        input_ids = ids.take(sources, mode="clip").astype(np.int32)
+        one_special = self.specials >= 0
+        input_ids[begins[one_special]] = self.specials[one_special]
+        first_tokens = begins[first_runs]
+        full_lengths = np.diff(first_tokens, append=n_tokens)
+        if closed_by is not None:
+            input_ids[first_tokens + full_lengths - 1] = closed_by
+        target_types = np.repeat(self.target_types, self.lengths)
+        answer_types = np.repeat(self.answer_types, self.lengths)
+        if full_lengths.max(initial=0) > max_length:
+            kept = np.arange(n_tokens) - np.repeat(first_tokens, full_lengths) < max_length
+            input_ids, target_types, answer_types = input_ids[kept], target_types[kept], answer_types[kept]
+        return Examples(input_ids, target_types, answer_types, np.minimum(full_lengths, max_length), full_lengths)
+
+    def _copy(self, runs, examples, firsts: np.ndarray, lengths: np.ndarray, target_type: TargetType) -> None:
+        """`lengths` tokens from token `firsts` of the documents of `examples`."""
+        self.starts[runs] = self.begins[examples] + self.direction * firsts
+        self.lengths[runs] = lengths
+        self.target_types[runs] = target_type
+
+    def _following(self, lasts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Of a column (S,): for each span the value of the one before it in its example, and for each example that
+        of its last span; 0 where there is none."""
+        before = np.zeros_like(lasts)
+        before[1:] = lasts[:-1]
+        before[self.within == 0] = 0
+        after = np.zeros(len(self.ends), dtype=np.int64)
+        some = self.spans.counts > 0
+        after[some] = lasts[self.ends[some] - 1]
+        return before, after
 
 
-def _add_copy(example: _Builder, copy: list[int], spans: list[TokenSpan]) -> None:
-    """The whole document and its end token, with the masked parts marked as what is asked for."""
-    done = 0
-    for i, (mask_type, first, last) in enumerate(spans):
-        example.add(copy[done:first], TargetType.INFILL_REDUNDANT)
-        example.add(copy[first:last], TargetType.INFILL, mask_type)
-        done = last
-        if i + 1 == len(spans) or spans[i + 1].first > last:
-            example.add([copy[last]], TargetType.INFILL_SPECIAL, mask_type)
-            done = last + 1
-    example.add(copy[done:], TargetType.INFILL_REDUNDANT)
+def _mirrored(spans: MaskedSpans, sizes: np.ndarray) -> MaskedSpans:
+    """The same spans in documents that are read from their end."""
+    counts, mask_types, firsts, lasts = spans
+    sizes = np.repeat(sizes, counts)
+    # Reversing all spans reverses the examples too; their ends put each back in its place.
+    order = np.repeat(2 * np.cumsum(counts) - counts - 1, counts) - np.arange(len(firsts))
+    return MaskedSpans(counts, mask_types[order], sizes - lasts[order], sizes - firsts[order])
 
 
-def _require_ordered(spans: list[TokenSpan], n_tokens: int) -> None:
-    previous = 0
-    for span in spans:
-        if not previous <= span.first < span.last <= n_tokens:
-            raise ValueError(f"{span} of a document of {n_tokens} tokens: spans must be sorted, disjoint and in bounds")
-        previous = span.last
+def _require_ordered(spans: MaskedSpans, sizes: np.ndarray) -> None:
+    counts, _, firsts, lasts = spans
+    owners = np.repeat(np.arange(len(counts)), counts)
+    wrong = (firsts < 0) | (firsts >= lasts) | (lasts > sizes[owners])
+    wrong[1:] |= (firsts[1:] < lasts[:-1]) & (owners[1:] == owners[:-1])
+    if wrong.any():
+        span = int(np.flatnonzero(wrong)[0])
+        raise ValueError(
+            f"the tokens {firsts[span]} to {lasts[span]} of a document of {sizes[owners[span]]}: spans must be "
+            "sorted, disjoint and in bounds"
+        )
