@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 from ilm.config import Train, check
 from ilm.jobs import chosen_options, entry_point, job, set_up_logging
 from ilm.runs import RunFolder
+from ilm.sweeps import note, start_job, sweep_here
 
 log = logging.getLogger("ilm")
 
@@ -23,6 +24,7 @@ def train(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> dict
 
     set_up_logging()
     run = Run.plan(settings, choices or {})
+    note(name=run.name, folder=str(run.path.absolute()))
     log.info("%s", run.sheet())
     if settings["dry_run"]:
         return {}
@@ -36,6 +38,8 @@ def train(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> dict
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 def main(cfg: DictConfig) -> dict[str, float]:
+    if sweep := sweep_here():
+        return start_job(sweep)
     with job():
         return train(cfg, chosen_options())
 

@@ -146,6 +146,11 @@ class PrepareSplit(Split):
 
 
 @dataclass
+class Sweep:
+    at_once: int | None = 1  # runs
+
+
+@dataclass
 class Paths:
     data: str = "data"
     experiments: str = "experiments"
@@ -204,6 +209,7 @@ class Train:
     validation: Validation = field(default_factory=Validation)
     early_stopping: EarlyStopping = field(default_factory=EarlyStopping)
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
+    sweep: Sweep = field(default_factory=Sweep)
     split: Split = field(default_factory=Split)
     paths: Paths = field(default_factory=Paths)
     export_reference: bool = False
@@ -443,6 +449,7 @@ def _values(settings: Mapping[str, Any], choices: Mapping[str, str | None]) -> I
     yield from numbers(int, 1, "data.batch_size", "validation.every_n_steps", "validation.max_examples")
     yield from numbers(int, 0, "data.num_workers", "schedule.warmup_steps")
     yield from numbers(float, 0, "checkpoint.every_n_minutes", "corpus.max_dropped")
+    yield from numbers(int, 1, "sweep.at_once")
     yield from numbers(int, 1, "early_stopping.patience", "evaluation.masks_per_document", "evaluation.limit")
     yield from numbers(int, 1, "evaluation.max_examples", "evaluation.batch_size")
     yield from numbers(int, 1, "trainer.accumulate_grad_batches", "trainer.log_every_n_steps")

@@ -16,18 +16,28 @@ from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
 from ilm.errors import UserError
+from ilm.sweeps import STOPPED_BY_SIGNAL, begin_submitted_job, end_sweep, note
 
 log = logging.getLogger("ilm")
 
 EXIT_USER_ERROR = 2
+LISTS_OF_RUNS = ("six_models",)  # experiments that say which runs there are, and nothing about how one is made
 
 
 def entry_point(main: Callable[[], Any]) -> None:
-    """Run a Hydra main function; a user's mistake is one message on stderr and exit code 2, without a traceback."""
+    """Run a Hydra main function; a user's mistake is one message on stderr and exit code 2, without a traceback.
+
+    A sweep ends with its table, however it ends, and with the exit code of the first job that failed.
+    """
     # Hydra otherwise prints shortened tracebacks of its own and hides what was raised.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     try:
-        main()
+        try:
+            main()
+        finally:
+            code = end_sweep()
+        if code:
+            sys.exit(code)
     except (UserError, HydraException, OmegaConfBaseException) as error:
         _exit_with(error)
     except KeyboardInterrupt:
@@ -39,42 +49,65 @@ def entry_point(main: Callable[[], Any]) -> None:
 def job() -> Iterator[None]:
     """Around the work of one Hydra job: a user's mistake ends a single run at once, but not the other jobs of a sweep.
 
-    Hydra goes on with a sweep after an exception, but not after an exit, and raises the first one at its end.
+    A job of a sweep notes how it ended. Where submitit started it nothing is raised, since that would end the sweep for
+    the others. In a sweep without notes Hydra goes on after an exception, and raises the first one at its end.
     """
+    single = HydraConfig.get().mode == RunMode.RUN
+    submitted = not single and HydraConfig.get().runtime.choices.get("hydra/launcher") != "basic"
+    if submitted:
+        begin_submitted_job()
     try:
         yield
-    except UserError as error:
-        if HydraConfig.get().mode == RunMode.RUN:
+        note(exit_code=0)
+    except SystemExit as stop:
+        # Submitit's own codes send the job back to the queue.
+        ours = stop.code in STOPPED_BY_SIGNAL
+        if ours:
+            note(exit_code=stop.code)
+        if not (submitted and ours):
+            raise
+    except Exception as error:
+        known = isinstance(error, UserError)
+        note(exit_code=EXIT_USER_ERROR if known else 1, error=_first_line(error))
+        if known and single:
             _exit_with(error)
-        log.error("error: %s", error)
-        error.told = True
-        raise
+        if known:
+            log.error("error: %s", error)
+            error.told = True
+        if not submitted:
+            raise
+        if not known:
+            log.exception("the job failed")
+
+
+def _first_line(error: Exception) -> str:
+    message = str(error).strip() or type(error).__name__
+    return message if isinstance(error, UserError) else f"{type(error).__name__}: {message.splitlines()[0]}"
 
 
 def chosen_options() -> dict[str, str | None]:
     """The options that Hydra's groups stand at in this job.
 
-    `cefr` is None where it only has the default of its root file, and `cefr_level` was typed instead.
+    `cefr` is None where it only has the default of its root file, and `cefr_level` was typed instead; `experiment`
+    where it is no more than a list of runs.
     """
     config = HydraConfig.get()
     typed = {override.partition("=")[0] for override in config.overrides.task}
     choices = dict(config.runtime.choices)
     if "cefr_level" in typed and "cefr" not in typed and choices.get("cefr") == "all":
         choices["cefr"] = None
+    if choices.get("experiment") in LISTS_OF_RUNS:
+        choices["experiment"] = None
     return choices
 
 
-def in_local_sweep() -> bool:
-    """Whether this is a job of `--multirun` that runs in the process of the sweep itself."""
-    if not HydraConfig.initialized():
-        return False
-    config = HydraConfig.get()
-    return config.mode == RunMode.MULTIRUN and config.runtime.choices.get("hydra/launcher") == "basic"
+def in_submitted_sweep() -> bool:
+    """Whether this is a job of `--multirun` in a process that submitit started, which cannot start others like it.
 
-
-def usable_cores() -> int:
-    """The cores this process may use: fewer than the machine has in a Slurm allocation or a container."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    Slurm starts all processes of a job itself.
+    """
+    in_sweep = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+    return in_sweep and "SLURM_PROCID" not in os.environ
 
 
 def set_up_logging(file: Path | None = None) -> None:

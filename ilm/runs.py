@@ -49,6 +49,7 @@ NOT_IDENTITY = (
     "export_reference",
     "overwrite",
     "checkpoint",
+    "sweep",
     "data.num_workers",
     "data.batch_size",
     "trainer.accelerator",

@@ -17,11 +17,11 @@ ENTRY_POINTS = [path for path in ENTRY_POINTS if path.exists()]
 # Each room may import those to its left, and those beside. `infilling` and `evaluation` both
 # stand on `training`; only evaluation may use infilling (cloze tests need answers).
 ROOMS = ("corpus", "masking", "examples", "interchange", "training", "infilling", "evaluation")
-BESIDE = ("config", "jobs", "runs", "errors", "files", "hashing")
+BESIDE = ("config", "jobs", "sweeps", "sharing", "runs", "errors", "files", "hashing")
 # What the rooms beside may import of the rooms: names without any weight.
-OF_BESIDE = {"config": {"examples"}, "jobs": set(), "runs": set(), "errors": set(), "files": set(), "hashing": set()}
+OF_BESIDE = {room: {"examples"} if room == "config" else set() for room in BESIDE}
 HEAVY = ("torch", "transformers", "pytorch_lightning")
-WITHOUT_HEAVY = ("config", "jobs", "runs", "errors", "files", "hashing", "corpus", "masking", "interchange")
+WITHOUT_HEAVY = (*BESIDE, "corpus", "masking", "interchange")
 # In a room without: models need it, and what prepare.py uses of the room does not.
 HEAVY_MODULES = ("interchange/models.py",)
 

@@ -19,13 +19,14 @@ from ilm.corpus.origin import Origin
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
 from ilm.files import read_json
-from ilm.jobs import set_up_logging, usable_cores
+from ilm.jobs import set_up_logging
 from ilm.masking.configured import configured_masks, mask_function
 from ilm.masking.functions import MaskFunction
 from ilm.masking.making import write_masks
 from ilm.masking.preview import stored_previews
 from ilm.masking.statistics import statistics_table
 from ilm.masking.store import SETTINGS, STATISTICS, MaskStore, remedy
+from ilm.sharing import usable_cores
 
 log = logging.getLogger("ilm")
 
