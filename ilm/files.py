@@ -1,7 +1,11 @@
-"""Files that are either whole or absent: written to a temporary name, flushed to disk, renamed."""
+"""Files that are either whole or absent: written to a temporary name, flushed to disk, renamed. And locks."""
 
+import errno
 import json
+import logging
 import os
+import platform
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -10,6 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
+
+from ilm.errors import UserError
+
+log = logging.getLogger("ilm")
+
+# A full disk, an exhausted quota, a limit on the size of files.
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# A file system that has no locks.
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 
 
 @contextmanager
@@ -107,9 +121,69 @@ def read_json(path: Path) -> Any:
     return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
+def remove_strays(folder: Path, *, all_of_them: bool = False) -> None:
+    """Remove what processes of this machine that are gone left half-written in a folder, or `all_of_them` there."""
+    for path in folder.glob(".*"):
+        found = re.fullmatch(r"\..+\.(?:tmp|old)-(.+)-(\d+)-[0-9a-f]{8}", path.name)
+        if found is None or not (all_of_them or found[1] == host() and not is_alive(int(found[2]))):
+            continue
+        # Two processes that clean up at the same time may meet.
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def host() -> str:
+    """The name of this machine."""
+    return platform.node() or "unknown"
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process of this machine still exists."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
+
+
+@contextmanager
+def locked(path: Path, refusal: str) -> Iterator[None]:
+    """Hold the lock file `path` for this process. The operating system frees it, however the process ends.
+
+    Where the file system has no locks, that is said in a warning, and nothing is held.
+
+    Raises: UserError with the message `refusal` if another process holds it, or one if it cannot be made.
+    """
+    lock = FileLock(path, blocking=False, fallback_to_soft=False)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout as error:
+        raise UserError(refusal) from error
+    except NotImplementedError:
+        log.warning("%s has no locks: make sure yourself that no other process writes here", path.parent)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise UserError(f"{path.parent} cannot be written to ({error.strerror}): choose another place") from error
+        log.warning("%s has no locks: make sure yourself that no other process writes here", path.parent)
+    try:
+        yield
+    finally:
+        if lock.is_locked:
+            # Before it is released: filelock takes no lock on a file that is gone, so two never hold it.
+            path.unlink(missing_ok=True)
+            lock.release()
+
+
+def readable_size(n_bytes: float) -> str:
+    """A number of bytes for a person."""
+    return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e8 else f"{max(n_bytes, 0) / 1e6:.1f} MB"
+
+
 def _beside(path: Path, purpose: str) -> Path:
-    """A new name in the folder of `path`; random, since processes of several machines may share the folder."""
-    return path.with_name(f".{path.name}.{purpose}-{secrets.token_hex(4)}")
+    """A new name in the folder of `path`, with the process it belongs to (`remove_strays`)."""
+    return path.with_name(f".{path.name}.{purpose}-{host()}-{os.getpid()}-{secrets.token_hex(4)}")
 
 
 def _flush(path: Path) -> None:

@@ -94,6 +94,7 @@ class Metrics(pl.Callback):
         self._examples_seen = self._tokens_seen = 0
         self._recorded = 0
         self._clock: tuple[float, int, int] | None = None
+        self._figures = dict.fromkeys(("loss", "infill_loss", "tokens_per_second"), float("nan"))
         self._counts = np.zeros(2, dtype=np.int64)  # context and infill targets since the last record
         self._sums = torch.zeros(2, dtype=torch.float64)  # their NLL; left on the device, reading it waits for the GPU
 
@@ -148,11 +149,30 @@ class Metrics(pl.Callback):
     def _trained_seconds(self) -> float:
         return time.perf_counter() - self._paused_seconds()
 
+    def figures(self) -> dict[str, float]:
+        """`loss`, `infill_loss` and `tokens_per_second` since the last record, or up to it where it is of this step.
+
+        Reading them waits for a GPU.
+        """
+        if self._clock is not None and self._counts.any():
+            began, _, tokens = self._clock
+            self._set_figures(self._means(), (self._tokens_seen - tokens) / (self._trained_seconds() - began))
+        return dict(self._figures)
+
+    def _means(self) -> dict[str, float]:
+        """Mean NLL of each kind since the last record."""
+        named = zip(("train/context_loss", "train/infill_loss"), self._sums.tolist(), self._counts, strict=True)
+        return {name: float(total / count) for name, total, count in named if count}
+
+    def _set_figures(self, means: Mapping[str, float], tokens_per_second: float) -> None:
+        infill = means.get("train/infill_loss", float("nan"))
+        self._figures = {"loss": sum(means.values()), "infill_loss": infill, "tokens_per_second": tokens_per_second}
+
     def _record(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         began, examples, tokens = self._clock
         seconds = self._trained_seconds() - began
-        named = zip(("train/context_loss", "train/infill_loss"), self._sums.tolist(), self._counts, strict=True)
-        means = {name: float(total / count) for name, total, count in named if count}
+        means = self._means()
+        self._set_figures(means, (self._tokens_seen - tokens) / seconds)
         metrics = {
             **means,
             "train/loss": sum(means.values()),
