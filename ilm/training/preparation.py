@@ -14,9 +14,13 @@ from ilm.errors import UserError
 from ilm.examples.bpe import corpus_tokenizer
 from ilm.examples.store import ExampleStore, first_by_hash
 from ilm.examples.tokens import TokenStore
-from ilm.examples.vocabulary import Vocabulary, gpt2_tokenizer
+from ilm.examples.vocabulary import START_OF_INFILL, Vocabulary, gpt2_tokenizer
+from ilm.interchange.models import require_exportable
+from ilm.masking.configured import configured_masks
 from ilm.masking.store import MaskStore
-from ilm.training.models import brings_tokenizer, load_tokenizer
+from ilm.training.adapters import require_peft
+from ilm.training.models import brings_tokenizer, load_tokenizer, require_model
+from ilm.training.other_runs import Start, starting_point
 
 log = logging.getLogger("ilm")
 
@@ -32,6 +36,74 @@ class RunExamples:
     validation: np.ndarray
     level_codes: np.ndarray
     levels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a run is made of: its examples, and a plain `ilm.config.Model` of what it starts from.
+
+    `new_rows`: the infilling tokens are new to that model. `masks` and `token_store` name folders; `start` is the
+    finished run that the weights are of, if any.
+    """
+
+    examples: RunExamples
+    model: dict[str, Any]
+    new_rows: bool
+    masks: str
+    token_store: str
+    start: Start | None
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What stands for the data, the tokens and the starting weights in the run's identity."""
+        return {
+            "documents": self.examples.corpus.documents_hash,
+            "masks": self.masks,
+            "tokenizer": self.examples.vocabulary.fingerprint()[:12],
+            "new_rows": self.new_rows,
+            "init_from": self.start and self.start.weights,
+        }
+
+
+def run_material(settings: Mapping[str, Any]) -> Material:
+    """What a plain `ilm.config.Train` asks for; nothing is written but caches.
+
+    Raises: UserError if the corpus or its masks are not prepared, a level lacks a split, the model cannot be reached,
+    or the run to start from does not fit.
+    """
+    paths, levels, max_length = settings["paths"], settings["cefr_level"]["levels"], settings["data"]["max_length"]
+    sample_size, split_seed = settings["corpus"]["sample_size"], settings["split"]["seed"]
+    folder = Path(paths["data"]) / settings["corpus"]["name"]
+    corpus = open_corpus(folder, sample_size=sample_size, split_seed=split_seed)
+    corpus.require_splits(levels)
+    _, masks_folder = configured_masks(corpus, settings["masking"])
+    masks = MaskStore.open(masks_folder)
+    if settings["adapter"] is not None:
+        require_peft()
+    start, model = None, settings["model"]
+    if settings["init_from"] is not None:
+        start = starting_point(settings, masks_folder.name, Path(paths["experiments"]), corpus)
+        model = start.model(model)
+    model_config = require_model(model, max_length)
+    tokenizer, token_store = base_tokenizer(model, corpus)
+    token_store = start.token_store if start else token_store
+    new_rows = START_OF_INFILL not in tokenizer.get_vocab()
+    vocabulary = Vocabulary(tokenizer, masks.mask_types)
+    if settings["export_reference"]:
+        require_exportable(model_config, vocabulary)
+    examples = run_examples(
+        corpus,
+        masks,
+        vocabulary,
+        TokenStore.open_or_make(corpus.folder / "tokens", corpus, vocabulary, token_store),
+        levels=levels,
+        all_levels=corpus.manifest["settings"]["levels"],
+        objective=settings["objective"],
+        max_length=max_length,
+        split_seed=split_seed,
+        validation_examples=settings["validation"]["max_examples"],
+    )
+    return Material(examples, model, new_rows, masks_folder.name, token_store, start)
 
 
 def open_corpus(folder: Path, *, sample_size: int | None, split_seed: int) -> PreparedCorpus:

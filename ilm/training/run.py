@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 import torch
@@ -19,44 +19,39 @@ from transformers import PreTrainedModel
 
 from ilm.corpus.store import corpus_arguments
 from ilm.errors import UserError
-from ilm.examples.tokens import TokenStore
-from ilm.examples.vocabulary import START_OF_INFILL, Vocabulary
-from ilm.interchange.models import require_exportable, write_reference_model
-from ilm.jobs import in_local_sweep, keeping_signal_handlers
-from ilm.masking.configured import configured_masks
-from ilm.masking.store import MaskStore
-from ilm.runs import RunFolder, is_first_process, run_identity, run_name
+from ilm.interchange.models import write_reference_model
+from ilm.jobs import in_submitted_sweep, keeping_signal_handlers
+from ilm.runs import RunFolder, is_first_process, run_identity, run_name, run_variant
+from ilm.training.adapters import add_lora, merged
 from ilm.training.batching import StepPlan
 from ilm.training.callbacks import Checkpoints, StopSignals, Validation
+from ilm.training.comparison import Match, comparison_lines, matched
 from ilm.training.datamodule import InfillingData
 from ilm.training.metrics import Metrics
-from ilm.training.models import initial_model, pretrained_model, require_model, save_model
+from ilm.training.models import initial_model, pretrained_model, save_model
 from ilm.training.module import InfillingModule
-from ilm.training.preparation import (
-    RunExamples,
-    base_tokenizer,
-    open_corpus,
-    run_examples,
-    total_steps,
-    validation_interval,
-)
+from ilm.training.preparation import Material, RunExamples, run_material, total_steps, validation_interval
 from ilm.training.scoring import KINDS, perplexity
 from ilm.training.trainer import make_trainer, require_optimizer, world_size
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 log = logging.getLogger("ilm")
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run that is planned: `settings` is the plain, resolved `ilm.config.Train`."""
+    """A run that is planned: `settings` is the plain, resolved `ilm.config.Train`, `match` the specialist's part."""
 
     name: str
     path: Path
     settings: dict[str, Any]
     identity: dict[str, Any]
-    examples: RunExamples
+    material: Material
     steps: StepPlan
     total_steps: int
+    match: Match | None
 
     @classmethod
     def plan(cls, settings: dict[str, Any], choices: Mapping[str, str | None]) -> "Run":
@@ -65,61 +60,43 @@ class Run:
         Raises: UserError if the corpus or its masks are not prepared, a level lacks a split, or the model cannot be
         reached.
         """
-        paths, levels, data = settings["paths"], settings["cefr_level"]["levels"], settings["data"]
-        sample_size, split_seed = settings["corpus"]["sample_size"], settings["split"]["seed"]
-        folder = Path(paths["data"]) / settings["corpus"]["name"]
-        corpus = open_corpus(folder, sample_size=sample_size, split_seed=split_seed)
-        corpus.require_splits(levels)
-        _, masks_folder = configured_masks(corpus, settings["masking"])
-        masks = MaskStore.open(masks_folder)
         require_optimizer(settings["optimizer"])
-        model_config = require_model(settings["model"], data["max_length"])
-        tokenizer, tokenizer_name = base_tokenizer(settings["model"], corpus)
-        learnt = START_OF_INFILL in tokenizer.get_vocab()
-        vocabulary = Vocabulary(tokenizer, masks.mask_types)
-        if settings["export_reference"]:
-            require_exportable(model_config, vocabulary)
-        examples = run_examples(
-            corpus,
-            masks,
-            vocabulary,
-            TokenStore.open_or_make(corpus.folder / "tokens", corpus, vocabulary, tokenizer_name),
-            levels=levels,
-            all_levels=corpus.manifest["settings"]["levels"],
-            objective=settings["objective"],
-            max_length=data["max_length"],
-            split_seed=split_seed,
-            validation_examples=settings["validation"]["max_examples"],
-        )
+        material, data = run_material(settings), settings["data"]
         steps = StepPlan(
-            len(examples.train),
+            len(material.examples.train),
             batch_size=data["batch_size"],
             accumulate=settings["trainer"]["accumulate_grad_batches"],
             world_size=world_size(settings["trainer"]),
             seed=settings["seed"],
         )
-        if steps.world_size > 1 and in_local_sweep():
+        if steps.world_size > 1 and in_submitted_sweep():
             raise UserError(
-                f"{steps.world_size} processes a run in a sweep: each would start the whole sweep again. Type one "
-                "command per model, or launcher=slurm, which gives every model a job of its own."
+                f"{steps.world_size} processes a run in launcher=submitit_local: each would start the whole sweep "
+                "again. Type launcher=local or launcher=parallel, which give every run a command of its own."
             )
-        made_of = {
-            "documents": corpus.documents_hash,
-            "masks": masks_folder.name,
-            "tokenizer": vocabulary.fingerprint()[:12],
-            "new_rows": not learnt,
-        }
+        match = matched(settings, material, steps) if settings["match"] else None
         name = run_name(settings, choices)
-        settings = {**settings, "experiment_name": choices.get("experiment"), "token_store": tokenizer_name}
+        settings = {
+            **settings,
+            "experiment_name": run_variant(settings, choices),
+            "token_store": material.token_store,
+        }
+        made_of = {**material.identity, "matched": match and match.targets}
+        max_steps, max_epochs = (settings["trainer"][key] for key in ("max_steps", "max_epochs"))
         return cls(
             name,
-            Path(paths["experiments"]) / name,
+            Path(settings["paths"]["experiments"]) / name,
             settings,
             run_identity(settings, made_of, steps.examples_per_step),
-            examples,
+            material,
             steps,
-            total_steps(settings["trainer"]["max_steps"], settings["trainer"]["max_epochs"], steps.steps_per_epoch),
+            match.step if match else total_steps(max_steps, max_epochs, steps.steps_per_epoch),
+            match,
         )
+
+    @property
+    def examples(self) -> RunExamples:
+        return self.material.examples
 
     @property
     def validation_interval(self) -> int:
@@ -143,7 +120,7 @@ class Run:
             f"{share:.1%} of an epoch" + (f" ({share:.2f} epochs)" if share > 1 else "") + "\n"
             f"  optimizer   {optimizer['_target_'].rpartition('.')[2]}, learning rate {optimizer['lr']:g}, "
             f"{self.settings['schedule']['shape']}; {trainer['accelerator']}, {trainer['precision']}"
-        )
+        ) + comparison_lines(self.settings, self.material, self.match, self.steps, self.total_steps)
 
     def finished_in(self, folder: RunFolder) -> bool:
         """Whether the run in `folder` has done all its steps (or stopped early) and exported its model."""
@@ -159,8 +136,7 @@ class Run:
         settings = self.settings
         checkpoint = folder.resumable
         done = _step_of(checkpoint) if checkpoint else 0
-        new_rows = self.identity["data.new_rows"]
-        model = initial_model(settings["model"], self.examples.vocabulary, settings["seed"], new_rows=new_rows)
+        model, adapted = self._initial_model()
         module = InfillingModule(
             model,
             instantiate(settings["optimizer"]),
@@ -208,7 +184,7 @@ class Run:
             # Lightning turns a Ctrl-C that comes before StopSignals listens into exit code 1.
             raise SystemExit(130 if trainer.interrupted and error.code == 1 else error.code) from None
         if trainer.is_global_zero:
-            self._export(folder, model, validation, metrics, trainer)
+            self._export(folder, model, adapted, validation, metrics, trainer)
         trainer.strategy.barrier("exported")
 
     def report(self, folder: RunFolder) -> dict[str, float]:
@@ -250,8 +226,21 @@ class Run:
             arguments += [f"paths.{key}={path}"] if path != key else []
         return " ".join(["python evaluate.py", *arguments])
 
+    def _initial_model(self) -> tuple[PreTrainedModel, "PeftModel | None"]:
+        """What is trained, and the handle of its adapter where it has one."""
+        material, vocabulary, seed = self.material, self.examples.vocabulary, self.settings["seed"]
+        model = initial_model(material.model, vocabulary, seed, new_rows=material.new_rows)
+        adapter = self.settings["adapter"]
+        return model, add_lora(model, adapter, vocabulary, seed) if adapter is not None else None
+
     def _export(
-        self, folder: RunFolder, model: PreTrainedModel, validation: Validation, metrics: Metrics, trainer: pl.Trainer
+        self,
+        folder: RunFolder,
+        model: PreTrainedModel,
+        adapted: "PeftModel | None",
+        validation: Validation,
+        metrics: Metrics,
+        trainer: pl.Trainer,
     ) -> None:
         step = trainer.global_step
         if step < self.total_steps and not validation.stopped:
@@ -261,6 +250,7 @@ class Run:
         best = torch.load(folder.checkpoints / "best.ckpt", weights_only=True, map_location="cpu")
         weights = {key.removeprefix("model."): value for key, value in best["state_dict"].items()}
         model.load_state_dict(weights)
+        model = merged(adapted, folder.path / "adapter") if adapted is not None else model
         save_model(model, self.examples.vocabulary, folder.model)
         folder.set_status(
             state="finished",
@@ -270,6 +260,7 @@ class Run:
             seconds_left=0,
             first=_finite(validation.first),
             best=_finite(validation.best),
+            matched=self.match and self.match.record(),
             targets_seen=dict(zip(self.examples.levels, metrics.targets_seen.tolist(), strict=True)),
         )
 
