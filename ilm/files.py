@@ -125,10 +125,17 @@ def remove_strays(folder: Path, *, all_of_them: bool = False) -> None:
     """Remove what processes of this machine that are gone left half-written in a folder, or `all_of_them` there."""
     for path in folder.glob(".*"):
         found = re.fullmatch(r"\..+\.(?:tmp|old)-(.+)-(\d+)-[0-9a-f]{8}", path.name)
-        if found is None or not (all_of_them or found[1] == host() and not is_alive(int(found[2]))):
+        if found is None or not (all_of_them or (found[1] == host() and not is_alive(int(found[2])))):
             continue
         # Two processes that clean up at the same time may meet.
         shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def remove_folder(path: Path) -> None:
+    """Delete a folder with all that is in it: a kill leaves it whole, or a stray beside it (`remove_strays`)."""
+    old = _beside(path, "old")
+    os.replace(path, old)
+    shutil.rmtree(old)
 
 
 def host() -> str:

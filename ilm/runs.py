@@ -10,10 +10,11 @@ import logging
 import os
 import platform
 import shlex
-import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import yaml
 
 from ilm.config import flat
 from ilm.errors import UserError
-from ilm.files import atomic_file, read_json, write_json
+from ilm.files import atomic_file, host, is_alive, locked, read_json, remove_folder, remove_strays, write_json
 
 log = logging.getLogger("ilm")
 
@@ -160,6 +161,25 @@ class RunFolder:
         self.model = self.path / "model"
 
     @classmethod
+    @contextmanager
+    def claimed(cls, path: Path) -> Iterator[None]:
+        """Hold the run folder `path` for this process, and those that work with it on the run.
+
+        Raises: UserError if another process trains there.
+        """
+        if not is_first_process():
+            yield
+            return
+        status = cls(path).status
+        by = f" (process {status['pid']} on {status['host']})" if "pid" in status else ""
+        refusal = (
+            f"{path} is being trained by another process{by}. Wait until it has ended, or type name=... for a run of "
+            "its own."
+        )
+        with locked(path.with_name(f".{path.name}.lock"), refusal):
+            yield
+
+    @classmethod
     def open(cls, path: Path, identity: Mapping[str, Any], overwrite: bool) -> "RunFolder":
         """The folder for a run with this identity: that of the same run begun before, or one that is free.
 
@@ -169,15 +189,18 @@ class RunFolder:
         record = folder.path / "run.json"
         if not is_first_process():
             return folder
+        for place in (path.parent, path):
+            remove_strays(place)
         if overwrite and record.exists():
-            shutil.rmtree(folder.path)
+            remove_folder(folder.path)
         if record.exists():
             differences = identity_differences(read_json(record)["identity"], identity)
             if differences:
                 raise UserError(
                     f"{folder.path} holds another run:\n"
                     + "\n".join(f"  - {difference}" for difference in differences)
-                    + "\nType name=... for a run of its own, or overwrite=true to delete that run and begin anew."
+                    + "\nType the values that are there to go on with that run, name=... for a run of its own, or "
+                    "overwrite=true to delete that run and begin anew."
                 )
         elif folder.path.exists() and any(folder.path.iterdir()):
             raise UserError(f"{folder.path} exists and is no run folder. Type name=... for another name.")
@@ -189,9 +212,12 @@ class RunFolder:
             return
         record = self.path / "run.json"
         commands = read_json(record)["commands"] if record.exists() else []
-        self.checkpoints.mkdir(parents=True, exist_ok=True)
         commands.append({"command": "python " + shlex.join(sys.argv), "versions": versions()})
+        # First, since a folder without it is not taken for a run's.
         write_json(record, {"identity": dict(identity), "commands": commands})
+        self.checkpoints.mkdir(exist_ok=True)
+        for place in (self.path, self.checkpoints):
+            remove_strays(place, all_of_them=True)  # the folder is claimed, so nobody is still at it
         with atomic_file(self.path / "config.yaml") as temporary:
             temporary.write_text(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True), encoding="utf-8")
 
@@ -206,15 +232,24 @@ class RunFolder:
         return read_json(file) if file.exists() else {}
 
     def set_status(self, **values: Any) -> None:
-        write_json(self.path / "status.json", {**self.status, **values})
+        """Write `values` beside those that are there, with the process that says so and the time."""
+        said = {"pid": os.getpid(), "host": host(), "updated": _now()}
+        write_json(self.path / "status.json", {**self.status, **values, **said})
 
     @property
-    def resumable(self) -> Path | None:
-        """The checkpoint to go on from."""
-        for name in ("last.ckpt", "previous.ckpt"):
-            if (self.checkpoints / name).is_file():
-                return self.checkpoints / name
-        return None
+    def state(self) -> str:
+        """planned, running, interrupted, failed or finished; `killed` if it says that it runs, and its process is gone.
+
+        A process of another machine is believed.
+        """
+        status = self.status
+        state = status.get("state", "not begun")
+        gone = status.get("host") == host() and not is_alive(status["pid"])
+        return "killed" if state in ("planned", "running") and gone else state
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def is_first_process() -> bool:
