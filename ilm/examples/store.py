@@ -1,23 +1,28 @@
 """The examples of one split as numbers 0..E-1: documents x masks, laid out on demand.
 
 1. Choose the documents (rows of documents.parquet) and take all their masks from the mask store.
-2. Align every span with the document's tokens; an example in which two spans share a token is dropped, counted.
-3. `store[i]` aligns that one mask again and lays the example out (`ilm.examples.layout`).
+2. Align every span with the document's tokens; an example in which two spans share a token is dropped, counted. What
+   an example holds follows from its spans: its length and its targets are counted without laying it out.
+3. `store.lay_out(numbers)` aligns the masks of some examples again and lays them out together (`ilm.examples.layout`).
 
-Nothing is held but one number per example (4 bytes); texts, tokens and masks stay mapped from disk.
+Nothing is held but four numbers per example (10 bytes); texts, tokens and masks stay mapped from disk.
+
+Legend: E examples, D documents, M masks, S spans.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-from ilm.examples.layout import Example, TokenSpan, example_length, lay_out
-from ilm.examples.tokens import TokenStore, align
+from ilm.examples.counting import ExampleCounts, MaskShapes
+from ilm.examples.layout import Example, Examples, MaskedSpans, TokenSpan, lay_out_all
+from ilm.examples.tokens import TokenStore, align, ranges
 from ilm.examples.vocabulary import Vocabulary
-from ilm.hashing import order_key
+from ilm.hashing import order_keys
 from ilm.masking.store import SplitMasks
 
-DOCUMENTS_PER_CHUNK = 20_000
+# So few that what is looked up of them stays in a processor's cache.
+DOCUMENTS_PER_CHUNK = 2_000
 
 
 class ExampleKey(NamedTuple):
@@ -34,9 +39,9 @@ class ExampleStore:
     of each document (None: all). `fitting` names an objective: only examples are kept whose row of that objective would
     fit `max_length` (the reference's `skip_naive_incomplete`, for `naive`, makes its five objectives comparable).
 
-    Counted: `dropped`, examples left out because two spans share a token; `unfitting`, left out by `fitting`; `cut`,
-    examples longer than `max_length` tokens; `n_tokens`, the tokens of all examples after the cut. At most
-    `masks_per_document` of each document are there, counting those left out.
+    `counts` tells what each example holds. Counted beside: `dropped`, examples left out because two spans share a
+    token; `unfitting`, left out by `fitting`; `cut`, examples longer than `max_length` tokens; `n_tokens`, the tokens
+    of all examples after the cut. At most `masks_per_document` of each document are there, counting those left out.
     """
 
     def __init__(
@@ -61,78 +66,88 @@ class ExampleStore:
         if masks_per_document is not None:
             ends = np.minimum(ends, begins + masks_per_document)
         self.masks_per_document = int((ends - begins).max(initial=0))
-        overlapping, full_lengths, fitting_lengths = self._survey(begins, ends, fitting or objective)
-        unfitting = ~overlapping & (fitting_lengths > max_length) if fitting else np.zeros_like(overlapping)
-        kept = ~overlapping & ~unfitting
-        self._mask_numbers = _ranges(begins, ends)[kept].astype(np.int32)
-        self.dropped, self.unfitting = int(overlapping.sum()), int(unfitting.sum())
-        self.cut = int((full_lengths[kept] > max_length).sum())
-        self.n_tokens = int(np.minimum(full_lengths[kept], max_length).sum())
+        self.dropped = self.unfitting = self.cut = self.n_tokens = 0
+        self._mask_numbers, self.counts = self._survey(begins, ends, fitting)
 
     def __len__(self) -> int:
         return len(self._mask_numbers)
 
     def key(self, number: int) -> ExampleKey:
         """The document and mask of example `number`."""
-        mask = self._mask_numbers[number]
-        entry = int(np.searchsorted(self._masks.mask_offsets, mask, side="right")) - 1
-        return ExampleKey(int(self._masks.documents[entry]), int(mask - self._masks.mask_offsets[entry]))
+        documents, masks = self.keys(np.array([number]))
+        return ExampleKey(int(documents[0]), int(masks[0]))
+
+    def keys(self, numbers=slice(None)) -> tuple[np.ndarray, np.ndarray]:
+        """The document of each of some examples (by default of all), and which of its masks."""
+        masks = self._mask_numbers[numbers]
+        entries = np.searchsorted(self._masks.mask_offsets, masks, side="right") - 1
+        return self._masks.documents[entries], masks - self._masks.mask_offsets[entries]
 
     def document_of_each(self) -> np.ndarray:
         """The document row of every example, (E,)."""
-        entries = np.searchsorted(self._masks.mask_offsets, self._mask_numbers, side="right") - 1
-        return self._masks.documents[entries]
+        return self.keys()[0]
 
     def __getitem__(self, number: int) -> Example:
-        document, _ = self.key(number)
-        spans = self.spans(number)
-        ids = self._tokens.ids(document).tolist()
-        return lay_out(ids, spans, self.vocabulary, self.objective, self.max_length)
+        return self.lay_out(np.array([number]))[0]
+
+    def lay_out(self, numbers: np.ndarray) -> Examples:
+        """Some examples laid out end to end."""
+        documents, _ = self.keys(numbers)
+        sizes, spans = self._aligned(documents, self._mask_numbers[numbers], 1)
+        begins = self._tokens.offsets[documents]
+        return lay_out_all(self._tokens.all_ids, begins, sizes, spans, self.vocabulary, self.objective, self.max_length)
 
     def spans(self, number: int) -> list[TokenSpan]:
         """The masked token spans of example `number`."""
-        document, _ = self.key(number)
-        types, starts, lengths = self._masks.spans(int(self._mask_numbers[number]))
-        if not len(types):
-            return []
-        first, last = align(self._tokens.positions(document), starts.astype(np.int64), lengths.astype(np.int64))
-        return [TokenSpan(*span) for span in zip(types.tolist(), first.tolist(), last.tolist(), strict=True)]
+        numbers = np.array([number])
+        _, (_, *columns) = self._aligned(self.keys(numbers)[0], self._mask_numbers[numbers], 1)
+        return [TokenSpan(*span) for span in zip(*(column.tolist() for column in columns), strict=True)]
 
-    def _survey(self, begins: np.ndarray, ends: np.ndarray, fitting: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """For every candidate mask: whether two of its spans share a token, its example's full length in tokens, and
-        the full length it would have under the objective `fitting`.
+    def _aligned(
+        self, documents: np.ndarray, mask_numbers: np.ndarray, masks_of_each
+    ) -> tuple[np.ndarray, MaskedSpans]:
+        """The documents' sizes in tokens, and their masks in tokens: of each, the next `masks_of_each`.
 
-        Works on many documents at once: their tokens and spans are laid end to end in one line of characters.
+        All are aligned together: their tokens and spans lie end to end in one line of characters.
         """
         masks, tokens = self._masks, self._tokens
-        overlapping = [np.zeros(0, dtype=bool)]
-        lengths, fitting_lengths = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
+        sizes = tokens.offsets[documents + 1] - tokens.offsets[documents]
+        positions, origins = tokens.positions_of(documents), np.cumsum(sizes) - sizes
+        begins, ends = masks.span_offsets[mask_numbers], masks.span_offsets[mask_numbers + 1]
+        spans, counts = ranges(begins, ends), (ends - begins).astype(np.int64)
+        origin_of_each = np.repeat(np.repeat(origins, masks_of_each), counts)
+        starts = masks.starts[spans] + positions[origin_of_each]
+        first, last = align(positions, starts, masks.lengths[spans].astype(np.int64))
+        first -= origin_of_each
+        last -= origin_of_each
+        return sizes, MaskedSpans(counts, masks.types[spans].astype(np.int64), first, last)
+
+    def _survey(self, begins: np.ndarray, ends: np.ndarray, fitting: str | None) -> tuple[np.ndarray, ExampleCounts]:
+        """The examples among the masks begins[k]..ends[k]-1 of document k: their mask numbers, and what they hold."""
+        n_candidates = int((ends - begins).sum())
+        mask_numbers = np.empty(n_candidates, dtype=np.int32)
+        count_type = np.uint16 if self.max_length < 2**16 else np.uint32
+        counts = ExampleCounts(*(np.empty(n_candidates, dtype=count_type) for _ in ExampleCounts._fields))
+        done = 0
         for begin in range(0, len(self.documents), DOCUMENTS_PER_CHUNK):
             chunk = slice(begin, begin + DOCUMENTS_PER_CHUNK)
-            documents, masks_of_each = self.documents[chunk], ends[chunk] - begins[chunk]
-            origin = int(documents[0])
-            positions = tokens.positions(origin, int(documents[-1]) + 1)
-            document_starts = positions[tokens.offsets[documents] - tokens.offsets[origin]]
-            mask_numbers = _ranges(begins[chunk], ends[chunk])
-            span_begins, span_ends = masks.span_offsets[mask_numbers], masks.span_offsets[mask_numbers + 1]
-            spans, spans_of_each = _ranges(span_begins, span_ends), span_ends - span_begins
-            starts = np.repeat(np.repeat(document_starts, masks_of_each), spans_of_each) + masks.starts[spans]
-            first, last = align(positions, starts, masks.lengths[spans].astype(np.int64))
-            mask_of_span = np.repeat(np.arange(len(mask_numbers)), spans_of_each)
-            shared = (mask_of_span[1:] == mask_of_span[:-1]) & (first[1:] < last[:-1])
-            sharing = np.zeros(len(mask_numbers), dtype=bool)
-            sharing[mask_of_span[1:][shared]] = True
-            overlapping.append(sharing)
-            document_tokens = np.repeat(np.diff(tokens.offsets)[documents], masks_of_each)
-            masked_tokens = np.bincount(mask_of_span, weights=last - first, minlength=len(mask_numbers)).astype(
-                np.int64
-            )
-            lengths.append(example_length(self.objective, document_tokens, masked_tokens, spans_of_each))
-            if fitting != self.objective:
-                fitting_lengths.append(example_length(fitting, document_tokens, masked_tokens, spans_of_each))
-        if fitting == self.objective:
-            fitting_lengths = lengths
-        return np.concatenate(overlapping), np.concatenate(lengths), np.concatenate(fitting_lengths)
+            masks_of_each, numbers = ends[chunk] - begins[chunk], ranges(begins[chunk], ends[chunk])
+            sizes, spans = self._aligned(self.documents[chunk], numbers, masks_of_each)
+            shapes = MaskShapes(np.repeat(sizes, masks_of_each), spans)
+            kept = ~shapes.sharing
+            self.dropped += int(shapes.sharing.sum())
+            if fitting:
+                fits = shapes.lengths(fitting) <= self.max_length
+                self.unfitting += int((kept & ~fits).sum())
+                kept &= fits
+            found = shapes.counts(self.objective, self.max_length)
+            self.cut += int((shapes.lengths(self.objective)[kept] > self.max_length).sum())
+            self.n_tokens += int(found.lengths[kept].sum())
+            here = slice(done, done + int(kept.sum()))
+            for column, values in zip((mask_numbers, *counts), (numbers, *found), strict=True):
+                column[here] = values[kept]
+            done = here.stop
+        return mask_numbers[:done], ExampleCounts(*(column[:done] for column in counts))
 
 
 def first_by_hash(store: ExampleStore, writing_ids, seed: int, count: int) -> np.ndarray:
@@ -141,22 +156,16 @@ def first_by_hash(store: ExampleStore, writing_ids, seed: int, count: int) -> np
     At most one example per document while documents last, then at most two, and so on; `writing_ids[row]` is the id
     of a document row. The choice does not depend on the order of the corpus or on `len(store)` beyond what is in it.
     """
-    keyed = []
-    seen: dict[int, int] = {}
-    hashed = sorted(
-        (order_key(seed, "validation", writing_ids[key.document], key.mask), key.document, number)
-        for number, key in ((number, store.key(number)) for number in range(len(store)))
-    )
-    for value, document, number in hashed:
-        turn = seen[document] = seen.get(document, 0) + 1
-        keyed.append((turn, value, number))
-    keyed.sort()
-    return np.array([number for _, _, number in keyed[:count]], dtype=np.int64)
-
-
-def _ranges(begins: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """The ranges begins[k]..ends[k]-1 one after another, as one array."""
-    lengths = (ends - begins).astype(np.int64)
-    result = np.arange(lengths.sum(), dtype=np.int64)
-    result += np.repeat(begins - (np.cumsum(lengths) - lengths), lengths)
-    return result
+    documents, masks = store.keys()
+    rows, examples_of_each = np.unique(documents, return_counts=True)
+    ends = np.cumsum(examples_of_each).tolist()
+    values = np.empty(len(documents), dtype=np.uint64)
+    begin, masks = 0, masks.tolist()
+    for writing_id, end in zip(writing_ids[rows], ends, strict=True):
+        values[begin:end] = list(map(order_keys(seed, "validation", writing_id), masks[begin:end]))
+        begin = end
+    # Examples of a document by hash, then its first of all documents by hash, then the second of all.
+    by_document = np.lexsort((values, documents))
+    turns = np.empty(len(documents), dtype=np.int64)
+    turns[by_document] = ranges(np.zeros_like(examples_of_each), examples_of_each)
+    return np.lexsort((values, turns))[:count]

@@ -43,29 +43,44 @@ def align(positions: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> tup
     return first, last
 
 
+def ranges(begins: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """The ranges begins[k]..ends[k]-1 one after another, as one array (int64)."""
+    lengths = (ends - begins).astype(np.int64)
+    result = np.repeat(begins - (np.cumsum(lengths) - lengths), lengths)
+    result += np.arange(len(result))
+    return result
+
+
 class TokenStore:
     """Token ids and positions of all documents of a corpus, memory-mapped.
 
-    Attributes: `folder`, `offsets` (int64, D + 1): document d has the tokens offsets[d]:offsets[d + 1].
+    Attributes: `folder`, `offsets` (int64, D + 1): document d has the tokens offsets[d]:offsets[d + 1] of `all_ids`.
     """
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self.offsets = np.load(folder / "offsets.npy", mmap_mode="r", allow_pickle=False)
-        self._ids = np.load(folder / "ids.npy", mmap_mode="r", allow_pickle=False)
-        self._advances = np.load(folder / "advances.npy", mmap_mode="r", allow_pickle=False)
+        # As plain arrays: every slice of a `memmap` costs microseconds more.
+        self.offsets, self.all_ids, self._advances = (
+            np.load(folder / name, mmap_mode="r", allow_pickle=False).view(np.ndarray)
+            for name in ("offsets.npy", "ids.npy", "advances.npy")
+        )
+
+    def __reduce__(self):
+        # A process that is not forked maps the files again, rather than receive a copy of them.
+        return TokenStore, (self.folder,)
 
     def ids(self, document: int) -> np.ndarray:
         """Token ids of one document, (tokens,)."""
-        return self._ids[self.offsets[document] : self.offsets[document + 1]]
+        return self.all_ids[self.offsets[document] : self.offsets[document + 1]]
 
     def positions(self, first_document: int, last_document: int | None = None) -> np.ndarray:
         """Positions (tokens + 1,) in characters of one document, or of documents first..last-1 end to end."""
         last_document = first_document + 1 if last_document is None else last_document
-        advances = self._advances[self.offsets[first_document] : self.offsets[last_document]]
-        positions = np.zeros(len(advances) + 1, dtype=np.int64)
-        np.cumsum(advances, out=positions[1:])
-        return positions
+        return _positions(self._advances[self.offsets[first_document] : self.offsets[last_document]])
+
+    def positions_of(self, documents: np.ndarray) -> np.ndarray:
+        """Positions (tokens + 1,) in characters of any documents end to end."""
+        return _positions(self._advances[ranges(self.offsets[documents], self.offsets[documents + 1])])
 
     @classmethod
     def open_or_make(cls, root: Path, corpus, vocabulary: Vocabulary, name: str) -> "TokenStore":
@@ -81,6 +96,12 @@ class TokenStore:
         elif read_json(folder / "settings.json")["identity"] != identity:
             raise UserError(f"{folder} holds tokens of something else than its name says. Delete it and run again.")
         return cls(folder)
+
+
+def _positions(advances: np.ndarray) -> np.ndarray:
+    positions = np.zeros(len(advances) + 1, dtype=np.int64)
+    np.cumsum(advances, out=positions[1:])
+    return positions
 
 
 def _write(folder: Path, texts: pd.Series, tokeniser: Tokeniser, base_size: int, identity: dict) -> None:

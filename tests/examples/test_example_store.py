@@ -1,6 +1,8 @@
 """Documents, masks and tokens together: which examples there are, and that none is lost in silence."""
 
+import pickle
 import random
+from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
 
@@ -13,6 +15,7 @@ from ilm.examples.layout import TargetType
 from ilm.examples.store import ExampleStore, first_by_hash
 from ilm.examples.tokens import TokenStore
 from ilm.examples.vocabulary import Vocabulary, gpt2_tokenizer
+from ilm.hashing import order_key
 from ilm.masking.drawing import masks_folder_name, masks_settings
 from ilm.masking.functions import Hierarchical
 from ilm.masking.making import write_masks
@@ -106,6 +109,47 @@ def test_counts_are_those_of_the_examples(stored, objective):
     assert store.cut == sum(example.full_length > 60 for example in examples)
     assert store.cut > 0
     assert store.n_tokens == sum(len(example.input_ids) for example in examples)
+    assert store.counts.lengths.tolist() == [len(example.input_ids) for example in examples]
+    targets = [example.target_types[1:] for example in examples]
+    context = [int((types == TargetType.CONTEXT).sum()) for types in targets]
+    assert store.counts.context_targets.tolist() == context
+    assert store.counts.infill_targets.tolist() == [int((types >= TargetType.INFILL).sum()) for types in targets]
+    # A few bytes for each of nine million.
+    assert sum(column.itemsize for column in store.counts) == 6
+
+
+def test_examples_laid_out_together_are_those_of_each_number(stored):
+    store = make_store(stored, max_length=60)
+    numbers = np.random.default_rng(0).integers(0, len(store), 50)
+    for number, example in zip(numbers, store.lay_out(numbers), strict=True):
+        assert [column.tolist() for column in example[:3]] == [column.tolist() for column in store[number][:3]]
+    assert len(store.lay_out(numbers[:0])) == 0
+
+
+def test_a_store_reaches_another_process(stored):
+    """As a DataLoader's worker gets it where processes are not forked."""
+    store = make_store(stored)
+    sent = pickle.dumps(store)
+    again = pickle.loads(sent)
+    assert store[5].input_ids.tolist() == again[5].input_ids.tolist()
+    # Token ids are mapped again, not sent.
+    assert len(pickle.dumps(store._tokens)) < 1_000
+
+
+def test_the_first_by_hash_are_those_of_sorting_every_hash(stored):
+    corpus, _, _ = stored
+    store, ids = make_store(stored), corpus.documents["writing_id"].array
+    hashed = sorted(
+        (order_key(3, "validation", ids[key.document], key.mask), key.document, number)
+        for number, key in ((number, store.key(number)) for number in range(len(store)))
+    )
+    turns = Counter()
+    keyed = []
+    for value, document, number in hashed:
+        turns[document] += 1
+        keyed.append((turns[document], value, number))
+    for count in (1, 40, len(store) + 5):
+        assert first_by_hash(store, ids, 3, count).tolist() == [number for *_, number in sorted(keyed)[:count]]
 
 
 def test_the_first_masks_of_each_document(stored):
