@@ -1,7 +1,8 @@
 """Negative log-likelihoods of the targets of padding-free rows, and the perplexities made of them.
 
-One function scores in training, validation and evaluation alike. Attention stays within each example because no
-attention mask is given, positions restart at 0 per example, and `use_cache=False`: with transformers' default
+One function scores in training, validation and evaluation alike. Attention stays within each example because it is that
+of `ilm.training.attention`. An architecture that cannot be given another attention keeps its own, which does the same
+while no attention mask is given, positions restart at 0 per example, and `use_cache=False`: with transformers' default
 `use_cache=True` the examples of a row see each other in silence. `require_separate_examples` checks it on the model
 at hand.
 """
@@ -16,20 +17,43 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
 from ilm.examples.layout import Example, TargetType
+from ilm.training.attention import boundary_arguments, row_attention
 from ilm.training.batching import Row, pack
+from ilm.training.loss import linear_cross_entropy, plain_head
+from ilm.training.precision import arithmetic_type
 
 KINDS = ("context", "infill", "infill_textonly")
 
 
+def row_loss(model: PreTrainedModel, row: Row, weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(sum of the NLL of the row's N targets times `weights` float32 (N,); their NLL in nats, without gradient, (N,)).
+
+    The LM head runs on the targets' positions only; where the architecture allows it, with the loss fused.
+    """
+    head = plain_head(model)
+    if head is None or arithmetic_type(head.weight) == torch.float16:
+        nll = target_nll(model, row)
+        return (nll * weights).sum(), nll.detach()
+    hidden = _forward(model, model.base_model, row).last_hidden_state[0, row.predictors]
+    return linear_cross_entropy(hidden, head.weight, row.targets, weights)
+
+
 def target_nll(model: PreTrainedModel, row: Row) -> torch.Tensor:
     """NLL in nats of each of the row's N targets, float32 (N,). The LM head runs on their positions only."""
-    logits = model(
-        input_ids=row.input_ids,
-        position_ids=row.position_ids,
-        use_cache=False,
-        logits_to_keep=row.predictors,
-    ).logits[0]
+    head = plain_head(model)
+    if head is not None and not torch.is_grad_enabled():
+        hidden = _forward(model, model.base_model, row).last_hidden_state[0, row.predictors]
+        return linear_cross_entropy(hidden, head.weight, row.targets)[1]
+    logits = _forward(model, model, row, logits_to_keep=row.predictors).logits[0]
     return cross_entropy(logits.float(), row.targets, reduction="none")
+
+
+def _forward(model: PreTrainedModel, part: torch.nn.Module, row: Row, **arguments):
+    """What `part`, the model or its body, makes of a row."""
+    with row_attention(model) as within_boundaries:
+        if within_boundaries:
+            arguments |= boundary_arguments(row.boundaries, row.longest)
+        return part(input_ids=row.input_ids, position_ids=row.position_ids, use_cache=False, **arguments)
 
 
 def of_kind(target_types, kind: str):
