@@ -6,7 +6,7 @@ import pickle
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -28,9 +28,14 @@ _CHUNK_DOCUMENTS = 1_000
 
 
 def write_masks(
-    folder: Path, documents: pd.DataFrame, function: MaskFunction, settings: dict[str, Any], workers: int
+    folder: Path,
+    documents: pd.DataFrame,
+    function: MaskFunction,
+    settings: dict[str, Any],
+    workers: int,
+    splits: Sequence[str] = SPLITS,
 ) -> dict[str, Any]:
-    """Draw the masks of all documents and write them to `folder`; return the statistics by split and of "all".
+    """Draw the masks of all documents of `splits`, write them to `folder`, return the statistics by split and of "all".
 
     `documents` has the columns writing_id, text and split, in the order of documents.parquet. `function` is
     the mask function of `settings` (`masks_settings`). The files are the same, byte for byte, for any number of
@@ -38,14 +43,15 @@ def write_masks(
     """
     if workers > 1:
         _check_picklable(function)
-    # Of few documents every worker shall have some.
-    size = max(1, min(_CHUNK_DOCUMENTS, len(documents) // (4 * max(1, workers))))
     text_lengths = documents["text"].str.len().to_numpy(dtype=np.int64)
-    splits = documents["split"].to_numpy()
+    in_split = documents["split"].to_numpy()
+    rows = np.flatnonzero(np.isin(in_split, splits)).astype(np.int32)
+    # Of few documents every worker shall have some.
+    size = max(1, min(_CHUNK_DOCUMENTS, len(rows) // (4 * max(1, workers))))
     with (
         atomic_folder(folder) as temporary,
         _ordered_map(workers) as ordered_map,
-        tqdm(total=len(documents), desc="Drawing masks", unit=" documents", disable=None) as progress,
+        tqdm(total=len(rows), desc="Drawing masks", unit=" documents", disable=None) as progress,
     ):
         writer = MaskWriter(
             temporary,
@@ -53,20 +59,19 @@ def write_masks(
             longest_text=int(text_lengths.max(initial=0)),
             masks_per_document=settings["count"],
         )
-        for masks in ordered_map(partial(_draw, function, settings), _chunks(documents, size)):
-            for split in SPLITS:
-                chosen = splits[masks.documents] == split
+        for masks in ordered_map(partial(_draw, function, settings), _chunks(documents, rows, size)):
+            for split in splits:
+                chosen = in_split[masks.documents] == split
                 writer.add(split, masks.select(chosen), text_lengths[masks.documents[chosen]])
             progress.update(len(masks.documents))
         return writer.finish(settings)
 
 
-def _chunks(documents: pd.DataFrame, size: int) -> Iterator[tuple[np.ndarray, list[str], list[str]]]:
+def _chunks(documents: pd.DataFrame, rows: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, list[str], list[str]]]:
     writing_ids, texts = documents["writing_id"], documents["text"]
-    for first in range(0, len(documents), size):
-        last = min(first + size, len(documents))
-        rows = np.arange(first, last, dtype=np.int32)
-        yield rows, writing_ids.iloc[first:last].tolist(), texts.iloc[first:last].tolist()
+    for first in range(0, len(rows), size):
+        chunk = rows[first : first + size]
+        yield chunk, writing_ids.iloc[chunk].tolist(), texts.iloc[chunk].tolist()
 
 
 def _draw(

@@ -11,6 +11,7 @@ Legend: D documents of a split, M masks, S spans. A document's text stands only 
 """
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,8 @@ from ilm.masking.statistics import MaskCounts, mask_statistics
 
 SETTINGS = "settings.json"
 STATISTICS = "statistics.json"
+# In the name of masks that training draws, for an epoch of its own.
+EPOCH_NAME = r"-epoch\d+-"
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,6 +189,8 @@ def _read_batch(folder: Path, split: str) -> pa.RecordBatch:
 
 def remedy(folder: Path) -> str:
     """What to type where a masks folder cannot be used."""
+    if re.search(EPOCH_NAME, folder.name):
+        return f"delete {folder}, then run the same command again, which draws them"
     return f"delete {folder}, then run `{_command(folder)}`"
 
 

@@ -37,12 +37,17 @@ def verify_masks(folder: Path, documents: pd.DataFrame) -> list[str]:
         return [f"{folder / STATISTICS} is missing or damaged ({error!r})"]
     text_lengths = documents["text"].str.len().to_numpy(dtype=np.int64)
     in_split = documents["split"].to_numpy()
+    drawn = about["settings"].get("splits", SPLITS)
     faults = []
     for split in SPLITS:
         masks = store.splits[split]
+        # Masks of an epoch are those of the train split alone.
+        rows = np.flatnonzero((in_split == split) & (split in drawn))
         faults += [
             f"{split}: {fault}"
-            for fault in _faults(masks, np.flatnonzero(in_split == split), text_lengths, len(store.mask_types))
+            for fault in _faults(
+                masks, np.flatnonzero((in_split == split) & (split in drawn)), text_lengths, len(store.mask_types)
+            )
         ]
         if (found := (len(masks.documents), len(masks.span_offsets) - 1)) != counted.get(split):
             faults.append(f"{split}: {found} documents and masks, {STATISTICS} says {counted.get(split)}")
