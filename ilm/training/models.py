@@ -29,6 +29,10 @@ from ilm.interchange.models import is_reference_model, reference_config, referen
 log = logging.getLogger("ilm")
 
 HUB_TIMEOUT_SECONDS = 5
+TO_TRAIN = (
+    "(model.path=FOLDER); or train from scratch (model.pretrained=false), or a small model that needs no download "
+    "(model=tiny)"
+)
 
 # Loading takes seconds; its progress bars drown what a run has to say.
 transformers.utils.logging.disable_progress_bar()
@@ -36,7 +40,7 @@ transformers.utils.logging.disable_progress_bar()
 
 def load_tokenizer(path: str, *, package: str | None = None, gguf_file: str | None = None) -> PreTrainedTokenizerBase:
     """The tokenizer of a model folder or hub name (see `pretrained_model` for arguments and errors)."""
-    location, options = _locate(path, package, gguf_file)
+    location, options = locate(path, package, gguf_file)
     if is_reference_model(location):
         return reference_tokenizer(location)
     try:
@@ -65,7 +69,7 @@ def pretrained_model(path: str, *, package: str | None = None, gguf_file: str | 
     Raises: UserError, within seconds, if `path` is neither a folder nor in the local cache and the hub cannot be
     reached or does not know it; likewise for a folder that holds no causal LM.
     """
-    location, options = _locate(path, package, gguf_file)
+    location, options = locate(path, package, gguf_file)
     if is_reference_model(location):
         return reference_model(location)
     try:
@@ -216,7 +220,7 @@ def _configuration(model_type: str, **settings: Any) -> PreTrainedConfig:
 
 
 def _stored_configuration(path: str, package: str | None, gguf_file: str | None) -> PreTrainedConfig:
-    location, options = _locate(path, package, gguf_file)
+    location, options = locate(path, package, gguf_file)
     if is_reference_model(location):
         return reference_config(location)
     try:
@@ -225,8 +229,15 @@ def _stored_configuration(path: str, package: str | None, gguf_file: str | None)
         raise UserError(f"No model configuration could be read from {location!r}: {_first_line(error)}") from error
 
 
-def _locate(path: str, package: str | None, gguf_file: str | None) -> tuple[str, dict[str, Any]]:
-    """Where to load from, and the options for it, having made sure that it will not hang."""
+def locate(
+    path: str, package: str | None = None, gguf_file: str | None = None, advice: str = TO_TRAIN
+) -> tuple[str, dict[str, Any]]:
+    """Where to load a model from, and the options of `from_pretrained`, having made sure that it will not hang.
+
+    `path`, `package` and `gguf_file` as in `pretrained_model`; `advice` says what to do where the hub is out of reach.
+
+    Raises: UserError, within seconds, if it is neither a folder nor in the local cache nor on a hub that answers.
+    """
     if package is not None and (spec := importlib.util.find_spec(package)) is not None:
         if any(importlib.util.find_spec(name) is None for name in ("gguf", "accelerate")):
             raise UserError(
@@ -242,18 +253,17 @@ def _locate(path: str, package: str | None, gguf_file: str | None) -> tuple[str,
     try:
         AutoConfig.from_pretrained(path, local_files_only=True)
     except (OSError, ValueError):
-        _require_on_hub(path)
+        _require_on_hub(path, advice)
     return path, {}
 
 
-def _require_on_hub(path: str) -> None:
+def _require_on_hub(path: str, advice: str) -> None:
     try:
         HfApi().model_info(path, timeout=HUB_TIMEOUT_SECONDS)
     except Exception as error:  # the hub client raises the errors of whichever HTTP library it uses
         raise UserError(
             f"The model {path!r} is not on this machine, and the model hub did not give it ({_first_line(error)}). "
-            "Check the name and the network; or download it elsewhere and give its folder (model.path=FOLDER); or "
-            "train from scratch (model.pretrained=false), or a small model that needs no download (model=tiny)."
+            f"Check the name and the network; or download it elsewhere and give its folder {advice}."
         ) from error
 
 
