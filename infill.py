@@ -14,13 +14,19 @@ def infill(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> Non
     """Fill blanks as configured; `choices` are Hydra's chosen options by group, of which `cefr` chooses models."""
     settings = check(cfg, Infill, choices)
     # Only now: torch takes seconds, and a typing mistake is told at once.
-    from ilm.infilling.loading import load_infillers
+    from ilm.infilling.loading import find_folders, load_infillers
     from ilm.infilling.sampling import DecodingSettings
     from ilm.infilling.terminal import Terminal, fill_lines, open_lines
 
     set_up_logging()
     decoding = DecodingSettings(**settings["decoding"], seed=settings["seed"])
     names = settings["models"] if settings["model_path"] is None else [settings["model_path"]]
+    if settings["web"]:
+        from ilm.infilling.web.server import serve_folders
+
+        folders = find_folders(settings, names, (choices or {}).get("cefr"))
+        serve_folders(folders, decoding, settings["device"], **settings["server"])
+        return
     infillers = load_infillers(settings, names, (choices or {}).get("cefr"))
     if settings["input"] is None and sys.stdin.isatty():
         Terminal(infillers, decoding, lambda names: load_infillers(settings, names), Console()).run()

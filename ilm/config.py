@@ -257,11 +257,19 @@ class Decoding:
 
 
 @dataclass
+class Server:
+    host: str = "127.0.0.1"
+    port: int = 7860
+
+
+@dataclass
 class Infill:
     corpus: Corpus = field(default_factory=Corpus)
     models: list[str] | None = None
     model_path: str | None = None
     input: str | None = None
+    web: bool = False
+    server: Server = field(default_factory=Server)
     device: str = "auto"
     seed: int = 0
     decoding: Decoding = field(default_factory=Decoding)
@@ -465,6 +473,10 @@ def _values(settings: Mapping[str, Any], choices: Mapping[str, str | None]) -> I
             yield f"{key}={value}: expected a number above 0" + (" and at most 1" if largest == 1.0 else "")
     if (path := value_of("model_path")) is not None and (value_of("models") is not None or chosen):
         yield f"model_path={path} beside {f'cefr={chosen}' if chosen else 'models'}: give one of them"
+    if value_of("web") and value_of("input") is not None:
+        yield f"web=true beside input={value_of('input')}: give one of them"
+    if (port := value_of("server.port")) is not None and not 0 <= port <= 65535:
+        yield f"server.port={port}: expected a port from 1 to 65535, or 0 for any free one"
     yield from one_of("objective", OBJECTIVES)
     yield from one_of("schedule.shape", SHAPES)
     yield from one_of("data.levels_drawn", LEVELS_DRAWN)

@@ -1,0 +1,55 @@
+"""A text with its answers in braces, and how it becomes a text with blanks.
+
+    typed      She ate {leftover pasta} for {word: lunch}.
+    text       She ate [ngram] for [word].
+    answers    "leftover pasta"   "lunch"
+
+The blank has the type of the unit that the answer is, or the one named before a colon. White space at the edges of
+the braces stays outside of the answer; a lone brace and `{}` are text.
+"""
+
+import re
+from collections.abc import Collection, Sequence
+
+from ilm.errors import UserError
+from ilm.infilling.blanks import DEFAULT
+
+_MARKED = re.compile(r"\{(\s*)([^{}]*[^{}\s])(\s*)\}")
+_TYPED = re.compile(r"(\w+):\s*(?=\S)")
+_SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]]*$")
+_SENTENCE_WITHIN = re.compile(r"[.!?…][\"'”’)\]]*\s+\S")
+
+
+def read_marked(text: str, mask_types: Sequence[str], known_types: Collection[str]) -> tuple[str, tuple[str, ...]]:
+    """The text with a blank in the place of every answer in braces, and the answers.
+
+    `mask_types` are those of the model that is asked, `known_types` all that may be named before a colon.
+
+    Raises: UserError if an answer names a type that is known, but not to this model.
+    """
+    answers = []
+
+    def blank(match: re.Match[str]) -> str:
+        before, answer, after = match.groups()
+        named = _TYPED.match(answer)
+        if named and named[1] in {*mask_types, *known_types}:
+            if named[1] not in mask_types:
+                raise UserError(f"The model has no blanks of type {named[1]}, only {', '.join(mask_types)}.")
+            kind, answer = named[1], answer[named.end() :]
+        else:
+            kind = unit_of(answer)
+        answers.append(answer)
+        return before + (f"[{kind}]" if kind in mask_types else DEFAULT) + after
+
+    return _MARKED.sub(blank, text), tuple(answers)
+
+
+def unit_of(answer: str) -> str:
+    """The mask type of hierarchical masking that an answer looks like: by its words, sentence ends and lines."""
+    if len(answer.split()) == 1:
+        return "word"
+    if "\n" in answer:
+        return "document"
+    if _SENTENCE_WITHIN.search(answer):
+        return "paragraph"
+    return "sentence" if _SENTENCE_END.search(answer) else "ngram"
