@@ -110,9 +110,28 @@ def in_submitted_sweep() -> bool:
     return in_sweep and "SLURM_PROCID" not in os.environ
 
 
+class _StderrHandler(logging.StreamHandler):
+    """Writes to what sys.stderr is at the time: a progress bar takes its place to keep lines above itself.
+
+    Records with `file_only` are left to the file.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.addFilter(lambda record: not getattr(record, "file_only", False))
+
+    @property
+    def stream(self) -> Any:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, value: Any) -> None:
+        """What the base class found at its start is not kept."""
+
+
 def set_up_logging(file: Path | None = None) -> None:
     """Log to stderr, and to `file` as well, which is appended to."""
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    handlers: list[logging.Handler] = [_StderrHandler()]
     handlers[0].setFormatter(logging.Formatter("%(message)s"))
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
