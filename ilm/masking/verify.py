@@ -43,12 +43,7 @@ def verify_masks(folder: Path, documents: pd.DataFrame) -> list[str]:
         masks = store.splits[split]
         # Masks of an epoch are those of the train split alone.
         rows = np.flatnonzero((in_split == split) & (split in drawn))
-        faults += [
-            f"{split}: {fault}"
-            for fault in _faults(
-                masks, np.flatnonzero((in_split == split) & (split in drawn)), text_lengths, len(store.mask_types)
-            )
-        ]
+        faults += [f"{split}: {fault}" for fault in _faults(masks, rows, text_lengths, len(store.mask_types))]
         if (found := (len(masks.documents), len(masks.span_offsets) - 1)) != counted.get(split):
             faults.append(f"{split}: {found} documents and masks, {STATISTICS} says {counted.get(split)}")
     return faults
