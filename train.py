@@ -28,12 +28,13 @@ def train(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> dict
     log.info("%s", run.sheet())
     if settings["dry_run"]:
         return {}
-    folder = RunFolder.open(run.path, run.identity, settings["overwrite"])
-    if not run.finished_in(folder):
-        folder.begin(run.settings, run.identity)
-        set_up_logging(folder.path / "train.log")
-        run.train_in(folder)
-    return run.report(folder)
+    with RunFolder.claimed(run.path):
+        folder = RunFolder.open(run.path, run.identity, settings["overwrite"])
+        if not run.finished_in(folder):
+            folder.begin(run.settings, run.identity)
+            set_up_logging(folder.path / "train.log")
+            run.train_in(folder)
+        return run.report(folder)
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")

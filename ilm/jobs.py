@@ -2,7 +2,6 @@
 
 import logging
 import os
-import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -133,6 +132,7 @@ def set_up_logging(file: Path | None = None) -> None:
     """Log to stderr, and to `file` as well, which is appended to."""
     handlers: list[logging.Handler] = [_StderrHandler()]
     handlers[0].setFormatter(logging.Formatter("%(message)s"))
+    handlers[0].addFilter(lambda record: not getattr(record, "file_only", False))
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
         handlers.append(logging.FileHandler(file, encoding="utf-8"))
@@ -153,17 +153,6 @@ def set_up_logging(file: Path | None = None) -> None:
     warnings.filterwarnings("ignore", message=r"The number of training batches .* is smaller than the logging interval")
     warnings.filterwarnings("ignore", message=r".*does not have many workers which may be a bottleneck")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-
-
-@contextmanager
-def keeping_signal_handlers() -> Iterator[None]:
-    """Put back the handlers of SIGTERM and SIGINT at the end: Lightning leaves behind one that only sets a flag."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _exit_with(error: Exception) -> None:

@@ -33,7 +33,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from evaluate import evaluate
 from ilm.errors import UserError
-from ilm.training.module import NonFiniteLoss
+from ilm.training.nonfinite import NonFiniteLoss
 from prepare import prepare
 from train import train
 
@@ -390,7 +390,8 @@ def test_weights_that_became_nan_overwrite_nothing(here):
         saved = torch.load(folder / "checkpoints" / name, weights_only=True)
         assert saved["global_step"] <= 4
         assert all(value.isfinite().all() for value in saved["state_dict"].values())
-    assert status(folder)["state"] == "running"
+    assert status(folder)["state"] == "failed"
+    assert "The loss is nan" in status(folder)["reason"]
     assert not (folder / "model").exists()
 
 

@@ -1,9 +1,13 @@
 """Names, identities and folders of runs; what an entry point prints and which code it exits with."""
 
+import errno
 import json
 import logging
 import os
+import platform
+import subprocess
 import sys
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
@@ -17,6 +21,7 @@ from omegaconf.errors import ConfigKeyError
 
 from ilm import jobs, runs
 from ilm.errors import UserError
+from ilm.files import write_json
 from ilm.jobs import entry_point, job
 from ilm.runs import RunFolder, identity_differences, is_first_process, run_identity, run_name
 
@@ -217,7 +222,7 @@ def test_a_new_folder_holds_what_the_run_is(tmp_path, monkeypatch):
     (begun,) = record["commands"]
     assert begun["command"] == "python train.py cefr=A1"
     assert {"python", "torch", "transformers", "pytorch-lightning", "commit"} <= set(begun["versions"])
-    assert (folder.status, folder.resumable) == ({}, None)
+    assert folder.status == {}
 
 
 def test_commands_are_remembered_in_order_as_they_can_be_typed(tmp_path, monkeypatch):
@@ -237,7 +242,8 @@ def test_another_identity_is_refused_and_changes_nothing(tmp_path):
         f"{tmp_path / 'a'} holds another run:",
         "  - lr: 0.1 there, 0.2 now",
         "  - seed: 0 there, 1 now",
-        "Type name=... for a run of its own, or overwrite=true to delete that run and begin anew.",
+        "Type the values that are there to go on with that run, name=... for a run of its own, or overwrite=true to "
+        "delete that run and begin anew.",
     ]
     assert contents(tmp_path) == before
 
@@ -247,7 +253,7 @@ def test_overwrite_begins_anew(tmp_path):
     (folder.checkpoints / "last.ckpt").write_text("old")
     folder.set_status(state="finished")
     folder = opened(tmp_path / "a", overwrite=True, lr=0.2)
-    assert (folder.resumable, folder.status) == (None, {})
+    assert (list(folder.checkpoints.iterdir()), folder.status) == ([], {})
     assert opened(tmp_path / "a", lr=0.2).path == folder.path
 
 
@@ -265,22 +271,72 @@ def test_an_empty_folder_is_taken(tmp_path):
     assert opened(tmp_path / "a").checkpoints.is_dir()
 
 
-def test_the_newest_whole_checkpoint_is_resumed(tmp_path):
-    folder = opened(tmp_path / "a")
-    (folder.checkpoints / "best.ckpt").write_text("best")
-    (folder.checkpoints / ".last.ckpt.tmp-1").write_text("half")
-    assert folder.resumable is None
-    (folder.checkpoints / "previous.ckpt").write_text("previous")
-    assert folder.resumable.name == "previous.ckpt"
-    (folder.checkpoints / "last.ckpt").write_text("last")
-    assert folder.resumable.name == "last.ckpt"
-
-
-def test_status_is_added_to(tmp_path):
+def test_status_is_added_to_and_says_who_wrote_it(tmp_path):
     folder = opened(tmp_path / "a")
     folder.set_status(state="running", step=1)
     folder.set_status(step=2)
-    assert folder.status == {"state": "running", "step": 2}
+    found = folder.status
+    assert (found["state"], found["step"], found["pid"]) == ("running", 2, os.getpid())
+    assert datetime.fromisoformat(found["updated"]) <= datetime.now(UTC)
+
+
+def test_a_run_that_was_killed_is_told_from_one_that_runs(tmp_path):
+    folder = opened(tmp_path / "a")
+    assert folder.state == "not begun"
+    folder.set_status(state="running")
+    assert folder.state == "running"
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    write_json(folder.path / "status.json", {**folder.status, "pid": gone.pid})
+    assert folder.state == "killed"
+    write_json(folder.path / "status.json", {**folder.status, "host": "another"})
+    assert folder.state == "running"
+
+
+def test_what_a_kill_left_half_written_is_removed(tmp_path):
+    folder = opened(tmp_path / "a")
+    gone = folder.checkpoints / f".last.ckpt.tmp-{platform.node()}-{os.getpid()}-0123abcd"
+    gone.write_text("half")
+    opened(tmp_path / "a")
+    assert not gone.exists()
+
+
+def test_a_run_killed_before_it_was_written_down_is_no_obstacle(tmp_path):
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / f".run.json.tmp-{platform.node()}-{gone.pid}-0123abcd").write_text("{")
+    assert opened(tmp_path / "a").checkpoints.is_dir()
+
+
+def test_two_processes_do_not_share_a_run(tmp_path):
+    with RunFolder.claimed(tmp_path / "a"):
+        opened(tmp_path / "a").set_status(state="running")
+        told = pytest.raises(UserError, match=f"being trained by another process .process {os.getpid()} on ")
+        with told, RunFolder.claimed(tmp_path / "a"):
+            pytest.fail("claimed twice")
+        with RunFolder.claimed(tmp_path / "b"):
+            pass
+    with RunFolder.claimed(tmp_path / "a"):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_the_other_processes_of_a_run_need_no_claim(tmp_path, monkeypatch):
+    with RunFolder.claimed(tmp_path / "a"):
+        monkeypatch.setenv("LOCAL_RANK", "1")
+        with RunFolder.claimed(tmp_path / "a"):
+            pass
+
+
+def test_a_file_system_without_locks_is_no_obstacle(tmp_path, monkeypatch, caplog):
+    def flock(*args):
+        raise OSError(errno.ENOSYS, "not here")
+
+    monkeypatch.setattr("filelock._unix.fcntl.flock", flock)
+    monkeypatch.setattr(logging.getLogger("ilm"), "propagate", True)
+    with RunFolder.claimed(tmp_path / "a"):
+        assert "has no locks" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import os
 import shutil
 import time
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +34,22 @@ class Checkpoints(pl.Callback):
 
     After a signal last.ckpt is written at the next end of an optimizer step, and the process exits with 128 + signal.
     After an exception nothing is saved: in the middle of a step the state is not one that the uninterrupted run ever
-    had.
+    had. `on_saved` is called on the first process whenever last.ckpt was written.
 
     Raises: UserError if the disk is full; the earlier checkpoints are whole then.
     """
 
-    def __init__(self, folder: RunFolder, signals: StopSignals, validation: Validation, *, every_n_minutes: float):
+    def __init__(
+        self,
+        folder: RunFolder,
+        signals: StopSignals,
+        validation: Validation,
+        *,
+        every_n_minutes: float,
+        on_saved: Callable[[pl.Trainer], None],
+    ):
         self.folder, self.signals, self.validation = folder, signals, validation
-        self.every_n_minutes = every_n_minutes
+        self.every_n_minutes, self.on_saved = every_n_minutes, on_saved
         self._saved_at = 0.0
 
     def setup(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
@@ -84,6 +92,8 @@ class Checkpoints(pl.Callback):
         last = self.folder.checkpoints / "last.ckpt"
         _save(trainer, last, keep_as=last.with_name("previous.ckpt"))
         self._saved_at = time.monotonic()
+        if trainer.is_global_zero:
+            self.on_saved(trainer)
 
     def _save_best(self, trainer: pl.Trainer) -> None:
         _save(trainer, self.folder.checkpoints / "best.ckpt", weights_only=True)
@@ -186,8 +196,8 @@ def damage(path: Path) -> str | None:
         return str(error) or type(error).__name__
 
 
-def resumable(folder: RunFolder) -> tuple[Path, dict[str, Any]] | None:
-    """The newest whole checkpoint of a run and what it holds (tensors stay on the disk); None before the first.
+def resumable(folder: RunFolder) -> Path | None:
+    """The newest whole checkpoint of a run; None before the first.
 
     A damaged last.ckpt is set aside as damaged.ckpt, so that it never takes the place of previous.ckpt.
 
@@ -203,7 +213,7 @@ def resumable(folder: RunFolder) -> tuple[Path, dict[str, Any]] | None:
             if found:
                 log.warning("%s is damaged (%s): going on from %s", *next(iter(found.items())), path.name)
                 _set_aside(folder.checkpoints / "last.ckpt")
-            return path, load(path)
+            return path
         found[path] = reason
     if not found:
         return None
@@ -215,16 +225,17 @@ def resumable(folder: RunFolder) -> tuple[Path, dict[str, Any]] | None:
     )
 
 
-def mend_best(folder: RunFolder, checkpoint: Mapping[str, Any], validation: Validation) -> None:
-    """Make sure that best.ckpt holds the weights of `validation.best`, as far as they are still in a file.
+def mend_best(folder: RunFolder, from_step: int, validation: Validation) -> None:
+    """Before going on from `from_step`, make sure that best.ckpt holds the weights of `validation.best`.
 
-    If they are not, they are forgotten with a warning: the best of the validations to come takes their place.
+    If they are in no file any more, that validation is forgotten with a warning: the best of those to come takes its
+    place.
     """
     best, step = folder.checkpoints / "best.ckpt", validation.best["step"]
     reason = damage(best) if best.is_file() else "there is none"
     found = load(best)["global_step"] if reason is None else -1
     # A later one will be made again: it was saved after the checkpoint from which the run goes on.
-    if found == step or found > checkpoint["global_step"]:
+    if found == step or found > from_step:
         return
     # Every rank comes to the same conclusion, and the first one writes.
     weights = _weights_of(folder, step)

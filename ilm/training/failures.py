@@ -34,8 +34,9 @@ def telling_failures(folder: RunFolder, settings: Mapping[str, Any]) -> Iterator
     except Exception as error:
         plain = _plainly(error, folder, settings)
         _set_state(folder, state="failed", reason=str(plain or error)[:2000] or type(error).__name__, seconds_left=None)
+        # The terminal is told once, by the entry point.
+        log.error("the run failed: %s", plain or f"{type(error).__name__}: {error}", extra={"file_only": True})
         if plain is None or plain is error:
-            log.error("the run failed: %s: %s", type(error).__name__, error)
             raise
         raise plain from error
 

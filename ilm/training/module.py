@@ -11,11 +11,9 @@ from transformers import PreTrainedModel
 from ilm.examples.layout import TargetType
 from ilm.hashing import order_key
 from ilm.training.batching import MicroBatch
-from ilm.training.scoring import require_separate_examples, target_nll
-
-
-class NonFiniteLoss(RuntimeError):
-    """The loss or the gradient became NaN or infinite; the update was not made."""
+from ilm.training.dropout import use_fast_dropout
+from ilm.training.nonfinite import NonFiniteLoss
+from ilm.training.scoring import require_separate_examples, row_loss
 
 
 class InfillingModule(pl.LightningModule):
@@ -45,46 +43,61 @@ class InfillingModule(pl.LightningModule):
         self.gradient_norm = self.learning_rate = float("nan")
         # NLL sums of the last micro-batch, (context, infill), for the metrics.
         self.nll_sums = torch.zeros(2)
+        self._step_loss: torch.Tensor | float = 0.0
 
     def on_fit_start(self) -> None:
         require_separate_examples(self.model)
+        use_fast_dropout(self.model)
         self.model.train()
 
     def training_step(self, batch: MicroBatch, batch_idx: int) -> torch.Tensor:
         # Dropout is a pure function of (seed, micro-batch, rank): a resumed run draws what the whole run would have.
         torch.manual_seed(order_key(self.seed, "dropout", batch.index, self.global_rank) % 2**63)
-        sums = torch.zeros(2, device=self.device)
+        sums, loss = torch.zeros(2, device=self.device), torch.zeros((), device=self.device)
+        of_context, of_infill = 1 / max(batch.step.context_targets, 1), 1 / max(batch.step.infill_targets, 1)
         for row in batch.rows:
-            nll = target_nll(self.model, row)
             context = row.target_types == TargetType.CONTEXT
-            sums = sums + torch.stack([nll[context].sum(), nll[~context].sum()])
-        totals = torch.tensor(
-            [max(batch.step.context_targets, 1), max(batch.step.infill_targets, 1)], device=self.device
-        )
-        loss = (sums / totals).sum()
+            row_sum, nll = row_loss(self.model, row, torch.where(context, of_context, of_infill))
+            loss = loss + row_sum
+            sums = sums + torch.stack([nll.where(context, 0.0).sum(), nll.where(~context, 0.0).sum()])
         if not batch.rows:
             # No target here (a last partial step has fewer examples than micro-batches): a zero with a gradient.
             loss = sum(parameter.sum() for parameter in self.parameters()) * 0.0
-        self.nll_sums = sums.detach()
-        if not math.isfinite(loss.item()):
-            raise NonFiniteLoss(
-                f"The loss is {loss.item()} at optimizer step {self.global_step}; the model was not updated. Lower "
-                "optimizer.lr, or use trainer.precision=32-true"
-            )
-        self.log("loss", loss.detach(), prog_bar=True, logger=False, batch_size=len(batch.numbers))
+        self.nll_sums = sums
+        self._step_loss = self._step_loss + loss.detach()
         # Lightning divides by the accumulated micro-batches, DDP by the ranks; the totals have done that already.
-        return loss * (self.trainer.accumulate_grad_batches * self.trainer.world_size)
+        scale = self.trainer.accumulate_grad_batches * self.trainer.world_size
+        # Reading the loss here would wait for a GPU at every micro-batch. One that is not finite makes all of the
+        # gradient NaN instead, on all ranks, and is found at the end of the step.
+        return loss * torch.where(loss.detach().isfinite(), scale, math.nan)
 
     def configure_gradient_clipping(self, optimizer, gradient_clip_val=None, gradient_clip_algorithm=None) -> None:
         limit = gradient_clip_val or float("inf")
         # Here, since Lightning moves the schedule on before a callback sees the end of the step.
         self.learning_rate = optimizer.param_groups[0]["lr"]
-        self.gradient_norm = torch.nn.utils.clip_grad_norm_(self.parameters(), limit).item()
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters(), limit)
+        # One wait for a GPU a step, and before the update.
+        loss, self.gradient_norm = torch.stack([self._step_loss.float(), norm.float()]).tolist()
+        self._step_loss = 0.0
         if not math.isfinite(self.gradient_norm):
-            raise NonFiniteLoss(
-                f"The gradient's norm is {self.gradient_norm} at optimizer step {self.global_step}; the model was not "
-                "updated. Lower optimizer.lr, or use trainer.precision=32-true"
-            )
+            self._require_finite(loss)
+
+    def _require_finite(self, loss: float) -> None:
+        """Stop before the update; all ranks come here together, since they have the same gradient.
+
+        Raises: NonFiniteLoss, unless only the scaling of float16 gradients went too far: the scaler then leaves the
+        step out and lowers the scale.
+        """
+        if getattr(self.trainer.precision_plugin, "scaler", None) is not None:
+            loss = self.trainer.strategy.reduce(torch.tensor(loss, device=self.device), reduce_op="sum").item()
+            if math.isfinite(loss):
+                return
+        what = f"The gradient's norm is {self.gradient_norm}" if math.isfinite(loss) else f"The loss is {loss}"
+        raise NonFiniteLoss(
+            f"{what} at optimizer step {self.global_step}; the model was not updated, and the checkpoints are those "
+            "from before. Lower optimizer.lr or give it a warm-up (schedule.warmup_steps), or use "
+            "trainer.precision=32-true: each is a run of its own (name=...)."
+        )
 
     def configure_optimizers(self):
         optimizer = self.make_optimizer(self.parameters())

@@ -25,7 +25,7 @@ class Progress(pl.Callback):
     """Writes status.json every 30 seconds, and a line to the log every `log_seconds`.
 
     `shown` is what a progress bar shows (`bar_figures`): the mean loss since the last record, its infill perplexity,
-    real tokens per second and the time left. It comes behind metrics, validation and checkpoints.
+    real tokens per second and the time left. It comes behind metrics and validation, and before checkpoints.
     """
 
     def __init__(
@@ -43,6 +43,7 @@ class Progress(pl.Callback):
         self._first_step, self._began = 0, 0.0
         self._last_bar = self._last_status = self._last_line = -math.inf
         self._has_bar = False
+        self._trained_before = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self._first_step, self._began = trainer.global_step, time.monotonic()
@@ -50,7 +51,8 @@ class Progress(pl.Callback):
         self._last_line = self._began - self.log_seconds * 5 / 6
         self._has_bar = any(isinstance(callback, ProgressBar) for callback in trainer.callbacks)
         if trainer.is_global_zero:
-            self._write_status(trainer, {})
+            self._trained_before = self.folder.status.get("seconds_trained", 0)
+            self.write_status(trainer)
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
         if not trainer.is_global_zero or not at_step_end(trainer, batch_idx):
@@ -70,7 +72,7 @@ class Progress(pl.Callback):
         }
         self._last_bar = now
         if status_due:
-            self._write_status(trainer, figures)
+            self.write_status(trainer)
         if line_due:
             self._last_line = now
             shown = ", ".join(f"{key} {value}" for key, value in self.shown.items())
@@ -83,16 +85,19 @@ class Progress(pl.Callback):
         done = trainer.global_step - self._first_step
         return (self.total_steps - trainer.global_step) * (now - self._began) / done if done else math.nan
 
-    def _write_status(self, trainer: pl.Trainer, figures: dict[str, float]) -> None:
+    def write_status(self, trainer: pl.Trainer) -> None:
+        """Write status.json; reading the loss waits for a GPU."""
         self._last_status = time.monotonic()
-        left = self._seconds_left(trainer, self._last_status)
+        figures, left = self.metrics.figures(), self._seconds_left(trainer, self._last_status)
         self.folder.set_status(
             state="running",
             step=trainer.global_step,
             total_steps=self.total_steps,
-            loss=finite(figures.get("loss")),
-            tokens_per_second=finite(figures.get("tokens_per_second")),
-            best_validation={key: finite(value) for key, value in self.validation.best.items()} or None,
+            loss=finite(figures["loss"]),
+            tokens_per_second=finite(figures["tokens_per_second"]),
+            first={key: finite(value) for key, value in self.validation.first.items()},
+            best={key: finite(value) for key, value in self.validation.best.items()},
+            seconds_trained=round(self._trained_before + self._last_status - self._began),
             seconds_left=None if math.isnan(left) else round(left),
         )
 

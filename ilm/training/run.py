@@ -1,38 +1,31 @@
 """One training run from a plain configuration: what it will do, doing it, what came out.
 
 1. `Run.plan` opens corpus, masks and tokens, counts examples and steps; nothing is written but caches.
-2. `train_in` builds model, trainer and callbacks, and fits, from the last checkpoint where there is one.
-3. At the end the weights with the lowest validation infill loss are exported to model/ in Hugging Face format.
+2. `train_in` fits, from the last checkpoint where there is one, and exports the model (`ilm.training.fitting`).
+3. `report` says what came out.
 """
 
 import logging
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytorch_lightning as pl
-import torch
-from hydra.utils import instantiate
 from transformers import PreTrainedModel
 
 from ilm.corpus.store import corpus_arguments
 from ilm.errors import UserError
 from ilm.interchange.models import write_reference_model
-from ilm.jobs import in_submitted_sweep, keeping_signal_handlers
+from ilm.jobs import in_submitted_sweep
 from ilm.runs import RunFolder, is_first_process, run_identity, run_name, run_variant
-from ilm.training.adapters import add_lora, merged
+from ilm.training import fitting
+from ilm.training.adapters import add_lora
 from ilm.training.batching import StepPlan
-from ilm.training.callbacks import Checkpoints, StopSignals, Validation
 from ilm.training.comparison import Match, comparison_lines, matched
-from ilm.training.datamodule import InfillingData
-from ilm.training.metrics import Metrics
-from ilm.training.models import initial_model, pretrained_model, save_model
-from ilm.training.module import InfillingModule
+from ilm.training.models import initial_model, pretrained_model
 from ilm.training.preparation import Material, RunExamples, run_material, total_steps, validation_interval
 from ilm.training.scoring import KINDS, perplexity
-from ilm.training.trainer import make_trainer, require_optimizer, world_size
+from ilm.training.trainer import require_optimizer, world_size
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -76,13 +69,17 @@ class Run:
             )
         match = matched(settings, material, steps) if settings["match"] else None
         name = run_name(settings, choices)
+        max_steps, max_epochs = (settings["trainer"][key] for key in ("max_steps", "max_epochs"))
+        total = match.step if match else total_steps(max_steps, max_epochs, steps.steps_per_epoch)
+        interval = validation_interval(settings["validation"]["every_n_steps"], total)
         settings = {
             **settings,
+            # Part of the identity as a number: a run that grows would otherwise change its interval in the middle.
+            "validation": {**settings["validation"], "every_n_steps": interval},
             "experiment_name": run_variant(settings, choices),
             "token_store": material.token_store,
         }
         made_of = {**material.identity, "matched": match and match.targets}
-        max_steps, max_epochs = (settings["trainer"][key] for key in ("max_steps", "max_epochs"))
         return cls(
             name,
             Path(settings["paths"]["experiments"]) / name,
@@ -90,7 +87,7 @@ class Run:
             run_identity(settings, made_of, steps.examples_per_step),
             material,
             steps,
-            match.step if match else total_steps(max_steps, max_epochs, steps.steps_per_epoch),
+            total,
             match,
         )
 
@@ -101,7 +98,7 @@ class Run:
     @property
     def validation_interval(self) -> int:
         """Optimizer steps between validations."""
-        return validation_interval(self.settings["validation"]["every_n_steps"], self.total_steps)
+        return self.settings["validation"]["every_n_steps"]
 
     def sheet(self) -> str:
         """What the run will do, for a person."""
@@ -127,65 +124,11 @@ class Run:
         status = folder.status
         if status.get("state") != "finished":
             return False
-        return status["step"] >= self.total_steps or (
-            status["stopped_early"] and status["total_steps"] == self.total_steps
-        )
+        return status["step"] >= self.total_steps or status["stopped_early"]
 
     def train_in(self, folder: RunFolder) -> None:
         """Fit, from the last checkpoint in `folder` where there is one, and export the best model."""
-        settings = self.settings
-        checkpoint = folder.resumable
-        done = _step_of(checkpoint) if checkpoint else 0
-        model, adapted = self._initial_model()
-        module = InfillingModule(
-            model,
-            instantiate(settings["optimizer"]),
-            shape=settings["schedule"]["shape"],
-            warmup_steps=settings["schedule"]["warmup_steps"],
-            total_steps=self.total_steps,
-            seed=settings["seed"],
-        )
-        valid = self.examples.valid
-        data = InfillingData(
-            self.examples.train,
-            [valid[int(number)] for number in self.examples.validation],
-            plan=self.steps,
-            total_steps=self.total_steps,
-            row_tokens=settings["data"]["row_tokens"],
-            num_workers=settings["data"]["num_workers"],
-            level_codes=self.examples.level_codes,
-            n_levels=len(self.examples.levels),
-        )
-        validation = Validation(
-            folder,
-            every_n_steps=self.validation_interval,
-            patience=settings["early_stopping"]["patience"],
-        )
-        metrics = Metrics(self.examples.levels, settings["trainer"]["log_every_n_steps"], lambda: validation.seconds)
-        signals = StopSignals()
-        checkpoints = Checkpoints(
-            folder,
-            signals,
-            validation,
-            every_n_minutes=settings["checkpoint"]["every_n_minutes"],
-            total_steps=self.total_steps,
-        )
-        trainer = make_trainer(
-            settings, folder, [signals, metrics, validation, checkpoints], purge_step=done + 1 if checkpoint else 0
-        )
-        if checkpoint:
-            log.info("going on from step %d (%s)", done, checkpoint)
-        if is_first_process():
-            folder.set_status(state="running", step=done, total_steps=self.total_steps)
-        try:
-            with keeping_signal_handlers():
-                trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
-        except SystemExit as error:
-            # Lightning turns a Ctrl-C that comes before StopSignals listens into exit code 1.
-            raise SystemExit(130 if trainer.interrupted and error.code == 1 else error.code) from None
-        if trainer.is_global_zero:
-            self._export(folder, model, adapted, validation, metrics, trainer)
-        trainer.strategy.barrier("exported")
+        fitting.train_in(self, folder)
 
     def report(self, folder: RunFolder) -> dict[str, float]:
         """Log the validation figures of the best weights, beside those before training; return them.
@@ -226,49 +169,9 @@ class Run:
             arguments += [f"paths.{key}={path}"] if path != key else []
         return " ".join(["python evaluate.py", *arguments])
 
-    def _initial_model(self) -> tuple[PreTrainedModel, "PeftModel | None"]:
+    def initial_model(self) -> tuple[PreTrainedModel, "PeftModel | None"]:
         """What is trained, and the handle of its adapter where it has one."""
         material, vocabulary, seed = self.material, self.examples.vocabulary, self.settings["seed"]
         model = initial_model(material.model, vocabulary, seed, new_rows=material.new_rows)
         adapter = self.settings["adapter"]
         return model, add_lora(model, adapter, vocabulary, seed) if adapter is not None else None
-
-    def _export(
-        self,
-        folder: RunFolder,
-        model: PreTrainedModel,
-        adapted: "PeftModel | None",
-        validation: Validation,
-        metrics: Metrics,
-        trainer: pl.Trainer,
-    ) -> None:
-        step = trainer.global_step
-        if step < self.total_steps and not validation.stopped:
-            log.info("stopped at step %d of %d; the same command goes on from there", step, self.total_steps)
-            folder.set_status(state="interrupted")
-            return
-        best = torch.load(folder.checkpoints / "best.ckpt", weights_only=True, map_location="cpu")
-        weights = {key.removeprefix("model."): value for key, value in best["state_dict"].items()}
-        model.load_state_dict(weights)
-        model = merged(adapted, folder.path / "adapter") if adapted is not None else model
-        save_model(model, self.examples.vocabulary, folder.model)
-        folder.set_status(
-            state="finished",
-            step=step,
-            total_steps=self.total_steps,
-            stopped_early=step < self.total_steps,
-            seconds_left=0,
-            first=_finite(validation.first),
-            best=_finite(validation.best),
-            matched=self.match and self.match.record(),
-            targets_seen=dict(zip(self.examples.levels, metrics.targets_seen.tolist(), strict=True)),
-        )
-
-
-def _finite(losses: Mapping[str, float]) -> dict[str, float | None]:
-    """Losses as JSON can hold them: None for a kind without targets, which most objectives have."""
-    return {key: value if math.isfinite(value) else None for key, value in losses.items()}
-
-
-def _step_of(checkpoint: Path) -> int:
-    return int(torch.load(checkpoint, weights_only=True, map_location="cpu", mmap=True)["global_step"])

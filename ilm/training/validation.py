@@ -35,6 +35,7 @@ class Validation(pl.Callback):
         self.unsaved_best = False
         self.seconds = 0.0
         self._without_progress = 0
+        self._lost = False
 
     @property
     def stopped(self) -> bool:
@@ -47,10 +48,12 @@ class Validation(pl.Callback):
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         self.first, self.best, self.last = (dict(state_dict[key]) for key in ("first", "best", "last"))
         self._without_progress = state_dict["without_progress"]
+        if self._lost:
+            self.best = {}
 
     def forget_best(self) -> None:
         """The weights of the best validation are lost: the best of those that follow takes its place."""
-        self.best = {}
+        self.best, self._lost = {}, True
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         step = trainer.global_step
