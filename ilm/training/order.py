@@ -3,6 +3,7 @@
 The data order depends on nothing else, neither on batch sizes nor on ranks and workers.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -38,6 +39,25 @@ class Shuffled:
 
     def examples_in(self, number: int) -> int:
         return self.n_examples
+
+
+class ShuffledEpochs:
+    """Epochs with examples of their own (`ilm.examples.epochs`), numbered `numbers(epoch)`: each of them once.
+
+    Their order is drawn from (seed, epoch), that of the first epoch as `Shuffled` draws it.
+    """
+
+    def __init__(self, numbers: Callable[[int], range], seed: int):
+        self._numbers, self.seed = numbers, seed
+
+    def epoch(self, number: int) -> np.ndarray:
+        numbers = self._numbers(number)
+        order = np.arange(numbers.start, numbers.stop, dtype=np.int32 if numbers.stop < 2**31 else np.int64)
+        epoch_generator(self.seed, number).shuffle(order)
+        return order
+
+    def examples_in(self, number: int) -> int:
+        return len(self._numbers(number))
 
 
 class Balanced:

@@ -1,0 +1,106 @@
+"""Examples under other masks each epoch: one store per epoch, numbered one after the other.
+
+An epoch is opened when something first asks for it, which draws its masks where no run has had them before; so a run
+makes the epochs that it plans its steps of, and no more. Nothing is read but the examples asked for.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ilm.examples.counting import ExampleCounts
+from ilm.examples.layout import Example, Examples
+from ilm.examples.store import ExampleKey, ExampleStore
+
+
+class EpochStores:
+    """The examples of a run's epochs: those of epoch e have the numbers `numbers(e)`, behind those of epoch e - 1.
+
+    `open_epoch(e)` opens the store of an epoch. Stores may differ in length, since other examples are dropped. To what
+    trains, this is an `ExampleStore`: `lay_out`, `keys`, `key`, `counts`, `max_length`.
+    """
+
+    def __init__(self, open_epoch: Callable[[int], ExampleStore]):
+        self._open_epoch = open_epoch
+        self._stores: list[ExampleStore] = []
+        self._ends = [0]
+        self.max_length = self.epoch(0).max_length
+
+    def epoch(self, number: int) -> ExampleStore:
+        """The store of an epoch (from 0)."""
+        while len(self._stores) <= number:
+            self._stores.append(self._open_epoch(len(self._stores)))
+            self._ends.append(self._ends[-1] + len(self._stores[-1]))
+        return self._stores[number]
+
+    def numbers(self, epoch: int) -> range:
+        """The example numbers of an epoch."""
+        self.epoch(epoch)
+        return range(self._ends[epoch], self._ends[epoch + 1])
+
+    @property
+    def counts(self) -> "EpochCounts":
+        """What each example holds."""
+        return EpochCounts(self)
+
+    def lay_out(self, numbers: np.ndarray) -> Examples:
+        """Some examples of one epoch laid out end to end."""
+        store, within = self.place(numbers)
+        return store.lay_out(within)
+
+    def keys(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The document of each of some examples of one epoch, and which of its masks of that epoch."""
+        store, within = self.place(numbers)
+        return store.keys(within)
+
+    def key(self, number: int) -> ExampleKey:
+        """The document of example `number`, and which of its masks of that epoch."""
+        store, within = self.place(np.array([number]))
+        return store.key(int(within[0]))
+
+    def __getitem__(self, number: int) -> Example:
+        return self.lay_out(np.array([number]))[0]
+
+    def place(self, numbers: np.ndarray) -> tuple[ExampleStore, np.ndarray]:
+        """The store that some examples are of, and their numbers in it.
+
+        Raises: ValueError if they are of several epochs.
+        """
+        if not len(numbers):
+            return self.epoch(0), numbers
+        epochs = np.searchsorted(self._ends, (numbers.min(), numbers.max()), side="right") - 1
+        if epochs[0] != epochs[1]:
+            raise ValueError("examples of several epochs: a step is of one")
+        return self._stores[epochs[0]], numbers - self._ends[epochs[0]]
+
+
+class EpochCounts:
+    """What each example of `EpochStores` holds, as `ExampleCounts` tells it of one store."""
+
+    def __init__(self, stores: EpochStores):
+        self._stores = stores
+
+    @property
+    def lengths(self) -> "EpochLengths":
+        """Tokens after the cut, by example number."""
+        return EpochLengths(self._stores)
+
+    def of(self, numbers: np.ndarray) -> ExampleCounts:
+        """Those of some examples of one epoch, as int64."""
+        store, within = self._stores.place(numbers)
+        return store.counts.of(within)
+
+
+class EpochLengths:
+    """The lengths of the examples of `EpochStores`, looked up as in an array."""
+
+    def __init__(self, stores: EpochStores):
+        self._stores = stores
+
+    def __getitem__(self, numbers: np.ndarray) -> np.ndarray:
+        store, within = self._stores.place(numbers)
+        return store.counts.lengths[within]
+
+    def max(self, initial: int = 0) -> int:
+        """The most that an example of any epoch can have."""
+        return max(initial, self._stores.max_length)
