@@ -17,7 +17,7 @@ class EpochStores:
     """The examples of a run's epochs: those of epoch e have the numbers `numbers(e)`, behind those of epoch e - 1.
 
     `open_epoch(e)` opens the store of an epoch. Stores may differ in length, since other examples are dropped. To what
-    trains, this is an `ExampleStore`: `lay_out`, `keys`, `key`, `counts`, `max_length`.
+    trains, this is an `ExampleStore`: `lay_out`, `keys`, `key`, `counts_of`, `max_length`.
     """
 
     def __init__(self, open_epoch: Callable[[int], ExampleStore]):
@@ -38,30 +38,30 @@ class EpochStores:
         self.epoch(epoch)
         return range(self._ends[epoch], self._ends[epoch + 1])
 
-    @property
-    def counts(self) -> "EpochCounts":
-        """What each example holds."""
-        return EpochCounts(self)
+    def counts_of(self, numbers: np.ndarray) -> ExampleCounts:
+        """What some examples of one epoch hold, as int64."""
+        store, within = self._place(numbers)
+        return store.counts_of(within)
 
     def lay_out(self, numbers: np.ndarray) -> Examples:
         """Some examples of one epoch laid out end to end."""
-        store, within = self.place(numbers)
+        store, within = self._place(numbers)
         return store.lay_out(within)
 
     def keys(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The document of each of some examples of one epoch, and which of its masks of that epoch."""
-        store, within = self.place(numbers)
+        store, within = self._place(numbers)
         return store.keys(within)
 
     def key(self, number: int) -> ExampleKey:
         """The document of example `number`, and which of its masks of that epoch."""
-        store, within = self.place(np.array([number]))
+        store, within = self._place(np.array([number]))
         return store.key(int(within[0]))
 
     def __getitem__(self, number: int) -> Example:
         return self.lay_out(np.array([number]))[0]
 
-    def place(self, numbers: np.ndarray) -> tuple[ExampleStore, np.ndarray]:
+    def _place(self, numbers: np.ndarray) -> tuple[ExampleStore, np.ndarray]:
         """The store that some examples are of, and their numbers in it.
 
         Raises: ValueError if they are of several epochs.
@@ -72,35 +72,3 @@ class EpochStores:
         if epochs[0] != epochs[1]:
             raise ValueError("examples of several epochs: a step is of one")
         return self._stores[epochs[0]], numbers - self._ends[epochs[0]]
-
-
-class EpochCounts:
-    """What each example of `EpochStores` holds, as `ExampleCounts` tells it of one store."""
-
-    def __init__(self, stores: EpochStores):
-        self._stores = stores
-
-    @property
-    def lengths(self) -> "EpochLengths":
-        """Tokens after the cut, by example number."""
-        return EpochLengths(self._stores)
-
-    def of(self, numbers: np.ndarray) -> ExampleCounts:
-        """Those of some examples of one epoch, as int64."""
-        store, within = self._stores.place(numbers)
-        return store.counts.of(within)
-
-
-class EpochLengths:
-    """The lengths of the examples of `EpochStores`, looked up as in an array."""
-
-    def __init__(self, stores: EpochStores):
-        self._stores = stores
-
-    def __getitem__(self, numbers: np.ndarray) -> np.ndarray:
-        store, within = self._stores.place(numbers)
-        return store.counts.lengths[within]
-
-    def max(self, initial: int = 0) -> int:
-        """The most that an example of any epoch can have."""
-        return max(initial, self._stores.max_length)
