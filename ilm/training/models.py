@@ -99,6 +99,21 @@ def require_model(model: Mapping[str, Any], max_length: int) -> PreTrainedConfig
     return config
 
 
+def without_hub(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The settings of a dry run, with random weights where the pretrained ones cannot be had.
+
+    `settings` is a plain `ilm.config.Train`; without `dry_run` it is returned as it is.
+    """
+    model = settings["model"]
+    if not settings["dry_run"] or not model["pretrained"] or model["architecture"] is None:
+        return settings
+    try:
+        require_model(model, settings["data"]["max_length"])
+    except UserError:
+        return {**settings, "model": {**model, "pretrained": False}}
+    return settings
+
+
 def initial_model(model: Mapping[str, Any], vocabulary: Vocabulary, seed: int, *, new_rows: bool) -> PreTrainedModel:
     """What a run of a plain `ilm.config.Model` starts from: pretrained or random weights, with rows for all tokens.
 
