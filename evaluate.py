@@ -1,5 +1,6 @@
 """Evaluate trained models: `python evaluate.py cefr=A1`, or without it every model on every level."""
 
+import ilm.starting  # noqa: F401  # isort: skip
 import hydra
 import pandas as pd
 from omegaconf import DictConfig

@@ -1,5 +1,6 @@
 """Fill blanks in texts: `python infill.py models=[A1]`, then type "She ate [ngram] for _."."""
 
+import ilm.starting  # noqa: F401  # isort: skip
 import sys
 
 import hydra

@@ -1,5 +1,6 @@
 """Prepare a corpus once for all models: `python prepare.py corpus=efcamdat corpus.csv=PATH`."""
 
+import ilm.starting  # noqa: F401  # isort: skip
 from pathlib import Path
 
 import hydra

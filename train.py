@@ -1,5 +1,6 @@
 """Train one infilling model: `python train.py cefr=A1`."""
 
+import ilm.starting  # noqa: F401  # isort: skip
 import logging
 
 import hydra
@@ -20,20 +21,25 @@ def train(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> dict
     checkpoint of an interrupted run; a finished one is reported, not trained again.
     """
     settings = check(cfg, Train, choices)
-    from ilm.training.run import Run  # only now: torch takes seconds, and a typing mistake is told at once
+    from ilm.training.cost import cost_sheet  # only now: torch takes seconds, and a typing mistake is told at once
+    from ilm.training.fitting import train_in
+    from ilm.training.run import Run
 
     set_up_logging()
     run = Run.plan(settings, choices or {})
     note(name=run.name, folder=str(run.path.absolute()))
     log.info("%s", run.sheet())
     if settings["dry_run"]:
+        lines, cost = cost_sheet(run)
+        log.info("%s", lines)
+        note(cost=cost)
         return {}
     with RunFolder.claimed(run.path):
         folder = RunFolder.open(run.path, run.identity, settings["overwrite"])
         if not run.finished_in(folder):
             folder.begin(run.settings, run.identity)
             set_up_logging(folder.path / "train.log")
-            run.train_in(folder)
+            train_in(run, folder)
         return run.report(folder)
 
 

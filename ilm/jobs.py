@@ -15,6 +15,7 @@ from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
 from ilm.errors import UserError
+from ilm.starting import imported
 from ilm.sweeps import STOPPED_BY_SIGNAL, begin_submitted_job, end_sweep, note
 
 log = logging.getLogger("ilm")
@@ -30,6 +31,7 @@ def entry_point(main: Callable[[], Any]) -> None:
     """
     # Hydra otherwise prints shortened tracebacks of its own and hides what was raised.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    imported()
     try:
         try:
             main()
@@ -128,14 +130,24 @@ class _StderrHandler(logging.StreamHandler):
         """What the base class found at its start is not kept."""
 
 
+class _LogFile(logging.FileHandler):
+    """A log that cannot be written (a full disk) is told once, and no reason to stop."""
+
+    told = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not self.told:
+            print(f"warning: {self.baseFilename} cannot be written: {sys.exc_info()[1]}", file=sys.stderr)
+            self.told = True
+
+
 def set_up_logging(file: Path | None = None) -> None:
     """Log to stderr, and to `file` as well, which is appended to."""
     handlers: list[logging.Handler] = [_StderrHandler()]
     handlers[0].setFormatter(logging.Formatter("%(message)s"))
-    handlers[0].addFilter(lambda record: not getattr(record, "file_only", False))
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(file, encoding="utf-8"))
+        handlers.append(_LogFile(file, encoding="utf-8"))
         handlers[1].setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     for old in log.handlers[:]:
         log.removeHandler(old)

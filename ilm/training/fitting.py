@@ -23,6 +23,7 @@ from ilm.training.models import save_model
 from ilm.training.module import InfillingModule
 from ilm.training.nonfinite import NonFiniteReport
 from ilm.training.progress import Progress, finite
+from ilm.training.run import Run
 from ilm.training.signals import StopSignals
 from ilm.training.trainer import make_trainer
 from ilm.training.validation import Validation
@@ -30,12 +31,10 @@ from ilm.training.validation import Validation
 if TYPE_CHECKING:
     from peft import PeftModel
 
-    from ilm.training.run import Run
-
 log = logging.getLogger("ilm")
 
 
-def train_in(run: "Run", folder: RunFolder) -> None:
+def train_in(run: Run, folder: RunFolder) -> None:
     """Fit `run`, from the last checkpoint in `folder` where there is one, and export the best model.
 
     Raises: UserError if no checkpoint is whole, or there is no room (on the disk, in memory); SystemExit with
@@ -46,7 +45,7 @@ def train_in(run: "Run", folder: RunFolder) -> None:
         _train(run, folder, signals)
 
 
-def _train(run: "Run", folder: RunFolder, signals: StopSignals) -> None:
+def _train(run: Run, folder: RunFolder, signals: StopSignals) -> None:
     settings = run.settings
     validation = Validation(
         every_n_steps=run.validation_interval,
@@ -73,7 +72,8 @@ def _train(run: "Run", folder: RunFolder, signals: StopSignals) -> None:
         total_steps=run.total_steps,
         seed=settings["seed"],
     )
-    require_room(folder, module)
+    if not settings["dry_run"]:
+        require_room(folder, module)
     if done >= run.total_steps or validation.stopped:
         # All that was missing is the export.
         module.load_state_dict(state["state_dict"])
@@ -97,7 +97,7 @@ def _train(run: "Run", folder: RunFolder, signals: StopSignals) -> None:
     trainer.strategy.barrier("exported")
 
 
-def _data(run: "Run") -> InfillingData:
+def _data(run: Run) -> InfillingData:
     valid, data = run.examples.valid, run.settings["data"]
     return InfillingData(
         run.examples.train,
@@ -112,7 +112,7 @@ def _data(run: "Run") -> InfillingData:
 
 
 def _export(
-    run: "Run",
+    run: Run,
     folder: RunFolder,
     module: pl.LightningModule,
     adapted: "PeftModel | None",

@@ -6,8 +6,6 @@ import time
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import ProgressBar
-from tqdm import tqdm
 
 from ilm.runs import RunFolder
 from ilm.training.metrics import Metrics, at_step_end, is_last
@@ -49,7 +47,8 @@ class Progress(pl.Callback):
         self._first_step, self._began = trainer.global_step, time.monotonic()
         # The first line comes after a sixth of the usual time: it tells soonest whether anything is wrong.
         self._last_line = self._began - self.log_seconds * 5 / 6
-        self._has_bar = any(isinstance(callback, ProgressBar) for callback in trainer.callbacks)
+        bar = trainer.progress_bar_callback
+        self._has_bar = bar is not None and bar.is_enabled
         if trainer.is_global_zero:
             self._trained_before = self.folder.status.get("seconds_trained", 0)
             self.write_status(trainer)
@@ -78,7 +77,6 @@ class Progress(pl.Callback):
             shown = ", ".join(f"{key} {value}" for key, value in self.shown.items())
             # A terminal with a bar shows all that already.
             file_only = {"file_only": True} if self._has_bar else {}
-            tqdm.write("", end="")
             log.info("step %d of %d: %s", trainer.global_step, self.total_steps, shown, extra=file_only)
 
     def _seconds_left(self, trainer: pl.Trainer, now: float) -> float:
@@ -97,6 +95,7 @@ class Progress(pl.Callback):
             tokens_per_second=finite(figures["tokens_per_second"]),
             first={key: finite(value) for key, value in self.validation.first.items()},
             best={key: finite(value) for key, value in self.validation.best.items()},
+            targets_seen=dict(zip(self.metrics.levels, self.metrics.targets_seen.tolist(), strict=True)),
             seconds_trained=round(self._trained_before + self._last_status - self._began),
             seconds_left=None if math.isnan(left) else round(left),
         )

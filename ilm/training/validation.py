@@ -8,7 +8,6 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from tqdm import tqdm
 
 from ilm.training.metrics import at_step_end, is_last, record
 from ilm.training.scoring import KINDS, perplexity, score
@@ -87,7 +86,6 @@ class Validation(pl.Callback):
         if trainer.is_global_zero:
             shown = ", ".join(f"{kind} {value:.2f}" for kind, value in perplexities.items())
             mark = " (best so far)" if better else ""
-            tqdm.write("", end="")
             log.info("step %d: validation perplexity %s%s, %.0f s", step, shown, mark, time.perf_counter() - began)
         if self.stopped:
             log.info("step %d: %d validations without a lower infill loss, stopping", step, self.patience)
@@ -102,7 +100,9 @@ class Validation(pl.Callback):
         examples = trainer.datamodule.validation
         starts = range(0, len(examples), EXAMPLES_AT_A_TIME)[trainer.global_rank :: trainer.world_size]
         sums = torch.zeros(len(KINDS), 2, dtype=torch.float64)
-        for start in tqdm(starts, desc="validating", leave=False, disable=not trainer.is_global_zero):
+        # Bars of this package show a validation too (`ilm.training.bars`).
+        over = getattr(trainer.progress_bar_callback, "over", None)
+        for start in over(starts, "validating") if over is not None else starts:
             if may_stop and self.stop_asked():
                 return None
             part = examples[start : start + EXAMPLES_AT_A_TIME]
