@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ilm.errors import UserError
-from ilm.examples import OBJECTIVES
+from ilm.examples import OBJECTIVES, block_tokens
 
 
 @dataclass
@@ -105,6 +105,7 @@ class Adapter:
 @dataclass
 class Data:
     batch_size: int = 8  # examples per micro-batch and process
+    max_tokens_per_batch: int | None = None
     max_length: int = 256  # tokens
     row_tokens: int | None = None
     num_workers: int = 1
@@ -454,7 +455,9 @@ def _values(settings: Mapping[str, Any], choices: Mapping[str, str | None]) -> I
         int, 1, "corpus.sample_size", "corpus.synthetic.size", "masking.masks_per_document", "masking.tries"
     )
     yield from numbers(int, 0, "preview", "num_workers", "seed", "split.seed", "masking.seed", "corpus.synthetic.seed")
-    yield from numbers(int, 1, "data.batch_size", "validation.every_n_steps", "validation.max_examples")
+    yield from numbers(
+        int, 1, "data.batch_size", "data.max_tokens_per_batch", "validation.every_n_steps", "validation.max_examples"
+    )
     yield from numbers(int, 0, "data.num_workers", "schedule.warmup_steps")
     yield from numbers(float, 0, "checkpoint.every_n_minutes", "corpus.max_dropped")
     yield from numbers(int, 1, "sweep.at_once")
@@ -554,6 +557,10 @@ def _training_values(settings: Mapping[str, Any]) -> Iterator[str]:
     if not bounds and settings["match"] is None:
         yield "trainer.max_steps and trainer.max_epochs set no end: give one a positive number"
     yield from _comparison_values(settings, bounds)
+    most, block = settings["data"]["max_tokens_per_batch"], block_tokens(max(1, settings["data"]["max_length"]))
+    if most is not None and (most % block or most < block):
+        close = max(block, round(most / block) * block)
+        yield f"data.max_tokens_per_batch={most}: expected a multiple of {block} tokens, such as {close}"
     if optimizer.get("lr") in (None, 0):
         yield f"optimizer.lr={optimizer.get('lr')}: expected a positive number"
     if model["tokenizer"] == "corpus" and (model["tokenizer_size"] or 0) < 257:

@@ -53,6 +53,7 @@ NOT_IDENTITY = (
     "sweep",
     "data.num_workers",
     "data.batch_size",
+    "data.max_tokens_per_batch",
     "trainer.accelerator",
     "trainer.devices",
     "trainer.num_nodes",
@@ -139,14 +140,14 @@ def _model_parts(model: Mapping[str, Any]) -> list[str]:
     return ([name] if name != "gpt2" else []) + (["scratch"] if name != "tiny" and not model["pretrained"] else [])
 
 
-def run_identity(cfg: Mapping[str, Any], data: Mapping[str, Any], examples_per_step: int) -> dict[str, Any]:
+def run_identity(cfg: Mapping[str, Any], data: Mapping[str, Any], step_size: Mapping[str, int]) -> dict[str, Any]:
     """What must be equal for a run to be the same run: flat keys and values."""
     kept = {
         key: value
         for key, value in flat(cfg)
         if not any(key == excluded or key.startswith(excluded + ".") for excluded in NOT_IDENTITY)
     }
-    return {**kept, "examples_per_step": examples_per_step, **{f"data.{key}": value for key, value in data.items()}}
+    return {**kept, **step_size, **{f"data.{key}": value for key, value in data.items()}}
 
 
 class RunFolder:

@@ -42,7 +42,7 @@ def composed(*overrides: str) -> tuple[dict, dict]:
 def identity(*overrides: str, examples_per_step: int = 8, **data) -> dict:
     settings, choices = composed(*overrides)
     settings = {**settings, "experiment_name": choices.get("experiment")}
-    return run_identity(settings, {**DATA, **data}, examples_per_step)
+    return run_identity(settings, {**DATA, **data}, {"examples_per_step": examples_per_step})
 
 
 def differences(*overrides: str, before: tuple[str, ...] = (), **kwargs) -> list[str]:

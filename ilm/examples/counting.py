@@ -21,10 +21,6 @@ class ExampleCounts(NamedTuple):
     context_targets: np.ndarray
     infill_targets: np.ndarray
 
-    def of(self, numbers) -> "ExampleCounts":
-        """Those of some examples, as int64: the stored columns are too narrow to add."""
-        return ExampleCounts(*(column[numbers].astype(np.int64) for column in self))
-
 
 class MaskShapes:
     """The sizes of E examples of any objective: documents of `document_tokens` (E,) tokens with these spans.

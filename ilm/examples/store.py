@@ -83,6 +83,10 @@ class ExampleStore:
         entries = np.searchsorted(self._masks.mask_offsets, masks, side="right") - 1
         return self._masks.documents[entries], masks - self._masks.mask_offsets[entries]
 
+    def counts_of(self, numbers: np.ndarray) -> ExampleCounts:
+        """What some examples hold, as int64; the columns of `counts` are too narrow to add up."""
+        return ExampleCounts(*(column[numbers].astype(np.int64) for column in self.counts))
+
     def document_of_each(self) -> np.ndarray:
         """The document row of every example, (E,)."""
         return self.keys()[0]

@@ -1,13 +1,12 @@
-"""Which examples make micro-batch k of a run, and how they lie in rows without padding.
+"""Micro-batches: the examples that one process computes at once, in rows without padding.
 
-1. Each epoch is a permutation of the E examples drawn from (seed, epoch).
-2. It is cut into optimizer steps of `batch_size * accumulate * world_size` examples; the last, partial step is kept.
-3. A step is cut into micro-batches: number m of rank r takes the next `batch_size` examples. All of a step is laid
-   out wherever one of its micro-batches is made, so each carries the step's target totals before it is computed.
-4. The examples of a micro-batch are laid end to end in rows of at most `row_tokens` tokens, positions restarting at
-   0 for each, never cut across rows.
+1. A plan (`ilm.training.steps`) tells the examples of every optimizer step, and which a micro-batch of a rank takes.
+2. Only those are laid out; what the whole step holds is known from the survey of the store, so every micro-batch
+   carries the step's target totals.
+3. They are laid end to end in rows of at most `row_tokens` tokens, positions restarting at 0 for each, never cut
+   across rows.
 
-So micro-batch k is a pure function of (seed, k): resuming is starting at k, whatever happened before, and the data
+So micro-batch k is a pure function of (plan, k): resuming is starting at k, whatever happened before, and the data
 order depends neither on workers nor, step by step, on ranks.
 
 Legend: E examples, T tokens in a row, N targets in a row.
@@ -20,11 +19,12 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
-from ilm.examples.layout import Example, TargetType
+from ilm.examples.layout import Example, Examples, TargetType
 from ilm.examples.store import ExampleStore
-from ilm.hashing import order_key
+from ilm.training.steps import StepPlan
 
 LEARNED = (TargetType.CONTEXT, TargetType.INFILL, TargetType.INFILL_SPECIAL, TargetType.INFILL_REDUNDANT)
+_IS_LEARNED = np.isin(np.arange(len(TargetType)), LEARNED)
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,14 @@ class Row:
 
     def _tensors(self) -> list[tuple[str, torch.Tensor]]:
         return [(f.name, getattr(self, f.name)) for f in fields(self) if f.name != "longest"]
+
+    def __getstate__(self):
+        # From a worker a row comes as plain bytes; every tensor would be a file that both processes have open.
+        return vars(self) | {name: tensor.numpy() for name, tensor in self._tensors()}
+
+    def __setstate__(self, state) -> None:
+        is_array = {name: isinstance(value, np.ndarray) for name, value in state.items()}
+        vars(self).update({name: torch.from_numpy(v) if is_array[name] else v for name, v in state.items()})
 
 
 @dataclass(frozen=True)
@@ -88,36 +96,6 @@ class StepCounts:
     level_targets: np.ndarray
 
 
-class StepPlan:
-    """The examples of every optimizer step of a run: a pure function of (seed, step).
-
-    Raises: ValueError if there are no examples.
-    """
-
-    def __init__(self, n_examples: int, *, batch_size: int, accumulate: int = 1, world_size: int = 1, seed: int = 0):
-        if n_examples < 1:
-            raise ValueError("a run needs at least one example")
-        self.n_examples, self.batch_size, self.seed = n_examples, batch_size, seed
-        self.accumulate, self.world_size = accumulate, world_size
-        self.examples_per_step = batch_size * accumulate * world_size
-        self.steps_per_epoch = -(-n_examples // self.examples_per_step)
-        self._epoch, self._order = -1, np.zeros(0, dtype=np.int64)
-
-    def step(self, step: int) -> np.ndarray:
-        """The example numbers of optimizer step `step` (from 0), of all its micro-batches and ranks."""
-        epoch, step_in_epoch = divmod(step, self.steps_per_epoch)
-        if epoch != self._epoch:
-            generator = np.random.default_rng([order_key(self.seed, "order"), epoch])
-            self._epoch, self._order = epoch, generator.permutation(self.n_examples)
-        begin = step_in_epoch * self.examples_per_step
-        return self._order[begin : begin + self.examples_per_step]
-
-    def share(self, micro_batch: int, rank: int) -> slice:
-        """Which part of a step's examples micro-batch `micro_batch` (0..accumulate-1) of a rank takes."""
-        begin = (micro_batch * self.world_size + rank) * self.batch_size
-        return slice(begin, begin + self.batch_size)
-
-
 class MicroBatches(Dataset):
     """Micro-batches 0, 1, ... of a run for one rank, as a map-style dataset (see the top of the file).
 
@@ -140,21 +118,19 @@ class MicroBatches(Dataset):
     def __getitem__(self, index: int) -> MicroBatch:
         step, micro_batch = divmod(index, self.plan.accumulate)
         numbers = self.plan.step(step)
-        examples = [self.store[int(number)] for number in numbers]
-        share = self.plan.share(micro_batch, self.rank)
-        return MicroBatch(index, pack(examples[share], self.row_tokens), numbers[share], self._count(numbers, examples))
+        own = numbers[self.plan.share(step, micro_batch, self.rank)]
+        return MicroBatch(index, pack(self.store.lay_out(own), self.row_tokens), own, self._count(numbers))
 
-    def _count(self, numbers: np.ndarray, examples: Sequence[Example]) -> StepCounts:
-        learned = [_learned_types(example) for example in examples]
-        context = sum(int((types == TargetType.CONTEXT).sum()) for types in learned)
-        targets = np.array([len(types) for types in learned])
-        levels = self.level_codes[[self.store.key(int(number)).document for number in numbers]]
+    def _count(self, numbers: np.ndarray) -> StepCounts:
+        counts, (documents, _) = self.store.counts_of(numbers), self.store.keys(numbers)
+        targets = counts.context_targets + counts.infill_targets
+        levels = np.bincount(self.level_codes[documents], weights=targets, minlength=self.n_levels)
         return StepCounts(
-            examples=len(examples),
-            tokens=sum(len(example.input_ids) for example in examples),
-            context_targets=context,
-            infill_targets=int(targets.sum()) - context,
-            level_targets=np.bincount(levels, weights=targets, minlength=self.n_levels).astype(np.int64),
+            examples=len(numbers),
+            tokens=int(counts.lengths.sum()),
+            context_targets=int(counts.context_targets.sum()),
+            infill_targets=int(counts.infill_targets.sum()),
+            level_targets=levels.astype(np.int64),
         )
 
 
@@ -182,42 +158,38 @@ def row_length(asked: int | None, device: torch.device, max_length: int) -> int:
     return asked if asked is not None else max(max_length, 4096 if device.type == "cuda" else 512)
 
 
-def pack(examples: Sequence[Example], row_tokens: int) -> tuple[Row, ...]:
+def pack(examples: Examples | Sequence[Example], row_tokens: int) -> tuple[Row, ...]:
     """Lay examples end to end, in order, in rows of at most `row_tokens` tokens; rows without a target are left out.
 
     Raises: ValueError if an example alone is longer than a row.
     """
-    rows: list[list[int]] = []
-    filled = row_tokens
-    for number, example in enumerate(examples):
-        length = len(example.input_ids)
-        if length > row_tokens:
-            raise ValueError(f"an example of {length} tokens does not fit in a row of {row_tokens}")
-        if filled + length > row_tokens:
-            rows.append([])
-            filled = 0
-        rows[-1].append(number)
-        filled += length
-    return tuple(row for row in (_row(examples, numbers) for numbers in rows) if len(row.targets))
-
-
-def _row(examples: Sequence[Example], numbers: list[int]) -> Row:
-    lengths = np.array([len(examples[number].input_ids) for number in numbers])
-    ids = np.concatenate([examples[number].input_ids for number in numbers]).astype(np.int64)
-    types = np.concatenate([examples[number].target_types for number in numbers])
-    answers = np.concatenate([examples[number].answer_types for number in numbers])
-    example_of = np.repeat(np.array(numbers, dtype=np.int64), lengths)
-    firsts = np.cumsum(lengths) - lengths
-    positions = np.arange(len(ids)) - np.repeat(firsts, lengths)
+    if not isinstance(examples, Examples):
+        examples = Examples.of(examples)
+    ends = np.cumsum(examples.lengths)
+    bounds = np.concatenate([[0], ends])
+    positions = np.arange(bounds[-1]) - np.repeat(bounds[:-1], examples.lengths)
     # The first token of an example has nothing before it to be predicted from.
-    chosen = np.flatnonzero(np.isin(types, LEARNED) & (positions > 0))
-    boundaries = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-    arrays = (chosen - 1, ids[chosen], types[chosen], answers[chosen], example_of[chosen], boundaries)
-    tensors = (torch.from_numpy(array) for array in arrays)
-    return Row(torch.from_numpy(ids)[None], torch.from_numpy(positions)[None], *tensors, int(lengths.max()))
-
-
-def _learned_types(example: Example) -> np.ndarray:
-    """The target types of the tokens of an example that count in the loss."""
-    types = example.target_types[1:]
-    return types[np.isin(types, LEARNED)]
+    chosen = np.flatnonzero(_IS_LEARNED[examples.target_types] & (positions > 0))
+    ids = examples.input_ids.astype(np.int64)
+    columns = (ids[chosen], examples.target_types[chosen], examples.answer_types[chosen])
+    example_of = np.repeat(np.arange(len(examples)), examples.lengths)[chosen]
+    rows, first = [], 0
+    while first < len(examples):
+        last = int(np.searchsorted(ends, bounds[first] + row_tokens, side="right"))
+        if last == first:
+            raise ValueError(f"an example of {examples.lengths[first]} tokens does not fit in a row of {row_tokens}")
+        begin, end = bounds[first], bounds[last]
+        targets = slice(*np.searchsorted(chosen, (begin, end)))
+        if targets.start < targets.stop:
+            arrays = (
+                ids[None, begin:end],
+                positions[None, begin:end],
+                chosen[targets] - begin - 1,
+                *(column[targets] for column in columns),
+                example_of[targets],
+                (bounds[first : last + 1] - begin).astype(np.int32),
+            )
+            longest = int(examples.lengths[first:last].max())
+            rows.append(Row(*(torch.from_numpy(array) for array in arrays), longest))
+        first = last
+    return tuple(rows)

@@ -7,9 +7,9 @@ from typing import Any
 
 from ilm.errors import UserError
 from ilm.files import read_json
-from ilm.training.batching import StepPlan
 from ilm.training.other_runs import chosen_run
 from ilm.training.preparation import Material
+from ilm.training.steps import StepPlan
 
 # What else two runs can differ in, so that equal targets alone do not make them comparable.
 RECIPE = ("adapter", "data.max_length", "optimizer", "schedule", "trainer.gradient_clip_val", "trainer.precision")
@@ -43,7 +43,8 @@ def matched(settings: Mapping[str, Any], material: Material, plan: StepPlan) -> 
         raise UserError(f"match={wanted}: {run.name} is a generalist itself. Give a specialist, such as match=C1.")
     targets = sum(run.folder.status["targets_seen"].values())
     identity = read_json(run.folder.path / "run.json")["identity"]
-    pairs = [("examples_per_step", identity["examples_per_step"], plan.examples_per_step)]
+    sizes = ("examples_per_step", "tokens_per_step")
+    pairs = [(key, identity.get(key), plan.size.get(key)) for key in sizes]
     pairs += [(key, _value(run.settings, key), _value(settings, key)) for key in RECIPE]
     differing = tuple(key for key, theirs, ours in pairs if theirs != ours)
     return Match(run.name, targets, plan.first_step_reaching(targets), differing)
@@ -70,7 +71,7 @@ def _lines(
     if (start := material.start) is not None:
         yield "starts from", f"the best weights of {start.run} ({start.weights}); its infilling tokens are kept"
     if settings["data"]["levels_drawn"] == "equally":
-        times = plan.order.times_seen(total_steps * plan.examples_per_step)
+        times = plan.order.times_seen(plan.examples_until(total_steps))
         seen = ", ".join(f"{material.examples.levels[code]} {count:.3g}" for code, count in times.items())
         yield "levels", f"drawn equally; an example of each is seen, on average, so many times: {seen}"
     if (adapter := settings["adapter"]) is not None:

@@ -11,7 +11,8 @@ from torch.utils.data import DataLoader
 
 from ilm.examples.layout import Example
 from ilm.examples.store import ExampleStore
-from ilm.training.batching import MicroBatches, ResumableRange, StepPlan, row_length
+from ilm.training.batching import MicroBatches, ResumableRange, row_length
+from ilm.training.steps import StepPlan
 
 
 class InfillingData(pl.LightningDataModule):

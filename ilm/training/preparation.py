@@ -12,15 +12,19 @@ from transformers import PreTrainedTokenizerBase
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
 from ilm.examples.bpe import corpus_tokenizer
+from ilm.examples.epochs import EpochStores
 from ilm.examples.store import ExampleStore, first_by_hash
 from ilm.examples.tokens import TokenStore
 from ilm.examples.vocabulary import START_OF_INFILL, Vocabulary, gpt2_tokenizer
 from ilm.interchange.models import require_exportable
 from ilm.masking.configured import configured_masks
+from ilm.masking.epochs import train_masks_of_epoch
 from ilm.masking.store import MaskStore
 from ilm.training.adapters import require_peft
 from ilm.training.models import brings_tokenizer, load_tokenizer, require_model
+from ilm.training.order import Balanced, Order, Shuffled, ShuffledEpochs
 from ilm.training.other_runs import Start, starting_point
+from ilm.training.steps import StepPlan
 
 log = logging.getLogger("ilm")
 
@@ -42,11 +46,14 @@ class RunExamples:
 class Material:
     """What a run is made of: its examples, and a plain `ilm.config.Model` of what it starts from.
 
+    `train` are the examples that it is trained on, in `order`: those of `examples.train`, or others each epoch.
     `new_rows`: the infilling tokens are new to that model. `masks` and `token_store` name folders; `start` is the
     finished run that the weights are of, if any.
     """
 
     examples: RunExamples
+    train: ExampleStore | EpochStores
+    order: Order
     model: dict[str, Any]
     new_rows: bool
     masks: str
@@ -91,11 +98,12 @@ def run_material(settings: Mapping[str, Any]) -> Material:
     vocabulary = Vocabulary(tokenizer, masks.mask_types)
     if settings["export_reference"]:
         require_exportable(model_config, vocabulary)
+    tokens = TokenStore.open_or_make(corpus.folder / "tokens", corpus, vocabulary, token_store)
     examples = run_examples(
         corpus,
         masks,
         vocabulary,
-        TokenStore.open_or_make(corpus.folder / "tokens", corpus, vocabulary, token_store),
+        tokens,
         levels=levels,
         all_levels=corpus.manifest["settings"]["levels"],
         objective=settings["objective"],
@@ -103,7 +111,38 @@ def run_material(settings: Mapping[str, Any]) -> Material:
         split_seed=split_seed,
         validation_examples=settings["validation"]["max_examples"],
     )
-    return Material(examples, model, new_rows, masks_folder.name, token_store, start)
+    train: ExampleStore | EpochStores = examples.train
+    if settings["masking"]["resample_each_epoch"]:
+        train = _resampled(examples, tokens, settings["masking"])
+    order = _order(examples, train, settings["data"]["levels_drawn"], settings["seed"])
+    return Material(examples, train, order, model, new_rows, masks_folder.name, token_store, start)
+
+
+def _resampled(examples: RunExamples, tokens: TokenStore, masking: Mapping[str, Any]) -> EpochStores:
+    """The training examples, under masks of its own each epoch but the first."""
+    first = examples.train
+
+    def open_epoch(epoch: int) -> ExampleStore:
+        if epoch == 0:
+            return first
+        return ExampleStore(
+            first.documents,
+            train_masks_of_epoch(examples.corpus, masking, epoch),
+            tokens,
+            examples.vocabulary,
+            objective=first.objective,
+            max_length=first.max_length,
+        )
+
+    return EpochStores(open_epoch)
+
+
+def _order(examples: RunExamples, train: ExampleStore | EpochStores, levels_drawn: str, seed: int) -> Order:
+    if isinstance(train, EpochStores):
+        return ShuffledEpochs(train.numbers, seed)
+    if levels_drawn == "equally":
+        return Balanced(examples.level_codes[train.document_of_each()], seed)
+    return Shuffled(len(train), seed)
 
 
 def open_corpus(folder: Path, *, sample_size: int | None, split_seed: int) -> PreparedCorpus:
@@ -186,13 +225,13 @@ def validation_interval(asked: int | None, total: int) -> int:
     return asked if asked is not None else max(1, min(1000, total // 4))
 
 
-def total_steps(max_steps: int | None, max_epochs: int | None, steps_per_epoch: int) -> int:
+def total_steps(max_steps: int | None, max_epochs: int | None, plan: StepPlan) -> int:
     """Optimizer steps of a run: the smaller of the two bounds; None or a number below 1 sets none.
 
     Raises: UserError if neither sets a bound.
     """
     bounds = [max_steps] if max_steps and max_steps > 0 else []
-    bounds += [max_epochs * steps_per_epoch] if max_epochs and max_epochs > 0 else []
+    bounds += [plan.steps_of_epochs(max_epochs, *bounds)] if max_epochs and max_epochs > 0 else []
     if not bounds:
         raise UserError("trainer.max_steps and trainer.max_epochs set no end: give one of them a positive number")
     return min(bounds)

@@ -1,7 +1,7 @@
 """One training run from a plain configuration: what it will do, doing it, what came out.
 
 1. `Run.plan` opens corpus, masks and tokens, counts examples and steps; nothing is written but caches.
-2. `train_in` fits, from the last checkpoint where there is one, and exports the model (`ilm.training.fitting`).
+2. `ilm.training.fitting.train_in` fits, from the last checkpoint where there is one, and exports the model.
 3. `report` says what came out.
 """
 
@@ -15,16 +15,16 @@ from transformers import PreTrainedModel
 
 from ilm.corpus.store import corpus_arguments
 from ilm.errors import UserError
+from ilm.examples import block_tokens
 from ilm.interchange.models import write_reference_model
 from ilm.jobs import in_submitted_sweep
 from ilm.runs import RunFolder, is_first_process, run_identity, run_name, run_variant
-from ilm.training import fitting
 from ilm.training.adapters import add_lora
-from ilm.training.batching import StepPlan
 from ilm.training.comparison import Match, comparison_lines, matched
-from ilm.training.models import initial_model, pretrained_model
+from ilm.training.models import initial_model, pretrained_model, without_hub
 from ilm.training.preparation import Material, RunExamples, run_material, total_steps, validation_interval
 from ilm.training.scoring import KINDS, perplexity
+from ilm.training.steps import StepPlan
 from ilm.training.trainer import require_optimizer, world_size
 
 if TYPE_CHECKING:
@@ -54,13 +54,16 @@ class Run:
         reached.
         """
         require_optimizer(settings["optimizer"])
-        material, data = run_material(settings), settings["data"]
+        material, data = run_material(without_hub(settings)), settings["data"]
+        max_tokens = data["max_tokens_per_batch"]
         steps = StepPlan(
-            len(material.examples.train),
-            batch_size=data["batch_size"],
+            material.order,
+            material.train,
+            batch_size=data["batch_size"] if max_tokens is None else None,
+            max_tokens=max_tokens,
+            block_tokens=block_tokens(data["max_length"]),
             accumulate=settings["trainer"]["accumulate_grad_batches"],
             world_size=world_size(settings["trainer"]),
-            seed=settings["seed"],
         )
         if steps.world_size > 1 and in_submitted_sweep():
             raise UserError(
@@ -70,7 +73,7 @@ class Run:
         match = matched(settings, material, steps) if settings["match"] else None
         name = run_name(settings, choices)
         max_steps, max_epochs = (settings["trainer"][key] for key in ("max_steps", "max_epochs"))
-        total = match.step if match else total_steps(max_steps, max_epochs, steps.steps_per_epoch)
+        total = match.step if match else total_steps(max_steps, max_epochs, steps)
         interval = validation_interval(settings["validation"]["every_n_steps"], total)
         settings = {
             **settings,
@@ -84,7 +87,7 @@ class Run:
             name,
             Path(settings["paths"]["experiments"]) / name,
             settings,
-            run_identity(settings, made_of, steps.examples_per_step),
+            run_identity(settings, made_of, steps.size),
             material,
             steps,
             total,
@@ -103,7 +106,7 @@ class Run:
     def sheet(self) -> str:
         """What the run will do, for a person."""
         train, valid = self.examples.train, self.examples.valid
-        share = self.total_steps / self.steps.steps_per_epoch
+        share = self.steps.epochs_until(self.total_steps)
         optimizer, trainer = self.settings["optimizer"], self.settings["trainer"]
         return (
             f"run {self.name} in {self.path}\n"
@@ -113,7 +116,7 @@ class Run:
             f"{train.dropped:,} dropped (two spans share a token), {train.cut:,} cut at {train.max_length} tokens\n"
             f"  validation  {len(self.examples.validation):,} examples every "
             f"{self.validation_interval:,} steps\n"
-            f"  steps       {self.total_steps:,} of {self.steps.examples_per_step} examples: "
+            f"  steps       {self.total_steps:,} of {self.steps.description()}: "
             f"{share:.1%} of an epoch" + (f" ({share:.2f} epochs)" if share > 1 else "") + "\n"
             f"  optimizer   {optimizer['_target_'].rpartition('.')[2]}, learning rate {optimizer['lr']:g}, "
             f"{self.settings['schedule']['shape']}; {trainer['accelerator']}, {trainer['precision']}"
@@ -125,10 +128,6 @@ class Run:
         if status.get("state") != "finished":
             return False
         return status["step"] >= self.total_steps or status["stopped_early"]
-
-    def train_in(self, folder: RunFolder) -> None:
-        """Fit, from the last checkpoint in `folder` where there is one, and export the best model."""
-        fitting.train_in(self, folder)
 
     def report(self, folder: RunFolder) -> dict[str, float]:
         """Log the validation figures of the best weights, beside those before training; return them.

@@ -1,13 +1,15 @@
-from types import SimpleNamespace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from stored import StoredExamples, shuffled_plan
+from torch.utils.data import DataLoader
 
 from ilm.examples.layout import Example
-from ilm.training.batching import MicroBatches, ResumableRange, StepPlan, pack, row_length
+from ilm.training.batching import MicroBatch, MicroBatches, ResumableRange, pack, row_length
 
 
 def example(ids, types):
@@ -46,46 +48,9 @@ def test_row_length():
     assert row_length(None, torch.device("cpu"), 900) == 900
 
 
-@given(st.integers(1, 60), st.integers(1, 7), st.integers(1, 3), st.integers(1, 3), st.integers(0, 3))
-def test_an_epoch_holds_every_example_once(n, batch_size, accumulate, world_size, seed):
-    plan = StepPlan(n, batch_size=batch_size, accumulate=accumulate, world_size=world_size, seed=seed)
-    for epoch in range(2):
-        begin = epoch * plan.steps_per_epoch
-        steps = [plan.step(begin + step) for step in range(plan.steps_per_epoch)]
-        assert sorted(np.concatenate(steps).tolist()) == list(range(n))
-        assert all(len(step) == plan.examples_per_step for step in steps[:-1])
-        shared = [
-            number
-            for step in steps
-            for micro_batch in range(accumulate)
-            for rank in range(world_size)
-            for number in step[plan.share(micro_batch, rank)].tolist()
-        ]
-        assert shared == np.concatenate(steps).tolist()
-
-
-def test_the_steps_do_not_depend_on_how_they_are_divided():
-    plans = [
-        StepPlan(500, batch_size=24, seed=3),
-        StepPlan(500, batch_size=8, accumulate=3, seed=3),
-        StepPlan(500, batch_size=4, accumulate=3, world_size=2, seed=3),
-    ]
-    for step in (0, 20, 21, 45):
-        assert len({tuple(plan.step(step).tolist()) for plan in plans}) == 1
-    assert plans[0].step(0).tolist() != plans[0].step(21).tolist()
-    assert plans[0].step(0).tolist() != StepPlan(500, batch_size=24, seed=4).step(0).tolist()
-
-
-class Store(list):
-    max_length = 16
-
-    def key(self, number):
-        return SimpleNamespace(document=number % 3, mask=0)
-
-
 def test_every_micro_batch_carries_the_totals_of_its_step():
-    store = Store([FIRST, SECOND, FIRST, SECOND, FIRST])
-    plan = StepPlan(5, batch_size=1, accumulate=2, seed=0)
+    store = StoredExamples([FIRST, SECOND, FIRST, SECOND, FIRST])
+    plan = shuffled_plan(store, batch_size=1, accumulate=2)
     batches = MicroBatches(store, plan, row_tokens=16, level_codes=np.array([0, 1, 1]), n_levels=2)
     for step in range(3):
         numbers = plan.step(step)
@@ -101,6 +66,78 @@ def test_every_micro_batch_carries_the_totals_of_its_step():
             assert batch.step.level_targets.tolist() == by_level
     # Five examples in steps of two: the last micro-batch of the last step is empty.
     assert batches[5].rows == ()
+
+
+class Recording(StoredExamples):
+    def __init__(self, examples):
+        super().__init__(examples)
+        self.laid_out = []
+
+    def lay_out(self, numbers):
+        self.laid_out += numbers.tolist()
+        return super().lay_out(numbers)
+
+
+def test_a_micro_batch_lays_out_its_own_examples_alone():
+    store = Recording([FIRST, SECOND] * 12)
+    batches = MicroBatches(
+        store,
+        shuffled_plan(store, batch_size=3, accumulate=2, world_size=2),
+        row_tokens=16,
+        rank=1,
+        level_codes=np.zeros(3, int),
+        n_levels=1,
+    )
+    assert batches[1].numbers.tolist() == store.laid_out
+    assert len(store.laid_out) == 3
+
+
+def tensors(batch: MicroBatch) -> list:
+    return [value.tolist() if hasattr(value, "tolist") else value for row in batch.rows for value in vars(row).values()]
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_workers_change_nothing(method):
+    store = StoredExamples([FIRST, SECOND] * 9)
+    batches = MicroBatches(
+        store, shuffled_plan(store, batch_size=5), row_tokens=8, level_codes=np.zeros(3, int), n_levels=1
+    )
+    arguments = {"batch_size": None, "num_workers": 2, "multiprocessing_context": method}
+    loaded = list(DataLoader(batches, sampler=range(3, 8), **arguments))
+    for index, batch in zip(range(3, 8), loaded, strict=True):
+        assert batch.index == index
+        assert batch.numbers.tolist() == batches[index].numbers.tolist()
+        assert tensors(batch) == tensors(batches[index])
+        assert [value.dtype for value in vars(batch.rows[0]).values() if hasattr(value, "dtype")] == [
+            value.dtype for value in vars(batches[index].rows[0]).values() if hasattr(value, "dtype")
+        ]
+
+
+@given(st.lists(st.integers(1, 12), max_size=12), st.integers(12, 30))
+def test_rows_hold_every_target_once_and_in_order(lengths, row_tokens):
+    draw = np.random.default_rng(len(lengths))
+    examples = [example(draw.integers(0, 99, n), draw.integers(1, 7, n)) for n in lengths]
+    rows = pack(examples, row_tokens)
+    assert all(row.input_ids.shape[1] <= row_tokens for row in rows)
+    found = [
+        (int(number), int(target), int(kind))
+        for row in rows
+        for number, target, kind in zip(row.examples, row.targets, row.target_types, strict=True)
+    ]
+    expected = [
+        (number, int(token), int(kind))
+        for number, one in enumerate(examples)
+        for token, kind in zip(one.input_ids[1:], one.target_types[1:], strict=True)
+        if kind not in (2, 3)
+    ]
+    assert found == expected
+    for row in rows:
+        ids, positions = row.input_ids[0], row.position_ids[0]
+        assert (ids[row.predictors + 1] == row.targets).all()
+        assert (positions[row.predictors + 1] == positions[row.predictors] + 1).all()
+        boundaries = row.boundaries.tolist()
+        assert torch.equal(positions, torch.cat([torch.arange(b - a) for a, b in pairwise(boundaries)]))
+        assert row.longest == max(b - a for a, b in pairwise(boundaries))
 
 
 def test_a_resumed_range_starts_where_it_was_left_every_time():

@@ -4,16 +4,13 @@ import numpy as np
 import pytest
 import torch
 from reference import formula_model
+from stored import StoredExamples, shuffled_plan
 from test_scoring import EXAMPLES
 
-from ilm.training.batching import MicroBatches, StepPlan
+from ilm.training.batching import MicroBatches
 from ilm.training.module import InfillingModule, learning_rate_factor
 from ilm.training.nonfinite import NonFiniteLoss
-
-
-class Store(list):
-    def key(self, number):
-        return SimpleNamespace(document=0, mask=0)
+from ilm.training.steps import StepPlan
 
 
 def make_module(plan: StepPlan) -> InfillingModule:
@@ -34,12 +31,11 @@ def make_module(plan: StepPlan) -> InfillingModule:
 
 def step_gradient(step: int, n_examples: int, **division: int) -> torch.Tensor:
     """The gradient of a step, accumulated as Lightning and DDP do: divided by micro-batches and ranks."""
-    plan = StepPlan(n_examples, seed=1, **division)
+    store = StoredExamples(EXAMPLES[:n_examples])
+    plan = shuffled_plan(store, seed=1, **division)
     module = make_module(plan)
     for rank in range(plan.world_size):
-        batches = MicroBatches(
-            Store(EXAMPLES[:n_examples]), plan, row_tokens=600, rank=rank, level_codes=np.zeros(1, int), n_levels=1
-        )
+        batches = MicroBatches(store, plan, row_tokens=600, rank=rank, level_codes=np.zeros(3, int), n_levels=1)
         for micro_batch in range(plan.accumulate):
             loss = module.training_step(batches[step * plan.accumulate + micro_batch], 0)
             (loss / plan.accumulate / plan.world_size).backward()
@@ -59,9 +55,17 @@ def test_a_step_has_one_gradient_however_it_is_divided(step):
         assert torch.allclose(divided, whole, rtol=1e-3, atol=1e-5 * float(whole.abs().max()))
 
 
+def test_a_step_bounded_in_tokens_has_one_gradient_however_it_is_divided():
+    whole = step_gradient(0, 32, max_tokens=2048)
+    for division in ({"accumulate": 2}, {"world_size": 2}):
+        divided = step_gradient(0, 32, max_tokens=1024, **division)
+        assert torch.allclose(divided, whole, rtol=1e-3, atol=1e-5 * float(whole.abs().max()))
+
+
 def test_the_loss_is_the_sum_of_the_two_means():
-    plan = StepPlan(8, batch_size=8, seed=0)
-    batches = MicroBatches(Store(EXAMPLES[:8]), plan, row_tokens=600, level_codes=np.zeros(1, int), n_levels=1)
+    store = StoredExamples(EXAMPLES[:8])
+    plan = shuffled_plan(store, batch_size=8)
+    batches = MicroBatches(store, plan, row_tokens=600, level_codes=np.zeros(3, int), n_levels=1)
     module = make_module(plan).eval()
     loss = module.training_step(batches[0], 0).item()
     context, infill = module.nll_sums.tolist()
@@ -70,8 +74,9 @@ def test_the_loss_is_the_sum_of_the_two_means():
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_update():
-    plan = StepPlan(8, batch_size=8, seed=0)
-    batches = MicroBatches(Store(EXAMPLES[:8]), plan, row_tokens=600, level_codes=np.zeros(1, int), n_levels=1)
+    store = StoredExamples(EXAMPLES[:8])
+    plan = shuffled_plan(store, batch_size=8)
+    batches = MicroBatches(store, plan, row_tokens=600, level_codes=np.zeros(3, int), n_levels=1)
     module = make_module(plan)
     with torch.no_grad():
         next(module.parameters()).fill_(float("nan"))

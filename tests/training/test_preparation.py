@@ -1,5 +1,6 @@
 import pytest
 from reference import MASK_TYPES
+from stored import OfLengths, shuffled_plan
 
 from ilm.errors import UserError
 from ilm.examples.vocabulary import START_OF_INFILL, Vocabulary, gpt2_tokenizer
@@ -11,12 +12,12 @@ from ilm.training.preparation import base_tokenizer, total_steps, validation_int
     [(50_000, 1, 1_000), (500, 1, 500), (-1, 1, 1_000), (None, 2, 2_000), (500, -1, 500), (5_000, -1, 5_000)],
 )
 def test_the_smaller_bound_ends_a_run(max_steps, max_epochs, steps):
-    assert total_steps(max_steps, max_epochs, steps_per_epoch=1_000) == steps
+    assert total_steps(max_steps, max_epochs, shuffled_plan(OfLengths([1] * 1_000), batch_size=1)) == steps
 
 
 def test_a_run_without_an_end_is_refused():
     with pytest.raises(UserError, match="set no end"):
-        total_steps(-1, None, 1_000)
+        total_steps(-1, None, shuffled_plan(OfLengths([1]), batch_size=1))
 
 
 @pytest.mark.parametrize(
