@@ -7,53 +7,126 @@
 
 In the training examples of a byte-level BPE an answer carries the space before it, and none stands before its blank.
 So the context loses the one space that was typed there, and the answer must begin with it; what is shown as the
-answer is again what stands in the place of the blank, "leftover pasta".
+answer is again what stands in the place of the blank, "leftover pasta". A tokenizer that puts a space before the first
+word of every text has one there too: the answer to a blank at the very beginning must begin with it, and loses it.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ilm.errors import UserError
 from ilm.examples.vocabulary import Vocabulary
+from ilm.infilling.strings import TokenStrings
 
 DEFAULT = "[MASK]"
 
 
-def parse_blanks(text: str, mask_types: Sequence[str]) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """The pieces of text around the blanks (one more than blanks), and the mask type of each, its index.
+@dataclass(frozen=True)
+class BlankLimits:
+    """What the answer to one blank may be: `min_tokens` to `max_tokens` tokens (None: `max_answer_tokens`), without
+    its end token; it must begin with `prefix`, as it reads in the place of the blank.
+
+    Typed, they stand behind a colon in the brackets: `[word:l...]`, `[ngram:2-5]`, `[ngram:3]`, `[ngram:2-5:left...]`.
+
+    Raises: UserError for numbers that admit no answer, or a prefix of white space alone.
+    """
+
+    min_tokens: int = 1
+    max_tokens: int | None = None
+    prefix: str = ""
+
+    def __post_init__(self):
+        if self.min_tokens < 1 or (self.max_tokens is not None and self.max_tokens < self.min_tokens):
+            most = "" if self.max_tokens is None else f" and at most {self.max_tokens}"
+            raise UserError(f"An answer of at least {self.min_tokens}{most} tokens: expected 1 or more, and no fewer")
+        if self.prefix.isspace() or self.prefix.startswith(" "):
+            raise UserError(f"The prefix {self.prefix!r} begins with a space: type the space before the blank instead")
+
+    @classmethod
+    def typed(cls, options: str) -> "BlankLimits":
+        """What stands behind the colon of a typed blank.
+
+        Raises: UserError if it is neither a number of tokens nor a beginning with its dots.
+        """
+        found: dict[str, int | str] = {}
+        # A beginning may hold colons itself, so it comes last.
+        head, _, rest = options.partition(":")
+        numbers = re.fullmatch(r"(\d*)(-?)(\d*)", head)
+        if numbers and head.strip("-"):
+            least, dash, most = numbers.groups()
+            found["min_tokens"] = int(least or 1)
+            if most or not dash:
+                found["max_tokens"] = int(most or least)
+            options = rest
+        if options and (beginning := re.fullmatch(r"(.+?)(?:\.\.\.|…)", options, flags=re.DOTALL)):
+            found["prefix"] = beginning[1]
+        elif options or not found:
+            raise UserError(
+                f"[...:{options}] is not understood. Behind the colon of a blank stands how many tokens it takes, "
+                "[ngram:3] or [ngram:2-5], or what it begins with, [word:l...], or both, [ngram:2-5:left...]"
+            )
+        return cls(**found)
+
+
+NO_LIMITS = BlankLimits()
+
+
+def parse_blanks(
+    text: str, mask_types: Sequence[str]
+) -> tuple[tuple[str, ...], tuple[int, ...], tuple[BlankLimits, ...]]:
+    """The pieces of text around the blanks (one more than blanks); of each blank its mask type, an index, and limits.
 
     A blank is `[TYPE]` for one of the mask types, or `[MASK]` or a lone `_` for the default: `word` where there is
-    one, else the last type. Alone is an underscore between white space, brackets, quotation and punctuation marks;
-    `a_b`, `__` and `^_^` are text, and so is `[TYPE]` of an unknown type.
+    one, else the last type. In brackets it may have limits, `[TYPE:...]` (see `BlankLimits`). Alone is an underscore
+    between white space, brackets, quotation and punctuation marks; `a_b`, `__` and `^_^` are text, and so is `[TYPE]`
+    of an unknown type.
+
+    Raises: UserError for limits that are not understood.
     """
     default = mask_types.index("word") if "word" in mask_types else len(mask_types) - 1
-    types = {DEFAULT: default, "_": default} | {f"[{name}]": index for index, name in enumerate(mask_types)}
-    bracketed = "|".join(re.escape(blank) for blank in types if blank != "_")
+    types = {"MASK": default} | {name: index for index, name in enumerate(mask_types)}
+    bracketed = rf"\[({'|'.join(map(re.escape, types))})(?::([^\]\n]*))?\]"
     lone = r"""(?<![^\s\]("'“‘«])_(?![^\s\[.,;:!?…)"'”’»])"""
-    parts = re.split(f"({bracketed}|{lone})", text)
-    return tuple(parts[::2]), tuple(types[blank] for blank in parts[1::2])
+    pieces, found, limits, done = [], [], [], 0
+    for blank in re.finditer(f"{bracketed}|{lone}", text):
+        name, options = blank.groups()
+        pieces.append(text[done : blank.start()])
+        found.append(types[name or "MASK"])
+        limits.append(NO_LIMITS if options is None else BlankLimits.typed(options))
+        done = blank.end()
+    return (*pieces, text[done:]), tuple(found), tuple(limits)
 
 
 @dataclass(frozen=True)
 class Context:
     """A typed text, ready to be filled.
 
-    `pieces` as `parse_blanks` gives them; for each of the K blanks `types`, the index of its mask type, and `spaced`,
-    whether the space typed before it went over to its answer; `ids`, the tokens up to the separator, with it.
+    `pieces` as `parse_blanks` gives them; for each of the K blanks `types`, the index of its mask type, `limits`, and
+    `spaced`, whether its answer begins with a space that is not shown: the one typed before it, mostly; `ids`, the
+    tokens up to the separator, with it. `left_out`: how many characters at the beginning of the first piece and at the
+    end of the last one are not among the tokens, because the text was too long (see `ilm.infilling.fitting`).
     """
 
     text: str
     pieces: tuple[str, ...]
     types: tuple[int, ...]
+    limits: tuple[BlankLimits, ...]
     spaced: tuple[bool, ...]
     ids: tuple[int, ...]
+    left_out: tuple[int, int] = (0, 0)
 
     @classmethod
-    def of(cls, text: str, vocabulary: Vocabulary, answers_carry_space: bool) -> "Context":
-        """Parse and tokenise; `answers_carry_space`: the tokenizer has words that begin with their space.
+    def of(
+        cls,
+        text: str,
+        vocabulary: Vocabulary,
+        strings: TokenStrings,
+        limits: Sequence[BlankLimits | None] | None = None,
+    ) -> "Context":
+        """Parse and tokenise. `limits`, one for each blank, replace those typed; None leaves them.
 
-        Raises: UserError for a text without a blank, or one that is no Unicode text.
+        Raises: UserError for a text without a blank, one that is no Unicode text, or another number of limits.
         """
         try:
             text.encode()
@@ -61,15 +134,40 @@ class Context:
             raise UserError(
                 f"The text is not valid UTF-8 (at character {error.start + 1}). Convert it to UTF-8."
             ) from error
-        pieces, types = parse_blanks(text, vocabulary.mask_types)
+        pieces, types, typed = parse_blanks(text, vocabulary.mask_types)
         if not types:
             forms = " ".join(f"[{name}]" for name in vocabulary.mask_types)
             raise UserError(f"The text has no blank. Write _ or {DEFAULT}, or with its type one of {forms}")
-        spaced = tuple(answers_carry_space and piece.endswith(" ") for piece in pieces[:-1])
+        if limits is not None:
+            if len(limits) != len(types):
+                raise UserError(f"The text has {len(types)} blanks, and there are {len(limits)} limits for them")
+            typed = tuple(own if given is None else given for own, given in zip(typed, limits, strict=True))
+        return cls.made(text, pieces, types, typed, vocabulary, strings)
+
+    @classmethod
+    def made(
+        cls,
+        text: str,
+        pieces: Sequence[str],
+        types: Sequence[int],
+        limits: Sequence[BlankLimits],
+        vocabulary: Vocabulary,
+        strings: TokenStrings,
+    ) -> "Context":
+        """The context of pieces and blanks; `text` is what was typed."""
+        spaced = [strings.carry_space and piece.endswith(" ") for piece in pieces[:-1]]
+        if strings.lead_with_space and not pieces[0]:
+            spaced[0] = True
         ids: list[int] = []
-        for piece, mask_type, space in zip(pieces, types, spaced, strict=False):
-            ids += [*_encode_before_answer(piece, space, vocabulary), int(vocabulary.blanks[mask_type])]
-        return cls(text, pieces, types, spaced, (*ids, *vocabulary.encode(pieces[-1]), vocabulary.start_of_infill))
+        for number, (piece, mask_type, space) in enumerate(zip(pieces, types, spaced, strict=False)):
+            encode = strings.encode_inside if number else vocabulary.encode
+            ids += [*_encode_before_answer(piece, space, encode, strings), int(vocabulary.blanks[mask_type])]
+        ids += [*strings.encode_inside(pieces[-1]), vocabulary.start_of_infill]
+        return cls(text, tuple(pieces), tuple(types), tuple(limits), tuple(spaced), tuple(ids))
+
+    def required(self, blank: int) -> bytes:
+        """What the answer to a blank must begin with, as the model writes it."""
+        return b" " * self.spaced[blank] + self.limits[blank].prefix.encode()
 
     def fill(self, answers: Sequence[str]) -> tuple[str, tuple[tuple[int, int], ...]]:
         """The text with `answers` in the place of its blanks, and their spans (start, length) in characters."""
@@ -80,7 +178,9 @@ class Context:
         return text, tuple(spans)
 
 
-def _encode_before_answer(piece: str, space: bool, vocabulary: Vocabulary) -> list[int]:
+def _encode_before_answer(
+    piece: str, space: bool, encode: Callable[[str], list[int]], strings: TokenStrings
+) -> list[int]:
     """The tokens of a piece as they are when an answer follows.
 
     Byte-level BPEs split white space by what comes after it ("\\n\\n" is one token at the end of a text and two before
@@ -89,6 +189,6 @@ def _encode_before_answer(piece: str, space: bool, vocabulary: Vocabulary) -> li
     follower = " x" if space else "x"
     kept = piece[:-1] if space else piece
     if not kept[-1:].isspace():
-        return vocabulary.encode(kept)
-    ids, tail = vocabulary.encode(kept + follower), vocabulary.encode(follower)
-    return ids[: -len(tail)] if ids[-len(tail) :] == tail else vocabulary.encode(kept)
+        return encode(kept) if kept else []
+    ids, tail = encode(kept + follower), strings.encode_inside(follower)
+    return ids[: -len(tail)] if ids[-len(tail) :] == tail else encode(kept)

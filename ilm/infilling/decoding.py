@@ -1,90 +1,82 @@
-"""Filling blanks with a model of the objective `ilm`: batched sampling with a key-value cache.
+"""Filling blanks with a model of the objective `ilm`: batched, with a cache, and only with what the grammar allows.
 
-1. Texts become contexts (`ilm.infilling.blanks`); every candidate of a text is a sequence of its own.
-2. Sequences are sorted by length and decoded `batch_size` at a time: the contexts are padded on the left and read
-   once, then the rows of the cache are repeated for the candidates.
-3. Each step adds one token to every sequence. A mask over the logits admits only what the grammar does:
-
-       sequence  =  context <|startofinfill|> answer{one per blank, in order}
-       answer    =  token token* <|endofinfill|>        token: of the base vocabulary, not special
-
-   where the first token carries the space typed before the blank, and an answer is not white space alone.
-4. A sequence leaves the batch when its last answer is closed.
-
-Token probabilities are those of the model, before mask and temperature: their sum is what the evaluation scores.
-
-Legend: B sequences, T tokens, V rows of the model's output (at least the tokenizer's).
+1. Texts become contexts (`ilm.infilling.blanks`); of one too long for the model, what is near its blanks
+   (`ilm.infilling.fitting`).
+2. Every candidate of a text is a sequence; they are written many at a time (`ilm.infilling.writing`).
+3. Finished sequences become `Infilling`s, in the order of the texts.
 """
 
 import math
+import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from transformers import PreTrainedModel
-from transformers.cache_utils import Cache
 
 from ilm.errors import UserError
 from ilm.examples.layout import TokenSpan, lay_out
 from ilm.examples.tokenising import token_positions
 from ilm.examples.tokens import align
 from ilm.examples.vocabulary import Vocabulary
-from ilm.infilling.blanks import Context
-from ilm.infilling.sampling import DecodingSettings, distribution, draw, generator_of
+from ilm.infilling.blanks import BlankLimits, Context
+from ilm.infilling.fitting import fitted
+from ilm.infilling.grammar import Grammar
+from ilm.infilling.sampling import MOST_DRAWN, DecodingSettings
 from ilm.infilling.sequences import Infilling, OpenSequence
+from ilm.infilling.strings import TokenStrings
+from ilm.infilling.writing import Group, Writer
 from ilm.runs import RunFolder
-from ilm.training.models import load_tokenizer, pretrained_model, usable_device
+from ilm.training.models import load_tokenizer, pretrained_model, require_rows, usable_device
 from ilm.training.scoring import score as score_examples
 
 OBJECTIVE = "ilm"
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+Limits = Sequence[BlankLimits | None]
 
 
 class Infiller:
-    """A model and its vocabulary, to fill blanks with.
+    """A model and its vocabulary, to fill blanks with. Threads may share one: they take turns.
 
-    `max_tokens` bounds context and answers together; it is never more than the model's positions.
+    `max_tokens` bounds context and answers together; it is never more than the model's positions or its window of
+    attention. `folder` is where the model came from, for messages.
 
     Raises: UserError if the model has fewer rows than the vocabulary.
     """
 
-    def __init__(self, model: PreTrainedModel, vocabulary: Vocabulary, max_tokens: int | None = None):
-        rows = model.get_output_embeddings().weight.shape[0]
-        if rows < vocabulary.size:
-            raise UserError(
-                f"The model has {rows} embedding rows, but its tokenizer {vocabulary.size} tokens: they do not belong "
-                "together. Give the folder of a model trained here, such as experiments/NAME/model."
-            )
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        vocabulary: Vocabulary,
+        max_tokens: int | None = None,
+        folder: str | Path = "the model",
+    ):
+        require_rows(model, vocabulary, folder)
         self.model, self.vocabulary = model.eval(), vocabulary
-        limits = [n for n in (max_tokens, getattr(model.config, "max_position_embeddings", None)) if n is not None]
-        self.max_tokens: float = min(limits, default=math.inf)
-        tokenizer = vocabulary.tokenizer
-        special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
-        special |= set(tokenizer.all_special_ids)
-        texts = [self._decode([i]) for i in range(vocabulary.base_size)]
-        words = torch.tensor([i not in special for i in range(vocabulary.base_size)])
-        spaced = words & torch.tensor([text.startswith(" ") for text in texts])
-        blank = torch.tensor([text.isspace() for text in texts])
-        self._answers_carry_space = bool((spaced & ~blank).any())
-        # Rows of the output, boolean (V,): tokens that begin with a space; that are not white space; all; and the end.
-        self._first_spaced, self._text, self._open, self._any = torch.zeros(4, rows, dtype=torch.bool)
-        self._first_spaced[: vocabulary.base_size] = spaced
-        self._text[: vocabulary.base_size] = words & ~blank
-        self._open[: vocabulary.base_size] = words
-        self._any[: vocabulary.base_size] = words
-        self._any[vocabulary.end_of_infill] = True
+        own = [getattr(model.config, name, None) for name in ("max_position_embeddings", "sliding_window")]
+        self.max_tokens: float = min((n for n in (max_tokens, *own) if n is not None), default=math.inf)
+        self._strings = TokenStrings(vocabulary)
+        rows = model.get_output_embeddings().weight.shape[0]
+        self._grammar = Grammar(vocabulary, self._strings, rows, model.device)
+        self._lock = threading.Lock()
 
     @classmethod
-    def from_pretrained(cls, path: str | Path, device: str = "auto") -> "Infiller":
+    def from_pretrained(cls, path: str | Path, device: str = "auto", dtype: str = "float32") -> "Infiller":
         """The model in a run's folder (experiments/NAME) or any folder in Hugging Face format with infilling tokens.
 
         A run's model trained from random weights takes as many tokens as it was trained on, since it has never seen
-        the positions after them. `device`: auto (a GPU if there is one), cpu, cuda, cuda:1, mps.
+        the positions after them. `device`: auto (a GPU if there is one), cpu, cuda, cuda:1, mps. `dtype` of the
+        weights: float32, or bfloat16, which takes half the memory and rounds log-probabilities to two or three digits.
 
         Raises: UserError if there is no model, it has no infilling tokens, its run had another objective, or the
         device is not there.
         """
         folder, max_tokens, place = Path(path), None, usable_device(device, "device")
+        if dtype not in DTYPES:
+            raise UserError(f"dtype={dtype}: expected one of {', '.join(DTYPES)}")
         if not folder.is_dir():
             raise UserError(f"The model folder {folder} does not exist. Give a run's folder, such as experiments/NAME.")
         run = folder.parent if folder.name == "model" else folder
@@ -100,44 +92,70 @@ class Infiller:
                 raise UserError(f"{run} is {state} and has no model yet: the command that trains it goes on with it.")
             max_tokens = None if settings["model"]["pretrained"] else settings["data"]["max_length"]
         vocabulary = Vocabulary.of_trained(load_tokenizer(str(folder)))
-        return cls(pretrained_model(str(folder)).to(place), vocabulary, max_tokens)
+        model = pretrained_model(str(folder)).to(place, DTYPES[dtype])
+        return cls(model, vocabulary, max_tokens, folder)
 
-    def __call__(self, texts: str | Sequence[str], **settings) -> list[list[Infilling]]:
+    def __call__(
+        self, texts: str | Sequence[str], limits: Limits | Sequence[Limits | None] | None = None, **settings
+    ) -> list[list[Infilling]]:
         """Fill the blanks of texts: for every one, in order, its candidates. One string is a list of one text.
 
-        `settings` are the fields of `DecodingSettings`. A result depends on neither the other texts nor the batch
-        size, as far as the model's arithmetic does not.
+        `limits`: for every text None or a list with what the answer to each of its blanks may be (None: anything);
+        for one string the list alone. `settings` are the fields of `DecodingSettings`. A result depends on neither the
+        other texts nor the batch size, as far as the model's arithmetic does not.
 
         Raises: UserError for a text without a blank or too long for the model (see `context`), settings out of range.
         """
         decoding = DecodingSettings(**settings)
-        candidates = 1 if decoding.greedy else decoding.candidates
-        contexts = [self.context(text) for text in ([texts] if isinstance(texts, str) else texts)]
-        groups = [
-            [
-                OpenSequence.begin(context, generator_of(decoding.seed, context.text, number))
-                for number in range(candidates)
-            ]
-            for context in contexts
-        ]
-        waiting = sorted((sequence for group in groups for sequence in group), key=lambda s: len(s.context.ids))
-        for begin in range(0, len(waiting), decoding.batch_size):
-            self._decode_batch(waiting[begin : begin + decoding.batch_size], decoding)
-        return [[self._result(sequence) for sequence in group] for group in groups]
+        if isinstance(texts, str):
+            texts, limits = [texts], [limits]
+        limits = [None] * len(texts) if limits is None else limits
+        if len(limits) != len(texts):
+            raise UserError(f"limits: {len(limits)} for {len(texts)} texts")
+        room = decoding.max_answer_tokens if decoding.cut else None
+        contexts = [self.context(text, own, room) for text, own in zip(texts, limits, strict=True)]
+        writer = Writer(self.model, self._grammar, decoding, self.max_tokens)
+        if decoding.best:
+            found = self._searched(contexts, writer, decoding)
+        elif decoding.distinct and not decoding.greedy:
+            found = self._distinct(contexts, writer, decoding)
+        else:
+            numbers = range(1 if decoding.greedy else decoding.candidates)
+            found = self._drawn([(context, numbers) for context in contexts], writer, decoding)
+        results = [[sequence.result(self._grammar) for sequence in sequences] for sequences in found]
+        if decoding.by_probability:
+            results = [sorted(group, key=lambda result: -result.log_probability) for group in results]
+        return results
 
-    def context(self, text: str) -> Context:
-        """A typed text made ready.
+    def context(self, text: str, limits: Limits | None = None, answer_room: int | None = None) -> Context:
+        """A typed text made ready; `limits` for each of its blanks replace those typed.
 
-        Raises: UserError if it has no blank, or leaves no place for an answer to each (at least a token and its end).
+        `answer_room`: a text too long is cut, so that this many tokens remain for each answer, but that the answers
+        take no more than half of what the model does. None refuses it.
+
+        Raises: UserError if it has no blank, leaves no place for the answers, or limits that no answer keeps.
         """
-        context = Context.of(text, self.vocabulary, self._answers_carry_space)
-        fitting = self.max_tokens - 2 * len(context.types)
-        if len(context.ids) > fitting:
+        context = Context.of(text, self.vocabulary, self._strings, limits)
+        least = [self._grammar.least(context, blank) for blank in range(len(context.types))]
+        for own, fewest in zip(context.limits, least, strict=True):
+            if fewest > (own.max_tokens or fewest):
+                raise UserError(
+                    f"An answer that begins with {own.prefix!r} has {fewest} tokens or more, not at most "
+                    f"{own.max_tokens}: allow more tokens"
+                )
+        answers = int(sum(least)) + len(least)
+        fitting = self.max_tokens - answers
+        if len(context.ids) <= fitting:
+            return context
+        if answer_room is None:
             raise UserError(
                 f"The text has {len(context.ids)} tokens, and {max(fitting, 0)} fit: the model takes "
-                f"{self.max_tokens}, at least {2 * len(context.types)} of them for the answers. Shorten it."
+                f"{self.max_tokens}, at least {answers} of them for the answers. Shorten it, or set cut=true to read "
+                "only what is nearest to the blanks."
             )
-        return context
+        wished = sum(own.max_tokens or max(answer_room, n) for own, n in zip(context.limits, least, strict=True))
+        room = max(answers, min(wished + len(least), self.max_tokens // 2))
+        return fitted(context, int(self.max_tokens - room), self.vocabulary, self._strings)
 
     def score(self, text: str, answers: Sequence[str]) -> float:
         """The log-probability in nats of `answers`, with their end tokens, in the blanks of `text`.
@@ -165,106 +183,42 @@ class Infiller:
             raise UserError(
                 f"Text and answers have {example.full_length} tokens, and the model takes {self.max_tokens}"
             )
-        return -score_examples(self.model, [example], example.full_length, self.model.device).total("infill")[0]
+        with self._lock:
+            scores = score_examples(self.model, [example], example.full_length, self.model.device)
+        return -scores.total("infill")[0]
 
-    @torch.inference_mode()
-    def _decode_batch(self, sequences: list[OpenSequence], decoding: DecodingSettings) -> None:
-        contexts = {sequence.context.text: sequence.context for sequence in sequences}
-        row_of = {text: row for row, text in enumerate(contexts)}
-        logits, cache, mask = self._read(list(contexts.values()))
-        rows = [row_of[sequence.context.text] for sequence in sequences]
-        logits, mask = logits[rows], _select(rows, cache, mask)
-        while True:
-            self._extend(sequences, logits, decoding)
-            open_rows = [row for row, sequence in enumerate(sequences) if not sequence.finished]
-            if not open_rows:
-                return
-            if len(open_rows) < len(sequences):
-                sequences, mask = [sequences[row] for row in open_rows], _select(open_rows, cache, mask)
-            mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
-            output = self.model(
-                input_ids=torch.tensor([[sequence.last] for sequence in sequences], device=mask.device),
-                attention_mask=mask,
-                position_ids=torch.tensor([[sequence.length - 1] for sequence in sequences], device=mask.device),
-                past_key_values=cache,
-                use_cache=True,
-                logits_to_keep=1,
-            )
-            logits, cache = output.logits[:, -1].cpu(), output.past_key_values
+    def _write(self, writer: Writer, groups: Sequence[Group]) -> None:
+        with self._lock:
+            writer.write(groups)
 
-    def _read(self, contexts: list[Context]) -> tuple[torch.Tensor, Cache, torch.Tensor]:
-        """Logits (B, V) after the contexts, on the CPU, their cache, and the attention mask (B, T)."""
-        longest = max(len(context.ids) for context in contexts)
-        ids = torch.tensor([[0] * (longest - len(context.ids)) + list(context.ids) for context in contexts])
-        lengths = torch.tensor([[len(context.ids)] for context in contexts])
-        # (B, T): negative on the padding.
-        positions = torch.arange(longest) - (longest - lengths)
-        mask = (positions >= 0).long().to(self.model.device)
-        output = self.model(
-            input_ids=ids.to(mask.device),
-            attention_mask=mask,
-            position_ids=positions.clamp(min=0).to(mask.device),
-            use_cache=True,
-            logits_to_keep=1,
-        )
-        return output.logits[:, -1].cpu(), output.past_key_values, mask
+    def _drawn(
+        self, wanted: Sequence[tuple[Context, Sequence[int]]], writer: Writer, decoding: DecodingSettings
+    ) -> list[list[OpenSequence]]:
+        """Of each context the candidates of these numbers."""
+        groups = [Group.of(context, numbers, decoding.seed) for context, numbers in wanted]
+        found = [[sequence for group in own for sequence in group.sequences.values()] for own in groups]
+        self._write(writer, [group for own in groups for group in own])
+        return found
 
-    def _extend(self, sequences: list[OpenSequence], logits: torch.Tensor, decoding: DecodingSettings) -> None:
-        """Add one token to each sequence, chosen by logits (B, V)."""
-        logits = logits.double()
-        if logits.isnan().any():
-            raise UserError("The model computes NaN: its weights are damaged, or were when training ended.")
-        rooms = [self._room(sequence, decoding.max_answer_tokens) for sequence in sequences]
-        allowed = torch.stack([self._allowed(*pair) for pair in zip(sequences, rooms, strict=True)])
-        grammatical = logits.masked_fill(~allowed, -math.inf)
-        if decoding.greedy:
-            chosen = grammatical.argmax(-1)
-        else:
-            probabilities = distribution(grammatical, decoding.temperature, decoding.top_k, decoding.top_p)
-            chosen = draw(probabilities, [sequence.generator for sequence in sequences])
-        end, log_probabilities = self.vocabulary.end_of_infill, logits.log_softmax(-1)
-        for row, (sequence, token, room) in enumerate(zip(sequences, chosen.tolist(), rooms, strict=True)):
-            if token != end and room == 0:
-                token, sequence.complete = end, False
-            sequence.add(token, float(log_probabilities[row, token]), bool(self._text[token]))
-            if token == end:
-                sequence.close()
+    def _distinct(
+        self, contexts: Sequence[Context], writer: Writer, decoding: DecodingSettings
+    ) -> list[list[OpenSequence]]:
+        """Of each context the first candidates that read differently, in the order of their numbers."""
+        wanted, join = decoding.candidates, self._strings.join
+        found: list[dict[tuple[bytes, ...], OpenSequence]] = [{} for _ in contexts]
+        for first in range(0, MOST_DRAWN * wanted, wanted):
+            short = [number for number, own in enumerate(found) if len(own) < wanted]
+            more = self._drawn([(contexts[n], range(first, first + wanted)) for n in short], writer, decoding)
+            for number, sequences in zip(short, more, strict=True):
+                for sequence in sequences:
+                    answers = tuple(join(ids[:-1]) for ids in sequence.token_ids[:-1])
+                    found[number].setdefault(answers, sequence)
+        return [list(own.values())[:wanted] for own in found]
 
-    def _allowed(self, sequence: OpenSequence, room: int) -> torch.Tensor:
-        """Which rows of the output may come next, (V,), where the open answer has room for so many tokens."""
-        if sequence.has_text:
-            return self._any
-        first = not sequence.token_ids[-1]
-        allowed = self._first_spaced if first and sequence.context.spaced[sequence.answer] else self._open
-        return allowed & self._text if room == 1 else allowed
-
-    def _room(self, sequence: OpenSequence, max_answer_tokens: int) -> int:
-        """How many tokens the open answer may still take: its end, and a token and end for each to come, must fit."""
-        answers_to_come = len(sequence.context.types) - sequence.answer - 1
-        fitting = self.max_tokens - sequence.length - 1 - 2 * answers_to_come
-        return min(fitting, max_answer_tokens - len(sequence.token_ids[-1]))
-
-    def _decode(self, ids: Sequence[int]) -> str:
-        """The text of tokens that stand inside a text: some decoders drop a space at the very beginning."""
-        start = self.vocabulary.start_of_infill
-        return self.vocabulary.decode([start, *ids]).removeprefix(self.vocabulary.decode([start]))
-
-    def _result(self, sequence: OpenSequence) -> Infilling:
-        context, ids = sequence.context, sequence.token_ids[:-1]
-        answers = [self._decode(answer[:-1])[int(space) :] for answer, space in zip(ids, context.spaced, strict=True)]
-        text, spans = context.fill(answers)
-        return Infilling(
-            text,
-            tuple(answers),
-            spans,
-            tuple(map(tuple, ids)),
-            tuple(map(tuple, sequence.log_probabilities[:-1])),
-            sequence.complete,
-        )
-
-
-def _select(rows: list[int], cache: Cache, mask: torch.Tensor) -> torch.Tensor:
-    """The attention mask with `rows` alone, in their order; likewise the cache, in place."""
-    selected = torch.tensor(rows, device=mask.device)
-    cache.batch_select_indices(selected)
-    return mask[selected]
+    def _searched(
+        self, contexts: Sequence[Context], writer: Writer, decoding: DecodingSettings
+    ) -> list[list[OpenSequence]]:
+        # Of equal contexts one search is enough.
+        groups = {(c.text, c.limits): Group.of(c, [0], decoding.seed)[0] for c in contexts}
+        self._write(writer, list(groups.values()))
+        return [[replace(sequence) for sequence in groups[c.text, c.limits].done] for c in contexts]

@@ -1,6 +1,6 @@
 """How a token is drawn from logits, and how that may be set.
 
-Legend: B sequences, V rows of the model's output.
+Legend: N sequences, V rows of the model's output, K tokens of a shortlist.
 """
 
 import math
@@ -12,6 +12,9 @@ import torch
 from ilm.errors import UserError
 from ilm.hashing import order_key
 
+FIRST_SHORTLIST = 256  # tokens: the nucleus of a trained model is nearly always smaller
+ROWS_AT_ONCE = 8  # whose numbers fit into the caches of a core
+
 
 @dataclass(frozen=True)
 class DecodingSettings:
@@ -19,8 +22,13 @@ class DecodingSettings:
 
     `top_p` keeps the likeliest tokens up to and with the one that reaches this probability (Holtzman et al. 2020, The
     Curious Case of Neural Text Degeneration), after `temperature` and `top_k`. `greedy` takes the likeliest token at
-    each step: one candidate. `max_answer_tokens` bounds each answer, without its end token. `batch_size` counts
-    sequences decoded together. `seed`, the text and the candidate's number alone decide what is drawn.
+    each step: one candidate. `best` searches for the likeliest candidates instead of drawing any, by a beam search as
+    wide as `beams` (0: twice `candidates`, at least 8), and gives them likeliest first. `distinct`: candidates of a
+    text that differ in their answers, fewer than asked for if so many are not drawn in MOST_DRAWN times as many.
+    `by_probability`: the likeliest first, instead of in the order of drawing. `max_answer_tokens` bounds each answer,
+    without its end token. `cut`: read of a text too long what is nearest to its blanks, instead of refusing it.
+    `batch_size` counts candidates written together. `seed`, the text and the candidate's number alone decide what is
+    drawn.
 
     Raises: UserError that lists all values out of range.
     """
@@ -31,8 +39,13 @@ class DecodingSettings:
     top_p: float | None = None
     greedy: bool = False
     max_answer_tokens: int = 128
-    batch_size: int = 32
+    batch_size: int = 128
     seed: int = 0
+    best: bool = False
+    beams: int = 0
+    distinct: bool = False
+    by_probability: bool = False
+    cut: bool = False
 
     def __post_init__(self):
         faults = [
@@ -44,48 +57,114 @@ class DecodingSettings:
             faults.append(f"temperature={self.temperature}: expected a positive number")
         if self.top_p is not None and not 0 < self.top_p <= 1:
             faults.append(f"top_p={self.top_p}: expected a probability above 0 and at most 1")
+        if self.beams and self.beams < self.candidates:
+            faults.append(f"beams={self.beams}: expected at least as many as candidates={self.candidates}, or 0")
+        if self.best and self.greedy:
+            faults.append("best and greedy: give one of them")
         if faults:
             raise UserError("; ".join(faults))
 
+    @property
+    def width(self) -> int:
+        """Beams of a search for the best."""
+        return self.beams or max(2 * self.candidates, 8)
 
-def distribution(
+
+MOST_DRAWN = 8
+
+
+def shortlist(
     logits: torch.Tensor, temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None
-) -> torch.Tensor:
-    """Probabilities (B, V) to draw from, made of float64 logits (B, V); a token of logit -inf gets 0."""
-    # The largest is made 0 first: no temperature, however low, overflows.
-    logits = (logits - logits.amax(-1, keepdim=True)) / temperature
-    if top_k is not None and top_k < logits.shape[-1]:
-        values, ids = logits.topk(top_k)
-        logits = torch.full_like(logits, -math.inf).scatter(-1, ids, values)
-    probabilities = logits.softmax(-1)
-    return probabilities if top_p in (None, 1.0) else _nucleus(probabilities, top_p)
+) -> tuple[torch.Tensor | None, torch.Tensor]:
+    """The tokens to draw from, (N, K), and their log-probabilities up to a constant of the row, (N, K).
 
-
-def _nucleus(probabilities: torch.Tensor, top_p: float) -> torch.Tensor:
-    """The likeliest tokens up to and with the one that reaches `top_p`, and any as likely as that one."""
-    # The first thousand nearly always reach it; sorting all rows of GPT-2 takes as long as its forward pass.
-    for size in (1024, probabilities.shape[-1]):
-        likeliest = probabilities.topk(min(size, probabilities.shape[-1])).values
-        cumulative = likeliest.cumsum(-1)
-        if (cumulative[:, -1] >= top_p).all():
-            break
-    last = (cumulative < top_p).sum(-1, keepdim=True).clamp(max=likeliest.shape[-1] - 1)
-    kept = probabilities.masked_fill(probabilities < likeliest.gather(-1, last), 0.0)
-    return kept / kept.sum(-1, keepdim=True)
-
-
-def draw(probabilities: torch.Tensor, generators: Sequence[torch.Generator]) -> torch.Tensor:
-    """A token for each row of probabilities float64 (B, V), drawn with that row's generator: (B,).
-
-    The winner of a race of exponential clocks, one per token (the Gumbel-max trick). Batched and single forward passes
-    differ in the last digits of their logits. That changes the winner only where two tokens are as close; under an
-    inverse CDF it would move the bounds of all V tokens, and in long answers change one every few sentences.
+    Made of logits (N, V), in which a token of -inf is never drawn. Without `top_k` and `top_p` there is no list of
+    tokens (None): all V are drawn from. The nucleus holds any token as likely as its last one.
     """
-    rows = probabilities.shape[-1]
-    uniforms = torch.stack([torch.rand(rows, generator=generator, dtype=torch.float64) for generator in generators])
-    return (probabilities / -uniforms.log()).argmax(-1)
+    rows, size = logits.shape
+    top_k = None if top_k is None or top_k >= size else top_k
+    top_p = None if top_p == 1.0 else top_p
+    if top_k is None and top_p is None:
+        return None, _tempered(logits, temperature)
+    most = size if top_k is None else top_k
+    k = most if top_p is None or top_k is not None else min(FIRST_SHORTLIST, size)
+    values, tokens = logits.topk(k)
+    if top_p is None:
+        return tokens, _tempered(values, temperature)
+    if top_k is None:
+        whole = _tempered(logits, temperature).logsumexp(-1, keepdim=True)
+    else:
+        whole = _tempered(values, temperature).logsumexp(-1, keepdim=True)
+    while True:
+        log_probabilities = _tempered(values, temperature) - whole
+        reached = log_probabilities.exp().cumsum(-1)
+        last = (reached < top_p).sum(-1, keepdim=True)
+        # The last token of the nucleus is known, and the list goes on to less likely ones.
+        known = last < k
+        least = log_probabilities.gather(-1, last.clamp(max=k - 1))
+        known &= log_probabilities[:, -1:] < least
+        if k == most or bool(known.all()):
+            return tokens, log_probabilities.masked_fill(log_probabilities < least, -math.inf)
+        k = min(16 * k, most)
+        values, tokens = logits.topk(k)
 
 
-def generator_of(seed: int, text: str, candidate: int) -> torch.Generator:
-    """The generator of a candidate: whatever else is decoded with it."""
-    return torch.Generator().manual_seed(order_key(seed, "infilling", text, candidate) % 2**63)
+def _tempered(logits: torch.Tensor, temperature: float) -> torch.Tensor:
+    """float64, the largest of a row made 0 first: no temperature, however low, overflows."""
+    wide = logits.double() if logits.shape[-1] <= 16 * FIRST_SHORTLIST else logits.float()
+    return (wide - wide.amax(-1, keepdim=True)) / min(max(temperature, 1e-30), 1e30)
+
+
+def draw(log_probabilities: torch.Tensor, tokens: torch.Tensor | None, keys: Sequence[int]) -> torch.Tensor:
+    """A token for each row of log-probabilities (N, K) of `tokens` (N, K), or of all V: int64 (N,).
+
+    The Gumbel-max trick, with a number for each token that is a hash of its row's key and the token: the draw depends
+    on nothing else, neither on the tokens beside it nor on the device. Batched and single forward passes differ in the
+    last digits of their logits. That changes the winner only where two tokens are as close; under an inverse CDF it
+    would move the bounds of all V tokens, and in long answers change one every few sentences.
+    """
+    of_row = torch.tensor([_signed(key) for key in keys], device=log_probabilities.device)[:, None]
+    if tokens is not None:
+        winners = (log_probabilities.double() + gumbel(of_row, tokens)).argmax(-1)
+        return tokens.gather(-1, winners[:, None])[:, 0]
+    every = torch.arange(log_probabilities.shape[1], device=log_probabilities.device)
+    blocks = zip(log_probabilities.split(ROWS_AT_ONCE), of_row.split(ROWS_AT_ONCE), strict=True)
+    return torch.cat([(block.double() + gumbel(keys, every)).argmax(-1) for block, keys in blocks])
+
+
+def gumbel(keys: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    """Standard Gumbel numbers, float64, of keys and tokens, int64 that broadcast together.
+
+    The token-th number of the generator SplitMix64 (Steele, Lea and Flood 2014) seeded with the key.
+    """
+    state = keys + (tokens + 1) * _signed(0x9E3779B97F4A7C15)
+    state = _mixed(state, 30, 0xBF58476D1CE4E5B9)
+    state = _mixed(state, 27, 0x94D049BB133111EB)
+    state = state ^ _shifted(state, 31)
+    # 53 bits, in the middle of their interval: neither 0 nor 1.
+    uniform = (_shifted(state, 11).double() + 0.5).mul_(2.0**-53)
+    return uniform.log_().neg_().log_().neg_()
+
+
+def _mixed(state: torch.Tensor, bits: int, factor: int) -> torch.Tensor:
+    return (state ^ _shifted(state, bits)).mul_(_signed(factor))
+
+
+def _shifted(state: torch.Tensor, bits: int) -> torch.Tensor:
+    """An unsigned shift to the right of int64."""
+    return (state >> bits) & ((1 << (64 - bits)) - 1)
+
+
+def _signed(number: int) -> int:
+    """The int64 with the bits of a number of 64 bits."""
+    return (number + 2**63) % 2**64 - 2**63
+
+
+def key_of(seed: int, text: str, candidate: int) -> int:
+    """What decides the draws of a candidate, with the number of the draw (`step_key`)."""
+    return order_key(seed, "infilling", text, candidate)
+
+
+def step_key(key: int, step: int) -> int:
+    """The key of a candidate's draw number `step`."""
+    return order_key(key, step)

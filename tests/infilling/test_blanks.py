@@ -5,7 +5,8 @@ from reference import DOCUMENTS, MASK_TYPES
 
 from ilm.errors import UserError
 from ilm.examples.vocabulary import Vocabulary, gpt2_tokenizer
-from ilm.infilling.blanks import Context, parse_blanks
+from ilm.infilling.blanks import NO_LIMITS, BlankLimits, Context, parse_blanks
+from ilm.infilling.strings import TokenStrings
 
 WORD, NGRAM, SENTENCE = 4, 3, 2
 
@@ -13,6 +14,11 @@ WORD, NGRAM, SENTENCE = 4, 3, 2
 @pytest.fixture(scope="module")
 def gpt2() -> Vocabulary:
     return Vocabulary(gpt2_tokenizer(), MASK_TYPES)
+
+
+@pytest.fixture(scope="module")
+def strings(gpt2) -> TokenStrings:
+    return TokenStrings(gpt2)
 
 
 @pytest.mark.parametrize(
@@ -32,7 +38,7 @@ def gpt2() -> Vocabulary:
     ],
 )
 def test_what_is_a_blank(text, pieces, types):
-    assert parse_blanks(text, MASK_TYPES) == (pieces or (text,), types)
+    assert parse_blanks(text, MASK_TYPES)[:2] == (pieces or (text,), types)
 
 
 def test_the_default_is_word_or_else_the_last_type():
@@ -41,13 +47,13 @@ def test_the_default_is_word_or_else_the_last_type():
 
 
 def test_a_mask_type_may_hold_any_characters():
-    assert parse_blanks("a [n.gram] [nxgram] [a|b]", ("n.gram", "a|b")) == (("a ", " [nxgram] ", ""), (0, 1))
+    assert parse_blanks("a [n.gram] [nxgram] [a|b]", ("n.gram", "a|b"))[:2] == (("a ", " [nxgram] ", ""), (0, 1))
 
 
 @given(st.text(alphabet="a_[]() \nword.MASK"), st.data())
 def test_nothing_but_the_blanks_changes(text, data):
-    pieces, types = parse_blanks(text, ("word",))
-    context = Context(text, pieces, types, (False,) * len(types), ())
+    pieces, types, limits = parse_blanks(text, ("word",))
+    context = Context(text, pieces, types, limits, (False,) * len(types), ())
     answers = data.draw(st.lists(st.text(), min_size=len(types), max_size=len(types)))
     filled, spans = context.fill(answers)
     assert [filled[start : start + length] for start, length in spans] == answers
@@ -57,8 +63,8 @@ def test_nothing_but_the_blanks_changes(text, data):
     assert kept.split("\0") == list(pieces) or "\0" in filled
 
 
-def test_the_worked_example(gpt2):
-    context = Context.of("She ate [ngram] for _ .", gpt2, answers_carry_space=True)
+def test_the_worked_example(gpt2, strings):
+    context = Context.of("She ate [ngram] for _ .", gpt2, strings)
     assert gpt2.decode(context.ids) == "She ate<|infill_ngram|> for<|infill_word|> .<|startofinfill|>"
     assert context.ids == (3347, 15063, 50262, 329, 50263, 764, 50257)
     assert context.spaced == (True, True)
@@ -75,31 +81,33 @@ def test_the_worked_example(gpt2):
         (" [word]", "<|infill_word|>", True),
     ],
 )
-def test_one_space_is_lost_before_a_blank(gpt2, text, context, spaced):
-    made = Context.of(text, gpt2, answers_carry_space=True)
+def test_one_space_is_lost_before_a_blank(gpt2, strings, text, context, spaced):
+    made = Context.of(text, gpt2, strings)
     assert gpt2.decode(made.ids) == context + "<|startofinfill|>"
     assert made.spaced == (spaced,)
 
 
-def test_white_space_is_split_as_before_a_word(gpt2):
+def test_white_space_is_split_as_before_a_word(gpt2, strings):
     # At the end of a text "\n\n" is one token, 628; before a word it is two.
-    assert Context.of("Hi.\n\n[sentence]", gpt2, True).ids == (17250, 13, 198, 198, 50261, 50257)
-    assert Context.of("Hi.   [word]", gpt2, True).ids == (17250, 13, 220, 220, 50263, 50257)
-    assert Context.of("Hi [word]\n\n", gpt2, True).ids == (17250, 50263, 628, 50257)
+    assert Context.of("Hi.\n\n[sentence]", gpt2, strings).ids == (17250, 13, 198, 198, 50261, 50257)
+    assert Context.of("Hi.   [word]", gpt2, strings).ids == (17250, 13, 220, 220, 50263, 50257)
+    assert Context.of("Hi [word]\n\n", gpt2, strings).ids == (17250, 50263, 628, 50257)
 
 
 def test_a_tokenizer_without_spaced_words_keeps_the_space(gpt2):
-    context = Context.of("a [word]", gpt2, answers_carry_space=False)
+    strings = TokenStrings(gpt2)
+    strings.carry_space = False
+    context = Context.of("a [word]", gpt2, strings)
     assert gpt2.decode(context.ids) == "a <|infill_word|><|startofinfill|>"
     assert context.spaced == (False,)
 
 
-def test_control_tokens_in_a_text_stay_text(gpt2):
-    ids = Context.of("<|endofinfill|><|endoftext|> _", gpt2, True).ids
+def test_control_tokens_in_a_text_stay_text(gpt2, strings):
+    ids = Context.of("<|endofinfill|><|endoftext|> _", gpt2, strings).ids
     assert [i for i in ids if i >= 50256] == [50263, 50257]
 
 
-def test_contexts_are_those_of_the_reference(gpt2):
+def test_contexts_are_those_of_the_reference(gpt2, strings):
     """Documents with their spans typed as blanks give the context tokens of the reference's rows."""
     compared = 0
     for document in DOCUMENTS:
@@ -121,16 +129,16 @@ def test_contexts_are_those_of_the_reference(gpt2):
                 typed += text[done:start] + f"[{name.lower()}]"
                 done = start + length
             expected = row["inputs"][: row["inputs"].index(gpt2.start_of_infill) + 1]
-            assert list(Context.of(typed + text[done:], gpt2, True).ids) == expected, (document["name"], mask["name"])
+            assert list(Context.of(typed + text[done:], gpt2, strings).ids) == expected, (document["name"], mask["name"])
             compared += 1
     assert compared > 150
 
 
-def test_a_text_without_a_blank_is_refused(gpt2):
+def test_a_text_without_a_blank_is_refused(gpt2, strings):
     with pytest.raises(UserError, match=r"no blank.*_ or \[MASK\].*\[document\] \[paragraph\]"):
-        Context.of("She ate [verb].", gpt2, True)
+        Context.of("She ate [verb].", gpt2, strings)
 
 
-def test_bytes_that_are_no_text_are_refused(gpt2):
+def test_bytes_that_are_no_text_are_refused(gpt2, strings):
     with pytest.raises(UserError, match=r"UTF-8.*character 6"):
-        Context.of("He is\udcff _", gpt2, True)
+        Context.of("He is\udcff _", gpt2, strings)

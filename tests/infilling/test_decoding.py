@@ -126,7 +126,7 @@ def test_log_probabilities_are_those_of_the_model_unscaled(bigrams, words):
             previous = words.start_of_infill
             for ids, log_probabilities in zip(result.token_ids, result.token_log_probabilities, strict=True):
                 for i, value in zip(ids, log_probabilities, strict=True):
-                    assert value == pytest.approx(float(expected[previous, i]), abs=1e-9)
+                    assert value == pytest.approx(float(expected[previous, i]), abs=1e-5)
                     previous = i
             assert result.log_probability == pytest.approx(sum(map(sum, result.token_log_probabilities)))
 
@@ -274,15 +274,17 @@ def test_score_is_the_evaluation_of_the_filled_text(infiller):
 
 def test_answers_in_the_tokenizers_own_tokens_score_as_they_were_drawn(infiller):
     compared = 0
-    for text, group in zip(TEXTS, infiller(TEXTS, candidates=30, max_answer_tokens=3), strict=True):
+    for text, group in zip(TEXTS, infiller(TEXTS, candidates=60, max_answer_tokens=3), strict=True):
         context = infiller.context(text)
         for result in group:
             spaced = [" " * space + answer for answer, space in zip(result.answers, context.spaced, strict=True)]
             whole = infiller.vocabulary.encode(result.text)
             drawn = [i for ids in result.token_ids for i in ids[:-1]]
             context_tokens = [i for i in context.ids if i < ENTRIES]
+            alone = infiller.vocabulary.encode(" ")[0]  # a space that no word took stays in the context
             if (
                 "\ufffd" not in result.text
+                and not any(ids[0] == alone for ids in result.token_ids)
                 and sorted(whole) == sorted([*context_tokens, *drawn])
                 and all(
                     tuple(infiller.vocabulary.encode(answer)) == ids[:-1]
