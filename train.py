@@ -40,6 +40,9 @@ def train(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> dict
             folder.begin(run.settings, run.identity)
             set_up_logging(folder.path / "train.log")
             train_in(run, folder)
+        else:
+            log.info("%s is finished: not trained again", run.name)
+            note(finished_before=True)
         return run.report(folder)
 
 

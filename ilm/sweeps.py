@@ -10,7 +10,6 @@
 
 import csv
 import ctypes
-import logging
 import math
 import os
 import shutil
@@ -35,11 +34,10 @@ from ilm.files import atomic_file, read_json, write_json
 from ilm.runs import is_first_process
 from ilm.sharing import GPUS, JOBS, jobs_at_once, share, usable_cores, visible_gpus
 
-log = logging.getLogger("ilm")
-
 RECORD = "ILM_JOB_RECORD"
 COLUMNS = ("run", "state", "step", "of", "target tokens", "infill", "infill_textonly", "time trained")
-STOPPED_BY_SIGNAL = {128 + number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)}
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+STOPPED_BY_SIGNAL = {128 + number for number in (*STOPS, signal.SIGUSR2)}
 POLL_SECONDS = 0.1
 
 _sweep: "Sweep | None" = None
@@ -94,7 +92,7 @@ class Sweep:
         place = next(p for p in range(self.at_once) if p not in self._places or self._places[p] not in self.running)
         own_log = self.folder / f"{number}.log" if self.at_once > 1 else None
         where = f", log {own_log}" if own_log else ""
-        log.info("\n[%d/%d] %s%s", number + 1, len(self.jobs), label(job, self.jobs), where)
+        print(f"\n[{number + 1}/{len(self.jobs)}] {label(job, self.jobs)}{where}", file=sys.stderr, flush=True)
         environment = {**os.environ, **self.share(place), RECORD: str(job.record)}
         with open(own_log, "ab") if own_log else open(os.devnull) as file:
             job.process = subprocess.Popen(
@@ -166,8 +164,9 @@ class SweepCallback(Callback):
             new_folders=[path for path in (folder, *folder.parents) if not path.exists()],
         )
         if local:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, _sweep.on_signal)
+            for number in STOPS:
+                if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+                    signal.signal(number, _sweep.on_signal)
         else:
             os.environ |= {GPUS: ",".join(gpus), JOBS: str(len(combinations))}
 

@@ -248,8 +248,8 @@ def cost_sheet(run: Run) -> tuple[str, dict[str, float]]:
         "memory": f"{readable_size(found.peak_memory)} at its peak: weights {readable_size(found.weights)}, gradients "
         f"{readable_size(found.gradients)}, optimizer {readable_size(found.optimizer)}, activations and the rest "
         f"{readable_size(cost.activations)}" + (f"; in each of {processes} processes" if processes > 1 else ""),
-        "disk": f"{readable_size(cost.disk)}: last.ckpt and previous.ckpt {readable_size(cost.checkpoint)} each, best.ckpt and "
-        f"model/ {readable_size(cost.exported)} each; {readable_size(cost.most_disk)} while one is written",
+        "disk": f"{readable_size(cost.disk)}: last.ckpt and previous.ckpt {readable_size(cost.checkpoint)} each, "
+        f"best.ckpt and model/ {readable_size(cost.exported)} each; {readable_size(cost.most_disk)} while one is saved",
         "time": f"{duration(3600 * cost.hours)}: training {duration(cost.training_seconds)}, {cost.validations} "
         f"validations {duration(cost.validation_seconds)} ({share:.0%})",
         "measured": f"{found.steps} steps after {WARM_UP}: {found.seconds / found.steps:.3g} s a step, "
