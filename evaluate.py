@@ -12,10 +12,16 @@ from ilm.jobs import chosen_options, entry_point, job, set_up_logging
 def evaluate(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> pd.DataFrame:
     """Evaluate as configured; `choices` are Hydra's chosen options by group, of which `cefr` chooses models."""
     settings = check(cfg, Evaluate, choices)
-    from ilm.evaluation.task import evaluate_perplexity  # only now: torch takes seconds to import
-
     set_up_logging()
-    return evaluate_perplexity(settings, (choices or {}).get("cefr"))
+    level = (choices or {}).get("cefr")
+    # Only now: torch takes seconds to import.
+    if settings["task"] == "cloze":
+        from ilm.evaluation.cloze.task import evaluate_cloze
+
+        return evaluate_cloze(settings, level)
+    from ilm.evaluation.task import evaluate_perplexity
+
+    return evaluate_perplexity(settings, level)
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="evaluate")

@@ -1,0 +1,164 @@
+"""The questions of a cloze bench: learners' texts with words cut out.
+
+    text       She ate leftover pasta for lunch.
+    item       (text, blanks at "pasta")
+
+Items are a pure function of (seed, writing_id, sample number) and the text: the words that may be cut out are put in an
+order drawn from (seed, writing_id), and sample 0 takes the first of them, sample 1 the next, so no word is asked twice
+and 5 samples are the first 5 of 10.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pandas as pd
+
+from ilm.hashing import order_key
+from ilm.masking.segments import segment
+
+HUMAN_TOKENS, RANDOM = "human-tokens", "random"
+TOO_FEW = "fewer words that may be cut out than cloze.n_masks"
+FEWER_SAMPLES = "too few words for all of cloze.samples_per_text"
+
+
+@dataclass(frozen=True)
+class Item:
+    """A text and its blanks: `spans` are (start, length) in characters of `text`, sorted."""
+
+    writing_id: str
+    l1: str
+    cefr_level: str
+    sample: int
+    text: str
+    spans: tuple[tuple[int, int], ...]
+
+    @property
+    def key(self) -> str:
+        return f"{self.writing_id}#{self.sample}"
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What the learner wrote in the blanks."""
+        return tuple(self.text[start : start + length] for start, length in self.spans)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "spans": [list(span) for span in self.spans], "words": list(self.words)}
+
+    @classmethod
+    def of_dict(cls, stored: dict[str, Any]) -> "Item":
+        fields = {key: value for key, value in stored.items() if key not in ("spans", "words")}
+        return cls(**fields, spans=tuple((start, length) for start, length in stored["spans"]))
+
+
+def choose_texts(documents: pd.DataFrame, limit: int | None, seed: int) -> pd.DataFrame:
+    """At most `limit` documents, from the levels in turn so that each has as many as the others or all it has.
+
+    Within a level they come in the order of a hash of (seed, writing_id); the result is sorted by `writing_id`.
+    """
+    if limit is None or limit >= len(documents):
+        return documents.sort_values("writing_id", ignore_index=True)
+    order = [order_key(seed, "cloze", writing_id) for writing_id in documents["writing_id"]]
+    hashed = documents.assign(order=order).sort_values(["order", "writing_id"])
+    turn = hashed.groupby("cefr_level").cumcount()
+    chosen = hashed.assign(turn=turn).sort_values(["turn", "cefr_level"], kind="stable").head(limit)
+    return chosen.drop(columns=["order", "turn"]).sort_values("writing_id", ignore_index=True)
+
+
+def draw_items(
+    documents: pd.DataFrame, *, n_masks: int, samples_per_text: int, max_chars: int | None, seed: int, positions: str
+) -> tuple[list[Item], dict[str, int]]:
+    """The items of `documents` (writing_id, l1, cefr_level, text), in their order; and texts counted by what they lack.
+
+    `positions`: "human-tokens" or "random" (see `eligible_words`).
+    """
+    items, counts = [], Counter()
+    for row in documents.itertuples():
+        text = cut(row.text, max_chars)
+        counts["texts cut at cloze.max_chars"] += len(text) < len(row.text)
+        drawn = list(_draw(text, row.writing_id, n_masks, samples_per_text, seed, positions))
+        counts[TOO_FEW] += not drawn
+        counts[FEWER_SAMPLES] += 0 < len(drawn) < samples_per_text
+        items += [
+            Item(row.writing_id, row.l1, row.cefr_level, sample, text, spans) for sample, spans in enumerate(drawn)
+        ]
+    return items, {cause: count for cause, count in counts.items() if count}
+
+
+def cut(text: str, max_chars: int | None) -> str:
+    """The text, or its beginning: up to the last sentence end in the second half of `max_chars`, else to a word's.
+
+    A first word longer than `max_chars` is cut in itself.
+    """
+    if max_chars is None or len(text) <= max_chars:
+        return text
+    ends = (
+        sentence.start + sentence.length for paragraph in segment(text).paragraphs for sentence in paragraph.sentences
+    )
+    if in_second_half := [end for end in ends if max_chars / 2 <= end <= max_chars]:
+        return text[: max(in_second_half)]
+    spaces = [at for at in range(max_chars + 1) if text[at].isspace()]
+    return text[: spaces[-1]].rstrip() if spaces and text[: spaces[-1]].strip() else text[:max_chars]
+
+
+def words_of(text: str) -> list[tuple[int, int]]:
+    """(start, length) of all words, numbers and marks of a text, as the masks' splitter (NLTK's) finds them."""
+    return [
+        (start, length)
+        for paragraph in segment(text).paragraphs
+        for sentence in paragraph.sentences
+        for start, length in sentence.words
+    ]
+
+
+def eligible_words(text: str, words: Sequence[tuple[int, int]], positions: str) -> list[int]:
+    """The numbers of the `words` that may be cut out.
+
+    "random": all. "human-tokens": those of letters only that stand alone: not the "do" of "don't", nor a part of
+    "e-mail" or "and/or". Between white space, brackets, quotation and punctuation marks a word stands alone.
+    """
+    if positions == RANDOM:
+        return list(range(len(words)))
+    return [
+        number
+        for number, (start, length) in enumerate(words)
+        if text[start : start + length].isalpha() and _stands_alone(text, start, start + length)
+    ]
+
+
+def _stands_alone(text: str, start: int, end: int) -> bool:
+    before, after = text[start - 1 : start], text[end : end + 1]
+    joined = "'’`-_/@#&"
+    if before.isalnum() or after.isalnum() or after == "_" or before == "_":
+        return False
+    # A quotation mark or dash with nothing behind it joins nothing.
+    return not (
+        (before and before in joined and text[start - 2 : start - 1].isalnum())
+        or (after and after in joined and text[end + 1 : end + 2].isalnum())
+    )
+
+
+def _draw(
+    text: str, writing_id: str, n_masks: int, samples: int, seed: int, positions: str
+) -> Iterator[tuple[tuple[int, int], ...]]:
+    """The spans of the samples of a text, as many as it has words for.
+
+    No two blanks of a sample are neighbours: a model that writes them one after the other could not tell where the
+    first one ends.
+    """
+    words = words_of(text)
+    waiting = sorted(
+        eligible_words(text, words, positions), key=lambda number: order_key(seed, "cloze", writing_id, number)
+    )
+    for _ in range(samples):
+        taken: list[int] = []
+        for number in waiting:
+            if all(abs(number - other) > 1 for other in taken):
+                taken.append(number)
+            if len(taken) == n_masks:
+                break
+        else:
+            return
+        waiting = [number for number in waiting if number not in taken]
+        yield tuple(sorted(words[number] for number in taken))

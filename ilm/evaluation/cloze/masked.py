@@ -1,0 +1,159 @@
+"""Masked language models (BERT, RoBERTa, ModernBERT, ...): a word of k subtokens is asked as k masks.
+
+    She ate [MASK] [MASK] pasta     left to right: left [MASK], then left ##over
+
+Filling: the first mask is answered with the others still masked, then the second given the first, ... (a beam search
+over these steps). Score of a word: the sum over its subtokens of log p(subtoken | text, the word's subtokens before it,
+its later ones masked): the pseudo-log-likelihood of Salazar et al. 2020 (ACL), left to right within the word as Kauf
+and Ivanova 2023 (ACL) correct it, since plain masking of one subtoken shows the rest of its word. The score of a filled
+answer is the same quantity.
+
+The number of masks tells the model the length of the word in subtokens, which the other kinds have to guess. With
+`mlm_length` "guessed" 1 to 4 masks are tried and all answers ranked by their mean log-probability per subtoken, as
+Jiang et al. 2020 (EMNLP, X-FACTR) choose among lengths.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from ilm.evaluation.cloze.answerers import WORD_TOO_LONG, Answerer, Settings
+from ilm.evaluation.cloze.beam import Beam, beam_search
+from ilm.evaluation.cloze.pieces import Encoded
+
+GUESSED = "guessed"
+LENGTHS_TRIED = (1, 2, 3, 4)
+
+Query = tuple[tuple[int, ...], int]
+"""Token ids, and the place of the mask that is asked about."""
+
+
+class MaskedAnswerer(Answerer):
+    kind = "mlm"
+    pseudo = True
+
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, settings: Settings):
+        limits = [n for n in (_positions(model), tokenizer.model_max_length) if n is not None and n < 10**6]
+        rows = model.get_output_embeddings().weight.shape[0]
+        super().__init__(model, tokenizer, settings, rows=rows, max_tokens=min(limits, default=float("inf")))
+        self.mask = tokenizer.mask_token_id
+        # Logits of the batch at hand: the score of a word of one subtoken and its filling ask the same.
+        self._known: dict[Query, torch.Tensor] = {}
+
+    def describe(self):
+        return {**super().describe(), "length_of_the_word": self.settings.mlm_length}
+
+    def _answer(self, encoded):
+        self._known = {}
+        return super()._answer(encoded)
+
+    def _longest(self, encoded: Encoded) -> int:
+        tried = LENGTHS_TRIED[-1] * len(encoded.runs) if self.settings.mlm_length == GUESSED else 0
+        return len(encoded.prefix) + len(encoded.ids) + len(encoded.suffix) + tried
+
+    def _blank_fault(self, encoded: Encoded, blank: int) -> str | None:
+        too_long = len(encoded.answer(blank)) > self.settings.max_answer_tokens
+        return WORD_TOO_LONG if too_long and self.settings.mlm_length != GUESSED else None
+
+    def _score(self, encoded: Sequence[Encoded]) -> list[list[float]]:
+        queries = {
+            (text, blank, at): self._gold(e, blank, at) for text, e in enumerate(encoded) for blank, at in _subtokens(e)
+        }
+        logits = self._logits(list(queries.values()))
+        scores = [[0.0] * len(e.runs) for e in encoded]
+        for (text, blank, at), row in zip(queries, logits.log_softmax(-1), strict=True):
+            scores[text][blank] += float(row[encoded[text].answer(blank)[at]])
+        return scores
+
+    def _gold(self, encoded: Encoded, blank: int, at: int) -> Query:
+        """The query about subtoken `at` of the learner's word: what comes before it is there, what follows masked."""
+        words = [encoded.answer(number) for number in range(len(encoded.runs))]
+        known = [*words[:blank], words[blank][:at]]
+        return self._query(encoded, known, [len(word) for word in words])
+
+    def _query(self, encoded: Encoded, known: Sequence[Sequence[int]], lengths: Sequence[int]) -> Query:
+        """The text with `known` answers, the last of them unfinished, and masks up to `lengths` for what is missing."""
+        contents = []
+        for number, length in enumerate(lengths):
+            there = tuple(known[number]) if number < len(known) else ()
+            missing = 0 if number < len(known) - 1 else length - len(there)
+            contents.append((*there, *(self.mask,) * missing))
+        blank = len(known) - 1
+        ids = (*encoded.prefix, *encoded.with_blanks(contents), *encoded.suffix)
+        shift = sum(len(contents[n]) - (last - first) for n, (first, last) in enumerate(encoded.runs[:blank]))
+        return ids, len(encoded.prefix) + encoded.runs[blank][0] + shift + len(known[blank])
+
+    def _search(self, encoded, blank, chosen):
+        # One row of the search for each length that is tried.
+        tried = [
+            (text, length)
+            for text, e in enumerate(encoded)
+            for length in (LENGTHS_TRIED if self.settings.mlm_length == GUESSED else (len(e.answer(blank)),))
+        ]
+        lengths = [self._lengths(encoded[text], blank, length) for text, length in tried]
+        beams = [(row, ()) for row in range(len(tried))]
+
+        def queries():
+            return [
+                self._query(encoded[tried[row][0]], [*chosen[tried[row][0]], ids], lengths[row]) for row, ids in beams
+            ]
+
+        def advance(parents, tokens):
+            beams[:] = [(beams[p][0], (*beams[p][1], token)) for p, token in zip(parents, tokens, strict=True)]
+            return self._logits(queries())
+
+        found = beam_search(
+            self._logits(queries()),
+            advance,
+            [self.grammar(encoded[text], blank, length=length) for text, length in tried],
+            width=self.settings.candidates,
+            max_tokens=max(length for _, length in tried),
+        )
+        answers: list[list[Beam]] = [[] for _ in encoded]
+        for (text, _), row in zip(tried, found, strict=True):
+            answers[text] += row
+        return answers
+
+    def _lengths(self, encoded: Encoded, blank: int, length: int) -> list[int]:
+        """Masks of each blank: of the later ones as many as they have subtokens, or one where that is not told."""
+        told = self.settings.mlm_length != GUESSED
+        return [
+            length if number == blank else (last - first if told else 1)
+            for number, (first, last) in enumerate(encoded.runs)
+        ]
+
+    def _ranked(self, sums, tokens):
+        return sorted(sums, key=lambda word: (-sums[word] / len(tokens[word]), word))
+
+    def _logits(self, queries: Sequence[Query]) -> torch.Tensor:
+        """Logits (queries, V) in float32 at the places asked about. Equal queries of a batch are read once."""
+        new = [query for query in dict.fromkeys(queries) if query not in self._known]
+        pad = self.pieces.tokenizer.pad_token_id or 0
+        device = self.model.device
+        size = 4 * self.settings.candidates
+        for begin in range(0, len(new), size):
+            part = new[begin : begin + size]
+            longest = max(len(ids) for ids, _ in part)
+            ids = torch.tensor([[*ids, *[pad] * (longest - len(ids))] for ids, _ in part], device=device)
+            lengths = torch.tensor([len(ids) for ids, _ in part], device=device)
+            # (B, T)
+            mask = (torch.arange(longest, device=device) < lengths[:, None]).long()
+            logits = self.model(input_ids=ids, attention_mask=mask).logits
+            places = torch.tensor([place for _, place in part], device=device)
+            rows = logits[torch.arange(len(part), device=device), places].float()
+            self._known |= dict(zip(part, rows, strict=True))
+        return torch.stack([self._known[query] for query in queries])
+
+
+def _subtokens(encoded: Encoded) -> list[tuple[int, int]]:
+    """(blank, subtoken) of every subtoken of the learner's words."""
+    return [(blank, at) for blank in range(len(encoded.runs)) for at in range(len(encoded.answer(blank)))]
+
+
+def _positions(model: PreTrainedModel) -> int | None:
+    """How many tokens the model has positions for: RoBERTa's begin after its padding id."""
+    positions = getattr(model.config, "max_position_embeddings", None)
+    embeddings = getattr(model.base_model, "embeddings", None)
+    padding = getattr(embeddings, "padding_idx", None)
+    return positions if positions is None or padding is None else positions - padding - 1

@@ -1,0 +1,160 @@
+"""What answers are worth: matches, ranks, characters, log-probability, calibration; by group, with standard errors.
+
+Words are compared in Unicode's composed form (NFC) without the white space around them: `exact` as they are, all
+others case-folded too, since an uncased model cannot write a capital. A blank without an answer counts as wrong in all
+of them; it has no part in calibration, and none in the log-probability where its word has none.
+
+Legend: N blanks of all items, G texts. Several blanks come from one text and are not independent, so standard errors
+are those of a ratio of totals over texts (Cochran 1977, Sampling Techniques, section 6.4; in linear models: clustered).
+"""
+
+import math
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+TOP = (5, 10)
+MATCHES = ("exact", "folded", *(f"top{k}" for k in TOP), "mrr")
+CHARACTERS = tuple(f"{gram}_{what}" for gram in ("unigram", "bigram") for what in ("recall", "precision", "f1"))
+LOG_PROBABILITY, PSEUDO = "log_probability", "pseudo_log_likelihood"
+METRICS = (*MATCHES, *CHARACTERS, LOG_PROBABILITY, PSEUDO)
+BINS = 10
+
+
+def normalised(word: str) -> str:
+    """A word as it is compared: without white space around it, composed (NFC)."""
+    return unicodedata.normalize("NFC", word).strip()
+
+
+def folded(word: str) -> str:
+    """`normalised`, without case."""
+    return unicodedata.normalize("NFC", normalised(word).casefold())
+
+
+def rank_of(word: str, candidates: Sequence[str]) -> int | None:
+    """The place (1 is the first) of a word among candidates, both case-folded; None if it is not there.
+
+    Candidates that differ by case alone take one place.
+    """
+    ranked = list(dict.fromkeys(map(folded, candidates)))
+    return ranked.index(folded(word)) + 1 if folded(word) in ranked else None
+
+
+def overlap(word: str, answer: str, n: int) -> tuple[float, float, float] | None:
+    """(recall, precision, F1) of the n-grams of characters of `answer` against those of `word`, as multisets.
+
+    None if `word` has no n-gram (a bigram of "I"). An answer without any has 0.
+    """
+    wanted, found = (Counter(text[i : i + n] for i in range(len(text) - n + 1)) for text in (word, answer))
+    if not wanted:
+        return None
+    shared = (wanted & found).total()
+    if not shared:
+        return 0.0, 0.0, 0.0
+    return (
+        shared / wanted.total(),
+        shared / found.total(),
+        2 * shared / (wanted.total() + found.total()),
+    )
+
+
+def blank_metrics(word: str, candidates: Sequence[tuple[str, float]], log_probability: float | None, pseudo: bool):
+    """All of `METRICS` of one blank (NaN where there is none), and `confidence`, the probability of the first answer.
+
+    `candidates` are (word, log-probability in nats), best first.
+    """
+    words = [candidate for candidate, _ in candidates]
+    rank = rank_of(word, words)
+    first = words[0] if words else ""
+    found = {
+        "exact": float(normalised(word) == normalised(first)),
+        "folded": float(rank == 1),
+        **{f"top{k}": float(rank is not None and rank <= k) for k in TOP},
+        "mrr": 1 / rank if rank else 0.0,
+    }
+    for n, gram in ((1, "unigram"), (2, "bigram")):
+        values = overlap(folded(word), folded(first), n) or (math.nan,) * 3
+        found |= dict(zip((f"{gram}_recall", f"{gram}_precision", f"{gram}_f1"), values, strict=True))
+    score = math.nan if log_probability is None else log_probability
+    found |= {LOG_PROBABILITY: math.nan if pseudo else score, PSEUDO: score if pseudo else math.nan}
+    return found | {"confidence": min(1.0, math.exp(candidates[0][1])) if candidates else math.nan}
+
+
+def clustered_mean(values: np.ndarray, texts: np.ndarray) -> tuple[float | None, float | None, int]:
+    """(mean, standard error, n) of values (N,), NaN left out, of which those with equal `texts` (N,) hang together.
+
+    The standard error is None for fewer than two texts.
+    """
+    there = ~np.isnan(values)
+    values, texts = values[there], texts[there]
+    if not len(values):
+        return None, None, 0
+    mean = float(values.sum() / len(values))
+    _, text_of_each = np.unique(texts, return_inverse=True)
+    residuals = np.bincount(text_of_each, values - mean)
+    count = len(residuals)
+    if count < 2:
+        return mean, None, len(values)
+    return mean, float(math.sqrt(count / (count - 1) * (residuals**2).sum()) / len(values)), len(values)
+
+
+def grouped(blanks: pd.DataFrame) -> pd.DataFrame:
+    """A row per model, grouping, group and metric: value, standard error, n, texts.
+
+    `blanks` has a row per model and blank: `model`, `writing_id`, `METRICS`, `confidence`, and the groupings
+    `cefr_level`, `l1`, `subtokens`, `own_subtokens`, `part_of_speech` (of which the last may be missing).
+    """
+    groupings = {"all": pd.Series("all", blanks.index)}
+    groupings |= {name: blanks[name] for name in ("cefr_level", "l1")}
+    for name in ("subtokens", "own_subtokens"):
+        groupings |= {name: blanks[name], f"{name}_grouped": blanks[name].map(subtoken_group)}
+    if "part_of_speech" in blanks:
+        groupings["part_of_speech"] = blanks["part_of_speech"]
+    rows = []
+    for grouping, groups in groupings.items():
+        for (model, group), part in blanks.groupby([blanks["model"], groups], sort=True):
+            texts = part["writing_id"].to_numpy()
+            label = str(int(group)) if isinstance(group, float) else str(group)
+            for metric in METRICS:
+                value, error, n = clustered_mean(part[metric].to_numpy(float), texts)
+                if n:
+                    about = {"model": model, "grouping": grouping, "group": label, "metric": metric}
+                    rows.append(about | {"value": value, "standard_error": error, "n": n, "texts": len(set(texts))})
+    return pd.DataFrame(rows)
+
+
+def subtoken_group(count: float) -> str | None:
+    """1, 2, 3-4, 5+; None for an unknown number."""
+    if pd.isna(count):
+        return None
+    return "1" if count == 1 else "2" if count == 2 else "3-4" if count <= 4 else "5+"
+
+
+def calibration(confidence: np.ndarray, correct: np.ndarray) -> tuple[float | None, pd.DataFrame]:
+    """The expected calibration error of confidences (N,), NaN left out, and its reliability table.
+
+    ECE = sum over `BINS` equal bins of n_bin / n * |share correct - mean confidence| (Naeini et al. 2015, AAAI; Guo et
+    al. 2017, ICML). The table has a row per bin that is not empty: low, high, n, confidence, correct.
+    """
+    there = ~np.isnan(confidence)
+    confidence, correct = confidence[there], correct[there]
+    # 1.0 belongs to the last bin.
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    rows = [
+        {
+            "low": bin_ / BINS,
+            "high": (bin_ + 1) / BINS,
+            "n": int((bins == bin_).sum()),
+            "confidence": float(confidence[bins == bin_].mean()),
+            "correct": float(correct[bins == bin_].mean()),
+        }
+        for bin_ in range(BINS)
+        if (bins == bin_).any()
+    ]
+    table = pd.DataFrame(rows, columns=["low", "high", "n", "confidence", "correct"])
+    if not len(confidence):
+        return None, table
+    return float((table["n"] * (table["correct"] - table["confidence"]).abs()).sum() / table["n"].sum()), table

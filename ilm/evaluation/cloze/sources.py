@@ -1,0 +1,232 @@
+"""The models of a bench: what is typed, where each is, what it is asked by.
+
+ilm:FOLDER          a run's folder or any folder with an infilling model
+mlm:NAME            BERT, RoBERTa, ModernBERT, ...: a folder, or a name on the hub
+t5:NAME, bart:NAME  likewise
+A1, run names, patterns such as sample_*, or nothing: the finished runs of the prepared corpus
+"""
+
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
+from transformers import (
+    MODEL_FOR_MASKED_LM_MAPPING,
+    AutoConfig,
+    AutoModelForMaskedLM,
+    AutoModelForSeq2SeqLM,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from ilm.corpus.store import PreparedCorpus
+from ilm.errors import UserError
+from ilm.evaluation.cloze.answerers import Answerer, Settings
+from ilm.evaluation.cloze.decoders import BartAnswerer, InfillingAnswerer, T5Answerer
+from ilm.evaluation.cloze.masked import MaskedAnswerer
+from ilm.examples.vocabulary import Vocabulary
+from ilm.hashing import digest, file_sha256
+from ilm.infilling.decoding import OBJECTIVE, Infiller
+from ilm.runs import RunFolder
+from ilm.training.models import load_tokenizer, locate
+from ilm.training.trained import find_models
+
+log = logging.getLogger("ilm")
+
+KINDS = ("ilm", "mlm", "t5", "bart")
+T5_TYPES = ("t5", "mt5", "umt5", "longt5")
+_FORMS = "ilm:experiments/NAME, mlm:bert-base-uncased, t5:t5-small, bart:facebook/bart-base, or folders after the colon"
+_BROKEN = (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError, RuntimeError)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model before its weights are read: `location` is a folder or a hub name, `typed` how it was asked for."""
+
+    name: str
+    kind: str
+    typed: str
+    location: str
+    options: Mapping[str, Any]
+    fingerprint: str
+
+    @property
+    def file_name(self) -> str:
+        """`name` as it may stand in a file's name."""
+        return re.sub(r"[^\w.+-]", "_", self.name)
+
+
+def find_sources(
+    wanted: Sequence[str] | None, experiments: Path, corpus: Path, level: str | None, n_masks: int
+) -> list[Source]:
+    """The models named by `wanted` (None: all runs on the corpus prepared in the folder `corpus`, of `level` if given).
+
+    Whether each can be asked at all is known afterwards, without its weights having been read.
+
+    Raises: UserError for an unknown kind, a model that is not there or of another kind, or one without the tokens that
+    its kind needs; and as `find_models`.
+    """
+    pairs: list[tuple[str, str]] = []
+    runs: list[str] = []
+    for typed in wanted or ():
+        kind, colon, path = typed.partition(":")
+        if not colon:
+            if (Path(typed) / "config.json").is_file() and not (Path(typed) / "run.json").exists():
+                raise UserError(f"models: {typed} is a folder of a model of unknown kind. Type one of {_FORMS}.")
+            runs.append(typed)
+        elif kind not in KINDS or not path:
+            raise UserError(f"models: {typed!r} has no kind of {', '.join(KINDS)}. Type one of {_FORMS}.")
+        elif kind == "ilm" and not Path(path).is_dir() and not path.startswith((".", "/", "~")):
+            runs.append(path)
+        else:
+            pairs.append((kind, path))
+    if wanted is None or runs:
+        pairs = [*_runs(runs if wanted is not None else None, experiments, corpus, level), *pairs]
+    pairs = list(dict.fromkeys(pairs))
+    names = [f"{kind}:{_short(path)}" for kind, path in pairs]
+    return [
+        _source(name if names.count(name) == 1 else f"{kind}:{path}", kind, path, n_masks)
+        for name, (kind, path) in zip(names, pairs, strict=True)
+    ]
+
+
+def _short(path: str) -> str:
+    parts = [part for part in Path(path).parts if part != "model"]
+    return parts[-1] if parts else path
+
+
+def _runs(wanted: Sequence[str] | None, experiments: Path, corpus: Path, level: str | None) -> list[tuple[str, str]]:
+    prepared = PreparedCorpus.open(corpus)
+    prepared.require_splits([])
+    found = find_models(experiments, prepared, wanted, level)
+    usable = [run for run in found if run.objective == OBJECTIVE]
+    if others := [run.name for run in found if run not in usable]:
+        log.warning("left out, since only models of objective=%s fill blanks: %s", OBJECTIVE, ", ".join(others))
+    if not usable:
+        raise UserError(
+            f"None of these runs fills blanks, since their objective is not {OBJECTIVE}. Train one: python train.py "
+            f"objective={OBJECTIVE}"
+        )
+    return [("ilm", str(run.folder.path)) for run in usable]
+
+
+def _source(name: str, kind: str, path: str, n_masks: int) -> Source:
+    if kind == "ilm":
+        folder = _infilling_folder(Path(path))
+        Vocabulary.of_trained(load_tokenizer(str(folder)))
+        return Source(name, kind, path, path, {}, _fingerprint(folder))
+    location, options = locate(path, advice=f"(models=[{kind}:FOLDER])")
+    try:
+        config = AutoConfig.from_pretrained(location, **options)
+    except (*_BROKEN, StrictDataclassError) as error:
+        raise UserError(f"models: {kind}:{path} holds no model ({_first_line(error)}). {_EXPECTED[kind]}") from error
+    _require_kind(kind, path, config)
+    _tokens(kind, path, load_tokenizer(location), n_masks)
+    fingerprint = _fingerprint(Path(location)) if Path(location).is_dir() else getattr(config, "_commit_hash", None)
+    return Source(name, kind, path, location, options, fingerprint or "unknown")
+
+
+def _infilling_folder(path: Path) -> Path:
+    """The folder with the weights of a run, or `path` itself."""
+    if not path.is_dir():
+        raise UserError(f"models: the folder {path} does not exist. Give a run's folder, such as ilm:experiments/NAME.")
+    run = path.parent if path.name == "model" else path
+    if not (run / "run.json").is_file():
+        return path
+    if (objective := RunFolder(run).config["objective"]) != OBJECTIVE:
+        raise UserError(
+            f"models: {run} was trained with objective={objective}, and blanks are filled only by models of "
+            f"objective={OBJECTIVE}. Train one: python train.py objective={OBJECTIVE}"
+        )
+    if not RunFolder(run).model.is_dir():
+        state = RunFolder(run).status.get("state", "not begun")
+        raise UserError(f"models: {run} is {state} and has no model yet: the command that trains it goes on with it.")
+    return RunFolder(run).model
+
+
+_EXPECTED = {
+    "mlm": "Expected a masked language model such as BERT or RoBERTa: mlm:bert-base-uncased or mlm:FOLDER.",
+    "t5": "Expected a T5 or FLAN-T5: t5:t5-small or t5:FOLDER.",
+    "bart": "Expected a BART: bart:facebook/bart-base or bart:FOLDER.",
+}
+
+
+def _require_kind(kind: str, path: str, config) -> None:
+    is_of_kind = {
+        "mlm": type(config) in MODEL_FOR_MASKED_LM_MAPPING and not config.is_encoder_decoder,
+        "t5": config.model_type in T5_TYPES,
+        "bart": config.model_type == "bart",
+    }[kind]
+    if not is_of_kind:
+        raise UserError(f"models: {kind}:{path} is a {config.model_type} model. {_EXPECTED[kind]}")
+
+
+def _tokens(kind: str, path: str, tokenizer: PreTrainedTokenizerBase, n_masks: int) -> list[int]:
+    """The ids of what stands for blanks: the mask, or sentinels of which there is one more than blanks."""
+    if kind != "t5":
+        if tokenizer.mask_token_id is None:
+            raise UserError(f"models: the tokenizer of {kind}:{path} has no mask token. {_EXPECTED[kind]}")
+        return [tokenizer.mask_token_id]
+    vocabulary = tokenizer.get_vocab()
+    names = [f"<extra_id_{number}>" for number in range(n_masks + 1)]
+    if missing := [name for name in names if name not in vocabulary]:
+        raise UserError(
+            f"models: the tokenizer of {kind}:{path} has no sentinel {missing[0]}, and cloze.n_masks={n_masks} needs "
+            f"{n_masks + 1} of them. {_EXPECTED[kind]}"
+        )
+    return [vocabulary[name] for name in names]
+
+
+def load(source: Source, settings: Settings, device: torch.device, n_masks: int) -> Answerer:
+    """The model of a source, on `device`, in float32, ready to be asked.
+
+    Raises: UserError if its weights are damaged or not all there.
+    """
+    if source.kind == "ilm":
+        return InfillingAnswerer(Infiller.from_pretrained(source.location, str(device)), settings)
+    tokenizer = load_tokenizer(source.location)
+    model = _weights(source).to(device)
+    tokens = _tokens(source.kind, source.typed, tokenizer, n_masks)
+    if source.kind == "mlm":
+        return MaskedAnswerer(model, tokenizer, settings)
+    return (
+        T5Answerer(model, tokenizer, settings, tokens)
+        if source.kind == "t5"
+        else BartAnswerer(model, tokenizer, settings)
+    )
+
+
+def _weights(source: Source) -> PreTrainedModel:
+    auto = AutoModelForMaskedLM if source.kind == "mlm" else AutoModelForSeq2SeqLM
+    try:
+        model, report = auto.from_pretrained(
+            source.location, dtype=torch.float32, output_loading_info=True, **source.options
+        )
+    except (*_BROKEN, SafetensorError, StrictDataclassError) as error:
+        raise UserError(
+            f"models: {source.kind}:{source.typed} could not be loaded ({_first_line(error)}). {_EXPECTED[source.kind]}"
+        ) from error
+    if missing := sorted(report["missing_keys"]):
+        raise UserError(
+            f"models: {source.kind}:{source.typed} lacks weights ({', '.join(missing[:3])}"
+            f"{', ...' if len(missing) > 3 else ''}), which would be drawn at random. {_EXPECTED[source.kind]}"
+        )
+    return model
+
+
+def _fingerprint(folder: Path) -> str:
+    """A digest of the files of a model folder: its configuration, tokenizer and weights."""
+    endings = (".json", ".safetensors", ".bin", ".txt", ".model")
+    files = sorted(path for path in folder.iterdir() if path.is_file() and path.suffix in endings)
+    return digest({path.name: file_sha256(path) for path in files})
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0]}"[:200]
