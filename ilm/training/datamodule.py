@@ -1,6 +1,7 @@
 """The training data of one run, in Lightning's terms."""
 
 import signal
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,9 +11,13 @@ import torch
 from torch.utils.data import DataLoader
 
 from ilm.examples.layout import Example
+from ilm.examples.epochs import EpochStores
 from ilm.examples.store import ExampleStore
 from ilm.training.batching import MicroBatches, ResumableRange, row_length
 from ilm.training.steps import StepPlan
+
+# Made in advance by each worker: enough for the second that it takes to draw an epoch of nine million examples.
+BATCHES_AHEAD = 16
 
 
 class InfillingData(pl.LightningDataModule):
@@ -25,7 +30,7 @@ class InfillingData(pl.LightningDataModule):
 
     def __init__(
         self,
-        store: ExampleStore,
+        store: ExampleStore | EpochStores,
         validation: list[Example],
         *,
         plan: StepPlan,
@@ -56,22 +61,35 @@ class InfillingData(pl.LightningDataModule):
             level_codes=self.level_codes,
             n_levels=self.n_levels,
         )
-        return DataLoader(
-            batches,
-            batch_size=None,
-            sampler=self.sampler,
-            num_workers=self.num_workers,
-            worker_init_fn=_leave_signals_to_the_run,
-            pin_memory=torch.cuda.is_available(),
-            # `iter()` draws a seed for the workers; from the global generator it would change the run.
-            generator=torch.Generator(),
-        )
+        return batch_loader(batches, self.sampler, self.num_workers)
 
     def state_dict(self) -> dict[str, Any]:
         return {"step": self.trainer.global_step}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         self.sampler.start = state_dict["step"] * self.plan.accumulate
+
+
+def batch_loader(batches: MicroBatches, sampler: ResumableRange, num_workers: int) -> DataLoader:
+    """A loader of micro-batches `sampler.start`..; without workers the process that asks for them makes them."""
+    workers = {}
+    if num_workers:
+        # The epoch that comes first is drawn here, so that forked workers share it, as they do all that the store
+        # holds. Where Linux would not fork (Python 3.14) they would receive copies instead.
+        batches.plan.step(sampler.start // batches.plan.accumulate)
+        context = "fork" if sys.platform == "linux" else None
+        workers = {"multiprocessing_context": context, "prefetch_factor": BATCHES_AHEAD}
+    return DataLoader(
+        batches,
+        batch_size=None,
+        sampler=sampler,
+        num_workers=num_workers,
+        worker_init_fn=_leave_signals_to_the_run,
+        pin_memory=torch.cuda.is_available(),
+        # `iter()` draws a seed for the workers; from the global generator it would change the run.
+        generator=torch.Generator(),
+        **workers,
+    )
 
 
 def _leave_signals_to_the_run(worker: int) -> None:

@@ -100,7 +100,7 @@ def _train(run: Run, folder: RunFolder, signals: StopSignals) -> None:
 def _data(run: Run) -> InfillingData:
     valid, data = run.examples.valid, run.settings["data"]
     return InfillingData(
-        run.examples.train,
+        run.material.train,
         [valid[int(number)] for number in run.examples.validation],
         plan=run.steps,
         total_steps=run.total_steps,

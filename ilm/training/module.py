@@ -100,7 +100,7 @@ class InfillingModule(pl.LightningModule):
         )
 
     def configure_optimizers(self):
-        optimizer = self.make_optimizer(self.parameters())
+        optimizer = self.make_optimizer([parameter for parameter in self.parameters() if parameter.requires_grad])
         schedule = LambdaLR(
             optimizer, lambda step: learning_rate_factor(step, self.shape, self.warmup_steps, self.total_steps)
         )

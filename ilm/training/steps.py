@@ -96,12 +96,17 @@ class StepPlan:
 
     def epochs_until(self, steps: int) -> float:
         """How many epochs the first `steps` steps are."""
+        if steps == self._first_steps[-1]:
+            # The next epoch is none of the run's: nothing is opened for it.
+            return float(len(self._first_steps) - 1)
         number = self._epoch_of(steps)
         begin, end = self._first_steps[number : number + 2]
         return number + (steps - begin) / (end - begin)
 
     def examples_until(self, steps: int) -> int:
         """How many examples the first `steps` steps hold."""
+        if steps == self._first_steps[-1]:
+            return sum(self.order.examples_in(number) for number in range(len(self._first_steps) - 1))
         epoch, unit = self._place(steps)
         return sum(self.order.examples_in(number) for number in range(epoch.number)) + epoch.begin(unit)
 
