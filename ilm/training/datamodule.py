@@ -16,7 +16,7 @@ from ilm.examples.store import ExampleStore
 from ilm.training.batching import MicroBatches, ResumableRange, row_length
 from ilm.training.steps import StepPlan
 
-# Made in advance by each worker: enough for the second that it takes to draw an epoch of nine million examples.
+# Made in advance by each worker, so that nothing waits when the machine is busy for a moment.
 BATCHES_AHEAD = 16
 
 

@@ -1,0 +1,318 @@
+"""How fast training data is made, how long a run takes to start, and what memory an epoch takes.
+
+    python benchmarks/loading.py                      # 723,282 texts: 9.3 million examples
+    python benchmarks/loading.py --texts 100000       # fewer
+
+The corpus is that of `benchmarks/prepare.py`, prepared anew where it is not there: synthetic texts of 330 characters on
+average, 16 masks each, GPT-2's tokens, the train split of all levels.
+
+Three tables. *Start*: what a run does once before its first step. *Speed*: the loader of a run alone (`batch_loader`),
+its batches thrown away, for `--seconds` each; a run on a GPU takes rows of 4,096 tokens. *Epoch*: one whole epoch
+through one worker, with the memory of all processes when it has begun and when it ends (proportional set size without
+mapped files, which the system may drop at any time).
+
+The baseline is the way this project began with, written out below: every example laid out by itself, token run by token
+run, and the whole optimizer step laid out for each of its micro-batches, in order to count its targets.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+ROW_TOKENS = 4096
+
+
+def main() -> None:
+    arguments = _arguments()
+    report = {
+        "command": " ".join(["python", *sys.argv]),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB",
+        "versions": {name: version(name) for name in ("torch", "numpy", "pyarrow", "pandas")},
+        "python": platform.python_version(),
+    }
+    corpus = _prepared(arguments.folder.resolve(), arguments.texts)
+    train, report["start"] = _start(corpus)
+    _print("start", report["start"])
+    report["speed"] = _speeds(train, arguments.seconds, arguments.workers)
+    _print("speed", report["speed"])
+    report["epoch"] = _epoch(train)
+    _print("epoch", report["epoch"])
+    (arguments.folder / "report_loading.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps({key: report[key] for key in ("machine", "versions")}, indent=2))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--texts", type=int, default=723_282)
+    parser.add_argument("--workers", type=int, nargs="+", default=[0, 1, 2], help="processes that make batches")
+    parser.add_argument("--seconds", type=float, default=5.0, help="of each measurement of speed")
+    parser.add_argument("--folder", type=Path, default=Path("results/benchmark_prepare"), help="for corpus and report")
+    return parser.parse_args()
+
+
+def _prepared(folder: Path, size: int) -> Path:
+    data = folder / f"data_{size}"
+    corpus = data / f"c{size}"
+    if not (corpus / "manifest.json").is_file():
+        from ilm.corpus.synthetic import write_csv
+
+        folder.mkdir(parents=True, exist_ok=True)
+        source = folder / f"texts_{size}.csv"
+        if not source.exists():
+            write_csv(source, size=size, seed=1, floor=size * 7 // 100)
+        names = ("corpus=custom", f"corpus.name=c{size}", f"corpus.csv={source}", f"paths.data={data}")
+        subprocess.run([sys.executable, "prepare.py", *names], cwd=REPOSITORY, check=True)
+    if not (corpus / "tokens").is_dir():
+        prepare = REPOSITORY / "benchmarks" / "prepare.py"
+        subprocess.run([sys.executable, str(prepare), "--tokenise", str(corpus)], cwd=REPOSITORY, check=True)
+    return corpus
+
+
+def _start(folder: Path) -> tuple["object", list[dict]]:
+    """The train split's examples; seconds and memory of each thing that a run does before it trains."""
+    from ilm.corpus.store import PreparedCorpus
+    from ilm.examples.store import ExampleStore, first_by_hash
+    from ilm.examples.tokens import TokenStore
+    from ilm.examples.vocabulary import Vocabulary, gpt2_tokenizer
+    from ilm.masking.store import MaskStore
+    from ilm.training.order import Shuffled
+    from ilm.training.steps import StepPlan
+
+    rows = []
+
+    def timed(what: str, work: Callable):
+        begin = time.perf_counter()
+        result = work()
+        seconds, memory = time.perf_counter() - begin, _memory(psutil.Process()) / 1e6
+        rows.append({"what": what, "seconds": round(seconds, 2), "MB in use": round(memory)})
+        return result
+
+    corpus = PreparedCorpus.open(folder)
+    timed("documents.parquet", lambda: corpus.documents)
+    masks = MaskStore.open(next((folder / "masks").iterdir()))
+    vocabulary = Vocabulary(gpt2_tokenizer(), masks.mask_types)
+    tokens = TokenStore.open_or_make(folder / "tokens", corpus, vocabulary, "gpt2")
+    levels = corpus.manifest["settings"]["levels"]
+
+    def store(split: str) -> ExampleStore:
+        of_split = corpus.rows(split, levels)
+        return ExampleStore(of_split, masks.splits[split], tokens, vocabulary, objective="ilm", max_length=256)
+
+    train = timed("survey of the train split", lambda: store("train"))
+    rows[-1]["examples"] = len(train)
+    valid = timed("survey of the valid split", lambda: store("valid"))
+    rows[-1]["examples"] = len(valid)
+    ids = corpus.documents["writing_id"].array
+    timed("500 validation examples chosen by hash", lambda: first_by_hash(valid, ids, 0, 500))
+    order = Shuffled(len(train), 0)
+    plan = StepPlan(order, train, batch_size=8)
+    timed("order of an epoch", lambda: plan.step(0))
+    plan = StepPlan(order, train, max_tokens=2**15)
+    timed("order of an epoch, cut into blocks of tokens", lambda: plan.step(0))
+    # Half an epoch's: about 7 of 10 tokens are context targets.
+    timed("step at which half the targets are reached", lambda: plan.first_step_reaching(train.n_tokens // 3))
+    return train, rows
+
+
+def _speeds(train, seconds: float, worker_counts: list[int]) -> list[dict]:
+    """Examples and tokens a second of the loader, by batch and workers, and of the baseline."""
+    rows = []
+    divisions = (
+        ("8 examples", {"batch_size": 8}),
+        ("8 examples x 3", {"batch_size": 8, "accumulate": 3}),
+        ("64 examples", {"batch_size": 64}),
+        ("32,768 tokens", {"max_tokens": 2**15}),
+    )
+    for name, division in divisions:
+        batches = _batches(train, division)
+        if "batch_size" in division:
+            old = _OldBatches(batches)
+            rate = _rate((old[index] for index in range(10**9)), seconds)
+            rows.append({"batch": name, "loader": "baseline", **rate})
+        for workers in worker_counts:
+            rate = _rate(_loaded(batches, workers), seconds)
+            rows.append({"batch": name, "loader": f"{workers} worker{'s' * (workers != 1)}", **rate})
+    return rows
+
+
+def _batches(train, division: dict):
+    from ilm.training.batching import MicroBatches
+    from ilm.training.order import Shuffled
+    from ilm.training.steps import StepPlan
+
+    plan = StepPlan(Shuffled(len(train), 0), train, **division)
+    levels = np.zeros(int(train.documents.max()) + 1, dtype=np.int64)
+    return MicroBatches(train, plan, row_tokens=ROW_TOKENS, level_codes=levels, n_levels=5)
+
+
+def _loaded(batches, workers: int, stop: int = 10**9) -> Iterator:
+    from ilm.training.batching import ResumableRange
+    from ilm.training.datamodule import batch_loader
+
+    return iter(batch_loader(batches, ResumableRange(stop), workers))
+
+
+def _rate(batches: Iterator, seconds: float) -> dict[str, int]:
+    """Examples, tokens and batches a second, once the first batches have come."""
+    for _ in range(20):
+        next(batches)
+    examples = tokens = number = 0
+    begin = time.perf_counter()
+    while time.perf_counter() - begin < seconds:
+        batch = next(batches)
+        number += 1
+        examples += len(batch.numbers)
+        tokens += sum(row.input_ids.shape[1] for row in batch.rows)
+    passed = time.perf_counter() - begin
+    named = zip(("examples/s", "tokens/s", "batches/s"), (examples, tokens, number), strict=True)
+    return {name: round(total / passed) for name, total in named}
+
+
+def _epoch(train, workers: int = 1) -> list[dict]:
+    """One whole epoch in batches of 32,768 tokens: seconds, and memory when a tenth of it is over and at its end."""
+    batches = _batches(train, {"max_tokens": 2**15})
+    total = batches.plan.steps_of_epochs(1)
+    begin, rows, examples = time.perf_counter(), [], 0
+    for number, batch in enumerate(_loaded(batches, workers, total), start=1):
+        examples += len(batch.numbers)
+        if number in (-(-total // 10), -(-total // 2), total - 1):
+            seconds = time.perf_counter() - begin
+            row = {"epoch": f"{number / total:.0%}", "seconds": round(seconds, 1), "examples": examples}
+            rows.append(row | _memories())
+    return rows
+
+
+def _memories() -> dict[str, int]:
+    process = psutil.Process()
+    loader = sum(_memory(child) for child in process.children(recursive=True))
+    return {"MB, training process": round(_memory(process) / 1e6), "MB, worker": round(loader / 1e6)}
+
+
+def _memory(process: psutil.Process) -> int:
+    """Bytes of memory of a process that are not mapped files; what processes share is shared out between them."""
+    sizes = {}
+    for line in Path(f"/proc/{process.pid}/smaps_rollup").read_text(encoding="utf-8").splitlines()[1:]:
+        name, value, _ = line.split()
+        sizes[name] = int(value) * 1024
+    return sizes["Pss_Anon:"] + sizes["Pss_Shmem:"]
+
+
+def _print(name: str, rows: list[dict]) -> None:
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    print(f"\n{name}\n| " + " | ".join(columns) + " |\n|" + "---|" * len(columns))
+    for row in rows:
+        values = (row.get(column, "") for column in columns)
+        print("| " + " | ".join(f"{v:,}" if isinstance(v, int | float) else v for v in values) + " |", flush=True)
+
+
+class _OldBatches:
+    """The micro-batches of `MicroBatches` as this project first made them."""
+
+    def __init__(self, batches):
+        self.batches, self.store, self.plan = batches, batches.store, batches.plan
+
+    def __getitem__(self, index: int):
+        from ilm.training.batching import MicroBatch, StepCounts
+
+        step, micro_batch = divmod(index, self.plan.accumulate)
+        numbers = self.plan.step(step)
+        examples = [self._example(int(number)) for number in numbers]
+        share = self.plan.share(step, micro_batch, 0)
+        learned = [self._learned(example.target_types[1:]) for example in examples]
+        context = sum(int((types == 1).sum()) for types in learned)
+        targets = np.array([len(types) for types in learned])
+        levels = self.batches.level_codes[[self.store.key(int(number)).document for number in numbers]]
+        counts = StepCounts(
+            examples=len(examples),
+            tokens=sum(len(example.input_ids) for example in examples),
+            context_targets=context,
+            infill_targets=int(targets.sum()) - context,
+            level_targets=np.bincount(levels, weights=targets, minlength=5).astype(np.int64),
+        )
+        return MicroBatch(index, self._packed(examples[share]), numbers[share], counts)
+
+    def _example(self, number: int):
+        from ilm.examples.layout import Example
+        from ilm.examples.tokens import align
+
+        store = self.store
+        masks, tokens, mask = store._masks, store._tokens, int(store._mask_numbers[number])
+        entry = int(np.searchsorted(masks.mask_offsets, mask, side="right")) - 1
+        document = int(masks.documents[entry])
+        types, starts, lengths = masks.spans(mask)
+        first, last = align(tokens.positions(document), starts.astype(np.int64), lengths.astype(np.int64))
+        spans = list(zip(types.tolist(), first.tolist(), last.tolist(), strict=True))
+        document, vocabulary = tokens.ids(document).tolist(), store.vocabulary
+        ids, target_types, answer_types = [], bytearray(), bytearray()
+
+        def add(of: list[int], target_type: int, answer_type: int = 255) -> None:
+            nonlocal ids
+            ids += of
+            target_types.extend(bytes((target_type,)) * len(of))
+            answer_types.extend(bytes((answer_type,)) * len(of))
+
+        done = 0
+        for mask_type, begin, end in spans:
+            add(document[done:begin], 1)
+            add([int(vocabulary.blanks[mask_type])], 2)
+            done = end
+        add(document[done:], 1)
+        add([vocabulary.start_of_infill], 3)
+        for mask_type, begin, end in spans:
+            add(document[begin:end], 4, mask_type)
+            add([vocabulary.end_of_infill], 5, mask_type)
+        cut = slice(store.max_length)
+        return Example(
+            np.array(ids[cut], dtype=np.int32),
+            np.frombuffer(bytes(target_types[cut]), dtype=np.uint8),
+            np.frombuffer(bytes(answer_types[cut]), dtype=np.int8),
+            len(ids),
+        )
+
+    def _packed(self, examples: list) -> tuple:
+        rows: list[list[int]] = []
+        filled = ROW_TOKENS
+        for number, example in enumerate(examples):
+            if filled + len(example.input_ids) > ROW_TOKENS:
+                rows.append([])
+                filled = 0
+            rows[-1].append(number)
+            filled += len(example.input_ids)
+        return tuple(self._row(examples, numbers) for numbers in rows)
+
+    def _row(self, examples: list, numbers: list[int]):
+        import torch
+
+        from ilm.training.batching import Row
+
+        lengths = np.array([len(examples[number].input_ids) for number in numbers])
+        ids = np.concatenate([examples[number].input_ids for number in numbers]).astype(np.int64)
+        types = np.concatenate([examples[number].target_types for number in numbers])
+        answers = np.concatenate([examples[number].answer_types for number in numbers])
+        example_of = np.repeat(np.array(numbers, dtype=np.int64), lengths)
+        positions = np.arange(len(ids)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        chosen = np.flatnonzero(np.isin(types, (1, 4, 5, 6)) & (positions > 0))
+        bounds = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+        arrays = (ids[None], positions[None], chosen - 1, ids[chosen], types[chosen], answers[chosen])
+        tensors = (torch.from_numpy(array) for array in (*arrays, example_of[chosen], bounds))
+        return Row(*tensors, int(lengths.max()))
+
+    @staticmethod
+    def _learned(types: np.ndarray) -> np.ndarray:
+        return types[np.isin(types, (1, 4, 5, 6))]
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(REPOSITORY))
+    main()
