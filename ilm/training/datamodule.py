@@ -10,8 +10,8 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 
-from ilm.examples.layout import Example
 from ilm.examples.epochs import EpochStores
+from ilm.examples.layout import Example
 from ilm.examples.store import ExampleStore
 from ilm.training.batching import MicroBatches, ResumableRange, row_length
 from ilm.training.steps import StepPlan
