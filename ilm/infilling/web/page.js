@@ -3,6 +3,7 @@
 
 const $ = (id) => document.getElementById(id);
 const NUMBERS = ["candidates", "temperature", "top_p", "top_k", "max_answer_tokens", "seed"];
+const SWITCHES = ["distinct", "cut"];
 const BOUNDS = [0.01, 0.05, 0.2, 0.5];
 const CHECKED_AT_FIRST = 6;
 const EXAMPLE = "She ate [ngram] for [word].";
@@ -36,10 +37,13 @@ function probability(log) {
   const p = Math.exp(log);
   if (p > 0.999 && p < 1) return "> 99.9 %";
   if (p >= 0.001) return `${Number((100 * p).toPrecision(p < 0.1 ? 2 : 3))} %`;
-  const exponent = Math.floor(log / Math.LN10);
-  const superscript = [...String(exponent)].map((c) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[c] ?? "⁻").join("");
-  return `${Math.exp(log - exponent * Math.LN10).toFixed(1)}·10${superscript}`;
+  let exponent = Math.floor(log / Math.LN10);
+  let digits = Math.exp(log - exponent * Math.LN10).toFixed(1);
+  if (digits === "10.0") [digits, exponent] = ["1.0", exponent + 1];
+  return `${digits}·${powerOfTen(exponent)}`;
 }
+const powerOfTen = (exponent) => `10${[...String(exponent)].map((c) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[c] ?? "⁻").join("")}`;
+const percent = (share) => (share > 0 && share < 0.001 ? "< 0.1 %" : share > 0.999 && share < 1 ? "> 99.9 %" : `${(100 * share).toFixed(1)} %`);
 const nats = (log) => (log === null ? "−∞" : log.toFixed(2).replace("-", "−"));
 const bin = (log) => (log === null ? 0 : BOUNDS.filter((bound) => Math.exp(log) >= bound).length);
 const visible = (text) => text.replace(/ /g, "␣").replace(/\n/g, "⏎").replace(/\t/g, "⇥") || "(end)";
@@ -96,7 +100,8 @@ function insert(replacement) {
 }
 
 function settings() {
-  const values = { greedy: $("greedy").checked };
+  const values = { greedy: $("way").value === "greedy", best: $("way").value === "best" };
+  for (const id of SWITCHES) values[id] = $(id).checked;
   for (const id of NUMBERS) values[id] = $(id).value === "" ? null : Number($(id).value);
   return values;
 }
@@ -105,6 +110,8 @@ function describeSettings() {
   const now = settings();
   $("settings-now").textContent = now.greedy
     ? ": greedy"
+    : now.best
+    ? `: the ${now.candidates} likeliest`
     : `: ${now.candidates} candidates, temperature ${now.temperature}, top-p ${now.top_p ?? "all"}, top-k ${now.top_k ?? "all"}, seed ${now.seed}`;
 }
 
@@ -210,8 +217,12 @@ function showCandidate(candidate, column) {
   level.addEventListener("click", () => judge(column.text, candidate.answers.map((answer) => answer.text)));
   const copied = make("button", { type: "button", className: "small", textContent: "Copy" });
   copied.addEventListener("click", () => copy(candidate.text, copied));
-  const about = `p = ${probability(candidate.log_probability)} (${nats(candidate.log_probability)} nats)${candidate.complete ? "" : ", cut off"}`;
-  return make("div", { className: "candidate" }, text, make("div", { className: "row foot" }, make("span", { textContent: about }), level, copied));
+  const about = `p = ${probability(candidate.log_probability)} (${nats(candidate.log_probability)} nats)${candidate.complete ? "" : ", cut off"}${leftOut(candidate)}`;
+  return make("div", { className: "candidate" }, text, make("div", { className: "row foot" }, make("span", { textContent: about }), make("span", { className: "buttons" }, level, copied)));
+}
+
+function leftOut({ left_out: [before, after] }) {
+  return before + after ? `; not read: ${before} characters at the beginning, ${after} at the end` : "";
 }
 
 const piece = (text, start, end) => [...text].slice(start, end).join("");
@@ -268,14 +279,14 @@ async function judge(text, answers) {
       $("levels").hidden = true;
       throw new Error(faults.join("\n"));
     }
-    showLevels(answer, text, answers);
+    showLevels(answer);
     return `Judged by ${scored.length} model${scored.length === 1 ? "" : "s"}`;
   });
 }
 
-function showLevels(found, text, answers) {
+function showLevels(found) {
   const scored = found.models.filter((row) => !row.error);
-  showJudged(text, answers, scored[0].answers);
+  showJudged(scored[0]);
   const best = Math.max(...scored.map((row) => row.log_probability ?? -Infinity));
   const top = [...found.levels].sort((a, b) => b.share - a.share);
   $("shares").replaceChildren(
@@ -284,7 +295,7 @@ function showLevels(found, text, answers) {
       filled.style.width = `${100 * share}%`;
       const track = make("div", { className: "track" }, filled);
       track.setAttribute("aria-hidden", "true");
-      return make("div", { className: level === top[0].level ? "bar best" : "bar" }, make("span", { className: "label", textContent: level }), track, make("span", { className: "value", textContent: probability(Math.log(share) === -Infinity ? null : Math.log(share)) }));
+      return make("div", { className: level === top[0].level ? "bar best" : "bar" }, make("span", { className: "label", textContent: level }), track, make("span", { className: "value", textContent: percent(share) }));
     })
   );
   const lead = top.length > 1 ? Math.log(top[0].share) - Math.log(top[1].share) : 0;
@@ -292,12 +303,12 @@ function showLevels(found, text, answers) {
     ? "No shares: choose models of at least two levels."
     : lead < 1
       ? `The models hardly differ: ${top[0].level} is only ${Math.exp(lead).toFixed(1)} times as probable as ${top[1].level}.`
-      : `${top[0].level} finds these answers likeliest: ${lead < 9 ? Math.exp(lead).toFixed(1) : `10${[...String(Math.round(lead / Math.LN10))].map((c) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[c]).join("")}`} times as probable as ${top[1].level}.`;
+      : `${top[0].level} finds these answers likeliest: ${lead < 9 ? Number(Math.exp(lead).toPrecision(2)) : powerOfTen(Math.round(lead / Math.LN10))} times as probable as ${top[1].level}.`;
   $("scores").tBodies[0].replaceChildren(
     ...found.models.map((row) =>
       row.error
         ? make("tr", {}, make("th", { scope: "row", textContent: row.model }), make("td", { textContent: row.level }), make("td", { colSpan: 3, className: "error", textContent: row.error }))
-        : make("tr", {}, make("th", { scope: "row", textContent: row.model }), make("td", { textContent: row.level }), make("td", { className: "number", textContent: nats(row.log_probability) }), make("td", { className: "number", textContent: row.log_probability === best ? "" : nats(row.log_probability === null ? null : row.log_probability - best) }), make("td", { textContent: row.blanks.join(", ") }))
+        : make("tr", {}, make("th", { scope: "row", textContent: row.model }), make("td", { textContent: row.level }), make("td", { className: "number", textContent: nats(row.log_probability) }), make("td", { className: "number", textContent: row.log_probability === best ? "best" : nats(row.log_probability === null ? null : row.log_probability - best) }), make("td", { textContent: row.blanks.join(", ") }))
     )
   );
   $("levels").hidden = false;
@@ -305,19 +316,11 @@ function showLevels(found, text, answers) {
   $("levels").scrollIntoView({ block: "nearest" });
 }
 
-// The judged text: its blanks, or what stands in braces, are the answers, in order.
-function showJudged(text, given, answers) {
-  const judged = $("judged");
-  judged.replaceChildren();
-  const pattern = given ? new RegExp(`(${blankPattern()})`) : /(\{[^{}]*[^{}\s]\s*\})/;
-  let number = 0;
-  text.split(pattern).forEach((part, at) => {
-    judged.append(at % 2 && number < answers.length ? make("span", { className: "judged", textContent: answers[number++] }) : part);
-  });
+// The judged text: its pieces with the answers between them.
+function showJudged({ pieces, answers }) {
+  const parts = answers.flatMap((answer, at) => [pieces[at], make("span", { className: "judged", textContent: answer })]);
+  $("judged").replaceChildren(...parts, pieces.at(-1));
 }
-const blankPattern = () =>
-  ["MASK", ...new Set(models.flatMap((m) => m.blanks))].map((type) => `\\[${type.replace(/[^\w]/g, "\\$&")}\\]`).join("|") +
-  "|(?<![^\\s\\](\"'“‘«])_(?![^\\s\\[.,;:!?…)\"'”’»])";
 
 // Copying
 
@@ -381,14 +384,15 @@ addEventListener("keydown", (event) => {
 const swatches = ["below 1 %", "1–5 %", "5–20 %", "20–50 %", "50 % and more"];
 $("legend").append(
   "Colour: the probability of each token of an answer. ",
-  ...swatches.map((name, at) => make("span", { className: `swatch p${at}`, textContent: name })),
+  ...swatches.flatMap((name, at) => [make("span", { className: `swatch p${at}`, textContent: name }), " "]),
   " The figure behind an answer is that of the whole answer, with its end. Point at an answer, or go there with Tab, for its tokens."
 );
 
 call("models")
   .then(({ models: found, settings: defaults }) => {
     for (const id of NUMBERS) $(id).value = defaults[id] ?? "";
-    $("greedy").checked = defaults.greedy;
+    for (const id of SWITCHES) $(id).checked = defaults[id];
+    $("way").value = defaults.greedy ? "greedy" : defaults.best ? "best" : "";
     describeSettings();
     listModels(found);
     if (!$("text").value) $("text").value = EXAMPLE;

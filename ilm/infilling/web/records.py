@@ -32,6 +32,7 @@ def candidate_record(infilling: Infilling, vocabulary: Vocabulary) -> dict[str, 
         "answers": answers,
         "log_probability": number_or_none(infilling.log_probability),
         "complete": infilling.complete,
+        "left_out": infilling.left_out,
     }
 
 

@@ -112,8 +112,8 @@ def serve(service: WebService, host: str, port: int) -> None:
     with WebServer(service, host, port) as server:
         if not is_loopback(host):
             log.warning("server.host=%s: everyone who reaches this machine can use the page, without a password", host)
-        print(f"Filling blanks at {server.url}  (Ctrl-C ends)", flush=True)
         try:
+            print(f"Filling blanks at {server.url}  (Ctrl-C ends)", flush=True)
             server.serve_forever()
         except KeyboardInterrupt:
             print("\nended")
@@ -197,7 +197,7 @@ class _Handler(BaseHTTPRequestHandler):
                 left -= len(chunk)
             raise Refused(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                f"The request has {int(length):,} bytes, and {MAX_BODY:,} are taken. Shorten the text.",
+                f"The text is too long: a request may have {MAX_BODY:,} bytes. Shorten it.",
             )
         return self.rfile.read(int(length))
 

@@ -35,6 +35,9 @@ SETTINGS: dict[str, tuple[type, bool]] = {  # of DecodingSettings: their type, a
     "top_p": (float, True),
     "top_k": (int, True),
     "greedy": (bool, False),
+    "best": (bool, False),
+    "distinct": (bool, False),
+    "cut": (bool, False),
     "max_answer_tokens": (int, False),
     "seed": (int, False),
 }
@@ -100,7 +103,7 @@ class WebService:
         model, text = self._model(values.pop("model")), values.pop("text")
         if too_large := [name for name, most in LARGEST.items() if values.get(name, 0) > most]:
             raise UserError("; ".join(f"{n}={values[n]}: expected at most {LARGEST[n]}" for n in too_large))
-        settings = replace(self._defaults, **values)
+        settings = replace(self._defaults, **values, by_probability=True)
         blanked, answers = read_marked(text, model.mask_types, self._known_types)
 
         def work(check: Callable[[], None]) -> dict[str, Any]:
@@ -108,7 +111,6 @@ class WebService:
             with _checking(infiller, check):
                 found = infiller(blanked, **asdict(settings))[0]
             seconds = time.perf_counter() - begun
-            found = sorted(found, key=lambda infilling: -infilling.log_probability)
             candidates = [candidate_record(infilling, infiller.vocabulary) for infilling in found]
             return {"text": blanked, "answers": answers, "candidates": candidates, "seconds": seconds}
 
@@ -149,22 +151,23 @@ class WebService:
         try:
             if answers is None:
                 text, answers = read_marked(text, model.mask_types, self._known_types)
-            kinds = [model.mask_types[kind] for kind in parse_blanks(text, model.mask_types)[1]]
+            pieces, types = parse_blanks(text, model.mask_types)[:2]
+            kinds = [model.mask_types[kind] for kind in types]
             if not answers:
                 raise UserError(
                     "No answer is marked. Put braces around what is to be judged: She ate {pasta} for lunch."
                 )
             if len(kinds) != len(answers):
                 raise UserError(
-                    f"The text has {len(kinds)} blanks for this model, whose types are {', '.join(model.mask_types)}, "
-                    f"but {len(answers)} answers. A text to judge has an answer in braces in every place."
+                    f"Blanks: {len(kinds)}, answers: {len(answers)}. A text to judge has answers in braces, and no "
+                    f"blanks beside; the types of this model are {', '.join(model.mask_types)}."
                 )
             score = self._loaded(model).score(text, answers)
             if math.isnan(score):
                 raise UserError("The model computes NaN: its weights are damaged, or were when training ended.")
         except UserError as error:
             return {"error": str(error)}
-        return {"log_probability": score, "blanks": kinds, "answers": answers}
+        return {"log_probability": score, "blanks": kinds, "pieces": pieces, "answers": answers}
 
     def _model(self, name: str) -> ServedModel:
         if name not in self._models:

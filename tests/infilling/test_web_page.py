@@ -1,0 +1,217 @@
+"""The page in a headless Chromium; skipped where none is installed."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+from browser import browser, chromium
+from conftest import REPOSITORY, environment
+from small_models import ENTRIES, random_model, vocabulary
+from test_web import DEFAULTS, bigrams, running, served, slow
+
+from ilm.infilling.decoding import Infiller
+from ilm.infilling.web.service import WebService
+from ilm.training.models import save_model
+
+needs_chromium = pytest.mark.skipif(chromium() is None, reason="no Chromium is installed")
+FILLED = "document.querySelectorAll('.candidate').length"
+DONE = "$('cancel').hidden && $('status').textContent.includes(' in ')"
+
+
+@pytest.fixture(scope="module")
+def models():
+    return {
+        "a1": bigrams("eat"),
+        "b2": bigrams("play"),
+        "random": Infiller(random_model("gpt2", ENTRIES + 5), vocabulary()),
+    }
+
+
+@pytest.fixture(scope="module")
+def chrome(tmp_path_factory):
+    with browser(tmp_path_factory.mktemp("profile")) as page:
+        yield page
+
+
+@pytest.fixture
+def page(chrome, models):
+    levels = {"a1": "A1", "b2": "B2", "random": "all"}
+    listed = [served(name, levels[name], infiller) for name, infiller in models.items()]
+    listed += [served("slow", "C1", slow(models))]
+    with running(WebService(listed, DEFAULTS)) as server:
+        chrome.events.clear()
+        chrome.go(server.url)
+        chrome.until("document.querySelectorAll('#models input').length == 4 && !!$('text').value")
+        chrome.js("models[3].box.click()")  # the slow one only where it is asked for
+        yield chrome
+        problems = [e for e in chrome.events if e["method"] in ("Runtime.exceptionThrown", "Log.entryAdded")]
+        texts = [e["params"].get("entry", {}).get("text", "exception") for e in problems]
+        # That an answer has status 400 is told by Chromium itself.
+        assert not [text for text in texts if "400 (Bad Request)" not in text]
+        requested = [e["params"]["request"]["url"] for e in chrome.events if e["method"] == "Network.requestWillBeSent"]
+        assert all(url.startswith((server.url, "data:")) for url in requested), requested
+
+
+def fill(page, text: str) -> None:
+    page.js(f"$('text').value = {json.dumps(text)}; $('status').textContent = ''; $('fill').click()")
+    page.until(DONE)
+
+
+@needs_chromium
+def test_candidates_stand_side_by_side_with_figures(page):
+    fill(page, "I [word] pasta.")
+    assert page.js("[...document.querySelectorAll('.column h3')].map((h) => h.textContent)") == ["a1", "b2", "random"]
+    assert page.js(FILLED) == 6
+    assert page.js("document.querySelector('.candidate .answer').textContent") == "eat"
+    assert re.match(r"\d", page.js("document.querySelector('.candidate .figure').textContent"))
+    assert page.js("$('status').textContent").startswith("6 candidates of 3 models in ")
+    colours = page.js("[...document.querySelectorAll('.answer b')].map((b) => getComputedStyle(b).backgroundColor)")
+    assert len(set(colours)) > 1
+    assert "rgba(0, 0, 0, 0)" not in colours
+
+
+@needs_chromium
+def test_the_keyboard_alone_suffices(page):
+    page.js("$('text').focus()")
+    page.key("Enter", modifiers=2)
+    page.until(DONE)
+    for _ in range(60):
+        page.key("Tab")
+        if page.js("document.activeElement.className") == "answer":
+            break
+    tip = page.js("$('tip').hidden ? '' : $('tip').textContent")
+    assert "product over 2 tokens" in tip
+    assert "(end)" in tip
+    page.key("Escape")
+    assert page.js("$('tip').hidden")
+    for _ in range(60):
+        page.key("Tab")
+        if page.js("document.activeElement.textContent") == "Which level?":
+            break
+    page.key("Enter")
+    page.until("!$('levels').hidden")
+    assert page.js("document.activeElement.id") == "levels-title"
+
+
+@needs_chromium
+def test_braces_are_judged_and_shares_shown(page):
+    page.js("$('text').value = 'I {eat} pasta.'; $('judge').click()")
+    page.until("!$('levels').hidden")
+    assert page.js("$('judged').textContent") == "I eat pasta."
+    assert page.js("[...document.querySelectorAll('.judged')].map((s) => s.textContent)") == ["eat"]
+    rows = page.js("[...$('scores').tBodies[0].rows].map((row) => [...row.cells].map((cell) => cell.textContent))")
+    assert [row[:2] for row in rows] == [["a1", "A1"], ["b2", "B2"], ["random", "all"]]
+    assert all(row[4] == "word" for row in rows)
+    shares = page.js("[...document.querySelectorAll('.bar')].map((bar) => bar.textContent)")
+    assert [share[:2] for share in shares] == ["A1", "B2"]
+    assert sum(float(re.search(r"([\d.]+) %", share[2:])[1]) for share in shares) == pytest.approx(100, abs=0.2)
+
+
+@needs_chromium
+@pytest.mark.parametrize(
+    "text", ["<script>window.hit = 1</script> _", "<img src=x onerror='window.hit = 1'> {a <b>b</b>}"]
+)
+def test_markup_is_text(page, text):
+    fill(page, text)
+    shown = page.js("document.querySelector('.candidate .text').textContent")
+    assert text[:12] in shown
+    page.js("document.querySelector('.answer').focus()")
+    page.js("document.querySelector('.candidate button').click()")
+    page.until("!$('levels').hidden")
+    assert page.js(
+        "[window.hit, document.querySelectorAll('main img, main script, main .text > :not(span)').length]"
+    ) == [
+        None,
+        0,
+    ]
+
+
+@needs_chromium
+def test_faults_are_shown_on_the_page(page):
+    for text, message in (("No blank.", "has no blank"), ("", "Type a text"), ("word " * 3000 + "_", "tokens")):
+        page.js(f"fault(''); $('text').value = {json.dumps(text)}; $('fill').click()")
+        assert message in page.until("!$('error').hidden && $('error').textContent")
+    page.js("fault(''); $('text').value = 'x'.repeat(400000) + ' _'; $('fill').click()")
+    assert "Shorten it" in page.until("!$('error').hidden && $('error').textContent")
+    page.events = [e for e in page.events if "413" not in str(e)]
+    fill(page, "I _.")
+    assert page.js("$('error').hidden")
+
+
+@needs_chromium
+def test_what_takes_long_can_be_cancelled(page):
+    page.js("models.forEach((m) => { if (m.box.checked !== (m.name === 'slow')) m.box.click(); })")
+    page.js("$('text').value = 'I _'; $('fill').click()")
+    page.until("!$('cancel').hidden")
+    page.js("$('cancel').click()")
+    page.until("$('cancel').hidden && $('status').textContent === 'Cancelled.'")
+    page.js("models.forEach((m) => { if (m.box.checked !== (m.name === 'a1')) m.box.click(); })")
+    fill(page, "I _.")
+    assert page.js("document.querySelector('.candidate .text').textContent").startswith("I eat")
+
+
+@needs_chromium
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 1200])
+def test_it_is_readable_on_any_screen(page, scheme, width):
+    fill(page, "I [word] pasta " + "andaverylongwordwithoutanyspace" * 2)
+    page.js("$('text').value = 'I {eat} pasta.'; $('judge').click()")
+    page.until("!$('levels').hidden")
+    page.call("Emulation.setDeviceMetricsOverride", width=width, height=700, deviceScaleFactor=1, mobile=False)
+    page.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+    assert page.js("document.documentElement.scrollWidth") <= width
+    # WCAG 2.2, 1.4.3: text against its background at least 4.5 to 1.
+    contrasts = page.js(
+        """(() => {
+          const light = (colour) => {
+            const linear = (v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+            const [r, g, b] = colour.match(/[\\d.]+/g).map((v) => linear(v / 255));
+            return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+          };
+          const ground = (e) => {
+            const colour = getComputedStyle(e).backgroundColor;
+            return colour === "rgba(0, 0, 0, 0)" ? ground(e.parentElement) : colour;
+          };
+          const all = ".answer b, .swatch, .figure, .error, button, .judged, .foot, h1, p, td, th, summary, label";
+          return [...document.querySelectorAll(all)]
+            .map((e) => [light(getComputedStyle(e).color), light(ground(e))].sort((a, b) => b - a))
+            .map(([high, low]) => (high + 0.05) / (low + 0.05));
+        })()"""
+    )
+    assert len(contrasts) > 30
+    assert min(contrasts) >= 4.5
+
+
+@needs_chromium
+def test_every_field_has_a_name(page):
+    page.js("document.querySelectorAll('details').forEach((d) => (d.open = true))")
+    page.call("Accessibility.enable")
+    nodes = page.call("Accessibility.getFullAXTree")["nodes"]
+    fields = [n for n in nodes if n.get("role", {}).get("value") in ("textbox", "spinbutton", "checkbox", "button")]
+    assert len(fields) > 12
+    assert all(node["name"]["value"] for node in fields)
+
+
+def test_the_command_serves_and_ends_with_ctrl_c(tmp_path, models):
+    random = models["random"]
+    save_model(random.model, random.vocabulary, tmp_path / "m")
+    process = subprocess.Popen(
+        [sys.executable, str(REPOSITORY / "infill.py"), "web=true", f"model_path={tmp_path / 'm'}", "server.port=0"],
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell without job control starts what runs in the background with SIGINT ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    try:
+        assert "Filling blanks at http://127.0.0.1:" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert (process.returncode, out.strip(), err) == (0, "ended", "")
