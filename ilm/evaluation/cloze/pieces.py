@@ -126,7 +126,11 @@ class Pieces:
         Control tokens spelled out in a text stay text.
         """
         encoding = self.tokenizer(
-            item.text, split_special_tokens=True, return_offsets_mapping=True, return_special_tokens_mask=True
+            item.text,
+            split_special_tokens=True,
+            return_offsets_mapping=True,
+            return_special_tokens_mask=True,
+            verbose=False,  # texts that are too long are counted
         )
         mask = encoding.special_tokens_mask
         begin = next((at for at, special in enumerate(mask) if not special), len(mask))

@@ -39,7 +39,7 @@ LEGEND = (
 
 
 class Shown(NamedTuple):
-    """A table as it is shown: its first column names models, the others hold text."""
+    """A table as it is shown: its first column names the rows."""
 
     title: str
     columns: list[str]
@@ -64,9 +64,11 @@ def write_report(folder: Path, header: Mapping[str, Any], tables: Mapping[str, p
 def print_tables(console: Console, header: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> None:
     """The overall table, that by level, and the pairs, for the terminal."""
     shown = all_tables(header, tables)
-    titles = [GROUPINGS["cefr_level"]]
-    chosen = [shown[0], *(table for table in shown[1:] if any(title in table.title for title in titles))]
-    chosen += [table for table in shown if table.title.startswith("Pairs")]
+    chosen = [shown[0], *(table for table in shown[1:] if GROUPINGS["cefr_level"] in table.title)]
+    for table in _pairs(tables["comparisons"]):
+        # The other metrics are in the files: six models have fifteen pairs.
+        main = [HEADINGS[metric] for metric in ("folded", LOG_PROBABILITY, PSEUDO)]
+        chosen.append(table._replace(rows=[row for row in table.rows if row[1] in main]))
     for number, table in enumerate(chosen):
         caption = f"{described(header)}; {LEGEND}" if not number else None
         rich = Table(title=table.title, caption=caption, title_justify="left", caption_justify="left")
@@ -86,8 +88,7 @@ def all_tables(header: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) ->
         if len(part):
             shown.append(_by_group(part, models, said))
     shown += _pairs(tables["comparisons"])
-    shown.append(_failures(header))
-    return shown
+    return [*shown, _failures(header), _asked(header)]
 
 
 def described(header: Mapping[str, Any]) -> str:
@@ -97,7 +98,9 @@ def described(header: Mapping[str, Any]) -> str:
     split = f", {source['split']} split" if "split" in source else ""
     said = [f"{synthetic}{source['name']}{split}"]
     said += [note] if (note := text_note(source.get("text_column", "text"))) else []
-    said.append(f"{header['items']:,} items of {header['texts']:,} texts with {cloze['n_masks']} blanks each")
+    said.append(
+        f"{header['items']:,} items of {header['texts']:,} texts with {cloze['n_masks']} blank{'s' * (cloze['n_masks'] > 1)} each"
+    )
     said.append(f"positions {cloze['positions']}, seed {cloze['seed']}")
     said += [f"{count:,} {cause}" for cause, count in header["texts_counted"].items()]
     return "; ".join(said)
@@ -116,16 +119,13 @@ def _overall(results: pd.DataFrame, header: Mapping[str, Any]) -> Shown:
 
 
 def _by_group(part: pd.DataFrame, models: Sequence[str], said: str) -> Shown:
+    """A row per group, a column per model; by their own tokenizers models have other numbers of blanks in a group."""
     cells = {(row.model, row.group): _cell(row._asdict(), "folded") for row in part.itertuples()}
-    groups = sorted(part["group"].unique())
-    rows = [[model, *(cells.get((model, group), "") for group in groups)] for model in models]
-    return Shown(f"Match by {said}", ["model", *(_with_counts(group, part) for group in groups)], rows)
-
-
-def _with_counts(group: str, part: pd.DataFrame) -> str:
-    """A group with its number of blanks; by their own tokenizers models have different ones."""
-    counts = sorted(part.loc[part["group"] == group, "n"].unique())
-    return f"{group} (n={counts[0]})" if len(counts) == 1 else f"{group} (n={counts[0]}-{counts[-1]})"
+    rows = []
+    for group, counts in part.groupby("group")["n"]:
+        n = f"{counts.min()}" if counts.nunique() == 1 else f"{counts.min()}-{counts.max()}"
+        rows.append([group, n, *(cells.get((model, group), "") for model in models)])
+    return Shown(f"Match by {said}", [said, "n", *models], rows)
 
 
 def _pairs(comparisons: pd.DataFrame) -> list[Shown]:
@@ -153,6 +153,17 @@ def _failures(header: Mapping[str, Any]) -> Shown:
         for cause, count in about[key].items()
     ]
     return Shown("Blanks without an answer or a log-probability", ["model", "what", "cause", "blanks"], rows)
+
+
+def _asked(header: Mapping[str, Any]) -> Shown:
+    """How each model was asked, and whether it had read the texts before."""
+    rows = []
+    for model, about in header["models"].items():
+        asked, seen = about["asked"], about["texts_seen_in_training"]
+        how = {"mlm": f"masks, number {asked.get('length_of_the_word')}", "ilm": f"blank [{asked.get('blank')}]"}
+        known = seen["why_unknown"] or f"{seen['texts']:,} in the training split of {seen['corpus']}"
+        rows.append([model, about["model"], how.get(about["kind"], "span"), known])
+    return Shown("Models", ["model", "from", "asked by", "texts seen in training"], rows)
 
 
 def _cell(row: Mapping[str, Any], metric: str) -> str:

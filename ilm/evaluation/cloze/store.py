@@ -2,7 +2,7 @@
 
     results/<name>/cloze.json               identity: what decides the answers
     results/<name>/items.jsonl              an item a line
-    results/<name>/answers/<model>.json     identity of a model
+    results/<name>/answers/<model>.json     identity of a model, and how it was asked
     results/<name>/answers/<model>.jsonl    an item a line, in the order they are asked
 
 The items are asked in batches whose composition is fixed by items and batch size. A batch of which a killed run wrote a
@@ -88,7 +88,7 @@ def ask(
     record, file = answers / f"{name}.json", answers / f"{name}.jsonl"
     order = asking_order(items)
     done = _resume(file, [item.key for item in order], batch_size) if matches(folder, name, identity) else 0
-    write_json(record, dict(identity))
+    write_json(record, {"identity": dict(identity), "asked": answerer.describe()})
     with (
         open(file, "a", encoding="utf-8") as out,
         tqdm(total=len(order), initial=done, desc=description, unit=" items") as progress,
@@ -122,7 +122,7 @@ def matches(folder: Path, name: str, identity: Mapping[str, Any]) -> bool:
     record = folder / ANSWERS / f"{name}.json"
     if not record.is_file():
         return False
-    if differences := identity_differences(read_json(record), identity):
+    if differences := identity_differences(read_json(record)["identity"], identity):
         lines = "\n".join(f"  - {difference}" for difference in differences)
         raise UserError(
             f"{record.with_suffix('.jsonl')} has answers of another model:\n{lines}\nType name=... for another bench, "
@@ -135,6 +135,11 @@ def read_answers(folder: Path, name: str) -> dict[str, list[dict[str, Any]]]:
     """The answers of a model by item: one dictionary per blank, with the fields of `BlankAnswer` and `word`."""
     with open(folder / ANSWERS / f"{name}.jsonl", encoding="utf-8") as file:
         return {stored["item"]: stored["blanks"] for stored in map(json.loads, file)}
+
+
+def read_how(folder: Path, name: str) -> dict[str, Any]:
+    """How a model was asked (`Answerer.describe`)."""
+    return read_json(folder / ANSWERS / f"{name}.json")["asked"]
 
 
 def _resume(file: Path, keys: Sequence[str], batch_size: int) -> int:

@@ -21,8 +21,9 @@ from ilm.evaluation.cloze.items import TOO_FEW, Item, choose_texts, draw_items
 from ilm.evaluation.cloze.metrics import blank_metrics, calibration, grouped
 from ilm.evaluation.cloze.pieces import Pieces
 from ilm.evaluation.cloze.report import print_tables, write_report
+from ilm.evaluation.cloze.seen import texts_seen
 from ilm.evaluation.cloze.sources import Source, find_sources, load
-from ilm.evaluation.cloze.store import ask, is_answered, opened, read_answers
+from ilm.evaluation.cloze.store import ask, is_answered, opened, read_answers, read_how
 from ilm.evaluation.cloze.tagging import DATA, nltk_tagger, parts_of_speech
 from ilm.examples.vocabulary import gpt2_tokenizer
 from ilm.hashing import digest
@@ -61,6 +62,10 @@ def evaluate_cloze(settings: Mapping[str, Any], level: str | None) -> pd.DataFra
     log.info("%d items of %d texts; %s", len(items), len(chosen), _said(counts) or "no text is left out")
     name = settings["name"] or "_".join(filter(None, [origin["name"], level, "cloze"]))
     folder = Path(paths["results"]) / name
+    seen = {source.name: texts_seen(source, chosen, Path(paths["data"])) for source in sources}
+    for model, found in seen.items():
+        if found["texts"]:
+            log.warning("%s was trained on %d of these %d texts", model, found["texts"], len(chosen))
     with opened(folder, _identity(settings, origin, items, device), items):
         _ask_all(sources, items, folder, settings, device)
         header = {
@@ -73,7 +78,7 @@ def evaluate_cloze(settings: Mapping[str, Any], level: str | None) -> pd.DataFra
             "device": device.type,
             "versions": versions(),
         }
-        return _report(folder, header, sources, items, settings)
+        return _report(folder, header, sources, items, settings, seen)
 
 
 def _texts(settings: Mapping[str, Any], level: str | None) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -148,7 +153,12 @@ def _model_identity(source: Source) -> dict[str, Any]:
 
 
 def _report(
-    folder: Path, header: dict[str, Any], sources: Sequence[Source], items: Sequence[Item], settings: Mapping[str, Any]
+    folder: Path,
+    header: dict[str, Any],
+    sources: Sequence[Source],
+    items: Sequence[Item],
+    settings: Mapping[str, Any],
+    seen: Mapping[str, Any],
 ) -> pd.DataFrame:
     cloze = settings["cloze"]
     blanks = _blanks(folder, sources, items)
@@ -169,6 +179,8 @@ def _report(
         reliability.append(table.assign(model=source.name))
         models[source.name] = {
             **_model_identity(source),
+            "asked": read_how(folder, source.file_name),
+            "texts_seen_in_training": seen[source.name],
             "blanks": len(own),
             "failures": dict(Counter(own["failure"].dropna())),
             "without_log_probability": dict(Counter(own["unscored"].dropna())),
