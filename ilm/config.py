@@ -214,6 +214,7 @@ class Train:
     split: Split = field(default_factory=Split)
     paths: Paths = field(default_factory=Paths)
     export_reference: bool = False
+    compile: bool = False
     dry_run: bool = False
     overwrite: bool = False
 
@@ -253,8 +254,13 @@ class Decoding:
     top_k: int | None = None  # tokens
     top_p: float | None = 0.95
     greedy: bool = False
+    best: bool = False
+    beams: int = 0
+    distinct: bool = False
+    by_probability: bool = False
     max_answer_tokens: int = 128
-    batch_size: int = 32  # candidates
+    cut: bool = True
+    batch_size: int = 128  # candidates
 
 
 @dataclass
@@ -266,12 +272,15 @@ class Server:
 @dataclass
 class Infill:
     corpus: Corpus = field(default_factory=Corpus)
+    masking: Masking = field(default_factory=Masking)
     models: list[str] | None = None
     model_path: str | None = None
     input: str | None = None
+    n_masks: int | None = None  # words
     web: bool = False
     server: Server = field(default_factory=Server)
     device: str = "auto"
+    dtype: str = "float32"
     seed: int = 0
     decoding: Decoding = field(default_factory=Decoding)
     paths: Paths = field(default_factory=Paths)
@@ -469,6 +478,14 @@ def _values(settings: Mapping[str, Any], choices: Mapping[str, str | None]) -> I
     yield from numbers(int, 2, "data.max_length", "evaluation.max_length")
     yield from numbers(int, 1, "decoding.candidates", "decoding.top_k", "decoding.max_answer_tokens")
     yield from numbers(int, 1, "decoding.batch_size", "adapter.rank")
+    yield from numbers(int, 0, "decoding.beams", "n_masks")
+    yield from one_of("dtype", ("float32", "bfloat16"))
+    if value_of("decoding.best") and value_of("decoding.greedy"):
+        yield "decoding.best and decoding.greedy: give one of them"
+    if 0 < (value_of("decoding.beams") or 0) < (value_of("decoding.candidates") or 0):
+        yield f"decoding.beams={value_of('decoding.beams')}: expected decoding.candidates or more, or 0"
+    if value_of("n_masks") is not None and value_of("input") is None:
+        yield "n_masks draws blanks in the texts of a file: type input=FILE"
     yield from numbers(float, 0, "adapter.alpha", "adapter.dropout")
     for key in ("decoding.temperature", "decoding.top_p"):
         value, largest = value_of(key), 1.0 if key == "decoding.top_p" else math.inf
@@ -544,6 +561,8 @@ def _values(settings: Mapping[str, Any], choices: Mapping[str, str | None]) -> I
             yield f"{key} has no _target_: choose an option of its group"
     if "trainer" in settings:
         yield from _training_values(settings)
+        if choices.get("experiment") == "token_matched" and settings["match"] is None:
+            yield "match has no value: type match=C1, the specialist whose target tokens end the run"
 
 
 def _training_values(settings: Mapping[str, Any]) -> Iterator[str]:
@@ -561,6 +580,8 @@ def _training_values(settings: Mapping[str, Any]) -> Iterator[str]:
     if most is not None and (most % block or most < block):
         close = max(block, round(most / block) * block)
         yield f"data.max_tokens_per_batch={most}: expected a multiple of {block} tokens, such as {close}"
+    if trainer.get("precision") in (16, "16", "16-mixed") and optimizer.get("fused"):
+        yield "optimizer.fused=true with trainer.precision=16-mixed: gradients would be clipped before they are unscaled"
     if optimizer.get("lr") in (None, 0):
         yield f"optimizer.lr={optimizer.get('lr')}: expected a positive number"
     if model["tokenizer"] == "corpus" and (model["tokenizer_size"] or 0) < 257:
