@@ -15,9 +15,12 @@ def infill(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> Non
     """Fill blanks as configured; `choices` are Hydra's chosen options by group, of which `cefr` chooses models."""
     settings = check(cfg, Infill, choices)
     # Only now: torch takes seconds, and a typing mistake is told at once.
+    from ilm.infilling.lines import fill_lines, open_lines
     from ilm.infilling.loading import find_folders, load_infillers
     from ilm.infilling.sampling import DecodingSettings
-    from ilm.infilling.terminal import Terminal, fill_lines, open_lines
+    from ilm.infilling.terminal import Terminal, is_dialogue
+    from ilm.infilling.texts import is_table
+    from ilm.infilling.walk import work_through
 
     set_up_logging()
     decoding = DecodingSettings(**settings["decoding"], seed=settings["seed"])
@@ -29,8 +32,14 @@ def infill(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> Non
         serve_folders(folders, decoding, settings["device"], **settings["server"])
         return
     infillers = load_infillers(settings, names, (choices or {}).get("cefr"))
-    if settings["input"] is None and sys.stdin.isatty():
-        Terminal(infillers, decoding, lambda names: load_infillers(settings, names), Console()).run()
+
+    def load(names):
+        return load_infillers(settings, names)
+
+    if settings["input"] is not None and (settings["n_masks"] is not None or is_table(settings["input"])):
+        work_through(settings, infillers, decoding, load)
+    elif settings["input"] is None and is_dialogue():
+        Terminal(infillers, decoding, load, Console()).run()
     else:
         with open_lines(settings["input"]) as lines:
             fill_lines(lines, infillers, decoding, sys.stdout)

@@ -21,13 +21,15 @@ from ilm.examples.layout import TokenSpan, lay_out
 from ilm.examples.tokenising import token_positions
 from ilm.examples.tokens import align
 from ilm.examples.vocabulary import Vocabulary
-from ilm.infilling.blanks import BlankLimits, Context
+from ilm.infilling.blanks import NO_LIMITS, BlankLimits, Context
 from ilm.infilling.fitting import fitted
 from ilm.infilling.grammar import Grammar
 from ilm.infilling.sampling import MOST_DRAWN, DecodingSettings
 from ilm.infilling.sequences import Infilling, OpenSequence
 from ilm.infilling.strings import TokenStrings
 from ilm.infilling.writing import Group, Writer
+from ilm.masking.functions import Span
+from ilm.masking.preview import cut as cut_out
 from ilm.runs import RunFolder
 from ilm.training.models import load_tokenizer, pretrained_model, require_rows, usable_device
 from ilm.training.scoring import score as score_examples
@@ -96,24 +98,31 @@ class Infiller:
         return cls(model, vocabulary, max_tokens, folder)
 
     def __call__(
-        self, texts: str | Sequence[str], limits: Limits | Sequence[Limits | None] | None = None, **settings
+        self,
+        texts: str | Context | Sequence[str | Context],
+        limits: Limits | Sequence[Limits | None] | None = None,
+        **settings,
     ) -> list[list[Infilling]]:
         """Fill the blanks of texts: for every one, in order, its candidates. One string is a list of one text.
 
-        `limits`: for every text None or a list with what the answer to each of its blanks may be (None: anything);
-        for one string the list alone. `settings` are the fields of `DecodingSettings`. A result depends on neither the
-        other texts nor the batch size, as far as the model's arithmetic does not.
+        `texts` may also be contexts, as `context` and `blanked` make them. `limits`: for every text None or a list with
+        what the answer to each of its blanks may be (None: anything); for one text the list alone. `settings` are the
+        fields of `DecodingSettings`. A result depends on neither the other texts nor the batch size, as far as the
+        model's arithmetic does not.
 
         Raises: UserError for a text without a blank or too long for the model (see `context`), settings out of range.
         """
         decoding = DecodingSettings(**settings)
-        if isinstance(texts, str):
+        if isinstance(texts, str | Context):
             texts, limits = [texts], [limits]
         limits = [None] * len(texts) if limits is None else limits
         if len(limits) != len(texts):
             raise UserError(f"limits: {len(limits)} for {len(texts)} texts")
         room = decoding.max_answer_tokens if decoding.cut else None
-        contexts = [self.context(text, own, room) for text, own in zip(texts, limits, strict=True)]
+        contexts = [
+            text if isinstance(text, Context) else self.context(text, own, room)
+            for text, own in zip(texts, limits, strict=True)
+        ]
         writer = Writer(self.model, self._grammar, decoding, self.max_tokens)
         if decoding.best:
             found = self._searched(contexts, writer, decoding)
@@ -135,7 +144,28 @@ class Infiller:
 
         Raises: UserError if it has no blank, leaves no place for the answers, or limits that no answer keeps.
         """
-        context = Context.of(text, self.vocabulary, self._strings, limits)
+        return self._fitting(Context.of(text, self.vocabulary, self._strings, limits), answer_room)
+
+    def blanked(self, text: str, spans: Sequence[Span], answer_room: int | None = None) -> Context:
+        """A text with the spans of a mask as its blanks; nothing typed in it is taken for one.
+
+        Raises: UserError as `context` does, and for a type of mask that the model has no blank for.
+        """
+        types = self.vocabulary.mask_types
+        if unknown := sorted({span.mask_type for span in spans} - set(types)):
+            raise UserError(
+                f"The model has no blank for {', '.join(unknown)}: it was trained with {', '.join(types)}. Choose "
+                "other masks (masking=...)"
+            )
+        pieces, _ = cut_out(text, spans)
+        blanks = [*(f"[{span.mask_type}]" for span in spans), ""]
+        typed = "".join(piece + blank for piece, blank in zip(pieces, blanks, strict=True))
+        numbers = [types.index(span.mask_type) for span in spans]
+        limits = [NO_LIMITS] * len(spans)
+        made = Context.made(typed, pieces, numbers, limits, self.vocabulary, self._strings)
+        return self._fitting(made, answer_room)
+
+    def _fitting(self, context: Context, answer_room: int | None) -> Context:
         least = [self._grammar.least(context, blank) for blank in range(len(context.types))]
         for own, fewest in zip(context.limits, least, strict=True):
             if fewest > (own.max_tokens or fewest):
@@ -157,7 +187,7 @@ class Infiller:
         room = max(answers, min(wished + len(least), self.max_tokens // 2))
         return fitted(context, int(self.max_tokens - room), self.vocabulary, self._strings)
 
-    def score(self, text: str, answers: Sequence[str]) -> float:
+    def score(self, text: str | Context, answers: Sequence[str]) -> float:
         """The log-probability in nats of `answers`, with their end tokens, in the blanks of `text`.
 
         As in evaluation: the filled text is tokenised whole and laid out as a training example. An answer that the
@@ -165,7 +195,7 @@ class Infiller:
 
         Raises: UserError for the wrong number of answers, an empty one, two that share a token, or too long a text.
         """
-        context = self.context(text)
+        context = text if isinstance(text, Context) else self.context(text)
         if len(answers) != len(context.types) or not all(answers):
             raise UserError(f"{len(context.types)} blanks need as many answers, none of them empty: got {answers}")
         filled, spans = context.fill(answers)

@@ -42,4 +42,6 @@ def load_infillers(
     Raises: UserError as `find_folders` does, and for runs of another objective, which fill no blanks.
     """
     folders = find_folders(settings, names, level)
-    return {name: Infiller.from_pretrained(path, settings["device"]) for name, path in folders.items()}
+    return {
+        name: Infiller.from_pretrained(path, settings["device"], settings["dtype"]) for name, path in folders.items()
+    }

@@ -81,7 +81,7 @@ def shortlist(
     Made of logits (N, V), in which a token of -inf is never drawn. Without `top_k` and `top_p` there is no list of
     tokens (None): all V are drawn from. The nucleus holds any token as likely as its last one.
     """
-    rows, size = logits.shape
+    size = logits.shape[1]
     top_k = None if top_k is None or top_k >= size else top_k
     top_p = None if top_p == 1.0 else top_p
     if top_k is None and top_p is None:

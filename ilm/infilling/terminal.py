@@ -1,49 +1,49 @@
-"""Filling blanks from the command line: a dialogue with candidates in colour, or lines in and JSON lines out."""
+"""Filling blanks at the terminal: a dialogue, in which candidates come in colour and settings change on the way."""
 
-import json
-import math
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
-from io import TextIOWrapper
-from itertools import islice
-from typing import Any, TextIO
+from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from ilm.errors import UserError
+from ilm.infilling.blanks import Context
 from ilm.infilling.decoding import Infiller
 from ilm.infilling.sampling import DecodingSettings
 from ilm.infilling.sequences import Infilling
+from ilm.infilling.showing import LEGEND, shown, side_by_side
 
 PROMPT = "> "
-LINES_AT_ONCE = 64
+END_OF_PASTE = ":end"
 
 HELP = """\
 Type a text with blanks: She ate [ngram] for _.
   _ or [MASK]        a blank of the default type (word, where the model has it)
   blanks of a type: {types}
+  [word:l...]        the answer begins with l;  [ngram:2-5] 2 to 5 tokens, [ngram:3] exactly 3; [ngram:2-5:left...] both
+  \\n                 a line break in the text
+  :paste             a text of many lines, up to a line :end
   :n 5               candidates of each text
   :temperature 0.8   below 1 nearer to the likeliest, above 1 freer
   :top_p 0.9         draw from the likeliest tokens that make up this probability; off takes all
   :top_k 40          draw from this many; off takes all
+  :best on           the likeliest candidates, searched for instead of drawn; off draws
   :greedy on         the likeliest token at each step; off draws
+  :distinct on       no candidate twice
+  :cut off           refuse a text too long for the model; on reads what is nearest to its blanks
   :max_answer_tokens 50
   :seed 1            other candidates; a text has the same ones as long as nothing is changed
   :model NAME ...    other models: level names, run names, folders; several stand side by side
-  :help              this; quit or Ctrl-D ends"""
-
-# Control characters, which models of bytes can write, are shown as pictures of themselves: none reaches the terminal.
-_VISIBLE = {code: 0x2400 + code for code in range(32) if code != ord("\n")}
-_VISIBLE |= dict.fromkeys(range(0x7F, 0xA0), 0xFFFD)
+  :help              this; Ctrl-C stops what is being written; quit or Ctrl-D ends"""
 
 
 class Terminal:
     """The dialogue: `infillers` by name, shown side by side; `load` gives those of other names (`:model`)."""
+
+    help = HELP
 
     def __init__(
         self,
@@ -52,143 +52,120 @@ class Terminal:
         load: Callable[[Sequence[str]], Mapping[str, Infiller]],
         console: Console,
     ):
-        self.infillers, self.settings, self.load, self.console = infillers, settings, load, console
+        # A person wants the likeliest first, whatever order a script is given.
+        self.infillers, self.settings = infillers, replace(settings, by_probability=True)
+        self.load, self.console = load, console
+        self._pasted: list[str] | None = None
 
     def run(self, read: Callable[[str], str] = input) -> None:
         """Answer lines until `quit` or the end of the input."""
         with suppress(ImportError):  # where Python has it: editing of the line, and earlier ones
             import readline  # noqa: F401
-        self._say(f"Models: {', '.join(self.infillers)}. Type a text with blanks (She ate _ for lunch.), :help or quit")
+        self.begin()
         while True:
             try:
-                line = read(PROMPT).strip()
+                line = read("" if self._pasted is not None else self.prompt())
+                if line.strip() in ("quit", ":quit", ":q") and self._pasted is None:
+                    return
+                self.respond(line)
             except EOFError:
                 self.console.print()
-                return
-            if line == "quit":
-                return
-            if line:
-                self.respond(line)
+                if self._pasted is None:
+                    return
+                self.respond(END_OF_PASTE)
+            except KeyboardInterrupt:
+                self._pasted = None
+                self.console.print()
+                self.say("stopped; quit or Ctrl-D ends")
+
+    def begin(self) -> None:
+        """What is shown before the first prompt."""
+        self.say(f"Models: {', '.join(self.infillers)}. Type a text with blanks (She ate _ for lunch.), :help or quit")
+
+    def prompt(self) -> str:
+        return PROMPT
 
     def respond(self, line: str) -> None:
         """Answer one line: a command or a text. A user's mistake is shown, and the dialogue goes on."""
         try:
-            if line.startswith(":"):
-                self._command(*line[1:].split())
+            if self._pasted is not None:
+                self._paste(line)
+            elif line.strip() == ":paste":
+                self._pasted = []
+                self.say(f"Paste the text; a line {END_OF_PASTE} ends it")
+            elif line.strip().startswith(":"):
+                self.command(*line.strip()[1:].split())
             else:
-                self._fill(line)
+                self.text(line.strip())
         except UserError as error:
             self.console.print(Text(str(error), style="red"))
 
-    def _fill(self, text: str) -> None:
-        found = {name: infiller(text, **asdict(self.settings))[0] for name, infiller in self.infillers.items()}
-        # The likeliest first.
-        columns = [sorted(results, key=lambda result: -result.log_probability) for results in found.values()]
-        if len(columns) == 1:
-            for result in columns[0]:
-                self.console.print(shown(result))
-            return
-        table = Table(box=box.SIMPLE_HEAD)
-        for name in found:
-            table.add_column(Text(name), overflow="fold", ratio=1)
-        for row in zip(*columns, strict=True):
-            table.add_row(*map(shown, row))
-        self.console.print(table)
+    def text(self, line: str) -> None:
+        """Fill what was typed."""
+        if line:
+            room = self.settings.max_answer_tokens if self.settings.cut else None
+            typed = line.replace("\\n", "\n")
+            self.show({name: i.context(typed, answer_room=room) for name, i in self.infillers.items()})
 
-    def _command(self, name: str = "", *arguments: str) -> None:
+    def show(self, contexts: Mapping[str, Context], original: Text | None = None) -> dict[str, list[Infilling]]:
+        """Fill a context with each model, and show what comes; `original` stands beside it."""
+        found = {name: self.infillers[name](context, **asdict(self.settings))[0] for name, context in contexts.items()}
+        if len(found) == 1 and original is None:
+            for result in next(iter(found.values())):
+                self.console.print(shown(result))
+        else:
+            self.console.print(side_by_side(found, original))
+        return found
+
+    def command(self, name: str = "", *arguments: str) -> None:
+        """A line that begins with a colon.
+
+        Raises: UserError for one that is none.
+        """
         if name == "help" and not arguments:
             types = " ".join(dict.fromkeys(f"[{t}]" for i in self.infillers.values() for t in i.vocabulary.mask_types))
-            self._say(HELP.format(types=types))
-            self._say("now: " + ", ".join(f"{key} {_spoken(value)}" for key, value in asdict(self.settings).items()))
+            self.say(self.help.format(types=types))
+            self.say(LEGEND)
+            spoken = {key: getattr(self.settings, key) for key, _ in _SETTINGS.values()}
+            self.say("now: " + ", ".join(f"{key} {_spoken(value)}" for key, value in spoken.items()))
         elif name in ("model", "models") and arguments:
-            self.infillers = self.load(arguments)
-            self._say(f"Models: {', '.join(self.infillers)}")
+            # As typed for Hydra, [A1,B2], or as words.
+            names = [n for argument in arguments for n in argument.strip("[]").split(",") if n]
+            self.infillers = self.load(names)
+            self.say(f"Models: {', '.join(self.infillers)}")
+            self.changed()
         elif name in _SETTINGS and len(arguments) == 1:
             key, parse = _SETTINGS[name]
             try:
                 value = parse(arguments[0])
             except (ValueError, KeyError):
                 raise UserError(f":{name} {arguments[0]} is not understood. Type :help") from None
-            self.settings = replace(self.settings, **{key: value})
-            self._say(f"{key} {_spoken(value)}")
+            # Of two ways to choose the likeliest the one named last is meant.
+            other = {"best": {"greedy": False}, "greedy": {"best": False}}.get(key, {}) if value is True else {}
+            self.settings = replace(self.settings, **{key: value}, **other)
+            self.say(f"{key} {_spoken(value)}")
+            self.changed()
         else:
             raise UserError(f":{' '.join((name, *arguments))} is no command. Type :help")
 
-    def _say(self, message: str) -> None:
+    def changed(self) -> None:
+        """A setting or the models are others now."""
+
+    def say(self, message: str) -> None:
         self.console.print(Text(message, style="dim"))
 
-
-def shown(infilling: Infilling) -> Text:
-    """A filled text, literally, its answers in colour, and its probability under the model."""
-    text, done = Text(), 0
-    for start, length in infilling.spans:
-        text.append(infilling.text[done:start].translate(_VISIBLE))
-        done = start + length
-        text.append(infilling.text[start:done].translate(_VISIBLE), style="bold green")
-    text.append(infilling.text[done:].translate(_VISIBLE))
-    unfinished = "" if infilling.complete else ", not finished"
-    text.append(f"  p = {_probability(infilling.log_probability)}{unfinished}", style="dim")
-    return text
+    def _paste(self, line: str) -> None:
+        assert self._pasted is not None
+        if line.strip() != END_OF_PASTE:
+            self._pasted.append(line)
+            return
+        text, self._pasted = "\n".join(self._pasted), None
+        self.text(text.strip())
 
 
-def fill_lines(lines: Iterable[str], infillers: Mapping[str, Infiller], settings: DecodingSettings, out: TextIO) -> int:
-    """Fill one text a line; writes a JSON object a line and model, in order; empty lines are left out.
-
-    {"line", "model", "text", "candidates": [{"text", "answers", "spans", "log_probability",
-    "token_log_probabilities", "complete"}, ...]}, or "error" in place of the candidates. Reads and writes blocks of
-    LINES_AT_ONCE lines. Returns how many texts were filled.
-
-    Raises: UserError at the end, if a text could not be filled.
-    """
-    numbered = ((number, line.rstrip("\n")) for number, line in enumerate(lines, start=1))
-    texts = ((number, text) for number, text in numbered if text.strip())
-    filled, faults = 0, []
-    while block := list(islice(texts, LINES_AT_ONCE)):
-        records: list[dict[str, Any]] = []
-        for name, infiller in infillers.items():
-            good = []
-            for number, text in block:
-                records.append({"line": number, "model": name, "text": text})
-                try:
-                    infiller.context(text)
-                    good.append(records[-1])
-                except UserError as error:
-                    records[-1]["error"] = str(error)
-                    faults.append(f"line {number}: {error}")
-            for record, results in zip(good, infiller([r["text"] for r in good], **asdict(settings)), strict=True):
-                record["candidates"] = [_json(result) for result in results]
-            filled += len(good)
-        # By line, the models in their order: the sort is stable.
-        out.writelines(json.dumps(record) + "\n" for record in sorted(records, key=lambda record: record["line"]))
-        out.flush()
-    if faults:
-        raise UserError(f"{len(faults)} of {filled + len(faults)} texts could not be filled; {faults[0]}")
-    return filled
-
-
-def open_lines(path: str | None) -> TextIO:
-    """The lines of a UTF-8 file, or of stdin. Bytes that are no UTF-8 make their line alone invalid.
-
-    Raises: UserError if there is no such file.
-    """
-    try:
-        stream = sys.stdin.buffer if path is None else open(path, "rb")  # noqa: SIM115 (the caller closes it)
-    except OSError as error:
-        raise UserError(f"input={path} cannot be read: {error.strerror}") from error
-    return TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape")
-
-
-def _json(infilling: Infilling) -> dict[str, Any]:
-    keys = ("text", "answers", "spans", "log_probability", "token_log_probabilities", "complete")
-    return {key: getattr(infilling, key) for key in keys}
-
-
-def _probability(log_probability: float) -> str:
-    """Two digits of it; those of long answers are smaller than any float."""
-    if log_probability > -700:
-        return f"{math.exp(log_probability):.2g}"
-    exponent = math.floor(log_probability / math.log(10))
-    return f"{math.exp(log_probability - exponent * math.log(10)):.1f}e{exponent}"
+def is_dialogue() -> bool:
+    """Whether a person sits at both ends."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def _spoken(value: Any) -> str:
@@ -199,13 +176,19 @@ def _number_or_off(kind: type) -> Callable[[str], Any]:
     return lambda value: None if value == "off" else kind(value)
 
 
+_on_or_off = {"on": True, "off": False}.__getitem__
+
 _SETTINGS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "n": ("candidates", int),
     "candidates": ("candidates", int),
     "temperature": ("temperature", float),
+    "t": ("temperature", float),
     "top_k": ("top_k", _number_or_off(int)),
     "top_p": ("top_p", _number_or_off(float)),
-    "greedy": ("greedy", {"on": True, "off": False}.__getitem__),
+    "best": ("best", _on_or_off),
+    "greedy": ("greedy", _on_or_off),
+    "distinct": ("distinct", _on_or_off),
+    "cut": ("cut", _on_or_off),
     "max_answer_tokens": ("max_answer_tokens", int),
     "seed": ("seed", int),
 }

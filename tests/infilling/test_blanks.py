@@ -5,7 +5,7 @@ from reference import DOCUMENTS, MASK_TYPES
 
 from ilm.errors import UserError
 from ilm.examples.vocabulary import Vocabulary, gpt2_tokenizer
-from ilm.infilling.blanks import NO_LIMITS, BlankLimits, Context, parse_blanks
+from ilm.infilling.blanks import Context, parse_blanks
 from ilm.infilling.strings import TokenStrings
 
 WORD, NGRAM, SENTENCE = 4, 3, 2
@@ -129,7 +129,8 @@ def test_contexts_are_those_of_the_reference(gpt2, strings):
                 typed += text[done:start] + f"[{name.lower()}]"
                 done = start + length
             expected = row["inputs"][: row["inputs"].index(gpt2.start_of_infill) + 1]
-            assert list(Context.of(typed + text[done:], gpt2, strings).ids) == expected, (document["name"], mask["name"])
+            made = Context.of(typed + text[done:], gpt2, strings)
+            assert list(made.ids) == expected, (document["name"], mask["name"])
             compared += 1
     assert compared > 150
 

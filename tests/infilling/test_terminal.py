@@ -10,9 +10,11 @@ from small_models import ENTRIES, Bigrams, random_model, vocabulary
 
 from ilm.errors import UserError
 from ilm.infilling.decoding import Infiller
+from ilm.infilling.lines import fill_lines, open_lines
 from ilm.infilling.sampling import DecodingSettings
 from ilm.infilling.sequences import Infilling
-from ilm.infilling.terminal import Terminal, fill_lines, open_lines, shown
+from ilm.infilling.showing import shown
+from ilm.infilling.terminal import Terminal
 from ilm.training.models import save_model
 
 ROWS = ENTRIES + 5
@@ -85,7 +87,7 @@ def test_settings_change_without_leaving(terminal):
     assert said(terminal, *lines).splitlines() == [
         *("candidates 5", "temperature 0.8", "top_p 0.9", "top_k 40", "greedy on", "seed 3", "max_answer_tokens 7")
     ]
-    assert terminal.settings == DecodingSettings(5, 0.8, 40, 0.9, True, 7, seed=3)
+    assert terminal.settings == DecodingSettings(5, 0.8, 40, 0.9, True, 7, seed=3, by_probability=True)
     assert said(terminal, ":top_p off", ":greedy off") == "top_p off\ngreedy off\n"
     assert (terminal.settings.top_p, terminal.settings.greedy) == (None, False)
 

@@ -1,0 +1,149 @@
+"""Infills a second, beside a plain loop without a cache: GPT-2 with 124 million random weights.
+
+    python benchmarks/infill.py                                  # 20 contexts x 5 candidates
+    python benchmarks/infill.py --texts mycorpus.csv --dtype bfloat16
+
+The contexts are texts of the sample corpus (or of a CSV with a column `text`) under masks of the paper's function, as
+in training. Random weights never end an answer, so each blank takes as many tokens as the text that stood there, for
+both sides and for every candidate. The scale of the last layer norm is raised so that the predictions are about as
+peaked as those of a trained model; the report says how peaked. Both draw with top_p=0.95.
+
+The plain loop fills one context at a time, its candidates as one batch, which is how the reference implementation
+(chrisdonahue/ilm) works: the whole text goes through the model again for every token. It goes once through all
+contexts, a part of them in each round; between these parts the infiller fills all contexts, and its median counts.
+"""
+
+import argparse
+import csv
+import json
+import os
+import platform
+import random
+import statistics
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from transformers import GPT2Config, GPT2LMHeadModel
+
+from ilm.examples.vocabulary import Vocabulary, gpt2_tokenizer
+from ilm.infilling.blanks import BlankLimits
+from ilm.infilling.decoding import DTYPES, Infiller
+from ilm.masking.functions import Hierarchical
+from ilm.masking.preview import cut
+
+TOP_P = 0.95
+PEAKED = 6.0  # factor of the last layer norm
+
+
+def main() -> None:
+    arguments = _arguments()
+    vocabulary = Vocabulary(gpt2_tokenizer(), Hierarchical.mask_types)
+    torch.manual_seed(0)
+    model = GPT2LMHeadModel(GPT2Config(vocab_size=vocabulary.size)).eval()
+    model.transformer.ln_f.weight.data.mul_(PEAKED)
+    infiller = Infiller(model.to(DTYPES[arguments.dtype]), vocabulary)
+    texts, lengths = _contexts(_texts(arguments), vocabulary, arguments.contexts)
+    limits = [[BlankLimits(n, n) for n in own] for own in lengths]
+    settings = {"candidates": arguments.candidates, "top_p": TOP_P, "batch_size": arguments.batch_size}
+    infiller(texts[:2], limits[:2], **settings)  # warm up
+    plain, ours, results = [], [], []
+    for round_ in range(arguments.rounds):
+        part = range(round_, len(texts), arguments.rounds)
+        plain.append(_seconds(lambda part=part: _fill_plainly(infiller, texts, lengths, part, arguments.candidates)))
+        begin = time.perf_counter()
+        results = infiller(texts, limits, **settings)
+        ours.append(time.perf_counter() - begin)
+        print(f"round {round_ + 1}: {len(part)} contexts plainly {plain[-1]:.1f} s, all of ours {ours[-1]:.1f} s")
+    infills = len(texts) * arguments.candidates
+    tokens = [v for group in results for r in group for values in r.token_log_probabilities for v in values[:-1]]
+    report = {
+        "command": " ".join(["python", *sys.argv]),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads",
+        "versions": {name: version(name) for name in ("torch", "transformers")},
+        "contexts": len(texts),
+        "tokens of a context": statistics.mean(len(infiller.context(text).ids) for text in texts),
+        "blanks of a context": statistics.mean(map(len, lengths)),
+        "tokens of the answers of a context": statistics.mean(map(sum, lengths)),
+        "mean log-probability of a token drawn": statistics.mean(tokens),
+        "plain, infills/s": infills / sum(plain),
+        "ours, infills/s": infills / statistics.median(ours),
+        "ours, fastest and slowest": [infills / min(ours), infills / max(ours)],
+        "ratio": sum(plain) / statistics.median(ours),
+    }
+    print(json.dumps(report, indent=2))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--contexts", type=int, default=20)
+    parser.add_argument("--candidates", type=int, default=5)
+    parser.add_argument("--batch-size", type=int, default=128, help="candidates written together")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--dtype", choices=DTYPES, default="float32", help="of the weights, on both sides")
+    parser.add_argument("--texts", type=Path, help="CSV file with a column `text`")
+    return parser.parse_args()
+
+
+def _texts(arguments: argparse.Namespace) -> list[str]:
+    if arguments.texts is not None:
+        with open(arguments.texts, encoding="utf-8", newline="") as file:
+            return [row["text"] for row in csv.DictReader(file)]
+    import tempfile
+
+    from ilm.corpus.synthetic import write_csv
+
+    with tempfile.TemporaryDirectory() as folder:
+        write_csv(Path(folder) / "texts.csv", size=1000, seed=1, floor=70)
+        arguments.texts = Path(folder) / "texts.csv"
+        return _texts(arguments)
+
+
+def _contexts(texts: list[str], vocabulary: Vocabulary, count: int) -> tuple[list[str], list[list[int]]]:
+    """Typed texts with blanks, and the tokens that stood in each blank."""
+    rng, mask = random.Random(0), Hierarchical()
+    typed, lengths = [], []
+    for text in rng.sample(texts, len(texts)):
+        spans = mask(text, rng)
+        # Texts of every length up to the longest examples of training, as a shuffled corpus gives them.
+        if spans and len(vocabulary.encode(text)) <= 200:
+            pieces, answers = cut(text, spans)
+            blanks = [f"[{span.mask_type}]" for span in spans] + [""]
+            typed.append("".join(piece + blank for piece, blank in zip(pieces, blanks, strict=True)))
+            lengths.append([len(vocabulary.encode(" " + answer)) for answer in answers])
+        if len(typed) == count:
+            break
+    return typed, lengths
+
+
+def _seconds(work) -> float:
+    begin = time.perf_counter()
+    work()
+    return time.perf_counter() - begin
+
+
+@torch.inference_mode()
+def _fill_plainly(
+    infiller: Infiller, texts: list[str], lengths: list[list[int]], part: range, candidates: int
+) -> list[torch.Tensor]:
+    """Token ids (candidates, T) of each text of `part`, filled without a cache."""
+    base, end = infiller.vocabulary.base_size, infiller.vocabulary.end_of_infill
+    filled = []
+    for number in part:
+        ids = torch.tensor([infiller.context(texts[number]).ids] * candidates)
+        for length in lengths[number]:
+            for step in range(length + 1):
+                probabilities = infiller.model(ids, use_cache=False).logits[:, -1].float().softmax(-1)
+                probabilities[:, base:end] = probabilities[:, end + 1 :] = 0
+                ordered, order = probabilities.sort(-1, descending=True)
+                ordered[ordered.cumsum(-1) - ordered > TOP_P] = 0
+                token = order.gather(1, ordered.multinomial(1))
+                ids = torch.cat([ids, torch.full_like(token, end) if step == length else token], dim=1)
+        filled.append(ids)
+    return filled
+
+
+if __name__ == "__main__":
+    main()
