@@ -102,6 +102,7 @@ class Checkpoints(pl.Callback):
     def _stop(self, trainer: pl.Trainer) -> None:
         number = self.signals.received or 15
         log.info("stopped by signal %d at step %d; the same command goes on from there", number, trainer.global_step)
+        self.signals.give_back()
         raise SystemExit(128 + number)
 
     def _on_any_rank(self, trainer: pl.Trainer, flag: bool) -> bool:

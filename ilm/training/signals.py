@@ -2,12 +2,14 @@
 
 import os
 import signal
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytorch_lightning as pl
 
+SAME_REQUEST_SECONDS = 0.5
 NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
 
 
@@ -16,7 +18,11 @@ class StopSignals(pl.Callback):
 
     While a step is being made it waits there for the end of the step, where `Checkpoints` saves and exits. Before
     training and after it nothing is half-done that would have to be finished: the process exits at once, with
-    128 + signal. A second signal always exits at once.
+    128 + signal. A second signal exits at once, unless it comes so soon after the first that both are one request, sent
+    to all processes of a job by its scheduler and by whoever started this one.
+
+    In a job of submitit SIGUSR2 says that its time is over, or its place needed: what submitit does then (it sends the
+    job back to the queue) is done once the run has saved (`give_back`).
 
     It stands before the other callbacks. Lightning sets handlers of its own between `listening` and the start of
     training (one makes SIGTERM exit with 0, one saves in the middle of a step on a Slurm cluster), so these are set
@@ -26,11 +32,15 @@ class StopSignals(pl.Callback):
     def __init__(self) -> None:
         self.received: int | None = None
         self._stepping = False
+        self._at = 0.0
+        self._requeue: Callable[[int, Any], None] | None = None
 
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Listen within the block, and put back the handlers that were there before."""
         before = {number: signal.getsignal(number) for number in NUMBERS}
+        if "SUBMITIT_EXECUTOR" in os.environ and callable(handler := signal.getsignal(signal.SIGUSR2)):
+            self._requeue = before[signal.SIGUSR2] = handler
         self._listen(before)
         try:
             yield
@@ -46,7 +56,13 @@ class StopSignals(pl.Callback):
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self._stepping = False
         if self.received is not None:
+            self.give_back()
             raise SystemExit(128 + self.received)
+
+    def give_back(self) -> None:
+        """Send a job of submitit back to the queue, if that was asked for: raises its SystemExit then."""
+        if self.received == signal.SIGUSR2 and self._requeue is not None:
+            self._requeue(self.received, None)
 
     def _listen(self, before: dict[int, Any]) -> None:
         for number, handler in before.items():
@@ -55,9 +71,15 @@ class StopSignals(pl.Callback):
                 signal.signal(number, self._on_signal)
 
     def _on_signal(self, number: int, frame: Any) -> None:
-        if self.received is not None:
+        now = time.monotonic()
+        # A scheduler that wants the place sends SIGTERM first, and SIGUSR2 for the queue behind it.
+        if self.received is not None and number != signal.SIGUSR2 and now - self._at > SAME_REQUEST_SECONDS:
             os._exit(128 + number)
-        self.received = number
+        if self.received is not None and number != signal.SIGUSR2:
+            return
+        self.received, self._at = number, now
+        if not self._stepping:
+            self.give_back()
         if not self._stepping:
             raise SystemExit(128 + number)
         name = signal.Signals(number).name
