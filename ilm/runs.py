@@ -22,7 +22,17 @@ import yaml
 
 from ilm.config import flat
 from ilm.errors import UserError
-from ilm.files import atomic_file, host, is_alive, locked, read_json, remove_folder, remove_strays, write_json
+from ilm.files import (
+    DISK_FULL,
+    atomic_file,
+    host,
+    is_alive,
+    locked,
+    read_json,
+    remove_folder,
+    remove_strays,
+    write_json,
+)
 
 log = logging.getLogger("ilm")
 
@@ -211,6 +221,17 @@ class RunFolder:
         """Store the configuration, and beside the commands that began the run before this one, with its versions."""
         if not is_first_process():
             return
+        try:
+            self._write_down(config, identity)
+        except OSError as error:
+            if error.errno not in DISK_FULL:
+                raise
+            raise UserError(
+                f"the disk is full: {self.path} cannot be written. Make room, or type "
+                "paths.experiments=... for another."
+            ) from error
+
+    def _write_down(self, config: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
         record = self.path / "run.json"
         commands = read_json(record)["commands"] if record.exists() else []
         commands.append({"command": "python " + shlex.join(sys.argv), "versions": versions()})
@@ -235,7 +256,7 @@ class RunFolder:
     def set_status(self, **values: Any) -> None:
         """Write `values` beside those that are there, with the process that says so and the time."""
         said = {"pid": os.getpid(), "host": host(), "updated": _now()}
-        write_json(self.path / "status.json", {**self.status, **values, **said})
+        write_json(self.path / "status.json", {"started": _now(), **self.status, **values, **said})
 
     @property
     def state(self) -> str:
