@@ -111,7 +111,12 @@ def post(server: WebServer, path: str, **body):
 
 
 def test_the_page_is_whole_and_loads_nothing_from_elsewhere(server):
-    for path, kind in (("/", "text/html"), ("/page.css", "text/css"), ("/page.js", "text/javascript")):
+    for path, kind in (
+        ("/", "text/html"),
+        ("/page.css", "text/css"),
+        ("/page.js", "text/javascript"),
+        ("/results.js", "text/javascript"),
+    ):
         status, headers, text = ask(server, "GET", path)
         assert (status, headers.get_content_type()) == (200, kind)
         assert "://" not in text

@@ -74,6 +74,29 @@ def test_candidates_stand_side_by_side_with_figures(page):
 
 
 @needs_chromium
+def test_the_answers_of_a_long_text_are_in_view(page):
+    fill(page, "\n" * 30 + "I [word] pasta.")
+    inside = """(() => {
+      const text = document.querySelector(".candidate .text");
+      const [box, answer] = [text, text.querySelector(".answer")].map((e) => e.getBoundingClientRect());
+      return [text.scrollHeight > text.clientHeight, answer.top >= box.top && answer.bottom <= box.bottom];
+    })()"""
+    assert page.js(inside) == [True, True]
+
+
+@needs_chromium
+def test_candidates_are_copied_as_markdown(page):
+    page.js("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
+    fill(page, "I | *like* [word] <b>")
+    page.js("$('copy-markdown').click()")
+    first = page.until("window.copied").splitlines()
+    assert first[:2] == ["| model | text | p |", "|---|---|---:|"]
+    assert first[2].startswith("| a1 | I \\| \\*like\\* **eat** \\<b\\> | ")
+    page.js("window.copied = ''; $('copy-text').click()")
+    assert page.until("window.copied").splitlines()[1].startswith("I | *like* eat <b>\t(p = ")
+
+
+@needs_chromium
 def test_the_keyboard_alone_suffices(page):
     page.js("$('text').focus()")
     page.key("Enter", modifiers=2)
