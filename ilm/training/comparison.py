@@ -1,5 +1,6 @@
 """What makes a comparison of specialists and generalist fair, as the sheet tells it: equal targets, equal levels."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +75,12 @@ def _lines(
         times = plan.order.times_seen(plan.examples_until(total_steps))
         seen = ", ".join(f"{material.examples.levels[code]} {count:.3g}" for code, count in times.items())
         yield "levels", f"drawn equally; an example of each is seen, on average, so many times: {seen}"
+    if settings["masking"]["resample_each_epoch"]:
+        epochs = math.ceil(plan.epochs_until(total_steps))
+        drawn = (
+            f"in {epochs} epochs, each with masks of its own" if epochs > 1 else "in one epoch: nothing is resampled"
+        )
+        yield "masks", drawn
     if (adapter := settings["adapter"]) is not None:
         layers = ", ".join(adapter["target_modules"] or ["every linear layer"])
         yield "adapter", f"LoRA of rank {adapter['rank']} in {layers}; beside it only the infilling tokens are trained"

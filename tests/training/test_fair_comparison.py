@@ -278,6 +278,7 @@ def test_each_epoch_has_masks_of_its_own(here):
     assert run.name == "small_C1_ilm_tiny_resampled"
     # Only of the epochs that it reaches: `_epoch3` would be a fourth.
     assert masks_folders(here) == ["hierarchical", "hierarchical-epoch1", "hierarchical-epoch2"]
+    assert "masks       in 3 epochs, each with masks of its own" in run.sheet()
     assert run.identity["data.masks"] == plain.identity["data.masks"]
     assert run.identity != plain.identity
     assert np.array_equal(run.examples.validation, plain.examples.validation)
@@ -299,6 +300,7 @@ def test_resampled_masks_are_drawn_once_for_all_models(here, monkeypatch):
     monkeypatch.setattr("ilm.masking.epochs.write_masks", lambda *_: pytest.fail("drawn again"))
     run = planned(here, *RESAMPLED, "cefr=all", "trainer.max_steps=3")
     assert run.total_steps == 3
+    assert "nothing is resampled" in run.sheet()
 
 
 def test_a_resampled_run_goes_on_in_the_middle_of_an_epoch(here):
