@@ -77,10 +77,8 @@ def _lines(
         yield "levels", f"drawn equally; an example of each is seen, on average, so many times: {seen}"
     if settings["masking"]["resample_each_epoch"]:
         epochs = math.ceil(plan.epochs_until(total_steps))
-        drawn = (
-            f"in {epochs} epochs, each with masks of its own" if epochs > 1 else "in one epoch: nothing is resampled"
-        )
-        yield "masks", drawn
+        fresh = f"in {epochs} epochs, each with masks of its own"
+        yield "masks", fresh if epochs > 1 else "in one epoch: nothing is resampled"
     if (adapter := settings["adapter"]) is not None:
         layers = ", ".join(adapter["target_modules"] or ["every linear layer"])
         yield "adapter", f"LoRA of rank {adapter['rank']} in {layers}; beside it only the infilling tokens are trained"
