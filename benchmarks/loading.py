@@ -7,9 +7,11 @@ The corpus is that of `benchmarks/prepare.py`, prepared anew where it is not the
 average, 16 masks each, GPT-2's tokens, the train split of all levels.
 
 Three tables. *Start*: what a run does once before its first step. *Speed*: the loader of a run alone (`batch_loader`),
-its batches thrown away, for `--seconds` each; a run on a GPU takes rows of 4,096 tokens. *Epoch*: one whole epoch
-through one worker, with the memory of all processes when it has begun and when it ends (proportional set size without
-mapped files, which the system may drop at any time).
+its batches thrown away, for `--seconds` each, in rows of 4,096 tokens as on a GPU. Beside what came in that time: what
+a second of processor time makes, which other programs on the machine change less, of the process that makes batches and
+of the training process, which without workers is the same and with workers only receives them. *Epoch*: one whole epoch
+through one worker, with the memory of both processes on the way (proportional set size without mapped files, which the
+system may drop at any time).
 
 The baseline is the way this project began with, written out below: every example laid out by itself, token run by token
 run, and the whole optimizer step laid out for each of its micro-batches, in order to count its targets.
@@ -92,10 +94,11 @@ def _start(folder: Path) -> tuple["object", list[dict]]:
     rows = []
 
     def timed(what: str, work: Callable):
-        begin = time.perf_counter()
+        begin, of_processor = time.perf_counter(), time.process_time()
         result = work()
-        seconds, memory = time.perf_counter() - begin, _memory(psutil.Process()) / 1e6
-        rows.append({"what": what, "seconds": round(seconds, 2), "MB in use": round(memory)})
+        seconds = {"seconds": time.perf_counter() - begin, "CPU seconds": time.process_time() - of_processor}
+        seconds = {name: round(value, 2) for name, value in seconds.items()}
+        rows.append({"what": what, **seconds, "MB in use": round(_memory(psutil.Process()) / 1e6)})
         return result
 
     corpus = PreparedCorpus.open(folder)
@@ -167,16 +170,23 @@ def _rate(batches: Iterator, seconds: float) -> dict[str, int]:
     """Examples, tokens and batches a second, once the first batches have come."""
     for _ in range(20):
         next(batches)
-    examples = tokens = number = 0
-    begin = time.perf_counter()
+    examples = tokens = 0
+    begin, own, workers = time.perf_counter(), time.process_time(), _cpu_of_workers()
     while time.perf_counter() - begin < seconds:
         batch = next(batches)
-        number += 1
         examples += len(batch.numbers)
         tokens += sum(row.input_ids.shape[1] for row in batch.rows)
-    passed = time.perf_counter() - begin
-    named = zip(("examples/s", "tokens/s", "batches/s"), (examples, tokens, number), strict=True)
-    return {name: round(total / passed) for name, total in named}
+    passed, own, workers = time.perf_counter() - begin, time.process_time() - own, _cpu_of_workers() - workers
+    return {
+        "examples/s": round(examples / passed),
+        "tokens/s": round(tokens / passed),
+        "examples per CPU second, maker": round(examples / (workers or own)),
+        "examples per CPU second, training process": round(examples / own),
+    }
+
+
+def _cpu_of_workers() -> float:
+    return sum(sum(child.cpu_times()[:2]) for child in psutil.Process().children(recursive=True))
 
 
 def _epoch(train, workers: int = 1) -> list[dict]:

@@ -464,9 +464,7 @@ def _values(settings: Mapping[str, Any], choices: Mapping[str, str | None]) -> I
         int, 1, "corpus.sample_size", "corpus.synthetic.size", "masking.masks_per_document", "masking.tries"
     )
     yield from numbers(int, 0, "preview", "num_workers", "seed", "split.seed", "masking.seed", "corpus.synthetic.seed")
-    yield from numbers(
-        int, 1, "data.batch_size", "data.max_tokens_per_batch", "validation.every_n_steps", "validation.max_examples"
-    )
+    yield from numbers(int, 1, "data.batch_size", "validation.every_n_steps", "validation.max_examples")
     yield from numbers(int, 0, "data.num_workers", "schedule.warmup_steps")
     yield from numbers(float, 0, "checkpoint.every_n_minutes", "corpus.max_dropped")
     yield from numbers(int, 1, "sweep.at_once")

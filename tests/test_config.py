@@ -433,6 +433,19 @@ def test_a_row_holds_the_longest_example(section, root):
     assert line.startswith(f"{section}.row_tokens=255")
 
 
+def test_batches_of_tokens_are_whole_blocks():
+    for given in ("null", "1024", "32768"):
+        checked("train", f"data.max_tokens_per_batch={given}")
+    for given, close in ((0, 1024), (-1024, 1024), (255, 1024), (10_000, 10_240)):
+        (line,) = mistakes("train", f"data.max_tokens_per_batch={given}")
+        assert line == f"data.max_tokens_per_batch={given}: expected a multiple of 1024 tokens, such as {close}"
+    checked("train", "data.max_length=2000", "data.max_tokens_per_batch=2048")
+    assert mistakes("train", "data.max_length=2000", "data.max_tokens_per_batch=1024")
+    # A wrong length is one mistake, not two or a traceback.
+    (line,) = mistakes("train", "data.max_length=-3", "data.max_tokens_per_batch=1024")
+    assert line.startswith("data.max_length")
+
+
 @pytest.mark.parametrize(
     ("overrides", "expected"),
     [

@@ -122,7 +122,9 @@ class StepPlan:
         if self._block_tokens is None:
             return f"{self._units_per_step} examples (on average {tokens:,.0f} tokens)"
         most = self.size["tokens_per_step"]
-        return f"at most {most:,} tokens (on average {tokens:,.0f}, {examples:,.1f} examples)"
+        return (
+            f"at most {most:,} tokens, whatever data.batch_size is (on average {tokens:,.0f}, {examples:,.1f} examples)"
+        )
 
     def first_step_reaching(self, targets: int) -> int:
         """The least number of steps that together have at least `targets` targets of the loss, context and infill.
