@@ -98,9 +98,8 @@ def described(header: Mapping[str, Any]) -> str:
     split = f", {source['split']} split" if "split" in source else ""
     said = [f"{synthetic}{source['name']}{split}"]
     said += [note] if (note := text_note(source.get("text_column", "text"))) else []
-    said.append(
-        f"{header['items']:,} items of {header['texts']:,} texts with {cloze['n_masks']} blank{'s' * (cloze['n_masks'] > 1)} each"
-    )
+    blanks = f"{cloze['n_masks']} blank" + "s" * (cloze["n_masks"] > 1)
+    said.append(f"{header['items']:,} items of {header['texts']:,} texts with {blanks} each")
     said.append(f"positions {cloze['positions']}, seed {cloze['seed']}")
     said += [f"{count:,} {cause}" for cause, count in header["texts_counted"].items()]
     return "; ".join(said)

@@ -15,8 +15,8 @@ from ilm.files import read_json
 def texts_seen(source: Source, documents: pd.DataFrame, data: Path) -> dict[str, Any]:
     """How many of `documents` are equal to a training text of the model's corpus (case and white space folded).
 
-    {"texts": number or None, "corpus": name or None, "why_unknown": ...}; unknown for a model that was not trained here,
-    or on a corpus that is not in `data` any more.
+    {"texts": number or None, "corpus": name or None, "why_unknown": ...}; unknown for a model that was not trained
+    here, or on a corpus that is not in `data` any more.
     """
     record = Path(source.location) / "run.json"
     if source.kind != "ilm" or not record.is_file():

@@ -1,0 +1,196 @@
+"""Metrics, calibration, errors and the bootstrap against values computed by hand or by another formula."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ilm.evaluation.cloze.bootstrap import compare, holm, paired_bootstrap
+from ilm.evaluation.cloze.metrics import (
+    METRICS,
+    blank_metrics,
+    calibration,
+    clustered_mean,
+    grouped,
+    overlap,
+    rank_of,
+    subtoken_group,
+)
+
+
+@pytest.mark.parametrize(
+    ("word", "answer", "n", "expected"),
+    [
+        ("pasta", "pasta", 1, (1, 1, 1)),
+        ("pasta", "past", 1, (4 / 5, 1, 8 / 9)),
+        ("pasta", "aa", 1, (2 / 5, 1, 4 / 7)),  # two of its letters a, as a multiset
+        ("pasta", "aaa", 1, (2 / 5, 2 / 3, 4 / 8)),
+        ("pasta", "taste", 2, (3 / 4, 3 / 4, 6 / 8)),  # as, st, ta
+        ("papa", "pa", 2, (1 / 3, 1, 2 / 4)),  # of pa, ap, pa
+        ("pasta", "", 1, (0, 0, 0)),
+        ("pasta", "x", 2, (0, 0, 0)),
+        ("I", "it", 2, None),
+    ],
+)
+def test_overlap_of_characters(word, answer, n, expected):
+    assert overlap(word, answer, n) == (None if expected is None else pytest.approx(expected))
+
+
+def test_ranks_fold_case_and_give_one_place_to_a_word():
+    candidates = ["the", "The", "a", "THIS"]
+    assert [rank_of(word, candidates) for word in ("The", "A", "this", "that")] == [1, 2, 3, None]
+    assert rank_of("Straße", ["strasse"]) == 1
+    assert rank_of("Zoe\u0308", ["Zoë"]) == 1, "composed or not, it is one word"
+
+
+def test_metrics_of_a_blank():
+    candidates = [("Rice", math.log(0.5)), ("pasta", math.log(0.25)), ("x", -9.0)]
+    found = blank_metrics("rice", candidates, -1.5, pseudo=False)
+    assert {key: found[key] for key in ("exact", "folded", "top5", "mrr")} == {
+        "exact": 0,
+        "folded": 1,
+        "top5": 1,
+        "mrr": 1,
+    }
+    assert found["confidence"] == pytest.approx(0.5)
+    assert found["log_probability"] == -1.5
+    assert math.isnan(found["pseudo_log_likelihood"])
+    second = blank_metrics("pasta", candidates, -1.5, pseudo=True)
+    assert (second["folded"], second["top5"], second["mrr"]) == (0, 1, 0.5)
+    assert second["unigram_recall"] == 0.0  # rice and pasta share no letter
+    assert second["pseudo_log_likelihood"] == -1.5
+    assert math.isnan(second["log_probability"])
+
+
+def test_top_10_reaches_further_than_top_5():
+    candidates = [(letter, -float(place)) for place, letter in enumerate("abcdefghij")]
+    found = [blank_metrics(word, candidates, None, False) for word in "efjk"]
+    assert [f["top5"] for f in found] == [1, 0, 0, 0]
+    assert [f["top10"] for f in found] == [1, 1, 1, 0]
+    assert [f["mrr"] for f in found] == [1 / 5, 1 / 6, 1 / 10, 0]
+
+
+def test_no_answer_counts_as_wrong_and_has_no_confidence():
+    found = blank_metrics("pasta", [], None, pseudo=False)
+    counted = [metric for metric in METRICS if metric not in ("log_probability", "pseudo_log_likelihood")]
+    assert [found[metric] for metric in counted] == [0.0] * len(counted)
+    assert math.isnan(found["confidence"])
+    assert math.isnan(found["log_probability"])
+
+
+def test_standard_errors_are_clustered_by_text():
+    # Blanks of their own: the usual standard error of a mean.
+    values = np.array([1.0, 0.0, 0.0, 1.0, 1.0])
+    mean, error, n = clustered_mean(values, np.arange(5))
+    assert (mean, n) == (pytest.approx(0.6), 5)
+    assert error == pytest.approx(values.std(ddof=1) / math.sqrt(5))
+    # Three texts with the same blank thrice each: as three blanks.
+    mean, error, n = clustered_mean(np.repeat([1.0, 0.0, 0.0], 3), np.repeat(["a", "b", "c"], 3))
+    assert (mean, n) == (pytest.approx(1 / 3), 9)
+    assert error == pytest.approx(np.std([1, 0, 0], ddof=1) / math.sqrt(3))
+    assert clustered_mean(np.array([1.0, 0.0]), np.array(["a", "a"])) == (0.5, None, 2)
+    assert clustered_mean(np.array([1.0, math.nan]), np.array(["a", "b"])) == (1.0, None, 1)
+    assert clustered_mean(np.array([math.nan]), np.array(["a"])) == (None, None, 0)
+
+
+def test_groups():
+    counts = (1, 2, 3, 4, 5, 9, math.nan)
+    assert [subtoken_group(count) for count in counts] == ["1", "2", "3-4", "3-4", "5+", "5+", None]
+    rows = []
+    for number, (level, own, right) in enumerate([("A1", 1, 1), ("A1", 3, 0), ("B1", None, 1)]):
+        metrics = dict.fromkeys(METRICS, math.nan) | {"folded": float(right)}
+        about = {"model": "m", "writing_id": str(number), "cefr_level": level, "l1": "French"}
+        rows.append(about | {"subtokens": number + 1, "own_subtokens": own, **metrics})
+    found = grouped(pd.DataFrame(rows)).set_index(["grouping", "group"])
+    assert found.loc[("all", "all"), "value"] == pytest.approx(2 / 3)
+    assert found.loc[("cefr_level", "A1"), ["value", "n", "texts"]].tolist() == [0.5, 2, 2]
+    assert found.loc[("subtokens", "2"), "value"] == 0
+    assert found.loc[("subtokens_grouped", "3-4"), "n"] == 1
+    assert set(found.loc["own_subtokens"].index) == {"1", "3"}, "a blank without tokens is in no group of theirs"
+    assert "part_of_speech" not in found.index.get_level_values(0)
+
+
+def test_calibration_by_hand():
+    confidence = np.array([0.05, 0.15, 0.15, 0.95, 1.0, math.nan])
+    correct = np.array([0.0, 0.0, 1.0, 1.0, 1.0, 0.0])
+    error, table = calibration(confidence, correct)
+    assert table["n"].tolist() == [1, 2, 2]
+    assert table["low"].tolist() == [0.0, 0.1, 0.9]
+    assert error == pytest.approx((1 * 0.05 + 2 * abs(0.5 - 0.15) + 2 * abs(1 - 0.975)) / 5)
+    assert calibration(np.array([math.nan]), np.array([0.0]))[0] is None
+
+
+# Bootstrap ------------------------------------------------------------------------------------------------------------
+
+
+def models_and_texts(texts: int = 40, each: int = 3) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(0)
+    of_text = np.repeat(np.arange(texts), each)
+    shift = generator.normal(0, 0.3, texts)[of_text]
+    a = (generator.random(texts * each) + shift > 0.4).astype(float)
+    b = (generator.random(texts * each) + shift > 0.5).astype(float)
+    return a, b, of_text
+
+
+def test_the_bootstrap_agrees_with_drawing_texts_one_by_one():
+    a, b, texts = models_and_texts()
+    found = paired_bootstrap(a, b, texts, resamples=4000, seed=0)
+    assert found["difference"] == pytest.approx(a.mean() - b.mean())
+    assert (found["n"], found["texts"]) == (120, 40)
+    generator = np.random.default_rng(5)
+    differences = []
+    for _ in range(4000):
+        drawn = generator.integers(0, 40, 40)
+        rows = np.concatenate([np.flatnonzero(texts == text) for text in drawn])
+        differences.append(a[rows].mean() - b[rows].mean())
+    assert (found["low"], found["high"]) == pytest.approx(np.quantile(differences, [0.025, 0.975]), abs=0.01)
+    assert found["p"] == pytest.approx(2 * min(np.mean(np.array(differences) <= 0), 0.5), abs=0.03)
+
+
+def test_the_interval_is_that_of_the_clustered_standard_error():
+    a, b, texts = models_and_texts(texts=200)
+    found = paired_bootstrap(a, b, texts, resamples=4000, seed=0)
+    _, error, _ = clustered_mean(a - b, texts)
+    assert found["high"] - found["low"] == pytest.approx(2 * 1.96 * error, rel=0.06)
+
+
+def test_the_bootstrap_is_paired():
+    """Two models with equal answers differ by nothing, however different the texts are."""
+    a, _, texts = models_and_texts()
+    found = paired_bootstrap(a, a, texts, resamples=500, seed=0)
+    assert (found["difference"], found["low"], found["high"], found["p"]) == (0, 0, 0, 1)
+    better = paired_bootstrap(a + 0.01, a, texts, resamples=500, seed=0)
+    assert better["low"] == pytest.approx(0.01)
+    assert better["p"] == pytest.approx(2 / 501)
+
+
+def test_the_bootstrap_is_reproducible_and_its_seed_counts():
+    a, b, texts = models_and_texts()
+    one, two, other = (paired_bootstrap(a, b, texts, resamples=700, seed=seed) for seed in (1, 1, 2))
+    assert one == two
+    assert one != other
+    assert paired_bootstrap(a[:3], b[:3], texts[:3], resamples=9, seed=0)["p"] is None, "one text"
+
+
+def test_holm():
+    # Sorted .01 .03 .04: times 3, 2, 1, and never below the one before.
+    assert holm([0.04, 0.01, None, 0.03]) == pytest.approx([0.06, 0.03, None, 0.06])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+
+
+def test_true_and_pseudo_log_probabilities_are_never_compared():
+    rows = []
+    for model, pseudo in (("a", False), ("b", False), ("m", True), ("n", True)):
+        for number in range(4):
+            metrics = blank_metrics("x", [("x", -0.1)], -float(number), pseudo)
+            rows.append({"model": model, "item": f"{number}#0", "blank": 0, "writing_id": str(number), **metrics})
+    found = compare(pd.DataFrame(rows), ["a", "b", "m", "n"], resamples=50, seed=0)
+    pairs = {metric: set(zip(part["a"], part["b"], strict=True)) for metric, part in found.groupby("metric")}
+    assert pairs["log_probability"] == {("a", "b")}
+    assert pairs["pseudo_log_likelihood"] == {("m", "n")}
+    assert len(pairs["exact"]) == 6
+    # A blank without a value counts for neither of a pair.
+    rows[0]["log_probability"] = math.nan
+    found = compare(pd.DataFrame(rows), ["a", "b", "m", "n"], resamples=50, seed=0)
+    assert found.set_index("metric").loc["log_probability", "n"] == 3
