@@ -98,6 +98,8 @@ def test_candidates_are_copied_as_markdown(page):
 
 @needs_chromium
 def test_the_keyboard_alone_suffices(page):
+    # So low that going to an answer scrolls to it, and what it shows has to stay.
+    page.call("Emulation.setDeviceMetricsOverride", width=1200, height=350, deviceScaleFactor=1, mobile=False)
     page.js("$('text').focus()")
     page.key("Enter", modifiers=2)
     page.until(DONE)
@@ -105,6 +107,8 @@ def test_the_keyboard_alone_suffices(page):
         page.key("Tab")
         if page.js("document.activeElement.className") == "answer":
             break
+    page.js("new Promise((done) => setTimeout(done, 200))")
+    assert page.js("scrollY") > 0
     tip = page.js("$('tip').hidden ? '' : $('tip').textContent")
     assert "product over 2 tokens" in tip
     assert "(end)" in tip

@@ -88,6 +88,7 @@ function showAnswer(answer) {
 // The probabilities of an answer's tokens, beside it while it has the mouse or the focus.
 
 let leaving = 0;
+let tipOwner = null;
 function showTip(box, answer) {
   clearTimeout(leaving);
   const items = answer.tokens.map(([text, log]) =>
@@ -96,7 +97,11 @@ function showTip(box, answer) {
   const tip = $("tip");
   tip.replaceChildren(make("strong", { textContent: `${probability(answer.log_probability)} = product over ${items.length} tokens` }), make("ol", {}, ...items));
   tip.hidden = false;
-  const at = box.getClientRects()[0];
+  tipOwner = box;
+  placeTip();
+}
+function placeTip() {
+  const [tip, at] = [$("tip"), tipOwner.getClientRects()[0]];
   const [width, height] = [tip.offsetWidth, tip.offsetHeight];
   tip.style.left = `${Math.max(4, Math.min(at.left, innerWidth - width - 8))}px`;
   tip.style.top = `${at.bottom + height + 8 < innerHeight ? at.bottom + 4 : Math.max(4, at.top - height - 4)}px`;
@@ -111,7 +116,13 @@ function leaveTip() {
 
 $("tip").addEventListener("mouseenter", () => clearTimeout(leaving));
 $("tip").addEventListener("mouseleave", leaveTip);
-addEventListener("scroll", hideTip, { passive: true });
+// Going to an answer by Tab scrolls to it. Not so within the tip itself.
+const onScroll = (event) => {
+  if ($("tip").hidden || event.target === $("tip")) return;
+  if (document.activeElement === tipOwner) placeTip();
+  else hideTip();
+};
+addEventListener("scroll", onScroll, { passive: true, capture: true });
 const swatches = ["below 1 %", "1–5 %", "5–20 %", "20–50 %", "50 % and more"];
 $("legend").append(
   "Colour: the probability of each token of an answer. ",
