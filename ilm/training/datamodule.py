@@ -1,6 +1,5 @@
 """The training data of one run, in Lightning's terms."""
 
-import signal
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +13,7 @@ from ilm.examples.epochs import EpochStores
 from ilm.examples.layout import Example
 from ilm.examples.store import ExampleStore
 from ilm.training.batching import MicroBatches, ResumableRange, row_length
+from ilm.training.signals import live_as_long_as_the_run
 from ilm.training.steps import StepPlan
 
 # Made in advance by each worker, so that nothing waits when the machine is busy for a moment.
@@ -84,16 +84,9 @@ def batch_loader(batches: MicroBatches, sampler: ResumableRange, num_workers: in
         batch_size=None,
         sampler=sampler,
         num_workers=num_workers,
-        worker_init_fn=_leave_signals_to_the_run,
+        worker_init_fn=live_as_long_as_the_run,
         pin_memory=torch.cuda.is_available(),
         # `iter()` draws a seed for the workers; from the global generator it would change the run.
         generator=torch.Generator(),
         **workers,
     )
-
-
-def _leave_signals_to_the_run(worker: int) -> None:
-    # Ctrl-C and scancel reach every process; a worker that dies of them takes the step's checkpoint with it. Workers
-    # end when the run tells them to, or when it is gone.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)

@@ -1,7 +1,11 @@
 """Stopping a run from outside: SIGTERM (a scheduler), Ctrl-C, SIGUSR1 (Slurm's --signal), SIGHUP (a lost terminal)."""
 
+import atexit
+import ctypes
+import multiprocessing
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -84,3 +88,23 @@ class StopSignals(pl.Callback):
             raise SystemExit(128 + number)
         name = signal.Signals(number).name
         os.write(2, f"\n{name}: saving at the end of this step, then stopping (again: stop at once)\n".encode())
+
+
+def live_as_long_as_the_run(worker: int) -> None:
+    """For a process that works for the run (a DataLoader's `worker_init_fn`): no signal ends it but the run's own end.
+
+    Ctrl-C and scancel reach every process, and a worker that dies of them takes the step's checkpoint with it.
+    """
+    for number in NUMBERS:
+        signal.signal(number, signal.SIG_IGN)
+    if sys.platform == "linux":
+        # Else one whose run was killed stays for ever, if it waits to hand over a batch.
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+@atexit.register
+def _end_workers() -> None:
+    # multiprocessing ends them with the SIGTERM that they ignore, and waits.
+    for process in multiprocessing.active_children():
+        if process.daemon:
+            process.kill()
