@@ -28,7 +28,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 ROUNDS = int(os.environ.get("KILL_ROUNDS", "2"))
 SEED = int(os.environ.get("KILL_SEED", "0"))
-KILLS = 4  # a round, at most
+KILLS = 3  # a round, at most
 STEPS = 60
 RUN = (
     *SMALL_MODEL,

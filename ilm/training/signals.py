@@ -35,6 +35,7 @@ class StopSignals(pl.Callback):
 
     def __init__(self) -> None:
         self.received: int | None = None
+        self._process = os.getpid()
         self._stepping = False
         self._at = 0.0
         self._requeue: Callable[[int, Any], None] | None = None
@@ -75,6 +76,8 @@ class StopSignals(pl.Callback):
                 signal.signal(number, self._on_signal)
 
     def _on_signal(self, number: int, frame: Any) -> None:
+        if os.getpid() != self._process:
+            return  # a worker that has only just been forked
         now = time.monotonic()
         # A scheduler that wants the place sends SIGTERM first, and SIGUSR2 for the queue behind it.
         if self.received is not None and number != signal.SIGUSR2 and now - self._at > SAME_REQUEST_SECONDS:
