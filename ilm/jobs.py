@@ -13,6 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
+from tqdm import tqdm
 
 from ilm.errors import UserError
 from ilm.starting import imported
@@ -128,6 +129,10 @@ class _StderrHandler(logging.StreamHandler):
     @stream.setter
     def stream(self, value: Any) -> None:
         """What the base class found at its start is not kept."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with tqdm.external_write_mode(file=sys.stderr):  # bars are taken away meanwhile
+            super().emit(record)
 
 
 class _LogFile(logging.FileHandler):

@@ -60,9 +60,11 @@ class WeightsAndBiases(WandbLogger):
             version=_run_id(folder),
             offline=offline or os.environ.get("WANDB_MODE") == "offline",
             project=project,
+            settings={"quiet": True},
             config=yaml.safe_load(file.read_text(encoding="utf-8")) if file.exists() else None,
             **options,
         )
+        self._wandb_init.pop("anonymous")  # wandb warns of it
         self._connect()
 
     @rank_zero_only

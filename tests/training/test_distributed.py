@@ -1,0 +1,69 @@
+"""Two processes train what one trains, and each goes on with what the other began; the six models start alike."""
+
+import csv
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import REPOSITORY, SMALL_MODEL, compose, run_command
+from safetensors.torch import load_file
+
+from ilm.config import Train, check
+from ilm.training.run import Run
+from train import train
+
+RUN = (
+    *SMALL_MODEL,
+    "cefr=all",
+    "validation.every_n_steps=4",
+    "validation.max_examples=70",  # more than one part, so that each rank scores some
+    "trainer.log_every_n_steps=1",
+    "logger=csv",
+)
+TWO = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "data.batch_size=3")
+ONE = ("trainer=cpu", "data.batch_size=6")
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with open(folder / "metrics.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_two_processes_and_one_train_the_same_model(small, tmp_path):
+    """Steps 1 to 4 by two ranks and 5 to 8 by one, against 1 to 8 by one; gradients, losses, weights."""
+    done = run_command(REPOSITORY, "train.py", *small, *RUN, *TWO, "name=both", "trainer.max_steps=4")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "Traceback" not in done.stderr
+    train(*compose("train", *small, *RUN, *ONE, "name=both", "trainer.max_steps=8"))
+    train(*compose("train", *small, *RUN, *ONE, "name=one", "trainer.max_steps=8"))
+    both, one = (tmp_path / "experiments" / name for name in ("both", "one"))
+    seen = 0
+    for ours, theirs in zip(rows(both), rows(one), strict=True):
+        assert ours["step"] == theirs["step"]
+        for key in theirs:
+            if key.startswith(("train/", "valid/", "seen/")) and "second" not in key and "memory" not in key:
+                assert ours[key] == theirs[key] == "" or float(ours[key]) == pytest.approx(float(theirs[key]), rel=2e-5)
+                seen += ours[key] != ""
+    assert seen > 8 * 10
+    weights = [load_file(folder / "model" / "model.safetensors") for folder in (both, one)]
+    for key, value in weights[0].items():
+        torch.testing.assert_close(value, weights[1][key], rtol=1e-4, atol=1e-5)
+
+
+def test_the_six_models_start_from_the_same_weights(small):
+    """Rows of the infilling tokens above all, whatever the level, and whatever it has been trained on."""
+
+    def start(*overrides: str) -> dict[str, torch.Tensor]:
+        cfg, choices = compose("train", *small, *SMALL_MODEL, "trainer=cpu", *overrides)
+        run = Run.plan(check(cfg, Train, choices), choices)
+        model, _ = run.initial_model()
+        rows = model.get_input_embeddings().weight
+        assert rows.shape[0] == 400 + 7
+        return {"special": rows[400:].detach(), **model.state_dict()}
+
+    first, other, another_seed = start("cefr=A1"), start("cefr=all"), start("cefr=A1", "seed=1")
+    assert set(first) == set(other)
+    for key, value in first.items():
+        assert torch.equal(value, other[key]), key
+    assert len(first["special"].unique(dim=0)) == 7
+    assert not torch.equal(first["special"], another_seed["special"])
