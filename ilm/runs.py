@@ -84,6 +84,7 @@ NOT_IDENTITY = (
     "corpus.synthetic",
     "cefr_level.max_steps",
 )
+# A grown run is the longer run, with the validation and the record of its former last step besides.
 MAY_GROW = ("trainer.max_steps", "trainer.max_epochs")
 
 

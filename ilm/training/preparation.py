@@ -17,6 +17,7 @@ from ilm.examples.store import ExampleStore, first_by_hash
 from ilm.examples.tokens import TokenStore
 from ilm.examples.vocabulary import START_OF_INFILL, Vocabulary, gpt2_tokenizer
 from ilm.interchange.models import require_exportable
+from ilm.files import remove_strays
 from ilm.masking.configured import configured_masks
 from ilm.masking.epochs import train_masks_of_epoch
 from ilm.masking.store import MaskStore
@@ -98,6 +99,7 @@ def run_material(settings: Mapping[str, Any]) -> Material:
     vocabulary = Vocabulary(tokenizer, masks.mask_types)
     if settings["export_reference"]:
         require_exportable(model_config, vocabulary)
+    remove_strays(corpus.folder / "tokens")  # of runs that were killed while they made them
     tokens = TokenStore.open_or_make(corpus.folder / "tokens", corpus, vocabulary, token_store)
     examples = run_examples(
         corpus,
