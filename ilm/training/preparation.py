@@ -16,8 +16,8 @@ from ilm.examples.epochs import EpochStores
 from ilm.examples.store import ExampleStore, first_by_hash
 from ilm.examples.tokens import TokenStore
 from ilm.examples.vocabulary import START_OF_INFILL, Vocabulary, gpt2_tokenizer
-from ilm.interchange.models import require_exportable
 from ilm.files import remove_strays
+from ilm.interchange.models import require_exportable
 from ilm.masking.configured import configured_masks
 from ilm.masking.epochs import train_masks_of_epoch
 from ilm.masking.store import MaskStore
