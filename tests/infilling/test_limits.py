@@ -1,0 +1,143 @@
+"""What the answer to one blank may be: typed, given, and kept by any model."""
+
+import pytest
+import torch
+from small_models import ENTRIES, MASK_TYPES, Bigrams, random_model, vocabulary
+
+from ilm.errors import UserError
+from ilm.examples.vocabulary import Vocabulary
+from ilm.infilling.blanks import BlankLimits, parse_blanks
+from ilm.infilling.decoding import Infiller
+from ilm.infilling.grammar import Grammar, Position
+from ilm.infilling.strings import TokenStrings
+
+ROWS = ENTRIES + 2 + len(MASK_TYPES)
+
+
+@pytest.fixture(scope="module")
+def words() -> Vocabulary:
+    return vocabulary()
+
+
+@pytest.fixture(scope="module")
+def infiller(words) -> Infiller:
+    return Infiller(random_model("gpt2", ROWS, positions=64), words)
+
+
+@pytest.mark.parametrize(
+    ("typed", "limits"),
+    [
+        ("[word:l...]", BlankLimits(prefix="l")),
+        ("[word:l…]", BlankLimits(prefix="l")),
+        ("[word:2-5]", BlankLimits(2, 5)),
+        ("[MASK:3]", BlankLimits(3, 3)),
+        ("[word:-4]", BlankLimits(1, 4)),
+        ("[word:2-]", BlankLimits(2, None)),
+        ("[word:2-5:left...]", BlankLimits(2, 5, "left")),
+        ("[word:12:30...]", BlankLimits(12, 12, "30")),
+        ("[word:at 9...]", BlankLimits(prefix="at 9")),
+        ("[word]", BlankLimits()),
+    ],
+)
+def test_limits_are_typed_behind_a_colon(typed, limits):
+    assert parse_blanks(f"a {typed}.", MASK_TYPES) == (("a ", "."), (2,), (limits,))
+
+
+@pytest.mark.parametrize("typed", ["[word:]", "[word:foo]", "[word:5-2]", "[word:0]", "[word: l...]", "[word:-]"])
+def test_limits_that_are_none_are_told(typed):
+    with pytest.raises(UserError):
+        parse_blanks(typed, MASK_TYPES)
+
+
+def test_brackets_of_other_words_stay_text():
+    assert parse_blanks("[verb:l...] [note: 3]", MASK_TYPES)[1] == ()
+
+
+@pytest.mark.parametrize("settings", [{}, {"greedy": True}, {"top_p": 0.9}, {"best": True}])
+def test_limits_are_kept_by_any_model(infiller, settings):
+    text = "She ate [ngram:2-4] for [word:lu...] and _."
+    results = infiller(text, candidates=4, max_answer_tokens=6, **settings)[0]
+    assert len(results) == (1 if settings.get("greedy") else 4)
+    for result in results:
+        first, second, third = (len(ids) - 1 for ids in result.token_ids)
+        assert 2 <= first <= 4
+        assert 1 <= second <= 6
+        assert 1 <= third <= 6
+        assert result.answers[1].startswith("lu")
+        assert result.text == f"She ate {result.answers[0]} for {result.answers[1]} and {result.answers[2]}."
+
+
+def test_a_prefix_may_end_inside_a_token(words):
+    """The model wants " lunch", one token; " l" and " lu" must not keep it from that."""
+    (lunch,) = words.encode(" lunch")
+    model = Bigrams(ROWS)
+    model.table[words.start_of_infill, lunch] = model.table[lunch, words.end_of_infill] = 50.0
+    infiller = Infiller(model, words)
+    for prefix in ("l", "lu", "lunc", "lunch"):
+        for settings in ({"greedy": True}, {"seed": 3}):
+            (result,) = infiller(f"for [word:{prefix}...]", **settings)[0]
+            assert result.token_ids == ((lunch, words.end_of_infill),), prefix
+    # Another beginning: the tokens are others, and the probability remains the model's own.
+    (result,) = infiller("for [word:lx...]", greedy=True)[0]
+    assert result.answers[0].startswith("lx")
+    assert result.log_probability < -40
+
+
+def test_a_prefix_of_several_words_and_characters_beyond_ascii(infiller):
+    for prefix in ("at 9", "naïve “x", "日本"):
+        for result in infiller("I [ngram]", [BlankLimits(prefix=prefix)], candidates=3, max_answer_tokens=30)[0]:
+            assert result.answers[0].startswith(prefix)
+
+
+def test_limits_given_replace_those_typed(infiller):
+    text = "I [word:l...] and [word:2]."
+    (result,) = infiller(text, [BlankLimits(max_tokens=1), None], seed=1)[0]
+    assert [len(ids) - 1 for ids in result.token_ids] == [1, 2]
+    many = infiller([text, "a _"], [None, [BlankLimits(3, 3)]])
+    assert many[0][0].answers[0].startswith("l")
+    assert len(many[1][0].token_ids[0]) == 4
+
+
+def test_log_probabilities_of_limited_answers_are_the_models_own(infiller):
+    """Closed at once or led by a prefix: the same tokens have the same probability without limits."""
+    free = infiller("I [word] it", candidates=40, max_answer_tokens=2)[0]
+    limited = infiller("I [word:-2] it", candidates=40)[0] + infiller("I [word:-2:l...] it", candidates=20)[0]
+    known = {result.token_ids: result.log_probability for result in free}
+    both = [result for result in limited if result.token_ids in known]
+    assert len(both) >= 10
+    for result in both:
+        assert result.log_probability == pytest.approx(known[result.token_ids], abs=1e-4)
+
+
+def test_limits_that_cannot_be_kept_are_told(infiller):
+    with pytest.raises(UserError, match=r"begins with 'xxyyzz' has \d tokens or more, not at most 1"):
+        infiller("[word:-1:xxyyzz...]")
+    with pytest.raises(UserError, match=r"has \d+ tokens, and 11 fit: the model takes 64, at least 53 of them"):
+        infiller("a " * 20 + "[word:50-60] [word]")
+    with pytest.raises(UserError, match="2 blanks, and there are 1 limits"):
+        infiller("_ _", [None])
+    with pytest.raises(UserError, match="limits: 1 for 2 texts"):
+        infiller(["_", "_"], [None])
+
+
+def test_every_allowed_token_leaves_a_way(words):
+    """From any place of a prefix to its end, within the room there is."""
+    strings = TokenStrings(words)
+    grammar = Grammar(words, strings, ROWS, torch.device("cpu"))
+    for required in (b" lunch", b" leftover pa", "é日".encode()):
+        assert 1 <= strings.fewest(required) <= len(required)
+        for room in range(strings.fewest(required), len(required) + 2):
+            allowed = grammar.allowed(Position(required, True, False, room)).nonzero().flatten().tolist()
+            assert allowed
+            for i in allowed:
+                text = strings.of[i]
+                assert text.startswith(required) or required.startswith(text)
+                assert strings.fewest(required[len(text) :]) <= room - 1
+
+
+def test_tokens_that_begin_a_string_are_all_found(words):
+    strings = TokenStrings(words)
+    for string in (b" l", b" lunch", b"a", b"\xff", b" ", "é".encode()):
+        assert set(strings.beginning(string)) == {i for i, text in enumerate(strings.of) if text.startswith(string)}
+        shorter = {i for i, text in enumerate(strings.of) if text and len(text) < len(string)}
+        assert set(strings.parts(string)) == {i for i in shorter if string.startswith(strings.of[i])}
