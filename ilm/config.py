@@ -579,7 +579,7 @@ def _training_values(settings: Mapping[str, Any]) -> Iterator[str]:
         close = max(block, round(most / block) * block)
         yield f"data.max_tokens_per_batch={most}: expected a multiple of {block} tokens, such as {close}"
     if trainer.get("precision") in (16, "16", "16-mixed") and optimizer.get("fused"):
-        yield "optimizer.fused=true with trainer.precision=16-mixed: gradients would be clipped before they are unscaled"
+        yield "optimizer.fused=true with trainer.precision=16-mixed clips scaled gradients: type optimizer.fused=false"
     if optimizer.get("lr") in (None, 0):
         yield f"optimizer.lr={optimizer.get('lr')}: expected a positive number"
     if model["tokenizer"] == "corpus" and (model["tokenizer_size"] or 0) < 257:

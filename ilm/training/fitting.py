@@ -71,6 +71,7 @@ def _train(run: Run, folder: RunFolder, signals: StopSignals) -> None:
         warmup_steps=settings["schedule"]["warmup_steps"],
         total_steps=run.total_steps,
         seed=settings["seed"],
+        compiled=settings["compile"],
     )
     if not settings["dry_run"]:
         require_room(folder, module)

@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 from ilm.examples.layout import TargetType
 from ilm.hashing import order_key
 from ilm.training.batching import MicroBatch
+from ilm.training.compiled import compile_in_place
 from ilm.training.dropout import use_fast_dropout
 from ilm.training.nonfinite import NonFiniteLoss
 from ilm.training.scoring import require_separate_examples, row_loss
@@ -23,7 +24,7 @@ class InfillingModule(pl.LightningModule):
     plus the same for the infill targets (INFILL, INFILL_SPECIAL, INFILL_REDUNDANT); a kind without targets adds 0.
     Every micro-batch knows the step's totals, so however a step is divided over micro-batches and ranks, its
     gradient is the same. `make_optimizer` takes the parameters; `shape` and `warmup_steps` give the learning rate
-    (`learning_rate_factor`) over `total_steps` optimizer steps.
+    (`learning_rate_factor`) over `total_steps` optimizer steps; `compiled` lets torch compile the model.
     """
 
     def __init__(
@@ -35,11 +36,13 @@ class InfillingModule(pl.LightningModule):
         warmup_steps: int,
         total_steps: int,
         seed: int,
+        compiled: bool = False,
     ):
         super().__init__()
         self.model = model
         self.make_optimizer = make_optimizer
         self.shape, self.warmup_steps, self.total_steps, self.seed = shape, warmup_steps, total_steps, seed
+        self.compiled = compiled
         self.gradient_norm = self.learning_rate = float("nan")
         # NLL sums of the last micro-batch, (context, infill), for the metrics.
         self.nll_sums = torch.zeros(2)
@@ -48,6 +51,8 @@ class InfillingModule(pl.LightningModule):
     def on_fit_start(self) -> None:
         require_separate_examples(self.model)
         use_fast_dropout(self.model)
+        if self.compiled:
+            compile_in_place(self.model, self.device)
         self.model.train()
 
     def training_step(self, batch: MicroBatch, batch_idx: int) -> torch.Tensor:

@@ -1,0 +1,360 @@
+"""Speed and memory of a training step, beside the reference's way of working, and what each measure brings.
+
+    python benchmarks/train.py                                  # GPT-2 124M, 8 examples a step, this machine's device
+    python benchmarks/train.py --texts mycorpus.csv             # examples of texts of your own
+    python benchmarks/train.py --device cuda --batch-size 8 256 1024 --row-tokens 4096 --compile
+
+The baseline works as the reference implementation (chrisdonahue/ilm) does: every example padded on the right to 256
+tokens, float32, logits at every position, one cross-entropy for the context and one for the answers, AdamW as torch
+makes it by default. The measures are then added one after the other. All see the same examples, the same random weights
+and the dropout of GPT-2's configuration (0.1).
+
+Every row of the table is a process of its own, so that its memory is its own; rounds of all rows follow one another,
+and a ratio is the median of those within a round: other programs on the machine slow both. Tokens are real ones, never
+padding. Memory is the process's largest (CPU) or what was allocated on the card. On a GPU also: MFU, the share of the
+card's dense bfloat16 peak that 6 x parameters x real tokens need (Chowdhery et al. 2022, arXiv 2204.02311, appendix B,
+without attention), and the hours that one epoch of all six models would take at the fastest rate. How fast batches are
+made is measured by `benchmarks/loading.py`.
+"""
+
+import argparse
+import csv
+import json
+import os
+import platform
+import random
+import resource
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+import ilm  # noqa: F401  sets what OpenMP and torch read when they begin
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+MAX_LENGTH = 256  # tokens
+# One epoch of all six models of the study: 16 masks of each of 723,282 texts, once by level and once together.
+EPOCH_EXAMPLES, EPOCH_TOKENS = 18.5e6, 1.6e9
+MODELS = {
+    "tiny": {"n_layer": 4, "n_embd": 192, "n_head": 4},
+    "gpt2": {"n_layer": 12, "n_embd": 768, "n_head": 12},
+    "gpt2-medium": {"n_layer": 24, "n_embd": 1024, "n_head": 16},
+    "gpt2-large": {"n_layer": 36, "n_embd": 1280, "n_head": 20},
+}
+# Dense bfloat16 peaks in TFLOP/s, from NVIDIA's data sheets (half of what they give with sparsity).
+PEAKS = {"H200": 989, "H100 PCIe": 756, "H100": 989, "A100": 312, "L40S": 362, "L4": 121, "A10": 125, "RTX 4090": 165}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What a row of the table does; the first is the baseline."""
+
+    name: str
+    packed: bool = False
+    targets_only: bool = False
+    fused_loss: bool = False
+    fused_optimizer: bool = False
+    dropout: bool = False
+    large_pages: bool = False
+    precision: str = "fp32"
+    compiled: bool = False
+
+
+def variants(device: str, compiled: bool) -> list[Variant]:
+    """The baseline, then the measures added one by one."""
+    done: dict = {}
+    rows = [Variant("reference's way: padded to 256, two cross-entropies")]
+    steps = [
+        ("without padding, attention within examples", {"packed": True}),
+        ("LM head on targets, one cross-entropy", {"targets_only": True}),
+        ("fused cross-entropy", {"fused_loss": True}),
+        ("fused AdamW", {"fused_optimizer": True}),
+    ]
+    if device == "cpu":
+        steps += [("own dropout", {"dropout": True}), ("large pages", {"large_pages": True})]
+    steps += [("bf16 autocast", {"precision": "bf16"})]
+    if compiled:
+        steps += [("torch.compile", {"compiled": True})]
+    for name, added in steps:
+        done |= added
+        rows.append(Variant(f"+ {name}", **done))
+    return rows
+
+
+def main() -> None:
+    arguments = _arguments()
+    folder = arguments.folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    report = {
+        "command": " ".join(["python", *sys.argv]),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "versions": {name: version(name) for name in ("torch", "transformers", "numpy")},
+        "python": platform.python_version(),
+        "sizes": {},
+    }
+    for batch_size in arguments.batch_size:
+        examples = folder / f"examples_{batch_size}.npz"
+        _write_examples(examples, arguments.texts, (arguments.steps + 1) * batch_size)
+        report["sizes"][batch_size] = _measured(arguments, batch_size, examples)
+    (folder / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps({key: report[key] for key in ("machine", "versions", "python")}, indent=2))
+    print(f"written: {folder / 'report.json'}")
+
+
+def _arguments() -> argparse.Namespace:
+    import torch
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", choices=MODELS, default="gpt2")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--batch-size", type=int, nargs="+", default=[8], help="examples a step")
+    parser.add_argument("--row-tokens", type=int, default=None, help="tokens of a row; default as in training")
+    parser.add_argument("--steps", type=int, default=3, help="timed steps of a process, after one untimed")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--compile", action="store_true", help="also torch.compile")
+    parser.add_argument("--only", type=int, nargs="*", default=[], help="rows of the table, 0 is the baseline")
+    parser.add_argument("--texts", type=Path, default=None, help="CSV file with a column text; else synthetic texts")
+    parser.add_argument("--folder", type=Path, default=Path("results/benchmark_train"), help="for files and report")
+    return parser.parse_args()
+
+
+def _measured(arguments: argparse.Namespace, batch_size: int, examples: Path) -> list[dict]:
+    rows = variants(arguments.device, arguments.compile)
+    if arguments.only:
+        rows = [row for number, row in enumerate(rows) if number in {0, *arguments.only}]
+    found: list[list[dict]] = [[] for _ in rows]
+    for _ in range(arguments.rounds):
+        for row, results in zip(rows, found, strict=True):
+            results.append(_run(arguments, batch_size, examples, row))
+            print(".", end="", file=sys.stderr, flush=True)
+    print(f"\n{arguments.model}, {batch_size} examples a step, {found[0][0]['tokens_per_example']:.0f} tokens each\n")
+    columns = ["", "tokens/s", "spread", "ratio", "added", "memory", "of baseline"]
+    columns += ["MFU"] if found[0][0]["peak"] else []
+    print("| " + " | ".join(columns) + " |\n|---" + "|---:" * (len(columns) - 1) + "|")
+    table, before = [], None
+    for row, results in zip(rows, found, strict=True):
+        rates = [result["tokens_per_second"] for result in results]
+        ratio = median(
+            result["tokens_per_second"] / base["tokens_per_second"]
+            for result, base in zip(results, found[0], strict=True)
+        )
+        memory = median(result["memory"] for result in results)
+        share = memory / median(base["memory"] for base in found[0])
+        cells = [
+            *(row.name, f"{median(rates):,.0f}", f"{min(rates):,.0f} to {max(rates):,.0f}", f"{ratio:.2f}"),
+            *("" if before is None else f"x {ratio / before:.2f}", f"{memory / 1e9:.1f} GB", f"{share:.2f}"),
+        ]
+        if peak := results[0]["peak"]:
+            cells.append(f"{median(rates) * 6 * results[0]['parameters'] / (peak * 1e12):.1%}")
+        print("| " + " | ".join(cells) + " |", flush=True)
+        table.append({"row": asdict(row), "rates": rates, "ratio": ratio, "memory": memory, "loss": results[0]["loss"]})
+        before = ratio
+    if arguments.device != "cpu":
+        fastest = max(median(row["rates"]) for row in table)
+        print(
+            f"\none epoch of all six models: {EPOCH_TOKENS / fastest / 3600:.1f} hours ({EPOCH_EXAMPLES:,.0f} examples)"
+        )
+    return table
+
+
+def _run(arguments: argparse.Namespace, batch_size: int, examples: Path, row: Variant) -> dict:
+    work = {
+        "examples": str(examples),
+        "batch_size": batch_size,
+        "steps": arguments.steps,
+        "device": arguments.device,
+        "model": arguments.model,
+        "row_tokens": arguments.row_tokens,
+        "variant": asdict(row),
+    }
+    environment = {**os.environ, "THP_MEM_ALLOC_ENABLE": "1" if row.large_pages else "0"}
+    command = [sys.executable, __file__, "--worker", json.dumps(work)]
+    done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{row.name} ended with {done.returncode}:\n{done.stderr[-2000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _write_examples(path: Path, texts: Path | None, count: int) -> None:
+    """`count` examples with the default masks, of the texts of a CSV file or of synthetic ones, in random order."""
+    from ilm.corpus.synthetic import write_csv
+    from ilm.examples.layout import TokenSpan, lay_out
+    from ilm.examples.tokenising import token_positions
+    from ilm.examples.tokens import align
+    from ilm.examples.vocabulary import Vocabulary, gpt2_tokenizer
+    from ilm.masking.functions import Hierarchical
+
+    source = texts or path.with_suffix(".csv")
+    if texts is None:
+        # More texts of the higher, longer levels than in EFCAMDAT: so the mean is 330 characters.
+        write_csv(source, size=max(2_000, count), seed=1, floor=max(2_000, count) * 7 // 100)
+    with open(source, encoding="utf-8", newline="") as file:
+        documents = [row["text"] for row in csv.DictReader(file)]
+    random.Random(0).shuffle(documents)
+    tokenizer, masking = gpt2_tokenizer(), Hierarchical()
+    vocabulary, columns = Vocabulary(tokenizer, Hierarchical.mask_types), []
+    for number in range(10 * count):
+        text = documents[number % len(documents)]
+        encoded = tokenizer(text, split_special_tokens=True, return_offsets_mapping=True)
+        positions = token_positions(encoded.offset_mapping, len(text))
+        spans = masking(text, random.Random(number))
+        starts, lengths = (
+            np.array([getattr(span, key) for span in spans], dtype=np.int64) for key in ("start", "length")
+        )
+        firsts, lasts = align(positions, starts, lengths)
+        if (firsts[1:] < lasts[:-1]).any():
+            continue
+        kinds = [Hierarchical.mask_types.index(span.mask_type) for span in spans]
+        tokens = [TokenSpan(*span) for span in zip(kinds, firsts.tolist(), lasts.tolist(), strict=True)]
+        columns.append(lay_out(encoded.input_ids, tokens, vocabulary, "ilm", MAX_LENGTH))
+        if len(columns) == count:
+            break
+    ids, types = (np.concatenate([getattr(e, key) for e in columns]) for key in ("input_ids", "target_types"))
+    np.savez(path, ids=ids, types=types, lengths=[len(e.input_ids) for e in columns], vocabulary=vocabulary.size)
+
+
+# In the process of one row ------------------------------------------------------------------------------------------
+
+
+def _work(work: dict) -> None:
+    import torch
+
+    from ilm.examples.layout import Example
+    from ilm.training.batching import pack, row_length
+    from ilm.training.compiled import compile_in_place
+    from ilm.training.dropout import use_fast_dropout
+
+    variant, device = Variant(**work["variant"]), torch.device(work["device"])
+    stored = np.load(work["examples"])
+    ends = np.cumsum(stored["lengths"])[:-1]
+    parts = zip(np.split(stored["ids"], ends), np.split(stored["types"], ends), strict=True)
+    examples = [Example(ids, types, np.full(len(ids), -1, dtype=np.int8), len(ids)) for ids, types in parts]
+    model = _model(work["model"], int(stored["vocabulary"])).to(device).train()
+    if variant.dropout:
+        use_fast_dropout(model)
+    if variant.compiled:
+        compile_in_place(model, device)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=5e-5, weight_decay=0.0, fused=True if variant.fused_optimizer else None
+    )
+    batch, row_tokens = work["batch_size"], row_length(work["row_tokens"], device, MAX_LENGTH)
+    seconds, tokens, losses = [], [], []
+    for step in range(work["steps"] + 1):
+        chosen = examples[step * batch : (step + 1) * batch]
+        rows = [row.to(device) for row in pack(chosen, row_tokens)] if variant.packed else [_padded(chosen, device)]
+        torch.manual_seed(step)
+        _wait(device)
+        begin = time.perf_counter()
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=variant.precision == "bf16"):
+            loss = _loss(model, rows, variant)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+        _wait(device)
+        seconds.append(time.perf_counter() - begin)
+        tokens.append(sum(len(example.input_ids) for example in chosen))
+    on_gpu = device.type == "cuda"
+    name = torch.cuda.get_device_name(device) if on_gpu else ""
+    result = {
+        "tokens_per_second": sum(tokens[1:]) / sum(seconds[1:]),
+        "tokens_per_example": sum(tokens) / len(tokens) / batch,
+        "memory": torch.cuda.max_memory_allocated(device)
+        if on_gpu
+        else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "peak": next((peak for card, peak in PEAKS.items() if card in name), None),
+        "loss": losses[-1],
+    }
+    print(json.dumps(result))
+
+
+def _model(name: str, vocabulary: int):
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    torch.manual_seed(0)
+    config = AutoConfig.for_model("gpt2", vocab_size=vocabulary, **MODELS[name])
+    return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+
+
+def _wait(device) -> None:
+    import torch
+
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _padded(examples: list, device):
+    """Ids and target types (examples, 256), padded on the right with zeros."""
+    import torch
+
+    ids, types = np.zeros((2, len(examples), MAX_LENGTH), dtype=np.int64)
+    for row, example in enumerate(examples):
+        ids[row, : len(example.input_ids)] = example.input_ids
+        types[row, : len(example.input_ids)] = example.target_types
+    return torch.from_numpy(ids).to(device), torch.from_numpy(types).to(device)
+
+
+def _loss(model, rows: list, variant: Variant):
+    """The mean NLL of the context targets plus that of the infill targets, over all rows."""
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    from ilm.training.scoring import row_loss, target_nll
+
+    if not variant.packed:
+        ((ids, types),) = rows
+        logits = model(ids, use_cache=False).logits[:, :-1].transpose(1, 2)
+        return sum(
+            cross_entropy(logits, torch.where(_of(types[:, 1:], kind), ids[:, 1:], -1), ignore_index=-1)
+            for kind in (False, True)
+        )
+    kinds = torch.cat([row.target_types for row in rows]) == 1
+    shares = torch.where(kinds, 1 / kinds.sum().clamp(min=1), 1 / (~kinds).sum().clamp(min=1))
+    losses = []
+    for row, weights in zip(rows, shares.split([len(row.targets) for row in rows]), strict=True):
+        if variant.fused_loss:
+            losses.append(row_loss(model, row, weights)[0])
+        elif variant.targets_only:
+            losses.append((target_nll(model, row) * weights).sum())
+        else:
+            losses.append(_two_losses(model, row, weights))
+    return sum(losses)
+
+
+def _two_losses(model, row, weights):
+    """Logits at every position of a row without padding, and two cross-entropies."""
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    from ilm.training.attention import boundary_arguments, row_attention
+
+    with row_attention(model):
+        arguments = boundary_arguments(row.boundaries, row.longest)
+        logits = model(input_ids=row.input_ids, position_ids=row.position_ids, use_cache=False, **arguments).logits[0]
+    total = 0.0
+    for kind in (row.target_types == 1, row.target_types != 1):
+        if kind.any():
+            wanted = torch.full_like(row.input_ids[0], -1)
+            wanted[row.predictors[kind]] = row.targets[kind]
+            total = total + cross_entropy(logits, wanted, ignore_index=-1, reduction="sum") * weights[kind][0]
+    return total
+
+
+def _of(types, infill: bool):
+    """Which target types are CONTEXT, or those of answers."""
+    return types >= 4 if infill else types == 1
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--worker"]:
+        _work(json.loads(sys.argv[2]))
+    else:
+        main()
