@@ -101,7 +101,8 @@ function showTip(box, answer) {
   placeTip();
 }
 function placeTip() {
-  const [tip, at] = [$("tip"), tipOwner.getClientRects()[0]];
+  const [tip, lines] = [$("tip"), tipOwner.getClientRects()];
+  const at = { left: lines[0].left, top: lines[0].top, bottom: lines[lines.length - 1].bottom };
   const [width, height] = [tip.offsetWidth, tip.offsetHeight];
   tip.style.left = `${Math.max(4, Math.min(at.left, innerWidth - width - 8))}px`;
   tip.style.top = `${at.bottom + height + 8 < innerHeight ? at.bottom + 4 : Math.max(4, at.top - height - 4)}px`;
