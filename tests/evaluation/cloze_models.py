@@ -1,6 +1,7 @@
 """Small BERT, RoBERTa, T5, BART and ILM models with known answers, and their tokenizers, for the tests of the bench."""
 
 import itertools
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -53,6 +54,21 @@ def bert_tokenizer() -> PreTrainedTokenizerFast:
 
 def byte_level_tokenizer() -> PreTrainedTokenizerFast:
     """RoBERTa's and BART's kind: a byte-level BPE, here one in which all of `WORDS` with their space are tokens."""
+    return PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(_byte_level()),
+        model_max_length=64,
+        bos_token="<s>",
+        pad_token="<pad>",
+        eos_token="</s>",
+        unk_token="<unk>",
+        cls_token="<s>",
+        sep_token="</s>",
+        mask_token="<mask>",
+    )
+
+
+@cache
+def _byte_level() -> str:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -66,17 +82,7 @@ def byte_level_tokenizer() -> PreTrainedTokenizerFast:
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
     )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        model_max_length=64,
-        bos_token="<s>",
-        pad_token="<pad>",
-        eos_token="</s>",
-        unk_token="<unk>",
-        cls_token="<s>",
-        sep_token="</s>",
-        mask_token="<mask>",
-    )
+    return tokenizer.to_str()
 
 
 def t5_tokenizer(sentinels: int = 4) -> PreTrainedTokenizerFast:

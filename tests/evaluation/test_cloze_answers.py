@@ -173,7 +173,12 @@ def t5_direct(answerer, typed: str, written: list[list[int]], scored_from: int) 
     source = answerer.pieces.tokenizer(typed, return_tensors="pt").input_ids
     values = []
     for ids in written:
-        logits = answerer.model(input_ids=source, decoder_input_ids=torch.tensor([ids[:-1]])).logits[0].log_softmax(-1)
+        logits = (
+            answerer.model(input_ids=source, decoder_input_ids=torch.tensor([ids[:-1]]))
+            .logits[0]
+            .detach()
+            .log_softmax(-1)
+        )
         values.append(sum(float(logits[at - 1, ids[at]]) for at in range(scored_from, len(ids))))
     return values
 
@@ -254,9 +259,13 @@ def bart_direct(answerer, source: str, written: str, scored: list[int]) -> float
     """Log-probability of the tokens at the places `scored` of <s>written</s>, the encoder reading `source`."""
     tokenizer = answerer.pieces.tokenizer
     ids = [2, *tokenizer(written).input_ids]
-    logits = answerer.model(
-        input_ids=tokenizer(source, return_tensors="pt").input_ids, decoder_input_ids=torch.tensor([ids[:-1]])
-    ).logits[0]
+    logits = (
+        answerer.model(
+            input_ids=tokenizer(source, return_tensors="pt").input_ids, decoder_input_ids=torch.tensor([ids[:-1]])
+        )
+        .logits[0]
+        .detach()
+    )
     return sum(float(logits[at - 1].log_softmax(-1)[ids[at]]) for at in scored)
 
 

@@ -4,6 +4,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -196,9 +197,7 @@ def _report(
 
 def _blanks(folder: Path, sources: Sequence[Source], items: Sequence[Item]) -> pd.DataFrame:
     """A row per model and blank, with all that a metric or a group needs."""
-    tokenizer = gpt2_tokenizer()
-    pieces = Pieces(tokenizer, len(tokenizer))
-    common = {item.key: pieces.encode(item) for item in items}
+    common = {item.key: _common_pieces().encode(item) for item in items}
     rows = []
     for source in sources:
         answers = read_answers(folder, source.file_name)
@@ -225,6 +224,13 @@ def _blanks(folder: Path, sources: Sequence[Source], items: Sequence[Item]) -> p
                     }
                 )
     return pd.DataFrame(rows)
+
+
+@cache
+def _common_pieces() -> Pieces:
+    """GPT-2's tokenizer, by which words are grouped alike for all models: it comes with the installation."""
+    tokenizer = gpt2_tokenizer()
+    return Pieces(tokenizer, len(tokenizer))
 
 
 def _said(counts: Mapping[str, int]) -> str:
