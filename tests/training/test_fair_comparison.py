@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from ilm.config import Train, check
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
+from ilm.masking.verify import verify_masks
 from ilm.training.models import pretrained_model
 from ilm.training.run import Run
 from ilm.training.scoring import score
@@ -278,6 +279,8 @@ def test_each_epoch_has_masks_of_its_own(here):
     assert run.name == "small_C1_ilm_tiny_resampled"
     # Only of the epochs that it reaches: `_epoch3` would be a fourth.
     assert masks_folders(here) == ["hierarchical", "hierarchical-epoch1", "hierarchical-epoch2"]
+    corpus = corpus_of(here)
+    assert not [fault for path in (corpus.folder / "masks").iterdir() for fault in verify_masks(path, corpus.documents)]
     assert "masks       in 3 epochs, each with masks of its own" in run.sheet()
     assert run.identity["data.masks"] == plain.identity["data.masks"]
     assert run.identity != plain.identity
