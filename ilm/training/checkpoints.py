@@ -79,7 +79,10 @@ class Checkpoints(pl.Callback):
     def on_load_checkpoint(self, trainer: pl.Trainer, module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
         # Lightning counts micro-batches. A step may have another number of them now, and what was the run's last one
         # need not be: a run may grow.
-        progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+        loops = checkpoint["loops"]["fit_loop"]
+        # Saved by a callback, before Lightning counts the step.
+        loops["epoch_loop.state_dict"]["_batches_that_stepped"] = checkpoint["global_step"]
+        progress = loops["epoch_loop.batch_progress"]
         progress["is_last_batch"] = False
         done = checkpoint["global_step"] * trainer.accumulate_grad_batches
         for counts in (progress["total"], progress["current"]):
