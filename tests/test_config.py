@@ -505,6 +505,12 @@ def test_an_experiment_may_choose_the_level_by_cefr_only(tmp_path):
     assert mistakes("train", path, "experiment=bad", "cefr=A2")
 
 
+def test_float16_needs_an_optimizer_that_leaves_the_scaling_to_others():
+    (line,) = mistakes("train", "trainer.precision=16-mixed")
+    assert line.startswith("optimizer.fused=true with trainer.precision=16-mixed")
+    checked("train", "trainer.precision=16-mixed", "optimizer.fused=false")
+
+
 def test_the_same_level_twice_is_no_contradiction():
     assert checked("train", "cefr=A1", "cefr_level=A1")["cefr_level"]["name"] == "A1"
 

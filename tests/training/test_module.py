@@ -23,7 +23,11 @@ def make_module(plan: StepPlan) -> InfillingModule:
         seed=0,
     )
     module._trainer = SimpleNamespace(
-        accumulate_grad_batches=plan.accumulate, world_size=plan.world_size, global_rank=0, global_step=3
+        accumulate_grad_batches=plan.accumulate,
+        world_size=plan.world_size,
+        global_rank=0,
+        global_step=3,
+        precision_plugin=None,
     )
     module.log = lambda *args, **kwargs: None
     return module
