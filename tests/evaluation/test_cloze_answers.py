@@ -222,6 +222,18 @@ def test_the_score_of_t5_is_that_of_answer_and_closing_sentinel():
     assert answers(answerer).log_probability == pytest.approx(expected, abs=1e-4)
 
 
+def test_the_bar_before_a_word_belongs_to_it():
+    """As in T5's training no lone bar is left before the sentinel; one that stands for the word's space is answered."""
+    answerer = t5_answerer()
+    asked = item("She ate Zoo for lunch.", "Zoo")
+    encoded = answerer.pieces.encode(asked)
+    tokens = answerer.pieces.tokenizer.convert_ids_to_tokens
+    assert tokens(list(encoded.answer(0))) == ["▁", "Z", "o", "o"]
+    assert tokens(encoded.with_blanks([[answerer.sentinels[0]]]))[:3] == ["▁She", "▁ate", "<extra_id_0>"]
+    assert encoded.spaced == (True,)
+    assert answers(answerer, asked)[0].subtokens == 4
+
+
 def test_t5_with_two_blanks():
     """Blank 2 is answered after the model's own answer to blank 1, and scored after the learner's."""
     answerer = t5_answerer()

@@ -181,6 +181,21 @@ def test_unknown_words_are_counted_and_have_no_score(root, tmp_path):
     assert "the tokenizer does not know the word" in (folder / "cloze.md").read_text(encoding="utf-8")
 
 
+def test_a_model_that_answers_nothing_is_in_every_table(root, tmp_path):
+    long = [{**row, "text": "She ate pasta for lunch and " * 15} for row in texts()[:3]]
+    path = write_csv(tmp_path / "long.csv", long)
+    options = (f"input={path}", "cloze.max_chars=null")
+    frame, folder = run(root, tmp_path / "results", *options, models=("mlm:bert", "t5:t5"))
+    about = report_of(folder)["models"]["mlm:bert"]
+    assert about["failures"] == {"the text is longer than the model takes": 9}
+    assert about["expected_calibration_error"] is None
+    overall = frame[(frame["grouping"] == "all") & (frame["model"] == "mlm:bert")].set_index("metric")
+    assert (overall.loc["folded", "value"], overall.loc["folded", "n"]) == (0, 9)
+    assert "pseudo_log_likelihood" not in overall.index
+    compared = pd.read_csv(folder / "comparisons.csv").set_index("metric")
+    assert compared.loc["folded", "n"] == 9, "on the same blanks"
+
+
 # Items of a bench -----------------------------------------------------------------------------------------------------
 
 

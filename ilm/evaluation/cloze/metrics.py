@@ -154,7 +154,8 @@ def calibration(confidence: np.ndarray, correct: np.ndarray) -> tuple[float | No
         for bin_ in range(BINS)
         if (bins == bin_).any()
     ]
-    table = pd.DataFrame(rows, columns=["low", "high", "n", "confidence", "correct"])
+    types = {"low": float, "high": float, "n": int, "confidence": float, "correct": float}
+    table = pd.DataFrame(rows, columns=list(types)).astype(types)
     if not len(confidence):
         return None, table
     return float((table["n"] * (table["correct"] - table["confidence"]).abs()).sum() / table["n"].sum()), table
