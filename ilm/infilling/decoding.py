@@ -235,15 +235,14 @@ class Infiller:
         self, contexts: Sequence[Context], writer: Writer, decoding: DecodingSettings
     ) -> list[list[OpenSequence]]:
         """Of each context the first candidates that read differently, in the order of their numbers."""
-        wanted, join = decoding.candidates, self._strings.join
-        found: list[dict[tuple[bytes, ...], OpenSequence]] = [{} for _ in contexts]
+        wanted = decoding.candidates
+        found: list[dict[tuple[str, ...], OpenSequence]] = [{} for _ in contexts]
         for first in range(0, MOST_DRAWN * wanted, wanted):
             short = [number for number, own in enumerate(found) if len(own) < wanted]
             more = self._drawn([(contexts[n], range(first, first + wanted)) for n in short], writer, decoding)
             for number, sequences in zip(short, more, strict=True):
                 for sequence in sequences:
-                    answers = tuple(join(ids[:-1]) for ids in sequence.token_ids[:-1])
-                    found[number].setdefault(answers, sequence)
+                    found[number].setdefault(sequence.answers(self._grammar), sequence)
         return [list(own.values())[:wanted] for own in found]
 
     def _searched(

@@ -97,17 +97,18 @@ class OpenSequence:
             log_probabilities=[values[:] for values in self.log_probabilities],
         )
 
+    def answers(self, grammar: Grammar) -> tuple[str, ...]:
+        """The closed answers, as they read in the place of their blanks."""
+        closed = zip(self.token_ids[:-1], self.context.spaced, strict=False)
+        return tuple(grammar.strings.text(ids[:-1])[int(space) :] for ids, space in closed)
+
     def result(self, grammar: Grammar) -> Infilling:
         """The finished candidate."""
-        ids = self.token_ids[:-1]
-        answers = [
-            grammar.strings.text(answer[:-1])[int(space) :]
-            for answer, space in zip(ids, self.context.spaced, strict=True)
-        ]
+        ids, answers = self.token_ids[:-1], self.answers(grammar)
         text, spans = self.context.fill(answers)
         return Infilling(
             text,
-            tuple(answers),
+            answers,
             spans,
             tuple(map(tuple, ids)),
             tuple(map(tuple, self.log_probabilities[:-1])),

@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerBase
 from ilm.examples.vocabulary import Vocabulary
 
 WORD_START = "\u2581"  # how SentencePiece writes a space
+PROBES = ("x", "a", "e")  # a small vocabulary may lack a letter
 # None of them is part of a longer token, in one kind of vocabulary or another.
 MARKERS = ("\x01", "\n", "~")
 
@@ -34,7 +35,8 @@ class TokenStrings:
         found = _bytes_of(tokenizer, size, vocabulary)
         self.of: tuple[bytes, ...] = tuple(b"" if i in self.special else found[i] for i in range(size))
         self.carry_space = any(text.startswith(b" ") and text.strip() for text in self.of)
-        self.lead_with_space = self.carry_space and self.join(vocabulary.encode("x")) == b" x"
+        self._probe = next((letter for letter in PROBES if self._leads(letter)), None)
+        self.lead_with_space = self.carry_space and self._probe is not None
         self._sorted = sorted((text, i) for i, text in enumerate(self.of) if text)
         self._texts = [text for text, _ in self._sorted]
         self._longest = max(map(len, self._texts))
@@ -79,10 +81,13 @@ class TokenStrings:
             return self._vocabulary.encode(text)
         return self._vocabulary.encode(self._marker + text)[len(self._vocabulary.encode(self._marker)) :]
 
+    def _leads(self, letter: str) -> bool:
+        return self.join(self._vocabulary.encode(letter)) == f" {letter}".encode()
+
     def _find_marker(self) -> str | None:
         def separates(marker: str) -> bool:
-            before, whole = self._vocabulary.encode(marker), self._vocabulary.encode(f"{marker} x")
-            return whole[: len(before)] == before and self.join(whole[len(before) :]) == b" x"
+            before, whole = self._vocabulary.encode(marker), self._vocabulary.encode(f"{marker} {self._probe}")
+            return whole[: len(before)] == before and self.join(whole[len(before) :]) == f" {self._probe}".encode()
 
         return next(filter(separates, MARKERS), None)
 
@@ -96,7 +101,7 @@ def _successor(string: bytes) -> bytes:
 def _bytes_of(tokenizer: PreTrainedTokenizerBase, size: int, vocabulary: Vocabulary) -> Sequence[bytes]:
     tokens: list[str] = tokenizer.convert_ids_to_tokens(range(size))
     added = {i: str(token).encode() for i, token in tokenizer.added_tokens_decoder.items()}
-    decoder = json.dumps(json.loads(tokenizer.backend_tokenizer.to_str())["decoder"])
+    decoder = json.dumps(json.loads(tokenizer.backend_tokenizer.to_str())["decoder"], ensure_ascii=False)
     if "ByteLevel" in decoder:
         byte_of = _byte_of_symbol()
         return [added[i] if i in added else bytes(byte_of[s] for s in token) for i, token in enumerate(tokens)]

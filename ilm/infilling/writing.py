@@ -261,7 +261,7 @@ class Writer:
 
 def _likeliest(sequences: list[OpenSequence], count: int, grammar: Grammar) -> list[OpenSequence]:
     """The likeliest, those that read alike only once."""
-    found: dict[tuple[bytes, ...], OpenSequence] = {}
+    found: dict[tuple[str, ...], OpenSequence] = {}
     for sequence in sorted(sequences, key=lambda s: -s.total):
-        found.setdefault(tuple(grammar.strings.join(ids[:-1]) for ids in sequence.token_ids[:-1]), sequence)
+        found.setdefault(sequence.answers(grammar), sequence)
     return list(found.values())[:count]
