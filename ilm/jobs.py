@@ -17,7 +17,8 @@ from tqdm import tqdm
 
 from ilm.errors import UserError
 from ilm.starting import imported
-from ilm.sweeps import STOPPED_BY_SIGNAL, begin_submitted_job, end_sweep, note
+from ilm.sweep_table import STOPPED_BY_SIGNAL
+from ilm.sweeps import begin_submitted_job, end_sweep, note
 
 log = logging.getLogger("ilm")
 

@@ -17,7 +17,7 @@ ENTRY_POINTS = [path for path in ENTRY_POINTS if path.exists()]
 # Each room may import those to its left, and those beside. `infilling` and `evaluation` both
 # stand on `training`; only evaluation may use infilling (cloze tests need answers).
 ROOMS = ("corpus", "masking", "examples", "interchange", "training", "infilling", "evaluation")
-BESIDE = ("config", "jobs", "sweeps", "sharing", "starting", "runs", "errors", "files", "hashing")
+BESIDE = ("config", "jobs", "sweeps", "sweep_table", "sharing", "starting", "runs", "errors", "files", "hashing")
 # What the rooms beside may import of the rooms: names without any weight.
 OF_BESIDE = {room: {"examples"} if room == "config" else set() for room in BESIDE}
 HEAVY = ("torch", "transformers", "pytorch_lightning")

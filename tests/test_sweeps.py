@@ -15,7 +15,7 @@ import pytorch_lightning as pl
 from conftest import REPOSITORY, SMALL_MODEL, compose, environment, run_command
 
 from ilm.sharing import jobs_at_once, share, visible_gpus
-from ilm.sweeps import Job, duration, label, markdown, row, state
+from ilm.sweep_table import Job, duration, label, markdown, row, state
 from train import train
 
 RUN = (*SMALL_MODEL, "trainer.max_steps=6", "validation.every_n_steps=3", "validation.max_examples=10", "trainer=cpu")

@@ -1,0 +1,95 @@
+"""How the jobs of a sweep stand: what each has noted, the status of its run, its exit code; and a table of them."""
+
+import math
+import signal
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ilm.files import read_json
+
+COLUMNS = ("run", "state", "step", "of", "target tokens", "infill", "infill_textonly", "time trained")
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+STOPPED_BY_SIGNAL = {128 + number for number in (*STOPS, signal.SIGUSR2)}
+
+
+@dataclass
+class Job:
+    """One run of a sweep: the overrides that make it, and its process where this process started it."""
+
+    number: int
+    overrides: list[str]
+    record: Path
+    process: subprocess.Popen | None = None
+
+    @property
+    def noted(self) -> dict[str, Any]:
+        return read_json(self.record) if self.record.exists() else {}
+
+    @property
+    def exit_code(self) -> int | None:
+        """As a shell tells it; None for a job that has not ended, or was lost without a word."""
+        if self.process is not None and self.process.returncode is not None:
+            code = self.process.returncode
+            return 128 - code if code < 0 else code
+        return self.noted.get("exit_code")
+
+
+def label(job: Job, jobs: Sequence[Job]) -> str:
+    """The run's name once the job has said it; until then the overrides in which it differs from the other jobs."""
+    if name := job.noted.get("name"):
+        return name
+    common = set.intersection(*(set(other.overrides) for other in jobs)) if len(jobs) > 1 else set()
+    return " ".join(override for override in job.overrides if override not in common)
+
+
+def row(job: Job, jobs: Sequence[Job]) -> tuple[str, ...]:
+    """The cells of a job, as `COLUMNS`; empty where nothing is known."""
+    noted = job.noted
+    file = Path(noted["folder"]) / "status.json" if "folder" in noted else None
+    status = read_json(file) if file is not None and file.exists() else {}
+    best, seen = status.get("best") or {}, status.get("targets_seen")
+    tokens = sum(seen.values()) if isinstance(seen, dict) else seen
+    perplexities = (best.get(kind) for kind in ("infill", "infill_textonly"))
+    seconds = status.get("seconds_trained")
+    return (
+        label(job, jobs),
+        state(job),
+        *("" if status.get(key) is None else str(status[key]) for key in ("step", "total_steps")),
+        "" if tokens is None else str(tokens),
+        *("" if loss is None else f"{math.exp(loss):.2f}" for loss in perplexities),
+        "" if seconds is None else duration(seconds),
+    )
+
+
+def state(job: Job) -> str:
+    """In one or two words, how a job stands."""
+    code = job.exit_code
+    if code == 0:
+        return "finished before" if job.noted.get("finished_before") else "finished"
+    if code in STOPPED_BY_SIGNAL:
+        return "interrupted"
+    if code is None:
+        return "running or lost" if job.record.exists() else "not started"
+    return f"killed (signal {code - 128})" if code > 128 else "failed"
+
+
+def duration(seconds: float) -> str:
+    """h:mm:ss."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+
+
+def markdown(rows: Sequence[Sequence[str]]) -> str:
+    """The rows below `COLUMNS`, as a Markdown table that is aligned for the eye as well."""
+    lines = [COLUMNS, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(COLUMNS))]
+    rule = tuple("-" * width if at < 2 else "-" * (width - 1) + ":" for at, width in enumerate(widths))
+    return "\n".join(
+        "| "
+        + " | ".join(cell.ljust(width) if at < 2 else cell.rjust(width) for at, (cell, width) in enumerate(both))
+        + " |"
+        for both in (list(zip(line, widths, strict=True)) for line in (COLUMNS, rule, *rows))
+    )
