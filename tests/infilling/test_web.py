@@ -20,6 +20,7 @@ from ilm.infilling.decoding import Infiller
 from ilm.infilling.sampling import DecodingSettings
 from ilm.infilling.web.server import MAX_BODY, WebServer, is_loopback
 from ilm.infilling.web.service import ServedModel, WebService, served_models
+from ilm.infilling.web.worker import Abandoned
 from ilm.training.models import save_model
 
 ROWS = ENTRIES + 5
@@ -38,18 +39,19 @@ def bigrams(word: str) -> Infiller:
 
 
 class Slow(Infiller):
-    """Its decoding goes on until something ends it."""
+    """Its decoding goes on for a long time, until something ends it."""
 
     begun = ended = None
 
     def __call__(self, texts, **settings):
         self.begun.set()
         try:
-            while True:
+            for _ in range(500):
                 time.sleep(0.01)
                 super().__call__(texts, **settings)
-        finally:
+        except Abandoned:
             self.ended.set()
+            raise
 
 
 def served(name: str, level: str, infiller: Infiller) -> ServedModel:
