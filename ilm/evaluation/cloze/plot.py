@@ -22,13 +22,15 @@ def plot_calibration(reliability: pd.DataFrame, models: Mapping[str, Mapping[str
     # A figure of its own canvas needs no display, and touches no state of pyplot.
     figure = Figure(figsize=(_INCHES * columns, (_INCHES + 0.3) * rows), layout="constrained")
     FigureCanvasAgg(figure)
-    panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).flat
+    panels = figure.subplots(rows, columns, squeeze=False).flat
     for panel, (model, about) in zip(panels, models.items(), strict=False):
         own = reliability[reliability["model"] == model]
         panel.plot([0, 1], [0, 1], color="0.7", linestyle="--", linewidth=1)
         panel.plot(own["confidence"], own["correct"], color="C0", linewidth=1)
         total = max(1, own["n"].sum())
-        panel.scatter(own["confidence"], own["correct"], s=20 + 300 * own["n"] / total, color="C0", alpha=0.7)
+        panel.scatter(
+            own["confidence"], own["correct"], s=20 + 300 * own["n"] / total, color="C0", alpha=0.7, clip_on=False
+        )
         error = about["expected_calibration_error"]
         said = "no answers" if error is None else f"ECE {100 * error:.1f} %, n = {own['n'].sum():,}"
         panel.set_title(f"{model}\n{said}", fontsize=9)

@@ -64,7 +64,7 @@ def write_report(folder: Path, header: Mapping[str, Any], tables: Mapping[str, p
 def print_tables(console: Console, header: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> None:
     """The overall table, that by level, and the pairs, for the terminal."""
     shown = all_tables(header, tables)
-    chosen = [shown[0], *(table for table in shown[1:] if GROUPINGS["cefr_level"] in table.title)]
+    chosen = [_transposed(shown[0]), *(table for table in shown[1:] if GROUPINGS["cefr_level"] in table.title)]
     for table in _pairs(tables["comparisons"]):
         # The other metrics are in the files: six models have fifteen pairs.
         main = [HEADINGS[metric] for metric in ("folded", LOG_PROBABILITY, PSEUDO)]
@@ -77,6 +77,12 @@ def print_tables(console: Console, header: Mapping[str, Any], tables: Mapping[st
         for row in table.rows:
             rich.add_row(*row)
         console.print(rich)
+
+
+def _transposed(table: Shown) -> Shown:
+    """A column per model: six of them fit 80 columns."""
+    columns = list(zip(table.columns, *table.rows, strict=True))
+    return Shown(table.title, list(columns[0]), [list(column) for column in columns[1:]])
 
 
 def all_tables(header: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> list[Shown]:
