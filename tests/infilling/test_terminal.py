@@ -145,6 +145,63 @@ def test_the_dialogue_ends_by_quit_or_the_end_of_input(terminal, end):
     assert list(lines) == []
 
 
+def test_texts_of_many_lines(terminal):
+    assert said(terminal, "I _ it.\\nAnna").splitlines()[:2] == ["I eat it.", "Anna  p = 1"]
+    pasted = said(terminal, ":paste", "Hello,", "", ":n 5", "I _ it", ":end").splitlines()
+    assert pasted[1:5] == ["Hello,", "", ":n 5", "I eat it  p = 1"]
+    assert terminal.settings.candidates == 2
+
+
+def test_ctrl_c_stops_what_is_written_and_nothing_else(terminal, monkeypatch):
+    lines = iter(
+        ["I _ it.", KeyboardInterrupt, ":paste", KeyboardInterrupt, "I _ that.", ":paste", "I _ this.", EOFError]
+    )
+
+    def read(prompt: str) -> str:
+        line = next(lines, EOFError)
+        if isinstance(line, str):
+            return line
+        raise line
+
+    calls = []
+
+    def interrupted(contexts, original=None):
+        calls.append(contexts)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return Terminal.show(terminal, contexts, original)
+
+    monkeypatch.setattr(terminal, "show", interrupted)
+    terminal.run(read)
+    text = terminal.console.file.getvalue()
+    assert text.count("stopped; quit or Ctrl-D ends") == 3
+    assert "I eat that." in text
+    assert "I eat this." in text  # the end of the input ends what was pasted
+    assert "I eat it." not in text
+
+
+def test_probabilities_of_each_answer_and_what_was_not_read():
+    two = Infilling("a b", ("a", "b"), ((0, 1), (2, 1)), ((1, 2), (1, 2)), ((-0.1, 0.0), (-4.5, -1.0)), True, (12, 3))
+    text = shown(two)
+    assert text.plain == "a b  p = 0.0037 (0.9, 0.0041), 12 characters at the beginning and 3 at the end not read"
+    assert [str(span.style) for span in text.spans[:2]] == ["bold green", "bold yellow"]
+
+
+def test_the_likeliest_by_search_at_the_terminal(terminal):
+    assert said(terminal, ":best on", ":n 1", "I _ it.").splitlines()[-1] == "I eat it.  p = 1"
+    said(terminal, ":greedy on")
+    assert (terminal.settings.best, terminal.settings.greedy) == (False, True)
+
+
+def test_limits_that_are_not_understood(terminal):
+    assert "[word:l...]" in said(terminal, "I [word:l] it")
+
+
+def test_nothing_to_fill_is_told(infiller):
+    with pytest.raises(UserError, match="There is no text to fill"):
+        fill_lines(["\n", " \n"], {"x": infiller}, DecodingSettings(), io.StringIO())
+
+
 def test_lines_in_json_lines_out(infiller):
     out = io.StringIO()
     lines = ["I _ it.\n", "\n", "_ [word]\n"]

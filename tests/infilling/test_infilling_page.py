@@ -1,0 +1,35 @@
+"""docs/infilling.md: its Python runs as it stands, its settings and defaults are those there are."""
+
+import re
+from dataclasses import fields
+
+import yaml
+from conftest import REPOSITORY
+from small_models import ENTRIES, random_model, vocabulary
+
+from ilm.infilling.sampling import DecodingSettings
+from ilm.training.models import save_model
+
+PAGE = (REPOSITORY / "docs" / "infilling.md").read_text(encoding="utf-8")
+
+
+def test_three_lines_fill_a_text(tmp_path, monkeypatch, capsys):
+    (block,) = re.findall(r"^```python\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
+    assert len(block.splitlines()) == 3
+    folder = re.search(r'from_pretrained\("(.*?)"\)', block)[1]
+    save_model(random_model("gpt2", ENTRIES + 5), vocabulary(), tmp_path / folder)
+    monkeypatch.chdir(tmp_path)
+    exec(block, {})
+    assert capsys.readouterr().out.count("My name is ") == 5
+
+
+def test_the_settings_are_those_there_are():
+    table = PAGE.partition("## Settings")[2].partition("Which one to take")[0]
+    named = {name for cell in re.findall(r"^\| (.*?) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", cell)}
+    assert named | {"beams"} == {field.name for field in fields(DecodingSettings)}
+    conf = yaml.safe_load((REPOSITORY / "conf" / "infill.yaml").read_text(encoding="utf-8"))
+    assert set(conf["decoding"]) | {"seed"} == {field.name for field in fields(DecodingSettings)}
+    assert (conf["decoding"]["candidates"], conf["decoding"]["top_p"], conf["decoding"]["cut"]) == (3, 0.95, True)
+    defaults = DecodingSettings()
+    assert (defaults.candidates, defaults.top_p, defaults.cut, defaults.batch_size) == (1, None, False, 128)
+    assert conf["decoding"]["batch_size"] == 128
