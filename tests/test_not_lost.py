@@ -367,6 +367,13 @@ def test_out_of_memory_says_what_to_lower(run, whole, where):
     assert status(run.folder)["state"] == "finished"
 
 
+def test_out_of_memory_with_batches_in_tokens_lowers_those(run):
+    with pytest.raises(UserError, match="data.max_tokens_per_batch=1024 trainer.accumulate_grad_batches=4 makes"):
+        run("data.max_tokens_per_batch=2048", "trainer.max_steps=2", at(1, "python"))
+    run("data.max_tokens_per_batch=1024", "trainer.max_steps=2", "trainer.accumulate_grad_batches=4")
+    assert status(run.folder)["state"] == "finished"
+
+
 def test_a_bug_is_told_as_one(run):
     with pytest.raises(ZeroDivisionError):
         run(at(13, "bug"))

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from ilm.errors import UserError
+from ilm.examples import block_tokens
 from ilm.files import DISK_FULL
 from ilm.runs import RunFolder, is_first_process
 
@@ -42,7 +43,9 @@ def telling_failures(folder: RunFolder, settings: Mapping[str, Any]) -> Iterator
 
 
 def smaller_micro_batch(batch_size: int, accumulate: int) -> tuple[int, int] | None:
-    """The next smaller `data.batch_size` and the accumulation that leaves the optimizer step as it is; None below 1."""
+    """The next smaller number of units (examples, blocks of tokens) in a micro-batch and the accumulation that leaves
+    the optimizer step as it is; None below 1.
+    """
     divisors = [size for size in range(1, batch_size) if batch_size % size == 0]
     return (divisors[-1], accumulate * batch_size // divisors[-1]) if divisors else None
 
@@ -72,9 +75,11 @@ def _out_of_memory(error: Exception, folder: RunFolder, settings: Mapping[str, A
     reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
     data, trainer = settings["data"], settings["trainer"]
     ways = []
-    if smaller := smaller_micro_batch(data["batch_size"], trainer["accumulate_grad_batches"]):
+    most = data["max_tokens_per_batch"]
+    key, unit = ("batch_size", 1) if most is None else ("max_tokens_per_batch", block_tokens(data["max_length"]))
+    if smaller := smaller_micro_batch(data[key] // unit, trainer["accumulate_grad_batches"]):
         ways.append(
-            f"data.batch_size={smaller[0]} trainer.accumulate_grad_batches={smaller[1]} makes the same optimizer "
+            f"data.{key}={smaller[0] * unit} trainer.accumulate_grad_batches={smaller[1]} makes the same optimizer "
             "steps of smaller parts, so this run goes on with it"
         )
     row_tokens = max(data["max_length"], (data["row_tokens"] or 4096) // 2)
