@@ -116,6 +116,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--row-tokens", type=int, default=None, help="tokens of a row; default as in training")
     parser.add_argument("--steps", type=int, default=3, help="timed steps of a process, after one untimed")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=None, help="of a CPU; default all cores")
+    parser.add_argument(
+        "--processor-time", action="store_true", help="count a CPU's own seconds, with --threads 1 on a busy machine"
+    )
     parser.add_argument("--compile", action="store_true", help="also torch.compile")
     parser.add_argument("--only", type=int, nargs="*", default=[], help="rows of the table, 0 is the baseline")
     parser.add_argument("--texts", type=Path, default=None, help="CSV file with a column text; else synthetic texts")
@@ -171,6 +175,8 @@ def _run(arguments: argparse.Namespace, batch_size: int, examples: Path, row: Va
         "model": arguments.model,
         "row_tokens": arguments.row_tokens,
         "variant": asdict(row),
+        "threads": arguments.threads,
+        "processor_time": arguments.processor_time,
     }
     environment = {**os.environ, "THP_MEM_ALLOC_ENABLE": "1" if row.large_pages else "0"}
     command = [sys.executable, __file__, "--worker", json.dumps(work)]
@@ -230,6 +236,9 @@ def _work(work: dict) -> None:
     from ilm.training.dropout import use_fast_dropout
 
     variant, device = Variant(**work["variant"]), torch.device(work["device"])
+    if work["threads"]:
+        torch.set_num_threads(work["threads"])
+    clock = time.process_time if work["processor_time"] else time.perf_counter
     stored = np.load(work["examples"])
     ends = np.cumsum(stored["lengths"])[:-1]
     parts = zip(np.split(stored["ids"], ends), np.split(stored["types"], ends), strict=True)
@@ -249,7 +258,7 @@ def _work(work: dict) -> None:
         rows = [row.to(device) for row in pack(chosen, row_tokens)] if variant.packed else [_padded(chosen, device)]
         torch.manual_seed(step)
         _wait(device)
-        begin = time.perf_counter()
+        begin = clock()
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=variant.precision == "bf16"):
             loss = _loss(model, rows, variant)
         loss.backward()
@@ -258,7 +267,7 @@ def _work(work: dict) -> None:
         optimizer.zero_grad()
         losses.append(loss.item())
         _wait(device)
-        seconds.append(time.perf_counter() - begin)
+        seconds.append(clock() - begin)
         tokens.append(sum(len(example.input_ids) for example in chosen))
     on_gpu = device.type == "cuda"
     name = torch.cuda.get_device_name(device) if on_gpu else ""
