@@ -1,8 +1,10 @@
-"""Imported first by every entry point: a Ctrl-C during the imports ends the program without a traceback."""
+"""Imported first by every entry point: no Ctrl-C, however early, ends in a traceback or is lost."""
 
+import os
 import signal
 import sys
 from types import FrameType
+from typing import Any
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
@@ -15,6 +17,18 @@ def imported() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def _not_lost(swallowed: Any) -> None:
+    """Python drops what is raised while an object is deleted: a signal that came at that moment too."""
+    error = swallowed.exc_value
+    if isinstance(error, KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+    elif isinstance(error, SystemExit):
+        os._exit(error.code if isinstance(error.code, int) else 1)
+    else:
+        sys.__unraisablehook__(swallowed)
+
+
+sys.unraisablehook = _not_lost
 # What is started in the background ignores it.
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, _leave)

@@ -239,10 +239,10 @@ def test_killed_and_started_again(here, untouched, number):
         finished = code == 0 and status(folder)["state"] == "finished"
         assert code in (-stop, 128 + stop) or finished, (told, started.printed)
         assert "Traceback" not in started.printed, (told, started.printed)
-        if stop == signal.SIGKILL and draw.random() < 0.5:
-            told[-1] += damage(draw, folder)
         if finished:
             break
+        if stop == signal.SIGKILL and draw.random() < 0.5:
+            told[-1] += damage(draw, folder)
     started = Started(command)
     assert started.ended() == 0, (told, started.printed)
     print(f"round {number}: " + "; ".join(told))

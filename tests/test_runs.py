@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from conftest import compose, contents
+from conftest import compose, contents, environment
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -399,6 +399,23 @@ def test_ctrl_c_is_130(capsys):
         entry_point(raising(KeyboardInterrupt()))
     assert caught.value.code == 130
     assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("error", "code"), [("KeyboardInterrupt", 130), ("SystemExit(143)", 143)])
+def test_a_signal_is_not_lost_while_an_object_is_deleted(error, code):
+    program = f"""
+import ilm.starting, time
+from ilm.jobs import entry_point
+class Deleted:
+    def __del__(self):
+        raise {error}
+def main():
+    Deleted()
+    time.sleep(30)
+entry_point(main)
+"""
+    done = subprocess.run([sys.executable, "-c", program], env=environment(), capture_output=True, text=True)
+    assert (done.returncode, "Traceback" in done.stderr) == (code, False)
 
 
 def test_bugs_keep_their_traceback():
