@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 from types import FrameType
 from typing import Any
 
@@ -21,7 +22,8 @@ def _not_lost(swallowed: Any) -> None:
     """Python drops what is raised while an object is deleted: a signal that came at that moment too."""
     error = swallowed.exc_value
     if isinstance(error, KeyboardInterrupt):
-        os.kill(os.getpid(), signal.SIGINT)
+        # Again, once that is over.
+        threading.Timer(0.05, signal.raise_signal, (signal.SIGINT,)).start()
     elif isinstance(error, SystemExit):
         os._exit(error.code if isinstance(error.code, int) else 1)
     else:
