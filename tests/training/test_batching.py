@@ -44,8 +44,8 @@ def test_a_row_without_targets_is_left_out():
 
 def test_row_length():
     assert row_length(700, torch.device("cpu"), 256) == 700
-    assert row_length(None, torch.device("cpu"), 256) == 512
-    assert row_length(None, torch.device("cpu"), 900) == 900
+    assert row_length(None, torch.device("cpu"), 256) == 2048
+    assert row_length(None, torch.device("cpu"), 9000) == 9000
 
 
 def test_every_micro_batch_carries_the_totals_of_its_step():
