@@ -354,7 +354,8 @@ def _typed(given: Mapping[str, Any], schema: type) -> tuple[dict[str, Any], list
             return OmegaConf.to_container(OmegaConf.merge(typed, given), throw_on_missing=True), []
     for key, value in flat(given):
         if not _is_known(key, schema):
-            mistakes.append(f"unknown key {key}{_suggestion(key, schema)}")
+            known = [k for k, _ in flat(OmegaConf.to_container(OmegaConf.structured(schema)))]
+            mistakes.append(f"unknown key {key}{suggestion(key, known)}")
         elif isinstance(value, str) and value == "???":
             mistakes.append(f"{key} has no value: type {key}=...")
         else:
@@ -392,8 +393,8 @@ def _is_known(key: str, schema: type) -> bool:
     return True
 
 
-def _suggestion(key: str, schema: type) -> str:
-    known = [k for k, _ in flat(OmegaConf.to_container(OmegaConf.structured(schema)))]
+def suggestion(key: str, known: Sequence[str]) -> str:
+    """What to say of a mistyped dotted key: which of the `known` ones was perhaps meant; empty if none is close."""
     # A short key is best compared with the last parts, a typo in a section with whole keys.
     last = {k.rsplit(".", 1)[-1]: k for k in known}
     close = difflib.get_close_matches(key, known, n=1) or [
@@ -558,12 +559,12 @@ def _values(settings: Mapping[str, Any], choices: Mapping[str, str | None]) -> I
         if key.split(".")[0] in settings and not (isinstance(node, Mapping) and "_target_" in node):
             yield f"{key} has no _target_: choose an option of its group"
     if "trainer" in settings:
-        yield from _training_values(settings)
-        if choices.get("experiment") == "token_matched" and settings["match"] is None:
+        yield from _training_values(settings, experiment := choices.get("experiment"))
+        if experiment == "token_matched" and settings["match"] is None:
             yield "match has no value: type match=C1, the specialist whose target tokens end the run"
 
 
-def _training_values(settings: Mapping[str, Any]) -> Iterator[str]:
+def _training_values(settings: Mapping[str, Any], experiment: str | None) -> Iterator[str]:
     model, trainer, optimizer = settings["model"], settings["trainer"] or {}, settings["optimizer"] or {}
     for key in ("max_steps", "max_epochs"):
         if trainer.get(key) == 0:
@@ -571,7 +572,8 @@ def _training_values(settings: Mapping[str, Any]) -> Iterator[str]:
     for key in sorted(DECIDED_BY_THE_RUN & set(trainer)):
         yield f"trainer.{key}: the run decides this itself; see trainer.max_steps, validation and early_stopping"
     bounds = [key for key in ("max_steps", "max_epochs") if trainer.get(key) not in (None, -1)]
-    if not bounds and settings["match"] is None:
+    matched = settings["match"] is not None or experiment == "token_matched"
+    if not bounds and not matched:
         yield "trainer.max_steps and trainer.max_epochs set no end: give one a positive number"
     yield from _comparison_values(settings, bounds)
     most, block = settings["data"]["max_tokens_per_batch"], block_tokens(max(1, settings["data"]["max_length"]))

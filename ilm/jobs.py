@@ -2,19 +2,23 @@
 
 import logging
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from tqdm import tqdm
 
+from ilm.config import flat, suggestion
 from ilm.errors import UserError
 from ilm.starting import imported
 from ilm.sweep_table import STOPPED_BY_SIGNAL
@@ -23,6 +27,7 @@ from ilm.sweeps import begin_submitted_job, end_sweep, note
 log = logging.getLogger("ilm")
 
 EXIT_USER_ERROR = 2
+CONF = Path(__file__).parent.parent / "conf"
 LISTS_OF_RUNS = ("six_models",)  # experiments that say which runs there are, and nothing about how one is made
 
 
@@ -182,8 +187,22 @@ def _exit_with(error: Exception) -> None:
 def _innermost(error: BaseException) -> str:
     """Hydra's message with the reason it wraps."""
     message, cause = str(error).strip(), error.__cause__
+    if refused := re.match(r"Could not override '([^']+)'", message):
+        return f"{refused[0]}: there is no such key{suggestion(refused[1], _keys(refused[1]))}"
     if isinstance(error, OverrideParseException):
         message += "\nA value with brackets, ~ or the like takes two kinds of quotes: \"corpus.csv='my (1).csv'\""
     if isinstance(error, UserError) or cause is None or str(cause).strip() in message:
         return message
     return f"{message}\n{str(cause).strip().splitlines()[0]}"
+
+
+def _keys(unknown: str) -> list[str]:
+    """The keys of this command's configuration, with the options chosen beside the `unknown` key; and its groups."""
+    typed = [part for part in sys.argv[1:] if re.match(r"[\w./@]+=", part) and not part.startswith(f"{unknown}=")]
+    groups = [] if "." in unknown else [path.name for path in CONF.iterdir() if path.is_dir()]
+    for overrides in (typed, []):
+        # Others of them may be wrong too, or say several things, as in a sweep.
+        with suppress(HydraException, OmegaConfBaseException), initialize_config_dir(str(CONF), version_base="1.3"):
+            config = compose(Path(sys.argv[0]).stem, overrides)
+            return groups + [key for key, _ in flat(OmegaConf.to_container(config))]
+    return groups

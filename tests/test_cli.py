@@ -577,7 +577,14 @@ def test_a_folder_of_results_that_is_none_is_not_replaced(here, whole, tmp_path)
 @pytest.mark.parametrize(
     ("script", "arguments", "message"),
     [
-        ("train.py", ["datta.batch_size=3"], "Could not override 'datta.batch_size'"),
+        (
+            "train.py",
+            ["datta.batch_size=3"],
+            "Could not override 'datta.batch_size': there is no such key; did you mean data.batch_size?",
+        ),
+        ("train.py", ["cerf=A1"], "no such key; did you mean cefr?"),
+        ("train.py", ["-m", "cefr=A1,A2", "adapter=lora", "optimizer.lrr=1"], "did you mean optimizer.lr?"),
+        ("evaluate.py", ["evaluation.max_example=1"], "did you mean evaluation.max_examples?"),
         ("train.py", ["+foo=1", "seed=x"], "2 mistakes in the configuration:"),
         ("evaluate.py", [], "python prepare.py corpus=sample"),
         ("prepare.py", ["corpus=custom", "corpus.name=mine", "corpus.csv=nope.csv"], "nope.csv: there is no such file"),

@@ -48,7 +48,7 @@ def world_size(trainer: Mapping[str, Any]) -> int:
     chosen = {key: trainer[key] for key in ("accelerator", "devices", "num_nodes", "strategy", "precision")}
     try:
         return pl.Trainer(**chosen, logger=False, enable_checkpointing=False).world_size
-    except (MisconfigurationException, ValueError, RuntimeError) as error:
+    except (MisconfigurationException, TypeError, ValueError, RuntimeError) as error:
         shown = ", ".join(f"trainer.{key}={value}" for key, value in chosen.items())
         raise UserError(f"Lightning refuses {shown}: {error}") from error
 

@@ -9,7 +9,9 @@ from conftest import REPOSITORY, SMALL_MODEL, compose, run_command
 from safetensors.torch import load_file
 
 from ilm.config import Train, check
+from ilm.errors import UserError
 from ilm.training.run import Run
+from ilm.training.trainer import world_size
 from train import train
 
 RUN = (
@@ -67,3 +69,10 @@ def test_the_six_models_start_from_the_same_weights(small):
         assert torch.equal(value, other[key]), key
     assert len(first["special"].unique(dim=0)) == 7
     assert not torch.equal(first["special"], another_seed["special"])
+
+
+@pytest.mark.parametrize("wrong", [{"devices": -3}, {"devices": "two"}, {"precision": "bf15"}, {"num_nodes": 0}])
+def test_what_lightning_refuses_is_told_plainly(wrong):
+    chosen = {"accelerator": "cpu", "devices": 1, "num_nodes": 1, "strategy": "auto", "precision": "32-true"}
+    with pytest.raises(UserError, match="Lightning refuses .*" + "trainer.{}={}".format(*next(iter(wrong.items())))):
+        world_size({**chosen, **wrong})
