@@ -8,8 +8,8 @@ as `boundaries`. The work grows with the sum of the squared lengths of the examp
   beside the causal one, since a real token never looks to its right. The probabilities are computed again in the
   backward pass, as flash attention does (Dao et al. 2022, arXiv 2205.14135), and dropout is drawn from one seed a
   layer.
-- CUDA without dropout in bfloat16 or float16: flash attention of variable lengths (`torch.nn.attention.varlen`);
-  otherwise scaled dot product attention of nested tensors, which knows dropout and float32.
+- CUDA without dropout in bfloat16 or float16: flash attention of variable lengths (`torch.nn.attention.varlen`), where
+  the GPU has it; otherwise scaled dot product attention of nested tensors, which knows dropout, float32 and older GPUs.
 
 Legend: H heads, K key heads, T tokens of a row, D size of a head, B examples of a group, L its longest.
 """
@@ -102,7 +102,7 @@ def attend(
         seed = torch.randint(2**62, ()) if dropout else torch.zeros((), dtype=torch.int64)
         return _grouped(query[0], key[0], value[0], cu_seq_lens_q, seed, scaling, dropout)[None], None
     query, key, value = (part[0].transpose(0, 1) for part in (query, key, value))  # (T, H, D)
-    if not dropout and query.dtype in (torch.bfloat16, torch.float16):
+    if not dropout and _has_flash(query):
         out = varlen_attn(
             *(query, key, value, cu_seq_lens_q, cu_seq_lens_q, max_length_q, max_length_q),
             scale=scaling,
@@ -111,6 +111,12 @@ def attend(
         )
         return out[None], None
     return nested_attention(query, key, value, cu_seq_lens_q, max_length_q, scaling, dropout)[None], None
+
+
+def _has_flash(query: torch.Tensor) -> bool:
+    """Whether the kernels of flash attention take such a query: its type, its size D, and a GPU from Ampere on."""
+    size, half = query.shape[-1], query.dtype in (torch.bfloat16, torch.float16)
+    return half and size % 8 == 0 and size <= 256 and torch.cuda.get_device_properties(query.device).major >= 8
 
 
 def nested_attention(
