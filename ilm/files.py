@@ -121,6 +121,15 @@ def read_json(path: Path) -> Any:
     return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
+def read_object(path: Path, *keys: str) -> dict[str, Any] | None:
+    """The JSON object in a file; None if the file is damaged: it holds no object with these keys."""
+    try:
+        value = read_json(path)
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        return None
+    return value if isinstance(value, dict) and value.keys() >= set(keys) else None
+
+
 def remove_strays(folder: Path, *, all_of_them: bool = False) -> None:
     """Remove what processes of this machine that are gone left half-written in a folder, or `all_of_them` there."""
     for path in folder.glob(".*"):

@@ -28,7 +28,7 @@ from ilm.files import (
     host,
     is_alive,
     locked,
-    read_json,
+    read_object,
     remove_folder,
     remove_strays,
     write_json,
@@ -37,15 +37,8 @@ from ilm.files import (
 log = logging.getLogger("ilm")
 
 PACKAGES = (
-    "torch",
-    "transformers",
-    "tokenizers",
-    "pytorch-lightning",
-    "hydra-core",
-    "numpy",
-    "pandas",
-    "pyarrow",
-    "nltk",
+    *("torch", "transformers", "tokenizers", "pytorch-lightning", "hydra-core"),
+    *("numpy", "pandas", "pyarrow", "nltk"),
 )
 # Keys that change neither the result nor its meaning; the global batch stands for how it is divided.
 NOT_IDENTITY = (
@@ -64,24 +57,12 @@ NOT_IDENTITY = (
     "data.num_workers",
     "data.batch_size",
     "data.max_tokens_per_batch",
-    "trainer.accelerator",
-    "trainer.devices",
-    "trainer.num_nodes",
-    "trainer.strategy",
-    "trainer.accumulate_grad_batches",
-    "trainer.log_every_n_steps",
+    *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
+    *("trainer.accumulate_grad_batches", "trainer.log_every_n_steps"),
     "data.row_tokens",
     # The hash of the documents stands for these.
-    "corpus.csv",
-    "corpus.sheet",
-    "corpus.reference",
-    "corpus.extra",
-    "corpus.encoding",
-    "corpus.columns",
-    "corpus.levels",
-    "corpus.max_dropped",
-    "corpus.sample_size",
-    "corpus.synthetic",
+    *("corpus.csv", "corpus.sheet", "corpus.reference", "corpus.extra", "corpus.encoding", "corpus.columns"),
+    *("corpus.levels", "corpus.max_dropped", "corpus.sample_size", "corpus.synthetic"),
     "cefr_level.max_steps",
 )
 # A grown run is the longer run, with the validation and the record of its former last step besides.
@@ -195,7 +176,7 @@ class RunFolder:
     def open(cls, path: Path, identity: Mapping[str, Any], overwrite: bool) -> "RunFolder":
         """The folder for a run with this identity: that of the same run begun before, or one that is free.
 
-        Raises: UserError if it holds another run (the differences are listed) or something else.
+        Raises: UserError if it holds another run (the differences are listed), a damaged one or something else.
         """
         folder = cls(path)
         record = folder.path / "run.json"
@@ -206,7 +187,7 @@ class RunFolder:
         if overwrite and record.exists():
             remove_folder(folder.path)
         if record.exists():
-            differences = identity_differences(read_json(record)["identity"], identity)
+            differences = identity_differences(folder.record["identity"], identity)
             if differences:
                 raise UserError(
                     f"{folder.path} holds another run:\n"
@@ -216,6 +197,10 @@ class RunFolder:
                 )
         elif folder.path.exists() and any(folder.path.iterdir()):
             raise UserError(f"{folder.path} exists and is no run folder. Type name=... for another name.")
+        status = folder.path / "status.json"
+        if status.exists() and read_object(status) is None:
+            log.warning("%s is damaged and removed: what it said stands in the checkpoints", status)
+            status.unlink()
         return folder
 
     def begin(self, config: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
@@ -234,7 +219,7 @@ class RunFolder:
 
     def _write_down(self, config: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
         record = self.path / "run.json"
-        commands = read_json(record)["commands"] if record.exists() else []
+        commands = self.record["commands"] if record.exists() else []
         commands.append({"command": "python " + shlex.join(sys.argv), "versions": versions()})
         # First, since a folder without it is not taken for a run's.
         write_json(record, {"identity": dict(identity), "commands": commands})
@@ -245,14 +230,29 @@ class RunFolder:
             temporary.write_text(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True), encoding="utf-8")
 
     @property
+    def record(self) -> dict[str, Any]:
+        """The run's `identity`, and the `commands` that it was begun and gone on with.
+
+        Raises: UserError if the file is damaged.
+        """
+        file = self.path / "run.json"
+        found = read_object(file, "identity", "commands")
+        if found is None:
+            raise UserError(
+                f"{file} is damaged, which says what run this is. Put a copy of it back, or type name=... for another "
+                "run, or overwrite=true to delete this one and begin anew."
+            )
+        return found
+
+    @property
     def config(self) -> dict[str, Any]:
         return yaml.safe_load((self.path / "config.yaml").read_text(encoding="utf-8"))
 
     @property
     def status(self) -> dict[str, Any]:
-        """The last status written; empty for a run that has not begun."""
+        """The last status written; empty for a run that has not begun, and where the file is damaged."""
         file = self.path / "status.json"
-        return read_json(file) if file.exists() else {}
+        return (read_object(file) or {}) if file.exists() else {}
 
     def set_status(self, **values: Any) -> None:
         """Write `values` beside those that are there, with the process that says so and the time."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ilm.files import read_json
+from ilm.files import read_object
 
 COLUMNS = ("run", "state", "step", "of", "target tokens", "infill", "infill_textonly", "time trained")
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
@@ -26,7 +26,7 @@ class Job:
 
     @property
     def noted(self) -> dict[str, Any]:
-        return read_json(self.record) if self.record.exists() else {}
+        return (read_object(self.record) or {}) if self.record.exists() else {}
 
     @property
     def exit_code(self) -> int | None:
@@ -49,7 +49,7 @@ def row(job: Job, jobs: Sequence[Job]) -> tuple[str, ...]:
     """The cells of a job, as `COLUMNS`; empty where nothing is known."""
     noted = job.noted
     file = Path(noted["folder"]) / "status.json" if "folder" in noted else None
-    status = read_json(file) if file is not None and file.exists() else {}
+    status = (read_object(file) or {}) if file is not None and file.exists() else {}
     best, seen = status.get("best") or {}, status.get("targets_seen")
     tokens = sum(seen.values()) if isinstance(seen, dict) else seen
     perplexities = (best.get(kind) for kind in ("infill", "infill_textonly"))

@@ -280,6 +280,19 @@ def test_status_is_added_to_and_says_who_wrote_it(tmp_path):
     assert datetime.fromisoformat(found["updated"]) <= datetime.now(UTC)
 
 
+@pytest.mark.parametrize("damaged", ["", '{"identity": {', "[]", "{}"])
+def test_a_damaged_record_is_told_and_a_damaged_status_made_again(tmp_path, damaged, caplog, monkeypatch):
+    monkeypatch.setattr(runs.log, "propagate", True)
+    folder = opened(tmp_path / "a")
+    (folder.path / "status.json").write_text(damaged)
+    assert opened(tmp_path / "a").status == {}
+    assert ("damaged" in caplog.text) == (damaged != "{}")
+    (folder.path / "run.json").write_text(damaged)
+    with pytest.raises(UserError, match=r"run\.json is damaged"):
+        opened(tmp_path / "a")
+    assert opened(tmp_path / "a", overwrite=True).record["commands"]
+
+
 def test_a_run_that_was_killed_is_told_from_one_that_runs(tmp_path):
     folder = opened(tmp_path / "a")
     assert folder.state == "not begun"

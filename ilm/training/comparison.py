@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from ilm.errors import UserError
-from ilm.files import read_json
 from ilm.training.other_runs import chosen_run
 from ilm.training.preparation import Material
 from ilm.training.steps import StepPlan
@@ -43,7 +42,7 @@ def matched(settings: Mapping[str, Any], material: Material, plan: StepPlan) -> 
     if run.level == "all":
         raise UserError(f"match={wanted}: {run.name} is a generalist itself. Give a specialist, such as match=C1.")
     targets = sum(run.folder.status["targets_seen"].values())
-    identity = read_json(run.folder.path / "run.json")["identity"]
+    identity = run.folder.record["identity"]
     sizes = ("examples_per_step", "tokens_per_step")
     pairs = [(key, identity.get(key), plan.size.get(key)) for key in sizes]
     pairs += [(key, _value(run.settings, key), _value(settings, key)) for key in RECIPE]

@@ -12,7 +12,6 @@ from transformers import PreTrainedModel
 from ilm.corpus.store import PreparedCorpus, corpus_arguments
 from ilm.errors import UserError
 from ilm.examples.vocabulary import Vocabulary
-from ilm.files import read_json
 from ilm.runs import RunFolder
 from ilm.training.models import load_tokenizer, pretrained_model, require_rows
 
@@ -54,7 +53,7 @@ class TrainedModel:
             "objective": self.objective,
             "masking": self.settings["masking"]["name"],
             "experiment": self.settings.get("experiment_name"),
-            "masks": read_json(self.folder.path / "run.json")["identity"]["data.masks"],
+            "masks": self.folder.record["identity"]["data.masks"],
         }
 
     def record(self) -> dict[str, Any]:
@@ -164,7 +163,7 @@ def _finished(folder: Path, corpus: PreparedCorpus, named: bool) -> TrainedModel
     """The run in `folder` if it is finished and of this corpus; for one that was `named`, UserError says why not."""
     run = RunFolder(folder)
     state = run.status.get("state", "not begun")
-    identity = read_json(folder / "run.json")["identity"]
+    identity = run.record["identity"]
     documents = identity.get("data.documents")
     if state == "finished" and documents == corpus.documents_hash:
         return TrainedModel(folder.name, run, run.config)
