@@ -222,6 +222,20 @@ def test_best_weights_that_are_nowhere_are_told(run, warnings_of_ilm):
     assert (status(run.folder)["state"], status(run.folder)["best"]["step"]) == ("finished", STEPS)
 
 
+def test_a_run_stopped_once_more_after_its_best_weights_were_lost(run):
+    """Before another validation has taken their place: last.ckpt knows of no best one."""
+    stopped(run, 17)  # validated at step 8, now at step 9
+    (run.folder / "checkpoints" / "best.ckpt").unlink()
+    for name in ("last.ckpt", "previous.ckpt"):  # as ten minutes later: nor do they hold those weights
+        path = run.folder / "checkpoints" / name
+        torch.save({**torch.load(path, weights_only=True), "global_step": 9}, path)
+    stopped(run, 20)
+    last = torch.load(run.folder / "checkpoints" / "last.ckpt", weights_only=True)
+    assert last["callbacks"]["Validation"]["best"] == {}
+    run()
+    assert (status(run.folder)["state"], status(run.folder)["best"]["step"]) == ("finished", STEPS)
+
+
 def test_a_run_ends_well_without_its_best_weights(run, warnings_of_ilm, monkeypatch):
     """At hour nine: what is exported then is the model of the last step, and the figures are its own."""
     save = fitting.best_weights
@@ -368,7 +382,7 @@ def test_out_of_memory_says_what_to_lower(run, whole, where):
 
 
 def test_out_of_memory_with_batches_in_tokens_lowers_those(run):
-    with pytest.raises(UserError, match="data.max_tokens_per_batch=1024 trainer.accumulate_grad_batches=4 makes"):
+    with pytest.raises(UserError, match=r"data\.max_tokens_per_batch=1024 trainer\.accumulate_grad_batches=4 makes"):
         run("data.max_tokens_per_batch=2048", "trainer.max_steps=2", at(1, "python"))
     run("data.max_tokens_per_batch=1024", "trainer.max_steps=2", "trainer.accumulate_grad_batches=4")
     assert status(run.folder)["state"] == "finished"

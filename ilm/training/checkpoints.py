@@ -68,7 +68,7 @@ class Checkpoints(pl.Callback):
         stopping = self._on_any_rank(trainer, self.signals.received is not None)
         ending = trainer.should_stop or is_last(trainer, batch_idx)
         due = ending or time.monotonic() - self._saved_at >= 60.0 * self.every_n_minutes
-        # Rank 0's clock decides for all: saving is done together.
+        # The clock of any rank decides for all: saving is done together.
         if stopping or self.validation.unsaved_best or self._on_any_rank(trainer, due):
             self._save_last(trainer)
         if self.validation.unsaved_best:
@@ -235,6 +235,8 @@ def mend_best(folder: RunFolder, from_step: int, validation: Validation) -> None
     If they are in no file any more, that validation is forgotten with a warning: the best of those to come takes its
     place.
     """
+    if not validation.best:
+        return  # forgotten before, and none has been made since
     best, step = folder.checkpoints / "best.ckpt", validation.best["step"]
     reason = damage(best) if best.is_file() else "there is none"
     found = load(best)["global_step"] if reason is None else -1

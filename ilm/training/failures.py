@@ -82,8 +82,9 @@ def _out_of_memory(error: Exception, folder: RunFolder, settings: Mapping[str, A
             f"data.{key}={smaller[0] * unit} trainer.accumulate_grad_batches={smaller[1]} makes the same optimizer "
             "steps of smaller parts, so this run goes on with it"
         )
-    row_tokens = max(data["max_length"], (data["row_tokens"] or 4096) // 2)
-    if data["row_tokens"] is None or row_tokens < data["row_tokens"]:
+    # Half of what is typed, or shorter than the default of any device.
+    row_tokens = max(data["max_length"], (data["row_tokens"] or 2048) // 2)
+    if row_tokens < (data["row_tokens"] or 2048):
         ways.append(f"data.row_tokens={row_tokens} makes the rows shorter, and this run goes on with it too")
     if trainer["precision"] in ("32-true", "32", 32):
         ways.append("trainer.precision=bf16-mixed takes less, but makes another run of it: type name=... too")
