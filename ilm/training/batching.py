@@ -47,8 +47,10 @@ class Row:
     boundaries: torch.Tensor
     longest: int
 
-    def to(self, device: torch.device, **kwargs) -> "Row":
-        return replace(self, **{name: tensor.to(device, **kwargs) for name, tensor in self._tensors()})
+    def to(self, device: torch.device) -> "Row":
+        # Lightning waits for all but plain tensors, and from pinned memory that is for nothing.
+        options = {"device": device, "non_blocking": torch.device(device).type == "cuda"}
+        return replace(self, **{name: tensor.to(**options) for name, tensor in self._tensors()})
 
     def pin_memory(self) -> "Row":
         return replace(self, **{name: tensor.pin_memory() for name, tensor in self._tensors()})
@@ -74,8 +76,8 @@ class MicroBatch:
     numbers: np.ndarray
     step: "StepCounts"
 
-    def to(self, device: torch.device, **kwargs) -> "MicroBatch":
-        return replace(self, rows=tuple(row.to(device, **kwargs) for row in self.rows))
+    def to(self, device: torch.device) -> "MicroBatch":
+        return replace(self, rows=tuple(row.to(device) for row in self.rows))
 
     def pin_memory(self) -> "MicroBatch":
         return replace(self, rows=tuple(row.pin_memory() for row in self.rows))

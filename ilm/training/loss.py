@@ -38,7 +38,7 @@ def linear_cross_entropy(
     Returns (sum of NLL times `weights` float32 (N,), by default 1; NLL float32 (N,), without gradient). The loss can be
     differentiated once. Not for float16, whose range the gradients leave before they are scaled.
     """
-    weights = torch.ones(len(targets), device=hidden.device) if weights is None else weights
+    weights = torch.ones(len(targets), dtype=torch.float32, device=hidden.device) if weights is None else weights
     wants_gradient = torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad)
     return _LinearCrossEntropy.apply(hidden, weight, targets, weights, wants_gradient)
 
@@ -48,7 +48,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
     def forward(ctx, hidden, weight, targets, weights, wants_gradient):
         dtype = arithmetic_type(hidden)
         states, table = hidden.to(dtype), weight.to(dtype)
-        nll = torch.empty(len(targets), device=hidden.device)
+        nll = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
         of_hidden = torch.empty_like(states) if wants_gradient and ctx.needs_input_grad[0] else None
         of_weight = None
         rows = max(1, CHUNK_BYTES.get(hidden.device.type, 2**26) // (len(weight) * dtype.itemsize))

@@ -58,8 +58,13 @@ class InfillingModule(pl.LightningModule):
     def training_step(self, batch: MicroBatch, batch_idx: int) -> torch.Tensor:
         # Dropout is a pure function of (seed, micro-batch, rank): a resumed run draws what the whole run would have.
         torch.manual_seed(order_key(self.seed, "dropout", batch.index, self.global_rank) % 2**63)
-        sums, loss = torch.zeros(2, device=self.device), torch.zeros((), device=self.device)
-        of_context, of_infill = 1 / max(batch.step.context_targets, 1), 1 / max(batch.step.infill_targets, 1)
+        # In bf16-true the default type is bfloat16, too coarse for sums and for what they are divided by.
+        exactly = {"dtype": torch.float32, "device": self.device}
+        sums, loss = torch.zeros(2, **exactly), torch.zeros((), **exactly)
+        of_context, of_infill = (
+            torch.full((), 1 / max(targets, 1), **exactly)
+            for targets in (batch.step.context_targets, batch.step.infill_targets)
+        )
         for row in batch.rows:
             context = row.target_types == TargetType.CONTEXT
             row_sum, nll = row_loss(self.model, row, torch.where(context, of_context, of_infill))

@@ -77,6 +77,21 @@ def test_the_loss_is_the_sum_of_the_two_means():
     assert loss == pytest.approx(context / step.context_targets + infill / step.infill_targets, rel=1e-5)
 
 
+def test_sums_are_exact_in_the_default_type_of_bf16_true():
+    store = StoredExamples(EXAMPLES[:8])
+    plan = shuffled_plan(store, batch_size=8)
+    batches = MicroBatches(store, plan, row_tokens=600, level_codes=np.zeros(3, int), n_levels=1)
+    module = make_module(plan).eval()
+    expected = module.training_step(batches[0], 0), module.nll_sums
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        found = module.training_step(batches[0], 0), module.nll_sums
+    finally:
+        torch.set_default_dtype(torch.float32)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other)
+
+
 def test_a_loss_that_is_not_finite_stops_before_the_update():
     store = StoredExamples(EXAMPLES[:8])
     plan = shuffled_plan(store, batch_size=8)
