@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from ilm.config import Train, check
 from ilm.jobs import chosen_options, entry_point, job, set_up_logging
 from ilm.runs import RunFolder
-from ilm.sweeps import note, start_job, sweep_here
+from ilm.sweeps import note, start_job, sweep_here, was_requeued
 
 log = logging.getLogger("ilm")
 
@@ -27,6 +27,7 @@ def train(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> dict
 
     set_up_logging()
     run = Run.plan(settings, choices or {})
+    requeued = was_requeued()
     note(name=run.name, folder=str(run.path.absolute()))
     log.info("%s", run.sheet())
     if settings["dry_run"]:
@@ -35,7 +36,7 @@ def train(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> dict
         note(cost=cost)
         return {}
     with RunFolder.claimed(run.path):
-        folder = RunFolder.open(run.path, run.identity, settings["overwrite"])
+        folder = RunFolder.open(run.path, run.identity, settings["overwrite"] and not requeued)
         if not run.finished_in(folder):
             folder.begin(run.settings, run.identity)
             set_up_logging(folder.path / "train.log")

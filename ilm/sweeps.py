@@ -177,6 +177,12 @@ def is_recorded() -> bool:
     return RECORD in os.environ
 
 
+def was_requeued() -> bool:
+    """Whether a scheduler has started this job before: then it goes on with its run, which `overwrite` made anew."""
+    begun = is_recorded() and Path(os.environ[RECORD]).exists()
+    return begun or int(os.environ.get("SLURM_RESTART_COUNT", "0")) > 0
+
+
 def note(**values: Any) -> None:
     """Note what the sweep's table will say of this job: `name`, `folder`, `finished_before`, `error`, `exit_code`,
     `cost`. Nothing in a run that is not part of a sweep.

@@ -88,10 +88,13 @@ def test_a_sweep_that_is_killed_twice_ends_complete(here, tmp_path):
 
 
 def test_submitit_runs_jobs_in_processes_of_its_own(here, tmp_path):
-    """Two at once; one is sent back to the queue as Slurm does it, and goes on from where it was."""
+    """Two at once; one is sent back to the queue as Slurm does it, and goes on from where it was.
+
+    What it was told to overwrite is what was there before, not what it has done itself.
+    """
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
     signal_once = f"{{_target_: {__name__}.RequeuedOnce, step: 3, folder: {tmp_path}}}"
-    options = ["launcher=submitit_local", "cefr=A1,C1", f"+callbacks.test={signal_once}"]
+    options = ["launcher=submitit_local", "cefr=A1,C1", "overwrite=true", f"+callbacks.test={signal_once}"]
     done = sweep(tmp_path, *here, *options, PYTHONPATH=f"{REPOSITORY}:{REPOSITORY / 'tests'}")
     assert done.returncode == 0, done.stderr[-3000:]
     assert [line["state"] for line in table(here)] == ["finished", "finished"]
