@@ -278,7 +278,8 @@ def _now() -> str:
 def is_first_process() -> bool:
     """Whether this process is the one that writes, of those that work together on a run."""
     ranks = (os.environ.get(name) for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
-    return int(next((rank for rank in ranks if rank is not None), 0)) == 0
+    # LOCAL_RANK counts within a node.
+    return int(next((rank for rank in ranks if rank is not None), 0)) == int(os.environ.get("NODE_RANK", 0)) == 0
 
 
 def identity_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
