@@ -8,6 +8,7 @@ import logging
 import math
 import os
 import resource
+import shutil
 import signal
 from contextlib import contextmanager
 from pathlib import Path
@@ -211,6 +212,20 @@ def test_best_weights_are_made_of_last_ones(run, whole, how, warnings_of_ilm):
     assert warnings_of_ilm == []
     run()
     assert_same_model(whole, run.folder)
+
+
+@pytest.mark.parametrize("how", ["gone", "cut"])
+def test_a_finished_run_whose_model_is_damaged_makes_it_again(run, whole, warnings_of_ilm, how):
+    shutil.copytree(whole, run.folder)
+    if how == "gone":
+        shutil.rmtree(run.folder / "model")
+    else:
+        os.truncate(run.folder / "model" / "model.safetensors", 1000)
+    run()
+    assert "is damaged or gone: it is made again" in warnings_of_ilm[0]
+    assert_same_model(whole, run.folder)
+    run()
+    assert len(warnings_of_ilm) == 1
 
 
 def test_best_weights_that_are_nowhere_are_told(run, warnings_of_ilm):

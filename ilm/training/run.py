@@ -6,6 +6,7 @@
 """
 
 import logging
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from ilm.training.models import initial_model, pretrained_model, without_hub
 from ilm.training.preparation import Material, RunExamples, run_material, total_steps, validation_interval
 from ilm.training.scoring import KINDS, perplexity
 from ilm.training.steps import StepPlan
+from ilm.training.trained import holds_model
 from ilm.training.trainer import require_optimizer, world_size
 
 if TYPE_CHECKING:
@@ -125,9 +127,12 @@ class Run:
     def finished_in(self, folder: RunFolder) -> bool:
         """Whether the run in `folder` has done all its steps (or stopped early) and exported its model."""
         status = folder.status
-        if status.get("state") != "finished":
+        if status.get("state") != "finished" or not (status["step"] >= self.total_steps or status["stopped_early"]):
             return False
-        return status["step"] >= self.total_steps or status["stopped_early"]
+        if not holds_model(folder.model):
+            log.warning("%s is damaged or gone: it is made again", folder.model)
+            return False
+        return True
 
     def report(self, folder: RunFolder) -> dict[str, float]:
         """Log the validation figures of the best weights, beside those before training; return them.
@@ -154,9 +159,11 @@ class Run:
         """What to type to score the validation examples again."""
         settings = self.settings
         arguments = [
-            corpus_arguments(self.examples.corpus.name),
-            f"cefr={settings['cefr_level']['name']} models={self.name}",
-            f"evaluation.split=valid evaluation.max_examples={len(self.examples.validation)}",
+            *corpus_arguments(self.examples.corpus.name).split(),
+            f"cefr={settings['cefr_level']['name']}",
+            f"models={self.name}",
+            "evaluation.split=valid",
+            f"evaluation.max_examples={len(self.examples.validation)}",
         ]
         for key, value, default in (
             ("max_length", settings["data"]["max_length"], 256),
@@ -166,7 +173,7 @@ class Run:
         for key in ("data", "experiments"):
             path = settings["paths"][key]
             arguments += [f"paths.{key}={path}"] if path != key else []
-        return " ".join(["python evaluate.py", *arguments])
+        return shlex.join(["python", "evaluate.py", *arguments])
 
     def initial_model(self) -> tuple[PreTrainedModel, "PeftModel | None"]:
         """What is trained, and the handle of its adapter where it has one."""

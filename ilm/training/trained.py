@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError, safe_open
 from transformers import PreTrainedModel
 
 from ilm.corpus.store import PreparedCorpus, corpus_arguments
@@ -103,6 +104,18 @@ class ModelFolder:
 def is_model_folder(name: str) -> bool:
     """Whether `name` is a folder with a model that is no run of ours."""
     return (Path(name) / "config.json").is_file() and not (Path(name) / "run.json").exists()
+
+
+def holds_model(folder: Path) -> bool:
+    """Whether a folder holds a model in Hugging Face's format, its files of weights as long as they should be."""
+    weights = list(folder.glob("*.safetensors"))
+    try:
+        for file in weights:
+            with safe_open(file, "pt"):
+                pass  # opening it compares its length with what its header says
+    except (SafetensorError, OSError):
+        return False
+    return bool(weights) and (folder / "config.json").is_file()
 
 
 def model_folders(names: Sequence[str], objective: str) -> list[ModelFolder]:
