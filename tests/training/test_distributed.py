@@ -1,6 +1,7 @@
 """Two processes train what one trains, and each goes on with what the other began; the six models start alike."""
 
 import csv
+import shlex
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,10 @@ def test_what_lightning_refuses_is_told_plainly(wrong):
     chosen = {"accelerator": "cpu", "devices": 1, "num_nodes": 1, "strategy": "auto", "precision": "32-true"}
     with pytest.raises(UserError, match="Lightning refuses .*" + "trainer.{}={}".format(*next(iter(wrong.items())))):
         world_size({**chosen, **wrong})
+
+
+def test_the_command_that_scores_a_run_can_be_pasted(small):
+    cfg, choices = compose("train", *small, *SMALL_MODEL, "trainer=cpu", "cefr=A1", "paths.experiments=my runs/x")
+    command = shlex.split(Run.plan(check(cfg, Train, choices), choices)._evaluation_command())
+    assert command[:3] == ["python", "evaluate.py", "corpus=custom"]
+    assert "paths.experiments=my runs/x" in command
