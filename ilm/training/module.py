@@ -72,7 +72,7 @@ class InfillingModule(pl.LightningModule):
             sums = sums + torch.stack([nll.where(context, 0.0).sum(), nll.where(~context, 0.0).sum()])
         if not batch.rows:
             # No target here (a last partial step has fewer examples than micro-batches): a zero with a gradient.
-            loss = sum(parameter.sum() for parameter in self.parameters()) * 0.0
+            loss = sum(parameter.flatten()[:0].sum() for parameter in self.parameters())
         self.nll_sums = sums
         self._step_loss = self._step_loss + loss.detach()
         # Lightning divides by the accumulated micro-batches, DDP by the ranks; the totals have done that already.

@@ -102,7 +102,7 @@ def test_workers_change_nothing(method):
     batches = MicroBatches(
         store, shuffled_plan(store, batch_size=5), row_tokens=8, level_codes=np.zeros(3, int), n_levels=1
     )
-    arguments = {"batch_size": None, "num_workers": 2, "multiprocessing_context": method}
+    arguments = {"batch_size": None, "num_workers": 1, "multiprocessing_context": method}
     loaded = list(DataLoader(batches, sampler=range(3, 8), **arguments))
     for index, batch in zip(range(3, 8), loaded, strict=True):
         assert batch.index == index
