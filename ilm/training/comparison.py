@@ -12,7 +12,10 @@ from ilm.training.preparation import Material
 from ilm.training.steps import StepPlan
 
 # What else two runs can differ in, so that equal targets alone do not make them comparable.
-RECIPE = ("adapter", "data.max_length", "optimizer", "schedule", "trainer.gradient_clip_val", "trainer.precision")
+RECIPE = (
+    *("adapter", "data.max_length", "masking.resample_each_epoch", "optimizer", "schedule"),
+    *("trainer.gradient_clip_val", "trainer.precision"),
+)
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ def matched(settings: Mapping[str, Any], material: Material, plan: StepPlan) -> 
     identity = run.folder.record["identity"]
     sizes = ("examples_per_step", "tokens_per_step")
     pairs = [(key, identity.get(key), plan.size.get(key)) for key in sizes]
+    pairs += [("init_from", identity.get("data.init_from"), material.identity["init_from"])]
     pairs += [(key, _value(run.settings, key), _value(settings, key)) for key in RECIPE]
     differing = tuple(key for key, theirs, ours in pairs if theirs != ours)
     return Match(run.name, targets, plan.first_step_reaching(targets), differing)

@@ -114,9 +114,12 @@ def test_a_specialist_told_in_other_ways_is_the_same_match(here, specialist):
         assert run.name == "small_all_ilm_tiny_matched-C1"
 
 
-def test_another_recipe_is_told(here, specialist):
+def test_another_recipe_is_told(here, specialist, generalist):
     sheet = planned(here, "experiment=token_matched", "match=C1", "optimizer.lr=1e-4", "data.batch_size=8").sheet()
     assert "small_C1_ilm_tiny was trained with another examples_per_step, optimizer" in sheet
+    options = (f"init_from={generalist}", "masking.resample_each_epoch=true")
+    sheet = planned(here, "experiment=token_matched", "match=C1", *options).sheet()
+    assert "small_C1_ilm_tiny was trained with another init_from, masking.resample_each_epoch" in sheet
 
 
 @pytest.mark.parametrize(
