@@ -28,7 +28,7 @@ def train(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> dict
     set_up_logging()
     run = Run.plan(settings, choices or {})
     requeued = was_requeued()
-    note(name=run.name, folder=str(run.path.absolute()))
+    note(name=run.name)
     log.info("%s", run.sheet())
     if settings["dry_run"]:
         lines, cost = cost_sheet(run)
@@ -37,6 +37,7 @@ def train(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> dict
         return {}
     with RunFolder.claimed(run.path):
         folder = RunFolder.open(run.path, run.identity, settings["overwrite"] and not requeued)
+        note(folder=str(run.path.absolute()))  # only now: a run that is refused has no part in what lies there
         if not run.finished_in(folder):
             folder.begin(run.settings, run.identity)
             set_up_logging(folder.path / "train.log")

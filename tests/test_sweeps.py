@@ -14,8 +14,10 @@ import pytest
 import pytorch_lightning as pl
 from conftest import REPOSITORY, SMALL_MODEL, compose, environment, run_command
 
+from ilm.errors import UserError
 from ilm.sharing import jobs_at_once, share, visible_gpus
 from ilm.sweep_table import Job, duration, label, markdown, row, state
+from ilm.sweeps import RECORD
 from train import train
 
 RUN = (*SMALL_MODEL, "trainer.max_steps=6", "validation.every_n_steps=3", "validation.max_examples=10", "trainer=cpu")
@@ -67,6 +69,16 @@ def test_one_failure_stops_no_other(here, tmp_path):
     assert any(line.startswith("lr_1e+30: ") and "optimizer step" in line for line in shown)
     assert "optimizer.lr=-1: expected a number of at least 0" in done.stdout
     assert list(tmp_path.glob("experiments/.sweeps/*/[0-9]")) == []
+
+
+def test_a_job_that_is_refused_shows_no_figures_of_the_run_that_was_there(here, tmp_path, monkeypatch):
+    record = tmp_path / "0.json"
+    train(*compose("train", *here, "cefr=A1"))
+    monkeypatch.setenv(RECORD, str(record))
+    with pytest.raises(UserError, match="holds another run"):
+        train(*compose("train", *here, "cefr=A1", "optimizer.lr=0.5"))
+    job = Job(0, [], record)
+    assert row(job, [job])[2:] == ("",) * 6
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a run outlives a sweep that is killed")
