@@ -20,6 +20,7 @@ from ilm.examples.vocabulary import Vocabulary
 from ilm.infilling.strings import TokenStrings
 
 DEFAULT = "[MASK]"
+LONGEST_OPTIONS = 500  # characters behind a colon: without a bound, many open brackets would take minutes
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class BlankLimits:
         found: dict[str, int | str] = {}
         # A beginning may hold colons itself, so it comes last.
         head, _, rest = options.partition(":")
-        numbers = re.fullmatch(r"(\d*)(-?)(\d*)", head)
+        numbers = re.fullmatch(r"(\d{0,9})(-?)(\d{0,9})", head)
         if numbers and head.strip("-"):
             least, dash, most = numbers.groups()
             found["min_tokens"] = int(least or 1)
@@ -86,7 +87,7 @@ def parse_blanks(
     """
     default = mask_types.index("word") if "word" in mask_types else len(mask_types) - 1
     types = {"MASK": default} | {name: index for index, name in enumerate(mask_types)}
-    bracketed = rf"\[({'|'.join(map(re.escape, types))})(?::([^\]\n]*))?\]"
+    bracketed = rf"\[({'|'.join(map(re.escape, types))})(?::([^\]\n]{{0,{LONGEST_OPTIONS}}}))?\]"
     lone = r"""(?<![^\s\]("'“‘«])_(?![^\s\[.,;:!?…)"'”’»])"""
     pieces, found, limits, done = [], [], [], 0
     for blank in re.finditer(f"{bracketed}|{lone}", text):

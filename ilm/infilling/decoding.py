@@ -169,6 +169,8 @@ class Infiller:
     def _fitting(self, context: Context, answer_room: int | None) -> Context:
         least = [self._grammar.least(context, blank) for blank in range(len(context.types))]
         for own, fewest in zip(context.limits, least, strict=True):
+            if fewest == math.inf:
+                raise UserError(f"No tokens of the model spell {own.prefix!r}: give another beginning")
             if fewest > (own.max_tokens or fewest):
                 raise UserError(
                     f"An answer that begins with {own.prefix!r} has {fewest} tokens or more, not at most "

@@ -53,7 +53,8 @@ def probability(log_probability: float) -> str:
     if log_probability > -700:
         return f"{math.exp(log_probability):.2g}"
     exponent = math.floor(log_probability / math.log(10))
-    return f"{math.exp(log_probability - exponent * math.log(10)):.1f}e{exponent}"
+    digits = f"{math.exp(log_probability - exponent * math.log(10)):.1f}"
+    return f"1.0e{exponent + 1}" if digits == "10.0" else f"{digits}e{exponent}"
 
 
 def marked(text: str, spans: Sequence[Span], style: str = "reverse") -> Text:

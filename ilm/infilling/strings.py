@@ -65,15 +65,21 @@ class TokenStrings:
             while place < len(self._sorted) and self._sorted[place][0] == string[:end]:
                 found.append(self._sorted[place][1])
                 place += 1
+            if place == len(self._sorted) or not self._sorted[place][0].startswith(string[:end]):
+                break  # no longer token begins so
         return found
 
     def _fewest(self, string: bytes) -> float:
         """The fewest tokens that make a text beginning with `string`; infinite if none do."""
-        if not string:
-            return 0
-        if self.beginning(string):
-            return 1
-        return 1 + min((self.fewest(string[len(self.of[i]) :]) for i in self.parts(string)), default=float("inf"))
+        # Of each ending of it, the shortest first.
+        least = [0.0] * (len(string) + 1)
+        for start in reversed(range(len(string))):
+            rest = string[start:]
+            if self.beginning(rest):
+                least[start] = 1
+            else:
+                least[start] = 1 + min((least[start + len(self.of[i])] for i in self.parts(rest)), default=float("inf"))
+        return least[0]
 
     def encode_inside(self, text: str) -> list[int]:
         """The tokens of a piece of text that does not begin its text: no space is put before it."""

@@ -1,5 +1,7 @@
 """What the answer to one blank may be: typed, given, and kept by any model."""
 
+import time
+
 import pytest
 import torch
 from small_models import ENTRIES, MASK_TYPES, Bigrams, random_model, vocabulary
@@ -43,10 +45,17 @@ def test_limits_are_typed_behind_a_colon(typed, limits):
     assert parse_blanks(f"a {typed}.", MASK_TYPES) == (("a ", "."), (2,), (limits,))
 
 
-@pytest.mark.parametrize("typed", ["[word:]", "[word:foo]", "[word:5-2]", "[word:0]", "[word: l...]", "[word:-]"])
+@pytest.mark.parametrize("typed", ["[word:]", "[word:foo]", "[word:5-2]", "[word:0]", "[word: l...]", "[word:-]", f"[word:{'9' * 20}]"])
 def test_limits_that_are_none_are_told(typed):
     with pytest.raises(UserError):
         parse_blanks(typed, MASK_TYPES)
+
+
+def test_many_open_brackets_are_read_at_once():
+    """The time grows with the text, not with its square."""
+    text, begin = "[word:" * 20_000, time.perf_counter()
+    assert parse_blanks(text, MASK_TYPES)[0] == (text,)
+    assert time.perf_counter() - begin < 10
 
 
 def test_brackets_of_other_words_stay_text():
@@ -114,6 +123,8 @@ def test_limits_that_cannot_be_kept_are_told(infiller):
         infiller("[word:-1:xxyyzz...]")
     with pytest.raises(UserError, match=r"has \d+ tokens, and 11 fit: the model takes 64, at least 53 of them"):
         infiller("a " * 20 + "[word:50-60] [word]")
+    with pytest.raises(UserError, match="has 2 tokens, and 0 fit: the model takes 64"):
+        infiller("_", [BlankLimits(prefix="lunch " * 300)])
     with pytest.raises(UserError, match="2 blanks, and there are 1 limits"):
         infiller("_ _", [None])
     with pytest.raises(UserError, match="limits: 1 for 2 texts"):

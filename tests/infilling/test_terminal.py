@@ -13,7 +13,7 @@ from ilm.infilling.decoding import Infiller
 from ilm.infilling.lines import fill_lines, open_lines
 from ilm.infilling.sampling import DecodingSettings
 from ilm.infilling.sequences import Infilling
-from ilm.infilling.showing import shown
+from ilm.infilling.showing import probability, shown
 from ilm.infilling.terminal import Terminal
 from ilm.training.models import save_model
 
@@ -305,3 +305,9 @@ def test_mistakes_of_the_command_line(given, message):
     with pytest.raises(UserError) as error:
         infill(*compose("infill", *given))
     assert message in str(error.value)
+
+
+def test_probabilities_smaller_than_any_float_are_written_out():
+    digits = {math.log(0.25): "0.25", math.log(9.2): "9.2e-400", math.log(9.97): "1.0e-399"}
+    for value, expected in digits.items():
+        assert probability(value if value < 0 else value - 400 * math.log(10)) == expected

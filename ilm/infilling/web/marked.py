@@ -14,7 +14,8 @@ from collections.abc import Collection, Sequence
 from ilm.errors import UserError
 from ilm.infilling.blanks import DEFAULT
 
-_MARKED = re.compile(r"\{(\s*)([^{}]*[^{}\s])(\s*)\}")
+# The first character of an answer is no white space: a long run of it behind a lone brace is not tried in every way.
+_MARKED = re.compile(r"\{(\s*)([^{}\s](?:[^{}]*[^{}\s])?)(\s*)\}")
 _TYPED = re.compile(r"(\w+):\s*(?=\S)")
 _SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]]*$")
 _SENTENCE_WITHIN = re.compile(r"[.!?…][\"'”’)\]]*\s+\S")
