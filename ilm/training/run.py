@@ -27,7 +27,7 @@ from ilm.training.preparation import Material, RunExamples, run_material, total_
 from ilm.training.scoring import KINDS, perplexity
 from ilm.training.steps import StepPlan
 from ilm.training.trained import holds_model
-from ilm.training.trainer import require_optimizer, world_size
+from ilm.training.trainer import processes_start_together, require_optimizer, world_size
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -74,6 +74,12 @@ class Run:
             )
         match = matched(settings, material, steps) if settings["match"] else None
         name = run_name(settings, choices)
+        path = Path(settings["paths"]["experiments"]) / name
+        if settings["overwrite"] and steps.world_size > 1 and processes_start_together():
+            raise UserError(
+                f"overwrite=true with {steps.world_size} processes that start together: some would go on with what the "
+                f"first one deletes. Delete {path} before, or type name=... for another run."
+            )
         max_steps, max_epochs = (settings["trainer"][key] for key in ("max_steps", "max_epochs"))
         total = match.step if match else total_steps(max_steps, max_epochs, steps)
         interval = validation_interval(settings["validation"]["every_n_steps"], total)
@@ -87,7 +93,7 @@ class Run:
         made_of = {**material.identity, "matched": match and match.targets}
         return cls(
             name,
-            Path(settings["paths"]["experiments"]) / name,
+            path,
             settings,
             run_identity(settings, made_of, steps.size),
             material,

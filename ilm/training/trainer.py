@@ -7,6 +7,7 @@ import pytorch_lightning as pl
 import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
+from pytorch_lightning.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from ilm.errors import UserError
@@ -51,6 +52,11 @@ def world_size(trainer: Mapping[str, Any]) -> int:
     except (MisconfigurationException, TypeError, ValueError, RuntimeError) as error:
         shown = ", ".join(f"trainer.{key}={value}" for key, value in chosen.items())
         raise UserError(f"Lightning refuses {shown}: {error}") from error
+
+
+def processes_start_together() -> bool:
+    """Whether Slurm or torchrun starts all processes of a run; else the first one starts the others, once it trains."""
+    return SLURMEnvironment.detect() or TorchElasticEnvironment.detect()
 
 
 def require_optimizer(node: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from ilm.config import Train, check
 from ilm.errors import UserError
 from ilm.training.run import Run
-from ilm.training.trainer import world_size
+from ilm.training.trainer import processes_start_together, world_size
 from train import train
 
 RUN = (
@@ -51,6 +51,18 @@ def test_two_processes_and_one_train_the_same_model(small, tmp_path):
     weights = [load_file(folder / "model" / "model.safetensors") for folder in (both, one)]
     for key, value in weights[0].items():
         torch.testing.assert_close(value, weights[1][key], rtol=1e-4, atol=1e-5)
+
+
+def test_processes_that_start_together_do_not_overwrite(small, monkeypatch):
+    options = (*small, *RUN, "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "overwrite=true")
+    cfg, choices = compose("train", *options)
+    assert not processes_start_together()
+    Run.plan(check(cfg, Train, choices), choices)  # the first process starts the other
+    monkeypatch.setattr("ilm.training.run.processes_start_together", lambda: True)
+    with pytest.raises(UserError, match=r"overwrite=true with 2 processes that start together.*Delete .*_all_ilm"):
+        Run.plan(check(cfg, Train, choices), choices)
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
+    assert processes_start_together()
 
 
 def test_the_six_models_start_from_the_same_weights(small):
