@@ -10,6 +10,7 @@ import sys
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from conftest import compose, contents, environment
@@ -442,7 +443,7 @@ def test_bugs_keep_their_traceback():
 @pytest.mark.parametrize("mode", [RunMode.RUN, RunMode.MULTIRUN])
 def test_a_mistake_ends_a_run_at_once_but_not_a_sweep(mode, monkeypatch, capsys):
     class Config:
-        pass
+        runtime = SimpleNamespace(choices={"hydra/launcher": "basic"})
 
     Config.mode = mode
     monkeypatch.setattr(HydraConfig, "get", staticmethod(lambda: Config))
