@@ -29,7 +29,7 @@ def infill(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> Non
         from ilm.infilling.web.server import serve_folders
 
         folders = find_folders(settings, names, (choices or {}).get("cefr"))
-        serve_folders(folders, decoding, settings["device"], **settings["server"])
+        serve_folders(folders, decoding, settings["device"], settings["dtype"], **settings["server"])
         return
     infillers = load_infillers(settings, names, (choices or {}).get("cefr"))
 

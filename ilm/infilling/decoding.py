@@ -24,6 +24,7 @@ from ilm.examples.tokens import align
 from ilm.examples.vocabulary import Vocabulary
 from ilm.infilling.blanks import NO_LIMITS, BlankLimits, Context
 from ilm.infilling.fitting import fitted
+from ilm.infilling.folders import OBJECTIVE, infilling_folder
 from ilm.infilling.grammar import Grammar
 from ilm.infilling.sampling import MOST_DRAWN, DecodingSettings
 from ilm.infilling.sequences import Infilling, OpenSequence
@@ -31,11 +32,9 @@ from ilm.infilling.strings import TokenStrings
 from ilm.infilling.writing import Group, Writer
 from ilm.masking.functions import Span
 from ilm.masking.preview import cut as cut_out
-from ilm.runs import RunFolder
 from ilm.training.models import load_tokenizer, pretrained_model, require_rows, usable_device
 from ilm.training.scoring import score as score_examples
 
-OBJECTIVE = "ilm"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 Limits = Sequence[BlankLimits | None]
@@ -77,23 +76,12 @@ class Infiller:
         Raises: UserError if there is no model, it has no infilling tokens, its run had another objective, or the
         device is not there.
         """
-        folder, max_tokens, place = Path(path), None, usable_device(device, "device")
+        place = usable_device(device, "device")
         if dtype not in DTYPES:
             raise UserError(f"dtype={dtype}: expected one of {', '.join(DTYPES)}")
-        if not folder.is_dir():
-            raise UserError(f"The model folder {folder} does not exist. Give a run's folder, such as experiments/NAME.")
-        run = folder.parent if folder.name == "model" else folder
-        if (run / "run.json").is_file():
-            settings, folder = RunFolder(run).config, RunFolder(run).model
-            if settings["objective"] != OBJECTIVE:
-                raise UserError(
-                    f"{run} was trained with objective={settings['objective']}, and blanks are filled only by models "
-                    f"of objective={OBJECTIVE}. Train one: python train.py objective={OBJECTIVE}"
-                )
-            if not folder.is_dir():
-                state = RunFolder(run).status.get("state", "not begun")
-                raise UserError(f"{run} is {state} and has no model yet: the command that trains it goes on with it.")
-            max_tokens = None if settings["model"]["pretrained"] else settings["data"]["max_length"]
+        folder, run = infilling_folder(Path(path))
+        from_scratch = run is not None and not run.config["model"]["pretrained"]
+        max_tokens = run.config["data"]["max_length"] if from_scratch else None
         vocabulary = Vocabulary.of_trained(load_tokenizer(str(folder)))
         model = pretrained_model(str(folder)).to(place, DTYPES[dtype])
         return cls(model, vocabulary, max_tokens, folder)

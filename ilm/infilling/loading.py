@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from ilm.corpus.store import PreparedCorpus
-from ilm.infilling.decoding import OBJECTIVE, Infiller
+from ilm.infilling.decoding import Infiller
+from ilm.infilling.folders import OBJECTIVE
 from ilm.training.trained import find_models
 
 log = logging.getLogger("ilm")

@@ -109,7 +109,7 @@ def _bytes_of(tokenizer: PreTrainedTokenizerBase, size: int, vocabulary: Vocabul
     added = {i: str(token).encode() for i, token in tokenizer.added_tokens_decoder.items()}
     decoder = json.dumps(json.loads(tokenizer.backend_tokenizer.to_str())["decoder"], ensure_ascii=False)
     if "ByteLevel" in decoder:
-        byte_of = _byte_of_symbol()
+        byte_of = byte_of_symbol()
         return [added[i] if i in added else bytes(byte_of[s] for s in token) for i, token in enumerate(tokens)]
     if WORD_START in decoder:
         return [added[i] if i in added else _of_sentencepiece(token) for i, token in enumerate(tokens)]
@@ -126,7 +126,7 @@ def _of_sentencepiece(token: str) -> bytes:
 
 
 @lru_cache(maxsize=1)
-def _byte_of_symbol() -> dict[str, int]:
+def byte_of_symbol() -> dict[str, int]:
     """How byte-level BPEs write bytes as printable characters (Radford et al. 2019, GPT-2, `bytes_to_unicode`)."""
     printable = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in printable]

@@ -45,7 +45,9 @@ def test_limits_are_typed_behind_a_colon(typed, limits):
     assert parse_blanks(f"a {typed}.", MASK_TYPES) == (("a ", "."), (2,), (limits,))
 
 
-@pytest.mark.parametrize("typed", ["[word:]", "[word:foo]", "[word:5-2]", "[word:0]", "[word: l...]", "[word:-]", f"[word:{'9' * 20}]"])
+@pytest.mark.parametrize(
+    "typed", ["[word:]", "[word:foo]", "[word:5-2]", "[word:0]", "[word: l...]", "[word:-]", f"[word:{'9' * 20}]"]
+)
 def test_limits_that_are_none_are_told(typed):
     with pytest.raises(UserError):
         parse_blanks(typed, MASK_TYPES)

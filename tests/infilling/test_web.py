@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 
 import pytest
+import torch
 from conftest import REPOSITORY, compose
 from small_models import ENTRIES, Bigrams, random_model, vocabulary
 
@@ -425,6 +426,8 @@ def test_a_host_that_is_no_address_here_is_told(server, host):
 def test_models_are_read_from_folders_when_first_asked(tmp_path, infillers):
     random = infillers["random"]
     save_model(random.model, random.vocabulary, tmp_path / "m")
+    (rounded,) = served_models({"m": tmp_path / "m"}, "cpu", "bfloat16")
+    assert rounded.load().model.dtype == torch.bfloat16
     (model,) = served_models({"m": tmp_path / "m"}, "cpu")
     assert (model.level, model.mask_types, model.infiller) == ("m", ("sentence", "ngram", "word"), None)
     service = WebService([model], DEFAULTS)

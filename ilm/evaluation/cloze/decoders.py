@@ -23,7 +23,8 @@ from ilm.evaluation.cloze.answerers import Answerer, Settings
 from ilm.evaluation.cloze.beam import Beam, beam_search
 from ilm.evaluation.cloze.pieces import Encoded
 from ilm.examples.layout import TokenSpan, lay_out
-from ilm.infilling.decoding import OBJECTIVE, Infiller
+from ilm.infilling.decoding import Infiller
+from ilm.infilling.folders import OBJECTIVE
 from ilm.training.scoring import score
 
 

@@ -10,18 +10,18 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
-from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from ilm.errors import UserError
 from ilm.evaluation.cloze.items import Item
 from ilm.examples.tokenising import token_positions
 from ilm.examples.tokens import align
+from ilm.infilling.strings import byte_of_symbol
 
 BYTE_LEVEL, SENTENCE_PIECE, WORD_PIECE, UNMARKED = "Ġ", "▁", "##", ""
 SHARES_A_TOKEN = "the word shares a token with its neighbours"
 UNKNOWN = "the tokenizer does not know the word"
 
-_BYTES = {character: byte for byte, character in bytes_to_unicode().items()}
+_BYTES = byte_of_symbol()
 
 
 @dataclass(frozen=True)

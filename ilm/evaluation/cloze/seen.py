@@ -9,7 +9,7 @@ from ilm.corpus.leaks import shared_with
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
 from ilm.evaluation.cloze.sources import Source
-from ilm.files import read_json
+from ilm.infilling.folders import infilling_folder
 
 
 def texts_seen(source: Source, documents: pd.DataFrame, data: Path) -> dict[str, Any]:
@@ -18,10 +18,10 @@ def texts_seen(source: Source, documents: pd.DataFrame, data: Path) -> dict[str,
     {"texts": number or None, "corpus": name or None, "why_unknown": ...}; unknown for a model that was not trained
     here, or on a corpus that is not in `data` any more.
     """
-    record = Path(source.location) / "run.json"
-    if source.kind != "ilm" or not record.is_file():
+    run = infilling_folder(Path(source.location))[1] if source.kind == "ilm" else None
+    if run is None:
         return {"texts": None, "corpus": None, "why_unknown": "what it was trained on is not known here"}
-    identity = read_json(record)["identity"]
+    identity = run.record["identity"]
     name, trained_on = identity["corpus.name"], identity["data.documents"]
     try:
         corpus = PreparedCorpus.open(data / name)

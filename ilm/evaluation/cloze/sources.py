@@ -32,8 +32,8 @@ from ilm.evaluation.cloze.decoders import BartAnswerer, InfillingAnswerer, T5Ans
 from ilm.evaluation.cloze.masked import MaskedAnswerer
 from ilm.examples.vocabulary import Vocabulary
 from ilm.hashing import digest, file_sha256
-from ilm.infilling.decoding import OBJECTIVE, Infiller
-from ilm.runs import RunFolder
+from ilm.infilling.decoding import Infiller
+from ilm.infilling.folders import OBJECTIVE, infilling_folder
 from ilm.training.models import load_tokenizer, locate
 from ilm.training.trained import find_models
 
@@ -118,7 +118,7 @@ def _runs(wanted: Sequence[str] | None, experiments: Path, corpus: Path, level: 
 
 def _source(name: str, kind: str, path: str, n_masks: int) -> Source:
     if kind == "ilm":
-        folder = _infilling_folder(Path(path))
+        folder, _ = infilling_folder(Path(path))
         Vocabulary.of_trained(load_tokenizer(str(folder)))
         return Source(name, kind, path, path, {}, _fingerprint(folder))
     location, options = locate(path, advice=f"(models=[{kind}:FOLDER])")
@@ -130,24 +130,6 @@ def _source(name: str, kind: str, path: str, n_masks: int) -> Source:
     _tokens(kind, path, load_tokenizer(location), n_masks)
     fingerprint = _fingerprint(Path(location)) if Path(location).is_dir() else getattr(config, "_commit_hash", None)
     return Source(name, kind, path, location, options, fingerprint or "unknown")
-
-
-def _infilling_folder(path: Path) -> Path:
-    """The folder with the weights of a run, or `path` itself."""
-    if not path.is_dir():
-        raise UserError(f"models: the folder {path} does not exist. Give a run's folder, such as ilm:experiments/NAME.")
-    run = path.parent if path.name == "model" else path
-    if not (run / "run.json").is_file():
-        return path
-    if (objective := RunFolder(run).config["objective"]) != OBJECTIVE:
-        raise UserError(
-            f"models: {run} was trained with objective={objective}, and blanks are filled only by models of "
-            f"objective={OBJECTIVE}. Train one: python train.py objective={OBJECTIVE}"
-        )
-    if not RunFolder(run).model.is_dir():
-        state = RunFolder(run).status.get("state", "not begun")
-        raise UserError(f"models: {run} is {state} and has no model yet: the command that trains it goes on with it.")
-    return RunFolder(run).model
 
 
 _EXPECTED = {

@@ -16,14 +16,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from ilm.config import flat
 from ilm.errors import UserError
 from ilm.evaluation.cloze.answerers import Answerer, BlankAnswer
 from ilm.evaluation.cloze.items import Item
-from ilm.files import atomic_file, read_json, write_json
+from ilm.files import atomic_file, locked, read_json, write_json
 from ilm.runs import identity_differences
 
 IDENTITY = "cloze.json"
@@ -38,15 +37,8 @@ def opened(folder: Path, identity: Mapping[str, Any], items: Sequence[Item]) -> 
     Raises: UserError if another process works in it, or it holds another bench (the differences are listed) or
     something else.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder.parent / f".{folder.name}.lock", blocking=False)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise UserError(
-            f"Another process works on {folder}. Wait until it has ended, or type name=... for another folder."
-        ) from error
-    try:
+    refusal = f"Another process works on {folder}. Wait until it has ended, or type name=... for another folder."
+    with locked(folder.parent / f".{folder.name}.lock", refusal):
         _require_same(folder, dict(flat(identity)))
         folder.mkdir(exist_ok=True)
         if not (folder / ITEMS).is_file():
@@ -54,9 +46,6 @@ def opened(folder: Path, identity: Mapping[str, Any], items: Sequence[Item]) -> 
                 temporary.write_text("".join(f"{_line(item.to_dict())}\n" for item in items), encoding="utf-8")
         write_json(folder / IDENTITY, dict(flat(identity)))
         yield
-    finally:
-        Path(lock.lock_file).unlink(missing_ok=True)
-        lock.release()
 
 
 def _require_same(folder: Path, identity: dict[str, Any]) -> None:
@@ -87,7 +76,9 @@ def ask(
     answers.mkdir(exist_ok=True)
     record, file = answers / f"{name}.json", answers / f"{name}.jsonl"
     order = asking_order(items)
-    done = _resume(file, [item.key for item in order], batch_size) if matches(folder, name, identity) else 0
+    if not matches(folder, name, identity):
+        file.unlink(missing_ok=True)  # whose answers these were is not known
+    done = _resume(file, [item.key for item in order], batch_size)
     write_json(record, {"identity": dict(identity), "asked": answerer.describe()})
     with (
         open(file, "a", encoding="utf-8") as out,

@@ -97,12 +97,14 @@ class WebServer(ThreadingHTTPServer):
         return address.is_loopback or not is_loopback(self.host)
 
 
-def serve_folders(folders: Mapping[str, Path], defaults: DecodingSettings, device: str, host: str, port: int) -> None:
+def serve_folders(
+    folders: Mapping[str, Path], defaults: DecodingSettings, device: str, dtype: str, host: str, port: int
+) -> None:
     """Serve the page for the models in these folders until Ctrl-C, with `defaults` as the settings to begin with.
 
     Raises: UserError as `WebServer` and `served_models` do.
     """
-    serve(WebService(served_models(folders, device), defaults), host, port)
+    serve(WebService(served_models(folders, device, dtype), defaults), host, port)
 
 
 def serve(service: WebService, host: str, port: int) -> None:

@@ -18,12 +18,12 @@ from typing import Any
 from ilm.errors import UserError
 from ilm.examples.vocabulary import Vocabulary
 from ilm.infilling.blanks import parse_blanks
-from ilm.infilling.decoding import OBJECTIVE, Infiller
+from ilm.infilling.decoding import Infiller
+from ilm.infilling.folders import infilling_folder
 from ilm.infilling.sampling import DecodingSettings
 from ilm.infilling.web.marked import read_marked
 from ilm.infilling.web.records import candidate_record, number_or_none
 from ilm.infilling.web.worker import Worker
-from ilm.runs import RunFolder
 from ilm.training.models import load_tokenizer
 
 GENERALIST = "all"
@@ -55,27 +55,19 @@ class ServedModel:
     infiller: Infiller | None = field(default=None, repr=False)
 
 
-def served_models(folders: Mapping[str, Path], device: str) -> list[ServedModel]:
+def served_models(folders: Mapping[str, Path], device: str, dtype: str = "float32") -> list[ServedModel]:
     """The models in these folders (runs, or folders in Hugging Face format), their weights unread.
 
     Raises: UserError for a folder without a model, without infilling tokens, or of a run of another objective.
     """
-    return [_served(name, Path(path), device) for name, path in folders.items()]
+    return [_served(name, Path(path), device, dtype) for name, path in folders.items()]
 
 
-def _served(name: str, path: Path, device: str) -> ServedModel:
-    level, folder = name, path
-    run = path.parent if path.name == "model" else path
-    if (run / "run.json").is_file():
-        settings, folder = RunFolder(run).config, RunFolder(run).model
-        level = settings["cefr_level"]["name"]
-        if settings["objective"] != OBJECTIVE:
-            raise UserError(
-                f"{run} was trained with objective={settings['objective']}, and blanks are filled only by models of "
-                f"objective={OBJECTIVE}. Choose another by models=[...]"
-            )
+def _served(name: str, path: Path, device: str, dtype: str) -> ServedModel:
+    folder, run = infilling_folder(path)
+    level = name if run is None else run.config["cefr_level"]["name"]
     mask_types = Vocabulary.of_trained(load_tokenizer(str(folder))).mask_types
-    return ServedModel(name, level, mask_types, lambda: Infiller.from_pretrained(path, device))
+    return ServedModel(name, level, mask_types, lambda: Infiller.from_pretrained(path, device, dtype))
 
 
 class WebService:
