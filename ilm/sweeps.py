@@ -179,8 +179,10 @@ def is_recorded() -> bool:
 
 def was_requeued() -> bool:
     """Whether a scheduler has started this job before: then it goes on with its run, which `overwrite` made anew."""
-    begun = is_recorded() and Path(os.environ[RECORD]).exists()
-    return begun or int(os.environ.get("SLURM_RESTART_COUNT", "0")) > 0
+    if is_recorded():
+        path = Path(os.environ[RECORD])
+        return path.exists() and "folder" in read_json(path)
+    return int(os.environ.get("SLURM_RESTART_COUNT", "0")) > 0
 
 
 def note(**values: Any) -> None:

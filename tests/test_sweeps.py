@@ -17,7 +17,7 @@ from conftest import REPOSITORY, SMALL_MODEL, compose, environment, run_command
 from ilm.errors import UserError
 from ilm.sharing import jobs_at_once, share, visible_gpus
 from ilm.sweep_table import Job, duration, label, markdown, row, state
-from ilm.sweeps import RECORD
+from ilm.sweeps import RECORD, note, was_requeued
 from train import train
 
 RUN = (*SMALL_MODEL, "trainer.max_steps=6", "validation.every_n_steps=3", "validation.max_examples=10", "trainer=cpu")
@@ -114,6 +114,21 @@ def test_submitit_runs_jobs_in_processes_of_its_own(here, tmp_path):
     out = "".join(path.read_text() for path in experiments(here).glob(".sweeps/*/.submitit/*/*_log.out"))
     assert "Requeued job" in logs + out
     assert "going on from step 4" in logs + out or "going on from step 3" in logs + out
+
+
+def test_a_job_that_has_begun_before(tmp_path, monkeypatch):
+    for name in (RECORD, "SLURM_RESTART_COUNT"):
+        monkeypatch.delenv(name, raising=False)
+    assert not was_requeued()
+    for count, requeued in (("0", False), ("2", True)):  # a batch script of one's own
+        monkeypatch.setenv("SLURM_RESTART_COUNT", count)
+        assert was_requeued() is requeued
+    monkeypatch.setenv(RECORD, str(tmp_path / "0.json"))
+    assert not was_requeued()
+    note(name="a")
+    assert not was_requeued()  # it did not come so far as to open its folder
+    note(folder="experiments/a")
+    assert was_requeued()
 
 
 class RequeuedOnce(pl.Callback):
