@@ -133,9 +133,13 @@ def models_and_texts(texts: int = 40, each: int = 3) -> tuple[np.ndarray, np.nda
     return a, b, of_text
 
 
+def bootstrap(a, b, texts, resamples, seed) -> dict:
+    return paired_bootstrap([(a - b, texts)], resamples, seed)[0]
+
+
 def test_the_bootstrap_agrees_with_drawing_texts_one_by_one():
     a, b, texts = models_and_texts()
-    found = paired_bootstrap(a, b, texts, resamples=4000, seed=0)
+    found = bootstrap(a, b, texts, resamples=4000, seed=0)
     assert found["difference"] == pytest.approx(a.mean() - b.mean())
     assert (found["n"], found["texts"]) == (120, 40)
     generator = np.random.default_rng(5)
@@ -150,7 +154,7 @@ def test_the_bootstrap_agrees_with_drawing_texts_one_by_one():
 
 def test_the_interval_is_that_of_the_clustered_standard_error():
     a, b, texts = models_and_texts(texts=200)
-    found = paired_bootstrap(a, b, texts, resamples=4000, seed=0)
+    found = bootstrap(a, b, texts, resamples=4000, seed=0)
     _, error, _ = clustered_mean(a - b, texts)
     assert found["high"] - found["low"] == pytest.approx(2 * 1.96 * error, rel=0.06)
 
@@ -158,19 +162,29 @@ def test_the_interval_is_that_of_the_clustered_standard_error():
 def test_the_bootstrap_is_paired():
     """Two models with equal answers differ by nothing, however different the texts are."""
     a, _, texts = models_and_texts()
-    found = paired_bootstrap(a, a, texts, resamples=500, seed=0)
+    found = bootstrap(a, a, texts, resamples=500, seed=0)
     assert (found["difference"], found["low"], found["high"], found["p"]) == (0, 0, 0, 1)
-    better = paired_bootstrap(a + 0.01, a, texts, resamples=500, seed=0)
+    better = bootstrap(a + 0.01, a, texts, resamples=500, seed=0)
     assert better["low"] == pytest.approx(0.01)
     assert better["p"] == pytest.approx(2 / 501)
 
 
 def test_the_bootstrap_is_reproducible_and_its_seed_counts():
     a, b, texts = models_and_texts()
-    one, two, other = (paired_bootstrap(a, b, texts, resamples=700, seed=seed) for seed in (1, 1, 2))
+    one, two, other = (bootstrap(a, b, texts, resamples=700, seed=seed) for seed in (1, 1, 2))
     assert one == two
     assert one != other
-    assert paired_bootstrap(a[:3], b[:3], texts[:3], resamples=9, seed=0)["p"] is None, "one text"
+    assert bootstrap(a[:3], b[:3], texts[:3], resamples=9, seed=0)["p"] is None, "one text"
+
+
+def test_pairs_bootstrapped_together_are_as_each_alone():
+    a, b, texts = models_and_texts()
+    pairs = [(a - b, texts), (a - b, texts // 2), (a[:60] - b[:60], texts[:60]), (b - a, texts), (a[:3], texts[:3])]
+    together = paired_bootstrap(pairs, resamples=300, seed=3)
+    for pair, found in zip(pairs, together, strict=True):
+        (alone,) = paired_bootstrap([pair], resamples=300, seed=3)
+        assert found == pytest.approx(alone, abs=1e-12)
+    assert together[0]["low"] == pytest.approx(-together[3]["high"])
 
 
 def test_holm():

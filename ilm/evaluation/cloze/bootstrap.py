@@ -7,6 +7,8 @@ difference is the percentile one. p is two-sided: twice the smaller share of the
 Holm's method (Holm 1979).
 """
 
+from collections import defaultdict
+from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
 
@@ -16,7 +18,7 @@ import pandas as pd
 from ilm.evaluation.cloze.metrics import METRICS
 from ilm.hashing import order_key
 
-_AT_ONCE = 500  # draws
+_AT_ONCE = 10_000_000  # how often each text was drawn: numbers in memory
 
 
 def compare(blanks: pd.DataFrame, models: list[str], resamples: int, seed: int) -> pd.DataFrame:
@@ -25,44 +27,62 @@ def compare(blanks: pd.DataFrame, models: list[str], resamples: int, seed: int) 
     `blanks` has a row per model and blank: `model`, `item`, `blank`, `writing_id`, `METRICS`. Blanks for which one of
     the two has no value (a log-probability) count for neither.
     """
-    rows = []
+    blanks = blanks.assign(text=pd.factorize(blanks["writing_id"], sort=True)[0])
+    about, pairs = [], []
     for metric in METRICS:
-        wide = blanks.pivot(index=["writing_id", "item", "blank"], columns="model", values=metric)
-        of_metric = []
+        wide = blanks.pivot(index=["text", "item", "blank"], columns="model", values=metric)
         for a, b in combinations(models, 2):
             both = wide[[a, b]].dropna()
             if len(both):
-                texts = both.index.get_level_values("writing_id").to_numpy()
-                result = paired_bootstrap(both[a].to_numpy(), both[b].to_numpy(), texts, resamples, seed)
-                of_metric.append({"metric": metric, "a": a, "b": b, **result})
+                about.append({"metric": metric, "a": a, "b": b})
+                pairs.append(((both[a] - both[b]).to_numpy(), both.index.get_level_values("text").to_numpy()))
+    found = [one | result for one, result in zip(about, paired_bootstrap(pairs, resamples, seed), strict=True)]
+    rows = []
+    for metric in METRICS:
+        of_metric = [row for row in found if row["metric"] == metric]
         for row, adjusted in zip(of_metric, holm([row["p"] for row in of_metric]), strict=True):
             rows.append({**row, "p_holm": adjusted})
     return pd.DataFrame(rows)
 
 
-def paired_bootstrap(a: np.ndarray, b: np.ndarray, texts: np.ndarray, resamples: int, seed: int) -> dict[str, Any]:
-    """The difference of the means of `a` and `b` (N,), its interval and p; `texts` (N,) says which hang together.
+def paired_bootstrap(pairs: Sequence[tuple[np.ndarray, np.ndarray]], resamples: int, seed: int) -> list[dict[str, Any]]:
+    """The mean difference of each pair of models, its interval and p.
 
-    For fewer than two texts there is neither interval nor p (None).
+    A pair has differences (N,), and `texts` (N,) that say which of them hang together. Pairs of equally many texts
+    share the draws, which take most of the time. For fewer than two texts there is neither interval nor p (None).
     """
-    _, text_of_each = np.unique(texts, return_inverse=True)
-    sums, counts = np.bincount(text_of_each, a - b), np.bincount(text_of_each)
-    found = {"difference": float((a - b).sum() / len(a)), "n": len(a), "texts": len(counts)}
-    if len(counts) < 2:
-        return found | {"low": None, "high": None, "p": None}
+    found: list[dict[str, Any]] = []
+    alike = defaultdict(list)
+    for number, (differences, texts) in enumerate(pairs):
+        _, text_of_each = np.unique(texts, return_inverse=True)
+        sums, counts = np.bincount(text_of_each, differences), np.bincount(text_of_each)
+        result = {"difference": float(differences.sum() / len(differences)), "n": len(differences)}
+        found.append(result | {"texts": len(counts), "low": None, "high": None, "p": None})
+        if len(counts) > 1:
+            alike[len(counts)].append((number, sums, counts))
+    for group in alike.values():
+        numbers, sums, counts = zip(*group, strict=True)
+        drawn = _drawn(np.stack(sums, axis=1), np.stack(counts, axis=1), resamples, seed)
+        low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
+        # Sums of floats miss 0 by a hair.
+        side = np.minimum((drawn <= 1e-12).sum(axis=0), (drawn >= -1e-12).sum(axis=0))
+        p = np.minimum(1.0, 2 * (1 + side) / (resamples + 1))
+        for at, number in enumerate(numbers):
+            found[number] |= {"low": float(low[at]), "high": float(high[at]), "p": float(p[at])}
+    return found
+
+
+def _drawn(sums: np.ndarray, counts: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+    """The differences of P pairs in each draw, (draws, P), of their sums and numbers by text, (G, P)."""
     generator = np.random.default_rng(order_key(seed, "cloze", "bootstrap"))
+    texts = len(sums)
+    equally, at_once = np.full(texts, 1 / texts), max(1, _AT_ONCE // texts)
     drawn = []
-    for begin in range(0, resamples, _AT_ONCE):
+    for begin in range(0, resamples, at_once):
         # (draws, G): how often each text was drawn.
-        size = min(_AT_ONCE, resamples - begin)
-        times = generator.multinomial(len(counts), np.full(len(counts), 1 / len(counts)), size)
+        times = generator.multinomial(texts, equally, min(at_once, resamples - begin)).astype(float)
         drawn.append((times @ sums) / (times @ counts))
-    differences = np.concatenate(drawn)
-    low, high = np.quantile(differences, [0.025, 0.975])
-    # Sums of floats miss 0 by a hair.
-    side = min((differences <= 1e-12).sum(), (differences >= -1e-12).sum())
-    p = min(1.0, 2 * (1 + int(side)) / (resamples + 1))
-    return found | {"low": float(low), "high": float(high), "p": p}
+    return np.concatenate(drawn)
 
 
 def holm(values: list[float | None]) -> list[float | None]:

@@ -107,6 +107,7 @@ def grouped(blanks: pd.DataFrame) -> pd.DataFrame:
     `blanks` has a row per model and blank: `model`, `writing_id`, `METRICS`, `confidence`, and the groupings
     `cefr_level`, `l1`, `subtokens`, `own_subtokens`, `part_of_speech` (of which the last may be missing).
     """
+    texts_of = pd.Series(pd.factorize(blanks["writing_id"])[0], blanks.index)  # numbers are sorted faster than texts
     groupings = {"all": pd.Series("all", blanks.index)}
     groupings |= {name: blanks[name] for name in ("cefr_level", "l1")}
     for name in ("subtokens", "own_subtokens"):
@@ -116,7 +117,7 @@ def grouped(blanks: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for grouping, groups in groupings.items():
         for (model, group), part in blanks.groupby([blanks["model"], groups], sort=True):
-            texts = part["writing_id"].to_numpy()
+            texts = texts_of[part.index].to_numpy()
             label = str(int(group)) if isinstance(group, float) else str(group)
             for metric in METRICS:
                 value, error, n = clustered_mean(part[metric].to_numpy(float), texts)
