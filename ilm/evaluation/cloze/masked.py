@@ -24,6 +24,7 @@ from ilm.evaluation.cloze.pieces import Encoded
 
 GUESSED = "guessed"
 LENGTHS_TRIED = (1, 2, 3, 4)
+MOST_READ = 4096  # tokens in one pass: the model gives logits of all of them, 0.8 GB for RoBERTa's vocabulary
 
 Query = tuple[tuple[int, ...], int]
 """Token ids, and the place of the mask that is asked about."""
@@ -131,7 +132,7 @@ class MaskedAnswerer(Answerer):
         new = [query for query in dict.fromkeys(queries) if query not in self._known]
         pad = self.pieces.tokenizer.pad_token_id or 0
         device = self.model.device
-        size = 4 * self.settings.candidates
+        size = max(1, MOST_READ // max((len(ids) for ids, _ in new), default=1))
         for begin in range(0, len(new), size):
             part = new[begin : begin + size]
             longest = max(len(ids) for ids, _ in part)
