@@ -153,7 +153,9 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 def checkpoint_bytes(module: torch.nn.Module, moments: int) -> int:
     """Bytes of a checkpoint: all weights, and `moments` numbers of the optimizer for each that is trained."""
-    weights = sum(value.numel() * value.element_size() for value in module.state_dict().values())
+    # Tied weights, as those of GPT-2's head, stand in the file once.
+    different = {value.untyped_storage().data_ptr(): value for value in module.state_dict().values()}
+    weights = sum(value.numel() * value.element_size() for value in different.values())
     trained = sum(p.numel() * p.element_size() for p in module.parameters() if p.requires_grad)
     return weights + moments * trained
 
