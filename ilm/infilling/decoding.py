@@ -239,9 +239,9 @@ class Infiller:
         self, contexts: Sequence[Context], writer: Writer, decoding: DecodingSettings
     ) -> list[list[OpenSequence]]:
         # Of equal contexts one search is enough.
-        groups = {(c.text, c.limits): Group.of(c, [0], decoding.seed)[0] for c in contexts}
+        groups = {context: Group.of(context, [0], decoding.seed)[0] for context in contexts}
         self._write(writer, list(groups.values()))
-        return [[replace(sequence) for sequence in groups[c.text, c.limits].done] for c in contexts]
+        return [[replace(sequence) for sequence in groups[context].done] for context in contexts]
 
 
 def _with_fused_activations(model: PreTrainedModel) -> PreTrainedModel:

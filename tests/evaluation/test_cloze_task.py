@@ -304,6 +304,16 @@ def test_another_model_of_the_same_name_is_refused(root, tmp_path):
             run(tmp_path, tmp_path / "results")
 
 
+def test_answers_of_unknown_origin_are_asked_anew(root, tmp_path):
+    _, folder = run(root, tmp_path)
+    file = folder / "answers" / "mlm_bert.jsonl"
+    right = file.read_bytes()
+    file.with_suffix(".json").unlink()
+    file.write_bytes(right.replace(b"pasta", b"PASTA"))
+    run(root, tmp_path)
+    assert file.read_bytes() == right
+
+
 def test_two_processes_in_one_folder(root, tmp_path):
     tmp_path.joinpath("results").mkdir()
     with (

@@ -88,6 +88,14 @@ def test_the_best_come_likeliest_first_and_differ(infiller):
     assert best.log_probability >= greedy.log_probability - 1e-4
 
 
+def test_texts_that_read_alike_with_other_blanks_are_searched_apart(infiller):
+    typed = infiller.context("I [word] like [word]")
+    drawn = infiller.blanked("I [word] like pasta", [Span("word", 14, 5)])
+    assert typed.text == drawn.text
+    both = infiller([typed, drawn], best=True, max_answer_tokens=2)
+    assert [len(group[0].answers) for group in both] == [2, 1]
+
+
 def test_distinct_candidates_are_the_first_that_differ(infiller):
     settings = {"temperature": 0.4, "max_answer_tokens": 2}
     many = infiller("I _ it", candidates=80, **settings)[0]
