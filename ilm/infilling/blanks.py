@@ -73,20 +73,24 @@ class BlankLimits:
 NO_LIMITS = BlankLimits()
 
 
+def default_type(mask_types: Sequence[str]) -> int:
+    """Which of the mask types a blank has that names none: `word` where there is one, else the last."""
+    return mask_types.index("word") if "word" in mask_types else len(mask_types) - 1
+
+
 def parse_blanks(
     text: str, mask_types: Sequence[str]
 ) -> tuple[tuple[str, ...], tuple[int, ...], tuple[BlankLimits, ...]]:
     """The pieces of text around the blanks (one more than blanks); of each blank its mask type, an index, and limits.
 
-    A blank is `[TYPE]` for one of the mask types, or `[MASK]` or a lone `_` for the default: `word` where there is
-    one, else the last type. In brackets it may have limits, `[TYPE:...]` (see `BlankLimits`). Alone is an underscore
+    A blank is `[TYPE]` for one of the mask types, or `[MASK]` or a lone `_` for the default
+    (`default_type`). In brackets it may have limits, `[TYPE:...]` (see `BlankLimits`). Alone is an underscore
     between white space, brackets, quotation and punctuation marks; `a_b`, `__` and `^_^` are text, and so is `[TYPE]`
     of an unknown type.
 
     Raises: UserError for limits that are not understood.
     """
-    default = mask_types.index("word") if "word" in mask_types else len(mask_types) - 1
-    types = {"MASK": default} | {name: index for index, name in enumerate(mask_types)}
+    types = {"MASK": default_type(mask_types)} | {name: index for index, name in enumerate(mask_types)}
     bracketed = rf"\[({'|'.join(map(re.escape, types))})(?::([^\]\n]{{0,{LONGEST_OPTIONS}}}))?\]"
     lone = r"""(?<![^\s\]("'“‘«])_(?![^\s\[.,;:!?…)"'”’»])"""
     pieces, found, limits, done = [], [], [], 0

@@ -68,8 +68,7 @@ def fill_table(
                 if spans is None:
                     return infiller.context(text.text, answer_room=room)
                 record["original"] = answers_of(text.text, spans)
-                context = infiller.blanked(text.text, spans, room)
-                return context
+                return infiller.blanked(text.text, spans, room)
 
             yield record, made
 

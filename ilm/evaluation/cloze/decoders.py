@@ -23,6 +23,7 @@ from ilm.evaluation.cloze.answerers import Answerer, Settings
 from ilm.evaluation.cloze.beam import Beam, beam_search
 from ilm.evaluation.cloze.pieces import Encoded
 from ilm.examples.layout import TokenSpan, lay_out
+from ilm.infilling.blanks import default_type
 from ilm.infilling.decoding import Infiller
 from ilm.infilling.folders import OBJECTIVE
 from ilm.training.scoring import score
@@ -183,7 +184,7 @@ class BartAnswerer(EncoderDecoderAnswerer):
 
 
 class InfillingAnswerer(WritingAnswerer):
-    """A model trained here. A blank is of mask type `word`, or of the last one if there is none such."""
+    """A model trained here. Its blanks are of the type that a blank typed without one has."""
 
     kind = "ilm"
     padded = True
@@ -192,8 +193,7 @@ class InfillingAnswerer(WritingAnswerer):
         model, self.vocabulary = infiller.model, infiller.vocabulary
         rows = model.get_output_embeddings().weight.shape[0]
         super().__init__(model, self.vocabulary.tokenizer, settings, rows=rows, max_tokens=infiller.max_tokens)
-        names = self.vocabulary.mask_types
-        self.mask_type = names.index("word") if "word" in names else len(names) - 1
+        self.mask_type = default_type(self.vocabulary.mask_types)
 
     def describe(self):
         return {**super().describe(), "blank": self.vocabulary.mask_types[self.mask_type]}

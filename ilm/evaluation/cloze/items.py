@@ -46,11 +46,6 @@ class Item:
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "spans": [list(span) for span in self.spans], "words": list(self.words)}
 
-    @classmethod
-    def of_dict(cls, stored: dict[str, Any]) -> "Item":
-        fields = {key: value for key, value in stored.items() if key not in ("spans", "words")}
-        return cls(**fields, spans=tuple((start, length) for start, length in stored["spans"]))
-
 
 def choose_texts(documents: pd.DataFrame, limit: int | None, seed: int) -> pd.DataFrame:
     """At most `limit` documents, from the levels in turn so that each has as many as the others or all it has.
