@@ -40,7 +40,7 @@ GIB = 2**30
 @dataclass(frozen=True)
 class Measured:
     """What a few steps showed; sizes in bytes. `peak_memory` is of the GPU, or of this process without what it had
-    before the model was made.
+    before the model was made: `before`, 0 for a GPU.
     """
 
     steps: int
@@ -54,6 +54,7 @@ class Measured:
     gradients: int
     optimizer: int
     peak_memory: int
+    before: int
     device: str
 
 
@@ -151,6 +152,7 @@ class Stopwatch(pl.Callback):
             gradients=_bytes(trained),
             optimizer=_bytes(value for value in states if isinstance(value, torch.Tensor)),
             peak_memory=peak,
+            before=0 if on_gpu else self._resident,
             device=torch.cuda.get_device_name() if on_gpu else f"{module.device.type}, {platform.machine()}",
         )
         write_json(self.path, asdict(measured))
@@ -247,7 +249,9 @@ def cost_sheet(run: Run) -> tuple[str, dict[str, float]]:
         + (f", {found.trained_parameters:,} trained" if found.trained_parameters < found.parameters else ""),
         "memory": f"{readable_size(found.peak_memory)} at its peak: weights {readable_size(found.weights)}, gradients "
         f"{readable_size(found.gradients)}, optimizer {readable_size(found.optimizer)}, activations and the rest "
-        f"{readable_size(cost.activations)}" + (f"; in each of {processes} processes" if processes > 1 else ""),
+        f"{readable_size(cost.activations)}"
+        + (f"; beside it {readable_size(found.before)} for libraries and corpus" if found.before else "")
+        + (f"; in each of {processes} processes" if processes > 1 else ""),
         "disk": f"{readable_size(cost.disk)}: last.ckpt and previous.ckpt {readable_size(cost.checkpoint)} each, "
         f"best.ckpt and model/ {readable_size(cost.exported)} each; {readable_size(cost.most_disk)} while one is saved",
         "time": f"{duration(3600 * cost.hours)}: training {duration(cost.training_seconds)}, {cost.validations} "
@@ -257,7 +261,7 @@ def cost_sheet(run: Run) -> tuple[str, dict[str, float]]:
         f"examples in {found.validation_seconds:.3g} s; {found.device}{weights}",
         "assumed": "time grows with tokens, and nothing else uses this machine; saving is not counted",
     }
-    summary = {"hours": cost.hours, "disk_gib": cost.disk / GIB, "memory_gib": found.peak_memory / GIB}
+    summary = {"hours": cost.hours, "disk_gib": cost.disk / GIB, "memory_gib": (found.peak_memory + found.before) / GIB}
     return "\n".join(f"  {key:<11} {value}" for key, value in lines.items()), summary
 
 

@@ -32,6 +32,7 @@ MEASURED = Measured(
     gradients=4000,
     optimizer=8000,
     peak_memory=20_000,
+    before=0,
     device="a card",
 )
 
