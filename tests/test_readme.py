@@ -32,7 +32,7 @@ def overrides(command: str) -> list[str]:
     """The arguments, those of a sweep reduced to its first job, the dots that stand for a path filled in."""
     arguments = [argument for argument in shlex.split(command)[2:] if argument not in ("-m", "--help", "...")]
     filled = [argument.replace("=...", "=texts.csv") for argument in arguments]
-    return [re.sub(r"^(\w+=)([^,\[\]]+),.*$", r"\1\2", argument) for argument in filled]
+    return [re.sub(r"^([\w.]+=)([^,\[\]]+),.*$", r"\1\2", argument) for argument in filled]
 
 
 def test_there_are_commands():
