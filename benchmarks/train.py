@@ -59,7 +59,6 @@ class Variant:
     targets_only: bool = False
     fused_loss: bool = False
     fused_optimizer: bool = False
-    dropout: bool = False
     large_pages: bool = False
     precision: str = "fp32"
     compiled: bool = False
@@ -76,7 +75,7 @@ def variants(device: str, compiled: bool) -> list[Variant]:
         ("fused AdamW", {"fused_optimizer": True}),
     ]
     if device == "cpu":
-        steps += [("own dropout", {"dropout": True}), ("large pages", {"large_pages": True})]
+        steps += [("large pages", {"large_pages": True})]
     steps += [("bf16 autocast", {"precision": "bf16"})]
     if compiled:
         steps += [("torch.compile", {"compiled": True})]
@@ -233,7 +232,6 @@ def _work(work: dict) -> None:
     from ilm.examples.layout import Example
     from ilm.training.batching import pack, row_length
     from ilm.training.compiled import compile_in_place
-    from ilm.training.dropout import use_fast_dropout
 
     variant, device = Variant(**work["variant"]), torch.device(work["device"])
     if work["threads"]:
@@ -244,8 +242,6 @@ def _work(work: dict) -> None:
     parts = zip(np.split(stored["ids"], ends), np.split(stored["types"], ends), strict=True)
     examples = [Example(ids, types, np.full(len(ids), -1, dtype=np.int8), len(ids)) for ids, types in parts]
     model = _model(work["model"], int(stored["vocabulary"])).to(device).train()
-    if variant.dropout:
-        use_fast_dropout(model)
     if variant.compiled:
         compile_in_place(model, device)
     optimizer = torch.optim.AdamW(

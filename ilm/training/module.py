@@ -12,7 +12,6 @@ from ilm.examples.layout import TargetType
 from ilm.hashing import order_key
 from ilm.training.batching import MicroBatch
 from ilm.training.compiled import compile_in_place
-from ilm.training.dropout import use_fast_dropout
 from ilm.training.nonfinite import NonFiniteLoss
 from ilm.training.scoring import require_separate_examples, row_loss
 
@@ -50,7 +49,6 @@ class InfillingModule(pl.LightningModule):
 
     def on_fit_start(self) -> None:
         require_separate_examples(self.model)
-        use_fast_dropout(self.model)
         if self.compiled:
             compile_in_place(self.model, self.device)
         self.model.train()

@@ -12,7 +12,7 @@ from ilm.examples.layout import Example
 from ilm.training import attention
 from ilm.training.attention import attend, groups_of, knows_rows, nested_attention, row_attention
 from ilm.training.batching import pack
-from ilm.training.dropout import Dropout, keep_mask, use_fast_dropout
+from ilm.training.dropout import keep_mask
 from ilm.training.scoring import require_separate_examples, row_loss, score, target_nll
 
 CPU = torch.device("cpu")
@@ -253,20 +253,3 @@ def test_masks_keep_the_share_they_should(seed, dropout):
     mask = keep_mask((50, 401), seed, dropout)
     assert torch.equal(mask, keep_mask((50, 401), seed, dropout))
     assert abs(mask.double().mean() - (1 - dropout)) < 6 * (dropout * (1 - dropout) / mask.numel()) ** 0.5 + 1e-4
-
-
-def test_dropout_modules_are_replaced_and_behave():
-    model = small_model("gpt2", resid_pdrop=0.5).train()
-    keys = list(model.state_dict())
-    use_fast_dropout(model)
-    dropouts = [module for module in model.modules() if isinstance(module, torch.nn.Dropout)]
-    assert dropouts
-    assert all(type(module) is Dropout for module in dropouts)
-    assert list(model.state_dict()) == keys
-    module, ones = Dropout(0.5), torch.ones(100, 100, requires_grad=True)
-    torch.manual_seed(4)
-    out = module(ones)
-    out.sum().backward()
-    assert torch.equal(out, ones.grad)
-    assert set(out.unique().tolist()) == {0.0, 2.0}
-    assert torch.equal(module.eval()(ones), ones)
