@@ -258,10 +258,10 @@ def test_a_killed_bench_goes_on_with_equal_bits(root, tmp_path, monkeypatch):
     file = folder / "answers" / "mlm_roberta.jsonl"
     assert len(lines(file)) == 16
     assert not (folder / "report.json").exists()
-    # Killed in the middle of the third batch, and of a line.
+    # Killed in the middle of the third batch, and of a line; another was damaged.
     third = (undisturbed / "answers" / "mlm_roberta.jsonl").read_text(encoding="utf-8").splitlines()[16:19]
     with open(file, "a", encoding="utf-8") as half:
-        half.write("\n".join(third)[:-9])
+        half.write("\n".join([third[0][:20], *third[1:]])[:-9])
     monkeypatch.setattr(MaskedAnswerer, "answer", lambda self, items: batches.append(len(items)) or answer(self, items))
     run(root, tmp_path / "killed", models=models)
     assert batches == [8, 8, 8, 8, 4], "what was answered is not asked again"

@@ -146,13 +146,21 @@ def _whole(file: Path, keys: Sequence[str], batch_size: int) -> tuple[int, int]:
     """The answers in whole batches: their number, and where they end in the file, in bytes."""
     ends = [0]
     for line, key in zip(file.read_bytes().splitlines(keepends=True), keys, strict=False):
-        if not line.endswith(b"\n") or json.loads(line)["item"] != key:
+        if not line.endswith(b"\n") or _key_of(line) != key:
             break
         ends.append(ends[-1] + len(line))
     kept = len(ends) - 1
     if kept < len(keys):
         kept -= kept % batch_size
     return kept, ends[kept]
+
+
+def _key_of(line: bytes) -> str | None:
+    """The item that a line answers; None for a damaged one, which is asked again with all behind it."""
+    try:
+        return json.loads(line)["item"]
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _record(item: Item, blanks: Sequence[BlankAnswer]) -> dict[str, Any]:
