@@ -34,7 +34,7 @@ from statistics import median
 
 import numpy as np
 
-import ilm  # noqa: F401  sets what OpenMP and torch read when they begin
+import ilm  # noqa: F401  sets what OpenMP reads when it begins
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 MAX_LENGTH = 256  # tokens
@@ -59,7 +59,6 @@ class Variant:
     targets_only: bool = False
     fused_loss: bool = False
     fused_optimizer: bool = False
-    large_pages: bool = False
     precision: str = "fp32"
     compiled: bool = False
 
@@ -74,8 +73,6 @@ def variants(device: str, compiled: bool) -> list[Variant]:
         ("fused cross-entropy", {"fused_loss": True}),
         ("fused AdamW", {"fused_optimizer": True}),
     ]
-    if device == "cpu":
-        steps += [("large pages", {"large_pages": True})]
     steps += [("bf16 autocast", {"precision": "bf16"})]
     if compiled:
         steps += [("torch.compile", {"compiled": True})]
@@ -177,9 +174,8 @@ def _run(arguments: argparse.Namespace, batch_size: int, examples: Path, row: Va
         "threads": arguments.threads,
         "processor_time": arguments.processor_time,
     }
-    environment = {**os.environ, "THP_MEM_ALLOC_ENABLE": "1" if row.large_pages else "0"}
     command = [sys.executable, __file__, "--worker", json.dumps(work)]
-    done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{row.name} ended with {done.returncode}:\n{done.stderr[-2000:]}")
     return json.loads(done.stdout.splitlines()[-1])

@@ -10,8 +10,4 @@ if sys.version_info < (3, 11):  # noqa: UP036  said here, since an older Python 
 # same cores; sleeping costs a tenth on an idle machine. Read by OpenMP when torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-# Memory of large tensors comes in pages of 2 MB: fewer of them to be zeroed one by one. Read by torch when it first
-# takes memory; see docs/benchmarks.md.
-os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-
 __version__ = "0.1.0"
