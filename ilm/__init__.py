@@ -6,8 +6,8 @@ import sys
 if sys.version_info < (3, 11):  # noqa: UP036  said here, since an older Python stops at code that it cannot read
     raise SystemExit("ilm needs Python 3.11 or newer; this is {}.{}".format(*sys.version_info))
 
-# Threads that wait for each other by spinning make small models up to ten times slower where other programs want the
-# same cores; sleeping costs a tenth on an idle machine. Read by OpenMP when torch is imported.
+# Threads that wait for each other by spinning take the cores from other programs that want them; these sleep. Read by
+# OpenMP when torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 __version__ = "0.1.0"
