@@ -304,7 +304,7 @@ class _OldBatches:
     def _row(self, examples: list, numbers: list[int]):
         import torch
 
-        from ilm.training.batching import Row
+        from ilm.network.rows import Row
 
         lengths = np.array([len(examples[number].input_ids) for number in numbers])
         ids = np.concatenate([examples[number].input_ids for number in numbers]).astype(np.int64)

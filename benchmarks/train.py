@@ -226,8 +226,8 @@ def _work(work: dict) -> None:
     import torch
 
     from ilm.examples.layout import Example
-    from ilm.training.batching import pack, row_length
-    from ilm.training.compiled import compile_in_place
+    from ilm.network.compiled import compile_in_place
+    from ilm.network.rows import pack, row_length
 
     variant, device = Variant(**work["variant"]), torch.device(work["device"])
     if work["threads"]:
@@ -308,7 +308,7 @@ def _loss(model, rows: list, variant: Variant):
     import torch
     from torch.nn.functional import cross_entropy
 
-    from ilm.training.scoring import row_loss, target_nll
+    from ilm.network.scoring import row_loss, target_nll
 
     if not variant.packed:
         ((ids, types),) = rows
@@ -335,7 +335,7 @@ def _two_losses(model, row, weights):
     import torch
     from torch.nn.functional import cross_entropy
 
-    from ilm.training.attention import boundary_arguments, row_attention
+    from ilm.network.attention import boundary_arguments, row_attention
 
     with row_attention(model):
         arguments = boundary_arguments(row.boundaries, row.longest)

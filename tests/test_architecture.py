@@ -14,9 +14,10 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 ENTRY_POINTS = [REPOSITORY / name for name in ("prepare.py", "train.py", "evaluate.py", "infill.py")]
 ENTRY_POINTS = [path for path in ENTRY_POINTS if path.exists()]
 
-# Each room may import those to its left, and those beside. `infilling` and `evaluation` both
-# stand on `training`; only evaluation may use infilling (cloze tests need answers).
-ROOMS = ("corpus", "masking", "examples", "interchange", "training", "infilling", "evaluation")
+# Each room may import those to its left, and those beside. `network` is what training, infilling and evaluation all
+# stand on: a model, its attention and its losses. Of `training` the last two need only what finds trained models;
+# only evaluation may use infilling (cloze tests need answers).
+ROOMS = ("corpus", "masking", "examples", "interchange", "network", "training", "infilling", "evaluation")
 BESIDE = ("config", "jobs", "sweeps", "sweep_table", "sharing", "starting", "runs", "errors", "files", "hashing")
 # What the rooms beside may import of the rooms: names without any weight.
 OF_BESIDE = {room: {"examples"} if room == "config" else set() for room in BESIDE}

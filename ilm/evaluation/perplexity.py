@@ -19,7 +19,7 @@ from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from ilm.examples.store import ExampleStore
-from ilm.training.scoring import KINDS, TargetScores, of_kind, perplexity, score
+from ilm.network.scoring import KINDS, TargetScores, of_kind, perplexity, score
 
 
 @dataclass

@@ -11,7 +11,7 @@ from rich.table import Table
 from ilm.corpus.store import text_note
 from ilm.errors import UserError
 from ilm.files import atomic_folder, write_json
-from ilm.training.scoring import KINDS
+from ilm.network.scoring import KINDS
 
 POOLED = "all"
 # What the models of one table share: between them only level and seed differ. `masks` is the folder of their masks.

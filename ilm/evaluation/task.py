@@ -23,9 +23,9 @@ from ilm.examples.tokens import TokenStore
 from ilm.hashing import order_key
 from ilm.masking.configured import configured_masks
 from ilm.masking.store import MaskStore
+from ilm.network.models import require_length, usable_device
+from ilm.network.rows import row_length
 from ilm.runs import versions
-from ilm.training.batching import row_length
-from ilm.training.models import require_length, usable_device
 from ilm.training.trained import ModelFolder, TrainedModel, find_models, is_model_folder, model_folders
 
 log = logging.getLogger("ilm")

@@ -32,8 +32,8 @@ from ilm.infilling.strings import TokenStrings
 from ilm.infilling.writing import Group, Writer
 from ilm.masking.functions import Span
 from ilm.masking.preview import cut as cut_out
-from ilm.training.models import load_tokenizer, pretrained_model, require_rows, usable_device
-from ilm.training.scoring import score as score_examples
+from ilm.network.models import load_tokenizer, pretrained_model, require_rows, usable_device
+from ilm.network.scoring import score as score_examples
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 

@@ -3,68 +3,23 @@
 1. A plan (`ilm.training.steps`) tells the examples of every optimizer step, and which a micro-batch of a rank takes.
 2. Only those are laid out; what the whole step holds is known from the survey of the store, so every micro-batch
    carries the step's target totals.
-3. They are laid end to end in rows of at most `row_tokens` tokens, positions restarting at 0 for each, never cut
-   across rows.
+3. They are laid end to end in rows of at most `row_tokens` tokens (`ilm.network.rows`).
 
 So micro-batch k is a pure function of (plan, k): resuming is starting at k, whatever happened before, and the data
 order depends neither on workers nor, step by step, on ranks.
 
-Legend: E examples, T tokens in a row, N targets in a row.
+Legend: E examples.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
-from ilm.examples.layout import Example, Examples, TargetType
 from ilm.examples.store import ExampleStore
+from ilm.network.rows import Row, pack
 from ilm.training.steps import StepPlan
-
-LEARNED = (TargetType.CONTEXT, TargetType.INFILL, TargetType.INFILL_SPECIAL, TargetType.INFILL_REDUNDANT)
-_IS_LEARNED = np.isin(np.arange(len(TargetType)), LEARNED)
-
-
-@dataclass(frozen=True)
-class Row:
-    """Examples end to end: one padding-free forward pass.
-
-    `input_ids`, `position_ids` int64 (1, T). For each of N targets: `predictors` int64 (N,), the index in the row of
-    the token before it, whose logits predict it; `targets` int64 (N,), its id; `target_types` uint8 (N,);
-    `answer_types` int8 (N,), see `Example`; `examples` int64 (N,), the number within the batch of its example.
-    `boundaries` int32 (examples + 1,): 0, then where each of the row's examples ends; `longest` tokens has the longest.
-    """
-
-    input_ids: torch.Tensor
-    position_ids: torch.Tensor
-    predictors: torch.Tensor
-    targets: torch.Tensor
-    target_types: torch.Tensor
-    answer_types: torch.Tensor
-    examples: torch.Tensor
-    boundaries: torch.Tensor
-    longest: int
-
-    def to(self, device: torch.device) -> "Row":
-        # Lightning waits for all but plain tensors, and from pinned memory that is for nothing.
-        options = {"device": device, "non_blocking": torch.device(device).type == "cuda"}
-        return replace(self, **{name: tensor.to(**options) for name, tensor in self._tensors()})
-
-    def pin_memory(self) -> "Row":
-        return replace(self, **{name: tensor.pin_memory() for name, tensor in self._tensors()})
-
-    def _tensors(self) -> list[tuple[str, torch.Tensor]]:
-        return [(f.name, getattr(self, f.name)) for f in fields(self) if f.name != "longest"]
-
-    def __getstate__(self):
-        # From a worker a row comes as plain bytes; every tensor would be a file that both processes have open.
-        return vars(self) | {name: tensor.numpy() for name, tensor in self._tensors()}
-
-    def __setstate__(self, state) -> None:
-        is_array = {name: isinstance(value, np.ndarray) for name, value in state.items()}
-        vars(self).update({name: torch.from_numpy(v) if is_array[name] else v for name, v in state.items()})
 
 
 @dataclass(frozen=True)
@@ -150,48 +105,3 @@ class ResumableRange(Sampler[int]):
 
     def __len__(self) -> int:
         return self.stop
-
-
-def row_length(asked: int | None, device: torch.device, max_length: int) -> int:
-    """Tokens in a row: as asked, else what is fast on the device, and enough for the longest example.
-
-    Attention costs the same however the examples lie in rows; every row reads all the weights once more.
-    """
-    return asked if asked is not None else max(max_length, 4096 if device.type == "cuda" else 2048)
-
-
-def pack(examples: Examples | Sequence[Example], row_tokens: int) -> tuple[Row, ...]:
-    """Lay examples end to end, in order, in rows of at most `row_tokens` tokens; rows without a target are left out.
-
-    Raises: ValueError if an example alone is longer than a row.
-    """
-    if not isinstance(examples, Examples):
-        examples = Examples.of(examples)
-    ends = np.cumsum(examples.lengths)
-    bounds = np.concatenate([[0], ends])
-    positions = np.arange(bounds[-1]) - np.repeat(bounds[:-1], examples.lengths)
-    # The first token of an example has nothing before it to be predicted from.
-    chosen = np.flatnonzero(_IS_LEARNED[examples.target_types] & (positions > 0))
-    ids = examples.input_ids.astype(np.int64)
-    columns = (ids[chosen], examples.target_types[chosen], examples.answer_types[chosen])
-    example_of = np.repeat(np.arange(len(examples)), examples.lengths)[chosen]
-    rows, first = [], 0
-    while first < len(examples):
-        last = int(np.searchsorted(ends, bounds[first] + row_tokens, side="right"))
-        if last == first:
-            raise ValueError(f"an example of {examples.lengths[first]} tokens does not fit in a row of {row_tokens}")
-        begin, end = bounds[first], bounds[last]
-        targets = slice(*np.searchsorted(chosen, (begin, end)))
-        if targets.start < targets.stop:
-            arrays = (
-                ids[None, begin:end],
-                positions[None, begin:end],
-                chosen[targets] - begin - 1,
-                *(column[targets] for column in columns),
-                example_of[targets],
-                (bounds[first : last + 1] - begin).astype(np.int32),
-            )
-            longest = int(examples.lengths[first:last].max())
-            rows.append(Row(*(torch.from_numpy(array) for array in arrays), longest))
-        first = last
-    return tuple(rows)

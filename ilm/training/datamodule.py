@@ -12,7 +12,8 @@ from torch.utils.data import DataLoader
 from ilm.examples.epochs import EpochStores
 from ilm.examples.layout import Example
 from ilm.examples.store import ExampleStore
-from ilm.training.batching import MicroBatches, ResumableRange, row_length
+from ilm.network.rows import row_length
+from ilm.training.batching import MicroBatches, ResumableRange
 from ilm.training.signals import live_as_long_as_the_run
 from ilm.training.steps import StepPlan
 

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import pytorch_lightning as pl
 from hydra.utils import instantiate
 
+from ilm.network.adapters import merged
+from ilm.network.models import save_model
 from ilm.runs import RunFolder, is_first_process
-from ilm.training.adapters import merged
 from ilm.training.checkpoints import Checkpoints, best_weights, load, mend_best, require_room, resumable
 from ilm.training.datamodule import InfillingData
 from ilm.training.failures import telling_failures
 from ilm.training.metrics import Metrics
-from ilm.training.models import save_model
 from ilm.training.module import InfillingModule
 from ilm.training.nonfinite import NonFiniteReport
 from ilm.training.progress import Progress, finite

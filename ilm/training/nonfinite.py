@@ -11,9 +11,9 @@ import torch
 
 from ilm.errors import UserError
 from ilm.files import write_json
+from ilm.network.scoring import target_nll
 from ilm.runs import RunFolder
 from ilm.training.batching import MicroBatch
-from ilm.training.scoring import target_nll
 
 log = logging.getLogger("ilm")
 

@@ -21,8 +21,8 @@ from ilm.interchange.models import require_exportable
 from ilm.masking.configured import configured_masks
 from ilm.masking.epochs import train_masks_of_epoch
 from ilm.masking.store import MaskStore
-from ilm.training.adapters import require_peft
-from ilm.training.models import brings_tokenizer, load_tokenizer, require_model
+from ilm.network.adapters import require_peft
+from ilm.network.models import brings_tokenizer, load_tokenizer, require_model
 from ilm.training.order import Balanced, Order, Shuffled, ShuffledEpochs
 from ilm.training.other_runs import Start, starting_point
 from ilm.training.steps import StepPlan

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytorch_lightning as pl
 
+from ilm.network.scoring import perplexity
 from ilm.runs import RunFolder
 from ilm.training.metrics import Metrics, at_step_end, is_last
-from ilm.training.scoring import perplexity
 from ilm.training.validation import Validation
 
 log = logging.getLogger("ilm")

@@ -13,8 +13,8 @@ from transformers import PreTrainedModel
 from ilm.corpus.store import PreparedCorpus, corpus_arguments
 from ilm.errors import UserError
 from ilm.examples.vocabulary import Vocabulary
+from ilm.network.models import load_tokenizer, pretrained_model, require_rows
 from ilm.runs import RunFolder
-from ilm.training.models import load_tokenizer, pretrained_model, require_rows
 
 log = logging.getLogger("ilm")
 GPT2_ENTRIES = 50_257

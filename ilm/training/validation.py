@@ -9,8 +9,8 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
+from ilm.network.scoring import KINDS, perplexity, score
 from ilm.training.metrics import at_step_end, is_last, record
-from ilm.training.scoring import KINDS, perplexity, score
 
 log = logging.getLogger("ilm")
 

@@ -22,7 +22,7 @@ from transformers import (
 )
 
 from ilm.examples.vocabulary import Vocabulary
-from ilm.training.models import save_model
+from ilm.network.models import save_model
 
 # Threads only wait for each other on models of this size.
 torch.set_num_threads(1)

@@ -29,7 +29,7 @@ from ilm.errors import UserError
 from ilm.evaluation.cloze import task
 from ilm.evaluation.cloze.masked import MaskedAnswerer
 from ilm.evaluation.cloze.tagging import coarse
-from ilm.training import models as training_models
+from ilm.network import models as network_models
 from prepare import prepare
 from train import train
 
@@ -412,7 +412,7 @@ def test_a_hub_out_of_reach_is_told_at_once(root, tmp_path, monkeypatch):
     def unreachable(*arguments, **options):
         raise ConnectionError("no route to host")
 
-    monkeypatch.setattr(training_models.HfApi, "model_info", unreachable)
+    monkeypatch.setattr(network_models.HfApi, "model_info", unreachable)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(UserError, match=r"'nobody/nothing' is not on this machine.*models=\[mlm:FOLDER\]"):
         run(root, tmp_path, "models=[mlm:nobody/nothing]")

@@ -10,7 +10,7 @@ from reference import EVALUATION, MASK_TYPES, formula_model
 from ilm.evaluation.perplexity import DocumentScores, loss_standard_error, score_documents
 from ilm.examples.layout import Example, TargetType
 from ilm.examples.store import ExampleKey
-from ilm.training.scoring import KINDS, perplexity
+from ilm.network.scoring import KINDS, perplexity
 
 
 class Store:

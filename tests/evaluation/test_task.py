@@ -16,7 +16,7 @@ from ilm.examples.tokens import TokenStore
 from ilm.examples.vocabulary import Vocabulary, gpt2_tokenizer
 from ilm.interchange.models import write_reference_model
 from ilm.masking.store import MaskStore
-from ilm.training.models import add_special_rows, load_tokenizer, new_model, save_model
+from ilm.network.models import add_special_rows, load_tokenizer, new_model, save_model
 from prepare import prepare
 from train import train
 

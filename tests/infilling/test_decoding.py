@@ -13,8 +13,8 @@ from ilm.examples.layout import Example, TargetType, TokenSpan, lay_out
 from ilm.examples.vocabulary import Vocabulary
 from ilm.files import write_json
 from ilm.infilling.decoding import Infiller
-from ilm.training.models import save_model
-from ilm.training.scoring import score
+from ilm.network.models import save_model
+from ilm.network.scoring import score
 
 TEXTS = [
     "She ate [ngram] for _.",

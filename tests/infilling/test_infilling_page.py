@@ -8,7 +8,7 @@ from conftest import REPOSITORY
 from small_models import ENTRIES, random_model, vocabulary
 
 from ilm.infilling.sampling import DecodingSettings
-from ilm.training.models import save_model
+from ilm.network.models import save_model
 
 PAGE = (REPOSITORY / "docs" / "infilling.md").read_text(encoding="utf-8")
 

@@ -15,7 +15,7 @@ from ilm.infilling.sampling import DecodingSettings
 from ilm.infilling.sequences import Infilling
 from ilm.infilling.showing import probability, shown
 from ilm.infilling.terminal import Terminal
-from ilm.training.models import save_model
+from ilm.network.models import save_model
 
 ROWS = ENTRIES + 5
 NO_BLANK = "The text has no blank"

@@ -15,7 +15,7 @@ from ilm.infilling.sampling import DecodingSettings
 from ilm.infilling.texts import drawn_spans, is_table, read_texts
 from ilm.infilling.walk import Walk
 from ilm.masking.functions import Sentences, Span, Words
-from ilm.training.models import save_model
+from ilm.network.models import save_model
 
 ROWS = ENTRIES + 5
 CSV = 'id,cefr,essay\nt1,A1,"I like pasta.\nI _ it | a *lot*."\nt2,B1,My name is Anna.\nt3,A1,   \nt4,A2,...\n'

@@ -22,7 +22,7 @@ from ilm.infilling.sampling import DecodingSettings
 from ilm.infilling.web.server import MAX_BODY, WebServer, is_loopback
 from ilm.infilling.web.service import ServedModel, WebService, served_models
 from ilm.infilling.web.worker import Abandoned
-from ilm.training.models import save_model
+from ilm.network.models import save_model
 
 ROWS = ENTRIES + 5
 DEFAULTS = DecodingSettings(candidates=2, max_answer_tokens=6)

@@ -14,7 +14,7 @@ from test_web import DEFAULTS, bigrams, running, served, slow
 
 from ilm.infilling.decoding import Infiller
 from ilm.infilling.web.service import WebService
-from ilm.training.models import save_model
+from ilm.network.models import save_model
 
 needs_chromium = pytest.mark.skipif(chromium() is None, reason="no Chromium is installed")
 FILLED = "document.querySelectorAll('.candidate').length"

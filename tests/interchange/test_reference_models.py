@@ -23,7 +23,7 @@ from ilm.interchange.models import (
     write_reference_model,
 )
 from ilm.interchange.plain_pickle import load_plain
-from ilm.training.models import (
+from ilm.network.models import (
     brings_tokenizer,
     initial_model,
     load_tokenizer,

@@ -6,6 +6,7 @@ import tempfile
 import pytest
 from conftest import SMALL_MODEL, compose, contents
 
+from ilm.network.models import without_hub
 from ilm.training.cost import (
     FEWEST,
     VALIDATION_EXAMPLES,
@@ -16,7 +17,6 @@ from ilm.training.cost import (
     extrapolate,
     measured,
 )
-from ilm.training.models import without_hub
 from ilm.training.run import Run
 from train import train
 

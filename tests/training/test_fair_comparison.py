@@ -14,9 +14,9 @@ from ilm.config import Train, check
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
 from ilm.masking.verify import verify_masks
-from ilm.training.models import pretrained_model
+from ilm.network.models import pretrained_model
+from ilm.network.scoring import score
 from ilm.training.run import Run
-from ilm.training.scoring import score
 from ilm.training.trained import find_models
 from train import train
 

@@ -26,7 +26,7 @@ from ilm.examples.layout import TokenSpan, lay_out
 from ilm.infilling.blanks import default_type
 from ilm.infilling.decoding import Infiller
 from ilm.infilling.folders import OBJECTIVE
-from ilm.training.scoring import score
+from ilm.network.scoring import score
 
 
 class Question(NamedTuple):

@@ -34,7 +34,7 @@ from ilm.examples.vocabulary import Vocabulary
 from ilm.hashing import digest, file_sha256
 from ilm.infilling.decoding import Infiller
 from ilm.infilling.folders import OBJECTIVE, infilling_folder
-from ilm.training.models import load_tokenizer, locate
+from ilm.network.models import load_tokenizer, locate
 from ilm.training.trained import find_models
 
 log = logging.getLogger("ilm")

@@ -28,8 +28,8 @@ from ilm.evaluation.cloze.store import ask, is_answered, opened, read_answers, r
 from ilm.evaluation.cloze.tagging import DATA, nltk_tagger, parts_of_speech
 from ilm.examples.vocabulary import gpt2_tokenizer
 from ilm.hashing import digest
+from ilm.network.models import usable_device
 from ilm.runs import versions
-from ilm.training.models import usable_device
 
 log = logging.getLogger("ilm")
 

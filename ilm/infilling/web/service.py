@@ -24,7 +24,7 @@ from ilm.infilling.sampling import DecodingSettings
 from ilm.infilling.web.marked import read_marked
 from ilm.infilling.web.records import candidate_record, number_or_none
 from ilm.infilling.web.worker import Worker
-from ilm.training.models import load_tokenizer
+from ilm.network.models import load_tokenizer
 
 GENERALIST = "all"
 # What a request may ask for at most: one must not keep all others waiting for minutes.

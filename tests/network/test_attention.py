@@ -9,11 +9,11 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AutoConfig, AutoModelForCausalLM
 
 from ilm.examples.layout import Example
-from ilm.training import attention
-from ilm.training.attention import attend, groups_of, knows_rows, nested_attention, row_attention
-from ilm.training.batching import pack
-from ilm.training.dropout import keep_mask
-from ilm.training.scoring import require_separate_examples, row_loss, score, target_nll
+from ilm.network import attention
+from ilm.network.attention import attend, groups_of, knows_rows, nested_attention, row_attention
+from ilm.network.dropout import keep_mask
+from ilm.network.rows import pack
+from ilm.network.scoring import require_separate_examples, row_loss, score, target_nll
 
 CPU = torch.device("cpu")
 SMALL = {

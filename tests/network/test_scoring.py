@@ -6,8 +6,8 @@ import torch
 from reference import EVALUATION, formula_model
 
 from ilm.examples.layout import Example, TargetType
-from ilm.training.batching import LEARNED, pack
-from ilm.training.scoring import KINDS, TargetScores, require_separate_examples, score, target_nll
+from ilm.network.rows import LEARNED, pack
+from ilm.network.scoring import KINDS, TargetScores, require_separate_examples, score, target_nll
 
 MODEL = formula_model()
 CPU = torch.device("cpu")

@@ -25,8 +25,8 @@ from torch.nn.attention.varlen import varlen_attn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, PreTrainedModel
 
-from ilm.training.dropout import keep_mask
-from ilm.training.precision import arithmetic_type
+from ilm.network.dropout import keep_mask
+from ilm.network.precision import arithmetic_type
 
 NAME = "ilm_rows"
 # What else an attention may be asked for, by the name of its argument; here it is not known.

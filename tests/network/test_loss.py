@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from ilm.training import loss
-from ilm.training.loss import PLAIN_HEADS, linear_cross_entropy, plain_head
+from ilm.network import loss
+from ilm.network.loss import PLAIN_HEADS, linear_cross_entropy, plain_head
 
 
 @settings(max_examples=40, deadline=None)

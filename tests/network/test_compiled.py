@@ -6,9 +6,9 @@ from test_attention import LENGTHS, SMALL, examples_of, small_model
 from torch._dynamo.utils import counters
 
 from ilm.errors import UserError
-from ilm.training.batching import pack
-from ilm.training.compiled import compile_in_place, require_compiler
-from ilm.training.scoring import row_loss, target_nll
+from ilm.network.compiled import compile_in_place, require_compiler
+from ilm.network.rows import pack
+from ilm.network.scoring import row_loss, target_nll
 
 CPU = torch.device("cpu")
 
@@ -46,5 +46,5 @@ def test_no_compiler_is_told_in_one_message():
         pytest.raises(UserError, match=r"g\+\+.*compile=false"),
     ):
         require_compiler(CPU)
-    with patch("ilm.training.compiled.has_triton", return_value=False), pytest.raises(UserError, match="Triton"):
+    with patch("ilm.network.compiled.has_triton", return_value=False), pytest.raises(UserError, match="Triton"):
         require_compiler(torch.device("cuda"))

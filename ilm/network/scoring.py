@@ -1,7 +1,7 @@
 """Negative log-likelihoods of the targets of padding-free rows, and the perplexities made of them.
 
 One function scores in training, validation and evaluation alike. Attention stays within each example because it is that
-of `ilm.training.attention`. An architecture that cannot be given another attention keeps its own, which does the same
+of `ilm.network.attention`. An architecture that cannot be given another attention keeps its own, which does the same
 while no attention mask is given, positions restart at 0 per example, and `use_cache=False`: with transformers' default
 `use_cache=True` the examples of a row see each other in silence. `require_separate_examples` checks it on the model
 at hand.
@@ -17,10 +17,10 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
 from ilm.examples.layout import Example, TargetType
-from ilm.training.attention import boundary_arguments, row_attention
-from ilm.training.batching import Row, pack
-from ilm.training.loss import linear_cross_entropy, plain_head
-from ilm.training.precision import arithmetic_type
+from ilm.network.attention import boundary_arguments, row_attention
+from ilm.network.loss import linear_cross_entropy, plain_head
+from ilm.network.precision import arithmetic_type
+from ilm.network.rows import Row, pack
 
 KINDS = ("context", "infill", "infill_textonly")
 

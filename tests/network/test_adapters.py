@@ -5,10 +5,10 @@ from transformers import AutoModelForCausalLM
 
 from ilm.errors import UserError
 from ilm.examples.vocabulary import Vocabulary, gpt2_tokenizer
-from ilm.training import adapters
-from ilm.training.adapters import add_lora, merged, require_peft
-from ilm.training.models import add_special_rows, new_model, save_model
-from ilm.training.scoring import require_separate_examples
+from ilm.network import adapters
+from ilm.network.adapters import add_lora, merged, require_peft
+from ilm.network.models import add_special_rows, new_model, save_model
+from ilm.network.scoring import require_separate_examples
 
 ADAPTER = {"rank": 4, "alpha": 8.0, "dropout": 0.0, "target_modules": None}
 GPT2 = {"model_type": "gpt2", "n_layer": 2, "n_embd": 16, "n_head": 2, "n_positions": 32}

@@ -5,7 +5,7 @@ from torch.utils._triton import has_triton
 from transformers import PreTrainedModel
 
 from ilm.errors import UserError
-from ilm.training.loss import plain_head
+from ilm.network.loss import plain_head
 
 
 def compile_in_place(model: PreTrainedModel, device: torch.device, backend: str = "inductor") -> None:

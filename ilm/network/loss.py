@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from ilm.training.precision import arithmetic_type
+from ilm.network.precision import arithmetic_type
 
 # Architectures whose logits are the plain product of the last hidden state and the head's weight.
 PLAIN_HEADS = ("gpt2", "gpt_neox", "llama", "mistral", "qwen2", "qwen3")
