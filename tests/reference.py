@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
+from ilm.examples.layout import Example, TargetType
 from ilm.files import read_json
 
 DATA = Path(__file__).parent / "data"
@@ -26,3 +27,16 @@ def formula_model() -> GPT2LMHeadModel:
                 v = (0.1 if name.endswith("bias") else 0.4) * v
             parameter.copy_(torch.from_numpy(v.astype(np.float32).reshape(parameter.shape)))
     return model
+
+
+def evaluation_examples() -> list[Example]:
+    """The rows of evaluation.json without their padding."""
+    examples = []
+    for row in EVALUATION["rows"]:
+        real = np.array(row["target_types"]) != TargetType.PAD
+        ids, types = (
+            np.array(row["input_ids"], dtype=np.int32)[real],
+            np.array(row["target_types"], dtype=np.uint8)[real],
+        )
+        examples.append(Example(ids, types, np.full(len(ids), -1, dtype=np.int8), len(ids)))
+    return examples

@@ -3,9 +3,9 @@ import math
 import numpy as np
 import pytest
 import torch
-from reference import EVALUATION, formula_model
+from reference import EVALUATION, evaluation_examples, formula_model
 
-from ilm.examples.layout import Example, TargetType
+from ilm.examples.layout import Example
 from ilm.network.rows import LEARNED, pack
 from ilm.network.scoring import KINDS, TargetScores, require_separate_examples, score, target_nll
 
@@ -13,19 +13,7 @@ MODEL = formula_model()
 CPU = torch.device("cpu")
 
 
-def reference_examples() -> list[Example]:
-    examples = []
-    for row in EVALUATION["rows"]:
-        real = np.array(row["target_types"]) != TargetType.PAD
-        ids, types = (
-            np.array(row["input_ids"], dtype=np.int32)[real],
-            np.array(row["target_types"], dtype=np.uint8)[real],
-        )
-        examples.append(Example(ids, types, np.full(len(ids), -1, dtype=np.int8), len(ids)))
-    return examples
-
-
-EXAMPLES = reference_examples()
+EXAMPLES = evaluation_examples()
 
 
 def scored_in_batches(batch_size: int, row_tokens: int) -> TargetScores:

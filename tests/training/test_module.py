@@ -3,14 +3,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from reference import formula_model
+from reference import evaluation_examples, formula_model
 from stored import StoredExamples, shuffled_plan
-from test_scoring import EXAMPLES
 
 from ilm.training.batching import MicroBatches
 from ilm.training.module import InfillingModule, learning_rate_factor
 from ilm.training.nonfinite import NonFiniteLoss
 from ilm.training.steps import StepPlan
+
+EXAMPLES = evaluation_examples()
 
 
 def make_module(plan: StepPlan) -> InfillingModule:
