@@ -18,7 +18,19 @@ ENTRY_POINTS = [path for path in ENTRY_POINTS if path.exists()]
 # stand on: a model, its attention and its losses. Of `training` the last two need only what finds trained models;
 # only evaluation may use infilling (cloze tests need answers).
 ROOMS = ("corpus", "masking", "examples", "interchange", "network", "training", "infilling", "evaluation")
-BESIDE = ("config", "jobs", "sweeps", "sweep_table", "sharing", "starting", "runs", "errors", "files", "hashing")
+BESIDE = (
+    "config",
+    "jobs",
+    "sweeps",
+    "sweep_table",
+    "sharing",
+    "starting",
+    "runs",
+    "identity",
+    "errors",
+    "files",
+    "hashing",
+)
 # What the rooms beside may import of the rooms: names without any weight.
 OF_BESIDE = {room: {"examples"} if room == "config" else set() for room in BESIDE}
 HEAVY = ("torch", "transformers", "pytorch_lightning")

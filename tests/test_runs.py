@@ -23,8 +23,9 @@ from omegaconf.errors import ConfigKeyError
 from ilm import jobs, runs
 from ilm.errors import UserError
 from ilm.files import write_json
+from ilm.identity import identity_differences, run_identity, run_name
 from ilm.jobs import entry_point, job
-from ilm.runs import RunFolder, identity_differences, is_first_process, run_identity, run_name
+from ilm.runs import RunFolder, is_first_process
 
 DATA = {"documents": "d0", "masks": "hierarchical-m0", "tokenizer": "t0", "new_rows": True}
 
@@ -158,6 +159,10 @@ def test_where_the_corpus_lies_is_free():
         (["validation.every_n_steps=10"], ["validation.every_n_steps: None there, 10 now"]),
         (["trainer.max_steps=59999"], ["trainer.max_steps: 60000 there, 59999 now"]),
         (["model.pretrained=false"], ["model.pretrained: True there, False now"]),
+        (
+            ["+callbacks.mine._target_=mine.FreezeHalf"],
+            ["callbacks.mine._target_: None there, 'mine.FreezeHalf' now"],
+        ),
         (["+trainer.benchmark=true"], ["trainer.benchmark: None there, True now"]),
     ],
 )

@@ -17,12 +17,13 @@ from transformers import PreTrainedModel
 from ilm.corpus.store import corpus_arguments
 from ilm.errors import UserError
 from ilm.examples import block_tokens
+from ilm.identity import run_identity, run_name, run_variant
 from ilm.interchange.models import write_reference_model
 from ilm.jobs import in_submitted_sweep
 from ilm.network.adapters import add_lora
 from ilm.network.models import initial_model, pretrained_model, without_hub
 from ilm.network.scoring import KINDS, perplexity
-from ilm.runs import RunFolder, is_first_process, run_identity, run_name, run_variant
+from ilm.runs import RunFolder, is_first_process
 from ilm.training.comparison import Match, comparison_lines, matched
 from ilm.training.preparation import Material, RunExamples, run_material, total_steps, validation_interval
 from ilm.training.steps import StepPlan

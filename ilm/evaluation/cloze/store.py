@@ -23,7 +23,7 @@ from ilm.errors import UserError
 from ilm.evaluation.cloze.answerers import Answerer, BlankAnswer
 from ilm.evaluation.cloze.items import Item
 from ilm.files import atomic_file, locked, read_json, write_json
-from ilm.runs import identity_differences
+from ilm.identity import identity_differences
 
 IDENTITY = "cloze.json"
 ITEMS = "items.jsonl"
