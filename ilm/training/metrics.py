@@ -5,6 +5,8 @@ mean NLL in nats per target token; perplexities their exponentials.
 """
 
 import csv
+import logging
+import os
 import resource
 import sys
 import time
@@ -21,28 +23,45 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from ilm.files import atomic_file
 from ilm.runs import is_first_process
 
+log = logging.getLogger("ilm")
+
 
 class MetricsCsv(Logger):
     """metrics.csv: one row per recorded step, one column per metric, in order of their first appearance.
 
     Rows are appended as they come. With `purge_step`, rows of that step and later are dropped first (TensorBoard's
     meaning of the word): they were written by a run that was killed after its last checkpoint. A new metric rewrites
-    the file with one more column.
+    the file with one more column. A file without its header is set aside as damaged-metrics.csv.
+
+    `last_step` is that of the last row kept, -1 without any.
     """
 
     def __init__(self, save_dir: str, name: str = "", version: str = "", purge_step: int | None = None):
         super().__init__()
         self._name, self._version = name, version
         self.path = Path(save_dir) / name / version / "metrics.csv"
+        self.last_step = -1
         self._columns: list[str] = ["step"]
+        self._of_last_step: list[set[str]] = []  # the metrics of each row kept of the last step
         if is_first_process() and self.path.exists():
-            with open(self.path, newline="", encoding="utf-8") as file:
-                reader = csv.DictReader(file)
-                rows = list(reader)
-                self._columns = list(reader.fieldnames or ["step"])
-            # A row cut short by a kill has no step or too few fields; it is after the last checkpoint.
-            whole = [row for row in rows if (row["step"] or "").isdigit() and None not in row.values()]
-            self._rewrite([row for row in whole if purge_step is None or int(row["step"]) < purge_step])
+            self._keep_rows(purge_step)
+
+    def _keep_rows(self, purge_step: int | None) -> None:
+        with open(self.path, newline="", encoding="utf-8", errors="replace") as file:
+            reader = csv.DictReader(file)
+            rows, columns = list(reader), list(reader.fieldnames or [])
+        if columns[:1] != ["step"]:
+            os.replace(self.path, self.path.with_name("damaged-metrics.csv"))
+            return
+        self._columns = columns
+        # A row cut short by a kill has no step or another number of fields; it is after the last checkpoint.
+        whole = [row for row in rows if row["step"].isdigit() and None not in (*row, *row.values())]
+        kept = [row for row in whole if purge_step is None or int(row["step"]) < purge_step]
+        if kept:
+            self.last_step = int(kept[-1]["step"])
+            of_last = [row for row in kept if int(row["step"]) == self.last_step]
+            self._of_last_step = [{key for key, value in row.items() if value} for row in of_last]
+        self._rewrite(kept)
 
     @property
     def name(self) -> str:
@@ -59,6 +78,10 @@ class MetricsCsv(Logger):
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         row = {"step": str(step), **{key: repr(float(value)) for key, value in metrics.items()}}
+        # A validation that a stop had interrupted is made when the run goes on. Where that was killed too, before its
+        # next checkpoint, the row is here already, with the same numbers.
+        if step == self.last_step and set(row) in self._of_last_step:
+            return
         new = [key for key in row if key not in self._columns]
         if new or not self.path.exists():
             rows = self._rows()
@@ -116,6 +139,13 @@ class Metrics(pl.Callback):
         self._recorded = state_dict["recorded"]
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        for logger in trainer.loggers:
+            if isinstance(logger, MetricsCsv) and trainer.is_global_zero and logger.last_step < self._recorded:
+                log.warning(
+                    "%s has nothing behind step %d, and the run recorded step %d: those rows are lost, or were "
+                    "written by another logger",
+                    *(logger.path, max(logger.last_step, 0), self._recorded),
+                )
         self._clock = None
         # Apple's GPUs have no float64.
         device = "cpu" if module.device.type == "mps" else module.device

@@ -1,4 +1,9 @@
-from ilm.training.metrics import MetricsCsv
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from ilm.training.metrics import Metrics, MetricsCsv
 
 
 def lines(path):
@@ -33,3 +38,29 @@ def test_a_run_that_begins_anew_keeps_no_row(tmp_path):
     MetricsCsv(str(tmp_path)).log_metrics({"train/loss": 1.0}, step=0)
     MetricsCsv(str(tmp_path), purge_step=0)
     assert lines(tmp_path) == ["step,train/loss"]
+
+
+def test_a_validation_made_again_after_a_kill_has_one_row(tmp_path):
+    MetricsCsv(str(tmp_path)).log_metrics({"train/loss": 2.0}, step=10)
+    for _ in range(2):  # resumed from step 10 twice, killed before a checkpoint in between
+        resumed = MetricsCsv(str(tmp_path), purge_step=11)
+        resumed.log_metrics({"valid/infill_loss": 7.25}, step=10)
+    assert lines(tmp_path) == ["step,train/loss,valid/infill_loss", "10,2.0,", "10,,7.25"]
+
+
+@pytest.mark.parametrize("damaged", [b"", b"st", b"10,2.0\n20,1.5\n", b"\xff\x00,\n"])
+def test_a_file_without_its_header_is_set_aside(tmp_path, damaged):
+    (tmp_path / "metrics.csv").write_bytes(damaged)
+    MetricsCsv(str(tmp_path), purge_step=11).log_metrics({"train/loss": 2.0}, step=20)
+    assert lines(tmp_path) == ["step,train/loss", "20,2.0"]
+    assert (tmp_path / "damaged-metrics.csv").read_bytes() == damaged
+
+
+@pytest.mark.parametrize(("kept", "warned"), [(10, True), (20, False)])
+def test_rows_lost_from_outside_are_told(tmp_path, caplog, kept, warned):
+    MetricsCsv(str(tmp_path)).log_metrics({"train/loss": 2.0}, step=kept)
+    metrics = Metrics(["A1"], 10, lambda: 0.0)
+    metrics.load_state_dict({**metrics.state_dict(), "recorded": 20})
+    trainer = SimpleNamespace(loggers=[MetricsCsv(str(tmp_path), purge_step=26)], is_global_zero=True)
+    metrics.on_train_start(trainer, SimpleNamespace(device=torch.device("cpu")))
+    assert ("nothing behind step 10, and the run recorded step 20" in caplog.text) is warned
