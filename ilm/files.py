@@ -20,8 +20,12 @@ from ilm.errors import UserError
 
 log = logging.getLogger("ilm")
 
-# A full disk, an exhausted quota, a limit on the size of files.
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# What it is when a file can take no more.
+DISK_FULL = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "your quota of this disk is used up",
+    errno.EFBIG: "a file may not be that large here (ulimit -f)",
+}
 # A file system that has no locks.
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 

@@ -14,6 +14,7 @@ from ilm.config import flat
 NOT_IDENTITY = (
     "paths",
     "logger",
+    "callbacks",
     "name",
     # What they come to stands for these: target tokens, weights.
     "match",
@@ -84,19 +85,21 @@ def _model_parts(model: Mapping[str, Any]) -> list[str]:
 
 def run_identity(cfg: Mapping[str, Any], data: Mapping[str, Any], step_size: Mapping[str, int]) -> dict[str, Any]:
     """What must be equal for a run to be the same run: flat keys and values."""
-    showing = {f"callbacks.{name}" for name, node in (cfg["callbacks"] or {}).items() if _only_shows(node)}
     kept = {
         key: value
         for key, value in flat(cfg)
-        if value != {}
-        and not any(key == excluded or key.startswith(excluded + ".") for excluded in (*NOT_IDENTITY, *showing))
+        if not any(key == excluded or key.startswith(excluded + ".") for excluded in NOT_IDENTITY)
     }
     return {**kept, **step_size, **{f"data.{key}": value for key, value in data.items()}}
 
 
-def _only_shows(callback: Mapping[str, Any]) -> bool:
-    """Whether a callback is a progress bar of this package. What any other does to the training nobody knows."""
-    return callback["_target_"].startswith("ilm.training.bars.")
+def own_callbacks(cfg: Mapping[str, Any]) -> dict[str, Any]:
+    """The user's callbacks in a configuration: all but this package's progress bars, which only show.
+
+    They are no part of the identity, since most of them only watch; but of those that do more nobody knows it.
+    """
+    callbacks = cfg.get("callbacks") or {}
+    return {name: node for name, node in callbacks.items() if not node["_target_"].startswith("ilm.training.bars.")}
 
 
 def identity_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

@@ -32,7 +32,7 @@ from ilm.files import (
     remove_strays,
     write_json,
 )
-from ilm.identity import identity_differences
+from ilm.identity import identity_differences, own_callbacks
 
 log = logging.getLogger("ilm")
 
@@ -132,14 +132,21 @@ class RunFolder:
             if error.errno not in DISK_FULL:
                 raise
             raise UserError(
-                f"the disk is full: {self.path} cannot be written. Make room, or type "
+                f"{DISK_FULL[error.errno]}: {self.path} cannot be written. Make room, or type "
                 "paths.experiments=... for another."
             ) from error
 
     def _write_down(self, config: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
         record = self.path / "run.json"
         commands = self.record["commands"] if record.exists() else []
-        commands.append({"command": "python " + shlex.join(sys.argv), "versions": versions()})
+        now = own_callbacks(config)
+        if commands and (before := commands[-1]["callbacks"]) != now:
+            log.warning(
+                "%s was trained with other callbacks (%s there, %s now): if one of them changes the training, and "
+                "does not only watch it, this is another run, and belongs in a folder of its own (name=...)",
+                *(self.path, before or "none", now or "none"),
+            )
+        commands.append({"command": "python " + shlex.join(sys.argv), "versions": versions(), "callbacks": now})
         # First, since a folder without it is not taken for a run's.
         write_json(record, {"identity": dict(identity), "commands": commands})
         self.checkpoints.mkdir(exist_ok=True)

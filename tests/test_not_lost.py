@@ -103,7 +103,8 @@ def warnings_of_ilm(caplog, monkeypatch):
 
     class Kept(logging.Filter):
         def filter(self, record):
-            if record.levelno == logging.WARNING:
+            # Here runs are stopped by a callback, so every one has others than the run before.
+            if record.levelno == logging.WARNING and "other callbacks" not in record.msg:
                 messages.append(record.getMessage())
             return True
 
@@ -343,11 +344,12 @@ def test_a_disk_that_is_full_when_a_checkpoint_is_due(run, whole):
     size = len(before["last.ckpt"])
     with files_no_longer_than(size // 2), pytest.raises(UserError) as caught:
         run()
-    assert "last.ckpt could not be written at step 8: the disk is full. It takes about 0.7 MB" in str(caught.value)
+    assert "last.ckpt could not be written at step 8: a file may not be that large here" in str(caught.value)
+    assert "It takes about 0.7 MB" in str(caught.value)
     assert "make room and type the same command again" in str(caught.value)
     assert contents(run.folder / "checkpoints") == before
     assert status(run.folder)["state"] == "failed"
-    assert "the disk is full" in status(run.folder)["reason"]
+    assert "a file may not be that large here" in status(run.folder)["reason"]
     run()
     assert_same_model(whole, run.folder)
     assert status(run.folder)["reason"] is None
@@ -361,7 +363,7 @@ def test_a_disk_that_is_full_when_metrics_are_due(here, logger, capfd):
         train(*compose("train", *overrides, at(12, "term")))
     folder = folder_of(here, name)
     before = contents(folder / "checkpoints")
-    with files_no_longer_than(9000), pytest.raises(UserError, match="the disk is full"):
+    with files_no_longer_than(9000), pytest.raises(UserError, match="a file may not be that large here"):
         train(*compose("train", *overrides, "checkpoint.every_n_minutes=10", "validation.every_n_steps=4"))
     assert contents(folder / "checkpoints") == before
     train(*compose("train", *overrides))

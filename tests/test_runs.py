@@ -159,10 +159,6 @@ def test_where_the_corpus_lies_is_free():
         (["validation.every_n_steps=10"], ["validation.every_n_steps: None there, 10 now"]),
         (["trainer.max_steps=59999"], ["trainer.max_steps: 60000 there, 59999 now"]),
         (["model.pretrained=false"], ["model.pretrained: True there, False now"]),
-        (
-            ["+callbacks.mine._target_=mine.FreezeHalf"],
-            ["callbacks.mine._target_: None there, 'mine.FreezeHalf' now"],
-        ),
         (["+trainer.benchmark=true"], ["trainer.benchmark: None there, True now"]),
     ],
 )
@@ -237,6 +233,18 @@ def test_commands_are_remembered_in_order_as_they_can_be_typed(tmp_path, monkeyp
         folder = opened(tmp_path / "a")
     commands = json.loads((folder.path / "run.json").read_text())["commands"]
     assert [begun["command"] for begun in commands] == ["python train.py x", "python train.py 'name=a b'"]
+
+
+def test_other_callbacks_than_before_are_told_but_not_a_bar(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(runs.log, "propagate", True)
+    bar, mine = {"_target_": "ilm.training.bars.TqdmBar"}, {"_target_": "mine.FreezeHalf"}
+    told = []
+    for callbacks in ({}, {"bar": bar}, {"bar": bar, "mine": mine}, {"mine": mine}, None):
+        caplog.clear()
+        folder = RunFolder.open(tmp_path / "a", {}, overwrite=False)
+        folder.begin({"callbacks": callbacks}, {})
+        told.append("other callbacks" in caplog.text)
+    assert told == [False, False, True, False, True]
 
 
 def test_another_identity_is_refused_and_changes_nothing(tmp_path):

@@ -131,12 +131,14 @@ def _save(trainer: pl.Trainer, path: Path, *, weights_only: bool = False, keep_a
             if keep_as is not None and path.exists():
                 os.replace(path, keep_as)
     except (OSError, RuntimeError) as error:  # torch's own, if its writer cannot finish the file
-        if not any(getattr(cause, "errno", None) in DISK_FULL for cause in _causes(error)):
+        numbers = (getattr(cause, "errno", None) for cause in _causes(error))
+        reason = next((DISK_FULL[number] for number in numbers if number in DISK_FULL), None)
+        if reason is None:
             raise
         moments = 0 if weights_only else 2
         needed = checkpoint_bytes(trainer.lightning_module, moments)
         raise UserError(
-            f"{path} could not be written at step {trainer.global_step}: the disk is full. It takes about "
+            f"{path} could not be written at step {trainer.global_step}: {reason}. It takes about "
             f"{readable_size(needed)}, and {readable_size(shutil.disk_usage(path.parent).free)} are free. The "
             "checkpoints before it are whole: make room and type the same command again, it goes on from the last one."
         ) from error

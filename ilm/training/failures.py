@@ -58,7 +58,7 @@ def _plainly(error: Exception, folder: RunFolder, settings: Mapping[str, Any]) -
     if isinstance(error, OSError) and error.errno in DISK_FULL:
         what = error.filename or "a file of the run"
         return UserError(
-            f"the disk is full: {what} could not be written ({error.strerror}). The checkpoints in "
+            f"{DISK_FULL[error.errno]}: {what} could not be written. The checkpoints in "
             f"{folder.checkpoints} are whole: make room and type the same command again, it goes on from the last one."
         )
     return None

@@ -140,11 +140,13 @@ class Metrics(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         for logger in trainer.loggers:
-            if isinstance(logger, MetricsCsv) and trainer.is_global_zero and logger.last_step < self._recorded:
+            if not isinstance(logger, MetricsCsv) or not trainer.is_global_zero:
+                continue
+            if (last := max(logger.last_step, 0)) < self._recorded:
                 log.warning(
                     "%s has nothing behind step %d, and the run recorded step %d: those rows are lost, or were "
                     "written by another logger",
-                    *(logger.path, max(logger.last_step, 0), self._recorded),
+                    *(logger.path, last, self._recorded),
                 )
         self._clock = None
         # Apple's GPUs have no float64.

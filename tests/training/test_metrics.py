@@ -56,6 +56,12 @@ def test_a_file_without_its_header_is_set_aside(tmp_path, damaged):
     assert (tmp_path / "damaged-metrics.csv").read_bytes() == damaged
 
 
+def test_a_new_run_has_lost_nothing(tmp_path, caplog):
+    trainer = SimpleNamespace(loggers=[MetricsCsv(str(tmp_path), purge_step=0)], is_global_zero=True)
+    Metrics(["A1"], 10, lambda: 0.0).on_train_start(trainer, SimpleNamespace(device=torch.device("cpu")))
+    assert caplog.text == ""
+
+
 @pytest.mark.parametrize(("kept", "warned"), [(10, True), (20, False)])
 def test_rows_lost_from_outside_are_told(tmp_path, caplog, kept, warned):
     MetricsCsv(str(tmp_path)).log_metrics({"train/loss": 2.0}, step=kept)
