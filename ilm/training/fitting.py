@@ -40,7 +40,7 @@ def train_in(run: Run, folder: RunFolder) -> None:
     Raises: UserError if no checkpoint is whole, or there is no room (on the disk, in memory); SystemExit with
     128 + signal if it was asked to stop.
     """
-    signals = StopSignals()
+    signals = StopSignals(saving=not run.settings["dry_run"])
     with signals.listening(), telling_failures(folder, run.settings):
         _train(run, folder, signals)
 

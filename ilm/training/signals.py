@@ -33,7 +33,9 @@ class StopSignals(pl.Callback):
     once more then.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, saving: bool = True) -> None:
+        """`saving`: whether the run saves before it stops."""
+        self._doing = "saving at the end of this step, then stopping" if saving else "stopping at the end of this step"
         self.received: int | None = None
         self._process = os.getpid()
         self._stepping = False
@@ -90,7 +92,7 @@ class StopSignals(pl.Callback):
         if not self._stepping:
             raise SystemExit(128 + number)
         name = signal.Signals(number).name
-        os.write(2, f"\n{name}: saving at the end of this step, then stopping (again: stop at once)\n".encode())
+        os.write(2, f"\n{name}: {self._doing} (again: stop at once)\n".encode())
 
 
 def live_as_long_as_the_run(worker: int) -> None:
