@@ -267,6 +267,7 @@ class Decoding:
 class Server:
     host: str = "127.0.0.1"
     port: int = 7860
+    max_loaded: int = 8  # models
 
 
 @dataclass
@@ -496,6 +497,7 @@ def _values(settings: Mapping[str, Any], choices: Mapping[str, str | None]) -> I
         yield f"web=true beside input={value_of('input')}: give one of them"
     if (port := value_of("server.port")) is not None and not 0 <= port <= 65535:
         yield f"server.port={port}: expected a port from 1 to 65535, or 0 for any free one"
+    yield from numbers(int, 1, "server.max_loaded")
     yield from one_of("objective", OBJECTIVES)
     yield from one_of("schedule.shape", SHAPES)
     yield from one_of("data.levels_drawn", LEVELS_DRAWN)

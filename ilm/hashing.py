@@ -31,6 +31,13 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def model_fingerprint(folder: Path) -> str:
+    """12 hex digits of the files of a model folder: its configuration, tokenizer and weights."""
+    endings = (".json", ".safetensors", ".bin", ".txt", ".model")
+    files = sorted(path for path in folder.iterdir() if path.is_file() and path.suffix in endings)
+    return digest({path.name: file_sha256(path) for path in files})
+
+
 def order_keys(*parts: str | int) -> Callable[[str | int], int]:
     """A function of one more part: `order_keys(*parts)(last) == order_key(*parts, last)`, faster for many of them."""
     beginning = hashlib.blake2b(_joined(parts), digest_size=8)

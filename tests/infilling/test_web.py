@@ -19,8 +19,10 @@ from ilm.config import Infill, check
 from ilm.errors import UserError
 from ilm.infilling.decoding import Infiller
 from ilm.infilling.sampling import DecodingSettings
-from ilm.infilling.web.server import MAX_BODY, WebServer, is_loopback
-from ilm.infilling.web.service import ServedModel, WebService, served_models
+from ilm.infilling.web.handler import MAX_BODY
+from ilm.infilling.web.models import ServedModel, served_models
+from ilm.infilling.web.server import WebServer, is_loopback
+from ilm.infilling.web.service import WebService
 from ilm.infilling.web.worker import Abandoned
 from ilm.network.models import save_model
 
@@ -56,7 +58,7 @@ class Slow(Infiller):
 
 
 def served(name: str, level: str, infiller: Infiller) -> ServedModel:
-    return ServedModel(name, level, infiller.vocabulary.mask_types, lambda: infiller)
+    return ServedModel(name, level, infiller.vocabulary.mask_types, lambda: infiller, lambda: f"of {name}")
 
 
 @pytest.fixture(scope="module")
@@ -337,9 +339,10 @@ def test_a_body_without_a_plain_length_is_refused(server, length):
 
 
 def test_other_methods_are_refused_as_json(server):
-    status, _, answer = ask(server, "PUT", "/infill", {})
-    assert status == 501
-    assert "error" in answer
+    for method in ("PUT", "OPTIONS", "DELETE"):
+        status, headers, answer = ask(server, method, "/infill", {})
+        assert (status, headers["Allow"]) == (405, "GET, HEAD, POST")
+        assert "error" in answer
 
 
 def test_markup_comes_back_as_text(server):
@@ -355,7 +358,7 @@ def test_a_bug_shows_the_browser_no_traceback(infillers, caplog, monkeypatch):
     def load():
         raise RuntimeError("secret detail")
 
-    service = WebService([ServedModel("a1", "A1", ("word",), load)], DEFAULTS)
+    service = WebService([ServedModel("a1", "A1", ("word",), load, lambda: "")], DEFAULTS)
     with running(service) as server:
         status, answer = post(server, "/infill", model="a1", text="_")
     assert status == 500
@@ -401,13 +404,12 @@ def test_the_server_ends_while_a_model_computes(infillers):
 
 def test_more_requests_than_may_wait_are_told_so(infillers):
     service = WebService([served("a1", "A1", infillers["a1"])], DEFAULTS)
-    for _ in range(64):
-        service.worker._places.acquire()
     with running(service) as server:
+        service.worker._most = 0
         status, answer = post(server, "/infill", model="a1", text="_")
         assert status == 503
         assert "Try again" in answer["error"]
-        service.worker._places.release()
+        service.worker._most = 1
         assert post(server, "/infill", model="a1", text="_")[0] == 200
 
 
@@ -429,7 +431,7 @@ def test_models_are_read_from_folders_when_first_asked(tmp_path, infillers):
     (rounded,) = served_models({"m": tmp_path / "m"}, "cpu", "bfloat16")
     assert rounded.load().model.dtype == torch.bfloat16
     (model,) = served_models({"m": tmp_path / "m"}, "cpu")
-    assert (model.level, model.mask_types, model.infiller) == ("m", ("sentence", "ngram", "word"), None)
+    assert (model.level, model.mask_types) == ("m", ("sentence", "ngram", "word"))
     service = WebService([model], DEFAULTS)
     found = service.infill({"model": "m", "text": "I _."}, lambda: False)
     direct = random("I _.", **asdict(DEFAULTS))[0]

@@ -10,9 +10,9 @@ from small_models import vocabulary
 
 from ilm.errors import UserError
 from ilm.infilling.sequences import Infilling
+from ilm.infilling.web.judging import level_shares
 from ilm.infilling.web.marked import read_marked, unit_of
 from ilm.infilling.web.records import candidate_record
-from ilm.infilling.web.service import level_shares
 
 TYPES = ("document", "paragraph", "sentence", "ngram", "word")
 

@@ -1,9 +1,9 @@
-"""One thread that computes for all requests, in the order in which they came."""
+"""One thread that computes for all requests, in the order in which they came, and tells how far it is."""
 
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ilm.errors import UserError
 
@@ -20,46 +20,84 @@ class Busy(UserError):
     """More requests wait than may."""
 
 
+class Job:
+    """A request under way: what is being done for it, and whether to go on.
+
+    `request` is the asker's own name for it, `doing` one of waiting, loading, filling, judging, and `model` with
+    which; `steps` counts the model's passes since.
+    """
+
+    def __init__(self, request: str | None, stopping: threading.Event):
+        self.request, self.doing, self.model, self.steps = request, "waiting", "", 0
+        self._stopping, self._left = stopping, threading.Event()
+
+    def begin(self, doing: str, model: str) -> None:
+        """Raises: Abandoned if nobody waits any more."""
+        self.go_on()
+        self.doing, self.model, self.steps = doing, model, 0
+
+    def step(self) -> None:
+        """Raises: Abandoned if nobody waits any more."""
+        self.go_on()
+        self.steps += 1
+
+    def go_on(self) -> None:
+        """To be called now and then. Raises: Abandoned if nobody waits any more."""
+        if self._left.is_set() or self._stopping.is_set():
+            raise Abandoned
+
+    def leave(self) -> None:
+        """Let the work end at its next step."""
+        self._left.set()
+
+    def record(self) -> dict[str, Any]:
+        """How far it is, as plain data."""
+        return {"request": self.request, "doing": self.doing, "model": self.model, "steps": self.steps}
+
+
 class Worker:
     """Computes one thing at a time: torch uses all cores for one, and several at once only hinder each other."""
 
     def __init__(self, most_waiting: int = MOST_WAITING):
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
-        self._places = threading.Semaphore(most_waiting)
+        self._most, self._jobs, self._lock = most_waiting, [], threading.Lock()
         self._stopping = threading.Event()
 
-    def run(self, work: Callable[[Callable[[], None]], T], gone: Callable[[], bool]) -> T:
-        """The result of `work(check)`; `check` is to be called now and then, and raises Abandoned if `gone()`.
+    def run(self, work: Callable[[Job], T], gone: Callable[[], bool], request: str | None = None) -> T:
+        """The result of `work(job)`, which calls the job's methods now and then; they raise Abandoned once `gone()`.
 
         Raises: Busy, Abandoned, and what `work` raises.
         """
-        if not self._places.acquire(blocking=False):
-            raise Busy("Too many requests are waiting. Try again in a minute.")
+        job = Job(request, self._stopping)
+        with self._lock:
+            if len(self._jobs) >= self._most:
+                raise Busy("Too many requests are waiting. Try again in a minute.")
+            self._jobs.append(job)
         try:
-            if self._stopping.is_set():
-                raise Abandoned
-            abandoned = threading.Event()
-
-            def check() -> None:
-                if abandoned.is_set() or self._stopping.is_set():
-                    raise Abandoned
+            job.go_on()
 
             def checked() -> T:
-                check()
-                return work(check)
+                job.go_on()
+                return work(job)
 
-            return self._result(self._executor.submit(checked), gone, abandoned)
+            return self._result(self._executor.submit(checked), gone, job)
         finally:
-            self._places.release()
+            with self._lock:
+                self._jobs.remove(job)
 
-    def _result(self, future: Future[T], gone: Callable[[], bool], abandoned: threading.Event) -> T:
+    def _result(self, future: Future[T], gone: Callable[[], bool], job: Job) -> T:
         while not wait([future], POLL_SECONDS).done:
             if gone():
-                abandoned.set()
+                job.leave()
                 raise Abandoned
         return future.result()
 
+    def jobs(self) -> list[dict[str, Any]]:
+        """The requests under way, in their order: the first is computed, the others wait."""
+        with self._lock:
+            return [job.record() for job in self._jobs]
+
     def stop(self) -> None:
-        """End: what is being computed is left at its next check, what waits is not begun."""
+        """End: what is being computed is left at its next step, what waits is not begun."""
         self._stopping.set()
         self._executor.shutdown(wait=True)

@@ -1,0 +1,124 @@
+"""Which level would write this? The log-probability of answers under several models, and what Bayes' rule makes of it.
+
+All models judge the same text. If it is too long for one of them, all read as much of it as that one does, since
+more text around an answer makes it likelier.
+"""
+
+import math
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ilm.errors import UserError
+from ilm.infilling.blanks import NO_LIMITS, parse_blanks
+from ilm.infilling.decoding import Infiller
+from ilm.infilling.web.marked import read_marked
+from ilm.infilling.web.models import ServedModel
+from ilm.infilling.web.records import number_or_none
+
+GENERALIST = "all"
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A text with its blanks, as `parse_blanks` reads it, and an answer to each of the K blanks."""
+
+    text: str
+    pieces: tuple[str, ...]  # K + 1
+    types: tuple[str, ...]
+    answers: tuple[str, ...]
+
+    @classmethod
+    def read(
+        cls, text: str, answers: Sequence[str] | None, mask_types: Sequence[str], known_types: Collection[str]
+    ) -> "Filled":
+        """`answers` None: they stand in the text, in braces (see `read_marked`).
+
+        Raises: UserError if there is no answer, or another number of them than of blanks.
+        """
+        if answers is None:
+            text, answers = read_marked(text, mask_types, known_types)
+        pieces, types, _ = parse_blanks(text, mask_types)
+        if not answers:
+            raise UserError("No answer is marked. Put braces around what is to be judged: She ate {pasta} for lunch.")
+        if len(types) != len(answers):
+            raise UserError(
+                f"Blanks: {len(types)}, answers: {len(answers)}. A text to judge has answers in braces, and no "
+                f"blanks beside; the types of this model are {', '.join(mask_types)}."
+            )
+        return cls(text, pieces, tuple(mask_types[kind] for kind in types), tuple(answers))
+
+    def unread(self, infiller: Infiller) -> tuple[int, int]:
+        """How many characters at the beginning and the end do not fit the model beside the answers.
+
+        Raises: UserError if what stands between the blanks is too long already.
+        """
+        longest = max(len(infiller.vocabulary.encode(f" {answer}")) for answer in self.answers)
+        return infiller.context(self.text, [NO_LIMITS] * len(self.types), longest + 1).left_out
+
+    def score(self, infiller: Infiller, left_out: tuple[int, int] = (0, 0)) -> float:
+        """The log-probability of the answers in nats, without those characters of the text.
+
+        Raises: UserError as `Infiller.score` does, and if it is no number.
+        """
+        before, after = left_out
+        score = infiller.score(self.text[before : len(self.text) - after], self.answers)
+        if math.isnan(score):
+            raise UserError("The model computes NaN: its weights are damaged, or were when training ended.")
+        return score
+
+
+def judge(
+    filled: Sequence[tuple[ServedModel, Filled]], take: Callable[[ServedModel], Infiller], cut: bool
+) -> tuple[dict[str, float | UserError], tuple[int, int]]:
+    """By model's name the log-probability in nats, or why there is none; and what of the text no model has read.
+
+    `cut`: a text too long for one of the models is read in part, by all in the same part; otherwise that one has none.
+    """
+    found: dict[str, float | UserError] = {}
+    left_out = (0, 0)
+    for model, own in filled:
+        try:
+            infiller = take(model)
+            unread = own.unread(infiller) if cut else (0, 0)
+            left_out = max(left_out[0], unread[0]), max(left_out[1], unread[1])
+            if not any(left_out):
+                found[model.name] = own.score(infiller)
+        except UserError as error:
+            found[model.name] = error
+    if any(left_out):
+        for model, own in filled:
+            if not isinstance(found.get(model.name), UserError):
+                try:
+                    found[model.name] = own.score(take(model), left_out)
+                except UserError as error:
+                    found[model.name] = error
+    return found, left_out
+
+
+def score_record(score: float | UserError) -> dict[str, Any]:
+    """A log-probability as plain data, or the error in its place."""
+    if isinstance(score, UserError):
+        return {"error": str(score)}
+    return {"log_probability": number_or_none(score)}
+
+
+def level_shares(scored: Iterable[tuple[str, float]]) -> dict[str, float]:
+    """Posterior probabilities of levels that are equally likely beforehand, from (level, log-likelihood in nats).
+
+    A level's likelihood is the mean over its models. The generalist is no level and has no share. Empty for fewer than
+    two levels, and where no level gives the answers any probability.
+    """
+    by_level: dict[str, list[float]] = {}
+    for level, value in scored:
+        if level != GENERALIST:
+            by_level.setdefault(level, []).append(value)
+    logs = {level: _log_sum_exp(values) - math.log(len(values)) for level, values in by_level.items()}
+    total = _log_sum_exp(logs.values())
+    return {} if len(logs) < 2 or total == -math.inf else {k: math.exp(v - total) for k, v in logs.items()}
+
+
+def _log_sum_exp(logs: Iterable[float]) -> float:
+    values = list(logs)
+    largest = max(values, default=-math.inf)
+    return largest if math.isinf(largest) else largest + math.log(math.fsum(math.exp(v - largest) for v in values))
