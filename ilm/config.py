@@ -300,6 +300,14 @@ LEVELS_DRAWN = ("natural", "equally")
 TASKS = ("perplexity", "cloze")
 POSITIONS = ("human-tokens", "random")
 MLM_LENGTHS = ("given", "guessed")
+# Keys of `evaluation` that task=cloze reads, and what there is instead of others.
+EVALUATION_OF_CLOZE = ("evaluation.corpus", "evaluation.split", "evaluation.levels", "evaluation.device")
+INSTEAD_IN_CLOZE = {
+    "evaluation.limit": "limit",
+    "evaluation.max_examples": "limit",
+    "evaluation.max_length": "cloze.max_chars",
+    "evaluation.batch_size": "cloze.batch_size",
+}
 KEEP_TOGETHER = ("text", "learner_id", "topic", "near_duplicates")
 TEST_ON = ("topic", "learner_id", "l1")
 
@@ -508,12 +516,8 @@ def _values(settings: Mapping[str, Any], choices: Mapping[str, str | None]) -> I
     yield from numbers(int, 0, "cloze.seed")
     yield from one_of("cloze.positions", POSITIONS)
     yield from one_of("cloze.mlm_length", MLM_LENGTHS)
-    if value_of("task") == "perplexity":
-        yield from (
-            f"{key} is for task=cloze"
-            for key in ("input", "limit")
-            if value_of(key) is not None and "cloze" in settings
-        )
+    if "cloze" in settings:
+        yield from _of_the_other_task(settings)
     yield from one_of("evaluation.split", ("test", "valid"))
     yield from one_of("evaluation.fitting", ("naive",))
     yield from one_of("evaluation.objective", OBJECTIVES)
@@ -564,6 +568,23 @@ def _values(settings: Mapping[str, Any], choices: Mapping[str, str | None]) -> I
         yield from _training_values(settings, experiment := choices.get("experiment"))
         if experiment == "token_matched" and settings["match"] is None:
             yield "match has no value: type match=C1, the specialist whose target tokens end the run"
+
+
+def _of_the_other_task(settings: Mapping[str, Any]) -> Iterator[str]:
+    """Options of evaluate.py that the chosen task would ignore: whatever is not as it is by default."""
+    task, defaults = settings["task"], dict(flat(OmegaConf.to_container(OmegaConf.structured(Evaluate()))))
+    given = [key for key, value in flat(settings) if key in defaults and value != defaults[key]]
+    if task == "perplexity":
+        unread = [key for key in given if key in ("input", "limit") or key.startswith("cloze.")]
+        yield from (f"{key} is for task=cloze{' (see evaluation.limit)' if key == 'limit' else ''}" for key in unread)
+    elif task == "cloze":
+        for key in given:
+            if key.startswith("evaluation.") and key not in EVALUATION_OF_CLOZE:
+                instead = f": type {INSTEAD_IN_CLOZE[key]}=..." if key in INSTEAD_IN_CLOZE else ""
+                yield f"{key} is for task=perplexity{instead}"
+        if settings["input"] is not None:
+            unread = [key for key in given if key in ("evaluation.corpus", "evaluation.split")]
+            yield from (f"{key} is for prepared texts, and input={settings['input']} gives others" for key in unread)
 
 
 def _training_values(settings: Mapping[str, Any], experiment: str | None) -> Iterator[str]:

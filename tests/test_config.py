@@ -563,3 +563,29 @@ def test_slurm_launcher_is_described_where_it_is_missing():
         pytest.skip("hydra-submitit-launcher is installed")
     extra = text.split("[")[1].split("]")[0]
     assert f"\n{extra} = [" in (REPOSITORY / "pyproject.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["input=x.csv"], ["input is for task=cloze"]),
+        (["limit=5"], ["limit is for task=cloze (see evaluation.limit)"]),
+        (["cloze.max_chars=null"], ["cloze.max_chars is for task=cloze"]),
+        (["task=cloze", "evaluation.limit=5"], ["evaluation.limit is for task=perplexity: type limit=..."]),
+        (["task=cloze", "evaluation.drop_last=true"], ["evaluation.drop_last is for task=perplexity"]),
+        (
+            ["task=cloze", "input=x.csv", "evaluation.split=valid"],
+            ["evaluation.split is for prepared texts, and input=x.csv gives others"],
+        ),
+    ],
+)
+def test_no_option_of_the_other_task_is_ignored(overrides, expected):
+    assert mistakes("evaluate", *overrides) == expected
+    checked("evaluate", "task=cloze", "evaluation.split=valid", "evaluation.device=cpu", "evaluation.levels=[A1]")
+
+
+def test_the_files_hold_the_defaults_of_the_schema():
+    """By these `check` knows what was given."""
+    written = OmegaConf.load(CONF / "evaluate.yaml")
+    for section in ("evaluation", "cloze"):
+        assert written[section] == OmegaConf.structured(Evaluate())[section]
