@@ -23,6 +23,7 @@ from ilm.errors import UserError
 from ilm.starting import imported
 from ilm.sweep_table import STOPPED_BY_SIGNAL
 from ilm.sweeps import begin_submitted_job, end_sweep, note
+from ilm.visible import visible
 
 log = logging.getLogger("ilm")
 
@@ -180,7 +181,7 @@ def set_up_logging(file: Path | None = None) -> None:
 
 def _exit_with(error: Exception) -> None:
     if not (isinstance(error, UserError) and error.told):
-        print(f"error: {_innermost(error)}", file=sys.stderr)
+        print(f"error: {visible(_innermost(error))}", file=sys.stderr)
     sys.exit(EXIT_USER_ERROR)
 
 

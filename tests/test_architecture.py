@@ -30,6 +30,7 @@ BESIDE = (
     "errors",
     "files",
     "hashing",
+    "visible",
 )
 # What the rooms beside may import of the rooms: names without any weight.
 OF_BESIDE = {room: {"examples"} if room == "config" else set() for room in BESIDE}

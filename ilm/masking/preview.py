@@ -12,12 +12,9 @@ from rich.text import Text
 
 from ilm.masking.functions import Span
 from ilm.masking.store import MaskStore
+from ilm.visible import visible
 
 _COLOURS = ("red", "magenta", "blue", "green", "yellow", "cyan")
-
-# Control characters of a learner's text must not reach the terminal; each is shown as one other character.
-_VISIBLE = {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\n\t"}
-_VISIBLE |= {0x7F: 0x2421} | dict.fromkeys(range(0x80, 0xA0), 0xFFFD)
 
 
 def preview(text: str, spans: Sequence[Span], mask_types: Sequence[str]) -> RenderableType:
@@ -26,7 +23,7 @@ def preview(text: str, spans: Sequence[Span], mask_types: Sequence[str]) -> Rend
     All text is shown literally: neither as rich's markup nor as control codes of the terminal.
     """
     styles = {t: f"reverse {_COLOURS[i % len(_COLOURS)]}" for i, t in enumerate(mask_types)}
-    pieces, answers = cut(text.translate(_VISIBLE), spans)
+    pieces, answers = cut(visible(text), spans)
     document, context, listed = Text(pieces[0]), Text(pieces[0]), Text()
     for span, answer, piece in zip(spans, answers, pieces[1:], strict=True):
         style = styles[span.mask_type]
@@ -59,4 +56,6 @@ def stored_previews(documents: pd.DataFrame, masks: MaskStore, count: int) -> It
         spans = [Span(masks.mask_types[t], int(start), int(length)) for t, start, length in columns]
         document = documents.iloc[int(split.documents[entry])]
         title = f"{document['writing_id']} ({document['cefr_level']}, {document['l1']})"
-        yield Panel(preview(document["text"], spans, masks.mask_types), title=escape(title), title_align="left")
+        yield Panel(
+            preview(document["text"], spans, masks.mask_types), title=escape(visible(title)), title_align="left"
+        )

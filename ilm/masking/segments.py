@@ -54,6 +54,13 @@ def segment(text: str) -> Document:
     return Document(0, len(text), tuple(paragraphs))
 
 
+def words_of(text: str) -> list[Word]:
+    """(start, length) of all words, numbers and marks of a text, in order."""
+    return [
+        word for paragraph in segment(text).paragraphs for sentence in paragraph.sentences for word in sentence.words
+    ]
+
+
 def _words(sentence: str, offset: int) -> tuple[Word, ...]:
     # `nltk.word_tokenize` splits into sentences first, also what is a sentence already, and a sentence
     # taken out of its paragraph may well split again.
