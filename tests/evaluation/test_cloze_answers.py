@@ -169,7 +169,10 @@ def test_t5_answers_what_it_was_made_to():
 
 
 def t5_direct(answerer, typed: str, written: list[list[int]], scored_from: int) -> list[float]:
-    """Log-probabilities of what is written after the first `scored_from` tokens, by one plain forward pass each."""
+    """Log-probabilities of what is written after the first `scored_from` tokens, by one plain forward pass each.
+
+    In the place of the last one, a sentinel, the text may also end.
+    """
     source = answerer.pieces.tokenizer(typed, return_tensors="pt").input_ids
     values = []
     for ids in written:
@@ -179,7 +182,9 @@ def t5_direct(answerer, typed: str, written: list[list[int]], scored_from: int) 
             .detach()
             .log_softmax(-1)
         )
-        values.append(sum(float(logits[at - 1, ids[at]]) for at in range(scored_from, len(ids))))
+        last = len(ids) - 1
+        end = float(logits[last - 1, [ids[last], 1]].logsumexp(-1))
+        values.append(end + sum(float(logits[at - 1, ids[at]]) for at in range(scored_from, last)))
     return values
 
 
@@ -211,7 +216,8 @@ def t5_batched(model, source, written: list[list[int]]) -> list[float]:
         ids = torch.tensor(list(group))
         logits = model(input_ids=source.expand(len(ids), -1), decoder_input_ids=ids[:, :-1]).logits.log_softmax(-1)
         chosen = logits.gather(-1, ids[:, 1:, None])[..., 0]
-        values += chosen[:, 1:].sum(-1).tolist()  # the sentinel is given
+        ends = torch.logaddexp(chosen[:, -1], logits[:, -1, 1])  # or </s>
+        values += (chosen[:, 1:-1].sum(-1) + ends).tolist()  # the sentinel is given
     return values
 
 
@@ -241,8 +247,9 @@ def test_t5_with_two_blanks():
     names = ["<pad>", "<extra_id_0>", "▁pasta", "<extra_id_1>", "▁lunch", "<extra_id_2>"]
     ids = answerer.pieces.tokenizer.convert_tokens_to_ids(names)
     typed = "She ate<extra_id_0> for<extra_id_1> and rice."
-    (first,) = t5_direct(answerer, typed, [ids[:4]], scored_from=2)
     (both,) = t5_direct(answerer, typed, [ids], scored_from=2)
+    (second,) = t5_direct(answerer, typed, [ids], scored_from=4)
+    first = both - second
     assert blanks[0].log_probability == pytest.approx(first, abs=1e-4)
     assert blanks[0].log_probability + blanks[1].log_probability == pytest.approx(both, abs=1e-4)
     own = answerer.pieces.tokenizer(blanks[0].candidates[0][0], add_special_tokens=False).input_ids

@@ -4,23 +4,29 @@
     BART    <s>She ate<mask> for lunch.</s>            writes  <s>She ate pasta for lunch.</s>
     ILM     She ate<|infill_word|> for lunch.<|startofinfill|>      writes   pasta<|endofinfill|>
 
-All three have true probabilities of a word: those of its tokens and of the token that ends it. T5 (Raffel et al. 2020)
-ends an answer with the next sentinel, ILM (Donahue et al. 2020) with its end token. BART (Lewis et al. 2020) writes the
-whole text again: it is given the beginning up to the blank, and an answer ends with the first token of what follows the
-blank (or the end of the text), which the encoder shows.
+All three have true probabilities of a word: those of its tokens and of what ends it. ILM (Donahue et al. 2020) ends an
+answer with its end token, T5 (Raffel et al. 2020) with the next sentinel. After its last answer T5 may also end
+altogether, which counts as well: in its training every text ended with a blank, whose answer </s> followed
+(`random_spans_noise_mask` in t5/data/preprocessors.py), and FLAN-T5 has learnt no sentinel since. BART (Lewis et al.
+2020) writes the whole text again: it is given the beginning up to the blank, and an answer ends with the first token of
+what follows the blank (or the end of the text), which the encoder shows.
+
+Legend: B questions, R rows (questions, or beams of them), T tokens, V rows of the model's output.
 """
 
 from abc import abstractmethod
-from collections import defaultdict
-from collections.abc import Sequence
-from typing import ClassVar, NamedTuple
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import NamedTuple
 
 import torch
+from torch.nn import functional
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.modeling_outputs import BaseModelOutput
 
-from ilm.evaluation.cloze.answerers import Answerer, Settings
-from ilm.evaluation.cloze.beam import Beam, beam_search
+from ilm.evaluation.cloze.answerers import BEAMS_PER_CANDIDATE, Answerer, Settings
+from ilm.evaluation.cloze.beam import Beam, Tokens
+from ilm.evaluation.cloze.masked import MOST_READ
 from ilm.evaluation.cloze.pieces import Encoded
 from ilm.examples.layout import TokenSpan, lay_out
 from ilm.infilling.blanks import default_type
@@ -28,55 +34,66 @@ from ilm.infilling.decoding import Infiller
 from ilm.infilling.folders import OBJECTIVE
 from ilm.network.scoring import score
 
+MOST_BEAMS = 160  # searched at once: each has its own copy of the keys and values of its text
+
 
 class Question(NamedTuple):
-    """What a decoder is asked: `source` for the encoder (none of an ILM model), what is `written`, and the end."""
+    """What a decoder is asked: `source` for the encoder (none of an ILM model), what is `written`, and what ends it."""
 
-    source: tuple[int, ...]
-    written: tuple[int, ...]
-    closer: int
+    source: Tokens
+    written: Tokens
+    closers: Tokens
+
+
+class Reading:
+    """What a decoder has read, and reads on: rows of different lengths, with padding on the left, and a cache.
+
+    `forward(ids, mask, positions, rows, cache)` runs the model on ids (R, T) after what the cache holds, with the mask
+    (R, all) of both, positions (R, T), and the number of the question of each row, (R,).
+    """
+
+    def __init__(self, forward: Callable, written: Sequence[Tokens], device: torch.device):
+        longest = max(map(len, written))
+        ids = torch.tensor([[*[0] * (longest - len(tokens)), *tokens] for tokens in written], device=device)
+        self._lengths = torch.tensor([len(tokens) for tokens in written], device=device)
+        # (B, T): negative on the padding.
+        positions = torch.arange(longest, device=device) - (longest - self._lengths)[:, None]
+        self._mask = (positions >= 0).long()
+        self._rows = torch.arange(len(written), device=device)
+        self._forward = forward
+        output = forward(ids, self._mask, positions.clamp(min=0), self._rows, None)
+        self._cache, self.logits = output.past_key_values, output.logits[:, -1]
+
+    def advance(self, parents: Sequence[int], tokens: Sequence[int]) -> torch.Tensor:
+        """Append a token to each of the rows `parents`; returns logits (R, V)."""
+        chosen = torch.tensor(parents, device=self._rows.device)
+        self._cache.batch_select_indices(chosen)
+        self._rows, self._lengths = self._rows[chosen], self._lengths[chosen] + 1
+        self._mask = torch.cat([self._mask[chosen], self._mask.new_ones(len(chosen), 1)], dim=1)
+        ids = torch.tensor(tokens, device=chosen.device)[:, None]
+        return self._forward(ids, self._mask, self._lengths[:, None] - 1, self._rows, self._cache).logits[:, -1]
 
 
 class WritingAnswerer(Answerer):
-    """Beam search over what follows `written`, with a cache.
-
-    Where the decoder counts its positions itself (`padded` False) only questions whose `written` are of one length are
-    read together.
-    """
-
-    padded: ClassVar[bool] = False
+    """Beam search over what follows `written`, with a cache."""
 
     @abstractmethod
-    def _question(self, encoded: Encoded, blank: int, before: Sequence[Sequence[int]]) -> Question:
+    def _question(self, encoded: Encoded, blank: int, before: Sequence[Tokens]) -> Question:
         """The question about a blank, the blanks before it filled with the tokens `before`."""
 
     @abstractmethod
-    def _read(self, questions: Sequence[Question]):
-        """Logits (B, V) of the first token, a cache, and a function (tokens, cache) -> logits of the next one."""
+    def _read(self, questions: Sequence[Question]) -> Reading:
+        """What is written of each question."""
 
     def _search(self, encoded, blank, chosen):
         questions = [self._question(e, blank, before) for e, before in zip(encoded, chosen, strict=True)]
-        groups = defaultdict(list)
-        for at, question in enumerate(questions):
-            groups[0 if self.padded else len(question.written)].append(at)
-        answers: list[list[Beam]] = [[] for _ in encoded]
-        for group in groups.values():
-            logits, cache, step = self._read([questions[at] for at in group])
-
-            def advance(parents, tokens, cache=cache, step=step):
-                cache.batch_select_indices(torch.tensor(parents, device=self.model.device))
-                return step(parents, torch.tensor(tokens, device=self.model.device)[:, None])
-
-            found = beam_search(
-                logits,
-                advance,
-                [self.grammar(encoded[at], blank, closer=questions[at].closer) for at in group],
-                width=self.settings.candidates,
-                max_tokens=self.settings.max_answer_tokens,
-            )
-            for at, beams in zip(group, found, strict=True):
-                answers[at] = beams
-        return answers
+        grammars = [self.grammar(e, blank, closers=q.closers) for e, q in zip(encoded, questions, strict=True)]
+        size = max(1, MOST_BEAMS // (BEAMS_PER_CANDIDATE * self.settings.candidates))
+        found: list[list[Beam]] = []
+        for part in (slice(begin, begin + size) for begin in range(0, len(questions), size)):
+            reading = self._read(questions[part])
+            found += self._best(reading.logits, reading.advance, grammars[part], self.settings.max_answer_tokens)
+        return found
 
 
 class EncoderDecoderAnswerer(WritingAnswerer):
@@ -87,26 +104,22 @@ class EncoderDecoderAnswerer(WritingAnswerer):
 
     def _score(self, encoded):
         # One sequence holds the answers to all blanks of a text: the last question, and its answer.
+        blanks = range(len(encoded[0].runs))
+        questions = [[self._gold(e, blank) for blank in blanks] for e in encoded]
+        written = [(*q[-1].written, *e.answer(-1)) for q, e in zip(questions, encoded, strict=True)]
+        size = max(1, MOST_READ // max(len(q[-1].source) + len(ids) for q, ids in zip(questions, written, strict=True)))
         scores = []
-        for begin in range(0, len(encoded), self.settings.candidates):
-            part = encoded[begin : begin + self.settings.candidates]
-            questions = [self._gold(e, len(e.runs) - 1) for e in part]
-            written = [(*q.written, *e.answer(-1), q.closer) for q, e in zip(questions, part, strict=True)]
-            length = max(map(len, written))
-            inputs = torch.tensor([[*ids, *[0] * (length - len(ids))] for ids in written], device=self.model.device)
-            states, mask = self._encode(questions)
+        for begin in range(0, len(encoded), size):
+            part = slice(begin, begin + size)
+            longest = max(map(len, written[part]))
+            ids = torch.tensor([[*ids, *[0] * (longest - len(ids))] for ids in written[part]], device=self.model.device)
+            states, mask = self._encode([q[-1] for q in questions[part]])
             # (B, T, V); what stands after the end of a row changes nothing before it.
             logits = self.model(
-                encoder_outputs=states, attention_mask=mask, decoder_input_ids=inputs[:, :-1], use_cache=False
-            ).logits.float()
-            for row, e in enumerate(part):
-                log_probabilities = logits[row].log_softmax(-1)
-                totals = []
-                for blank in range(len(e.runs)):
-                    question = self._gold(e, blank)
-                    begin_at, tokens = len(question.written), (*e.answer(blank), question.closer)
-                    totals.append(sum(float(log_probabilities[begin_at - 1 + i, t]) for i, t in enumerate(tokens)))
-                scores.append(totals)
+                encoder_outputs=states, attention_mask=mask, decoder_input_ids=ids, use_cache=False
+            ).logits
+            for row, e, own in zip(logits, encoded[part], questions[part], strict=True):
+                scores.append([_log_probability(row, own[blank], e.answer(blank)) for blank in blanks])
         return scores
 
     def _gold(self, encoded: Encoded, blank: int) -> Question:
@@ -122,24 +135,32 @@ class EncoderDecoderAnswerer(WritingAnswerer):
         return self.model.get_encoder()(input_ids=ids, attention_mask=mask, return_dict=True), mask
 
     def _read(self, questions):
-        states, mask = self._encode(questions)
-        written = torch.tensor([q.written for q in questions], device=self.model.device)
-        output = self.model(encoder_outputs=states, attention_mask=mask, decoder_input_ids=written, use_cache=True)
-        cache, hidden = output.past_key_values, states.last_hidden_state
-        rows = torch.arange(len(questions), device=self.model.device)
+        states, source_mask = self._encode(questions)
 
-        def step(parents, tokens):
-            nonlocal rows
-            rows = rows[torch.tensor(parents, device=rows.device)]
-            return self.model(
-                encoder_outputs=BaseModelOutput(hidden[rows]),
-                attention_mask=mask[rows],
-                decoder_input_ids=tokens,
-                past_key_values=cache,
-                use_cache=True,
-            ).logits[:, -1]
+        def forward(ids, mask, positions, rows, cache):
+            with self._at(positions):
+                return self.model(
+                    encoder_outputs=BaseModelOutput(states.last_hidden_state[rows]),
+                    attention_mask=source_mask[rows],
+                    decoder_input_ids=ids,
+                    decoder_attention_mask=mask,
+                    past_key_values=cache,
+                    use_cache=True,
+                )
 
-        return output.logits[:, -1], cache, step
+        return Reading(forward, [q.written for q in questions], self.model.device)
+
+    def _at(self, positions: torch.Tensor) -> AbstractContextManager:
+        """The decoder reads its tokens at these positions (R, T), where it has absolute ones."""
+        return nullcontext()
+
+
+def _log_probability(logits: torch.Tensor, question: Question, answer: Tokens) -> float:
+    """Of an answer and its end, by logits (T, V) of a row in which both stand behind what is written."""
+    first = len(question.written) - 1
+    log_probabilities = logits[first : first + len(answer) + 1].float().log_softmax(-1)
+    of_tokens = sum(float(log_probabilities[at, token]) for at, token in enumerate(answer))
+    return of_tokens + float(log_probabilities[-1, list(question.closers)].double().logsumexp(-1))
 
 
 class T5Answerer(EncoderDecoderAnswerer):
@@ -148,7 +169,7 @@ class T5Answerer(EncoderDecoderAnswerer):
     def __init__(self, model, tokenizer, settings, sentinels: Sequence[int]):
         """`sentinels`: the ids of <extra_id_0>, <extra_id_1>, ..., one more than blanks."""
         super().__init__(model, tokenizer, settings, float("inf"))  # its positions are relative
-        self.sentinels = sentinels
+        self.sentinels, self.end = sentinels, model.config.eos_token_id
 
     def _longest(self, encoded: Encoded) -> int:
         return len(encoded.ids) + len(encoded.suffix)
@@ -157,7 +178,9 @@ class T5Answerer(EncoderDecoderAnswerer):
         blanks = [[self.sentinels[number]] for number in range(len(encoded.runs))]
         source = (*encoded.prefix, *encoded.with_blanks(blanks), *encoded.suffix)
         answered = [token for number, ids in enumerate(before) for token in (self.sentinels[number], *ids)]
-        return Question(source, (self.start, *answered, self.sentinels[blank]), self.sentinels[blank + 1])
+        written = (self.start, *answered, self.sentinels[blank])
+        is_last = blank == len(encoded.runs) - 1
+        return Question(source, written, (self.sentinels[blank + 1], *([self.end] if is_last else ())))
 
 
 class BartAnswerer(EncoderDecoderAnswerer):
@@ -180,14 +203,26 @@ class BartAnswerer(EncoderDecoderAnswerer):
         first, last = encoded.runs[blank]
         written += encoded.ids[done:first]
         following = (*encoded.ids[last:], *encoded.suffix, self.model.config.eos_token_id)
-        return Question(source, tuple(written), following[0])
+        return Question(source, tuple(written), following[:1])
+
+    @contextmanager
+    def _at(self, positions):
+        embeddings = self.model.get_decoder().embed_positions
+
+        def of_rows(module, _, __):
+            return functional.embedding(positions + module.offset, module.weight)
+
+        handle = embeddings.register_forward_hook(of_rows)
+        try:
+            yield
+        finally:
+            handle.remove()
 
 
 class InfillingAnswerer(WritingAnswerer):
     """A model trained here. Its blanks are of the type that a blank typed without one has."""
 
     kind = "ilm"
-    padded = True
 
     def __init__(self, infiller: Infiller, settings: Settings):
         model, self.vocabulary = infiller.model, infiller.vocabulary
@@ -226,32 +261,17 @@ class InfillingAnswerer(WritingAnswerer):
         blanks = [[int(self.vocabulary.blanks[self.mask_type])]] * len(encoded.runs)
         answered = [token for ids in before for token in (*ids, end)]
         context = (*encoded.with_blanks(blanks), self.vocabulary.start_of_infill)
-        return Question((), (*context, *answered), end)
+        return Question((), (*context, *answered), (end,))
 
     def _read(self, questions):
-        longest, device = max(len(q.written) for q in questions), self.model.device
-        ids = torch.tensor([[*[0] * (longest - len(q.written)), *q.written] for q in questions], device=device)
-        lengths = torch.tensor([len(q.written) for q in questions], device=device)
-        # (B, T): negative on the padding, which is on the left.
-        positions = torch.arange(longest, device=device) - (longest - lengths)[:, None]
-        mask = (positions >= 0).long()
-        output = self.model(
-            input_ids=ids, attention_mask=mask, position_ids=positions.clamp(min=0), use_cache=True, logits_to_keep=1
-        )
-        cache = output.past_key_values
-
-        def step(parents, tokens):
-            nonlocal mask, lengths
-            chosen = torch.tensor(parents, device=device)
-            mask = torch.cat([mask[chosen], mask.new_ones(len(chosen), 1)], dim=1)
-            lengths = lengths[chosen] + 1
+        def forward(ids, mask, positions, _, cache):
             return self.model(
-                input_ids=tokens,
+                input_ids=ids,
                 attention_mask=mask,
-                position_ids=lengths[:, None] - 1,
+                position_ids=positions,
                 past_key_values=cache,
                 use_cache=True,
                 logits_to_keep=1,
-            ).logits[:, -1]
+            )
 
-        return output.logits[:, -1], cache, step
+        return Reading(forward, [q.written for q in questions], self.model.device)

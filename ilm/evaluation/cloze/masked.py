@@ -19,7 +19,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ilm.evaluation.cloze.answerers import WORD_TOO_LONG, Answerer, Settings
-from ilm.evaluation.cloze.beam import Beam, beam_search
+from ilm.evaluation.cloze.beam import Beam
 from ilm.evaluation.cloze.pieces import Encoded
 
 GUESSED = "guessed"
@@ -104,13 +104,8 @@ class MaskedAnswerer(Answerer):
             beams[:] = [(beams[p][0], (*beams[p][1], token)) for p, token in zip(parents, tokens, strict=True)]
             return self._logits(queries())
 
-        found = beam_search(
-            self._logits(queries()),
-            advance,
-            [self.grammar(encoded[text], blank, length=length) for text, length in tried],
-            width=self.settings.candidates,
-            max_tokens=max(length for _, length in tried),
-        )
+        grammars = [self.grammar(encoded[text], blank, length=length) for text, length in tried]
+        found = self._best(self._logits(queries()), advance, grammars, max(length for _, length in tried))
         answers: list[list[Beam]] = [[] for _ in encoded]
         for (text, _), row in zip(tried, found, strict=True):
             answers[text] += row
@@ -124,8 +119,11 @@ class MaskedAnswerer(Answerer):
             for number, (first, last) in enumerate(encoded.runs)
         ]
 
-    def _ranked(self, sums, tokens):
-        return sorted(sums, key=lambda word: (-sums[word] / len(tokens[word]), word))
+    def _question_of(self, token_ids):
+        return len(token_ids)
+
+    def _worth(self, log_probability, token_ids):
+        return log_probability / len(token_ids)
 
     def _logits(self, queries: Sequence[Query]) -> torch.Tensor:
         """Logits (queries, V) in float32 at the places asked about. Equal queries of a batch are read once."""
