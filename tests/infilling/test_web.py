@@ -4,6 +4,7 @@ import http.client
 import json
 import logging
 import math
+import re
 import socket
 import threading
 import time
@@ -19,7 +20,8 @@ from ilm.config import Infill, check
 from ilm.errors import UserError
 from ilm.infilling.decoding import Infiller
 from ilm.infilling.sampling import DecodingSettings
-from ilm.infilling.web.handler import MAX_BODY
+from ilm.infilling.web import handler
+from ilm.infilling.web.handler import FILES, MAX_BODY
 from ilm.infilling.web.models import ServedModel, served_models
 from ilm.infilling.web.server import WebServer, is_loopback
 from ilm.infilling.web.service import WebService
@@ -116,14 +118,11 @@ def post(server: WebServer, path: str, **body):
 
 
 def test_the_page_is_whole_and_loads_nothing_from_elsewhere(server):
-    for path, kind in (
-        ("/", "text/html"),
-        ("/page.css", "text/css"),
-        ("/page.js", "text/javascript"),
-        ("/results.js", "text/javascript"),
-    ):
+    for path, (_, kind) in FILES.items():
         status, headers, text = ask(server, "GET", path)
-        assert (status, headers.get_content_type()) == (200, kind)
+        assert (status, headers["Content-Type"]) == (200, kind)
+        for found in re.findall(r'(?:src|href)="([^"]+)"', text):
+            assert found == "data:," or f"/{found}" in FILES
         assert "://" not in text
         assert "//cdn" not in text
         assert "innerHTML" not in text
@@ -211,7 +210,9 @@ def test_the_level_whose_model_finds_the_answers_likelier_has_the_larger_share(s
     odds = math.exp(scores["a1"] - scores["b2"])
     assert shares == pytest.approx({"A1": odds / (1 + odds), "B2": 1 / (1 + odds)})
     assert max(shares, key=shares.get) == {"a1": "A1", "b2": "B2"}[max(("a1", "b2"), key=scores.get)]
-    assert found["models"][0]["pieces"] == ["I ", " pasta and ", "."]
+    judged = found["models"][0]
+    assert (judged["text"], judged["blanked"]) == ("I eat pasta and eat.", "I [word] pasta and [word].")
+    assert [judged["text"][a["start"] :][: a["length"]] for a in judged["answers"]] == ["eat", "eat"]
     candidate = post(server, "/levels", models=["a1", "b2"], text="I [word] pasta and [word].", answers=["eat", "eat"])
     assert candidate[1]["levels"] == [{"level": level, "share": pytest.approx(shares[level])} for level in shares]
 
@@ -230,6 +231,7 @@ def test_the_level_whose_model_finds_the_answers_likelier_has_the_larger_share(s
         ("/infill", {"model": "a1", "text": "_", "candidates": 0}, "candidates=0"),
         ("/infill", {"model": "a1", "text": "_", "temperature": 10**400}, "temperature: expected a number"),
         ("/infill", {"model": "a1", "text": "_", "seed": None}, "seed: expected a whole number"),
+        ("/infill", {"model": "a1", "text": "_", "request": "x" * 65}, "request: expected at most 64 characters"),
         ("/infill", {"model": "a1", "text": "\ud800 _"}, "not valid UTF-8"),
         ("/infill", {"model": "a1", "text": "{document: all} _"}, ""),
         ("/levels", {"models": [], "text": "{a}"}, "No model is chosen"),
@@ -270,6 +272,10 @@ def test_what_cannot_be_judged_is_told_by_model(server, text, answers, message):
         ({**JSON, "Host": ""}, 403),
         ({**JSON, "Host": "[::1"}, 403),
         ({**JSON, "Host": "192.168.0.9"}, 403),
+        ({**JSON, "Host": "0.0.0.0"}, 403),
+        ({**JSON, "Host": "a@localhost"}, 403),
+        ({**JSON, "Host": "localhost/evil.example"}, 403),
+        ({**JSON, "Host": "localhost#evil.example"}, 403),
         ({**JSON, "Origin": "http://evil.example"}, 403),
         ({**JSON, "Origin": "null"}, 403),
         ({**JSON, "Origin": "http://localhost:1"}, 403),  # another port is another site
@@ -304,7 +310,8 @@ def test_an_open_server_knows_addresses_and_its_own_name(infillers):
 
 
 @pytest.mark.parametrize(
-    "path", ["/../pyproject.toml", "/%2e%2e/server.py", "/server.py", "//etc/passwd", "/page.js/../server.py", "/x"]
+    "path",
+    ["/../pyproject.toml", "/%2e%2e/server.py", "/server.py", "//etc/passwd", "/page.js/../server.py", "/x"],
 )
 def test_only_the_page_is_there(server, path):
     status, _, answer = ask(server, "GET", path)
@@ -345,6 +352,60 @@ def test_other_methods_are_refused_as_json(server):
         assert "error" in answer
 
 
+def test_head_is_get_without_its_body(server):
+    for path in ("/", "/models"):
+        with socket.create_connection(server.server_address[:2], timeout=10) as connection:
+            connection.sendall(b"HEAD " + path.encode() + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            head, _, body = connection.makefile("rb").read().partition(b"\r\n\r\n")
+        length = ask(server, "GET", path)[1]["Content-Length"]
+        assert head.startswith(b"HTTP/1.0 200")
+        assert f"Content-Length: {length}".encode() in head
+        assert body == b""
+
+
+@pytest.mark.parametrize(("address", "status"), [(b"http://[x", b"404"), (b"http://localhost/models", b"200")])
+def test_an_address_may_be_whole(server, address, status):
+    with socket.create_connection(server.server_address[:2], timeout=10) as connection:
+        connection.sendall(b"GET " + address + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert connection.recv(64).startswith(b"HTTP/1.0 " + status)
+
+
+@pytest.mark.parametrize("sent", [b"NONSENSE\r\n\r\n", b"GET / HTTP/2.0\r\nHost: localhost\r\n\r\n"])
+def test_what_is_no_request_has_a_status_too(server, sent):
+    with socket.create_connection(server.server_address[:2], timeout=10) as connection:
+        connection.sendall(sent)
+        assert re.match(rb"HTTP/1\.0 (400|505) ", connection.recv(64))
+
+
+def test_a_request_that_comes_too_slowly_is_left(server, monkeypatch):
+    """However many bytes it sends in between: each of them would begin a plain timeout anew."""
+    monkeypatch.setattr(handler, "REQUEST_SECONDS", 0.3)
+    with socket.create_connection(server.server_address[:2], timeout=10) as connection:
+        begin = time.monotonic()
+        with pytest.raises(ConnectionError):  # noqa: PT012
+            while time.monotonic() - begin < 10:
+                connection.sendall(b"G")
+                time.sleep(0.05)
+        assert time.monotonic() - begin < 5
+
+
+def test_idle_connections_keep_nobody_out_and_too_many_are_turned_away(infillers):
+    service = WebService([served("a1", "A1", infillers["a1"])], DEFAULTS)
+    with running(service) as server:
+        idle = [socket.create_connection(server.server_address[:2]) for _ in range(100)]
+        assert post(server, "/infill", model="a1", text="I _")[0] == 200
+        idle += [socket.create_connection(server.server_address[:2]) for _ in range(100)]
+        deadline = time.monotonic() + 10
+        while ask(server, "GET", "/models")[0] != 503 and time.monotonic() < deadline:
+            pass
+        assert ask(server, "GET", "/models")[0] == 503
+        for connection in idle:
+            connection.close()
+        while ask(server, "GET", "/models")[0] != 200 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert ask(server, "GET", "/models")[0] == 200
+
+
 def test_markup_comes_back_as_text(server):
     text = "<script>alert(1)</script> I _ <img src=x onerror=alert(1)>"
     status, headers, answer = ask(server, "POST", "/infill", {"model": "a1", "text": text})
@@ -372,8 +433,8 @@ def slow(infillers) -> Slow:
     return infiller
 
 
-def send(server: WebServer, model: str) -> socket.socket:
-    body = json.dumps({"model": model, "text": "I _"}).encode()
+def send(server: WebServer, model: str, request: str | None = None) -> socket.socket:
+    body = json.dumps({"model": model, "text": "I _", "request": request}).encode()
     connection = socket.create_connection(server.server_address[:2])
     head = (
         f"POST /infill HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
@@ -419,9 +480,10 @@ def test_a_taken_port_is_told_with_what_to_type(server):
         WebServer(server.service, "127.0.0.1", port)
 
 
-@pytest.mark.parametrize("host", ["203.0.113.7", "no.such.name.invalid", "::zz"])
+@pytest.mark.parametrize("host", ["203.0.113.7", "no.such.name.invalid", "::zz", "", " "])
 def test_a_host_that_is_no_address_here_is_told(server, host):
-    with pytest.raises(UserError, match=f"server.host={host}: .*Give an address of this machine"):
+    """To the system no host at all is every address of the machine."""
+    with pytest.raises(UserError, match=r"server\.host.*Give an address of this machine"):
         WebServer(server.service, host, 0)
 
 
@@ -439,6 +501,88 @@ def test_models_are_read_from_folders_when_first_asked(tmp_path, infillers):
     service.worker.stop()
 
 
+def test_no_more_models_are_in_memory_than_may(infillers):
+    loads = []
+
+    def model(name: str) -> ServedModel:
+        def load() -> Infiller:
+            loads.append(name)
+            return infillers["a1"]
+
+        return ServedModel(name, name, infillers["a1"].vocabulary.mask_types, load, lambda: f"of {name}")
+
+    service = WebService([model(name) for name in "abc"], DEFAULTS, max_loaded=2)
+    for name in "abacab":
+        assert service.infill({"model": name, "text": "I _."}, lambda: False)["fingerprint"] == f"of {name}"
+    # a and b are read; then a is asked again, so that c takes the place of b, and at the end b that of c.
+    assert loads == ["a", "b", "c", "b"]
+    assert [found["loaded"] for found in service.models()["models"]] == [True, True, False]
+    found = service.levels({"models": ["a", "b", "c"], "text": "I {eat}."}, lambda: False)
+    assert len({row["log_probability"] for row in found["models"]}) == 1
+    service.worker.stop()
+
+
+def test_the_original_answers_stand_beside_the_candidates(server, infillers):
+    found = post(server, "/infill", model="random", text="I {eat} pasta for {the lunch}.", seed=3)[1]
+    original = found["original"]
+    assert original["text"] == "I eat pasta for the lunch."
+    assert [original["text"][a["start"] :][: a["length"]] for a in original["answers"]] == ["eat", "the lunch"]
+    expected = infillers["random"].score("I [word] pasta for [ngram].", ["eat", "the lunch"])
+    assert original["log_probability"] == pytest.approx(expected)
+    assert (found["level"], found["settings"]["seed"], found["fingerprint"]) == ("all", 3, "of random")
+    for text in ("I [word] pasta.", "I {eat} _."):
+        assert post(server, "/infill", model="random", text=text)[1]["original"] is None
+
+
+def test_of_a_long_text_the_original_is_judged_on_what_the_candidates_were_given(server, infillers):
+    text = "many words " * 60 + "I {eat} pasta." + " and so on" * 60
+    found = post(server, "/infill", model="random", text=text, cut=True)[1]
+    before, after = found["original"]["left_out"]
+    assert [before, after] == found["candidates"][0]["left_out"]
+    assert min(before, after) > 100
+    part = text.replace("{eat}", "[word]")[before : len(text) + 1 - after]
+    assert found["original"]["log_probability"] == pytest.approx(infillers["random"].score(part, ["eat"]))
+
+
+def test_all_models_judge_the_same_part_of_a_long_text(infillers):
+    longer = Infiller(random_model("gpt2", ROWS, positions=192), vocabulary())
+    own = infillers["random"]
+    service = WebService([served("long", "A1", longer), served("short", "B1", own)], DEFAULTS)
+    text = "many words " * 20 + "I {eat} pasta." + " and so on" * 20
+    blanked = text.replace("{eat}", "[word]")
+    request = {"models": ["long", "short"], "text": text, "cut": True}
+    found = service.levels(request, lambda: False)
+    before, after = found["left_out"]
+    assert min(before, after) > 50
+    part = blanked[before : len(blanked) - after]
+    scores = [infiller.score(part, ["eat"]) for infiller in (longer, own)]
+    assert [row["log_probability"] for row in found["models"]] == pytest.approx(scores)
+    assert len(found["levels"]) == 2
+    # Alone the longer one reads more.
+    assert service.levels({**request, "models": ["long"]}, lambda: False)["left_out"] != (before, after)
+    refused = service.levels({**request, "cut": False}, lambda: False)
+    assert all("the model takes" in row["error"] for row in refused["models"])
+    assert refused["levels"] == []
+    service.worker.stop()
+
+
+def test_how_far_a_request_is_can_be_asked(infillers):
+    infiller = slow(infillers)
+    service = WebService([served("slow", "A1", infiller)], DEFAULTS)
+    with running(service) as server:
+        connections = [send(server, "slow", request=name) for name in ("first", "second")]
+        assert infiller.begun.wait(10)
+        deadline = time.monotonic() + 10
+        while len(jobs := ask(server, "GET", "/progress")[2]["jobs"]) < 2 or jobs[0]["steps"] < 3:
+            assert time.monotonic() < deadline
+        assert sorted(job["request"] for job in jobs) == ["first", "second"]
+        assert [(job["doing"], job["model"]) for job in jobs] == [("filling", "slow"), ("waiting", "")]
+        for connection in connections:
+            connection.close()
+        while ask(server, "GET", "/progress")[2]["jobs"]:
+            assert time.monotonic() < deadline
+
+
 @pytest.mark.parametrize("files", [[], ["config.json"]])
 def test_a_folder_without_a_model_is_told_at_the_start(tmp_path, files):
     for name in files:
@@ -454,6 +598,7 @@ def test_a_folder_without_a_model_is_told_at_the_start(tmp_path, files):
     [
         ("server.port=70000", "server.port=70000: expected a port from 1 to 65535"),
         ("server.port=-1", "server.port=-1"),
+        ("server.max_loaded=0", "server.max_loaded=0: expected a whole number of at least 1"),
         ("input=x.csv", "web=true beside input=x.csv"),
     ],
 )

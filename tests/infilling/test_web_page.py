@@ -63,7 +63,7 @@ def fill(page, text: str) -> None:
 @needs_chromium
 def test_candidates_stand_side_by_side_with_figures(page):
     fill(page, "I [word] pasta.")
-    assert page.js("[...document.querySelectorAll('.column h3')].map((h) => h.textContent)") == ["a1", "b2", "random"]
+    assert page.js("[...document.querySelectorAll('h3')].map((h) => h.textContent)") == ["a1 A1", "b2 B2", "random all"]
     assert page.js(FILLED) == 6
     assert page.js("document.querySelector('.candidate .answer').textContent") == "eat"
     assert re.match(r"\d", page.js("document.querySelector('.candidate .figure').textContent"))

@@ -33,6 +33,8 @@ FILES = {
     "/page.css": ("page.css", "text/css; charset=utf-8"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
     "/results.js": ("results.js", "text/javascript; charset=utf-8"),
+    "/export.js": ("export.js", "text/javascript; charset=utf-8"),
+    "/form.js": ("form.js", "text/javascript; charset=utf-8"),
 }
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -43,6 +45,7 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+_ORIGIN = re.compile(r"^https?://[^/]*")  # which clients of proxies send too
 _HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::\d{0,5})?", re.IGNORECASE)
 
 
@@ -139,7 +142,7 @@ class Handler(BaseHTTPRequestHandler):
         return _json(answers[path](request, self._gone))
 
     def _path(self) -> str:
-        return self.path.partition("?")[0]
+        return _ORIGIN.sub("", self.path).partition("?")[0]
 
     def _body(self) -> bytes:
         length = self.headers.get("Content-Length", "")

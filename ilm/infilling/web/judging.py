@@ -67,6 +67,14 @@ class Filled:
             raise UserError("The model computes NaN: its weights are damaged, or were when training ended.")
         return score
 
+    def record(self) -> dict[str, Any]:
+        """The text with its answers in it, and where they stand, as a candidate has them."""
+        text, answers = self.pieces[0], []
+        for answer, piece in zip(self.answers, self.pieces[1:], strict=True):
+            answers.append({"text": answer, "start": len(text), "length": len(answer)})
+            text += answer + piece
+        return {"text": text, "answers": answers}
+
 
 def judge(
     filled: Sequence[tuple[ServedModel, Filled]], take: Callable[[ServedModel], Infiller], cut: bool

@@ -1,10 +1,11 @@
 "use strict";
-// How candidates, levels and numbers are shown, and copied.
+// How candidates, levels and numbers are shown.
 // Texts reach the page by textContent alone, never as markup: what a model or a learner writes stays text.
 
 const $ = (id) => document.getElementById(id);
 const BOUNDS = [0.01, 0.05, 0.2, 0.5];
-let shown = []; // of each column: {model, candidates}
+let shown = []; // of each column the server's answer, and its state
+let judgement = null; // the server's last answer about levels
 
 function make(tag, properties = {}, ...children) {
   const element = Object.assign(document.createElement(tag), properties);
@@ -27,50 +28,86 @@ const powerOfTen = (exponent) => `10${[...String(exponent)].map((c) => "⁰¹²�
 const percent = (share) => (share > 0 && share < 0.001 ? "< 0.1 %" : share > 0.999 && share < 1 ? "> 99.9 %" : `${(100 * share).toFixed(1)} %`);
 const nats = (log) => (log === null ? "−∞" : log.toFixed(2).replace("-", "−"));
 const bin = (log) => (log === null ? 0 : BOUNDS.filter((bound) => Math.exp(log) >= bound).length);
-const visible = (text) => text.replace(/ /g, "␣").replace(/\n/g, "⏎").replace(/\t/g, "⇥") || "(end)";
+// A first token that is the space typed before the blank has no text of its own.
+const visible = (text) => text.replace(/ /g, "␣").replace(/\n/g, "⏎").replace(/\t/g, "⇥") || "␣";
+
+// A text with its answers: `plain` of what stands around them, `marked` of each. Python counts characters, JavaScript
+// UTF-16 units.
+function inPieces(text, answers, plain, marked) {
+  const characters = [...text];
+  const found = [];
+  let done = 0;
+  for (const answer of answers) {
+    found.push(plain(characters.slice(done, answer.start).join("")), marked(answer));
+    done = answer.start + answer.length;
+  }
+  return [...found, plain(characters.slice(done).join(""))];
+}
+
+// The same where the model has not read so many characters at the beginning and the end.
+function paragraph(text, answers, [before, after], marked) {
+  const parts = inPieces(text, answers, (piece) => piece, marked);
+  const [first, last] = [[...parts.shift()], [...parts.pop()]];
+  const unread = (characters) => make("span", { className: "unread", title: "not read by the model", textContent: characters.join("") });
+  const end = last.length - after;
+  return make(
+    "p",
+    { className: "text", dir: "auto" },
+    ...(before ? [unread(first.slice(0, before))] : []),
+    ...[first.slice(before).join(""), ...parts, last.slice(0, end).join("")],
+    ...(after ? [unread(last.slice(end))] : [])
+  );
+}
 
 // Candidates
 
 function showColumns(only) {
-  const column = (found) => {
-    const box = make("div", { className: "column" }, make("h3", { textContent: found.model }));
-    if (found.state) box.append(make("p", { textContent: found.state }));
-    if (found.fault) box.append(make("p", { className: "error", textContent: found.fault }));
-    box.append(...found.candidates.map((candidate) => showCandidate(candidate, found)));
-    return box;
-  };
   const columns = $("columns");
-  if (only === undefined || columns.children.length !== shown.length) columns.replaceChildren(...shown.map(column));
-  else columns.children[only].replaceWith(column(shown[only]));
+  if (only === undefined || columns.children.length !== shown.length) columns.replaceChildren(...shown.map(showColumn));
+  else columns.children[only].replaceWith(showColumn(shown[only]));
   // Of a long text, which is scrolled, the first answer.
   for (const text of columns.querySelectorAll(".text")) {
-    const answer = text.querySelector(".answer");
+    const answer = text.querySelector(".answer, .judged");
     if (answer) text.scrollTop += answer.getBoundingClientRect().top - text.getBoundingClientRect().top - text.clientHeight / 3;
   }
 }
 
-function showCandidate(candidate, column) {
-  const text = make("p", { className: "text" });
-  let done = 0;
-  for (const answer of candidate.answers) {
-    // Python counts characters, JavaScript UTF-16 units.
-    text.append(piece(candidate.text, done, answer.start), showAnswer(answer));
-    done = answer.start + answer.length;
-  }
-  text.append(piece(candidate.text, done));
+function showColumn(found) {
+  const level = found.level === found.model ? [] : [make("bdi", { className: "level", textContent: found.level })];
+  const box = make("section", { className: "column" }, make("h3", {}, make("bdi", { textContent: found.model }), " ", ...level));
+  box.setAttribute("aria-label", `Candidates of ${found.model}`);
+  box.append(make("p", { className: "state", textContent: found.state }));
+  if (found.fault) box.append(make("p", { className: "error", textContent: found.fault }));
+  if (found.original) box.append(showOriginal(found.original));
+  box.append(...found.candidates.map((candidate, at) => showCandidate(candidate, found, at + 1)));
+  return box;
+}
+
+function showState(at, state) {
+  shown[at].state = state;
+  $("columns").children[at].querySelector(".state").textContent = state;
+}
+
+function showOriginal(original) {
+  const text = paragraph(original.text, original.answers, original.left_out, (answer) => make("span", { className: "judged", textContent: answer.text }));
+  const about = original.error ?? `original: p = ${probability(original.log_probability)} (${nats(original.log_probability)} nats)`;
+  return make("div", { className: "candidate original" }, text, make("div", { className: "row foot" }, make("span", { textContent: about })));
+}
+
+function showCandidate(candidate, column, rank) {
+  const text = paragraph(candidate.text, candidate.answers, candidate.left_out, showAnswer);
   const level = make("button", { type: "button", className: "small", textContent: "Which level?" });
   level.addEventListener("click", () => judge(column.text, candidate.answers.map((answer) => answer.text)));
   const copied = make("button", { type: "button", className: "small", textContent: "Copy" });
   copied.addEventListener("click", () => copy(candidate.text, copied));
-  const about = `p = ${probability(candidate.log_probability)} (${nats(candidate.log_probability)} nats)${candidate.complete ? "" : ", cut off"}${leftOut(candidate)}`;
+  for (const button of [level, copied]) button.setAttribute("aria-label", `${button.textContent} (candidate ${rank} of ${column.model})`);
+  const about = `${rank}: p = ${probability(candidate.log_probability)} (${nats(candidate.log_probability)} nats)${candidate.complete ? "" : ", cut off"}${leftOut(candidate.left_out)}`;
   return make("div", { className: "candidate" }, text, make("div", { className: "row foot" }, make("span", { textContent: about }), make("span", { className: "buttons" }, level, copied)));
 }
 
-function leftOut({ left_out: [before, after] }) {
+function leftOut([before, after]) {
   return before + after ? `; not read: ${before} characters at the beginning, ${after} at the end` : "";
 }
-
-const piece = (text, start, end) => [...text].slice(start, end).join("");
 
 function showAnswer(answer) {
   const parts = answer.tokens.filter(([text]) => text).map(([text, log]) => make("b", { className: `p${bin(log)}`, textContent: text }));
@@ -91,8 +128,9 @@ let leaving = 0;
 let tipOwner = null;
 function showTip(box, answer) {
   clearTimeout(leaving);
-  const items = answer.tokens.map(([text, log]) =>
-    make("li", {}, make("span", { className: `p${bin(log)}`, textContent: visible(text) }), probability(log))
+  const end = answer.tokens.length - 1;
+  const items = answer.tokens.map(([text, log], at) =>
+    make("li", {}, make("bdi", { className: `p${bin(log)}`, textContent: at === end ? "(end)" : visible(text) }), probability(log))
   );
   const tip = $("tip");
   tip.replaceChildren(make("strong", { textContent: `${probability(answer.log_probability)} = product over ${items.length} tokens` }), make("ol", {}, ...items));
@@ -126,7 +164,7 @@ const onScroll = (event) => {
 addEventListener("scroll", onScroll, { passive: true, capture: true });
 const swatches = ["below 1 %", "1–5 %", "5–20 %", "20–50 %", "50 % and more"];
 $("legend").append(
-  "Colour: the probability of each token of an answer. ",
+  "Colour and line below: the probability of each token of an answer. ",
   ...swatches.flatMap((name, at) => [make("span", { className: `swatch p${at}`, textContent: name }), " "]),
   " The figure behind an answer is that of the whole answer, with its end. Point at an answer, or go there with Tab, for its tokens."
 );
@@ -134,8 +172,9 @@ $("legend").append(
 // Levels
 
 function showLevels(found) {
+  judgement = found;
   const scored = found.models.filter((row) => !row.error);
-  showJudged(scored[0]);
+  showJudged(scored[0], found.left_out);
   const best = Math.max(...scored.map((row) => row.log_probability ?? -Infinity));
   const top = [...found.levels].sort((a, b) => b.share - a.share);
   $("shares").replaceChildren(
@@ -156,8 +195,8 @@ function showLevels(found) {
   $("scores").tBodies[0].replaceChildren(
     ...found.models.map((row) =>
       row.error
-        ? make("tr", {}, make("th", { scope: "row", textContent: row.model }), make("td", { textContent: row.level }), make("td", { colSpan: 3, className: "error", textContent: row.error }))
-        : make("tr", {}, make("th", { scope: "row", textContent: row.model }), make("td", { textContent: row.level }), make("td", { className: "number", textContent: nats(row.log_probability) }), make("td", { className: "number", textContent: row.log_probability === best ? "best" : nats(row.log_probability === null ? null : row.log_probability - best) }), make("td", { textContent: row.blanks.join(", ") }))
+        ? make("tr", {}, make("th", { scope: "row", textContent: row.model, dir: "auto" }), make("td", { textContent: row.level }), make("td", { colSpan: 3, className: "error", textContent: row.error }))
+        : make("tr", {}, make("th", { scope: "row", textContent: row.model, dir: "auto" }), make("td", { textContent: row.level }), make("td", { className: "number", textContent: nats(row.log_probability) }), make("td", { className: "number", textContent: row.log_probability === best ? "best" : nats(row.log_probability === null ? null : row.log_probability - best) }), make("td", { textContent: row.blanks.join(", ") }))
     )
   );
   $("levels").hidden = false;
@@ -165,44 +204,9 @@ function showLevels(found) {
   $("levels").scrollIntoView({ block: "nearest" });
 }
 
-// The judged text: its pieces with the answers between them.
-function showJudged({ pieces, answers }) {
-  const parts = answers.flatMap((answer, at) => [pieces[at], make("span", { className: "judged", textContent: answer })]);
-  $("judged").replaceChildren(...parts, pieces.at(-1));
+function showJudged({ text, answers }, left_out) {
+  const found = paragraph(text, answers, left_out, (answer) => make("span", { className: "judged", textContent: answer.text }));
+  found.id = "judged";
+  $("judged").replaceWith(found);
+  $("judged-part").textContent = left_out[0] + left_out[1] ? `The text is too long${leftOut(left_out)}. All models were given the same part.` : "";
 }
-
-// Copying
-
-async function copy(text, button) {
-  try {
-    await navigator.clipboard.writeText(text);
-  } catch {
-    // Without https browsers lend the clipboard to pages of this machine alone.
-    const area = make("textarea", { value: text });
-    document.body.append(area);
-    area.select();
-    document.execCommand("copy");
-    area.remove();
-  }
-  const label = button.textContent;
-  button.textContent = "Copied";
-  setTimeout(() => (button.textContent = label), 1500);
-}
-
-const escaped = (text) => text.replace(/[\\`*_{}[\]<>|#~]/g, "\\$&").replace(/\n/g, "<br>");
-
-function asMarkdown() {
-  const rows = shown.flatMap(({ model, candidates }) =>
-    candidates.map((candidate) => {
-      let [text, done] = ["", 0];
-      for (const answer of candidate.answers) {
-        text += `${escaped(piece(candidate.text, done, answer.start))}**${escaped(answer.text)}**`;
-        done = answer.start + answer.length;
-      }
-      return `| ${escaped(model)} | ${text + escaped(piece(candidate.text, done))} | ${probability(candidate.log_probability)} |`;
-    })
-  );
-  return ["| model | text | p |", "|---|---|---:|", ...rows, ""].join("\n");
-}
-const asText = () =>
-  shown.map(({ model, candidates }) => `${model}\n${candidates.map((c) => `${c.text}\t(p = ${probability(c.log_probability)})\n`).join("")}`).join("\n");

@@ -137,7 +137,7 @@ class WebService:
         record = self._described(model) | score_record(score)
         if read is None or isinstance(score, UserError):
             return record
-        return record | {"blanks": read.types, "pieces": read.pieces, "answers": read.answers}
+        return record | read.record() | {"blanked": read.text, "blanks": read.types}
 
     def _described(self, model: ServedModel) -> dict[str, Any]:
         fingerprint = self._shelf.fingerprint(model.name)
@@ -158,16 +158,18 @@ class WebService:
 def _original(
     infiller: Infiller, model: ServedModel, text: str, answers: Sequence[str], left_out: tuple[int, int]
 ) -> dict[str, Any] | None:
-    """What the model thinks of the answers that stood in the text, which is read as far as for its candidates.
+    """The answers that stood in the text as one more candidate, read as far as the others, with an "error" at most.
 
     None where the text has blanks without an answer beside them.
     """
     if len(parse_blanks(text, model.mask_types)[1]) != len(answers):
         return None
+    filled = Filled.read(text, answers, model.mask_types, ())
     try:
-        return score_record(Filled.read(text, answers, model.mask_types, ()).score(infiller, left_out))
+        score: float | UserError = filled.score(infiller, left_out)
     except UserError as error:
-        return score_record(error)
+        score = error
+    return filled.record() | score_record(score) | {"left_out": left_out}
 
 
 @contextmanager

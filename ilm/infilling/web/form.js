@@ -1,0 +1,148 @@
+"use strict";
+// The form: models, settings, examples; how it survives a reload, and how it travels in a link.
+
+const NUMBERS = ["candidates", "temperature", "top_p", "top_k", "max_answer_tokens", "seed"];
+const SWITCHES = ["distinct", "cut"];
+const CHECKED_AT_FIRST = 6;
+const EXAMPLES = [
+  "She ate [ngram] for [word].",
+  "Dear Sir, I am writing to [ngram]. I look forward to _ from you.",
+  "My name is Anna. [sentence] I like it very much.",
+  "Yesterday I {goed} to the cinema {with my friends}.",
+];
+let models = [];
+let about = {}; // what computes: device, dtype, versions
+
+const chosen = () => models.filter((model) => model.box.checked);
+
+function listModels(found) {
+  models = found.map((model, at) => {
+    const box = make("input", { type: "checkbox", checked: at < CHECKED_AT_FIRST });
+    box.addEventListener("change", describeModels);
+    return { ...model, box, note: make("small") };
+  });
+  $("models").replaceChildren(...models.map((m) => make("label", {}, m.box, make("bdi", {}, m.name), m.note)));
+  describeModels();
+}
+
+function describeModels() {
+  for (const m of models) m.note.textContent = (m.level === m.name ? "" : `${m.level}, `) + (m.loaded ? "loaded" : "loads when asked");
+  const types = [...new Set(chosen().flatMap((m) => m.blanks))];
+  $("models-hint").textContent = !chosen().length
+    ? "Choose at least one model."
+    : chosen().length > about.max_loaded
+    ? `${about.max_loaded} models are in memory at a time: with more than these chosen, each is loaded anew every time.`
+    : "A model is loaded when it is first asked.";
+  const partly = types.filter((type) => !chosen().every((m) => m.blanks.includes(type)));
+  $("types").textContent =
+    `The chosen models have ${types.map((t) => `[${t}]`).join(" ") || "none"}` +
+    (partly.length ? `; not all of them have ${partly.map((t) => `[${t}]`).join(" ")}.` : ".");
+  $("insert").replaceChildren(
+    make("span", { textContent: "Insert" }),
+    ...["_", ...types.map((type) => `[${type}]`)].map((blank) => {
+      const button = make("button", { type: "button", textContent: blank, title: `Insert the blank ${blank}` });
+      button.addEventListener("click", () => insert(() => blank));
+      return button;
+    }),
+    markButton
+  );
+}
+
+const markButton = make("button", { type: "button", textContent: "{mark selection}", title: "Put braces around the selected text" });
+markButton.addEventListener("click", () => {
+  insert((selected) => `{${selected}}`);
+  const area = $("text");
+  if (area.value.slice(0, area.selectionStart).endsWith("{}")) area.selectionStart = area.selectionEnd = area.selectionStart - 1;
+});
+
+function insert(replacement) {
+  const area = $("text");
+  area.focus();
+  const selected = area.value.slice(area.selectionStart, area.selectionEnd);
+  // Unlike setRangeText this keeps the browser's undo.
+  if (!document.execCommand("insertText", false, replacement(selected))) area.setRangeText(replacement(selected), area.selectionStart, area.selectionEnd, "end");
+}
+
+for (const example of EXAMPLES) {
+  const button = make("button", { type: "button", textContent: example });
+  button.addEventListener("click", () => {
+    $("text").select();
+    insert(() => example);
+  });
+  $("examples").append(button);
+}
+
+// Settings
+
+function settings() {
+  const values = { greedy: $("way").value === "greedy", best: $("way").value === "best" };
+  for (const id of SWITCHES) values[id] = $(id).checked;
+  for (const id of NUMBERS) values[id] = $(id).value === "" ? null : Number($(id).value);
+  return values;
+}
+
+function setSettings(values) {
+  for (const id of NUMBERS) $(id).value = values[id] ?? "";
+  for (const id of SWITCHES) $(id).checked = values[id];
+  $("way").value = values.greedy ? "greedy" : values.best ? "best" : "";
+}
+
+function describe(values) {
+  if (values.greedy) return "greedy";
+  if (values.best) return `the ${values.candidates} likeliest`;
+  const drawn = `temperature ${values.temperature}, top-p ${values.top_p ?? "all"}, top-k ${values.top_k ?? "all"}, seed ${values.seed}`;
+  return `${values.candidates} candidate${values.candidates === 1 ? "" : "s"}${values.distinct ? ", no two alike" : ""}, ${drawn}`;
+}
+
+function describeSettings() {
+  const now = settings();
+  $("settings-now").textContent = `: ${describe(now)}`;
+  $("again").disabled = now.greedy || now.best; // there is nothing to draw
+}
+
+// The whole form as one string: in a link, and for the time of the tab in its own storage, never in the history.
+
+function formState() {
+  const state = new URLSearchParams({ text: $("text").value, way: $("way").value });
+  for (const model of chosen()) state.append("model", model.name);
+  for (const id of NUMBERS) state.set(id, $(id).value);
+  for (const id of SWITCHES) state.set(id, $(id).checked);
+  return state.toString();
+}
+
+function restore(string) {
+  const state = new URLSearchParams(string);
+  if (state.has("text")) $("text").value = state.get("text");
+  for (const id of [...NUMBERS, "way"]) if (state.has(id)) $(id).value = state.get(id);
+  for (const id of SWITCHES) if (state.has(id)) $(id).checked = state.get(id) === "true";
+  const names = state.getAll("model");
+  if (names.length) for (const model of models) model.box.checked = names.includes(model.name);
+  const missing = names.filter((name) => !models.some((model) => model.name === name));
+  if (missing.length) fault(`Not served here: ${missing.join(", ")}.`);
+  describeModels();
+  describeSettings();
+}
+
+function keepDraft() {
+  // The link that the page was opened by no longer says what stands there.
+  if (location.hash) history.replaceState(null, "", location.pathname);
+  try {
+    sessionStorage.setItem("draft", formState());
+  } catch {
+    // Full, or forbidden: the text is only not there after a reload.
+  }
+}
+
+function begin(found) {
+  about = found.about;
+  setSettings(found.settings);
+  listModels(found.models);
+  $("text").value = EXAMPLES[0];
+  restore(location.hash.slice(1) || sessionStorage.getItem("draft") || "");
+  $("ask").addEventListener("input", keepDraft);
+  $("settings").addEventListener("input", describeSettings);
+  addEventListener("hashchange", () => location.hash && restore(location.hash.slice(1)));
+  $("text").focus();
+}
+
+const link = () => `${location.origin}${location.pathname}#${formState()}`;
