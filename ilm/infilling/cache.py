@@ -12,7 +12,8 @@ another one's tokens, as in a beam search, needs a copy of that row of booleans 
 
 It is one more attention of transformers (`AttentionInterface`), chosen in memory for the time of a forward pass.
 
-Legend: N tokens of a pass, H heads, K key heads, D size of a head, R rows, W candidates of a row, T columns.
+Legend: N tokens of a pass, H heads, K key heads, D size of a head (D' of its values), R rows, W candidates of a row,
+T columns.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,23 +30,26 @@ NAME = "ilm_candidates"
 # Settings of models whose attention is another one than that of this file.
 UNKNOWN_SETTINGS = ("attn_logit_softcapping",)
 UNKNOWN_ARGUMENTS = ("softcap", "s_aux", "position_bias")
+UNKNOWN = "fills no blanks: its attention is of a kind that is not known here. GPT-2, Llama, Qwen and others are."
 
 
 @contextmanager
 def candidate_attention(model: PreTrainedModel) -> Iterator[None]:
-    """The model attends by the `candidates` of a pass, `Tokens`, in this context.
+    """The model attends by the `candidates` of a pass, `Tokens`, in this context, and drops nothing out.
 
     Raises: UserError for an architecture whose attention cannot be replaced.
     """
     can_set = getattr(model, "_can_set_attn_implementation", None)
     if can_set is None or not can_set() or any(getattr(model.config, name, None) for name in UNKNOWN_SETTINGS):
-        raise UserError(f"{type(model).__name__} fills no blanks: its attention is of a kind that is not known here")
-    own = model.config._attn_implementation
+        raise UserError(f"{type(model).__name__} {UNKNOWN}")
+    own, was_training = model.config._attn_implementation, model.training
     model.config._attn_implementation = NAME
+    model.eval()
     try:
         yield
     finally:
         model.config._attn_implementation = own
+        model.train(was_training)
 
 
 @dataclass(frozen=True)
@@ -115,12 +119,13 @@ class CandidateCache:
         seen = self.visible[rows, slots, :columns]
         return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, float("-inf"))[:, None]
 
-    def layer(self, number: int, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Keys and values (R, K, T, D) of a layer; `like` (1, K, N, D) tells their kind the first time."""
+    def layer(self, number: int, key: torch.Tensor, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Keys (R, K, T, D) and values (R, K, T, D') of a layer; those of a pass tell their kind the first time."""
         if number not in self.keys:
-            shape = (self._size[0], like.shape[1], self._size[1], like.shape[3])
-            # Zeros, since what is masked is multiplied by 0 all the same.
-            self.keys[number], self.values[number] = like.new_zeros(shape), like.new_zeros(shape)
+            rows, columns = self._size
+            for part, like in ((self.keys, key), (self.values, value)):
+                # Zeros, since what is masked is multiplied by 0 all the same.
+                part[number] = like.new_zeros(rows, like.shape[1], columns, like.shape[3])
         return self.keys[number], self.values[number]
 
 
@@ -138,19 +143,19 @@ def attend(
     attention_mask: torch.Tensor | None,
     *,
     scaling: float | None = None,
-    candidates: Tokens,
+    candidates: Tokens | None = None,
     **others,
 ) -> tuple[torch.Tensor, None]:
-    """As transformers calls it: query (1, H, N, D), key and value (1, K, N, D); returns (1, N, H, D).
+    """As transformers calls it: query (1, H, N, D), key (1, K, N, D), value (1, K, N, D'); returns (1, N, H, D').
 
-    Raises: ValueError if asked for what this attention does not know.
+    Raises: UserError where the model does not say which tokens it asks for, or asks for what is not known here.
     """
-    if unknown := [name for name in UNKNOWN_ARGUMENTS if others.get(name) is not None]:
-        raise ValueError(f"the attention {NAME} does not know {', '.join(unknown)}")
+    if candidates is None or any(others.get(name) is not None for name in UNKNOWN_ARGUMENTS):
+        raise UserError(f"{type(module).__name__} {UNKNOWN}")
     tokens = candidates
-    keys, values = tokens.cache.layer(module.layer_idx, key)
+    keys, values = tokens.cache.layer(module.layer_idx, key, value)
     shared = query.shape[1] // key.shape[1]  # heads that share a key head
-    out = query.new_empty(query.shape[2], query.shape[1], query.shape[3])
+    out = query.new_empty(query.shape[2], query.shape[1], value.shape[3])
     for first, last, row in tokens.contexts:
         k, v = key[:, :, first:last], value[:, :, first:last]
         keys[row, :, : last - first], values[row, :, : last - first] = k[0], v[0]

@@ -22,6 +22,7 @@ from ilm.examples.layout import TokenSpan, lay_out
 from ilm.examples.tokenising import token_positions
 from ilm.examples.tokens import align
 from ilm.examples.vocabulary import Vocabulary
+from ilm.infilling.agreement import require_agreement
 from ilm.infilling.blanks import NO_LIMITS, BlankLimits, Context
 from ilm.infilling.fitting import fitted
 from ilm.infilling.folders import OBJECTIVE, infilling_folder
@@ -46,7 +47,8 @@ class Infiller:
     `max_tokens` bounds context and answers together; it is never more than the model's positions or its window of
     attention. `folder` is where the model came from, for messages.
 
-    Raises: UserError if the model has fewer rows than the vocabulary.
+    Raises: UserError if the model has fewer rows than the vocabulary, is of a kind that cannot be written with
+    (`ilm.infilling.agreement`), or computes NaN.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Infiller:
         rows = model.get_output_embeddings().weight.shape[0]
         self._grammar = Grammar(vocabulary, self._strings, rows, model.device)
         self._lock = threading.Lock()
+        require_agreement(self.model, vocabulary, self._grammar)
 
     @classmethod
     def from_pretrained(cls, path: str | Path, device: str = "auto", dtype: str = "float32") -> "Infiller":

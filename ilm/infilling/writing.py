@@ -194,7 +194,7 @@ class Writer:
         columns = (sequences, chosen.tolist(), values, ends.tolist(), positions)
         for sequence, token, value, end, position in zip(*columns, strict=True):
             if position.room == 0 and token != grammar.end:
-                sequence.complete = False
+                sequence.complete &= _as_long_as_asked(sequence)
                 sequence.add(grammar.end, end, grammar)
             else:
                 sequence.add(token, value, grammar)
@@ -206,7 +206,7 @@ class Writer:
         likeliest = logits.argmax(-1).tolist()
         for row, (sequence, position) in enumerate(zip(sequences, positions, strict=True)):
             if position.room == 0:
-                sequence.complete = sequence.complete and likeliest[row] == self._grammar.end
+                sequence.complete &= likeliest[row] == self._grammar.end or _as_long_as_asked(sequence)
                 logits[row] = -math.inf
                 logits[row, self._grammar.end] = ends[row] + norm[row]
         first = 0
@@ -218,23 +218,26 @@ class Writer:
     def _search_one(self, group: Group, log_probabilities: torch.Tensor) -> None:
         settings, grammar = self._settings, self._grammar
         slots, before = list(group.sequences), list(group.sequences.values())
+        last = [row for row, sequence in enumerate(before) if sequence.answer == len(group.context.types) - 1]
+        # Every answer that may end here is one, however little its end is expected.
+        for row, value in zip(last, log_probabilities[last, grammar.end].tolist(), strict=True):
+            if value > -math.inf:
+                sequence = before[row].copy()
+                sequence.add(grammar.end, value, grammar)
+                group.done.append(sequence)
+        log_probabilities[last, grammar.end] = -math.inf
         totals = torch.tensor([sequence.total for sequence in before], device=log_probabilities.device)
-        size = log_probabilities.shape[1]
-        # Twice as many as there are beams: at most one of each sequence's continuations ends it.
         scores = (log_probabilities + totals[:, None]).flatten()
-        best = scores.topk(min(2 * settings.width, len(scores)))
+        best = scores.topk(min(settings.width, len(scores)))
         parents, group.sequences = [], {}
         for score, place in zip(best.values.tolist(), best.indices.tolist(), strict=True):
-            if score == -math.inf or len(parents) == settings.width:
+            if score == -math.inf:
                 break
-            parent, token = divmod(place, size)
+            parent, token = divmod(place, log_probabilities.shape[1])
             sequence = before[parent].copy()
             sequence.add(token, float(log_probabilities[parent, token]), grammar)
-            if sequence.finished:
-                group.done.append(sequence)
-            else:
-                group.sequences[len(parents)] = sequence
-                parents.append(slots[parent])
+            group.sequences[len(parents)] = sequence
+            parents.append(slots[parent])
         group.done = _likeliest(group.done, settings.candidates, grammar)
         # What goes on only becomes less likely.
         if len(group.done) == settings.candidates:
@@ -257,6 +260,11 @@ class Writer:
                 if row < len(self._live):
                     self._cache.move(len(self._live), row, last.columns)
                     self._live[row] = last
+
+
+def _as_long_as_asked(sequence: OpenSequence) -> bool:
+    """Whether the open answer has all the tokens that its own limits allow: it ends because a person wants it to."""
+    return len(sequence.token_ids[-1]) == sequence.context.limits[sequence.answer].max_tokens
 
 
 def _likeliest(sequences: list[OpenSequence], count: int, grammar: Grammar) -> list[OpenSequence]:

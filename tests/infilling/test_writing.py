@@ -78,6 +78,16 @@ def test_the_best_are_the_best_there_are(words):
     assert len(readable) >= 3
 
 
+def test_an_answer_may_end_where_much_else_is_likelier(words):
+    """After " eat" there are more than 300 tokens likelier than its end, and each of them only leads on and on."""
+    (eat,) = words.encode(" eat")
+    model = Bigrams(ROWS)
+    model.table[words.start_of_infill, eat] = 50.0
+    model.table[:, words.end_of_infill] = -1.0
+    (best,) = Infiller(model, words)("I _", best=True, max_answer_tokens=6)[0]
+    assert best.answers == ("eat",)
+
+
 def test_the_best_come_likeliest_first_and_differ(infiller):
     for group in infiller(TEXTS, candidates=6, best=True, max_answer_tokens=5):
         values = [result.log_probability for result in group]
