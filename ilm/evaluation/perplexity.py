@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from tqdm import tqdm
 from transformers import PreTrainedModel
 
+from ilm.evaluation.meter import Meter
 from ilm.examples.store import ExampleStore
 from ilm.network.scoring import KINDS, TargetScores, of_kind, perplexity, score
 
@@ -115,7 +115,7 @@ def score_documents(
         store.masks_per_document,
     )
     model.to(device)
-    with tqdm(total=len(numbers), desc=description, unit=" examples") as progress:
+    with Meter(len(numbers), description, "examples") as meter:
         for begin in range(0, len(numbers), batch_size):
             batch = [int(number) for number in numbers[begin : begin + batch_size]]
             examples = [store[number] for number in batch]
@@ -123,7 +123,7 @@ def score_documents(
             np.add.at(sums.examples, owners, 1)
             np.add.at(sums.cut, owners, [example.full_length > store.max_length for example in examples])
             _add(sums, score(model, examples, row_tokens, device), owners)
-            progress.update(len(batch))
+            meter.update(len(batch))
     return sums
 
 

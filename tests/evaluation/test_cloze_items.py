@@ -15,6 +15,7 @@ from ilm.evaluation.cloze.items import (
     cut,
     draw_items,
     eligible_words,
+    units_of,
     words_of,
 )
 
@@ -45,6 +46,10 @@ def words_that_may_be_cut(text: str, positions: str) -> list[str]:
         ("One two three", 8, "One two"),
         ("One two three", 7, "One two"),  # the word ends there
         ("One two. Three", None, "One two. Three"),
+        ("a" * 9 + "e\u0301" * 3, 10, "a" * 9),  # no letter without its accent
+        ("a" * 9 + "e\u0301" * 3, 11, "a" * 9 + "e\u0301"),
+        ("👨\u200d👩\u200d👧" * 4, 12, "👨\u200d👩\u200d👧" * 2),  # five code points each
+        ("e" + "\u0301" * 30, 10, "e" + "\u0301" * 30),  # one character, and no less is left of a text
     ],
 )
 def test_where_a_text_is_cut(text, max_chars, expected):
@@ -55,6 +60,27 @@ def test_human_tokens_are_words_of_letters_that_stand_alone():
     text = "I don't like e-mail, 3 cats (or dogs) and/or «fish»; she's Zoë. 'Yes' x_y cannot home,but"
     expected = ["I", "like", "cats", "or", "dogs", "fish", "Zoë", "Yes", "home", "but"]
     assert words_that_may_be_cut(text, HUMAN_TOKENS) == expected
+
+
+def test_letters_with_accents_of_their_own_are_letters():
+    assert words_that_may_be_cut("Zoe\u0308 saw 3 cafe\u0301s, مرحبا", HUMAN_TOKENS) == [
+        "Zoe\u0308",
+        "saw",
+        "cafe\u0301s",
+        "مرحبا",
+    ]
+
+
+def test_texts_that_hang_together():
+    texts = documents({"a": "She ate  pasta.", "b": "Rice.", "c": "she ate pasta.", "d": "Soup."})
+    units, what = units_of(texts)
+    assert what == "text"
+    assert len({units["a"], units["b"], units["d"]}) == 3
+    assert units["a"] == units["c"]
+    units, what = units_of(texts.assign(learner_id=["x", "y", "z", ""]))
+    assert what == "learner"
+    units, _ = units_of(texts.assign(learner_id=["x", "z", "z", ""]))
+    assert units["a"] == units["b"] == units["c"] != units["d"]
 
 
 def test_random_positions_are_all_words_numbers_and_marks():

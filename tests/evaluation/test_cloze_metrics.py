@@ -100,11 +100,11 @@ def test_groups():
     rows = []
     for number, (level, own, right) in enumerate([("A1", 1, 1), ("A1", 3, 0), ("B1", None, 1)]):
         metrics = dict.fromkeys(METRICS, math.nan) | {"folded": float(right)}
-        about = {"model": "m", "writing_id": str(number), "cefr_level": level, "l1": "French"}
+        about = {"model": "m", "unit": number, "cefr_level": level, "l1": "French"}
         rows.append(about | {"subtokens": number + 1, "own_subtokens": own, **metrics})
     found = grouped(pd.DataFrame(rows)).set_index(["grouping", "group"])
     assert found.loc[("all", "all"), "value"] == pytest.approx(2 / 3)
-    assert found.loc[("cefr_level", "A1"), ["value", "n", "texts"]].tolist() == [0.5, 2, 2]
+    assert found.loc[("cefr_level", "A1"), ["value", "n", "units"]].tolist() == [0.5, 2, 2]
     assert found.loc[("subtokens", "2"), "value"] == 0
     assert found.loc[("subtokens_grouped", "3-4"), "n"] == 1
     assert set(found.loc["own_subtokens"].index) == {"1", "3"}, "a blank without tokens is in no group of theirs"
@@ -114,11 +114,13 @@ def test_groups():
 def test_calibration_by_hand():
     confidence = np.array([0.05, 0.15, 0.15, 0.95, 1.0, math.nan])
     correct = np.array([0.0, 0.0, 1.0, 1.0, 1.0, 0.0])
-    error, table = calibration(confidence, correct)
+    error, table = calibration(confidence, correct, np.array([1, 2, 3, 4, 4, 5]))
     assert table["n"].tolist() == [1, 2, 2]
+    # One text, two texts, two blanks of one text.
+    assert table["standard_error"].tolist() == pytest.approx([math.nan, 0.5, math.nan], nan_ok=True)
     assert table["low"].tolist() == [0.0, 0.1, 0.9]
     assert error == pytest.approx((1 * 0.05 + 2 * abs(0.5 - 0.15) + 2 * abs(1 - 0.975)) / 5)
-    assert calibration(np.array([math.nan]), np.array([0.0]))[0] is None
+    assert calibration(np.array([math.nan]), np.array([0.0]), np.array([1]))[0] is None
 
 
 # Bootstrap ------------------------------------------------------------------------------------------------------------
@@ -141,7 +143,7 @@ def test_the_bootstrap_agrees_with_drawing_texts_one_by_one():
     a, b, texts = models_and_texts()
     found = bootstrap(a, b, texts, resamples=4000, seed=0)
     assert found["difference"] == pytest.approx(a.mean() - b.mean())
-    assert (found["n"], found["texts"]) == (120, 40)
+    assert (found["n"], found["units"]) == (120, 40)
     generator = np.random.default_rng(5)
     differences = []
     for _ in range(4000):
@@ -189,22 +191,67 @@ def test_pairs_bootstrapped_together_are_as_each_alone():
 
 def test_holm():
     # Sorted .01 .03 .04: times 3, 2, 1, and never below the one before.
-    assert holm([0.04, 0.01, None, 0.03]) == pytest.approx([0.06, 0.03, None, 0.06])
-    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    found = holm(pd.Series([0.04, 0.01, math.nan, 0.03]))
+    assert found.tolist() == pytest.approx([0.06, 0.03, math.nan, 0.06], nan_ok=True)
+    assert holm(pd.Series([0.9, 0.8])).tolist() == [1.0, 1.0]
 
 
-def test_true_and_pseudo_log_probabilities_are_never_compared():
+def asked_of(kinds: dict[str, str], level=lambda number: "A1") -> pd.DataFrame:
+    """Four texts with a blank each, which every model answers rightly; the log-probability of the word falls."""
     rows = []
-    for model, pseudo in (("a", False), ("b", False), ("m", True), ("n", True)):
+    for model, kind in kinds.items():
         for number in range(4):
-            metrics = blank_metrics("x", [("x", -0.1)], -float(number), pseudo)
-            rows.append({"model": model, "item": f"{number}#0", "blank": 0, "writing_id": str(number), **metrics})
-    found = compare(pd.DataFrame(rows), ["a", "b", "m", "n"], resamples=50, seed=0)
+            metrics = blank_metrics("x", [("x", -0.1)], -float(number), kind == "mlm")
+            about = {"model": model, "item": f"{number}#0", "blank": 0, "unit": number, "cefr_level": level(number)}
+            rows.append(about | metrics)
+    return pd.DataFrame(rows)
+
+
+def test_log_probabilities_are_compared_within_a_kind():
+    kinds = {"a": "ilm", "b": "ilm", "m": "mlm", "n": "mlm", "t": "t5"}
+    blanks = asked_of(kinds)
+    found = compare(blanks, kinds, resamples=50, seed=0)
     pairs = {metric: set(zip(part["a"], part["b"], strict=True)) for metric, part in found.groupby("metric")}
     assert pairs["log_probability"] == {("a", "b")}
     assert pairs["pseudo_log_likelihood"] == {("m", "n")}
-    assert len(pairs["exact"]) == 6
+    assert len(pairs["exact"]) == 10
     # A blank without a value counts for neither of a pair.
-    rows[0]["log_probability"] = math.nan
-    found = compare(pd.DataFrame(rows), ["a", "b", "m", "n"], resamples=50, seed=0)
+    blanks.loc[0, "log_probability"] = math.nan
+    found = compare(blanks, kinds, resamples=50, seed=0)
     assert found.set_index("metric").loc["log_probability", "n"] == 3
+
+
+def test_pairs_are_compared_within_levels_too():
+    kinds = {"a": "ilm", "b": "ilm", "c": "ilm"}
+    blanks = asked_of(kinds, level=lambda number: ("A1", "B1")[number % 2])
+    # At B1 model b is wrong, and only there.
+    blanks.loc[(blanks["model"] == "b") & (blanks["cefr_level"] == "B1"), "folded"] = 0.0
+    found = compare(blanks, kinds, resamples=50, seed=0)
+    folded = found[(found["metric"] == "folded") & (found["a"] == "a") & (found["b"] == "b")].set_index("group")
+    assert folded["difference"].to_dict() == {"all": 0.5, "A1": 0.0, "B1": 1.0}
+    assert folded["n"].to_dict() == {"all": 4, "A1": 2, "B1": 2}
+    # Holm: three pairs over all blanks; three pairs in two levels.
+    assert folded.loc["B1", "p_holm"] == pytest.approx(min(1, 6 * folded.loc["B1", "p"]))
+    one_level = compare(asked_of(kinds), kinds, resamples=50, seed=0)
+    assert set(one_level["grouping"]) == {"all"}, "one level is all there is"
+
+
+def test_a_model_alone_is_compared_with_nothing():
+    assert len(compare(asked_of({"a": "ilm"}), {"a": "ilm"}, resamples=50, seed=0)) == 0
+
+
+def test_a_true_null_is_rejected_as_often_as_said_and_intervals_cover():
+    """Two hundred studies of 60 texts with 5 blanks each, in which neither model is better."""
+    rejected = covered = 0
+    for study in range(200):
+        generator = np.random.default_rng(study)
+        texts = np.repeat(np.arange(60), 5)
+        hard = generator.beta(2, 2, 60)[texts]
+        # Texts suit one model or the other: differences within a text hang together.
+        suits = generator.normal(0, 0.15, 60)[texts]
+        a, b = (generator.random(300) < np.clip(hard + shift, 0, 1) for shift in (suits, -suits))
+        found = bootstrap(a.astype(float), b.astype(float), texts, resamples=400, seed=study)
+        rejected += found["p"] < 0.05
+        covered += found["low"] <= 0 <= found["high"]
+    assert 2 <= rejected <= 22  # 10 expected
+    assert 178 <= covered <= 198

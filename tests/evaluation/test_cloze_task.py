@@ -1,10 +1,13 @@
 """The cloze bench as it is typed: what it writes, how it goes on after a kill, and every mistake in one message."""
 
 import csv
+import errno
 import json
 import math
+import re
 from pathlib import Path
 
+import nltk
 import pandas as pd
 import pytest
 from cloze_models import (
@@ -22,13 +25,15 @@ from cloze_models import (
 )
 from conftest import SMALL_MODEL, compose, rows_of_small_corpus, write_csv
 from filelock import FileLock
+from nltk.tag.perceptron import PerceptronTagger
 from transformers import BertModel
 
 from evaluate import evaluate
 from ilm.errors import UserError
 from ilm.evaluation.cloze import task
 from ilm.evaluation.cloze.masked import MaskedAnswerer
-from ilm.evaluation.cloze.tagging import coarse
+from ilm.evaluation.cloze.tables import notes
+from ilm.evaluation.cloze.tagging import DATA, coarse, nltk_tagger
 from ilm.network import models as network_models
 from prepare import prepare
 from train import train
@@ -122,7 +127,7 @@ def test_literal_answers_and_their_metrics(whole):
     results = pd.read_csv(whole / "cloze.csv").set_index(["model", "grouping", "group", "metric"])
     of_bert = results.loc[("mlm:bert", "all", "all", "folded")]
     assert of_bert["value"] == pytest.approx(own["folded"].mean())
-    assert (of_bert["n"], of_bert["texts"]) == (36, 12)
+    assert (of_bert["n"], of_bert["units"]) == (36, 11)  # two texts are equal
     for level in LEVELS:
         expected = own[own["cefr_level"] == level]["folded"].mean()
         assert results.loc[("mlm:bert", "cefr_level", level, "folded"), "value"] == pytest.approx(expected)
@@ -133,6 +138,8 @@ def test_the_report_says_what_was_done(whole, root):
     assert (report["task"], report["items"], report["texts"]) == ("cloze", 36, 12)
     assert report["configuration"]["cloze"]["seed"] == 42
     assert report["source"]["file"]["path"] == str(root / "test.csv")
+    assert report["command"].startswith("python ")
+    assert report["unit"] == "text"
     assert {"torch", "transformers", "commit"} <= set(report["versions"])
     bert_ = report["models"]["mlm:bert"]
     assert bert_["model"] == str(root / "bert")
@@ -192,8 +199,9 @@ def test_a_model_that_answers_nothing_is_in_every_table(root, tmp_path):
     overall = frame[(frame["grouping"] == "all") & (frame["model"] == "mlm:bert")].set_index("metric")
     assert (overall.loc["folded", "value"], overall.loc["folded", "n"]) == (0, 9)
     assert "pseudo_log_likelihood" not in overall.index
-    compared = pd.read_csv(folder / "comparisons.csv").set_index("metric")
-    assert compared.loc["folded", "n"] == 9, "on the same blanks"
+    compared = pd.read_csv(folder / "comparisons.csv").set_index(["grouping", "metric"])
+    assert compared.loc[("all", "folded"), "n"].item() == 9, "on the same blanks"
+    assert compared.loc[("all", "folded"), "units"].item() == 1, "these texts are equal: nothing is known of others"
 
 
 # Items of a bench -----------------------------------------------------------------------------------------------------
@@ -222,6 +230,40 @@ def test_a_limit_takes_texts_of_all_levels(root, tmp_path):
 def test_one_level(root, tmp_path):
     _, folder = run(root, tmp_path, "evaluation.levels=[B1]")
     assert {item["cefr_level"] for item in lines(folder / "items.jsonl")} == {"B1"}
+
+
+def test_learners_are_the_units_where_they_are_known(root, tmp_path):
+    rows = [{**row, "learner_id": f"learner{number // 4}"} for number, row in enumerate(texts())]
+    rows[11]["text"] += " Soup and rice."  # else equal to the first one, of another learner
+    path = write_csv(tmp_path / "learners.csv", rows)
+    frame, folder = run(root, tmp_path / "results", f"input={path}")
+    assert report_of(folder)["unit"] == "learner"
+    overall = frame[frame["grouping"] == "all"].set_index("metric")
+    assert (overall.loc["folded", "n"], overall.loc["folded", "units"]) == (36, 3)
+    assert "clustered by learner" in (folder / "cloze.md").read_text(encoding="utf-8")
+
+
+def test_texts_that_a_model_was_trained_on_come_before_all_else(whole):
+    header = report_of(whole)
+    header["models"]["ilm:ilm"]["texts_seen_in_training"] = {"texts": 7, "corpus": "mine", "why_unknown": None}
+    assert notes(header)[0] == "ilm:ilm was trained on 7 of these texts: its numbers are no test"
+
+
+def test_nltks_own_tagger_from_a_folder_of_its_data(tmp_path, monkeypatch):
+    """A small tagger in the files of NLTK's: the real data cannot be counted on."""
+    small = PerceptronTagger(load=False)
+    small.train([[("She", "PRP"), ("ate", "VBD"), ("pasta", "NN")], [("I", "PRP"), ("like", "VBP"), ("rice", "NN")]])
+    folder = tmp_path / "taggers" / DATA
+    folder.mkdir(parents=True)
+    for file, content in zip(small.param_files("eng"), small.encode_json_obj(), strict=True):
+        (folder / file).write_text(json.dumps(list(content) if isinstance(content, set) else content))
+    monkeypatch.setattr(nltk.data, "path", [str(tmp_path)])
+    assert nltk_tagger()(["She", "ate", "pasta"]) == [("She", "PRP"), ("ate", "VBD"), ("pasta", "NN")]
+    (folder / f"{DATA}.weights.json").write_text("{")
+    with pytest.raises(UserError, match=f"NLTK's data {DATA} is damaged"):
+        nltk_tagger()
+    monkeypatch.setattr(nltk.data, "path", [str(tmp_path / "nowhere")])
+    assert nltk_tagger() is None
 
 
 def test_parts_of_speech_where_there_is_a_tagger(root, tmp_path, monkeypatch):
@@ -289,6 +331,61 @@ def test_another_bench_in_the_same_folder_is_refused_with_the_difference(root, t
         run(root, tmp_path, "cloze.seed=7")
     # The draws of the bootstrap are no part of it.
     run(root, tmp_path, "cloze.resamples=300")
+
+
+def test_a_model_is_known_by_its_files_however_it_is_typed(root, tmp_path, monkeypatch):
+    run(root, tmp_path / "results", models=("mlm:bert",))
+    monkeypatch.chdir(root)
+    monkeypatch.setattr(MaskedAnswerer, "answer", None)
+    run(root, tmp_path / "results", "models=[mlm:bert]")
+
+
+def test_a_full_disk_is_told_and_what_is_answered_stays(root, tmp_path, monkeypatch):
+    answer, batches = MaskedAnswerer.answer, []
+
+    def until_full(self, items):
+        if len(batches) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        batches.append(len(items))
+        return answer(self, items)
+
+    monkeypatch.setattr(MaskedAnswerer, "answer", until_full)
+    with pytest.raises(
+        UserError, match=r"the disk is full: .*test_cloze cannot be written. Make room and type the same"
+    ):
+        run(root, tmp_path)
+    assert len(lines(tmp_path / "test_cloze" / "answers" / "mlm_bert.jsonl")) == 16
+
+
+def test_what_was_said_is_in_the_folder(whole):
+    said = (whole / "cloze.log").read_text(encoding="utf-8")
+    assert "36 items of 12 texts" in said
+    assert re.search(r"mlm:bert: 36 of 36 items, [\d.e+]+ items/s, in 00:\d\d", said)
+
+
+def test_lines_behind_the_last_answer_are_dropped(root, tmp_path):
+    _, folder = run(root, tmp_path)
+    file = folder / "answers" / "mlm_bert.jsonl"
+    right = file.read_bytes()
+    file.write_bytes(right + b'{"item": "t0')
+    run(root, tmp_path)
+    assert file.read_bytes() == right
+
+
+def test_damaged_records(root, tmp_path):
+    _, folder = run(root, tmp_path)
+    (folder / "answers" / "mlm_bert.json").write_text("{")
+    run(root, tmp_path)  # whose answers these are is not known, so it is asked again
+    (folder / "cloze.json").write_text("{")
+    with pytest.raises(UserError, match=r"cloze.json is damaged. Type name="):
+        run(root, tmp_path)
+
+
+def test_a_bench_killed_before_its_first_file_was_whole(root, tmp_path):
+    (tmp_path / "test_cloze").mkdir()
+    (tmp_path / "test_cloze" / ".cloze.json.tmp-host-1-00000000").write_text("{")
+    _, folder = run(root, tmp_path)
+    assert not list(folder.glob(".*"))
 
 
 def test_another_model_of_the_same_name_is_refused(root, tmp_path):

@@ -13,14 +13,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import regex
 
+from ilm.corpus.splits import BY_DEFAULT
+from ilm.corpus.units import relations, unit_labels
+from ilm.evaluation.cloze.metrics import normalised
 from ilm.hashing import order_key
 from ilm.masking.segments import segment
 
 HUMAN_TOKENS, RANDOM = "human-tokens", "random"
 TOO_FEW = "fewer words that may be cut out than cloze.n_masks"
 FEWER_SAMPLES = "too few words for all of cloze.samples_per_text"
+NOBODY = np.array([-1])
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,17 @@ def choose_texts(documents: pd.DataFrame, limit: int | None, seed: int) -> pd.Da
     return chosen.drop(columns=["order", "turn"]).sort_values("writing_id", ignore_index=True)
 
 
+def units_of(documents: pd.DataFrame) -> tuple[dict[str, int], str]:
+    """writing_id -> unit, and what the units are: texts, equal ones together, and those of a learner where it is known.
+
+    What comes from one unit is not independent.
+    """
+    relation = relations(documents, BY_DEFAULT, None)
+    labels = unit_labels(len(documents), relation.values())
+    what = "learner" if (relation.get("learner_id", NOBODY) >= 0).any() else "text"
+    return dict(zip(documents["writing_id"], labels.tolist(), strict=True)), what
+
+
 def draw_items(
     documents: pd.DataFrame, *, n_masks: int, samples_per_text: int, max_chars: int | None, seed: int, positions: str
 ) -> tuple[list[Item], dict[str, int]]:
@@ -84,7 +101,8 @@ def draw_items(
 def cut(text: str, max_chars: int | None) -> str:
     """The text, or its beginning: up to the last sentence end in the second half of `max_chars`, else to a word's.
 
-    A first word longer than `max_chars` is cut in itself.
+    A first word longer than `max_chars` is cut in itself, between characters as a reader sees them (grapheme clusters,
+    Unicode Standard Annex 29): never between a letter and its accent, nor inside an emoji.
     """
     if max_chars is None or len(text) <= max_chars:
         return text
@@ -94,7 +112,14 @@ def cut(text: str, max_chars: int | None) -> str:
     if in_second_half := [end for end in ends if max_chars / 2 <= end <= max_chars]:
         return text[: max(in_second_half)]
     spaces = [at for at in range(max_chars + 1) if text[at].isspace()]
-    return text[: spaces[-1]].rstrip() if spaces and text[: spaces[-1]].strip() else text[:max_chars]
+    if spaces and (words := text[: spaces[-1]].rstrip()):
+        return words
+    end = 0
+    for character in regex.finditer(r"\X", text):
+        if end and character.end() > max_chars:
+            break
+        end = character.end()
+    return text[:end]
 
 
 def words_of(text: str) -> list[tuple[int, int]]:
@@ -118,7 +143,7 @@ def eligible_words(text: str, words: Sequence[tuple[int, int]], positions: str) 
     return [
         number
         for number, (start, length) in enumerate(words)
-        if text[start : start + length].isalpha() and _stands_alone(text, start, start + length)
+        if normalised(text[start : start + length]).isalpha() and _stands_alone(text, start, start + length)
     ]
 
 

@@ -4,8 +4,9 @@ Words are compared in Unicode's composed form (NFC) without the white space arou
 others case-folded too, since an uncased model cannot write a capital. A blank without an answer counts as wrong in all
 of them; it has no part in calibration, and none in the log-probability where its word has none.
 
-Legend: N blanks of all items, G texts. Several blanks come from one text and are not independent, so standard errors
-are those of a ratio of totals over texts (Cochran 1977, Sampling Techniques, section 6.4; in linear models: clustered).
+Legend: N blanks of all items, G units. A unit is a text, with those equal to it, or what a learner wrote where learners
+are known: its blanks are not independent, so standard errors are those of a ratio of totals over units (Cochran 1977,
+Sampling Techniques, section 6.4; in linear models: clustered, Liang and Zeger 1986).
 """
 
 import math
@@ -83,18 +84,18 @@ def blank_metrics(word: str, candidates: Sequence[tuple[str, float]], log_probab
     return found | {"confidence": min(1.0, math.exp(candidates[0][1])) if candidates else math.nan}
 
 
-def clustered_mean(values: np.ndarray, texts: np.ndarray) -> tuple[float | None, float | None, int]:
-    """(mean, standard error, n) of values (N,), NaN left out, of which those with equal `texts` (N,) hang together.
+def clustered_mean(values: np.ndarray, units: np.ndarray) -> tuple[float | None, float | None, int]:
+    """(mean, standard error, n) of values (N,), NaN left out, of which those with equal `units` (N,) hang together.
 
-    The standard error is None for fewer than two texts.
+    The standard error is None for fewer than two units.
     """
     there = ~np.isnan(values)
-    values, texts = values[there], texts[there]
+    values, units = values[there], units[there]
     if not len(values):
         return None, None, 0
     mean = float(values.sum() / len(values))
-    _, text_of_each = np.unique(texts, return_inverse=True)
-    residuals = np.bincount(text_of_each, values - mean)
+    _, unit_of_each = np.unique(units, return_inverse=True)
+    residuals = np.bincount(unit_of_each, values - mean)
     count = len(residuals)
     if count < 2:
         return mean, None, len(values)
@@ -102,12 +103,11 @@ def clustered_mean(values: np.ndarray, texts: np.ndarray) -> tuple[float | None,
 
 
 def grouped(blanks: pd.DataFrame) -> pd.DataFrame:
-    """A row per model, grouping, group and metric: value, standard error, n, texts.
+    """A row per model, grouping, group and metric: value, standard error, n, and the units that the n are of.
 
-    `blanks` has a row per model and blank: `model`, `writing_id`, `METRICS`, `confidence`, and the groupings
-    `cefr_level`, `l1`, `subtokens`, `own_subtokens`, `part_of_speech` (of which the last may be missing).
+    `blanks` has a row per model and blank: `model`, `unit`, `METRICS`, and the groupings `cefr_level`, `l1`,
+    `subtokens`, `own_subtokens`, `part_of_speech` (of which the last may be missing).
     """
-    texts_of = pd.Series(pd.factorize(blanks["writing_id"])[0], blanks.index)  # numbers are sorted faster than texts
     groupings = {"all": pd.Series("all", blanks.index)}
     groupings |= {name: blanks[name] for name in ("cefr_level", "l1")}
     for name in ("subtokens", "own_subtokens"):
@@ -117,13 +117,15 @@ def grouped(blanks: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for grouping, groups in groupings.items():
         for (model, group), part in blanks.groupby([blanks["model"], groups], sort=True):
-            texts = texts_of[part.index].to_numpy()
+            units = part["unit"].to_numpy()
             label = str(int(group)) if isinstance(group, float) else str(group)
             for metric in METRICS:
-                value, error, n = clustered_mean(part[metric].to_numpy(float), texts)
+                values = part[metric].to_numpy(float)
+                value, error, n = clustered_mean(values, units)
                 if n:
+                    number = len(set(units[~np.isnan(values)]))
                     about = {"model": model, "grouping": grouping, "group": label, "metric": metric}
-                    rows.append(about | {"value": value, "standard_error": error, "n": n, "texts": len(set(texts))})
+                    rows.append(about | {"value": value, "standard_error": error, "n": n, "units": number})
     return pd.DataFrame(rows)
 
 
@@ -134,14 +136,15 @@ def subtoken_group(count: float) -> str | None:
     return "1" if count == 1 else "2" if count == 2 else "3-4" if count <= 4 else "5+"
 
 
-def calibration(confidence: np.ndarray, correct: np.ndarray) -> tuple[float | None, pd.DataFrame]:
+def calibration(confidence: np.ndarray, correct: np.ndarray, units: np.ndarray) -> tuple[float | None, pd.DataFrame]:
     """The expected calibration error of confidences (N,), NaN left out, and its reliability table.
 
     ECE = sum over `BINS` equal bins of n_bin / n * |share correct - mean confidence| (Naeini et al. 2015, AAAI; Guo et
-    al. 2017, ICML). The table has a row per bin that is not empty: low, high, n, confidence, correct.
+    al. 2017, ICML). The table has a row per bin that is not empty: low, high, n, confidence, correct, standard_error
+    (of `correct`, by `units` (N,)).
     """
     there = ~np.isnan(confidence)
-    confidence, correct = confidence[there], correct[there]
+    confidence, correct, units = confidence[there], correct[there], units[there]
     # 1.0 belongs to the last bin.
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     rows = [
@@ -151,11 +154,12 @@ def calibration(confidence: np.ndarray, correct: np.ndarray) -> tuple[float | No
             "n": int((bins == bin_).sum()),
             "confidence": float(confidence[bins == bin_].mean()),
             "correct": float(correct[bins == bin_].mean()),
+            "standard_error": clustered_mean(correct[bins == bin_], units[bins == bin_])[1],
         }
         for bin_ in range(BINS)
         if (bins == bin_).any()
     ]
-    types = {"low": float, "high": float, "n": int, "confidence": float, "correct": float}
+    types = {"low": float, "high": float, "n": int, "confidence": float, "correct": float, "standard_error": float}
     table = pd.DataFrame(rows, columns=list(types)).astype(types)
     if not len(confidence):
         return None, table

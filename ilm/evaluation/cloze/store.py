@@ -4,6 +4,7 @@
     results/<name>/items.jsonl              an item a line
     results/<name>/answers/<model>.json     identity of a model, and how it was asked
     results/<name>/answers/<model>.jsonl    an item a line, in the order they are asked
+    results/<name>/cloze.log                what was said meanwhile
 
 The items are asked in batches whose composition is fixed by items and batch size. A batch of which a killed run wrote a
 part is asked again whole: padding makes the last digits of a model's arithmetic depend on what else is in the batch.
@@ -16,13 +17,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from ilm.config import flat
 from ilm.errors import UserError
 from ilm.evaluation.cloze.answerers import Answerer, BlankAnswer
 from ilm.evaluation.cloze.items import Item
-from ilm.files import atomic_file, locked, read_json, write_json
+from ilm.evaluation.meter import Meter
+from ilm.files import DISK_FULL, atomic_file, locked, read_json, read_object, remove_strays, write_json
 from ilm.identity import identity_differences
 
 IDENTITY = "cloze.json"
@@ -34,28 +34,39 @@ ANSWERS = "answers"
 def opened(folder: Path, identity: Mapping[str, Any], items: Sequence[Item]) -> Iterator[None]:
     """Hold the folder of a bench with this identity (nested, plain) for this process; begin it or go on with it.
 
-    Raises: UserError if another process works in it, or it holds another bench (the differences are listed) or
-    something else.
+    Raises: UserError if another process works in it, it holds another bench (the differences are listed) or something
+    else, or the disk is full.
     """
     refusal = f"Another process works on {folder}. Wait until it has ended, or type name=... for another folder."
     with locked(folder.parent / f".{folder.name}.lock", refusal):
         _require_same(folder, dict(flat(identity)))
-        folder.mkdir(exist_ok=True)
-        if not (folder / ITEMS).is_file():
+        try:
+            # First, since a folder without it is not taken for a bench's.
+            write_json(folder / IDENTITY, dict(flat(identity)))
+            remove_strays(folder, all_of_them=True)  # the folder is held, so nobody is still at it
             with atomic_file(folder / ITEMS) as temporary:
                 temporary.write_text("".join(f"{_line(item.to_dict())}\n" for item in items), encoding="utf-8")
-        write_json(folder / IDENTITY, dict(flat(identity)))
-        yield
+            yield
+        except OSError as error:
+            if error.errno not in DISK_FULL:
+                raise
+            raise UserError(
+                f"{DISK_FULL[error.errno]}: {folder} cannot be written. Make room and type the same command: it goes "
+                "on where it stopped. Or type paths.results=... for another place."
+            ) from error
 
 
 def _require_same(folder: Path, identity: dict[str, Any]) -> None:
     if (folder / IDENTITY).is_file():
-        if differences := identity_differences(read_json(folder / IDENTITY), identity):
+        before = read_object(folder / IDENTITY)
+        if before is None:
+            raise UserError(f"{folder / IDENTITY} is damaged. Type name=... for another bench, or delete that folder.")
+        if differences := identity_differences(before, identity):
             lines = "\n".join(f"  - {difference}" for difference in differences)
             raise UserError(
                 f"{folder} holds another bench:\n{lines}\nType name=... for one of its own, or delete that folder."
             )
-    elif folder.exists() and any(folder.iterdir()):
+    elif folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir()):
         raise UserError(f"{folder} exists and holds no cloze bench. Type name=... for another name.")
 
 
@@ -82,7 +93,7 @@ def ask(
     write_json(record, {"identity": dict(identity), "asked": answerer.describe()})
     with (
         open(file, "a", encoding="utf-8") as out,
-        tqdm(total=len(order), initial=done, desc=description, unit=" items") as progress,
+        Meter(len(order), description, "items", initial=done) as meter,
     ):
         for begin in range(done, len(order), batch_size):
             batch = order[begin : begin + batch_size]
@@ -90,7 +101,7 @@ def ask(
                 out.write(_line(_record(item, blanks)) + "\n")
             out.flush()
             os.fsync(out.fileno())
-            progress.update(len(batch))
+            meter.update(len(batch))
 
 
 def asking_order(items: Sequence[Item]) -> list[Item]:
@@ -102,7 +113,9 @@ def is_answered(folder: Path, name: str, identity: Mapping[str, Any], items: Seq
     """Whether this very model has answered all items already."""
     file = folder / ANSWERS / f"{name}.jsonl"
     keys = [item.key for item in asking_order(items)]
-    return matches(folder, name, identity) and file.is_file() and _whole(file, keys, batch_size)[0] == len(keys)
+    if not (matches(folder, name, identity) and file.is_file()):
+        return False
+    return _whole(file, keys, batch_size) == (len(keys), file.stat().st_size)
 
 
 def matches(folder: Path, name: str, identity: Mapping[str, Any]) -> bool:
@@ -111,9 +124,10 @@ def matches(folder: Path, name: str, identity: Mapping[str, Any]) -> bool:
     Raises: UserError if there are those of another one of its name.
     """
     record = folder / ANSWERS / f"{name}.json"
-    if not record.is_file():
+    before = read_object(record, "identity", "asked") if record.is_file() else None
+    if before is None:
         return False
-    if differences := identity_differences(read_json(record)["identity"], identity):
+    if differences := identity_differences(before["identity"], identity):
         lines = "\n".join(f"  - {difference}" for difference in differences)
         raise UserError(
             f"{record.with_suffix('.jsonl')} has answers of another model:\n{lines}\nType name=... for another bench, "

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from nltk.tag.perceptron import PerceptronTagger
 
+from ilm.errors import UserError
 from ilm.evaluation.cloze.items import Item
 from ilm.masking.segments import segment
 
@@ -35,11 +36,21 @@ _COARSE = {
 
 
 def nltk_tagger() -> Tagger | None:
-    """NLTK's averaged perceptron tagger for English; None where its data is not installed."""
+    """NLTK's averaged perceptron tagger for English; None where its data is not installed.
+
+    NLTK looks in its usual places and in the folders of the environment variable NLTK_DATA.
+
+    Raises: UserError if the data is damaged.
+    """
     try:
         return PerceptronTagger().tag
     except LookupError:
         return None
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"NLTK's data {DATA} is damaged ({str(error).splitlines()[0]}). Type python -m nltk.downloader --force "
+            f"{DATA}, or delete it."
+        ) from error
 
 
 def parts_of_speech(items: Sequence[Item], tagger: Tagger) -> dict[tuple[str, int], str]:

@@ -2,6 +2,8 @@
 
 import logging
 import re
+import shlex
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -18,16 +20,17 @@ from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
 from ilm.evaluation.cloze.answerers import Settings
 from ilm.evaluation.cloze.bootstrap import compare
-from ilm.evaluation.cloze.items import TOO_FEW, Item, choose_texts, draw_items
+from ilm.evaluation.cloze.items import TOO_FEW, Item, choose_texts, draw_items, units_of
 from ilm.evaluation.cloze.metrics import blank_metrics, calibration, grouped
 from ilm.evaluation.cloze.pieces import Pieces
 from ilm.evaluation.cloze.report import print_tables, write_report
 from ilm.evaluation.cloze.seen import texts_seen
 from ilm.evaluation.cloze.sources import Source, find_sources, load
 from ilm.evaluation.cloze.store import ask, is_answered, opened, read_answers, read_how
-from ilm.evaluation.cloze.tagging import DATA, nltk_tagger, parts_of_speech
+from ilm.evaluation.cloze.tagging import DATA, Tagger, nltk_tagger, parts_of_speech
 from ilm.examples.vocabulary import gpt2_tokenizer
 from ilm.hashing import digest
+from ilm.jobs import set_up_logging
 from ilm.network.models import usable_device
 from ilm.runs import versions
 
@@ -36,6 +39,8 @@ log = logging.getLogger("ilm")
 POOLED = "all"
 # Keys of `cloze` that are not about the answers, only about what is made of them.
 _AFTERWARDS = ("resamples",)
+# The fingerprint of a model of which nothing but its name is known.
+UNKNOWN = "unknown"
 # Whose other versions may answer otherwise.
 _DECIDING = ("torch", "transformers", "tokenizers", "nltk")
 
@@ -60,26 +65,34 @@ def evaluate_cloze(settings: Mapping[str, Any], level: str | None) -> pd.DataFra
             f"None of {len(chosen):,} texts has {cloze['n_masks']} words that may be cut out and are no neighbours: "
             f"lower cloze.n_masks={cloze['n_masks']}, or type cloze.positions=random for words of any kind."
         )
-    log.info("%d items of %d texts; %s", len(items), len(chosen), _said(counts) or "no text is left out")
+    tagger = nltk_tagger()
     name = settings["name"] or "_".join(filter(None, [origin["name"], level, "cloze"]))
     folder = Path(paths["results"]) / name
     seen = {source.name: texts_seen(source, chosen, Path(paths["data"])) for source in sources}
-    for model, found in seen.items():
-        if found["texts"]:
-            log.warning("%s was trained on %d of these %d texts", model, found["texts"], len(chosen))
+    units, unit = units_of(chosen)
+    header = {
+        "task": "cloze",
+        "command": "python " + shlex.join(sys.argv),
+        "source": origin,
+        "texts": len(chosen) - counts.get(TOO_FEW, 0),
+        "items": len(items),
+        "texts_counted": counts,
+        "unit": unit,
+        "configuration": dict(settings),
+        "device": device.type,
+        "versions": versions(),
+        "part_of_speech": f"left out: NLTK's data {DATA} is not installed" if tagger is None else f"NLTK's {DATA}",
+    }
     with opened(folder, _identity(settings, origin, items, device), items):
+        set_up_logging(folder / "cloze.log")
+        log.info("%d items of %d texts; %s", len(items), len(chosen), _said(counts) or "no text is left out")
+        if tagger is None:
+            log.info("by part of speech: %s (python -m nltk.downloader %s)", header["part_of_speech"], DATA)
+        for model, found in seen.items():
+            if found["texts"]:
+                log.warning("%s was trained on %d of these %d texts", model, found["texts"], len(chosen))
         _ask_all(sources, items, folder, settings, device)
-        header = {
-            "task": "cloze",
-            "source": origin,
-            "texts": len(chosen) - counts.get(TOO_FEW, 0),
-            "items": len(items),
-            "texts_counted": counts,
-            "configuration": dict(settings),
-            "device": device.type,
-            "versions": versions(),
-        }
-        return _report(folder, header, sources, items, settings, seen)
+        return _report(folder, header, sources, _blanks(folder, sources, items, units, tagger), seen)
 
 
 def _texts(settings: Mapping[str, Any], level: str | None) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -144,42 +157,40 @@ def _ask_all(
     for number, source in enumerate(sources, start=1):
         log.info("model %d of %d: %s", number, len(sources), source.name)
         identity = _model_identity(source)
-        if not is_answered(folder, source.file_name, identity, items, cloze["batch_size"]):
+        if is_answered(folder, source.file_name, identity, items, cloze["batch_size"]):
+            log.info("it has answered all items already")
+        else:
             answerer = load(source, asking, device, cloze["n_masks"])
             ask(answerer, items, folder, source.file_name, identity, cloze["batch_size"], source.name)
 
 
 def _model_identity(source: Source) -> dict[str, Any]:
-    return {"kind": source.kind, "model": source.typed, "fingerprint": source.fingerprint}
+    """What the model is, however it was typed; its name where there are no files to know it by."""
+    known = {"kind": source.kind, "fingerprint": source.fingerprint}
+    return known if source.fingerprint != UNKNOWN else {**known, "model": source.typed}
 
 
 def _report(
     folder: Path,
     header: dict[str, Any],
     sources: Sequence[Source],
-    items: Sequence[Item],
-    settings: Mapping[str, Any],
+    blanks: pd.DataFrame,
     seen: Mapping[str, Any],
 ) -> pd.DataFrame:
-    cloze = settings["cloze"]
-    blanks = _blanks(folder, sources, items)
-    tagger = nltk_tagger()
-    if tagger is None:
-        header["part_of_speech"] = f"left out: NLTK's data {DATA} is not installed"
-        log.info("by part of speech: %s (python -m nltk.downloader %s)", header["part_of_speech"], DATA)
-    else:
-        header["part_of_speech"] = f"NLTK's {DATA}"
-        tags = parts_of_speech(items, tagger)
-        blanks["part_of_speech"] = [tags[key] for key in zip(blanks["item"], blanks["blank"], strict=True)]
+    cloze = header["configuration"]["cloze"]
     results = grouped(blanks)
-    pairs = compare(blanks, [source.name for source in sources], cloze["resamples"], cloze["seed"])
+    kinds = {source.name: source.kind for source in sources}
+    pairs = compare(blanks, kinds, cloze["resamples"], cloze["seed"])
     models, reliability = {}, []
     for source in sources:
         own = blanks[blanks["model"] == source.name]
-        error, table = calibration(own["confidence"].to_numpy(float), own["folded"].to_numpy(float))
+        confidence, correct = own["confidence"].to_numpy(float), own["folded"].to_numpy(float)
+        error, table = calibration(confidence, correct, own["unit"].to_numpy())
         reliability.append(table.assign(model=source.name))
         models[source.name] = {
-            **_model_identity(source),
+            "kind": source.kind,
+            "model": source.typed,
+            "fingerprint": source.fingerprint,
             "asked": read_how(folder, source.file_name),
             "texts_seen_in_training": seen[source.name],
             "blanks": len(own),
@@ -191,11 +202,15 @@ def _report(
     tables = {"cloze": results, "comparisons": pairs, "calibration": pd.concat(reliability), "blanks": blanks}
     write_report(folder, header, tables)
     print_tables(Console(), header, tables)
-    log.info("written: %s/{report.json,*.csv,cloze.md,cloze.tex,calibration.png,answers/}", folder)
+    log.info(
+        "written: %s/{report.json,*.csv,cloze.md,cloze.tex,calibration.png,items.jsonl,answers/,cloze.log}", folder
+    )
     return results
 
 
-def _blanks(folder: Path, sources: Sequence[Source], items: Sequence[Item]) -> pd.DataFrame:
+def _blanks(
+    folder: Path, sources: Sequence[Source], items: Sequence[Item], units: Mapping[str, int], tagger: Tagger | None
+) -> pd.DataFrame:
     """A row per model and blank, with all that a metric or a group needs."""
     common = {item.key: _common_pieces().encode(item) for item in items}
     rows = []
@@ -210,6 +225,7 @@ def _blanks(folder: Path, sources: Sequence[Source], items: Sequence[Item]) -> p
                         "item": item.key,
                         "blank": number,
                         "writing_id": item.writing_id,
+                        "unit": units[item.writing_id],
                         "cefr_level": item.cefr_level,
                         "l1": item.l1,
                         "word": answer["word"],
@@ -223,7 +239,11 @@ def _blanks(folder: Path, sources: Sequence[Source], items: Sequence[Item]) -> p
                         ),
                     }
                 )
-    return pd.DataFrame(rows)
+    blanks = pd.DataFrame(rows)
+    if tagger is not None:
+        tags = parts_of_speech(items, tagger)
+        blanks["part_of_speech"] = [tags[key] for key in zip(blanks["item"], blanks["blank"], strict=True)]
+    return blanks
 
 
 @cache
