@@ -5,7 +5,6 @@ import sys
 
 import hydra
 from omegaconf import DictConfig
-from rich.console import Console
 
 from ilm.config import Infill, check
 from ilm.jobs import chosen_options, entry_point, job, set_up_logging
@@ -18,7 +17,7 @@ def infill(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> Non
     from ilm.infilling.lines import fill_lines, open_lines
     from ilm.infilling.loading import find_folders, load_infillers
     from ilm.infilling.sampling import DecodingSettings
-    from ilm.infilling.terminal import Terminal, is_dialogue
+    from ilm.infilling.terminal import Terminal, is_dialogue, terminal_console
     from ilm.infilling.texts import is_table
     from ilm.infilling.walk import work_through
 
@@ -36,12 +35,13 @@ def infill(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> Non
     def load(names):
         return load_infillers(settings, names)
 
-    if settings["input"] is not None and (settings["n_masks"] is not None or is_table(settings["input"])):
+    file, at_terminal = settings["input"], is_dialogue()
+    if file is not None and (at_terminal or settings["n_masks"] is not None or is_table(file)):
         work_through(settings, infillers, decoding, load)
-    elif settings["input"] is None and is_dialogue():
-        Terminal(infillers, decoding, load, Console()).run()
+    elif at_terminal:
+        Terminal(infillers, decoding, load, terminal_console()).run()
     else:
-        with open_lines(settings["input"]) as lines:
+        with open_lines(file) as lines:
             fill_lines(lines, infillers, decoding, sys.stdout)
 
 

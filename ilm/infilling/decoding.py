@@ -111,6 +111,8 @@ class Infiller:
         if len(limits) != len(texts):
             raise UserError(f"limits: {len(limits)} for {len(texts)} texts")
         room = decoding.max_answer_tokens if decoding.cut else None
+        if any(isinstance(text, Context) and own is not None for text, own in zip(texts, limits, strict=True)):
+            raise UserError("limits beside a Context: it has its own. Give them to `context`, which makes it")
         contexts = [
             text if isinstance(text, Context) else self.context(text, own, room)
             for text, own in zip(texts, limits, strict=True)

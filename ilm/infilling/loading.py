@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from ilm.corpus.store import PreparedCorpus
+from ilm.errors import UserError
 from ilm.infilling.decoding import Infiller
 from ilm.infilling.folders import OBJECTIVE
-from ilm.training.trained import find_models
+from ilm.training.trained import find_models, model_folders
 
 log = logging.getLogger("ilm")
 
@@ -17,13 +18,23 @@ def find_folders(settings: Mapping[str, Any], names: Sequence[str] | None, level
     """The folders of models by name, in the order of `names`: folders as they are, other names among the corpus's runs.
 
     `settings` is a plain `ilm.config.Infill`; `names` None takes every finished run, `level` those of that level only.
+    A folder's name is its last part, or its path where two have the same.
 
-    Raises: UserError for a name that finds nothing.
+    Raises: UserError for a name that finds nothing, or if there is none.
     """
+    if names is not None and not names:
+        raise UserError("models=[] names no model: type models=[A1], or leave it out for every finished run")
+    given = [name for name in names or () if name == settings["model_path"] or _is_folder(Path(name))]
+    short = dict(zip(dict.fromkeys(given), model_folders(given, OBJECTIVE), strict=True))
     found: dict[str, Path] = {}
+
+    def add(name: str, path: Path) -> None:
+        taken = name in found and found[name].resolve() != path.resolve()
+        found[str(path) if taken else name] = path
+
     for name in [None] if names is None else names:
-        if name is not None and (name == settings["model_path"] or (Path(name) / "config.json").is_file()):
-            found[name] = Path(name)
+        if name in short:
+            add(short[name].name, Path(name))
             continue
         corpus = PreparedCorpus.open(Path(settings["paths"]["data"]) / settings["corpus"]["name"])
         runs = find_models(Path(settings["paths"]["experiments"]), corpus, name and [name], level)
@@ -31,8 +42,14 @@ def find_folders(settings: Mapping[str, Any], names: Sequence[str] | None, level
         usable = [run for run in runs if run.settings["objective"] == OBJECTIVE] or runs
         for run in [run for run in runs if run not in usable]:
             log.warning("left out: %s fills no blanks, its objective is %s", run.name, run.settings["objective"])
-        found |= {run.name: run.folder.path for run in usable}
+        for run in usable:
+            add(run.name, run.folder.path)
     return found
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether a name is the path of a model or run, of whatever corpus."""
+    return any((path / file).is_file() for file in ("config.json", "run.json"))
 
 
 def load_infillers(

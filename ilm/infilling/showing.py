@@ -4,31 +4,48 @@ import math
 from collections.abc import Mapping, Sequence
 
 from rich import box
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from ilm.infilling.sequences import Infilling
 from ilm.masking.functions import Span
+from ilm.visible import visible
 
-# Control characters, which models of bytes can write, are shown as pictures of themselves: none reaches the terminal.
-VISIBLE = {code: 0x2400 + code for code in range(32) if code != ord("\n")}
-VISIBLE |= dict.fromkeys(range(0x7F, 0xA0), 0xFFFD)
 # Colour of an answer by the geometric mean of its tokens' probabilities, with the end.
 LIKELY, POSSIBLE = 0.3, 0.05
-_ESCAPED = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_[]|#"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"})
 LEGEND = f"answers green: p of a token above {LIKELY}, yellow: above {POSSIBLE}, red: below"
+NEAR = 200  # characters of a long text that are shown on either side of a blank
+NARROWEST = 30  # characters of a column
+ORIGINAL = "original"
+_ESCAPED = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_[]|#"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"})
 
 
 def shown(infilling: Infilling) -> Text:
-    """A filled text, literally, its answers coloured, and their probability under the model."""
+    """A filled text, literally, its answers coloured, and their probability under the model.
+
+    Of what stands farther than NEAR characters from the blanks there are dots only.
+    """
     text, done = Text(), 0
     for (start, length), values in zip(infilling.spans, infilling.token_log_probabilities, strict=True):
-        text.append(infilling.text[done:start].translate(VISIBLE))
+        _append_near(text, infilling.text[done:start], after_blank=bool(done), before_blank=True)
         done = start + length
-        text.append(infilling.text[start:done].translate(VISIBLE), style=f"bold {_colour(values)}")
-    text.append(infilling.text[done:].translate(VISIBLE))
-    text.append(f"  {probabilities(infilling)}", style="dim")
-    return text
+        text.append(visible(infilling.text[start:done]), style=f"bold {_colour(values)}")
+    _append_near(text, infilling.text[done:], after_blank=True, before_blank=False)
+    return text.append(f"  {probabilities(infilling)}", style="dim")
+
+
+def _append_near(text: Text, piece: str, *, after_blank: bool, before_blank: bool) -> None:
+    """Add what stands between blanks, or between one and an end of the text."""
+    first, last = NEAR * after_blank, len(piece) - NEAR * before_blank
+    if last - first <= NEAR:
+        text.append(visible(piece))
+        return
+    # Whole words, where there are any.
+    first = piece.rfind(" ", 0, first) + 1 or first
+    last = max(piece.find(" ", last), last)
+    text.append(visible(piece[:first])).append("…", style="dim")
+    text.append(visible(piece[last:]))
 
 
 def _colour(log_probabilities: Sequence[float]) -> str:
@@ -61,23 +78,41 @@ def marked(text: str, spans: Sequence[Span], style: str = "reverse") -> Text:
     """A text as it is, its spans set off."""
     found, done = Text(), 0
     for span in spans:
-        found.append(text[done : span.start].translate(VISIBLE))
+        found.append(visible(text[done : span.start]))
         done = span.start + span.length
-        found.append(text[span.start : done].translate(VISIBLE), style=style)
-    return found.append(text[done:].translate(VISIBLE))
+        found.append(visible(text[span.start : done]), style=style)
+    return found.append(visible(text[done:]))
 
 
-def side_by_side(found: Mapping[str, Sequence[Infilling]], original: Text | None = None) -> Table:
-    """A column for each model, with its candidates one below the other; the original text before them."""
-    table = Table(box=box.SIMPLE_HEAD)
+def side_by_side(found: Mapping[str, Sequence[Infilling]], original: Text | None, width: int) -> RenderableType:
+    """The candidates of each model below its name, and the original text before them; numbered where there are several.
+
+    One model without an original needs no name. Columns of a terminal `width` characters wide would be too narrow where
+    many models were named: they stand one below the other.
+    """
+    columns = [(Text(visible(name)), _numbered(own)) for name, own in found.items()]
     if original is not None:
-        table.add_column("original", overflow="fold", ratio=1)
-    for name in found:
-        table.add_column(Text(name), overflow="fold", ratio=1)
-    for number in range(max(map(len, found.values()))):
-        row = [shown(own[number]) if number < len(own) else Text() for own in found.values()]
-        table.add_row(*([original if number == 0 else Text()] if original is not None else []), *row)
+        columns.insert(0, (Text(ORIGINAL), original))
+    if len(columns) == 1:
+        return columns[0][1]
+    if width < NARROWEST * len(columns):
+        return Group(*(part for name, content in columns for part in ("", Text(str(name), style="bold"), content)))
+    table = Table(box=box.SIMPLE_HEAD)
+    for name, _ in columns:
+        table.add_column(name, overflow="fold", ratio=1)
+    table.add_row(*(content for _, content in columns))
     return table
+
+
+def _numbered(infillings: Sequence[Infilling]) -> RenderableType:
+    if len(infillings) == 1:
+        return shown(infillings[0])
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(justify="right", style="dim")
+    grid.add_column(overflow="fold")
+    for number, infilling in enumerate(infillings, start=1):
+        grid.add_row(str(number), shown(infilling))
+    return grid
 
 
 def markdown(
@@ -86,7 +121,7 @@ def markdown(
     """A table of the original text and the candidates, answers in bold; `own`: the original's p by model."""
     rows = [f"**{_cell(title)}**", "", "| model | text | p |", "|---|---|---|"]
     p = ", ".join(f"{name}: {value}" for name, value in own.items())
-    rows.append(f"| original | {_bold(text, [(s.start, s.length) for s in spans])} | {_cell(p)} |")
+    rows.append(f"| {ORIGINAL} | {_bold(text, [(s.start, s.length) for s in spans])} | {_cell(p)} |")
     for name, infillings in found.items():
         for infilling in infillings:
             p = probabilities(infilling).removeprefix("p = ")
@@ -110,4 +145,4 @@ def _bold(text: str, spans: Sequence[tuple[int, int]]) -> str:
 
 def _cell(text: str) -> str:
     """Literal text within a cell of a Markdown table."""
-    return text.translate(VISIBLE).translate(_ESCAPED).replace("\n", "<br>")
+    return visible(text).replace("\t", " ").translate(_ESCAPED).replace("\n", "<br>")

@@ -1,5 +1,6 @@
 """Filling blanks at the terminal: a dialogue, in which candidates come in colour and settings change on the way."""
 
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -7,6 +8,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from ilm.errors import UserError
@@ -14,36 +16,43 @@ from ilm.infilling.blanks import Context
 from ilm.infilling.decoding import Infiller
 from ilm.infilling.sampling import DecodingSettings
 from ilm.infilling.sequences import Infilling
-from ilm.infilling.showing import LEGEND, shown, side_by_side
+from ilm.infilling.showing import LEGEND, side_by_side
+from ilm.visible import visible
 
 PROMPT = "> "
+QUIT = ("quit", "exit", ":quit", ":exit", ":q")
 END_OF_PASTE = ":end"
 
-HELP = """\
-Type a text with blanks: She ate [ngram] for _.
-  _ or [MASK]        a blank of the default type (word, where the model has it)
-  blanks of a type: {types}
-  [word:l...]        the answer begins with l;  [ngram:2-5] 2 to 5 tokens, [ngram:3] exactly 3; [ngram:2-5:left...] both
-  \\n                 a line break in the text
-  :paste             a text of many lines, up to a line :end
-  :n 5               candidates of each text
-  :temperature 0.8   below 1 nearer to the likeliest, above 1 freer
-  :top_p 0.9         draw from the likeliest tokens that make up this probability; off takes all
-  :top_k 40          draw from this many; off takes all
-  :best on           the likeliest candidates, searched for instead of drawn; off draws
-  :greedy on         the likeliest token at each step; off draws
-  :distinct on       no candidate twice
-  :cut off           refuse a text too long for the model; on reads what is nearest to its blanks
-  :max_answer_tokens 50
-  :seed 1            other candidates; a text has the same ones as long as nothing is changed
-  :model NAME ...    other models: level names, run names, folders; several stand side by side
-  :help              this; Ctrl-C stops what is being written; quit or Ctrl-D ends"""
+BLANKS = (
+    ("She ate [ngram] for _.", "a text with blanks is filled"),
+    ("_ or [MASK]", "a blank of the default type (word, where the model has it); _ stands alone"),
+    ("{types}", "blanks of a type"),
+    ("[word:l...]", "the answer begins with l"),
+    ("[ngram:2-5]", "2 to 5 tokens; [ngram:3] exactly 3; [ngram:2-5:left...] both"),
+    ("\\n", "a line break in the text"),
+    (":paste", "a text of many lines, up to a line :end"),
+)
+COMMANDS = (
+    (":n 5", "candidates of each text"),
+    (":temperature 0.8", "below 1 nearer to the likeliest, above 1 freer"),
+    (":top_p 0.9", "draw from the likeliest tokens that make up this probability; off takes all"),
+    (":top_k 40", "draw from this many; off takes all"),
+    (":best on", "the likeliest candidates, searched for instead of drawn; off draws"),
+    (":greedy on", "the likeliest token at each step, one candidate; off draws"),
+    (":distinct on", "no candidate twice"),
+    (":cut off", "refuse a text too long for the model; on reads what is nearest to its blanks"),
+    (":max_answer_tokens 50", "longer answers are closed, and said to be not finished"),
+    (":batch_size 16", "candidates written at a time: fewer take less memory, and nothing else changes"),
+    (":seed 1", "other candidates; a text has the same ones as long as nothing is changed"),
+    (":model NAME ...", "other models: level names, run names, folders; several stand side by side"),
+    (":help", "this; Ctrl-C stops what is being written; quit or Ctrl-D ends"),
+)
 
 
 class Terminal:
     """The dialogue: `infillers` by name, shown side by side; `load` gives those of other names (`:model`)."""
 
-    help = HELP
+    help: Sequence[tuple[str, str]] = (*BLANKS, *COMMANDS)
 
     def __init__(
         self,
@@ -60,12 +69,18 @@ class Terminal:
     def run(self, read: Callable[[str], str] = input) -> None:
         """Answer lines until `quit` or the end of the input."""
         with suppress(ImportError):  # where Python has it: editing of the line, and earlier ones
-            import readline  # noqa: F401
-        self.begin()
+            import readline
+
+            # What is pasted comes as one text, whatever lines it has, where the terminal tells that it is.
+            readline.parse_and_bind("set enable-bracketed-paste on")
+        begun = False
         while True:
             try:
+                if not begun:
+                    begun = True
+                    self.begin()
                 line = read("" if self._pasted is not None else self.prompt())
-                if line.strip() in ("quit", ":quit", ":q") and self._pasted is None:
+                if line.strip() in QUIT and self._pasted is None:
                     return
                 self.respond(line)
             except EOFError:
@@ -73,6 +88,8 @@ class Terminal:
                 if self._pasted is None:
                     return
                 self.respond(END_OF_PASTE)
+            except UnicodeDecodeError:
+                self.mistake("What was typed is not valid UTF-8: set the terminal's encoding to UTF-8")
             except KeyboardInterrupt:
                 self._pasted = None
                 self.console.print()
@@ -94,11 +111,12 @@ class Terminal:
                 self._pasted = []
                 self.say(f"Paste the text; a line {END_OF_PASTE} ends it")
             elif line.strip().startswith(":"):
-                self.command(*line.strip()[1:].split())
+                # As words, or as typed for Hydra: n=5.
+                self.command(*re.sub(r"^\s*:(\w*)=", r"\1 ", line).strip().removeprefix(":").split())
             else:
                 self.text(line.strip())
         except UserError as error:
-            self.console.print(Text(str(error), style="red"))
+            self.mistake(str(error))
 
     def text(self, line: str) -> None:
         """Fill what was typed."""
@@ -109,12 +127,11 @@ class Terminal:
 
     def show(self, contexts: Mapping[str, Context], original: Text | None = None) -> dict[str, list[Infilling]]:
         """Fill a context with each model, and show what comes; `original` stands beside it."""
-        found = {name: self.infillers[name](context, **asdict(self.settings))[0] for name, context in contexts.items()}
-        if len(found) == 1 and original is None:
-            for result in next(iter(found.values())):
-                self.console.print(shown(result))
-        else:
-            self.console.print(side_by_side(found, original))
+        found = {}
+        with self.console.status("writing; Ctrl-C stops it"):
+            for name, context in contexts.items():
+                found[name] = self.infillers[name](context, **asdict(self.settings))[0]
+        self.console.print(side_by_side(found, original, self.console.width))
         return found
 
     def command(self, name: str = "", *arguments: str) -> None:
@@ -123,11 +140,7 @@ class Terminal:
         Raises: UserError for one that is none.
         """
         if name == "help" and not arguments:
-            types = " ".join(dict.fromkeys(f"[{t}]" for i in self.infillers.values() for t in i.vocabulary.mask_types))
-            self.say(self.help.format(types=types))
-            self.say(LEGEND)
-            spoken = {key: getattr(self.settings, key) for key, _ in _SETTINGS.values()}
-            self.say("now: " + ", ".join(f"{key} {_spoken(value)}" for key, value in spoken.items()))
+            self._help()
         elif name in ("model", "models") and arguments:
             # As typed for Hydra, [A1,B2], or as words.
             names = [n for argument in arguments for n in argument.strip("[]").split(",") if n]
@@ -135,15 +148,7 @@ class Terminal:
             self.say(f"Models: {', '.join(self.infillers)}")
             self.changed()
         elif name in _SETTINGS and len(arguments) == 1:
-            key, parse = _SETTINGS[name]
-            try:
-                value = parse(arguments[0])
-            except (ValueError, KeyError):
-                raise UserError(f":{name} {arguments[0]} is not understood. Type :help") from None
-            # Of two ways to choose the likeliest the one named last is meant.
-            other = {"best": {"greedy": False}, "greedy": {"best": False}}.get(key, {}) if value is True else {}
-            self.settings = replace(self.settings, **{key: value}, **other)
-            self.say(f"{key} {_spoken(value)}")
+            self._set(name, arguments[0])
             self.changed()
         else:
             raise UserError(f":{' '.join((name, *arguments))} is no command. Type :help")
@@ -152,7 +157,31 @@ class Terminal:
         """A setting or the models are others now."""
 
     def say(self, message: str) -> None:
-        self.console.print(Text(message, style="dim"))
+        self.console.print(Text(visible(message), style="dim"))
+
+    def mistake(self, message: str) -> None:
+        self.console.print(Text(visible(message), style="red"))
+
+    def _set(self, name: str, value: str) -> None:
+        key, parse = _SETTINGS[name]
+        try:
+            parsed = parse(value)
+        except (ValueError, KeyError):
+            raise UserError(f":{name} {value} is not understood. Type :help") from None
+        # Of two ways to choose the likeliest the one named last is meant.
+        other = {"best": {"greedy": False}, "greedy": {"best": False}}.get(key, {}) if parsed is True else {}
+        self.settings = replace(self.settings, **{key: parsed}, **other)
+        self.say(f"{key} {_spoken(parsed)}")
+
+    def _help(self) -> None:
+        types = " ".join(dict.fromkeys(f"[{t}]" for i in self.infillers.values() for t in i.vocabulary.mask_types))
+        table = Table.grid(padding=(0, 2))
+        for typed, meaning in self.help:
+            table.add_row(Text(visible(typed.replace("{types}", types))), Text(meaning, style="dim"))
+        self.console.print(table)
+        self.say(LEGEND)
+        spoken = {key: getattr(self.settings, key) for key, _ in _SETTINGS.values()}
+        self.say(f"now: {', '.join(self.infillers)}; " + ", ".join(f"{k} {_spoken(v)}" for k, v in spoken.items()))
 
     def _paste(self, line: str) -> None:
         assert self._pasted is not None
@@ -165,7 +194,13 @@ class Terminal:
 
 def is_dialogue() -> bool:
     """Whether a person sits at both ends."""
-    return sys.stdin.isatty() and sys.stdout.isatty()
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
+
+
+def terminal_console() -> Console:
+    """The terminal; a character that its encoding does not have is shown as a question mark."""
+    sys.stdout.reconfigure(errors="replace")
+    return Console()
 
 
 def _spoken(value: Any) -> str:
@@ -190,5 +225,6 @@ _SETTINGS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "distinct": ("distinct", _on_or_off),
     "cut": ("cut", _on_or_off),
     "max_answer_tokens": ("max_answer_tokens", int),
+    "batch_size": ("batch_size", int),
     "seed": ("seed", int),
 }

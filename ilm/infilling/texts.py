@@ -1,18 +1,24 @@
 """Texts of a table whose blanks are drawn, not typed: a file of any format of `ilm.corpus.formats`, and its masks."""
 
+import logging
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ilm.corpus.columns import ALIASES
+from ilm.corpus.encoding import codec_name
 from ilm.corpus.formats import DELIMITERS, EXCEL, JSON, PARQUET, open_source, stem
+from ilm.corpus.rows import NO_ROWS, Tally
 from ilm.errors import UserError
 from ilm.hashing import order_key
 from ilm.masking.functions import MaskFunction, Span
-from ilm.masking.segments import segment
+from ilm.masking.segments import words_of
+
+log = logging.getLogger("ilm")
 
 TABLES = (*DELIMITERS, *JSON, *PARQUET, *EXCEL)
+NO_TEXT = "no text"
 SHOWN = ("writing_id", "cefr_level", "l1", "topic")  # columns that say which text it is, where the file has them
 
 
@@ -34,12 +40,14 @@ def is_table(path: str) -> bool:
 def read_texts(path: str, columns: Mapping[str, str | None], encoding: str, sheet: str | None) -> list[TableText]:
     """The texts of a table that are not empty. It needs a column of texts alone; `columns`: name -> header.
 
-    A file whose name is that of no table has one text a line.
+    Rows without a text, or that are none, are left out with a warning. A file whose name is that of no table has one
+    text a line.
 
     Raises: UserError if the file cannot be read, has no such column, or no text in it.
     """
     if not Path(path).is_file():
-        raise UserError(f"input={path}: there is no such file")
+        fault = "is a folder, and expected is a file" if Path(path).is_dir() else "cannot be read: no such file"
+        raise UserError(f"input={path} {fault}")
     if not is_table(path):
         return _read_lines(Path(path), encoding)
     source = open_source(Path(path), encoding, sheet)
@@ -55,13 +63,21 @@ def read_texts(path: str, columns: Mapping[str, str | None], encoding: str, shee
         names = ", ".join(head[:40] for head in source.header[:30])
         raise UserError(f"{path} has no column of texts: type corpus.columns.text=HEADER. The header has: {names}")
     known = [name for name in SHOWN if place(name) is not None]
-    found = []
+    found, faults = [], Tally()
     # The last one is the text once more: rows of a single column would not be sequences.
     for row, values in source.rows([*(place(name) for name in known), text_at, text_at]):
-        if not isinstance(values, str) and values[-1].strip():
+        if isinstance(values, str):
+            if values not in NO_ROWS:
+                faults.add(values, row)
+        elif values[-1].strip():
             about = dict(zip(known, values, strict=False))
             name = about.pop("writing_id", "") or f"{stem(Path(path))}:{row}"
             found.append(TableText(row, name, tuple(filter(None, about.values())), values[-1]))
+        else:
+            faults.add(NO_TEXT, row)
+    for cause, rows in faults.items():
+        shown = ", ".join(map(str, rows["rows"])) + (", ..." if rows["count"] > len(rows["rows"]) else "")
+        log.warning("left out of %s: %s, %d of its rows (%s)", path, cause, rows["count"], shown)
     if not found:
         raise UserError(f"{path} has no text in its column {source.header[text_at]}")
     return found
@@ -69,7 +85,7 @@ def read_texts(path: str, columns: Mapping[str, str | None], encoding: str, shee
 
 def _read_lines(path: Path, encoding: str) -> list[TableText]:
     try:
-        lines = path.read_text(encoding=encoding).splitlines()
+        lines = path.read_text(encoding=codec_name(encoding)).split("\n")
     except (OSError, UnicodeError, LookupError) as error:
         raise UserError(f"input={path} cannot be read as {encoding}: {error}") from error
     found = [TableText(n, f"{path.stem}:{n}", (), line) for n, line in enumerate(lines, start=1) if line.strip()]
@@ -91,9 +107,7 @@ def drawn_spans(
     if n_masks is not None:
         words = [
             Span("word", start, length)
-            for paragraph in segment(text.text).paragraphs
-            for sentence in paragraph.sentences
-            for start, length in sentence.words
+            for start, length in words_of(text.text)
             if any(map(str.isalnum, text.text[start : start + length]))
         ]
         if not words:

@@ -1,5 +1,6 @@
 """Walking through the texts of a table: each masked, filled, and shown beside what stood there."""
 
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,19 +17,20 @@ from ilm.infilling.lines import fill_table, scored
 from ilm.infilling.sampling import DecodingSettings
 from ilm.infilling.sequences import Infilling
 from ilm.infilling.showing import markdown, marked, probability
-from ilm.infilling.terminal import HELP, Terminal, is_dialogue
-from ilm.infilling.texts import TableText, answers_of, drawn_spans, read_texts
+from ilm.infilling.terminal import BLANKS, COMMANDS, Terminal, is_dialogue, terminal_console
+from ilm.infilling.texts import TableText, answers_of, drawn_spans, is_table, read_texts
 from ilm.masking.configured import mask_function
 from ilm.masking.functions import Span
+from ilm.visible import visible
 
-KEYS = """\
-Enter or n           the next text
-p                    the previous one
-r                    mask this one anew
-12                   text number 12
-:markdown            this text and its candidates as a table in Markdown; :markdown FILE adds it to a file
-A text with blanks is filled as well:
-"""
+KEYS = (
+    ("Enter or n", "the next text"),
+    ("p", "the previous one"),
+    ("r", "mask this one anew"),
+    ("12", "text number 12"),
+    (":markdown", "this text and its candidates as a table in Markdown; :markdown FILE adds it to a file"),
+)
+STEPS = {"": 1, "n": 1, "next": 1, "p": -1, "previous": -1, "r": 0, "remask": 0}
 SpansOf = Callable[[TableText, int], Sequence[Span] | None]
 
 
@@ -38,16 +40,21 @@ def work_through(
     decoding: DecodingSettings,
     load: Callable[[Sequence[str]], Mapping[str, Infiller]],
 ) -> None:
-    """The texts of the file that a plain `ilm.config.Infill` names: to a person one by one, else as JSON lines."""
+    """The texts of the file that a plain `ilm.config.Infill` names: to a person one by one, else as JSON lines.
+
+    Without `n_masks` the blanks of a table are drawn as masks are, and those of a file of lines are the typed ones.
+    """
     corpus, n_masks, seed = settings["corpus"], settings["n_masks"], settings["seed"]
     texts = read_texts(settings["input"], corpus["columns"], corpus["encoding"], corpus["sheet"])
+    if n_masks is None and not is_table(settings["input"]):
+        n_masks = 0
     function = mask_function(settings["masking"]["function"])
 
     def spans_of(text: TableText, attempt: int = 0) -> list[Span] | None:
         return None if n_masks == 0 else drawn_spans(text, n_masks, function, seed, attempt)
 
     if is_dialogue():
-        Walk(texts, spans_of, infillers, decoding, load, Console()).run()
+        Walk(texts, spans_of, infillers, decoding, load, terminal_console()).run()
     else:
         fill_table(texts, spans_of, infillers, decoding, sys.stdout)
 
@@ -55,7 +62,7 @@ def work_through(
 class Walk(Terminal):
     """The dialogue over `texts`; `spans_of` draws the blanks of a text at an attempt (None: those typed in it)."""
 
-    help = KEYS.replace("{", "{{").replace("}", "}}") + HELP
+    help = (*KEYS, *BLANKS, *COMMANDS)
 
     def __init__(
         self,
@@ -82,21 +89,26 @@ class Walk(Terminal):
         return f"{self._at + 1}/{len(self._texts)} > "
 
     def text(self, line: str) -> None:
-        step = {"": 1, "n": 1, "next": 1, "p": -1, "previous": -1, "r": 0, "remask": 0}.get(line)
-        if step is None and not line.isdecimal():
+        if line in STEPS:
+            number = self._at + STEPS[line]
+            if not 0 <= number < len(self._texts):
+                raise UserError(f"This is the {'first' if number < 0 else 'last'} text; a number goes to another one")
+            if STEPS[line] == 0:
+                self._attempts[number] = self._attempts.get(number, 0) + 1
+        elif re.fullmatch(r"[+-]?\d+", line):
+            # Nobody has texts of so many digits that Python reads no number in them.
+            number = int(line) - 1 if len(line) < 20 else -1
+            if not 0 <= number < len(self._texts):
+                raise UserError(f"There are texts 1 to {len(self._texts)}, and no {line[:20]}")
+        else:
             super().text(line)
             return
-        number = int(line) - 1 if step is None else self._at + step
-        if not 0 <= number < len(self._texts):
-            raise UserError(f"There are texts 1 to {len(self._texts)}, and no {number + 1}")
         self._at = number
-        if step == 0:
-            self._attempts[number] = self._attempts.get(number, 0) + 1
         self._show_text()
 
     def command(self, name: str = "", *arguments: str) -> None:
-        if name == "markdown" and len(arguments) <= 1:
-            self._markdown(*arguments)
+        if name == "markdown":
+            self._markdown(" ".join(arguments))
         else:
             super().command(name, *arguments)
 
@@ -109,7 +121,7 @@ class Walk(Terminal):
 
     def _show_text(self) -> None:
         text, self._found = self._texts[self._at], {}
-        self.console.print(Rule(Text(self._title()), align="left"))
+        self.console.print(Rule(Text(visible(self._title())), align="left"))
         spans = self._spans_of(text, self._attempts.get(self._at, 0))
         room = self.settings.max_answer_tokens if self.settings.cut else None
         if spans is None:
@@ -126,12 +138,12 @@ class Walk(Terminal):
             original.append(f"\n{f'{name}: ' if len(self._own) > 1 else ''}p = {value}", style="dim")
         self._found = self.show(contexts, original)
 
-    def _markdown(self, path: str | None = None) -> None:
+    def _markdown(self, path: str) -> None:
         if not self._found:
             raise UserError("There is no table of this text yet")
         text = self._texts[self._at].text
         table = markdown(self._title(), text, self._spans, self._found, self._own)
-        if path is None:
+        if not path:
             self.console.print(Text(table), soft_wrap=True)
             return
         file = Path(path)

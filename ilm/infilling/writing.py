@@ -14,7 +14,8 @@ Legend: N sequences or tokens, V rows of the model's output, R groups, W candida
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -26,6 +27,7 @@ from ilm.infilling.cache import CandidateCache, Tokens, candidate_attention
 from ilm.infilling.grammar import Grammar, Position
 from ilm.infilling.sampling import DecodingSettings, draw, key_of, shortlist, step_key
 from ilm.infilling.sequences import OpenSequence
+from ilm.training.failures import is_out_of_memory
 
 GROUP = 8  # candidates that share a row of the cache: each passes over the columns of the others
 MOST_READ = 4096  # tokens of contexts in one pass
@@ -62,14 +64,14 @@ class Writer:
     def write(self, groups: Sequence[Group]) -> None:
         """Finish all candidates of the groups.
 
-        Raises: UserError if the model computes NaN, or is of a kind that cannot be written with.
+        Raises: UserError if the model computes NaN, is of a kind that cannot be written with, or memory runs out.
         """
         waiting = deque(sorted(groups, key=lambda group: -len(group.context.ids)))
         if not waiting:
             return
         rows, columns = min(len(waiting), self._settings.batch_size), len(waiting[0].context.ids) + 32
         self._cache = CandidateCache(rows, columns, self._width, self._model.device)
-        with candidate_attention(self._model):
+        with candidate_attention(self._model), _memory_told(self._settings):
             while waiting or self._live:
                 new = self._admitted(waiting)
                 logits = self._pass(new)
@@ -172,9 +174,13 @@ class Writer:
         logits.index_fill_(1, grammar.never, -math.inf)
         positions = [sequence.position(grammar, most, self._max_tokens) for sequence in sequences]
         restricted: dict[int, tuple[torch.Tensor, list[int]]] = {}
+        free = []
         for row, position in enumerate(positions):
-            if (allowed := grammar.allowed(position)) is not None:
+            if (allowed := grammar.allowed(position)) is None:
+                free.append(row)
+            else:
                 restricted.setdefault(id(allowed), (allowed, []))[1].append(row)
+        logits[torch.tensor(free, dtype=torch.long, device=logits.device)[:, None], grammar.goes_on] = -math.inf
         for allowed, rows in restricted.values():
             logits[rows] = logits[rows].masked_fill_(~allowed, -math.inf)
         if closed := [row for row, position in enumerate(positions) if not position.may_end]:
@@ -260,6 +266,19 @@ class Writer:
                 if row < len(self._live):
                     self._cache.move(len(self._live), row, last.columns)
                     self._live[row] = last
+
+
+@contextmanager
+def _memory_told(settings: DecodingSettings) -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise UserError(
+            f"Out of memory, with up to {settings.batch_size} candidates at a time (batch_size): take fewer, or "
+            "shorter texts"
+        ) from error
 
 
 def _as_long_as_asked(sequence: OpenSequence) -> bool:

@@ -51,12 +51,12 @@ def said(terminal: Terminal, *lines: str) -> str:
 
 
 def test_candidates_are_shown_with_their_probability(terminal):
-    assert said(terminal, "I [word] pasta.").splitlines() == ["I eat pasta.  p = 1"] * 2
+    assert said(terminal, "I [word] pasta.").splitlines() == ["1 I eat pasta.  p = 1", "2 I eat pasta.  p = 1"]
 
 
 def test_text_is_shown_literally(terminal):
     text = "[bold red]I[/] :smile: _ \\[x] https://x.y"
-    assert said(terminal, text).splitlines()[0] == text.replace("_", "eat") + "  p = 1"
+    assert said(terminal, text).splitlines()[0] == "1 " + text.replace("_", "eat") + "  p = 1"
 
 
 def test_answers_alone_are_coloured_and_control_characters_harmless():
@@ -119,7 +119,7 @@ def test_several_models_side_by_side(terminal):
     assert said(terminal, ":model A1 B1") == "Models: A1, B1\n"
     lines = [line.split() for line in said(terminal, "I _ it.").splitlines() if line.strip()]
     assert lines[0] == ["A1", "B1"]
-    assert lines[2] == ["I", "eat", "it.", "p", "=", "1"] * 2
+    assert lines[2] == ["1", "I", "eat", "it.", "p", "=", "1"] * 2
 
 
 def test_help_names_blanks_commands_and_settings(terminal):
@@ -146,9 +146,9 @@ def test_the_dialogue_ends_by_quit_or_the_end_of_input(terminal, end):
 
 
 def test_texts_of_many_lines(terminal):
-    assert said(terminal, "I _ it.\\nAnna").splitlines()[:2] == ["I eat it.", "Anna  p = 1"]
+    assert said(terminal, "I _ it.\\nAnna").splitlines()[:3] == ["1 I eat it.  ", "  Anna  p = 1", "2 I eat it.  "]
     pasted = said(terminal, ":paste", "Hello,", "", ":n 5", "I _ it", ":end").splitlines()
-    assert pasted[1:5] == ["Hello,", "", ":n 5", "I eat it  p = 1"]
+    assert [line.rstrip() for line in pasted[1:5]] == ["1 Hello,", "", "  :n 5", "  I eat it  p = 1"]
     assert terminal.settings.candidates == 2
 
 

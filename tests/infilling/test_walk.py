@@ -87,7 +87,7 @@ def test_a_column_of_texts_is_enough_and_formats_are_told_by_name(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("none.csv", None, r"input=.*none\.csv: there is no such file"),
+        ("none.csv", None, r"input=.*none\.csv cannot be read: no such file"),
         ("empty.csv", "", r"empty\.csv is empty"),
         ("header.csv", "id,text\n", r"header\.csv has no text in its column text"),
         ("blank.csv", "id,text\n1,  \n", "has no text"),
@@ -130,7 +130,10 @@ def test_the_walk(walk):
     assert "B2: p = " in second
     assert walk.prompt() == "2/3 > "
     assert "text 1 of 3" in said(walk, "p")
-    assert "There are texts 1 to 3, and no 0" in said(walk, "p")
+    assert "This is the first text" in said(walk, "p")
+    assert "There are texts 1 to 3, and no 0" in said(walk, "0")
+    assert "and no -1" in said(walk, "-1")
+    assert "and no 99999999999999999999" in said(walk, "9" * 5000)
     assert "text 2 of 3" in said(walk, "2")
     assert "and no 4" in said(walk, "4")
     masks = {said(walk, "r").split("original", 1)[1] for _ in range(6)}
@@ -144,7 +147,9 @@ def test_settings_and_models_change_on_the_way(walk):
     assert said(walk, ":n 3").count("eat") == 3 * 2 * 2
     assert "I eat it" in said(walk, "I _ it")
     assert ":frob is no command" in said(walk, ":frob")
-    assert "r                    mask this one anew" in said(walk, ":help")
+    help_lines = [line.split() for line in said(walk, ":help").splitlines()]
+    assert ["r", "mask", "this", "one", "anew"] in help_lines
+    assert [":n", "5", "candidates", "of", "each", "text"] in help_lines
 
 
 def test_a_table_in_markdown(walk, tmp_path):

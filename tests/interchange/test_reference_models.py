@@ -127,7 +127,8 @@ def test_it_fills_blanks_as_our_format_does(trained, tmp_path):
     fill = {"candidates": 2, "max_answer_tokens": 6}
     [ours] = Infiller.from_pretrained(tmp_path / "ours", "cpu")("She ate [ngram] for _.", **fill)
     settings = {"model_path": path, "device": "cpu", "dtype": "float32"}
-    [theirs] = load_infillers(settings, [path])[path]("She ate [ngram] for _.", **fill)
+    [infiller] = load_infillers(settings, [path]).values()
+    [theirs] = infiller("She ate [ngram] for _.", **fill)
     assert [(filling.text, filling.token_ids) for filling in theirs] == [(f.text, f.token_ids) for f in ours]
     for mine, other in zip(ours, theirs, strict=True):
         for expected, found in zip(mine.token_log_probabilities, other.token_log_probabilities, strict=True):
