@@ -170,6 +170,13 @@ def test_the_gradient_of_attention_with_dropout_is_that_of_its_forward_pass():
     assert torch.autograd.gradcheck(attention, parts)
 
 
+def test_groups_of_a_row_have_masks_of_their_own():
+    like, seed = torch.zeros(4, 16, 16), torch.tensor(7)
+    masks = [attention._noise(like, seed, number, 0.5) for number in (0, 1, 0)]
+    assert torch.equal(masks[0], masks[2])
+    assert 0.4 < (masks[0] == masks[1]).float().mean() < 0.6
+
+
 def test_dropout_keeps_the_mean():
     torch.manual_seed(0)
     parts = [torch.randn(1, 2, 12, 4) for _ in range(3)]
