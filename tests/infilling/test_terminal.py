@@ -1,20 +1,25 @@
 import io
 import json
 import math
+import os
+import shutil
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
-from conftest import compose, run_command
+from conftest import REPOSITORY, compose, environment, run_command
 from rich.console import Console
 from small_models import ENTRIES, Bigrams, random_model, vocabulary
 
 from ilm.errors import UserError
 from ilm.infilling.decoding import Infiller
 from ilm.infilling.lines import fill_lines, open_lines
+from ilm.infilling.loading import find_folders
 from ilm.infilling.sampling import DecodingSettings
 from ilm.infilling.sequences import Infilling
 from ilm.infilling.showing import probability, shown
-from ilm.infilling.terminal import Terminal
+from ilm.infilling.terminal import Terminal, is_dialogue
 from ilm.network.models import save_model
 
 ROWS = ENTRIES + 5
@@ -311,3 +316,153 @@ def test_probabilities_smaller_than_any_float_are_written_out():
     digits = {math.log(0.25): "0.25", math.log(9.2): "9.2e-400", math.log(9.97): "1.0e-399"}
     for value, expected in digits.items():
         assert probability(value if value < 0 else value - 400 * math.log(10)) == expected
+
+
+def test_ctrl_c_before_the_first_prompt_leads_to_it(terminal, monkeypatch):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(terminal, "begin", interrupted)
+    lines = iter(["I _ it.", "exit"])
+    terminal.run(lambda prompt: next(lines))
+    text = terminal.console.file.getvalue()
+    assert "stopped" in text
+    assert "I eat it." in text
+
+
+def test_bytes_that_are_no_utf_8_end_nothing(terminal):
+    lines = iter([UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"), "I _ it.", "quit"])
+
+    def read(prompt: str) -> str:
+        line = next(lines)
+        if isinstance(line, str):
+            return line
+        raise line
+
+    terminal.run(read)
+    text = terminal.console.file.getvalue()
+    assert "not valid UTF-8" in text
+    assert "I eat it." in text
+
+
+def test_what_is_typed_or_named_cannot_steer_the_terminal(terminal):
+    for line in (":n \x1b[2J", ":\x1b]0;title\x07", ":model \x9b31m", "\x1b[31m no blank", "I _ \x1b[2J\udcff"):
+        text = said(terminal, line)
+        assert not set(text) & {"\x1b", "\x07", "\x9b"}
+        text.encode()
+
+
+def test_full_memory_is_told_and_ends_nothing(terminal, infiller, monkeypatch):
+    forward = type(infiller.model).forward
+
+    def full(self, *arguments, **options):
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(type(infiller.model), "forward", full)
+    assert "Out of memory, with up to 128 candidates at a time" in said(terminal, "I _ it.")
+    monkeypatch.setattr(type(infiller.model), "forward", forward)
+    assert "I eat it." in said(terminal, ":batch_size 16", "I _ it.")
+
+
+def test_any_other_error_of_the_model_is_a_bug(terminal, infiller, monkeypatch):
+    def broken(self, *arguments, **options):
+        raise RuntimeError("shapes do not match")
+
+    monkeypatch.setattr(type(infiller.model), "forward", broken)
+    with pytest.raises(RuntimeError, match="shapes"):
+        terminal.respond("I _ it.")
+
+
+def test_commands_as_hydra_has_them(terminal):
+    assert said(terminal, ":n=5", ":temperature=0.5", ":models=[A1,B1]").splitlines() == [
+        "candidates 5",
+        "temperature 0.5",
+        "Models: A1, B1",
+    ]
+
+
+def test_of_long_texts_what_is_near_the_blanks(infiller):
+    model = Infiller(Bigrams(ROWS, positions=4096), infiller.vocabulary)
+    model.model.table = infiller.model.table
+    far, near = "far " * 200, "near " * 30
+    text = f"{far}{near}_ {near}{far}{near}_ {near}{far}"
+    (found,) = model(text, greedy=True)[0:1]
+    plain = shown(found[0]).plain
+    assert plain.count("eat") == 2
+    assert plain.count("near ") == 4 * 30
+    assert plain.count("…") == 3
+    assert len(plain) < len(text) / 2
+    words = set(plain.replace("…", " ").partition("  p = ")[0].split())
+    assert words == {"far", "near", "eat"}  # none is cut
+
+
+def test_models_stand_below_each_other_in_a_narrow_terminal(infiller):
+    console = Console(file=io.StringIO(), width=40)
+    narrow = Terminal({"A1": infiller, "B1": infiller}, DecodingSettings(candidates=2), dict, console)
+    assert said(narrow, "I _ it.").splitlines() == [
+        *("", "A1", "1 I eat it.  p = 1", "2 I eat it.  p = 1"),
+        *("", "B1", "1 I eat it.  p = 1", "2 I eat it.  p = 1"),
+    ]
+
+
+def test_no_colours_where_they_are_not_wanted(infiller, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    for no_color in (False, True):
+        console = Console(file=io.StringIO(), width=80, force_terminal=True, no_color=no_color)
+        terminal = Terminal({"A1": infiller}, DecodingSettings(), dict, console)
+        assert ("\x1b[1;32meat" in said(terminal, "I _ it.")) is not no_color
+
+
+def test_json_lines_in_place_of_texts_are_told(infiller):
+    out = io.StringIO()
+    lines = ['{"text": "I _ it."}\n', "{I _ it.\n", '{"a":' * 100_000 + " _\n", "[1] _ it\n"]
+    with pytest.raises(UserError, match=r"1 of 4 texts could not be filled; line 1: The line is a JSON object"):
+        fill_lines(lines, {"x": infiller}, DecodingSettings(cut=True), out)
+    records = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert [list(record) for record in records[:2]] == [
+        ["line", "model", "text", "error"],
+        ["line", "model", "text", "candidates"],
+    ]
+
+
+@pytest.mark.parametrize(("name", "told"), [("/dev/full", "The output cannot be written: No space left"), (None, "")])
+def test_output_that_nobody_takes(model_folder, tmp_path, name, told):
+    """A full disk, and a pipe whose reader has gone: no traceback, and nothing more at the end of Python."""
+    (tmp_path / "texts").write_text("I _ it\n" * 3)
+    if name is None:
+        reader, writer = os.pipe()
+        os.close(reader)
+    else:
+        writer = os.open(name, os.O_WRONLY)
+    command = [
+        sys.executable,
+        str(REPOSITORY / "infill.py"),
+        f"model_path={model_folder}",
+        f"input={tmp_path / 'texts'}",
+    ]
+    found = subprocess.run(command, cwd=tmp_path, env=environment(), stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert found.returncode == 2
+    assert found.stderr.count("\n") == bool(told)
+    assert told in found.stderr
+
+
+def test_no_stdin_is_told(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)
+    assert not is_dialogue()
+    with pytest.raises(UserError, match="nothing to read"):
+        open_lines(None)
+
+
+def test_folders_are_called_by_their_last_part(model_folder, tmp_path):
+    other = tmp_path / "other" / "exported"
+    shutil.copytree(model_folder, other)
+    run = tmp_path / "run"
+    shutil.copytree(model_folder, run / "model")
+    settings = {"model_path": None}
+    names = [str(run / "model"), str(other), str(run / "model")]
+    assert find_folders(settings, names) == {"run/model": run / "model", "exported": other}
+    both = [str(model_folder), str(other)]
+    assert find_folders(settings, both) == dict(zip(both, map(Path, both), strict=True))
+    with pytest.raises(UserError, match=r"models=\[\] names no model"):
+        find_folders(settings, [])

@@ -10,7 +10,7 @@ from small_models import ENTRIES, Bigrams, random_model, vocabulary
 
 from ilm.errors import UserError
 from ilm.infilling.decoding import Infiller
-from ilm.infilling.lines import fill_table
+from ilm.infilling.lines import fill_table, open_lines
 from ilm.infilling.sampling import DecodingSettings
 from ilm.infilling.texts import drawn_spans, is_table, read_texts
 from ilm.infilling.walk import Walk
@@ -234,3 +234,58 @@ def test_mistakes_of_the_command_line_with_tables(given, message):
     with pytest.raises(UserError) as error:
         infill(*compose("infill", *given))
     assert message in str(error.value)
+
+
+def test_ids_and_texts_of_a_table_cannot_steer_the_terminal(tmp_path, infiller):
+    path = tmp_path / "texts.csv"
+    path.write_text(
+        'id,cefr,text\n"\x1b[2Jt1","A\x9b1","I \x1b[31m like\x07 it"\n"\x1b[2Jt2",A1,"..."\n', encoding="utf-8"
+    )
+    texts = read_texts(str(path), {}, "utf-8", None)
+    console = Console(file=io.StringIO(), width=120, force_terminal=False)
+    walk = Walk(
+        texts, lambda t, n: drawn_spans(t, 1, Words(), 0, n), {"m": infiller}, DecodingSettings(), dict, console
+    )
+    walk.begin()
+    shown = walk.console.file.getvalue() + said(walk, ":markdown", "n")
+    assert "␛[2Jt1 · A\ufffd1" in shown
+    assert "␛[2Jt2 has no word to mask" in shown
+    assert not set(shown) & {"\x1b", "\x9b", "\x07"}
+
+
+def test_rows_left_out_are_told(tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr("ilm.infilling.texts.log.warning", lambda message, *values: told.append(message % values))
+    path = tmp_path / "texts.csv"
+    path.write_text("id,text\n1,I like it\n2,a,b\n3,  \n" + "4,\n" * 6, encoding="utf-8")
+    assert [text.row for text in read_texts(str(path), {}, "utf-8", None)] == [2]
+    assert told == [
+        f"left out of {path}: wrong number of fields, 1 of its rows (3)",
+        f"left out of {path}: no text, 7 of its rows (4, 5, 6, 7, 8, ...)",
+    ]
+
+
+def test_a_file_of_lines_has_the_same_lines_as_where_scripts_read_it(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes("\ufeffone\x0bstill\u2028one\r\n\ntwo\x85too".encode())
+    texts = read_texts(str(path), {}, "utf-8", None)
+    assert [(text.row, text.text) for text in texts] == [(1, "one\x0bstill\u2028one"), (3, "two\x85too")]
+    with open_lines(str(path)) as lines:
+        assert [line.rstrip("\n") for line in lines if line.strip()] == [text.text for text in texts]
+    with pytest.raises(UserError, match=r"cannot be read as ascii"):
+        read_texts(str(path), {}, "ascii", None)
+    with pytest.raises(UserError, match=r"is a folder"):
+        read_texts(str(tmp_path), {}, "utf-8", None)
+
+
+def test_a_person_walks_through_a_file_of_lines_with_typed_blanks(tmp_path, capsys, monkeypatch):
+    from infill import infill
+
+    save_model(random_model("gpt2", ROWS), vocabulary(), tmp_path / "model")
+    (tmp_path / "texts.txt").write_text("I _ it.\nYou [word] it.\n", encoding="utf-8")
+    monkeypatch.setattr("ilm.infilling.walk.is_dialogue", lambda: True)
+    monkeypatch.setattr("ilm.infilling.terminal.is_dialogue", lambda: True)
+    monkeypatch.setattr(Walk, "run", Walk.begin)
+    given = [f"model_path={tmp_path / 'model'}", f"input={tmp_path / 'texts.txt'}", "decoding.max_answer_tokens=4"]
+    infill(*compose("infill", *given))
+    assert "text 1 of 2 · texts:1" in capsys.readouterr().out

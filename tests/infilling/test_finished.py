@@ -1,0 +1,49 @@
+"""Which candidates are finished: those that the model closed, or that are as long as their own limits allow."""
+
+import pytest
+from small_models import ENTRIES, MASK_TYPES, Bigrams, vocabulary
+
+from ilm.errors import UserError
+from ilm.infilling.blanks import BlankLimits
+from ilm.infilling.decoding import Infiller
+
+ROWS = ENTRIES + 2 + len(MASK_TYPES)
+
+
+@pytest.fixture(scope="module")
+def infiller() -> Infiller:
+    """It goes on with " eat" for ever."""
+    words = vocabulary()
+    model = Bigrams(ROWS)
+    (eat,) = words.encode(" eat")
+    model.table[:, eat] = 50.0
+    return Infiller(model, words)
+
+
+@pytest.mark.parametrize("settings", [{"greedy": True}, {"seed": 1}, {"best": True, "beams": 2}])
+@pytest.mark.parametrize(
+    ("typed", "complete"),
+    [
+        ("I [word:2] it", True),
+        ("I [word:1-3] it and [word:-2]", True),
+        ("I [word:5-] it", False),
+        ("I [word:2] it and _", False),
+        ("I _ it and [word:2]", False),
+        ("I [word:eat...] it", False),
+    ],
+)
+def test_an_answer_as_long_as_asked_is_finished(infiller, typed, complete, settings):
+    for result in infiller(typed, max_answer_tokens=4, **settings)[0]:
+        assert result.complete is complete
+        assert [len(ids) - 1 for ids in result.token_ids] == [
+            limits.max_tokens or 4 + (limits.min_tokens == 5) for limits in infiller.context(typed).limits
+        ]
+
+
+def test_a_context_has_its_own_limits(infiller):
+    context = infiller.context("I _ it", [BlankLimits(max_tokens=2)])
+    assert infiller(context, greedy=True)[0][0].answers == ("eat eat",)
+    assert infiller([context, "_ it"], [None, None], greedy=True, max_answer_tokens=2)[0][0].answers == ("eat eat",)
+    for texts, limits in ((context, [BlankLimits()]), (["_ it", context], [None, [None]])):
+        with pytest.raises(UserError, match="limits beside a Context"):
+            infiller(texts, limits)
