@@ -1,10 +1,14 @@
-"""The page in a headless Chromium; skipped where none is installed."""
+"""The page in a headless Chromium; where none is installed, its server alone is tested (test_web.py)."""
 
+import csv
+import io
 import json
 import re
 import signal
 import subprocess
 import sys
+import time
+from dataclasses import asdict
 
 import pytest
 from browser import browser, chromium
@@ -16,7 +20,9 @@ from ilm.infilling.decoding import Infiller
 from ilm.infilling.web.service import WebService
 from ilm.network.models import save_model
 
-needs_chromium = pytest.mark.skipif(chromium() is None, reason="no Chromium is installed")
+needs_chromium = pytest.mark.skipif(
+    chromium() is None, reason="no Chromium is installed: the page's scripts are not tested, only its server is"
+)
 FILLED = "document.querySelectorAll('.candidate').length"
 DONE = "$('cancel').hidden && $('status').textContent.includes(' in ')"
 
@@ -41,7 +47,7 @@ def page(chrome, models):
     levels = {"a1": "A1", "b2": "B2", "random": "all"}
     listed = [served(name, levels[name], infiller) for name, infiller in models.items()]
     listed += [served("slow", "C1", slow(models))]
-    with running(WebService(listed, DEFAULTS)) as server:
+    with running(WebService(listed, DEFAULTS, about={"versions": {"torch": "2"}})) as server:
         chrome.events.clear()
         chrome.go(server.url)
         chrome.until("document.querySelectorAll('#models input').length == 4 && !!$('text').value")
@@ -94,6 +100,129 @@ def test_candidates_are_copied_as_markdown(page):
     assert first[2].startswith("| a1 | I \\| \\*like\\* **eat** \\<b\\> | ")
     page.js("window.copied = ''; $('copy-text').click()")
     assert page.until("window.copied").splitlines()[1].startswith("I | *like* eat <b>\t(p = ")
+
+
+@needs_chromium
+def test_the_original_answers_stand_above_the_candidates(page):
+    fill(page, "I {play} pasta.")
+    shown = "[...document.querySelector('.column').querySelectorAll('.candidate .text')].map((p) => p.textContent)"
+    assert page.js(shown)[0] == "I play pasta."
+    assert page.js("document.querySelector('.original .judged').textContent") == "play"
+    assert re.match(r"original: p = \d", page.js("document.querySelector('.original .foot').textContent"))
+    assert "<b>" not in page.js("document.querySelector('.original').innerHTML")
+    fill(page, "I _ pasta.")
+    assert page.js("document.querySelector('.original')") is None
+
+
+@needs_chromium
+def test_what_was_not_read_of_a_long_text_is_set_off(page):
+    page.js("$('cut').checked = true")
+    text = "many words " * 60 + "I {eat} pasta." + " and so on" * 60
+    fill(page, text)
+    unread = page.js("[...document.querySelector('.candidate').querySelectorAll('.unread')].map((s) => s.textContent)")
+    assert text.startswith(unread[0])
+    assert text.endswith(unread[1])
+    page.js("$('judge').click()")
+    told = page.until("$('judged-part').textContent")
+    assert "The text is too long; not read: " in told
+    assert page.js("document.querySelectorAll('#judged .unread').length") == 2
+    page.js("$('cut').checked = false; $('judge').click()")
+    assert "the model takes" in page.until("!$('error').hidden && $('error').textContent")
+
+
+@needs_chromium
+def test_candidates_and_levels_are_saved_with_all_that_makes_them_again(page, tmp_path):
+    page.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
+
+    def saved(button: str, name: str) -> str:
+        page.js(f"$('{button}').click()")
+        deadline = time.monotonic() + 20
+        while not (path := tmp_path / name).exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        return path.read_text(encoding="utf-8")
+
+    page.js("$('seed').value = 7")
+    fill(page, 'I {eat} "pasta",\n{every day}.')
+    found = json.loads(saved("save-json", "candidates.json"))
+    assert [model["model"] for model in found["models"]] == ["a1", "b2", "random"]
+    assert found["models"][2]["settings"] == asdict(DEFAULTS) | {"seed": 7, "by_probability": True}
+    assert found["models"][2]["fingerprint"] == "of random"
+    assert found["about"] == {"versions": {"torch": "2"}, "max_loaded": 8}
+    rows = list(csv.DictReader(io.StringIO(saved("save-csv", "candidates.csv"))))
+    assert [row["rank"] for row in rows] == ["original", "1", "2"] * 3
+    assert rows[0]["filled"].splitlines() == ['I eat "pasta",', "every day."]
+    assert json.loads(rows[0]["answers"]) == ["eat", "every day"]
+    assert {(row["seed"], row["top_p"], row["candidates"]) for row in rows} == {("7", "", "2")}
+    candidates = [c["log_probability"] for model in found["models"] for c in (model["original"], *model["candidates"])]
+    assert [float(row["log_probability_nats"]) for row in rows] == candidates
+    page.js("$('judge').click()")
+    page.until("!$('levels').hidden")
+    judged = json.loads(saved("levels-json", "levels.json"))
+    rows = list(csv.DictReader(io.StringIO(saved("levels-csv", "levels.csv"))))
+    assert [float(row["log_probability_nats"]) for row in rows] == [m["log_probability"] for m in judged["models"]]
+    assert [row["share"] for row in rows] == [str(level["share"]) for level in judged["levels"]] + [""]
+    assert rows[0]["text"].splitlines() == ['I [word] "pasta",', "[ngram]."]
+
+
+@needs_chromium
+def test_the_form_outlives_a_reload_and_travels_in_a_link(page):
+    page.js("$('text').value = 'I {like} 100 % & #_'; $('temperature').value = 0.5; models[0].box.click()")
+    page.js("$('text').dispatchEvent(new Event('input', {bubbles: true}))")
+    state = "[$('text').value, $('temperature').value, chosen().map((m) => m.name)]"
+    typed = ["I {like} 100 % & #_", "0.5", ["b2", "random"]]
+    assert page.js(state) == typed
+    link = page.js("link()")
+    page.call("Page.reload")
+    begun = "document.readyState == 'complete' && typeof models != 'undefined' && models.length == 4"
+    page.until(f"{begun} && {state}[1] == '0.5'")
+    assert page.js(state) == typed
+    page.js("sessionStorage.clear()")
+    page.call("Page.navigate", url="about:blank")
+    page.call("Page.navigate", url=link)
+    page.until(begun)
+    assert page.js(state) == typed
+    assert page.js("$('results').hidden && !running")  # a link asks for nothing by itself
+    page.js("$('text').dispatchEvent(new Event('input', {bubbles: true}))")
+    assert page.js("location.hash") == ""
+    page.js("location.hash = 'text=from+a+link&model=gone&model=a1'")
+    page.until("$('text').value == 'from a link'")
+    assert page.js("$('error').textContent") == "Not served here: gone."
+    assert page.js("chosen().map((m) => m.name)") == ["a1"]
+
+
+@needs_chromium
+def test_an_example_is_a_click_away(page):
+    page.js("document.querySelectorAll('#examples button')[3].click()")
+    assert page.js("$('text').value") == page.js("EXAMPLES[3]")
+    page.js("$('judge').click()")
+    page.until("!$('levels').hidden")
+    assert page.js("document.querySelectorAll('.judged').length") == 2
+
+
+@needs_chromium
+def test_a_setting_out_of_range_is_shown_where_it_is(page):
+    page.js("$('settings').open = false; $('candidates').value = 99; $('fill').click()")
+    assert page.until("document.activeElement.id") == "candidates"
+    assert page.js("$('settings').open")
+    assert page.js("$('results').hidden")
+
+
+@needs_chromium
+def test_colour_is_not_the_only_carrier(page):
+    """Each class of probability has a line of its own below its tokens, too."""
+    fill(page, "I [word] pasta.")
+    lines = page.js("[...document.querySelectorAll('.swatch')].map((s) => getComputedStyle(s).boxShadow)")
+    assert len(set(lines)) == 5
+
+
+@needs_chromium
+def test_texts_from_right_to_left(page):
+    fill(page, "\u0645\u0631\u062d\u0628\u0627 [word] \u0627\u0644\u062c\u0645\u064a\u0644")
+    directions = (
+        "['#text', '.candidate .text', '.figure'].map((s) => getComputedStyle(document.querySelector(s)).direction)"
+    )
+    assert page.js(directions) == ["rtl", "rtl", "ltr"]
 
 
 @needs_chromium
@@ -173,6 +302,15 @@ def test_what_takes_long_can_be_cancelled(page):
     page.js("models.forEach((m) => { if (m.box.checked !== (m.name === 'slow')) m.box.click(); })")
     page.js("$('text').value = 'I _'; $('fill').click()")
     page.until("!$('cancel').hidden")
+    assert re.match(
+        r"writing, \d+ tokens? so far",
+        page.until(
+            "document.querySelector('.state').textContent != 'waiting' && document.querySelector('.state').textContent"
+        ),
+    )
+    # The seconds are not announced, only beginning and end.
+    assert page.js("$('status').textContent") == "Filling …"
+    assert page.js("$('clock').getAttribute('aria-hidden')") == "true"
     page.js("$('cancel').click()")
     page.until("$('cancel').hidden && $('status').textContent === 'Cancelled.'")
     page.js("models.forEach((m) => { if (m.box.checked !== (m.name === 'a1')) m.box.click(); })")
@@ -220,6 +358,16 @@ def test_every_field_has_a_name(page):
     fields = [n for n in nodes if n.get("role", {}).get("value") in ("textbox", "spinbutton", "checkbox", "button")]
     assert len(fields) > 12
     assert all(node["name"]["value"] for node in fields)
+
+
+@needs_chromium
+def test_a_server_that_has_ended_is_told(chrome, models):
+    with running(WebService([served("a1", "A1", models["a1"])], DEFAULTS)) as server:
+        chrome.go(server.url)
+        chrome.until("document.querySelectorAll('#models input').length == 1 && !!$('text').value")
+    chrome.js("$('text').value = 'I _'; $('fill').click()")
+    assert "The server does not answer" in chrome.until("!$('error').hidden && $('error').textContent")
+    assert chrome.js("$('cancel').hidden && $('text').value") == "I _"
 
 
 def test_the_command_serves_and_ends_with_ctrl_c(tmp_path, models):

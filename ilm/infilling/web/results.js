@@ -119,6 +119,7 @@ function showAnswer(answer) {
   for (const event of ["mouseenter", "focus"]) box.addEventListener(event, () => showTip(box, answer));
   box.addEventListener("mouseleave", leaveTip);
   box.addEventListener("blur", hideTip);
+  box.addEventListener("keydown", scrollTip);
   return make("span", {}, box, make("span", { className: "figure", textContent: probability(answer.log_probability) }));
 }
 
@@ -148,6 +149,13 @@ function placeTip() {
 function hideTip() {
   clearTimeout(leaving);
   $("tip").hidden = true;
+}
+// The tip of a long answer is itself longer than the window, and cannot be reached by Tab.
+function scrollTip(event) {
+  const lines = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  if (!lines || $("tip").hidden) return;
+  event.preventDefault();
+  $("tip").scrollTop += 40 * lines;
 }
 function leaveTip() {
   leaving = setTimeout(hideTip, 250);

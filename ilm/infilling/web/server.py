@@ -16,6 +16,7 @@ from ilm.infilling.sampling import DecodingSettings
 from ilm.infilling.web.handler import Handler
 from ilm.infilling.web.models import served_models
 from ilm.infilling.web.service import WebService
+from ilm.runs import versions
 
 log = logging.getLogger("ilm")
 
@@ -105,7 +106,8 @@ def serve_folders(
     Raises: UserError as `WebServer` and `served_models` do.
     """
     models = served_models(folders, device, dtype)
-    serve(WebService(models, defaults, max_loaded, {"device": device, "dtype": dtype}), host, port)
+    about = {"device": device, "dtype": dtype, "versions": versions()}
+    serve(WebService(models, defaults, max_loaded, about), host, port)
 
 
 def serve(service: WebService, host: str, port: int) -> None:

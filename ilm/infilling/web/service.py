@@ -24,7 +24,6 @@ from ilm.infilling.web.marked import read_marked
 from ilm.infilling.web.models import ServedModel, Shelf
 from ilm.infilling.web.records import candidate_record
 from ilm.infilling.web.worker import Job, Worker
-from ilm.runs import versions
 
 MOST_LOADED = 8  # models
 
@@ -32,7 +31,7 @@ MOST_LOADED = 8  # models
 class WebService:
     """Answers requests with `models`; `defaults` are the settings where a request gives none.
 
-    At most `max_loaded` models are in memory. `about` is what else decides the numbers (device, dtype), for exports.
+    At most `max_loaded` models are in memory. `about` is what else decides the numbers, for what is saved.
     Safe to be called from many threads: one worker computes for all. `gone` tells whether the asker has left.
     All methods raise UserError for a request that makes no sense, Busy and Abandoned as `Worker.run` does.
     """
@@ -46,8 +45,8 @@ class WebService:
     ):
         self._models, self._defaults = {model.name: model for model in models}, defaults
         self._known_types = tuple(dict.fromkeys(kind for model in models for kind in model.mask_types))
-        self._shelf, self._most, self.worker = Shelf(max_loaded), max_loaded, Worker()
-        self._about = {**(about or {}), "max_loaded": max_loaded, "versions": versions()}
+        self._shelf, self.worker = Shelf(max_loaded), Worker()
+        self._about = {**(about or {}), "max_loaded": max_loaded}
 
     def models(self) -> dict[str, Any]:
         """The models in their order, the settings to begin with, and what computes."""
