@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ilm.evaluation.cloze.beam import Beam, Grammar, beam_search
+from ilm.evaluation.cloze.beam import Beam
 from ilm.evaluation.cloze.items import HUMAN_TOKENS, Item
 from ilm.evaluation.cloze.metrics import folded, normalised
 from ilm.evaluation.cloze.pieces import UNKNOWN, Encoded, Pieces
@@ -27,7 +27,7 @@ WORD_TOO_LONG = "the word has more subtokens than cloze.max_answer_tokens"
 NO_ANSWER = "no answer ended within cloze.max_answer_tokens"
 EARLIER = "an earlier blank of the item has no answer"
 
-BEAMS_PER_CANDIDATE = 4  # of 10 candidates, 10 beams missed half of a real model's likeliest ones, and 40 one in twenty
+BEAMS_PER_CANDIDATE = 8
 
 
 @dataclass(frozen=True)
@@ -141,26 +141,25 @@ class Answerer(ABC):
         """What answers are ranked by."""
         return log_probability
 
-    def _best(self, logits: torch.Tensor, advance, grammars: Sequence[Grammar], max_tokens: int) -> list[list[Beam]]:
-        """`beam_search` for as many answers as are listed."""
+    @property
+    def width(self) -> int:
+        """Beams of a search."""
+        return BEAMS_PER_CANDIDATE * self.settings.candidates
 
-        def reads(token_ids: tuple[int, ...]) -> str | None:
-            word = self._word(token_ids)
-            return None if word is None else folded(word)
-
-        wanted = self.settings.candidates
-        width = BEAMS_PER_CANDIDATE * wanted
-        return beam_search(logits, advance, grammars, reads, wanted=wanted, width=width, max_tokens=max_tokens)
+    def reads(self, token_ids: tuple[int, ...]) -> str | None:
+        """What an answer counts as, None if it is none: words that differ by case alone are one."""
+        word = self._word(token_ids)
+        return None if word is None else folded(word)
 
     @property
     def letters(self) -> bool:
         """Whether answers are restricted to letters."""
         return self.settings.one_word and self.settings.positions == HUMAN_TOKENS
 
-    def grammar(self, encoded: Encoded, blank: int, **ends) -> Grammar:
-        """What an answer to this blank may consist of; `ends`: its `closers` or its `length`."""
-        first, later = self.pieces.allowed(encoded.spaced[blank], one_word=self.settings.one_word, letters=self.letters)
-        return Grammar(first, later, **ends)
+    def allowed(self, encoded: Encoded, blank: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Boolean (V,): the tokens that an answer to this blank may begin and go on with."""
+        one_word = self.settings.one_word
+        return self.pieces.allowed(encoded.spaced[blank], one_word=one_word, letters=self.letters)
 
     def _fault(self, encoded: Encoded) -> str | None:
         """Why this text cannot be asked."""

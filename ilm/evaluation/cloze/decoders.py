@@ -24,8 +24,8 @@ from torch.nn import functional
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.modeling_outputs import BaseModelOutput
 
-from ilm.evaluation.cloze.answerers import BEAMS_PER_CANDIDATE, Answerer, Settings
-from ilm.evaluation.cloze.beam import Beam, Tokens
+from ilm.evaluation.cloze.answerers import Answerer, Settings
+from ilm.evaluation.cloze.beam import Beam, Grammar, Tokens, beam_search
 from ilm.evaluation.cloze.masked import MOST_READ
 from ilm.evaluation.cloze.pieces import Encoded
 from ilm.examples.layout import TokenSpan, lay_out
@@ -87,12 +87,20 @@ class WritingAnswerer(Answerer):
 
     def _search(self, encoded, blank, chosen):
         questions = [self._question(e, blank, before) for e, before in zip(encoded, chosen, strict=True)]
-        grammars = [self.grammar(e, blank, closers=q.closers) for e, q in zip(encoded, questions, strict=True)]
-        size = max(1, MOST_BEAMS // (BEAMS_PER_CANDIDATE * self.settings.candidates))
+        grammars = [Grammar(*self.allowed(e, blank), q.closers) for e, q in zip(encoded, questions, strict=True)]
+        size = max(1, MOST_BEAMS // self.width)
         found: list[list[Beam]] = []
         for part in (slice(begin, begin + size) for begin in range(0, len(questions), size)):
             reading = self._read(questions[part])
-            found += self._best(reading.logits, reading.advance, grammars[part], self.settings.max_answer_tokens)
+            found += beam_search(
+                reading.logits,
+                reading.advance,
+                grammars[part],
+                self.reads,
+                wanted=self.settings.candidates,
+                width=self.width,
+                max_tokens=self.settings.max_answer_tokens,
+            )
         return found
 
 

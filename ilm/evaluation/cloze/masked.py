@@ -2,24 +2,26 @@
 
     She ate [MASK] [MASK] pasta     left to right: left [MASK], then left ##over
 
-Filling: the first mask is answered with the others still masked, then the second given the first, ... (a beam search
-over these steps). Score of a word: the sum over its subtokens of log p(subtoken | text, the word's subtokens before it,
-its later ones masked): the pseudo-log-likelihood of Salazar et al. 2020 (ACL), left to right within the word as Kauf
-and Ivanova 2023 (ACL) correct it, since plain masking of one subtoken shows the rest of its word. The score of a filled
-answer is the same quantity.
+Filling: the first mask is answered with the others still masked, then the second given the first, ... (a best-first
+search over these steps). Score of a word: the sum over its subtokens of log p(subtoken | text, the word's subtokens
+before it, its later ones masked): the pseudo-log-likelihood of Salazar et al. 2020 (ACL), left to right within the word
+as Kauf and Ivanova 2023 (ACL, PLL-word-l2r) correct it, since plain masking of one subtoken shows the rest of its word.
+The score of a filled answer is the same quantity.
 
 The number of masks tells the model the length of the word in subtokens, which the other kinds have to guess. With
 `mlm_length` "guessed" 1 to 4 masks are tried and all answers ranked by their mean log-probability per subtoken, as
 Jiang et al. 2020 (EMNLP, X-FACTR) choose among lengths.
 """
 
+import heapq
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ilm.evaluation.cloze.answerers import WORD_TOO_LONG, Answerer, Settings
-from ilm.evaluation.cloze.beam import Beam
+from ilm.evaluation.cloze.beam import Beam, Found, Tokens, checked_log_softmax, likeliest
 from ilm.evaluation.cloze.pieces import Encoded
 
 GUESSED = "guessed"
@@ -28,6 +30,45 @@ MOST_READ = 4096  # tokens in one pass: the model gives logits of all of them, 0
 
 Query = tuple[tuple[int, ...], int]
 """Token ids, and the place of the mask that is asked about."""
+
+
+@dataclass
+class Search:
+    """Best-first search of the answers of `length` subtokens to a blank of text number `text`.
+
+    `lengths`: masks of each blank of the text. What is begun waits in `heap`; `begun` counts what went on.
+    """
+
+    text: int
+    lengths: Sequence[int]
+    length: int
+    found: Found
+    heap: list[tuple[float, Tokens]] = field(default_factory=lambda: [(0.0, ())])
+    begun: int = 0
+
+    def next(self, count: int, width: int) -> list[Beam]:
+        """The likeliest of what is begun that may still become a wanted answer, at most `count`.
+
+        At most `width` go on for each subtoken after the first.
+        """
+        beams = []
+        while (
+            self.heap
+            and len(beams) < count
+            and self.begun <= width * (self.length - 1)
+            and -self.heap[0][0] > self.found.bar
+        ):
+            value, token_ids = heapq.heappop(self.heap)
+            beams.append(Beam(token_ids, -value))
+            self.begun += 1
+        return beams
+
+    def add(self, beam: Beam) -> None:
+        """An answer one subtoken longer: it is done, or waits."""
+        if len(beam.token_ids) == self.length:
+            self.found.add(beam)
+        elif beam.log_probability > self.found.bar:
+            heapq.heappush(self.heap, (-beam.log_probability, beam.token_ids))
 
 
 class MaskedAnswerer(Answerer):
@@ -39,14 +80,14 @@ class MaskedAnswerer(Answerer):
         rows = model.get_output_embeddings().weight.shape[0]
         super().__init__(model, tokenizer, settings, rows=rows, max_tokens=min(limits, default=float("inf")))
         self.mask = tokenizer.mask_token_id
-        # Logits of the batch at hand: the score of a word of one subtoken and its filling ask the same.
-        self._known: dict[Query, torch.Tensor] = {}
+        # Logits of the batch at hand: the score of a word and its filling begin with the same query.
+        self._of_words: dict[Query, torch.Tensor] = {}
 
     def describe(self):
         return {**super().describe(), "length_of_the_word": self.settings.mlm_length}
 
     def _answer(self, encoded):
-        self._known = {}
+        self._of_words = {}
         return super()._answer(encoded)
 
     def _longest(self, encoded: Encoded) -> int:
@@ -62,6 +103,7 @@ class MaskedAnswerer(Answerer):
             (text, blank, at): self._gold(e, blank, at) for text, e in enumerate(encoded) for blank, at in _subtokens(e)
         }
         logits = self._logits(list(queries.values()))
+        self._of_words = {queries[key]: row for key, row in zip(queries, logits, strict=True) if key[2] == 0}
         scores = [[0.0] * len(e.runs) for e in encoded]
         for (text, blank, at), row in zip(queries, logits.log_softmax(-1), strict=True):
             scores[text][blank] += float(row[encoded[text].answer(blank)[at]])
@@ -86,29 +128,31 @@ class MaskedAnswerer(Answerer):
         return ids, len(encoded.prefix) + encoded.runs[blank][0] + shift + len(known[blank])
 
     def _search(self, encoded, blank, chosen):
-        # One row of the search for each length that is tried.
-        tried = [
-            (text, length)
+        told = self.settings.mlm_length != GUESSED
+        # One search for each length that is tried.
+        searches = [
+            Search(text, self._lengths(e, blank, length), length, Found(self.reads, self.settings.candidates))
             for text, e in enumerate(encoded)
-            for length in (LENGTHS_TRIED if self.settings.mlm_length == GUESSED else (len(e.answer(blank)),))
+            for length in ((len(e.answer(blank)),) if told else LENGTHS_TRIED)
         ]
-        lengths = [self._lengths(encoded[text], blank, length) for text, length in tried]
-        beams = [(row, ()) for row in range(len(tried))]
-
-        def queries():
-            return [
-                self._query(encoded[tried[row][0]], [*chosen[tried[row][0]], ids], lengths[row]) for row, ids in beams
+        # Every answer begun costs a pass over the text, so the likeliest few of each search go on first.
+        while begun := [
+            (search, beam) for search in searches for beam in search.next(self.settings.candidates, self.width)
+        ]:
+            queries = [
+                self._query(encoded[search.text], [*chosen[search.text], beam.token_ids], search.lengths)
+                for search, beam in begun
             ]
-
-        def advance(parents, tokens):
-            beams[:] = [(beams[p][0], (*beams[p][1], token)) for p, token in zip(parents, tokens, strict=True)]
-            return self._logits(queries())
-
-        grammars = [self.grammar(encoded[text], blank, length=length) for text, length in tried]
-        found = self._best(self._logits(queries()), advance, grammars, max(length for _, length in tried))
+            allowed = torch.stack(
+                [self.allowed(encoded[search.text], blank)[bool(beam.token_ids)] for search, beam in begun]
+            )
+            following = likeliest(checked_log_softmax(self._logits(queries)), allowed, self.width)
+            for (search, beam), tokens in zip(begun, following, strict=True):
+                for token, value in tokens:
+                    search.add(Beam((*beam.token_ids, token), beam.log_probability + value))
         answers: list[list[Beam]] = [[] for _ in encoded]
-        for (text, _), row in zip(tried, found, strict=True):
-            answers[text] += row
+        for search in searches:
+            answers[search.text] += search.found.best_first()
         return answers
 
     def _lengths(self, encoded: Encoded, blank: int, length: int) -> list[int]:
@@ -126,8 +170,9 @@ class MaskedAnswerer(Answerer):
         return log_probability / len(token_ids)
 
     def _logits(self, queries: Sequence[Query]) -> torch.Tensor:
-        """Logits (queries, V) in float32 at the places asked about. Equal queries of a batch are read once."""
-        new = [query for query in dict.fromkeys(queries) if query not in self._known]
+        """Logits (queries, V) in float32 at the places asked about. Those of the learner's words are not read again."""
+        rows: dict[Query, torch.Tensor] = {query: self._of_words[query] for query in queries if query in self._of_words}
+        new = [query for query in dict.fromkeys(queries) if query not in rows]
         pad = self.pieces.tokenizer.pad_token_id or 0
         device = self.model.device
         size = max(1, MOST_READ // max((len(ids) for ids, _ in new), default=1))
@@ -140,9 +185,8 @@ class MaskedAnswerer(Answerer):
             mask = (torch.arange(longest, device=device) < lengths[:, None]).long()
             logits = self.model(input_ids=ids, attention_mask=mask).logits
             places = torch.tensor([place for _, place in part], device=device)
-            rows = logits[torch.arange(len(part), device=device), places].float()
-            self._known |= dict(zip(part, rows, strict=True))
-        return torch.stack([self._known[query] for query in queries])
+            rows |= dict(zip(part, logits[torch.arange(len(part), device=device), places].float(), strict=True))
+        return torch.stack([rows[query] for query in queries])
 
 
 def _subtokens(encoded: Encoded) -> list[tuple[int, int]]:
