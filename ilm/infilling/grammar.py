@@ -3,28 +3,32 @@
     sequence  =  context <|startofinfill|> answer{one per blank, in order}
     answer    =  token{min_tokens to max_tokens} <|endofinfill|>        token: of the base vocabulary, not special
 
-An answer is not white space alone, and begins with what its context requires of it: the space typed before its blank,
-and the prefix of its limits. Every set of allowed tokens leaves a way to an answer that keeps all of this.
+The tokens of an answer make a text: whole characters, as in training, though a token may hold a part of one. An answer
+is not white space alone, and begins with what its context requires of it: the space typed before its blank, and the
+prefix of its limits. Every set of allowed tokens leaves a way to an answer that keeps all of this.
 
 Legend: V rows of the model's output (at least the tokenizer's).
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
 
 from ilm.examples.vocabulary import Vocabulary
 from ilm.infilling.blanks import Context
-from ilm.infilling.strings import TokenStrings
+from ilm.infilling.strings import TokenStrings, begun_character
 
 MOST_REMEMBERED = 256
+LONGEST_CHARACTER = 4  # bytes in UTF-8
 
 
 class Position(NamedTuple):
-    """Where an answer stands: what it must still begin with, whether a token must not be white space, if it may end,
-    and how many tokens it may still take."""
+    """Where an answer stands: what it must still begin with, the first bytes of a character that it has begun, whether
+    it is white space so far, if it may end, and how many tokens it may still take."""
 
     required: bytes
+    begun: bytes
     needs_text: bool
     may_end: bool
     room: int
@@ -34,19 +38,15 @@ class Grammar:
     """The allowed tokens of a vocabulary, for a model with `rows` rows of output."""
 
     def __init__(self, vocabulary: Vocabulary, strings: TokenStrings, rows: int, device: torch.device):
-        self.strings, self.end, self._device = strings, vocabulary.end_of_infill, device
-        self._words, self._text = torch.zeros(2, rows, dtype=torch.bool)
-        for i, text in enumerate(strings.of):
-            self._words[i] = i not in strings.special
-            self._text[i] = bool(self._words[i]) and not text.decode("utf-8", "replace").isspace()
-        never = ~self._words
-        never[self.end] = False
-        self.never = never.nonzero().flatten().to(device)  # tokens that no answer holds
-        self._remembered: dict[tuple[bytes, int, bool], torch.Tensor] = {}
-
-    def is_text(self, token: int) -> bool:
-        """Whether a token is more than white space."""
-        return bool(self._text[token])
+        self.strings, self.end, self._device, self._rows = strings, vocabulary.end_of_infill, device, rows
+        self._words = [i for i in range(len(strings.of)) if i not in strings.special]
+        never = set(range(rows)) - {*self._words, self.end}
+        # Tokens that no answer holds, and those that go on with a character: they never begin one.
+        self.never = torch.tensor(sorted(never), device=device)
+        self._goes_on = [i for i in self._words if begun_character(strings.of[i]) is None]
+        self.goes_on = torch.tensor(self._goes_on, dtype=torch.long, device=device)
+        self._remembered: dict[Position, torch.Tensor] = {}
+        self._fewest_to_finish = lru_cache(maxsize=None)(self._find_fewest_to_finish)
 
     def least(self, context: Context, blank: int) -> float:
         """The fewest tokens of an answer, without its end."""
@@ -56,30 +56,47 @@ class Grammar:
         return max(context.limits[blank].min_tokens, fewest)
 
     def allowed(self, position: Position) -> torch.Tensor | None:
-        """Tokens that may come next, boolean (V,), the end apart; None for all but those of `never`."""
-        required, needs_text, _, room = position
-        last = needs_text and room <= 1
-        if not required and not last:
+        """Tokens that may come next, boolean (V,); None for all but those of `never` and `goes_on`.
+
+        The end is always among them: `may_end` says whether it may come, and without room it comes whatever is allowed.
+        """
+        required, begun, needs_text, _, room = position
+        if room == 0 or (not required and not begun and room >= LONGEST_CHARACTER):
             return None
-        # Beyond the fewest tokens of what is required the room makes no difference.
-        tight = min(room, len(required) + 2)
-        key = (required, tight, needs_text)
+        # Beyond what the longest way takes, the room makes no difference.
+        room = min(room, len(required) + LONGEST_CHARACTER)
+        key = Position(required, begun, needs_text and room <= 1, False, room)
         if key not in self._remembered:
             if len(self._remembered) >= MOST_REMEMBERED:
                 self._remembered.clear()
-            self._remembered[key] = self._made(required, tight, needs_text).to(self._device)
+            allowed = torch.zeros(self._rows, dtype=torch.bool)
+            allowed[[i for i in self._candidates(key) if self._leaves_a_way(self.strings.of[i], key)]] = True
+            allowed[self.end] = True
+            self._remembered[key] = allowed.to(self._device)
         return self._remembered[key]
 
-    def _made(self, required: bytes, room: int, needs_text: bool) -> torch.Tensor:
-        strings = self.strings
-        if not required:
-            return self._text.clone()
-        allowed = torch.zeros_like(self._words)
-        allowed[strings.beginning(required)] = True
-        for i in strings.parts(required):
-            allowed[i] = strings.fewest(required[len(strings.of[i]) :]) <= room - 1
-        allowed &= self._words
-        # Nothing but white space would be an answer that there is no room to save.
-        if needs_text and room <= 1 and bool((allowed & self._text).any()):
-            allowed &= self._text
-        return allowed
+    def _candidates(self, position: Position) -> list[int]:
+        """The tokens worth a look."""
+        if position.required:
+            return [*self.strings.beginning(position.required), *self.strings.parts(position.required)]
+        return self._goes_on if position.begun else self._words
+
+    def _leaves_a_way(self, token: bytes, position: Position) -> bool:
+        """Whether an answer goes on with a token, and can be finished in the room behind it."""
+        required, begun, needs_text, _, room = position
+        if len(token) < len(required):
+            return self.strings.fewest(required[len(token) :]) < room
+        # What is required ends with a whole character.
+        begun_now = begun_character(token[len(required) :] if required else begun + token)
+        if begun_now is None or self._fewest_to_finish(begun_now) >= room:
+            return False
+        return not (needs_text and room == 1) or bool((begun + token).decode().strip())
+
+    def _find_fewest_to_finish(self, begun: bytes) -> float:
+        """The fewest tokens that finish a character; infinite if none do."""
+        if not begun:
+            return 0
+        longer = {begun + self.strings.of[i] for i in self._goes_on}
+        rests = (begun_character(text) for text in longer if len(text) <= LONGEST_CHARACTER)
+        return 1 + min((self._fewest_to_finish(rest) for rest in rests if rest is not None), default=float("inf"))
+

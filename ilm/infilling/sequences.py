@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from ilm.infilling.blanks import Context
 from ilm.infilling.grammar import Grammar, Position
+from ilm.infilling.strings import begun_character
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class OpenSequence:
     last: int  # token
     steps: int = 0  # tokens written
     has_text: bool = False  # whether the open answer holds more than white space
+    begun: bytes = b""  # of a character that it ends inside of
     complete: bool = True
     total: float = field(default=0.0)  # log-probability so far
 
@@ -72,8 +74,8 @@ class OpenSequence:
         most = max_answer_tokens if limits.max_tokens is None else limits.max_tokens
         most = max(most, grammar.least(self.context, self.answer))
         room = int(min(max_tokens - self.length - 1 - to_come, most - written))
-        may_end = self.has_text and not self.required and written >= limits.min_tokens
-        return Position(self.required, not self.has_text, may_end, room)
+        may_end = self.has_text and not self.required and not self.begun and written >= limits.min_tokens
+        return Position(self.required, self.begun, not self.has_text, may_end, room)
 
     def add(self, token: int, log_probability: float, grammar: Grammar) -> None:
         self.token_ids[-1].append(token)
@@ -83,10 +85,12 @@ class OpenSequence:
         if token == grammar.end:
             self.token_ids.append([])
             self.log_probabilities.append([])
-            self.has_text = False
+            self.has_text, self.begun = False, b""
             self.required = b"" if self.finished else self.context.required(self.answer)
         else:
-            self.has_text = self.has_text or grammar.is_text(token)
+            read = self.begun + grammar.strings.of[token]
+            self.begun = begun_character(read) or b""
+            self.has_text = self.has_text or bool(read.removesuffix(self.begun).decode().strip())
             self.required = self.required[len(grammar.strings.of[token]) :]
 
     def copy(self) -> "OpenSequence":

@@ -5,6 +5,7 @@ token may be " l", " lun" or " lunch", but not " loud". (Starting a token early 
 token healing.)
 """
 
+import codecs
 import json
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
@@ -70,12 +71,12 @@ class TokenStrings:
         return found
 
     def _fewest(self, string: bytes) -> float:
-        """The fewest tokens that make a text beginning with `string`; infinite if none do."""
-        # Of each ending of it, the shortest first.
+        """The fewest tokens that make a text beginning with the text `string`; infinite if none do."""
+        # Of each ending of it, the shortest first. The last token may go on, but not end inside a character.
         least = [0.0] * (len(string) + 1)
         for start in reversed(range(len(string))):
             rest = string[start:]
-            if self.beginning(rest):
+            if any(begun_character(self.of[i][len(rest) :]) == b"" for i in self.beginning(rest)):
                 least[start] = 1
             else:
                 least[start] = 1 + min((least[start + len(self.of[i])] for i in self.parts(rest)), default=float("inf"))
@@ -96,6 +97,18 @@ class TokenStrings:
             return whole[: len(before)] == before and self.join(whole[len(before) :]) == f" {self._probe}".encode()
 
         return next(filter(separates, MARKERS), None)
+
+
+def begun_character(text: bytes) -> bytes | None:
+    """The first bytes of a character that `text` ends in; empty if it ends with a whole one, None if it is no UTF-8."""
+    if text.isascii():
+        return b""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        decoder.decode(text)
+    except UnicodeDecodeError:
+        return None
+    return decoder.getstate()[0]
 
 
 def _successor(string: bytes) -> bytes:

@@ -46,6 +46,18 @@ def everything(results) -> list:
     return [(r.text, r.token_ids, r.complete) for group in results for r in group]
 
 
+def missing(text: bytes) -> float:
+    """How many bytes the last character of a text lacks; infinite for what is no beginning of a text."""
+    for count in range(4):
+        for first in (b"\x80", b"\x90", b"\xa0")[: 3 if count else 1]:
+            try:
+                (text + (first + b"\x80\x80")[:count]).decode()
+            except UnicodeDecodeError:
+                continue
+            return count
+    return math.inf
+
+
 def token(vocabulary: Vocabulary, text: str) -> int:
     (found,) = vocabulary.encode(text)
     return found
@@ -70,6 +82,7 @@ def require_grammar(infiller: Infiller, texts: list[str], results, candidates: i
                 assert len(log_probabilities) == len(ids)
                 assert max(log_probabilities) <= 0
                 assert not spaced or vocabulary.decode(ids).startswith(" ")
+                assert missing(infiller._strings.join(ids[:-1])) == 0, "half a character"
             for answer, (start, length) in zip(result.answers, result.spans, strict=True):
                 assert result.text[start : start + length] == answer
             assert len(context.ids) + sum(map(len, result.token_ids)) <= infiller.max_tokens
@@ -158,13 +171,15 @@ def test_greedy_decoding_with_cache_is_decoding_without(infiller):
             while not answer or answer[-1] != vocabulary.end_of_infill:
                 with torch.no_grad():
                     logits = infiller.model(torch.tensor([ids]), use_cache=False).logits[0, -1]
-                allowed = range(1, ENTRIES)
+                # With 6 tokens an answer: those that still leave as many as its last character lacks bytes.
+                written = infiller._strings.join(answer)
+                of = infiller._strings.of
+                allowed = [i for i in range(1, ENTRIES) if missing(written + of[i]) <= 5 - len(answer)]
                 if not answer and context.spaced[blank]:
                     allowed = [i for i in allowed if vocabulary.decode([i]).startswith(" ")]
-                elif vocabulary.decode(answer).strip():
+                elif vocabulary.decode(answer).strip() and not missing(written):
                     allowed = [*allowed, vocabulary.end_of_infill]
-                best = max(allowed, key=lambda i: float(logits[i]))
-                answer.append(best if len(answer) < 6 else vocabulary.end_of_infill)
+                answer.append(max(allowed, key=lambda i: float(logits[i])))
                 ids.append(answer[-1])
             answers.append(tuple(answer))
         assert result.token_ids == tuple(answers)

@@ -140,10 +140,10 @@ def test_every_allowed_token_leaves_a_way(words):
     for required in (b" lunch", b" leftover pa", "é日".encode()):
         assert 1 <= strings.fewest(required) <= len(required)
         for room in range(strings.fewest(required), len(required) + 2):
-            allowed = grammar.allowed(Position(required, True, False, room)).nonzero().flatten().tolist()
+            allowed = grammar.allowed(Position(required, b"", True, False, room)).nonzero().flatten().tolist()
+            assert allowed.pop() == words.end_of_infill
             assert allowed
-            for i in allowed:
-                text = strings.of[i]
+            for text in (strings.of[i] for i in allowed):
                 assert text.startswith(required) or required.startswith(text)
                 assert strings.fewest(required[len(text) :]) <= room - 1
 

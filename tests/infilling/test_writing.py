@@ -68,14 +68,10 @@ def test_the_best_are_the_best_there_are(words):
             if text.strip() and "\ufffd" not in text:
                 value = float(sum(log[a, b] for a, b in itertools.pairwise(path)))
                 answers[text] = max(value, answers.get(text, -math.inf))
-    expected = sorted(answers.items(), key=lambda item: -item[1])[:5]
+    expected = sorted(answers.items(), key=lambda item: -item[1])[:8]
     found = infiller("a [word:-2]", candidates=8, best=True, beams=300)[0]
-    readable = [(f" {r.answers[0]}", r.log_probability) for r in found if "\ufffd" not in r.text][:5]
-    assert [text for text, _ in readable] == [text for text, _ in expected][: len(readable)]
-    assert [value for _, value in readable] == pytest.approx(
-        [value for _, value in expected[: len(readable)]], abs=1e-4
-    )
-    assert len(readable) >= 3
+    assert [f" {result.answers[0]}" for result in found] == [text for text, _ in expected]
+    assert [result.log_probability for result in found] == pytest.approx([value for _, value in expected], abs=1e-4)
 
 
 def test_an_answer_may_end_where_much_else_is_likelier(words):
@@ -107,7 +103,7 @@ def test_texts_that_read_alike_with_other_blanks_are_searched_apart(infiller):
 
 
 def test_distinct_candidates_are_the_first_that_differ(infiller):
-    settings = {"temperature": 0.4, "max_answer_tokens": 2}
+    settings = {"temperature": 0.2, "max_answer_tokens": 2}
     many = infiller("I _ it", candidates=80, **settings)[0]
     wanted = list(dict.fromkeys(result.answers for result in many))[:10]
     assert len(wanted) == 10 > len({result.answers for result in many[:10]})
