@@ -21,11 +21,11 @@ DATA = (REPOSITORY / "docs" / "data.md").read_text(encoding="utf-8")
 
 
 def commands() -> list[str]:
-    """Every `python X.py ...` in an indented block or in backticks, without its comment."""
+    """Every `python X.py ...` in an indented block or in backticks, without its comment and where its output goes."""
     lines = re.sub(r"\\\n\s*", "", PAGES)  # a command may go on in the next line
     blocks = re.findall(r"^ {4}(python \w+\.py.*)$", lines, flags=re.MULTILINE)
     inline = re.findall(r"`(python \w+\.py[^`]*)`", PAGES.replace("\n", " "))
-    return sorted({re.sub(r"\s{2,}", " ", text.split("#")[0]).strip() for text in [*blocks, *inline]})
+    return sorted({re.sub(r"\s{2,}", " ", re.split("[#>]", text)[0]).strip() for text in [*blocks, *inline]})
 
 
 def overrides(command: str) -> list[str]:

@@ -60,8 +60,11 @@ def probabilities(infilling: Infilling) -> str:
         found += f" ({', '.join(map(probability, infilling.answer_log_probabilities))})"
     if not infilling.complete:
         found += ", not finished"
-    if any(infilling.left_out):
-        found += ", {} characters at the beginning and {} at the end not read".format(*infilling.left_out)
+    unread = [
+        f"{n} characters at the {end}" for n, end in zip(infilling.left_out, ("beginning", "end"), strict=True) if n
+    ]
+    if unread:
+        found += f", {' and '.join(unread)} not read"
     return found
 
 

@@ -151,6 +151,9 @@ def find_models(
     else:
         found = [run for name in wanted for run in _named(name, Path(experiments), corpus)]
     models = {run.folder.path.resolve(): run for run in found if level is None or run.level == level}
+    if found and wanted is not None and not models:
+        names = ", ".join(run.name for run in found)
+        raise UserError(f"models: none of {names} is of level {level}. Give models=[...] or cefr={level}, not both")
     if not models:
         of_level = f" of level {level}" if level else ""
         raise UserError(

@@ -188,7 +188,10 @@ def test_ctrl_c_stops_what_is_written_and_nothing_else(terminal, monkeypatch):
 def test_probabilities_of_each_answer_and_what_was_not_read():
     two = Infilling("a b", ("a", "b"), ((0, 1), (2, 1)), ((1, 2), (1, 2)), ((-0.1, 0.0), (-4.5, -1.0)), True, (12, 3))
     text = shown(two)
-    assert text.plain == "a b  p = 0.0037 (0.9, 0.0041), 12 characters at the beginning and 3 at the end not read"
+    assert (
+        text.plain
+        == "a b  p = 0.0037 (0.9, 0.0041), 12 characters at the beginning and 3 characters at the end not read"
+    )
     assert [str(span.style) for span in text.spans[:2]] == ["bold green", "bold yellow"]
 
 

@@ -201,6 +201,8 @@ def test_a_specialist_begins_where_the_generalist_ended(here, generalist):
     assert found["best"]["infill"] < found["first"]["infill"]
     (model,) = find_models(experiments_of(here), corpus_of(here), ["small_B1_ilm_tiny_from-all"])
     assert model.family["experiment"] == "from-all"
+    with pytest.raises(UserError, match="none of small_B1_ilm_tiny_from-all is of level A1"):
+        find_models(experiments_of(here), corpus_of(here), ["small_B1_ilm_tiny_from-all"], level="A1")
 
 
 def test_the_weights_it_starts_from_are_part_of_a_runs_identity(here, generalist, tmp_path):
