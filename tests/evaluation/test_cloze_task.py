@@ -32,7 +32,7 @@ from evaluate import evaluate
 from ilm.errors import UserError
 from ilm.evaluation.cloze import task
 from ilm.evaluation.cloze.masked import MaskedAnswerer
-from ilm.evaluation.cloze.tables import notes
+from ilm.evaluation.cloze.tables import in_lines, notes, short_names
 from ilm.evaluation.cloze.tagging import DATA, coarse, nltk_tagger
 from ilm.network import models as network_models
 from prepare import prepare
@@ -163,6 +163,16 @@ def test_pseudo_log_likelihoods_have_a_column_of_their_own(whole):
     assert not (true["a"].str.startswith("mlm") | true["b"].str.startswith("mlm")).any()
     pseudo = compared[compared["metric"] == "pseudo_log_likelihood"]
     assert set(zip(pseudo["a"], pseudo["b"], strict=True)) == {("mlm:bert", "mlm:roberta")}
+
+
+def test_names_are_shown_without_what_all_of_them_share():
+    runs = [f"ilm:sample_{level}_ilm_tiny" for level in ("A1", "B1", "all")]
+    assert list(short_names(runs).values()) == ["A1", "B1", "all"]
+    assert list(short_names(runs[:1]).values()) == runs[:1]
+    for apart in (["mlm:bert", "t5:t5"], ["ilm:a", "ilm:b:a"]):
+        assert list(short_names(apart).values()) == apart
+    assert in_lines("ilm:real_all_ilm_smollm2") == ["ilm:real_", "all_ilm_", "smollm2"]
+    assert "".join(in_lines("a" * 40)) == "a" * 40
 
 
 def test_tables_and_plot(whole):
@@ -527,7 +537,16 @@ def test_a_hub_out_of_reach_is_told_at_once(root, tmp_path, monkeypatch):
             ["cloze.n_masks=9"],
             "None of 1 texts has 9 words",
         ),
-        ("id,cefr,text\n1,A1,12 34 !\n", [], "None of 1 texts has 1 words that may be cut out"),
+        (
+            "id,cefr,text\n1,A1,12 34 !\n",
+            [],
+            "has a word of letters alone: type cloze.positions=random for words of any",
+        ),
+        (
+            "id,cefr,text\n1,A1,She ate\n",
+            ["cloze.n_masks=2", "cloze.positions=random"],
+            "neighbours: lower cloze.n_masks",
+        ),
         ("id,cefr,text\n1,A1,She ate pasta.\n", ["evaluation.levels=[B2]"], "has no texts of level B2"),
         (None, [], "there is no such file"),
     ],

@@ -1,6 +1,5 @@
 """Results as files: report.json, .csv, .md, .tex, the plot; and what the terminal shows."""
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,13 @@ from ilm.evaluation.cloze.tables import (
     for_a_page,
     for_a_paper,
     for_a_terminal,
+    in_lines,
     notes,
 )
 from ilm.files import atomic_file, write_json
 
 _LONG = 40  # rows that fit a page of LaTeX
+_WIDE = 16  # characters of a name that a column has room for
 
 
 def write_report(folder: Path, header: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> None:
@@ -44,20 +45,10 @@ def print_tables(console: Console, header: Mapping[str, Any], tables: Mapping[st
         caption = "; ".join([described(header), *notes(header)]) if number == len(shown) - 1 else None
         rich = Table(title=table.title, caption=caption, title_justify="left", caption_justify="left")
         for column, align in zip(table.columns, table.alignment, strict=True):
-            rich.add_column(_in_lines(column), justify="right" if align == "r" else "left", overflow="fold")
+            rich.add_column("\n".join(in_lines(column)), justify="right" if align == "r" else "left", overflow="fold")
         for row in table.rows:
-            rich.add_row(*map(_in_lines, row))
+            rich.add_row(*("\n".join(in_lines(cell)) for cell in row))
         console.print(rich)
-
-
-def _in_lines(text: str, width: int = 12) -> str:
-    """A long name in lines of about `width`, which end where its parts do."""
-    lines = [""]
-    for part in re.findall(r"[^\s:_/-]*[\s:_/-]*", text):
-        if lines[-1] and len(lines[-1] + part.rstrip()) > width:
-            lines.append("")
-        lines[-1] += part
-    return "\n".join(line.rstrip(" ") for line in lines) if len(text) > width else text
 
 
 def _markdown(header: Mapping[str, Any], shown: Sequence[Shown]) -> str:
@@ -84,10 +75,10 @@ def _latex(header: Mapping[str, Any], shown: Sequence[Shown]) -> str:
             caption += f" {_tex(described(header))}. " + " ".join(
                 _tex(f"{n[0].upper()}{n[1:]}.") for n in notes(header)
             )
-        columns = "@{}" + table.alignment.replace("p", "p{0.34\\linewidth}") + "@{}"
-        head = ["\\toprule", " & ".join(map(_tex, table.columns)) + " \\\\", "\\midrule"]
-        body = [" & ".join(map(_tex, row)) + " \\\\" for row in table.rows]
-        small = ["\\footnotesize", "\\setlength{\\tabcolsep}{3.5pt}"]
+        columns = "@{}" + table.alignment.replace("p", "p{0.3\\linewidth}") + "@{}"
+        head, *body = (_tex_row(row, table.alignment) for row in (table.columns, *table.rows))
+        head = ["\\toprule", head, "\\midrule"]
+        small = ["\\footnotesize", "\\setlength{\\tabcolsep}{3.5pt}", "\\setlength{\\belowcaptionskip}{5pt}"]
         if len(body) > _LONG:
             lines = ["{", *small, f"\\begin{{longtable}}{{{columns}}}", f"\\caption{{{caption}}} \\\\", *head]
             lines += ["\\endhead", "\\bottomrule", "\\endfoot", *body, "\\end{longtable}", "}"]
@@ -103,6 +94,16 @@ def _latex(header: Mapping[str, Any], shown: Sequence[Shown]) -> str:
             ]
         parts.append("\n".join(lines) + "\n")
     return "\n".join(parts)
+
+
+def _tex_row(cells: Sequence[str], alignment: str) -> str:
+    """A row of a table; in columns that do not break lines by themselves, long names stand in several lines."""
+    row = []
+    for cell, align in zip(cells, alignment, strict=True):
+        lines = [cell] if align == "p" or len(cell) <= _WIDE else in_lines(cell, _WIDE)
+        text = " \\\\ ".join(map(_tex, lines))
+        row.append(text if len(lines) == 1 else f"\\shortstack[{align}]{{{text}}}")
+    return " & ".join(row) + " \\\\"
 
 
 _TEX = {

@@ -24,6 +24,7 @@ OTHERS = ("unigram_f1", "bigram_f1", LOG_PROBABILITY, PSEUDO)
 # What a study is about first; the others are in the files.
 MAIN = ("folded", LOG_PROBABILITY, PSEUDO)
 LEVELS = "CEFR level"
+_WIDE_PAIR = 30  # characters
 GROUPINGS = {
     "cefr_level": LEVELS,
     "l1": "L1",
@@ -61,7 +62,11 @@ def for_a_paper(header: Mapping[str, Any], tables: Tables) -> list[Shown]:
         *_by_group(header, tables, names),
         *_pairs(tables, names, MAIN),
     ]
-    return [*shown, _failures(header, names), _asked(header, names)]
+    asked = _asked(header, names)
+    # Where a model lies on this machine is nothing for a paper.
+    kept = [column for column in range(len(asked.columns)) if asked.columns[column] != "from"]
+    rows = [[row[column] for column in kept] for row in asked.rows]
+    return [*shown, _failures(header, names), Shown(asked.title, [asked.columns[c] for c in kept], rows, "llp")]
 
 
 def for_a_terminal(header: Mapping[str, Any], tables: Tables) -> list[Shown]:
@@ -84,6 +89,18 @@ def short_names(models: Sequence[str]) -> dict[str, str]:
     short = ["".join(own[before : len(own) - after]).rstrip(":/_") for own in parts]
     usable = all(short) and len(set(short)) == len(models)
     return dict(zip(models, short if usable else models, strict=True))
+
+
+def in_lines(text: str, width: int = 12) -> list[str]:
+    """A long name in lines of about `width` characters, which end where its parts do."""
+    if len(text) <= width:
+        return [text]
+    lines = [""]
+    for part in re.findall(r"[^\s:_/-]*[\s:_/-]*", text):
+        if lines[-1] and len(lines[-1] + part.rstrip()) > width:
+            lines.append("")
+        lines[-1] += part
+    return [line.rstrip(" ") for line in lines]
 
 
 def _alike(sequences: Sequence[Sequence[str]]) -> int:
@@ -179,18 +196,19 @@ def _pairs(tables: Tables, names: Mapping[str, str], metrics: Sequence[str]) -> 
     overall = comparisons[(comparisons["grouping"] == "all") & comparisons["metric"].isin(metrics)]
     by_level = comparisons[(comparisons["grouping"] == "cefr_level") & (comparisons["metric"] == MAIN[0])]
     columns = ["difference", "95 % interval", "p", "p (Holm)", "n"]
+    pair = "p" if max(len(_pair(row, names)) for row in overall.itertuples()) > _WIDE_PAIR else "l"
     shown = [
         Shown(
             "Pairs of models (paired bootstrap)",
             ["pair", "metric", *columns],
             [[_pair(row, names), HEADINGS[row.metric], *_compared(row)] for row in overall.itertuples()],
-            "llrrrrr",
+            f"{pair}lrrrrr",
         )
     ]
     if len(by_level):
         rows = [[row.group, _pair(row, names), *_compared(row)] for row in by_level.itertuples()]
         title = f"Pairs of models by {LEVELS}: {HEADINGS[MAIN[0]]}"
-        shown.append(Shown(title, [LEVELS, "pair", *columns], rows, "llrrrrr"))
+        shown.append(Shown(title, [LEVELS, "pair", *columns], rows, f"l{pair}rrrrr"))
     return shown
 
 

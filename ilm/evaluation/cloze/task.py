@@ -20,7 +20,7 @@ from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
 from ilm.evaluation.cloze.answerers import Settings
 from ilm.evaluation.cloze.bootstrap import compare
-from ilm.evaluation.cloze.items import TOO_FEW, Item, choose_texts, draw_items, units_of
+from ilm.evaluation.cloze.items import HUMAN_TOKENS, TOO_FEW, Item, choose_texts, draw_items, units_of
 from ilm.evaluation.cloze.metrics import blank_metrics, calibration, grouped
 from ilm.evaluation.cloze.pieces import Pieces
 from ilm.evaluation.cloze.report import print_tables, write_report
@@ -61,10 +61,7 @@ def evaluate_cloze(settings: Mapping[str, Any], level: str | None) -> pd.DataFra
     drawing = {key: cloze[key] for key in ("n_masks", "samples_per_text", "max_chars", "seed", "positions")}
     items, counts = draw_items(chosen, **drawing)
     if not items:
-        raise UserError(
-            f"None of {len(chosen):,} texts has {cloze['n_masks']} words that may be cut out and are no neighbours: "
-            f"lower cloze.n_masks={cloze['n_masks']}, or type cloze.positions=random for words of any kind."
-        )
+        raise UserError(_no_items(len(chosen), cloze["n_masks"], cloze["positions"]))
     tagger = nltk_tagger()
     name = settings["name"] or "_".join(filter(None, [origin["name"], level, "cloze"]))
     folder = Path(paths["results"]) / name
@@ -93,6 +90,14 @@ def evaluate_cloze(settings: Mapping[str, Any], level: str | None) -> pd.DataFra
                 log.warning("%s was trained on %d of these %d texts", model, found["texts"], len(chosen))
         _ask_all(sources, items, folder, settings, device)
         return _report(folder, header, sources, _blanks(folder, sources, items, units, tagger), seen)
+
+
+def _no_items(texts: int, n_masks: int, positions: str) -> str:
+    several = f"{n_masks} words that may be cut out and are no neighbours" if n_masks > 1 else "a word"
+    of_letters = " of letters alone" if positions == HUMAN_TOKENS and n_masks == 1 else ""
+    remedies = [f"lower cloze.n_masks={n_masks}"] if n_masks > 1 else []
+    remedies += ["type cloze.positions=random for words of any kind"] if positions == HUMAN_TOKENS else []
+    return f"None of {texts:,} texts has {several}{of_letters}: {', or '.join(remedies) or 'give other texts'}."
 
 
 def _texts(settings: Mapping[str, Any], level: str | None) -> tuple[pd.DataFrame, dict[str, Any]]:
