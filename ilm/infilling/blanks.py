@@ -28,7 +28,8 @@ class BlankLimits:
     """What the answer to one blank may be: `min_tokens` to `max_tokens` tokens (None: `max_answer_tokens`), without
     its end token; it must begin with `prefix`, as it reads in the place of the blank.
 
-    Typed, they stand behind a colon in the brackets: `[word:l...]`, `[ngram:2-5]`, `[ngram:3]`, `[ngram:2-5:left...]`.
+    Typed, they stand behind a colon in the brackets: `[word:l...]`, `[ngram:2-5 tokens]`, `[ngram:3 tokens]`,
+    `[ngram:2-5 tokens:left...]`. A number alone is refused: it would be taken for one of words.
 
     Raises: UserError for numbers that admit no answer, or a prefix of white space alone.
     """
@@ -53,9 +54,14 @@ class BlankLimits:
         found: dict[str, int | str] = {}
         # A beginning may hold colons itself, so it comes last.
         head, _, rest = options.partition(":")
-        numbers = re.fullmatch(r"(\d{0,9})(-?)(\d{0,9})", head)
-        if numbers and head.strip("-"):
-            least, dash, most = numbers.groups()
+        numbers = re.fullmatch(r"(\d{0,9})(-?)(\d{0,9}) ?(tokens?)?", head)
+        if numbers and (numbers[1] or numbers[3]):
+            least, dash, most, unit = numbers.groups()
+            if unit is None:
+                raise UserError(
+                    f"[...:{head}] does not say what it counts. Type [...:{head} tokens]: those of the model, where a "
+                    "frequent word is one, and a rare or misspelt word several"
+                )
             found["min_tokens"] = int(least or 1)
             if most or not dash:
                 found["max_tokens"] = int(most or least)
@@ -65,7 +71,8 @@ class BlankLimits:
         elif options or not found:
             raise UserError(
                 f"[...:{options}] is not understood. Behind the colon of a blank stands how many tokens it takes, "
-                "[ngram:3] or [ngram:2-5], or what it begins with, [word:l...], or both, [ngram:2-5:left...]"
+                "[ngram:3 tokens] or [ngram:2-5 tokens], or what it begins with, [word:l...], or both, "
+                "[ngram:2-5 tokens:left...]"
             )
         return cls(**found)
 

@@ -99,4 +99,3 @@ class Grammar:
         longer = {begun + self.strings.of[i] for i in self._goes_on}
         rests = (begun_character(text) for text in longer if len(text) <= LONGEST_CHARACTER)
         return 1 + min((self._fewest_to_finish(rest) for rest in rests if rest is not None), default=float("inf"))
-

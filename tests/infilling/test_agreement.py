@@ -64,8 +64,8 @@ def words() -> Vocabulary:
 def test_other_architectures_fill_blanks(model_type, words):
     model = small(model_type, KNOWN[model_type])
     infiller = Infiller(model, words)
-    for result in infiller("She ate [word:2-4] for _.", candidates=3, max_answer_tokens=5)[0]:
-        context = list(infiller.context("She ate [word:2-4] for _.").ids)
+    for result in infiller("She ate [word:2-4 tokens] for _.", candidates=3, max_answer_tokens=5)[0]:
+        context = list(infiller.context("She ate [word:2-4 tokens] for _.").ids)
         answers = [i for ids in result.token_ids for i in ids]
         with torch.no_grad():
             logits = model(torch.tensor([context + answers]), use_cache=False).logits[0].double().log_softmax(-1)

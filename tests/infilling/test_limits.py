@@ -31,12 +31,12 @@ def infiller(words) -> Infiller:
     [
         ("[word:l...]", BlankLimits(prefix="l")),
         ("[word:l…]", BlankLimits(prefix="l")),
-        ("[word:2-5]", BlankLimits(2, 5)),
-        ("[MASK:3]", BlankLimits(3, 3)),
-        ("[word:-4]", BlankLimits(1, 4)),
-        ("[word:2-]", BlankLimits(2, None)),
-        ("[word:2-5:left...]", BlankLimits(2, 5, "left")),
-        ("[word:12:30...]", BlankLimits(12, 12, "30")),
+        ("[word:2-5 tokens]", BlankLimits(2, 5)),
+        ("[MASK:3 tokens]", BlankLimits(3, 3)),
+        ("[word:-4 tokens]", BlankLimits(1, 4)),
+        ("[word:2- tokens]", BlankLimits(2, None)),
+        ("[word:2-5 tokens:left...]", BlankLimits(2, 5, "left")),
+        ("[word:12 tokens:30...]", BlankLimits(12, 12, "30")),
         ("[word:at 9...]", BlankLimits(prefix="at 9")),
         ("[word]", BlankLimits()),
     ],
@@ -46,10 +46,17 @@ def test_limits_are_typed_behind_a_colon(typed, limits):
 
 
 @pytest.mark.parametrize(
-    "typed", ["[word:]", "[word:foo]", "[word:5-2]", "[word:0]", "[word: l...]", "[word:-]", f"[word:{'9' * 20}]"]
+    "typed",
+    ["[word:]", "[word:foo]", "[word:5-2 tokens]", "[word:0 tokens]", "[word: l...]", "[word:-]", f"[word:{'9' * 20}]"],
 )
 def test_limits_that_are_none_are_told(typed):
     with pytest.raises(UserError):
+        parse_blanks(typed, MASK_TYPES)
+
+
+@pytest.mark.parametrize("typed", ["[ngram:3]", "[ngram:2-5]", "[ngram:2-5:left...]", "[ngram:-5]"])
+def test_a_number_says_what_it_counts(typed):
+    with pytest.raises(UserError, match=r"does not say what it counts\. Type \[\.\.\.:[-0-9]+ tokens\]"):
         parse_blanks(typed, MASK_TYPES)
 
 
@@ -66,7 +73,7 @@ def test_brackets_of_other_words_stay_text():
 
 @pytest.mark.parametrize("settings", [{}, {"greedy": True}, {"top_p": 0.9}, {"best": True}])
 def test_limits_are_kept_by_any_model(infiller, settings):
-    text = "She ate [ngram:2-4] for [word:lu...] and _."
+    text = "She ate [ngram:2-4 tokens] for [word:lu...] and _."
     results = infiller(text, candidates=4, max_answer_tokens=6, **settings)[0]
     assert len(results) == (1 if settings.get("greedy") else 4)
     for result in results:
@@ -101,7 +108,7 @@ def test_a_prefix_of_several_words_and_characters_beyond_ascii(infiller):
 
 
 def test_limits_given_replace_those_typed(infiller):
-    text = "I [word:l...] and [word:2]."
+    text = "I [word:l...] and [word:2 tokens]."
     (result,) = infiller(text, [BlankLimits(max_tokens=1), None], seed=1)[0]
     assert [len(ids) - 1 for ids in result.token_ids] == [1, 2]
     many = infiller([text, "a _"], [None, [BlankLimits(3, 3)]])
@@ -112,7 +119,9 @@ def test_limits_given_replace_those_typed(infiller):
 def test_log_probabilities_of_limited_answers_are_the_models_own(infiller):
     """Closed at once or led by a prefix: the same tokens have the same probability without limits."""
     free = infiller("I [word] it", candidates=40, max_answer_tokens=2)[0]
-    limited = infiller("I [word:-2] it", candidates=40)[0] + infiller("I [word:-2:l...] it", candidates=20)[0]
+    limited = (
+        infiller("I [word:-2 tokens] it", candidates=40)[0] + infiller("I [word:-2 tokens:l...] it", candidates=20)[0]
+    )
     known = {result.token_ids: result.log_probability for result in free}
     both = [result for result in limited if result.token_ids in known]
     assert len(both) >= 10
@@ -122,9 +131,9 @@ def test_log_probabilities_of_limited_answers_are_the_models_own(infiller):
 
 def test_limits_that_cannot_be_kept_are_told(infiller):
     with pytest.raises(UserError, match=r"begins with 'xxyyzz' has \d tokens or more, not at most 1"):
-        infiller("[word:-1:xxyyzz...]")
+        infiller("[word:-1 token:xxyyzz...]")
     with pytest.raises(UserError, match=r"has \d+ tokens, and 11 fit: the model takes 64, at least 53 of them"):
-        infiller("a " * 20 + "[word:50-60] [word]")
+        infiller("a " * 20 + "[word:50-60 tokens] [word]")
     with pytest.raises(UserError, match="has 2 tokens, and 0 fit: the model takes 64"):
         infiller("_", [BlankLimits(prefix="lunch " * 300)])
     with pytest.raises(UserError, match="2 blanks, and there are 1 limits"):

@@ -69,7 +69,7 @@ def test_the_best_are_the_best_there_are(words):
                 value = float(sum(log[a, b] for a, b in itertools.pairwise(path)))
                 answers[text] = max(value, answers.get(text, -math.inf))
     expected = sorted(answers.items(), key=lambda item: -item[1])[:8]
-    found = infiller("a [word:-2]", candidates=8, best=True, beams=300)[0]
+    found = infiller("a [word:-2 tokens]", candidates=8, best=True, beams=300)[0]
     assert [f" {result.answers[0]}" for result in found] == [text for text, _ in expected]
     assert [result.log_probability for result in found] == pytest.approx([value for _, value in expected], abs=1e-4)
 
