@@ -14,6 +14,7 @@ Jiang et al. 2020 (EMNLP, X-FACTR) choose among lengths.
 """
 
 import heapq
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -36,7 +37,8 @@ Query = tuple[tuple[int, ...], int]
 class Search:
     """Best-first search of the answers of `length` subtokens to a blank of text number `text`.
 
-    `lengths`: masks of each blank of the text. What is begun waits in `heap`; `begun` counts what went on.
+    `lengths`: masks of each blank of the text. What is begun waits in `heap`; `begun` counts what went on, by its
+    number of subtokens.
     """
 
     text: int
@@ -44,23 +46,20 @@ class Search:
     length: int
     found: Found
     heap: list[tuple[float, Tokens]] = field(default_factory=lambda: [(0.0, ())])
-    begun: int = 0
+    begun: Counter = field(default_factory=Counter)
 
     def next(self, count: int, width: int) -> list[Beam]:
         """The likeliest of what is begun that may still become a wanted answer, at most `count`.
 
-        At most `width` go on for each subtoken after the first.
+        At most `width` of each number of subtokens go on, so that long answers are reached however many short
+        beginnings are likelier.
         """
         beams = []
-        while (
-            self.heap
-            and len(beams) < count
-            and self.begun <= width * (self.length - 1)
-            and -self.heap[0][0] > self.found.bar
-        ):
+        while self.heap and len(beams) < count and -self.heap[0][0] > self.found.bar:
             value, token_ids = heapq.heappop(self.heap)
-            beams.append(Beam(token_ids, -value))
-            self.begun += 1
+            if self.begun[len(token_ids)] < width:
+                self.begun[len(token_ids)] += 1
+                beams.append(Beam(token_ids, -value))
         return beams
 
     def add(self, beam: Beam) -> None:
@@ -173,19 +172,16 @@ class MaskedAnswerer(Answerer):
         """Logits (queries, V) in float32 at the places asked about. Those of the learner's words are not read again."""
         rows: dict[Query, torch.Tensor] = {query: self._of_words[query] for query in queries if query in self._of_words}
         new = [query for query in dict.fromkeys(queries) if query not in rows]
-        pad = self.pieces.tokenizer.pad_token_id or 0
-        device = self.model.device
-        size = max(1, MOST_READ // max((len(ids) for ids, _ in new), default=1))
-        for begin in range(0, len(new), size):
-            part = new[begin : begin + size]
-            longest = max(len(ids) for ids, _ in part)
-            ids = torch.tensor([[*ids, *[pad] * (longest - len(ids))] for ids, _ in part], device=device)
-            lengths = torch.tensor([len(ids) for ids, _ in part], device=device)
-            # (B, T)
-            mask = (torch.arange(longest, device=device) < lengths[:, None]).long()
-            logits = self.model(input_ids=ids, attention_mask=mask).logits
-            places = torch.tensor([place for _, place in part], device=device)
-            rows |= dict(zip(part, logits[torch.arange(len(part), device=device), places].float(), strict=True))
+        # No padding, since what some architectures compute depends on it (ConvBERT, FNet, Funnel).
+        of_length = defaultdict(list)
+        for query in new:
+            of_length[len(query[0])].append(query)
+        for length, same in of_length.items():
+            size = max(1, MOST_READ // length)
+            for part in (same[begin : begin + size] for begin in range(0, len(same), size)):
+                ids, places = (torch.tensor(column, device=self.model.device) for column in zip(*part, strict=True))
+                logits = self.model(input_ids=ids).logits  # (B, T, V)
+                rows |= dict(zip(part, logits[torch.arange(len(part)), places].float(), strict=True))
         return torch.stack([rows[query] for query in queries])
 
 

@@ -17,7 +17,7 @@ from ilm.examples.tokenising import token_positions
 from ilm.examples.tokens import align
 from ilm.infilling.strings import byte_of_symbol
 
-BYTE_LEVEL, SENTENCE_PIECE, WORD_PIECE, UNMARKED = "Ġ", "▁", "##", ""
+BYTE_LEVEL, SENTENCE_PIECE, WORD_PIECE = "Ġ", "▁", "##"
 SHARES_A_TOKEN = "the word shares a token with its neighbours"
 UNKNOWN = "the tokenizer does not know the word"
 
@@ -57,38 +57,44 @@ class Pieces:
     """The entries of a fast tokenizer, `rows` of them with those that the model alone has.
 
     Boolean tensors (V,): `spaced` begin with a space, `plain` do not (or are the first of a word, for a WordPiece),
-    `later` may follow inside a word, `text` are not white space alone, `any` are not special.
+    `later` may follow inside a word, `any` are not special.
 
-    Raises: UserError for a tokenizer without character offsets.
+    Raises: UserError for a tokenizer without character offsets, or that marks no beginnings of words.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, rows: int):
         if not tokenizer.is_fast:
             raise UserError(
-                f"The tokenizer {tokenizer.name_or_path!r} gives no character offsets (it is not a 'fast' one). Choose "
-                "a model with a tokenizer.json."
+                f"The tokenizer of {tokenizer.name_or_path!r}, {type(tokenizer).__name__}, gives no character offsets "
+                "(it is not a 'fast' one), so words cannot be found in it. Choose a model that has a tokenizer.json: "
+                "not ByT5 or CANINE, which read bytes or characters, but T5, mT5 or BERT."
             )
         self.tokenizer = tokenizer
         size = min(len(tokenizer), rows)
         raw = tokenizer.convert_ids_to_tokens(list(range(size)))
         special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
         special |= set(tokenizer.all_special_ids)
-        marks = {mark: sum(t is not None and t.startswith(mark) for t in raw) for mark in ("Ġ", "▁", "##")}
-        self.style = max(marks, key=marks.get) if any(marks.values()) else UNMARKED
+        marks = {
+            mark: sum(t is not None and t.startswith(mark) for t in raw)
+            for mark in (BYTE_LEVEL, SENTENCE_PIECE, WORD_PIECE)
+        }
+        self.style = max(marks, key=marks.get)
+        if not marks[self.style]:
+            raise UserError(
+                f"The tokenizer of {tokenizer.name_or_path!r} marks the beginnings of words in no way known here (as "
+                f"{BYTE_LEVEL}word, {SENTENCE_PIECE}word, or the rest of a word as {WORD_PIECE}rest). Choose another "
+                "model."
+            )
         self._raw = [None if i in special else token for i, token in enumerate(raw)]
         texts = [None if token is None else self._text(token) for token in self._raw]
         usable = [text is not None and text != "" for text in texts]
         self.any = _rows(usable, rows)
-        self.text = _rows([bool(u and not t.isspace()) for u, t in zip(usable, texts, strict=True)], rows)
-        if self.style in (BYTE_LEVEL, SENTENCE_PIECE):
-            self.spaced = _rows([bool(u and t.startswith(" ")) for u, t in zip(usable, texts, strict=True)], rows)
-            self.plain = self.any & ~self.spaced
-            self.later = self.plain
+        if self.style == WORD_PIECE:
+            self.later = _rows([bool(u and self._raw[i].startswith(WORD_PIECE)) for i, u in enumerate(usable)], rows)
+            self.spaced = self.plain = self.any & ~self.later
         else:
-            inner = [bool(u and self._raw[i].startswith("##")) for i, u in enumerate(usable)]
-            inside = _rows(inner, rows) if self.style == WORD_PIECE else torch.zeros(rows, dtype=torch.bool)
-            self.spaced = self.plain = self.any & ~inside
-            self.later = inside if self.style == WORD_PIECE else self.any
+            self.spaced = _rows([bool(u and t.startswith(" ")) for u, t in zip(usable, texts, strict=True)], rows)
+            self.plain = self.later = self.any & ~self.spaced
         self.letters = _rows([bool(u and _is_letters(t)) for u, t in zip(usable, texts, strict=True)], rows)
         self.unbroken = _rows(
             [bool(u and not any(map(str.isspace, t[1:]))) for u, t in zip(usable, texts, strict=True)], rows

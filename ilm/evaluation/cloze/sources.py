@@ -194,6 +194,11 @@ def _weights(source: Source) -> PreTrainedModel:
         raise UserError(
             f"models: {source.kind}:{source.typed} could not be loaded ({_first_line(error)}). {_EXPECTED[source.kind]}"
         ) from error
+    if model.get_output_embeddings() is None:
+        raise UserError(
+            f"models: {source.kind}:{source.typed} is a {model.config.model_type} model, whose output is of a form not "
+            f"known here. {_EXPECTED[source.kind]}"
+        )
     if missing := sorted(report["missing_keys"]):
         raise UserError(
             f"models: {source.kind}:{source.typed} lacks weights ({', '.join(missing[:3])}"
