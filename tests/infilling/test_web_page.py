@@ -1,4 +1,4 @@
-"""The page in a headless Chromium; where none is installed, its server alone is tested (test_web.py)."""
+"""The page in a headless Chromium; where none is installed, its server alone is tested (test_web_s*.py)."""
 
 import csv
 import io
@@ -13,10 +13,8 @@ from dataclasses import asdict
 import pytest
 from browser import browser, chromium
 from conftest import REPOSITORY, environment
-from small_models import ENTRIES, random_model, vocabulary
-from test_web import DEFAULTS, bigrams, running, served, slow
+from serving import DEFAULTS, running, served, slow, three_models
 
-from ilm.infilling.decoding import Infiller
 from ilm.infilling.web.service import WebService
 from ilm.network.models import save_model
 
@@ -29,11 +27,7 @@ DONE = "$('cancel').hidden && $('status').textContent.includes(' in ')"
 
 @pytest.fixture(scope="module")
 def models():
-    return {
-        "a1": bigrams("eat"),
-        "b2": bigrams("play"),
-        "random": Infiller(random_model("gpt2", ENTRIES + 5), vocabulary()),
-    }
+    return three_models()
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """What a request may say, checked: the names, types and largest values of its fields."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -52,6 +53,10 @@ def read_fields(request: Mapping[str, Any], fields: Fields, needed: Sequence[str
     faults += [f"{n}={values[n]}: expected at most {most}" for n, most in LARGEST.items() if values.get(n, 0) > most]
     if len(values.get("request") or "") > LONGEST_NAME:
         faults.append(f"request: expected at most {LONGEST_NAME} characters")
+    try:
+        json.dumps(values, ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # JSON may spell half of a character, which no tokenizer takes
+        faults.append("a text of the request is not valid UTF-8")
     if faults:
         raise UserError("; ".join(faults))
     return values

@@ -76,39 +76,53 @@ class Filled:
         return {"text": text, "answers": answers}
 
 
-def judge(
-    filled: Sequence[tuple[ServedModel, Filled]], take: Callable[[ServedModel], Infiller], cut: bool
-) -> tuple[dict[str, float | UserError], tuple[int, int]]:
-    """By model's name the log-probability in nats, or why there is none; and what of the text no model has read.
+@dataclass(frozen=True)
+class Judgement:
+    """What a model says of a text: the log-probability of its answers in nats, or why there is none."""
 
-    `cut`: a text too long for one of the models is read in part, by all in the same part; otherwise that one has none.
+    filled: Filled | None
+    score: float | UserError
+
+    def record(self) -> dict[str, Any]:
+        """As plain data: the text with its answers, and "log_probability" or "error"."""
+        if isinstance(self.score, UserError):
+            return {"error": str(self.score)}
+        filled = self.filled
+        named = {"blanked": filled.text, "blanks": filled.types}
+        return filled.record() | named | {"log_probability": number_or_none(self.score)}
+
+
+def judge(
+    models: Sequence[ServedModel],
+    read: Callable[[ServedModel], Filled],
+    take: Callable[[ServedModel], Infiller],
+    cut: bool,
+) -> tuple[list[Judgement], tuple[int, int]]:
+    """What each of the models says, in their order; and how many characters at both ends of the text none has read.
+
+    `read` gives the text as a model has to be asked, `take` the model; either may raise UserError. `cut`: a text too
+    long for one of the models is read in part, by all in the same part; otherwise that one refuses it.
     """
-    found: dict[str, float | UserError] = {}
+    filled: dict[str, Filled] = {}
+    scores: dict[str, float | UserError] = {}
     left_out = (0, 0)
-    for model, own in filled:
+    for model in models:
         try:
+            own = filled[model.name] = read(model)
             infiller = take(model)
             unread = own.unread(infiller) if cut else (0, 0)
             left_out = max(left_out[0], unread[0]), max(left_out[1], unread[1])
             if not any(left_out):
-                found[model.name] = own.score(infiller)
+                scores[model.name] = own.score(infiller)
         except UserError as error:
-            found[model.name] = error
-    if any(left_out):
-        for model, own in filled:
-            if not isinstance(found.get(model.name), UserError):
-                try:
-                    found[model.name] = own.score(take(model), left_out)
-                except UserError as error:
-                    found[model.name] = error
-    return found, left_out
-
-
-def score_record(score: float | UserError) -> dict[str, Any]:
-    """A log-probability as plain data, or the error in its place."""
-    if isinstance(score, UserError):
-        return {"error": str(score)}
-    return {"log_probability": number_or_none(score)}
+            scores[model.name] = error
+    for model in models if any(left_out) else ():
+        if not isinstance(scores.get(model.name), UserError):
+            try:
+                scores[model.name] = filled[model.name].score(take(model), left_out)
+            except UserError as error:
+                scores[model.name] = error
+    return [Judgement(filled.get(model.name), scores[model.name]) for model in models], left_out
 
 
 def level_shares(scored: Iterable[tuple[str, float]]) -> dict[str, float]:

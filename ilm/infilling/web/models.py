@@ -79,9 +79,10 @@ class Shelf:
             return self._held[model.name]
         # Before the new one is read, so that there are never more.
         while len(self._held) >= self._most:
-            name, _ = self._held.popitem(last=False)
-            log.info("%s is put away to make room for %s", name, model.name)
+            oldest = next(iter(self._held))
+            del self._held[oldest]
             gc.collect()
+            log.debug("%s is put away to make room for %s", oldest, model.name)
         self._held[model.name] = model.load()
         self._fingerprints[model.name] = model.fingerprint()
         return self._held[model.name]

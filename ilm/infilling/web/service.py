@@ -19,10 +19,10 @@ from ilm.infilling.blanks import parse_blanks
 from ilm.infilling.decoding import Infiller
 from ilm.infilling.sampling import DecodingSettings
 from ilm.infilling.web.fields import INFILL, LEVELS, SETTINGS, read_fields
-from ilm.infilling.web.judging import Filled, judge, level_shares, score_record
+from ilm.infilling.web.judging import Filled, judge, level_shares
 from ilm.infilling.web.marked import read_marked
 from ilm.infilling.web.models import ServedModel, Shelf
-from ilm.infilling.web.records import candidate_record
+from ilm.infilling.web.records import candidate_record, number_or_none
 from ilm.infilling.web.worker import Job, Worker
 
 MOST_LOADED = 8  # models
@@ -107,36 +107,26 @@ class WebService:
 
         def work(job: Job) -> dict[str, Any]:
             begun = time.perf_counter()
-            read: dict[str, Filled] = {}
-            found: dict[str, float | UserError] = {}
-            for model in models:
-                try:
-                    read[model.name] = Filled.read(text, answers, model.mask_types, self._known_types)
-                except UserError as error:
-                    found[model.name] = error
+
+            def read(model: ServedModel) -> Filled:
+                return Filled.read(text, answers, model.mask_types, self._known_types)
 
             def take(model: ServedModel) -> Infiller:
                 infiller = self._take(model, job)
                 job.begin("judging", model.name)
                 return infiller
 
-            judged, left_out = judge([(m, read[m.name]) for m in models if m.name in read], take, cut)
-            found |= judged
-            scored = [(m.level, found[m.name]) for m in models if not isinstance(found[m.name], UserError)]
+            judged, left_out = judge(models, read, take, cut)
+            pairs = list(zip(models, judged, strict=True))
+            shares = level_shares((m.level, j.score) for m, j in pairs if not isinstance(j.score, UserError))
             return {
-                "models": [self._judged(model, found[model.name], read.get(model.name)) for model in models],
-                "levels": [{"level": level, "share": share} for level, share in level_shares(scored).items()],
+                "models": [self._described(model) | judgement.record() for model, judgement in pairs],
+                "levels": [{"level": level, "share": share} for level, share in shares.items()],
                 "left_out": left_out,
                 "seconds": time.perf_counter() - begun,
             }
 
         return self.worker.run(work, gone, values.get("request"))
-
-    def _judged(self, model: ServedModel, score: float | UserError, read: Filled | None) -> dict[str, Any]:
-        record = self._described(model) | score_record(score)
-        if read is None or isinstance(score, UserError):
-            return record
-        return record | read.record() | {"blanked": read.text, "blanks": read.types}
 
     def _described(self, model: ServedModel) -> dict[str, Any]:
         fingerprint = self._shelf.fingerprint(model.name)
@@ -165,10 +155,10 @@ def _original(
         return None
     filled = Filled.read(text, answers, model.mask_types, ())
     try:
-        score: float | UserError = filled.score(infiller, left_out)
+        scored = {"log_probability": number_or_none(filled.score(infiller, left_out))}
     except UserError as error:
-        score = error
-    return filled.record() | score_record(score) | {"left_out": left_out}
+        scored = {"error": str(error)}
+    return filled.record() | scored | {"left_out": left_out}
 
 
 @contextmanager
