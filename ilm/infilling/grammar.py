@@ -10,6 +10,7 @@ prefix of its limits. Every set of allowed tokens leaves a way to an answer that
 Legend: V rows of the model's output (at least the tokenizer's).
 """
 
+import math
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -96,6 +97,7 @@ class Grammar:
         """The fewest tokens that finish a character; infinite if none do."""
         if not begun:
             return 0
-        longer = {begun + self.strings.of[i] for i in self._goes_on}
-        rests = (begun_character(text) for text in longer if len(text) <= LONGEST_CHARACTER)
-        return 1 + min((self._fewest_to_finish(rest) for rest in rests if rest is not None), default=float("inf"))
+        texts = {begun + self.strings.of[i] for i in self._goes_on}
+        # Either finished now, or the same character, of which less is missing.
+        rests = ((begun_character(text), text) for text in texts if len(text) <= LONGEST_CHARACTER)
+        return 1 + min((self._fewest_to_finish(rest) for rest, text in rests if rest in (b"", text)), default=math.inf)

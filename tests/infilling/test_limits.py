@@ -7,7 +7,7 @@ import torch
 from small_models import ENTRIES, MASK_TYPES, Bigrams, random_model, vocabulary
 
 from ilm.errors import UserError
-from ilm.examples.vocabulary import Vocabulary
+from ilm.examples.vocabulary import Vocabulary, gpt2_tokenizer
 from ilm.infilling.blanks import BlankLimits, parse_blanks
 from ilm.infilling.decoding import Infiller
 from ilm.infilling.grammar import Grammar, Position
@@ -155,6 +155,26 @@ def test_every_allowed_token_leaves_a_way(words):
             for text in (strings.of[i] for i in allowed):
                 assert text.startswith(required) or required.startswith(text)
                 assert strings.fewest(required[len(text) :]) <= room - 1
+
+
+def test_characters_of_gpt2_in_parts_can_be_finished():
+    """Its vocabulary has tokens that end one character and begin the next."""
+    gpt2 = Vocabulary(gpt2_tokenizer(), MASK_TYPES)
+    strings = TokenStrings(gpt2)
+    grammar = Grammar(gpt2, strings, gpt2.size, torch.device("cpu"))
+    for character in "é—日😀":
+        whole = character.encode()
+        for part in range(1, len(whole)):
+            for room in range(1, 5):
+                position = Position(b"", whole[:part], True, False, room)
+                found = grammar.allowed(position).nonzero().flatten().tolist()
+                assert found.pop() == gpt2.end_of_infill
+                texts = [whole[:part] + strings.of[i] for i in found]
+                # Every byte is a token of its own.
+                assert texts or room < len(whole) - part
+                assert whole in texts or len(whole) - part > 1
+                if room == 1:
+                    assert all(text.decode().strip() for text in texts)
 
 
 def test_tokens_that_begin_a_string_are_all_found(words):
