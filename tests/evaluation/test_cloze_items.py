@@ -16,8 +16,8 @@ from ilm.evaluation.cloze.items import (
     draw_items,
     eligible_words,
     units_of,
-    words_of,
 )
+from ilm.masking.segments import words_of
 
 
 def documents(texts: dict[str, str], level: str = "A1") -> pd.DataFrame:

@@ -21,7 +21,7 @@ from ilm.corpus.splits import BY_DEFAULT
 from ilm.corpus.units import relations, unit_labels
 from ilm.evaluation.cloze.metrics import normalised
 from ilm.hashing import order_key
-from ilm.masking.segments import segment
+from ilm.masking.segments import segment, words_of
 
 HUMAN_TOKENS, RANDOM = "human-tokens", "random"
 TOO_FEW = "fewer words that may be cut out than cloze.n_masks"
@@ -120,16 +120,6 @@ def cut(text: str, max_chars: int | None) -> str:
             break
         end = character.end()
     return text[:end]
-
-
-def words_of(text: str) -> list[tuple[int, int]]:
-    """(start, length) of all words, numbers and marks of a text, as the masks' splitter (NLTK's) finds them."""
-    return [
-        (start, length)
-        for paragraph in segment(text).paragraphs
-        for sentence in paragraph.sentences
-        for start, length in sentence.words
-    ]
 
 
 def eligible_words(text: str, words: Sequence[tuple[int, int]], positions: str) -> list[int]:
