@@ -84,6 +84,7 @@ function showColumn(found) {
 }
 
 function showState(at, state) {
+  if (shown[at].settings || shown[at].fault) return; // done meanwhile
   shown[at].state = state;
   $("columns").children[at].querySelector(".state").textContent = state;
 }
