@@ -19,6 +19,14 @@ from cloze_models import (
     t5,
     t5_tokenizer,
 )
+from transformers import (
+    AutoConfig,
+    AutoModelForMaskedLM,
+    MT5Config,
+    MT5ForConditionalGeneration,
+    T5Config,
+    T5ForConditionalGeneration,
+)
 
 from ilm.errors import UserError
 from ilm.evaluation.cloze.answerers import EARLIER, NO_ANSWER, TOO_LONG, WORD_TOO_LONG, Answerer, Settings
@@ -350,6 +358,89 @@ def test_an_infilling_model_is_asked_by_words_where_it_has_them():
     assert ilm_answerer(("document", "sentence")).describe()["blank"] == "sentence"
 
 
+def test_the_last_answer_of_t5_may_end_with_the_text():
+    """T5's training masks end the text, so </s> follows the last answer; FLAN-T5 knows no sentinels any more."""
+    tokenizer = t5_tokenizer()
+    tokens = tokenizer.convert_tokens_to_ids(["<extra_id_0>", "▁rice", "</s>"])
+    answerer = t5_answerer(chain(t5(len(tokenizer)), tokens))
+    written = [0, tokens[0], tokens[1], tokenizer.get_vocab()["<extra_id_1>"]]
+    (expected,) = t5_direct(answerer, "She ate<extra_id_0> for lunch.", [written], scored_from=2)
+    source = tokenizer("She ate<extra_id_0> for lunch.", return_tensors="pt").input_ids
+    (by_sentinel, by_end) = (
+        answerer.model(input_ids=source, decoder_input_ids=torch.tensor([written[:3]])).logits[0, -1, [written[3], 1]]
+    ).tolist()
+    assert by_end > by_sentinel + 1
+    assert answers(answerer).candidates[0] == ("rice", pytest.approx(expected, abs=1e-4))
+
+
+@pytest.mark.parametrize("kind", ["mt5", "flan-t5"])
+def test_relatives_of_t5_answer_as_it_does(kind):
+    rows = len(t5_tokenizer())
+    sizes = {"d_model": 32, "d_kv": 16, "d_ff": 32, "num_layers": 1, "num_heads": 2, "initializer_factor": 3.0}
+    ids = {"vocab_size": rows, "decoder_start_token_id": 0, "pad_token_id": 0, "eos_token_id": 1}
+    config, model = {
+        "mt5": (MT5Config, MT5ForConditionalGeneration),
+        "flan-t5": (T5Config, T5ForConditionalGeneration),
+    }[kind]
+    gated = {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False} if kind == "flan-t5" else {}
+    torch.manual_seed(0)
+    answerer = t5_answerer(model(config(**sizes, **ids, **gated)))
+    written = answerer.pieces.tokenizer.convert_tokens_to_ids(["<pad>", "<extra_id_0>", "▁pasta", "<extra_id_1>"])
+    (expected,) = t5_direct(answerer, "She ate<extra_id_0> for lunch.", [written], scored_from=2)
+    found = answers(answerer)
+    assert found.log_probability == pytest.approx(expected, abs=1e-3)
+    assert len(found.candidates) >= 10
+
+
+# Masked architectures -------------------------------------------------------------------------------------------------
+
+SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+ARCHITECTURES = {
+    "modernbert": {**SMALL, "pad_token_id": 0, "cls_token_id": 2, "sep_token_id": 3},
+    "distilbert": {"dim": 32, "n_layers": 2, "n_heads": 2, "hidden_dim": 32},
+    "albert": {**SMALL, "embedding_size": 16},
+    "deberta-v2": {**SMALL, "relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_biased_input": False},
+    "electra": {**SMALL, "embedding_size": 16},
+    "convbert": {**SMALL, "embedding_size": 32},  # what it computes depends on padding
+}
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_masked_architectures_answer_what_a_plain_pass_says_whatever_else_is_asked(architecture):
+    tokenizer = bert_tokenizer()
+    config = AutoConfig.for_model(architecture, vocab_size=len(tokenizer), **ARCHITECTURES[architecture])
+    if hasattr(config, "initializer_range"):
+        config.initializer_range = 0.3
+    torch.manual_seed(0)
+    answerer = masked(AutoModelForMaskedLM.from_config(config), tokenizer)
+    ids = tokenizer("She ate [MASK] for lunch.", return_tensors="pt").input_ids
+    log_p = answerer.model(input_ids=ids).logits[0, 3].log_softmax(-1).tolist()
+    found, longer = answers(answerer, item(), item("She likes soup, and it left for lunch and pasta.", "soup"))
+    assert found.log_probability == pytest.approx(log_p[tokenizer.get_vocab()["pasta"]], abs=1e-4)
+    assert longer.log_probability == pytest.approx(
+        answers(answerer, item("She likes soup, and it left for lunch and pasta.", "soup"))[0].log_probability, abs=1e-5
+    )
+
+
+def test_masked_models_answer_words_of_many_subtokens():
+    """However many short beginnings are likelier."""
+    word = "pasta" + 9 * "s"
+    found = answers(masked(max_answer_tokens=20), item(f"She ate {word}.", word))[0]
+    assert found.subtokens == 10
+    assert len(found.candidates) >= 10
+
+
+def test_answers_of_different_numbers_of_masks_do_not_add_up():
+    """`left` `##over` is asked by two masks and `leftover` by one: their probabilities belong to two questions."""
+    tokenizer = bert_tokenizer()
+    tokenizer.add_tokens(["leftover"])
+    ids = tokenizer.get_vocab()
+    model = always(bert(len(ids)), {ids["leftover"]: 9.0, ids["left"]: 9.0, ids["##over"]: 9.0})
+    found = answers(masked(model, tokenizer, mlm_length="guessed"))
+    total = math.log(3 * math.exp(9) + len(ids) - 3)
+    assert dict(found.candidates)["leftover"] == pytest.approx(9 - total, abs=1e-4)
+
+
 # All kinds ------------------------------------------------------------------------------------------------------------
 
 
@@ -385,6 +476,27 @@ def test_answers_of_one_word_are_letters_only_all_different_best_first(kind):
     values = [value for _, value in found.candidates]
     assert values == sorted(values, reverse=True)
     assert all(value < 0 for value in values)
+
+
+def test_words_that_differ_by_case_take_one_place_of_the_list():
+    ids = byte_level_tokenizer().get_vocab()
+    tokenizer = byte_level_tokenizer()
+    tokenizer.add_tokens(["ĠPasta", "ĠRice"])
+    ids = tokenizer.get_vocab()
+    names = ["Ġpasta", "ĠPasta", "Ġrice", "ĠRice", "Ġsoup"]
+    model = always(roberta(len(ids)), {ids[name]: 9.0 - number for number, name in enumerate(names)})
+    found = answers(masked(model, tokenizer))
+    words = [word for word, _ in found.candidates]
+    assert words[:5] == ["pasta", "Pasta", "rice", "Rice", "soup"]
+    assert len({word.casefold() for word in words}) == 10
+
+
+@every_kind
+def test_lists_are_full(kind):
+    texts = [SENTENCE, "Pasta and rice.", 'She likes "soup", it left.']
+    for text, word in zip(texts, ["pasta", "rice", "soup"], strict=True):
+        found = answers(KINDS[kind](), item(text, word))[0]
+        assert len({word.casefold() for word, _ in found.candidates}) == 10
 
 
 @every_kind

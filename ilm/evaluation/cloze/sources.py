@@ -30,6 +30,7 @@ from ilm.errors import UserError
 from ilm.evaluation.cloze.answerers import Answerer, Settings
 from ilm.evaluation.cloze.decoders import BartAnswerer, InfillingAnswerer, T5Answerer
 from ilm.evaluation.cloze.masked import MaskedAnswerer
+from ilm.evaluation.cloze.pieces import Pieces
 from ilm.examples.vocabulary import Vocabulary
 from ilm.hashing import digest, file_sha256
 from ilm.infilling.decoding import Infiller
@@ -40,6 +41,7 @@ from ilm.training.trained import find_models
 log = logging.getLogger("ilm")
 
 KINDS = ("ilm", "mlm", "t5", "bart")
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "spiece.model")
 T5_TYPES = ("t5", "mt5", "umt5", "longt5")
 _FORMS = "ilm:experiments/NAME, mlm:bert-base-uncased, t5:t5-small, bart:facebook/bart-base, or folders after the colon"
 _BROKEN = (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError, RuntimeError)
@@ -70,7 +72,7 @@ def find_sources(
     Whether each can be asked at all is known afterwards, without its weights having been read.
 
     Raises: UserError for an unknown kind, a model that is not there or of another kind, or one without the tokens that
-    its kind needs; and as `find_models`.
+    its kind needs, or whose tokenizer is of an unknown form; and as `find_models`.
     """
     pairs: list[tuple[str, str]] = []
     runs: list[str] = []
@@ -127,7 +129,15 @@ def _source(name: str, kind: str, path: str, n_masks: int) -> Source:
     except (*_BROKEN, StrictDataclassError) as error:
         raise UserError(f"models: {kind}:{path} holds no model ({_first_line(error)}). {_EXPECTED[kind]}") from error
     _require_kind(kind, path, config)
-    _tokens(kind, path, load_tokenizer(location), n_masks)
+    # transformers makes an empty tokenizer up where a folder has none.
+    if Path(location).is_dir() and not any((Path(location) / name).is_file() for name in TOKENIZER_FILES):
+        raise UserError(
+            f"models: {kind}:{path} has no tokenizer (none of {', '.join(TOKENIZER_FILES)}). Copy it from where the "
+            "model came from, or save it there: tokenizer.save_pretrained(FOLDER)."
+        )
+    tokenizer = load_tokenizer(location)
+    _tokens(kind, path, tokenizer, n_masks)
+    Pieces(tokenizer, len(tokenizer))
     fingerprint = _fingerprint(Path(location)) if Path(location).is_dir() else getattr(config, "_commit_hash", None)
     return Source(name, kind, path, location, options, fingerprint or "unknown")
 
