@@ -189,12 +189,12 @@ def _by_group(header: Mapping[str, Any], tables: Tables, names: Mapping[str, str
 
 
 def _pairs(tables: Tables, names: Mapping[str, str], metrics: Sequence[str]) -> list[Shown]:
-    """The pairs over all blanks in `metrics`, and within each level in the first of the main ones."""
+    """The pairs over all blanks in `metrics`, and within each level in the main ones, a table for each."""
     comparisons = tables["comparisons"]
     if not len(comparisons):
         return []
     overall = comparisons[(comparisons["grouping"] == "all") & comparisons["metric"].isin(metrics)]
-    by_level = comparisons[(comparisons["grouping"] == "cefr_level") & (comparisons["metric"] == MAIN[0])]
+    by_level = comparisons[comparisons["grouping"] == "cefr_level"]
     columns = ["difference", "95 % interval", "p", "p (Holm)", "n"]
     pair = "p" if max(len(_pair(row, names)) for row in overall.itertuples()) > _WIDE_PAIR else "l"
     shown = [
@@ -205,10 +205,13 @@ def _pairs(tables: Tables, names: Mapping[str, str], metrics: Sequence[str]) -> 
             f"{pair}lrrrrr",
         )
     ]
-    if len(by_level):
-        rows = [[row.group, _pair(row, names), *_compared(row)] for row in by_level.itertuples()]
-        title = f"Pairs of models by {LEVELS}: {HEADINGS[MAIN[0]]}"
-        shown.append(Shown(title, [LEVELS, "pair", *columns], rows, f"l{pair}rrrrr"))
+    for metric in MAIN:
+        rows = [
+            [row.group, _pair(row, names), *_compared(row)] for row in by_level.itertuples() if row.metric == metric
+        ]
+        if rows:
+            title = f"Pairs of models by {LEVELS}: {HEADINGS[metric]}"
+            shown.append(Shown(title, [LEVELS, "pair", *columns], rows, f"l{pair}rrrrr"))
     return shown
 
 
