@@ -23,6 +23,7 @@ import random
 import statistics
 import sys
 import time
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -30,7 +31,7 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from ilm.examples.vocabulary import Vocabulary, gpt2_tokenizer
-from ilm.infilling.blanks import BlankLimits
+from ilm.infilling.blanks import BlankLimits, Context
 from ilm.infilling.decoding import DTYPES, Infiller
 from ilm.masking.functions import Hierarchical
 from ilm.masking.preview import cut
@@ -46,35 +47,34 @@ def main() -> None:
     model = GPT2LMHeadModel(GPT2Config(vocab_size=vocabulary.size)).eval()
     model.transformer.ln_f.weight.data.mul_(PEAKED)
     infiller = Infiller(model.to(DTYPES[arguments.dtype]), vocabulary)
-    texts, lengths = _contexts(_texts(arguments), vocabulary, arguments.contexts)
-    limits = [[BlankLimits(n, n) for n in own] for own in lengths]
+    contexts, lengths = _contexts(_texts(arguments), infiller, arguments.contexts)
     settings = {"candidates": arguments.candidates, "top_p": TOP_P, "batch_size": arguments.batch_size}
-    infiller(texts[:2], limits[:2], **settings)  # warm up
+    infiller(contexts[:2], **settings)  # warm up
     plain, ours, results = [], [], []
     for round_ in range(arguments.rounds):
-        part = range(round_, min(arguments.plain, len(texts)), arguments.rounds)
-        plain.append(_seconds(lambda part=part: _fill_plainly(infiller, texts, lengths, part, arguments.candidates)))
+        part = range(round_, min(arguments.plain, len(contexts)), arguments.rounds)
+        plain.append(_seconds(lambda part=part: _fill_plainly(infiller, contexts, lengths, part, arguments.candidates)))
         begin = time.perf_counter()
-        results = infiller(texts, limits, **settings)
+        results = infiller(contexts, **settings)
         ours.append(time.perf_counter() - begin)
         print(
             f"round {round_ + 1}: {len(part)} contexts plainly {plain[-1]:.1f} s, all of ours {ours[-1]:.1f} s",
             flush=True,
         )
-    infills = len(texts) * arguments.candidates
-    work = [_tokens_read(len(infiller.context(text).ids), own) for text, own in zip(texts, lengths, strict=True)]
+    infills = len(contexts) * arguments.candidates
+    work = [_tokens_read(len(context.ids), own) for context, own in zip(contexts, lengths, strict=True)]
     all_plain = sum(plain) * sum(work) / sum(work[: arguments.plain])
     tokens = [v for group in results for r in group for values in r.token_log_probabilities for v in values[:-1]]
     report = {
         "command": " ".join(["python", *sys.argv]),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads",
         "versions": {name: version(name) for name in ("torch", "transformers")},
-        "contexts": len(texts),
-        "tokens of a context": statistics.mean(len(infiller.context(text).ids) for text in texts),
+        "contexts": len(contexts),
+        "tokens of a context": statistics.mean(len(context.ids) for context in contexts),
         "blanks of a context": statistics.mean(map(len, lengths)),
         "tokens of the answers of a context": statistics.mean(map(sum, lengths)),
         "mean log-probability of a token drawn": statistics.mean(tokens),
-        "contexts filled plainly": min(arguments.plain, len(texts)),
+        "contexts filled plainly": min(arguments.plain, len(contexts)),
         "plain, infills/s": infills / all_plain,
         "ours, infills/s": infills / statistics.median(ours),
         "ours, fastest and slowest": [infills / min(ours), infills / max(ours)],
@@ -109,21 +109,21 @@ def _texts(arguments: argparse.Namespace) -> list[str]:
         return _texts(arguments)
 
 
-def _contexts(texts: list[str], vocabulary: Vocabulary, count: int) -> tuple[list[str], list[list[int]]]:
-    """Typed texts with blanks, and the tokens that stood in each blank."""
-    rng, mask = random.Random(0), Hierarchical()
-    typed, lengths = [], []
+def _contexts(texts: list[str], infiller: Infiller, count: int) -> tuple[list[Context], list[list[int]]]:
+    """Texts with blanks, limited to the tokens that stood in each blank, and these numbers."""
+    rng, mask, encode = random.Random(0), Hierarchical(), infiller.vocabulary.encode
+    contexts, lengths = [], []
     for text in rng.sample(texts, len(texts)):
         spans = mask(text, rng)
         # Texts of every length up to the longest examples of training, as a shuffled corpus gives them.
-        if spans and len(vocabulary.encode(text)) <= 200:
-            pieces, answers = cut(text, spans)
-            blanks = [f"[{span.mask_type}]" for span in spans] + [""]
-            typed.append("".join(piece + blank for piece, blank in zip(pieces, blanks, strict=True)))
-            lengths.append([len(vocabulary.encode(" " + answer)) for answer in answers])
-        if len(typed) == count:
+        if spans and len(encode(text)) <= 200:
+            counts = [len(encode(" " + answer)) for answer in cut(text, spans)[1]]
+            limits = tuple(BlankLimits(n, n) for n in counts)
+            contexts.append(replace(infiller.blanked(text, spans), limits=limits))
+            lengths.append(counts)
+        if len(contexts) == count:
             break
-    return typed, lengths
+    return contexts, lengths
 
 
 def _tokens_read(context: int, lengths: list[int]) -> int:
@@ -139,13 +139,13 @@ def _seconds(work) -> float:
 
 @torch.inference_mode()
 def _fill_plainly(
-    infiller: Infiller, texts: list[str], lengths: list[list[int]], part: range, candidates: int
+    infiller: Infiller, contexts: list[Context], lengths: list[list[int]], part: range, candidates: int
 ) -> list[torch.Tensor]:
-    """Token ids (candidates, T) of each text of `part`, filled without a cache."""
+    """Token ids (candidates, T) of each context of `part`, filled without a cache."""
     base, end = infiller.vocabulary.base_size, infiller.vocabulary.end_of_infill
     filled = []
     for number in part:
-        ids = torch.tensor([infiller.context(texts[number]).ids] * candidates)
+        ids = torch.tensor([contexts[number].ids] * candidates)
         for length in lengths[number]:
             for step in range(length + 1):
                 probabilities = infiller.model(ids, use_cache=False).logits[:, -1].float().softmax(-1)
