@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
 from ilm.errors import UserError
@@ -69,35 +69,39 @@ class Worker:
         Raises: Busy, Abandoned, and what `work` raises.
         """
         job = Job(request, self._stopping)
-        with self._lock:
-            if len(self._jobs) >= self._most:
-                raise Busy("Too many requests are waiting. Try again in a minute.")
-            self._jobs.append(job)
-        try:
-            job.go_on()
 
-            def checked() -> T:
+        def checked() -> T:
+            try:
                 job.go_on()
                 return work(job)
+            finally:
+                self._forget(job)
 
-            return self._result(self._executor.submit(checked), gone, job)
-        finally:
-            with self._lock:
-                self._jobs.remove(job)
-
-    def _result(self, future: Future[T], gone: Callable[[], bool], job: Job) -> T:
+        with self._lock:  # so that the list is in the order in which they are computed
+            job.go_on()
+            if len(self._jobs) >= self._most:
+                raise Busy("Too many requests are waiting. Try again in a minute.")
+            future = self._executor.submit(checked)
+            self._jobs.append(job)
         while not wait([future], POLL_SECONDS).done:
             if gone():
                 job.leave()
+                if future.cancel():  # what is begun is there for the others to see until it ends
+                    self._forget(job)
                 raise Abandoned
         return future.result()
 
+    def _forget(self, job: Job) -> None:
+        with self._lock:
+            self._jobs.remove(job)
+
     def jobs(self) -> list[dict[str, Any]]:
-        """The requests under way, in their order: the first is computed, the others wait."""
+        """The requests under way, in their order: the first is computed, even if nobody waits for it any more."""
         with self._lock:
             return [job.record() for job in self._jobs]
 
     def stop(self) -> None:
         """End: what is being computed is left at its next step, what waits is not begun."""
-        self._stopping.set()
+        with self._lock:
+            self._stopping.set()
         self._executor.shutdown(wait=True)
