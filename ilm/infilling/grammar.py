@@ -89,7 +89,7 @@ class Grammar:
             return self.strings.fewest(required[len(token) :]) < room
         # What is required ends with a whole character.
         begun_now = begun_character(token[len(required) :] if required else begun + token)
-        if begun_now is None or self._fewest_to_finish(begun_now) >= room:
+        if begun_now is None or self._fewest_to_finish(_as_long(begun_now)) >= room:
             return False
         return not (needs_text and room == 1) or bool((begun + token).decode().strip())
 
@@ -100,4 +100,13 @@ class Grammar:
         texts = {begun + self.strings.of[i] for i in self._goes_on}
         # Either finished now, or the same character, of which less is missing.
         rests = ((begun_character(text), text) for text in texts if len(text) <= LONGEST_CHARACTER)
-        return 1 + min((self._fewest_to_finish(rest) for rest, text in rests if rest in (b"", text)), default=math.inf)
+        least = (self._fewest_to_finish(_as_long(rest)) for rest, text in rests if rest in (b"", text))
+        return 1 + min(least, default=math.inf)
+
+
+def _as_long(begun: bytes) -> bytes:
+    """A begun character that the same bytes finish: behind its second byte any character of as many bytes."""
+    if len(begun) < 2:
+        return begun
+    length = 4 if begun[0] >= 0xF0 else 3
+    return {1: b"\xc2", 2: b"\xe1"}[length - len(begun)]

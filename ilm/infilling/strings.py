@@ -108,7 +108,9 @@ def begun_character(text: bytes) -> bytes | None:
         decoder.decode(text)
     except UnicodeDecodeError:
         return None
-    return decoder.getstate()[0]
+    begun = decoder.getstate()[0]
+    # Surrogates, which no character is, are noticed by the decoder at their last byte only.
+    return None if begun >= b"\xed\xa0" and begun < b"\xee" else begun
 
 
 def _successor(string: bytes) -> bytes:

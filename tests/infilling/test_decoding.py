@@ -1,5 +1,7 @@
+import itertools
 import json
 import math
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -129,6 +131,29 @@ def test_the_text_around_the_answers_is_the_typed_one(bigrams, words):
     assert spaced[0].spans == ((4, 3), (12, 5))
     assert unspaced[0].text == "She eat: lunch."
     assert unspaced[0].answers == (" eat", " lunch")
+
+
+@pytest.mark.parametrize(
+    ("settings", "kept"), [({}, "ABCD"), ({"temperature": 0.5}, "ABCD"), ({"top_k": 2}, "AB"), ({"top_p": 0.75}, "ABC")]
+)
+def test_answers_come_as_often_as_they_are_probable(bigrams, words, settings, kept):
+    """Answers of one token to two blanks, each known to four decimal places: a chi-square test of 4,000 candidates."""
+    p = {"A": 0.4, "B": 0.3, "C": 0.2, "D": 0.1}
+    table = bigrams.model.table
+    table[:] = -100.0
+    table[:, words.end_of_infill] = 0.0
+    for letter, probability in p.items():
+        # The model wants to end before it has begun: what it may not do is shared among what it may.
+        table[[words.start_of_infill, words.end_of_infill], token(words, letter)] = math.log(probability) - 3
+    weights = {letter: p[letter] ** (1 / settings.get("temperature", 1)) for letter in kept}
+    of = {letter: weight / sum(weights.values()) for letter, weight in weights.items()}
+    results = bigrams("[word][word]", candidates=4000, **settings)[0]
+    counts = Counter(result.answers for result in results)
+    assert set(counts) <= set(itertools.product(kept, repeat=2))
+    expected = {pair: 4000 * of[pair[0]] * of[pair[1]] for pair in itertools.product(kept, repeat=2)}
+    freedom = len(expected) - 1
+    chi_square = sum((counts[pair] - count) ** 2 / count for pair, count in expected.items())
+    assert chi_square < freedom + 4 * math.sqrt(2 * freedom)
 
 
 def test_log_probabilities_are_those_of_the_model_unscaled(bigrams, words):
