@@ -202,6 +202,26 @@ def test_no_more_models_are_in_memory_than_may(infillers):
     service.worker.stop()
 
 
+@pytest.mark.parametrize(
+    "text", ["I {eat}.", "many words " * 60 + "I {eat}.", "I {eat} " + "many words " * 60 + "{it}."]
+)
+def test_judging_holds_no_model_that_makes_room(infillers, text):
+    """Neither one that has judged, in whole or in part, nor one that could not."""
+    alive = weakref.WeakSet()
+
+    def load() -> Infiller:
+        assert not alive
+        alive.add(infiller := Infiller(infillers["a1"].model, infillers["a1"].vocabulary))
+        return infiller
+
+    types = infillers["a1"].vocabulary.mask_types
+    models = [ServedModel(name, name, types, load, lambda: "") for name in "abc"]
+    service = WebService(models, DEFAULTS, max_loaded=1)
+    found = service.levels({"models": ["a", "b", "c"], "text": text, "cut": True}, lambda: False)
+    assert len({row.get("log_probability", row.get("error")) for row in found["models"]}) == 1
+    service.worker.stop()
+
+
 def test_the_original_answers_stand_beside_the_candidates(server, infillers):
     found = post(server, "/infill", model="random", text="I {eat} pasta for {the lunch}.", seed=3)[1]
     original = found["original"]

@@ -78,15 +78,15 @@ class Filled:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a model says of a text: the log-probability of its answers in nats, or why there is none."""
+    """What a model says of a text: the log-probability of its answers in nats, or the message why there is none."""
 
     filled: Filled | None
-    score: float | UserError
+    score: float | str
 
     def record(self) -> dict[str, Any]:
         """As plain data: the text with its answers, and "log_probability" or "error"."""
-        if isinstance(self.score, UserError):
-            return {"error": str(self.score)}
+        if isinstance(self.score, str):
+            return {"error": self.score}
         filled = self.filled
         named = {"blanked": filled.text, "blanks": filled.types}
         return filled.record() | named | {"log_probability": number_or_none(self.score)}
@@ -101,28 +101,38 @@ def judge(
     """What each of the models says, in their order; and how many characters at both ends of the text none has read.
 
     `read` gives the text as a model has to be asked, `take` the model; either may raise UserError. `cut`: a text too
-    long for one of the models is read in part, by all in the same part; otherwise that one refuses it.
+    long for one of the models is read in part, by all in the same part; otherwise that one refuses it. No model is held
+    while another is taken: it may have to be put away for that one.
     """
     filled: dict[str, Filled] = {}
-    scores: dict[str, float | UserError] = {}
+    scores: dict[str, float | str] = {}
     left_out = (0, 0)
+
+    def first_reading(model: ServedModel) -> None:
+        nonlocal left_out
+        own = filled[model.name] = read(model)
+        infiller = take(model)
+        unread = own.unread(infiller) if cut else (0, 0)
+        left_out = max(left_out[0], unread[0]), max(left_out[1], unread[1])
+        if not any(left_out):
+            scores[model.name] = own.score(infiller)
+
+    def second_reading(model: ServedModel) -> None:
+        scores[model.name] = filled[model.name].score(take(model), left_out)
+
     for model in models:
-        try:
-            own = filled[model.name] = read(model)
-            infiller = take(model)
-            unread = own.unread(infiller) if cut else (0, 0)
-            left_out = max(left_out[0], unread[0]), max(left_out[1], unread[1])
-            if not any(left_out):
-                scores[model.name] = own.score(infiller)
-        except UserError as error:
-            scores[model.name] = error
+        _or_why_not(first_reading, model, scores)
     for model in models if any(left_out) else ():
-        if not isinstance(scores.get(model.name), UserError):
-            try:
-                scores[model.name] = filled[model.name].score(take(model), left_out)
-            except UserError as error:
-                scores[model.name] = error
+        if not isinstance(scores.get(model.name), str):
+            _or_why_not(second_reading, model, scores)
     return [Judgement(filled.get(model.name), scores[model.name]) for model in models], left_out
+
+
+def _or_why_not(reading: Callable[[ServedModel], None], model: ServedModel, scores: dict[str, float | str]) -> None:
+    try:
+        reading(model)
+    except UserError as error:
+        scores[model.name] = str(error)  # the error itself would hold the model, by its traceback
 
 
 def level_shares(scored: Iterable[tuple[str, float]]) -> dict[str, float]:

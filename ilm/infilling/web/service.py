@@ -118,7 +118,7 @@ class WebService:
 
             judged, left_out = judge(models, read, take, cut)
             pairs = list(zip(models, judged, strict=True))
-            shares = level_shares((m.level, j.score) for m, j in pairs if not isinstance(j.score, UserError))
+            shares = level_shares((m.level, j.score) for m, j in pairs if not isinstance(j.score, str))
             return {
                 "models": [self._described(model) | judgement.record() for model, judgement in pairs],
                 "levels": [{"level": level, "share": share} for level, share in shares.items()],
