@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from torch.nn.functional import pad
 
 from ilm.errors import UserError
 from ilm.hashing import order_key
@@ -79,34 +80,44 @@ def shortlist(
     """The tokens to draw from, (N, K), and their log-probabilities up to a constant of the row, (N, K).
 
     Made of logits (N, V), in which a token of -inf is never drawn. Without `top_k` and `top_p` there is no list of
-    tokens (None): all V are drawn from. The nucleus holds any token as likely as its last one.
+    tokens (None): all V are drawn from. `top_k` takes exactly so many, whichever of equals; the nucleus holds any token
+    as likely as its last one.
     """
     size = logits.shape[1]
     top_k = None if top_k is None or top_k >= size else top_k
-    top_p = None if top_p == 1.0 else top_p
-    if top_k is None and top_p is None:
-        return None, _tempered(logits, temperature)
-    most = size if top_k is None else top_k
-    k = most if top_p is None or top_k is not None else min(FIRST_SHORTLIST, size)
-    values, tokens = logits.topk(k)
-    if top_p is None:
+    if top_p is None or top_p == 1.0:
+        if top_k is None:
+            return None, _tempered(logits, temperature)
+        values, tokens = logits.topk(top_k)
         return tokens, _tempered(values, temperature)
-    if top_k is None:
-        whole = _tempered(logits, temperature).logsumexp(-1, keepdim=True)
-    else:
+    if top_k is not None:
+        values, tokens = logits.topk(top_k)
         whole = _tempered(values, temperature).logsumexp(-1, keepdim=True)
-    while True:
-        log_probabilities = _tempered(values, temperature) - whole
-        reached = log_probabilities.exp().cumsum(-1)
-        last = (reached < top_p).sum(-1, keepdim=True)
-        # The last token of the nucleus is known, and the list goes on to less likely ones.
-        known = last < k
-        least = log_probabilities.gather(-1, last.clamp(max=k - 1))
-        known &= log_probabilities[:, -1:] < least
-        if k == most or bool(known.all()):
-            return tokens, log_probabilities.masked_fill(log_probabilities < least, -math.inf)
-        k = min(16 * k, most)
-        values, tokens = logits.topk(k)
+        places, weights = _nucleus(values, whole, temperature, top_p, top_k)
+        return tokens.gather(-1, places), weights
+    whole = _tempered(logits, temperature).logsumexp(-1, keepdim=True)
+    return _nucleus(logits, whole, temperature, top_p, min(FIRST_SHORTLIST, size))
+
+
+def _nucleus(
+    logits: torch.Tensor, whole: torch.Tensor, temperature: float, top_p: float, k: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """As `shortlist`, of logits (N, V) and the logarithm of their sum (N, 1); looks at the `k` likeliest first."""
+    values, tokens = logits.topk(k)
+    weights = _tempered(values, temperature) - whole
+    last = (weights.exp().cumsum(-1) < top_p).sum(-1, keepdim=True)
+    least = weights.gather(-1, last.clamp(max=k - 1))
+    kept = weights.masked_fill(weights < least, -math.inf)
+    # Of a row is known which tokens it keeps where the list goes on to a less likely one.
+    unknown = ((last == k) | (weights[:, -1:] >= least))[:, 0].nonzero()[:, 0]
+    if k == logits.shape[1] or not len(unknown):
+        return tokens, kept
+    longer = min(16 * k, logits.shape[1])
+    of_unknown = _nucleus(logits[unknown], whole[unknown], temperature, top_p, longer)
+    beyond = (0, of_unknown[0].shape[1] - k)
+    tokens, kept = pad(tokens, beyond), pad(kept, beyond, value=-math.inf)
+    tokens[unknown], kept[unknown] = of_unknown[0], of_unknown[1].to(kept.dtype)
+    return tokens, kept
 
 
 def _tempered(logits: torch.Tensor, temperature: float) -> torch.Tensor:
