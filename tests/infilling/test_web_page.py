@@ -313,6 +313,21 @@ def test_what_takes_long_can_be_cancelled(page):
 
 
 @needs_chromium
+def test_how_far_it_is_is_told_of_more_models_than_a_browser_has_connections(chrome, models):
+    names = [f"slow{number}" for number in range(7)]
+    with running(WebService([served(name, "A1", slow(models)) for name in names], DEFAULTS)) as server:
+        chrome.go(server.url)
+        chrome.until("typeof models != 'undefined' && models.length == 7 && !!$('text').value")
+        chrome.js("models.forEach((m) => { if (!m.box.checked) m.box.click(); }); $('text').value = 'I _'; $('fill').click()")
+        states = "[...document.querySelectorAll('.state')].map((state) => state.textContent)"
+        found = chrome.until(f"(/^writing/.test({states}[0]) && {states}[1] == 'waiting, 1 before it') && {states}")
+        assert found[2:] == ["waiting"] * 5
+        chrome.js("$('cancel').click()")
+        chrome.until("$('status').textContent === 'Cancelled.'")
+        assert chrome.js(states) == ["cancelled"] * 7
+
+
+@needs_chromium
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [320, 1200])
 def test_it_is_readable_on_any_screen(page, scheme, width):

@@ -2,6 +2,7 @@
 // What the page asks the server for. form.js has the form, results.js shows the answers, export.js takes them away.
 
 const POLL = 1000; // milliseconds
+const AT_ONCE = 2; // requests: browsers have six connections to a server, for all tabs, and the progress needs one
 let running = null; // the AbortController of what is pending
 
 async function call(path, body, signal) {
@@ -82,6 +83,14 @@ function ready() {
 
 const counted = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
 
+async function inTurns(items, act) {
+  const left = items.entries();
+  const turn = async () => {
+    for (const [at, item] of left) await act(item, at);
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, turn));
+}
+
 async function fill() {
   if (!ready()) return;
   const text = $("text").value;
@@ -94,22 +103,20 @@ async function fill() {
     showColumns();
     const faults = [];
     // One request a model: each column is there as soon as its model is done.
-    await Promise.all(
-      asked.map(async (model, at) => {
-        try {
-          const answer = await call("infill", { model: model.name, text, ...given, request: name(at) }, signal);
-          columns[at] = { ...answer, state: `${answer.seconds.toFixed(2)} s` };
-          model.loaded = true;
-        } catch (error) {
-          const left = error.name === "AbortError";
-          columns[at] = { ...columns[at], state: left ? "cancelled" : "", fault: left ? "" : error.message };
-          if (left) throw error;
-          faults.push(error.message);
-        } finally {
-          if (shown === columns) showColumns(at);
-        }
-      })
-    );
+    await inTurns(asked, async (model, at) => {
+      try {
+        const answer = await call("infill", { model: model.name, text, ...given, request: name(at) }, signal);
+        columns[at] = { ...answer, state: `${answer.seconds.toFixed(2)} s` };
+        model.loaded = true;
+      } catch (error) {
+        const left = error.name === "AbortError";
+        columns[at] = { ...columns[at], state: left ? "cancelled" : "", fault: left ? "" : error.message };
+        if (!left) faults.push(error.message);
+      } finally {
+        if (shown === columns) showColumns(at);
+      }
+    });
+    signal.throwIfAborted();
     refreshModels();
     if (faults.length === asked.length && new Set(faults).size === 1) {
       $("results").hidden = true;
