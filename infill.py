@@ -14,7 +14,7 @@ def infill(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> Non
     """Fill blanks as configured; `choices` are Hydra's chosen options by group, of which `cefr` chooses models."""
     settings = check(cfg, Infill, choices)
     # Only now: torch takes seconds, and a typing mistake is told at once.
-    from ilm.infilling.lines import fill_lines, open_lines
+    from ilm.infilling.lines import fill_lines, lines_of, open_lines
     from ilm.infilling.loading import find_folders, load_infillers
     from ilm.infilling.sampling import DecodingSettings
     from ilm.infilling.terminal import Terminal, is_dialogue, terminal_console
@@ -41,8 +41,8 @@ def infill(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> Non
     elif at_terminal:
         Terminal(infillers, decoding, load, terminal_console()).run()
     else:
-        with open_lines(file) as lines:
-            fill_lines(lines, infillers, decoding, sys.stdout)
+        with open_lines(file) as stream:
+            fill_lines(lines_of(stream), infillers, decoding, sys.stdout)
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="infill")

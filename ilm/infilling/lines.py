@@ -1,5 +1,6 @@
 """Texts in, JSON lines out: what `infill.py` does where nobody sits at it."""
 
+import codecs
 import json
 import logging
 import os
@@ -7,9 +8,10 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
-from io import TextIOWrapper
+from functools import partial
+from io import IncrementalNewlineDecoder
 from itertools import islice
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 from tqdm import tqdm
 
@@ -24,34 +26,34 @@ from ilm.masking.functions import Span
 log = logging.getLogger("ilm")
 
 TEXTS_AT_ONCE = 64
+BYTES_AT_ONCE = 1 << 20
 
 # What a record says of its text, and how an infiller makes a context of it.
 Item = tuple[dict[str, Any], Callable[[Infiller], Context]]
 
 
-def fill_lines(lines: Iterable[str], infillers: Mapping[str, Infiller], settings: DecodingSettings, out: TextIO) -> int:
+def fill_lines(
+    lines: Iterable[Sequence[str]], infillers: Mapping[str, Infiller], settings: DecodingSettings, out: TextIO
+) -> int:
     """Fill one text a line; writes a JSON object a line and model, in order; empty lines are left out.
 
-    {"line", "model", "text", "candidates": [{"text", "answers", "spans", "log_probability",
-    "token_log_probabilities", "complete", "left_out"}, ...]}, or "error" in place of the candidates. Reads and writes
-    blocks of TEXTS_AT_ONCE lines. Returns how many texts were filled.
+    {"line", "model", "text", "types", "candidates": [{"text", "answers", "spans", "log_probability",
+    "token_log_probabilities", "complete", "left_out"}, ...]}, or "error" in place of types and candidates. `lines` come
+    in the blocks in which they have arrived; each is filled, in parts of TEXTS_AT_ONCE, before the next is asked for.
+    Returns how many texts were filled.
 
     Raises: UserError at the end, if a text could not be filled or there was none.
     """
     room = settings.max_answer_tokens if settings.cut else None
 
-    def items() -> Iterator[Item]:
-        for number, line in enumerate(lines, start=1):
-            text = line.rstrip("\n")
+    def blocks() -> Iterator[list[Item]]:
+        number = 0
+        for block in lines:
+            numbered = list(enumerate(block, start=number + 1))
+            number += len(numbered)
+            yield [({"line": at, "text": line}, partial(_typed, line, room)) for at, line in numbered if line.strip()]
 
-            def made(infiller: Infiller, text: str = text) -> Context:
-                _require_no_json(text)
-                return infiller.context(text, answer_room=room)
-
-            if text.strip():
-                yield {"line": number, "text": text}, made
-
-    return _fill(items(), "line", infillers, settings, out)
+    return _fill(blocks(), "line", infillers, settings, out)
 
 
 def fill_table(
@@ -63,29 +65,40 @@ def fill_table(
 ) -> int:
     """Fill the blanks that `spans_of` draws in texts of a table, or those typed in them where it gives None.
 
-    As `fill_lines`, with "row", "id" and "original" (the answers that stood there) instead of "line", and beside each
-    model's candidates "original_log_probability" of those answers (None where they cannot be scored).
+    As `fill_lines`, with "row" and "id" instead of "line". Drawn blanks have "original", the answers that stood there,
+    "original_spans", where in "text", and for each model "original_log_probability" (None where it cannot be scored).
     """
     room = settings.max_answer_tokens if settings.cut else None
 
     def items() -> Iterator[Item]:
         for text in texts:
-            record: dict[str, Any] = {"row": text.row, "id": text.name, "text": text.text}
-
-            def made(infiller: Infiller, text: TableText = text, record: dict[str, Any] = record) -> Context:
+            about: dict[str, Any] = {"row": text.row, "id": text.name, "text": text.text}
+            try:
                 spans = spans_of(text)
-                if spans is None:
-                    return infiller.context(text.text, answer_room=room)
-                record["original"] = answers_of(text.text, spans)
-                return infiller.blanked(text.text, spans, room)
+            except UserError as error:
+                yield about, partial(_refused, str(error))
+                continue
+            if spans is None:
+                yield about, lambda infiller, text=text.text: infiller.context(text, answer_room=room)
+            else:
+                about["original"] = answers_of(text.text, spans)
+                about["original_spans"] = [(span.start, span.length) for span in spans]
+                yield about, lambda infiller, text=text.text, spans=spans: infiller.blanked(text, spans, room)
 
-            yield record, made
+    return _fill([items()], "row", infillers, settings, out, total=len(texts))
 
-    return _fill(items(), "row", infillers, settings, out, total=len(texts))
+
+def _typed(text: str, room: int | None, infiller: Infiller) -> Context:
+    _require_no_json(text)
+    return infiller.context(text, answer_room=room)
+
+
+def _refused(message: str, infiller: Infiller) -> Context:
+    raise UserError(message)
 
 
 def _fill(
-    items: Iterator[Item],
+    blocks: Iterable[Iterable[Item]],
     place: str,
     infillers: Mapping[str, Infiller],
     settings: DecodingSettings,
@@ -95,15 +108,15 @@ def _fill(
     filled, failed, first_fault = 0, 0, ""
     # None: on a terminal only; and there not among the records.
     with tqdm(total=total, unit=" texts", leave=False, disable=True if out.isatty() else None) as progress:
-        while block := list(islice(items, TEXTS_AT_ONCE)):
+        for part in _parts(blocks):
             records = [
                 record
                 for name, infiller in infillers.items()
-                for record in _filled(block, place, name, infiller, settings)
+                for record in _filled(part, place, name, infiller, settings)
             ]
             # By text, the models in their order: the sort is stable.
             _write(sorted(records, key=lambda record: record[place]), out)
-            progress.update(len(block))
+            progress.update(len(part))
             faults = [f"{place} {record[place]}: {record['error']}" for record in records if "error" in record]
             first_fault = first_fault or next(iter(faults), "")
             failed, filled = failed + len(faults), filled + len(records) - len(faults)
@@ -114,23 +127,28 @@ def _fill(
     return filled
 
 
+def _parts(blocks: Iterable[Iterable[Item]]) -> Iterator[list[Item]]:
+    for block in blocks:
+        items = iter(block)
+        while part := list(islice(items, TEXTS_AT_ONCE)):
+            yield part
+
+
 def _filled(
-    block: Sequence[Item], place: str, name: str, infiller: Infiller, settings: DecodingSettings
+    part: Sequence[Item], place: str, name: str, infiller: Infiller, settings: DecodingSettings
 ) -> list[dict[str, Any]]:
-    """The records of a block of texts filled by one model."""
+    """The records of texts filled by one model."""
     records, good = [], []
-    for about, context_of in block:
-        record: dict[str, Any] = {}
+    for about, context_of in part:
+        record = {place: about[place], "model": name} | about
         records.append(record)
-        fault = {}
         try:
             good.append((record, context_of(infiller)))
         except UserError as error:
-            fault = {"error": str(error)}
-        # `about` may say more of the text now.
-        record |= {place: about[place], "model": name} | about | fault
+            record["error"] = str(error)
     found = infiller([context for _, context in good], **asdict(settings))
     for (record, context), results in zip(good, found, strict=True):
+        record["types"] = [infiller.vocabulary.mask_types[kind] for kind in context.types]
         if "original" in record:
             record["original_log_probability"] = scored(infiller, context, record["original"])
         record["candidates"] = [_json(result) for result in results]
@@ -173,8 +191,8 @@ def scored(infiller: Infiller, context: Context, answers: Sequence[str]) -> floa
         return None
 
 
-def open_lines(path: str | None) -> TextIO:
-    """The lines of a UTF-8 file, or of stdin. Bytes that are no UTF-8 make their line alone invalid.
+def open_lines(path: str | None) -> BinaryIO:
+    """The file at `path`, or stdin, to be read by `lines_of`.
 
     Raises: UserError if there is no such file, or no stdin.
     """
@@ -183,10 +201,23 @@ def open_lines(path: str | None) -> TextIO:
     if path is None and sys.stdin.isatty():
         log.info("one text a line, with blanks; Ctrl-D ends")
     try:
-        stream = sys.stdin.buffer if path is None else open(path, "rb")  # noqa: SIM115 (the caller closes it)
+        return sys.stdin.buffer if path is None else open(path, "rb")  # the caller closes it
     except OSError as error:
         raise UserError(f"input={path} cannot be read: {error.strerror}") from error
-    return TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape")
+
+
+def lines_of(stream: BinaryIO) -> Iterator[list[str]]:
+    """The lines of UTF-8, without their ends, in the blocks in which they come: it waits for no line but the first.
+
+    So another program can write a line and wait for its answer. Bytes that are no UTF-8 make their line alone invalid.
+    """
+    utf_8 = codecs.getincrementaldecoder("utf-8-sig")("surrogateescape")
+    decoder, begun = IncrementalNewlineDecoder(utf_8, translate=True), ""
+    while chunk := stream.read1(BYTES_AT_ONCE):
+        *lines, begun = (begun + decoder.decode(chunk)).split("\n")
+        yield lines
+    if begun := begun + decoder.decode(b"", final=True):
+        yield begun.split("\n")
 
 
 def _json(infilling: Infilling) -> dict[str, Any]:

@@ -2,6 +2,7 @@ import io
 import json
 import math
 import os
+import select
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from small_models import ENTRIES, Bigrams, random_model, vocabulary
 
 from ilm.errors import UserError
 from ilm.infilling.decoding import Infiller
-from ilm.infilling.lines import fill_lines, open_lines
+from ilm.infilling.lines import fill_lines, lines_of, open_lines
 from ilm.infilling.loading import find_folders
 from ilm.infilling.sampling import DecodingSettings
 from ilm.infilling.sequences import Infilling
@@ -207,12 +208,12 @@ def test_limits_that_are_not_understood(terminal):
 
 def test_nothing_to_fill_is_told(infiller):
     with pytest.raises(UserError, match="There is no text to fill"):
-        fill_lines(["\n", " \n"], {"x": infiller}, DecodingSettings(), io.StringIO())
+        fill_lines([["", " "]], {"x": infiller}, DecodingSettings(), io.StringIO())
 
 
 def test_lines_in_json_lines_out(infiller):
     out = io.StringIO()
-    lines = ["I _ it.\n", "\n", "_ [word]\n"]
+    lines = [["I _ it.", ""], ["_ [word]"]]
     assert fill_lines(lines, {"x": infiller, "y": infiller}, DecodingSettings(greedy=True), out) == 4
     records = [json.loads(line) for line in out.getvalue().splitlines()]
     assert [(r["line"], r["model"], r["text"]) for r in records] == [
@@ -226,16 +227,17 @@ def test_lines_in_json_lines_out(infiller):
     assert (candidate["answers"], candidate["spans"], candidate["complete"]) == (["eat"], [[2, 3]], True)
     assert math.fsum(candidate["token_log_probabilities"][0]) == candidate["log_probability"]
     assert records[2]["candidates"][0]["answers"] == [" eat", "eat"]
+    assert records[2]["types"] == ["word", "word"]
 
 
 def test_a_faulty_line_is_said_in_its_place_and_at_the_end(infiller, tmp_path):
     (tmp_path / "texts").write_bytes("\ufeffI _ it.\r\nnone\nI \xe9 _\n".encode() + b"I \xe9 _\n" + "é _".encode())
     out = io.StringIO()
     with (
-        open_lines(str(tmp_path / "texts")) as lines,
+        open_lines(str(tmp_path / "texts")) as stream,
         pytest.raises(UserError, match=r"2 of 5 texts could not be filled; line 2: The text has no blank"),
     ):
-        fill_lines(lines, {"x": infiller}, DecodingSettings(), out)
+        fill_lines(lines_of(stream), {"x": infiller}, DecodingSettings(), out)
     records = [json.loads(line) for line in out.getvalue().splitlines()]
     assert [r["line"] for r in records] == [1, 2, 3, 4, 5]
     assert [r.get("error", "")[:21] for r in records] == ["", NO_BLANK, "", "The text is not valid", ""]
@@ -244,9 +246,38 @@ def test_a_faulty_line_is_said_in_its_place_and_at_the_end(infiller, tmp_path):
 
 def test_more_lines_than_one_block(infiller):
     out = io.StringIO()
-    assert fill_lines((f"I {i} _\n" for i in range(150)), {"x": infiller}, DecodingSettings(), out) == 150
+    assert fill_lines([[f"I {i} _" for i in range(150)]], {"x": infiller}, DecodingSettings(), out) == 150
     texts = [json.loads(line)["candidates"][0]["text"] for line in out.getvalue().splitlines()]
     assert texts == [f"I {i} eat" for i in range(150)]
+
+
+def test_lines_come_as_they_are_written():
+    """In blocks of what is there; a line that is not yet whole, or a character, is waited for."""
+    sent = [b"\xef\xbb", b"\xbfone\ntwo\r\nthr", b"ee \xc3", b"\xa9\rfour\xff\r", b"\n", b"five"]
+
+    class Pipe:
+        def read1(self, size):
+            return sent.pop(0) if sent else b""
+
+    found = [block for block in lines_of(Pipe()) if block]
+    assert found == [["one", "two"], ["three é"], ["four\udcff"], ["five"]]
+
+
+def test_another_program_may_ask_line_by_line(model_folder, tmp_path):
+    command = [sys.executable, str(REPOSITORY / "infill.py"), f"model_path={model_folder}", "decoding.greedy=true"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment(), text=True, **pipes) as process:
+        try:
+            for number, text in enumerate(("I _ it.", "_ [word]"), start=1):
+                process.stdin.write(f"{text}\n")
+                process.stdin.flush()
+                assert select.select([process.stdout], [], [], 60)[0], "no answer to a line while more may come"
+                record = json.loads(process.stdout.readline())
+                assert (record["line"], record["text"]) == (number, text)
+            assert process.communicate(timeout=30) == ("", "")
+        finally:
+            process.kill()
+    assert process.returncode == 0
 
 
 def test_input_that_cannot_be_read():
@@ -418,13 +449,13 @@ def test_no_colours_where_they_are_not_wanted(infiller, monkeypatch):
 
 def test_json_lines_in_place_of_texts_are_told(infiller):
     out = io.StringIO()
-    lines = ['{"text": "I _ it."}\n', "{I _ it.\n", '{"a":' * 100_000 + " _\n", "[1] _ it\n"]
+    lines = [['{"text": "I _ it."}', "{I _ it.", '{"a":' * 100_000 + " _", "[1] _ it"]]
     with pytest.raises(UserError, match=r"1 of 4 texts could not be filled; line 1: The line is a JSON object"):
         fill_lines(lines, {"x": infiller}, DecodingSettings(cut=True), out)
     records = [json.loads(line) for line in out.getvalue().splitlines()]
     assert [list(record) for record in records[:2]] == [
         ["line", "model", "text", "error"],
-        ["line", "model", "text", "candidates"],
+        ["line", "model", "text", "types", "candidates"],
     ]
 
 

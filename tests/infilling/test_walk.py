@@ -10,7 +10,7 @@ from small_models import ENTRIES, Bigrams, random_model, vocabulary
 
 from ilm.errors import UserError
 from ilm.infilling.decoding import Infiller
-from ilm.infilling.lines import fill_table, open_lines
+from ilm.infilling.lines import fill_table, lines_of, open_lines
 from ilm.infilling.sampling import DecodingSettings
 from ilm.infilling.texts import drawn_spans, is_table, read_texts
 from ilm.infilling.walk import Walk
@@ -179,7 +179,9 @@ def test_json_lines_of_a_table(texts, infiller):
     assert records[1]["text"] == texts[1].text
     assert records[1]["candidates"][0]["answers"][0].strip() == "eat"
     assert len(records[1]["original"]) == 1
-    assert records[1]["original"][0] in texts[1].text
+    ((start, length),) = records[1]["original_spans"]
+    assert records[1]["original"] == [texts[1].text[start : start + length]]
+    assert records[1]["types"] == ["word"]
     assert records[1]["original_log_probability"] < 0
     assert "error" in records[2]
 
@@ -270,8 +272,8 @@ def test_a_file_of_lines_has_the_same_lines_as_where_scripts_read_it(tmp_path):
     path.write_bytes("\ufeffone\x0bstill\u2028one\r\n\ntwo\x85too".encode())
     texts = read_texts(str(path), {}, "utf-8", None)
     assert [(text.row, text.text) for text in texts] == [(1, "one\x0bstill\u2028one"), (3, "two\x85too")]
-    with open_lines(str(path)) as lines:
-        assert [line.rstrip("\n") for line in lines if line.strip()] == [text.text for text in texts]
+    with open_lines(str(path)) as stream:
+        assert [line for block in lines_of(stream) for line in block if line.strip()] == [text.text for text in texts]
     with pytest.raises(UserError, match=r"cannot be read as ascii"):
         read_texts(str(path), {}, "ascii", None)
     with pytest.raises(UserError, match=r"is a folder"):

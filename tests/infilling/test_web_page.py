@@ -318,7 +318,9 @@ def test_how_far_it_is_is_told_of_more_models_than_a_browser_has_connections(chr
     with running(WebService([served(name, "A1", slow(models)) for name in names], DEFAULTS)) as server:
         chrome.go(server.url)
         chrome.until("typeof models != 'undefined' && models.length == 7 && !!$('text').value")
-        chrome.js("models.forEach((m) => { if (!m.box.checked) m.box.click(); }); $('text').value = 'I _'; $('fill').click()")
+        chrome.js(
+            "models.forEach((m) => { if (!m.box.checked) m.box.click(); }); $('text').value = 'I _'; $('fill').click()"
+        )
         states = "[...document.querySelectorAll('.state')].map((state) => state.textContent)"
         found = chrome.until(f"(/^writing/.test({states}[0]) && {states}[1] == 'waiting, 1 before it') && {states}")
         assert found[2:] == ["waiting"] * 5
