@@ -1,6 +1,7 @@
 """Filling blanks at the terminal: a dialogue, in which candidates come in colour and settings change on the way."""
 
 import re
+import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -38,13 +39,17 @@ COMMANDS = (
     (":top_p 0.9", "draw from the likeliest tokens that make up this probability; off takes all"),
     (":top_k 40", "draw from this many; off takes all"),
     (":best on", "the likeliest candidates, searched for instead of drawn; off draws"),
+    (":beams 30", "width of that search; 0: four times the candidates, at least 8"),
     (":greedy on", "the likeliest token at each step, one candidate; off draws"),
     (":distinct on", "no candidate twice"),
     (":cut off", "refuse a text too long for the model; on reads what is nearest to its blanks"),
     (":max_answer_tokens 50", "longer answers are closed, and said to be not finished"),
     (":batch_size 16", "candidates written at a time: fewer take less memory, and nothing else changes"),
     (":seed 1", "other candidates; a text has the same ones as long as nothing is changed"),
-    (":model NAME ...", "other models: level names, run names, folders; several stand side by side"),
+    (
+        ":model NAME ...",
+        'other models: levels, runs, folders ("in quotes" where they have spaces); several side by side',
+    ),
     (":help", "this; Ctrl-C stops what is being written; quit or Ctrl-D ends"),
 )
 
@@ -111,8 +116,8 @@ class Terminal:
                 self._pasted = []
                 self.say(f"Paste the text; a line {END_OF_PASTE} ends it")
             elif line.strip().startswith(":"):
-                # As words, or as typed for Hydra: n=5.
-                self.command(*re.sub(r"^\s*:(\w*)=", r"\1 ", line).strip().removeprefix(":").split())
+                # As typed for Hydra too: n=5.
+                self.command(*_words(re.sub(r"^\s*:(\w*)=", r"\1 ", line).strip().removeprefix(":")))
             else:
                 self.text(line.strip())
         except UserError as error:
@@ -121,9 +126,31 @@ class Terminal:
     def text(self, line: str) -> None:
         """Fill what was typed."""
         if line:
-            room = self.settings.max_answer_tokens if self.settings.cut else None
-            typed = line.replace("\\n", "\n")
-            self.show({name: i.context(typed, answer_room=room) for name, i in self.infillers.items()})
+            self.fill(line.replace("\\n", "\n"))
+
+    def fill(self, text: str) -> None:
+        """Fill the blanks typed in a text of one or more lines."""
+        room = self.settings.max_answer_tokens if self.settings.cut else None
+        self.show(self.contexts(lambda infiller: infiller.context(text, answer_room=room)))
+
+    def contexts(self, made: Callable[[Infiller], Context]) -> dict[str, Context]:
+        """What `made` makes for each model; of those that cannot be asked it is told why.
+
+        Raises: UserError if none can be asked.
+        """
+        found, faults = {}, {}
+        for name, infiller in self.infillers.items():
+            try:
+                found[name] = made(infiller)
+            except UserError as error:
+                faults[name] = str(error)
+        told = [f"{name}: {fault}" for name, fault in faults.items()]
+        if not found:
+            alike = len(set(faults.values())) == 1
+            raise UserError(next(iter(faults.values())) if alike else "\n".join(told))
+        for fault in told:
+            self.mistake(fault)
+        return found
 
     def show(self, contexts: Mapping[str, Context], original: Text | None = None) -> dict[str, list[Infilling]]:
         """Fill a context with each model, and show what comes; `original` stands beside it."""
@@ -142,9 +169,7 @@ class Terminal:
         if name == "help" and not arguments:
             self._help()
         elif name in ("model", "models") and arguments:
-            # As typed for Hydra, [A1,B2], or as words.
-            names = [n for argument in arguments for n in argument.strip("[]").split(",") if n]
-            self.infillers = self.load(names)
+            self.infillers = self.load(_names(arguments))
             self.say(f"Models: {', '.join(self.infillers)}")
             self.changed()
         elif name in _SETTINGS and len(arguments) == 1:
@@ -189,7 +214,7 @@ class Terminal:
             self._pasted.append(line)
             return
         text, self._pasted = "\n".join(self._pasted), None
-        self.text(text.strip())
+        self.fill(text.strip())
 
 
 def is_dialogue() -> bool:
@@ -201,6 +226,27 @@ def terminal_console() -> Console:
     """The terminal; a character that its encoding does not have is shown as a question mark."""
     sys.stdout.reconfigure(errors="replace")
     return Console()
+
+
+def _words(line: str) -> list[str]:
+    """As a shell reads them, with quotes; but a backslash is that of a path.
+
+    Raises: UserError for a quote that is not closed.
+    """
+    reader = shlex.shlex(line, posix=True)
+    reader.whitespace_split, reader.commenters, reader.escape = True, "", ""
+    try:
+        return list(reader)
+    except ValueError:
+        raise UserError(f":{line} has a quote that is not closed") from None
+
+
+def _names(arguments: Sequence[str]) -> list[str]:
+    """As words, or as typed for Hydra: A1 B2, A1,B2 or [A1, B2]."""
+    typed = ",".join(arguments)
+    if typed.startswith("[") and typed.endswith("]"):
+        typed = typed[1:-1]
+    return [name for name in typed.split(",") if name]
 
 
 def _spoken(value: Any) -> str:
@@ -221,6 +267,7 @@ _SETTINGS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "top_k": ("top_k", _number_or_off(int)),
     "top_p": ("top_p", _number_or_off(float)),
     "best": ("best", _on_or_off),
+    "beams": ("beams", int),
     "greedy": ("greedy", _on_or_off),
     "distinct": ("distinct", _on_or_off),
     "cut": ("cut", _on_or_off),
