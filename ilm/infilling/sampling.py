@@ -24,8 +24,8 @@ class DecodingSettings:
     `top_p` keeps the likeliest tokens up to and with the one that reaches this probability (Holtzman et al. 2020, The
     Curious Case of Neural Text Degeneration), after `temperature` and `top_k`. `greedy` takes the likeliest token at
     each step: one candidate. `best` searches for the likeliest candidates instead of drawing any, by a beam search as
-    wide as `beams` (0: four times `candidates`, at least 8), and gives them likeliest first. `distinct`: candidates of a
-    text that differ in their answers, fewer than asked for if so many are not drawn in MOST_DRAWN times as many.
+    wide as `beams` (0: four times `candidates`, at least 8), likeliest first. `distinct`: candidates of a text
+    that differ in their answers, fewer than asked for if so many are not drawn in MOST_DRAWN times as many.
     `by_probability`: the likeliest first, instead of in the order of drawing. `max_answer_tokens` bounds each answer,
     without its end token. `cut`: read of a text too long what is nearest to its blanks, instead of refusing it.
     `batch_size` counts candidates written together. `seed`, the text and the candidate's number alone decide what is
