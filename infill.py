@@ -15,7 +15,7 @@ def infill(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> Non
     settings = check(cfg, Infill, choices)
     # Only now: torch takes seconds, and a typing mistake is told at once.
     from ilm.infilling.lines import fill_lines, lines_of, open_lines
-    from ilm.infilling.loading import find_folders, load_infillers
+    from ilm.infilling.loading import Models, find_folders
     from ilm.infilling.sampling import DecodingSettings
     from ilm.infilling.terminal import Terminal, is_dialogue, terminal_console
     from ilm.infilling.texts import is_table
@@ -30,16 +30,13 @@ def infill(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> Non
         folders = find_folders(settings, names, (choices or {}).get("cefr"))
         serve_folders(folders, decoding, settings["device"], settings["dtype"], **settings["server"])
         return
-    infillers = load_infillers(settings, names, (choices or {}).get("cefr"))
-
-    def load(names):
-        return load_infillers(settings, names)
-
+    models = Models(settings)
+    infillers = models.load(names, (choices or {}).get("cefr"))
     file, at_terminal = settings["input"], is_dialogue()
     if file is not None and (at_terminal or settings["n_masks"] is not None or is_table(file)):
-        work_through(settings, infillers, decoding, load)
+        work_through(settings, infillers, decoding, models.load)
     elif at_terminal:
-        Terminal(infillers, decoding, load, terminal_console()).run()
+        Terminal(infillers, decoding, models.load, terminal_console()).run()
     else:
         with open_lines(file) as stream:
             fill_lines(lines_of(stream), infillers, decoding, sys.stdout)

@@ -8,7 +8,7 @@ from typing import Any
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
 from ilm.infilling.decoding import Infiller
-from ilm.infilling.folders import OBJECTIVE
+from ilm.infilling.folders import OBJECTIVE, infilling_folder
 from ilm.training.trained import find_models, model_folders
 
 log = logging.getLogger("ilm")
@@ -52,14 +52,31 @@ def _is_folder(path: Path) -> bool:
     return any((path / file).is_file() for file in ("config.json", "run.json"))
 
 
-def load_infillers(
-    settings: Mapping[str, Any], names: Sequence[str] | None, level: str | None = None
-) -> dict[str, Infiller]:
-    """The models in the folders that `find_folders` finds, by name.
+class Models:
+    """The models that fill: of those given last none is read again.
 
-    Raises: UserError as `find_folders` does, and for runs of another objective, which fill no blanks.
+    `settings` is a plain `ilm.config.Infill`.
     """
-    folders = find_folders(settings, names, level)
-    return {
-        name: Infiller.from_pretrained(path, settings["device"], settings["dtype"]) for name, path in folders.items()
-    }
+
+    def __init__(self, settings: Mapping[str, Any]):
+        self._settings = settings
+        self._held: dict[tuple[Path, int], Infiller] = {}
+
+    def load(self, names: Sequence[str] | None, level: str | None = None) -> dict[str, Infiller]:
+        """The models in the folders that `find_folders` finds, by name.
+
+        Raises: UserError as `find_folders` and `Infiller.from_pretrained` do.
+        """
+        found, held = {}, {}
+        for name, path in find_folders(self._settings, names, level).items():
+            folder, _ = infilling_folder(path)
+            # A model that was trained anew has a folder of a later time.
+            key = folder.resolve(), folder.stat().st_mtime_ns
+            if key not in held:
+                held[key] = self._held.get(key) or self._read(path)
+            found[name] = held[key]
+        self._held = held
+        return found
+
+    def _read(self, path: Path) -> Infiller:
+        return Infiller.from_pretrained(path, self._settings["device"], self._settings["dtype"])

@@ -23,6 +23,7 @@ from ilm.visible import visible
 PROMPT = "> "
 QUIT = ("quit", "exit", ":quit", ":exit", ":q")
 END_OF_PASTE = ":end"
+_LIKE_A_BLANK = re.compile(r"\[\w+(?::[^\]\n]*)?\]")
 
 BLANKS = (
     ("She ate [ngram] for _.", "a text with blanks is filled"),
@@ -131,7 +132,11 @@ class Terminal:
     def fill(self, text: str) -> None:
         """Fill the blanks typed in a text of one or more lines."""
         room = self.settings.max_answer_tokens if self.settings.cut else None
-        self.show(self.contexts(lambda infiller: infiller.context(text, answer_room=room)))
+        contexts = self.contexts(lambda infiller: infiller.context(text, answer_room=room))
+        pieces = (piece for context in contexts.values() for piece in context.pieces)
+        if unknown := dict.fromkeys(found for piece in pieces for found in _LIKE_A_BLANK.findall(piece)):
+            self.say(f"read as text, not as blanks: {' '.join(unknown)}")
+        self.show(contexts)
 
     def contexts(self, made: Callable[[Infiller], Context]) -> dict[str, Context]:
         """What `made` makes for each model; of those that cannot be asked it is told why.

@@ -125,12 +125,12 @@ class Walk(Terminal):
         spans = self._spans_of(text, self._attempts.get(self._at, 0))
         room = self.settings.max_answer_tokens if self.settings.cut else None
         if spans is None:
-            contexts = {name: i.context(text.text, answer_room=room) for name, i in self.infillers.items()}
+            contexts = self.contexts(lambda infiller: infiller.context(text.text, answer_room=room))
             self._spans, self._own = [], {}
         else:
-            contexts = {name: i.blanked(text.text, spans, room) for name, i in self.infillers.items()}
+            contexts = self.contexts(lambda infiller: infiller.blanked(text.text, spans, room))
             answers = answers_of(text.text, spans)
-            values = {name: scored(i, contexts[name], answers) for name, i in self.infillers.items()}
+            values = {name: scored(self.infillers[name], own, answers) for name, own in contexts.items()}
             self._spans = list(spans)
             self._own = {n: "not known" if value is None else probability(value) for n, value in values.items()}
         original = marked(text.text, self._spans)
@@ -147,6 +147,8 @@ class Walk(Terminal):
             self.console.print(Text(table), soft_wrap=True)
             return
         file = Path(path)
+        if not file.parent.is_dir():
+            raise UserError(f":markdown {path}: there is no folder {file.parent}")
         try:
             before = file.read_text(encoding="utf-8") + "\n" if file.exists() else ""
             with atomic_file(file) as temporary:

@@ -19,7 +19,7 @@ SENTENCES = (
 )
 
 
-def vocabulary() -> Vocabulary:
+def vocabulary(mask_types: tuple[str, ...] = MASK_TYPES) -> Vocabulary:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -31,7 +31,7 @@ def vocabulary() -> Vocabulary:
     )
     tokenizer.train_from_iterator(SENTENCES * 3, trainer)
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=END_OF_TEXT, eos_token=END_OF_TEXT)
-    found = Vocabulary(fast, MASK_TYPES)
+    found = Vocabulary(fast, mask_types)
     assert found.base_size == ENTRIES
     return found
 

@@ -16,7 +16,7 @@ from small_models import ENTRIES, Bigrams, random_model, vocabulary
 from ilm.errors import UserError
 from ilm.infilling.decoding import Infiller
 from ilm.infilling.lines import fill_lines, lines_of, open_lines
-from ilm.infilling.loading import find_folders
+from ilm.infilling.loading import Models, find_folders
 from ilm.infilling.sampling import DecodingSettings
 from ilm.infilling.sequences import Infilling
 from ilm.infilling.showing import probability, shown
@@ -62,7 +62,7 @@ def test_candidates_are_shown_with_their_probability(terminal):
 
 def test_text_is_shown_literally(terminal):
     text = "[bold red]I[/] :smile: _ \\[x] https://x.y"
-    assert said(terminal, text).splitlines()[0] == "1 " + text.replace("_", "eat") + "  p = 1"
+    assert said(terminal, text).splitlines()[-2] == "1 " + text.replace("_", "eat") + "  p = 1"
 
 
 def test_answers_alone_are_coloured_and_control_characters_harmless():
@@ -413,6 +413,58 @@ def test_commands_as_hydra_has_them(terminal):
         "temperature 0.5",
         "Models: A1, B1",
     ]
+
+
+def test_names_of_models_may_have_spaces_and_brackets(terminal):
+    for typed, names in (
+        ('"my runs/A1" B1', ["my runs/A1", "B1"]),
+        ("[A1, B1]", ["A1", "B1"]),
+        ("A1,B1", ["A1", "B1"]),
+        ("*_[AB]1", ["*_[AB]1"]),
+        ("C:\\runs\\A1", ["C:\\runs\\A1"]),
+    ):
+        said(terminal, f":model {typed}")
+        assert list(terminal.infillers) == names
+    assert "has a quote that is not closed" in said(terminal, ':model "A1')
+
+
+def test_a_model_that_cannot_be_asked_is_named_and_the_others_fill(terminal, infiller):
+    words = vocabulary(("word",))
+    terminal.infillers = {"one": infiller, "other": Infiller(random_model("gpt2", ROWS), words)}
+    told = said(terminal, "I [ngram] it.")
+    assert told.startswith("other: The text has no blank. Write _ or [MASK]")
+    assert "\n1 I eat it.  p = 1\n" in told
+    assert said(terminal, "none").count("The text has no blank") == 2
+    assert said(terminal, "I [word:-0 tokens]").count("\n") == 1  # what all say is told once
+
+
+def test_what_looks_like_a_blank_and_is_none_is_told(terminal):
+    assert said(terminal, "I [Word] it_ [wrod:l...] and _ [word].").splitlines()[:3] == [
+        "read as text, not as blanks: [Word] [wrod:l...]",
+        "1 I [Word] it_ [wrod:l...] and eat eat.  p = 1 (1, 1)",
+        "2 I [Word] it_ [wrod:l...] and eat eat.  p = 1 (1, 1)",
+    ]
+
+
+def test_the_width_of_the_search_can_be_changed(terminal):
+    assert said(terminal, ":n 1", ":beams 2", ":n 3").splitlines()[-1].startswith("beams=2: expected at least as many")
+    assert said(terminal, ":beams 0", ":n 3").splitlines() == ["beams 0", "candidates 3"]
+
+
+def test_models_that_are_there_are_not_read_again(tmp_path):
+    words = vocabulary()
+    for name in ("a", "b"):
+        save_model(random_model("gpt2", ROWS), words, tmp_path / name)
+    paths = [str(tmp_path / name) for name in ("a", "b")]
+    models = Models({"model_path": None, "device": "cpu", "dtype": "float32"})
+    first = models.load(paths[:1])
+    both = models.load(paths)
+    assert both["a"] is first["a"]
+    again = models.load(paths[1:])
+    assert again["b"] is both["b"]
+    assert models.load(paths[:1])["a"] is not first["a"]  # it was put away
+    save_model(random_model("gpt2", ROWS), words, tmp_path / "b")
+    assert models.load(paths[1:])["b"] is not again["b"]  # it is another model now
 
 
 def test_of_long_texts_what_is_near_the_blanks(infiller):

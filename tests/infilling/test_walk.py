@@ -168,6 +168,16 @@ def test_a_table_in_markdown(walk, tmp_path):
     for line in tables.splitlines():
         assert not line.startswith("|") or line.replace("\\|", "").count("|") == 4
     assert "cannot be written" in said(walk, f":markdown {tmp_path}").replace("\n", " ")
+    assert "there is no folder" in said(walk, f":markdown {tmp_path}/no/such.md").replace("\n", " ")
+    assert not (tmp_path / "no").exists()
+
+
+def test_what_is_pasted_is_a_text_and_no_step(walk):
+    said(walk, "1")
+    for pasted in ("2", "n", ""):
+        assert "The text has no blank" in said(walk, ":paste", pasted, ":end")
+        assert walk.prompt() == "1/3 > "
+    assert "I eat \\n it" in said(walk, ":paste", "I _ \\n it", ":end")
 
 
 def test_json_lines_of_a_table(texts, infiller):

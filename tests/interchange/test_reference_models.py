@@ -12,7 +12,7 @@ from ilm.errors import UserError
 from ilm.examples.vocabulary import Vocabulary, gpt2_tokenizer
 from ilm.files import read_json
 from ilm.infilling.decoding import Infiller
-from ilm.infilling.loading import load_infillers
+from ilm.infilling.loading import Models
 from ilm.interchange.models import (
     CONFIG,
     STEP,
@@ -127,7 +127,7 @@ def test_it_fills_blanks_as_our_format_does(trained, tmp_path):
     fill = {"candidates": 2, "max_answer_tokens": 6}
     [ours] = Infiller.from_pretrained(tmp_path / "ours", "cpu")("She ate [ngram] for _.", **fill)
     settings = {"model_path": path, "device": "cpu", "dtype": "float32"}
-    [infiller] = load_infillers(settings, [path]).values()
+    [infiller] = Models(settings).load([path]).values()
     [theirs] = infiller("She ate [ngram] for _.", **fill)
     assert [(filling.text, filling.token_ids) for filling in theirs] == [(f.text, f.token_ids) for f in ours]
     for mine, other in zip(ours, theirs, strict=True):
