@@ -74,6 +74,14 @@ def test_candidates_stand_side_by_side_with_figures(page):
 
 
 @needs_chromium
+def test_what_looks_like_a_blank_and_is_none_is_told(page):
+    fill(page, "I [Word:-3 tokens] it [word:-3 tokens] [MASK] a_b [document].")
+    assert "([Word:-3 tokens] [document] read as text" in page.js("$('status').textContent")
+    fill(page, "I _ [ngram] it.")
+    assert "read as text" not in page.js("$('status').textContent")
+
+
+@needs_chromium
 def test_the_answers_of_a_long_text_are_in_view(page):
     fill(page, "\n" * 30 + "I [word] pasta.")
     inside = """(() => {

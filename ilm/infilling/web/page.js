@@ -123,9 +123,18 @@ async function fill() {
       throw new Error(faults[0]);
     }
     const number = columns.reduce((sum, column) => sum + column.candidates.length, 0);
-    return `${counted(number, "candidate")} of ${counted(asked.length, "model")}`;
+    const unknown = notBlanks(text, asked);
+    const told = unknown.length ? ` (${unknown.join(" ")} read as text: no blank of every model)` : "";
+    return `${counted(number, "candidate")} of ${counted(asked.length, "model")}${told}`;
   };
   await during("Filling", work, (at, state) => showState(at, state));
+}
+
+// What looks like a blank, misspelt perhaps, and is none to some of the models.
+function notBlanks(text, asked) {
+  const typed = text.matchAll(/\[(\w+)(?::[^\]\n]*)?\]/g);
+  const isBlank = (name) => name === "MASK" || asked.every((model) => model.blanks.includes(name));
+  return [...new Set([...typed].filter(([, name]) => !isBlank(name)).map(([whole]) => whole))];
 }
 
 async function judge(text, answers) {

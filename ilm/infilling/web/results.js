@@ -102,7 +102,7 @@ function showCandidate(candidate, column, rank) {
   const copied = make("button", { type: "button", className: "small", textContent: "Copy" });
   copied.addEventListener("click", () => copy(candidate.text, copied));
   for (const button of [level, copied]) button.setAttribute("aria-label", `${button.textContent} (candidate ${rank} of ${column.model})`);
-  const about = `${rank}: p = ${probability(candidate.log_probability)} (${nats(candidate.log_probability)} nats)${candidate.complete ? "" : ", cut off"}${leftOut(candidate.left_out)}`;
+  const about = `${rank}: p = ${probability(candidate.log_probability)} (${nats(candidate.log_probability)} nats)${candidate.complete ? "" : ", not finished"}${leftOut(candidate.left_out)}`;
   return make("div", { className: "candidate" }, text, make("div", { className: "row foot" }, make("span", { textContent: about }), make("span", { className: "buttons" }, level, copied)));
 }
 
