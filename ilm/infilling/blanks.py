@@ -26,22 +26,31 @@ LONGEST_OPTIONS = 500  # characters behind a colon: without a bound, many open b
 @dataclass(frozen=True)
 class BlankLimits:
     """What the answer to one blank may be: `min_tokens` to `max_tokens` tokens (None: `max_answer_tokens`), without
-    its end token; it must begin with `prefix`, as it reads in the place of the blank.
+    its end token; `min_words` to `max_words` words, runs of what is no ASCII white space; it must begin with `prefix`,
+    as it reads in the place of the blank.
 
-    Typed, they stand behind a colon in the brackets: `[word:l...]`, `[ngram:2-5 tokens]`, `[ngram:3 tokens]`,
-    `[ngram:2-5 tokens:left...]`. A number alone is refused: it would be taken for one of words.
+    Typed, they stand behind a colon in the brackets: `[word:l...]`, `[ngram:2-5 words]`, `[word:1 word]`,
+    `[ngram:3 tokens]`, `[ngram:2-5 words:left...]`. A number alone is refused: it could be one of either.
 
-    Raises: UserError for numbers that admit no answer, or a prefix of white space alone.
+    Raises: UserError for numbers that admit no answer, a prefix of white space alone or of too many words.
     """
 
     min_tokens: int = 1
     max_tokens: int | None = None
     prefix: str = ""
+    min_words: int = 1
+    max_words: int | None = None
 
     def __post_init__(self):
-        if self.min_tokens < 1 or (self.max_tokens is not None and self.max_tokens < self.min_tokens):
-            most = "" if self.max_tokens is None else f" and at most {self.max_tokens}"
-            raise UserError(f"An answer of at least {self.min_tokens}{most} tokens: expected 1 or more, and no fewer")
+        numbers = (("tokens", self.min_tokens, self.max_tokens), ("words", self.min_words, self.max_words))
+        for unit, least, most in numbers:
+            if least < 1 or (most is not None and most < least):
+                bound = "" if most is None else f" and at most {most}"
+                raise UserError(f"An answer of at least {least}{bound} {unit}: expected 1 or more, and no fewer")
+        # Behind a space another word begins.
+        words = len(self.prefix.split()) + self.prefix[-1:].isspace()
+        if self.max_words is not None and words > self.max_words:
+            raise UserError(f"An answer that begins with {self.prefix!r} has more than {self.max_words} words")
         if self.prefix.isspace() or self.prefix.startswith(" "):
             raise UserError(f"The prefix {self.prefix!r} begins with a space: type the space before the blank instead")
 
@@ -49,30 +58,30 @@ class BlankLimits:
     def typed(cls, options: str) -> "BlankLimits":
         """What stands behind the colon of a typed blank.
 
-        Raises: UserError if it is neither a number of tokens nor a beginning with its dots.
+        Raises: UserError if it is neither a number of words or tokens nor a beginning with its dots.
         """
         found: dict[str, int | str] = {}
         # A beginning may hold colons itself, so it comes last.
         head, _, rest = options.partition(":")
-        numbers = re.fullmatch(r"(\d{0,9})(-?)(\d{0,9}) ?(tokens?)?", head)
+        numbers = re.fullmatch(r"(\d{0,9})(-?)(\d{0,9}) ?(?:(word|token)s?)?", head)
         if numbers and (numbers[1] or numbers[3]):
             least, dash, most, unit = numbers.groups()
             if unit is None:
                 raise UserError(
-                    f"[...:{head}] does not say what it counts. Type [...:{head} tokens]: those of the model, where a "
-                    "frequent word is one, and a rare or misspelt word several"
+                    f"[...:{head}] does not say what it counts. Type [...:{head} words], or [...:{head} tokens]: those "
+                    "of the model, where a frequent word is one, and a rare or misspelt word several"
                 )
-            found["min_tokens"] = int(least or 1)
+            found[f"min_{unit}s"] = int(least or 1)
             if most or not dash:
-                found["max_tokens"] = int(most or least)
+                found[f"max_{unit}s"] = int(most or least)
             options = rest
         if options and (beginning := re.fullmatch(r"(.+?)(?:\.\.\.|…)", options, flags=re.DOTALL)):
             found["prefix"] = beginning[1]
         elif options or not found:
             raise UserError(
-                f"[...:{options}] is not understood. Behind the colon of a blank stands how many tokens it takes, "
-                "[ngram:3 tokens] or [ngram:2-5 tokens], or what it begins with, [word:l...], or both, "
-                "[ngram:2-5 tokens:left...]"
+                f"[...:{options}] is not understood. Behind the colon of a blank stands how many words or tokens its "
+                "answer has, [ngram:3 words] or [ngram:2-5 tokens], or what it begins with, [word:l...], or both, "
+                "[ngram:2-5 words:left...]"
             )
         return cls(**found)
 

@@ -167,11 +167,17 @@ class Infiller:
             if fewest == math.inf:
                 raise UserError(f"No tokens of the model spell {own.prefix!r}: give another beginning")
             if fewest > (own.max_tokens or fewest):
+                begins = f"that begins with {own.prefix!r}" if own.prefix else f"of at least {own.min_words} words"
                 raise UserError(
-                    f"An answer that begins with {own.prefix!r} has {fewest} tokens or more, not at most "
-                    f"{own.max_tokens}: allow more tokens"
+                    f"An answer {begins} has {fewest} tokens or more, not at most {own.max_tokens}: allow more tokens"
                 )
         answers = int(sum(least)) + len(least)
+        # The least of a context: a blank, and what separates it from the answers.
+        if answers + 2 > self.max_tokens:
+            raise UserError(
+                f"The answers alone take {answers} tokens or more, and the model takes {self.max_tokens}, the text's "
+                "among them: ask for fewer blanks or shorter answers"
+            )
         fitting = self.max_tokens - answers
         if len(context.ids) <= fitting:
             return context

@@ -4,8 +4,9 @@
     answer    =  token{min_tokens to max_tokens} <|endofinfill|>        token: of the base vocabulary, not special
 
 The tokens of an answer make a text: whole characters, as in training, though a token may hold a part of one. An answer
-is not white space alone, and begins with what its context requires of it: the space typed before its blank, and the
-prefix of its limits. Every set of allowed tokens leaves a way to an answer that keeps all of this.
+is not white space alone, begins with what its context requires of it (the space typed before its blank, and the prefix
+of its limits), and has from `min_words` to `max_words` words, with no white space behind the last that it may have.
+Every set of allowed tokens leaves a way to an answer that keeps all of this.
 
 Legend: V rows of the model's output (at least the tokenizer's).
 """
@@ -18,7 +19,7 @@ import torch
 
 from ilm.examples.vocabulary import Vocabulary
 from ilm.infilling.blanks import Context
-from ilm.infilling.strings import TokenStrings, begun_character
+from ilm.infilling.strings import TokenStrings, begun_character, words_begun
 
 MOST_REMEMBERED = 256
 LONGEST_CHARACTER = 4  # bytes in UTF-8
@@ -26,13 +27,17 @@ LONGEST_CHARACTER = 4  # bytes in UTF-8
 
 class Position(NamedTuple):
     """Where an answer stands: what it must still begin with, the first bytes of a character that it has begun, whether
-    it is white space so far, if it may end, and how many tokens it may still take."""
+    it is white space so far, if it may end, and how many tokens it may still take; whether it ends with a word, how
+    many words are missing to the fewest it must have, and how many it may still begin (None: any number)."""
 
     required: bytes
     begun: bytes
     needs_text: bool
     may_end: bool
     room: int
+    in_word: bool = False
+    missing: int = 0
+    left: int | None = None
 
 
 class Grammar:
@@ -48,25 +53,31 @@ class Grammar:
         self.goes_on = torch.tensor(self._goes_on, dtype=torch.long, device=device)
         self._remembered: dict[Position, torch.Tensor] = {}
         self._fewest_to_finish = lru_cache(maxsize=None)(self._find_fewest_to_finish)
+        self._most_words = max(words_begun(strings.of[i], in_word=False) for i in self._words)  # of a token
 
     def least(self, context: Context, blank: int) -> float:
         """The fewest tokens of an answer, without its end."""
-        required = context.required(blank)
-        fewest = self.strings.fewest(required) if required else 1
+        required, limits = context.required(blank), context.limits[blank]
         # A space alone is no answer yet; but then a token with more behind it is one.
-        return max(context.limits[blank].min_tokens, fewest)
+        fewest = self.strings.fewest(required) if required else 1
+        begun = max(words_begun(required, in_word=False), 1)
+        return max(limits.min_tokens, fewest + self._fewest_of_words(limits.min_words - begun, in_word=True))
 
     def allowed(self, position: Position) -> torch.Tensor | None:
         """Tokens that may come next, boolean (V,); None for all but those of `never` and `goes_on`.
 
         The end is always among them: `may_end` says whether it may come, and without room it comes whatever is allowed.
         """
-        required, begun, needs_text, _, room = position
-        if room == 0 or (not required and not begun and room >= LONGEST_CHARACTER):
+        required, begun, needs_text, _, room, in_word, missing, left = position
+        # What makes no difference: the words missing and the room where there is more of it than the longest way
+        # takes, and how many words may come where it is more than a token has.
+        missing = missing if room < len(required) + LONGEST_CHARACTER + 2 * missing else 0
+        room = min(room, len(required) + LONGEST_CHARACTER + 2 * missing)
+        left = left if left is not None and left <= self._most_words else None
+        if room == 0 or (not required and not begun and not missing and left is None and room >= LONGEST_CHARACTER):
             return None
-        # Beyond what the longest way takes, the room makes no difference.
-        room = min(room, len(required) + LONGEST_CHARACTER)
-        key = Position(required, begun, needs_text and room <= 1, False, room)
+        in_word = in_word and (left is not None or missing > 0)
+        key = Position(required, begun, needs_text and room <= 1, False, room, in_word, missing, left)
         if key not in self._remembered:
             if len(self._remembered) >= MOST_REMEMBERED:
                 self._remembered.clear()
@@ -84,14 +95,26 @@ class Grammar:
 
     def _leaves_a_way(self, token: bytes, position: Position) -> bool:
         """Whether an answer goes on with a token, and can be finished in the room behind it."""
-        required, begun, needs_text, _, room = position
+        required, begun, needs_text, _, room, in_word, missing, left = position
+        text = token if len(token) >= len(required) else required
+        new_words, in_word_now = words_begun(text, in_word), not text[-1:].isspace()
+        if left is not None and (new_words > left or (new_words == left and not in_word_now)):
+            return False
+        words_to_come = self._fewest_of_words(missing - new_words, in_word_now)
         if len(token) < len(required):
-            return self.strings.fewest(required[len(token) :]) < room
+            return self.strings.fewest(required[len(token) :]) + words_to_come < room
         # What is required ends with a whole character.
         begun_now = begun_character(token[len(required) :] if required else begun + token)
-        if begun_now is None or self._fewest_to_finish(_as_long(begun_now)) >= room:
+        if begun_now is None or self._fewest_to_finish(_as_long(begun_now)) + words_to_come >= room:
             return False
         return not (needs_text and room == 1) or bool((begun + token).decode().strip())
+
+    def _fewest_of_words(self, words: int, in_word: bool) -> int:
+        """The fewest tokens that write so many more words, behind a word or behind white space."""
+        if words <= 0:
+            return 0
+        behind_a_word = 1 if self.strings.carry_space else 2  # the space is one of its own
+        return behind_a_word * words if in_word else 1 + behind_a_word * (words - 1)
 
     def _find_fewest_to_finish(self, begun: bytes) -> float:
         """The fewest tokens that finish a character; infinite if none do."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from ilm.infilling.blanks import Context
 from ilm.infilling.grammar import Grammar, Position
-from ilm.infilling.strings import begun_character
+from ilm.infilling.strings import begun_character, words_begun
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,8 @@ class OpenSequence:
     steps: int = 0  # tokens written
     has_text: bool = False  # whether the open answer holds more than white space
     begun: bytes = b""  # of a character that it ends inside of
+    words: int = 0  # of the open answer
+    in_word: bool = False  # whether it ends with one, not with white space
     complete: bool = True
     total: float = field(default=0.0)  # log-probability so far
 
@@ -75,7 +77,10 @@ class OpenSequence:
         most = max(most, grammar.least(self.context, self.answer))
         room = int(min(max_tokens - self.length - 1 - to_come, most - written))
         may_end = self.has_text and not self.required and not self.begun and written >= limits.min_tokens
-        return Position(self.required, self.begun, not self.has_text, may_end, room)
+        may_end = may_end and self.words >= limits.min_words
+        missing = max(limits.min_words - self.words, 0)
+        left = None if limits.max_words is None else limits.max_words - self.words
+        return Position(self.required, self.begun, not self.has_text, may_end, room, self.in_word, missing, left)
 
     def add(self, token: int, log_probability: float, grammar: Grammar) -> None:
         self.token_ids[-1].append(token)
@@ -85,13 +90,16 @@ class OpenSequence:
         if token == grammar.end:
             self.token_ids.append([])
             self.log_probabilities.append([])
-            self.has_text, self.begun = False, b""
+            self.has_text, self.begun, self.words, self.in_word = False, b"", 0, False
             self.required = b"" if self.finished else self.context.required(self.answer)
         else:
-            read = self.begun + grammar.strings.of[token]
+            own = grammar.strings.of[token]
+            self.words += words_begun(own, self.in_word)
+            self.in_word = not own[-1:].isspace()
+            read = self.begun + own
             self.begun = begun_character(read) or b""
             self.has_text = self.has_text or bool(read.removesuffix(self.begun).decode().strip())
-            self.required = self.required[len(grammar.strings.of[token]) :]
+            self.required = self.required[len(own) :]
 
     def copy(self) -> "OpenSequence":
         """Another one with the same tokens, to go on otherwise."""

@@ -113,6 +113,15 @@ def begun_character(text: bytes) -> bytes | None:
     return None if begun >= b"\xed\xa0" and begun < b"\xee" else begun
 
 
+def words_begun(text: bytes, in_word: bool) -> int:
+    """How many words begin in `text`; `in_word`: what stands before it ends with one, which it goes on with.
+
+    Words are runs of what is no ASCII white space.
+    """
+    goes_on = in_word and not text[:1].isspace()
+    return len(text.split()) - int(goes_on)
+
+
 def _successor(string: bytes) -> bytes:
     """The smallest string after all that begin with `string`; empty if there is none."""
     kept = string.rstrip(b"\xff")

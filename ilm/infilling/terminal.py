@@ -30,7 +30,7 @@ BLANKS = (
     ("_ or [MASK]", "a blank of the default type (word, where the model has it); _ stands alone"),
     ("{types}", "blanks of a type"),
     ("[word:l...]", "the answer begins with l"),
-    ("[ngram:2-5 tokens]", "2 to 5 tokens; [ngram:3 tokens] exactly 3; [ngram:2-5 tokens:left...] both"),
+    ("[ngram:2-5 words]", "2 to 5 words; [word:1 word] exactly 1; tokens likewise; [ngram:2-5 words:left...] both"),
     ("\\n", "a line break in the text"),
     (":paste", "a text of many lines, up to a line :end"),
 )

@@ -1,16 +1,20 @@
 """What the answer to one blank may be: typed, given, and kept by any model."""
 
+import random
 import time
 
 import pytest
 import torch
 from small_models import ENTRIES, MASK_TYPES, Bigrams, random_model, vocabulary
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
 
 from ilm.errors import UserError
 from ilm.examples.vocabulary import Vocabulary, gpt2_tokenizer
-from ilm.infilling.blanks import BlankLimits, parse_blanks
+from ilm.infilling.blanks import BlankLimits, Context, parse_blanks
 from ilm.infilling.decoding import Infiller
 from ilm.infilling.grammar import Grammar, Position
+from ilm.infilling.sequences import OpenSequence
 from ilm.infilling.strings import TokenStrings
 
 ROWS = ENTRIES + 2 + len(MASK_TYPES)
@@ -38,6 +42,10 @@ def infiller(words) -> Infiller:
         ("[word:2-5 tokens:left...]", BlankLimits(2, 5, "left")),
         ("[word:12 tokens:30...]", BlankLimits(12, 12, "30")),
         ("[word:at 9...]", BlankLimits(prefix="at 9")),
+        ("[word:1 word]", BlankLimits(min_words=1, max_words=1)),
+        ("[word:2-5 words]", BlankLimits(min_words=2, max_words=5)),
+        ("[word:2- words:left...]", BlankLimits(min_words=2, prefix="left")),
+        ("[word:-3words]", BlankLimits(max_words=3)),
         ("[word]", BlankLimits()),
     ],
 )
@@ -47,7 +55,18 @@ def test_limits_are_typed_behind_a_colon(typed, limits):
 
 @pytest.mark.parametrize(
     "typed",
-    ["[word:]", "[word:foo]", "[word:5-2 tokens]", "[word:0 tokens]", "[word: l...]", "[word:-]", f"[word:{'9' * 20}]"],
+    [
+        "[word:]",
+        "[word:foo]",
+        "[word:5-2 tokens]",
+        "[word:5-2 words]",
+        "[word:0 words]",
+        "[word:1 word:a b...]",
+        "[word:0 tokens]",
+        "[word: l...]",
+        "[word:-]",
+        f"[word:{'9' * 20}]",
+    ],
 )
 def test_limits_that_are_none_are_told(typed):
     with pytest.raises(UserError):
@@ -56,7 +75,7 @@ def test_limits_that_are_none_are_told(typed):
 
 @pytest.mark.parametrize("typed", ["[ngram:3]", "[ngram:2-5]", "[ngram:2-5:left...]", "[ngram:-5]"])
 def test_a_number_says_what_it_counts(typed):
-    with pytest.raises(UserError, match=r"does not say what it counts\. Type \[\.\.\.:[-0-9]+ tokens\]"):
+    with pytest.raises(UserError, match=r"does not say what it counts\. Type \[\.\.\.:[-0-9]+ words\], or "):
         parse_blanks(typed, MASK_TYPES)
 
 
@@ -83,6 +102,80 @@ def test_limits_are_kept_by_any_model(infiller, settings):
         assert 1 <= third <= 6
         assert result.answers[1].startswith("lu")
         assert result.text == f"She ate {result.answers[0]} for {result.answers[1]} and {result.answers[2]}."
+
+
+@pytest.mark.parametrize("settings", [{}, {"greedy": True}, {"top_p": 0.9}, {"best": True}])
+@pytest.mark.parametrize(
+    "limits",
+    [
+        BlankLimits(max_words=1),
+        BlankLimits(min_words=2, max_words=2),
+        BlankLimits(min_words=3, max_words=5),
+        BlankLimits(min_words=4),
+        BlankLimits(min_words=4, max_tokens=4),  # every token begins a word
+        BlankLimits(5, 5, max_words=1),
+        BlankLimits(prefix="at 9", max_words=2),
+        BlankLimits(prefix="at ", min_words=3, max_words=3),
+        BlankLimits(prefix="日本", min_words=2, max_words=2, max_tokens=9),
+    ],
+)
+@pytest.mark.parametrize("text", ["She ate [ngram] for lunch", "[ngram]"])
+def test_answers_have_as_many_words_as_asked(infiller, text, limits, settings):
+    results = infiller(text, [limits], candidates=6, max_answer_tokens=7, **settings)[0]
+    for result in results:
+        (answer,) = result.answers
+        words = answer.encode().split()
+        assert limits.min_words <= len(words) <= (limits.max_words or 99), answer
+        assert len(words) != limits.max_words or not answer.encode()[-1:].isspace()
+        assert answer.startswith(limits.prefix)
+        assert limits.min_tokens <= len(result.token_ids[0]) - 1 <= max(7, limits.max_tokens or 0)
+
+
+def vocabulary_of_bytes() -> Vocabulary:
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE(vocab={symbol: i for i, symbol in enumerate(alphabet)}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    return Vocabulary(PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|endoftext|>"), MASK_TYPES)
+
+
+@pytest.mark.parametrize("bytes_alone", [False, True])
+def test_any_token_allowed_leaves_a_way_to_the_words_asked(words, bytes_alone):
+    """Whatever is drawn, the words are there when the tokens run out: for any place and room from the least on."""
+    if bytes_alone:  # a space is a token of its own
+        words = vocabulary_of_bytes()
+    strings = TokenStrings(words)
+    assert strings.carry_space is not bytes_alone
+    grammar = Grammar(words, strings, words.size, torch.device("cpu"))
+    draws = random.Random(3)
+    for _ in range(300):
+        least, most = draws.randint(1, 4), draws.choice([None, 0, 2])
+        most = None if most is None else least + most
+        required = draws.choice([b"", b" ", b" lunch", b" at "])
+        required = required if most is None or most > 1 else required.rstrip()
+        context = Context.made("", ("", ""), (2,), (BlankLimits(min_words=least, max_words=most),), words, strings)
+        sequence = OpenSequence.begin(context, 0)
+        sequence.required = required
+        of_words = least if not bytes_alone else 2 * least
+        room = draws.randint(0, 3) + (strings.fewest(required) if required else 1) + of_words
+        while room:
+            missing = max(least - sequence.words, 0)
+            left = None if most is None else most - sequence.words
+            at = (sequence.required, sequence.begun, not sequence.has_text, False, room, sequence.in_word, missing)
+            allowed = grammar.allowed(Position(*at, left))
+            if allowed is None:
+                allowed = torch.ones(words.size, dtype=torch.bool)
+                allowed[grammar.never] = allowed[grammar.goes_on] = False
+            allowed = [i for i in allowed.nonzero().flatten().tolist() if i != words.end_of_infill]
+            if not allowed:
+                break
+            sequence.add(draws.choice(allowed), 0.0, grammar)
+            room -= 1
+        written = strings.join(sequence.token_ids[0])
+        assert least <= len(written.split()) <= (most or 99), (least, most, required, written)
+        assert sequence.words == len(written.split())
+        assert not sequence.required
+        assert not sequence.begun
 
 
 def test_a_prefix_may_end_inside_a_token(words):
@@ -134,8 +227,11 @@ def test_limits_that_cannot_be_kept_are_told(infiller):
         infiller("[word:-1 token:xxyyzz...]")
     with pytest.raises(UserError, match=r"has \d+ tokens, and 11 fit: the model takes 64, at least 53 of them"):
         infiller("a " * 20 + "[word:50-60 tokens] [word]")
-    with pytest.raises(UserError, match="has 2 tokens, and 0 fit: the model takes 64"):
-        infiller("_", [BlankLimits(prefix="lunch " * 300)])
+    for own in (BlankLimits(prefix="lunch " * 300), BlankLimits(min_words=300), BlankLimits(300)):
+        with pytest.raises(UserError, match=r"The answers alone take \d+ tokens or more, and the model takes 64"):
+            infiller("_", [own], cut=True)
+    with pytest.raises(UserError, match="An answer of at least 3 words has 3 tokens or more, not at most 2"):
+        infiller("_", [BlankLimits(max_tokens=2, min_words=3)])
     with pytest.raises(UserError, match="2 blanks, and there are 1 limits"):
         infiller("_ _", [None])
     with pytest.raises(UserError, match="limits: 1 for 2 texts"):
