@@ -117,11 +117,11 @@ def score_documents(
     model.to(device)
     with Meter(len(numbers), description, "examples") as meter:
         for begin in range(0, len(numbers), batch_size):
-            batch = [int(number) for number in numbers[begin : begin + batch_size]]
-            examples = [store[number] for number in batch]
-            owners = np.searchsorted(documents, [store.key(number).document for number in batch])
+            batch = np.asarray(numbers[begin : begin + batch_size])
+            examples = store.lay_out(batch)
+            owners = np.searchsorted(documents, store.keys(batch)[0])
             np.add.at(sums.examples, owners, 1)
-            np.add.at(sums.cut, owners, [example.full_length > store.max_length for example in examples])
+            np.add.at(sums.cut, owners, examples.full_lengths > store.max_length)
             _add(sums, score(model, examples, row_tokens, device), owners)
             meter.update(len(batch))
     return sums

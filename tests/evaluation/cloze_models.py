@@ -13,6 +13,8 @@ from transformers import (
     BertForMaskedLM,
     GPT2Config,
     GPT2LMHeadModel,
+    PerceiverConfig,
+    PerceiverForMaskedLM,
     PreTrainedModel,
     PreTrainedTokenizerFast,
     RobertaConfig,
@@ -85,6 +87,13 @@ def _byte_level() -> str:
     return tokenizer.to_str()
 
 
+def unmarked_tokenizer() -> PreTrainedTokenizerFast:
+    """Whole words alone: nothing tells where a word begins."""
+    tokenizer = Tokenizer(models.WordLevel({"[UNK]": 0, "[MASK]": 1, "pasta": 2, "rice": 3}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="[UNK]", mask_token="[MASK]")
+
+
 def t5_tokenizer(sentinels: int = 4) -> PreTrainedTokenizerFast:
     """SentencePiece's kind: words begin with a bar; what is not in the list is spelled letter by letter."""
     letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
@@ -129,6 +138,12 @@ def bart(rows: int) -> BartForConditionalGeneration:
     heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2, "max_position_embeddings": 64}
     ids = {"bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 2}
     return _random(BartForConditionalGeneration, BartConfig(vocab_size=rows, init_std=0.3, **sizes, **heads, **ids))
+
+
+def perceiver(rows: int) -> PerceiverForMaskedLM:
+    sizes = {"num_latents": 4, "d_latents": 16, "d_model": 16, "num_self_attends_per_block": 1, "num_blocks": 1}
+    heads = {"num_self_attention_heads": 2, "num_cross_attention_heads": 2, "max_position_embeddings": 32}
+    return _random(PerceiverForMaskedLM, PerceiverConfig(vocab_size=rows, **sizes, **heads))
 
 
 def t5(rows: int) -> T5ForConditionalGeneration:

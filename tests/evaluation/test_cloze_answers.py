@@ -309,6 +309,60 @@ def test_bart_writes_the_text_again_and_closes_with_what_follows():
     assert values == sorted(values, reverse=True)
 
 
+@torch.no_grad()
+def test_bart_finds_the_best_of_all_answers():
+    answerer = bart_answerer(max_answer_tokens=2, candidates=300)
+    tokenizer = answerer.pieces.tokenizer
+    source = tokenizer("She ate<mask> for lunch.", return_tensors="pt").input_ids
+    before = [2, *tokenizer("She ate").input_ids[:-1]]
+    end = tokenizer.get_vocab()["Ġfor"]
+
+    def following(ids: list[list[int]]) -> torch.Tensor:
+        read = torch.tensor([[*before, *own] for own in ids])
+        return (
+            answerer.model(input_ids=source.expand(len(ids), -1), decoder_input_ids=read).logits[:, -1].log_softmax(-1)
+        )
+
+    assert_all_answers_are_listed(answerer, following, end)
+
+
+@torch.no_grad()
+def test_an_infilling_model_finds_the_best_of_all_answers():
+    answerer = ilm_answerer(max_answer_tokens=2, candidates=300)
+    vocabulary = answerer.vocabulary
+    ids = vocabulary.encode(SENTENCE)
+    place = vocabulary.tokenizer.convert_ids_to_tokens(ids).index("Ġpasta")
+    blank = int(vocabulary.blanks[vocabulary.mask_types.index("word")])
+    context = [*ids[:place], blank, *ids[place + 1 :], vocabulary.start_of_infill]
+
+    def following(own: list[list[int]]) -> torch.Tensor:
+        return answerer.model(input_ids=torch.tensor([[*context, *o] for o in own])).logits[:, -1].log_softmax(-1)
+
+    assert_all_answers_are_listed(answerer, following, vocabulary.end_of_infill)
+
+
+def assert_all_answers_are_listed(answerer: Answerer, following, end: int) -> None:
+    """The list begins with the best of all words of one or two tokens, by plain forward passes without a cache."""
+    entries = {token: i for token, i in answerer.pieces.tokenizer.get_vocab().items() if i != end}
+    firsts = {t.removeprefix("Ġ"): i for t, i in entries.items() if t[0] == "Ġ" and t[1:].isascii() and t[1:].isalpha()}
+    laters = {t: i for t, i in entries.items() if t.isascii() and t.isalpha()}
+    if answerer.kind == "bart":
+        firsts["for"] = end
+    (start,) = following([[]])
+    seconds = following([[i] for i in firsts.values()])
+    words = {word: float(start[i] + seconds[row, end]) for row, (word, i) in enumerate(firsts.items())}
+    for row, (word, i) in enumerate(firsts.items()):
+        ends = following([[i, later] for later in laters.values()])[:, end]
+        for (piece, later), value in zip(laters.items(), ends.tolist(), strict=True):
+            both = math.exp(float(start[i] + seconds[row, later]) + value)
+            words[word + piece] = math.log(math.exp(words.get(word + piece, -math.inf)) + both)
+    found = [(word, value) for word, value in answers(answerer).candidates if word.isascii()]
+    best = sorted(words, key=lambda word: -words[word])
+    assert [word for word, _ in found[:50]] == best[:50]
+    # What a word's rarest spelling would add, less likely than any answer listed, may be missing.
+    assert [value for _, value in found[:50]] == pytest.approx([words[word] for word in best[:50]], abs=1e-2)
+
+
 def test_bart_closes_at_the_end_of_the_text():
     answerer = bart_answerer()
     found = answers(answerer, item("She ate pasta"))[0]

@@ -17,20 +17,23 @@ from cloze_models import (
     bert,
     bert_tokenizer,
     byte_level_tokenizer,
+    perceiver,
     roberta,
     saved,
     saved_ilm,
     t5,
     t5_tokenizer,
+    unmarked_tokenizer,
 )
 from conftest import SMALL_MODEL, compose, rows_of_small_corpus, write_csv
 from filelock import FileLock
 from nltk.tag.perceptron import PerceptronTagger
-from transformers import BertModel
+from transformers import BertModel, ByT5Tokenizer
 
 from evaluate import evaluate
 from ilm.errors import UserError
 from ilm.evaluation.cloze import task
+from ilm.evaluation.cloze.decoders import WritingAnswerer
 from ilm.evaluation.cloze.masked import MaskedAnswerer
 from ilm.evaluation.cloze.tables import in_lines, notes, short_names
 from ilm.evaluation.cloze.tagging import DATA, coarse, nltk_tagger
@@ -69,6 +72,14 @@ def root(tmp_path_factory) -> Path:
     return root
 
 
+@pytest.fixture(autouse=True, scope="module")
+def narrow_search():
+    """Models of random weights have no likely answers, so a search of them is long; test_cloze_answers.py has some."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WritingAnswerer, "width_per_candidate", 2)
+        yield
+
+
 def run(root: Path, results: Path, *more: str, models: tuple[str, ...] = ("mlm:bert",)) -> tuple[pd.DataFrame, Path]:
     named = ",".join(f"{kind}:{root / name}" for kind, name in (model.split(":") for model in models))
     chosen = [f"models=[{named}]"] if models else []
@@ -90,6 +101,12 @@ def lines(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
+def answers_file(folder: Path, name: str) -> Path:
+    """The answers of the only model of this name."""
+    (file,) = (folder / "answers").glob(f"{name}-*.jsonl")
+    return file
+
+
 ALL = ("ilm:ilm", "mlm:bert", "mlm:roberta", "t5:t5", "bart:bart")
 
 
@@ -106,7 +123,7 @@ def test_every_model_answers_the_same_items(whole):
     keys = sorted(f"{item['writing_id']}#{item['sample']}" for item in items)
     words = {f"{item['writing_id']}#{item['sample']}": item["words"] for item in items}
     for name in ("ilm_ilm", "mlm_bert", "mlm_roberta", "t5_t5", "bart_bart"):
-        answers = lines(whole / "answers" / f"{name}.jsonl")
+        answers = lines(answers_file(whole, name))
         assert sorted(answer["item"] for answer in answers) == keys
         assert all([blank["word"] for blank in answer["blanks"]] == words[answer["item"]] for answer in answers)
         assert all((blank["failure"] is None) == bool(blank["candidates"]) for a in answers for blank in a["blanks"])
@@ -256,7 +273,7 @@ def test_learners_are_the_units_where_they_are_known(root, tmp_path):
 def test_texts_that_a_model_was_trained_on_come_before_all_else(whole):
     header = report_of(whole)
     header["models"]["ilm:ilm"]["texts_seen_in_training"] = {"texts": 7, "corpus": "mine", "why_unknown": None}
-    assert notes(header)[0] == "ilm:ilm was trained on 7 of these texts: its numbers are no test"
+    assert notes(header)[0] == "of these texts ilm:ilm was trained on 7: its numbers are no test"
 
 
 def test_nltks_own_tagger_from_a_folder_of_its_data(tmp_path, monkeypatch):
@@ -307,18 +324,18 @@ def test_a_killed_bench_goes_on_with_equal_bits(root, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         run(root, tmp_path / "killed", models=models)
     folder = tmp_path / "killed" / "test_cloze"
-    file = folder / "answers" / "mlm_roberta.jsonl"
+    file = answers_file(folder, "mlm_roberta")
     assert len(lines(file)) == 16
     assert not (folder / "report.json").exists()
     # Killed in the middle of the third batch, and of a line; another was damaged.
-    third = (undisturbed / "answers" / "mlm_roberta.jsonl").read_text(encoding="utf-8").splitlines()[16:19]
+    third = answers_file(undisturbed, "mlm_roberta").read_text(encoding="utf-8").splitlines()[16:19]
     with open(file, "a", encoding="utf-8") as half:
         half.write("\n".join([third[0][:20], *third[1:]])[:-9])
     monkeypatch.setattr(MaskedAnswerer, "answer", lambda self, items: batches.append(len(items)) or answer(self, items))
     run(root, tmp_path / "killed", models=models)
     assert batches == [8, 8, 8, 8, 4], "what was answered is not asked again"
     for name in ("mlm_roberta", "bart_bart"):
-        pair = [f / "answers" / f"{name}.jsonl" for f in (folder, undisturbed)]
+        pair = [answers_file(f, name) for f in (folder, undisturbed)]
         assert pair[0].read_bytes() == pair[1].read_bytes()
     for name in ("cloze.csv", "comparisons.csv", "blanks.csv", "cloze.md", "calibration.csv"):
         assert (folder / name).read_bytes() == (undisturbed / name).read_bytes()
@@ -326,10 +343,10 @@ def test_a_killed_bench_goes_on_with_equal_bits(root, tmp_path, monkeypatch):
 
 def test_a_finished_bench_asks_nothing_and_takes_a_further_model(root, tmp_path, monkeypatch):
     _, folder = run(root, tmp_path, models=("mlm:bert",))
-    before = (folder / "answers" / "mlm_bert.jsonl").read_bytes()
+    before = (answers_file(folder, "mlm_bert")).read_bytes()
     monkeypatch.setattr(MaskedAnswerer, "answer", None)
     run(root, tmp_path, models=("mlm:bert", "t5:t5"))
-    assert (folder / "answers" / "mlm_bert.jsonl").read_bytes() == before
+    assert (answers_file(folder, "mlm_bert")).read_bytes() == before
     assert set(report_of(folder)["models"]) == {"mlm:bert", "t5:t5"}
 
 
@@ -364,7 +381,7 @@ def test_a_full_disk_is_told_and_what_is_answered_stays(root, tmp_path, monkeypa
         UserError, match=r"the disk is full: .*test_cloze cannot be written. Make room and type the same"
     ):
         run(root, tmp_path)
-    assert len(lines(tmp_path / "test_cloze" / "answers" / "mlm_bert.jsonl")) == 16
+    assert len(lines(answers_file(tmp_path / "test_cloze", "mlm_bert"))) == 16
 
 
 def test_what_was_said_is_in_the_folder(whole):
@@ -375,7 +392,7 @@ def test_what_was_said_is_in_the_folder(whole):
 
 def test_lines_behind_the_last_answer_are_dropped(root, tmp_path):
     _, folder = run(root, tmp_path)
-    file = folder / "answers" / "mlm_bert.jsonl"
+    file = answers_file(folder, "mlm_bert")
     right = file.read_bytes()
     file.write_bytes(right + b'{"item": "t0')
     run(root, tmp_path)
@@ -384,7 +401,7 @@ def test_lines_behind_the_last_answer_are_dropped(root, tmp_path):
 
 def test_damaged_records(root, tmp_path):
     _, folder = run(root, tmp_path)
-    (folder / "answers" / "mlm_bert.json").write_text("{")
+    answers_file(folder, "mlm_bert").with_suffix(".json").write_text("{")
     run(root, tmp_path)  # whose answers these are is not known, so it is asked again
     (folder / "cloze.json").write_text("{")
     with pytest.raises(UserError, match=r"cloze.json is damaged. Type name="):
@@ -398,22 +415,60 @@ def test_a_bench_killed_before_its_first_file_was_whole(root, tmp_path):
     assert not list(folder.glob(".*"))
 
 
-def test_another_model_of_the_same_name_is_refused(root, tmp_path):
-    for number, likes in enumerate(("pasta", "rice")):
-        pieces = bert_tokenizer()
-        model = always(bert(len(pieces)), {pieces.get_vocab()[likes]: 4.0})
-        saved(tmp_path / "bert", model, pieces)
-        (tmp_path / "test.csv").write_bytes((root / "test.csv").read_bytes())
-        if number:
-            with pytest.raises(UserError, match="answers of another model:\n  - fingerprint"):
-                run(tmp_path, tmp_path / "results")
-        else:
-            run(tmp_path, tmp_path / "results")
+def one_sided_bert(folder: Path, likes: str) -> None:
+    pieces = bert_tokenizer()
+    saved(folder, always(bert(len(pieces)), {pieces.get_vocab()[likes]: 4.0}), pieces)
+
+
+def test_another_model_in_the_same_folder_is_asked_for_itself(root, tmp_path):
+    (tmp_path / "test.csv").write_bytes((root / "test.csv").read_bytes())
+    answers = []
+    for likes in ("pasta", "rice"):
+        one_sided_bert(tmp_path / "bert", likes)
+        _, folder = run(tmp_path, tmp_path / "results")
+        answers.append(set(pd.read_csv(folder / "blanks.csv").query("own_subtokens == 1")["answer"]))
+    assert answers == [{"pasta"}, {"rice"}]
+    assert len(list((folder / "answers").glob("*.jsonl"))) == 2, "nothing that was answered is thrown away"
+
+
+def test_a_model_of_the_same_short_name_leaves_the_answers_of_the_first(root, tmp_path, monkeypatch):
+    run(root, tmp_path / "results")
+    one_sided_bert(tmp_path / "other" / "bert", "rice")
+    answer, asked = MaskedAnswerer.answer, []
+    monkeypatch.setattr(MaskedAnswerer, "answer", lambda self, items: asked.append(len(items)) or answer(self, items))
+    _, folder = run(root, tmp_path / "results", f"models=[mlm:{root / 'bert'},mlm:{tmp_path / 'other' / 'bert'}]")
+    assert sum(asked) == 36, "only the second one is asked"
+    assert list(report_of(folder)["models"]) == [f"mlm:{root / 'bert'}", f"mlm:{tmp_path / 'other' / 'bert'}"]
+
+
+def test_one_model_typed_twice_is_asked_once(root, tmp_path, capsys):
+    twice = f"models=[mlm:{root}/bert,mlm:{root}/bert/,ilm:{root}/ilm,ilm:{root}/../{root.name}/ilm]"
+    _, folder = run(root, tmp_path, twice, "limit=1", "cloze.samples_per_text=1")
+    assert list(report_of(folder)["models"]) == ["mlm:bert", "ilm:ilm"]
+    said = capsys.readouterr().err
+    assert re.search(r"asked once: mlm:\S*/bert/? is the same model as \S*/bert\n", said)
+    assert re.search(r"asked once: ilm:\S*/ilm is the same model as \S*/ilm\n", said)
+
+
+def test_answers_of_another_method_are_refused(root, tmp_path, monkeypatch):
+    run(root, tmp_path)
+    monkeypatch.setattr(task, "METHOD", task.METHOD + 1)
+    with pytest.raises(UserError, match=rf"  - method: {task.METHOD - 1} there, {task.METHOD} now"):
+        run(root, tmp_path)
+
+
+def test_lists_that_may_miss_an_answer_are_counted(root, tmp_path, monkeypatch):
+    monkeypatch.setattr(MaskedAnswerer, "width_per_candidate", 1)
+    few = ("limit=2", "cloze.mlm_length=guessed", "cloze.samples_per_text=1")
+    _, folder = run(root, tmp_path, *few, models=("mlm:roberta",))
+    assert report_of(folder)["models"]["mlm:roberta"]["incomplete_lists"] == 2
+    line = "| mlm:roberta | list not surely the best | more beginnings of answers than are followed | 2 |"
+    assert line in (folder / "cloze.md").read_text(encoding="utf-8")
 
 
 def test_answers_of_unknown_origin_are_asked_anew(root, tmp_path):
     _, folder = run(root, tmp_path)
-    file = folder / "answers" / "mlm_bert.jsonl"
+    file = answers_file(folder, "mlm_bert")
     right = file.read_bytes()
     file.with_suffix(".json").unlink()
     file.write_bytes(right.replace(b"pasta", b"PASTA"))
@@ -494,6 +549,10 @@ def test_texts_that_a_model_was_trained_on_are_told(trained, tmp_path):
         (["mlm:{root}/unmasked"], "has no mask token"),
         (["t5:{root}/unguarded"], "has no sentinel <extra_id_0>"),
         (["mlm:{root}/headless"], "lacks weights .*drawn at random"),
+        (["mlm:{root}/wordless"], r"wordless has no tokenizer \(none of tokenizer.json, .*save_pretrained"),
+        (["t5:{root}/bytes"], "ByT5Tokenizer, gives no character offsets .*not ByT5 or CANINE"),
+        (["mlm:{root}/unmarked"], "marks the beginnings of words in no way known here"),
+        (["mlm:{root}/perceiver"], "is a perceiver model, whose output is of a form not known here"),
         (["{root}/bert"], "folder of a model of unknown kind"),
         (["mlm:{root}/bert", "t5:{root}/bert"], "is a bert model. Expected a T5"),
     ],
@@ -505,6 +564,10 @@ def test_models_that_cannot_be_asked(root, tmp_path, models, message):
     saved(root / "unmasked", bert(len(pieces)), pieces)
     saved(root / "unguarded", t5(80), t5_tokenizer(sentinels=0))
     saved(root / "headless", BertModel(bert(21).config), bert_tokenizer())
+    bert(21).save_pretrained(root / "wordless")
+    saved(root / "bytes", t5(384), ByT5Tokenizer())
+    saved(root / "unmarked", bert(9), unmarked_tokenizer())
+    saved(root / "perceiver", perceiver(len(bert_tokenizer())), bert_tokenizer())
     chosen = ",".join(model.format(root=root) for model in models)
     with pytest.raises(UserError, match=message):
         run(root, tmp_path, f"models=[{chosen}]")

@@ -8,8 +8,7 @@ import torch
 from reference import EVALUATION, MASK_TYPES, formula_model
 
 from ilm.evaluation.perplexity import DocumentScores, loss_standard_error, score_documents
-from ilm.examples.layout import Example, TargetType
-from ilm.examples.store import ExampleKey
+from ilm.examples.layout import Example, Examples, TargetType
 from ilm.network.scoring import KINDS, perplexity
 
 
@@ -35,14 +34,14 @@ class Store:
     def __len__(self):
         return len(self.examples)
 
-    def __getitem__(self, number):
-        return self.examples[number]
+    def lay_out(self, numbers):
+        return Examples.of([self.examples[number] for number in numbers])
 
-    def key(self, number):
-        return ExampleKey(number % 5 * 10, number // 5)
+    def keys(self, numbers):
+        return numbers % 5 * 10, numbers // 5
 
     def document_of_each(self):
-        return np.array([self.key(n).document for n in range(len(self))])
+        return self.keys(np.arange(len(self)))[0]
 
 
 STORE = Store()
@@ -83,14 +82,14 @@ def test_documents_sum_up_their_own_examples():
     assert SCORES.documents.tolist() == [0, 10, 20, 30, 40]
     assert (SCORES.dropped, SCORES.unfitting, SCORES.left_over, SCORES.masks_per_document) == (3, 2, 0, 16)
     assert SCORES.examples.tolist() == [7, 7, 6, 6, 6]
-    cut = [sum(len(STORE[n].input_ids) > 200 for n in range(32) if n % 5 == d) for d in range(5)]
+    cut = [sum(len(STORE.examples[n].input_ids) > 200 for n in range(32) if n % 5 == d) for d in range(5)]
     assert SCORES.cut.tolist() == cut
     expected = sum(
         row["nll"][t - 1]
         for n, row in enumerate(EVALUATION["rows"])
         if n % 5 == 2
-        for t in range(1, len(STORE[n].input_ids))
-        if STORE[n].target_types[t] == TargetType.CONTEXT
+        for t in range(1, len(STORE.examples[n].input_ids))
+        if STORE.examples[n].target_types[t] == TargetType.CONTEXT
     )
     assert SCORES.nll[2, KINDS.index("context"), 0] == pytest.approx(expected, rel=1e-5)
 

@@ -17,17 +17,18 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ilm.evaluation.cloze.beam import Beam
 from ilm.evaluation.cloze.items import HUMAN_TOKENS, Item
 from ilm.evaluation.cloze.metrics import folded, normalised
 from ilm.evaluation.cloze.pieces import UNKNOWN, Encoded, Pieces
+from ilm.evaluation.cloze.search import Found, Grammar, Search, Spelling, Tokens
 
 TOO_LONG = "the text is longer than the model takes"
 WORD_TOO_LONG = "the word has more subtokens than cloze.max_answer_tokens"
 NO_ANSWER = "no answer ended within cloze.max_answer_tokens"
 EARLIER = "an earlier blank of the item has no answer"
 
-BEAMS_PER_CANDIDATE = 8
+# Raised whenever the same model may answer the same question otherwise: other answers are never mixed in silence.
+METHOD = 2
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ class BlankAnswer:
 
     Words that differ by case alone are listed each, and counted as one: a cased model lists as many as an uncased one.
     `log_probability` is that of the learner's word in the tokenizer's own spelling, None if it has none (`unscored`
-    says why), `subtokens` their number in it. `failure`: why there are no candidates, else None.
+    says why), `subtokens` their number in it. `failure`: why there are no candidates, else None. `complete`: whether
+    the search followed all that was likely enough to be listed.
     """
 
     candidates: tuple[tuple[str, float], ...]
@@ -55,6 +57,7 @@ class BlankAnswer:
     subtokens: int | None
     failure: str | None = None
     unscored: str | None = None
+    complete: bool = True
 
 
 class Answerer(ABC):
@@ -62,6 +65,7 @@ class Answerer(ABC):
 
     kind: ClassVar[str]
     pseudo: ClassVar[bool] = False  # whether its log-probabilities are pseudo-log-likelihoods
+    width_per_candidate: ClassVar[int]  # beginnings of an answer that a search follows, of each number of tokens
 
     def __init__(
         self,
@@ -90,7 +94,7 @@ class Answerer(ABC):
 
     def _answer(self, encoded: list[Encoded]) -> list[tuple[BlankAnswer, ...]]:
         scores = self._score(encoded)
-        chosen: list[list[tuple[int, ...] | None]] = [[] for _ in encoded]
+        chosen: list[list[Tokens | None]] = [[] for _ in encoded]
         answers: list[list[BlankAnswer]] = [[] for _ in encoded]
         for blank in range(len(encoded[0].runs)):
             failures = [
@@ -98,58 +102,59 @@ class Answerer(ABC):
                 for e, before in zip(encoded, chosen, strict=True)
             ]
             asked = [at for at, failure in enumerate(failures) if failure is None]
-            beams = self._search([encoded[at] for at in asked], blank, [chosen[at] for at in asked]) if asked else []
-            of_item = dict(zip(asked, beams, strict=True))
+            searched = self._search([encoded[at] for at in asked], blank, [chosen[at] for at in asked]) if asked else []
             for at, e in enumerate(encoded):
-                candidates, first = self._words(of_item.get(at, ()))
+                searches = [search for search in searched if asked[search.question] == at]
+                candidates, first = self._words([answer for search in searches for answer in search.found.answers])
                 failure = failures[at] or (None if candidates else NO_ANSWER)
                 chosen[at].append(first)
                 score = None if e.unknown[blank] else scores[at][blank]
-                answers[at].append(
-                    BlankAnswer(candidates, score, len(e.answer(blank)), failure, UNKNOWN if score is None else None)
-                )
+                unscored = UNKNOWN if score is None else None
+                complete = all(search.is_complete for search in searches)
+                answers[at].append(BlankAnswer(candidates, score, len(e.answer(blank)), failure, unscored, complete))
         return [tuple(blanks) for blanks in answers]
 
-    def _words(self, beams: Sequence[Beam]) -> tuple[tuple[tuple[str, float], ...], tuple[int, ...] | None]:
+    def _words(self, spellings: Sequence[Spelling]) -> tuple[tuple[tuple[str, float], ...], Tokens | None]:
         """Answers as words, and the tokens of the best one. Probabilities of tokens that read the same are added."""
         sums: dict[tuple[str, int], float] = {}
-        tokens: dict[tuple[str, int], tuple[int, ...]] = {}
-        for beam in beams:
-            found = (self._word(beam.token_ids), self._question_of(beam.token_ids))
-            sums[found] = float(np.logaddexp(sums.get(found, -math.inf), beam.log_probability))
-            tokens.setdefault(found, beam.token_ids)
+        tokens: dict[tuple[str, int], Tokens] = {}
+        for token_ids, log_probability in sorted(spellings, key=lambda spelling: (-spelling[1], spelling[0])):
+            found = (self.reads(token_ids), self._question_of(token_ids))
+            sums[found] = float(np.logaddexp(sums.get(found, -math.inf), log_probability))
+            tokens.setdefault(found, token_ids)
         ranked = sorted(sums, key=lambda found: (-self._worth(sums[found], tokens[found]), found))
         words: dict[str, float] = {}
         different: set[str] = set()
         for word, question in ranked:
-            different.add(folded(word))
-            if len(different) > self.settings.candidates:
+            if len(different) == self.settings.candidates:
                 break
+            different.add(folded(word))
             words.setdefault(word, sums[word, question])
         return tuple(words.items()), tokens[ranked[0]] if ranked else None
 
-    def _word(self, token_ids: tuple[int, ...]) -> str | None:
+    def reads(self, token_ids: Tokens) -> str | None:
         """What an answer reads as, None if it is none."""
         word = normalised(self.pieces.word(token_ids, one_word=self.settings.one_word))
         return None if not word or "\ufffd" in word or (self.letters and not word.isalpha()) else word
 
-    def _question_of(self, token_ids: tuple[int, ...]) -> int:
+    def _question_of(self, token_ids: Tokens) -> int:
         """Which question an answer is to, where a blank is asked in several ways: their probabilities do not add up."""
         return 0
 
-    def _worth(self, log_probability: float, token_ids: tuple[int, ...]) -> float:
+    def _worth(self, log_probability: float, token_ids: Tokens) -> float:
         """What answers are ranked by."""
         return log_probability
 
     @property
     def width(self) -> int:
-        """Beams of a search."""
-        return BEAMS_PER_CANDIDATE * self.settings.candidates
+        """Beginnings of an answer that a search follows, of each number of tokens."""
+        return self.width_per_candidate * self.settings.candidates
 
-    def reads(self, token_ids: tuple[int, ...]) -> str | None:
-        """What an answer counts as, None if it is none: words that differ by case alone are one."""
-        word = self._word(token_ids)
-        return None if word is None else folded(word)
+    def search(self, question: int, encoded: Encoded, blank: int, closers: Tokens, max_tokens: int) -> Search:
+        """A search of the answers to a blank that end with any of `closers`."""
+        first, later = self.allowed(encoded, blank)
+        found = Found(self.reads, self.settings.candidates)
+        return Search(question, Grammar(first, later, closers, max_tokens), found, self.width)
 
     @property
     def letters(self) -> bool:
@@ -182,10 +187,11 @@ class Answerer(ABC):
         """The log-probability in nats of the learner's word in each blank, given the learner's words before it."""
 
     @abstractmethod
-    def _search(
-        self, encoded: Sequence[Encoded], blank: int, chosen: Sequence[Sequence[tuple[int, ...]]]
-    ) -> list[list[Beam]]:
-        """The likeliest answers to a blank of each text; `chosen` are the tokens that fill the blanks before it."""
+    def _search(self, encoded: Sequence[Encoded], blank: int, chosen: Sequence[Sequence[Tokens]]) -> list[Search]:
+        """Searches of the likeliest answers to a blank of each text, done; a search's question is the text's number.
+
+        `chosen` are the tokens that fill the blanks before it.
+        """
 
 
 def _finite(value: float) -> float | None:

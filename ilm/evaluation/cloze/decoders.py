@@ -11,12 +11,14 @@ altogether, which counts as well: in its training every text ended with a blank,
 2020) writes the whole text again: it is given the beginning up to the blank, and an answer ends with the first token of
 what follows the blank (or the end of the text), which the encoder shows.
 
-Legend: B questions, R rows (questions, or beams of them), T tokens, V rows of the model's output.
+Legend: B questions, R rows (beginnings of their answers), T tokens, V rows of the model's output.
 """
 
 from abc import abstractmethod
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from copy import deepcopy
 from typing import NamedTuple
 
 import torch
@@ -25,16 +27,16 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.modeling_outputs import BaseModelOutput
 
 from ilm.evaluation.cloze.answerers import Answerer, Settings
-from ilm.evaluation.cloze.beam import Beam, Grammar, Tokens, beam_search
 from ilm.evaluation.cloze.masked import MOST_READ
 from ilm.evaluation.cloze.pieces import Encoded
+from ilm.evaluation.cloze.search import Search, Tokens, best_first
 from ilm.examples.layout import TokenSpan, lay_out
 from ilm.infilling.blanks import default_type
 from ilm.infilling.decoding import Infiller
 from ilm.infilling.folders import OBJECTIVE
 from ilm.network.scoring import score
 
-MOST_BEAMS = 160  # searched at once: each has its own copy of the keys and values of its text
+MOST_ROWS = 160  # read at once: each has its own copy of the keys and values of its text
 
 
 class Question(NamedTuple):
@@ -46,7 +48,7 @@ class Question(NamedTuple):
 
 
 class Reading:
-    """What a decoder has read, and reads on: rows of different lengths, with padding on the left, and a cache.
+    """What a decoder has read: rows of different lengths, with padding on the left, and a cache, which is kept.
 
     `forward(ids, mask, positions, rows, cache)` runs the model on ids (R, T) after what the cache holds, with the mask
     (R, all) of both, positions (R, T), and the number of the question of each row, (R,).
@@ -59,23 +61,36 @@ class Reading:
         # (B, T): negative on the padding.
         positions = torch.arange(longest, device=device) - (longest - self._lengths)[:, None]
         self._mask = (positions >= 0).long()
-        self._rows = torch.arange(len(written), device=device)
         self._forward = forward
-        output = forward(ids, self._mask, positions.clamp(min=0), self._rows, None)
-        self._cache, self.logits = output.past_key_values, output.logits[:, -1]
+        output = forward(ids, self._mask, positions.clamp(min=0), torch.arange(len(written), device=device), None)
+        self._cache, self._logits = output.past_key_values, output.logits[:, -1]
 
-    def advance(self, parents: Sequence[int], tokens: Sequence[int]) -> torch.Tensor:
-        """Append a token to each of the rows `parents`; returns logits (R, V)."""
-        chosen = torch.tensor(parents, device=self._rows.device)
-        self._cache.batch_select_indices(chosen)
-        self._rows, self._lengths = self._rows[chosen], self._lengths[chosen] + 1
-        self._mask = torch.cat([self._mask[chosen], self._mask.new_ones(len(chosen), 1)], dim=1)
-        ids = torch.tensor(tokens, device=chosen.device)[:, None]
-        return self._forward(ids, self._mask, self._lengths[:, None] - 1, self._rows, self._cache).logits[:, -1]
+    def following(self, begun: Sequence[tuple[int, Tokens]]) -> torch.Tensor:
+        """Logits (R, V) of what follows the tokens behind what is written of a question, each (its number, tokens)."""
+        of_length = defaultdict(list)
+        for place, (_, tokens) in enumerate(begun):
+            of_length[len(tokens)].append(place)
+        places = [place for same in of_length.values() for place in same]
+        logits = torch.cat([self._read_on([begun[place] for place in same]) for same in of_length.values()])
+        return logits[torch.tensor(places, device=logits.device).argsort()]
+
+    def _read_on(self, begun: Sequence[tuple[int, Tokens]]) -> torch.Tensor:
+        """As `following`, of equally many tokens."""
+        questions, tokens = zip(*begun, strict=True)
+        rows, ids = (torch.tensor(column, device=self._mask.device) for column in (questions, tokens))
+        if not ids.numel():
+            return self._logits[rows]
+        cache = deepcopy(self._cache)
+        cache.batch_select_indices(rows)
+        mask = torch.cat([self._mask[rows], torch.ones_like(ids)], dim=1)
+        positions = self._lengths[rows, None] + torch.arange(ids.shape[1], device=ids.device)
+        return self._forward(ids, mask, positions, rows, cache).logits[:, -1]
 
 
 class WritingAnswerer(Answerer):
-    """Beam search over what follows `written`, with a cache."""
+    """A search of what follows `written`, with a cache."""
+
+    width_per_candidate = 50
 
     @abstractmethod
     def _question(self, encoded: Encoded, blank: int, before: Sequence[Tokens]) -> Question:
@@ -87,21 +102,22 @@ class WritingAnswerer(Answerer):
 
     def _search(self, encoded, blank, chosen):
         questions = [self._question(e, blank, before) for e, before in zip(encoded, chosen, strict=True)]
-        grammars = [Grammar(*self.allowed(e, blank), q.closers) for e, q in zip(encoded, questions, strict=True)]
-        size = max(1, MOST_BEAMS // self.width)
-        found: list[list[Beam]] = []
-        for part in (slice(begin, begin + size) for begin in range(0, len(questions), size)):
-            reading = self._read(questions[part])
-            found += beam_search(
-                reading.logits,
-                reading.advance,
-                grammars[part],
-                self.reads,
-                wanted=self.settings.candidates,
-                width=self.width,
-                max_tokens=self.settings.max_answer_tokens,
-            )
-        return found
+        searches = [
+            self.search(number, e, blank, question.closers, self.settings.max_answer_tokens)
+            for number, (e, question) in enumerate(zip(encoded, questions, strict=True))
+        ]
+        for begin in range(0, len(questions), MOST_ROWS):
+            part = slice(begin, begin + MOST_ROWS)
+            self._search_part(searches[part], questions[part])
+        return searches
+
+    def _search_part(self, searches: Sequence[Search], questions: Sequence[Question]) -> None:
+        reading, begin = self._read(questions), searches[0].question
+
+        def following(begun: Sequence[tuple[Search, Tokens]]) -> torch.Tensor:
+            return reading.following([(search.question - begin, tokens) for search, tokens in begun])
+
+        best_first(searches, following, rows=MOST_ROWS, width=self.width)
 
 
 class EncoderDecoderAnswerer(WritingAnswerer):

@@ -13,66 +13,29 @@ The number of masks tells the model the length of the word in subtokens, which t
 Jiang et al. 2020 (EMNLP, X-FACTR) choose among lengths.
 """
 
-import heapq
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ilm.evaluation.cloze.answerers import WORD_TOO_LONG, Answerer, Settings
-from ilm.evaluation.cloze.beam import Beam, Found, Tokens, checked_log_softmax, likeliest
 from ilm.evaluation.cloze.pieces import Encoded
+from ilm.evaluation.cloze.search import Search, Tokens, best_first
 
 GUESSED = "guessed"
 LENGTHS_TRIED = (1, 2, 3, 4)
+MOST_ROWS = 32  # beginnings that go on together: the fewer, the fewer go on for nothing
 MOST_READ = 4096  # tokens in one pass: the model gives logits of all of them, 0.8 GB for RoBERTa's vocabulary
 
 Query = tuple[tuple[int, ...], int]
 """Token ids, and the place of the mask that is asked about."""
 
 
-@dataclass
-class Search:
-    """Best-first search of the answers of `length` subtokens to a blank of text number `text`.
-
-    `lengths`: masks of each blank of the text. What is begun waits in `heap`; `begun` counts what went on, by its
-    number of subtokens.
-    """
-
-    text: int
-    lengths: Sequence[int]
-    length: int
-    found: Found
-    heap: list[tuple[float, Tokens]] = field(default_factory=lambda: [(0.0, ())])
-    begun: Counter = field(default_factory=Counter)
-
-    def next(self, count: int, width: int) -> list[Beam]:
-        """The likeliest of what is begun that may still become a wanted answer, at most `count`.
-
-        At most `width` of each number of subtokens go on, so that long answers are reached however many short
-        beginnings are likelier.
-        """
-        beams = []
-        while self.heap and len(beams) < count and -self.heap[0][0] > self.found.bar:
-            value, token_ids = heapq.heappop(self.heap)
-            if self.begun[len(token_ids)] < width:
-                self.begun[len(token_ids)] += 1
-                beams.append(Beam(token_ids, -value))
-        return beams
-
-    def add(self, beam: Beam) -> None:
-        """An answer one subtoken longer: it is done, or waits."""
-        if len(beam.token_ids) == self.length:
-            self.found.add(beam)
-        elif beam.log_probability > self.found.bar:
-            heapq.heappush(self.heap, (-beam.log_probability, beam.token_ids))
-
-
 class MaskedAnswerer(Answerer):
     kind = "mlm"
     pseudo = True
+    width_per_candidate = 8  # each beginning costs a pass over the text
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, settings: Settings):
         limits = [n for n in (_positions(model), tokenizer.model_max_length) if n is not None and n < 10**6]
@@ -82,6 +45,10 @@ class MaskedAnswerer(Answerer):
         # Logits of the batch at hand: the score of a word and its filling begin with the same query.
         self._of_words: dict[Query, torch.Tensor] = {}
 
+    @property
+    def _is_guessed(self) -> bool:
+        return self.settings.mlm_length == GUESSED
+
     def describe(self):
         return {**super().describe(), "length_of_the_word": self.settings.mlm_length}
 
@@ -90,12 +57,12 @@ class MaskedAnswerer(Answerer):
         return super()._answer(encoded)
 
     def _longest(self, encoded: Encoded) -> int:
-        tried = LENGTHS_TRIED[-1] * len(encoded.runs) if self.settings.mlm_length == GUESSED else 0
+        tried = LENGTHS_TRIED[-1] * len(encoded.runs) if self._is_guessed else 0
         return len(encoded.prefix) + len(encoded.ids) + len(encoded.suffix) + tried
 
     def _blank_fault(self, encoded: Encoded, blank: int) -> str | None:
         too_long = len(encoded.answer(blank)) > self.settings.max_answer_tokens
-        return WORD_TOO_LONG if too_long and self.settings.mlm_length != GUESSED else None
+        return WORD_TOO_LONG if too_long and not self._is_guessed else None
 
     def _score(self, encoded: Sequence[Encoded]) -> list[list[float]]:
         queries = {
@@ -127,38 +94,28 @@ class MaskedAnswerer(Answerer):
         return ids, len(encoded.prefix) + encoded.runs[blank][0] + shift + len(known[blank])
 
     def _search(self, encoded, blank, chosen):
-        told = self.settings.mlm_length != GUESSED
         # One search for each length that is tried.
         searches = [
-            Search(text, self._lengths(e, blank, length), length, Found(self.reads, self.settings.candidates))
+            self.search(text, e, blank, (), length)
             for text, e in enumerate(encoded)
-            for length in ((len(e.answer(blank)),) if told else LENGTHS_TRIED)
+            for length in (LENGTHS_TRIED if self._is_guessed else (len(e.answer(blank)),))
         ]
-        # Every answer begun costs a pass over the text, so the likeliest few of each search go on first.
-        while begun := [
-            (search, beam) for search in searches for beam in search.next(self.settings.candidates, self.width)
-        ]:
-            queries = [
-                self._query(encoded[search.text], [*chosen[search.text], beam.token_ids], search.lengths)
-                for search, beam in begun
-            ]
-            allowed = torch.stack(
-                [self.allowed(encoded[search.text], blank)[bool(beam.token_ids)] for search, beam in begun]
-            )
-            following = likeliest(checked_log_softmax(self._logits(queries)), allowed, self.width)
-            for (search, beam), tokens in zip(begun, following, strict=True):
-                for token, value in tokens:
-                    search.add(Beam((*beam.token_ids, token), beam.log_probability + value))
-        answers: list[list[Beam]] = [[] for _ in encoded]
-        for search in searches:
-            answers[search.text] += search.found.best_first()
-        return answers
+
+        def following(begun: Sequence[tuple[Search, Tokens]]) -> torch.Tensor:
+            queries = []
+            for search, token_ids in begun:
+                text = encoded[search.question]
+                lengths = self._lengths(text, blank, search.grammar.max_tokens)
+                queries.append(self._query(text, [*chosen[search.question], token_ids], lengths))
+            return self._logits(queries)
+
+        best_first(searches, following, rows=MOST_ROWS, width=self.width)
+        return searches
 
     def _lengths(self, encoded: Encoded, blank: int, length: int) -> list[int]:
         """Masks of each blank: of the later ones as many as they have subtokens, or one where that is not told."""
-        told = self.settings.mlm_length != GUESSED
         return [
-            length if number == blank else (last - first if told else 1)
+            length if number == blank else (1 if self._is_guessed else last - first)
             for number, (first, last) in enumerate(encoded.runs)
         ]
 

@@ -9,7 +9,7 @@ A1, run names, patterns such as sample_*, or nothing: the finished runs of the p
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from ilm.evaluation.cloze.decoders import BartAnswerer, InfillingAnswerer, T5Ans
 from ilm.evaluation.cloze.masked import MaskedAnswerer
 from ilm.evaluation.cloze.pieces import Pieces
 from ilm.examples.vocabulary import Vocabulary
-from ilm.hashing import digest, file_sha256
+from ilm.hashing import digest, model_fingerprint
 from ilm.infilling.decoding import Infiller
 from ilm.infilling.folders import OBJECTIVE, infilling_folder
 from ilm.network.models import load_tokenizer, locate
@@ -49,7 +49,10 @@ _BROKEN = (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError
 
 @dataclass(frozen=True)
 class Source:
-    """A model before its weights are read: `location` is a folder or a hub name, `typed` how it was asked for."""
+    """A model before its weights are read: `location` is a folder or a hub name, `typed` how it was asked for.
+
+    `fingerprint`: a digest of its files, the commit on the hub, or a digest of its name where no more is known.
+    """
 
     name: str
     kind: str
@@ -60,8 +63,9 @@ class Source:
 
     @property
     def file_name(self) -> str:
-        """`name` as it may stand in a file's name."""
-        return re.sub(r"[^\w.+-]", "_", self.name)
+        """What its files are called, whatever other models are asked and however it was typed."""
+        name = re.sub(r"[^\w.+-]", "_", _short(self.typed))
+        return f"{self.kind}_{name}-{self.fingerprint[:12]}"
 
 
 def find_sources(
@@ -91,10 +95,25 @@ def find_sources(
     if wanted is None or runs:
         pairs = [*_runs(runs if wanted is not None else None, experiments, corpus, level), *pairs]
     pairs = list(dict.fromkeys(pairs))
-    names = [f"{kind}:{_short(path)}" for kind, path in pairs]
+    return _named(_different([_source(kind, path, n_masks) for kind, path in pairs]))
+
+
+def _different(sources: Sequence[Source]) -> list[Source]:
+    """The sources without those that are the same model as one before."""
+    first: dict[tuple[str, str], Source] = {}
+    for source in sources:
+        same = first.setdefault((source.kind, source.fingerprint), source)
+        if same is not source:
+            log.warning("asked once: %s:%s is the same model as %s", source.kind, source.typed, same.typed)
+    return list(first.values())
+
+
+def _named(sources: Sequence[Source]) -> list[Source]:
+    """The sources with their whole paths for names where the short ones are ambiguous."""
+    names = [source.name for source in sources]
     return [
-        _source(name if names.count(name) == 1 else f"{kind}:{path}", kind, path, n_masks)
-        for name, (kind, path) in zip(names, pairs, strict=True)
+        source if names.count(source.name) == 1 else replace(source, name=f"{source.kind}:{source.typed}")
+        for source in sources
     ]
 
 
@@ -118,11 +137,12 @@ def _runs(wanted: Sequence[str] | None, experiments: Path, corpus: Path, level: 
     return [("ilm", str(run.folder.path)) for run in usable]
 
 
-def _source(name: str, kind: str, path: str, n_masks: int) -> Source:
+def _source(kind: str, path: str, n_masks: int) -> Source:
+    name = f"{kind}:{_short(path)}"
     if kind == "ilm":
         folder, _ = infilling_folder(Path(path))
         Vocabulary.of_trained(load_tokenizer(str(folder)))
-        return Source(name, kind, path, path, {}, _fingerprint(folder))
+        return Source(name, kind, path, path, {}, model_fingerprint(folder))
     location, options = locate(path, advice=f"(models=[{kind}:FOLDER])")
     try:
         config = AutoConfig.from_pretrained(location, **options)
@@ -138,8 +158,11 @@ def _source(name: str, kind: str, path: str, n_masks: int) -> Source:
     tokenizer = load_tokenizer(location)
     _tokens(kind, path, tokenizer, n_masks)
     Pieces(tokenizer, len(tokenizer))
-    fingerprint = _fingerprint(Path(location)) if Path(location).is_dir() else getattr(config, "_commit_hash", None)
-    return Source(name, kind, path, location, options, fingerprint or "unknown")
+    if Path(location).is_dir():
+        fingerprint = model_fingerprint(Path(location))
+    else:
+        fingerprint = getattr(config, "_commit_hash", None) or digest(["of unknown files", path])
+    return Source(name, kind, path, location, options, fingerprint)
 
 
 _EXPECTED = {
@@ -215,13 +238,6 @@ def _weights(source: Source) -> PreTrainedModel:
             f"{', ...' if len(missing) > 3 else ''}), which would be drawn at random. {_EXPECTED[source.kind]}"
         )
     return model
-
-
-def _fingerprint(folder: Path) -> str:
-    """A digest of the files of a model folder: its configuration, tokenizer and weights."""
-    endings = (".json", ".safetensors", ".bin", ".txt", ".model")
-    files = sorted(path for path in folder.iterdir() if path.is_file() and path.suffix in endings)
-    return digest({path.name: file_sha256(path) for path in files})
 
 
 def _first_line(error: Exception) -> str:

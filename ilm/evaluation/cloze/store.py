@@ -2,8 +2,8 @@
 
     results/<name>/cloze.json               identity: what decides the answers
     results/<name>/items.jsonl              an item a line
-    results/<name>/answers/<model>.json     identity of a model, and how it was asked
-    results/<name>/answers/<model>.jsonl    an item a line, in the order they are asked
+    results/<name>/answers/<model>-<fingerprint>.json     identity of a model, and how it was asked
+    results/<name>/answers/<model>-<fingerprint>.jsonl    an item a line, in the order they are asked
     results/<name>/cloze.log                what was said meanwhile
 
 The items are asked in batches whose composition is fixed by items and batch size. A batch of which a killed run wrote a
@@ -81,14 +81,14 @@ def ask(
 ) -> None:
     """Ask a model about all items that it has not answered yet; `name` is that of its files.
 
-    Raises: UserError if the answers there are those of another model, or of other items.
+    What is there of another model, or of one that is not known, is asked anew.
     """
     answers = folder / ANSWERS
     answers.mkdir(exist_ok=True)
     record, file = answers / f"{name}.json", answers / f"{name}.jsonl"
     order = asking_order(items)
-    if not matches(folder, name, identity):
-        file.unlink(missing_ok=True)  # whose answers these were is not known
+    if not _matches(folder, name, identity):
+        file.unlink(missing_ok=True)
     done = _resume(file, [item.key for item in order], batch_size)
     write_json(record, {"identity": dict(identity), "asked": answerer.describe()})
     with (
@@ -113,27 +113,16 @@ def is_answered(folder: Path, name: str, identity: Mapping[str, Any], items: Seq
     """Whether this very model has answered all items already."""
     file = folder / ANSWERS / f"{name}.jsonl"
     keys = [item.key for item in asking_order(items)]
-    if not (matches(folder, name, identity) and file.is_file()):
+    if not (_matches(folder, name, identity) and file.is_file()):
         return False
     return _whole(file, keys, batch_size) == (len(keys), file.stat().st_size)
 
 
-def matches(folder: Path, name: str, identity: Mapping[str, Any]) -> bool:
-    """Whether there are answers of this very model.
-
-    Raises: UserError if there are those of another one of its name.
-    """
+def _matches(folder: Path, name: str, identity: Mapping[str, Any]) -> bool:
+    """Whether there are answers of this very model."""
     record = folder / ANSWERS / f"{name}.json"
     before = read_object(record, "identity", "asked") if record.is_file() else None
-    if before is None:
-        return False
-    if differences := identity_differences(before["identity"], identity):
-        lines = "\n".join(f"  - {difference}" for difference in differences)
-        raise UserError(
-            f"{record.with_suffix('.jsonl')} has answers of another model:\n{lines}\nType name=... for another bench, "
-            "or delete the file and the one beside it."
-        )
-    return True
+    return before is not None and before["identity"] == dict(identity)
 
 
 def read_answers(folder: Path, name: str) -> dict[str, list[dict[str, Any]]]:
@@ -186,6 +175,7 @@ def _record(item: Item, blanks: Sequence[BlankAnswer]) -> dict[str, Any]:
             "subtokens": blank.subtokens,
             "failure": blank.failure,
             "unscored": blank.unscored,
+            "complete": blank.complete,
         }
         for word, blank in zip(item.words, blanks, strict=True)
     ]

@@ -130,11 +130,11 @@ def notes(header: Mapping[str, Any]) -> list[str]:
     said = []
     for model, about in models.items():
         if seen := about["texts_seen_in_training"]["texts"]:
-            said.append(f"{model} was trained on {seen:,} of these texts: its numbers are no test")
+            said.append(f"of these texts {model} was trained on {seen:,}: its numbers are no test")
     said += [
         f"± is one standard error, clustered by {header['unit']}; blanks without an answer count as wrong",
         "match, top-5, top-10, MRR and characters fold case, exact does not",
-        "log p is the mean log-probability of the learner's word in nats, and compares models of one kind",
+        "the mean log-probability of the learner's word in nats, log p, compares models of one kind",
     ]
     if "mlm" in kinds:
         said.append(
@@ -233,6 +233,11 @@ def _failures(header: Mapping[str, Any], names: Mapping[str, str]) -> Shown:
         for model, about in header["models"].items()
         for what, key in (("no answer (wrong)", "failures"), ("no log p", "without_log_probability"))
         for cause, count in about[key].items()
+    ]
+    rows += [
+        [names[model], "list not surely the best", "more beginnings of answers than are followed", str(count)]
+        for model, about in header["models"].items()
+        if (count := about["incomplete_lists"])
     ]
     return Shown("Blanks without an answer or a log-probability", ["model", "what", "cause", "blanks"], rows, "llpr")
 

@@ -18,7 +18,7 @@ from ilm.corpus.origin import BEYOND
 from ilm.corpus.reader import read_corpus
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
-from ilm.evaluation.cloze.answerers import Settings
+from ilm.evaluation.cloze.answerers import METHOD, Settings
 from ilm.evaluation.cloze.bootstrap import compare
 from ilm.evaluation.cloze.items import HUMAN_TOKENS, TOO_FEW, Item, choose_texts, draw_items, units_of
 from ilm.evaluation.cloze.metrics import blank_metrics, calibration, grouped
@@ -39,8 +39,6 @@ log = logging.getLogger("ilm")
 POOLED = "all"
 # Keys of `cloze` that are not about the answers, only about what is made of them.
 _AFTERWARDS = ("resamples",)
-# The fingerprint of a model of which nothing but its name is known.
-UNKNOWN = "unknown"
 # Whose other versions may answer otherwise.
 _DECIDING = ("torch", "transformers", "tokenizers", "nltk")
 
@@ -146,6 +144,7 @@ def _identity(
     return {
         "texts": {key: origin[key] for key in ("name", "documents_hash", "split", "levels") if key in origin}
         | ({"sha256": origin["file"]["sha256"]} if "file" in origin else {}),
+        "method": METHOD,
         "limit": settings["limit"],
         "cloze": {key: value for key, value in settings["cloze"].items() if key not in _AFTERWARDS},
         "items": digest([item.to_dict() for item in items]),
@@ -161,18 +160,12 @@ def _ask_all(
     asking = Settings(**{key: cloze[key] for key in Settings.__dataclass_fields__})
     for number, source in enumerate(sources, start=1):
         log.info("model %d of %d: %s", number, len(sources), source.name)
-        identity = _model_identity(source)
+        identity = {"kind": source.kind, "fingerprint": source.fingerprint}
         if is_answered(folder, source.file_name, identity, items, cloze["batch_size"]):
             log.info("it has answered all items already")
         else:
             answerer = load(source, asking, device, cloze["n_masks"])
             ask(answerer, items, folder, source.file_name, identity, cloze["batch_size"], source.name)
-
-
-def _model_identity(source: Source) -> dict[str, Any]:
-    """What the model is, however it was typed; its name where there are no files to know it by."""
-    known = {"kind": source.kind, "fingerprint": source.fingerprint}
-    return known if source.fingerprint != UNKNOWN else {**known, "model": source.typed}
 
 
 def _report(
@@ -201,6 +194,7 @@ def _report(
             "blanks": len(own),
             "failures": dict(Counter(own["failure"].dropna())),
             "without_log_probability": dict(Counter(own["unscored"].dropna())),
+            "incomplete_lists": int((~own["complete"]).sum()),
             "expected_calibration_error": error,
         }
     header["models"] = models
@@ -239,6 +233,7 @@ def _blanks(
                         "own_subtokens": answer["subtokens"],
                         "failure": answer["failure"],
                         "unscored": answer["unscored"],
+                        "complete": answer["complete"],
                         **blank_metrics(
                             answer["word"], answer["candidates"], answer["log_probability"], source.kind == "mlm"
                         ),

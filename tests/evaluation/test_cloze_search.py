@@ -1,0 +1,125 @@
+"""The search alone, on a made-up language of letters whose every answer is known, against all answers there are."""
+
+import itertools
+import math
+import random
+from functools import cache
+
+import pytest
+import torch
+
+from ilm.evaluation.cloze.search import Found, Grammar, Search, Spelling, best_first
+
+LETTERS = "abAc"  # "a" and "A" differ by case alone
+END = len(LETTERS)
+ROWS = END + 1
+
+
+@cache
+def log_probabilities(seed: int, sharpness: float, token_ids: tuple[int, ...]) -> tuple[float, ...]:
+    """Of the letters and the end, after some letters."""
+    generator = random.Random(f"{seed} {token_ids}")
+    logits = torch.tensor([sharpness * generator.gauss(0, 1) for _ in range(ROWS)])
+    return tuple(logits.log_softmax(0).tolist())
+
+
+def value(seed: int, sharpness: float, token_ids: tuple[int, ...], *, ended: bool) -> float:
+    whole = (*token_ids, END) if ended else token_ids
+    return sum(log_probabilities(seed, sharpness, whole[:at])[token] for at, token in enumerate(whole))
+
+
+def reads(token_ids: tuple[int, ...]) -> str | None:
+    """Two spellings of one word: c is no letter where it ends; a word of c alone is none."""
+    return "".join(LETTERS[token] for token in token_ids).rstrip("c") or None
+
+
+def search(seed: int, sharpness: float, *, ended: bool, longest: int, width: int, wanted: int, rows: int) -> Search:
+    every = torch.arange(ROWS) < END
+    grammar = Grammar(every, every, (END,) if ended else (), longest)
+    found = Search(0, grammar, Found(reads, wanted), width)
+    best_first(
+        [found],
+        lambda begun: torch.tensor([log_probabilities(seed, sharpness, token_ids) for _, token_ids in begun]),
+        rows=rows,
+        width=width,
+    )
+    return found
+
+
+def words_of(spellings: list[Spelling]) -> dict[str, float]:
+    words: dict[str, float] = {}
+    for token_ids, log_probability in spellings:
+        word = reads(token_ids)
+        words[word] = math.log(math.exp(words.get(word, -math.inf)) + math.exp(log_probability))
+    return words
+
+
+def everything(seed: int, sharpness: float, longest: int, *, ended: bool) -> list[Spelling]:
+    lengths = range(1, longest + 1) if ended else (longest,)
+    spelled = [ids for length in lengths for ids in itertools.product(range(END), repeat=length) if reads(ids)]
+    return [Spelling(ids, value(seed, sharpness, ids, ended=ended)) for ids in spelled]
+
+
+@pytest.mark.parametrize("ended", [True, False], ids=["until its end", "of a given length"])
+@pytest.mark.parametrize("sharpness", [0.3, 1.0, 3.0])
+@pytest.mark.parametrize("rows", [1, 50])
+def test_a_complete_search_misses_no_spelling_that_alone_is_among_the_best(ended, sharpness, rows):
+    for seed in range(5):
+        found = search(seed, sharpness, ended=ended, longest=4, width=1000, wanted=5, rows=rows)
+        assert found.is_complete
+        bar = found.found.bar
+        expected = {ids for ids, log_p in everything(seed, sharpness, 4, ended=ended) if log_p > bar + 1e-5}
+        assert expected <= {ids for ids, _ in found.found.answers}
+        for ids, log_p in found.found.answers:
+            assert log_p == pytest.approx(value(seed, sharpness, ids, ended=ended), abs=1e-4)
+
+
+def test_the_bar_is_the_worst_wanted_word_where_words_that_differ_by_case_are_one():
+    found = Found(reads, 2)
+    found.add(Spelling((0,), math.log(0.3)))  # a
+    found.add(Spelling((2,), math.log(0.2)))  # A
+    assert found.bar == -math.inf, "one word so far"
+    found.add(Spelling((1,), math.log(0.05)))  # b
+    assert found.bar == pytest.approx(math.log(0.05))
+    found.add(Spelling((1, 3), math.log(0.05)))  # not likelier than the bar
+    assert len(found.answers) == 3
+    found.add(Spelling((1, 3), math.log(0.06)))  # b again
+    assert found.bar == pytest.approx(math.log(0.11))
+    found.add(Spelling((3,), math.log(0.9)))  # no word
+    assert len(found.answers) == 4
+    # The worth of a word is that of its likeliest writing, not of all its cases together.
+    found.add(Spelling((0, 1), math.log(0.4)))  # ab
+    assert found.bar == pytest.approx(math.log(0.3))
+
+
+def test_a_search_that_is_too_narrow_says_so():
+    states = {}
+    for width in (1, 2, 4, 1000):
+        found = search(1, 0.3, ended=True, longest=4, width=width, wanted=5, rows=4)
+        states[width] = (found.is_complete, set(words_of(found.found.answers)))
+    assert states[1000][0]
+    assert not states[1][0]
+    for complete, words in states.values():
+        assert not complete or words == states[1000][1]
+
+
+def test_what_ends_an_answer_may_be_its_first_token():
+    """BART's answers end with a token of the text: `for` before `for` is an answer, and two of them are not three."""
+    every = torch.ones(2, dtype=torch.bool)
+    found = Search(0, Grammar(every, every, (0,), 3), Found(lambda ids: "xy"[ids[0]] * len(ids), 100), 100)
+    best_first([found], lambda begun: torch.zeros(len(begun), 2), rows=4, width=100)
+    assert {ids for ids, _ in found.found.answers} == {(0,), (1,), (0, 1), (1, 1), (0, 1, 1), (1, 1, 1)}
+
+
+def test_searches_do_not_disturb_each_other():
+    alone = [search(s, 1.0, ended=True, longest=3, width=50, wanted=5, rows=1).found.answers for s in (1, 2)]
+    every = torch.arange(ROWS) < END
+    pair = [Search(n, Grammar(every, every, (END,), 3), Found(reads, 5), 50) for n in (1, 2)]
+    best_first(
+        pair,
+        lambda begun: torch.tensor([log_probabilities(s.question, 1.0, token_ids) for s, token_ids in begun]),
+        rows=2,
+        width=50,
+    )
+    for apart, together in zip(alone, pair, strict=True):
+        assert words_of(apart) == pytest.approx(words_of(together.found.answers))
