@@ -1,4 +1,4 @@
-"""docs/infilling.md: its Python runs as it stands, its settings and defaults are those there are."""
+"""docs/infilling.md and README.md: their Python runs as it stands, the settings and defaults are those there are."""
 
 import re
 from dataclasses import fields
@@ -11,6 +11,7 @@ from ilm.infilling.sampling import DecodingSettings
 from ilm.network.models import save_model
 
 PAGE = (REPOSITORY / "docs" / "infilling.md").read_text(encoding="utf-8")
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 
 
 def test_three_lines_fill_a_text(tmp_path, monkeypatch, capsys):
@@ -21,6 +22,18 @@ def test_three_lines_fill_a_text(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     exec(block, {})
     assert capsys.readouterr().out.count("I live in ") == 5
+
+
+def test_the_python_of_the_readme_runs(tmp_path, monkeypatch):
+    (block,) = re.findall(r"^```python\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+    folder = re.search(r'from_pretrained\("(.*?)"\)', block)[1]
+    save_model(random_model("gpt2", ENTRIES + 5), vocabulary(), tmp_path / folder)
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(block, names)
+    answers = [candidate.answers[0] for candidate in names["candidates"]]
+    assert len(set(answers)) == 10
+    assert all(len(answer.split()) == 1 for answer in answers)
 
 
 def test_the_settings_are_those_there_are():
