@@ -85,8 +85,10 @@ def test_the_bar_is_the_worst_wanted_word_where_words_that_differ_by_case_are_on
     assert len(found.answers) == 3
     found.add(Spelling((1, 3), math.log(0.06)))  # b again
     assert found.bar == pytest.approx(math.log(0.11))
+    found.add(Spelling((1, 3, 3), math.log(0.12)))  # and again
+    assert found.bar == pytest.approx(math.log(0.23))
     found.add(Spelling((3,), math.log(0.9)))  # no word
-    assert len(found.answers) == 4
+    assert len(found.answers) == 5
     # The worth of a word is that of its likeliest writing, not of all its cases together.
     found.add(Spelling((0, 1), math.log(0.4)))  # ab
     assert found.bar == pytest.approx(math.log(0.3))
@@ -101,6 +103,12 @@ def test_a_search_that_is_too_narrow_says_so():
     assert not states[1][0]
     for complete, words in states.values():
         assert not complete or words == states[1000][1]
+
+
+def test_beginnings_that_are_too_many_are_told_where_every_token_was_looked_at():
+    """4 tokens may follow, of which a width of 5 leaves none out; but 16 beginnings have two."""
+    found = search(1, 0.3, ended=True, longest=4, width=5, wanted=40, rows=4)
+    assert not found.is_complete
 
 
 def test_what_ends_an_answer_may_be_its_first_token():

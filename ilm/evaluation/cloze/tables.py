@@ -134,7 +134,8 @@ def notes(header: Mapping[str, Any]) -> list[str]:
     said += [
         f"± is one standard error, clustered by {header['unit']}; blanks without an answer count as wrong",
         "match, top-5, top-10, MRR and characters fold case, exact does not",
-        "the mean log-probability of the learner's word in nats, log p, compares models of one kind",
+        "the mean log-probability of the learner's word in nats, log p, compares models of one kind; it is over the "
+        "blanks that have one, and pairs of models over those that both have",
     ]
     if "mlm" in kinds:
         said.append(
@@ -239,7 +240,12 @@ def _failures(header: Mapping[str, Any], names: Mapping[str, str]) -> Shown:
         for model, about in header["models"].items()
         if (count := about["incomplete_lists"])
     ]
-    return Shown("Blanks without an answer or a log-probability", ["model", "what", "cause", "blanks"], rows, "llpr")
+    return Shown(
+        "Blanks without an answer or a log-probability, and lists that may lack one",
+        ["model", "what", "cause", "blanks"],
+        rows,
+        "llpr",
+    )
 
 
 def _asked(header: Mapping[str, Any], names: Mapping[str, str]) -> Shown:
