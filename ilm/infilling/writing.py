@@ -22,6 +22,7 @@ import torch
 from transformers import PreTrainedModel
 
 from ilm.errors import UserError
+from ilm.infilling.beams import likeliest, shared_out
 from ilm.infilling.blanks import Context
 from ilm.infilling.cache import CandidateCache, Tokens, candidate_attention
 from ilm.infilling.grammar import Grammar, Position
@@ -233,18 +234,14 @@ class Writer:
                 group.done.append(sequence)
         log_probabilities[last, grammar.end] = -math.inf
         totals = torch.tensor([sequence.total for sequence in before], device=log_probabilities.device)
-        scores = (log_probabilities + totals[:, None]).flatten()
-        best = scores.topk(min(settings.width, len(scores)))
+        scores = log_probabilities + totals[:, None]
         parents, group.sequences = [], {}
-        for score, place in zip(best.values.tolist(), best.indices.tolist(), strict=True):
-            if score == -math.inf:
-                break
-            parent, token = divmod(place, log_probabilities.shape[1])
+        for parent, token in shared_out(scores, [s.answer for s in before], grammar.end, settings.width):
             sequence = before[parent].copy()
             sequence.add(token, float(log_probabilities[parent, token]), grammar)
             group.sequences[len(parents)] = sequence
             parents.append(slots[parent])
-        group.done = _likeliest(group.done, settings.candidates, grammar)
+        group.done = likeliest(group.done, settings.candidates, grammar)
         # What goes on only becomes less likely.
         if len(group.done) == settings.candidates:
             least = group.done[-1].total
@@ -284,11 +281,3 @@ def _memory_told(settings: DecodingSettings) -> Iterator[None]:
 def _as_long_as_asked(sequence: OpenSequence) -> bool:
     """Whether the open answer has all the tokens that its own limits allow: it ends because a person wants it to."""
     return len(sequence.token_ids[-1]) == sequence.context.limits[sequence.answer].max_tokens
-
-
-def _likeliest(sequences: list[OpenSequence], count: int, grammar: Grammar) -> list[OpenSequence]:
-    """The likeliest, those that read alike only once."""
-    found: dict[tuple[str, ...], OpenSequence] = {}
-    for sequence in sorted(sequences, key=lambda s: -s.total):
-        found.setdefault(sequence.answers(grammar), sequence)
-    return list(found.values())[:count]

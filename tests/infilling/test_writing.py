@@ -220,3 +220,19 @@ def test_spans_of_a_mask_are_blanks_and_nothing_else_is(infiller):
     assert infiller.score(context, ["like", "pasta"]) < 0
     with pytest.raises(UserError, match="no blank for document: it was trained with sentence, ngram, word"):
         infiller.blanked(text, [Span("document", 0, 4)])
+
+
+def test_a_search_closes_every_answer_in_time():
+    """Each step of going on is likelier than an end, and yet the short answers are: of all blanks, not of the last."""
+    words = vocabulary()
+    model = Bigrams(ENTRIES + 5)
+    letters = sorted({token for letter in "abcdefghijkl" for token in words.encode(letter)})
+    begins = [words.start_of_infill, words.end_of_infill]
+    for before in [*letters, *begins]:
+        model.table[before, letters] = 8.0
+    model.table[letters, words.end_of_infill] = 4.0
+    infiller = Infiller(model, words)
+    for typed in ("(_)", "(_) (_).", "(_) (_) ([ngram])", "I _ it [word]."):
+        for result in infiller(typed, best=True, candidates=2, max_answer_tokens=20)[0]:
+            assert result.complete
+            assert max(map(len, result.token_ids)) <= 3  # with their ends; it is no exhaustive search
