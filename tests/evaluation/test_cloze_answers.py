@@ -29,6 +29,7 @@ from transformers import (
 )
 
 from ilm.errors import UserError
+from ilm.evaluation.cloze import decoders
 from ilm.evaluation.cloze.answerers import EARLIER, NO_ANSWER, TOO_LONG, WORD_TOO_LONG, Answerer, Settings
 from ilm.evaluation.cloze.decoders import BartAnswerer, InfillingAnswerer, T5Answerer
 from ilm.evaluation.cloze.items import HUMAN_TOKENS, RANDOM, Item
@@ -511,6 +512,20 @@ def test_answers_do_not_depend_on_what_else_is_asked(kind):
         alone = answers(answerer, asked)[0]
         assert [word for word, _ in found.candidates] == [word for word, _ in alone.candidates]
         assert found.log_probability == pytest.approx(alone.log_probability, abs=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["t5", "bart", "ilm"])
+def test_questions_that_do_not_fit_together_are_asked_in_parts(kind, monkeypatch):
+    answerer = KINDS[kind](max_answer_tokens=2)
+    items = [
+        item(),
+        item("She likes soup, and it left.", "soup"),
+        item("And she ate pasta for lunch and rice.", "rice"),
+    ]
+    together = answers(answerer, *items)
+    monkeypatch.setattr(decoders, "MOST_ROWS", 2)
+    for whole, apart in zip(together, answers(answerer, *items), strict=True):
+        assert dict(whole.candidates) == pytest.approx(dict(apart.candidates), abs=1e-2)
 
 
 @every_kind

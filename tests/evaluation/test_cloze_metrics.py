@@ -255,3 +255,8 @@ def test_a_true_null_is_rejected_as_often_as_said_and_intervals_cover():
         covered += found["low"] <= 0 <= found["high"]
     assert 2 <= rejected <= 22  # 10 expected
     assert 178 <= covered <= 198
+
+
+def test_a_probability_is_at_most_one():
+    """Sums of floats over tokenisations may miss it by a hair."""
+    assert blank_metrics("pasta", [("pasta", 1e-7)], None, False)["confidence"] == 1.0

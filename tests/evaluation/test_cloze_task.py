@@ -150,6 +150,15 @@ def test_literal_answers_and_their_metrics(whole):
         assert results.loc[("mlm:bert", "cefr_level", level, "folded"), "value"] == pytest.approx(expected)
 
 
+def test_calibration_counts_what_is_right_without_case(root, tmp_path):
+    path = tmp_path / "capital.csv"
+    path.write_text("id,cefr,text\n1,A1,Pasta for lunch and rice.\n", encoding="utf-8")
+    _, folder = run(root, tmp_path / "results", f"input={path}", "cloze.samples_per_text=5")
+    blanks, bins = pd.read_csv(folder / "blanks.csv"), pd.read_csv(folder / "calibration.csv")
+    assert (blanks["exact"].sum(), blanks["folded"].sum()) == (0, 1)
+    assert (bins["n"] * bins["correct"]).sum() == pytest.approx(1)
+
+
 def test_the_report_says_what_was_done(whole, root):
     report = report_of(whole)
     assert (report["task"], report["items"], report["texts"]) == ("cloze", 36, 12)
@@ -330,7 +339,7 @@ def test_a_killed_bench_goes_on_with_equal_bits(root, tmp_path, monkeypatch):
     # Killed in the middle of the third batch, and of a line; another was damaged.
     third = answers_file(undisturbed, "mlm_roberta").read_text(encoding="utf-8").splitlines()[16:19]
     with open(file, "a", encoding="utf-8") as half:
-        half.write("\n".join([third[0][:20], *third[1:]])[:-9])
+        half.write("\n".join([third[0], third[1][:20], *third[2:]])[:-9])
     monkeypatch.setattr(MaskedAnswerer, "answer", lambda self, items: batches.append(len(items)) or answer(self, items))
     run(root, tmp_path / "killed", models=models)
     assert batches == [8, 8, 8, 8, 4], "what was answered is not asked again"
@@ -470,10 +479,12 @@ def test_answers_of_unknown_origin_are_asked_anew(root, tmp_path):
     _, folder = run(root, tmp_path)
     file = answers_file(folder, "mlm_bert")
     right = file.read_bytes()
-    file.with_suffix(".json").unlink()
-    file.write_bytes(right.replace(b"pasta", b"PASTA"))
-    run(root, tmp_path)
-    assert file.read_bytes() == right
+    record = file.with_suffix(".json")
+    for change in (record.unlink, lambda: record.write_text('{"identity": {"kind": "t5"}, "asked": {}}')):
+        change()
+        file.write_bytes(right.replace(b"pasta", b"PASTA"))
+        run(root, tmp_path)
+        assert file.read_bytes() == right
 
 
 def test_two_processes_in_one_folder(root, tmp_path):

@@ -52,10 +52,6 @@ class MaskedAnswerer(Answerer):
     def describe(self):
         return {**super().describe(), "length_of_the_word": self.settings.mlm_length}
 
-    def _answer(self, encoded):
-        self._of_words = {}
-        return super()._answer(encoded)
-
     def _longest(self, encoded: Encoded) -> int:
         tried = LENGTHS_TRIED[-1] * len(encoded.runs) if self._is_guessed else 0
         return len(encoded.prefix) + len(encoded.ids) + len(encoded.suffix) + tried
