@@ -582,6 +582,7 @@ def test_models_that_cannot_be_asked(root, tmp_path, models, message):
     chosen = ",".join(model.format(root=root) for model in models)
     with pytest.raises(UserError, match=message):
         run(root, tmp_path, f"models=[{chosen}]")
+    assert not list(tmp_path.iterdir()), "before any model is asked"
 
 
 def test_more_blanks_than_sentinels(root, tmp_path):
