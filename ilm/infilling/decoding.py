@@ -18,7 +18,7 @@ from transformers import PreTrainedModel
 from transformers.activations import NewGELUActivation
 
 from ilm.errors import UserError
-from ilm.examples.layout import TokenSpan, lay_out
+from ilm.examples.layout import TargetType, TokenSpan, lay_out
 from ilm.examples.tokenising import token_positions
 from ilm.examples.tokens import align
 from ilm.examples.vocabulary import Vocabulary
@@ -194,6 +194,13 @@ class Infiller:
     def score(self, text: str | Context, answers: Sequence[str]) -> float:
         """The log-probability in nats of `answers`, with their end tokens, in the blanks of `text`.
 
+        The sum of `answer_scores`; raises what it raises.
+        """
+        return math.fsum(self.answer_scores(text, answers))
+
+    def answer_scores(self, text: str | Context, answers: Sequence[str]) -> tuple[float, ...]:
+        """The log-probability in nats of each answer with its end token, given the text and the answers before it.
+
         As in evaluation: the filled text is tokenised whole and laid out as a training example. An answer that the
         model wrote in other tokens than the tokenizer's own has another log-probability as an `Infilling`.
 
@@ -219,7 +226,10 @@ class Infiller:
             )
         with self._lock:
             scores = score_examples(self.model, [example], example.full_length, self.model.device)
-        return -scores.total("infill")[0]
+        # The targets behind the separator: each answer's tokens, and its end.
+        of_answers = np.isin(scores.target_types, (TargetType.INFILL, TargetType.INFILL_SPECIAL))
+        ends = np.flatnonzero(scores.target_types[of_answers] == TargetType.INFILL_SPECIAL)
+        return tuple(-math.fsum(nll) for nll in np.split(scores.nll[of_answers], ends[:-1] + 1))
 
     def _write(self, writer: Writer, groups: Sequence[Group]) -> None:
         with self._lock:

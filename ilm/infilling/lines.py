@@ -3,6 +3,7 @@
 import codecs
 import json
 import logging
+import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -66,7 +67,8 @@ def fill_table(
     """Fill the blanks that `spans_of` draws in texts of a table, or those typed in them where it gives None.
 
     As `fill_lines`, with "row" and "id" instead of "line". Drawn blanks have "original", the answers that stood there,
-    "original_spans", where in "text", and for each model "original_log_probability" (None where it cannot be scored).
+    "original_spans", where in "text", and for each model "original_log_probability", and that of each answer,
+    "original_answer_log_probabilities" (None where they cannot be scored).
     """
     room = settings.max_answer_tokens if settings.cut else None
 
@@ -150,7 +152,9 @@ def _filled(
     for (record, context), results in zip(good, found, strict=True):
         record["types"] = [infiller.vocabulary.mask_types[kind] for kind in context.types]
         if "original" in record:
-            record["original_log_probability"] = scored(infiller, context, record["original"])
+            values = scored(infiller, context, record["original"])
+            record["original_log_probability"] = None if values is None else math.fsum(values)
+            record["original_answer_log_probabilities"] = values
         record["candidates"] = [_json(result) for result in results]
     return records
 
@@ -183,10 +187,10 @@ def _write(records: Iterable[Mapping[str, Any]], out: TextIO) -> None:
         raise fault from error
 
 
-def scored(infiller: Infiller, context: Context, answers: Sequence[str]) -> float | None:
-    """The log-probability of the original answers; None where the tokens do not end with them, or are too many."""
+def scored(infiller: Infiller, context: Context, answers: Sequence[str]) -> tuple[float, ...] | None:
+    """The log-probability of each original answer; None where tokens do not end with them, or are too many."""
     try:
-        return infiller.score(context, answers)
+        return infiller.answer_scores(context, answers)
     except UserError:
         return None
 
@@ -221,5 +225,6 @@ def lines_of(stream: BinaryIO) -> Iterator[list[str]]:
 
 
 def _json(infilling: Infilling) -> dict[str, Any]:
-    keys = ("text", "answers", "spans", "log_probability", "token_log_probabilities", "complete", "left_out")
+    keys = ("text", "answers", "spans", "log_probability", "answer_log_probabilities", "token_log_probabilities")
+    keys += ("complete", "left_out")
     return {key: getattr(infilling, key) for key in keys}

@@ -53,11 +53,15 @@ def _colour(log_probabilities: Sequence[float]) -> str:
     return "green" if mean >= LIKELY else "yellow" if mean >= POSSIBLE else "red"
 
 
+def joint_probability(log_probabilities: Sequence[float]) -> str:
+    """0.02 (0.1, 0.2): of all answers, then of each given those before it."""
+    found = probability(math.fsum(log_probabilities))
+    return f"{found} ({', '.join(map(probability, log_probabilities))})" if len(log_probabilities) > 1 else found
+
+
 def probabilities(infilling: Infilling) -> str:
-    """p = 0.02 (0.1, 0.2): of all answers, then of each given those before it; and what else is to be known."""
-    found = f"p = {probability(infilling.log_probability)}"
-    if len(infilling.answers) > 1:
-        found += f" ({', '.join(map(probability, infilling.answer_log_probabilities))})"
+    """p = 0.02 (0.1, 0.2): of the answers, and what else is to be known."""
+    found = f"p = {joint_probability(infilling.answer_log_probabilities)}"
     if not infilling.complete:
         found += ", not finished"
     unread = [

@@ -16,7 +16,7 @@ from ilm.infilling.decoding import Infiller
 from ilm.infilling.lines import fill_table, scored
 from ilm.infilling.sampling import DecodingSettings
 from ilm.infilling.sequences import Infilling
-from ilm.infilling.showing import markdown, marked, probability
+from ilm.infilling.showing import joint_probability, markdown, marked
 from ilm.infilling.terminal import BLANKS, COMMANDS, Terminal, is_dialogue, terminal_console
 from ilm.infilling.texts import TableText, answers_of, drawn_spans, is_table, read_texts
 from ilm.masking.configured import mask_function
@@ -132,7 +132,7 @@ class Walk(Terminal):
             answers = answers_of(text.text, spans)
             values = {name: scored(self.infillers[name], own, answers) for name, own in contexts.items()}
             self._spans = list(spans)
-            self._own = {n: "not known" if value is None else probability(value) for n, value in values.items()}
+            self._own = {n: "not known" if own is None else joint_probability(own) for n, own in values.items()}
         original = marked(text.text, self._spans)
         for name, value in self._own.items():
             original.append(f"\n{f'{name}: ' if len(self._own) > 1 else ''}p = {value}", style="dim")

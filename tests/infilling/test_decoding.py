@@ -336,6 +336,20 @@ def test_answers_in_the_tokenizers_own_tokens_score_as_they_were_drawn(infiller)
     assert compared >= 10
 
 
+def test_the_score_of_each_answer_is_that_of_its_tokens(infiller):
+    text = "She ate [ngram] for [word]."
+    for result in infiller(text, candidates=8, max_answer_tokens=3, seed=4)[0]:
+        scores = infiller.answer_scores(text, result.answers)
+        first = infiller.answer_scores(text, (result.answers[0], "lunch"))
+        assert len(scores) == 2
+        assert scores[0] == pytest.approx(first[0], abs=1e-4)
+        assert infiller.score(text, result.answers) == pytest.approx(sum(scores))
+    (best,) = infiller(text, greedy=True, max_answer_tokens=3)[0]
+    retold = [infiller.vocabulary.encode(f" {answer}") for answer in best.answers]
+    if [[*ids, infiller.vocabulary.end_of_infill] for ids in retold] == [list(ids) for ids in best.token_ids]:
+        assert infiller.answer_scores(text, best.answers) == pytest.approx(best.answer_log_probabilities, abs=1e-4)
+
+
 def test_score_refuses_what_is_no_answer(bigrams):
     for answers in (["pasta"], ["pasta", ""], ["a", "b", "c"]):
         with pytest.raises(UserError, match="2 blanks need as many answers"):

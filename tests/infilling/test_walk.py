@@ -193,6 +193,9 @@ def test_json_lines_of_a_table(texts, infiller):
     assert records[1]["original"] == [texts[1].text[start : start + length]]
     assert records[1]["types"] == ["word"]
     assert records[1]["original_log_probability"] < 0
+    of_each = records[1]["original_answer_log_probabilities"]
+    assert len(of_each) == len(records[1]["original"])
+    assert sum(of_each) == pytest.approx(records[1]["original_log_probability"])
     assert "error" in records[2]
 
 

@@ -229,6 +229,7 @@ def test_the_original_answers_stand_beside_the_candidates(server, infillers):
     assert [original["text"][a["start"] :][: a["length"]] for a in original["answers"]] == ["eat", "the lunch"]
     expected = infillers["random"].score("I [word] pasta for [ngram].", ["eat", "the lunch"])
     assert original["log_probability"] == pytest.approx(expected)
+    assert sum(answer["log_probability"] for answer in original["answers"]) == pytest.approx(expected)
     assert (found["level"], found["settings"]["seed"], found["fingerprint"]) == ("all", 3, "of random")
     for text in ("I [word] pasta.", "I {eat} _."):
         assert post(server, "/infill", model="random", text=text)[1]["original"] is None

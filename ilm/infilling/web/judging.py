@@ -56,40 +56,50 @@ class Filled:
         longest = max(len(infiller.vocabulary.encode(f" {answer}")) for answer in self.answers)
         return infiller.context(self.text, [NO_LIMITS] * len(self.types), longest + 1).left_out
 
-    def score(self, infiller: Infiller, left_out: tuple[int, int] = (0, 0)) -> float:
-        """The log-probability of the answers in nats, without those characters of the text.
+    def scores(self, infiller: Infiller, left_out: tuple[int, int] = (0, 0)) -> tuple[float, ...]:
+        """The log-probability of each answer in nats, without those characters of the text.
 
-        Raises: UserError as `Infiller.score` does, and if it is no number.
+        Raises: UserError as `Infiller.answer_scores` does, and if one is no number.
         """
         before, after = left_out
-        score = infiller.score(self.text[before : len(self.text) - after], self.answers)
-        if math.isnan(score):
+        scores = infiller.answer_scores(self.text[before : len(self.text) - after], self.answers)
+        if any(map(math.isnan, scores)):
             raise UserError("The model computes NaN: its weights are damaged, or were when training ended.")
-        return score
+        return scores
 
-    def record(self) -> dict[str, Any]:
-        """The text with its answers in it, and where they stand, as a candidate has them."""
+    def record(self, scores: Sequence[float] | None = None) -> dict[str, Any]:
+        """The text with its answers in it, where they stand, and what they scored, as a candidate has them."""
         text, answers = self.pieces[0], []
         for answer, piece in zip(self.answers, self.pieces[1:], strict=True):
             answers.append({"text": answer, "start": len(text), "length": len(answer)})
             text += answer + piece
-        return {"text": text, "answers": answers}
+        if scores is None:
+            return {"text": text, "answers": answers}
+        for answer, score in zip(answers, scores, strict=True):
+            answer["log_probability"] = number_or_none(score)
+        return {"text": text, "answers": answers, "log_probability": number_or_none(math.fsum(scores))}
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a model says of a text: the log-probability of its answers in nats, or the message why there is none."""
+    """What a model says of a text: the log-probability of its answers in nats, or the message why there is none.
+
+    `scores` has that of each answer given those before it.
+    """
 
     filled: Filled | None
-    score: float | str
+    scores: tuple[float, ...] | str
+
+    @property
+    def score(self) -> float | None:
+        """Of all answers; None where there is none."""
+        return None if isinstance(self.scores, str) else math.fsum(self.scores)
 
     def record(self) -> dict[str, Any]:
         """As plain data: the text with its answers, and "log_probability" or "error"."""
-        if isinstance(self.score, str):
-            return {"error": self.score}
-        filled = self.filled
-        named = {"blanked": filled.text, "blanks": filled.types}
-        return filled.record() | named | {"log_probability": number_or_none(self.score)}
+        if isinstance(self.scores, str):
+            return {"error": self.scores}
+        return self.filled.record(self.scores) | {"blanked": self.filled.text, "blanks": self.filled.types}
 
 
 def judge(
@@ -105,7 +115,7 @@ def judge(
     while another is taken: it may have to be put away for that one.
     """
     filled: dict[str, Filled] = {}
-    scores: dict[str, float | str] = {}
+    scores: dict[str, tuple[float, ...] | str] = {}
     left_out = (0, 0)
 
     def first_reading(model: ServedModel) -> None:
@@ -115,10 +125,10 @@ def judge(
         unread = own.unread(infiller) if cut else (0, 0)
         left_out = max(left_out[0], unread[0]), max(left_out[1], unread[1])
         if not any(left_out):
-            scores[model.name] = own.score(infiller)
+            scores[model.name] = own.scores(infiller)
 
     def second_reading(model: ServedModel) -> None:
-        scores[model.name] = filled[model.name].score(take(model), left_out)
+        scores[model.name] = filled[model.name].scores(take(model), left_out)
 
     for model in models:
         _or_why_not(first_reading, model, scores)
@@ -128,7 +138,9 @@ def judge(
     return [Judgement(filled.get(model.name), scores[model.name]) for model in models], left_out
 
 
-def _or_why_not(reading: Callable[[ServedModel], None], model: ServedModel, scores: dict[str, float | str]) -> None:
+def _or_why_not(
+    reading: Callable[[ServedModel], None], model: ServedModel, scores: dict[str, tuple[float, ...] | str]
+) -> None:
     try:
         reading(model)
     except UserError as error:

@@ -90,7 +90,8 @@ function showState(at, state) {
 }
 
 function showOriginal(original) {
-  const text = paragraph(original.text, original.answers, original.left_out, (answer) => make("span", { className: "judged", textContent: answer.text }));
+  const text = paragraph(original.text, original.answers, original.left_out, (answer) =>
+    make("span", {}, make("span", { className: "judged", textContent: answer.text }), ...(original.error ? [] : [figure(answer)])));
   const about = original.error ?? `original: p = ${probability(original.log_probability)} (${nats(original.log_probability)} nats)`;
   return make("div", { className: "candidate original" }, text, make("div", { className: "row foot" }, make("span", { textContent: about })));
 }
@@ -121,7 +122,11 @@ function showAnswer(answer) {
   box.addEventListener("mouseleave", leaveTip);
   box.addEventListener("blur", hideTip);
   box.addEventListener("keydown", scrollTip);
-  return make("span", {}, box, make("span", { className: "figure", textContent: probability(answer.log_probability) }));
+  return make("span", {}, box, figure(answer));
+}
+
+function figure(answer) {
+  return make("span", { className: "figure", textContent: probability(answer.log_probability) });
 }
 
 // The probabilities of an answer's tokens, beside it while it has the mouse or the focus.
@@ -180,6 +185,11 @@ $("legend").append(
 
 // Levels
 
+// −49.43 (−30.10, −19.33): of all answers, then of each given those before it.
+function ofEach({ log_probability: total, answers }) {
+  return answers.length > 1 ? `${nats(total)} (${answers.map((answer) => nats(answer.log_probability)).join(", ")})` : nats(total);
+}
+
 function showLevels(found) {
   judgement = found;
   const scored = found.models.filter((row) => !row.error);
@@ -205,7 +215,7 @@ function showLevels(found) {
     ...found.models.map((row) =>
       row.error
         ? make("tr", {}, make("th", { scope: "row", textContent: row.model, dir: "auto" }), make("td", { textContent: row.level }), make("td", { colSpan: 3, className: "error", textContent: row.error }))
-        : make("tr", {}, make("th", { scope: "row", textContent: row.model, dir: "auto" }), make("td", { textContent: row.level }), make("td", { className: "number", textContent: nats(row.log_probability) }), make("td", { className: "number", textContent: row.log_probability === best ? "best" : nats(row.log_probability === null ? null : row.log_probability - best) }), make("td", { textContent: row.blanks.join(", ") }))
+        : make("tr", {}, make("th", { scope: "row", textContent: row.model, dir: "auto" }), make("td", { textContent: row.level }), make("td", { className: "number", textContent: ofEach(row) }), make("td", { className: "number", textContent: row.log_probability === best ? "best" : nats(row.log_probability === null ? null : row.log_probability - best) }), make("td", { textContent: row.blanks.join(", ") }))
     )
   );
   $("levels").hidden = false;

@@ -22,7 +22,7 @@ from ilm.infilling.web.fields import INFILL, LEVELS, SETTINGS, read_fields
 from ilm.infilling.web.judging import Filled, judge, level_shares
 from ilm.infilling.web.marked import read_marked
 from ilm.infilling.web.models import ServedModel, Shelf
-from ilm.infilling.web.records import candidate_record, number_or_none
+from ilm.infilling.web.records import candidate_record
 from ilm.infilling.web.worker import Job, Worker
 
 MOST_LOADED = 8  # models
@@ -118,7 +118,7 @@ class WebService:
 
             judged, left_out = judge(models, read, take, cut)
             pairs = list(zip(models, judged, strict=True))
-            shares = level_shares((m.level, j.score) for m, j in pairs if not isinstance(j.score, str))
+            shares = level_shares((m.level, j.score) for m, j in pairs if j.score is not None)
             return {
                 "models": [self._described(model) | judgement.record() for model, judgement in pairs],
                 "levels": [{"level": level, "share": share} for level, share in shares.items()],
@@ -155,10 +155,10 @@ def _original(
         return None
     filled = Filled.read(text, answers, model.mask_types, ())
     try:
-        scored = {"log_probability": number_or_none(filled.score(infiller, left_out))}
+        record = filled.record(filled.scores(infiller, left_out))
     except UserError as error:
-        scored = {"error": str(error)}
-    return filled.record() | scored | {"left_out": left_out}
+        record = filled.record() | {"error": str(error)}
+    return record | {"left_out": left_out}
 
 
 @contextmanager
