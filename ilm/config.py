@@ -259,6 +259,7 @@ class Decoding:
     distinct: bool = False
     by_probability: bool = False
     max_answer_tokens: int = 128
+    max_answer_words: int | None = None
     cut: bool = True
     batch_size: int = 128  # candidates
 
@@ -485,7 +486,7 @@ def _values(settings: Mapping[str, Any], choices: Mapping[str, str | None]) -> I
     yield from numbers(float, 0, "trainer.gradient_clip_val", "optimizer.lr")
     yield from numbers(int, 2, "data.max_length", "evaluation.max_length")
     yield from numbers(int, 1, "decoding.candidates", "decoding.top_k", "decoding.max_answer_tokens")
-    yield from numbers(int, 1, "decoding.batch_size", "adapter.rank")
+    yield from numbers(int, 1, "decoding.max_answer_words", "decoding.batch_size", "adapter.rank")
     yield from numbers(int, 0, "decoding.beams", "n_masks")
     yield from one_of("dtype", ("float32", "bfloat16"))
     if value_of("decoding.best") and value_of("decoding.greedy"):

@@ -47,12 +47,21 @@ class BlankLimits:
             if least < 1 or (most is not None and most < least):
                 bound = "" if most is None else f" and at most {most}"
                 raise UserError(f"An answer of at least {least}{bound} {unit}: expected 1 or more, and no fewer")
-        # Behind a space another word begins.
-        words = len(self.prefix.split()) + self.prefix[-1:].isspace()
-        if self.max_words is not None and words > self.max_words:
+        if self.max_words is not None and self._words_begun > self.max_words:
             raise UserError(f"An answer that begins with {self.prefix!r} has more than {self.max_words} words")
         if self.prefix.isspace() or self.prefix.startswith(" "):
             raise UserError(f"The prefix {self.prefix!r} begins with a space: type the space before the blank instead")
+
+    @property
+    def _words_begun(self) -> int:
+        """Words that the prefix has, or leads to: behind a space another one begins."""
+        return len(self.prefix.split()) + self.prefix[-1:].isspace()
+
+    def most_words(self, otherwise: int | None) -> int | None:
+        """The most words of an answer: `otherwise` where there is no limit, but no fewer than other limits ask for."""
+        if self.max_words is not None or otherwise is None:
+            return self.max_words
+        return max(otherwise, self.min_words, self._words_begun)
 
     @classmethod
     def typed(cls, options: str) -> "BlankLimits":

@@ -24,12 +24,12 @@ class DecodingSettings:
     `top_p` keeps the likeliest tokens up to and with the one that reaches this probability (Holtzman et al. 2020, The
     Curious Case of Neural Text Degeneration), after `temperature` and `top_k`. `greedy` takes the likeliest token at
     each step: one candidate. `best` searches for the likeliest candidates instead of drawing any, by a beam search as
-    wide as `beams` (0: four times `candidates`, at least 8), likeliest first. `distinct`: candidates of a text
-    that differ in their answers, fewer than asked for if so many are not drawn in MOST_DRAWN times as many.
+    wide as `beams` (0: four times `candidates`, at least 8), likeliest first. `distinct`: candidates of a text that
+    differ in their answers, fewer than asked for if so many are not drawn in MOST_DRAWN times as many.
     `by_probability`: the likeliest first, instead of in the order of drawing. `max_answer_tokens` bounds each answer,
-    without its end token. `cut`: read of a text too long what is nearest to its blanks, instead of refusing it.
-    `batch_size` counts candidates written together. `seed`, the text and the candidate's number alone decide what is
-    drawn.
+    without its end token; `max_answer_words` each whose blank has no limit of words. `cut`: read of a text too long
+    what is nearest to its blanks, instead of refusing it. `batch_size` counts candidates written together. `seed`, the
+    text and the candidate's number alone decide what is drawn.
 
     Raises: UserError that lists all values out of range.
     """
@@ -40,6 +40,7 @@ class DecodingSettings:
     top_p: float | None = None
     greedy: bool = False
     max_answer_tokens: int = 128
+    max_answer_words: int | None = None
     batch_size: int = 128
     seed: int = 0
     best: bool = False
@@ -51,7 +52,7 @@ class DecodingSettings:
     def __post_init__(self):
         faults = [
             f"{name}={value}: expected 1 or more"
-            for name in ("candidates", "top_k", "max_answer_tokens", "batch_size")
+            for name in ("candidates", "top_k", "max_answer_tokens", "max_answer_words", "batch_size")
             if (value := getattr(self, name)) is not None and value < 1
         ]
         if not 0 < self.temperature < math.inf:

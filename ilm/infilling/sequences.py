@@ -69,7 +69,9 @@ class OpenSequence:
     def finished(self) -> bool:
         return self.answer == len(self.context.types)
 
-    def position(self, grammar: Grammar, max_answer_tokens: int, max_tokens: float) -> Position:
+    def position(
+        self, grammar: Grammar, max_answer_tokens: int, max_answer_words: int | None, max_tokens: float
+    ) -> Position:
         """Where the open answer stands. Its end, and the least of each answer to come, must fit."""
         limits, written = self.context.limits[self.answer], len(self.token_ids[-1])
         to_come = sum(grammar.least(self.context, k) + 1 for k in range(self.answer + 1, len(self.context.types)))
@@ -79,7 +81,8 @@ class OpenSequence:
         may_end = self.has_text and not self.required and not self.begun and written >= limits.min_tokens
         may_end = may_end and self.words >= limits.min_words
         missing = max(limits.min_words - self.words, 0)
-        left = None if limits.max_words is None else limits.max_words - self.words
+        most_words = limits.most_words(max_answer_words)
+        left = None if most_words is None else most_words - self.words
         return Position(self.required, self.begun, not self.has_text, may_end, room, self.in_word, missing, left)
 
     def add(self, token: int, log_probability: float, grammar: Grammar) -> None:

@@ -44,6 +44,7 @@ COMMANDS = (
     (":greedy on", "the likeliest token at each step, one candidate; off draws"),
     (":distinct on", "no candidate twice"),
     (":cut off", "refuse a text too long for the model; on reads what is nearest to its blanks"),
+    (":max_answer_words 1", "answers of one word; off: of any number"),
     (":max_answer_tokens 50", "longer answers are closed, and said to be not finished"),
     (":batch_size 16", "candidates written at a time: fewer take less memory, and nothing else changes"),
     (":seed 1", "other candidates; a text has the same ones as long as nothing is changed"),
@@ -277,6 +278,7 @@ _SETTINGS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "distinct": ("distinct", _on_or_off),
     "cut": ("cut", _on_or_off),
     "max_answer_tokens": ("max_answer_tokens", int),
+    "max_answer_words": ("max_answer_words", _number_or_off(int)),
     "batch_size": ("batch_size", int),
     "seed": ("seed", int),
 }

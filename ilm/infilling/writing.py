@@ -170,10 +170,11 @@ class Writer:
         norm = logits.logsumexp(-1)
         if bool(norm.isnan().any()):
             raise UserError("The model computes NaN: its weights are damaged, or were when training ended.")
-        grammar, most = self._grammar, self._settings.max_answer_tokens
+        grammar, settings = self._grammar, self._settings
         ends = logits[:, grammar.end] - norm
         logits.index_fill_(1, grammar.never, -math.inf)
-        positions = [sequence.position(grammar, most, self._max_tokens) for sequence in sequences]
+        most = (settings.max_answer_tokens, settings.max_answer_words, self._max_tokens)
+        positions = [sequence.position(grammar, *most) for sequence in sequences]
         restricted: dict[int, tuple[torch.Tensor, list[int]]] = {}
         free = []
         for row, position in enumerate(positions):

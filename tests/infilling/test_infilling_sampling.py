@@ -138,10 +138,12 @@ def test_keys_differ_by_seed_text_candidate_and_step():
 
 
 def test_all_values_out_of_range_are_named():
+    wrong = {"candidates": 0, "temperature": 0.0, "top_k": 0, "top_p": 1.5, "max_answer_tokens": 0}
+    wrong |= {"max_answer_words": 0, "batch_size": -1}
     with pytest.raises(UserError) as error:
-        DecodingSettings(candidates=0, temperature=0.0, top_k=0, top_p=1.5, max_answer_tokens=0, batch_size=-1)
-    for name in ("candidates=0", "temperature=0.0", "top_k=0", "top_p=1.5", "max_answer_tokens=0", "batch_size=-1"):
-        assert name in str(error.value)
+        DecodingSettings(**wrong)
+    for name, value in wrong.items():
+        assert f"{name}={value}" in str(error.value)
 
 
 def test_settings_that_contradict_each_other_are_told():

@@ -139,6 +139,17 @@ def vocabulary_of_bytes() -> Vocabulary:
     return Vocabulary(PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|endoftext|>"), MASK_TYPES)
 
 
+@pytest.mark.parametrize("settings", [{}, {"greedy": True}, {"best": True}])
+def test_the_setting_holds_where_a_blank_has_no_limit_of_words(infiller, settings):
+    text = "She ate [word] for [ngram:2-3 words] and [word:at 9...] or [ngram:2- words]."
+    for result in infiller(text, candidates=4, max_answer_tokens=8, max_answer_words=1, **settings)[0]:
+        counts = [len(answer.encode().split()) for answer in result.answers]
+        # As few as the other limits of a blank leave.
+        assert counts[0] == 1
+        assert 2 <= counts[1] <= 3
+        assert counts[2:] == [2, 2]
+
+
 @pytest.mark.parametrize("bytes_alone", [False, True])
 def test_any_token_allowed_leaves_a_way_to_the_words_asked(words, bytes_alone):
     """Whatever is drawn, the words are there when the tokens run out: for any place and room from the least on."""

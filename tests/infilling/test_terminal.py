@@ -89,13 +89,13 @@ def test_the_likeliest_stands_first(infiller):
 
 
 def test_settings_change_without_leaving(terminal):
-    lines = [":n 5", ":temperature 0.8", ":top_p 0.9", ":top_k 40", ":greedy on", ":seed 3", ":max_answer_tokens 7"]
-    assert said(terminal, *lines).splitlines() == [
-        *("candidates 5", "temperature 0.8", "top_p 0.9", "top_k 40", "greedy on", "seed 3", "max_answer_tokens 7")
-    ]
-    assert terminal.settings == DecodingSettings(5, 0.8, 40, 0.9, True, 7, seed=3, by_probability=True)
-    assert said(terminal, ":top_p off", ":greedy off") == "top_p off\ngreedy off\n"
-    assert (terminal.settings.top_p, terminal.settings.greedy) == (None, False)
+    lines = ["n 5", "temperature 0.8", "top_p 0.9", "top_k 40", "greedy on", "seed 3", "max_answer_tokens 7"]
+    lines += ["max_answer_words 2"]
+    answers = said(terminal, *(f":{line}" for line in lines)).splitlines()
+    assert answers == ["candidates 5", *lines[1:]]
+    assert terminal.settings == DecodingSettings(5, 0.8, 40, 0.9, True, 7, 2, seed=3, by_probability=True)
+    assert said(terminal, ":top_p off", ":max_answer_words off") == "top_p off\nmax_answer_words off\n"
+    assert (terminal.settings.top_p, terminal.settings.max_answer_words) == (None, None)
 
 
 @pytest.mark.parametrize(

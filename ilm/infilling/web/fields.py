@@ -18,6 +18,7 @@ SETTINGS: Fields = {  # of DecodingSettings
     "distinct": (bool, False),
     "cut": (bool, False),
     "max_answer_tokens": (int, False),
+    "max_answer_words": (int, True),
     "seed": (int, False),
 }
 INFILL: Fields = {"model": (str, False), "text": (str, False), "request": (str, True), **SETTINGS}

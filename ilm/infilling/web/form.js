@@ -1,7 +1,7 @@
 "use strict";
 // The form: models, settings, examples; how it survives a reload, and how it travels in a link.
 
-const NUMBERS = ["candidates", "temperature", "top_p", "top_k", "max_answer_tokens", "seed"];
+const NUMBERS = ["candidates", "temperature", "top_p", "top_k", "max_answer_words", "max_answer_tokens", "seed"];
 const SWITCHES = ["distinct", "cut"];
 const CHECKED_AT_FIRST = 6;
 const EXAMPLES = [
@@ -88,6 +88,11 @@ function setSettings(values) {
 }
 
 function describe(values) {
+  const most = values.max_answer_words;
+  return describeWay(values) + (most === null || most === undefined ? "" : `, at most ${most} word${most === 1 ? "" : "s"} an answer`);
+}
+
+function describeWay(values) {
   if (values.greedy) return "greedy";
   if (values.best) return `the ${values.candidates} likeliest`;
   const drawn = `temperature ${values.temperature}, top-p ${values.top_p ?? "all"}, top-k ${values.top_k ?? "all"}, seed ${values.seed}`;
