@@ -42,6 +42,7 @@ def evaluate_perplexity(settings: Mapping[str, Any], level: str | None) -> pd.Da
     Raises: UserError if nothing is trained, prepared, or asked for.
     """
     evaluation, data = settings["evaluation"], Path(settings["paths"]["data"])
+    device = usable_device(evaluation["device"], "evaluation.device")
     models, trained_on = _chosen_models(settings, level)
     corpus = PreparedCorpus.open(data / (evaluation["corpus"] or settings["corpus"]["name"]))
     split = evaluation["split"]
@@ -50,7 +51,6 @@ def evaluate_perplexity(settings: Mapping[str, Any], level: str | None) -> pd.Da
     levels = evaluation["levels"] or ([level] if level not in (None, POOLED) else _complete_levels(corpus, needed))
     corpus.require_splits(levels, needed)
     rows = np.sort(np.concatenate([_limited(corpus, split, level, evaluation["limit"]) for level in levels]))
-    device = usable_device(evaluation["device"], "evaluation.device")
     results, sums, runs = [], [], {}
     for number, model in enumerate(models, start=1):
         log.info("model %d of %d: %s", number, len(models), model.name)
