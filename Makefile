@@ -23,10 +23,10 @@ test: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2
 
 broken-files: $(INSTALLED)
-	BROKEN_FILES=10000 OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 tests/corpus/test_broken_files.py
+	BROKEN_FILES=10000 OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 tests/corpus/formats/test_broken_files.py
 
 kill-and-resume: $(INSTALLED)
-	KILL_ROUNDS=20 OMP_NUM_THREADS=1 $(RUN) -m pytest -s tests/test_kill_and_resume.py
+	KILL_ROUNDS=20 OMP_NUM_THREADS=1 $(RUN) -m pytest -s tests/training/test_kill_and_resume.py
 
 install: $(INSTALLED)
 

@@ -1,12 +1,13 @@
 """Evaluate trained models: `python evaluate.py cefr=A1`, or without it every model on every level."""
 
-import ilm.starting  # noqa: F401  # isort: skip
+import ilm.cli.interrupts  # noqa: F401  # isort: skip
 import hydra
 import pandas as pd
 from omegaconf import DictConfig
 
+from ilm.cli.logging import set_up_logging
+from ilm.cli.main import chosen_options, entry_point, job
 from ilm.config import Evaluate, check
-from ilm.jobs import chosen_options, entry_point, job, set_up_logging
 
 
 def evaluate(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> pd.DataFrame:
@@ -19,7 +20,7 @@ def evaluate(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> p
         from ilm.evaluation.cloze.task import evaluate_cloze
 
         return evaluate_cloze(settings, level)
-    from ilm.evaluation.task import evaluate_perplexity
+    from ilm.evaluation.perplexity.task import evaluate_perplexity
 
     return evaluate_perplexity(settings, level)
 

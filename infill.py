@@ -1,25 +1,26 @@
 """Fill blanks in texts: `python infill.py models=[A1]`, then type "She ate [ngram] for _."."""
 
-import ilm.starting  # noqa: F401  # isort: skip
+import ilm.cli.interrupts  # noqa: F401  # isort: skip
 import sys
 
 import hydra
 from omegaconf import DictConfig
 
+from ilm.cli.logging import set_up_logging
+from ilm.cli.main import chosen_options, entry_point, job
 from ilm.config import Infill, check
-from ilm.jobs import chosen_options, entry_point, job, set_up_logging
 
 
 def infill(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> None:
     """Fill blanks as configured; `choices` are Hydra's chosen options by group, of which `cefr` chooses models."""
     settings = check(cfg, Infill, choices)
     # Only now: torch takes seconds, and a typing mistake is told at once.
-    from ilm.infilling.lines import fill_lines, lines_of, open_lines
-    from ilm.infilling.loading import Models, find_folders
+    from ilm.infilling.browse import work_through
+    from ilm.infilling.jsonl import fill_lines, lines_of, open_lines
+    from ilm.infilling.model_cache import Models, find_folders
     from ilm.infilling.sampling import DecodingSettings
     from ilm.infilling.terminal import Terminal, is_dialogue, terminal_console
     from ilm.infilling.texts import is_table
-    from ilm.infilling.walk import work_through
 
     set_up_logging()
     decoding = DecodingSettings(**settings["decoding"], seed=settings["seed"])

@@ -1,22 +1,23 @@
 """Prepare a corpus once for all models: `python prepare.py corpus=efcamdat corpus.csv=PATH`."""
 
-import ilm.starting  # noqa: F401  # isort: skip
+import ilm.cli.interrupts  # noqa: F401  # isort: skip
 from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig
 
+from ilm.cli.logging import set_up_logging
+from ilm.cli.main import entry_point, job
 from ilm.config import Prepare, check
 from ilm.corpus.build import extra_folders
-from ilm.corpus.division import HeldOut, TrainValidTest
 from ilm.corpus.lock import preparing
-from ilm.corpus.origin import configured_origin, extra_origin
+from ilm.corpus.sources import configured_origin, extra_origin
+from ilm.corpus.splitting.strategy import HeldOut, TrainValidTest
 from ilm.corpus.verify import require_sound
-from ilm.interchange.exporting import export_corpus, require_replaceable
-from ilm.interchange.importing import ReferenceOrigin, import_masks
-from ilm.jobs import entry_point, job, set_up_logging
-from ilm.masking.preparation import prepare_corpus
+from ilm.masking.prepare import prepare_corpus
 from ilm.masking.verify import verify_masks
+from ilm.reference.exporter import export_corpus, require_replaceable
+from ilm.reference.importer import ReferenceOrigin, import_masks
 
 
 def prepare(cfg: DictConfig) -> Path:

@@ -1,15 +1,16 @@
 """Train one infilling model: `python train.py cefr=A1`."""
 
-import ilm.starting  # noqa: F401  # isort: skip
+import ilm.cli.interrupts  # noqa: F401  # isort: skip
 import logging
 
 import hydra
 from omegaconf import DictConfig
 
+from ilm.cli.logging import set_up_logging
+from ilm.cli.main import chosen_options, entry_point, job
+from ilm.cli.sweep import note, start_job, sweep_here, was_requeued
 from ilm.config import Train, check
-from ilm.jobs import chosen_options, entry_point, job, set_up_logging
-from ilm.runs import RunFolder
-from ilm.sweeps import note, start_job, sweep_here, was_requeued
+from ilm.runs.folder import RunFolder
 
 log = logging.getLogger("ilm")
 
@@ -21,9 +22,9 @@ def train(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> dict
     checkpoint of an interrupted run; a finished one is reported, not trained again.
     """
     settings = check(cfg, Train, choices)
-    from ilm.training.cost import cost_sheet  # only now: torch takes seconds, and a typing mistake is told at once
-    from ilm.training.fitting import train_in
-    from ilm.training.run import Run
+    from ilm.training.dry_run import cost_sheet  # only now: torch takes seconds, and a typing mistake is told at once
+    from ilm.training.fit import train_in
+    from ilm.training.plan import Run
 
     set_up_logging()
     run = Run.plan(settings, choices or {})

@@ -32,7 +32,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from ilm.examples.vocabulary import Vocabulary, gpt2_tokenizer
 from ilm.infilling.blanks import BlankLimits, Context
-from ilm.infilling.decoding import DTYPES, Infiller
+from ilm.infilling.infiller import DTYPES, Infiller
 from ilm.masking.functions import Hierarchical
 from ilm.masking.preview import cut
 

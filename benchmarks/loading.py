@@ -84,12 +84,12 @@ def _prepared(folder: Path, size: int) -> Path:
 def _start(folder: Path) -> tuple["object", list[dict]]:
     """The train split's examples; seconds and memory of each thing that a run does before it trains."""
     from ilm.corpus.store import PreparedCorpus
-    from ilm.examples.store import ExampleStore, first_by_hash
-    from ilm.examples.tokens import TokenStore
+    from ilm.examples.dataset import ExampleStore, first_by_hash
+    from ilm.examples.token_store import TokenStore
     from ilm.examples.vocabulary import Vocabulary, gpt2_tokenizer
     from ilm.masking.store import MaskStore
-    from ilm.training.order import Shuffled
-    from ilm.training.steps import StepPlan
+    from ilm.training.batch_plan import StepPlan
+    from ilm.training.sampling import Shuffled
 
     rows = []
 
@@ -150,9 +150,9 @@ def _speeds(train, seconds: float, worker_counts: list[int]) -> list[dict]:
 
 
 def _batches(train, division: dict):
-    from ilm.training.batching import MicroBatches
-    from ilm.training.order import Shuffled
-    from ilm.training.steps import StepPlan
+    from ilm.training.batch_plan import StepPlan
+    from ilm.training.collate import MicroBatches
+    from ilm.training.sampling import Shuffled
 
     plan = StepPlan(Shuffled(len(train), 0), train, **division)
     levels = np.zeros(int(train.documents.max()) + 1, dtype=np.int64)
@@ -160,7 +160,7 @@ def _batches(train, division: dict):
 
 
 def _loaded(batches, workers: int, stop: int = 10**9) -> Iterator:
-    from ilm.training.batching import ResumableRange
+    from ilm.training.collate import ResumableRange
     from ilm.training.datamodule import batch_loader
 
     return iter(batch_loader(batches, ResumableRange(stop), workers))
@@ -233,7 +233,7 @@ class _OldBatches:
         self.batches, self.store, self.plan = batches, batches.store, batches.plan
 
     def __getitem__(self, index: int):
-        from ilm.training.batching import MicroBatch, StepCounts
+        from ilm.training.collate import MicroBatch, StepCounts
 
         step, micro_batch = divmod(index, self.plan.accumulate)
         numbers = self.plan.step(step)
@@ -254,7 +254,7 @@ class _OldBatches:
 
     def _example(self, number: int):
         from ilm.examples.layout import Example
-        from ilm.examples.tokens import align
+        from ilm.examples.token_store import align
 
         store = self.store
         masks, tokens, mask = store._masks, store._tokens, int(store._mask_numbers[number])
@@ -304,7 +304,7 @@ class _OldBatches:
     def _row(self, examples: list, numbers: list[int]):
         import torch
 
-        from ilm.network.rows import Row
+        from ilm.models.packing import Row
 
         lengths = np.array([len(examples[number].input_ids) for number in numbers])
         ids = np.concatenate([examples[number].input_ids for number in numbers]).astype(np.int64)

@@ -139,7 +139,7 @@ def _bytes(folder: Path) -> int:
 
 def _tokenise(folder: Path) -> None:
     from ilm.corpus.store import PreparedCorpus
-    from ilm.examples.tokens import TokenStore
+    from ilm.examples.token_store import TokenStore
     from ilm.examples.vocabulary import Vocabulary, gpt2_tokenizer
     from ilm.masking.functions import Hierarchical
 
@@ -156,7 +156,7 @@ def _baseline(path: Path, size: int = 1_000) -> dict[str, float]:
     """Texts a second of one process: NLTK alone and ours; the library's offsets and ours. And the ratios."""
     import pandas as pd
 
-    from ilm.examples.tokenising import Tokeniser, token_positions
+    from ilm.examples.tokenize import Tokeniser, token_positions
     from ilm.examples.vocabulary import gpt2_tokenizer
     from ilm.masking import functions
 
@@ -199,13 +199,13 @@ def _baseline(path: Path, size: int = 1_000) -> dict[str, float]:
 
 
 def _nltk_segmentation() -> Callable:
-    """`ilm.masking.segments.segment` with NLTK's tokenizers alone, once a text as there."""
+    """`ilm.masking.segmentation.segment` with NLTK's tokenizers alone, once a text as there."""
     from functools import lru_cache
 
     from nltk.tokenize.destructive import NLTKWordTokenizer
     from nltk.tokenize.punkt import PunktSentenceTokenizer
 
-    from ilm.masking.segments import Document, Paragraph, Sentence
+    from ilm.masking.segmentation import Document, Paragraph, Sentence
     from ilm.masking.sentences import punkt_parameters
     from ilm.masking.words import align
 
@@ -242,9 +242,9 @@ def _mask_speed(path: Path, workers: int) -> dict[str, float]:
 
     import pandas as pd
 
-    from ilm.masking.drawing import masks_folder_name, masks_settings
     from ilm.masking.functions import Hierarchical
-    from ilm.masking.making import write_masks
+    from ilm.masking.generate import write_masks
+    from ilm.masking.sampling import masks_folder_name, masks_settings
 
     texts = _texts(path, 10**9)
     documents = pd.DataFrame({"writing_id": [str(n) for n in range(len(texts))], "text": texts}, dtype="str")

@@ -185,8 +185,8 @@ def _write_examples(path: Path, texts: Path | None, count: int) -> None:
     """`count` examples with the default masks, of the texts of a CSV file or of synthetic ones, in random order."""
     from ilm.corpus.synthetic import write_csv
     from ilm.examples.layout import TokenSpan, lay_out
-    from ilm.examples.tokenising import token_positions
-    from ilm.examples.tokens import align
+    from ilm.examples.token_store import align
+    from ilm.examples.tokenize import token_positions
     from ilm.examples.vocabulary import Vocabulary, gpt2_tokenizer
     from ilm.masking.functions import Hierarchical
 
@@ -226,8 +226,8 @@ def _work(work: dict) -> None:
     import torch
 
     from ilm.examples.layout import Example
-    from ilm.network.compiled import compile_in_place
-    from ilm.network.rows import pack, row_length
+    from ilm.models.compile import compile_in_place
+    from ilm.models.packing import pack, row_length
 
     variant, device = Variant(**work["variant"]), torch.device(work["device"])
     if work["threads"]:
@@ -308,7 +308,7 @@ def _loss(model, rows: list, variant: Variant):
     import torch
     from torch.nn.functional import cross_entropy
 
-    from ilm.network.scoring import row_loss, target_nll
+    from ilm.models.scoring import row_loss, target_nll
 
     if not variant.packed:
         ((ids, types),) = rows
@@ -335,7 +335,7 @@ def _two_losses(model, row, weights):
     import torch
     from torch.nn.functional import cross_entropy
 
-    from ilm.network.attention import boundary_arguments, row_attention
+    from ilm.models.packed_attention import boundary_arguments, row_attention
 
     with row_attention(model):
         arguments = boundary_arguments(row.boundaries, row.longest)

@@ -316,8 +316,8 @@ TEST_ON = ("topic", "learner_id", "l1")
 def check(cfg: DictConfig, schema: type, choices: Mapping[str, str | None] | None = None) -> dict[str, Any]:
     """Check a composed configuration; returns it resolved and typed, as plain containers.
 
-    `choices` are the chosen options by group (`ilm.jobs.chosen_options`): `cefr` and `cefr_level` must not contradict
-    each other.
+    `choices` are the chosen options by group (`ilm.cli.main.chosen_options`): `cefr` and `cefr_level` must not
+    contradict each other.
 
     Raises: UserError that lists all mistakes: unknown and missing keys, wrong types, arguments that a `_target_` does
     not take, values out of range.

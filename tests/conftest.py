@@ -16,7 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from hypothesis import HealthCheck, settings
 from omegaconf import DictConfig, open_dict
 
-from ilm.jobs import chosen_options
+from ilm.cli.main import chosen_options
 
 # How long an example takes says nothing on a machine that others use too. CI tries the same examples every time.
 in_ci = bool(os.environ.get("CI"))

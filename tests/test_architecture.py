@@ -7,37 +7,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY, environment
+
+from tests.conftest import REPOSITORY, environment
 
 PACKAGE = REPOSITORY / "ilm"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 ENTRY_POINTS = [REPOSITORY / name for name in ("prepare.py", "train.py", "evaluate.py", "infill.py")]
 ENTRY_POINTS = [path for path in ENTRY_POINTS if path.exists()]
 
-# Each room may import those to its left, and those beside. `network` is what training, infilling and evaluation all
-# stand on: a model, its attention and its losses. Of `training` the last two need only what finds trained models;
-# only evaluation may use infilling (cloze tests need answers).
-ROOMS = ("corpus", "masking", "examples", "interchange", "network", "training", "infilling", "evaluation")
-BESIDE = (
-    "config",
-    "jobs",
-    "sweeps",
-    "sweep_table",
-    "sharing",
-    "starting",
-    "runs",
-    "identity",
-    "errors",
-    "files",
-    "hashing",
-    "visible",
-)
-# What the rooms beside may import of the rooms: names without any weight.
-OF_BESIDE = {room: {"examples"} if room == "config" else set() for room in BESIDE}
+# In the order in which data flows: a room imports from those before it, and from the foundation.
+ROOMS = ("config", "cli", "corpus", "masking", "examples", "reference", "models", "runs", "training", "infilling")
+ROOMS = (*ROOMS, "evaluation")
+FOUNDATION = ("errors", "files", "hashing", "hardware", "progress", "visible")
+# Rooms that meet only through finished runs.
+APART = {"infilling": {"training"}, "evaluation": {"training"}}
 HEAVY = ("torch", "transformers", "pytorch_lightning")
-WITHOUT_HEAVY = (*BESIDE, "corpus", "masking", "interchange")
+WITHOUT_HEAVY = (*FOUNDATION, "config", "cli", "corpus", "masking", "reference")
 # In a room without: models need it, and what prepare.py uses of the room does not.
-HEAVY_MODULES = ("interchange/models.py",)
+HEAVY_MODULES = ("reference/models.py",)
 
 NAMES = {
     ".".join(("ilm", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__"): path
@@ -71,7 +58,7 @@ def imports(path: Path, *, top_level_only: bool = False) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            # `from ilm import runs` names a module, `from ilm.runs import log` a name in one.
+            # `from ilm import runs` names a module, `from ilm.runs.folder import log` a name in one.
             parts = [f"{node.module}.{alias.name}" for alias in node.names]
             yield from (part if part in NAMES else node.module for part in parts)
 
@@ -82,19 +69,18 @@ def rooms_of(names: Iterator[str]) -> set[str]:
 
 def test_every_module_stands_in_a_known_room():
     rooms = {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in MODULES} - {"__init__"}
-    assert rooms <= {*ROOMS, *BESIDE}
+    assert rooms <= {*ROOMS, *FOUNDATION}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_imports_point_downwards_only(path):
     room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
     found = rooms_of(imports(path))
-    if room in BESIDE:
-        allowed = {*BESIDE, *OF_BESIDE[room]}
-    elif room in ROOMS:
-        allowed = {*BESIDE, *ROOMS[: ROOMS.index(room) + 1]}
+    if room in ROOMS:
+        allowed = {*FOUNDATION, *ROOMS[: ROOMS.index(room) + 1]} - APART.get(room, set())
+        allowed |= {"examples"} if room == "config" else set()
     else:
-        allowed = set()
+        allowed = {*FOUNDATION} if room in FOUNDATION else set()
     assert found <= allowed, f"{path.relative_to(REPOSITORY)} imports {sorted(found - allowed)}"
 
 
@@ -145,7 +131,7 @@ def test_light_modules_load_no_torch_transitively():
 
 @pytest.mark.parametrize("path", ENTRY_POINTS, ids=lambda path: path.name)
 def test_entry_points_read_as_a_sentence(path):
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 60
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 64
 
 
 def test_modules_are_short_or_have_a_reason():
@@ -188,8 +174,8 @@ def test_no_error_is_swallowed(path):
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_configuration_stays_at_the_door(path):
-    """No `cfg` is passed around inside the package: DictConfig is known to ilm.config and ilm.jobs alone."""
-    if name_of(path) not in ("config.py", "jobs.py"):
+    """No `cfg` is passed around inside the package: DictConfig is known to ilm.config and ilm.cli alone."""
+    if not name_of(path).startswith(("config", "cli/")):
         assert not [name for name in imports(path) if name.split(".")[0] == "omegaconf"]
 
 

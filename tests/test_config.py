@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import REPOSITORY, compose
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.utils import instantiate
@@ -15,6 +14,7 @@ from omegaconf import OmegaConf
 from ilm.config import Evaluate, Prepare, Train, check, flat
 from ilm.errors import UserError
 from ilm.masking.configured import mask_function
+from tests.conftest import REPOSITORY, compose
 
 CONF = REPOSITORY / "conf"
 SCHEMAS = {"prepare": Prepare, "train": Train, "evaluate": Evaluate}

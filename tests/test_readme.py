@@ -5,14 +5,14 @@ import shlex
 import shutil
 
 import pytest
-from conftest import REPOSITORY, compose
 
 from ilm.config import Evaluate, Infill, Prepare, Train, check
 from ilm.corpus.store import PreparedCorpus
-from ilm.examples.tokens import TokenStore
+from ilm.examples.token_store import TokenStore
 from ilm.examples.vocabulary import Vocabulary, gpt2_tokenizer
 from ilm.files import read_json
 from ilm.masking.functions import Hierarchical
+from tests.conftest import REPOSITORY, compose
 
 SCHEMAS = {"prepare.py": Prepare, "train.py": Train, "evaluate.py": Evaluate, "infill.py": Infill}
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")

@@ -18,15 +18,15 @@ from typing import Any
 import pandas as pd
 from rich.table import Table
 
-from ilm.corpus.division import Division
 from ilm.corpus.formats import stem
-from ilm.corpus.leaks import LeakReport
+from ilm.corpus.leakage import LeakReport
 from ilm.corpus.log_lines import leak_lines, read_lines, split_lines
 from ilm.corpus.manifest import corpus_manifest, documents_settings
-from ilm.corpus.origin import Origin
 from ilm.corpus.reader import ReadReport
 from ilm.corpus.sampling import stratified_sample
-from ilm.corpus.splits import SplitReport
+from ilm.corpus.sources import Origin
+from ilm.corpus.splitting.assign import SplitReport
+from ilm.corpus.splitting.strategy import Division
 from ilm.corpus.statistics import (
     dropped_table,
     l1_table,

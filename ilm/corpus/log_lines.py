@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ilm.corpus.reader import ReadReport
-from ilm.corpus.splits import SPLITS, SplitReport
+from ilm.corpus.splitting.assign import SPLITS, SplitReport
 
 
 def read_lines(report: ReadReport, source: str) -> Iterator[str]:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 import ilm
 from ilm.corpus.reader import ReadReport
-from ilm.corpus.splits import SplitReport
+from ilm.corpus.splitting.assign import SplitReport
 from ilm.corpus.statistics import summary
 from ilm.hashing import FORMAT_VERSION, digest
 
@@ -27,7 +27,7 @@ def documents_settings(
     """Everything the documents follow from; `ilm.hashing.digest` of it is the documents hash.
 
     `sources`: SHA-256 of each file. `columns`: name -> header of the file (`ReadReport.columns_used`). `reading`: how
-    the files were read (`ilm.corpus.origin.Origin.settings`). `split`: `split_settings`. Whatever cannot change the
+    the files were read (`ilm.corpus.sources.Origin.settings`). `split`: `split_settings`. Whatever cannot change the
     documents is left out: paths, workers, the seed of a sample that is not drawn.
     """
     return {

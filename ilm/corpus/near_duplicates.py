@@ -28,8 +28,8 @@ import pandas as pd
 from rensa import RMinHash
 from tqdm import tqdm
 
-from ilm.corpus.components import join
-from ilm.corpus.folding import BLOCK, Picked, folded, text_keys
+from ilm.corpus.splitting.components import join
+from ilm.corpus.text_keys import BLOCK, Picked, folded, text_keys
 
 SHINGLE = 5  # characters
 VALUES = 126  # MinHash values per text: 21 bands of 6 at a similarity of 0.8

@@ -19,7 +19,7 @@ import pandas as pd
 
 from ilm.corpus.columns import OPTIONAL, REQUIRED, find_columns
 from ilm.corpus.formats import open_source, stem
-from ilm.corpus.taking import NO_SPLIT, take_rows
+from ilm.corpus.row_validation import NO_SPLIT, take_rows
 from ilm.errors import UserError
 from ilm.hashing import file_sha256
 

@@ -10,8 +10,8 @@ import pandas as pd
 from rich.markup import escape
 from rich.table import Table
 
-from ilm.corpus.leaks import LeakReport, NearDuplicates, SharedValues
-from ilm.corpus.splits import SPLITS, SplitReport
+from ilm.corpus.leakage import LeakReport, NearDuplicates, SharedValues
+from ilm.corpus.splitting.assign import SPLITS, SplitReport
 
 
 def summary(documents: pd.DataFrame) -> dict[str, Any]:

@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 
 from ilm.config import flat
 from ilm.corpus.reader import OPTIONAL, REQUIRED
-from ilm.corpus.splits import SPLITS
+from ilm.corpus.splitting.assign import SPLITS
 from ilm.errors import UserError
 from ilm.files import read_json
 from ilm.hashing import FORMAT_VERSION, digest, file_sha256

@@ -13,8 +13,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from ilm.config import flat
-from ilm.corpus.leaks import leak_report, shared_with
-from ilm.corpus.splits import SPLITS
+from ilm.corpus.leakage import leak_report, shared_with
+from ilm.corpus.splitting.assign import SPLITS
 from ilm.corpus.statistics import summary
 from ilm.corpus.store import DOCUMENTS, MANIFEST, PreparedCorpus, again, with_digest
 from ilm.errors import UserError

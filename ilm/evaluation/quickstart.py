@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from ilm.files import read_json
-from ilm.network.scoring import KINDS
-from ilm.runs import RunFolder
+from ilm.models.scoring import KINDS
+from ilm.runs.folder import RunFolder
 
 
 def comparison(run: RunFolder, expected: dict[str, dict[str, float]]) -> Table:

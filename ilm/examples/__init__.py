@@ -3,7 +3,7 @@
 # How a document and a mask become an example; `ilm.examples.layout` shows each on the same sentence.
 OBJECTIVES = ("ilm", "no_context_ilm", "naive", "lm", "reverse_lm")
 
-# Where batches are bounded in tokens, steps are planned in blocks of so many (`ilm.training.steps`).
+# Where batches are bounded in tokens, steps are planned in blocks of so many (`ilm.training.batch_plan`).
 BLOCK_TOKENS = 1024
 
 

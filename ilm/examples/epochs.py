@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ilm.examples.counting import ExampleCounts
+from ilm.examples.dataset import ExampleKey, ExampleStore
 from ilm.examples.layout import Example, Examples
-from ilm.examples.store import ExampleKey, ExampleStore
+from ilm.examples.lengths import ExampleCounts
 
 
 class EpochStores:

@@ -10,10 +10,10 @@ from transformers import PreTrainedModel
 from ilm.errors import UserError
 from ilm.examples.vocabulary import Vocabulary
 from ilm.infilling.blanks import BlankLimits, Context
-from ilm.infilling.cache import UNKNOWN
-from ilm.infilling.grammar import Grammar
+from ilm.infilling.constraints import Grammar
+from ilm.infilling.generate import Group, Writer
+from ilm.infilling.kv_cache import UNKNOWN
 from ilm.infilling.sampling import DecodingSettings
-from ilm.infilling.writing import Group, Writer
 
 # Relative to 1 - log-probability, of the weights' type.
 MOST_DIFFERENCE = {torch.float32: 1e-3, torch.float64: 1e-3}

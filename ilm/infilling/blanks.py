@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from ilm.errors import UserError
 from ilm.examples.vocabulary import Vocabulary
-from ilm.infilling.strings import TokenStrings
+from ilm.infilling.token_bytes import TokenStrings
 
 DEFAULT = "[MASK]"
 LONGEST_OPTIONS = 500  # characters behind a colon: without a bound, many open brackets would take minutes
@@ -135,7 +135,7 @@ class Context:
     `pieces` as `parse_blanks` gives them; for each of the K blanks `types`, the index of its mask type, `limits`, and
     `spaced`, whether its answer begins with a space that is not shown: the one typed before it, mostly; `ids`, the
     tokens up to the separator, with it. `left_out`: how many characters at the beginning of the first piece and at the
-    end of the last one are not among the tokens, because the text was too long (see `ilm.infilling.fitting`).
+    end of the last one are not among the tokens, because the text was too long (see `ilm.infilling.truncation`).
     """
 
     text: str

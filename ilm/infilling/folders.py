@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ilm.errors import UserError
-from ilm.runs import RunFolder
+from ilm.runs.folder import RunFolder
 
 OBJECTIVE = "ilm"  # the one of the training objectives whose models fill blanks
 

@@ -14,10 +14,10 @@ from rich.text import Text
 
 from ilm.errors import UserError
 from ilm.infilling.blanks import Context
-from ilm.infilling.decoding import Infiller
+from ilm.infilling.candidates import Infilling
+from ilm.infilling.infiller import Infiller
+from ilm.infilling.render import LEGEND, side_by_side
 from ilm.infilling.sampling import DecodingSettings
-from ilm.infilling.sequences import Infilling
-from ilm.infilling.showing import LEGEND, side_by_side
 from ilm.visible import visible
 
 PROMPT = "> "

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ilm.corpus.columns import ALIASES
-from ilm.corpus.encoding import codec_name
 from ilm.corpus.formats import DELIMITERS, EXCEL, JSON, PARQUET, open_source, stem
-from ilm.corpus.rows import NO_ROWS, Tally
+from ilm.corpus.formats.encoding import codec_name
+from ilm.corpus.formats.table import NO_ROWS, Tally
 from ilm.errors import UserError
 from ilm.hashing import order_key
 from ilm.masking.functions import MaskFunction, Span
-from ilm.masking.segments import words_of
+from ilm.masking.segmentation import words_of
 
 log = logging.getLogger("ilm")
 

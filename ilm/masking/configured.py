@@ -11,8 +11,8 @@ from hydra.utils import get_object, instantiate
 import ilm
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
-from ilm.masking.drawing import masks_folder_name, masks_settings
 from ilm.masking.functions import MaskFunction
+from ilm.masking.sampling import masks_folder_name, masks_settings
 
 
 def mask_function(node: Mapping[str, Any]) -> MaskFunction:

@@ -12,12 +12,12 @@ from typing import Any
 from filelock import FileLock
 
 from ilm.corpus.store import PreparedCorpus
+from ilm.hardware import usable_cores
 from ilm.hashing import order_key
 from ilm.masking.configured import configured_masks, mask_function
-from ilm.masking.drawing import masks_folder_name
-from ilm.masking.making import write_masks
+from ilm.masking.generate import write_masks
+from ilm.masking.sampling import masks_folder_name
 from ilm.masking.store import SETTINGS, MaskStore, SplitMasks
-from ilm.sharing import usable_cores
 
 log = logging.getLogger("ilm")
 

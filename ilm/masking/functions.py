@@ -18,7 +18,7 @@ from dataclasses import dataclass, fields
 from typing import ClassVar, NamedTuple, Protocol
 
 from ilm.errors import UserError
-from ilm.masking.segments import segment
+from ilm.masking.segmentation import segment
 
 
 class Span(NamedTuple):

@@ -20,12 +20,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ilm.corpus.splits import SPLITS
+from ilm.corpus.splitting.assign import SPLITS
 from ilm.corpus.store import MANIFEST, prepare_command
 from ilm.errors import UserError
 from ilm.files import GrowingArray, read_json, write_json
 from ilm.hashing import digest, file_sha256
-from ilm.masking.drawing import FlatMasks
+from ilm.masking.sampling import FlatMasks
 from ilm.masking.statistics import MaskCounts, mask_statistics
 
 SETTINGS = "settings.json"

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ilm.corpus.splits import SPLITS
+from ilm.corpus.splitting.assign import SPLITS
 from ilm.errors import UserError
 from ilm.files import read_json
 from ilm.hashing import file_sha256

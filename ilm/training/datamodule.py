@@ -9,13 +9,13 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 
+from ilm.examples.dataset import ExampleStore
 from ilm.examples.epochs import EpochStores
 from ilm.examples.layout import Example
-from ilm.examples.store import ExampleStore
-from ilm.network.rows import row_length
-from ilm.training.batching import MicroBatches, ResumableRange
-from ilm.training.signals import live_as_long_as_the_run
-from ilm.training.steps import StepPlan
+from ilm.models.packing import row_length
+from ilm.training.batch_plan import StepPlan
+from ilm.training.callbacks.stop_signals import live_as_long_as_the_run
+from ilm.training.collate import MicroBatches, ResumableRange
 
 # Made in advance by each worker, so that nothing waits when the machine is busy for a moment.
 BATCHES_AHEAD = 16

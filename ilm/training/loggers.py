@@ -1,6 +1,7 @@
 """Loggers that need more than Lightning's own: no empty files, and a run that stays one run when it is resumed.
 
-They take what `ilm.training.trainer.make_trainer` gives every logger; metrics.csv is `ilm.training.metrics.MetricsCsv`.
+They take what `ilm.training.trainer.make_trainer` gives every logger; metrics.csv is that of
+`ilm.training.callbacks.metrics.MetricsCsv`.
 """
 
 import importlib.util
@@ -16,7 +17,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from ilm.errors import UserError
 from ilm.files import atomic_file
-from ilm.runs import is_first_process
+from ilm.hardware import is_first_process
 
 ID_FILE = "wandb_id.txt"
 

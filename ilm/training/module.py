@@ -10,10 +10,10 @@ from transformers import PreTrainedModel
 
 from ilm.examples.layout import TargetType
 from ilm.hashing import order_key
-from ilm.network.compiled import compile_in_place
-from ilm.network.scoring import require_separate_examples, row_loss
-from ilm.training.batching import MicroBatch
-from ilm.training.nonfinite import NonFiniteLoss
+from ilm.models.compile import compile_in_place
+from ilm.models.scoring import require_separate_examples, row_loss
+from ilm.training.callbacks.nonfinite import NonFiniteLoss
+from ilm.training.collate import MicroBatch
 
 
 class InfillingModule(pl.LightningModule):

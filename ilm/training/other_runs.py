@@ -8,7 +8,7 @@ from typing import Any
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
 from ilm.hashing import digest, file_sha256
-from ilm.training.trained import TrainedModel, find_models
+from ilm.runs.finder import TrainedModel, find_models
 
 # What such a run has in common with this one, beside the model and the masks.
 ALIKE = ("objective", "seed")

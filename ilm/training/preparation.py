@@ -12,20 +12,20 @@ from transformers import PreTrainedTokenizerBase
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
 from ilm.examples.bpe import corpus_tokenizer
+from ilm.examples.dataset import ExampleStore, first_by_hash
 from ilm.examples.epochs import EpochStores
-from ilm.examples.store import ExampleStore, first_by_hash
-from ilm.examples.tokens import TokenStore
+from ilm.examples.token_store import TokenStore
 from ilm.examples.vocabulary import START_OF_INFILL, Vocabulary, gpt2_tokenizer
 from ilm.files import remove_strays
-from ilm.interchange.models import require_exportable
 from ilm.masking.configured import configured_masks
 from ilm.masking.epochs import train_masks_of_epoch
 from ilm.masking.store import MaskStore
-from ilm.network.adapters import require_peft
-from ilm.network.models import brings_tokenizer, load_tokenizer, require_model
-from ilm.training.order import Balanced, Order, Shuffled, ShuffledEpochs
+from ilm.models.loading import brings_tokenizer, load_tokenizer, require_model
+from ilm.models.lora import require_peft
+from ilm.reference.models import require_exportable
+from ilm.training.batch_plan import StepPlan
 from ilm.training.other_runs import Start, starting_point
-from ilm.training.steps import StepPlan
+from ilm.training.sampling import Balanced, Order, Shuffled, ShuffledEpochs
 
 log = logging.getLogger("ilm")
 

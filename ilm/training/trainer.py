@@ -11,7 +11,7 @@ from pytorch_lightning.plugins.environments import SLURMEnvironment, TorchElasti
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from ilm.errors import UserError
-from ilm.runs import RunFolder
+from ilm.runs.folder import RunFolder
 
 
 def make_trainer(

@@ -15,19 +15,19 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from conftest import REPOSITORY, compose, contents, environment, rows_of_small_corpus, write_csv
 from filelock import FileLock
 from rich.console import Console
 
-from ilm.corpus import division as division_module
 from ilm.corpus.build import build_corpus, extra_folders
-from ilm.corpus.division import HeldOut, TrainValidTest
 from ilm.corpus.lock import preparing
-from ilm.corpus.origin import FileOrigin, SampleOrigin, extra_origin
+from ilm.corpus.sources import FileOrigin, SampleOrigin, extra_origin
+from ilm.corpus.splitting import strategy as division_module
+from ilm.corpus.splitting.strategy import HeldOut, TrainValidTest
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
 from ilm.masking.store import MaskStore
 from prepare import prepare
+from tests.conftest import REPOSITORY, compose, contents, environment, rows_of_small_corpus, write_csv
 
 LEVELS = ["A1", "B1"]
 ROWS = rows_of_small_corpus({"A1": 20, "B1": 20})

@@ -6,14 +6,14 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import environment
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ilm.corpus.near_duplicates as module
-from ilm.corpus.components import connected
-from ilm.corpus.folding import folded, text_keys
 from ilm.corpus.near_duplicates import band_width, jaccard, near_duplicate_pairs, near_duplicates_among
+from ilm.corpus.splitting.components import connected
+from ilm.corpus.text_keys import folded, text_keys
+from tests.conftest import environment
 
 WORDS = [
     "my",

@@ -2,7 +2,6 @@
 
 import csv
 import random
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,10 +9,11 @@ from hypothesis import strategies as st
 
 from ilm.corpus.reader import read_corpus
 from ilm.errors import UserError
+from tests.conftest import REPOSITORY
 
 LEVELS = ["A1", "A2", "B1", "B2", "C1"]
 HEADER = "writing_id,l1,cefr_level,text\n"
-CORPORA = Path(__file__).parents[2].parent / "shared" / "corpora"
+CORPORA = REPOSITORY.parent / "shared" / "corpora"
 
 
 @pytest.fixture

@@ -8,17 +8,17 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from conftest import compose, contents, rows_of_small_corpus, write_csv
 from rich.console import Console
 
 from ilm.corpus.build import build_corpus
-from ilm.corpus.division import HeldOut, TrainValidTest
-from ilm.corpus.origin import FileOrigin
+from ilm.corpus.sources import FileOrigin
+from ilm.corpus.splitting.strategy import HeldOut, TrainValidTest
 from ilm.corpus.store import PreparedCorpus, describe_documents, read_documents, write_documents
 from ilm.corpus.verify import Finding, findings_table, require_sound, verify_corpus
 from ilm.errors import UserError
 from ilm.hashing import digest
 from prepare import prepare
+from tests.conftest import compose, contents, rows_of_small_corpus, write_csv
 
 LEVELS = ["A1", "B1"]
 

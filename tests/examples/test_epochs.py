@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ilm.examples.epochs import EpochStores
-from ilm.training.order import Shuffled, ShuffledEpochs
+from ilm.training.sampling import Shuffled, ShuffledEpochs
 
 
 class Store:

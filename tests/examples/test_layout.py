@@ -1,11 +1,11 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reference import DOCUMENTS, MASK_TYPES
 
 from ilm.examples import OBJECTIVES
 from ilm.examples.layout import NO_ANSWER, TargetType, TokenSpan, example_length, lay_out
 from ilm.examples.vocabulary import Vocabulary, gpt2_tokenizer
+from tests.reference_data import DOCUMENTS, MASK_TYPES
 
 VOCABULARY = Vocabulary(gpt2_tokenizer(), MASK_TYPES)
 TEXT = "She ate leftover pasta for lunch."

@@ -1,9 +1,9 @@
 import pytest
-from reference import MASK_TYPES
 from transformers import AutoTokenizer
 
 from ilm.errors import UserError
 from ilm.examples.vocabulary import Vocabulary, gpt2_tokenizer
+from tests.reference_data import MASK_TYPES
 
 
 def test_special_ids_follow_the_base_vocabulary():

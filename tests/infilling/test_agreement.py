@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from small_models import ENTRIES, MASK_TYPES, random_model, vocabulary
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from ilm.errors import UserError
 from ilm.examples.vocabulary import Vocabulary
-from ilm.infilling.decoding import Infiller
+from ilm.infilling.infiller import Infiller
+from tests.infilling.small_models import ENTRIES, MASK_TYPES, random_model, vocabulary
 
 ROWS = ENTRIES + 2 + len(MASK_TYPES)
 COMMON = {

@@ -1,12 +1,12 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reference import DOCUMENTS, MASK_TYPES
 
 from ilm.errors import UserError
 from ilm.examples.vocabulary import Vocabulary, gpt2_tokenizer
 from ilm.infilling.blanks import Context, parse_blanks
-from ilm.infilling.strings import TokenStrings
+from ilm.infilling.token_bytes import TokenStrings
+from tests.reference_data import DOCUMENTS, MASK_TYPES
 
 WORD, NGRAM, SENTENCE = 4, 3, 2
 

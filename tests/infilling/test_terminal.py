@@ -9,19 +9,19 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY, compose, environment, run_command
 from rich.console import Console
-from small_models import ENTRIES, Bigrams, random_model, vocabulary
 
 from ilm.errors import UserError
-from ilm.infilling.decoding import Infiller
-from ilm.infilling.lines import fill_lines, lines_of, open_lines
-from ilm.infilling.loading import Models, find_folders
+from ilm.infilling.candidates import Infilling
+from ilm.infilling.infiller import Infiller
+from ilm.infilling.jsonl import fill_lines, lines_of, open_lines
+from ilm.infilling.model_cache import Models, find_folders
+from ilm.infilling.render import probability, shown
 from ilm.infilling.sampling import DecodingSettings
-from ilm.infilling.sequences import Infilling
-from ilm.infilling.showing import probability, shown
 from ilm.infilling.terminal import Terminal, is_dialogue
-from ilm.network.models import save_model
+from ilm.models.loading import save_model
+from tests.conftest import REPOSITORY, compose, environment, run_command
+from tests.infilling.small_models import ENTRIES, Bigrams, random_model, vocabulary
 
 ROWS = ENTRIES + 5
 NO_BLANK = "The text has no blank"

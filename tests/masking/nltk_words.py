@@ -1,4 +1,4 @@
-"""Sentences and words as NLTK itself splits them: what the fast path of `ilm.masking.segments` is held against."""
+"""Sentences and words as NLTK itself splits them: what the fast path of `ilm.masking.segmentation` is held against."""
 
 from functools import cache
 

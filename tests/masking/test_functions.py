@@ -1,5 +1,4 @@
 import random
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -18,9 +17,10 @@ from ilm.masking.functions import (
     Words,
     check_spans,
 )
-from ilm.masking.segments import segment
+from ilm.masking.segmentation import segment
+from tests.conftest import REPOSITORY
 
-REFERENCE = read_json(Path(__file__).parents[1] / "data" / "documents.json")["docs"]
+REFERENCE = read_json(REPOSITORY / "tests" / "data" / "documents.json")["docs"]
 LUNCH = "She ate leftover pasta for lunch."
 
 

@@ -1,20 +1,21 @@
 """The fast path of sentences and words gives what NLTK gives, on texts of every kind."""
 
 import random
-from pathlib import Path
 
-import nltk_words
 import pandas as pd
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+import tests.masking.nltk_words as nltk_words
 from ilm.corpus.synthetic import generate
 from ilm.files import read_json
-from ilm.masking import segments, sentences, words
+from ilm.masking import segmentation as segments
+from ilm.masking import sentences, words
+from tests.conftest import REPOSITORY
 
-REFERENCE = read_json(Path(__file__).parents[1] / "data" / "documents.json")["docs"]
-CORPORA = Path(__file__).parents[3] / "shared" / "corpora"  # real learner texts, where they are at hand
+REFERENCE = read_json(REPOSITORY / "tests" / "data" / "documents.json")["docs"]
+CORPORA = REPOSITORY.parent / "shared" / "corpora"  # real learner texts, where they are at hand
 
 # What NLTK's expressions look at, whole words that they know, and what may stand beside it.
 PIECES = (

@@ -1,13 +1,13 @@
-"""A store of examples that are given, with what training needs of `ilm.examples.store.ExampleStore`."""
+"""A store of examples that are given, with what training needs of `ilm.examples.dataset.ExampleStore`."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from ilm.examples.counting import ExampleCounts
 from ilm.examples.layout import Examples, TargetType
-from ilm.training.order import Shuffled
-from ilm.training.steps import StepPlan
+from ilm.examples.lengths import ExampleCounts
+from ilm.training.batch_plan import StepPlan
+from ilm.training.sampling import Shuffled
 
 
 class StoredExamples(list):

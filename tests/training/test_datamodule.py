@@ -9,19 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from reference import MASK_TYPES
 
 from ilm.corpus.store import PreparedCorpus
 from ilm.examples import OBJECTIVES
+from ilm.examples.dataset import ExampleStore
 from ilm.examples.layout import TargetType
-from ilm.examples.store import ExampleStore
-from ilm.examples.tokens import TokenStore
+from ilm.examples.token_store import TokenStore
 from ilm.examples.vocabulary import Vocabulary, gpt2_tokenizer
 from ilm.masking.store import MaskStore
-from ilm.training.batching import MicroBatch, MicroBatches, ResumableRange
+from ilm.training.batch_plan import StepPlan
+from ilm.training.collate import MicroBatch, MicroBatches, ResumableRange
 from ilm.training.datamodule import batch_loader
-from ilm.training.order import Shuffled
-from ilm.training.steps import StepPlan
+from ilm.training.sampling import Shuffled
+from tests.reference_data import MASK_TYPES
 
 LEVELS = ("A1", "A2", "B1", "B2", "C1")
 DIVISIONS = [{"batch_size": 4, "accumulate": 2}, {"max_tokens": 1024, "accumulate": 2}]

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import REPOSITORY, SMALL_MODEL, compose, run_command
 from safetensors.torch import load_file
 
 from ilm.config import Train, check
 from ilm.errors import UserError
-from ilm.training.run import Run
+from ilm.training.plan import Run
 from ilm.training.trainer import processes_start_together, world_size
+from tests.conftest import REPOSITORY, SMALL_MODEL, compose, run_command
 from train import train
 
 RUN = (
@@ -58,7 +58,7 @@ def test_processes_that_start_together_do_not_overwrite(small, monkeypatch):
     cfg, choices = compose("train", *options)
     assert not processes_start_together()
     Run.plan(check(cfg, Train, choices), choices)  # the first process starts the other
-    monkeypatch.setattr("ilm.training.run.processes_start_together", lambda: True)
+    monkeypatch.setattr("ilm.training.plan.processes_start_together", lambda: True)
     with pytest.raises(UserError, match=r"overwrite=true with 2 processes that start together.*Delete .*_all_ilm"):
         Run.plan(check(cfg, Train, choices), choices)
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")

@@ -3,13 +3,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from reference import evaluation_examples, formula_model
-from stored import StoredExamples, shuffled_plan
 
-from ilm.training.batching import MicroBatches
+from ilm.training.batch_plan import StepPlan
+from ilm.training.callbacks.nonfinite import NonFiniteLoss
+from ilm.training.collate import MicroBatches
 from ilm.training.module import InfillingModule, learning_rate_factor
-from ilm.training.nonfinite import NonFiniteLoss
-from ilm.training.steps import StepPlan
+from tests.reference_data import evaluation_examples, formula_model
+from tests.training.stored import StoredExamples, shuffled_plan
 
 EXAMPLES = evaluation_examples()
 

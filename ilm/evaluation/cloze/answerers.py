@@ -19,8 +19,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ilm.evaluation.cloze.items import HUMAN_TOKENS, Item
 from ilm.evaluation.cloze.metrics import folded, normalised
-from ilm.evaluation.cloze.pieces import UNKNOWN, Encoded, Pieces
 from ilm.evaluation.cloze.search import Found, Grammar, Search, Spelling, Tokens
+from ilm.evaluation.cloze.subwords import UNKNOWN, Encoded, Pieces
 
 TOO_LONG = "the text is longer than the model takes"
 WORD_TOO_LONG = "the word has more subtokens than cloze.max_answer_tokens"

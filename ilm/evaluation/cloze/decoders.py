@@ -26,14 +26,14 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from ilm.evaluation.cloze.answerers import Answerer, Settings
 from ilm.evaluation.cloze.masked import MOST_READ
-from ilm.evaluation.cloze.pieces import Encoded
-from ilm.evaluation.cloze.reading import Reading
+from ilm.evaluation.cloze.prefix_decoding import Reading
 from ilm.evaluation.cloze.search import Search, Tokens, best_first
+from ilm.evaluation.cloze.subwords import Encoded
 from ilm.examples.layout import TokenSpan, lay_out
 from ilm.infilling.blanks import default_type
-from ilm.infilling.decoding import Infiller
 from ilm.infilling.folders import OBJECTIVE
-from ilm.network.scoring import score
+from ilm.infilling.infiller import Infiller
+from ilm.models.scoring import score
 
 MOST_ROWS = 160  # read at once: each has its own copy of the keys and values of its text
 

@@ -17,11 +17,11 @@ import numpy as np
 import pandas as pd
 import regex
 
-from ilm.corpus.splits import BY_DEFAULT
-from ilm.corpus.units import relations, unit_labels
+from ilm.corpus.splitting.assign import BY_DEFAULT
+from ilm.corpus.splitting.groups import relations, unit_labels
 from ilm.evaluation.cloze.metrics import normalised
 from ilm.hashing import order_key
-from ilm.masking.segments import segment, words_of
+from ilm.masking.segmentation import segment, words_of
 
 HUMAN_TOKENS, RANDOM = "human-tokens", "random"
 TOO_FEW = "fewer words that may be cut out than cloze.n_masks"

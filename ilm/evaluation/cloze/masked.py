@@ -20,8 +20,8 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ilm.evaluation.cloze.answerers import WORD_TOO_LONG, Answerer, Settings
-from ilm.evaluation.cloze.pieces import Encoded
 from ilm.evaluation.cloze.search import Search, Tokens, best_first
+from ilm.evaluation.cloze.subwords import Encoded
 
 GUESSED = "guessed"
 LENGTHS_TRIED = (1, 2, 3, 4)

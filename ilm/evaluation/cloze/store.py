@@ -21,9 +21,9 @@ from ilm.config import flat
 from ilm.errors import UserError
 from ilm.evaluation.cloze.answerers import Answerer, BlankAnswer
 from ilm.evaluation.cloze.items import Item
-from ilm.evaluation.meter import Meter
 from ilm.files import DISK_FULL, atomic_file, locked, read_json, read_object, remove_strays, write_json
-from ilm.identity import identity_differences
+from ilm.progress import Meter
+from ilm.runs.identity import identity_differences
 
 IDENTITY = "cloze.json"
 ITEMS = "items.jsonl"

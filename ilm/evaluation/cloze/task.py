@@ -14,25 +14,25 @@ import pandas as pd
 import torch
 from rich.console import Console
 
-from ilm.corpus.origin import BEYOND
+from ilm.cli.logging import set_up_logging
 from ilm.corpus.reader import read_corpus
+from ilm.corpus.sources import BEYOND
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
 from ilm.evaluation.cloze.answerers import METHOD, Settings
 from ilm.evaluation.cloze.bootstrap import compare
+from ilm.evaluation.cloze.exposure import texts_seen
 from ilm.evaluation.cloze.items import HUMAN_TOKENS, TOO_FEW, Item, choose_texts, draw_items, units_of
 from ilm.evaluation.cloze.metrics import blank_metrics, calibration, grouped
-from ilm.evaluation.cloze.pieces import Pieces
+from ilm.evaluation.cloze.models import Source, find_sources, load
+from ilm.evaluation.cloze.pos_tags import DATA, Tagger, nltk_tagger, parts_of_speech
 from ilm.evaluation.cloze.report import print_tables, write_report
-from ilm.evaluation.cloze.seen import texts_seen
-from ilm.evaluation.cloze.sources import Source, find_sources, load
 from ilm.evaluation.cloze.store import ask, is_answered, opened, read_answers, read_how
-from ilm.evaluation.cloze.tagging import DATA, Tagger, nltk_tagger, parts_of_speech
+from ilm.evaluation.cloze.subwords import Pieces
 from ilm.examples.vocabulary import gpt2_tokenizer
 from ilm.hashing import digest
-from ilm.jobs import set_up_logging
-from ilm.network.models import usable_device
-from ilm.runs import versions
+from ilm.models.devices import usable_device
+from ilm.runs.folder import versions
 
 log = logging.getLogger("ilm")
 

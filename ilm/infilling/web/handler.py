@@ -21,7 +21,7 @@ from importlib.resources import files
 from typing import Any
 
 from ilm.errors import UserError
-from ilm.infilling.web.worker import Abandoned, Busy
+from ilm.infilling.web.queue import Abandoned, Busy
 
 log = logging.getLogger("ilm")
 

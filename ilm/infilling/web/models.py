@@ -9,9 +9,9 @@ from pathlib import Path
 
 from ilm.examples.vocabulary import Vocabulary
 from ilm.hashing import model_fingerprint
-from ilm.infilling.decoding import Infiller
 from ilm.infilling.folders import infilling_folder
-from ilm.network.models import load_tokenizer
+from ilm.infilling.infiller import Infiller
+from ilm.models.loading import load_tokenizer
 
 log = logging.getLogger("ilm")
 

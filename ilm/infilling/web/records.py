@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ilm.examples.vocabulary import Vocabulary
-from ilm.infilling.sequences import Infilling
+from ilm.infilling.candidates import Infilling
 
 
 def candidate_record(infilling: Infilling, vocabulary: Vocabulary) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from ilm.infilling.sampling import DecodingSettings
 from ilm.infilling.web.handler import Handler
 from ilm.infilling.web.models import served_models
 from ilm.infilling.web.service import WebService
-from ilm.runs import versions
+from ilm.runs.folder import versions
 
 log = logging.getLogger("ilm")
 

@@ -16,14 +16,14 @@ from typing import Any
 
 from ilm.errors import UserError
 from ilm.infilling.blanks import parse_blanks
-from ilm.infilling.decoding import Infiller
+from ilm.infilling.infiller import Infiller
 from ilm.infilling.sampling import DecodingSettings
-from ilm.infilling.web.fields import INFILL, LEVELS, SETTINGS, read_fields
-from ilm.infilling.web.judging import Filled, judge, level_shares
-from ilm.infilling.web.marked import read_marked
+from ilm.infilling.web.braces import read_marked
+from ilm.infilling.web.level_posterior import Filled, judge, level_shares
 from ilm.infilling.web.models import ServedModel, Shelf
+from ilm.infilling.web.queue import Job, Worker
 from ilm.infilling.web.records import candidate_record
-from ilm.infilling.web.worker import Job, Worker
+from ilm.infilling.web.schema import INFILL, LEVELS, SETTINGS, read_fields
 
 MOST_LOADED = 8  # models
 

@@ -1,0 +1,72 @@
+"""Logging to stderr and to a file."""
+
+import logging
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+log = logging.getLogger("ilm")
+
+
+class _StderrHandler(logging.StreamHandler):
+    """Writes to what sys.stderr is at the time: a progress bar takes its place to keep lines above itself.
+
+    Records with `file_only` are left to the file.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.addFilter(lambda record: not getattr(record, "file_only", False))
+
+    @property
+    def stream(self) -> Any:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, value: Any) -> None:
+        """What the base class found at its start is not kept."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with tqdm.external_write_mode(file=sys.stderr):  # bars are taken away meanwhile
+            super().emit(record)
+
+
+class _LogFile(logging.FileHandler):
+    """A log that cannot be written (a full disk) is told once, and no reason to stop."""
+
+    told = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not self.told:
+            print(f"warning: {self.baseFilename} cannot be written: {sys.exc_info()[1]}", file=sys.stderr)
+            self.told = True
+
+
+def set_up_logging(file: Path | None = None) -> None:
+    """Log to stderr, and to `file` as well, which is appended to."""
+    handlers: list[logging.Handler] = [_StderrHandler()]
+    handlers[0].setFormatter(logging.Formatter("%(message)s"))
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handlers.append(_LogFile(file, encoding="utf-8"))
+        handlers[1].setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    for old in log.handlers[:]:
+        log.removeHandler(old)
+        old.close()
+    for handler in handlers:
+        log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    # What the libraries say on every start tells a user nothing; their warnings stay.
+    for library in ("pytorch_lightning", "lightning_fabric", "lightning", "transformers"):
+        logging.getLogger(library).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=r".*LeafSpec.* is deprecated")
+    # The data does resume in the middle of an epoch, though not in the way Lightning looks for.
+    warnings.filterwarnings("ignore", message=r"You're resuming from a checkpoint that ended before the epoch ended")
+    warnings.filterwarnings("ignore", message=r"The number of training batches .* is smaller than the logging interval")
+    warnings.filterwarnings("ignore", message=r".*does not have many workers which may be a bottleneck")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

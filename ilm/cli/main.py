@@ -1,0 +1,147 @@
+"""What stands around the work of an entry point: exit codes, sweeps, logging, signals."""
+
+import logging
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException, OverrideParseException
+from hydra.types import RunMode
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from ilm.cli.interrupts import imported
+from ilm.cli.sweep import begin_submitted_job, end_sweep, note
+from ilm.cli.sweep_table import STOPPED_BY_SIGNAL
+from ilm.config import flat, suggestion
+from ilm.errors import UserError
+from ilm.visible import visible
+
+log = logging.getLogger("ilm")
+
+EXIT_USER_ERROR = 2
+CONF = Path(__file__).parent.parent.parent / "conf"
+LISTS_OF_RUNS = ("six_models",)  # experiments that say which runs there are, and nothing about how one is made
+
+
+def entry_point(main: Callable[[], Any]) -> None:
+    """Run a Hydra main function; a user's mistake is one message on stderr and exit code 2, without a traceback.
+
+    A sweep ends with its table, however it ends, and with the exit code of the first job that failed.
+    """
+    # Hydra otherwise prints shortened tracebacks of its own and hides what was raised.
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    imported()
+    try:
+        try:
+            main()
+        finally:
+            code = end_sweep()
+        if code:
+            sys.exit(code)
+    except (UserError, HydraException, OmegaConfBaseException) as error:
+        _exit_with(error)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+@contextmanager
+def job() -> Iterator[None]:
+    """Around the work of one Hydra job: a user's mistake ends a single run at once, but not the other jobs of a sweep.
+
+    A job of a sweep notes how it ended. Where submitit started it nothing is raised, since that would end the sweep for
+    the others. In a sweep without notes Hydra goes on after an exception, and raises the first one at its end.
+    """
+    single = HydraConfig.get().mode == RunMode.RUN
+    submitted = not single and HydraConfig.get().runtime.choices.get("hydra/launcher") != "basic"
+    if submitted:
+        begin_submitted_job()
+    try:
+        yield
+        note(exit_code=0)
+    except SystemExit as stop:
+        # Submitit's own codes send the job back to the queue.
+        ours = stop.code in STOPPED_BY_SIGNAL
+        if ours:
+            note(exit_code=stop.code)
+        if not (submitted and ours):
+            raise
+    except Exception as error:
+        known = isinstance(error, UserError)
+        note(exit_code=EXIT_USER_ERROR if known else 1, error=_first_line(error))
+        if known and single:
+            _exit_with(error)
+        if known:
+            log.error("error: %s", error)
+            error.told = True
+        if not submitted:
+            raise
+        if not known:
+            log.exception("the job failed")
+
+
+def _first_line(error: Exception) -> str:
+    message = str(error).strip() or type(error).__name__
+    return message if isinstance(error, UserError) else f"{type(error).__name__}: {message.splitlines()[0]}"
+
+
+def chosen_options() -> dict[str, str | None]:
+    """The options that Hydra's groups stand at in this job.
+
+    `cefr` is None where it only has the default of its root file, and `cefr_level` was typed instead; `experiment`
+    where it is no more than a list of runs.
+    """
+    config = HydraConfig.get()
+    typed = {override.partition("=")[0] for override in config.overrides.task}
+    choices = dict(config.runtime.choices)
+    if "cefr_level" in typed and "cefr" not in typed and choices.get("cefr") == "all":
+        choices["cefr"] = None
+    if choices.get("experiment") in LISTS_OF_RUNS:
+        choices["experiment"] = None
+    return choices
+
+
+def in_submitted_sweep() -> bool:
+    """Whether this is a job of `--multirun` in a process that submitit started, which cannot start others like it.
+
+    Slurm starts all processes of a job itself.
+    """
+    in_sweep = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+    return in_sweep and "SLURM_PROCID" not in os.environ
+
+
+def _exit_with(error: Exception) -> None:
+    if not (isinstance(error, UserError) and error.told):
+        print(f"error: {visible(_innermost(error))}", file=sys.stderr)
+    sys.exit(EXIT_USER_ERROR)
+
+
+def _innermost(error: BaseException) -> str:
+    """Hydra's message with the reason it wraps."""
+    message, cause = str(error).strip(), error.__cause__
+    if refused := re.match(r"Could not override '([^']+)'", message):
+        return f"{refused[0]}: there is no such key{suggestion(refused[1], _keys(refused[1]))}"
+    if isinstance(error, OverrideParseException):
+        message += "\nA value with brackets, ~ or the like takes two kinds of quotes: \"corpus.csv='my (1).csv'\""
+    if isinstance(error, UserError) or cause is None or str(cause).strip() in message:
+        return message
+    return f"{message}\n{str(cause).strip().splitlines()[0]}"
+
+
+def _keys(unknown: str) -> list[str]:
+    """The keys of this command's configuration, with the options chosen beside the `unknown` key; and its groups."""
+    typed = [part for part in sys.argv[1:] if re.match(r"[\w./@]+=", part) and not part.startswith(f"{unknown}=")]
+    groups = [] if "." in unknown else [path.name for path in CONF.iterdir() if path.is_dir()]
+    for overrides in (typed, []):
+        # Others of them may be wrong too, or say several things, as in a sweep.
+        with suppress(HydraException, OmegaConfBaseException), initialize_config_dir(str(CONF), version_base="1.3"):
+            config = compose(Path(sys.argv[0]).stem, overrides)
+            return groups + [key for key, _ in flat(OmegaConf.to_container(config))]
+    return groups

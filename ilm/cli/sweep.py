@@ -1,0 +1,252 @@
+"""Several runs in one command (`-m`), and the table that the command ends with.
+
+1. Hydra's callback makes a `Sweep` before the first job: which jobs there will be, and a folder for what they tell.
+2. A sweep on this machine starts every job as a command of its own, `sweep.at_once` at the same time: what one model
+   does wrong, or a kill for want of memory, ends that one alone, and several processes a run work as they always do.
+   With submitit (Slurm) the jobs run where it starts them.
+3. Every job notes in <folder>/<number>.json which run it is and how it ended; the rest is in the runs' status.json.
+4. `end_sweep` waits, prints one row for every job, stores the rows, and says which exit code tells the truth.
+"""
+
+import csv
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from hydra.experimental.callback import Callback
+
+from ilm.cli.sweep_table import COLUMNS, STOPS, Job, label, markdown, row
+from ilm.files import atomic_file, read_json, write_json
+from ilm.hardware import GPUS, JOBS, is_first_process, jobs_at_once, share, usable_cores, visible_gpus
+
+RECORD = "ILM_JOB_RECORD"
+POLL_SECONDS = 0.1
+
+_sweep: "Sweep | None" = None
+
+
+@dataclass
+class Sweep:
+    """The jobs of one command, in the process that was started by it."""
+
+    folder: Path
+    jobs: list[Job]
+    dry: bool
+    at_once: int
+    share: Callable[[int], dict[str, str]]  # the environment of the job in place 0..at_once-1
+    new_folders: list[Path] = field(default_factory=list)
+    stopped_by: int | None = None
+    _places: dict[int, Job] = field(default_factory=dict)
+
+    @property
+    def running(self) -> list[Job]:
+        return [job for job in self._places.values() if job.process.poll() is None]
+
+    def start(self, number: int, overrides: Sequence[str]) -> None:
+        """Start job `number` as a command of its own, as soon as there is a place for it.
+
+        Raises: SystemExit with 128 + signal once a signal has come and the running jobs have ended.
+        """
+        self._wait_until(lambda: len(self.running) < self.at_once)
+        job = self.jobs[number]
+        place = next(p for p in range(self.at_once) if p not in self._places or self._places[p] not in self.running)
+        own_log = self.folder / f"{number}.log" if self.at_once > 1 else None
+        where = f", log {own_log}" if own_log else ""
+        print(f"\n[{number + 1}/{len(self.jobs)}] {label(job, self.jobs)}{where}", file=sys.stderr, flush=True)
+        environment = {**os.environ, **self.share(place), RECORD: str(job.record)}
+        with open(own_log, "ab") if own_log else open(os.devnull) as file:
+            job.process = subprocess.Popen(
+                [sys.executable, os.path.abspath(sys.argv[0]), *overrides, "hydra.mode=RUN"],
+                env=environment,
+                # A terminal's Ctrl-C would reach it beside what this process sends: twice means stop at once.
+                start_new_session=True,
+                preexec_fn=_end_with_parent,
+                **({"stdout": file, "stderr": subprocess.STDOUT} if own_log else {}),
+            )
+        self._places[place] = job
+        if self.stopped_by is not None:
+            job.process.send_signal(self.stopped_by)
+        if self.at_once == 1:
+            self._wait_until(lambda: not self.running)
+
+    def wait(self) -> None:
+        """Wait for all jobs that run; raises SystemExit as `start` does."""
+        self._wait_until(lambda: not self.running)
+
+    def on_signal(self, received: int, frame: Any) -> None:
+        """Hand a signal on to the running jobs: each saves, and the second one ends it at once."""
+        self.stopped_by = received
+        for job in self.running:
+            job.process.send_signal(received)
+
+    def _wait_until(self, reached: Callable[[], bool]) -> None:
+        while not reached() or (self.stopped_by is not None and self.running):
+            time.sleep(POLL_SECONDS)
+        if self.stopped_by is not None:
+            raise SystemExit(128 + self.stopped_by)
+
+    def exit_code(self) -> int:
+        """That of the signal that stopped the sweep, else of the first job that failed, else 0."""
+        if self.stopped_by is not None:
+            return 128 + self.stopped_by
+        return next((job.exit_code for job in self.jobs if job.exit_code), 0)
+
+
+class SweepCallback(Callback):
+    """Hydra's callback: makes the `Sweep` before its first job."""
+
+    def on_multirun_start(self, config: Any, **kwargs: Any) -> None:
+        global _sweep
+        loader = GlobalHydra.instance().config_loader()
+        parameters = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
+        try:
+            overrides = OverridesParser.create(config_loader=loader).parse_overrides(
+                [*parameters, *config.hydra.overrides.task]
+            )
+            combinations = BasicSweeper.split_arguments(overrides, None)[0]
+        except HydraException:
+            return  # the sweeper itself is about to refuse it
+        folder = Path(config.hydra.sweep.dir)
+        local = config.hydra.runtime.choices["hydra/launcher"] == "basic"
+        gpus = [] if config.trainer.accelerator == "cpu" else visible_gpus(os.environ)
+        devices = config.trainer.devices
+        gpus_per_job = devices if isinstance(devices, int) and devices > 0 else max(1, len(gpus))
+        at_once = 1 if config.dry_run else jobs_at_once(config.sweep.at_once, len(gpus), gpus_per_job)
+        cores, environment = usable_cores(), dict(os.environ)
+        _sweep = Sweep(
+            folder,
+            [Job(number, list(one), folder / f"{number}.json") for number, one in enumerate(combinations)],
+            dry=config.dry_run,
+            at_once=at_once,
+            share=lambda place: share(
+                place, at_once, gpus=gpus, gpus_per_job=gpus_per_job, cores=cores, environment=environment
+            ),
+            new_folders=[path for path in (folder, *folder.parents) if not path.exists()],
+        )
+        if local:
+            for number in STOPS:
+                if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+                    signal.signal(number, _sweep.on_signal)
+        else:
+            os.environ |= {GPUS: ",".join(gpus), JOBS: str(len(combinations))}
+
+
+def sweep_here() -> Sweep | None:
+    """The sweep whose jobs this process is to start; None in a single run, and where a job's work is done."""
+    return _sweep
+
+
+def start_job(sweep: Sweep) -> None:
+    """Start the job that Hydra has arrived at (see `Sweep.start`)."""
+    config = HydraConfig.get()
+    options = [override for override in config.overrides.hydra if override.startswith("hydra.searchpath=")]
+    options += ["--config-name", config.job.config_name] if config.job.config_name != config.job.name else []
+    folders = [s.path for s in config.runtime.config_sources if s.provider == "command-line"]
+    options += [part for path in folders for part in ("--config-dir", path)]
+    sweep.start(config.job.num, [*options, *config.overrides.task])
+
+
+def begin_submitted_job() -> None:
+    """In a process that submitit has started: where to note, and which part of the machine is its own."""
+    config = HydraConfig.get()
+    os.environ[RECORD] = str(Path(config.sweep.dir).absolute() / f"{config.job.num}.json")
+    if config.runtime.choices["hydra/launcher"] == "submitit_local" and GPUS in os.environ:
+        gpus, jobs = [gpu for gpu in os.environ[GPUS].split(",") if gpu], int(os.environ[JOBS])
+        os.environ |= share(
+            config.job.num, jobs, gpus=gpus, gpus_per_job=1, cores=usable_cores(), environment=os.environ
+        )
+
+
+def is_recorded() -> bool:
+    """Whether this process does the work of one job of a sweep."""
+    return RECORD in os.environ
+
+
+def was_requeued() -> bool:
+    """Whether a scheduler has started this job before: then it goes on with its run, which `overwrite` made anew."""
+    if is_recorded():
+        path = Path(os.environ[RECORD])
+        return path.exists() and "folder" in read_json(path)
+    return int(os.environ.get("SLURM_RESTART_COUNT", "0")) > 0
+
+
+def note(**values: Any) -> None:
+    """Note what the sweep's table will say of this job: `name`, `folder`, `finished_before`, `error`, `exit_code`,
+    `cost`. Nothing in a run that is not part of a sweep.
+    """
+    if is_recorded() and is_first_process():
+        path = Path(os.environ[RECORD])
+        write_json(path, {**(read_json(path) if path.exists() else {}), **values})
+
+
+def end_sweep() -> int:
+    """Wait for the sweep's jobs, print its table, store it; returns the exit code. 0 where there was no sweep."""
+    global _sweep
+    sweep, _sweep = _sweep, None
+    if sweep is None:
+        return 0
+    with suppress(SystemExit):  # `exit_code` tells the same
+        sweep.wait()
+    rows = [row(job, sweep.jobs) for job in sweep.jobs]
+    if sweep.dry:
+        _print_total(sweep.jobs)
+        _remove(sweep)
+    elif any(job.noted or job.process for job in sweep.jobs):
+        errors = [f"{label(job, sweep.jobs)}: {job.noted['error']}" for job in sweep.jobs if "error" in job.noted]
+        shown = markdown(rows)
+        with atomic_file(sweep.folder / "runs.csv") as temporary, open(temporary, "w", newline="") as file:
+            csv.writer(file).writerows([COLUMNS, *rows])
+        with atomic_file(sweep.folder / "runs.md") as temporary:
+            temporary.write_text(shown + "\n", encoding="utf-8")
+        print("", shown, *errors, f"the table: {sweep.folder / 'runs.md'} and runs.csv", sep="\n", flush=True)
+        if any(line[1] not in ("finished", "finished before") for line in rows):
+            print("the same command goes on with what is not finished", flush=True)
+        for job in sweep.jobs:  # Hydra makes a folder for each
+            with suppress(OSError):
+                (sweep.folder / str(job.number)).rmdir()
+    else:
+        _remove(sweep)  # refused before its first job
+    return sweep.exit_code()
+
+
+def _print_total(jobs: Sequence[Job]) -> None:
+    costs = [job.noted["cost"] for job in jobs if "cost" in job.noted]
+    if costs:
+        hours, disk = (sum(cost[key] for cost in costs) for key in ("hours", "disk_gib"))
+        memory = max(cost["memory_gib"] for cost in costs)
+        print(
+            f"\nall {len(costs)} of {len(jobs)} runs, one after another: {hours:.1f} h, {disk:.1f} GiB of disk; "
+            f"the largest needs {memory:.1f} GiB of memory",
+            flush=True,
+        )
+
+
+def _remove(sweep: Sweep) -> None:
+    """The sweep's folder, and those above it that were not there before and are empty."""
+    shutil.rmtree(sweep.folder, ignore_errors=True)
+    for path in sweep.new_folders[1:]:
+        with suppress(OSError):
+            path.rmdir()
+
+
+def _end_with_parent() -> None:
+    """In a new process, before its program: SIGTERM when the sweep's process is gone, so that no run is left behind.
+
+    Linux only; elsewhere a run goes on to its end.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG

@@ -1,0 +1,92 @@
+"""Which format a file has: by its name, and whether what is in it agrees."""
+
+from pathlib import Path
+
+from ilm.corpus.formats.csv import delimited_source
+from ilm.corpus.formats.excel import excel_source
+from ilm.corpus.formats.json import json_source
+from ilm.corpus.formats.parquet import parquet_source
+from ilm.corpus.formats.table import Source
+from ilm.corpus.formats.text import TextFile
+from ilm.errors import UserError
+
+# Any other ending is read as CSV.
+DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
+JSON = (".json", ".jsonl", ".ndjson")
+PARQUET = (".parquet",)
+EXCEL = (".xlsx", ".xlsm")
+
+_MAGIC = (
+    (b"PK\x03\x04", "an XLSX workbook or another zip archive", ".xlsx"),
+    (b"PAR1", "a Parquet file", ".parquet"),
+    (b"\x1f\x8b", "compressed by gzip", ".gz"),
+    (b"\xd0\xcf\x11\xe0", "an Excel workbook of the old format or with a password", ".xls"),
+)
+
+
+def stem(path: Path) -> str:
+    """The file's name without the endings that tell its format."""
+    name = path.name.removesuffix(".gz")
+    return Path(name).stem
+
+
+def open_source(path: Path, encoding: str, sheet: str | None) -> Source:
+    """The file's header and rows, whatever its format.
+
+    Raises: UserError for a file that is not there, is empty, or is of another format than its name says, and for
+    what the format's own reader cannot make sense of.
+    """
+    name = path.name.lower()
+    compressed = name.endswith(".gz")
+    ending = Path(name.removesuffix(".gz")).suffix
+    head = _first_bytes(path)
+    if sheet is not None and ending not in EXCEL:
+        raise UserError(f"corpus.sheet={sheet} for {path}: only an XLSX workbook has sheets; leave it out")
+    if ending in PARQUET + EXCEL:
+        if compressed:
+            raise UserError(f"{path}: {ending} is compressed in itself; unpack it first: gunzip {path.name}")
+        _check_magic(path, head, ending)
+        return parquet_source(path) if ending in PARQUET else excel_source(path, sheet)
+    if compressed:
+        _check_magic(path, head, ".gz")
+    file = TextFile(path, encoding, compressed)
+    text = file.check()
+    _check_magic(path, text, "")
+    if not text:
+        raise UserError(f"{path} is empty; expected a header row, or JSON objects, with a text each")
+    return json_source(file) if ending in JSON else delimited_source(file, DELIMITERS.get(ending, ","))
+
+
+def _first_bytes(path: Path) -> bytes:
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; expected a file of texts: corpus.csv=FILE")
+    if path.exists() and not path.is_file():
+        # Opening a pipe would wait for its writer, and what has been read of it is gone.
+        raise UserError(
+            f"{path} is no ordinary file (a pipe, perhaps), and it is read more than once: save it as a file first, "
+            f"and give the path of that: corpus.csv=FILE"
+        )
+    try:
+        with open(path, "rb") as file:
+            head = file.read(4)
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: there is no such file; give its path: corpus.csv=FILE") from error
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+    if not head:
+        raise UserError(f"{path} is empty; expected a header row with columns like writing_id, l1, cefr_level, text")
+    return head
+
+
+def _check_magic(path: Path, head: bytes, ending: str) -> None:
+    """Whether the first bytes are those of the format of this ending; "": of a text, which has none."""
+    is_of = next(((found, right) for magic, found, right in _MAGIC if head.startswith(magic)), None)
+    if is_of is None and ending:
+        raise UserError(
+            f"{path} ends in {ending}, but its first bytes are not of that format; rename it or get it again"
+        )
+    if is_of is not None and is_of[1] != ending:
+        found, right = is_of
+        if right == ".xls":
+            raise UserError(f"{path} is {found}, which is not read; save it as .xlsx without one, or as .csv")
+        raise UserError(f"{path} is {found}, but its name does not say so; rename it to end in {right}")

@@ -1,0 +1,135 @@
+"""XLSX workbooks, read by calamine.
+
+At 723,282 texts on one core calamine took 3.8 s and 490 MB, openpyxl 48 s and 110 MB.
+"""
+
+import lzma
+import re
+import struct
+import zipfile
+import zlib
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime, time, timedelta
+from itertools import groupby, islice
+from operator import itemgetter
+from pathlib import Path
+
+import python_calamine
+
+from ilm.corpus.formats.table import BLANK, FIELDS, Row, Source, number_text
+from ilm.errors import UserError
+
+CELL_LIMIT = 32_767  # UTF-16 code units, Excel's own
+_LARGEST_AREA = 50_000_000  # cells; calamine takes 32 bytes for each, empty or not
+_BLOCK = 1 << 22  # bytes
+_LONGEST_TAG = 300  # bytes, of a cell or row
+_REFERENCE = re.compile(rb"""<(?:\w+:)?(?:c|row)\s[^<>]{0,200}?\br\s*=\s*["']([A-Za-z]*)([0-9]+)["']""")
+# What is raised for archives whose bytes were changed: RuntimeError where a part claims to be encrypted, ValueError
+# for names that are no UTF-8, the errors of each compression.
+_DAMAGE = (
+    *(python_calamine.CalamineError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(EOFError, OSError, RuntimeError, ValueError),
+)
+
+Cell = str | float | bool | date | datetime | time | timedelta
+
+
+def excel_source(path: Path, sheet: str | None) -> Source:
+    """Rows are numbered as Excel does; the first row that holds anything is the header.
+
+    Whole numbers come without a fraction, dates as 2020-01-31, cells with an error as empty.
+
+    Raises: UserError for a damaged file, for several sheets and no `sheet`, and for a `sheet` that is not there.
+    """
+    _check_parts(path)
+    with _damage_told(path), python_calamine.CalamineWorkbook.from_path(path) as book:
+        names = book.sheet_names
+        if sheet is None and len(names) == 1:
+            sheet = names[0]
+        if sheet not in names:
+            found = "has no sheets" if not names else f"has the sheets {', '.join(names)}"
+            asked = "" if sheet is None else f", and none named {sheet}"
+            choice = "" if not names else f"; type corpus.sheet={_typed(names[0])} or another"
+            raise UserError(f"{path} {found}{asked}{choice}")
+        cells = book.get_sheet_by_name(sheet)
+    first = cells.start[0] + 1 if cells.start else 1  # rows before it are empty
+    header = next(([_text(value) for value in values] for values in islice(cells.iter_rows(), first - 1, None)), [])
+    while header and not header[-1]:
+        header.pop()
+
+    def rows(places: Sequence[int]) -> Generator[Row, None, None]:
+        for row, values in enumerate(cells.iter_rows(), start=1):
+            if row <= first:
+                continue
+            if any(value != "" for value in values[len(header) :]):
+                yield row, FIELDS
+            elif any(value != "" for value in values):
+                yield row, [_text(values[place]) for place in places]
+            else:
+                yield row, BLANK
+
+    return Source(header, rows, CELL_LIMIT)
+
+
+def _text(value: Cell) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return str(value).upper()
+    return number_text(value) if isinstance(value, float) else str(value)
+
+
+def _typed(sheet: str) -> str:
+    """As it is typed in a shell."""
+    return sheet if re.fullmatch(r"\w+", sheet) else f"\"'{sheet}'\""
+
+
+def _check_parts(path: Path) -> None:
+    """Read every part of the archive to its end, where its checksum is compared: calamine stops before.
+
+    Refuse a sheet with a cell far off: calamine would ask for memory for all the cells up to it, and abort.
+    """
+    for name, blocks in groupby(_blocks(path), itemgetter(0)):
+        first = {b"A": b"A1"}  # column -> the first cell in it
+        rows, rest = 1, b""
+        for _, block in blocks:
+            if name.endswith(".xml") and not name.endswith("sharedStrings.xml"):
+                text = rest + block
+                for column, row in _REFERENCE.findall(text):
+                    first.setdefault(column, column + row)
+                    rows = max(rows, int(row[:12]))
+                rest = text[-_LONGEST_TAG:]
+        widest = max(first, key=lambda letters: (len(letters), letters))
+        if _number(widest) * rows > _LARGEST_AREA:
+            raise UserError(
+                f"{path}: {name} has cells as far as {first[widest][:20].decode()} and {rows} rows, too large an "
+                f"area; expected one document a row and its columns side by side. Delete cells that stand apart"
+            )
+
+
+def _blocks(path: Path) -> Generator[tuple[str, bytes], None, None]:
+    """(Name of the part, bytes) of the whole archive."""
+    with _damage_told(path), zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            with archive.open(name) as part:
+                while block := part.read(_BLOCK):
+                    yield name, block
+
+
+def _number(letters: bytes) -> int:
+    """The number of a column: A is 1, AA 27."""
+    number = 0
+    for letter in letters.upper()[:8]:
+        number = number * 26 + letter - 64
+    return number
+
+
+@contextmanager
+def _damage_told(path: Path) -> Generator[None, None, None]:
+    """For use inside a generator: errors of whoever consumes its values then do not pass through here."""
+    try:
+        yield
+    except _DAMAGE as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path} is damaged or no XLSX workbook ({reason}); get it again") from error

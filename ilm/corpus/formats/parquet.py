@@ -1,0 +1,86 @@
+"""Parquet files: columns of any plain type, as text."""
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pyarrow.types as kinds
+
+from ilm.corpus.formats.table import Row, Source, number_text
+from ilm.errors import UserError
+
+_ROWS_AT_A_TIME = 10_000
+_AS_TEXT = (kinds.is_integer, kinds.is_boolean, kinds.is_decimal, kinds.is_temporal, kinds.is_null)
+_TEXT = (kinds.is_string, kinds.is_large_string, kinds.is_string_view)
+
+
+def parquet_source(path: Path) -> Source:
+    """Rows are numbered from 1; nulls are empty.
+
+    Raises: UserError, here or while rows are read, for a damaged file and for a column that holds no plain values.
+    """
+    with _damage_told(path), pq.ParquetFile(path) as file:
+        schema = file.schema_arrow
+        _check_counts(path, file)
+
+    def rows(places: Sequence[int]) -> Generator[Row, None, None]:
+        for place in places:
+            _check_type(path, schema.field(place))
+        names = [schema.names[place] for place in places]
+        numbers = count(1)
+        for columns in _batches(path, names):
+            yield from zip(numbers, zip(*columns, strict=True), strict=False)
+
+    return Source(schema.names, rows)
+
+
+def _check_counts(path: Path, file: pq.ParquetFile) -> None:
+    """Whether the numbers of rows agree: no checksum covers them, and pyarrow reads no further than the smallest."""
+    # The number of values of a column would tell more, but asking for it in a damaged file ends the process.
+    of_groups = sum(file.metadata.row_group(number).num_rows for number in range(file.metadata.num_row_groups))
+    if file.metadata.num_rows != of_groups:
+        raise UserError(
+            f"{path} is damaged: it has {file.metadata.num_rows} rows by one count and {of_groups} by another; "
+            f"get it again"
+        )
+
+
+def _batches(path: Path, names: Sequence[str]) -> Generator[list[list[str]], None, None]:
+    with _damage_told(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+        for batch in file.iter_batches(_ROWS_AT_A_TIME, columns=list(names)):
+            yield [_texts(batch.column(name)) for name in names]
+
+
+def _texts(values: pa.Array) -> list[str]:
+    if kinds.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    if kinds.is_floating(values.type):
+        return ["" if value is None or value != value else number_text(value) for value in values.to_pylist()]
+    if not _is_any(values.type, _TEXT):
+        values = values.cast(pa.large_string())
+    return ["" if value is None else value for value in values.to_pylist()]
+
+
+def _check_type(path: Path, field: pa.Field) -> None:
+    kind: Any = field.type.value_type if kinds.is_dictionary(field.type) else field.type
+    if not (kinds.is_floating(kind) or _is_any(kind, _TEXT + _AS_TEXT)):
+        raise UserError(f"{path}: column {field.name} holds {field.type}; expected text, numbers or dates")
+
+
+def _is_any(kind: pa.DataType, tests: Sequence[Any]) -> bool:
+    return any(test(kind) for test in tests)
+
+
+@contextmanager
+def _damage_told(path: Path) -> Generator[None, None, None]:
+    """For use inside a generator: errors of whoever consumes its values then do not pass through here."""
+    try:
+        yield
+    # What pyarrow raises for damaged files; a length that was changed may ask for more memory than there is.
+    except (pa.ArrowException, OSError, MemoryError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path} is damaged or no Parquet file ({reason}); get it again") from error

@@ -1,0 +1,235 @@
+"""Rows of a file sorted into documents, kept in Arrow arrays, and faults, counted by cause."""
+
+from array import array
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from functools import lru_cache, partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ilm.corpus.columns import MAY_LACK, OPTIONAL, REQUIRED, SPLIT, SPLIT_OF, main_level
+from ilm.corpus.formats.table import NO_CHARACTER, NO_ROWS, Source, Tally
+from ilm.errors import UserError
+
+UNKNOWN_L1 = "unknown"
+
+# Rows that are dropped.
+NO_ID = "empty id"
+NO_LEVEL = "level missing"
+OTHER_LEVEL = "level not in corpus.levels"
+NO_TEXT = "empty text"
+NO_SPLIT = "no split of train, valid, test"
+REPEATED = "identical row repeated"
+# Rows that are kept.
+NO_L1 = f'l1 missing, kept as "{UNKNOWN_L1}"'
+SUB_LEVEL = "level with a sub-level, kept as its main level"
+LARGEST_CELL = "text of Excel's largest cell size, perhaps cut off"
+NO_ID_COLUMN = "no column of ids, named by file and row"
+NO_L1_COLUMN = f'no column of l1, kept as "{UNKNOWN_L1}"'
+
+LEVEL_SHOWN = 20  # characters of a level that is none
+_CHUNK = 10_000  # rows of an Arrow array
+
+Document = tuple[str, ...]
+
+
+class Taken:
+    """The documents of a file, and what became of its other rows.
+
+    `dropped`, `notes`: cause -> count and first row numbers. `other_levels`: values that are none of the levels.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = names
+        self.rows = 0
+        self.dropped, self.notes = Tally(), Tally()
+        self.other_levels: Counter[str] = Counter()
+        self._chunks: dict[str, list[pa.Array]] = {name: [] for name in names}
+        self._numbers = array("q")  # row number of each document
+        self._noted: dict[str, array] = {}  # cause -> row numbers; a note counts only if the row is kept in the end
+        self._order = np.empty(0, np.int64)  # the documents that are kept, by writing_id
+
+    @property
+    def kept(self) -> int:
+        """Number of documents, once `finish` was called."""
+        return len(self._order)
+
+    def note(self, cause: str, row: int) -> None:
+        """Remember what is to be known of a row, if it is kept in the end."""
+        self._noted.setdefault(cause, array("q")).append(row)
+
+    def add(self, documents: Sequence[Document], numbers: Sequence[int]) -> None:
+        """Take documents (values in the order of `names`) with their row numbers."""
+        if not documents:
+            return
+        try:
+            arrays = [pa.array(values, pa.large_string()) for values in zip(*documents, strict=True)]
+            clean = not any(pc.any(pc.match_substring(values, "\0")).as_py() for values in arrays)
+        except UnicodeEncodeError:
+            # JSON can escape half of a surrogate pair, which UTF-8 cannot hold.
+            clean = False
+        if not clean:
+            wrong = [not all(map(_is_text, document)) for document in documents]
+            self.dropped.add(NO_CHARACTER, *(row for row, bad in zip(numbers, wrong, strict=True) if bad))
+            self.add(
+                [document for document, bad in zip(documents, wrong, strict=True) if not bad],
+                [row for row, bad in zip(numbers, wrong, strict=True) if not bad],
+            )
+            return
+        for chunks, values in zip(self._chunks.values(), arrays, strict=True):
+            chunks.append(values)
+        self._numbers.extend(numbers)
+
+    def finish(self, path: Path) -> None:
+        """Order the documents by id, and drop those that repeat an earlier one.
+
+        Raises: UserError for the first row that has the id of an earlier one but other contents.
+        """
+        if not self._numbers:
+            return
+        numbers = np.frombuffer(self._numbers, np.int64)
+        ids = pa.chunked_array(self._chunks["writing_id"])
+        order = pc.sort_indices(ids)  # stable; by bytes of UTF-8, which is the order of Python's strings
+        by_id = ids.take(order)
+        same = np.zeros(len(ids), bool)  # as the one before
+        same[1:] = pc.equal(by_id.slice(1), by_id.slice(0, len(ids) - 1)).to_numpy()
+        order = order.to_numpy().astype(np.int64)
+        if same.any():
+            first_of = np.maximum.accumulate(np.where(same, 0, np.arange(len(ids))))
+            repeated, earlier = order[same], order[first_of[same]]
+            in_row_order = np.argsort(repeated)
+            self._check_equal(path, repeated[in_row_order], earlier[in_row_order])
+            self.dropped.add(REPEATED, *numbers[repeated[in_row_order]])
+        self._order = order[~same]
+        kept = np.sort(numbers[self._order])
+        for cause, rows in self._noted.items():
+            found = np.frombuffer(rows, np.int64)
+            found = found[np.isin(found, kept)]
+            if len(found):
+                self.notes.add(cause, *found)
+
+    def _check_equal(self, path: Path, repeated: np.ndarray, earlier: np.ndarray) -> None:
+        """Raise UserError unless the documents `repeated` equal those `earlier` (both positions, in row order)."""
+        for start in range(0, len(repeated), _CHUNK):
+            here, there = repeated[start : start + _CHUNK], earlier[start : start + _CHUNK]
+            differs = {
+                name: pc.not_equal(column.take(here), column.take(there)).to_numpy()
+                for name, column in ((name, pa.chunked_array(self._chunks[name])) for name in self.names)
+            }
+            found = np.flatnonzero(np.any(list(differs.values()), axis=0))
+            if not len(found):
+                continue
+            at = found[0]
+            row, first = self._numbers[here[at]], self._numbers[there[at]]
+            writing_id = pa.chunked_array(self._chunks["writing_id"])[here[at]].as_py()
+            raise UserError(
+                f"{path}: rows {first} and {row} have the same id {writing_id[:60]!r} but different "
+                f"contents ({', '.join(name for name in self.names if differs[name][at])}); every document needs an "
+                f"id of its own: correct the file, or name another column: corpus.columns.writing_id=..."
+            )
+
+    def note_all(self, cause: str) -> None:
+        """Note something of every document that is kept."""
+        if self.kept:
+            self.notes.add(cause, *np.sort(np.frombuffer(self._numbers, np.int64)[self._order]))
+
+    def documents(self) -> pd.DataFrame:
+        """The documents by `writing_id`, one Arrow array a column. What was collected is given up: call it once."""
+        columns = {}
+        # The texts last: while a column is put in order it takes twice its size.
+        for name in sorted(self.names, key=lambda name: name == "text"):
+            values = pa.concat_arrays(self._chunks.pop(name))
+            # Otherwise Arrow keeps the memory of the chunks and takes more: 240 MB at 723,282 texts.
+            pa.default_memory_pool().release_unused()
+            columns[name] = values.take(pa.array(self._order))
+            del values
+        return pa.table({name: columns[name] for name in self.names}).to_pandas()
+
+
+def take_rows(path: Path, source: Source, used: Mapping[str, str], levels: Sequence[str], file_name: str) -> Taken:
+    """All rows of `source`; `used`: name -> header. A file without ids gets "<file_name>:<row number>".
+
+    Raises: UserError for faults of the file.
+    """
+    names = [name for name in (*REQUIRED, *OPTIONAL, SPLIT) if name in used or name in MAY_LACK]
+    read = [name for name in names if name in used]
+    taken = Taken(names)
+    judge = _judge(taken, {name: at for at, name in enumerate(read)}, levels, file_name, source.cell_limit)
+    documents: list[Document] = []
+    numbers: list[int] = []
+    with closing(source.rows([source.header.index(used[name]) for name in read])) as rows:
+        for row, found in rows:
+            if isinstance(found, str) and found in NO_ROWS:
+                taken.notes.add(found, row)
+                continue
+            taken.rows += 1
+            document = found if isinstance(found, str) else judge(row, found)
+            if isinstance(document, str):
+                taken.dropped.add(document, row)
+                continue
+            documents.append(document)
+            numbers.append(row)
+            if len(documents) == _CHUNK:
+                taken.add(documents, numbers)
+                documents, numbers = [], []
+    taken.add(documents, numbers)
+    taken.finish(path)
+    for name, cause in (("writing_id", NO_ID_COLUMN), ("l1", NO_L1_COLUMN)):
+        if name not in used:
+            taken.note_all(cause)
+    return taken
+
+
+def _judge(
+    taken: Taken, place: Mapping[str, int], levels: Sequence[str], file_name: str, cell_limit: int | None
+) -> Callable[[int, Sequence[str]], Document | str]:
+    """A function (row number, values) -> the document, or why there is none."""
+    id_at, l1_at, level_at, text_at = (place.get(name) for name in REQUIRED)
+    others = [place[name] for name in OPTIONAL if name in place]
+    split_at = place.get(SPLIT)
+    main_of = lru_cache(maxsize=1000)(partial(main_level, levels=tuple(levels)))
+
+    def judge(row: int, values: Sequence[str]) -> Document | str:
+        writing_id = f"{file_name}:{row}" if id_at is None else values[id_at].strip()
+        if not writing_id:
+            return NO_ID
+        level = values[level_at].strip()
+        if not level:
+            return NO_LEVEL
+        main = main_of(level)
+        if main is None:
+            taken.other_levels[level[:LEVEL_SHOWN]] += 1
+            return OTHER_LEVEL
+        text = values[text_at]
+        if not text.strip():
+            return NO_TEXT
+        split: tuple[str, ...] = ()
+        if split_at is not None:
+            name = values[split_at].strip().casefold()
+            if name not in SPLIT_OF:
+                return NO_SPLIT
+            split = (SPLIT_OF[name],)
+        l1 = UNKNOWN_L1 if l1_at is None else values[l1_at].strip()
+        if not l1:
+            taken.note(NO_L1, row)
+            l1 = UNKNOWN_L1
+        if main != level:
+            taken.note(SUB_LEVEL, row)
+        if cell_limit is not None and len(text.encode("utf-16-le", "surrogatepass")) // 2 >= cell_limit:
+            taken.note(LARGEST_CELL, row)
+        return (writing_id, l1, main, text, *(values[at].strip() for at in others), *split)
+
+    return judge
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in value

@@ -1,0 +1,127 @@
+"""How the documents of a corpus come into splits: drawn, given by its file, or all of them held out for testing."""
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from ilm.corpus.leakage import LeakReport, SharedWith, leak_report, shared_with
+from ilm.corpus.manifest import split_settings
+from ilm.corpus.splitting.assign import SplitReport, assign_splits, given_split
+from ilm.corpus.store import PreparedCorpus
+from ilm.errors import UserError
+
+log = logging.getLogger("ilm")
+
+
+class Division(ABC):
+    """How documents come into splits, and what is known of leaks between these."""
+
+    test_only = False
+    seed: int  # of a sample too
+    near_duplicates: float | None
+
+    @abstractmethod
+    def settings(self, given: bool) -> dict[str, Any]:
+        """What the splits follow from, for the documents hash; `given`: from a column of the source."""
+
+    @abstractmethod
+    def divide(self, documents: pd.DataFrame) -> SplitReport:
+        """Set or look at the column `split`."""
+
+    @abstractmethod
+    def leaks(self, documents: pd.DataFrame, given: bool) -> LeakReport | SharedWith:
+        """The leak report of documents as they stand on disk. Raises: RuntimeError if a guarantee is violated."""
+
+    @property
+    @abstractmethod
+    def leaks_asked(self) -> dict[str, Any]:
+        """What the leak report depends on beside the documents."""
+
+
+@dataclass(frozen=True)
+class TrainValidTest(Division):
+    """Splits drawn by `ilm.corpus.splitting.assign.assign_splits`, or those given by a column of the source."""
+
+    seed: int
+    keep_together: Sequence[str]
+    test_on: str | None = None
+    near_duplicates: float | None = None
+
+    def settings(self, given: bool) -> dict[str, Any]:
+        if given:
+            # The seed still chooses the validation examples, so it stays a part of the data.
+            return {"seed": self.seed, "given": True}
+        return split_settings(
+            seed=self.seed,
+            keep_together=self.keep_together,
+            test_on=self.test_on,
+            near_duplicates=self.near_duplicates,
+        )
+
+    def divide(self, documents: pd.DataFrame) -> SplitReport:
+        if "split" not in documents:
+            documents["split"], report = assign_splits(
+                documents,
+                self.seed,
+                self.keep_together,
+                test_on=self.test_on,
+                near_duplicates=self.near_duplicates,
+            )
+        elif self.test_on is None:
+            report = given_split(documents, self.keep_together, self.near_duplicates)
+        else:
+            raise UserError(
+                f"split.test_on={self.test_on}, but the file has a column that says train, valid or test, which is "
+                "taken as it is: type split.test_on=null, or corpus.columns.split='' not to read that column of a table"
+            )
+        for level, split in report.empty:
+            log.warning(
+                "warning: level %s has no %s documents; training and evaluating on it will be refused", level, split
+            )
+        for warning in report.warnings:
+            log.warning("warning: %s", warning)
+        return report
+
+    def leaks(self, documents: pd.DataFrame, given: bool) -> LeakReport:
+        test_on = None if given else self.test_on
+        report = leak_report(documents, near_duplicates=self.near_duplicates, test_on=test_on)
+        if not given and (violated := report.violated(self.keep_together)):
+            raise RuntimeError(f"what was to be kept together is not: {'; '.join(violated)}")
+        return report
+
+    @property
+    def leaks_asked(self) -> dict[str, Any]:
+        return {"near_duplicates": self.near_duplicates, "test_on": self.test_on}
+
+
+@dataclass(frozen=True)
+class HeldOut(Division):
+    """Every document is test data, for models trained on the corpus `main`."""
+
+    main: PreparedCorpus
+    near_duplicates: float | None = None
+
+    test_only = True
+    seed = 0  # nothing is drawn
+
+    def settings(self, given: bool) -> dict[str, Any]:
+        return {"seed": self.seed, "test_only": True}
+
+    def divide(self, documents: pd.DataFrame) -> SplitReport:
+        documents["split"] = pd.Series("test", index=documents.index, dtype="str")
+        return given_split(documents, (), None)
+
+    def leaks(self, documents: pd.DataFrame, given: bool) -> SharedWith:
+        return shared_with(documents, self.main.documents, near_duplicates=self.near_duplicates)
+
+    @property
+    def leaks_asked(self) -> dict[str, Any]:
+        return {
+            "corpus": self.main.name,
+            "documents_hash": self.main.documents_hash,
+            "near_duplicates": self.near_duplicates,
+        }

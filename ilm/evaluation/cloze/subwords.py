@@ -1,0 +1,191 @@
+"""What a tokenizer's entries are to a word, and where the words of a text are among its tokens.
+
+Three ways to mark where a word begins are known: byte-level BPEs write its space (GPT-2, RoBERTa, BART), SentencePiece
+an underscore-like bar for it (T5, ALBERT), WordPiece marks all pieces but the first with ## (BERT).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from ilm.errors import UserError
+from ilm.evaluation.cloze.items import Item
+from ilm.examples.token_store import align
+from ilm.examples.tokenize import token_positions
+from ilm.infilling.token_bytes import byte_of_symbol
+
+BYTE_LEVEL, SENTENCE_PIECE, WORD_PIECE = "Ġ", "▁", "##"
+SHARES_A_TOKEN = "the word shares a token with its neighbours"
+UNKNOWN = "the tokenizer does not know the word"
+
+_BYTES = byte_of_symbol()
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A text as tokens: `prefix` and `suffix` are the special ones that the model wants around it.
+
+    Blank b stands for the tokens ids[first:last] of `runs[b]`; `spaced[b]`: the first of them carries the space before
+    the word; `unknown[b]`: one of them is the unknown token.
+    """
+
+    prefix: tuple[int, ...]
+    ids: tuple[int, ...]
+    suffix: tuple[int, ...]
+    runs: tuple[tuple[int, int], ...]
+    spaced: tuple[bool, ...]
+    unknown: tuple[bool, ...]
+
+    def answer(self, blank: int) -> tuple[int, ...]:
+        """The tokens of the learner's word."""
+        first, last = self.runs[blank]
+        return self.ids[first:last]
+
+    def with_blanks(self, contents: Sequence[Sequence[int]]) -> list[int]:
+        """The tokens of the text, without prefix and suffix, with `contents` in the place of the blanks."""
+        ids, done = [], 0
+        for (first, last), content in zip(self.runs, contents, strict=True):
+            ids += [*self.ids[done:first], *content]
+            done = last
+        return [*ids, *self.ids[done:]]
+
+
+class Pieces:
+    """The entries of a fast tokenizer, `rows` of them with those that the model alone has.
+
+    Boolean tensors (V,): `spaced` begin with a space, `plain` do not (or are the first of a word, for a WordPiece),
+    `later` may follow inside a word, `any` are not special.
+
+    Raises: UserError for a tokenizer without character offsets, or that marks no beginnings of words.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, rows: int):
+        if not tokenizer.is_fast:
+            raise UserError(
+                f"The tokenizer of {tokenizer.name_or_path!r}, {type(tokenizer).__name__}, gives no character offsets "
+                "(it is not a 'fast' one), so words cannot be found in it. Choose a model that has a tokenizer.json: "
+                "not ByT5 or CANINE, which read bytes or characters, but T5, mT5 or BERT."
+            )
+        self.tokenizer = tokenizer
+        size = min(len(tokenizer), rows)
+        raw = tokenizer.convert_ids_to_tokens(list(range(size)))
+        special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+        special |= set(tokenizer.all_special_ids)
+        marks = {
+            mark: sum(t is not None and t.startswith(mark) for t in raw)
+            for mark in (BYTE_LEVEL, SENTENCE_PIECE, WORD_PIECE)
+        }
+        self.style = max(marks, key=marks.get)
+        if not marks[self.style]:
+            raise UserError(
+                f"The tokenizer of {tokenizer.name_or_path!r} marks the beginnings of words in no way known here (as "
+                f"{BYTE_LEVEL}word, {SENTENCE_PIECE}word, or the rest of a word as {WORD_PIECE}rest). Choose another "
+                "model."
+            )
+        self._raw = [None if i in special else token for i, token in enumerate(raw)]
+        texts = [None if token is None else self._text(token) for token in self._raw]
+        usable = [text is not None and text != "" for text in texts]
+        self.any = _rows(usable, rows)
+        if self.style == WORD_PIECE:
+            self.later = _rows([bool(u and self._raw[i].startswith(WORD_PIECE)) for i, u in enumerate(usable)], rows)
+            self.spaced = self.plain = self.any & ~self.later
+        else:
+            self.spaced = _rows([bool(u and t.startswith(" ")) for u, t in zip(usable, texts, strict=True)], rows)
+            self.plain = self.later = self.any & ~self.spaced
+        self.letters = _rows([bool(u and _is_letters(t)) for u, t in zip(usable, texts, strict=True)], rows)
+        self.unbroken = _rows(
+            [bool(u and not any(map(str.isspace, t[1:]))) for u, t in zip(usable, texts, strict=True)], rows
+        )
+
+    def allowed(self, spaced: bool, *, one_word: bool, letters: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        """(first, later), each boolean (V,): the tokens that an answer may begin and go on with.
+
+        `spaced`: a space stands before the blank. `one_word`: nothing with white space inside; `letters`: besides, of
+        letters only.
+        """
+        first = self.spaced if spaced else self.plain
+        if not one_word:
+            return first, self.any
+        # A WordPiece splits "n't" into three words: marks are pieces of a word like any other where they are asked for.
+        later = self.any if self.style == WORD_PIECE and not letters else self.later
+        first, later = first & self.unbroken, later & self.unbroken
+        return (first & self.letters, later & self.letters) if letters else (first, later)
+
+    def word(self, ids: Sequence[int], *, one_word: bool) -> str:
+        """The text of an answer, without the space before it."""
+        tokens = [self._raw[i] or "" for i in ids]
+        if self.style == BYTE_LEVEL:
+            return bytes(_BYTES[c] for token in tokens for c in token).decode("utf-8", "replace").strip()
+        if self.style == WORD_PIECE:
+            space = "" if one_word else " "
+            return "".join(t[2:] if t.startswith("##") else space + t for t in tokens).strip()
+        if any(token.startswith("<0x") for token in tokens):
+            return self.tokenizer.decode(list(ids)).strip()
+        return "".join(map(self._text, tokens)).strip()
+
+    def encode(self, item: Item) -> Encoded | str:
+        """The tokens of an item's text, with the learner's words; or why a model with this tokenizer cannot be asked.
+
+        Control tokens spelled out in a text stay text.
+        """
+        encoding = self.tokenizer(
+            item.text,
+            split_special_tokens=True,
+            return_offsets_mapping=True,
+            return_special_tokens_mask=True,
+            verbose=False,  # texts that are too long are counted
+        )
+        mask = encoding.special_tokens_mask
+        begin = next((at for at, special in enumerate(mask) if not special), len(mask))
+        end = len(mask) - next((at for at, special in enumerate(reversed(mask)) if not special), len(mask))
+        ids = encoding.input_ids[begin:end]
+        if not ids:
+            return UNKNOWN
+        positions = token_positions(encoding.offset_mapping[begin:end], len(item.text))
+        starts, lengths = np.array(item.spans).T
+        runs = []
+        for (start, length), first, last in zip(
+            item.spans, *map(np.ndarray.tolist, align(positions, starts, lengths)), strict=True
+        ):
+            # Where the bar is a token of its own it belongs to the word: it is the space that the blank will carry.
+            if self.style == SENTENCE_PIECE and first and self._raw[ids[first - 1]] == SENTENCE_PIECE:
+                first -= 1
+            covered = item.text[positions[first] : positions[last]]
+            if covered.strip() != item.text[start : start + length]:
+                return SHARES_A_TOKEN
+            runs.append((first, last))
+        spaced = tuple(bool(self.spaced[ids[first]]) for first, _ in runs)
+        unknown = self.tokenizer.unk_token_id
+        return Encoded(
+            tuple(encoding.input_ids[:begin]),
+            tuple(ids),
+            tuple(encoding.input_ids[end:]),
+            tuple(runs),
+            spaced,
+            tuple(unknown is not None and unknown in ids[first:last] for first, last in runs),
+        )
+
+    def _text(self, token: str) -> str:
+        """What an entry stands for, its space as a space; part of a character as the replacement character."""
+        if self.style == BYTE_LEVEL:
+            if any(character not in _BYTES for character in token):
+                return token  # added later, spelled as it is
+            return bytes(_BYTES[character] for character in token).decode("utf-8", "replace")
+        if self.style == SENTENCE_PIECE:
+            return "\ufffd" if token.startswith("<0x") and len(token) == 6 else token.replace(SENTENCE_PIECE, " ")
+        return token.removeprefix("##")
+
+
+def _rows(values: Sequence[bool], rows: int) -> torch.Tensor:
+    found = torch.zeros(rows, dtype=torch.bool)
+    found[: len(values)] = torch.tensor(values, dtype=torch.bool)
+    return found
+
+
+def _is_letters(text: str) -> bool:
+    """Whether a token can be part of a word of letters; half a character can, and a space before it."""
+    letters = text.removeprefix(" ").replace("\ufffd", "")
+    return letters.isalpha() or not letters

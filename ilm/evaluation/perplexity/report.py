@@ -1,0 +1,156 @@
+"""Results as files and tables: report.json, perplexity.csv, perplexity.md, documents.parquet."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.table import Table
+
+from ilm.corpus.store import text_note
+from ilm.errors import UserError
+from ilm.files import atomic_folder, write_json
+from ilm.models.scoring import KINDS
+
+POOLED = "all"
+# What the models of one table share: between them only level and seed differ. `masks` is the folder of their masks.
+FAMILY = ("model", "objective", "masking", "experiment", "masks")
+
+
+@dataclass(frozen=True)
+class FamilyTable:
+    """Perplexities of one family: `wide` has a row per (run, kind), a column per level; `labels` name runs shortly."""
+
+    title: str
+    wide: pd.DataFrame
+    labels: Mapping[str, str]
+    caption: str
+
+
+def write_report(folder: Path, header: Mapping[str, Any], results: pd.DataFrame, documents: pd.DataFrame) -> None:
+    """Write all files of an evaluation, replacing those of an earlier one of the same name.
+
+    `header` says how the numbers came about; `results` has one row per run, level, kind and mask type; `documents`
+    the sums per document that they were made of.
+
+    Raises: UserError if `folder` is there, but not from an evaluation.
+    """
+    if folder.exists() and not (folder / "report.json").is_file():
+        raise UserError(f"{folder} exists and holds no report. Type name=... for another name.")
+    with atomic_folder(folder) as temporary:
+        rows = results.astype(object).where(results.notna(), None).to_dict("records")
+        write_json(temporary / "report.json", {**header, "results": rows})
+        results.to_csv(temporary / "perplexity.csv", index=False)
+        (temporary / "perplexity.md").write_text(_markdown(header, results), encoding="utf-8")
+        documents.to_parquet(temporary / "documents.parquet", index=False)
+
+
+def tables(header: Mapping[str, Any], results: pd.DataFrame, levels: Sequence[str]) -> list[FamilyTable]:
+    """One table per (model, objective, masking, experiment, masks)."""
+    shown = []
+    overall = results[results["mask_type"] == "all"]
+    names = [" ".join(map(str, key)) for key, _ in overall.groupby(list(FAMILY[:-1]), dropna=False)]
+    for key, group in overall.groupby(list(FAMILY), dropna=False, sort=True):
+        # Masks of one name may have been drawn with other settings; their hash tells them apart.
+        several = overall.groupby(list(FAMILY), dropna=False).ngroups > len(names)
+        parts = key if several else key[:-1]
+        wide = group.pivot_table(index=["run", "kind"], columns="level", values="perplexity", sort=False)
+        order = [(run, kind) for run in group["run"].unique() for kind in KINDS if (run, kind) in wide.index]
+        shown.append(
+            FamilyTable(
+                ", ".join(str(part) for part in parts if not pd.isna(part)),
+                wide.reindex(order)[[level for level in levels if level in wide]],
+                _labels(group),
+                caption(header, group),
+            )
+        )
+    return shown
+
+
+def rich_table(table: FamilyTable) -> Table:
+    """A table for the terminal, of at most 80 columns for six levels."""
+    shown = Table(
+        title=f"Perplexity: {table.title}", caption=table.caption, title_justify="left", caption_justify="left"
+    )
+    shown.add_column("run", overflow="fold", min_width=4)
+    shown.add_column("perplexity", no_wrap=True)
+    for level in table.wide.columns:
+        shown.add_column(str(level), justify="right", no_wrap=True)
+    previous = None
+    for (run, kind), row in table.wide.iterrows():
+        if previous not in (None, run):
+            shown.add_section()
+        label = "" if run == previous else table.labels[run]
+        shown.add_row(label, kind, *map(_number, row))
+        previous = run
+    return shown
+
+
+def caption(header: Mapping[str, Any], rows: pd.DataFrame) -> str:
+    """What must stand with every number: the texts, masks and length that these rows were measured on."""
+    evaluation = header["evaluation"]
+    masks = " or ".join(str(count) for count in sorted(rows["masks_per_document"].unique()))
+    chosen = (
+        f"the first {evaluation['max_examples']:,} examples by hash"
+        if evaluation["max_examples"]
+        else f"{masks} masks a document, "
+        + (f"{evaluation['limit']:,} documents a level" if evaluation["limit"] else "all documents")
+    )
+    # Kinds and levels repeat the counts of a run.
+    runs = rows[rows["kind"] == "infill"]
+    per_level = runs[runs["level"] != POOLED] if (runs["level"] != POOLED).any() else runs
+    share = per_level["cut_examples"].sum() / max(1, per_level["examples"].sum())
+    synthetic = "SYNTHETIC corpus " if header["synthetic"] else ""
+    said = [f"{synthetic}{header['corpus']}, {evaluation['split']} split", chosen]
+    said += [note] if (note := text_note(header["text_column"])) else []
+    said += [f"masks {evaluation['masks']}"] if evaluation["masks"] else []
+    said.append(f"examples cut at {evaluation['max_length']} tokens ({share:.1%} of them)")
+    counts = runs.drop_duplicates("run")[["dropped_examples", "unfitting_examples", "left_over_examples"]].sum()
+    dropped, unfitting, left_over = map(int, counts)
+    said += [f"{dropped:,} dropped, since two spans share a token"] if dropped else []
+    if evaluation["fitting"]:
+        said.append(f"{unfitting:,} left out, whose {evaluation['fitting']} row is longer")
+    if evaluation["drop_last"]:
+        said.append(f"{left_over:,} left out, the last partial batch of {evaluation['batch_size']}")
+    if (origin := header["training_corpus"]) and "shared" in origin:
+        shared = origin["shared"]["texts"]
+        said.append(f"models trained on {origin['corpus']}, whose training split has {shared:,} of these texts")
+    return "; ".join(said)
+
+
+def _number(value: float) -> str:
+    """A perplexity in at most six characters below a million."""
+    if pd.isna(value):
+        return ""
+    return f"{value:.2f}" if value < 100 else f"{value:.1f}" if value < 1000 else f"{value:.0f}"
+
+
+def _labels(rows: pd.DataFrame) -> dict[str, str]:
+    """Runs by what they were trained on, and the seed where it is not 0; by their names where that is ambiguous."""
+    runs = rows.drop_duplicates("run")
+    labels = {
+        row.run: row.trained_on + (f", seed {row.seed}" if pd.notna(row.seed) and row.seed else "")
+        for row in runs.itertuples()
+    }
+    return labels if len(set(labels.values())) == len(labels) else {run: run for run in labels}
+
+
+def _markdown(header: Mapping[str, Any], results: pd.DataFrame) -> str:
+    parts = ["# Perplexity\n"]
+    for table in tables(header, results, list(dict.fromkeys(results["level"]))):
+        lines = [f"## {table.title}\n", f"{table.caption}.\n"]
+        lines.append("| run | kind | " + " | ".join(table.wide.columns) + " |")
+        lines.append("|---|---|" + "---:|" * len(table.wide.columns))
+        for (run, kind), row in table.wide.iterrows():
+            lines.append(f"| {run} | {kind} | " + " | ".join(map(_number, row)) + " |")
+        parts.append("\n".join(lines) + "\n")
+    lines = ["## By mask type\n", "The loss is the mean NLL in nats a token, its standard error one over documents.\n"]
+    lines.append("| run | level | kind | mask type | perplexity | loss | standard error | tokens | documents |")
+    lines.append("|---|---|---|---|---:|---:|---:|---:|---:|")
+    for row in results.dropna(subset=["perplexity"]).itertuples():
+        error = "" if pd.isna(row.loss_standard_error) else f"{row.loss_standard_error:.4f}"
+        cells = (row.run, row.level, row.kind, row.mask_type, _number(row.perplexity), f"{row.loss:.4f}", error)
+        lines.append("| " + " | ".join([*cells, f"{row.targets:,}", f"{row.documents:,}"]) + " |")
+    parts.append("\n".join(lines) + "\n")
+    return "\n".join(parts)

@@ -1,0 +1,252 @@
+"""`python evaluate.py task=perplexity`: trained models on the documents of each level."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from rich.console import Console
+
+from ilm.corpus.leakage import shared_with
+from ilm.corpus.splitting.assign import SPLITS
+from ilm.corpus.store import PreparedCorpus, corpus_arguments
+from ilm.errors import UserError
+from ilm.evaluation.perplexity.report import POOLED, rich_table, tables, write_report
+from ilm.evaluation.perplexity.scores import DocumentScores, score_documents
+from ilm.examples import OBJECTIVES
+from ilm.examples.dataset import ExampleStore, first_by_hash
+from ilm.examples.token_store import TokenStore
+from ilm.hashing import order_key
+from ilm.masking.configured import configured_masks
+from ilm.masking.store import MaskStore
+from ilm.models.devices import usable_device
+from ilm.models.loading import require_length
+from ilm.models.packing import row_length
+from ilm.runs.finder import ModelFolder, TrainedModel, find_models, is_model_folder, model_folders
+from ilm.runs.folder import versions
+
+log = logging.getLogger("ilm")
+
+# Masks of a model folder, of whose training nothing is known.
+USUAL_MASKS = "hierarchical"
+
+
+def evaluate_perplexity(settings: Mapping[str, Any], level: str | None) -> pd.DataFrame:
+    """Evaluate as a plain `ilm.config.Evaluate` says; `level` is the chosen option of the group `cefr`.
+
+    Writes results/<name>/ and prints the tables; returns one row per run, level, kind and mask type.
+
+    Raises: UserError if nothing is trained, prepared, or asked for.
+    """
+    evaluation, data = settings["evaluation"], Path(settings["paths"]["data"])
+    device = usable_device(evaluation["device"], "evaluation.device")
+    models, trained_on = _chosen_models(settings, level)
+    corpus = PreparedCorpus.open(data / (evaluation["corpus"] or settings["corpus"]["name"]))
+    split = evaluation["split"]
+    # A level without training texts is no level of a study; of another corpus only the texts evaluated on matter.
+    needed = (split,) if trained_on is None or trained_on.name != corpus.name else SPLITS
+    levels = evaluation["levels"] or ([level] if level not in (None, POOLED) else _complete_levels(corpus, needed))
+    corpus.require_splits(levels, needed)
+    rows = np.sort(np.concatenate([_limited(corpus, split, level, evaluation["limit"]) for level in levels]))
+    results, sums, runs = [], [], {}
+    for number, model in enumerate(models, start=1):
+        log.info("model %d of %d: %s", number, len(models), model.name)
+        masks_folder = _masks_folder(model, corpus, evaluation["masks"])
+        scores = _score(model, corpus, MaskStore.open(masks_folder), rows, evaluation, device)
+        results += _results(model, scores, corpus, levels)
+        sums.append(scores.frame(corpus.documents["writing_id"], corpus.documents["cefr_level"]).assign(run=model.name))
+        runs[model.name] = {**model.record(), "evaluated_masks": masks_folder.name}
+    # Models of unknown training have no seed.
+    frame = pd.DataFrame(results).astype({"seed": "Int64"})
+    header = {
+        "task": "perplexity",
+        "corpus": corpus.name,
+        "synthetic": corpus.manifest["synthetic"],
+        "documents_hash": corpus.documents_hash,
+        "text_column": corpus.manifest["text_column"],
+        "leaks": corpus.manifest["leaks"],
+        "training_corpus": _origin(trained_on, corpus, rows),
+        "evaluation": {**evaluation, "levels": list(levels)},
+        "runs": runs,
+        "versions": versions(),
+    }
+    of_another = trained_on is not None and evaluation["corpus"] is not None
+    on = f"{trained_on.name}_on_{corpus.name}" if of_another else corpus.name
+    folder = Path(settings["paths"]["results"]) / (
+        settings["name"] or "_".join(filter(None, [on, level, "perplexity"]))
+    )
+    write_report(folder, header, frame, pd.concat(sums))
+    console = Console()
+    for table in tables(header, frame, [*levels, POOLED]):
+        console.print(rich_table(table))
+    log.info("written: %s/{report.json,perplexity.csv,perplexity.md,documents.parquet}", folder)
+    return frame
+
+
+def _chosen_models(
+    settings: Mapping[str, Any], level: str | None
+) -> tuple[list[TrainedModel | ModelFolder], PreparedCorpus | None]:
+    """The models to evaluate, and the corpus that the runs among them were trained on; None if there is no run."""
+    wanted = settings["models"]
+    folders = [name for name in wanted or [] if is_model_folder(name)]
+    objective = settings["evaluation"]["objective"]
+    if objective is not None and not folders:
+        raise UserError(
+            f"evaluation.objective={objective} is for bare model folders (models=[FOLDER]); a run says itself what it "
+            "was trained on. Leave it away"
+        )
+    bare = model_folders(folders, objective or OBJECTIVES[0])
+    if wanted and len(folders) == len(wanted):
+        return [*bare], None
+    trained_on = PreparedCorpus.open(Path(settings["paths"]["data"]) / settings["corpus"]["name"])
+    trained_on.require_splits([])  # refuses test-only data
+    names = wanted and [name for name in wanted if name not in folders]
+    runs = find_models(Path(settings["paths"]["experiments"]), trained_on, names, level)
+    return [*bare, *runs], trained_on
+
+
+def _origin(trained_on: PreparedCorpus | None, corpus: PreparedCorpus, rows: np.ndarray) -> dict[str, Any] | None:
+    """The corpus that the models were trained on; if it is another, how many texts in `rows` are its training data too.
+
+    None for folders of models, of whose training nothing is known.
+    """
+    if trained_on is None:
+        return None
+    origin = {"corpus": trained_on.name, "documents_hash": trained_on.documents_hash}
+    if trained_on.documents_hash == corpus.documents_hash:
+        return origin
+    shared = shared_with(corpus.documents.iloc[rows], trained_on.documents, near_duplicates=None)
+    return {**origin, "shared": shared.to_dict()}
+
+
+def _masks_folder(model: TrainedModel | ModelFolder, corpus: PreparedCorpus, name: str | None) -> Path:
+    """The folder of the masks to evaluate a model with: those named, else drawn as those it was trained with.
+
+    Raises: UserError if it is not there, or several are.
+    """
+    root = corpus.folder / "masks"
+    present = sorted(path.name for path in root.glob("*-*") if not path.name.startswith("."))
+    if name is None and model.masking is not None:
+        _, folder = configured_masks(corpus, model.masking)
+        if folder.name in present:
+            return folder
+        remedy = (
+            f"the command that prepared it with corpus.extra again, with masking={model.masking['name']}"
+            if corpus.test_only
+            else f"python prepare.py {corpus_arguments(corpus.name)} masking={model.masking['name']}"
+        )
+        raise UserError(
+            f"{corpus.name} has no masks drawn as those that {model.name} was trained with ({folder.name}). Type "
+            f"{remedy} and the settings of its masking, or evaluation.masks=NAME for others. There are: "
+            f"{_listed(present)}"
+        )
+    wanted = name or USUAL_MASKS
+    found = [here for here in present if wanted in (here, here.rpartition("-")[0])]
+    if len(found) != 1:
+        several = "several masks of this name" if found else "no such masks"
+        raise UserError(
+            f"evaluation.masks={wanted}: {root} holds {several}. Type evaluation.masks=NAME with one of: "
+            f"{_listed(found or present)}"
+        )
+    return root / found[0]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names) or "none"
+
+
+def _score(
+    model: TrainedModel | ModelFolder,
+    corpus: PreparedCorpus,
+    masks: MaskStore,
+    rows: np.ndarray,
+    evaluation: Mapping[str, Any],
+    device: torch.device,
+) -> DocumentScores:
+    network, vocabulary = model.load()
+    require_length(network, evaluation["max_length"], "evaluation.max_length")
+    if vocabulary.mask_types != masks.mask_types:
+        raise UserError(
+            f"{model.name} was trained on the mask types {', '.join(vocabulary.mask_types)}, not "
+            f"{', '.join(masks.mask_types)}. Type evaluation.masks=NAME for masks of its types."
+        )
+    store = ExampleStore(
+        rows,
+        masks.splits[evaluation["split"]],
+        TokenStore.open_or_make(corpus.folder / "tokens", corpus, vocabulary, model.token_store(vocabulary)),
+        vocabulary,
+        objective=model.objective,
+        max_length=evaluation["max_length"],
+        masks_per_document=evaluation["masks_per_document"],
+        fitting=evaluation["fitting"],
+    )
+    numbers = np.arange(len(store))
+    if evaluation["max_examples"] is not None:
+        numbers = first_by_hash(store, corpus.documents["writing_id"].array, corpus.seed, evaluation["max_examples"])
+    batch_size = evaluation["batch_size"]
+    left_over = len(numbers) % batch_size if evaluation["drop_last"] else 0
+    numbers = numbers[: len(numbers) - left_over]
+    if not len(numbers):
+        raise UserError(
+            f"{model.name}: no example is left of {len(rows):,} documents ({store.dropped:,} dropped, "
+            f"{store.unfitting:,} do not fit, {left_over:,} in the last batch): see evaluation.fitting, max_length, "
+            "drop_last and batch_size."
+        )
+    scores = score_documents(
+        network,
+        store,
+        numbers,
+        batch_size=batch_size,
+        row_tokens=row_length(evaluation["row_tokens"], device, evaluation["max_length"]),
+        device=device,
+        description=model.name,
+    )
+    return replace(scores, left_over=left_over)
+
+
+def _results(
+    model: TrainedModel | ModelFolder, scores: DocumentScores, corpus: PreparedCorpus, levels: Sequence[str]
+) -> list[dict[str, Any]]:
+    of_document = corpus.documents["cefr_level"].to_numpy()[scores.documents]
+    about = {
+        "run": model.name,
+        **model.family,
+        "trained_on": model.level,
+        "seed": model.seed,
+        "corpus": corpus.name,
+        "text_column": corpus.manifest["text_column"],
+        "masks_per_document": scores.masks_per_document,
+        "dropped_examples": scores.dropped,
+        "unfitting_examples": scores.unfitting,
+        "left_over_examples": scores.left_over,
+    }
+    groups = {level: of_document == level for level in levels}
+    if len(levels) > 1:
+        groups[POOLED] = np.ones(len(scores.documents), dtype=bool)
+    return [
+        {**about, "level": level, **result} for level, chosen in groups.items() for result in scores.results(chosen)
+    ]
+
+
+def _complete_levels(corpus: PreparedCorpus, splits: Sequence[str]) -> list[str]:
+    """The levels of the corpus that have documents in each of `splits`; the others are named in a warning."""
+    counts = corpus.manifest["counts"]["levels"]
+    complete = [level for level in counts if all(counts[level][split] for split in splits)]
+    if left_out := [level for level in counts if level not in complete]:
+        log.warning("left out, since a split of them is empty: %s", ", ".join(left_out))
+    if not complete:
+        raise UserError(f"corpus {corpus.name} has no level with documents in {' and '.join(splits)}")
+    return complete
+
+
+def _limited(corpus: PreparedCorpus, split: str, level: str, limit: int | None) -> np.ndarray:
+    """Document rows of a level: all, or the first `limit` by hash, the same for every model."""
+    rows = corpus.rows(split, [level])
+    if limit is None or limit >= len(rows):
+        return rows
+    ids = corpus.documents["writing_id"].array
+    return np.array(sorted(rows, key=lambda row: order_key(corpus.seed, "evaluation", ids[row]))[:limit])

@@ -1,0 +1,175 @@
+"""The examples of one split as numbers 0..E-1: documents x masks, laid out on demand.
+
+1. Choose the documents (rows of documents.parquet) and take all their masks from the mask store.
+2. Align every span with the document's tokens; an example in which two spans share a token is dropped, counted. What
+   an example holds follows from its spans: its length and its targets are counted without laying it out.
+3. `store.lay_out(numbers)` aligns the masks of some examples again and lays them out together (`ilm.examples.layout`).
+
+Nothing is held but four numbers per example (10 bytes); texts, tokens and masks stay mapped from disk.
+
+Legend: E examples, D documents, M masks, S spans.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ilm.examples.layout import Example, Examples, MaskedSpans, TokenSpan, lay_out_all
+from ilm.examples.lengths import ExampleCounts, MaskShapes
+from ilm.examples.token_store import TokenStore, align, ranges
+from ilm.examples.vocabulary import Vocabulary
+from ilm.hashing import order_keys
+from ilm.masking.store import SplitMasks
+
+# So few that what is looked up of them stays in a processor's cache.
+DOCUMENTS_PER_CHUNK = 2_000
+
+
+class ExampleKey(NamedTuple):
+    """Where an example comes from: the document's row in documents.parquet, and which of its masks."""
+
+    document: int
+    mask: int
+
+
+class ExampleStore:
+    """E examples of the given documents of one split.
+
+    `documents` are sorted row numbers, all in the split of `masks`. `masks_per_document` keeps only the first masks
+    of each document (None: all). `fitting` names an objective: only examples are kept whose row of that objective would
+    fit `max_length` (the reference's `skip_naive_incomplete`, for `naive`, makes its five objectives comparable).
+
+    `counts` tells what each example holds. Counted beside: `dropped`, examples left out because two spans share a
+    token; `unfitting`, left out by `fitting`; `cut`, examples longer than `max_length` tokens; `n_tokens`, the tokens
+    of all examples after the cut. At most `masks_per_document` of each document are there, counting those left out.
+    """
+
+    def __init__(
+        self,
+        documents: np.ndarray,
+        masks: SplitMasks,
+        tokens: TokenStore,
+        vocabulary: Vocabulary,
+        *,
+        objective: str,
+        max_length: int,
+        masks_per_document: int | None = None,
+        fitting: str | None = None,
+    ):
+        self.documents = np.asarray(documents)
+        self.vocabulary, self.objective, self.max_length = vocabulary, objective, max_length
+        self._masks, self._tokens = masks, tokens
+        if not np.isin(self.documents, masks.documents).all():
+            raise ValueError("documents and masks are of different splits")
+        entries = np.searchsorted(masks.documents, self.documents)
+        begins, ends = masks.mask_offsets[entries], masks.mask_offsets[entries + 1]
+        if masks_per_document is not None:
+            ends = np.minimum(ends, begins + masks_per_document)
+        self.masks_per_document = int((ends - begins).max(initial=0))
+        self.dropped = self.unfitting = self.cut = self.n_tokens = 0
+        self._mask_numbers, self.counts = self._survey(begins, ends, fitting)
+
+    def __len__(self) -> int:
+        return len(self._mask_numbers)
+
+    def key(self, number: int) -> ExampleKey:
+        """The document and mask of example `number`."""
+        documents, masks = self.keys(np.array([number]))
+        return ExampleKey(int(documents[0]), int(masks[0]))
+
+    def keys(self, numbers=slice(None)) -> tuple[np.ndarray, np.ndarray]:
+        """The document of each of some examples (by default of all), and which of its masks."""
+        masks = self._mask_numbers[numbers]
+        entries = np.searchsorted(self._masks.mask_offsets, masks, side="right") - 1
+        return self._masks.documents[entries], masks - self._masks.mask_offsets[entries]
+
+    def counts_of(self, numbers: np.ndarray) -> ExampleCounts:
+        """What some examples hold, as int64; the columns of `counts` are too narrow to add up."""
+        return ExampleCounts(*(column[numbers].astype(np.int64) for column in self.counts))
+
+    def document_of_each(self) -> np.ndarray:
+        """The document row of every example, (E,)."""
+        return self.keys()[0]
+
+    def __getitem__(self, number: int) -> Example:
+        return self.lay_out(np.array([number]))[0]
+
+    def lay_out(self, numbers: np.ndarray) -> Examples:
+        """Some examples laid out end to end."""
+        documents, _ = self.keys(numbers)
+        sizes, spans = self._aligned(documents, self._mask_numbers[numbers], 1)
+        begins = self._tokens.offsets[documents]
+        return lay_out_all(self._tokens.all_ids, begins, sizes, spans, self.vocabulary, self.objective, self.max_length)
+
+    def spans(self, number: int) -> list[TokenSpan]:
+        """The masked token spans of example `number`."""
+        numbers = np.array([number])
+        _, (_, *columns) = self._aligned(self.keys(numbers)[0], self._mask_numbers[numbers], 1)
+        return [TokenSpan(*span) for span in zip(*(column.tolist() for column in columns), strict=True)]
+
+    def _aligned(
+        self, documents: np.ndarray, mask_numbers: np.ndarray, masks_of_each
+    ) -> tuple[np.ndarray, MaskedSpans]:
+        """The documents' sizes in tokens, and their masks in tokens: of each, the next `masks_of_each`.
+
+        All are aligned together: their tokens and spans lie end to end in one line of characters.
+        """
+        masks, tokens = self._masks, self._tokens
+        sizes = tokens.offsets[documents + 1] - tokens.offsets[documents]
+        positions, origins = tokens.positions_of(documents), np.cumsum(sizes) - sizes
+        begins, ends = masks.span_offsets[mask_numbers], masks.span_offsets[mask_numbers + 1]
+        spans, counts = ranges(begins, ends), (ends - begins).astype(np.int64)
+        origin_of_each = np.repeat(np.repeat(origins, masks_of_each), counts)
+        starts = masks.starts[spans] + positions[origin_of_each]
+        first, last = align(positions, starts, masks.lengths[spans].astype(np.int64))
+        first -= origin_of_each
+        last -= origin_of_each
+        return sizes, MaskedSpans(counts, masks.types[spans].astype(np.int64), first, last)
+
+    def _survey(self, begins: np.ndarray, ends: np.ndarray, fitting: str | None) -> tuple[np.ndarray, ExampleCounts]:
+        """The examples among the masks begins[k]..ends[k]-1 of document k: their mask numbers, and what they hold."""
+        n_candidates = int((ends - begins).sum())
+        mask_numbers = np.empty(n_candidates, dtype=np.int32)
+        count_type = np.uint16 if self.max_length < 2**16 else np.uint32
+        counts = ExampleCounts(*(np.empty(n_candidates, dtype=count_type) for _ in ExampleCounts._fields))
+        done = 0
+        for begin in range(0, len(self.documents), DOCUMENTS_PER_CHUNK):
+            chunk = slice(begin, begin + DOCUMENTS_PER_CHUNK)
+            masks_of_each, numbers = ends[chunk] - begins[chunk], ranges(begins[chunk], ends[chunk])
+            sizes, spans = self._aligned(self.documents[chunk], numbers, masks_of_each)
+            shapes = MaskShapes(np.repeat(sizes, masks_of_each), spans)
+            kept = ~shapes.sharing
+            self.dropped += int(shapes.sharing.sum())
+            if fitting:
+                fits = shapes.lengths(fitting) <= self.max_length
+                self.unfitting += int((kept & ~fits).sum())
+                kept &= fits
+            found = shapes.counts(self.objective, self.max_length)
+            self.cut += int((shapes.lengths(self.objective)[kept] > self.max_length).sum())
+            self.n_tokens += int(found.lengths[kept].sum())
+            here = slice(done, done + int(kept.sum()))
+            for column, values in zip((mask_numbers, *counts), (numbers, *found), strict=True):
+                column[here] = values[kept]
+            done = here.stop
+        return mask_numbers[:done], ExampleCounts(*(column[:done] for column in counts))
+
+
+def first_by_hash(store: ExampleStore, writing_ids, seed: int, count: int) -> np.ndarray:
+    """The numbers of the first `count` examples by hash(seed, writing_id, mask): a fixed, representative sample.
+
+    At most one example per document while documents last, then at most two, and so on; `writing_ids[row]` is the id
+    of a document row. The choice does not depend on the order of the corpus or on `len(store)` beyond what is in it.
+    """
+    documents, masks = store.keys()
+    rows, examples_of_each = np.unique(documents, return_counts=True)
+    ends = np.cumsum(examples_of_each).tolist()
+    values = np.empty(len(documents), dtype=np.uint64)
+    begin, masks = 0, masks.tolist()
+    for writing_id, end in zip(writing_ids[rows], ends, strict=True):
+        values[begin:end] = list(map(order_keys(seed, "validation", writing_id), masks[begin:end]))
+        begin = end
+    # Examples of a document by hash, then its first of all documents by hash, then the second of all.
+    by_document = np.lexsort((values, documents))
+    turns = np.empty(len(documents), dtype=np.int64)
+    turns[by_document] = ranges(np.zeros_like(examples_of_each), examples_of_each)
+    return np.lexsort((values, turns))[:count]

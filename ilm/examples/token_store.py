@@ -1,0 +1,143 @@
+"""The token store: every document's token ids, made once per corpus and tokenizer, mapped from disk.
+
+1. Every document is tokenised as plain text (special tokens stay text; `ilm.examples.tokenize`).
+2. Each token gets a *position*: the character at which it begins, where that is a boundary between
+   characters. A token that begins inside a character (GPT-2 has tokens made of one whole character and a
+   part of the next) takes the position of the last boundary before it, so that tokens with equal positions
+   belong together and are never separated.
+3. Ids and the advances from each position to the next are written as flat arrays, with the documents' offsets:
+
+    tokens/<tokenizer>-<hash>/ids.npy         uint16 or uint32 (N,)
+                              advances.npy    uint8, 16 or 32 (N,): characters from a token's position to the next
+                              offsets.npy     int64 (D + 1,): document d has the tokens offsets[d]:offsets[d + 1]
+                              settings.json   identity (hash of the documents, tokenizer), counts, sha256 of the files
+4. A character span then becomes the smallest run of tokens that covers it and ends at character boundaries.
+
+Legend: D documents, N tokens in all.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from ilm.errors import UserError
+from ilm.examples.tokenize import Tokeniser
+from ilm.examples.vocabulary import Vocabulary
+from ilm.files import GrowingArray, atomic_folder, read_json, write_json
+from ilm.hashing import digest, file_sha256
+
+ARRAYS = ("ids.npy", "advances.npy", "offsets.npy")
+
+
+def align(positions: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Character spans as runs of tokens: (first, last), `last` exclusive, both of the shape of `starts`.
+
+    `positions` is non-decreasing, of one document or of many laid end to end. Each run is the smallest that
+    covers its span and whose two ends are character boundaries; two spans that share a token overlap.
+    """
+    containing = np.searchsorted(positions, starts, side="right") - 1
+    first = np.searchsorted(positions, positions[containing], side="left")
+    last = np.searchsorted(positions, starts + lengths, side="left")
+    return first, last
+
+
+def ranges(begins: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """The ranges begins[k]..ends[k]-1 one after another, as one array (int64)."""
+    lengths = (ends - begins).astype(np.int64)
+    result = np.repeat(begins - (np.cumsum(lengths) - lengths), lengths)
+    result += np.arange(len(result))
+    return result
+
+
+class TokenStore:
+    """Token ids and positions of all documents of a corpus, memory-mapped.
+
+    Attributes: `folder`, `offsets` (int64, D + 1): document d has the tokens offsets[d]:offsets[d + 1] of `all_ids`.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        # As plain arrays: every slice of a `memmap` costs microseconds more.
+        self.offsets, self.all_ids, self._advances = (
+            np.load(folder / name, mmap_mode="r", allow_pickle=False).view(np.ndarray)
+            for name in ("offsets.npy", "ids.npy", "advances.npy")
+        )
+
+    def __reduce__(self):
+        # A process that is not forked maps the files again, rather than receive a copy of them.
+        return TokenStore, (self.folder,)
+
+    def ids(self, document: int) -> np.ndarray:
+        """Token ids of one document, (tokens,)."""
+        return self.all_ids[self.offsets[document] : self.offsets[document + 1]]
+
+    def positions(self, first_document: int, last_document: int | None = None) -> np.ndarray:
+        """Positions (tokens + 1,) in characters of one document, or of documents first..last-1 end to end."""
+        last_document = first_document + 1 if last_document is None else last_document
+        return _positions(self._advances[self.offsets[first_document] : self.offsets[last_document]])
+
+    def positions_of(self, documents: np.ndarray) -> np.ndarray:
+        """Positions (tokens + 1,) in characters of any documents end to end."""
+        return _positions(self._advances[ranges(self.offsets[documents], self.offsets[documents + 1])])
+
+    @classmethod
+    def open_or_make(cls, root: Path, corpus, vocabulary: Vocabulary, name: str) -> "TokenStore":
+        """The store of this corpus and tokenizer below `root`; tokenised now if it is not there yet.
+
+        `corpus` is an `ilm.corpus.store.PreparedCorpus`, `name` a readable name of the tokenizer. The folder is
+        named by a hash of the documents hash and the tokenizer's definition, so a stale store is never read.
+        """
+        identity = {"documents": corpus.documents_hash, "tokenizer": vocabulary.fingerprint()}
+        folder = Path(root) / f"{name}-{digest(identity)}"
+        if not (folder / "settings.json").is_file():
+            _write(folder, corpus.documents["text"], Tokeniser(vocabulary.tokenizer), vocabulary.base_size, identity)
+        elif read_json(folder / "settings.json")["identity"] != identity:
+            raise UserError(f"{folder} holds tokens of something else than its name says. Delete it and run again.")
+        return cls(folder)
+
+
+def _positions(advances: np.ndarray) -> np.ndarray:
+    positions = np.zeros(len(advances) + 1, dtype=np.int64)
+    np.cumsum(advances, out=positions[1:])
+    return positions
+
+
+def _write(folder: Path, texts: pd.Series, tokeniser: Tokeniser, base_size: int, identity: dict) -> None:
+    id_type = np.uint16 if base_size <= 2**16 else np.uint32
+    changed, widest = 0, 0
+    with atomic_folder(folder, keep_existing=True) as temporary:
+        ids, advances, counts = (GrowingArray(temporary / name) for name in ("ids", "advances", "counts"))
+        with tqdm(total=len(texts), desc="tokenising", unit=" documents", unit_scale=True) as progress:
+            for chunk in tokeniser.tokenise(texts):
+                ids.append(chunk.ids.astype(id_type))
+                advances.append(chunk.advances.astype(np.uint32))
+                counts.append(chunk.counts.astype(np.int64))
+                changed += chunk.changed
+                widest = max(widest, int(chunk.advances.max(initial=0)))
+                progress.update(len(chunk.counts))
+        width = np.uint8 if widest < 2**8 else np.uint16 if widest < 2**16 else np.uint32
+        ids.save(temporary / "ids.npy", id_type)
+        advances.save(temporary / "advances.npy", np.uint32, stored_as=width)
+        offsets = np.concatenate([[0], np.cumsum(counts.mapped(np.int64))])
+        counts.remove()
+        np.save(temporary / "offsets.npy", offsets)
+        files = {
+            name: {"sha256": file_sha256(temporary / name), "bytes": (temporary / name).stat().st_size}
+            for name in ARRAYS
+        }
+        settings = {
+            "identity": identity,
+            "documents": len(offsets) - 1,
+            "tokens": int(offsets[-1]),
+            "base_vocabulary": base_size,
+            # 0 for byte-level BPE; other tokenizers may normalise characters.
+            "texts_changed_by_tokenizer": changed,
+            "files": files,
+        }
+        write_json(temporary / "settings.json", settings)
+    if changed:
+        tqdm.write(
+            f"warning: {changed} of {len(offsets) - 1} texts do not survive encoding and decoding by this tokenizer"
+        )

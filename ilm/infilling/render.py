@@ -1,0 +1,155 @@
+"""Candidates as a person reads them: coloured in a terminal, or as a table in Markdown."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ilm.infilling.candidates import Infilling
+from ilm.masking.functions import Span
+from ilm.visible import visible
+
+# Colour of an answer by the geometric mean of its tokens' probabilities, with the end.
+LIKELY, POSSIBLE = 0.3, 0.05
+LEGEND = f"answers green: p of a token above {LIKELY}, yellow: above {POSSIBLE}, red: below"
+NEAR = 200  # characters of a long text that are shown on either side of a blank
+NARROWEST = 30  # characters of a column
+ORIGINAL = "original"
+_ESCAPED = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_[]|#"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"})
+
+
+def shown(infilling: Infilling) -> Text:
+    """A filled text, literally, its answers coloured, and their probability under the model.
+
+    Of what stands farther than NEAR characters from the blanks there are dots only.
+    """
+    text, done = Text(), 0
+    for (start, length), values in zip(infilling.spans, infilling.token_log_probabilities, strict=True):
+        _append_near(text, infilling.text[done:start], after_blank=bool(done), before_blank=True)
+        done = start + length
+        text.append(visible(infilling.text[start:done]), style=f"bold {_colour(values)}")
+    _append_near(text, infilling.text[done:], after_blank=True, before_blank=False)
+    return text.append(f"  {probabilities(infilling)}", style="dim")
+
+
+def _append_near(text: Text, piece: str, *, after_blank: bool, before_blank: bool) -> None:
+    """Add what stands between blanks, or between one and an end of the text."""
+    first, last = NEAR * after_blank, len(piece) - NEAR * before_blank
+    if last - first <= NEAR:
+        text.append(visible(piece))
+        return
+    # Whole words, where there are any.
+    first = piece.rfind(" ", 0, first) + 1 or first
+    last = max(piece.find(" ", last), last)
+    text.append(visible(piece[:first])).append("…", style="dim")
+    text.append(visible(piece[last:]))
+
+
+def _colour(log_probabilities: Sequence[float]) -> str:
+    mean = math.exp(math.fsum(log_probabilities) / len(log_probabilities))
+    return "green" if mean >= LIKELY else "yellow" if mean >= POSSIBLE else "red"
+
+
+def joint_probability(log_probabilities: Sequence[float]) -> str:
+    """0.02 (0.1, 0.2): of all answers, then of each given those before it."""
+    found = probability(math.fsum(log_probabilities))
+    return f"{found} ({', '.join(map(probability, log_probabilities))})" if len(log_probabilities) > 1 else found
+
+
+def probabilities(infilling: Infilling) -> str:
+    """p = 0.02 (0.1, 0.2): of the answers, and what else is to be known."""
+    found = f"p = {joint_probability(infilling.answer_log_probabilities)}"
+    if not infilling.complete:
+        found += ", not finished"
+    unread = [
+        f"{n} characters at the {end}" for n, end in zip(infilling.left_out, ("beginning", "end"), strict=True) if n
+    ]
+    if unread:
+        found += f", {' and '.join(unread)} not read"
+    return found
+
+
+def probability(log_probability: float) -> str:
+    """Two digits of it; those of long answers are smaller than any float."""
+    if log_probability > -700:
+        return f"{math.exp(log_probability):.2g}"
+    exponent = math.floor(log_probability / math.log(10))
+    digits = f"{math.exp(log_probability - exponent * math.log(10)):.1f}"
+    return f"1.0e{exponent + 1}" if digits == "10.0" else f"{digits}e{exponent}"
+
+
+def marked(text: str, spans: Sequence[Span], style: str = "reverse") -> Text:
+    """A text as it is, its spans set off."""
+    found, done = Text(), 0
+    for span in spans:
+        found.append(visible(text[done : span.start]))
+        done = span.start + span.length
+        found.append(visible(text[span.start : done]), style=style)
+    return found.append(visible(text[done:]))
+
+
+def side_by_side(found: Mapping[str, Sequence[Infilling]], original: Text | None, width: int) -> RenderableType:
+    """The candidates of each model below its name, and the original text before them; numbered where there are several.
+
+    One model without an original needs no name. Columns of a terminal `width` characters wide would be too narrow where
+    many models were named: they stand one below the other.
+    """
+    columns = [(Text(visible(name)), _numbered(own)) for name, own in found.items()]
+    if original is not None:
+        columns.insert(0, (Text(ORIGINAL), original))
+    if len(columns) == 1:
+        return columns[0][1]
+    if width < NARROWEST * len(columns):
+        return Group(*(part for name, content in columns for part in ("", Text(str(name), style="bold"), content)))
+    table = Table(box=box.SIMPLE_HEAD)
+    for name, _ in columns:
+        table.add_column(name, overflow="fold", ratio=1)
+    table.add_row(*(content for _, content in columns))
+    return table
+
+
+def _numbered(infillings: Sequence[Infilling]) -> RenderableType:
+    if len(infillings) == 1:
+        return shown(infillings[0])
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(justify="right", style="dim")
+    grid.add_column(overflow="fold")
+    for number, infilling in enumerate(infillings, start=1):
+        grid.add_row(str(number), shown(infilling))
+    return grid
+
+
+def markdown(
+    title: str, text: str, spans: Sequence[Span], found: Mapping[str, Sequence[Infilling]], own: Mapping[str, str]
+) -> str:
+    """A table of the original text and the candidates, answers in bold; `own`: the original's p by model."""
+    rows = [f"**{_cell(title)}**", "", "| model | text | p |", "|---|---|---|"]
+    p = ", ".join(f"{name}: {value}" for name, value in own.items())
+    rows.append(f"| {ORIGINAL} | {_bold(text, [(s.start, s.length) for s in spans])} | {_cell(p)} |")
+    for name, infillings in found.items():
+        for infilling in infillings:
+            p = probabilities(infilling).removeprefix("p = ")
+            rows.append(f"| {_cell(name)} | {_bold(infilling.text, infilling.spans)} | {_cell(p)} |")
+    return "\n".join(rows) + "\n"
+
+
+def _bold(text: str, spans: Sequence[tuple[int, int]]) -> str:
+    found, done = "", 0
+    for start, length in spans:
+        answer = text[start : start + length]
+        # Two asterisks set off nothing where a space is inside them.
+        inner = answer.strip()
+        before = answer[: len(answer) - len(answer.lstrip())] if inner else answer
+        found += _cell(text[done:start] + before)
+        found += f"**{_cell(inner)}**" if inner else ""
+        found += _cell(answer[len(before) + len(inner) :])
+        done = start + length
+    return found + _cell(text[done:])
+
+
+def _cell(text: str) -> str:
+    """Literal text within a cell of a Markdown table."""
+    return visible(text).replace("\t", " ").translate(_ESCAPED).replace("\n", "<br>")

@@ -1,0 +1,123 @@
+"""One corpus with its masks, from its origin to the tables that `prepare.py` prints."""
+
+import logging
+import shlex
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ilm.cli.logging import set_up_logging
+from ilm.corpus.build import build_corpus
+from ilm.corpus.sources import Origin
+from ilm.corpus.splitting.strategy import Division
+from ilm.corpus.store import PreparedCorpus
+from ilm.errors import UserError
+from ilm.files import read_json
+from ilm.hardware import usable_cores
+from ilm.masking.configured import configured_masks, mask_function
+from ilm.masking.functions import MaskFunction
+from ilm.masking.generate import write_masks
+from ilm.masking.preview import stored_previews
+from ilm.masking.statistics import statistics_table
+from ilm.masking.store import SETTINGS, STATISTICS, MaskStore, remedy
+
+log = logging.getLogger("ilm")
+
+
+def prepare_corpus(
+    folder: Path,
+    origin: Origin,
+    division: Division,
+    *,
+    masking: Mapping[str, Any],
+    sample_size: int | None,
+    num_workers: int | None,
+    preview: int,
+    overwrite: bool,
+) -> tuple[PreparedCorpus, MaskStore]:
+    """Prepare the documents and masks of the corpus `data/<corpus>` (`folder`), and print what they are.
+
+    What is there already is left as it is. `masking` is a plain `ilm.config.Masking`; `num_workers` processes draw
+    masks (None: one per core); `preview` masked texts are shown. What is logged goes to `prepare.log` too.
+
+    The caller holds the folder (`ilm.corpus.lock.preparing`). Raises: UserError as `build_corpus`, and if the masks
+    that are there already are damaged.
+    """
+    function, console = mask_function(masking["function"]), Console()
+    # To no file yet: a faulty source leaves nothing behind, not even a log.
+    set_up_logging()
+    with _kept_records() as records:
+        if origin.synthetic:
+            log.warning("NOTE: %s is a SYNTHETIC corpus, to try things out: no results.", folder.name)
+        built = build_corpus(folder, origin, division, sample_size=sample_size, overwrite=overwrite)
+    _log_to(folder / "prepare.log", records)
+    corpus = built.corpus
+    settings, masks_folder = configured_masks(corpus, masking)
+    # Settings are written last. A folder without is not one that was written: it is replaced.
+    if (masks_folder / SETTINGS).is_file():
+        log.info("%s holds these masks already", masks_folder)
+    else:
+        workers = num_workers if num_workers is not None else usable_cores()
+        _write_masks(masks_folder, corpus, function, settings, workers)
+    masks = MaskStore.open(masks_folder)
+    console.rule(f"{escape(folder.name)}{', test-only data' if division.test_only else ''}", align="left")
+    for shown in [*built.tables(), _masks_table(masks_folder, corpus.text_note)]:
+        console.print(shown)
+    for shown in stored_previews(corpus.documents, masks, preview):
+        console.print(shown)
+    log.info("%s is prepared: documents %s, masks %s", folder, corpus.documents_hash, masks_folder.name)
+    return corpus, masks
+
+
+def _write_masks(
+    folder: Path, corpus: PreparedCorpus, function: MaskFunction, settings: dict[str, Any], workers: int
+) -> None:
+    began = time.monotonic()
+    found = write_masks(folder, corpus.documents, function, settings, workers)["all"]
+    seconds = time.monotonic() - began
+    log.info(
+        f"masks: {found['examples']:,} of {found['documents']:,} documents in {seconds:.1f} s "
+        f"({found['documents'] / seconds:,.0f} documents/s, {max(1, workers)} processes); "
+        f"{found['examples_left_out']:,} left out as repeats, {found['spans_per_example']:.2f} spans an example, "
+        f"{found['mask_rate_characters']:.1%} of characters masked"
+    )
+
+
+def _masks_table(folder: Path, note: str | None) -> Table:
+    try:
+        table = statistics_table(read_json(folder / STATISTICS))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{folder / STATISTICS} is missing or damaged ({error!r}): {remedy(folder)}.") from error
+    table.caption = note if note is None else escape(note)
+    return table
+
+
+@contextmanager
+def _kept_records() -> Iterator[list[logging.LogRecord]]:
+    """What is logged meanwhile."""
+    records: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    handler.emit = records.append
+    log.addHandler(handler)
+    try:
+        yield records
+    finally:
+        log.removeHandler(handler)
+
+
+def _log_to(path: Path, before: list[logging.LogRecord]) -> None:
+    """Log to `path` too from now on, and write the command and the records `before` to it."""
+    set_up_logging(path)
+    command = log.makeRecord(log.name, logging.INFO, __file__, 0, "python %s", (shlex.join(sys.argv),), None)
+    command.created, command.msecs = before[0].created, before[0].msecs
+    for handler in log.handlers:
+        if isinstance(handler, logging.FileHandler):
+            for record in (command, *before):
+                handler.handle(record)

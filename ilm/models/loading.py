@@ -1,0 +1,272 @@
+"""Causal language models: where they come from, how they get the infilling tokens, how they are saved."""
+
+import importlib.util
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from huggingface_hub import HfApi
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from ilm.errors import UserError
+from ilm.examples.vocabulary import Vocabulary
+from ilm.files import atomic_folder
+from ilm.hashing import order_key
+from ilm.reference.models import is_reference_model, reference_config, reference_model, reference_tokenizer
+
+log = logging.getLogger("ilm")
+
+HUB_TIMEOUT_SECONDS = 5
+TO_TRAIN = (
+    "(model.path=FOLDER); or train from scratch (model.pretrained=false), or a small model that needs no download "
+    "(model=tiny)"
+)
+
+# Loading takes seconds; its progress bars drown what a run has to say.
+transformers.utils.logging.disable_progress_bar()
+
+
+def load_tokenizer(path: str, *, package: str | None = None, gguf_file: str | None = None) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model folder or hub name (see `pretrained_model` for arguments and errors)."""
+    location, options = locate(path, package, gguf_file)
+    if is_reference_model(location):
+        return reference_tokenizer(location)
+    try:
+        return AutoTokenizer.from_pretrained(location, **options)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, StrictDataclassError) as error:
+        # Whatever a broken file leads to.
+        raise UserError(
+            f"{location} holds no model with a tokenizer ({_first_line(error)}). Give a folder in Hugging Face format, "
+            "such as experiments/NAME/model."
+        ) from error
+
+
+def brings_tokenizer(path: str) -> bool:
+    """Whether a model folder has a tokenizer of its own, which may have learnt the infilling tokens."""
+    return (Path(path) / "tokenizer_config.json").is_file() or is_reference_model(path)
+
+
+def pretrained_model(path: str, *, package: str | None = None, gguf_file: str | None = None) -> PreTrainedModel:
+    """A pretrained causal LM in float32, whatever type its checkpoint has, from a folder or the model hub.
+
+    A folder is in Hugging Face format, or as the ILM reference implementation saves it (`ilm.reference.models`).
+
+    `package` names an installed Python package that carries the weights as `gguf_file`; where it is not installed the
+    hub is asked for `path`.
+
+    Raises: UserError, within seconds, if `path` is neither a folder nor in the local cache and the hub cannot be
+    reached or does not know it; likewise for a folder that holds no causal LM.
+    """
+    location, options = locate(path, package, gguf_file)
+    if is_reference_model(location):
+        return reference_model(location)
+    try:
+        model = AutoModelForCausalLM.from_pretrained(location, dtype=torch.float32, **options)
+    except (OSError, ValueError, KeyError, ImportError, SafetensorError, StrictDataclassError) as error:
+        raise UserError(f"No causal language model could be loaded from {location!r}: {_first_line(error)}") from error
+    if "gguf_file" in options:
+        # The weights are plain floats now; the model still takes itself for a quantised one, and would not be saved.
+        model.hf_quantizer, model.is_quantized, model.quantization_method = None, False, None
+        model.config.__dict__.pop("quantization_config", None)
+    return model
+
+
+def require_model(model: Mapping[str, Any], max_length: int) -> PreTrainedConfig:
+    """Make sure, within seconds and without its weights, that a plain `ilm.config.Model` can be trained later.
+
+    Returns its configuration, as it is before the vocabulary is known.
+
+    Raises: UserError if what it needs is neither here nor on a hub that answers, its architecture is refused, or its
+    positions end before `max_length` tokens.
+    """
+    if not model["pretrained"] and model["architecture"] is not None:
+        config = _configuration(**model["architecture"])
+    else:
+        config = _stored_configuration(model["path"], model["package"], model["gguf_file"])
+    _require_positions(config, max_length, "data.max_length")
+    return config
+
+
+def without_hub(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The settings of a dry run, with random weights where the pretrained ones cannot be had.
+
+    `settings` is a plain `ilm.config.Train`; without `dry_run` it is returned as it is.
+    """
+    model = settings["model"]
+    if not settings["dry_run"] or not model["pretrained"] or model["architecture"] is None:
+        return settings
+    try:
+        require_model(model, settings["data"]["max_length"])
+    except UserError:
+        return {**settings, "model": {**model, "pretrained": False}}
+    return settings
+
+
+def initial_model(model: Mapping[str, Any], vocabulary: Vocabulary, seed: int, *, new_rows: bool) -> PreTrainedModel:
+    """What a run of a plain `ilm.config.Model` starts from: pretrained or random weights, with rows for all tokens.
+
+    `new_rows`: the infilling tokens are new to it, and their rows are drawn from `seed`; otherwise it has learnt them.
+
+    Raises: UserError as `pretrained_model`, and if a model that has learnt them lacks rows.
+    """
+    if model["pretrained"]:
+        network = pretrained_model(model["path"], package=model["package"], gguf_file=model["gguf_file"])
+    else:
+        end_of_text = vocabulary.tokenizer.eos_token_id
+        network = new_model(model["architecture"], model["path"], vocabulary.base_size, end_of_text, seed)
+    before = network.num_parameters()
+    if new_rows:
+        add_special_rows(network, vocabulary, seed)
+    else:
+        require_rows(network, vocabulary, model["path"])
+    log.info("model: %s parameters, %s with the infilling tokens", f"{before:,}", f"{network.num_parameters():,}")
+    return network
+
+
+def new_model(
+    architecture: Mapping[str, Any] | None, path: str | None, vocabulary_size: int, end_of_text: int | None, seed: int
+) -> PreTrainedModel:
+    """A causal LM with random weights drawn from `seed`.
+
+    `architecture` holds `model_type` and the arguments of its configuration; without it the configuration is that of
+    `path` (folder or hub). `vocabulary_size` counts the base vocabulary, without the infilling tokens; `end_of_text` is
+    the id of its end-of-text token.
+    """
+    if architecture is not None:
+        ends = {"bos_token_id": end_of_text, "eos_token_id": end_of_text}
+        config = _configuration(**architecture)
+        config.update({"vocab_size": vocabulary_size, **ends})
+    else:
+        config = _stored_configuration(path or "", None, None)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(order_key(seed, "weights") % 2**63)
+        return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+
+
+def add_special_rows(model: PreTrainedModel, vocabulary: Vocabulary, seed: int) -> None:
+    """Give the model embedding rows for the infilling tokens: max(present rows, V + 2 + types), never fewer.
+
+    The rows of the infilling tokens are drawn from `seed` alone, normal with the model's initializer range (GPT-2:
+    0.02), so all models of a study start from the same ones. A model that has learnt them already keeps its own: call
+    this only for a base model.
+    """
+    rows = model.get_input_embeddings().weight.shape[0]
+    if rows < vocabulary.size:
+        model.resize_token_embeddings(vocabulary.size, mean_resizing=False)
+    generator = torch.Generator().manual_seed(order_key(seed, "special tokens") % 2**63)
+    scale = getattr(model.config, "initializer_range", 0.02)
+    new = slice(vocabulary.base_size, vocabulary.size)
+    inputs, outputs = model.get_input_embeddings().weight, model.get_output_embeddings().weight
+    for weight in (inputs,) if inputs is outputs else (inputs, outputs):
+        drawn = torch.randn(vocabulary.size - vocabulary.base_size, weight.shape[1], generator=generator) * scale
+        with torch.no_grad():
+            weight[new] = drawn
+
+
+def require_length(model: PreTrainedModel, max_length: int, option: str) -> None:
+    """Raises: UserError if the model's positions end before `max_length` tokens (set by the config key `option`)."""
+    _require_positions(model.config, max_length, option)
+
+
+def require_rows(model: PreTrainedModel, vocabulary: Vocabulary, path: str | Path) -> None:
+    """Raises: UserError if the model of the folder `path` has fewer embedding rows than its vocabulary has tokens."""
+    rows = model.get_input_embeddings().weight.shape[0]
+    if rows < vocabulary.size:
+        raise UserError(
+            f"{path}: the model has {rows} embedding rows, but its tokenizer {vocabulary.size} tokens: they do not "
+            "belong together. Take both from the folder that the model was saved to."
+        )
+
+
+def _require_positions(config: PreTrainedConfig, max_length: int, option: str) -> None:
+    limit = getattr(config, "max_position_embeddings", None)
+    if limit is not None and max_length > limit:
+        raise UserError(
+            f"{option}={max_length} is more than the {limit} tokens the model can read. Type {option}={limit}."
+        )
+
+
+def save_model(model: PreTrainedModel, vocabulary: Vocabulary, folder: Path) -> None:
+    """Write model and tokenizer in Hugging Face format; plain `AutoModelForCausalLM.from_pretrained` loads them."""
+    with atomic_folder(folder) as temporary:
+        model.save_pretrained(temporary)
+        vocabulary.tokenizer.save_pretrained(temporary)
+
+
+def _configuration(model_type: str, **settings: Any) -> PreTrainedConfig:
+    """Raises: UserError for an unknown kind of model, or settings that it does not have or refuses."""
+    try:
+        default = AutoConfig.for_model(model_type)
+        unknown = sorted(set(settings) - set(default.to_dict()) - set(default.attribute_map))
+        if unknown:
+            raise UserError(f"model.architecture: {model_type} has no setting {', '.join(unknown)}")
+        config = AutoConfig.for_model(model_type, **settings)
+        with torch.device("meta"):
+            AutoModelForCausalLM.from_config(config)
+    except (ValueError, TypeError, KeyError, StrictDataclassError) as error:
+        raise UserError(f"model.architecture (model_type {model_type}): {_first_line(error)}") from error
+    return config
+
+
+def _stored_configuration(path: str, package: str | None, gguf_file: str | None) -> PreTrainedConfig:
+    location, options = locate(path, package, gguf_file)
+    if is_reference_model(location):
+        return reference_config(location)
+    try:
+        return AutoConfig.from_pretrained(location, **options)
+    except (OSError, ValueError, KeyError, StrictDataclassError) as error:
+        raise UserError(f"No model configuration could be read from {location!r}: {_first_line(error)}") from error
+
+
+def locate(
+    path: str, package: str | None = None, gguf_file: str | None = None, advice: str = TO_TRAIN
+) -> tuple[str, dict[str, Any]]:
+    """Where to load a model from, and the options of `from_pretrained`, having made sure that it will not hang.
+
+    `path`, `package` and `gguf_file` as in `pretrained_model`; `advice` says what to do where the hub is out of reach.
+
+    Raises: UserError, within seconds, if it is neither a folder nor in the local cache nor on a hub that answers.
+    """
+    if package is not None and (spec := importlib.util.find_spec(package)) is not None:
+        if any(importlib.util.find_spec(name) is None for name in ("gguf", "accelerate")):
+            raise UserError(
+                f"The weights in the package {package} are a GGUF file: type `make smollm2` to install its reader."
+            )
+        return str(Path(spec.origin).parent), {"gguf_file": gguf_file}
+    if Path(path).is_dir():
+        return path, {"local_files_only": True}
+    if path.startswith((".", "/", "~")) or path.count("/") > 1:
+        raise UserError(
+            f"The model folder {path} does not exist. Give a folder that holds a config.json, or a hub name."
+        )
+    try:
+        AutoConfig.from_pretrained(path, local_files_only=True)
+    except (OSError, ValueError):
+        _require_on_hub(path, advice)
+    return path, {}
+
+
+def _require_on_hub(path: str, advice: str) -> None:
+    try:
+        HfApi().model_info(path, timeout=HUB_TIMEOUT_SECONDS)
+    except Exception as error:  # the hub client raises the errors of whichever HTTP library it uses
+        raise UserError(
+            f"The model {path!r} is not on this machine, and the model hub did not give it ({_first_line(error)}). "
+            f"Check the name and the network; or download it elsewhere and give its folder {advice}."
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"[:200]

@@ -1,0 +1,298 @@
+"""Attention for rows of examples laid end to end: no token sees another example, and no (T, T) mask is made.
+
+It is one more attention of transformers (`AttentionInterface`), chosen in memory by `row_attention` for the time of a
+forward pass; what is saved of the model's configuration does not know of it. The ends of the examples come with the row
+as `boundaries`. The work grows with the sum of the squared lengths of the examples, not with that of the row:
+
+- CPU, and other devices than CUDA: examples of like length are padded on the right to a group, which needs no mask
+  beside the causal one, since a real token never looks to its right. The probabilities are computed again in the
+  backward pass, as flash attention does (Dao et al. 2022, arXiv 2205.14135), and dropout is drawn from one seed a
+  layer.
+- CUDA without dropout in bfloat16 or float16: flash attention of variable lengths (`torch.nn.attention.varlen`), where
+  the GPU has it; otherwise scaled dot product attention of nested tensors, which knows dropout, float32 and older GPUs.
+
+Legend: H heads, K key heads, T tokens of a row, D size of a head, B examples of a group, L its longest.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+from torch.nn.attention.varlen import varlen_attn
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface, PreTrainedModel
+
+from ilm.models.dropout import keep_mask
+from ilm.models.precision import arithmetic_type
+
+NAME = "ilm_rows"
+# What else an attention may be asked for, by the name of its argument; here it is not known.
+UNKNOWN = ("sliding_window", "softcap", "s_aux", "position_bias")
+# The settings of a configuration that lead to one of them.
+UNKNOWN_SETTINGS = ("sliding_window", "attn_logit_softcapping")
+# A group's shortest example is at least this much of its longest.
+LEAST_FILLED = 0.7
+
+
+def knows_rows(model: torch.nn.Module) -> bool:
+    """Whether the model's attention can be replaced by that of this file."""
+    can_set = getattr(model, "_can_set_attn_implementation", None)
+    return can_set is not None and can_set() and not any(getattr(model.config, s, None) for s in UNKNOWN_SETTINGS)
+
+
+@contextmanager
+def row_attention(model: PreTrainedModel) -> Iterator[bool]:
+    """The model attends within `boundaries` in this context; gives False, and changes nothing, where it cannot."""
+    if not knows_rows(model):
+        yield False
+        return
+    config, own = model.config, model.config._attn_implementation
+    config._attn_implementation = NAME
+    try:
+        yield True
+    finally:
+        config._attn_implementation = own
+
+
+def boundary_arguments(boundaries: torch.Tensor, longest: int) -> dict[str, torch.Tensor | int]:
+    """What a forward pass in `row_attention` needs beside the ids and their positions.
+
+    `boundaries` int32 (examples + 1,) on the device of the row: 0, then the ends of its examples. `longest` is that of
+    its longest example in tokens, or more. The names are those that transformers' flash attention takes.
+    """
+    if not boundaries.is_cuda:
+        return {"cu_seq_lens_q": boundaries}
+    # A kernel only wants a bound; few different ones mean few compilations.
+    return {"cu_seq_lens_q": boundaries, "max_length_q": -(-longest // 128) * 128}
+
+
+def attend(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    *,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    cu_seq_lens_q: torch.Tensor | None = None,
+    max_length_q: int = 0,
+    **others,
+) -> tuple[torch.Tensor, None]:
+    """Causal attention within examples, as transformers calls it: query (1, H, T, D), key and value (1, K, T, D).
+
+    Returns: (1, T, H, D).
+
+    Raises: ValueError without boundaries, or asked for what this attention does not know.
+    """
+    if cu_seq_lens_q is None:
+        raise ValueError(f"the attention {NAME} needs the boundaries of the examples in the row")
+    if unknown := [name for name in UNKNOWN if others.get(name) is not None]:
+        raise ValueError(f"the attention {NAME} does not know {', '.join(unknown)}")
+    scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
+    # Rotary positions leave queries and keys in float32.
+    query, key, value = (part.to(arithmetic_type(part)) for part in (query, key, value))
+    if not query.is_cuda:
+        repeats = query.shape[1] // key.shape[1]
+        if repeats > 1:
+            key, value = (part.repeat_interleave(repeats, dim=1) for part in (key, value))
+        seed = torch.randint(2**62, ()) if dropout else torch.zeros((), dtype=torch.int64)
+        return _grouped(query[0], key[0], value[0], cu_seq_lens_q, seed, scaling, dropout)[None], None
+    query, key, value = (part[0].transpose(0, 1) for part in (query, key, value))  # (T, H, D)
+    if not dropout and _has_flash(query):
+        out = varlen_attn(
+            *(query, key, value, cu_seq_lens_q, cu_seq_lens_q, max_length_q, max_length_q),
+            scale=scaling,
+            window_size=(-1, 0),
+            enable_gqa=query.shape[1] != key.shape[1],
+        )
+        return out[None], None
+    return nested_attention(query, key, value, cu_seq_lens_q, max_length_q, scaling, dropout)[None], None
+
+
+def _has_flash(query: torch.Tensor) -> bool:
+    """Whether the kernels of flash attention take such a query: its type, its size D, and a GPU from Ampere on."""
+    size, half = query.shape[-1], query.dtype in (torch.bfloat16, torch.float16)
+    return half and size % 8 == 0 and size <= 256 and torch.cuda.get_device_properties(query.device).major >= 8
+
+
+def nested_attention(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    boundaries: torch.Tensor,
+    longest: int,
+    scaling: float,
+    dropout: float,
+) -> torch.Tensor:
+    """Attention of nested tensors: query (T, H, D), key and value (T, K, D); returns (T, H, D)."""
+    repeats = query.shape[1] // key.shape[1]
+    if repeats > 1:
+        key, value = (part.repeat_interleave(repeats, dim=1) for part in (key, value))
+    nested = (
+        torch.nested.nested_tensor_from_jagged(part, boundaries, min_seqlen=1, max_seqlen=longest).transpose(1, 2)
+        for part in (query, key, value)
+    )
+    out = scaled_dot_product_attention(*nested, dropout_p=dropout, is_causal=True, scale=scaling)
+    return out.transpose(1, 2).values()
+
+
+class Group(NamedTuple):
+    """B examples of like length: `tokens` (B, L) are their places in the row, those behind an example's end its last.
+
+    `real` (B, L, 1) is False behind the end, None where there is nothing.
+    """
+
+    tokens: torch.Tensor
+    real: torch.Tensor | None
+
+
+@lru_cache(maxsize=64)
+def groups_of(boundaries: tuple[int, ...], device: torch.device) -> tuple[Group, ...]:
+    """The examples between `boundaries` in groups of like length, longest first."""
+    spans = sorted(pairwise(boundaries), key=lambda span: span[0] - span[1])
+    chosen: list[list[tuple[int, int]]] = []
+    for begin, end in spans:
+        longest = chosen[-1][0][1] - chosen[-1][0][0] if chosen else 0
+        if not chosen or end - begin < LEAST_FILLED * longest:
+            chosen.append([])
+        chosen[-1].append((begin, end))
+    return tuple(_group(spans, device) for spans in chosen)
+
+
+def _group(spans: Sequence[tuple[int, int]], device: torch.device) -> Group:
+    begins, ends = torch.tensor(spans).T[:, :, None]
+    tokens = begins + torch.arange(int((ends - begins).max()))
+    real = tokens < ends
+    within = torch.minimum(tokens, ends - 1)
+    return Group(within.to(device), None if bool(real.all()) else real[:, :, None].to(device))
+
+
+@torch.library.custom_op("ilm::grouped_attention", mutates_args=())
+def _grouped(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    boundaries: torch.Tensor,
+    seed: torch.Tensor,
+    scaling: float,
+    dropout: float,
+) -> torch.Tensor:
+    """Attention by groups: query, key and value (H, T, D); `seed` int64 () of the dropout. Returns (T, H, D).
+
+    An operator of its own, so that torch.compile takes it as it is: its shapes depend on the boundaries.
+    """
+    heads, length, size = query.shape
+    out = query.new_empty(length, heads, size)
+    for number, group in enumerate(groups_of(tuple(boundaries.tolist()), query.device)):
+        asked, keys, values = (_gather(part, group) for part in (query, key, value))
+        weights = _probabilities(asked, keys, scaling)
+        if dropout:
+            weights *= _noise(weights, seed, number, dropout)
+        _scatter(out, torch.bmm(weights, values), group)
+    return out
+
+
+@_grouped.register_fake
+def _(query, key, value, boundaries, seed, scaling, dropout):
+    heads, length, size = query.shape
+    return query.new_empty(length, heads, size)
+
+
+@torch.library.custom_op("ilm::grouped_attention_backward", mutates_args=())
+def _grouped_backward(
+    grad: torch.Tensor,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    boundaries: torch.Tensor,
+    seed: torch.Tensor,
+    scaling: float,
+    dropout: float,
+) -> list[torch.Tensor]:
+    """The gradients (H, T, D) of query, key and value, from that of the output (T, H, D)."""
+    heads, length, size = query.shape
+    # In the layout of the projections before the attention, where their gradients go on to.
+    found = [query.new_empty(length, heads, size) for _ in range(3)]
+    grad = grad.transpose(0, 1)
+    for number, group in enumerate(groups_of(tuple(boundaries.tolist()), query.device)):
+        asked, keys, values, wanted = (_gather(part, group) for part in (query, key, value, grad))
+        if group.real is not None:
+            # Places behind an example's end had no say in the output.
+            wanted.view(heads, *group.tokens.shape, size).mul_(group.real)
+        probabilities = _probabilities(asked, keys, scaling)
+        weights, d_weights = probabilities, torch.bmm(wanted, values.transpose(1, 2))
+        if dropout:
+            noise = _noise(weights, seed, number, dropout)
+            weights = weights * noise
+            d_weights *= noise
+        d_scores = torch._softmax_backward_data(d_weights, probabilities, -1, probabilities.dtype)
+        d_scores *= scaling
+        for out, part in zip(
+            found,
+            (
+                torch.bmm(d_scores, keys),
+                torch.bmm(d_scores.transpose(1, 2), asked),
+                torch.bmm(weights.transpose(1, 2), wanted),
+            ),
+            strict=True,
+        ):
+            _scatter(out, part, group)
+    return [part.transpose(0, 1) for part in found]
+
+
+@_grouped_backward.register_fake
+def _(grad, query, key, value, boundaries, seed, scaling, dropout):
+    heads, length, size = query.shape
+    return [query.new_empty(length, heads, size).transpose(0, 1) for _ in range(3)]
+
+
+def _remember(ctx, inputs, output) -> None:
+    query, key, value, boundaries, seed, ctx.scaling, ctx.dropout = inputs
+    ctx.save_for_backward(query, key, value, boundaries, seed)
+
+
+def _differentiate(ctx, grad: torch.Tensor):
+    return (*_grouped_backward(grad, *ctx.saved_tensors, ctx.scaling, ctx.dropout), None, None, None, None)
+
+
+_grouped.register_autograd(_differentiate, setup_context=_remember)
+
+
+def _gather(part: torch.Tensor, group: Group) -> torch.Tensor:
+    """(H, T, D) at the places of a group: (H * B, L, D)."""
+    return part[:, group.tokens].flatten(0, 1)
+
+
+def _scatter(out: torch.Tensor, part: torch.Tensor, group: Group) -> None:
+    """Put (H * B, L, D) at the group's places into (T, H, D)."""
+    by_token = part.view(out.shape[1], *group.tokens.shape, -1).permute(1, 2, 0, 3)  # (B, L, H, D)
+    if group.real is None:
+        out[group.tokens] = by_token
+    else:
+        real = group.real[:, :, 0]
+        out[group.tokens[real]] = by_token[real]
+
+
+def _probabilities(query: torch.Tensor, key: torch.Tensor, scaling: float) -> torch.Tensor:
+    """Causal softmax of (H * B, L, D) queries and keys: (H * B, L, L)."""
+    batch, length, _ = query.shape
+    mask = _causal(length, query.dtype, query.device).expand(batch, length, length)
+    return torch.baddbmm(mask, query, key.transpose(1, 2), alpha=scaling).softmax(-1)
+
+
+@lru_cache(maxsize=256)
+def _causal(length: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """(L, L): minus infinity above the diagonal, 0 elsewhere."""
+    return torch.full((length, length), float("-inf"), dtype=dtype, device=device).triu(1)
+
+
+def _noise(like: torch.Tensor, seed: torch.Tensor, number: int, dropout: float) -> torch.Tensor:
+    """0 for what is dropped, 1 / (1 - dropout) for the rest, of the shape and type of `like`."""
+    return keep_mask(like.shape, int(seed) + number, dropout).to(like.device, like.dtype).div_(1.0 - dropout)
+
+
+AttentionInterface.register(NAME, attend)

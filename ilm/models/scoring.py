@@ -1,0 +1,131 @@
+"""Negative log-likelihoods of the targets of padding-free rows, and the perplexities made of them.
+
+One function scores in training, validation and evaluation alike. Attention stays within each example because it is that
+of `ilm.models.packed_attention`. An architecture that cannot be given another attention keeps its own, which does the
+same while no attention mask is given, positions restart at 0 per example, and `use_cache=False`: with the default
+`use_cache=True` the examples of a row see each other in silence. `require_separate_examples` checks it on the model
+at hand.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy
+from transformers import PreTrainedModel
+
+from ilm.examples.layout import Example, TargetType
+from ilm.models.loss import linear_cross_entropy, plain_head
+from ilm.models.packed_attention import boundary_arguments, row_attention
+from ilm.models.packing import Row, pack
+from ilm.models.precision import arithmetic_type
+
+KINDS = ("context", "infill", "infill_textonly")
+
+
+def row_loss(model: PreTrainedModel, row: Row, weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(sum of the NLL of the row's N targets times `weights` float32 (N,); their NLL in nats, without gradient, (N,)).
+
+    The LM head runs on the targets' positions only; where the architecture allows it, with the loss fused.
+    """
+    head = plain_head(model)
+    if head is None or arithmetic_type(head.weight) == torch.float16:
+        nll = target_nll(model, row)
+        return (nll * weights).sum(), nll.detach()
+    hidden = _forward(model, model.base_model, row).last_hidden_state[0, row.predictors]
+    return linear_cross_entropy(hidden, head.weight, row.targets, weights)
+
+
+def target_nll(model: PreTrainedModel, row: Row) -> torch.Tensor:
+    """NLL in nats of each of the row's N targets, float32 (N,). The LM head runs on their positions only."""
+    head = plain_head(model)
+    if head is not None and not torch.is_grad_enabled():
+        hidden = _forward(model, model.base_model, row).last_hidden_state[0, row.predictors]
+        return linear_cross_entropy(hidden, head.weight, row.targets)[1]
+    logits = _forward(model, model, row, logits_to_keep=row.predictors).logits[0]
+    return cross_entropy(logits.float(), row.targets, reduction="none")
+
+
+def _forward(model: PreTrainedModel, part: torch.nn.Module, row: Row, **arguments):
+    """What `part`, the model or its body, makes of a row."""
+    with row_attention(model) as within_boundaries:
+        if within_boundaries:
+            arguments |= boundary_arguments(row.boundaries, row.longest)
+        return part(input_ids=row.input_ids, position_ids=row.position_ids, use_cache=False, **arguments)
+
+
+def of_kind(target_types, kind: str):
+    """Which targets count for a perplexity: `context`, `infill` or `infill_textonly`, the paper's headline.
+
+    `target_types` is a tensor or an array; the answer is a boolean one of its shape. The copied document of the
+    other objectives (INFILL_REDUNDANT) counts in the training loss, but in no perplexity.
+    """
+    if kind == "context":
+        return target_types == TargetType.CONTEXT
+    textonly = target_types == TargetType.INFILL
+    return textonly if kind == "infill_textonly" else textonly | (target_types == TargetType.INFILL_SPECIAL)
+
+
+def perplexity(loss: float) -> float:
+    """exp(loss) of a mean NLL in nats; infinite where it is too large for a float, NaN for NaN."""
+    return math.exp(loss) if not loss > 700 else math.inf
+
+
+@dataclass
+class TargetScores:
+    """What a model makes of M targets of many examples, in the order of the examples.
+
+    `nll` float64 (M,) in nats; `target_types` uint8 (M,); `answer_types` int8 (M,); `examples` int64 (M,).
+    """
+
+    nll: np.ndarray
+    target_types: np.ndarray
+    answer_types: np.ndarray
+    examples: np.ndarray
+
+    def total(self, kind: str, chosen: np.ndarray | None = None) -> tuple[float, int]:
+        """(sum of NLL, number of targets) of a kind, among the `chosen` targets (boolean, (M,))."""
+        counted = of_kind(self.target_types, kind)
+        if chosen is not None:
+            counted = counted & chosen
+        return float(self.nll[counted].sum()), int(counted.sum())
+
+    def losses(self) -> dict[str, float]:
+        """Mean NLL in nats of each kind over all targets, divided once; NaN for a kind without targets."""
+        totals = {kind: self.total(kind) for kind in KINDS}
+        return {kind: total / count if count else float("nan") for kind, (total, count) in totals.items()}
+
+
+@torch.inference_mode()
+def score(model: PreTrainedModel, examples: Sequence[Example], row_tokens: int, device: torch.device) -> TargetScores:
+    """Score every target of `examples`, laid in rows of at most `row_tokens` tokens, with the model in eval mode."""
+    was_training = model.training
+    model.eval()
+    parts = []
+    for row in pack(examples, row_tokens):
+        nll = target_nll(model, row.to(device)).cpu().double().numpy()
+        parts.append((nll, row.target_types.numpy(), row.answer_types.numpy(), row.examples.numpy()))
+    model.train(was_training)
+    if not parts:
+        return TargetScores(*(np.zeros(0, dtype) for dtype in (np.float64, np.uint8, np.int8, np.int64)))
+    return TargetScores(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def require_separate_examples(model: PreTrainedModel, max_difference: float = 1e-3) -> None:
+    """Check on two tiny examples that a row scores them as it does each alone.
+
+    Raises: RuntimeError if they see each other, as with a model or library that ignores restarting positions.
+    """
+    ids = np.arange(2, 14, dtype=np.int32)
+    types = np.full(6, TargetType.CONTEXT, dtype=np.uint8)
+    pair = [Example(part, types, types.astype(np.int8), 6) for part in (ids[:6], ids[6:])]
+    together = score(model, pair, 12, model.device).nll
+    apart = score(model, pair, 6, model.device).nll
+    difference = float(np.abs(together - apart).max())
+    if not difference <= max_difference:
+        raise RuntimeError(
+            f"{type(model).__name__} lets the examples of one row see each other (NLL differs by {difference:.2g}): "
+            "it cannot be trained padding-free with this version of transformers"
+        )

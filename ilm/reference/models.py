@@ -1,0 +1,232 @@
+"""Model folders of the reference: a GPT-2 with the infilling tokens, as its train_ilm.py saves and reads it.
+
+    pytorch_model.bin               the state dict, saved by torch 1.x; `attn.bias` in it is a causal mask, no weight
+    config.json                     that of transformers 2.7 or pytorch_transformers 1.2; the latter has no model_type
+    additional_ids_to_tokens.pkl    a dict: id -> infilling token
+    step.pkl                        an int; train_ilm.py loads the weights only where this file is
+
+The tokenizer is always GPT-2's and not in the folder. What else is there (optimizer.pt, *.npy) is not read.
+"""
+
+import json
+import pickle
+import re
+import struct
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub.errors import StrictDataclassError
+from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel, PreTrainedTokenizerBase
+
+from ilm.errors import UserError
+from ilm.examples.vocabulary import END_OF_INFILL, START_OF_INFILL, Vocabulary, blank_token, gpt2_tokenizer
+from ilm.files import atomic_folder, read_json, write_json
+from ilm.reference.unpickle import load_plain
+
+WEIGHTS, CONFIG, TOKENS, STEP = "pytorch_model.bin", "config.json", "additional_ids_to_tokens.pkl", "step.pkl"
+
+# What both generations of the configuration know of a GPT-2; the rest concerns heads that the reference has not.
+_KEYS = ("n_embd", "n_head", "n_layer", "n_positions")
+_OPTIONAL_KEYS = ("attn_pdrop", "embd_pdrop", "initializer_range", "layer_norm_epsilon", "resid_pdrop")
+# Numbers out of all proportion would be built for hours.
+_LARGEST = {"n_embd": 20_000, "n_head": 1_000, "n_layer": 1_000, "n_positions": 20_000, "vocab_size": 1_000_000}
+_END_OF_TEXT = 50_256  # the last entry of GPT-2's tokenizer
+_ENDS = {"bos_token_id": _END_OF_TEXT, "eos_token_id": _END_OF_TEXT}
+# What the reference's version of GPT-2 cannot do otherwise.
+_FIXED = {
+    "activation_function": "gelu_new",
+    "add_cross_attention": False,
+    "reorder_and_upcast_attn": False,
+    "scale_attn_by_inverse_layer_idx": False,
+    "scale_attn_weights": True,
+    "tie_word_embeddings": True,
+}
+# What torch's reader of weights makes of files that are cut off or changed.
+_TORN = (
+    *(RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError, AttributeError, IndexError),
+    *(AssertionError, OverflowError, struct.error),
+)
+_NO_WEIGHTS = re.compile(r"transformer\.h\.\d+\.attn\.(bias|masked_bias)")
+_BLANK = re.compile(r"<\|infill_(.+)\|>")
+
+
+def is_reference_model(folder: str | Path) -> bool:
+    """Whether a folder holds a model as the reference saves it, rather than one in Hugging Face format."""
+    folder = Path(folder)
+    if not (folder / WEIGHTS).is_file() or (folder / "tokenizer_config.json").is_file():
+        return False
+    return (folder / TOKENS).is_file() or "model_type" not in _json(folder)
+
+
+def reference_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
+    """GPT-2's tokenizer with the infilling tokens of a model folder of the reference.
+
+    Raises: UserError if they are missing, or not what the reference makes: start, end, blanks, from id 50,257 on.
+    """
+    path = Path(folder) / TOKENS
+    if not path.is_file():
+        raise UserError(
+            f"{folder} lacks {TOKENS}, which says what the tokens after GPT-2's are. Copy it from where the model was "
+            "trained; docs/interchange.md shows how to write it for a model of hierarchical masking."
+        )
+    tokens, first = load_plain(path), _END_OF_TEXT + 1
+    is_dict = isinstance(tokens, dict) and all(type(i) is int and type(token) is str for i, token in tokens.items())
+    texts = [tokens[i] for i in sorted(tokens)] if is_dict else []
+    blanks = [match[1] for token in texts[2:] if (match := _BLANK.fullmatch(token))]
+    expected = [START_OF_INFILL, END_OF_INFILL, *map(blank_token, blanks)]
+    if not blanks or texts != expected or sorted(tokens) != list(range(first, first + len(texts))):
+        raise UserError(
+            f"{path} does not hold the infilling tokens: expected a dictionary from ids, {first} and up, to "
+            f"{START_OF_INFILL}, {END_OF_INFILL} and a token such as {blank_token('word')} for every mask type. Take "
+            "it from the model's folder."
+        )
+    tokenizer = gpt2_tokenizer()
+    tokenizer.name_or_path = str(folder)
+    return Vocabulary(tokenizer, blanks).tokenizer
+
+
+def reference_config(folder: str | Path) -> GPT2Config:
+    """The configuration of a model folder of the reference; the number of rows in it may be that of the base model.
+
+    Raises: UserError if it is not that of a GPT-2.
+    """
+    values = {"vocab_size": _END_OF_TEXT + 1, **_json(Path(folder))}
+    faults = [key for key, most in _LARGEST.items() if type(values.get(key)) is not int or not 0 < values[key] <= most]
+    kind = values.get("model_type", "gpt2")
+    if faults or kind != "gpt2":
+        what = f"no usable {', '.join(faults)}" if faults else f"model_type {kind}"
+        raise UserError(f"{Path(folder) / CONFIG} is not the configuration of a GPT-2: it has {what}.")
+    known = {key: values[key] for key in (*_KEYS, *_OPTIONAL_KEYS, "vocab_size") if key in values}
+    try:
+        config = GPT2Config(**known, **_ENDS)
+        _without_weights(config)
+    except (TypeError, ValueError, StrictDataclassError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{Path(folder) / CONFIG} is not the configuration of a GPT-2: {reason}") from error
+    return config
+
+
+def reference_model(folder: str | Path) -> PreTrainedModel:
+    """The model of a folder of the reference in float32, with as many rows as its file has.
+
+    Raises: UserError if the weights cannot be read safely, or are not exactly those of the configuration.
+    """
+    path, config = Path(folder) / WEIGHTS, reference_config(folder)
+    weights = {name: value for name, value in _weights(path).items() if not _NO_WEIGHTS.fullmatch(name)}
+    rows = weights.get("transformer.wte.weight")
+    if rows is not None and rows.dim() == 2:
+        config.vocab_size = rows.shape[0]
+        weights.setdefault("lm_head.weight", rows)
+    expected = _without_weights(config).state_dict()
+    faults = [f"{name} is missing" for name in expected if name not in weights]
+    faults += [f"{name} is unknown" for name in weights if name not in expected]
+    faults += [f"{name} is no dense array of real numbers" for name, value in weights.items() if not _is_dense(value)]
+    faults += [
+        f"{name} is {tuple(weights[name].shape)}, not {tuple(value.shape)}"
+        for name, value in expected.items()
+        if name in weights and weights[name].shape != value.shape
+    ]
+    if not faults and not torch.equal(weights["lm_head.weight"], rows):
+        faults.append("lm_head.weight differs from transformer.wte.weight, which it is tied to")
+    if faults:
+        more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
+        raise UserError(
+            f"{path} does not hold the weights of the GPT-2 of its config.json: {'; '.join(faults[:3])}{more}. Take "
+            "both files from the same model."
+        )
+    weights = {name: value.to(torch.float32) for name, value in weights.items()}
+    return GPT2LMHeadModel.from_pretrained(None, config=config, state_dict=weights, dtype=torch.float32)
+
+
+def require_exportable(config: Any, vocabulary: Vocabulary) -> None:
+    """Raises: UserError if a model with this configuration and vocabulary is none that the reference could load."""
+    faults = []
+    if config.model_type != "gpt2":
+        faults.append(f"its architecture is {config.model_type}, not gpt2")
+    else:
+        faults += [
+            f"its {key} is {getattr(config, key)}, not {value}"
+            for key, value in _FIXED.items()
+            if getattr(config, key) != value
+        ]
+        if config.n_inner not in (None, 4 * config.n_embd):
+            faults.append(f"its n_inner is {config.n_inner}, not 4 x n_embd")
+    if vocabulary.fingerprint() != _gpt2_fingerprint():
+        faults.append("its tokenizer is not GPT-2's")
+    if faults:
+        raise UserError(
+            f"export_reference=true: the reference implementation cannot hold this model, {'; '.join(faults)}. Choose "
+            "model=gpt2 (or -medium, -large, -xl), or leave the export out."
+        )
+
+
+def write_reference_model(model: PreTrainedModel, vocabulary: Vocabulary, step: int, folder: Path) -> None:
+    """Write `folder` in the reference's format, which torch 1.4 and transformers 2.7 can read; `step` is the model's.
+
+    Raises: UserError as `require_exportable`.
+    """
+    require_exportable(model.config, vocabulary)
+    rows = model.get_input_embeddings().weight.shape[0]
+    settings = {key: getattr(model.config, key) for key in (*_KEYS, *_OPTIONAL_KEYS)}
+    settings |= {"n_ctx": model.config.n_positions, "vocab_size": rows}
+    special = range(vocabulary.base_size, vocabulary.size)
+    tokens = dict(zip(special, vocabulary.tokenizer.convert_ids_to_tokens(list(special)), strict=True))
+    weights = {name: value.detach().cpu().to(torch.float32) for name, value in model.state_dict().items()}
+    with atomic_folder(folder) as temporary:
+        torch.save(weights, temporary / WEIGHTS, _use_new_zipfile_serialization=False)
+        write_json(
+            temporary / CONFIG, {"architectures": ["GPT2LMHeadModel"], "model_type": "gpt2", **_ENDS, **settings}
+        )
+        (temporary / TOKENS).write_bytes(pickle.dumps(tokens, protocol=3))
+        (temporary / STEP).write_bytes(pickle.dumps(step, protocol=3))
+
+
+def _without_weights(config: GPT2Config) -> GPT2LMHeadModel:
+    """Raises: ValueError if there is no GPT-2 of this configuration."""
+    with torch.device("meta"):
+        return GPT2LMHeadModel(config)
+
+
+def _is_dense(value: torch.Tensor) -> bool:
+    is_array = value.layout is torch.strided and value.device.type == "cpu" and not value.is_quantized
+    return is_array and value.is_floating_point()
+
+
+@cache
+def _gpt2_fingerprint() -> str:
+    return Vocabulary(gpt2_tokenizer(), ()).fingerprint()
+
+
+def _json(folder: Path) -> dict[str, Any]:
+    try:
+        values = read_json(folder / CONFIG)
+    except FileNotFoundError:
+        raise UserError(f"{folder} holds {WEIGHTS}, but no {CONFIG}. Take both from the same model.") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{folder / CONFIG} is damaged ({error}). Take it from the model's folder again.") from error
+    if not isinstance(values, dict):
+        raise UserError(f"{folder / CONFIG} is not the configuration of a model.")
+    return values
+
+
+def _weights(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        weights = torch.load(path, weights_only=True, map_location="cpu")
+    except pickle.UnpicklingError as error:
+        what = re.search(r"(GLOBAL \S+|Unsupported \w+ \S+|[Cc]an only [^.]+)", str(error))
+        raise UserError(
+            f"{path} holds more than weights ({what[0] if what else 'it is damaged'}), and reading it could run a "
+            "program: it was not read. Take the file from a source that you trust."
+        ) from error
+    except _TORN as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise UserError(
+            f"{path} is damaged or no file of weights ({reason}). Take it from its source again."
+        ) from error
+    if not isinstance(weights, dict) or not all(
+        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in weights.items()
+    ):
+        raise UserError(f"{path} holds something else than weights of a model. Give the file that train_ilm.py saved.")
+    return dict(weights)

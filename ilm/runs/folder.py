@@ -1,0 +1,202 @@
+"""Run folders: status, versions, and who may write.
+
+A run lives in experiments/<name>/. Starting the same command again finds the folder, compares the run's identity
+(data hashes and all of the configuration that changes the result) and goes on from its last checkpoint; another
+identity in the same folder is refused with the differences listed.
+"""
+
+import importlib.metadata
+import logging
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ilm.errors import UserError
+from ilm.files import (
+    DISK_FULL,
+    atomic_file,
+    host,
+    is_alive,
+    locked,
+    read_object,
+    remove_folder,
+    remove_strays,
+    write_json,
+)
+from ilm.hardware import is_first_process
+from ilm.runs.identity import identity_differences, own_callbacks
+
+log = logging.getLogger("ilm")
+
+PACKAGES = (
+    *("torch", "transformers", "tokenizers", "pytorch-lightning", "hydra-core"),
+    *("numpy", "pandas", "pyarrow", "nltk"),
+)
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, the packages that decide numbers, and this repository's commit."""
+    found = {"python": platform.python_version()}
+    found |= {package: importlib.metadata.version(package) for package in PACKAGES}
+    root = Path(__file__).parent
+    try:
+        git = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=root,
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
+        found["commit"] = git.stdout.strip() or "unknown"
+    except (OSError, subprocess.TimeoutExpired):
+        found["commit"] = "unknown"
+    return found
+
+
+class RunFolder:
+    """One folder below experiments/: config.yaml, run.json, status.json, checkpoints/, model/, logs.
+
+    `open` finds out whether the run is new, the same as before, or another; `begin` writes what it is.
+    """
+
+    def __init__(self, path: Path):
+        self.path = Path(path)
+        self.checkpoints = self.path / "checkpoints"
+        self.model = self.path / "model"
+
+    @classmethod
+    @contextmanager
+    def claimed(cls, path: Path) -> Iterator[None]:
+        """Hold the run folder `path` for this process, and those that work with it on the run.
+
+        Raises: UserError if another process trains there.
+        """
+        if not is_first_process():
+            yield
+            return
+        status = cls(path).status
+        by = f" (process {status['pid']} on {status['host']})" if "pid" in status else ""
+        refusal = (
+            f"{path} is being trained by another process{by}. Wait until it has ended, or type name=... for a run of "
+            "its own."
+        )
+        with locked(path.with_name(f".{path.name}.lock"), refusal):
+            yield
+
+    @classmethod
+    def open(cls, path: Path, identity: Mapping[str, Any], overwrite: bool) -> "RunFolder":
+        """The folder for a run with this identity: that of the same run begun before, or one that is free.
+
+        Raises: UserError if it holds another run (the differences are listed), a damaged one or something else.
+        """
+        folder = cls(path)
+        record = folder.path / "run.json"
+        if not is_first_process():
+            return folder
+        for place in (path.parent, path):
+            remove_strays(place)
+        if overwrite and record.exists():
+            remove_folder(folder.path)
+        if record.exists():
+            differences = identity_differences(folder.record["identity"], identity)
+            if differences:
+                raise UserError(
+                    f"{folder.path} holds another run:\n"
+                    + "\n".join(f"  - {difference}" for difference in differences)
+                    + "\nType the values that are there to go on with that run, name=... for a run of its own, or "
+                    "overwrite=true to delete that run and begin anew."
+                )
+        elif folder.path.exists() and any(folder.path.iterdir()):
+            raise UserError(f"{folder.path} exists and is no run folder. Type name=... for another name.")
+        status = folder.path / "status.json"
+        if status.exists() and read_object(status) is None:
+            log.warning("%s is damaged and removed: what it said stands in the checkpoints", status)
+            status.unlink()
+        return folder
+
+    def begin(self, config: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
+        """Store the configuration, and beside the commands that began the run before this one, with its versions."""
+        if not is_first_process():
+            return
+        try:
+            self._write_down(config, identity)
+        except OSError as error:
+            if error.errno not in DISK_FULL:
+                raise
+            raise UserError(
+                f"{DISK_FULL[error.errno]}: {self.path} cannot be written. Make room, or type "
+                "paths.experiments=... for another."
+            ) from error
+
+    def _write_down(self, config: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
+        record = self.path / "run.json"
+        commands = self.record["commands"] if record.exists() else []
+        now = own_callbacks(config)
+        if commands and (before := commands[-1]["callbacks"]) != now:
+            log.warning(
+                "%s was trained with other callbacks (%s there, %s now): if one of them changes the training, and "
+                "does not only watch it, this is another run, and belongs in a folder of its own (name=...)",
+                *(self.path, before or "none", now or "none"),
+            )
+        commands.append({"command": "python " + shlex.join(sys.argv), "versions": versions(), "callbacks": now})
+        # First, since a folder without it is not taken for a run's.
+        write_json(record, {"identity": dict(identity), "commands": commands})
+        self.checkpoints.mkdir(exist_ok=True)
+        for place in (self.path, self.checkpoints):
+            remove_strays(place, all_of_them=True)  # the folder is claimed, so nobody is still at it
+        with atomic_file(self.path / "config.yaml") as temporary:
+            temporary.write_text(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The run's `identity`, and the `commands` that it was begun and gone on with.
+
+        Raises: UserError if the file is damaged.
+        """
+        file = self.path / "run.json"
+        found = read_object(file, "identity", "commands")
+        if found is None:
+            raise UserError(
+                f"{file} is damaged, which says what run this is. Put a copy of it back, or type name=... for another "
+                "run, or overwrite=true to delete this one and begin anew."
+            )
+        return found
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return yaml.safe_load((self.path / "config.yaml").read_text(encoding="utf-8"))
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """The last status written; empty for a run that has not begun, and where the file is damaged."""
+        file = self.path / "status.json"
+        return (read_object(file) or {}) if file.exists() else {}
+
+    def set_status(self, **values: Any) -> None:
+        """Write `values` beside those that are there, with the process that says so and the time."""
+        said = {"pid": os.getpid(), "host": host(), "updated": _now()}
+        write_json(self.path / "status.json", {"started": _now(), **self.status, **values, **said})
+
+    @property
+    def state(self) -> str:
+        """planned, running, interrupted, failed or finished; `killed` if it says that it runs, and its process is gone.
+
+        A process of another machine is believed.
+        """
+        status = self.status
+        state = status.get("state", "not begun")
+        gone = status.get("host") == host() and not is_alive(status["pid"])
+        return "killed" if state in ("planned", "running") and gone else state
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,124 @@
+"""What a run is called, and what makes it the same run: its identity.
+
+Two commands with equal identities train the same model. The identity is the hashes of the data and every setting that
+changes the result; how many steps a run has may grow (`identity_differences`).
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ilm.config import flat
+
+# Keys that change neither the result nor its meaning; the global batch stands for how it is divided.
+NOT_IDENTITY = (
+    "paths",
+    "logger",
+    "callbacks",
+    "name",
+    # What they come to stands for these: target tokens, weights.
+    "match",
+    "init_from",
+    "dry_run",
+    "export_reference",
+    "overwrite",
+    "checkpoint",
+    "sweep",
+    "data.num_workers",
+    "data.batch_size",
+    "data.max_tokens_per_batch",
+    *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
+    *("trainer.accumulate_grad_batches", "trainer.log_every_n_steps"),
+    "data.row_tokens",
+    # The hash of the documents stands for these.
+    *("corpus.csv", "corpus.sheet", "corpus.reference", "corpus.extra", "corpus.encoding", "corpus.columns"),
+    *("corpus.levels", "corpus.max_dropped", "corpus.sample_size", "corpus.synthetic"),
+    "cefr_level.max_steps",
+)
+# A grown run is the longer run, with the validation and the record of its former last step besides.
+MAY_GROW = ("trainer.max_steps", "trainer.max_epochs")
+
+
+def run_name(cfg: Mapping[str, Any], choices: Mapping[str, str | None]) -> str:
+    """`<corpus>_<level>_<objective>`, and model, masking, variant and seed where they are not the default."""
+    if cfg["name"]:
+        return cfg["name"]
+    parts = [cfg["corpus"]["name"], cfg["cefr_level"]["name"], cfg["objective"], *_model_parts(cfg["model"])]
+    if cfg["masking"]["name"] != "hierarchical":
+        parts.append(cfg["masking"]["name"])
+    if (variant := run_variant(cfg, choices)) is not None:
+        parts.append(variant)
+    if cfg["seed"] != 0:
+        parts.append(f"s{cfg['seed']}")
+    return "_".join(parts)
+
+
+def run_variant(cfg: Mapping[str, Any], choices: Mapping[str, str | None]) -> str | None:
+    """What sets a run apart from the plain one of its level, model, objective and masking; None for that one.
+
+    The experiment, the specialist that it is matched with, the run that it starts from, LoRA, resampled masks.
+    """
+    experiment = choices.get("experiment")
+    parts = [experiment] if experiment and not (cfg["match"] and experiment == "token_matched") else []
+    others = (("matched", cfg["match"]), ("from", cfg["init_from"]))
+    parts += [f"{key}-{_short_name(run, cfg)}" for key, run in others if run]
+    parts += ["lora"] if cfg["adapter"] else []
+    parts += ["resampled"] if cfg["masking"]["resample_each_epoch"] else []
+    return "_".join(parts) or None
+
+
+def _short_name(run: str, cfg: Mapping[str, Any]) -> str:
+    """Another run, told by its level where its name begins as this run's does; a level is told by itself."""
+    path = Path(run)
+    name = path.parent.name if path.name == "model" else path.name
+    for level in (*cfg["corpus"]["levels"], "all"):
+        begin = "_".join((cfg["corpus"]["name"], level, cfg["objective"], *_model_parts(cfg["model"])))
+        if name == begin or name.startswith(begin + "_"):
+            return level + name.removeprefix(begin).replace("_", "-")
+    return name
+
+
+def _model_parts(model: Mapping[str, Any]) -> list[str]:
+    name = model["name"] or Path(model["path"]).name
+    return ([name] if name != "gpt2" else []) + (["scratch"] if name != "tiny" and not model["pretrained"] else [])
+
+
+def run_identity(cfg: Mapping[str, Any], data: Mapping[str, Any], step_size: Mapping[str, int]) -> dict[str, Any]:
+    """What must be equal for a run to be the same run: flat keys and values."""
+    kept = {
+        key: value
+        for key, value in flat(cfg)
+        if not any(key == excluded or key.startswith(excluded + ".") for excluded in NOT_IDENTITY)
+    }
+    return {**kept, **step_size, **{f"data.{key}": value for key, value in data.items()}}
+
+
+def own_callbacks(cfg: Mapping[str, Any]) -> dict[str, Any]:
+    """The user's callbacks in a configuration: all but this package's progress bars, which only show.
+
+    They are no part of the identity, since most of them only watch; but of those that do more nobody knows it.
+    """
+    callbacks = cfg.get("callbacks") or {}
+    return {
+        name: node
+        for name, node in callbacks.items()
+        if not node["_target_"].startswith("ilm.training.callbacks.progress_bars.")
+    }
+
+
+def identity_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What differs between two identities, a line each. More steps are no difference under a constant schedule."""
+    lines = []
+    for key in sorted(set(old) | set(new)):
+        before, now = old.get(key), new.get(key)
+        if before == now:
+            continue
+        if key in MAY_GROW and new.get("schedule.shape") == "constant" and _grows(before, now):
+            continue
+        lines.append(f"{key}: {before!r} there, {now!r} now")
+    return lines
+
+
+def _grows(before: int | None, now: int | None) -> bool:
+    unbounded = (None, -1)
+    return now in unbounded or (before not in unbounded and now >= before)

@@ -1,0 +1,295 @@
+"""The checkpoints of a run: last.ckpt, the one before it as previous.ckpt, and best.ckpt with the best weights.
+
+last.ckpt is written before best.ckpt, and holds the same weights whenever that one is due; so where a kill falls
+between the two, best.ckpt is made of last.ckpt when the run goes on (`mend_best`). A checkpoint is a zip file, which
+holds a CRC-32 of each of its tensors; torch does not look at them when it reads, `damage` does.
+"""
+
+import logging
+import os
+import shutil
+import time
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+
+from ilm.errors import UserError
+from ilm.files import DISK_FULL, atomic_file, readable_size
+from ilm.hardware import is_first_process
+from ilm.runs.folder import RunFolder
+from ilm.training.callbacks.metrics import at_step_end, is_last
+from ilm.training.callbacks.stop_signals import StopSignals
+from ilm.training.callbacks.validation import Validation
+
+log = logging.getLogger("ilm")
+
+
+class Checkpoints(pl.Callback):
+    """Writes last.ckpt every `every_n_minutes`, with a new best.ckpt, at the end and before a stop; the one before
+    is kept as previous.ckpt.
+
+    After a signal last.ckpt is written at the next end of an optimizer step, and the process exits with 128 + signal.
+    After an exception nothing is saved: in the middle of a step the state is not one that the uninterrupted run ever
+    had. `on_saved` is called on the first process whenever last.ckpt was written.
+
+    Raises: UserError if the disk is full; the earlier checkpoints are whole then.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        signals: StopSignals,
+        validation: Validation,
+        *,
+        every_n_minutes: float,
+        on_saved: Callable[[pl.Trainer], None],
+    ):
+        self.folder, self.signals, self.validation = folder, signals, validation
+        self.every_n_minutes, self.on_saved = every_n_minutes, on_saved
+        self._saved_at = 0.0
+
+    def setup(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
+        trainer.strategy.checkpoint_io = _DirectIO()
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self._saved_at = time.monotonic()
+        if self._on_any_rank(trainer, self.signals.received is not None):
+            self._stop(trainer)  # nothing has happened since the checkpoint
+        if self.validation.unsaved_best:
+            self._save_best(trainer)
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
+        if not at_step_end(trainer, batch_idx):
+            return
+        stopping = self._on_any_rank(trainer, self.signals.received is not None)
+        ending = trainer.should_stop or is_last(trainer, batch_idx)
+        due = ending or time.monotonic() - self._saved_at >= 60.0 * self.every_n_minutes
+        # The clock of any rank decides for all: saving is done together.
+        if stopping or self.validation.unsaved_best or self._on_any_rank(trainer, due):
+            self._save_last(trainer)
+        if self.validation.unsaved_best:
+            self._save_best(trainer)
+        if stopping:
+            self._stop(trainer)
+
+    def on_load_checkpoint(self, trainer: pl.Trainer, module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
+        # Lightning counts micro-batches. A step may have another number of them now, and what was the run's last one
+        # need not be: a run may grow.
+        loops = checkpoint["loops"]["fit_loop"]
+        # Saved by a callback, before Lightning counts the step.
+        loops["epoch_loop.state_dict"]["_batches_that_stepped"] = checkpoint["global_step"]
+        progress = loops["epoch_loop.batch_progress"]
+        progress["is_last_batch"] = False
+        done = checkpoint["global_step"] * trainer.accumulate_grad_batches
+        for counts in (progress["total"], progress["current"]):
+            counts.update(dict.fromkeys(counts, done))
+
+    def _save_last(self, trainer: pl.Trainer) -> None:
+        # What is recorded up to this step has to outlive a kill: nothing will record it again.
+        for logger in trainer.loggers:
+            logger.save()
+        last = self.folder.checkpoints / "last.ckpt"
+        _save(trainer, last, keep_as=last.with_name("previous.ckpt"))
+        self._saved_at = time.monotonic()
+        if trainer.is_global_zero:
+            self.on_saved(trainer)
+
+    def _save_best(self, trainer: pl.Trainer) -> None:
+        _save(trainer, self.folder.checkpoints / "best.ckpt", weights_only=True)
+        self.validation.unsaved_best = False
+
+    def _stop(self, trainer: pl.Trainer) -> None:
+        number = self.signals.received or 15
+        log.info("stopped by signal %d at step %d; the same command goes on from there", number, trainer.global_step)
+        self.signals.give_back()
+        raise SystemExit(128 + number)
+
+    def _on_any_rank(self, trainer: pl.Trainer, flag: bool) -> bool:
+        return flag if trainer.world_size == 1 else not trainer.strategy.reduce_boolean_decision(not flag, all=True)
+
+
+class _DirectIO(TorchCheckpointIO):
+    """Writes where it is told to. Lightning's own makes two copies in memory and a file in /tmp, left by a kill."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        with open(path, "wb") as file:
+            torch.save(checkpoint, file)
+
+
+def _save(trainer: pl.Trainer, path: Path, *, weights_only: bool = False, keep_as: Path | None = None) -> None:
+    """Save a checkpoint atomically, all ranks together; `keep_as` receives the one that was there."""
+    if not trainer.is_global_zero:
+        trainer.save_checkpoint(path, weights_only=weights_only)  # takes part, but only rank 0 writes
+        return
+    try:
+        with atomic_file(path) as temporary:
+            trainer.save_checkpoint(temporary, weights_only=weights_only)
+            if keep_as is not None and path.exists():
+                os.replace(path, keep_as)
+    except (OSError, RuntimeError) as error:  # torch's own, if its writer cannot finish the file
+        numbers = (getattr(cause, "errno", None) for cause in _causes(error))
+        reason = next((DISK_FULL[number] for number in numbers if number in DISK_FULL), None)
+        if reason is None:
+            raise
+        moments = 0 if weights_only else 2
+        needed = checkpoint_bytes(trainer.lightning_module, moments)
+        raise UserError(
+            f"{path} could not be written at step {trainer.global_step}: {reason}. It takes about "
+            f"{readable_size(needed)}, and {readable_size(shutil.disk_usage(path.parent).free)} are free. The "
+            "checkpoints before it are whole: make room and type the same command again, it goes on from the last one."
+        ) from error
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+# Room on the disk -----------------------------------------------------------------------------------------------------
+
+
+def checkpoint_bytes(module: torch.nn.Module, moments: int) -> int:
+    """Bytes of a checkpoint: all weights, and `moments` numbers of the optimizer for each that is trained."""
+    # Tied weights, as those of GPT-2's head, stand in the file once.
+    different = {value.untyped_storage().data_ptr(): value for value in module.state_dict().values()}
+    weights = sum(value.numel() * value.element_size() for value in different.values())
+    trained = sum(p.numel() * p.element_size() for p in module.parameters() if p.requires_grad)
+    return weights + moments * trained
+
+
+def disk_bytes(module: torch.nn.Module) -> int:
+    """Bytes that a run of an Adam-like optimizer takes at most: last, previous, best and model/, and one being written.
+
+    An optimizer with fewer moments takes less.
+    """
+    whole, weights = checkpoint_bytes(module, 2), checkpoint_bytes(module, 0)
+    return 3 * whole + 2 * weights
+
+
+def require_room(folder: RunFolder, module: torch.nn.Module) -> None:
+    """Warn if the disk of a run folder has no room for what the run will write; what lies there is counted.
+
+    Raises: UserError if not even one checkpoint finds room.
+    """
+    if not is_first_process():
+        return
+    there = sum(file.stat().st_size for file in folder.path.rglob("*") if file.is_file())
+    free, needed = shutil.disk_usage(folder.path).free, disk_bytes(module) - there
+    if free >= needed:
+        return
+    found = (
+        f"{folder.path} needs {readable_size(needed)} more for checkpoints and model, {readable_size(free)} are free"
+    )
+    if free < checkpoint_bytes(module, 0):
+        raise UserError(f"{found}. Make room, or type paths.experiments=... for a folder on another disk.")
+    log.warning("%s: the run will end when the disk is full. paths.experiments=... takes another disk.", found)
+
+
+# Going on -------------------------------------------------------------------------------------------------------------
+
+
+def damage(path: Path) -> str | None:
+    """What is wrong with a checkpoint file, None if it is whole: every byte of its contents is read."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            bad = file.testzip()
+        return f"its part {bad} was changed" if bad else None
+    # Whatever a changed byte in the headers makes zipfile run into.
+    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, EOFError) as error:
+        return str(error) or type(error).__name__
+
+
+def resumable(folder: RunFolder) -> Path | None:
+    """The newest whole checkpoint of a run; None before the first.
+
+    A damaged last.ckpt is set aside as damaged.ckpt, so that it never takes the place of previous.ckpt.
+
+    Raises: UserError if there are checkpoints and all are damaged.
+    """
+    found = {}
+    for name in ("last.ckpt", "previous.ckpt"):
+        path = folder.checkpoints / name
+        if not path.is_file():
+            continue
+        reason = damage(path)
+        if reason is None:
+            if found:
+                log.warning("%s is damaged (%s): going on from %s", *next(iter(found.items())), path.name)
+                _set_aside(folder.checkpoints / "last.ckpt")
+            return path
+        found[path] = reason
+    if not found:
+        return None
+    raise UserError(
+        "no checkpoint to go on from is whole: "
+        + "; ".join(f"{path} ({reason})" for path, reason in found.items())
+        + ". Put a copy of one there, or type overwrite=true to delete the run and begin it anew, or name=... for "
+        "another."
+    )
+
+
+def mend_best(folder: RunFolder, from_step: int, validation: Validation) -> None:
+    """Before going on from `from_step`, make sure that best.ckpt holds the weights of `validation.best`.
+
+    If they are in no file any more, that validation is forgotten with a warning: the best of those to come takes its
+    place.
+    """
+    if not validation.best:
+        return  # forgotten before, and none has been made since
+    best, step = folder.checkpoints / "best.ckpt", validation.best["step"]
+    reason = damage(best) if best.is_file() else "there is none"
+    found = load(best)["global_step"] if reason is None else -1
+    # A later one will be made again: it was saved after the checkpoint from which the run goes on.
+    if found == step or found > from_step:
+        return
+    # Every rank comes to the same conclusion, and the first one writes.
+    weights = _weights_of(folder, step)
+    if weights is None:
+        validation.forget_best()
+        log.warning(
+            "%s does not hold the weights of the best validation, step %d (%s): the best from here on is kept",
+            best,
+            step,
+            reason or f"it is of step {found}",
+        )
+    elif is_first_process():
+        with atomic_file(best) as temporary:
+            torch.save({"state_dict": dict(weights), "global_step": step}, temporary)
+
+
+def best_weights(folder: RunFolder, validation: Validation) -> Mapping[str, torch.Tensor] | None:
+    """The module's weights at its best validation; None, with a warning, if they are lost."""
+    weights = _weights_of(folder, validation.best["step"])
+    if weights is None:
+        log.warning(
+            "the weights of the best validation (step %d) are lost: %s is damaged or not there. The model exported is "
+            "that of the last step.",
+            validation.best["step"],
+            folder.checkpoints / "best.ckpt",
+        )
+    return weights
+
+
+def load(path: Path) -> dict[str, Any]:
+    """A checkpoint, its tensors mapped from the disk."""
+    return torch.load(path, weights_only=True, map_location="cpu", mmap=True)
+
+
+def _weights_of(folder: RunFolder, step: int) -> Mapping[str, torch.Tensor] | None:
+    """The module's weights at a step, from whichever whole checkpoint is of that step."""
+    for name in ("best.ckpt", "last.ckpt", "previous.ckpt"):
+        path = folder.checkpoints / name
+        if path.is_file() and damage(path) is None and (found := load(path))["global_step"] == step:
+            return found["state_dict"]
+    return None
+
+
+def _set_aside(path: Path) -> None:
+    if is_first_process() and path.exists():
+        os.replace(path, path.with_name("damaged.ckpt"))

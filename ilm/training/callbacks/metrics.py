@@ -1,0 +1,247 @@
+"""What a run records while it trains: exact means since the last record, rates, tokens seen by level.
+
+Names: `train/...` since the last record, `valid/...` at a validation, `seen/...` since the run began. Losses are
+mean NLL in nats per target token; perplexities their exponentials.
+"""
+
+import csv
+import logging
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers.logger import Logger
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
+from ilm.files import atomic_file
+from ilm.hardware import is_first_process
+
+log = logging.getLogger("ilm")
+
+
+class MetricsCsv(Logger):
+    """metrics.csv: one row per recorded step, one column per metric, in order of their first appearance.
+
+    Rows are appended as they come. With `purge_step`, rows of that step and later are dropped first (TensorBoard's
+    meaning of the word): they were written by a run that was killed after its last checkpoint. A new metric rewrites
+    the file with one more column. A file without its header is set aside as damaged-metrics.csv.
+
+    `last_step` is that of the last row kept, -1 without any.
+    """
+
+    def __init__(self, save_dir: str, name: str = "", version: str = "", purge_step: int | None = None):
+        super().__init__()
+        self._name, self._version = name, version
+        self.path = Path(save_dir) / name / version / "metrics.csv"
+        self.last_step = -1
+        self._columns: list[str] = ["step"]
+        self._of_last_step: list[set[str]] = []  # the metrics of each row kept of the last step
+        if is_first_process() and self.path.exists():
+            self._keep_rows(purge_step)
+
+    def _keep_rows(self, purge_step: int | None) -> None:
+        with open(self.path, newline="", encoding="utf-8", errors="replace") as file:
+            reader = csv.DictReader(file)
+            rows, columns = list(reader), list(reader.fieldnames or [])
+        if columns[:1] != ["step"]:
+            os.replace(self.path, self.path.with_name("damaged-metrics.csv"))
+            return
+        self._columns = columns
+        # A row cut short by a kill has no step or another number of fields; it is after the last checkpoint.
+        whole = [row for row in rows if row["step"].isdigit() and None not in (*row, *row.values())]
+        kept = [row for row in whole if purge_step is None or int(row["step"]) < purge_step]
+        if kept:
+            self.last_step = int(kept[-1]["step"])
+            of_last = [row for row in kept if int(row["step"]) == self.last_step]
+            self._of_last_step = [{key for key, value in row.items() if value} for row in of_last]
+        self._rewrite(kept)
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def version(self) -> str:
+        return self._version
+
+    @rank_zero_only
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """Nothing: config.yaml holds the configuration."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        row = {"step": str(step), **{key: repr(float(value)) for key, value in metrics.items()}}
+        # A validation that a stop had interrupted is made when the run goes on. Where that was killed too, before its
+        # next checkpoint, the row is here already, with the same numbers.
+        if step == self.last_step and set(row) in self._of_last_step:
+            return
+        new = [key for key in row if key not in self._columns]
+        if new or not self.path.exists():
+            rows = self._rows()
+            self._columns += new
+            self._rewrite(rows)
+        with open(self.path, "a", newline="", encoding="utf-8") as file:
+            csv.DictWriter(file, self._columns, restval="").writerow(row)
+
+    def _rows(self) -> list[dict[str, str]]:
+        if not self.path.exists():
+            return []
+        with open(self.path, newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+
+    def _rewrite(self, rows: Sequence[Mapping[str, str]]) -> None:
+        with atomic_file(self.path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, self._columns, restval="")
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+class Metrics(pl.Callback):
+    """Records the training metrics every `every_n_steps` optimizer steps and once at the end.
+
+    Sums since the last record are part of the checkpoint, so a resumed run records the same numbers (rates and memory
+    excepted). They count whole optimizer steps, over all ranks. `levels` names the level codes of the data;
+    `paused_seconds` tells how long training has waited for validations, which the rates leave out.
+    """
+
+    def __init__(self, levels: Sequence[str], every_n_steps: int, paused_seconds: Callable[[], float]):
+        self.levels, self.every_n_steps, self._paused_seconds = tuple(levels), every_n_steps, paused_seconds
+        self.targets_seen = np.zeros(len(self.levels), dtype=np.int64)
+        self._examples_seen = self._tokens_seen = 0
+        self._recorded = 0
+        self._clock: tuple[float, int, int] | None = None
+        self._figures = dict.fromkeys(("loss", "infill_loss", "tokens_per_second"), float("nan"))
+        self._counts = np.zeros(2, dtype=np.int64)  # context and infill targets since the last record
+        self._sums = torch.zeros(2, dtype=torch.float64)  # their NLL; left on the device, reading it waits for the GPU
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "sums": self._sums.tolist(),
+            "counts": self._counts.tolist(),
+            "targets": self.targets_seen.tolist(),
+            "examples": self._examples_seen,
+            "tokens": self._tokens_seen,
+            "recorded": self._recorded,
+        }
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        self._sums = torch.tensor(state_dict["sums"], dtype=torch.float64)
+        self._counts = np.array(state_dict["counts"], dtype=np.int64)
+        self.targets_seen = np.array(state_dict["targets"], dtype=np.int64)
+        self._examples_seen, self._tokens_seen = state_dict["examples"], state_dict["tokens"]
+        self._recorded = state_dict["recorded"]
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        for logger in trainer.loggers:
+            if not isinstance(logger, MetricsCsv) or not trainer.is_global_zero:
+                continue
+            if (last := max(logger.last_step, 0)) < self._recorded:
+                log.warning(
+                    "%s has nothing behind step %d, and the run recorded step %d: those rows are lost, or were "
+                    "written by another logger",
+                    *(logger.path, last, self._recorded),
+                )
+        self._clock = None
+        # Apple's GPUs have no float64.
+        device = "cpu" if module.device.type == "mps" else module.device
+        self._step_sums = torch.zeros(2, dtype=torch.float64, device=device)
+        self._sums = self._sums.to(device)
+        if torch.cuda.is_available():
+            torch.cuda.reset_peak_memory_stats()
+
+    def on_train_batch_start(self, trainer, module, batch, batch_idx) -> None:
+        if self._clock is None:
+            self._clock = (self._trained_seconds(), self._examples_seen, self._tokens_seen)
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
+        self._step_sums += module.nll_sums.to(self._step_sums.device)
+        if not at_step_end(trainer, batch_idx):
+            return
+        self._sums += trainer.strategy.reduce(self._step_sums, reduce_op="sum")
+        self._step_sums = torch.zeros_like(self._step_sums)
+        self._counts += (batch.step.context_targets, batch.step.infill_targets)
+        self.targets_seen += batch.step.level_targets
+        self._examples_seen += batch.step.examples
+        self._tokens_seen += batch.step.tokens
+        # The end is recorded here, before the last checkpoint is written, and not when training has ended.
+        if trainer.global_step % self.every_n_steps == 0 or is_last(trainer, batch_idx):
+            self._record(trainer, module)
+
+    def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        if trainer.global_step > self._recorded:
+            self._record(trainer, module)
+
+    def _trained_seconds(self) -> float:
+        return time.perf_counter() - self._paused_seconds()
+
+    def figures(self) -> dict[str, float]:
+        """`loss`, `infill_loss` and `tokens_per_second` since the last record, or up to it where it is of this step.
+
+        Reading them waits for a GPU.
+        """
+        if self._clock is not None and self._counts.any():
+            began, _, tokens = self._clock
+            self._set_figures(self._means(), (self._tokens_seen - tokens) / (self._trained_seconds() - began))
+        return dict(self._figures)
+
+    def _means(self) -> dict[str, float]:
+        """Mean NLL of each kind since the last record."""
+        named = zip(("train/context_loss", "train/infill_loss"), self._sums.tolist(), self._counts, strict=True)
+        return {name: float(total / count) for name, total, count in named if count}
+
+    def _set_figures(self, means: Mapping[str, float], tokens_per_second: float) -> None:
+        infill = means.get("train/infill_loss", float("nan"))
+        self._figures = {"loss": sum(means.values()), "infill_loss": infill, "tokens_per_second": tokens_per_second}
+
+    def _record(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        began, examples, tokens = self._clock
+        seconds = self._trained_seconds() - began
+        means = self._means()
+        self._set_figures(means, (self._tokens_seen - tokens) / seconds)
+        metrics = {
+            **means,
+            "train/loss": sum(means.values()),
+            "train/learning_rate": module.learning_rate,
+            "train/gradient_norm": module.gradient_norm,
+            "train/examples_per_second": (self._examples_seen - examples) / seconds,
+            "train/tokens_per_second": (self._tokens_seen - tokens) / seconds,
+            "train/peak_memory_gib": _peak_memory_gib(),
+            "seen/examples": self._examples_seen,
+            "seen/tokens": self._tokens_seen,
+            "seen/targets": int(self.targets_seen.sum()),
+            **{f"seen/targets_{level}": n for level, n in zip(self.levels, self.targets_seen.tolist(), strict=True)},
+        }
+        record(trainer, metrics)
+        self._sums, self._counts = torch.zeros_like(self._sums), np.zeros_like(self._counts)
+        self._recorded = trainer.global_step
+        self._clock = None
+
+
+def record(trainer: pl.Trainer, metrics: Mapping[str, float]) -> None:
+    """Give metrics to every logger of the trainer, at its optimizer step."""
+    for logger in trainer.loggers:
+        logger.log_metrics(dict(metrics), step=trainer.global_step)
+
+
+def at_step_end(trainer: pl.Trainer, batch_idx: int) -> bool:
+    """Whether the micro-batch just done ended an optimizer step."""
+    return (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+
+
+def is_last(trainer: pl.Trainer, batch_idx: int) -> bool:
+    """Whether the micro-batch just done is the last of the run."""
+    return batch_idx + 1 == trainer.num_training_batches
+
+
+def _peak_memory_gib() -> float:
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**30
+    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return kilobytes * (1 if sys.platform == "darwin" else 1024) / 2**30

@@ -1,0 +1,79 @@
+"""A loss or gradient that is NaN or infinite: the run stops before the update and names the documents of the step."""
+
+import logging
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+
+from ilm.errors import UserError
+from ilm.files import write_json
+from ilm.models.scoring import target_nll
+from ilm.runs.folder import RunFolder
+from ilm.training.collate import MicroBatch
+
+log = logging.getLogger("ilm")
+
+SHOWN = 5  # documents in the message; the file has all of the step
+
+
+class NonFiniteLoss(UserError):
+    """The loss or the gradient became NaN or infinite; the update was not made."""
+
+
+class NonFiniteReport(pl.Callback):
+    """Adds to a `NonFiniteLoss` which documents the step held, the worst first, and saves their list beside the run.
+
+    `writing_ids[row]` is the id of a document row. Under DDP each rank tells of its own share of the step.
+    """
+
+    def __init__(self, folder: RunFolder, writing_ids: Sequence[str]):
+        self.folder, self.writing_ids = folder, writing_ids
+        self._batches: list[MicroBatch] = []
+
+    def on_train_batch_start(self, trainer, module, batch, batch_idx) -> None:
+        if batch_idx % trainer.accumulate_grad_batches == 0:
+            self._batches = []
+        self._batches.append(batch)
+
+    def on_exception(self, trainer: pl.Trainer, module: pl.LightningModule, exception: BaseException) -> None:
+        if not isinstance(exception, NonFiniteLoss):
+            return
+        found = self._documents(trainer, module)
+        rank = f"-rank{trainer.global_rank}" if trainer.world_size > 1 else ""
+        path = self.folder.path / f"nonfinite-step{trainer.global_step}{rank}.json"
+        write_json(path, {"step": trainer.global_step, "reason": str(exception), "documents": found})
+        worst = "".join(
+            f"\n  - {one['writing_id']}, mask {one['mask']}: loss {one['loss']} over {one['targets']} targets"
+            for one in found[:SHOWN]
+        )
+        exception.args = (
+            f"{exception}\nThe documents of the step, the worst first (all {len(found)}: {path}):{worst}",
+        )
+
+    @torch.no_grad()
+    def _documents(self, trainer: pl.Trainer, module: pl.LightningModule) -> list[dict[str, Any]]:
+        """Each example of the step with its mean NLL in nats, without dropout, under the weights that failed."""
+        store = trainer.datamodule.store
+        module.eval()
+        documents = []
+        for batch in self._batches:
+            sums, targets = np.zeros(len(batch.numbers)), np.zeros(len(batch.numbers), dtype=np.int64)
+            for row in batch.rows:
+                with trainer.precision_plugin.forward_context():
+                    nll = target_nll(module.model, row).double().cpu().numpy()
+                examples = row.examples.cpu().numpy()
+                np.add.at(sums, examples, nll)
+                np.add.at(targets, examples, 1)
+            for number, total, count in zip(batch.numbers.tolist(), sums.tolist(), targets.tolist(), strict=True):
+                document, mask = store.key(number)
+                loss = total / count if count else 0.0
+                documents.append((loss, str(self.writing_ids[document]), mask, count))
+        documents.sort(key=lambda one: (math.isfinite(one[0]), -one[0] if math.isfinite(one[0]) else 0.0))
+        return [
+            {"writing_id": name, "mask": mask, "targets": count, "loss": loss if math.isfinite(loss) else str(loss)}
+            for loss, name, mask, count in documents
+        ]

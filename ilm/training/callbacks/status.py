@@ -1,0 +1,121 @@
+"""How far a run is: status.json for other programs, lines in the log, and the figures of the progress bar."""
+
+import logging
+import math
+import time
+from typing import Any
+
+import pytorch_lightning as pl
+
+from ilm.models.scoring import perplexity
+from ilm.runs.folder import RunFolder
+from ilm.training.callbacks.metrics import Metrics, at_step_end, is_last
+from ilm.training.callbacks.validation import Validation
+
+log = logging.getLogger("ilm")
+
+STATUS_SECONDS = 30.0
+# Reading a loss waits for a GPU, so it is done at most so often.
+BAR_SECONDS = 1.0
+
+
+class Progress(pl.Callback):
+    """Writes status.json every 30 seconds, and a line to the log every `log_seconds`.
+
+    `shown` is what a progress bar shows (`bar_figures`): the mean loss since the last record, its infill perplexity,
+    real tokens per second and the time left. It comes behind metrics and validation, and before checkpoints.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        metrics: Metrics,
+        validation: Validation,
+        *,
+        total_steps: int,
+        log_seconds: float = 60.0,
+    ):
+        self.folder, self.metrics, self.validation = folder, metrics, validation
+        self.total_steps, self.log_seconds = total_steps, log_seconds
+        self.shown: dict[str, str] = {}
+        self._first_step, self._began = 0, 0.0
+        self._last_bar = self._last_status = self._last_line = -math.inf
+        self._has_bar = False
+        self._trained_before = 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self._first_step, self._began = trainer.global_step, time.monotonic()
+        # The first line comes after a sixth of the usual time: it tells soonest whether anything is wrong.
+        self._last_line = self._began - self.log_seconds * 5 / 6
+        bar = trainer.progress_bar_callback
+        self._has_bar = bar is not None and bar.is_enabled
+        if trainer.is_global_zero:
+            self._trained_before = self.folder.status.get("seconds_trained", 0)
+            self.write_status(trainer)
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
+        if not trainer.is_global_zero or not at_step_end(trainer, batch_idx):
+            return
+        now = time.monotonic()
+        status_due = now - self._last_status >= STATUS_SECONDS or is_last(trainer, batch_idx)
+        line_due = now - self._last_line >= self.log_seconds
+        if not (status_due or line_due or (self._has_bar and now - self._last_bar >= BAR_SECONDS)):
+            return
+        figures = self.metrics.figures()
+        left = self._seconds_left(trainer, now)
+        self.shown = {
+            "loss": f"{figures['loss']:.3f}",
+            "perplexity": f"{perplexity(figures['infill_loss']):.1f}",
+            "tokens/s": f"{figures['tokens_per_second']:,.0f}",
+            "left": duration(left),
+        }
+        self._last_bar = now
+        if status_due:
+            self.write_status(trainer)
+        if line_due:
+            self._last_line = now
+            shown = ", ".join(f"{key} {value}" for key, value in self.shown.items())
+            # A terminal with a bar shows all that already.
+            file_only = {"file_only": True} if self._has_bar else {}
+            log.info("step %d of %d: %s", trainer.global_step, self.total_steps, shown, extra=file_only)
+
+    def _seconds_left(self, trainer: pl.Trainer, now: float) -> float:
+        done = trainer.global_step - self._first_step
+        return (self.total_steps - trainer.global_step) * (now - self._began) / done if done else math.nan
+
+    def write_status(self, trainer: pl.Trainer) -> None:
+        """Write status.json; reading the loss waits for a GPU."""
+        self._last_status = time.monotonic()
+        figures, left = self.metrics.figures(), self._seconds_left(trainer, self._last_status)
+        self.folder.set_status(
+            state="running",
+            step=trainer.global_step,
+            total_steps=self.total_steps,
+            loss=finite(figures["loss"]),
+            tokens_per_second=finite(figures["tokens_per_second"]),
+            first={key: finite(value) for key, value in self.validation.first.items()},
+            best={key: finite(value) for key, value in self.validation.best.items()},
+            targets_seen=dict(zip(self.metrics.levels, self.metrics.targets_seen.tolist(), strict=True)),
+            seconds_trained=round(self._trained_before + self._last_status - self._began),
+            seconds_left=None if math.isnan(left) else round(left),
+        )
+
+
+def bar_figures(trainer: pl.Trainer) -> dict[str, Any]:
+    """What a progress bar shows of a run: loss, perplexity, tokens/s, time left."""
+    return next((dict(callback.shown) for callback in trainer.callbacks if isinstance(callback, Progress)), {})
+
+
+def duration(seconds: float) -> str:
+    """A span of time for a person: `45 s`, `12 min`, `3 h 05 min`."""
+    if math.isnan(seconds):
+        return "?"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def finite(value: float | None) -> float | None:
+    """A number as JSON can hold it: None for NaN and infinity."""
+    return value if value is not None and math.isfinite(value) else None

@@ -1,0 +1,116 @@
+"""Validation while a model is trained, its best score, and stopping early."""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+from ilm.models.scoring import KINDS, perplexity, score
+from ilm.training.callbacks.metrics import at_step_end, is_last, record
+
+log = logging.getLogger("ilm")
+
+EXAMPLES_AT_A_TIME = 64
+
+
+class Validation(pl.Callback):
+    """Scores the validation examples at step 0, every `every_n_steps` optimizer steps, and at the end.
+
+    `best` is the validation with the lowest infill loss (ties: the earlier); `unsaved_best` says that its weights are
+    those of the moment and in no file yet (`Checkpoints` saves them). With `patience`, so many validations in a row
+    without a lower infill loss end the run (`stopped`). `seconds` is the time they have taken since this process
+    began. A validation that `stop_asked` interrupts is made when the run goes on.
+    """
+
+    def __init__(self, *, every_n_steps: int, patience: int | None, stop_asked: Callable[[], bool]):
+        self.every_n_steps, self.patience, self.stop_asked = every_n_steps, patience, stop_asked
+        self.first: dict[str, float] = {}
+        self.best: dict[str, float] = {}
+        self.last: dict[str, float] = {}
+        self.unsaved_best = False
+        self.seconds = 0.0
+        self._without_progress = 0
+        self._lost = False
+
+    @property
+    def stopped(self) -> bool:
+        """Whether so many validations brought nothing that the run is over."""
+        return self.patience is not None and self._without_progress >= self.patience
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"first": self.first, "best": self.best, "last": self.last, "without_progress": self._without_progress}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        self.first, self.best, self.last = (dict(state_dict[key]) for key in ("first", "best", "last"))
+        self._without_progress = state_dict["without_progress"]
+        if self._lost:
+            self.best = {}
+
+    def forget_best(self) -> None:
+        """The weights of the best validation are lost: the best of those that follow takes its place."""
+        self.best, self._lost = {}, True
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        step = trainer.global_step
+        interrupted = step % self.every_n_steps == 0 and self.last.get("step") != step
+        if step == 0 or interrupted:
+            self._validate(trainer, module, may_stop=trainer.world_size == 1)
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
+        if not at_step_end(trainer, batch_idx):
+            return
+        ending = is_last(trainer, batch_idx)
+        if trainer.global_step % self.every_n_steps == 0 or ending:
+            # Ranks would have to agree to break off; and after the last step there is no training to go on with.
+            self._validate(trainer, module, may_stop=trainer.world_size == 1 and not ending)
+
+    def _validate(self, trainer: pl.Trainer, module: pl.LightningModule, *, may_stop: bool) -> None:
+        began, step = time.perf_counter(), trainer.global_step
+        losses = self._losses(trainer, module, may_stop)
+        if losses is None:
+            return
+        self.last = {"step": step, **losses}
+        self.first = self.first or self.last
+        perplexities = {kind: perplexity(loss) for kind, loss in losses.items()}
+        metrics = {f"valid/{kind}_loss": loss for kind, loss in losses.items()}
+        metrics |= {f"valid/{kind}_perplexity": value for kind, value in perplexities.items()}
+        record(trainer, {key: value for key, value in metrics.items() if not math.isnan(value)})
+        better = not self.best or losses["infill"] < self.best["infill"]
+        self._without_progress = 0 if better else self._without_progress + 1
+        if better:
+            self.best, self.unsaved_best = self.last, True
+        if trainer.is_global_zero:
+            shown = ", ".join(f"{kind} {value:.2f}" for kind, value in perplexities.items())
+            mark = " (best so far)" if better else ""
+            log.info("step %d: validation perplexity %s%s, %.0f s", step, shown, mark, time.perf_counter() - began)
+        if self.stopped:
+            log.info("step %d: %d validations without a lower infill loss, stopping", step, self.patience)
+            trainer.should_stop = True
+        self.seconds += time.perf_counter() - began
+
+    def _losses(self, trainer: pl.Trainer, module: pl.LightningModule, may_stop: bool) -> dict[str, float] | None:
+        """Mean NLL of each kind over all validation examples; each rank scores every world_size-th batch of them.
+
+        None if it was asked to stop.
+        """
+        examples = trainer.datamodule.validation
+        starts = range(0, len(examples), EXAMPLES_AT_A_TIME)[trainer.global_rank :: trainer.world_size]
+        sums = torch.zeros(len(KINDS), 2, dtype=torch.float64)
+        # Bars of this package show a validation too (`ilm.training.callbacks.progress_bars`).
+        over = getattr(trainer.progress_bar_callback, "over", None)
+        for start in over(starts, "validating") if over is not None else starts:
+            if may_stop and self.stop_asked():
+                return None
+            part = examples[start : start + EXAMPLES_AT_A_TIME]
+            scores = score(module.model, part, trainer.datamodule.row_tokens, module.device)
+            sums += torch.tensor([scores.total(kind) for kind in KINDS], dtype=torch.float64)
+        if trainer.world_size > 1:
+            sums = trainer.strategy.reduce(sums.to(module.device), reduce_op="sum").cpu()
+        return {
+            kind: total / count if count else float("nan")
+            for kind, (total, count) in zip(KINDS, sums.tolist(), strict=True)
+        }

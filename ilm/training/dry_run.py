@@ -1,0 +1,294 @@
+"""What a run will cost (`dry_run=true`): hours, memory and disk, from a few of its own steps on this machine.
+
+1. The run itself is started in a temporary folder, with its model, data, loader and precision, but no logger.
+2. After `WARM_UP` steps and a validation of a few examples, steps are timed (`Stopwatch`) until there are enough.
+3. Hours follow in proportion to tokens; the disk from the sizes of weights and optimizer (`extrapolate`).
+"""
+
+import logging
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+
+from ilm.errors import UserError
+from ilm.files import read_json, readable_size, write_json
+from ilm.hardware import is_first_process
+from ilm.runs.folder import RunFolder
+from ilm.training.callbacks.metrics import at_step_end
+from ilm.training.callbacks.status import duration
+from ilm.training.callbacks.validation import Validation
+from ilm.training.fit import train_in
+from ilm.training.plan import Run
+
+log = logging.getLogger("ilm")
+
+WARM_UP = 2  # steps: the first ones compile kernels and fill caches
+FEWEST, MOST = 3, 100  # steps that are timed
+SECONDS = 20.0  # after which no more are
+VALIDATION_EXAMPLES = 32
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a few steps showed; sizes in bytes. `peak_memory` is of the GPU, or of this process without what it had
+    before the model was made: `before`, 0 for a GPU.
+    """
+
+    steps: int
+    seconds: float
+    tokens: int
+    validation_examples: int
+    validation_seconds: float
+    parameters: int
+    trained_parameters: int
+    weights: int
+    gradients: int
+    optimizer: int
+    peak_memory: int
+    before: int
+    device: str
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a run will take; sizes in bytes. `disk` when it has ended, `most_disk` while it saves."""
+
+    training_seconds: float
+    validation_seconds: float
+    validations: int
+    activations: int
+    checkpoint: int
+    exported: int
+
+    @property
+    def hours(self) -> float:
+        return (self.training_seconds + self.validation_seconds) / 3600
+
+    @property
+    def disk(self) -> int:
+        """last.ckpt and previous.ckpt; best.ckpt and model/, which hold weights alone."""
+        return 2 * self.checkpoint + 2 * self.exported
+
+    @property
+    def most_disk(self) -> int:
+        """A checkpoint is written beside the two that are there."""
+        return self.disk + self.checkpoint
+
+
+class Enough(SystemExit):
+    """Ends the measured run as a signal would, without a word."""
+
+
+class Stopwatch(pl.Callback):
+    """Times optimizer steps, and one validation before them; writes what it found to `path` and ends the run.
+
+    It stands behind the callbacks of the run. All ranks end at the same step.
+
+    Raises: Enough.
+    """
+
+    def __init__(self, path: str, clock: Callable[[], float] = time.perf_counter):
+        self.path, self.clock = Path(path), clock
+        self._resident = _resident_bytes()
+        self._began = self._validated = 0.0
+        self._tokens = 0
+
+    def setup(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
+        trainer.strategy.checkpoint_io = _Nowhere()
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self._validated = _validation(trainer).seconds
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
+        if not at_step_end(trainer, batch_idx):
+            return
+        step, steps = trainer.global_step, trainer.num_training_batches // trainer.accumulate_grad_batches
+        if step > WARM_UP:
+            self._tokens += batch.step.tokens
+        now = self._now()
+        timed, seconds = step - WARM_UP, now - self._began
+        enough = timed >= MOST or (timed >= FEWEST and seconds >= SECONDS)
+        if trainer.world_size > 1:
+            enough = not trainer.strategy.reduce_boolean_decision(not enough, all=True)
+        if step == WARM_UP:
+            validation = _validation(trainer)
+            self._validated = validation.seconds - self._validated
+            validation.every_n_steps = steps  # none between the steps that are timed
+            self._began = self._now()
+        elif timed > 0 and (enough or step == steps - 1):
+            self._write(trainer, module, timed, seconds)
+            raise Enough(0)
+
+    def _now(self) -> float:
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()  # a GPU works on after its orders are given
+        return self.clock()
+
+    def _write(self, trainer: pl.Trainer, module: pl.LightningModule, steps: int, seconds: float) -> None:
+        if not trainer.is_global_zero:
+            return
+        states = (value for state in trainer.optimizers[0].state.values() for value in state.values())
+        trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
+        on_gpu = module.device.type == "cuda"
+        peak = torch.cuda.max_memory_allocated() if on_gpu else max(0, _peak_resident_bytes() - self._resident)
+        measured = Measured(
+            steps=steps,
+            seconds=seconds,
+            tokens=self._tokens,
+            validation_examples=len(trainer.datamodule.validation),
+            validation_seconds=self._validated,
+            parameters=sum(parameter.numel() for parameter in module.parameters()),
+            trained_parameters=sum(parameter.numel() for parameter in trained),
+            weights=_bytes(module.parameters()) + _bytes(module.buffers()),
+            gradients=_bytes(trained),
+            optimizer=_bytes(value for value in states if isinstance(value, torch.Tensor)),
+            peak_memory=peak,
+            before=0 if on_gpu else self._resident,
+            device=torch.cuda.get_device_name() if on_gpu else f"{module.device.type}, {platform.machine()}",
+        )
+        write_json(self.path, asdict(measured))
+
+
+class _Nowhere(TorchCheckpointIO):
+    """Checkpoints that take neither time nor room."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        Path(path).touch()
+
+
+def measured(run: Run) -> Measured:
+    """A few steps of `run`, in a folder that is gone afterwards.
+
+    Raises: UserError if the run has too few steps to tell.
+    """
+    if run.total_steps < WARM_UP + FEWEST:
+        raise UserError(f"{run.total_steps} steps are too few to be measured: type at least {WARM_UP + FEWEST}")
+    with tempfile.TemporaryDirectory(prefix="ilm-dry-run-") as name:
+        result = Path(name) / "measured.json"
+        stopwatch = {"_target_": f"{__name__}.Stopwatch", "path": str(result)}
+        examples = replace(run.examples, validation=run.examples.validation[:VALIDATION_EXAMPLES])
+        trial = replace(
+            run,
+            path=Path(name),
+            settings={
+                **run.settings,
+                "logger": None,
+                "callbacks": {"stopwatch": stopwatch},
+                "validation": {**run.settings["validation"], "every_n_steps": WARM_UP},
+                "early_stopping": {"patience": None},
+                "checkpoint": {**run.settings["checkpoint"], "every_n_minutes": 1e9},
+            },
+            material=replace(run.material, examples=examples),
+        )
+        level, _ = log.level, log.setLevel(logging.WARNING)  # it speaks of the run as if it were real
+        try:
+            train_in(trial, RunFolder(Path(name)))
+        except Enough:
+            log.debug("measured")
+        finally:
+            log.setLevel(level)
+        return Measured(**read_json(result)) if is_first_process() else None
+
+
+def extrapolate(
+    measured: Measured,
+    *,
+    total_steps: int,
+    tokens_per_step: float,
+    validation_interval: int,
+    validation_examples: int,
+) -> Cost:
+    """The cost of a run of `total_steps` steps, each of `tokens_per_step` tokens on average.
+
+    Time is taken to be proportional to tokens, and to examples in a validation.
+    """
+    # Before the first step, at every interval, and after the last step.
+    validations = 1 + -(-total_steps // validation_interval)
+    return Cost(
+        training_seconds=total_steps * tokens_per_step * measured.seconds / measured.tokens,
+        validation_seconds=validations
+        * validation_examples
+        * (measured.validation_seconds / measured.validation_examples),
+        validations=validations,
+        activations=max(0, measured.peak_memory - measured.weights - measured.gradients - measured.optimizer),
+        checkpoint=measured.weights + measured.optimizer,
+        exported=measured.weights,
+    )
+
+
+def cost_sheet(run: Run) -> tuple[str, dict[str, float]]:
+    """The lines of the cost sheet of a planned run, and its sum for the total of a sweep.
+
+    Processes that are not the first of several take part, and know nothing.
+    """
+    found = measured(run)
+    if found is None:
+        return "", {}
+    cost = extrapolate(
+        found,
+        total_steps=run.total_steps,
+        tokens_per_step=run.steps.means()[1],
+        validation_interval=run.validation_interval,
+        validation_examples=len(run.examples.validation),
+    )
+    pretrained = run.settings["model"]["pretrained"] and not run.material.model["pretrained"]
+    weights = "; random weights of the same shape, since the pretrained ones are not here" if pretrained else ""
+    share = cost.validation_seconds / (3600 * cost.hours)
+    processes = run.steps.world_size
+    lines = {
+        "parameters": f"{found.parameters:,}"
+        + (f", {found.trained_parameters:,} trained" if found.trained_parameters < found.parameters else ""),
+        "memory": f"{readable_size(found.peak_memory)} at its peak: weights {readable_size(found.weights)}, gradients "
+        f"{readable_size(found.gradients)}, optimizer {readable_size(found.optimizer)}, activations and the rest "
+        f"{readable_size(cost.activations)}"
+        + (f"; beside it {readable_size(found.before)} for libraries and corpus" if found.before else "")
+        + (f"; in each of {processes} processes" if processes > 1 else ""),
+        "disk": f"{readable_size(cost.disk)}: last.ckpt and previous.ckpt {readable_size(cost.checkpoint)} each, "
+        f"best.ckpt and model/ {readable_size(cost.exported)} each; {readable_size(cost.most_disk)} while one is saved",
+        "time": f"{duration(3600 * cost.hours)}: training {duration(cost.training_seconds)}, {cost.validations} "
+        f"validations {duration(cost.validation_seconds)} ({share:.0%})",
+        "measured": f"{found.steps} steps after {WARM_UP}: {found.seconds / found.steps:.3g} s a step, "
+        f"{found.tokens / found.seconds:,.0f} tokens/s, the loader included; {found.validation_examples} validation "
+        f"examples in {found.validation_seconds:.3g} s; {found.device}{weights}",
+        "assumed": "time grows with tokens, and nothing else uses this machine; saving is not counted",
+    }
+    summary = {"hours": cost.hours, "disk_gib": cost.disk / GIB, "memory_gib": (found.peak_memory + found.before) / GIB}
+    return "\n".join(f"  {key:<11} {value}" for key, value in lines.items()), summary
+
+
+def _validation(trainer: pl.Trainer) -> Validation:
+    return next(callback for callback in trainer.callbacks if isinstance(callback, Validation))
+
+
+def _bytes(tensors: Any) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def _resident_bytes() -> int:
+    """Memory of this process now; where the system can do so, its peak is counted from here on."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def _peak_resident_bytes() -> int:
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) * 1024

@@ -1,0 +1,91 @@
+"""What ends a run before its time, told so that one knows what to do; and its trace in status.json."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from ilm.errors import UserError
+from ilm.examples import block_tokens
+from ilm.files import DISK_FULL
+from ilm.hardware import is_first_process
+from ilm.models.devices import is_out_of_memory
+from ilm.runs.folder import RunFolder
+
+log = logging.getLogger("ilm")
+
+
+@contextmanager
+def telling_failures(folder: RunFolder, settings: Mapping[str, Any]) -> Iterator[None]:
+    """Around the training of the run in `folder`: status.json says how it ended, if not by finishing.
+
+    `settings` is the plain `ilm.config.Train` of the run. An exception is `failed` with its reason, a signal
+    `interrupted`.
+
+    Raises: UserError in the place of an error that a user can put right: no memory, no room on the disk.
+    """
+    try:
+        yield
+    except (SystemExit, KeyboardInterrupt):
+        _set_state(folder, state="interrupted", seconds_left=None)
+        raise
+    except Exception as error:
+        plain = _plainly(error, folder, settings)
+        _set_state(folder, state="failed", reason=str(plain or error)[:2000] or type(error).__name__, seconds_left=None)
+        # The terminal is told once, by the entry point.
+        log.error("the run failed: %s", plain or f"{type(error).__name__}: {error}", extra={"file_only": True})
+        if plain is None or plain is error:
+            raise
+        raise plain from error
+
+
+def smaller_micro_batch(batch_size: int, accumulate: int) -> tuple[int, int] | None:
+    """The next smaller number of units (examples, blocks of tokens) in a micro-batch and the accumulation that leaves
+    the optimizer step as it is; None below 1.
+    """
+    divisors = [size for size in range(1, batch_size) if batch_size % size == 0]
+    return (divisors[-1], accumulate * batch_size // divisors[-1]) if divisors else None
+
+
+def _plainly(error: Exception, folder: RunFolder, settings: Mapping[str, Any]) -> UserError | None:
+    if isinstance(error, UserError):
+        return error
+    if is_out_of_memory(error):
+        return UserError(_out_of_memory(error, folder, settings))
+    if isinstance(error, OSError) and error.errno in DISK_FULL:
+        what = error.filename or "a file of the run"
+        return UserError(
+            f"{DISK_FULL[error.errno]}: {what} could not be written. The checkpoints in "
+            f"{folder.checkpoints} are whole: make room and type the same command again, it goes on from the last one."
+        )
+    return None
+
+
+def _out_of_memory(error: Exception, folder: RunFolder, settings: Mapping[str, Any]) -> str:
+    reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+    data, trainer = settings["data"], settings["trainer"]
+    ways = []
+    most = data["max_tokens_per_batch"]
+    key, unit = ("batch_size", 1) if most is None else ("max_tokens_per_batch", block_tokens(data["max_length"]))
+    if smaller := smaller_micro_batch(data[key] // unit, trainer["accumulate_grad_batches"]):
+        ways.append(
+            f"data.{key}={smaller[0] * unit} trainer.accumulate_grad_batches={smaller[1]} makes the same optimizer "
+            "steps of smaller parts, so this run goes on with it"
+        )
+    # Half of what is typed, or shorter than the default of any device.
+    row_tokens = max(data["max_length"], (data["row_tokens"] or 2048) // 2)
+    if row_tokens < (data["row_tokens"] or 2048):
+        ways.append(f"data.row_tokens={row_tokens} makes the rows shorter, and this run goes on with it too")
+    if trainer["precision"] in ("32-true", "32", 32):
+        ways.append("trainer.precision=bf16-mixed takes less, but makes another run of it: type name=... too")
+    ways.append("a smaller model=..., or data.max_length below " + str(data["max_length"]) + ", is another run too")
+    lines = "".join(f"\n  - {way}" for way in ways)
+    return f"out of memory ({reason}). What lowers it, added to the same command:{lines}"
+
+
+def _set_state(folder: RunFolder, **values: Any) -> None:
+    # On a full disk not even this can be written; the error itself is told in any case.
+    with suppress(OSError):
+        if is_first_process() and Path(folder.path).is_dir():
+            folder.set_status(**values)

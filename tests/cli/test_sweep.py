@@ -1,0 +1,305 @@
+"""Several runs in one command: what one does wrong, kills, the table; and who gets which GPU and how many cores."""
+
+import csv
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import pytorch_lightning as pl
+
+from ilm.cli.sweep import RECORD, note, was_requeued
+from ilm.cli.sweep_table import Job, duration, label, markdown, row, state
+from ilm.errors import UserError
+from ilm.hardware import jobs_at_once, share, visible_gpus
+from tests.conftest import REPOSITORY, SMALL_MODEL, compose, environment, run_command
+from train import train
+
+RUN = (*SMALL_MODEL, "trainer.max_steps=6", "validation.every_n_steps=3", "validation.max_examples=10", "trainer=cpu")
+
+
+@pytest.fixture
+def here(small) -> list[str]:
+    return [*small, *RUN, "data.batch_size=4"]
+
+
+def experiments(overrides) -> Path:
+    (path,) = [o.partition("=")[2] for o in overrides if o.startswith("paths.experiments=")]
+    return Path(path)
+
+
+def table(overrides) -> list[dict[str, str]]:
+    """The rows of the newest sweep."""
+    folder = max((experiments(overrides) / ".sweeps").iterdir())
+    with open(folder / "runs.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def sweep(tmp_path, *overrides: str, **env: str) -> subprocess.CompletedProcess:
+    return run_command(tmp_path, "train.py", "-m", *overrides, **env)
+
+
+# The whole command ----------------------------------------------------------------------------------------------------
+
+
+def test_one_failure_stops_no_other(here, tmp_path):
+    """Beside a run that is finished already: one that explodes, one with a mistake in its command."""
+    named = [*here, "cefr=A1", "name=lr_${optimizer.lr}"]
+    train(*compose("train", *named, "optimizer.lr=0.001"))
+    done = sweep(tmp_path, *named, "optimizer.lr=1e30,0.001,-1")
+    assert done.returncode == 2
+    rows = table(here)
+    assert [line["run"] for line in rows] == ["lr_1e+30", "lr_0.001", "optimizer.lr=-1"]
+    assert [line["state"] for line in rows] == ["failed", "finished before", "failed"]
+    assert [(line["step"], line["of"]) for line in rows][1:] == [("6", "6"), ("", "")]
+    assert int(rows[1]["target tokens"]) > 0
+    status = json.loads((experiments(here) / "lr_0.001" / "status.json").read_text())
+    assert float(rows[1]["infill"]) == pytest.approx(math.exp(status["best"]["infill"]), abs=0.01)
+    assert float(rows[1]["infill_textonly"]) == pytest.approx(math.exp(status["best"]["infill_textonly"]), abs=0.01)
+    assert rows[1]["time trained"].startswith("0:00:")
+    assert "lr_0.001 is finished: not trained again" in done.stderr
+    # The table, and under it why.
+    shown = done.stdout.splitlines()
+    assert shown[1].startswith("| run ")
+    assert any(line.startswith("lr_1e+30: ") and "optimizer step" in line for line in shown)
+    assert "optimizer.lr=-1: expected a number of at least 0" in done.stdout
+    assert list(tmp_path.glob("experiments/.sweeps/*/[0-9]")) == []
+
+
+def test_a_job_that_is_refused_shows_no_figures_of_the_run_that_was_there(here, tmp_path, monkeypatch):
+    record = tmp_path / "0.json"
+    train(*compose("train", *here, "cefr=A1"))
+    monkeypatch.setenv(RECORD, str(record))
+    with pytest.raises(UserError, match="holds another run"):
+        train(*compose("train", *here, "cefr=A1", "optimizer.lr=0.5"))
+    job = Job(0, [], record)
+    assert row(job, [job])[2:] == ("",) * 6
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a run outlives a sweep that is killed")
+def test_a_sweep_that_is_killed_twice_ends_complete(here, tmp_path):
+    long = [*here, "cefr=A1,C1", "trainer.max_steps=60", "checkpoint.every_n_minutes=0", "validation.every_n_steps=60"]
+    folders = [experiments(here) / f"small_{level}_ilm_tiny_debug" for level in ("A1", "C1")]
+    process, out = stopped(tmp_path, long, folders[0], os.kill, signal.SIGTERM)
+    assert process.returncode == 128 + signal.SIGTERM, out
+    assert [line["state"] for line in table(here)] == ["interrupted", "not started"]
+    assert table(here)[1]["run"] == "cefr=C1"
+    process, _ = stopped(tmp_path, long, folders[1], os.kill, signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    wait_until(lambda: state_of(folders[1]) == "interrupted")  # the run has noticed, and saved
+    done = sweep(tmp_path, *long)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert [line["state"] for line in table(here)] == ["finished before", "finished"]
+    assert [line["step"] for line in table(here)] == [line["of"] for line in table(here)] == ["60", "44"]
+    assert "going on from step" in done.stderr
+
+
+def test_submitit_runs_jobs_in_processes_of_its_own(here, tmp_path):
+    """Two at once; one is sent back to the queue as Slurm does it, and goes on from where it was.
+
+    What it was told to overwrite is what was there before, not what it has done itself.
+    """
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+    signal_once = f"{{_target_: {__name__}.RequeuedOnce, step: 3, folder: {tmp_path}}}"
+    options = ["launcher=submitit_local", "cefr=A1,C1", "overwrite=true", f"+callbacks.test={signal_once}"]
+    done = sweep(tmp_path, *here, *options, PYTHONPATH=f"{REPOSITORY}:{REPOSITORY / 'tests'}")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert [line["state"] for line in table(here)] == ["finished", "finished"]
+    logs = "".join(path.read_text() for path in experiments(here).glob(".sweeps/*/.submitit/*/*_log.err"))
+    out = "".join(path.read_text() for path in experiments(here).glob(".sweeps/*/.submitit/*/*_log.out"))
+    assert "Requeued job" in logs + out
+    assert "going on from step 4" in logs + out or "going on from step 3" in logs + out
+
+
+def test_a_job_that_has_begun_before(tmp_path, monkeypatch):
+    for name in (RECORD, "SLURM_RESTART_COUNT"):
+        monkeypatch.delenv(name, raising=False)
+    assert not was_requeued()
+    for count, requeued in (("0", False), ("2", True)):  # a batch script of one's own
+        monkeypatch.setenv("SLURM_RESTART_COUNT", count)
+        assert was_requeued() is requeued
+    monkeypatch.setenv(RECORD, str(tmp_path / "0.json"))
+    assert not was_requeued()
+    note(name="a")
+    assert not was_requeued()  # it did not come so far as to open its folder
+    note(folder="experiments/a")
+    assert was_requeued()
+
+
+class RequeuedOnce(pl.Callback):
+    """A test's callback: the run of level A1 is told at `step` that its time is over, once."""
+
+    def __init__(self, step: int, folder: str):
+        self.step, self.told = step, Path(folder) / "told"
+
+    def on_train_batch_start(self, trainer, module, batch, batch_idx):
+        if trainer.global_step == self.step and "A1" in trainer.default_root_dir and not self.told.exists():
+            self.told.touch()
+            os.kill(os.getpid(), signal.SIGUSR2)
+
+
+def test_an_extra_that_is_not_installed_is_one_message(here, tmp_path):
+    done = sweep(tmp_path, *here, "cefr=A1", "launcher=submitit_local", "hydra/launcher=joblib")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def started(tmp_path, overrides) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, str(REPOSITORY / "train.py"), "-m", *overrides],
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def stopped(tmp_path, overrides, folder: Path, stop, number: int) -> tuple[subprocess.Popen, str]:
+    """A sweep that is stopped once the run in `folder` has saved something."""
+    process = started(tmp_path, overrides)
+    wait_until(lambda: (folder / "checkpoints" / "last.ckpt").exists() or process.poll() is not None)
+    stop(process.pid, number)
+    # After SIGKILL the run still holds the pipe, until it has saved.
+    out, _ = process.communicate(timeout=120)
+    return process, out
+
+
+def state_of(folder: Path) -> str:
+    return json.loads((folder / "status.json").read_text())["state"]
+
+
+def wait_until(reached) -> None:
+    deadline = time.monotonic() + 120
+    while not reached():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+# Sharing a machine ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"CUDA_VISIBLE_DEVICES": "0,1,2"}, ["0", "1", "2"]),
+        ({"CUDA_VISIBLE_DEVICES": "5, 3"}, ["5", "3"]),
+        ({"CUDA_VISIBLE_DEVICES": "GPU-8f3a,MIG-1b"}, ["GPU-8f3a", "MIG-1b"]),
+        ({"CUDA_VISIBLE_DEVICES": "0,-1,2"}, ["0"]),
+        ({"CUDA_VISIBLE_DEVICES": ""}, []),
+        ({"CUDA_VISIBLE_DEVICES": "-1"}, []),
+    ],
+)
+def test_visible_gpus(environment, expected):
+    assert visible_gpus(environment) == expected
+
+
+def test_without_a_driver_there_are_no_gpus(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert visible_gpus({}) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "n_gpus", "gpus_per_job", "expected"),
+    [
+        (None, 0, 1, 1),
+        (None, 1, 1, 1),
+        (None, 4, 1, 4),
+        (None, 4, 2, 2),
+        (None, 5, 2, 2),
+        (None, 2, 4, 1),
+        (3, 1, 1, 3),
+    ],
+)
+def test_jobs_at_once(asked, n_gpus, gpus_per_job, expected):
+    assert jobs_at_once(asked, n_gpus, gpus_per_job) == expected
+
+
+@pytest.mark.parametrize(
+    ("slots", "gpus", "gpus_per_job", "expected"),
+    [
+        (2, ["0", "1"], 1, ["0", "1"]),
+        (2, ["5", "3"], 1, ["5", "3"]),
+        (3, ["0", "1"], 1, ["0", "1", "0"]),  # more jobs than GPUs: in turn
+        (2, ["0", "1", "2", "3"], 2, ["0,1", "2,3"]),
+        (2, ["0", "1", "2"], 2, ["0,1", "0,1"]),  # the third one alone suffices for none
+        (2, [], 1, [None, None]),
+        (1, ["0", "1"], 1, [None]),  # alone: all there is
+    ],
+)
+def test_every_job_has_gpus_of_its_own(slots, gpus, gpus_per_job, expected):
+    shares = [share(n, slots, gpus=gpus, gpus_per_job=gpus_per_job, cores=8, environment={}) for n in range(slots)]
+    assert [variables.get("CUDA_VISIBLE_DEVICES") for variables in shares] == expected
+
+
+@pytest.mark.parametrize(("slots", "cores", "expected"), [(2, 8, "4"), (3, 8, "2"), (4, 2, "1"), (1, 8, None)])
+def test_cores_are_divided(slots, cores, expected):
+    variables = share(0, slots, gpus=[], gpus_per_job=1, cores=cores, environment={})
+    assert variables.get("OMP_NUM_THREADS") == expected
+
+
+def test_threads_that_were_asked_for_stay():
+    assert share(0, 4, gpus=[], gpus_per_job=1, cores=8, environment={"OMP_NUM_THREADS": "3"}) == {}
+
+
+# The table ------------------------------------------------------------------------------------------------------------
+
+
+def job(tmp_path, number: int = 0, noted: dict | None = None, *overrides: str, returncode: int | None = None) -> Job:
+    record = tmp_path / f"{number}.json"
+    if noted is not None:
+        record.write_text(json.dumps(noted))
+    process = subprocess.Popen.__new__(subprocess.Popen) if returncode is not None else None
+    if process is not None:
+        process.returncode = returncode
+    return Job(number, list(overrides), record, process)
+
+
+@pytest.mark.parametrize(
+    ("noted", "returncode", "expected"),
+    [
+        (None, None, "not started"),
+        ({"name": "a"}, None, "running or lost"),
+        ({"name": "a", "exit_code": 0}, None, "finished"),
+        ({"name": "a", "exit_code": 0}, 0, "finished"),
+        ({"name": "a", "exit_code": 0, "finished_before": True}, 0, "finished before"),
+        ({"name": "a", "exit_code": 143}, 143, "interrupted"),
+        ({"name": "a"}, -signal.SIGTERM, "interrupted"),
+        ({"name": "a"}, -signal.SIGKILL, "killed (signal 9)"),
+        ({"name": "a", "exit_code": 2, "error": "no"}, 2, "failed"),
+        (None, 1, "failed"),
+    ],
+)
+def test_states(tmp_path, noted, returncode, expected):
+    assert state(job(tmp_path, 0, noted, returncode=returncode)) == expected
+
+
+def test_a_job_without_a_name_is_told_by_what_is_special_about_it(tmp_path):
+    jobs = [job(tmp_path, n, None, "model=tiny", f"cefr={level}", "seed=1") for n, level in enumerate(("A1", "C1"))]
+    assert [label(one, jobs) for one in jobs] == ["cefr=A1", "cefr=C1"]
+
+
+def test_a_row_of_a_run_that_has_only_begun(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "status.json").write_text(json.dumps({"state": "running", "step": 3, "total_steps": 9}))
+    one = job(tmp_path, 0, {"name": "a", "folder": str(tmp_path / "run"), "exit_code": 143})
+    assert row(one, [one]) == ("a", "interrupted", "3", "9", "", "", "", "")
+
+
+def test_the_table_is_markdown_and_aligned():
+    lines = markdown([("a_long_name", "finished", "6", "6", "1234", "5.00", "6.00", "1:02:03")]).splitlines()
+    assert len({len(line) for line in lines}) == 1
+    assert lines[1].startswith("| ----------- | -------- | ---: |")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(0, "0:00:00"), (59.6, "0:01:00"), (3723, "1:02:03"), (360000, "100:00:00")]
+)
+def test_durations(seconds, expected):
+    assert duration(seconds) == expected

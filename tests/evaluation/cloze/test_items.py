@@ -1,0 +1,152 @@
+"""Which words are cut out of which texts."""
+
+from itertools import pairwise
+
+import pandas as pd
+import pytest
+
+from ilm.evaluation.cloze.items import (
+    FEWER_SAMPLES,
+    HUMAN_TOKENS,
+    RANDOM,
+    TOO_FEW,
+    Item,
+    choose_texts,
+    cut,
+    draw_items,
+    eligible_words,
+    units_of,
+)
+from ilm.masking.segmentation import words_of
+
+
+def documents(texts: dict[str, str], level: str = "A1") -> pd.DataFrame:
+    rows = [{"writing_id": key, "l1": "French", "cefr_level": level, "text": text} for key, text in texts.items()]
+    return pd.DataFrame(rows)
+
+
+def drawn(texts: dict[str, str], **more) -> tuple[list[Item], dict[str, int]]:
+    settings = {"n_masks": 1, "samples_per_text": 3, "max_chars": 500, "seed": 42, "positions": HUMAN_TOKENS}
+    return draw_items(documents(texts), **{**settings, **more})
+
+
+def words_that_may_be_cut(text: str, positions: str) -> list[str]:
+    words = words_of(text)
+    return [text[words[n][0] : sum(words[n])] for n in eligible_words(text, words, positions)]
+
+
+@pytest.mark.parametrize(
+    ("text", "max_chars", "expected"),
+    [
+        ("One two.", 8, "One two."),
+        ("One two. Three four five.", 12, "One two."),  # the end at 8 lies in the second half of 12
+        ("One two. Three four five.", 17, "One two. Three"),  # 8 does not lie in that of 17
+        ("One two.\nThree four.", 20, "One two.\nThree four."),
+        ("Incomprehensibilities are long.", 10, "Incomprehe"),
+        ("One two three", 8, "One two"),
+        ("One two three", 7, "One two"),  # the word ends there
+        ("One two. Three", None, "One two. Three"),
+        ("a" * 9 + "e\u0301" * 3, 10, "a" * 9),  # no letter without its accent
+        ("a" * 9 + "e\u0301" * 3, 11, "a" * 9 + "e\u0301"),
+        ("👨\u200d👩\u200d👧" * 4, 12, "👨\u200d👩\u200d👧" * 2),  # five code points each
+        ("e" + "\u0301" * 30, 10, "e" + "\u0301" * 30),  # one character, and no less is left of a text
+    ],
+)
+def test_where_a_text_is_cut(text, max_chars, expected):
+    assert cut(text, max_chars) == expected
+
+
+def test_human_tokens_are_words_of_letters_that_stand_alone():
+    text = "I don't like e-mail, 3 cats (or dogs) and/or «fish»; she's Zoë. 'Yes' x_y cannot home,but"
+    expected = ["I", "like", "cats", "or", "dogs", "fish", "Zoë", "Yes", "home", "but"]
+    assert words_that_may_be_cut(text, HUMAN_TOKENS) == expected
+
+
+def test_letters_with_accents_of_their_own_are_letters():
+    assert words_that_may_be_cut("Zoe\u0308 saw 3 cafe\u0301s, مرحبا", HUMAN_TOKENS) == [
+        "Zoe\u0308",
+        "saw",
+        "cafe\u0301s",
+        "مرحبا",
+    ]
+
+
+def test_texts_that_hang_together():
+    texts = documents({"a": "She ate  pasta.", "b": "Rice.", "c": "she ate pasta.", "d": "Soup."})
+    units, what = units_of(texts)
+    assert what == "text"
+    assert len({units["a"], units["b"], units["d"]}) == 3
+    assert units["a"] == units["c"]
+    units, what = units_of(texts.assign(learner_id=["x", "y", "z", ""]))
+    assert what == "learner"
+    units, _ = units_of(texts.assign(learner_id=["x", "z", "z", ""]))
+    assert units["a"] == units["b"] == units["c"] != units["d"]
+
+
+def test_random_positions_are_all_words_numbers_and_marks():
+    assert words_that_may_be_cut("I don't, 3 x.", RANDOM) == ["I", "do", "n't", ",", "3", "x", "."]
+
+
+def test_an_item_knows_what_the_learner_wrote():
+    (item,) = drawn({"a": "pasta"})[0]
+    assert (item.words, item.key, item.spans) == (("pasta",), "a#0", ((0, 5),))
+    stored = item.to_dict()
+    assert (stored["words"], stored["spans"], stored["text"]) == (["pasta"], [[0, 5]], "pasta")
+
+
+def test_items_depend_on_seed_id_and_sample_alone():
+    texts = {key: f"{key} likes to eat pasta with many good friends at home." for key in ("anna", "ben", "carl")}
+    items, counts = drawn(texts)
+    assert counts == {}
+    assert [item.key for item in items] == [f"{key}#{n}" for key in texts for n in range(3)]
+    # Neither the other texts nor the number of samples matter.
+    alone, _ = drawn({"ben": texts["ben"]}, samples_per_text=2)
+    assert alone == [item for item in items if item.writing_id == "ben"][:2]
+    other, _ = drawn(texts, seed=43)
+    assert [item.spans for item in other] != [item.spans for item in items]
+
+
+def test_no_word_of_a_text_is_asked_twice():
+    items, counts = drawn({"a": "one two three four five six"}, samples_per_text=9)
+    spans = [span for item in items for span in item.spans]
+    assert len(spans) == len(set(spans)) == 6
+    assert counts == {FEWER_SAMPLES: 1}
+
+
+def test_blanks_of_one_item_are_sorted_and_no_neighbours():
+    text = "one two three four five six seven eight nine ten"
+    words = words_of(text)
+    for seed in range(20):
+        items, _ = drawn({"a": text}, n_masks=3, seed=seed)
+        for item in items:
+            numbers = [words.index(span) for span in item.spans]
+            assert len(numbers) == 3
+            assert all(b - a > 1 for a, b in pairwise(numbers))
+
+
+def test_texts_without_enough_words_are_counted():
+    items, counts = drawn({"a": "one two", "b": "12 34 !", "c": "one , two"}, n_masks=2)
+    assert [item.writing_id for item in items] == ["c"]
+    assert counts == {TOO_FEW: 2, FEWER_SAMPLES: 1}
+
+
+def test_texts_that_are_cut_are_counted():
+    items, counts = drawn({"a": "One two. Three four five.", "b": "One."}, max_chars=12)
+    assert {item.text for item in items} == {"One two.", "One."}
+    assert counts["texts cut at cloze.max_chars"] == 1
+
+
+def test_a_limit_takes_levels_in_turn():
+    frame = pd.concat(
+        [
+            documents({f"{level}{n}": "x y" for n in range(size)}, level)
+            for level, size in (("A1", 9), ("B1", 1), ("C1", 5))
+        ]
+    )
+    chosen = choose_texts(frame, 7, seed=1)
+    assert chosen["cefr_level"].value_counts().to_dict() == {"A1": 3, "C1": 3, "B1": 1}
+    assert chosen["writing_id"].is_monotonic_increasing
+    # More texts contain fewer, and their order in the file does not matter.
+    assert set(chosen["writing_id"]) < set(choose_texts(frame.sample(frac=1, random_state=0), 9, seed=1)["writing_id"])
+    assert len(choose_texts(frame, None, seed=1)) == len(choose_texts(frame, 99, seed=1)) == 15
+    assert set(chosen["writing_id"]) != set(choose_texts(frame, 7, seed=2)["writing_id"])

@@ -1,0 +1,152 @@
+import io
+import math
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from ilm.errors import UserError
+from ilm.evaluation.perplexity.report import caption, rich_table, tables, write_report
+from ilm.evaluation.quickstart import comparison
+from ilm.files import read_json, write_json
+from ilm.runs.folder import RunFolder
+
+HEADER = {
+    "task": "perplexity",
+    "corpus": "sample",
+    "synthetic": True,
+    "text_column": "text",
+    "training_corpus": {"corpus": "sample", "documents_hash": "1"},
+    "evaluation": {
+        "masks": None,
+        "fitting": None,
+        "drop_last": False,
+        "batch_size": 64,
+        "split": "test",
+        "levels": ["A1", "B2"],
+        "masks_per_document": 16,
+        "limit": None,
+        "max_examples": None,
+        "max_length": 256,
+    },
+}
+
+
+def results() -> pd.DataFrame:
+    rows = []
+    for run, model in (("s_A1", "gpt2"), ("s_all", "gpt2"), ("t_A1", "tiny")):
+        for level, base in (("A1", 10.0), ("B2", 20.0), ("all", 15.0)):
+            for kind in ("context", "infill", "infill_textonly"):
+                for mask_type in ("all", "word"):
+                    if kind == "context" and mask_type == "word":
+                        continue
+                    about = {"run": run, "model": model, "objective": "ilm", "masking": "hierarchical"}
+                    about |= {"experiment": None, "masks": "hierarchical-1", "trained_on": run.split("_")[1], "seed": 0}
+                    about |= {"level": level, "masks_per_document": 16, "dropped_examples": 0, "examples": 100}
+                    about |= {"cut_examples": 3 if model == "gpt2" else 7, "text_column": "text"}
+                    about |= {"unfitting_examples": 0, "left_over_examples": 0}
+                    number = None if (run, level, kind) == ("s_all", "B2", "context") else base + len(kind)
+                    rows.append({**about, "kind": kind, "mask_type": mask_type, "perplexity": number, "targets": 1234})
+                    rows[-1] |= {"loss": number and 2.5, "loss_standard_error": number and 0.01}
+                    rows[-1]["documents"] = 7
+    return pd.DataFrame(rows)
+
+
+def test_one_table_for_each_family_of_models():
+    shown = tables(HEADER, results(), ["A1", "B2", "all"])
+    assert [table.title for table in shown] == ["gpt2, ilm, hierarchical", "tiny, ilm, hierarchical"]
+    wide = shown[0].wide
+    assert list(wide.columns) == ["A1", "B2", "all"]
+    assert wide.loc[("s_A1", "infill"), "B2"] == 26.0
+    assert [kind for _, kind in wide.index] == ["context", "infill", "infill_textonly"] * 2
+
+
+def test_the_files_of_a_report(tmp_path):
+    write_report(tmp_path / "r", HEADER, results(), pd.DataFrame({"writing_id": ["w1"], "context_nll": [1.5]}))
+    report = read_json(tmp_path / "r" / "report.json")
+    assert report["corpus"] == "sample"
+    assert len(report["results"]) == len(results())
+    assert [r["perplexity"] for r in report["results"]].count(None) == 1
+    again = pd.read_csv(tmp_path / "r" / "perplexity.csv")
+    assert again["perplexity"].sum() == pytest.approx(results()["perplexity"].sum())
+    assert pd.read_parquet(tmp_path / "r" / "documents.parquet")["context_nll"].tolist() == [1.5]
+    markdown = (tmp_path / "r" / "perplexity.md").read_text()
+    assert "| s_A1 | infill_textonly | 25.00 | 35.00 | 30.00 |" in markdown
+    assert "| s_A1 | A1 | infill_textonly | word | 25.00 | 2.5000 | 0.0100 | 1,234 | 7 |" in markdown
+    assert "SYNTHETIC" in markdown
+
+
+def test_an_evaluation_replaces_its_own_report_and_nothing_else(tmp_path):
+    for _ in range(2):
+        write_report(tmp_path / "r", HEADER, results(), pd.DataFrame({"a": [1]}))
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.tex").write_text("mine")
+    with pytest.raises(UserError, match="holds no report"):
+        write_report(tmp_path / "thesis", HEADER, results(), pd.DataFrame({"a": [1]}))
+    assert (tmp_path / "thesis" / "chapter.tex").read_text() == "mine"
+
+
+def test_masks_of_one_name_but_other_settings_stand_in_two_tables():
+    rows = results()
+    rows.loc[rows["run"] == "s_all", "masks"] = "hierarchical-2"
+    titles = [table.title for table in tables(HEADER, rows, ["A1"])]
+    assert titles[:2] == ["gpt2, ilm, hierarchical, hierarchical-1", "gpt2, ilm, hierarchical, hierarchical-2"]
+
+
+def test_what_is_printed_with_every_number():
+    gpt2, tiny = tables(HEADER, results(), ["A1"])
+    expected = "SYNTHETIC corpus sample, test split; 16 masks a document, all documents; examples cut at 256 tokens"
+    assert (gpt2.caption, tiny.caption) == (f"{expected} (3.0% of them)", f"{expected} (7.0% of them)")
+    rows = results().assign(masks_per_document=4, dropped_examples=5)
+    limited = {**HEADER, "synthetic": False, "evaluation": {**HEADER["evaluation"], "limit": 1000}}
+    assert caption(limited, rows[rows["run"] == "s_A1"]) == (
+        "sample, test split; 4 masks a document, 1,000 documents a level; examples cut at 256 tokens (3.0% of them); "
+        "5 dropped, since two spans share a token"
+    )
+    first = {**HEADER, "evaluation": {**HEADER["evaluation"], "max_examples": 500}}
+    assert "test split; the first 500 examples by hash" in caption(first, rows)
+
+
+def test_what_is_printed_of_another_corpus_and_of_the_ways_of_the_reference():
+    rows = results().assign(unfitting_examples=1234, left_over_examples=5)
+    rows = rows[rows["run"] == "t_A1"]
+    origin = {"corpus": "mine", "documents_hash": "2", "shared": {"texts": 17}}
+    evaluation = HEADER["evaluation"] | {"fitting": "naive", "drop_last": True, "masks": "reference"}
+    header = {**HEADER, "text_column": "text_corrected", "training_corpus": origin, "evaluation": evaluation}
+    assert caption(header, rows) == (
+        "SYNTHETIC corpus sample, test split; 16 masks a document, all documents; text column: text_corrected; "
+        "masks reference; examples cut at 256 tokens (7.0% of them); 1,234 left out, whose naive row is longer; "
+        "5 left out, the last partial batch of 64; models trained on mine, whose training split has 17 of these texts"
+    )
+    assert "models trained on" not in caption({**HEADER, "training_corpus": None}, rows)
+
+
+def test_the_table_of_the_terminal_fits_in_80_columns():
+    console = Console(record=True, width=80, file=io.StringIO())
+    rows = results()
+    wider = pd.concat([rows.assign(level=f"L{i}", perplexity=rows["perplexity"] * 100) for i in range(6)])
+    console.print(rich_table(tables(HEADER, wider, [f"L{i}" for i in range(6)])[0]))
+    text = console.export_text()
+    assert "…" not in text
+    assert "infill_textonly" in text
+    assert [line.split()[1] for line in text.splitlines() if "context" in line] == ["A1", "all"]
+
+
+def test_runs_are_named_where_level_and_seed_do_not_tell_them_apart():
+    rows = results()
+    assert tables(HEADER, rows, ["A1"])[0].labels == {"s_A1": "A1", "s_all": "all"}
+    seeded = tables(HEADER, rows.assign(seed=[1 if run == "s_all" else 0 for run in rows["run"]]), ["A1"])[0]
+    assert seeded.labels == {"s_A1": "A1", "s_all": "all, seed 1"}
+    same = tables(HEADER, rows.assign(trained_on="A1"), ["A1"])[0]
+    assert same.labels == {"s_A1": "s_A1", "s_all": "s_all"}
+
+
+def test_the_table_at_the_end_of_quickstart(tmp_path):
+    losses = {"step": 0, "context": math.log(4000), "infill": math.log(3000), "infill_textonly": math.log(2000)}
+    best = {"step": 9, "context": math.log(40), "infill": math.log(30), "infill_textonly": math.log(20)}
+    write_json(tmp_path / "status.json", {"first": losses, "best": best})
+    expected = {"before": dict.fromkeys(losses, 1111.0), "after": dict.fromkeys(losses, 22.0)}
+    console = Console(record=True, width=100, file=io.StringIO())
+    console.print(comparison(RunFolder(tmp_path), expected))
+    line = next(line for line in console.export_text().splitlines() if "infill_textonly" in line)
+    assert line.replace("│", " ").split() == ["infill_textonly", "2,000.0", "1,111.0", "20.0", "22.0"]

@@ -1,0 +1,201 @@
+"""Documents, masks and tokens together: which examples there are, and that none is lost in silence."""
+
+import pickle
+import random
+from collections import Counter
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ilm.examples.dataset import ExampleStore, first_by_hash
+from ilm.examples.layout import TargetType
+from ilm.examples.token_store import TokenStore
+from ilm.examples.vocabulary import Vocabulary, gpt2_tokenizer
+from ilm.hashing import order_key
+from ilm.masking.functions import Hierarchical
+from ilm.masking.generate import write_masks
+from ilm.masking.sampling import masks_folder_name, masks_settings
+from ilm.masking.store import MaskStore
+from tests.reference_data import DOCUMENTS, MASK_TYPES
+
+VOCABULARY = Vocabulary(gpt2_tokenizer(), MASK_TYPES)
+TEXTS = [d["text"] for d in DOCUMENTS if d["text"].strip()] + ["", "x" * 2, "don't can't won't " * 40]
+
+
+class Corpus:
+    documents_hash = "0123456789ab"
+
+    def __init__(self, texts):
+        self.documents = pd.DataFrame({"writing_id": [f"w{i:03}" for i in range(len(texts))], "text": texts})
+        self.documents["split"] = "train"
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("corpus")
+    corpus = Corpus([text for text in TEXTS if text])
+    # Half of all words masked: many masks in which two spans share a token ("ca|n't").
+    settings = masks_settings(corpus.documents_hash, "hierarchical", {"p": 0.5}, 16, 16, 0)
+    write_masks(folder / masks_folder_name(settings), corpus.documents, Hierarchical(p=0.5), settings, 1)
+    masks = MaskStore.open(folder / masks_folder_name(settings)).splits["train"]
+    tokens = TokenStore.open_or_make(folder / "tokens", corpus, VOCABULARY, "gpt2")
+    return corpus, masks, tokens
+
+
+def make_store(stored, **options) -> ExampleStore:
+    corpus, masks, tokens = stored
+    options = {"objective": "ilm", "max_length": 256, **options}
+    return ExampleStore(np.arange(len(corpus.documents)), masks, tokens, VOCABULARY, **options)
+
+
+def test_the_token_store_holds_every_document(stored):
+    corpus, _, tokens = stored
+    for row, text in enumerate(corpus.documents["text"]):
+        assert VOCABULARY.decode(tokens.ids(row)) == text
+        assert tokens.positions(row)[-1] == len(text)
+        assert len(tokens.positions(row)) == len(tokens.ids(row)) + 1
+
+
+def test_a_token_store_is_made_once(stored):
+    corpus, _, tokens = stored
+    before = (tokens.folder / "ids.npy").stat().st_mtime_ns
+    again = TokenStore.open_or_make(tokens.folder.parent, corpus, Vocabulary(gpt2_tokenizer(), ("word",)), "gpt2")
+    assert again.folder == tokens.folder
+    assert (tokens.folder / "ids.npy").stat().st_mtime_ns == before
+
+
+def test_every_document_keeps_examples_and_every_answer_is_its_text(stored):
+    corpus, masks, tokens = stored
+    store = make_store(stored, max_length=100_000)
+    assert set(store.document_of_each()) == set(range(len(corpus.documents)))
+    assert len(store) + store.dropped == len(masks.span_offsets) - 1
+    assert store.dropped > 0
+    for number in range(len(store)):
+        row, mask = store.key(number)
+        text = corpus.documents["text"][row]
+        spans = masks.spans(masks.mask_offsets[row] + mask)
+        for span, start, length in zip(store.spans(number), spans[1].tolist(), spans[2].tolist(), strict=True):
+            answer = VOCABULARY.decode(tokens.ids(row)[span.first : span.last])
+            positions = tokens.positions(row)
+            assert answer == text[positions[span.first] : positions[span.last]]
+            assert text[start : start + length] in answer
+
+
+def test_dropped_examples_are_those_whose_spans_share_a_token(stored):
+    """The vectorised survey agrees with looking at every mask alone."""
+    _, masks, tokens = stored
+    store = make_store(stored)
+    kept = {store.key(number) for number in range(len(store))}
+    for row in range(len(masks.documents)):
+        positions = tokens.positions(row)
+        for mask in range(masks.mask_offsets[row], masks.mask_offsets[row + 1]):
+            _, starts, lengths = masks.spans(mask)
+            runs = []
+            for start, length in zip(starts.tolist(), lengths.tolist(), strict=True):
+                runs.append(
+                    [t for t in range(len(positions) - 1) if positions[t] < start + length and positions[t + 1] > start]
+                )
+            shares = any(set(a) & set(b) for a, b in pairwise(runs))
+            assert ((row, mask - masks.mask_offsets[row]) in kept) == (not shares)
+
+
+@pytest.mark.parametrize("objective", ["ilm", "no_context_ilm", "naive", "lm", "reverse_lm"])
+def test_counts_are_those_of_the_examples(stored, objective):
+    store = make_store(stored, objective=objective, max_length=60)
+    examples = [store[number] for number in range(len(store))]
+    assert store.cut == sum(example.full_length > 60 for example in examples)
+    assert store.cut > 0
+    assert store.n_tokens == sum(len(example.input_ids) for example in examples)
+    assert store.counts.lengths.tolist() == [len(example.input_ids) for example in examples]
+    targets = [example.target_types[1:] for example in examples]
+    context = [int((types == TargetType.CONTEXT).sum()) for types in targets]
+    assert store.counts.context_targets.tolist() == context
+    assert store.counts.infill_targets.tolist() == [int((types >= TargetType.INFILL).sum()) for types in targets]
+    # A few bytes for each of nine million.
+    assert sum(column.itemsize for column in store.counts) == 6
+
+
+def test_examples_laid_out_together_are_those_of_each_number(stored):
+    store = make_store(stored, max_length=60)
+    numbers = np.random.default_rng(0).integers(0, len(store), 50)
+    for number, example in zip(numbers, store.lay_out(numbers), strict=True):
+        assert [column.tolist() for column in example[:3]] == [column.tolist() for column in store[number][:3]]
+    assert len(store.lay_out(numbers[:0])) == 0
+
+
+def test_a_store_reaches_another_process(stored):
+    """As a DataLoader's worker gets it where processes are not forked."""
+    store = make_store(stored)
+    sent = pickle.dumps(store)
+    again = pickle.loads(sent)
+    assert store[5].input_ids.tolist() == again[5].input_ids.tolist()
+    # Token ids are mapped again, not sent.
+    assert len(pickle.dumps(store._tokens)) < 1_000
+
+
+def test_the_first_by_hash_are_those_of_sorting_every_hash(stored):
+    corpus, _, _ = stored
+    store, ids = make_store(stored), corpus.documents["writing_id"].array
+    hashed = sorted(
+        (order_key(3, "validation", ids[key.document], key.mask), key.document, number)
+        for number, key in ((number, store.key(number)) for number in range(len(store)))
+    )
+    turns = Counter()
+    keyed = []
+    for value, document, number in hashed:
+        turns[document] += 1
+        keyed.append((turns[document], value, number))
+    for count in (1, 40, len(store) + 5):
+        assert first_by_hash(store, ids, 3, count).tolist() == [number for *_, number in sorted(keyed)[:count]]
+
+
+def test_the_first_masks_of_each_document(stored):
+    few, many = make_store(stored, masks_per_document=3), make_store(stored)
+    assert [few.key(n) for n in range(len(few))] == [key for n in range(len(many)) if (key := many.key(n)).mask < 3]
+
+
+def test_some_documents_only(stored):
+    _, masks, tokens = stored
+    rows = np.array([3, 11, 17])
+    store = ExampleStore(rows, masks, tokens, VOCABULARY, objective="ilm", max_length=256)
+    whole = make_store(stored)
+    of_whole = {whole.key(n): whole[n].input_ids.tolist() for n in range(len(whole))}
+    assert set(store.document_of_each()) == {3, 11, 17}
+    for number in range(len(store)):
+        assert store[number].input_ids.tolist() == of_whole[store.key(number)]
+
+
+@pytest.mark.parametrize("row", [0, 10_000])
+def test_documents_without_masks_are_refused(stored, row):
+    _, masks, tokens = stored
+    others = replace(masks, documents=masks.documents + 1)
+    with pytest.raises(ValueError, match="different splits"):
+        ExampleStore(np.array([row]), others, tokens, VOCABULARY, objective="ilm", max_length=256)
+
+
+def test_validation_examples_are_spread_over_documents_and_independent_of_the_rest(stored):
+    corpus, _, _ = stored
+    store, ids = make_store(stored), corpus.documents["writing_id"].array
+    chosen = [store.key(int(number)) for number in first_by_hash(store, ids, 0, 40)]
+    n_documents = len(corpus.documents)
+    assert len({key.document for key in chosen[:n_documents]}) == n_documents
+    assert max(sum(key.document == d for key in chosen) for d in range(n_documents)) == 2
+    assert [store.key(int(n)) for n in first_by_hash(store, ids, 0, 10)] == chosen[:10]
+    assert [store.key(int(n)) for n in first_by_hash(store, ids, 1, 40)] != chosen
+    # Other documents gone, those that stay keep their order.
+    fewer = ExampleStore(
+        np.arange(0, n_documents, 2), store._masks, store._tokens, VOCABULARY, objective="ilm", max_length=9
+    )
+    kept = [fewer.key(int(number)) for number in first_by_hash(fewer, ids, 0, len(fewer.documents))]
+    assert kept == [key for key in chosen[:n_documents] if key.document % 2 == 0]
+
+
+def test_target_types_of_a_stored_example(stored):
+    store = make_store(stored, max_length=100_000)
+    number = random.Random(0).choice([n for n in range(len(store)) if len(store.spans(n)) == 2])
+    types = store[number].target_types
+    assert (types == TargetType.CONTEXT_INFILL_SEP).sum() == 1
+    assert (types == TargetType.CONTEXT_SPECIAL).sum() == (types == TargetType.INFILL_SPECIAL).sum() == 2

@@ -1,0 +1,274 @@
+"""The page's server, over HTTP: what is not meant for it, or broken, slow or too much, is refused."""
+
+import logging
+import re
+import socket
+import time
+
+import pytest
+
+from ilm.config import Infill, check
+from ilm.errors import UserError
+from ilm.infilling.web import handler
+from ilm.infilling.web.handler import FILES, MAX_BODY
+from ilm.infilling.web.models import ServedModel
+from ilm.infilling.web.server import WebServer, is_loopback
+from ilm.infilling.web.service import WebService
+from tests.conftest import REPOSITORY, compose
+from tests.infilling.web.serving import DEFAULTS, JSON, ask, post, running, send, served, service_of, slow, three_models
+
+
+@pytest.fixture(scope="module")
+def infillers():
+    return three_models()
+
+
+@pytest.fixture(scope="module")
+def server(infillers):
+    with running(service_of(infillers)) as found:
+        yield found
+
+
+def test_the_page_is_whole_and_loads_nothing_from_elsewhere(server):
+    for path, (_, kind) in FILES.items():
+        status, headers, text = ask(server, "GET", path)
+        assert (status, headers["Content-Type"]) == (200, kind)
+        for found in re.findall(r'(?:src|href)="([^"]+)"', text):
+            assert found == "data:," or f"/{found}" in FILES
+        assert "://" not in text
+        assert "//cdn" not in text
+        assert "innerHTML" not in text
+        assert "default-src 'none'" in headers["Content-Security-Policy"]
+        assert "unsafe" not in headers["Content-Security-Policy"]
+        assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({**JSON, "Host": "evil.example"}, 403),  # DNS rebinding
+        ({**JSON, "Host": "evil.example:7860"}, 403),
+        ({**JSON, "Host": ""}, 403),
+        ({**JSON, "Host": "[::1"}, 403),
+        ({**JSON, "Host": "192.168.0.9"}, 403),
+        ({**JSON, "Host": "0.0.0.0"}, 403),
+        ({**JSON, "Host": "a@localhost"}, 403),
+        ({**JSON, "Host": "localhost/evil.example"}, 403),
+        ({**JSON, "Host": "localhost#evil.example"}, 403),
+        ({**JSON, "Origin": "http://evil.example"}, 403),
+        ({**JSON, "Origin": "null"}, 403),
+        ({**JSON, "Origin": "http://localhost:1"}, 403),  # another port is another site
+        ({**JSON, "Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Content-Type": "text/plain"}, 415),  # what a form of another site can send
+        ({"Content-Type": "application/x-www-form-urlencoded"}, 415),
+        ({**JSON, "Host": "localhost:9000"}, 200),  # a tunnel's port
+        ({**JSON, "Host": "localhost:9000", "Origin": "http://localhost:9000", "Sec-Fetch-Site": "same-origin"}, 200),
+    ],
+)
+def test_other_sites_are_refused(server, headers, status):
+    found, _, answer = ask(server, "POST", "/infill", {"model": "a1", "text": "I _"}, headers)
+    assert found == status
+    assert ("error" in answer) == (status != 200)
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", ""])
+def test_the_page_itself_is_not_given_to_other_names(server, host):
+    assert ask(server, "GET", "/", headers={"Host": host})[0] == 403
+
+
+def test_an_open_server_knows_addresses_and_its_own_name(infillers):
+    service = WebService([served("a1", "A1", infillers["a1"])], DEFAULTS)
+    with running(service, "0.0.0.0") as server:
+        for host in ("192.168.0.9:7860", "127.0.0.1", "[fe80::1]:80", "localhost", socket.gethostname()):
+            assert ask(server, "GET", "/models", headers={"Host": host})[0] == 200, host
+        assert ask(server, "GET", "/models", headers={"Host": "evil.example"})[0] == 403
+    assert not is_loopback("0.0.0.0")
+    assert not is_loopback("example.org")
+    assert is_loopback("127.0.0.1")
+    assert is_loopback("::1")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/../pyproject.toml", "/%2e%2e/server.py", "/server.py", "//etc/passwd", "/page.js/../server.py", "/x"],
+)
+def test_only_the_page_is_there(server, path):
+    status, _, answer = ask(server, "GET", path)
+    assert (status, answer) == (404, {"error": "There is no such page."})
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff", b'{"model": "a1", "text": "_", "temperature": NaN}'])
+def test_what_is_no_json_object_is_refused(server, body):
+    status, _, answer = ask(server, "POST", "/infill", body, JSON)
+    assert status == 400
+    assert answer["error"].startswith("The request is no JSON")
+
+
+@pytest.mark.parametrize("depth", [100_000])
+def test_deep_json_is_refused(server, depth):
+    assert ask(server, "POST", "/infill", b"[" * depth, JSON)[0] == 400
+
+
+def test_long_requests_are_told_so_and_nothing_breaks(server):
+    status, _, answer = ask(server, "POST", "/infill", {"model": "a1", "text": "x" * 5_000_000 + " _"})
+    assert status == 413
+    assert f"may have {MAX_BODY:,} bytes" in answer["error"]
+    assert post(server, "/infill", model="a1", text="I _")[0] == 200
+
+
+@pytest.mark.parametrize("length", [None, "-1", "1e3", "9" * 30, "٣"])
+def test_a_body_without_a_plain_length_is_refused(server, length):
+    with socket.create_connection(server.server_address[:2], timeout=10) as connection:
+        line = b"" if length is None else b"Content-Length: " + length.encode() + b"\r\n"
+        connection.sendall(b"POST /infill HTTP/1.1\r\nHost: localhost\r\n" + line + b"\r\n")
+        assert connection.recv(64).startswith(b"HTTP/1.0 411")
+
+
+def test_other_methods_are_refused_as_json(server):
+    for method in ("PUT", "OPTIONS", "DELETE"):
+        status, headers, answer = ask(server, method, "/infill", {})
+        assert (status, headers["Allow"]) == (405, "GET, HEAD, POST")
+        assert "error" in answer
+
+
+def test_head_is_get_without_its_body(server):
+    for path in ("/", "/models"):
+        with socket.create_connection(server.server_address[:2], timeout=10) as connection:
+            connection.sendall(b"HEAD " + path.encode() + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            head, _, body = connection.makefile("rb").read().partition(b"\r\n\r\n")
+        length = ask(server, "GET", path)[1]["Content-Length"]
+        assert head.startswith(b"HTTP/1.0 200")
+        assert f"Content-Length: {length}".encode() in head
+        assert body == b""
+
+
+@pytest.mark.parametrize(("address", "status"), [(b"http://[x", b"404"), (b"http://localhost/models", b"200")])
+def test_an_address_may_be_whole(server, address, status):
+    with socket.create_connection(server.server_address[:2], timeout=10) as connection:
+        connection.sendall(b"GET " + address + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert connection.recv(64).startswith(b"HTTP/1.0 " + status)
+
+
+@pytest.mark.parametrize("sent", [b"NONSENSE\r\n\r\n", b"GET / HTTP/2.0\r\nHost: localhost\r\n\r\n"])
+def test_what_is_no_request_has_a_status_too(server, sent):
+    with socket.create_connection(server.server_address[:2], timeout=10) as connection:
+        connection.sendall(sent)
+        assert re.match(rb"HTTP/1\.0 (400|505) ", connection.recv(64))
+
+
+def test_a_request_that_comes_too_slowly_is_left(server, monkeypatch):
+    """However many bytes it sends in between: each of them would begin a plain timeout anew."""
+    monkeypatch.setattr(handler, "REQUEST_SECONDS", 0.3)
+    with socket.create_connection(server.server_address[:2], timeout=10) as connection:
+        begin = time.monotonic()
+        with pytest.raises(ConnectionError):  # noqa: PT012
+            while time.monotonic() - begin < 10:
+                connection.sendall(b"G")
+                time.sleep(0.05)
+        assert time.monotonic() - begin < 5
+
+
+def test_idle_connections_keep_nobody_out_and_too_many_are_turned_away(infillers):
+    service = WebService([served("a1", "A1", infillers["a1"])], DEFAULTS)
+    with running(service) as server:
+        idle = [socket.create_connection(server.server_address[:2]) for _ in range(100)]
+        assert post(server, "/infill", model="a1", text="I _")[0] == 200
+        idle += [socket.create_connection(server.server_address[:2]) for _ in range(100)]
+        deadline = time.monotonic() + 10
+        while ask(server, "GET", "/models")[0] != 503 and time.monotonic() < deadline:
+            pass
+        assert ask(server, "GET", "/models")[0] == 503
+        for connection in idle:
+            connection.close()
+        while ask(server, "GET", "/models")[0] != 200 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert ask(server, "GET", "/models")[0] == 200
+
+
+def test_markup_comes_back_as_text(server):
+    text = "<script>alert(1)</script> I _ <img src=x onerror=alert(1)>"
+    status, headers, answer = ask(server, "POST", "/infill", {"model": "a1", "text": text})
+    assert (status, headers.get_content_type()) == (200, "application/json")
+    assert answer["candidates"][0]["text"] == text.replace("_", "eat")
+
+
+def test_a_bug_shows_the_browser_no_traceback(infillers, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("ilm"), "propagate", True)
+
+    def load():
+        raise RuntimeError("secret detail")
+
+    service = WebService([ServedModel("a1", "A1", ("word",), load, lambda: "")], DEFAULTS)
+    with running(service) as server:
+        status, answer = post(server, "/infill", model="a1", text="_")
+    assert status == 500
+    assert "secret" not in answer["error"]
+    assert "secret detail" in caplog.text
+
+
+def test_a_cancelled_request_ends_in_the_middle_and_the_next_is_answered(infillers):
+    infiller = slow(infillers)
+    service = WebService([served("slow", "A1", infiller), served("b2", "B2", infillers["b2"])], DEFAULTS)
+    with running(service) as server:
+        connection = send(server, "slow")
+        assert infiller.begun.wait(10)
+        connection.close()
+        assert infiller.ended.wait(10)
+        assert post(server, "/infill", model="b2", text="I _")[1]["candidates"][0]["text"] == "I play"
+
+
+def test_the_server_ends_while_a_model_computes(infillers):
+    infiller = slow(infillers)
+    with running(WebService([served("slow", "A1", infiller)], DEFAULTS)) as server:
+        connection = send(server, "slow")
+        assert infiller.begun.wait(10)
+    assert infiller.ended.is_set()
+    connection.close()
+
+
+def test_more_requests_than_may_wait_are_told_so(infillers):
+    service = WebService([served("a1", "A1", infillers["a1"])], DEFAULTS)
+    with running(service) as server:
+        service.worker._most = 0
+        status, answer = post(server, "/infill", model="a1", text="_")
+        assert status == 503
+        assert "Try again" in answer["error"]
+        service.worker._most = 1
+        assert post(server, "/infill", model="a1", text="_")[0] == 200
+
+
+def test_a_taken_port_is_told_with_what_to_type(server):
+    port = server.server_address[1]
+    with pytest.raises(UserError, match=rf"Port {port} of 127.0.0.1 is in use.*server.port={port + 1}.*server.port=0"):
+        WebServer(server.service, "127.0.0.1", port)
+
+
+@pytest.mark.parametrize("host", ["203.0.113.7", "no.such.name.invalid", "::zz", "", " "])
+def test_a_host_that_is_no_address_here_is_told(server, host):
+    """To the system no host at all is every address of the machine."""
+    with pytest.raises(UserError, match=r"server\.host.*Give an address of this machine"):
+        WebServer(server.service, host, 0)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("server.port=70000", "server.port=70000: expected a port from 1 to 65535"),
+        ("server.port=-1", "server.port=-1"),
+        ("server.max_loaded=0", "server.max_loaded=0: expected a whole number of at least 1"),
+        ("input=x.csv", "web=true beside input=x.csv"),
+    ],
+)
+def test_the_configuration_is_checked(override, message):
+    cfg, choices = compose("infill", "web=true", override)
+    with pytest.raises(UserError, match=message):
+        check(cfg, Infill, choices)
+
+
+def test_an_installed_package_has_the_page():
+    import tomllib
+
+    patterns = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    folder = REPOSITORY / "ilm" / "infilling" / "web"
+    packed = {path.name for pattern in patterns["ilm.infilling.web"] for path in folder.glob(pattern)}
+    assert packed == {path.name for path in folder.iterdir() if path.is_file() and path.suffix != ".py"}

@@ -1,0 +1,125 @@
+import io
+import math
+import random
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from ilm.masking.functions import Hierarchical, Ngrams, Words
+from ilm.masking.segmentation import segment
+from ilm.masking.statistics import MaskCounts, mask_statistics, statistics_table
+
+TYPES = ("ngram", "word")
+
+# Two documents of 10 and 20 characters, 3 examples asked for: masks (2, 1), (), and (4 and 6 characters).
+TRAIN = MaskCounts.of(
+    text_lengths=np.array([10, 20]),
+    masks_per_document=np.array([2, 1], np.int32),
+    spans_per_mask=np.array([2, 0, 2], np.int32),
+    types=np.array([1, 0, 1, 1], np.uint8),
+    lengths=np.array([2, 1, 4, 6], np.uint32),
+    mask_types=TYPES,
+    count=3,
+)
+NONE = MaskCounts.of(*(np.zeros(0, np.int32) for _ in range(5)), mask_types=TYPES, count=3)
+
+
+def test_statistics_of_masks_counted_by_hand():
+    assert mask_statistics(TRAIN, TYPES) == {
+        "documents": 2,
+        "examples": 3,
+        "examples_left_out": 3,
+        "examples_per_document": {"min": 1, "mean": 1.5, "max": 2},
+        "examples_without_span": 1 / 3,
+        "spans_per_example": 4 / 3,
+        "mask_rate_characters": 13 / 40,  # 10 + 10 + 20 characters over the examples
+        "span_types": {"ngram": 0.25, "word": 0.75},
+    }
+
+
+def test_counts_add_up():
+    assert TRAIN + NONE == TRAIN
+    both = TRAIN + TRAIN
+    assert (both.documents, both.examples, both.spans, both.fewest, both.most) == (4, 6, (2, 6), 1, 2)
+    assert mask_statistics(both, TYPES)["mask_rate_characters"] == 13 / 40
+
+
+def test_no_documents_have_rate_zero():
+    statistics = mask_statistics(NONE, TYPES)
+    assert statistics["examples_per_document"] == {"min": 0, "mean": 0, "max": 0}
+    assert statistics["span_types"] == {"ngram": 0, "word": 0}
+
+
+def test_the_table_shows_every_split():
+    console = Console(width=80, record=True, file=io.StringIO())
+    statistics = {"train": mask_statistics(TRAIN, TYPES), "test": mask_statistics(NONE, TYPES)}
+    console.print(statistics_table(statistics))
+    lines = [line.strip("│ ").split("│") for line in console.export_text().splitlines()]
+    rows = {cells[0].strip(): [cell.strip() for cell in cells[1:]] for cells in lines}
+    assert rows["masked characters"] == ["32.5%", "0.0%"]
+    assert rows["spans: word"] == ["75.0%", "0.0%"]
+    assert rows["fewest / most"] == ["1 / 2", "0 / 0"]
+
+
+# Texts as learners write them: several lines, one long sentence, single words.
+LETTERS = [
+    "Dear Sir or Madam,\nI am writing to apply for the job. I have five years of experience, and I'm reliable.\n"
+    "I look forward to hearing from you!\nYours faithfully, Anna",
+    "Hi! My name's Igor. I live in Moscow with my wife and two childrens. We like go to the cinema on Sunday, "
+    "because it is cheap and near of our house and the films are not so bad as in the television.",
+    "Yes.\nNo!\nMaybe tomorrow.",
+]
+
+
+def expected_spans(text: str, p: float, q: float, max_words: int) -> dict[str, tuple[float, float]]:
+    """By mask type the expected number of spans and of masked characters, computed from the rule alone."""
+    document = segment(text)
+    expected = {"document": np.array([p, p * len(text)])}
+    for mask_type in ("paragraph", "sentence", "ngram", "word"):
+        expected[mask_type] = np.zeros(2)
+    for paragraph in document.paragraphs:
+        expected["paragraph"] += (1 - p) * p * np.array([1, paragraph.length])
+        for sentence in paragraph.sentences:
+            expected["sentence"] += (1 - p) ** 2 * p * np.array([1, sentence.length])
+            ngrams, words = expected_in_sentence(sentence.words, p, q, max_words)
+            expected["ngram"] += (1 - p) ** 3 * ngrams
+            expected["word"] += (1 - p) ** 3 * words
+    return expected
+
+
+def expected_in_sentence(words, p, q, max_words) -> tuple[np.ndarray, np.ndarray]:
+    """N-grams and words masked from word i to the end follow from those from the words after it."""
+    ngrams = [np.zeros(2) for _ in range(len(words) + 1)]
+    singles = [np.zeros(2) for _ in range(len(words) + 1)]
+    for i in reversed(range(len(words))):
+        k_max = min(max_words, len(words) - i)
+        for k in range(1, k_max + 1):
+            characters = sum(words[i + k - 1]) - words[i][0]
+            ngrams[i] += p * q / k_max * (np.array([1, characters]) + ngrams[i + k])
+            singles[i] += p * q / k_max * singles[i + k]
+        ngrams[i] += (1 - p * q) * ngrams[i + 1]
+        singles[i] += p * (1 - q) * (np.array([1, words[i][1]]) + singles[i + 1])
+        singles[i] += (1 - p) * singles[i + 1]
+    return ngrams[0], singles[0]
+
+
+@pytest.mark.parametrize("text", LETTERS)
+@pytest.mark.parametrize(("p", "q", "max_words"), [(0.03, 0.5, 8), (0.2, 0.3, 4)])
+def test_drawn_masks_have_the_statistics_of_the_rule(text, p, q, max_words):
+    draws = 4000
+    function, rng = Hierarchical(p, q, max_words), random.Random(0)
+    observed = {mask_type: np.zeros((draws, 2)) for mask_type in Hierarchical.mask_types}
+    for draw in range(draws):
+        for mask_type, _, length in function(text, rng):
+            observed[mask_type][draw] += 1, length
+    for mask_type, expected in expected_spans(text, p, q, max_words).items():
+        error = observed[mask_type].std(axis=0) / math.sqrt(draws)
+        assert (abs(observed[mask_type].mean(axis=0) - expected) < 5 * error).all(), mask_type
+
+
+@pytest.mark.parametrize("function", [Words(), Ngrams()])
+def test_the_defaults_of_one_level_hide_about_15_percent(function):
+    text, rng = LETTERS[1], random.Random(0)
+    rates = [sum(span.length for span in function(text, rng)) / len(text) for _ in range(2000)]
+    assert 0.11 < np.mean(rates) < 0.17

@@ -1,0 +1,110 @@
+import time
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel
+
+from ilm.errors import UserError
+from ilm.examples.vocabulary import Vocabulary, gpt2_tokenizer
+from ilm.models.loading import (
+    add_special_rows,
+    load_tokenizer,
+    new_model,
+    pretrained_model,
+    require_length,
+    save_model,
+)
+from tests.reference_data import MASK_TYPES
+
+SMALL = {"model_type": "gpt2", "n_layer": 1, "n_embd": 8, "n_head": 2, "n_positions": 32}
+
+
+def test_gpt2_has_124_million_parameters():
+    with torch.device("meta"):
+        model = GPT2LMHeadModel(GPT2Config())
+    assert model.num_parameters() == 124_439_808
+
+
+def test_new_weights_depend_on_the_seed_alone():
+    torch.manual_seed(1)
+    first = new_model(SMALL, None, 100, 0, seed=0)
+    torch.manual_seed(2)
+    before = torch.random.get_rng_state()
+    second, other = new_model(SMALL, None, 100, 0, seed=0), new_model(SMALL, None, 100, 0, seed=1)
+    assert torch.equal(first.transformer.wte.weight, second.transformer.wte.weight)
+    assert not torch.equal(first.transformer.wte.weight, other.transformer.wte.weight)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert first.config.eos_token_id == 0
+
+
+def test_special_rows_are_the_same_for_every_model_and_drawn_from_the_seed():
+    vocabulary = Vocabulary(gpt2_tokenizer(), MASK_TYPES)
+    models = [new_model(SMALL, None, 50257, 0, seed=seed) for seed in (0, 1)]
+    for model in models:
+        add_special_rows(model, vocabulary, seed=5)
+        assert model.get_input_embeddings().weight.shape == (50264, 8)
+        assert model.get_output_embeddings().weight is model.get_input_embeddings().weight
+    rows = [model.get_input_embeddings().weight[50257:] for model in models]
+    assert torch.equal(*rows)
+    assert 0.01 < rows[0].std() < 0.03
+
+
+def test_embeddings_never_shrink():
+    vocabulary = Vocabulary(gpt2_tokenizer(), MASK_TYPES)
+    model = new_model(SMALL, None, 50304, 0, seed=0)
+    kept = model.get_input_embeddings().weight[50264:].clone()
+    add_special_rows(model, vocabulary, seed=0)
+    assert model.get_input_embeddings().weight.shape[0] == 50304
+    assert torch.equal(model.get_input_embeddings().weight[50264:], kept)
+
+
+def test_an_exported_folder_loads_with_plain_transformers(tmp_path):
+    vocabulary = Vocabulary(gpt2_tokenizer(), MASK_TYPES)
+    model = new_model(SMALL, None, 50257, 50256, seed=0)
+    add_special_rows(model, vocabulary, seed=0)
+    save_model(model, vocabulary, tmp_path / "model")
+    again = AutoModelForCausalLM.from_pretrained(tmp_path / "model")
+    assert torch.equal(again.get_input_embeddings().weight, model.get_input_embeddings().weight)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "model")
+    assert tokenizer("a<|infill_word|>b").input_ids == [64, 50263, 65]
+    assert pretrained_model(str(tmp_path / "model")).dtype == torch.float32
+
+
+def test_a_half_precision_checkpoint_is_loaded_in_float32(tmp_path):
+    new_model(SMALL, None, 100, 0, seed=0).to(torch.bfloat16).save_pretrained(tmp_path)
+    assert pretrained_model(str(tmp_path)).dtype == torch.float32
+
+
+def test_an_unreachable_hub_is_one_message_within_seconds(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr("ilm.models.loading.HUB_TIMEOUT_SECONDS", 2)
+    began = time.monotonic()
+    with pytest.raises(UserError, match=r"not on this machine.*model\.path=FOLDER"):
+        pretrained_model("nobody/no-such-model")
+    assert time.monotonic() - began < 20
+
+
+def test_folders_that_hold_no_model(tmp_path):
+    with pytest.raises(UserError, match="does not exist"):
+        pretrained_model(str(tmp_path / "missing"))
+    with pytest.raises(UserError, match="No causal language model"):
+        pretrained_model(str(tmp_path))
+
+
+def test_settings_of_the_wrong_type(tmp_path):
+    with pytest.raises(UserError, match=r"model\.architecture .*n_layer"):
+        new_model({**SMALL, "n_layer": "two"}, None, 100, 0, seed=0)
+    (tmp_path / "config.json").write_text('{"model_type": "gpt2", "n_layer": "two"}')
+    with pytest.raises(UserError, match="No causal language model"):
+        pretrained_model(str(tmp_path))
+    with pytest.raises(UserError, match="No model configuration"):
+        new_model(None, str(tmp_path), 100, 0, seed=0)
+    with pytest.raises(UserError, match="no model with a tokenizer"):
+        load_tokenizer(str(tmp_path))
+
+
+def test_positions_that_end_too_early():
+    model = new_model(SMALL, None, 100, 0, seed=0)
+    require_length(model, 32, "data.max_length")
+    with pytest.raises(UserError, match=r"Type data\.max_length=32"):
+        require_length(model, 33, "data.max_length")

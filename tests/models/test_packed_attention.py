@@ -1,0 +1,262 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface, AutoConfig, AutoModelForCausalLM
+
+from ilm.examples.layout import Example
+from ilm.models import packed_attention as attention
+from ilm.models.dropout import keep_mask
+from ilm.models.packed_attention import attend, groups_of, knows_rows, nested_attention, row_attention
+from ilm.models.packing import pack
+from ilm.models.scoring import require_separate_examples, row_loss, score, target_nll
+
+CPU = torch.device("cpu")
+SMALL = {
+    "gpt2": {"n_layer": 2, "n_embd": 32, "n_head": 4, "resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0},
+    "llama": {
+        "num_hidden_layers": 2,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "tie_word_embeddings": True,
+    },
+}
+
+
+def small_model(model_type: str, **changes):
+    torch.manual_seed(3)
+    config = AutoConfig.for_model(model_type, **{**SMALL[model_type], "vocab_size": 64, **changes})
+    # Larger weights than new ones have, so that what a token sees makes a difference.
+    model = AutoModelForCausalLM.from_config(config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(4.0 if parameter.dim() > 1 else 1.0)
+    return model.eval()
+
+
+def examples_of(lengths, seed: int = 0) -> list[Example]:
+    random = np.random.default_rng(seed)
+    return [
+        Example(
+            random.integers(0, 64, length).astype(np.int32),
+            random.choice([1, 2, 4, 5], length).astype(np.uint8),
+            np.full(length, -1, dtype=np.int8),
+            length,
+        )
+        for length in lengths
+    ]
+
+
+LENGTHS = [5, 21, 3, 20, 17, 40, 2]
+
+
+@pytest.mark.parametrize("model_type", SMALL)
+def test_a_row_is_what_each_example_is_alone_in_the_models_own_attention(model_type):
+    """NLL and gradients, against the plain eager attention of transformers, one example at a time."""
+    model = small_model(model_type)
+    examples = examples_of(LENGTHS)
+    (row,) = pack(examples, sum(LENGTHS))
+    nll = target_nll(model, row)
+    nll.sum().backward()
+    gradient = torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
+    model.zero_grad()
+    model.set_attn_implementation("eager")
+    alone = []
+    for example in examples:
+        ids = torch.from_numpy(example.input_ids.astype(np.int64))[None]
+        chosen = np.flatnonzero(np.isin(example.target_types, (1, 4, 5)) & (np.arange(len(example.input_ids)) > 0))
+        logits = model(ids, use_cache=False).logits[0, chosen - 1]
+        alone.append(torch.nn.functional.cross_entropy(logits, ids[0, chosen], reduction="none"))
+    alone = torch.cat(alone)
+    alone.sum().backward()
+    expected = torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
+    assert torch.allclose(nll, alone, atol=1e-5)
+    assert torch.allclose(gradient, expected, rtol=1e-4, atol=1e-5 * float(expected.abs().max()))
+
+
+@pytest.mark.parametrize("model_type", SMALL)
+def test_the_fused_loss_of_a_row_is_the_plain_one(model_type):
+    model = small_model(model_type)
+    (row,) = pack(examples_of(LENGTHS), sum(LENGTHS))
+    weights = torch.linspace(0.1, 1.0, len(row.targets))
+
+    def gradients(loss):
+        model.zero_grad()
+        loss.backward()
+        return torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
+
+    plain = (target_nll(model, row) * weights).sum()
+    loss, nll = row_loss(model, row, weights)
+    assert not nll.requires_grad
+    assert torch.allclose(nll, target_nll(model, row), atol=1e-5)
+    assert loss.item() == pytest.approx(plain.item(), rel=1e-5)
+    expected = gradients(plain)
+    assert torch.allclose(gradients(loss), expected, rtol=1e-4, atol=1e-5 * float(expected.abs().max()))
+
+
+@pytest.mark.parametrize("model_type", SMALL)
+def test_autocast_stays_near_float32(model_type):
+    model = small_model(model_type)
+    (row,) = pack(examples_of(LENGTHS), sum(LENGTHS))
+    exact, nll = row_loss(model, row, torch.full((len(row.targets),), 1 / len(row.targets)))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss, half = row_loss(model, row, torch.full((len(row.targets),), 1 / len(row.targets)))
+    assert loss.dtype == half.dtype == torch.float32
+    assert loss.item() == pytest.approx(exact.item(), rel=0.01)
+    assert (half - nll).abs().max() < 0.02 * float(nll.max())
+    loss.backward()
+    assert all(parameter.grad.dtype == torch.float32 for parameter in model.parameters())
+
+
+def test_the_models_configuration_is_left_as_it_was():
+    model = small_model("gpt2")
+    before, own = model.config.to_dict(), model.config._attn_implementation
+    with row_attention(model) as within:
+        assert within
+        assert model.config._attn_implementation != own
+        assert model.config.to_dict() == before
+        with pytest.raises(ValueError, match="boundaries"):
+            model(torch.zeros(1, 3, dtype=torch.int64))
+    assert model.config._attn_implementation == own
+    score(model, examples_of([4]), 8, CPU)
+    assert model.config.to_dict() == before
+
+
+def test_an_architecture_with_a_sliding_window_keeps_its_own_attention():
+    windowed = AutoConfig.for_model(
+        "mistral", **{**SMALL["llama"], "vocab_size": 64, "sliding_window": 8, "num_attention_heads": 4}
+    )
+    model = AutoModelForCausalLM.from_config(windowed)
+    assert not knows_rows(model)
+    require_separate_examples(model)
+    with row_attention(model) as within:
+        assert not within
+    with pytest.raises(ValueError, match="sliding_window"):
+        attend(None, *[torch.zeros(1, 1, 2, 4)] * 3, None, cu_seq_lens_q=torch.tensor([0, 2]), sliding_window=8)
+
+
+def test_attention_dropout_is_a_function_of_the_seed():
+    model = small_model("gpt2", attn_pdrop=0.3).train()
+    (row,) = pack(examples_of(LENGTHS), sum(LENGTHS))
+
+    def gradient(seed):
+        torch.manual_seed(seed)
+        model.zero_grad()
+        loss, nll = row_loss(model, row, torch.ones(len(row.targets)))
+        loss.backward()
+        return nll, torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
+
+    once, again, other = gradient(1), gradient(1), gradient(2)
+    assert torch.equal(once[0], again[0])
+    assert torch.equal(once[1], again[1])
+    assert not torch.allclose(once[0], other[0])
+
+
+def test_the_gradient_of_attention_with_dropout_is_that_of_its_forward_pass():
+    torch.manual_seed(0)
+    parts = [torch.randn(1, 2, 12, 4, dtype=torch.float64, requires_grad=True) for _ in range(3)]
+    boundaries = torch.tensor([0, 5, 12], dtype=torch.int32)
+
+    def attention(*parts):
+        torch.manual_seed(7)
+        return attend(None, *parts, None, dropout=0.25, cu_seq_lens_q=boundaries)[0]
+
+    assert torch.autograd.gradcheck(attention, parts)
+
+
+def test_groups_of_a_row_have_masks_of_their_own():
+    like, seed = torch.zeros(4, 16, 16), torch.tensor(7)
+    masks = [attention._noise(like, seed, number, 0.5) for number in (0, 1, 0)]
+    assert torch.equal(masks[0], masks[2])
+    assert 0.4 < (masks[0] == masks[1]).float().mean() < 0.6
+
+
+def test_dropout_keeps_the_mean():
+    torch.manual_seed(0)
+    parts = [torch.randn(1, 2, 12, 4) for _ in range(3)]
+    boundaries = torch.tensor([0, 5, 12], dtype=torch.int32)
+    exact = attend(None, *parts, None, cu_seq_lens_q=boundaries)[0]
+    drawn = torch.stack([attend(None, *parts, None, dropout=0.2, cu_seq_lens_q=boundaries)[0] for _ in range(2000)])
+    assert (drawn.mean(0) - exact).abs().max() < 0.1
+    assert drawn.std(0).mean() > 0.05
+
+
+def kernel_of_a_gpu(query, key, value, *, dropout_p, is_causal, scale):
+    """What torch computes of nested tensors (B, H, -, D) on a GPU alone, in their own layouts."""
+    assert is_causal
+    assert dropout_p == 0.0
+    parts = zip(*(part.transpose(1, 2).unbind() for part in (query, key, value)), strict=True)
+    outs = [
+        scaled_dot_product_attention(*(part.transpose(0, 1) for part in of_one), is_causal=True, scale=scale)
+        for of_one in parts
+    ]
+    values = torch.cat([out.transpose(0, 1) for out in outs])
+    return torch.nested.nested_tensor_from_jagged(values, query.offsets()).transpose(1, 2)
+
+
+@pytest.mark.parametrize("model_type", SMALL)
+def test_scores_of_nested_tensors_are_the_same(model_type, monkeypatch):
+    model, examples = small_model(model_type), examples_of(LENGTHS)
+    expected = score(model, examples, 64, CPU).nll
+
+    def of_a_gpu(module, query, key, value, mask, *, cu_seq_lens_q, scaling, **others):
+        parts = (part[0].transpose(0, 1) for part in (query, key, value))
+        return nested_attention(*parts, cu_seq_lens_q, 128, scaling, 0.0)[None], None
+
+    monkeypatch.setattr(attention, "scaled_dot_product_attention", kernel_of_a_gpu)
+    monkeypatch.setitem(AttentionInterface._global_mapping, attention.NAME, of_a_gpu)
+    assert np.allclose(score(model, examples, 64, CPU).nll, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "size", "major", "has"),
+    [
+        (torch.bfloat16, 64, 9, True),
+        (torch.float16, 64, 8, True),
+        (torch.float32, 64, 9, False),
+        (torch.float16, 64, 7, False),
+        (torch.bfloat16, 20, 9, False),
+        (torch.bfloat16, 320, 9, False),
+    ],
+)
+def test_which_queries_flash_attention_takes(dtype, size, major, has, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(major=major))
+    assert attention._has_flash(torch.zeros(3, 2, size, dtype=dtype)) is has
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="kernels of a GPU")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_attention_on_a_gpu_is_the_same(dtype):
+    torch.manual_seed(0)
+    query, key, value = torch.randn(1, 4, 12, 64), torch.randn(1, 2, 12, 64), torch.randn(1, 2, 12, 64)
+    boundaries = torch.tensor([0, 5, 12], dtype=torch.int32)
+    expected = attend(None, query, key, value, None, cu_seq_lens_q=boundaries)[0]
+    moved = (part.to("cuda", dtype) for part in (query, key, value))
+    found = attend(None, *moved, None, cu_seq_lens_q=boundaries.cuda(), max_length_q=128)[0]
+    assert torch.allclose(found.cpu().float(), expected, atol=1e-5 if dtype == torch.float32 else 0.05)
+    parts = (part[0].transpose(0, 1).to("cuda", dtype) for part in (query, key, value))
+    nested = nested_attention(*parts, boundaries.cuda(), 128, 64**-0.5, 0.0)
+    assert torch.allclose(nested.cpu().float(), expected[0], atol=1e-5 if dtype == torch.float32 else 0.05)
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=12))
+def test_every_token_is_in_one_group(lengths):
+    boundaries = (0, *np.cumsum(lengths).tolist())
+    groups = groups_of(boundaries, CPU)
+    real = [g.tokens.flatten() if g.real is None else g.tokens[g.real[:, :, 0]] for g in groups]
+    assert sorted(torch.cat(real).tolist()) == list(range(boundaries[-1]))
+    assert sum(g.tokens.numel() for g in groups) <= sum(lengths) / 0.7 + 1
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 2**62), st.floats(0.05, 0.9))
+def test_masks_keep_the_share_they_should(seed, dropout):
+    mask = keep_mask((50, 401), seed, dropout)
+    assert torch.equal(mask, keep_mask((50, 401), seed, dropout))
+    assert abs(mask.double().mean() - (1 - dropout)) < 6 * (dropout * (1 - dropout) / mask.numel()) ** 0.5 + 1e-4

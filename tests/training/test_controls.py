@@ -1,0 +1,354 @@
+"""Runs that are there to be compared, trained for a few steps each: matched, balanced, from another run, with LoRA."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from ilm.config import Train, check
+from ilm.corpus.store import PreparedCorpus
+from ilm.errors import UserError
+from ilm.masking.verify import verify_masks
+from ilm.models.loading import pretrained_model
+from ilm.models.scoring import score
+from ilm.runs.finder import find_models
+from ilm.training.plan import Run
+from tests.conftest import compose
+from train import train
+
+# As conftest's SMALL_MODEL, without its experiment.
+MODEL = (
+    *("model=tiny", "trainer=cpu", "model.tokenizer_size=400", "model.architecture.n_layer=2"),
+    *("model.architecture.n_embd=32", "model.architecture.n_head=2", "data.num_workers=0", "callbacks=none"),
+    *("logger=none", "validation.max_examples=20", "data.batch_size=16"),
+)
+
+
+@pytest.fixture(scope="module")
+def here(prepared, tmp_path_factory) -> list[str]:
+    """Overrides for the runs of this file, which share one folder, and a corpus of which they may change the caches."""
+    root = tmp_path_factory.mktemp("fair")
+    shutil.copytree(prepared, root / "data")
+    folders = [f"paths.{name}={root / name}" for name in ("data", "experiments", "results")]
+    return ["corpus=custom", "corpus.name=small", *folders, *MODEL]
+
+
+@pytest.fixture(scope="module")
+def specialist(here) -> Path:
+    train(*compose("train", *here, "cefr=C1", "trainer.max_steps=5"))
+    return folder_of(here, "small_C1_ilm_tiny")
+
+
+@pytest.fixture(scope="module")
+def generalist(here) -> Path:
+    train(*compose("train", *here, "trainer.max_steps=4"))
+    return folder_of(here, "small_all_ilm_tiny")
+
+
+def folder_of(here, name: str) -> Path:
+    return experiments_of(here) / name
+
+
+def experiments_of(here) -> Path:
+    return next(Path(o.partition("=")[2]) for o in here if o.startswith("paths.experiments="))
+
+
+def corpus_of(here) -> PreparedCorpus:
+    data = next(o.partition("=")[2] for o in here if o.startswith("paths.data="))
+    return PreparedCorpus.open(Path(data) / "small")
+
+
+def planned(here, *overrides: str) -> Run:
+    cfg, choices = compose("train", *here, *overrides)
+    return Run.plan(check(cfg, Train, choices), choices)
+
+
+def status(folder: Path) -> dict:
+    return json.loads((folder / "status.json").read_text())
+
+
+def change_json(path: Path, **values) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model" / "model.safetensors")
+
+
+def infill_loss(run: Run, model_folder: Path) -> float:
+    """Of the model in a folder, on the validation examples of a run."""
+    valid = run.examples.valid
+    examples = [valid[int(number)] for number in run.examples.validation]
+    return score(pretrained_model(str(model_folder)), examples, 512, torch.device("cpu")).losses()["infill"]
+
+
+# Matched with a specialist --------------------------------------------------------------------------------------------
+
+
+def test_a_matched_generalist_ends_at_the_first_step_with_the_specialists_targets(here, specialist):
+    targets = sum(status(specialist)["targets_seen"].values())
+    assert status(specialist)["targets_seen"]["C1"] == targets > 0
+    run = planned(here, "experiment=token_matched", "match=C1")
+    assert run.name == "small_all_ilm_tiny_matched-C1"
+    seen = [run.examples.train.counts_of(run.steps.step(step)) for step in range(run.total_steps)]
+    by_step = [int(counts.context_targets.sum() + counts.infill_targets.sum()) for counts in seen]
+    assert sum(by_step[:-1]) < targets <= sum(by_step)
+    assert f"ends at the first step with the {targets:,} target tokens that small_C1_ilm_tiny" in run.sheet()
+    assert "NOTE" not in run.sheet()
+    train(*compose("train", *here, "experiment=token_matched", "match=C1"))
+    found = status(run.path)
+    assert found["matched"] == {"run": "small_C1_ilm_tiny", "targets": targets, "step": run.total_steps}
+    assert (found["state"], found["step"]) == ("finished", run.total_steps)
+    assert sum(found["targets_seen"].values()) == sum(by_step)
+
+
+def test_a_specialist_told_in_other_ways_is_the_same_match(here, specialist):
+    identity = planned(here, "experiment=token_matched", "match=C1").identity
+    for match in ("small_C1_ilm_tiny", str(specialist)):
+        run = planned(here, "experiment=token_matched", f"match={match}")
+        assert run.identity == identity
+        assert run.name == "small_all_ilm_tiny_matched-C1"
+
+
+def test_another_recipe_is_told(here, specialist, generalist):
+    sheet = planned(here, "experiment=token_matched", "match=C1", "optimizer.lr=1e-4", "data.batch_size=8").sheet()
+    assert "small_C1_ilm_tiny was trained with another examples_per_step, optimizer" in sheet
+    options = (f"init_from={generalist}", "masking.resample_each_epoch=true")
+    sheet = planned(here, "experiment=token_matched", "match=C1", *options).sheet()
+    assert "small_C1_ilm_tiny was trained with another init_from, masking.resample_each_epoch" in sheet
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["match=B2"], r"match=B2: No finished model of level B2"),
+        (["match=nowhere"], r"match=nowhere: .*no level, run, folder"),
+        (["match=C1", "seed=1"], r"match=C1: no finished run fits this one: small_C1_ilm_tiny has seed=0 instead of 1"),
+        (["match=C1", "objective=naive"], r"small_C1_ilm_tiny has objective=ilm instead of naive"),
+        (["match=C1", "model.architecture.n_layer=1"], r"has model\.architecture="),
+        (["match=small_all_ilm_tiny"], "small_all_ilm_tiny is a generalist itself"),
+    ],
+)
+def test_a_specialist_that_does_not_fit(here, specialist, generalist, overrides, message):
+    with pytest.raises(UserError, match=message):
+        planned(here, "experiment=token_matched", *overrides)
+
+
+def test_a_specialist_that_is_not_finished_or_of_other_data(here, specialist, tmp_path):
+    other = shutil.copytree(specialist, tmp_path / "small_C1_ilm_tiny")
+    change_json(other / "status.json", state="interrupted")
+    with pytest.raises(UserError, match="is interrupted, not finished"):
+        planned(here, "experiment=token_matched", f"match={other}")
+    identity = json.loads((other / "run.json").read_text())["identity"]
+    change_json(other / "status.json", state="finished")
+    change_json(other / "run.json", identity={**identity, "data.documents": "abc"})
+    for option in ("match", "init_from"):
+        level = ["experiment=token_matched"] if option == "match" else ["cefr=A1"]
+        with pytest.raises(UserError, match=r"trained on other documents \(abc\).*finished run on these documents"):
+            planned(here, *level, f"{option}={other}")
+
+
+def test_of_several_the_one_without_an_experiment_is_meant(here, specialist):
+    others = [shutil.copytree(specialist, specialist.with_name(name)) for name in ("second", "third")]
+    try:
+        for other in others:
+            config = (other / "config.yaml").read_text().replace("experiment_name: null", "experiment_name: mine")
+            (other / "config.yaml").write_text(config)
+        assert planned(here, "experiment=token_matched", "match=C1").match.run == "small_C1_ilm_tiny"
+        (others[0] / "config.yaml").write_text((specialist / "config.yaml").read_text())
+        with pytest.raises(UserError, match="could be second, small_C1_ilm_tiny, third: give the name of one"):
+            planned(here, "experiment=token_matched", "match=C1")
+    finally:
+        for other in others:
+            shutil.rmtree(other)
+
+
+# Levels drawn equally -------------------------------------------------------------------------------------------------
+
+
+def test_every_step_of_a_balanced_generalist_has_as_many_of_each_level(here):
+    run = planned(here, "experiment=balanced_generalist", "trainer.max_epochs=2")
+    levels = run.examples.level_codes[run.examples.train.document_of_each()]
+    natural = planned(here, "trainer.max_epochs=2")
+    assert run.total_steps == natural.total_steps
+    drawn = []
+    for step in range(run.total_steps):
+        counts = np.bincount(levels[run.steps.step(step)], minlength=5)
+        assert counts.max() - counts.min() <= 1
+        drawn.append(counts)
+    times = np.sum(drawn, axis=0) / np.bincount(levels)
+    told = ", ".join(f"{level} {count:.3g}" for level, count in zip(run.examples.levels, times, strict=True))
+    assert f"drawn equally; an example of each is seen, on average, so many times: {told}" in run.sheet()
+    assert run.identity != natural.identity
+
+
+# From another run -----------------------------------------------------------------------------------------------------
+
+
+def test_a_specialist_begins_where_the_generalist_ended(here, generalist):
+    options = ["cefr=B1", f"init_from={generalist}", "trainer.max_steps=2"]
+    run = planned(here, *options)
+    assert run.name == "small_B1_ilm_tiny_from-all"
+    assert "starts from the best weights of small_all_ilm_tiny" in run.sheet()
+    assert not run.identity["data.new_rows"]
+    train(*compose("train", *here, *options))
+    found = status(run.path)
+    assert found["first"]["infill"] == pytest.approx(infill_loss(run, generalist / "model"), abs=1e-5)
+    assert found["best"]["infill"] < found["first"]["infill"]
+    (model,) = find_models(experiments_of(here), corpus_of(here), ["small_B1_ilm_tiny_from-all"])
+    assert model.family["experiment"] == "from-all"
+    with pytest.raises(UserError, match="none of small_B1_ilm_tiny_from-all is of level A1"):
+        find_models(experiments_of(here), corpus_of(here), ["small_B1_ilm_tiny_from-all"], level="A1")
+
+
+def test_the_weights_it_starts_from_are_part_of_a_runs_identity(here, generalist, tmp_path):
+    identities = [
+        planned(here, "cefr=B1", f"init_from={run}").identity
+        for run in (generalist, generalist / "model", "small_all_ilm_tiny", "all")
+    ]
+    assert all(identity == identities[0] for identity in identities)
+    assert identities[0]["data.init_from"] is not None
+    other = shutil.copytree(generalist, tmp_path / "small_all_ilm_tiny")
+    with open(other / "model" / "model.safetensors", "r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"\x01")
+    changed = planned(here, "cefr=B1", f"init_from={other}").identity
+    assert {key for key in changed if changed[key] != identities[0][key]} == {"data.init_from"}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["init_from=missing"], "init_from=missing: .*no level, run, folder"),
+        (["init_from=all", "model=gpt2"], r"no finished run fits this one: small_all_ilm_tiny has model\.name=tiny"),
+        (["init_from=all", "seed=4"], "small_all_ilm_tiny has seed=0 instead of 4"),
+    ],
+)
+def test_a_start_that_does_not_fit(here, generalist, overrides, message):
+    options = [o for o in here if not o.startswith("model.")] if "model=gpt2" in overrides else here
+    with pytest.raises(UserError, match=message):
+        planned(options, "cefr=B1", *overrides)
+
+
+# LoRA -----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_with_lora(here, generalist):
+    """Interrupted or not it ends in the same weights; they are a plain model, which scores as training did."""
+    options = ["cefr=A2", "init_from=small_all_ilm_tiny", "adapter=lora", "optimizer.lr=1e-2", "adapter.dropout=0.1"]
+    run = planned(here, *options, "trainer.max_steps=6")
+    assert run.name == "small_A2_ilm_tiny_from-all_lora"
+    train(*compose("train", *here, *options, "trainer.max_steps=6", "validation.every_n_steps=2"))
+    best = status(run.path)["best"]
+    assert infill_loss(run, run.path / "model") == pytest.approx(best["infill"], abs=1e-5)
+    assert best["infill"] < status(run.path)["first"]["infill"]
+
+    before, after = weights(generalist), weights(run.path)
+    assert set(after) == set(before)
+    base = run.examples.vocabulary.base_size
+    changed = {key for key in after if not torch.equal(after[key], before[key])}
+    assert all(part in key for key in changed for part in (".weight",))
+    assert not {key for key in changed if "ln_" in key or "wpe" in key}
+    rows = "transformer.wte.weight"
+    assert torch.equal(after[rows][:base], before[rows][:base])
+    assert not torch.equal(after[rows][base:], before[rows][base:])
+    states = torch.load(run.path / "checkpoints" / "last.ckpt", weights_only=True)["optimizer_states"][0]["state"]
+    trained = 1 + 2 * 4 * 2  # the new rows; two factors of four layers in two blocks
+    assert len(states) == trained
+    assert (run.path / "adapter" / "adapter_model.safetensors").stat().st_size < 200_000
+
+    for steps in (3, 6):
+        train(
+            *compose("train", *here, *options, "name=parts", "validation.every_n_steps=2", f"trainer.max_steps={steps}")
+        )
+    parts = folder_of(here, "parts")
+    assert (parts / "model" / "model.safetensors").read_bytes() == (run.path / "model/model.safetensors").read_bytes()
+
+
+# Masks of each epoch --------------------------------------------------------------------------------------------------
+
+RESAMPLED = ("cefr=C1", "masking.resample_each_epoch=true", "trainer.max_epochs=3", "data.batch_size=64")
+RESAMPLED += ("validation.every_n_steps=2",)
+
+
+def masks_folders(here) -> list[str]:
+    return sorted(path.name.rpartition("-")[0] for path in (corpus_of(here).folder / "masks").iterdir())
+
+
+def test_each_epoch_has_masks_of_its_own(here):
+    run, plain = planned(here, *RESAMPLED), planned(here, "cefr=C1", "trainer.max_epochs=3", "data.batch_size=64")
+    assert run.name == "small_C1_ilm_tiny_resampled"
+    # Only of the epochs that it reaches: `_epoch3` would be a fourth.
+    assert masks_folders(here) == ["hierarchical", "hierarchical-epoch1", "hierarchical-epoch2"]
+    corpus = corpus_of(here)
+    assert not [fault for path in (corpus.folder / "masks").iterdir() for fault in verify_masks(path, corpus.documents)]
+    assert "masks       in 3 epochs, each with masks of its own" in run.sheet()
+    assert run.identity["data.masks"] == plain.identity["data.masks"]
+    assert run.identity != plain.identity
+    assert np.array_equal(run.examples.validation, plain.examples.validation)
+
+    epochs = [[], [], []]
+    for step in range(run.total_steps):
+        numbers = run.steps.step(step)
+        epoch = int(run.steps.epochs_until(step))
+        assert set(numbers) <= set(run.material.train.numbers(epoch))
+        epochs[epoch] += [tuple(run.material.train[int(number)].input_ids) for number in numbers]
+    first = sorted(tuple(example.input_ids) for example in map(plain.examples.train.__getitem__, range(len(epochs[0]))))
+    assert sorted(epochs[0]) == first, "the first epoch has the prepared masks"
+    assert all(len(set(epochs[e]) & set(first)) < len(first) / 2 for e in (1, 2))
+    assert sorted(epochs[1]) != sorted(epochs[2])
+
+
+def test_resampled_masks_are_drawn_once_for_all_models(here, monkeypatch):
+    planned(here, *RESAMPLED)
+    monkeypatch.setattr("ilm.masking.epochs.write_masks", lambda *_: pytest.fail("drawn again"))
+    run = planned(here, *RESAMPLED, "cefr=all", "trainer.max_steps=3")
+    assert run.total_steps == 3
+    assert "nothing is resampled" in run.sheet()
+
+
+def test_a_resampled_run_goes_on_in_the_middle_of_an_epoch(here):
+    total = planned(here, *RESAMPLED).total_steps
+    for name, bounds in (("whole", [total]), ("in_parts", [total // 2, total])):
+        for steps in bounds:
+            train(*compose("train", *here, *RESAMPLED, f"name={name}", f"trainer.max_steps={steps}"))
+    files = [(folder_of(here, name) / "checkpoints" / "last.ckpt") for name in ("whole", "in_parts")]
+    whole, parts = (torch.load(file, weights_only=True)["state_dict"] for file in files)
+    assert all(torch.equal(whole[key], parts[key]) for key in whole)
+
+
+# Contradictions -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["match=C1"], r"match=C1 beside trainer\.max_steps=60000: the specialist decides when it ends"),
+        (["experiment=token_matched"], "match has no value: type match=C1"),
+        (["experiment=token_matched", "match=C1", "cefr=A1"], "match=C1 with cefr=A1: it stops the generalist"),
+        (["experiment=token_matched", "match=all"], "match=all: expected what the generalist is matched with"),
+        (["experiment=balanced_generalist", "cefr=B1"], "data.levels_drawn=equally with cefr=B1: a specialist has one"),
+        (["data.levels_drawn=equaly"], "data.levels_drawn=equaly: expected one of natural, equally"),
+        (
+            ["data.levels_drawn=equally", "masking.resample_each_epoch=true"],
+            "data.levels_drawn=equally with masking.resample_each_epoch=true",
+        ),
+        (["adapter=lora", "adapter.rank=0"], "adapter.rank=0: expected a whole number of at least 1"),
+        (["adapter=lora", "adapter.dropout=1.0"], r"adapter.dropout=1.0: expected at least 0 and less than 1"),
+    ],
+)
+def test_what_contradicts_itself(overrides, message):
+    cfg, choices = compose("train", *overrides)
+    with pytest.raises(UserError, match=message):
+        check(cfg, Train, choices)
+
+
+def test_the_papers_settings():
+    cfg, choices = compose("train", "experiment=acl2020", "model=tiny")
+    settings = check(cfg, Train, choices)
+    assert settings["data"]["batch_size"] * settings["trainer"]["accumulate_grad_batches"] == 24
+    assert (settings["optimizer"]["lr"], settings["early_stopping"]["patience"]) == (5e-5, 5)

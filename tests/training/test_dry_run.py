@@ -1,0 +1,120 @@
+"""The cost sheet: its arithmetic with a clock that is set by hand, and a dry run beside the run that it foretells."""
+
+import os
+import tempfile
+
+import pytest
+
+from ilm.models.loading import without_hub
+from ilm.training.dry_run import (
+    FEWEST,
+    VALIDATION_EXAMPLES,
+    WARM_UP,
+    Measured,
+    Stopwatch,
+    cost_sheet,
+    extrapolate,
+    measured,
+)
+from ilm.training.plan import Run
+from tests.conftest import SMALL_MODEL, compose, contents
+from train import train
+
+MEASURED = Measured(
+    steps=10,
+    seconds=5.0,
+    tokens=4000,
+    validation_examples=20,
+    validation_seconds=2.0,
+    parameters=1000,
+    trained_parameters=1000,
+    weights=4000,
+    gradients=4000,
+    optimizer=8000,
+    peak_memory=20_000,
+    before=0,
+    device="a card",
+)
+
+
+def cost_of(**changed):
+    plan = {"total_steps": 100, "tokens_per_step": 800.0, "validation_interval": 25, "validation_examples": 500}
+    return extrapolate(MEASURED, **{**plan, **changed})
+
+
+def test_time_grows_with_tokens():
+    """10 steps of 400 tokens took 5 s, so 100 of 800 take 100 s; 5 validations of 500 examples, 0.1 s each: 250 s."""
+    cost = cost_of()
+    assert cost.training_seconds == pytest.approx(100.0)
+    assert (cost.validations, cost.validation_seconds) == (5, pytest.approx(250.0))
+    assert cost.hours == pytest.approx(350 / 3600)
+
+
+@pytest.mark.parametrize(("steps", "interval", "expected"), [(100, 25, 5), (101, 25, 6), (99, 25, 5), (10, 1000, 2)])
+def test_validations_before_at_every_interval_and_after(steps, interval, expected):
+    assert cost_of(total_steps=steps, validation_interval=interval).validations == expected
+
+
+def test_sizes():
+    cost = cost_of()
+    assert cost.activations == 20_000 - 4000 - 4000 - 8000
+    assert (cost.checkpoint, cost.exported) == (12_000, 4000)
+    assert (cost.disk, cost.most_disk) == (32_000, 44_000)
+
+
+@pytest.fixture
+def run(small) -> Run:
+    from ilm.config import Train, check
+
+    options = [*SMALL_MODEL, "cefr=A1", "trainer=cpu", "trainer.max_steps=20", "dry_run=true"]
+    cfg, choices = compose("train", *small, *options)
+    return Run.plan(check(cfg, Train, choices), choices)
+
+
+def test_a_stopwatch_times_steps_and_leaves_validations_out(run, monkeypatch):
+    """A clock that moves on by a second whenever it is read: once after every step, twice where it begins."""
+    ticks = iter(range(1000))
+    monkeypatch.setattr(Stopwatch.__init__, "__defaults__", (lambda: float(next(ticks)),))
+    found = measured(run)
+    # The last of the 20 steps is left out, since a validation follows it.
+    assert found.steps == 19 - WARM_UP >= FEWEST
+    assert found.seconds == found.steps
+    tokens = sum(len(run.examples.train[int(n)].input_ids) for step in range(WARM_UP, 19) for n in run.steps.step(step))
+    assert found.tokens == tokens
+    assert found.validation_examples == min(VALIDATION_EXAMPLES, len(run.examples.validation))
+    assert found.validation_seconds > 0
+
+
+def test_the_disk_of_a_real_run_is_what_the_sheet_says(run, small, tmp_path):
+    _, summary = cost_sheet(run)
+    train(*compose("train", *small, *SMALL_MODEL, "cefr=A1", "trainer=cpu", "trainer.max_steps=20", "name=real"))
+    folder = tmp_path / "experiments" / "real"
+    files = contents(folder / "checkpoints") | {"model": (folder / "model" / "model.safetensors").read_bytes()}
+    # A checkpoint says more than its tensors, some 10 kB of it; the tiny weights are 220 kB.
+    assert summary["disk_gib"] * 2**30 == pytest.approx(sum(map(len, files.values())), rel=0.1)
+    assert summary["hours"] > 0
+
+
+def test_a_dry_run_leaves_nothing_and_changes_nothing(run, tmp_path):
+    temporary = set(os.listdir(tempfile.gettempdir()))
+    lines, _ = cost_sheet(run)
+    assert [line.split()[0] for line in lines.splitlines()] == [
+        *("parameters", "memory", "disk", "time", "measured", "assumed")
+    ]
+    assert not (tmp_path / "experiments").exists()
+    assert not [name for name in set(os.listdir(tempfile.gettempdir())) - temporary if name.startswith("ilm-dry-run")]
+
+
+def test_weights_that_are_not_here_are_drawn_for_a_dry_run_only():
+    model = {
+        "path": "org/not-there",
+        "pretrained": True,
+        "package": None,
+        "gguf_file": None,
+        "architecture": {"model_type": "gpt2", "n_layer": 1},
+    }
+    settings = {"dry_run": True, "model": model, "data": {"max_length": 64}}
+    assert without_hub(settings)["model"]["pretrained"] is False
+    assert without_hub({**settings, "dry_run": False})["model"]["pretrained"] is True
+    nothing_else = {**settings, "model": {**model, "architecture": None}}
+    assert without_hub(nothing_else)["model"]["pretrained"] is True

@@ -1,0 +1,254 @@
+"""A run that is killed at random moments, and started again, ends as the run that nobody touched: bit by bit.
+
+Real processes of train.py with a terminal of their own, every progress bar and the loggers on, data workers, gradient
+accumulation. Each round kills one run several times, in start-up, planning, the first validation, a step, while a
+checkpoint is written or the model exported; sometimes last.ckpt is damaged as well. `make kill-and-resume` does 20
+rounds, or KILL_ROUNDS=...; KILL_SEED=... makes other ones.
+"""
+
+import csv
+import json
+import os
+import pty
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from tests.conftest import REPOSITORY, SMALL_MODEL, environment
+
+ROUNDS = int(os.environ.get("KILL_ROUNDS", "2"))
+SEED = int(os.environ.get("KILL_SEED", "0"))
+KILLS = 3  # a round, at most
+STEPS = 60
+RUN = (
+    *SMALL_MODEL,
+    f"trainer.max_steps={STEPS}",
+    "trainer.log_every_n_steps=3",
+    "validation.every_n_steps=7",
+    "validation.max_examples=100",
+    "checkpoint.every_n_minutes=0.002",
+    "data.batch_size=4",
+    "data.num_workers=1",
+    "trainer.accumulate_grad_batches=2",
+    "logger=both",
+    "cefr=all",
+)
+SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
+WALL_CLOCK = ("per_second", "memory")
+STATUS = ("state", "step", "total_steps", "stopped_early", "first", "best", "targets_seen")
+
+
+def _default_signals() -> None:
+    # What is started in the background, or by nohup, ignores some of them.
+    for number in set(SIGNALS) - {signal.SIGKILL}:
+        signal.signal(number, signal.SIG_DFL)
+
+
+class Started:
+    """train.py as a shell in a terminal starts it; `printed` is what it wrote there."""
+
+    def __init__(self, overrides: list[str]):
+        terminal, its_end = pty.openpty()
+        self.process = subprocess.Popen(
+            [sys.executable, str(REPOSITORY / "train.py"), *overrides],
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=its_end,
+            stderr=its_end,
+            start_new_session=True,
+            preexec_fn=_default_signals,
+        )
+        os.close(its_end)
+        self._terminal, self._parts = terminal, []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        while True:
+            try:
+                part = os.read(self._terminal, 65536)
+            except OSError:  # the last process has closed its end
+                break
+            if not part:
+                break
+            self._parts.append(part)
+        os.close(self._terminal)
+
+    @property
+    def printed(self) -> str:
+        return b"".join(self._parts).decode(errors="replace")
+
+    def wait_until(self, condition: Callable[[], bool], seconds: float = 120) -> None:
+        """Until the condition holds or the process has ended."""
+        deadline = time.monotonic() + seconds
+        while self.process.poll() is None and not condition() and time.monotonic() < deadline:
+            time.sleep(0.0005)
+
+    def kill(self, number: int) -> None:
+        if self.process.poll() is None:
+            # SIGKILL as the kernel sends it, to one process; the others as a terminal or a scheduler, to all.
+            (os.kill if number == signal.SIGKILL else os.killpg)(self.process.pid, number)
+
+    def ended(self) -> int:
+        code = self.process.wait(timeout=180)
+        self._reader.join(timeout=20)
+        return code
+
+
+def moment(draw: random.Random, started: Started, folder: Path) -> str:
+    """Wait for a random moment; returns which."""
+    began_at = status(folder).get("step", 0)
+    which = draw.choice(("start-up", "planning", "first validation", "step", "step", "checkpoint", "best", "export"))
+    if which == "start-up":
+        time.sleep(draw.uniform(0, 3))
+    elif which == "planning":
+        started.wait_until(lambda: "  steps  " in started.printed)
+        time.sleep(draw.uniform(0, 1))
+    elif which == "first validation":
+        own = started.process.pid
+        started.wait_until(lambda: (status(folder).get("state"), status(folder).get("pid")) == ("running", own))
+        time.sleep(draw.uniform(0, 0.1))
+    elif which == "step":
+        goal = began_at + draw.randint(1, STEPS // 2)
+        started.wait_until(lambda: status(folder).get("step", 0) >= goal)
+        time.sleep(draw.uniform(0, 0.1))
+    elif which in ("checkpoint", "best"):
+        name = ".last.ckpt.tmp-*" if which == "checkpoint" else ".best.ckpt.tmp-*"
+        goal = began_at + draw.randint(1, STEPS // 2)
+        started.wait_until(lambda: status(folder).get("step", 0) >= goal)
+        started.wait_until(lambda: any((folder / "checkpoints").glob(name)))
+        time.sleep(draw.uniform(0, 0.003))
+    else:
+        started.wait_until(lambda: any(folder.glob(".model.tmp-*")))
+        time.sleep(draw.uniform(0, 0.05))
+    return which
+
+
+def damage(draw: random.Random, folder: Path) -> str:
+    """Spoil last.ckpt as disks and copies do, if there is another checkpoint."""
+    last = folder / "checkpoints" / "last.ckpt"
+    if not (last.exists() and last.with_name("previous.ckpt").exists()):
+        return ""
+    held = bytearray(last.read_bytes())
+    how = draw.choice(("cut", "zeros", "one byte", "gone"))
+    if how == "cut":
+        held = held[: draw.randrange(len(held))]
+    elif how == "zeros":
+        held = bytes(len(held))
+    elif how == "one byte":
+        # In the middle of the weights: elsewhere it may fall on padding, where it does no harm.
+        held[len(held) // 2] ^= 1 << draw.randrange(8)
+    if how == "gone":
+        last.unlink()
+    else:
+        last.write_bytes(held)
+    return f", last.ckpt: {how}"
+
+
+def status(folder: Path) -> dict[str, Any]:
+    # Replaced atomically, so it is whole whenever it is there.
+    try:
+        return json.loads((folder / "status.json").read_text())
+    except FileNotFoundError:
+        return {}
+
+
+# What two runs are compared by ----------------------------------------------------------------------------------------
+
+
+def metrics(folder: Path) -> list[dict[str, str]]:
+    with open(folder / "metrics.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [{key: value for key, value in row.items() if not any(part in key for part in WALL_CLOCK)} for row in rows]
+
+
+def tensorboard(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    events = EventAccumulator(str(folder), size_guidance={"scalars": 0})
+    events.Reload()
+    tags = [tag for tag in events.Tags()["scalars"] if not any(part in tag for part in WALL_CLOCK)]
+    return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in tags}
+
+
+def leaves(node: Any, path: str = "") -> dict[str, Any]:
+    """Every number, text and tensor of a checkpoint by where it stands; a tensor as its bytes."""
+    if isinstance(node, torch.Tensor):
+        return {path: (str(node.dtype), tuple(node.shape), node.contiguous().numpy().tobytes())}
+    if isinstance(node, np.ndarray):
+        return {path: node.tobytes()}
+    if isinstance(node, dict):
+        return {key: leaf for name, part in node.items() for key, leaf in leaves(part, f"{path}/{name}").items()}
+    if isinstance(node, list | tuple):
+        return {key: leaf for i, part in enumerate(node) for key, leaf in leaves(part, f"{path}/{i}").items()}
+    return {path: repr(node)}
+
+
+def assert_bit_equal(one: Path, other: Path) -> None:
+    for name in ("last.ckpt", "best.ckpt"):
+        found = [leaves(torch.load(run / "checkpoints" / name, weights_only=True)) for run in (one, other)]
+        assert found[0].keys() == found[1].keys(), name
+        assert [key for key in found[0] if found[0][key] != found[1][key]] == [], name
+    exported = [{file.name: file.read_bytes() for file in (run / "model").iterdir()} for run in (one, other)]
+    assert exported[0].keys() == exported[1].keys()
+    assert [name for name in exported[0] if exported[0][name] != exported[1][name]] == []
+    assert metrics(one) == metrics(other)
+    assert tensorboard(one) == tensorboard(other)
+    assert [status(one)[key] for key in STATUS] == [status(other)[key] for key in STATUS]
+    assert [str(path) for path in other.rglob(".*")] == []
+
+
+# The rounds -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def here(prepared, tmp_path_factory) -> list[str]:
+    experiments = tmp_path_factory.mktemp("killed")
+    return ["corpus=custom", "corpus.name=small", f"paths.data={prepared}", f"paths.experiments={experiments}", *RUN]
+
+
+@pytest.fixture(scope="module")
+def untouched(here) -> Path:
+    """The run that nobody kills."""
+    started = Started([*here, "name=untouched", "callbacks=default"])
+    assert started.ended() == 0, started.printed
+    return Path(next(o for o in here if o.startswith("paths.experiments=")).partition("=")[2]) / "untouched"
+
+
+@pytest.mark.parametrize("number", range(ROUNDS))
+def test_killed_and_started_again(here, untouched, number):
+    draw = random.Random(f"{SEED}/{number}")
+    bar = ("default", "rich")[number % 2]
+    folder = untouched.parent / f"round{number}"
+    command = [*here, f"name={folder.name}", f"callbacks={bar}"]
+    told = []
+    for _ in range(draw.randint(2, KILLS)):
+        started = Started(command)
+        which, stop = moment(draw, started, folder), draw.choice(SIGNALS)
+        started.kill(stop)
+        code = started.ended()
+        told.append(f"{which}: {signal.Signals(stop).name} -> {code} at step {status(folder).get('step')}")
+        # Python itself dies of a signal for which nobody has set a handler yet, and in its own words if it has not
+        # come to the program's first line.
+        if "Fatal Python error: init_" in started.printed:
+            continue
+        finished = code == 0 and status(folder)["state"] == "finished"
+        assert code in (-stop, 128 + stop) or finished, (told, started.printed)
+        assert "Traceback" not in started.printed, (told, started.printed)
+        if finished:
+            break
+        if stop == signal.SIGKILL and draw.random() < 0.5:
+            told[-1] += damage(draw, folder)
+    started = Started(command)
+    assert started.ended() == 0, (told, started.printed)
+    print(f"round {number}: " + "; ".join(told))
+    assert_bit_equal(untouched, folder)

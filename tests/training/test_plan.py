@@ -1,0 +1,39 @@
+import pytest
+
+from ilm.errors import UserError
+from ilm.examples.vocabulary import START_OF_INFILL, Vocabulary, gpt2_tokenizer
+from ilm.training.preparation import base_tokenizer, total_steps, validation_interval
+from tests.reference_data import MASK_TYPES
+from tests.training.stored import OfLengths, shuffled_plan
+
+
+@pytest.mark.parametrize(
+    ("max_steps", "max_epochs", "steps"),
+    [(50_000, 1, 1_000), (500, 1, 500), (-1, 1, 1_000), (None, 2, 2_000), (500, -1, 500), (5_000, -1, 5_000)],
+)
+def test_the_smaller_bound_ends_a_run(max_steps, max_epochs, steps):
+    assert total_steps(max_steps, max_epochs, shuffled_plan(OfLengths([1] * 1_000), batch_size=1)) == steps
+
+
+def test_a_run_without_an_end_is_refused():
+    with pytest.raises(UserError, match="set no end"):
+        total_steps(-1, None, shuffled_plan(OfLengths([1]), batch_size=1))
+
+
+@pytest.mark.parametrize(
+    ("asked", "total", "interval"),
+    [(None, 60_000, 1_000), (None, 4_000, 1_000), (None, 300, 75), (None, 2, 1), (200, 300, 200), (7, 60_000, 7)],
+)
+def test_short_runs_are_validated_more_often(asked, total, interval):
+    assert validation_interval(asked, total) == interval
+
+
+def test_a_trained_folder_is_taken_with_its_own_tokenizer(tmp_path):
+    """Its infilling tokens have been learnt, and must not be drawn anew."""
+    Vocabulary(gpt2_tokenizer(), MASK_TYPES).tokenizer.save_pretrained(tmp_path)
+    model = {"tokenizer": "gpt2", "pretrained": True, "path": str(tmp_path), "name": "gpt2"}
+    tokenizer, _ = base_tokenizer({**model, "package": None, "gguf_file": None}, corpus=None)
+    assert START_OF_INFILL in tokenizer.get_vocab()
+    plain, name = base_tokenizer({**model, "path": "openai-community/gpt2"}, corpus=None)
+    assert START_OF_INFILL not in plain.get_vocab()
+    assert name == "gpt2"
