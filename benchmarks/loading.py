@@ -6,15 +6,12 @@
 The corpus is that of `benchmarks/prepare.py`, prepared anew where it is not there: synthetic texts of 330 characters on
 average, 16 masks each, GPT-2's tokens, the train split of all levels.
 
-Three tables. *Start*: what a run does once before its first step. *Speed*: the loader of a run alone (`batch_loader`),
-its batches thrown away, for `--seconds` each, in rows of 4,096 tokens as on a GPU. Beside what came in that time: what
-a second of processor time makes, which other programs on the machine change less, of the process that makes batches and
-of the training process, which without workers is the same and with workers only receives them. *Epoch*: one whole epoch
-through one worker, with the memory of both processes on the way (proportional set size without mapped files, which the
-system may drop at any time).
-
-The baseline is the way this project began with, written out below: every example laid out by itself, token run by token
-run, and the whole optimizer step laid out for each of its micro-batches, in order to count its targets.
+Three tables. *Start*: what a run does once before its first step. *Speed*: a run's loader alone (`batch_loader`), its
+batches thrown away, for `--seconds` each, in rows of 4,096 tokens as on a GPU; beside the rates, examples per second of
+processor time, which other programs on the machine change less, for the process that makes batches and for the training
+process (the same one without workers). The ratio compares the maker's with the baseline, batches of 8 examples made in
+the training process. *Epoch*: one whole epoch through one worker, with the memory of both processes on the way
+(proportional set size without mapped files, which the system may drop at any time).
 """
 
 import argparse
@@ -33,6 +30,7 @@ import psutil
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 ROW_TOKENS = 4096
+MAKER = "examples per CPU second, maker"
 
 
 def main() -> None:
@@ -129,7 +127,7 @@ def _start(folder: Path) -> tuple["object", list[dict]]:
 
 
 def _speeds(train, seconds: float, worker_counts: list[int]) -> list[dict]:
-    """Examples and tokens a second of the loader, by batch and workers, and of the baseline."""
+    """Examples and tokens a second of the loader, by batch and workers; the first row is the baseline."""
     rows = []
     divisions = (
         ("8 examples", {"batch_size": 8}),
@@ -139,14 +137,11 @@ def _speeds(train, seconds: float, worker_counts: list[int]) -> list[dict]:
     )
     for name, division in divisions:
         batches = _batches(train, division)
-        if "batch_size" in division:
-            old = _OldBatches(batches)
-            rate = _rate((old[index] for index in range(10**9)), seconds)
-            rows.append({"batch": name, "loader": "baseline", **rate})
         for workers in worker_counts:
             rate = _rate(_loaded(batches, workers), seconds)
             rows.append({"batch": name, "loader": f"{workers} worker{'s' * (workers != 1)}", **rate})
-    return rows
+    baseline = rows[0][MAKER]
+    return [{**row, "ratio": round(row[MAKER] / baseline, 2)} for row in rows]
 
 
 def _batches(train, division: dict):
@@ -180,7 +175,7 @@ def _rate(batches: Iterator, seconds: float) -> dict[str, int]:
     return {
         "examples/s": round(examples / passed),
         "tokens/s": round(tokens / passed),
-        "examples per CPU second, maker": round(examples / (workers or own)),
+        MAKER: round(examples / (workers or own)),
         "examples per CPU second, training process": round(examples / own),
     }
 
@@ -224,103 +219,6 @@ def _print(name: str, rows: list[dict]) -> None:
     for row in rows:
         values = (row.get(column, "") for column in columns)
         print("| " + " | ".join(f"{v:,}" if isinstance(v, int | float) else v for v in values) + " |", flush=True)
-
-
-class _OldBatches:
-    """The micro-batches of `MicroBatches` as this project first made them."""
-
-    def __init__(self, batches):
-        self.batches, self.store, self.plan = batches, batches.store, batches.plan
-
-    def __getitem__(self, index: int):
-        from ilm.training.collate import MicroBatch, StepCounts
-
-        step, micro_batch = divmod(index, self.plan.accumulate)
-        numbers = self.plan.step(step)
-        examples = [self._example(int(number)) for number in numbers]
-        share = self.plan.share(step, micro_batch, 0)
-        learned = [self._learned(example.target_types[1:]) for example in examples]
-        context = sum(int((types == 1).sum()) for types in learned)
-        targets = np.array([len(types) for types in learned])
-        levels = self.batches.level_codes[[self.store.key(int(number)).document for number in numbers]]
-        counts = StepCounts(
-            examples=len(examples),
-            tokens=sum(len(example.input_ids) for example in examples),
-            context_targets=context,
-            infill_targets=int(targets.sum()) - context,
-            level_targets=np.bincount(levels, weights=targets, minlength=5).astype(np.int64),
-        )
-        return MicroBatch(index, self._packed(examples[share]), numbers[share], counts)
-
-    def _example(self, number: int):
-        from ilm.examples.layout import Example
-        from ilm.examples.token_store import align
-
-        store = self.store
-        masks, tokens, mask = store._masks, store._tokens, int(store._mask_numbers[number])
-        entry = int(np.searchsorted(masks.mask_offsets, mask, side="right")) - 1
-        document = int(masks.documents[entry])
-        types, starts, lengths = masks.spans(mask)
-        first, last = align(tokens.positions(document), starts.astype(np.int64), lengths.astype(np.int64))
-        spans = list(zip(types.tolist(), first.tolist(), last.tolist(), strict=True))
-        document, vocabulary = tokens.ids(document).tolist(), store.vocabulary
-        ids, target_types, answer_types = [], bytearray(), bytearray()
-
-        def add(of: list[int], target_type: int, answer_type: int = 255) -> None:
-            nonlocal ids
-            ids += of
-            target_types.extend(bytes((target_type,)) * len(of))
-            answer_types.extend(bytes((answer_type,)) * len(of))
-
-        done = 0
-        for mask_type, begin, end in spans:
-            add(document[done:begin], 1)
-            add([int(vocabulary.blanks[mask_type])], 2)
-            done = end
-        add(document[done:], 1)
-        add([vocabulary.start_of_infill], 3)
-        for mask_type, begin, end in spans:
-            add(document[begin:end], 4, mask_type)
-            add([vocabulary.end_of_infill], 5, mask_type)
-        cut = slice(store.max_length)
-        return Example(
-            np.array(ids[cut], dtype=np.int32),
-            np.frombuffer(bytes(target_types[cut]), dtype=np.uint8),
-            np.frombuffer(bytes(answer_types[cut]), dtype=np.int8),
-            len(ids),
-        )
-
-    def _packed(self, examples: list) -> tuple:
-        rows: list[list[int]] = []
-        filled = ROW_TOKENS
-        for number, example in enumerate(examples):
-            if filled + len(example.input_ids) > ROW_TOKENS:
-                rows.append([])
-                filled = 0
-            rows[-1].append(number)
-            filled += len(example.input_ids)
-        return tuple(self._row(examples, numbers) for numbers in rows)
-
-    def _row(self, examples: list, numbers: list[int]):
-        import torch
-
-        from ilm.models.packing import Row
-
-        lengths = np.array([len(examples[number].input_ids) for number in numbers])
-        ids = np.concatenate([examples[number].input_ids for number in numbers]).astype(np.int64)
-        types = np.concatenate([examples[number].target_types for number in numbers])
-        answers = np.concatenate([examples[number].answer_types for number in numbers])
-        example_of = np.repeat(np.array(numbers, dtype=np.int64), lengths)
-        positions = np.arange(len(ids)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        chosen = np.flatnonzero(np.isin(types, (1, 4, 5, 6)) & (positions > 0))
-        bounds = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-        arrays = (ids[None], positions[None], chosen - 1, ids[chosen], types[chosen], answers[chosen])
-        tensors = (torch.from_numpy(array) for array in (*arrays, example_of[chosen], bounds))
-        return Row(*tensors, int(lengths.max()))
-
-    @staticmethod
-    def _learned(types: np.ndarray) -> np.ndarray:
-        return types[np.isin(types, (1, 4, 5, 6))]
 
 
 if __name__ == "__main__":
