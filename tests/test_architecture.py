@@ -33,9 +33,7 @@ NAMES = {
 LONGEST = 300
 LONGER = {
     "config.py": "one schema for all entry points, and its check",
-    "corpus/synthetic/error_rules.py": "data: rules of learner errors",
 }
-LONGER |= {f"corpus/synthetic/topics_{level}.py": "data: writing tasks" for level in ("a1", "a2", "b1", "b2", "c1")}
 
 
 def name_of(path: Path) -> str:

@@ -2,8 +2,8 @@
 
 It stands in for EFCAMDAT where that cannot be had: the same shares of levels and first languages, similar lengths,
 writing tasks that grow with the level, errors typical of the writer's first language, and what breaks pipelines. No
-sentence is taken from a real corpus. How: `composition` (a text), `grammar` and `topics_*` (what is said), `writers`
-(who says it), `errors` (how it goes wrong), `oddities`.
+sentence is taken from a real corpus. How: `composition` (a text), `grammar` and `data/topics_*` (what is said),
+`writers` (who says it), `errors` (how it goes wrong), `oddities`.
 """
 
 import csv
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
+from ilm.corpus.sampling import apportion
 from ilm.corpus.synthetic.composition import compose
 from ilm.errors import UserError
 from ilm.files import atomic_file
@@ -49,12 +50,7 @@ def level_counts(size: int, floor: int = 500) -> dict[str, int]:
         raise UserError(f"the least number of texts a level cannot be negative, {floor} given; 500 is usual")
     floor = min(floor, size // len(LEVEL_SHARES))
     rest = size - floor * len(LEVEL_SHARES)
-    total = sum(LEVEL_SHARES.values())
-    exact = {level: rest * share / total for level, share in LEVEL_SHARES.items()}
-    counts = {level: int(value) for level, value in exact.items()}
-    by_remainder = sorted(exact, key=lambda level: (counts[level] - exact[level], level))
-    for level in by_remainder[: rest - sum(counts.values())]:
-        counts[level] += 1
+    counts = apportion(rest, {level: round(share * 10_000) for level, share in LEVEL_SHARES.items()})
     return {level: floor + count for level, count in counts.items()}
 
 

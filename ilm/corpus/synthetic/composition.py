@@ -3,23 +3,16 @@
 import re
 from bisect import bisect
 from collections.abc import Callable
+from functools import cache
 from itertools import accumulate
 from random import Random
 
 from ilm.corpus.synthetic.errors import make_errors
-from ilm.corpus.synthetic.grammar import HARD_BREAK, SOFT_BREAK, Expansion, Grammar, Topic
+from ilm.corpus.synthetic.grammar import HARD_BREAK, SOFT_BREAK, Expansion, Grammar, Topic, parse_grammar, read_data
 from ilm.corpus.synthetic.oddities import add_oddities
-from ilm.corpus.synthetic.topics_a1 import GRAMMAR as A1
-from ilm.corpus.synthetic.topics_a2 import GRAMMAR as A2
-from ilm.corpus.synthetic.topics_b1 import GRAMMAR as B1
-from ilm.corpus.synthetic.topics_b2 import GRAMMAR as B2
-from ilm.corpus.synthetic.topics_c1 import GRAMMAR as C1
 from ilm.corpus.synthetic.writers import Writer
 
 SHORTEST, LONGEST = 118, 1082  # characters
-
-GRAMMARS: dict[str, Grammar] = {"A1": A1, "A2": A2, "B1": B1, "B2": B2, "C1": C1}
-_TOPIC_WEIGHTS = {level: list(accumulate(topic.weight for topic in g.topics)) for level, g in GRAMMARS.items()}
 
 # Share of texts on a task of a neighbouring level: levels overlap, as placement by course unit makes them do.
 _NEIGHBOURING_TASK = 0.1
@@ -43,12 +36,19 @@ _SPACES = re.compile(r" {2,}")
 _SPACE_BY_BREAK = re.compile(rf" *([{SOFT_BREAK}{HARD_BREAK}]+) *")
 
 
+@cache
+def grammar_of(level: str) -> Grammar:
+    """The writing tasks of a level, with the words that all levels draw from."""
+    return parse_grammar(read_data(f"topics_{level.lower()}.txt"), parse_grammar(read_data("words.txt")))
+
+
 def compose(level: str, l1: str, rng: Random) -> str:
     """A text of `level` by a writer whose first language is `l1`: 118 to 1,082 characters."""
     random = rng.random
     writer = Writer(l1, random)
     task_level = _neighbour(level, random) if random() < _NEIGHBOURING_TASK else level
-    grammar, weights = GRAMMARS[task_level], _TOPIC_WEIGHTS[task_level]
+    grammar = grammar_of(task_level)
+    weights = list(accumulate(topic.weight for topic in grammar.topics))
     topic = grammar.topics[bisect(weights, random() * weights[-1])]
     expansion = Expansion(grammar, random, writer.facts, writer.person)
     mean, deviation = _INTENDED_LENGTH[level]
@@ -62,7 +62,7 @@ def compose(level: str, l1: str, rng: Random) -> str:
 
 
 def _neighbour(level: str, random: Callable[[], float]) -> str:
-    levels = list(GRAMMARS)
+    levels = list(_INTENDED_LENGTH)
     place = levels.index(level)
     neighbours = levels[max(place - 1, 0) : place] + levels[place + 1 : place + 2]
     return neighbours[int(random() * len(neighbours))]

@@ -1,12 +1,15 @@
 """Learners' errors: what a writer's first language brings into English, and what careless typing does to any text."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from random import Random
+from typing import Any
 
-from ilm.corpus.synthetic.error_rules import RULES
+import yaml
+
+from ilm.corpus.synthetic.grammar import read_data
 
 _LEVEL_FACTOR = {"A1": 1.0, "A2": 0.95, "B1": 0.7, "B2": 0.42, "C1": 0.2}
 
@@ -23,16 +26,26 @@ class Rule:
 
 @cache
 def rules_of(l1: str) -> tuple[Rule, ...]:
-    """The rules for writers with this first language."""
-    return tuple(_parse_rule(line) for l1s, block in RULES if l1 in l1s for line in block.strip().splitlines())
+    """The rules of `data/error_rules.yaml` for writers with this first language, in the order of that file."""
+    data = _data()
+    alternatives = {name: words.replace(", ", "|") for name, words in data["word_lists"].items()}
+    lines = [line for block in data["rules"] if l1 in block["l1"] for line in block["lines"].splitlines()]
+    return tuple(_parse_rule(line, alternatives) for line in lines)
 
 
-def _parse_rule(line: str) -> Rule:
+@cache
+def _data() -> dict[str, Any]:
+    return yaml.safe_load(read_data("error_rules.yaml"))
+
+
+def _parse_rule(line: str, alternatives: Mapping[str, str]) -> Rule:
     find, _, rest = line.partition(" =>")
     replacement, _, rate = rest.rpartition(" : ")
     pattern = None
     if find.startswith("/"):
         find, _, expression = find[1:].partition("/ ")
+        for name, words in alternatives.items():
+            expression = expression.replace(f"{{{name}}}", words)
         pattern = re.compile(expression)
     return Rule(find, pattern, replacement.strip(), float(rate) / 100)
 

@@ -1,7 +1,8 @@
 r"""The notation in which the sample corpus is written, and its random expansion.
 
-A level's texts are described by one block of lines (see `topics_a1.py`):
+The writing tasks of a level are a block of lines (`data/topics_a1.txt`):
 
+    # a comment
     ~ colour: red | blue | green                   a list of words
     ~ film(title, kind): Lost Island / thriller    a list of records, fields divided by " / "
     = describe your town *2                        a topic; *2: twice as frequent
@@ -18,10 +19,16 @@ new line; `\N` a line break that a list always has.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib import resources
 
 _TOKEN = re.compile(r"[\[\]|]|\{[^{}]+\}|[^\[\]|{}]+")
 _SLOT = re.compile(r"\{(\^?)(~?)(#\d+-\d+|[a-z_]+)(?::(\w+))?(?:\.([a-z_]+))?\}")
 SOFT_BREAK, HARD_BREAK = "\x01", "\x02"
+
+
+def read_data(name: str) -> str:
+    """The text of a file in `data/`."""
+    return (resources.files(__package__) / "data" / name).read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +124,8 @@ def parse_grammar(block: str, base: Grammar | None = None) -> Grammar:
             own.add(name)
             fields[name] = tuple(part.strip() for part in names.split(",")) if names else ("",)
             lists[name] = [_parse_item(item, fields[name]) for item in _split_items(items)]
-        elif line.strip():
-            raise ValueError(f"a line must begin with one of = ^ + ~: {line!r}")
+        elif line.strip() and mark != "#":
+            raise ValueError(f"a line must begin with one of = ^ + ~ #: {line!r}")
     return Grammar(topics, lists, fields)
 
 

@@ -6,9 +6,12 @@ a man's wife is not his husband.
 
 import unicodedata
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cache
 
-from ilm.corpus.synthetic.languages import FIRST_LANGUAGES, Land
+import yaml
+
+from ilm.corpus.synthetic.grammar import read_data
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -37,21 +40,57 @@ _SUBJECTS = _words(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Country:
+    """Where a writer may come from, `weight` times as often as from a country of weight 1."""
+
+    name: str
+    nationality: str
+    weight: int
+    cities: tuple[str, ...]
+    dishes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FirstLanguage:
+    """Names and countries of the writers of one first language; `script` spells some cities in its own writing."""
+
+    women: tuple[str, ...]
+    men: tuple[str, ...]
+    surnames: tuple[str, ...]
+    countries: tuple[Country, ...]
+    script: dict[str, str] = field(default_factory=dict)
+
+
+@cache
+def first_languages() -> dict[str, FirstLanguage]:
+    """The first languages of `data/first_languages.yaml` by name."""
+
+    def split(values: dict) -> dict:
+        lists = {"women", "men", "surnames", "cities", "dishes"}
+        return {key: _words(value) if key in lists else value for key, value in values.items()}
+
+    return {
+        name: FirstLanguage(**split({**values, "countries": tuple(Country(**split(c)) for c in values["countries"])}))
+        for name, values in yaml.safe_load(read_data("first_languages.yaml")).items()
+    }
+
+
 class Writer:
     """One writer: `facts` for an `Expansion`, and the people around, of whom no two have the same first name."""
 
     def __init__(self, l1: str, random: Callable[[], float]) -> None:
-        self.language, self.random = FIRST_LANGUAGES[l1], random
+        self.l1, self.language, self.random = l1, first_languages()[l1], random
         self.accents = random() < 0.22  # who has no such keys types "Sao Paulo"
-        lands = _weighted_lands(l1)
-        land = lands[int(random() * len(lands))]
+        countries = _weighted_countries(l1)
+        country = countries[int(random() * len(countries))]
         self.sex = "woman" if random() < 0.52 else "man"
         self.age = 17 + int(random() ** 1.7 * 43)
         first, surname = self._name(self.sex)
         self.names = {first, surname}
-        self.city = other = self._pick(land.cities)
+        self.city = other = self._pick(country.cities)
         while other == self.city:
-            other = self._pick(land.cities)
+            other = self._pick(country.cities)
         years = max(1, min(self.age - 20, 2 + int(random() * 22)))
         self.facts = {
             "name": self._spelt(first),
@@ -59,11 +98,11 @@ class Writer:
             "age": str(self.age),
             "city": self._spelt(self.city),
             "city:b": self._spelt(other),
-            "country": land.country,
-            "nationality": land.nationality,
+            "country": country.name,
+            "nationality": country.nationality,
             "language": "Chinese" if l1 == "Mandarin" else l1,
             "experience": f"{years} years" if years > 1 else "a year",
-            "dish": self._spelt(self._pick(land.dishes)),
+            "dish": self._spelt(self._pick(country.dishes)),
             **self._family(),
         }
         if self.age < 21 or (self.age < 26 and random() < 0.6):
@@ -95,7 +134,7 @@ class Writer:
         firsts = self.language.women if sex == "woman" else self.language.men
         first = self._pick(_FRIENDS_ABROAD[sex] if abroad else firsts)
         surname = self._pick(self.language.surnames)
-        return first, surname + "a" if self.language.name == "Russian" and sex == "woman" else surname
+        return first, surname + "a" if self.l1 == "Russian" and sex == "woman" else surname
 
     def _family(self) -> dict[str, str]:
         woman, chance = self.sex == "woman", self.random()
@@ -128,8 +167,8 @@ class Writer:
 
 
 @cache
-def _weighted_lands(l1: str) -> tuple[Land, ...]:
-    return tuple(land for land in FIRST_LANGUAGES[l1].lands for _ in range(land.weight))
+def _weighted_countries(l1: str) -> tuple[Country, ...]:
+    return tuple(country for country in first_languages()[l1].countries for _ in range(country.weight))
 
 
 @cache

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ilm.corpus.synthetic import COLUMNS, L1_SHARES, LEVEL_SHARES, composition, generate, level_counts, write_csv
-from ilm.corpus.synthetic.composition import GRAMMARS, _polish, _write, compose
+from ilm.corpus.synthetic.composition import _polish, _write, compose, grammar_of
 from ilm.corpus.synthetic.errors import Rule, _replace_words, make_errors, rules_of
 from ilm.corpus.synthetic.grammar import Expansion, parse_grammar, parse_template
 from ilm.corpus.synthetic.oddities import _with_curly_quotes
@@ -156,12 +156,12 @@ def test_lengths_on_the_whole(rows: list[dict[str, str]]) -> None:
 
 @pytest.mark.parametrize("level", LEVEL_SHARES)
 def test_every_topic_can_be_long_and_short_enough(level: str) -> None:
-    for topic in GRAMMARS[level].topics:
+    for topic in grammar_of(level).topics:
         for seed in range(5):
             for intended in (118, 1042):
                 rng = Random(seed)
                 writer = Writer("Portuguese", rng.random)
-                expansion = Expansion(GRAMMARS[level], rng.random, writer.facts, writer.person)
+                expansion = Expansion(grammar_of(level), rng.random, writer.facts, writer.person)
                 text = _polish(_write(topic, expansion, intended, rng), level, rng.random)
                 assert len(text) <= 1082, topic.name
                 assert len(text) >= min(intended, 300) * 0.9, topic.name
