@@ -16,10 +16,10 @@ import numpy as np
 
 from ilm.examples.layout import Example, Examples, MaskedSpans, TokenSpan, lay_out_all
 from ilm.examples.lengths import ExampleCounts, MaskShapes
-from ilm.examples.token_store import TokenStore, align, ranges
+from ilm.examples.token_store import TokenStore, align
 from ilm.examples.vocabulary import Vocabulary
 from ilm.hashing import order_keys
-from ilm.masking.store import SplitMasks
+from ilm.masking.masks import Masks, ranges
 
 # So few that what is looked up of them stays in a processor's cache.
 DOCUMENTS_PER_CHUNK = 2_000
@@ -47,7 +47,7 @@ class ExampleStore:
     def __init__(
         self,
         documents: np.ndarray,
-        masks: SplitMasks,
+        masks: Masks,
         tokens: TokenStore,
         vocabulary: Vocabulary,
         *,

@@ -27,6 +27,7 @@ from ilm.examples.tokenize import Tokeniser
 from ilm.examples.vocabulary import Vocabulary
 from ilm.files import GrowingArray, atomic_folder, read_json, write_json
 from ilm.hashing import digest, file_sha256
+from ilm.masking.masks import ranges
 
 ARRAYS = ("ids.npy", "advances.npy", "offsets.npy")
 
@@ -41,14 +42,6 @@ def align(positions: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> tup
     first = np.searchsorted(positions, positions[containing], side="left")
     last = np.searchsorted(positions, starts + lengths, side="left")
     return first, last
-
-
-def ranges(begins: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """The ranges begins[k]..ends[k]-1 one after another, as one array (int64)."""
-    lengths = (ends - begins).astype(np.int64)
-    result = np.repeat(begins - (np.cumsum(lengths) - lengths), lengths)
-    result += np.arange(len(result))
-    return result
 
 
 class TokenStore:

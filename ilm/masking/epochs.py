@@ -16,8 +16,9 @@ from ilm.hardware import usable_cores
 from ilm.hashing import order_key
 from ilm.masking.configured import configured_masks, mask_function
 from ilm.masking.generate import write_masks
+from ilm.masking.masks import Masks
 from ilm.masking.sampling import masks_folder_name
-from ilm.masking.store import SETTINGS, MaskStore, SplitMasks
+from ilm.masking.store import SETTINGS, MaskStore
 
 log = logging.getLogger("ilm")
 
@@ -38,7 +39,7 @@ def epoch_masks(corpus: PreparedCorpus, masking: Mapping[str, Any], epoch: int) 
     return settings, folder.with_name(masks_folder_name(settings))
 
 
-def train_masks_of_epoch(corpus: PreparedCorpus, masking: Mapping[str, Any], epoch: int) -> SplitMasks:
+def train_masks_of_epoch(corpus: PreparedCorpus, masking: Mapping[str, Any], epoch: int) -> Masks:
     """The train split's masks of epoch `epoch`, drawn now if no run has had them before.
 
     Several processes may ask at once: one draws, the others wait for it.

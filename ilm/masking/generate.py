@@ -21,7 +21,8 @@ from ilm.corpus.splitting.assign import SPLITS
 from ilm.errors import UserError
 from ilm.files import atomic_folder
 from ilm.masking.functions import MaskFunction
-from ilm.masking.sampling import FlatMasks, draw_chunk
+from ilm.masking.masks import Masks
+from ilm.masking.sampling import draw_chunk
 from ilm.masking.store import MaskWriter
 
 _CHUNK_DOCUMENTS = 1_000
@@ -74,9 +75,7 @@ def _chunks(documents: pd.DataFrame, rows: np.ndarray, size: int) -> Iterator[tu
         yield chunk, writing_ids.iloc[chunk].tolist(), texts.iloc[chunk].tolist()
 
 
-def _draw(
-    function: MaskFunction, settings: dict[str, Any], chunk: tuple[np.ndarray, list[str], list[str]]
-) -> FlatMasks:
+def _draw(function: MaskFunction, settings: dict[str, Any], chunk: tuple[np.ndarray, list[str], list[str]]) -> Masks:
     return draw_chunk(function, settings, *chunk)
 
 

@@ -1,70 +1,25 @@
 """The distinct masks of a document, and the settings that they are a function of."""
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from ilm.errors import UserError
 from ilm.hashing import digest, file_sha256, order_keys
 from ilm.masking.functions import MaskFunction, Span, check_spans
+from ilm.masking.masks import Masks
 
 # Raised whenever equal settings shall give other masks: unlike the format of the files, it decides on the seeds.
 DRAWS_VERSION = 1
 
 
-class FlatMasks(NamedTuple):
-    """The masks of D documents as flat arrays. Counts in place of offsets, so that parts can be laid end to end.
-
-    Legend: M masks, S spans.
-    """
-
-    documents: np.ndarray  # int32 [D], row numbers in documents.parquet
-    masks_per_document: np.ndarray  # int32 [D]
-    spans_per_mask: np.ndarray  # int32 [M]
-    types: np.ndarray  # uint8 [S], indices into the mask types
-    starts: np.ndarray  # uint32 [S], characters
-    lengths: np.ndarray  # uint32 [S], characters
-
-    @classmethod
-    def of(
-        cls, rows: Iterable[int], masks: Iterable[Sequence[Sequence[Span]]], mask_types: Sequence[str]
-    ) -> "FlatMasks":
-        """Of `masks[k]`, the masks of the document in row `rows[k]`."""
-        number = {mask_type: index for index, mask_type in enumerate(mask_types)}
-        masks_per_document, spans_per_mask, types, starts, lengths = [], [], [], [], []
-        for of_document in masks:
-            masks_per_document.append(len(of_document))
-            for mask in of_document:
-                spans_per_mask.append(len(mask))
-                for mask_type, start, length in mask:
-                    types.append(number[mask_type])
-                    starts.append(start)
-                    lengths.append(length)
-        columns = (rows, masks_per_document, spans_per_mask, types, starts, lengths)
-        dtypes = (np.int32, np.int32, np.int32, np.uint8, np.uint32, np.uint32)
-        return cls(*(np.array(column, dtype) for column, dtype in zip(columns, dtypes, strict=True)))
-
-    def select(self, chosen: np.ndarray) -> "FlatMasks":
-        """The masks of the `chosen` documents only (boolean, [D])."""
-        masks = np.repeat(chosen, self.masks_per_document)
-        spans = np.repeat(masks, self.spans_per_mask)
-        return FlatMasks(
-            self.documents[chosen],
-            self.masks_per_document[chosen],
-            self.spans_per_mask[masks],
-            self.types[spans],
-            self.starts[spans],
-            self.lengths[spans],
-        )
-
-
 def draw_chunk(
     function: MaskFunction, settings: dict[str, Any], rows: np.ndarray, writing_ids: list[str], texts: list[str]
-) -> FlatMasks:
+) -> Masks:
     """The masks of some documents by `settings` (`masks_settings`): the work of one process at a time.
 
     Raises UserError, naming the document, if the function returns something that is not a mask.
@@ -79,7 +34,7 @@ def draw_chunk(
             except UserError as error:
                 raise UserError(f"Document {writing_id}: {error}") from error
 
-    return FlatMasks.of(rows, masks(), function.mask_types)
+    return Masks.of(rows, masks(), function.mask_types)
 
 
 def draw_masks(

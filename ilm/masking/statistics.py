@@ -1,4 +1,4 @@
-"""What was masked: the figures of the drawn masks, to be held against the settings and the paper."""
+"""Mask statistics: rates, counts and types of the masked spans, to compare with the settings and the paper."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
+from ilm.masking.masks import Masks
+
 
 @dataclass(frozen=True)
 class MaskCounts:
     """Sums over the masks of some documents; two of them add up to those of both."""
 
     documents: int
-    requested: int  # examples that were asked for: documents x count
+    requested: int  # examples asked for: documents x masks per document
     examples: int  # masks that were kept
     without_span: int  # examples whose mask is empty
     fewest: int  # examples of the document that has fewest
@@ -23,32 +25,19 @@ class MaskCounts:
     spans: tuple[int, ...]  # by mask type
 
     @classmethod
-    def of(
-        cls,
-        text_lengths: np.ndarray,
-        masks_per_document: np.ndarray,
-        spans_per_mask: np.ndarray,
-        types: np.ndarray,
-        lengths: np.ndarray,
-        mask_types: Sequence[str],
-        count: int,
-    ) -> "MaskCounts":
-        """Counts over D documents with M masks and S spans.
-
-        `text_lengths` [D] and `lengths` [S] are in characters, `types` [S] indices into `mask_types`;
-        `masks_per_document` [D]; `spans_per_mask` [M]; `count` examples a document were asked for.
-        """
-        examples = masks_per_document.astype(np.int64)
+    def of(cls, masks: Masks, text_lengths: np.ndarray, mask_types: Sequence[str], requested: int) -> "MaskCounts":
+        """Counts over the masks of D documents of `text_lengths` [D] characters, of which `requested` masks each."""
+        examples = np.diff(masks.mask_offsets)
         return cls(
             documents=len(examples),
-            requested=len(examples) * count,
-            examples=len(spans_per_mask),
-            without_span=int((spans_per_mask == 0).sum()),
-            fewest=int(examples.min(initial=count)),
+            requested=len(examples) * requested,
+            examples=len(masks.span_offsets) - 1,
+            without_span=int((np.diff(masks.span_offsets) == 0).sum()),
+            fewest=int(examples.min(initial=requested)),
             most=int(examples.max(initial=0)),
-            characters=int(examples @ text_lengths.astype(np.int64)),
-            masked_characters=int(lengths.sum(dtype=np.int64)),
-            spans=tuple(np.bincount(types, minlength=len(mask_types)).tolist()),
+            characters=int(examples.astype(np.int64) @ text_lengths.astype(np.int64)),
+            masked_characters=int(masks.lengths.sum(dtype=np.int64)),
+            spans=tuple(np.bincount(masks.types, minlength=len(mask_types)).tolist()),
         )
 
     def __add__(self, other: "MaskCounts") -> "MaskCounts":

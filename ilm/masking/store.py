@@ -1,19 +1,14 @@
-"""The masks of a corpus on disk: written once by a `MaskWriter`, mapped from disk by `MaskStore`.
+"""The masks of a corpus on disk: written by a `MaskWriter`, mapped by `MaskStore`.
 
-Legend: D documents of a split, M masks, S spans. A document's text stands only in documents.parquet.
-
-    masks/<masking>-<hash>/{train,valid,test}.arrow    one uncompressed record batch each, so that it can be mapped
-        document  int32                                 row number in documents.parquet
-        masks     list<list<struct<type: uint8, start, length>>>      characters; uint16, or uint32 for longer texts
-        metadata  mask_types (JSON list; a span's type is an index into it)
-    masks/<masking>-<hash>/settings.json               hash, settings, mask_types; sha256 and bytes of the files
-    masks/<masking>-<hash>/statistics.json             by split, and "all"
+masks/<masking>-<hash>/{train,valid,test}.arrow    see `ilm.masking.masks`; texts stand only in documents.parquet
+masks/<masking>-<hash>/settings.json               hash, settings, mask_types; sha256 and bytes of the files
+masks/<masking>-<hash>/statistics.json             by split, and "all"
 """
 
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +20,7 @@ from ilm.corpus.store import MANIFEST, prepare_command
 from ilm.errors import UserError
 from ilm.files import GrowingArray, read_json, write_json
 from ilm.hashing import digest, file_sha256
-from ilm.masking.sampling import FlatMasks
+from ilm.masking.masks import Masks
 from ilm.masking.statistics import MaskCounts, mask_statistics
 
 SETTINGS = "settings.json"
@@ -35,32 +30,11 @@ EPOCH_NAME = r"-epoch\d+-"
 
 
 @dataclass(frozen=True, eq=False)
-class SplitMasks:
-    """The masks of a split's documents, as flat arrays.
-
-    The masks of document k are `mask_offsets[k] : mask_offsets[k + 1]`; a mask's position among them is its
-    example number. The spans of mask m are `span_offsets[m] : span_offsets[m + 1]`.
-    """
-
-    documents: np.ndarray  # int32 [D], row numbers in documents.parquet
-    mask_offsets: np.ndarray  # int32 [D+1]
-    span_offsets: np.ndarray  # int32 [M+1]
-    types: np.ndarray  # uint8 [S], indices into the store's mask_types
-    starts: np.ndarray  # uint16 or uint32 [S], characters; widen them before adding
-    lengths: np.ndarray  # uint16 or uint32 [S], characters
-
-    def spans(self, mask: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Types, starts and lengths of the spans of mask number `mask` of the split (views)."""
-        spans = slice(self.span_offsets[mask], self.span_offsets[mask + 1])
-        return self.types[spans], self.starts[spans], self.lengths[spans]
-
-
-@dataclass(frozen=True, eq=False)
 class MaskStore:
     """Masks as `write_masks` wrote them; the arrays of `splits` are read-only views of the mapped files."""
 
     mask_types: tuple[str, ...]
-    splits: dict[str, SplitMasks]  # train, valid, test
+    splits: dict[str, Masks]  # train, valid, test
 
     @classmethod
     def open(cls, folder: Path) -> "MaskStore":
@@ -69,12 +43,16 @@ class MaskStore:
         Raises UserError if a file is missing or damaged, or was written under another hash.
         """
         folder = Path(folder)
-        about = read_settings(folder)
-        batches = {split: _read_batch(folder, split) for split in SPLITS}
-        for split, batch in batches.items():
-            if (batch.schema.metadata or {}).get(b"mask_types") != json.dumps(about["mask_types"]).encode():
-                raise UserError(f"{folder / SETTINGS} and {split}.arrow name other mask types: {remedy(folder)}.")
-        return cls(tuple(about["mask_types"]), {split: _views(batch) for split, batch in batches.items()})
+        mask_types, splits = read_settings(folder)["mask_types"], {}
+        for split in SPLITS:
+            path = folder / f"{split}.arrow"
+            try:
+                splits[split], written = Masks.read(path)
+            except (OSError, ValueError, AttributeError, pa.ArrowException) as error:
+                raise UserError(f"{path} is missing or damaged ({error}): {remedy(folder)}.") from error
+            if written != json.dumps(mask_types).encode():
+                raise UserError(f"{folder / SETTINGS} and {path.name} name other mask types: {remedy(folder)}.")
+        return cls(tuple(mask_types), splits)
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
@@ -104,34 +82,44 @@ def read_settings(folder: Path) -> dict[str, Any]:
 class MaskWriter:
     """Collects the masks of a corpus, a few documents at a time, and writes them; memory does not grow with them.
 
-    What is collected waits in one raw file per column beside the result. `folder` is an empty one that becomes the
-    store as a whole (`ilm.files.atomic_folder`). `longest_text` (characters) chooses the type of starts and lengths.
+    Each column waits in a raw file beside the result. `folder` is an empty one that becomes the store as a whole
+    (`ilm.files.atomic_folder`). `longest_text` (characters) chooses the type of starts and lengths;
+    `masks_per_document` were asked for.
     """
 
     def __init__(self, folder: Path, mask_types: Sequence[str], *, longest_text: int, masks_per_document: int):
         self._folder, self._mask_types, self._count = folder, tuple(mask_types), masks_per_document
-        self._type = np.uint16 if longest_text < 2**16 else np.uint32
-        none = FlatMasks.of([], [], mask_types)
-        self._counts = {split: self._counted(none, np.zeros(0, dtype=np.int64)) for split in SPLITS}
-        self._columns = {
-            split: [GrowingArray(folder / f"{split}.{name}") for name in FlatMasks._fields] for split in SPLITS
+        narrow = np.uint16 if longest_text < 2**16 else np.uint32
+        self._types = {
+            "documents": np.int32,
+            "mask_offsets": np.int64,
+            "span_offsets": np.int64,
+            "types": np.uint8,
+            "starts": narrow,
+            "lengths": narrow,
         }
+        self._columns = {split: [GrowingArray(folder / f"{split}.{name}") for name in self._types] for split in SPLITS}
+        self._ends = {split: (np.int64(0), np.int64(0)) for split in SPLITS}  # masks and spans so far
+        none = Masks.of([], [], mask_types)
+        self._counts = {split: self._counted(none, np.zeros(0, dtype=np.int64)) for split in SPLITS}
+        for split in SPLITS:
+            self._append(split, none)
 
-    def add(self, split: str, masks: FlatMasks, text_lengths: np.ndarray) -> None:
+    def add(self, split: str, masks: Masks, text_lengths: np.ndarray) -> None:
         """Append the masks of documents that follow those already added; `text_lengths` [D] in characters."""
         self._counts[split] += self._counted(masks, text_lengths)
-        narrow = masks._replace(starts=masks.starts.astype(self._type), lengths=masks.lengths.astype(self._type))
-        for column, values in zip(self._columns[split], narrow, strict=True):
-            column.append(values)
+        mask_end, span_end = self._ends[split]
+        mask_offsets, span_offsets = masks.mask_offsets + mask_end, masks.span_offsets + span_end
+        self._ends[split] = mask_offsets[-1], span_offsets[-1]
+        self._append(split, replace(masks, mask_offsets=mask_offsets[1:], span_offsets=span_offsets[1:]))
 
-    def finish(self, settings: dict[str, Any]) -> dict[str, Any]:
+    def finish(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Write the files; `settings` are what their digest names the folder by. Returns the statistics by split."""
         files = {}
         for split, columns in self._columns.items():
             path = self._folder / f"{split}.arrow"
-            dtypes = (np.int32, np.int32, np.int32, np.uint8, self._type, self._type)
-            arrays = [column.mapped(dtype) for column, dtype in zip(columns, dtypes, strict=True)]
-            _write_batch(path, FlatMasks(*arrays), self._mask_types)
+            arrays = [column.mapped(dtype) for column, dtype in zip(columns, self._types.values(), strict=True)]
+            Masks(*arrays).write(path, self._mask_types)
             del arrays
             for column in columns:
                 column.remove()
@@ -144,47 +132,16 @@ class MaskWriter:
         write_json(self._folder / SETTINGS, about)
         return statistics
 
-    def _counted(self, masks: FlatMasks, text_lengths: np.ndarray) -> MaskCounts:
-        _, masks_per_document, spans_per_mask, types, _, lengths = masks
-        return MaskCounts.of(
-            text_lengths, masks_per_document, spans_per_mask, types, lengths, self._mask_types, self._count
-        )
+    def _append(self, split: str, masks: Masks) -> None:
+        for column, (name, dtype) in zip(self._columns[split], self._types.items(), strict=True):
+            column.append(getattr(masks, name).astype(dtype))
+
+    def _counted(self, masks: Masks, text_lengths: np.ndarray) -> MaskCounts:
+        return MaskCounts.of(masks, text_lengths, self._mask_types, self._count)
 
 
 def _described(path: Path) -> dict[str, Any]:
     return {"sha256": file_sha256(path), "bytes": path.stat().st_size}
-
-
-def _write_batch(path: Path, masks: FlatMasks, mask_types: Sequence[str]) -> None:
-    spans = pa.StructArray.from_arrays(
-        [pa.array(masks.types), pa.array(masks.starts), pa.array(masks.lengths)],
-        fields=[
-            pa.field(name, pa.from_numpy_dtype(getattr(masks, f"{name}s").dtype))
-            for name in ("type", "start", "length")
-        ],
-    )
-    of_masks = pa.ListArray.from_arrays(_offsets(masks.spans_per_mask), spans)
-    of_documents = pa.ListArray.from_arrays(_offsets(masks.masks_per_document), of_masks)
-    schema = pa.schema(
-        [("document", pa.int32()), ("masks", of_documents.type)], {"mask_types": json.dumps(list(mask_types))}
-    )
-    batch = pa.record_batch([pa.array(masks.documents), of_documents], schema)
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
-        writer.write_batch(batch)
-
-
-def _offsets(counts: np.ndarray) -> pa.Array:
-    # int32 offsets hold 2,147 million spans, 75 times those of EFCAMDAT; Arrow refuses more.
-    return pa.array(np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]), pa.int32())
-
-
-def _read_batch(folder: Path, split: str) -> pa.RecordBatch:
-    path = folder / f"{split}.arrow"
-    try:
-        # The map is not closed: the arrays read from it, and it goes with the last of them.
-        return pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
-    except (OSError, pa.ArrowException) as error:
-        raise UserError(f"{path} is missing or damaged ({error}): {remedy(folder)}.") from error
 
 
 def remedy(folder: Path) -> str:
@@ -203,14 +160,3 @@ def _command(folder: Path) -> str:
         manifest = None
     # Imported masks come with their corpus.
     return prepare_command(corpus.name, manifest) + (f" masking={masking}" if masking != "reference" else "")
-
-
-def _views(batch: pa.RecordBatch) -> SplitMasks:
-    documents, masks = batch.columns
-    spans = masks.values.values
-    return SplitMasks(
-        documents.to_numpy(),
-        masks.offsets.to_numpy(),
-        masks.values.offsets.to_numpy(),
-        *(spans.field(name).to_numpy() for name in ("type", "start", "length")),
-    )

@@ -1,4 +1,4 @@
-"""Are stored masks what they were when they were written, and masks of these documents?"""
+"""Checks stored masks against their checksums, their statistics and the documents."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +10,8 @@ from ilm.corpus.splitting.assign import SPLITS
 from ilm.errors import UserError
 from ilm.files import read_json
 from ilm.hashing import file_sha256
-from ilm.masking.store import STATISTICS, MaskStore, SplitMasks, read_settings
+from ilm.masking.masks import Masks
+from ilm.masking.store import STATISTICS, MaskStore, read_settings
 
 
 def verify_masks(folder: Path, documents: pd.DataFrame) -> list[str]:
@@ -49,7 +50,7 @@ def verify_masks(folder: Path, documents: pd.DataFrame) -> list[str]:
     return faults
 
 
-def _faults(masks: SplitMasks, rows: np.ndarray, text_lengths: np.ndarray, mask_types: int) -> Iterator[str]:
+def _faults(masks: Masks, rows: np.ndarray, text_lengths: np.ndarray, mask_types: int) -> Iterator[str]:
     if not np.array_equal(masks.documents, rows):
         yield f"masks of {len(masks.documents)} documents, which are not the {len(rows)} of the split"
         return

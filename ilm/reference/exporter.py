@@ -21,8 +21,8 @@ from ilm.corpus.splitting.assign import SPLITS
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
 from ilm.files import atomic_folder, write_json
-from ilm.masking.sampling import FlatMasks
-from ilm.masking.store import MaskStore, SplitMasks
+from ilm.masking.masks import Masks
+from ilm.masking.store import MaskStore
 from ilm.reference.folders import ALL_LEVELS, mask_file, text_file
 from ilm.reference.masks import MaskedPickleWriter, enumeration_of
 from ilm.reference.texts import TextWriter, unwritable
@@ -99,14 +99,14 @@ class _SplitFiles:
             yield files
             files._masks.finish()
 
-    def add(self, texts: list[str], writable: list[bool], masks: FlatMasks) -> None:
+    def add(self, texts: list[str], writable: list[bool], masks: Masks) -> None:
         for text, is_writable in zip(texts, writable, strict=True):
             if is_writable:
                 self._texts.add(text)
         self._masks.add(texts, masks)
         self._counts["documents"] += len(texts)
         self._counts["texts_in_txt"] += sum(writable)
-        self._counts["masks"] += len(masks.spans_per_mask)
+        self._counts["masks"] += len(masks.span_offsets) - 1
 
 
 def _export_split(
@@ -141,19 +141,9 @@ def _export_split(
             yield len(texts)
 
 
-def _chunks(masks: SplitMasks) -> Iterator[FlatMasks]:
+def _chunks(masks: Masks) -> Iterator[Masks]:
     for begin in range(0, len(masks.documents), _CHUNK_DOCUMENTS):
-        mask_offsets = masks.mask_offsets[begin : begin + _CHUNK_DOCUMENTS + 1]
-        span_offsets = masks.span_offsets[mask_offsets[0] : mask_offsets[-1] + 1]
-        spans = slice(span_offsets[0], span_offsets[-1])
-        yield FlatMasks(
-            masks.documents[begin : begin + _CHUNK_DOCUMENTS],
-            np.diff(mask_offsets),
-            np.diff(span_offsets),
-            masks.types[spans],
-            masks.starts[spans],
-            masks.lengths[spans],
-        )
+        yield masks.select(np.arange(begin, min(begin + _CHUNK_DOCUMENTS, len(masks.documents))))
 
 
 def require_replaceable(folder: Path) -> None:

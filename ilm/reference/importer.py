@@ -26,7 +26,8 @@ from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
 from ilm.files import atomic_folder, read_json, write_json
 from ilm.hashing import file_sha256
-from ilm.masking.sampling import FlatMasks, masks_folder_name
+from ilm.masking.masks import Masks
+from ilm.masking.sampling import masks_folder_name
 from ilm.masking.store import SETTINGS, MaskWriter
 from ilm.reference.folders import reference_files
 from ilm.reference.masks import ENUMERATIONS, HIERARCHICAL, MaskedDocument, checked_mask, iter_masked
@@ -169,7 +170,7 @@ class _Collected:
     """The masks of some files, as flat arrays of a few thousand documents each."""
 
     def __init__(self) -> None:
-        self.masks: list[tuple[str, FlatMasks]] = []  # by split, rows ascending in each
+        self.masks: list[tuple[str, Masks]] = []  # by split, rows ascending in each
         self.enumeration: str | None = None
         self.kept = self.sorted = self.most = 0
         self.left_out: Counter[str] = Counter()
@@ -177,7 +178,7 @@ class _Collected:
     def read(self, documents: pd.DataFrame, level: str, split: str, path: Path) -> None:
         rows, numbers = _rows_of_file(documents, level, split)
         if path.suffix != ".pkl":
-            self.masks.append((split, FlatMasks.of(rows, [[] for _ in rows], ())))
+            self.masks.append((split, Masks.of(rows, [[] for _ in rows], ())))
             return
         texts, items = documents["text"], enumerate(iter_masked(path), start=1)
         begin = 0
@@ -191,7 +192,7 @@ class _Collected:
                 )
             masks = [self._checked(document, path) for document in wanted]
             mask_types = ENUMERATIONS[self.enumeration or HIERARCHICAL]
-            self.masks.append((split, FlatMasks.of(rows[begin:end], masks, mask_types)))
+            self.masks.append((split, Masks.of(rows[begin:end], masks, mask_types)))
             begin = end
         if begin != len(rows):
             raise UserError(f"{path} has fewer documents than the corpus made from it. Prepare the corpus again.")

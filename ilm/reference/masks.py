@@ -6,6 +6,7 @@ a type a member of the enumeration of its mask function. Not every such mask is 
 
 import struct
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from ilm.errors import UserError
 from ilm.masking.functions import Span
-from ilm.masking.sampling import FlatMasks
+from ilm.masking.masks import Masks
 from ilm.reference.unpickle import Member, iter_plain
 
 HIERARCHICAL = "ilm.mask.hierarchical.MaskHierarchicalType"
@@ -63,24 +64,21 @@ class MaskedPickleWriter:
             file.write(f"c{module}\n{name}\n".encode() + bytes([*b"K", value, *b"\x85Rq", number, *b"0"]))
         file.write(b"]")
 
-    def add(self, texts: Sequence[str], masks: FlatMasks) -> None:
+    def add(self, texts: Sequence[str], masks: Masks) -> None:
         """Append documents with their masks."""
         spans, width = _pickled_spans(masks)
-        ends = (np.cumsum(masks.spans_per_mask, dtype=np.int64) * width).tolist()
-        pickled = [b"](" + spans[begin:end] + b"e" for begin, end in zip([0, *ends], ends, strict=False)]
-        begin = 0
-        for text, count in zip(texts, masks.masks_per_document.tolist(), strict=True):
+        pickled = [b"](" + spans[begin:end] + b"e" for begin, end in pairwise((masks.span_offsets * width).tolist())]
+        for text, (begin, end) in zip(texts, pairwise(masks.mask_offsets.tolist()), strict=True):
             raw = text.encode("utf-8", "surrogatepass")
-            document = b"".join(pickled[begin : begin + count])
+            document = b"".join(pickled[begin:end])
             # Appended one by one, so that a reader that gives back what is finished has one document at a time.
             self._file.write(b"X" + struct.pack("<I", len(raw)) + raw + b"](" + document + b"e\x86a")
-            begin += count
 
     def finish(self) -> None:
         self._file.write(b".")
 
 
-def _pickled_spans(masks: FlatMasks) -> tuple[bytes, int]:
+def _pickled_spans(masks: Masks) -> tuple[bytes, int]:
     """The spans as pickled tuples of one width, and that width in bytes."""
     starts, lengths = masks.starts, masks.lengths
     short = max(starts.max(initial=0), lengths.max(initial=0)) < 2**16

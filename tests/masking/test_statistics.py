@@ -6,23 +6,20 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from ilm.masking.functions import Hierarchical, Ngrams, Words
+from ilm.masking.functions import Hierarchical, Ngrams, Span, Words
+from ilm.masking.masks import Masks
 from ilm.masking.segmentation import segment
 from ilm.masking.statistics import MaskCounts, mask_statistics, statistics_table
 
 TYPES = ("ngram", "word")
 
 # Two documents of 10 and 20 characters, 3 examples asked for: masks (2, 1), (), and (4 and 6 characters).
-TRAIN = MaskCounts.of(
-    text_lengths=np.array([10, 20]),
-    masks_per_document=np.array([2, 1], np.int32),
-    spans_per_mask=np.array([2, 0, 2], np.int32),
-    types=np.array([1, 0, 1, 1], np.uint8),
-    lengths=np.array([2, 1, 4, 6], np.uint32),
-    mask_types=TYPES,
-    count=3,
-)
-NONE = MaskCounts.of(*(np.zeros(0, np.int32) for _ in range(5)), mask_types=TYPES, count=3)
+MASKS = [
+    [[Span("word", 0, 2), Span("ngram", 3, 1)], []],
+    [[Span("word", 0, 4), Span("word", 9, 6)]],
+]
+TRAIN = MaskCounts.of(Masks.of([4, 7], MASKS, TYPES), np.array([10, 20]), TYPES, requested=3)
+NONE = MaskCounts.of(Masks.of([], [], TYPES), np.zeros(0, np.int64), TYPES, requested=3)
 
 
 def test_statistics_of_masks_counted_by_hand():

@@ -1,11 +1,12 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from ilm.files import read_json, write_json
 from ilm.hashing import file_sha256
-from ilm.masking import store
+from ilm.masking.masks import Masks
 from ilm.masking.verify import verify_masks
 from tests.masking.test_store import DOCUMENTS, write
 
@@ -78,15 +79,15 @@ def test_wrong_counts_are_found_even_under_a_right_checksum(tmp_path):
     ],
 )
 def test_wrong_values_are_found_even_under_a_right_checksum(tmp_path, monkeypatch, column, value, fault):
-    original = store._write_batch
+    original = Masks.write
 
-    def write_batch(path, masks, mask_types):
+    def write_changed(masks, path, mask_types):
         values = np.array(getattr(masks, column))
         if len(values) > 3:
             values[1:3] = value
-        original(path, masks._replace(**{column: values}), mask_types)
+        original(replace(masks, **{column: values}), path, mask_types)
 
-    monkeypatch.setattr(store, "_write_batch", write_batch)
+    monkeypatch.setattr(Masks, "write", write_changed)
     folder = write(tmp_path)
     about = json.loads((folder / "settings.json").read_text())
     assert about["files"]["train.arrow"]["sha256"] == file_sha256(folder / "train.arrow")

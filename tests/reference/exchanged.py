@@ -9,8 +9,8 @@ import pandas as pd
 
 from ilm.corpus.splitting.assign import SPLITS
 from ilm.masking.functions import Hierarchical
-from ilm.masking.sampling import FlatMasks
-from ilm.masking.store import MaskStore, SplitMasks
+from ilm.masking.masks import Masks
+from ilm.masking.store import MaskStore
 
 TEXTS = (
     "She ate leftover pasta for lunch.",
@@ -42,13 +42,8 @@ def store_of(documents, function, count) -> MaskStore:
         masks = [
             [function(documents["text"][row], random.Random(1000 * row + n)) for n in range(count)] for row in rows
         ]
-        splits[split] = split_masks(FlatMasks.of(rows, masks, function.mask_types))
+        splits[split] = Masks.of(rows, masks, function.mask_types)
     return MaskStore(tuple(function.mask_types), splits)
-
-
-def split_masks(flat: FlatMasks) -> SplitMasks:
-    mask_offsets, span_offsets = (np.concatenate([[0], np.cumsum(counts)]) for counts in flat[1:3])
-    return SplitMasks(flat.documents, mask_offsets, span_offsets, *flat[3:])
 
 
 def contents(documents, store) -> list:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ilm.errors import UserError
 from ilm.masking.functions import Span
-from ilm.masking.sampling import FlatMasks
+from ilm.masking.masks import Masks
 from ilm.reference import opcodes
 from ilm.reference.masks import (
     ENUMERATIONS,
@@ -60,7 +60,7 @@ def write(path, mask_types, chunks) -> None:
     with open(path, "wb") as file:
         writer = MaskedPickleWriter(file, mask_types)
         for texts, masks in chunks:
-            writer.add(texts, FlatMasks.of(range(len(texts)), masks, mask_types))
+            writer.add(texts, Masks.of(range(len(texts)), masks, mask_types))
         writer.finish()
 
 
@@ -208,7 +208,7 @@ class Own(Enum):
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ([("text", [[(Own.VERB, 0, 1)]])], r"found test_reference_masks\.Own"),
+        ([("text", [[(Own.VERB, 0, 1)]])], r"found tests\.reference\.test_masks\.Own"),
         ([("text",)], "item 1 is no pair"),
         ([("text", []), ("text", 3)], "item 2 is no pair"),
         ([(b"text", [])], "item 1 is no pair"),
