@@ -102,7 +102,7 @@ def test_blocks_go_on_over_the_ends_of_what_is_read_at_a_time(monkeypatch):
     lengths=LENGTHS,
     targets=st.lists(st.integers(0, 9), min_size=150, max_size=150),
     division=st.sampled_from(DIVISIONS),
-    wanted=st.integers(0, 2_000),
+    wanted=st.integers(0, 300),
 )
 def test_the_first_step_reaching_is_that_of_adding_step_by_step(mode, lengths, targets, division, wanted):
     store = OfLengths(lengths, [1, *targets][: len(lengths)])
