@@ -1,6 +1,7 @@
-"""How far a task is: a bar where stderr is a terminal, else a line a minute; the log file has the lines either way."""
+"""Progress reporting: a bar where stderr is a terminal, else a line a minute; a log file gets the lines either way."""
 
 import logging
+import math
 import sys
 import time
 from types import TracebackType
@@ -10,16 +11,24 @@ from tqdm import tqdm
 log = logging.getLogger("ilm")
 
 
-class Meter:
-    """Counts what is done, in `unit`s, of which `initial` were done before; with the rate and the time left.
+def duration(seconds: float) -> str:
+    """h:mm:ss; `?` for NaN."""
+    if math.isnan(seconds):
+        return "?"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
 
-    A line comes every `log_seconds`, the first one sooner, and one at the end.
+
+class ProgressLog:
+    """Counts `unit`s of work, of which `initial` were done before, and tells the rate and the time left.
+
+    It logs a line every `log_seconds`, the first one sooner, and one at the end.
     """
 
     def __init__(self, total: int, what: str, unit: str, *, initial: int = 0, log_seconds: float = 60.0):
         self.total, self.what, self.unit, self.done = total, what, unit, initial
         self._initial, self._began, self._log_seconds = initial, time.monotonic(), log_seconds
-        # The first line tells soonest whether anything is wrong.
+        # An early first line shows soonest whether anything is wrong.
         self._last_line = self._began - log_seconds * 5 / 6
         in_terminal = sys.stderr.isatty()
         self._extra = {"file_only": in_terminal}
@@ -27,7 +36,7 @@ class Meter:
             total=total, initial=initial, desc=what, unit=f" {unit}", disable=not in_terminal, dynamic_ncols=True
         )
 
-    def __enter__(self) -> "Meter":
+    def __enter__(self) -> "ProgressLog":
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -36,7 +45,7 @@ class Meter:
             self._line(ended=True)
 
     def update(self, count: int) -> None:
-        """`count` more are done."""
+        """`count` more units are done."""
         self.done += count
         self._bar.update(count)
         if self.done < self.total and time.monotonic() - self._last_line >= self._log_seconds:
@@ -46,7 +55,6 @@ class Meter:
     def _line(self, *, ended: bool) -> None:
         seconds = time.monotonic() - self._began
         rate = (self.done - self._initial) / max(seconds, 1e-9)
-        left = (self.total - self.done) / rate
-        when = f"in {tqdm.format_interval(seconds)}" if ended else f"{tqdm.format_interval(left)} left"
+        when = f"in {duration(seconds)}" if ended else f"{duration((self.total - self.done) / rate)} left"
         counts = f"{self.done:,} of {self.total:,} {self.unit}"
         log.info("%s: %s, %.3g %s/s, %s", self.what, counts, rate, self.unit, when, extra=self._extra)

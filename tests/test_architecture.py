@@ -18,7 +18,7 @@ ENTRY_POINTS = [path for path in ENTRY_POINTS if path.exists()]
 # In the order in which data flows: a room imports from those before it, and from the foundation.
 ROOMS = ("config", "cli", "corpus", "masking", "examples", "reference", "models", "runs", "training", "infilling")
 ROOMS = (*ROOMS, "evaluation")
-FOUNDATION = ("errors", "files", "hashing", "hardware", "progress", "visible")
+FOUNDATION = ("errors", "files", "hashing", "hardware", "progress", "tables")
 # Rooms that meet only through finished runs.
 APART = {"infilling": {"training"}, "evaluation": {"training"}}
 HEAVY = ("torch", "transformers", "pytorch_lightning")

@@ -21,7 +21,7 @@ from ilm.cli.sweep import begin_submitted_job, end_sweep, note
 from ilm.cli.sweep_table import STOPPED_BY_SIGNAL
 from ilm.config import flat, suggestion
 from ilm.errors import UserError
-from ilm.visible import visible
+from ilm.tables import printable
 
 log = logging.getLogger("ilm")
 
@@ -119,7 +119,7 @@ def in_submitted_sweep() -> bool:
 
 def _exit_with(error: Exception) -> None:
     if not (isinstance(error, UserError) and error.told):
-        print(f"error: {visible(_innermost(error))}", file=sys.stderr)
+        print(f"error: {printable(_innermost(error))}", file=sys.stderr)
     sys.exit(EXIT_USER_ERROR)
 
 

@@ -29,7 +29,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 
-from ilm.cli.sweep_table import COLUMNS, STOPS, Job, label, markdown, row
+from ilm.cli.sweep_table import COLUMNS, STOPS, Job, label, row, sweep_table
 from ilm.files import atomic_file, read_json, write_json
 from ilm.hardware import GPUS, JOBS, is_first_process, jobs_at_once, share, usable_cores, visible_gpus
 
@@ -207,7 +207,7 @@ def end_sweep() -> int:
         _remove(sweep)
     elif any(job.noted or job.process for job in sweep.jobs):
         errors = [f"{label(job, sweep.jobs)}: {job.noted['error']}" for job in sweep.jobs if "error" in job.noted]
-        shown = markdown(rows)
+        shown = sweep_table(rows).markdown()
         with atomic_file(sweep.folder / "runs.csv") as temporary, open(temporary, "w", newline="") as file:
             csv.writer(file).writerows([COLUMNS, *rows])
         with atomic_file(sweep.folder / "runs.md") as temporary:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ilm.files import read_object
+from ilm.progress import duration
+from ilm.tables import TextTable
 
 COLUMNS = ("run", "state", "step", "of", "target tokens", "infill", "infill_textonly", "time trained")
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
@@ -76,20 +78,6 @@ def state(job: Job) -> str:
     return f"killed (signal {code - 128})" if code > 128 else "failed"
 
 
-def duration(seconds: float) -> str:
-    """h:mm:ss."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
-
-
-def markdown(rows: Sequence[Sequence[str]]) -> str:
-    """The rows below `COLUMNS`, as a Markdown table that is aligned for the eye as well."""
-    lines = [COLUMNS, *rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(COLUMNS))]
-    rule = tuple("-" * width if at < 2 else "-" * (width - 1) + ":" for at, width in enumerate(widths))
-    return "\n".join(
-        "| "
-        + " | ".join(cell.ljust(width) if at < 2 else cell.rjust(width) for at, (cell, width) in enumerate(both))
-        + " |"
-        for both in (list(zip(line, widths, strict=True)) for line in (COLUMNS, rule, *rows))
-    )
+def sweep_table(rows: Sequence[Sequence[str]]) -> TextTable:
+    """The rows below `COLUMNS`."""
+    return TextTable(None, COLUMNS, rows, "ll" + "r" * (len(COLUMNS) - 2))

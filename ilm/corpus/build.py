@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from rich.table import Table
 
 from ilm.corpus.formats import stem
 from ilm.corpus.leakage import LeakReport
@@ -49,6 +48,7 @@ from ilm.corpus.store import (
 from ilm.errors import UserError
 from ilm.files import atomic_file, write_json
 from ilm.hashing import digest, file_sha256
+from ilm.tables import TextTable
 
 log = logging.getLogger("ilm")
 
@@ -61,7 +61,7 @@ class BuiltCorpus:
     read: ReadReport
     split: SplitReport
 
-    def tables(self) -> list[Table]:
+    def tables(self) -> list[TextTable]:
         """What `prepare.py` prints of the documents."""
         documents, note, leaks = self.corpus.documents, self.corpus.text_note, self.corpus.manifest["leaks"]
         tables = [

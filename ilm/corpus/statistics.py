@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
-from rich.markup import escape
-from rich.table import Table
 
 from ilm.corpus.leakage import LeakReport, NearDuplicates, SharedValues
 from ilm.corpus.splitting.assign import SPLITS, SplitReport
+from ilm.tables import TextTable
 
 
 def summary(documents: pd.DataFrame) -> dict[str, Any]:
@@ -29,110 +28,95 @@ def summary(documents: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def split_table(documents: pd.DataFrame, note: str | None = None) -> Table:
+def split_table(documents: pd.DataFrame, note: str | None = None) -> TextTable:
     """Documents per level and split, with totals."""
-    table = _table("Documents by level and split", note, "level", *SPLITS, "total")
     counts = _level_counts(documents)
-    for level, row in counts.items():
-        table.add_row(level, *(f"{n:,}" for n in row.values()))
-    table.add_section()
-    table.add_row("all", *(f"{sum(row[name] for row in counts.values()):,}" for name in (*SPLITS, "total")))
-    return table
+    counts["all"] = {name: sum(row[name] for row in counts.values()) for name in (*SPLITS, "total")}
+    rows = [(level, *(f"{n:,}" for n in row.values())) for level, row in counts.items()]
+    columns = ("level", *SPLITS, "total")
+    return TextTable("Documents by level and split", columns, rows, "lrrrr", note, sections=[len(rows) - 1])
 
 
-def l1_table(documents: pd.DataFrame, most: int = 25, note: str | None = None) -> Table:
+def l1_table(documents: pd.DataFrame, most: int = 25, note: str | None = None) -> TextTable:
     """Documents per L1 and level: the `most` frequent L1s, the others summed up in one row."""
-    levels = sorted(documents["cefr_level"].unique())
-    table = _table("Documents by L1", note, "L1", *levels, "total")
+    columns = (*sorted(documents["cefr_level"].unique()), "total")
     counts = list(_l1_counts(documents).items())
-    for l1, row in counts[:most]:
-        table.add_row(escape(l1), *(f"{row.get(name, 0):,}" for name in (*levels, "total")))
     if rest := counts[most:]:
-        sums = (sum(row.get(name, 0) for _, row in rest) for name in (*levels, "total"))
-        table.add_row(f"{len(rest)} others", *(f"{n:,}" for n in sums))
-    return table
+        sums = {name: sum(row.get(name, 0) for _, row in rest) for name in columns}
+        counts = [*counts[:most], (f"{len(rest)} others", sums)]
+    rows = [(l1, *(f"{row.get(name, 0):,}" for name in columns)) for l1, row in counts]
+    return TextTable("Documents by L1", ("L1", *columns), rows, "l" + "r" * len(columns), note)
 
 
-def length_table(documents: pd.DataFrame, note: str | None = None) -> Table:
+def length_table(documents: pd.DataFrame, note: str | None = None) -> TextTable:
     """Text lengths in characters per level."""
-    table = _table("Text lengths in characters", note, "level", "texts", "min", "mean", "median", "max")
-    for level, row in _lengths(documents).items():
-        if level == "all":
-            table.add_section()
-        cells = (f"{row['n']:,}", f"{row['min']:,}", f"{row['mean']:,.1f}", f"{row['median']:,.1f}")
-        table.add_row(level, *cells, f"{row['max']:,}")
-    return table
+    rows = [
+        (level, f"{row['n']:,}", f"{row['min']:,}", f"{row['mean']:,.1f}", f"{row['median']:,.1f}", f"{row['max']:,}")
+        for level, row in _lengths(documents).items()
+    ]
+    columns = ("level", "texts", "min", "mean", "median", "max")
+    return TextTable("Text lengths in characters", columns, rows, "lrrrrr", note, sections=[len(rows) - 1])
 
 
 def dropped_table(
     dropped: Mapping[str, Mapping[str, Any]], title: str = "Rows dropped", note: str | None = None
-) -> Table:
+) -> TextTable:
     """Rows by cause, with the first row numbers (the header is row 1), of `ReadReport.dropped` or `.notes`."""
-    table = _table(title, note, "cause", "rows")
-    table.add_column("first rows")
+    rows = []
     for cause, found in dropped.items():
-        rows = ", ".join(map(str, found["rows"])) + (", ..." if found["count"] > len(found["rows"]) else "")
-        table.add_row(cause, f"{found['count']:,}", rows)
-    if not dropped:
-        table.add_row("none", "0", "")
-    return table
+        first = ", ".join(map(str, found["rows"])) + (", ..." if found["count"] > len(found["rows"]) else "")
+        rows.append((cause, f"{found['count']:,}", first))
+    return TextTable(title, ("cause", "rows", "first rows"), rows or [("none", "0", "")], "lrl", note)
 
 
-def miss_table(report: SplitReport, note: str | None = None) -> Table:
+def miss_table(report: SplitReport, note: str | None = None) -> TextTable:
     """Documents above (+) or below (-) target per level and split: what groups kept together cost."""
-    table = _table("Documents above or below the target of the split", note, "level", *SPLITS)
-    for level, miss in report.misses.items():
-        table.add_row(level, *(f"{miss.get(split, 0):+,}" for split in SPLITS))
-    if not report.misses:
-        table.add_row("none", *("0" for _ in SPLITS))
-    return table
+    rows = [(level, *(f"{miss.get(split, 0):+,}" for split in SPLITS)) for level, miss in report.misses.items()]
+    title = "Documents above or below the target of the split"
+    return TextTable(title, ("level", *SPLITS), rows or [("none", *("0" for _ in SPLITS))], "lrrr", note)
 
 
-def leak_table(report: LeakReport, note: str | None = None) -> Table:
+def leak_table(report: LeakReport, note: str | None = None) -> TextTable:
     """What stands in more than one split, or why that is not known, with a first example."""
-    table = _table("Leaks between splits", note, "what", "found", "documents")
-    table.add_column("for example", overflow="fold")
     values: dict[str, SharedValues | str] = {
         "texts": report.texts,
         "learners": report.learners,
         "topics": report.topics,
     }
+    rows = []
     for what, found in values.items():
         if isinstance(found, str):
-            table.add_row(f"{what} in several splits", escape(found), "", "")
+            rows.append((f"{what} in several splits", found, "", ""))
         else:
             shown = (f"{found.values:,}", f"{found.documents:,}", _example(found.examples))
-            table.add_row(f"{what} in several splits", *shown)
+            rows.append((f"{what} in several splits", *shown))
     near = report.near_duplicates
     if isinstance(near, NearDuplicates):
         for split, count in near.near.items():
             of_split = [example for example in near.examples if example[0][1] == split]
             what = f"{split}: near-duplicates in train (similarity {near.similarity:g})"
             shown = (f"{near.shares[split]:.2%}", f"{count:,} of {near.documents[split]:,}", _example(of_split))
-            table.add_row(what, *shown)
+            rows.append((what, *shown))
     else:
-        table.add_row("near-duplicates in train", escape(near), "", "")
+        rows.append(("near-duplicates in train", near, "", ""))
     if report.unseen_test_values is not None:
-        table.add_row("values of test data elsewhere", escape(report.unseen_test_values), "", "")
-    return table
+        rows.append(("values of test data elsewhere", report.unseen_test_values, "", ""))
+    return TextTable("Leaks between splits", ("what", "found", "documents", "for example"), rows, "lprp", note)
 
 
 def _example(examples: Sequence[tuple[tuple[str, str], tuple[str, str]]]) -> str:
-    return escape(", ".join(f"{name} ({split})" for name, split in examples[0])) if examples else ""
+    return ", ".join(f"{name} ({split})" for name, split in examples[0]) if examples else ""
 
 
-def shared_table(leaks: Mapping[str, Any], note: str | None) -> Table:
+def shared_table(leaks: Mapping[str, Any], note: str | None) -> TextTable:
     """How many texts of test-only data stand in the training data of the main corpus, of `SharedWith` in a manifest."""
-    table = Table(title=f"In the training data of {leaks['asked']['corpus']}", caption=note)
-    table.add_column("texts")
-    table.add_column("found", justify="right")
-    table.add_row("equal", f"{leaks['texts']:,} of {leaks['documents']:,}")
-    near = leaks["near_duplicates"]
+    near, documents = leaks["near_duplicates"], leaks["documents"]
+    rows = [("equal", f"{leaks['texts']:,} of {documents:,}")]
     if isinstance(near, str):
-        table.add_row("nearly equal", near)
+        rows.append(("nearly equal", near))
     else:
-        table.add_row(f"nearly equal (similarity {leaks['similarity']:g})", f"{near:,} of {leaks['documents']:,}")
-    return table
+        rows.append((f"nearly equal (similarity {leaks['similarity']:g})", f"{near:,} of {documents:,}"))
+    return TextTable(f"In the training data of {leaks['asked']['corpus']}", ("texts", "found"), rows, "lp", note)
 
 
 def _level_counts(documents: pd.DataFrame) -> dict[str, dict[str, int]]:
@@ -168,11 +152,3 @@ def _lengths(documents: pd.DataFrame) -> dict[str, dict[str, float]]:
         }
         for level, lengths in {**by_level, "all": characters}.items()
     }
-
-
-def _table(title: str, note: str | None, first: str, *others: str) -> Table:
-    table = Table(title=title, caption=None if note is None else escape(note))
-    table.add_column(first)
-    for name in others:
-        table.add_column(name, justify="right")
-    return table

@@ -9,8 +9,6 @@ from typing import Any
 
 import pandas as pd
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from ilm.config import flat
 from ilm.corpus.leakage import leak_report, shared_with
@@ -20,6 +18,7 @@ from ilm.corpus.store import DOCUMENTS, MANIFEST, PreparedCorpus, again, with_di
 from ilm.errors import UserError
 from ilm.files import read_json
 from ilm.hashing import digest, file_sha256
+from ilm.tables import TextTable
 
 # Faults of one kind that are shown.
 _SHOWN = 5
@@ -91,18 +90,16 @@ def require_sound(*folders: Path, **caches: Callable[[Path, pd.DataFrame], list[
         raise UserError("\n".join(told))
 
 
-def findings_table(folder: Path, findings: list[Finding]) -> Table:
-    """What was looked at and what came out, a row for each finding and each fault."""
-    table = Table(title=f"Check of {escape(str(folder))}", title_justify="left")
-    for column in ("part", "checked", "found"):
-        table.add_column(column, overflow="fold")
+def findings_table(folder: Path, findings: list[Finding]) -> TextTable:
+    """What was checked and what was found, a row for each finding and each fault."""
+    rows = []
     for finding in findings:
         skipped = [f"not checked: {finding.skipped}"] if finding.skipped else ["ok"]
         found = [f"FAULT: {fault}" for fault in finding.faults] or skipped
         for number, line in enumerate(found):
             part, checked = (finding.part, finding.checked) if number == 0 else ("", "")
-            table.add_row(escape(part), escape(checked), escape(line))
-    return table
+            rows.append((part, checked, line))
+    return TextTable(f"Check of {folder}", ("part", "checked", "found"), rows, "lpp")
 
 
 def _documents_of(cache: Path) -> str | None:

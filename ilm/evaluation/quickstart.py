@@ -1,29 +1,26 @@
-"""The last step of `make quickstart`: the perplexities before and after training, beside those to expect."""
+"""The last step of `make quickstart`: perplexities before and after training, beside the expected ones."""
 
 import math
 import sys
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
 from ilm.files import read_json
 from ilm.models.scoring import KINDS
 from ilm.runs.folder import RunFolder
+from ilm.tables import TextTable
 
 
-def comparison(run: RunFolder, expected: dict[str, dict[str, float]]) -> Table:
+def comparison(run: RunFolder, expected: dict[str, dict[str, float]]) -> TextTable:
     """Validation perplexities of a finished run before training and at its best, and those of `expected`."""
-    status = run.status
-    table = Table(title=f"Validation perplexity of {run.path.name}", title_justify="left")
-    table.add_column("")
-    for column in ("before training", "expected", "after training", "expected"):
-        table.add_column(column, justify="right")
+    status, rows = run.status, []
     for kind in KINDS:
         before, after = math.exp(status["first"][kind]), math.exp(status["best"][kind])
         cells = (before, expected["before"][kind], after, expected["after"][kind])
-        table.add_row(kind, *(f"{value:,.1f}" for value in cells))
-    return table
+        rows.append((kind, *(f"{value:,.1f}" for value in cells)))
+    columns = ("", "before training", "expected", "after training", "expected")
+    return TextTable(f"Validation perplexity of {run.path.name}", columns, rows, "lrrrr")
 
 
 if __name__ == "__main__":

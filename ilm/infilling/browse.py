@@ -21,7 +21,7 @@ from ilm.infilling.terminal import BLANKS, COMMANDS, Terminal, is_dialogue, term
 from ilm.infilling.texts import TableText, answers_of, drawn_spans, is_table, read_texts
 from ilm.masking.configured import mask_function
 from ilm.masking.functions import Span
-from ilm.visible import visible
+from ilm.tables import printable
 
 KEYS = (
     ("Enter or n", "the next text"),
@@ -121,7 +121,7 @@ class Walk(Terminal):
 
     def _show_text(self) -> None:
         text, self._found = self._texts[self._at], {}
-        self.console.print(Rule(Text(visible(self._title())), align="left"))
+        self.console.print(Rule(Text(printable(self._title())), align="left"))
         spans = self._spans_of(text, self._attempts.get(self._at, 0))
         room = self.settings.max_answer_tokens if self.settings.cut else None
         if spans is None:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from ilm.infilling.candidates import Infilling
 from ilm.masking.functions import Span
-from ilm.visible import visible
+from ilm.tables import Markdown, TextTable, escape_markdown, printable
 
 # Colour of an answer by the geometric mean of its tokens' probabilities, with the end.
 LIKELY, POSSIBLE = 0.3, 0.05
@@ -18,7 +18,6 @@ LEGEND = f"answers green: p of a token above {LIKELY}, yellow: above {POSSIBLE},
 NEAR = 200  # characters of a long text that are shown on either side of a blank
 NARROWEST = 30  # characters of a column
 ORIGINAL = "original"
-_ESCAPED = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_[]|#"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"})
 
 
 def shown(infilling: Infilling) -> Text:
@@ -30,7 +29,7 @@ def shown(infilling: Infilling) -> Text:
     for (start, length), values in zip(infilling.spans, infilling.token_log_probabilities, strict=True):
         _append_near(text, infilling.text[done:start], after_blank=bool(done), before_blank=True)
         done = start + length
-        text.append(visible(infilling.text[start:done]), style=f"bold {_colour(values)}")
+        text.append(printable(infilling.text[start:done]), style=f"bold {_colour(values)}")
     _append_near(text, infilling.text[done:], after_blank=True, before_blank=False)
     return text.append(f"  {probabilities(infilling)}", style="dim")
 
@@ -39,13 +38,13 @@ def _append_near(text: Text, piece: str, *, after_blank: bool, before_blank: boo
     """Add what stands between blanks, or between one and an end of the text."""
     first, last = NEAR * after_blank, len(piece) - NEAR * before_blank
     if last - first <= NEAR:
-        text.append(visible(piece))
+        text.append(printable(piece))
         return
     # Whole words, where there are any.
     first = piece.rfind(" ", 0, first) + 1 or first
     last = max(piece.find(" ", last), last)
-    text.append(visible(piece[:first])).append("…", style="dim")
-    text.append(visible(piece[last:]))
+    text.append(printable(piece[:first])).append("…", style="dim")
+    text.append(printable(piece[last:]))
 
 
 def _colour(log_probabilities: Sequence[float]) -> str:
@@ -85,10 +84,10 @@ def marked(text: str, spans: Sequence[Span], style: str = "reverse") -> Text:
     """A text as it is, its spans set off."""
     found, done = Text(), 0
     for span in spans:
-        found.append(visible(text[done : span.start]))
+        found.append(printable(text[done : span.start]))
         done = span.start + span.length
-        found.append(visible(text[span.start : done]), style=style)
-    return found.append(visible(text[done:]))
+        found.append(printable(text[span.start : done]), style=style)
+    return found.append(printable(text[done:]))
 
 
 def side_by_side(found: Mapping[str, Sequence[Infilling]], original: Text | None, width: int) -> RenderableType:
@@ -97,7 +96,7 @@ def side_by_side(found: Mapping[str, Sequence[Infilling]], original: Text | None
     One model without an original needs no name. Columns of a terminal `width` characters wide would be too narrow where
     many models were named: they stand one below the other.
     """
-    columns = [(Text(visible(name)), _numbered(own)) for name, own in found.items()]
+    columns = [(Text(printable(name)), _numbered(own)) for name, own in found.items()]
     if original is not None:
         columns.insert(0, (Text(ORIGINAL), original))
     if len(columns) == 1:
@@ -126,30 +125,25 @@ def markdown(
     title: str, text: str, spans: Sequence[Span], found: Mapping[str, Sequence[Infilling]], own: Mapping[str, str]
 ) -> str:
     """A table of the original text and the candidates, answers in bold; `own`: the original's p by model."""
-    rows = [f"**{_cell(title)}**", "", "| model | text | p |", "|---|---|---|"]
     p = ", ".join(f"{name}: {value}" for name, value in own.items())
-    rows.append(f"| {ORIGINAL} | {_bold(text, [(s.start, s.length) for s in spans])} | {_cell(p)} |")
+    rows = [(ORIGINAL, _bold(text, [(s.start, s.length) for s in spans]), p)]
     for name, infillings in found.items():
         for infilling in infillings:
             p = probabilities(infilling).removeprefix("p = ")
-            rows.append(f"| {_cell(name)} | {_bold(infilling.text, infilling.spans)} | {_cell(p)} |")
-    return "\n".join(rows) + "\n"
+            rows.append((name, _bold(infilling.text, infilling.spans), p))
+    table = TextTable(title, ("model", "text", "p"), rows, "lpl")
+    return f"**{escape_markdown(title)}**\n\n{table.markdown()}\n"
 
 
-def _bold(text: str, spans: Sequence[tuple[int, int]]) -> str:
-    found, done = "", 0
+def _bold(text: str, spans: Sequence[tuple[int, int]]) -> Markdown:
+    cell, found, done = escape_markdown, "", 0
     for start, length in spans:
         answer = text[start : start + length]
         # Two asterisks set off nothing where a space is inside them.
         inner = answer.strip()
         before = answer[: len(answer) - len(answer.lstrip())] if inner else answer
-        found += _cell(text[done:start] + before)
-        found += f"**{_cell(inner)}**" if inner else ""
-        found += _cell(answer[len(before) + len(inner) :])
+        found += cell(text[done:start] + before)
+        found += f"**{cell(inner)}**" if inner else ""
+        found += cell(answer[len(before) + len(inner) :])
         done = start + length
-    return found + _cell(text[done:])
-
-
-def _cell(text: str) -> str:
-    """Literal text within a cell of a Markdown table."""
-    return visible(text).replace("\t", " ").translate(_ESCAPED).replace("\n", "<br>")
+    return Markdown(found + cell(text[done:]))

@@ -18,7 +18,7 @@ from ilm.infilling.candidates import Infilling
 from ilm.infilling.infiller import Infiller
 from ilm.infilling.render import LEGEND, side_by_side
 from ilm.infilling.sampling import DecodingSettings
-from ilm.visible import visible
+from ilm.tables import printable
 
 PROMPT = "> "
 QUIT = ("quit", "exit", ":quit", ":exit", ":q")
@@ -188,10 +188,10 @@ class Terminal:
         """A setting or the models are others now."""
 
     def say(self, message: str) -> None:
-        self.console.print(Text(visible(message), style="dim"))
+        self.console.print(Text(printable(message), style="dim"))
 
     def mistake(self, message: str) -> None:
-        self.console.print(Text(visible(message), style="red"))
+        self.console.print(Text(printable(message), style="red"))
 
     def _set(self, name: str, value: str) -> None:
         key, parse = _SETTINGS[name]
@@ -208,7 +208,7 @@ class Terminal:
         types = " ".join(dict.fromkeys(f"[{t}]" for i in self.infillers.values() for t in i.vocabulary.mask_types))
         table = Table.grid(padding=(0, 2))
         for typed, meaning in self.help:
-            table.add_row(Text(visible(typed.replace("{types}", types))), Text(meaning, style="dim"))
+            table.add_row(Text(printable(typed.replace("{types}", types))), Text(meaning, style="dim"))
         self.console.print(table)
         self.say(LEGEND)
         spoken = {key: getattr(self.settings, key) for key, _ in _SETTINGS.values()}

@@ -11,7 +11,6 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from ilm.cli.logging import set_up_logging
 from ilm.corpus.build import build_corpus
@@ -27,6 +26,7 @@ from ilm.masking.generate import write_masks
 from ilm.masking.preview import stored_previews
 from ilm.masking.statistics import statistics_table
 from ilm.masking.store import SETTINGS, STATISTICS, MaskStore, remedy
+from ilm.tables import TextTable
 
 log = logging.getLogger("ilm")
 
@@ -90,13 +90,11 @@ def _write_masks(
     )
 
 
-def _masks_table(folder: Path, note: str | None) -> Table:
+def _masks_table(folder: Path, note: str | None) -> TextTable:
     try:
-        table = statistics_table(read_json(folder / STATISTICS))
+        return statistics_table(read_json(folder / STATISTICS), note)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{folder / STATISTICS} is missing or damaged ({error!r}): {remedy(folder)}.") from error
-    table.caption = note if note is None else escape(note)
-    return table
 
 
 @contextmanager

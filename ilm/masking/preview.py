@@ -12,7 +12,7 @@ from rich.text import Text
 
 from ilm.masking.functions import Span
 from ilm.masking.store import MaskStore
-from ilm.visible import visible
+from ilm.tables import printable
 
 _COLOURS = ("red", "magenta", "blue", "green", "yellow", "cyan")
 
@@ -23,7 +23,7 @@ def preview(text: str, spans: Sequence[Span], mask_types: Sequence[str]) -> Rend
     All text is shown literally: neither as rich's markup nor as control codes of the terminal.
     """
     styles = {t: f"reverse {_COLOURS[i % len(_COLOURS)]}" for i, t in enumerate(mask_types)}
-    pieces, answers = cut(visible(text), spans)
+    pieces, answers = cut(printable(text), spans)
     document, context, listed = Text(pieces[0]), Text(pieces[0]), Text()
     for span, answer, piece in zip(spans, answers, pieces[1:], strict=True):
         style = styles[span.mask_type]
@@ -57,5 +57,5 @@ def stored_previews(documents: pd.DataFrame, masks: MaskStore, count: int) -> It
         document = documents.iloc[int(split.documents[entry])]
         title = f"{document['writing_id']} ({document['cefr_level']}, {document['l1']})"
         yield Panel(
-            preview(document["text"], spans, masks.mask_types), title=escape(visible(title)), title_align="left"
+            preview(document["text"], spans, masks.mask_types), title=escape(printable(title)), title_align="left"
         )

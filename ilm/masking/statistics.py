@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from rich.table import Table
+
+from ilm.tables import TextTable
 
 from ilm.masking.masks import Masks
 
@@ -73,13 +74,9 @@ def mask_statistics(counts: MaskCounts, mask_types: Sequence[str]) -> dict[str, 
     }
 
 
-def statistics_table(statistics: Mapping[str, Mapping[str, Any]]) -> Table:
+def statistics_table(statistics: Mapping[str, Mapping[str, Any]], note: str | None = None) -> TextTable:
     """A table with one column for each entry of `statistics` (split: its `mask_statistics`)."""
-    table = Table(title="Masks", title_justify="left")
-    table.add_column("", no_wrap=True)
-    for split in statistics:
-        table.add_column(split, justify="right")
-    columns = list(statistics.values())
+    columns, rows = list(statistics.values()), []
     for label, key, form in (
         ("documents", "documents", "{:,}"),
         ("examples", "examples", "{:,}"),
@@ -90,10 +87,10 @@ def statistics_table(statistics: Mapping[str, Mapping[str, Any]]) -> Table:
         ("spans an example", "spans_per_example", "{:.2f}"),
         ("masked characters", "mask_rate_characters", "{:.1%}"),
     ):
-        table.add_row(label, *(form.format(column[key]) for column in columns))
+        rows.append([label, *(form.format(column[key]) for column in columns)])
     for mask_type in columns[0]["span_types"]:
-        table.add_row(f"spans: {mask_type}", *(f"{column['span_types'][mask_type]:.1%}" for column in columns))
-    return table
+        rows.append([f"spans: {mask_type}", *(f"{column['span_types'][mask_type]:.1%}" for column in columns)])
+    return TextTable("Masks", ["", *statistics], rows, "l" + "r" * len(columns), note)
 
 
 def _ratio(part: int, whole: int) -> float:

@@ -22,9 +22,9 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from ilm.errors import UserError
 from ilm.files import read_json, readable_size, write_json
 from ilm.hardware import is_first_process
+from ilm.progress import duration
 from ilm.runs.folder import RunFolder
 from ilm.training.callbacks.metrics import at_step_end
-from ilm.training.callbacks.status import duration
 from ilm.training.callbacks.validation import Validation
 from ilm.training.fit import train_in
 from ilm.training.plan import Run

@@ -14,7 +14,7 @@ import pytest
 import pytorch_lightning as pl
 
 from ilm.cli.sweep import RECORD, note, was_requeued
-from ilm.cli.sweep_table import Job, duration, label, markdown, row, state
+from ilm.cli.sweep_table import Job, label, row, state, sweep_table
 from ilm.errors import UserError
 from ilm.hardware import jobs_at_once, share, visible_gpus
 from tests.conftest import REPOSITORY, SMALL_MODEL, compose, environment, run_command
@@ -293,13 +293,7 @@ def test_a_row_of_a_run_that_has_only_begun(tmp_path):
 
 
 def test_the_table_is_markdown_and_aligned():
-    lines = markdown([("a_long_name", "finished", "6", "6", "1234", "5.00", "6.00", "1:02:03")]).splitlines()
+    rows = [("a_long_name", "finished", "6", "6", "1234", "5.00", "6.00", "1:02:03")]
+    lines = sweep_table(rows).markdown().splitlines()
     assert len({len(line) for line in lines}) == 1
-    assert lines[1].startswith("| ----------- | -------- | ---: |")
-
-
-@pytest.mark.parametrize(
-    ("seconds", "expected"), [(0, "0:00:00"), (59.6, "0:01:00"), (3723, "1:02:03"), (360000, "100:00:00")]
-)
-def test_durations(seconds, expected):
-    assert duration(seconds) == expected
+    assert lines[1].startswith("|:------------|:---------|-----:|")

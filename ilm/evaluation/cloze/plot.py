@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from ilm.evaluation.cloze.tables import in_lines
+from ilm.tables import wrap_name
 
 COLUMNS = 3
 _INCHES = 3.0  # of a panel
@@ -35,7 +35,7 @@ def plot_calibration(reliability: pd.DataFrame, models: Mapping[str, Mapping[str
         panel.scatter(own["confidence"], own["correct"], s=areas, color="C0", alpha=0.6, clip_on=False, zorder=3)
         error = about["expected_calibration_error"]
         said = "no answers" if error is None else f"ECE {100 * error:.1f} %, {own['n'].sum():,} answers"
-        panel.set_title("\n".join([*in_lines(model, _NAME), said]), fontsize=8)
+        panel.set_title("\n".join([*wrap_name(model, _NAME), said]), fontsize=8)
         panel.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
         panel.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", ".25", ".5", ".75", "1"], fontsize=8)
         panel.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", ".25", ".5", ".75", "1"], fontsize=8)

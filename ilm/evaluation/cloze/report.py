@@ -6,22 +6,17 @@ from typing import Any
 
 import pandas as pd
 from rich.console import Console
-from rich.table import Table
 
 from ilm.evaluation.cloze.plot import plot_calibration
 from ilm.evaluation.cloze.tables import (
-    Shown,
     described,
     for_a_page,
     for_a_paper,
     for_a_terminal,
-    in_lines,
     notes,
 )
 from ilm.files import atomic_file, write_json
-
-_LONG = 40  # rows that fit a page of LaTeX
-_WIDE = 16  # characters of a name that a column has room for
+from ilm.tables import TextTable
 
 
 def write_report(folder: Path, header: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> None:
@@ -40,90 +35,28 @@ def write_report(folder: Path, header: Mapping[str, Any], tables: Mapping[str, p
 
 def print_tables(console: Console, header: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> None:
     """The overall table, that by level, and the pairs in the main metrics, for a terminal."""
-    shown = for_a_terminal(header, tables)
-    for number, table in enumerate(shown):
-        caption = "; ".join([described(header), *notes(header)]) if number == len(shown) - 1 else None
-        rich = Table(title=table.title, caption=caption, title_justify="left", caption_justify="left")
-        for column, align in zip(table.columns, table.alignment, strict=True):
-            rich.add_column("\n".join(in_lines(column)), justify="right" if align == "r" else "left", overflow="fold")
-        for row in table.rows:
-            rich.add_row(*("\n".join(in_lines(cell)) for cell in row))
-        console.print(rich)
+    for table in for_a_terminal(header, tables):
+        console.print(table)
 
 
-def _markdown(header: Mapping[str, Any], shown: Sequence[Shown]) -> str:
-    parts = [f"# Cloze\n\n{described(header)}.\n"]
-    parts.append("".join(f"- {note[0].upper()}{note[1:]}.\n" for note in notes(header)))
-    for table in shown:
-        lines = [f"## {table.title}\n"]
-        if table.rows:
-            lines.append("| " + " | ".join(map(_pipes, table.columns)) + " |")
-            lines.append("|" + "|".join("---:" if align == "r" else "---" for align in table.alignment) + "|")
-            lines += ["| " + " | ".join(map(_pipes, row)) + " |" for row in table.rows]
-        else:
-            lines.append("None.")
-        parts.append("\n".join(lines) + "\n")
+def _markdown(header: Mapping[str, Any], tables: Sequence[TextTable]) -> str:
+    parts = [f"# Cloze\n\n{described(header)}.\n", "".join(f"- {note}\n" for note in _sentences(header))]
+    parts += [f"## {table.title}\n\n{table.markdown() if table.rows else 'None.'}\n" for table in tables]
     return "\n".join(parts) + "\n![calibration](calibration.png)\n"
 
 
-def _latex(header: Mapping[str, Any], shown: Sequence[Shown]) -> str:
+def _latex(header: Mapping[str, Any], tables: Sequence[TextTable]) -> str:
     """Tables for the packages booktabs and longtable, narrow enough for the text width of the class article."""
     parts = ["% \\usepackage[T1]{fontenc}\n% \\usepackage{booktabs,longtable}\n"]
-    for number, table in enumerate(table for table in shown if table.rows):
-        caption = _tex(f"{table.title}.")
-        if not number:
-            caption += f" {_tex(described(header))}. " + " ".join(
-                _tex(f"{n[0].upper()}{n[1:]}.") for n in notes(header)
-            )
-        columns = "@{}" + table.alignment.replace("p", "p{0.3\\linewidth}") + "@{}"
-        head, *body = (_tex_row(row, table.alignment) for row in (table.columns, *table.rows))
-        head = ["\\toprule", head, "\\midrule"]
-        small = ["\\footnotesize", "\\setlength{\\tabcolsep}{3.5pt}", "\\setlength{\\belowcaptionskip}{5pt}"]
-        if len(body) > _LONG:
-            lines = ["{", *small, f"\\begin{{longtable}}{{{columns}}}", f"\\caption{{{caption}}} \\\\", *head]
-            lines += ["\\endhead", "\\bottomrule", "\\endfoot", *body, "\\end{longtable}", "}"]
-        else:
-            lines = ["\\begin{table}", "\\centering", *small, f"\\caption{{{caption}}}"]
-            lines += [
-                f"\\begin{{tabular}}{{{columns}}}",
-                *head,
-                *body,
-                "\\bottomrule",
-                "\\end{tabular}",
-                "\\end{table}",
-            ]
-        parts.append("\n".join(lines) + "\n")
+    caption = (f"{described(header)}.", *_sentences(header))
+    for table in tables:
+        if table.rows:
+            parts.append(table.latex(*(caption if len(parts) == 1 else ())))
     return "\n".join(parts)
 
 
-def _tex_row(cells: Sequence[str], alignment: str) -> str:
-    """A row of a table; in columns that do not break lines by themselves, long names stand in several lines."""
-    row = []
-    for cell, align in zip(cells, alignment, strict=True):
-        lines = [cell] if align == "p" or len(cell) <= _WIDE else in_lines(cell, _WIDE)
-        text = " \\\\ ".join(map(_tex, lines))
-        row.append(text if len(lines) == 1 else f"\\shortstack[{align}]{{{text}}}")
-    return " & ".join(row) + " \\\\"
-
-
-_TEX = {
-    **{character: f"\\{character}" for character in "&%$#_{}"},
-    "\\": "\\textbackslash{}",
-    "~": "\\textasciitilde{}",
-    "^": "\\textasciicircum{}",
-    "<": "$<$",
-    ">": "$>$",
-    "±": "$\\pm$",
-    "−": "$-$",
-}
-
-
-def _tex(text: str) -> str:
-    return "".join(_TEX.get(character, character) for character in text)
-
-
-def _pipes(text: str) -> str:
-    return text.replace("|", "\\|")
+def _sentences(header: Mapping[str, Any]) -> list[str]:
+    return [f"{note[0].upper()}{note[1:]}." for note in notes(header)]
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ from ilm.errors import UserError
 from ilm.evaluation.cloze.answerers import Answerer, BlankAnswer
 from ilm.evaluation.cloze.items import Item
 from ilm.files import DISK_FULL, atomic_file, locked, read_json, read_object, remove_strays, write_json
-from ilm.progress import Meter
+from ilm.progress import ProgressLog
 from ilm.runs.identity import identity_differences
 
 IDENTITY = "cloze.json"
@@ -93,7 +93,7 @@ def ask(
     write_json(record, {"identity": dict(identity), "asked": answerer.describe()})
     with (
         open(file, "a", encoding="utf-8") as out,
-        Meter(len(order), description, "items", initial=done) as meter,
+        ProgressLog(len(order), description, "items", initial=done) as progress,
     ):
         for begin in range(done, len(order), batch_size):
             batch = order[begin : begin + batch_size]
@@ -101,7 +101,7 @@ def ask(
                 out.write(_line(_record(item, blanks)) + "\n")
             out.flush()
             os.fsync(out.fileno())
-            meter.update(len(batch))
+            progress.update(len(batch))
 
 
 def asking_order(items: Sequence[Item]) -> list[Item]:

@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 
 from ilm.corpus.store import text_note
 from ilm.evaluation.cloze.metrics import LOG_PROBABILITY, PSEUDO
+from ilm.tables import TextTable, wrap_name
 
 # Metric -> its heading; shares are shown in per cent.
 SHARES = {
@@ -36,16 +38,7 @@ GROUPINGS = {
 Tables = Mapping[str, pd.DataFrame]
 
 
-class Shown(NamedTuple):
-    """A table as it is shown: its first column names the rows. `alignment`: a letter per column, l, r or p (long)."""
-
-    title: str
-    columns: list[str]
-    rows: list[list[str]]
-    alignment: str
-
-
-def for_a_page(header: Mapping[str, Any], tables: Tables) -> list[Shown]:
+def for_a_page(header: Mapping[str, Any], tables: Tables) -> list[TextTable]:
     """Every table, with the models' whole names."""
     names = {model: model for model in header["models"]}
     shown = [_overall(header, tables, names, "Cloze", (*MATCHES, *OTHERS)), *_by_group(header, tables, names)]
@@ -53,7 +46,7 @@ def for_a_page(header: Mapping[str, Any], tables: Tables) -> list[Shown]:
     return [*shown, _failures(header, names), _asked(header, names)]
 
 
-def for_a_paper(header: Mapping[str, Any], tables: Tables) -> list[Shown]:
+def for_a_paper(header: Mapping[str, Any], tables: Tables) -> list[TextTable]:
     """The tables of the main metrics, with short names, narrow enough for a column of text."""
     names = short_names(list(header["models"]))
     shown = [
@@ -66,17 +59,25 @@ def for_a_paper(header: Mapping[str, Any], tables: Tables) -> list[Shown]:
     # Where a model lies on this machine is nothing for a paper.
     kept = [column for column in range(len(asked.columns)) if asked.columns[column] != "from"]
     rows = [[row[column] for column in kept] for row in asked.rows]
-    return [*shown, _failures(header, names), Shown(asked.title, [asked.columns[c] for c in kept], rows, "llp")]
+    return [*shown, _failures(header, names), TextTable(asked.title, [asked.columns[c] for c in kept], rows, "llp")]
 
 
-def for_a_terminal(header: Mapping[str, Any], tables: Tables) -> list[Shown]:
+def for_a_terminal(header: Mapping[str, Any], tables: Tables) -> list[TextTable]:
     """The overall table with a column per model, of which six fit 80 columns; that by level, and the pairs."""
     names = short_names(list(header["models"]))
     overall = _overall(header, tables, names, "Cloze", (*MATCHES, *OTHERS))
     first, *others = zip(overall.columns, *overall.rows, strict=True)
-    turned = Shown(overall.title, list(first), [list(row) for row in others], "l" + "r" * (len(first) - 1))
+    turned = TextTable(overall.title, first, others, "l" + "r" * (len(first) - 1))
     by_level = [table for table in _by_group(header, tables, names) if table.columns[0] == LEVELS]
-    return [turned, *by_level, *_pairs(tables, names, MAIN)[:1]]
+    *shown, last = [turned, *by_level, *_pairs(tables, names, MAIN)[:1]]
+    shown.append(replace(last, caption="; ".join([described(header), *notes(header)])))
+    return [_narrow(table) for table in shown]
+
+
+def _narrow(table: TextTable) -> TextTable:
+    """The table with long names and cells in several lines."""
+    columns, *rows = (["\n".join(wrap_name(cell)) for cell in row] for row in (table.columns, *table.rows))
+    return replace(table, columns=columns, rows=rows)
 
 
 def short_names(models: Sequence[str]) -> dict[str, str]:
@@ -89,18 +90,6 @@ def short_names(models: Sequence[str]) -> dict[str, str]:
     short = ["".join(own[before : len(own) - after]).rstrip(":/_") for own in parts]
     usable = all(short) and len(set(short)) == len(models)
     return dict(zip(models, short if usable else models, strict=True))
-
-
-def in_lines(text: str, width: int = 12) -> list[str]:
-    """A long name in lines of about `width` characters, which end where its parts do."""
-    if len(text) <= width:
-        return [text]
-    lines = [""]
-    for part in re.findall(r"[^\s:_/-]*[\s:_/-]*", text):
-        if lines[-1] and len(lines[-1] + part.rstrip()) > width:
-            lines.append("")
-        lines[-1] += part
-    return [line.rstrip(" ") for line in lines]
 
 
 def _alike(sequences: Sequence[Sequence[str]]) -> int:
@@ -156,7 +145,7 @@ def notes(header: Mapping[str, Any]) -> list[str]:
 
 def _overall(
     header: Mapping[str, Any], tables: Tables, names: Mapping[str, str], title: str, metrics: Sequence[str]
-) -> Shown:
+) -> TextTable:
     results = tables["cloze"]
     overall = results[results["grouping"] == "all"].set_index(["model", "metric"])
     columns = [metric for metric in metrics if metric in overall.index.get_level_values("metric")]
@@ -168,10 +157,10 @@ def _overall(
         ece = [] if not with_error else [""] if error is None else [f"{100 * error:.1f}"]
         rows.append([names[model], str(about["blanks"]), str(sum(about["failures"].values())), *cells, *ece])
     headings = ["model", "n", "failed", *(HEADINGS[m] for m in columns), *["ECE"] * with_error]
-    return Shown(title, headings, rows, "l" + "r" * (len(headings) - 1))
+    return TextTable(title, headings, rows, "l" + "r" * (len(headings) - 1))
 
 
-def _by_group(header: Mapping[str, Any], tables: Tables, names: Mapping[str, str]) -> list[Shown]:
+def _by_group(header: Mapping[str, Any], tables: Tables, names: Mapping[str, str]) -> list[TextTable]:
     """A row per group, a column per model; by their own tokenizers models have other numbers of blanks in a group."""
     results, models = tables["cloze"], header["models"]
     shown = []
@@ -185,11 +174,11 @@ def _by_group(header: Mapping[str, Any], tables: Tables, names: Mapping[str, str
         if rows:
             first = "subtokens" if "subtokens" in grouping else said
             columns = [first, "n", *names.values()]
-            shown.append(Shown(f"Match by {said}", columns, rows, "l" + "r" * (len(columns) - 1)))
+            shown.append(TextTable(f"Match by {said}", columns, rows, "l" + "r" * (len(columns) - 1)))
     return shown
 
 
-def _pairs(tables: Tables, names: Mapping[str, str], metrics: Sequence[str]) -> list[Shown]:
+def _pairs(tables: Tables, names: Mapping[str, str], metrics: Sequence[str]) -> list[TextTable]:
     """The pairs over all blanks in `metrics`, and within each level in the main ones, a table for each."""
     comparisons = tables["comparisons"]
     if not len(comparisons):
@@ -199,7 +188,7 @@ def _pairs(tables: Tables, names: Mapping[str, str], metrics: Sequence[str]) -> 
     columns = ["difference", "95 % interval", "p", "p (Holm)", "n"]
     pair = "p" if max(len(_pair(row, names)) for row in overall.itertuples()) > _WIDE_PAIR else "l"
     shown = [
-        Shown(
+        TextTable(
             "Pairs of models (paired bootstrap)",
             ["pair", "metric", *columns],
             [[_pair(row, names), HEADINGS[row.metric], *_compared(row)] for row in overall.itertuples()],
@@ -212,7 +201,7 @@ def _pairs(tables: Tables, names: Mapping[str, str], metrics: Sequence[str]) -> 
         ]
         if rows:
             title = f"Pairs of models by {LEVELS}: {HEADINGS[metric]}"
-            shown.append(Shown(title, [LEVELS, "pair", *columns], rows, f"l{pair}rrrrr"))
+            shown.append(TextTable(title, [LEVELS, "pair", *columns], rows, f"l{pair}rrrrr"))
     return shown
 
 
@@ -228,7 +217,7 @@ def _compared(row: Any) -> list[str]:
     return [f"{scale * row.difference:+.{digits}f}", interval, *p, str(row.n)]
 
 
-def _failures(header: Mapping[str, Any], names: Mapping[str, str]) -> Shown:
+def _failures(header: Mapping[str, Any], names: Mapping[str, str]) -> TextTable:
     rows = [
         [names[model], what, cause, str(count)]
         for model, about in header["models"].items()
@@ -240,7 +229,7 @@ def _failures(header: Mapping[str, Any], names: Mapping[str, str]) -> Shown:
         for model, about in header["models"].items()
         if (count := about["incomplete_lists"])
     ]
-    return Shown(
+    return TextTable(
         "Blanks without an answer or a log-probability, and lists that may lack one",
         ["model", "what", "cause", "blanks"],
         rows,
@@ -248,7 +237,7 @@ def _failures(header: Mapping[str, Any], names: Mapping[str, str]) -> Shown:
     )
 
 
-def _asked(header: Mapping[str, Any], names: Mapping[str, str]) -> Shown:
+def _asked(header: Mapping[str, Any], names: Mapping[str, str]) -> TextTable:
     """How each model was asked, and whether it had read the texts before."""
     rows = []
     for model, about in header["models"].items():
@@ -256,7 +245,7 @@ def _asked(header: Mapping[str, Any], names: Mapping[str, str]) -> Shown:
         how = {"mlm": f"masks, number {asked.get('length_of_the_word')}", "ilm": f"blank [{asked.get('blank')}]"}
         known = seen["why_unknown"] or f"{seen['texts']:,} in the training split of {seen['corpus']}"
         rows.append([names[model], about["model"], how.get(about["kind"], "span"), known])
-    return Shown("Models", ["model", "from", "asked by", "texts seen in training"], rows, "lplp")
+    return TextTable("Models", ["model", "from", "asked by", "texts seen in training"], rows, "lplp")
 
 
 def _cell(row: Mapping[str, Any], metric: str) -> str:

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from rich.table import Table
 
 from ilm.corpus.store import text_note
 from ilm.errors import UserError
 from ilm.files import atomic_folder, write_json
 from ilm.models.scoring import KINDS
+from ilm.tables import TextTable
 
 POOLED = "all"
 # What the models of one table share: between them only level and seed differ. `masks` is the folder of their masks.
@@ -26,6 +26,22 @@ class FamilyTable:
     wide: pd.DataFrame
     labels: Mapping[str, str]
     caption: str
+
+    def in_full(self) -> TextTable:
+        """With the whole names of the runs, for a page."""
+        rows = [(run, kind, *map(_number, row)) for (run, kind), row in self.wide.iterrows()]
+        return TextTable(self.title, ("run", "kind", *self.wide.columns), rows, "ll" + "r" * self.wide.shape[1])
+
+    def in_short(self) -> TextTable:
+        """With labels, for a terminal: six levels take at most 80 columns."""
+        rows, sections, previous = [], [], None
+        for (run, kind), row in self.wide.iterrows():
+            sections += [len(rows)] * (run != previous)
+            rows.append(("" if run == previous else self.labels[run], kind, *map(_number, row)))
+            previous = run
+        columns = ("run", "perplexity", *self.wide.columns)
+        align = "ll" + "r" * self.wide.shape[1]
+        return TextTable(f"Perplexity: {self.title}", columns, rows, align, self.caption, sections[1:])
 
 
 def write_report(folder: Path, header: Mapping[str, Any], results: pd.DataFrame, documents: pd.DataFrame) -> None:
@@ -65,25 +81,6 @@ def tables(header: Mapping[str, Any], results: pd.DataFrame, levels: Sequence[st
                 caption(header, group),
             )
         )
-    return shown
-
-
-def rich_table(table: FamilyTable) -> Table:
-    """A table for the terminal, of at most 80 columns for six levels."""
-    shown = Table(
-        title=f"Perplexity: {table.title}", caption=table.caption, title_justify="left", caption_justify="left"
-    )
-    shown.add_column("run", overflow="fold", min_width=4)
-    shown.add_column("perplexity", no_wrap=True)
-    for level in table.wide.columns:
-        shown.add_column(str(level), justify="right", no_wrap=True)
-    previous = None
-    for (run, kind), row in table.wide.iterrows():
-        if previous not in (None, run):
-            shown.add_section()
-        label = "" if run == previous else table.labels[run]
-        shown.add_row(label, kind, *map(_number, row))
-        previous = run
     return shown
 
 
@@ -139,18 +136,17 @@ def _labels(rows: pd.DataFrame) -> dict[str, str]:
 def _markdown(header: Mapping[str, Any], results: pd.DataFrame) -> str:
     parts = ["# Perplexity\n"]
     for table in tables(header, results, list(dict.fromkeys(results["level"]))):
-        lines = [f"## {table.title}\n", f"{table.caption}.\n"]
-        lines.append("| run | kind | " + " | ".join(table.wide.columns) + " |")
-        lines.append("|---|---|" + "---:|" * len(table.wide.columns))
-        for (run, kind), row in table.wide.iterrows():
-            lines.append(f"| {run} | {kind} | " + " | ".join(map(_number, row)) + " |")
-        parts.append("\n".join(lines) + "\n")
-    lines = ["## By mask type\n", "The loss is the mean NLL in nats a token, its standard error one over documents.\n"]
-    lines.append("| run | level | kind | mask type | perplexity | loss | standard error | tokens | documents |")
-    lines.append("|---|---|---|---|---:|---:|---:|---:|---:|")
+        parts.append(f"## {table.title}\n\n{table.caption}.\n\n{table.in_full().markdown()}\n")
+    note = "The loss is the mean NLL in nats a token, its standard error one over documents."
+    parts.append(f"## By mask type\n\n{note}\n\n{_by_mask_type(results).markdown()}\n")
+    return "\n".join(parts)
+
+
+def _by_mask_type(results: pd.DataFrame) -> TextTable:
+    rows = []
     for row in results.dropna(subset=["perplexity"]).itertuples():
         error = "" if pd.isna(row.loss_standard_error) else f"{row.loss_standard_error:.4f}"
-        cells = (row.run, row.level, row.kind, row.mask_type, _number(row.perplexity), f"{row.loss:.4f}", error)
-        lines.append("| " + " | ".join([*cells, f"{row.targets:,}", f"{row.documents:,}"]) + " |")
-    parts.append("\n".join(lines) + "\n")
-    return "\n".join(parts)
+        numbers = (_number(row.perplexity), f"{row.loss:.4f}", error, f"{row.targets:,}", f"{row.documents:,}")
+        rows.append((row.run, row.level, row.kind, row.mask_type, *numbers))
+    columns = ("run", "level", "kind", "mask type", "perplexity", "loss", "standard error", "tokens", "documents")
+    return TextTable("By mask type", columns, rows, "llllrrrrr")

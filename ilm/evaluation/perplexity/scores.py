@@ -19,7 +19,7 @@ from transformers import PreTrainedModel
 
 from ilm.examples.dataset import ExampleStore
 from ilm.models.scoring import KINDS, TargetScores, of_kind, perplexity, score
-from ilm.progress import Meter
+from ilm.progress import ProgressLog
 
 
 @dataclass
@@ -115,7 +115,7 @@ def score_documents(
         store.masks_per_document,
     )
     model.to(device)
-    with Meter(len(numbers), description, "examples") as meter:
+    with ProgressLog(len(numbers), description, "examples") as progress:
         for begin in range(0, len(numbers), batch_size):
             batch = np.asarray(numbers[begin : begin + batch_size])
             examples = store.lay_out(batch)
@@ -123,7 +123,7 @@ def score_documents(
             np.add.at(sums.examples, owners, 1)
             np.add.at(sums.cut, owners, examples.full_lengths > store.max_length)
             _add(sums, score(model, examples, row_tokens, device), owners)
-            meter.update(len(batch))
+            progress.update(len(batch))
     return sums
 
 

@@ -15,7 +15,7 @@ from ilm.corpus.leakage import shared_with
 from ilm.corpus.splitting.assign import SPLITS
 from ilm.corpus.store import PreparedCorpus, corpus_arguments
 from ilm.errors import UserError
-from ilm.evaluation.perplexity.report import POOLED, rich_table, tables, write_report
+from ilm.evaluation.perplexity.report import POOLED, tables, write_report
 from ilm.evaluation.perplexity.scores import DocumentScores, score_documents
 from ilm.examples import OBJECTIVES
 from ilm.examples.dataset import ExampleStore, first_by_hash
@@ -82,7 +82,7 @@ def evaluate_perplexity(settings: Mapping[str, Any], level: str | None) -> pd.Da
     write_report(folder, header, frame, pd.concat(sums))
     console = Console()
     for table in tables(header, frame, [*levels, POOLED]):
-        console.print(rich_table(table))
+        console.print(table.in_short())
     log.info("written: %s/{report.json,perplexity.csv,perplexity.md,documents.parquet}", folder)
     return frame
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytorch_lightning as pl
 
 from ilm.models.scoring import perplexity
+from ilm.progress import duration
 from ilm.runs.folder import RunFolder
 from ilm.training.callbacks.metrics import Metrics, at_step_end, is_last
 from ilm.training.callbacks.validation import Validation
@@ -104,16 +105,6 @@ class Progress(pl.Callback):
 def bar_figures(trainer: pl.Trainer) -> dict[str, Any]:
     """What a progress bar shows of a run: loss, perplexity, tokens/s, time left."""
     return next((dict(callback.shown) for callback in trainer.callbacks if isinstance(callback, Progress)), {})
-
-
-def duration(seconds: float) -> str:
-    """A span of time for a person: `45 s`, `12 min`, `3 h 05 min`."""
-    if math.isnan(seconds):
-        return "?"
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
 def finite(value: float | None) -> float | None:
