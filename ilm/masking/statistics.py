@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ilm.tables import TextTable
-
 from ilm.masking.masks import Masks
+from ilm.tables import TextTable
 
 
 @dataclass(frozen=True)

@@ -296,4 +296,4 @@ def test_the_table_is_markdown_and_aligned():
     rows = [("a_long_name", "finished", "6", "6", "1234", "5.00", "6.00", "1:02:03")]
     lines = sweep_table(rows).markdown().splitlines()
     assert len({len(line) for line in lines}) == 1
-    assert lines[1].startswith("|:------------|:---------|-----:|")
+    assert lines[1].startswith("|:------------|:---------|-------:|")
