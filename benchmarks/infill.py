@@ -30,7 +30,8 @@ from pathlib import Path
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from ilm.examples.vocabulary import Vocabulary, gpt2_tokenizer
+from ilm.examples.tokenizers import gpt2_tokenizer
+from ilm.examples.vocabulary import Vocabulary
 from ilm.infilling.blanks import BlankLimits, Context
 from ilm.infilling.infiller import DTYPES, Infiller
 from ilm.masking.functions import Hierarchical

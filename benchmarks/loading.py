@@ -75,16 +75,17 @@ def _prepared(folder: Path, size: int) -> Path:
         subprocess.run([sys.executable, "prepare.py", *names], cwd=REPOSITORY, check=True)
     if not (corpus / "tokens").is_dir():
         prepare = REPOSITORY / "benchmarks" / "prepare.py"
-        subprocess.run([sys.executable, str(prepare), "--tokenise", str(corpus)], cwd=REPOSITORY, check=True)
+        subprocess.run([sys.executable, str(prepare), "--tokenize", str(corpus)], cwd=REPOSITORY, check=True)
     return corpus
 
 
 def _start(folder: Path) -> tuple["object", list[dict]]:
     """The train split's examples; seconds and memory of each thing that a run does before it trains."""
     from ilm.corpus.store import PreparedCorpus
-    from ilm.examples.dataset import ExampleStore, first_by_hash
+    from ilm.examples.dataset import InfillingDataset, first_by_hash
     from ilm.examples.token_store import TokenStore
-    from ilm.examples.vocabulary import Vocabulary, gpt2_tokenizer
+    from ilm.examples.tokenizers import gpt2_tokenizer
+    from ilm.examples.vocabulary import Vocabulary
     from ilm.masking.store import MaskStore
     from ilm.training.batch_plan import StepPlan
     from ilm.training.sampling import Shuffled
@@ -106,9 +107,9 @@ def _start(folder: Path) -> tuple["object", list[dict]]:
     tokens = TokenStore.open_or_make(folder / "tokens", corpus, vocabulary, "gpt2")
     levels = corpus.manifest["settings"]["levels"]
 
-    def store(split: str) -> ExampleStore:
+    def store(split: str) -> InfillingDataset:
         of_split = corpus.rows(split, levels)
-        return ExampleStore(of_split, masks.splits[split], tokens, vocabulary, objective="ilm", max_length=256)
+        return InfillingDataset(of_split, masks.splits[split], tokens, vocabulary, objective="ilm", max_length=256)
 
     train = timed("survey of the train split", lambda: store("train"))
     rows[-1]["examples"] = len(train)

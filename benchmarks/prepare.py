@@ -86,9 +86,9 @@ def _measured(folder: Path, source: Path, size: int, workers: int) -> list[dict]
         *(f"num_workers={workers}", f"paths.data={data}", "overwrite=true"),
     ]
     subprocess.run(["rm", "-rf", str(data)], check=True)
-    tokenise = [sys.executable, __file__, "--tokenise", str(data / f"c{size}")]
+    tokenize = [sys.executable, __file__, "--tokenize", str(data / f"c{size}")]
     rows = []
-    for step, command, below in ((f"prepare ({workers} workers)", prepare, "."), (TOKENS, tokenise, "tokens")):
+    for step, command, below in ((f"prepare ({workers} workers)", prepare, "."), (TOKENS, tokenize, "tokens")):
         seconds, peak = _run(command)
         disk = _bytes(data / f"c{size}" / below) / 1e6
         rows.append(dict(zip(COLUMNS, (size, step, seconds, size / seconds, peak / 1e6, disk), strict=True)))
@@ -137,10 +137,11 @@ def _bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def _tokenise(folder: Path) -> None:
+def _tokenize(folder: Path) -> None:
     from ilm.corpus.store import PreparedCorpus
     from ilm.examples.token_store import TokenStore
-    from ilm.examples.vocabulary import Vocabulary, gpt2_tokenizer
+    from ilm.examples.tokenizers import gpt2_tokenizer
+    from ilm.examples.vocabulary import Vocabulary
     from ilm.masking.functions import Hierarchical
 
     vocabulary = Vocabulary(gpt2_tokenizer(), Hierarchical.mask_types)
@@ -156,14 +157,14 @@ def _baseline(path: Path, size: int = 1_000) -> dict[str, float]:
     """Texts a second of one process: NLTK alone and ours; the library's offsets and ours. And the ratios."""
     import pandas as pd
 
-    from ilm.examples.tokenize import Tokeniser, token_positions
-    from ilm.examples.vocabulary import gpt2_tokenizer
+    from ilm.examples.tokenize import token_positions, tokenize
+    from ilm.examples.tokenizers import gpt2_tokenizer
     from ilm.masking import functions
 
     texts = _texts(path, 2 * size)
     warm_up, texts = texts[:size], texts[size:]
     tokenizer = gpt2_tokenizer()
-    tokeniser, function = Tokeniser(tokenizer), functions.Hierarchical()
+    function = functions.Hierarchical()
 
     def masks(of: list[str]) -> None:
         for text in of:
@@ -186,7 +187,7 @@ def _baseline(path: Path, size: int = 1_000) -> dict[str, float]:
     nltk = rate(lambda: masks(texts))
     functions.segment = own
     series = pd.Series(texts, dtype="str")
-    tokens = rate(lambda: list(tokeniser.tokenise(series)))
+    tokens = rate(lambda: list(tokenize(series, tokenizer)))
     by_offsets = rate(lambda: offsets(texts))
     return {
         "masks, texts/s, NLTK alone": nltk,
@@ -269,7 +270,7 @@ def _print(rows: list[dict]) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--tokenise"]:
-        _tokenise(Path(sys.argv[2]))
+    if sys.argv[1:2] == ["--tokenize"]:
+        _tokenize(Path(sys.argv[2]))
     else:
         main()

@@ -184,10 +184,11 @@ def _run(arguments: argparse.Namespace, batch_size: int, examples: Path, row: Va
 def _write_examples(path: Path, texts: Path | None, count: int) -> None:
     """`count` examples with the default masks, of the texts of a CSV file or of synthetic ones, in random order."""
     from ilm.corpus.synthetic import write_csv
-    from ilm.examples.layout import TokenSpan, lay_out
-    from ilm.examples.token_store import align
+    from ilm.examples.alignment import align
+    from ilm.examples.layout import lay_out
     from ilm.examples.tokenize import token_positions
-    from ilm.examples.vocabulary import Vocabulary, gpt2_tokenizer
+    from ilm.examples.tokenizers import gpt2_tokenizer
+    from ilm.examples.vocabulary import Vocabulary
     from ilm.masking.functions import Hierarchical
 
     source = texts or path.with_suffix(".csv")
@@ -211,7 +212,7 @@ def _write_examples(path: Path, texts: Path | None, count: int) -> None:
         if (firsts[1:] < lasts[:-1]).any():
             continue
         kinds = [Hierarchical.mask_types.index(span.mask_type) for span in spans]
-        tokens = [TokenSpan(*span) for span in zip(kinds, firsts.tolist(), lasts.tolist(), strict=True)]
+        tokens = list(zip(kinds, firsts.tolist(), lasts.tolist(), strict=True))
         columns.append(lay_out(encoded.input_ids, tokens, vocabulary, "ilm", MAX_LENGTH))
         if len(columns) == count:
             break

@@ -9,7 +9,8 @@ import pytest
 from ilm.config import Evaluate, Infill, Prepare, Train, check
 from ilm.corpus.store import PreparedCorpus
 from ilm.examples.token_store import TokenStore
-from ilm.examples.vocabulary import Vocabulary, gpt2_tokenizer
+from ilm.examples.tokenizers import gpt2_tokenizer
+from ilm.examples.vocabulary import Vocabulary
 from ilm.files import read_json
 from ilm.masking.functions import Hierarchical
 from tests.conftest import REPOSITORY, compose

@@ -1,45 +1,39 @@
-"""The examples of one split as numbers 0..E-1: documents x masks, laid out on demand.
+"""The examples of one split as a dataset of E examples: documents x masks, laid out on demand.
 
 1. Choose the documents (rows of documents.parquet) and take all their masks from the mask store.
-2. Align every span with the document's tokens; an example in which two spans share a token is dropped, counted. What
-   an example holds follows from its spans: its length and its targets are counted without laying it out.
-3. `store.lay_out(numbers)` aligns the masks of some examples again and lays them out together (`ilm.examples.layout`).
+2. Align every span with the document's tokens. An example in which two spans share a token is dropped and counted.
+   Its length and its targets are counted from its spans, without laying it out.
+3. `dataset.lay_out(numbers)` aligns the masks of some examples again and lays them out (`ilm.examples.layout`).
 
-Nothing is held but four numbers per example (10 bytes); texts, tokens and masks stay mapped from disk.
+Four numbers per example (10 bytes) are kept in memory; texts, tokens and masks stay mapped from disk.
 
-Legend: E examples, D documents, M masks, S spans.
+Legend: E examples, D documents.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
 
 import numpy as np
 
-from ilm.examples.layout import Example, Examples, MaskedSpans, TokenSpan, lay_out_all
-from ilm.examples.lengths import ExampleCounts, MaskShapes
-from ilm.examples.token_store import TokenStore, align
+from ilm.examples.alignment import TokenSpans, align
+from ilm.examples.layout import Example, Examples, lay_out_all
+from ilm.examples.lengths import ExampleCounts, count_examples, full_lengths
+from ilm.examples.token_store import TokenStore
 from ilm.examples.vocabulary import Vocabulary
 from ilm.hashing import order_keys
-from ilm.masking.masks import Masks, ranges
+from ilm.masking.masks import Masks, offsets, ranges
 
 # So few that what is looked up of them stays in a processor's cache.
 DOCUMENTS_PER_CHUNK = 2_000
 
 
-class ExampleKey(NamedTuple):
-    """Where an example comes from: the document's row in documents.parquet, and which of its masks."""
-
-    document: int
-    mask: int
-
-
-class ExampleStore:
+class InfillingDataset:
     """E examples of the given documents of one split.
 
     `documents` are sorted row numbers, all in the split of `masks`. `masks_per_document` keeps only the first masks
     of each document (None: all). `fitting` names an objective: only examples are kept whose row of that objective would
     fit `max_length` (the reference's `skip_naive_incomplete`, for `naive`, makes its five objectives comparable).
 
-    `counts` tells what each example holds. Counted beside: `dropped`, examples left out because two spans share a
+    `counts` tells what each example holds. Also counted: `dropped`, examples left out because two spans share a
     token; `unfitting`, left out by `fitting`; `cut`, examples longer than `max_length` tokens; `n_tokens`, the tokens
     of all examples after the cut. At most `masks_per_document` of each document are there, counting those left out.
     """
@@ -72,13 +66,18 @@ class ExampleStore:
     def __len__(self) -> int:
         return len(self._mask_numbers)
 
-    def key(self, number: int) -> ExampleKey:
-        """The document and mask of example `number`."""
-        documents, masks = self.keys(np.array([number]))
-        return ExampleKey(int(documents[0]), int(masks[0]))
+    def __getitem__(self, number: int) -> Example:
+        return self.lay_out(np.array([number]))[0]
+
+    def lay_out(self, numbers: np.ndarray) -> Examples:
+        """Some examples laid out end to end."""
+        documents, _ = self.keys(numbers)
+        begins = self._tokens.offsets[documents]
+        sizes, spans = self._aligned(documents, self._mask_numbers[numbers], 1)
+        return lay_out_all(self._tokens.all_ids, begins, sizes, spans, self.vocabulary, self.objective, self.max_length)
 
     def keys(self, numbers=slice(None)) -> tuple[np.ndarray, np.ndarray]:
-        """The document of each of some examples (by default of all), and which of its masks."""
+        """The document row of each of some examples (by default of all), and which of its masks."""
         masks = self._mask_numbers[numbers]
         entries = np.searchsorted(self._masks.mask_offsets, masks, side="right") - 1
         return self._masks.documents[entries], masks - self._masks.mask_offsets[entries]
@@ -87,44 +86,26 @@ class ExampleStore:
         """What some examples hold, as int64; the columns of `counts` are too narrow to add up."""
         return ExampleCounts(*(column[numbers].astype(np.int64) for column in self.counts))
 
-    def document_of_each(self) -> np.ndarray:
-        """The document row of every example, (E,)."""
-        return self.keys()[0]
+    def token_spans(self, numbers: np.ndarray) -> TokenSpans:
+        """The masked spans of some examples."""
+        return self._aligned(self.keys(numbers)[0], self._mask_numbers[numbers], 1)[1]
 
-    def __getitem__(self, number: int) -> Example:
-        return self.lay_out(np.array([number]))[0]
-
-    def lay_out(self, numbers: np.ndarray) -> Examples:
-        """Some examples laid out end to end."""
-        documents, _ = self.keys(numbers)
-        sizes, spans = self._aligned(documents, self._mask_numbers[numbers], 1)
-        begins = self._tokens.offsets[documents]
-        return lay_out_all(self._tokens.all_ids, begins, sizes, spans, self.vocabulary, self.objective, self.max_length)
-
-    def spans(self, number: int) -> list[TokenSpan]:
-        """The masked token spans of example `number`."""
-        numbers = np.array([number])
-        _, (_, *columns) = self._aligned(self.keys(numbers)[0], self._mask_numbers[numbers], 1)
-        return [TokenSpan(*span) for span in zip(*(column.tolist() for column in columns), strict=True)]
-
-    def _aligned(
-        self, documents: np.ndarray, mask_numbers: np.ndarray, masks_of_each
-    ) -> tuple[np.ndarray, MaskedSpans]:
+    def _aligned(self, documents: np.ndarray, mask_numbers: np.ndarray, masks_of_each) -> tuple[np.ndarray, TokenSpans]:
         """The documents' sizes in tokens, and their masks in tokens: of each, the next `masks_of_each`.
 
         All are aligned together: their tokens and spans lie end to end in one line of characters.
         """
         masks, tokens = self._masks, self._tokens
         sizes = tokens.offsets[documents + 1] - tokens.offsets[documents]
-        positions, origins = tokens.positions_of(documents), np.cumsum(sizes) - sizes
+        positions, origins = tokens.positions(documents), np.cumsum(sizes) - sizes
         begins, ends = masks.span_offsets[mask_numbers], masks.span_offsets[mask_numbers + 1]
-        spans, counts = ranges(begins, ends), (ends - begins).astype(np.int64)
+        spans, counts = ranges(begins, ends), ends - begins
         origin_of_each = np.repeat(np.repeat(origins, masks_of_each), counts)
         starts = masks.starts[spans] + positions[origin_of_each]
         first, last = align(positions, starts, masks.lengths[spans].astype(np.int64))
         first -= origin_of_each
         last -= origin_of_each
-        return sizes, MaskedSpans(counts, masks.types[spans].astype(np.int64), first, last)
+        return sizes, TokenSpans(offsets(counts), masks.types[spans].astype(np.int64), first, last)
 
     def _survey(self, begins: np.ndarray, ends: np.ndarray, fitting: str | None) -> tuple[np.ndarray, ExampleCounts]:
         """The examples among the masks begins[k]..ends[k]-1 of document k: their mask numbers, and what they hold."""
@@ -137,15 +118,15 @@ class ExampleStore:
             chunk = slice(begin, begin + DOCUMENTS_PER_CHUNK)
             masks_of_each, numbers = ends[chunk] - begins[chunk], ranges(begins[chunk], ends[chunk])
             sizes, spans = self._aligned(self.documents[chunk], numbers, masks_of_each)
-            shapes = MaskShapes(np.repeat(sizes, masks_of_each), spans)
-            kept = ~shapes.sharing
-            self.dropped += int(shapes.sharing.sum())
+            sizes, overlapping = np.repeat(sizes, masks_of_each), spans.overlapping()
+            kept = ~overlapping
+            self.dropped += int(overlapping.sum())
             if fitting:
-                fits = shapes.lengths(fitting) <= self.max_length
+                fits = full_lengths(fitting, sizes, spans) <= self.max_length
                 self.unfitting += int((kept & ~fits).sum())
                 kept &= fits
-            found = shapes.counts(self.objective, self.max_length)
-            self.cut += int((shapes.lengths(self.objective)[kept] > self.max_length).sum())
+            found = count_examples(self.objective, sizes, spans, self.max_length)
+            self.cut += int((full_lengths(self.objective, sizes, spans)[kept] > self.max_length).sum())
             self.n_tokens += int(found.lengths[kept].sum())
             here = slice(done, done + int(kept.sum()))
             for column, values in zip((mask_numbers, *counts), (numbers, *found), strict=True):
@@ -154,13 +135,68 @@ class ExampleStore:
         return mask_numbers[:done], ExampleCounts(*(column[:done] for column in counts))
 
 
-def first_by_hash(store: ExampleStore, writing_ids, seed: int, count: int) -> np.ndarray:
+class ResampledDataset:
+    """Examples under other masks each epoch; those of epoch e have the numbers `numbers(e)`, behind those of e - 1.
+
+    `open_epoch(e)` opens the dataset of an epoch once something asks for it, which draws its masks where no run has had
+    them before: a run makes the epochs that it plans its steps of, and no more. Datasets may differ in length, since
+    other examples are dropped. Where training takes an `InfillingDataset` it takes this as well; all examples that it
+    asks for at once must be of one epoch, else ValueError.
+    """
+
+    def __init__(self, open_epoch: Callable[[int], InfillingDataset]):
+        self._open_epoch = open_epoch
+        self._epochs: list[InfillingDataset] = []
+        self._ends = [0]
+        self.max_length = self.epoch(0).max_length
+
+    def epoch(self, epoch: int) -> InfillingDataset:
+        """The dataset of an epoch (from 0)."""
+        while len(self._epochs) <= epoch:
+            self._epochs.append(self._open_epoch(len(self._epochs)))
+            self._ends.append(self._ends[-1] + len(self._epochs[-1]))
+        return self._epochs[epoch]
+
+    def numbers(self, epoch: int) -> range:
+        """The example numbers of an epoch."""
+        self.epoch(epoch)
+        return range(self._ends[epoch], self._ends[epoch + 1])
+
+    def __getitem__(self, number: int) -> Example:
+        return self.lay_out(np.array([number]))[0]
+
+    def lay_out(self, numbers: np.ndarray) -> Examples:
+        """As `InfillingDataset.lay_out`."""
+        dataset, within = self._place(numbers)
+        return dataset.lay_out(within)
+
+    def keys(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As `InfillingDataset.keys`; the masks are those of the epoch."""
+        dataset, within = self._place(numbers)
+        return dataset.keys(within)
+
+    def counts_of(self, numbers: np.ndarray) -> ExampleCounts:
+        """As `InfillingDataset.counts_of`."""
+        dataset, within = self._place(numbers)
+        return dataset.counts_of(within)
+
+    def _place(self, numbers: np.ndarray) -> tuple[InfillingDataset, np.ndarray]:
+        """The dataset that some examples are of, and their numbers in it."""
+        if not len(numbers):
+            return self.epoch(0), numbers
+        epochs = np.searchsorted(self._ends, (numbers.min(), numbers.max()), side="right") - 1
+        if epochs[0] != epochs[1]:
+            raise ValueError("examples of several epochs: a step is of one")
+        return self._epochs[epochs[0]], numbers - self._ends[epochs[0]]
+
+
+def first_by_hash(dataset: InfillingDataset, writing_ids, seed: int, count: int) -> np.ndarray:
     """The numbers of the first `count` examples by hash(seed, writing_id, mask): a fixed, representative sample.
 
     At most one example per document while documents last, then at most two, and so on; `writing_ids[row]` is the id
-    of a document row. The choice does not depend on the order of the corpus or on `len(store)` beyond what is in it.
+    of a document row. The choice does not depend on the order of the corpus or on `len(dataset)` beyond what is in it.
     """
-    documents, masks = store.keys()
+    documents, masks = dataset.keys()
     rows, examples_of_each = np.unique(documents, return_counts=True)
     ends = np.cumsum(examples_of_each).tolist()
     values = np.empty(len(documents), dtype=np.uint64)

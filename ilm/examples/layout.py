@@ -34,6 +34,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ilm.examples import OBJECTIVES
+from ilm.examples.alignment import TokenSpans
 from ilm.examples.vocabulary import Vocabulary
 
 NO_ANSWER = -1
@@ -49,14 +50,6 @@ class TargetType(IntEnum):
     INFILL = 4
     INFILL_SPECIAL = 5
     INFILL_REDUNDANT = 6
-
-
-class TokenSpan(NamedTuple):
-    """A masked run of tokens: the index of its mask type, its first token and the one after its last."""
-
-    mask_type: int
-    first: int
-    last: int
 
 
 class Example(NamedTuple):
@@ -104,33 +97,30 @@ class Examples:
         return Example(*columns, int(self.full_lengths[number]))
 
 
-class MaskedSpans(NamedTuple):
-    """The masked spans of E examples one after another: `counts` (E,), then the columns of `TokenSpan`, int64 (S,)."""
-
-    counts: np.ndarray
-    mask_types: np.ndarray
-    firsts: np.ndarray
-    lasts: np.ndarray
-
-
 def lay_out(
-    document: Sequence[int], spans: Sequence[TokenSpan], vocabulary: Vocabulary, objective: str, max_length: int
+    ids: Sequence[int],
+    spans: Sequence[tuple[int, int, int]],
+    vocabulary: Vocabulary,
+    objective: str,
+    max_length: int,
 ) -> Example:
-    """The example of a document's token ids and its masked spans (sorted, disjoint), cut at `max_length` tokens.
+    """The example of a document's token ids and its masked spans, cut at `max_length` tokens.
+
+    `spans` are (index of the mask type, first token, the one after the last), sorted and disjoint.
 
     Raises: ValueError for an unknown objective, or spans that are unsorted, overlapping or out of bounds.
     """
-    columns = np.array(spans, dtype=np.int64).reshape(-1, 3).T
-    ids = np.array([*document, vocabulary.end_of_infill])
-    masked = MaskedSpans(np.array([len(spans)]), *columns)
-    return lay_out_all(ids, np.array([0]), np.array([len(document)]), masked, vocabulary, objective, max_length)[0]
+    # `lay_out_all` asks for one token at least.
+    pool = np.array([*ids, vocabulary.end_of_infill])
+    sizes, masked = np.array([len(ids)]), TokenSpans.of([spans])
+    return lay_out_all(pool, np.array([0]), sizes, masked, vocabulary, objective, max_length)[0]
 
 
 def lay_out_all(
     ids: np.ndarray,
     begins: np.ndarray,
     sizes: np.ndarray,
-    spans: MaskedSpans,
+    spans: TokenSpans,
     vocabulary: Vocabulary,
     objective: str,
     max_length: int,
@@ -141,11 +131,11 @@ def lay_out_all(
     """
     if objective not in OBJECTIVES:
         raise ValueError(f"objective {objective!r} is none of {', '.join(OBJECTIVES)}")
-    _require_ordered(spans, sizes)
+    spans.require_ordered(sizes)
     end, direction = vocabulary.end_of_infill, 1
     if objective == "reverse_lm":
-        # The first token of a mirrored document is its last, and the next one stands before it.
-        spans, begins, direction = _mirrored(spans, sizes), begins + sizes - 1, -1
+        # The first token of a reversed document is its last, and the next one stands before it.
+        spans, begins, direction = spans.reversed(sizes), begins + sizes - 1, -1
     has_context, has_answers = objective in ("ilm", "naive"), objective in ("ilm", "no_context_ilm")
     n_runs = spans.counts * (2 * has_context + (2 if has_answers else 3)) + has_context + (1 if has_answers else 2)
     first_runs = np.cumsum(n_runs) - n_runs
@@ -161,17 +151,6 @@ def lay_out_all(
     return runs.repeated(ids, first_runs, max_length, closed_by=None if has_answers else end)
 
 
-def example_length(objective: str, document_tokens, masked_tokens, n_spans):
-    """The full length in tokens of `lay_out`'s example, from counts alone (integers or arrays of them)."""
-    return {
-        "ilm": document_tokens + 2 * n_spans + 1,
-        "no_context_ilm": masked_tokens + n_spans + 1,
-        "naive": 2 * document_tokens - masked_tokens + n_spans + 2,
-        "lm": document_tokens + 2,
-        "reverse_lm": document_tokens + 2,
-    }[objective]
-
-
 class _Runs:
     """R runs of tokens. Columns: `starts`, indices of the first token copied; `lengths`; `target_types`;
     `answer_types`; `specials`, the id of a run that is one special token, else -1.
@@ -180,24 +159,22 @@ class _Runs:
     last. Document tokens are counted from `begins` (E,) in `direction` 1 or -1.
     """
 
-    def __init__(self, n_runs: int, spans: MaskedSpans, begins: np.ndarray, direction: int):
+    def __init__(self, n_runs: int, spans: TokenSpans, begins: np.ndarray, direction: int):
         self.starts, self.lengths = np.zeros(n_runs, dtype=np.int64), np.ones(n_runs, dtype=np.int64)
         self.target_types = np.zeros(n_runs, dtype=np.uint8)
         self.answer_types = np.full(n_runs, NO_ANSWER, dtype=np.int8)
         self.specials = np.full(n_runs, -1, dtype=np.int64)
         self.spans, self.begins, self.direction = spans, begins, direction
-        counts = spans.counts
-        self.example = np.repeat(np.arange(len(counts)), counts)  # (S,)
-        self.ends = np.cumsum(counts)
-        self.within = np.arange(len(self.example)) - (self.ends - counts)[self.example]  # (S,)
+        self.example = spans.examples
+        self.within = np.arange(len(self.example)) - spans.offsets[self.example]  # (S,), place in its example
 
     def add_context(self, at: np.ndarray, sizes: np.ndarray, blanks: np.ndarray) -> np.ndarray:
-        _, mask_types, firsts, lasts = self.spans
+        types, firsts, lasts = self.spans.types, self.spans.firsts, self.spans.lasts
         before, after = self._following(lasts)
         runs = at[self.example] + 2 * self.within
         self._copy(runs, self.example, before, firsts - before, TargetType.CONTEXT)
         self.target_types[runs + 1] = TargetType.CONTEXT_SPECIAL
-        self.specials[runs + 1] = blanks[mask_types]
+        self.specials[runs + 1] = blanks[types]
         at = at + 2 * self.spans.counts
         self._copy(at, slice(None), after, sizes - after, TargetType.CONTEXT)
         return at + 1
@@ -207,15 +184,15 @@ class _Runs:
         return at + 1
 
     def add_answers(self, at: np.ndarray, end: int) -> None:
-        _, mask_types, firsts, lasts = self.spans
+        types, firsts, lasts = self.spans.types, self.spans.firsts, self.spans.lasts
         runs = at[self.example] + 2 * self.within
         self._copy(runs, self.example, firsts, lasts - firsts, TargetType.INFILL)
         self.add_special(runs + 1, TargetType.INFILL_SPECIAL, end)
-        self.answer_types[runs] = self.answer_types[runs + 1] = mask_types
+        self.answer_types[runs] = self.answer_types[runs + 1] = types
 
     def add_copy(self, at: np.ndarray, sizes: np.ndarray) -> None:
         """The whole document and its end token, with the masked parts marked as what is asked for."""
-        _, mask_types, firsts, lasts = self.spans
+        types, firsts, lasts = self.spans.types, self.spans.firsts, self.spans.lasts
         # The token after a span is special unless the next span begins there.
         special = np.ones(len(lasts), dtype=np.int64)
         special[:-1] = (firsts[1:] > lasts[:-1]) | (self.within[1:] == 0)
@@ -224,7 +201,7 @@ class _Runs:
         self._copy(runs, self.example, before, firsts - before, TargetType.INFILL_REDUNDANT)
         self._copy(runs + 1, self.example, firsts, lasts - firsts, TargetType.INFILL)
         self._copy(runs + 2, self.example, lasts, special, TargetType.INFILL_SPECIAL)
-        self.answer_types[runs + 1] = self.answer_types[runs + 2] = mask_types
+        self.answer_types[runs + 1] = self.answer_types[runs + 2] = types
         self._copy(at + 3 * self.spans.counts, slice(None), after, sizes + 1 - after, TargetType.INFILL_REDUNDANT)
 
     def repeated(self, ids: np.ndarray, first_runs: np.ndarray, max_length: int, closed_by: int | None) -> Examples:
@@ -264,29 +241,7 @@ class _Runs:
         before = np.zeros_like(lasts)
         before[1:] = lasts[:-1]
         before[self.within == 0] = 0
-        after = np.zeros(len(self.ends), dtype=np.int64)
+        after = np.zeros(len(self.spans.counts), dtype=np.int64)
         some = self.spans.counts > 0
-        after[some] = lasts[self.ends[some] - 1]
+        after[some] = lasts[self.spans.offsets[1:][some] - 1]
         return before, after
-
-
-def _mirrored(spans: MaskedSpans, sizes: np.ndarray) -> MaskedSpans:
-    """The same spans in documents that are read from their end."""
-    counts, mask_types, firsts, lasts = spans
-    sizes = np.repeat(sizes, counts)
-    # Reversing all spans reverses the examples too; their ends put each back in its place.
-    order = np.repeat(2 * np.cumsum(counts) - counts - 1, counts) - np.arange(len(firsts))
-    return MaskedSpans(counts, mask_types[order], sizes - lasts[order], sizes - firsts[order])
-
-
-def _require_ordered(spans: MaskedSpans, sizes: np.ndarray) -> None:
-    counts, _, firsts, lasts = spans
-    owners = np.repeat(np.arange(len(counts)), counts)
-    wrong = (firsts < 0) | (firsts >= lasts) | (lasts > sizes[owners])
-    wrong[1:] |= (firsts[1:] < lasts[:-1]) & (owners[1:] == owners[:-1])
-    if wrong.any():
-        span = int(np.flatnonzero(wrong)[0])
-        raise ValueError(
-            f"the tokens {firsts[span]} to {lasts[span]} of a document of {sizes[owners[span]]}: spans must be "
-            "sorted, disjoint and in bounds"
-        )

@@ -1,6 +1,6 @@
 """The token store: every document's token ids, made once per corpus and tokenizer, mapped from disk.
 
-1. Every document is tokenised as plain text (special tokens stay text; `ilm.examples.tokenize`).
+1. Every document is tokenized as plain text (special tokens stay text; `ilm.examples.tokenize`).
 2. Each token gets a *position*: the character at which it begins, where that is a boundary between
    characters. A token that begins inside a character (GPT-2 has tokens made of one whole character and a
    part of the next) takes the position of the last boundary before it, so that tokens with equal positions
@@ -23,25 +23,13 @@ import pandas as pd
 from tqdm import tqdm
 
 from ilm.errors import UserError
-from ilm.examples.tokenize import Tokeniser
+from ilm.examples.tokenize import tokenize
 from ilm.examples.vocabulary import Vocabulary
 from ilm.files import GrowingArray, atomic_folder, read_json, write_json
 from ilm.hashing import digest, file_sha256
-from ilm.masking.masks import ranges
+from ilm.masking.masks import offsets, ranges
 
 ARRAYS = ("ids.npy", "advances.npy", "offsets.npy")
-
-
-def align(positions: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Character spans as runs of tokens: (first, last), `last` exclusive, both of the shape of `starts`.
-
-    `positions` is non-decreasing, of one document or of many laid end to end. Each run is the smallest that
-    covers its span and whose two ends are character boundaries; two spans that share a token overlap.
-    """
-    containing = np.searchsorted(positions, starts, side="right") - 1
-    first = np.searchsorted(positions, positions[containing], side="left")
-    last = np.searchsorted(positions, starts + lengths, side="left")
-    return first, last
 
 
 class TokenStore:
@@ -66,18 +54,14 @@ class TokenStore:
         """Token ids of one document, (tokens,)."""
         return self.all_ids[self.offsets[document] : self.offsets[document + 1]]
 
-    def positions(self, first_document: int, last_document: int | None = None) -> np.ndarray:
-        """Positions (tokens + 1,) in characters of one document, or of documents first..last-1 end to end."""
-        last_document = first_document + 1 if last_document is None else last_document
-        return _positions(self._advances[self.offsets[first_document] : self.offsets[last_document]])
-
-    def positions_of(self, documents: np.ndarray) -> np.ndarray:
-        """Positions (tokens + 1,) in characters of any documents end to end."""
-        return _positions(self._advances[ranges(self.offsets[documents], self.offsets[documents + 1])])
+    def positions(self, documents: int | np.ndarray) -> np.ndarray:
+        """Positions (tokens + 1,) in characters of one document, or of several end to end."""
+        documents = np.atleast_1d(documents)
+        return offsets(self._advances[ranges(self.offsets[documents], self.offsets[documents + 1])])
 
     @classmethod
     def open_or_make(cls, root: Path, corpus, vocabulary: Vocabulary, name: str) -> "TokenStore":
-        """The store of this corpus and tokenizer below `root`; tokenised now if it is not there yet.
+        """The store of this corpus and tokenizer below `root`; tokenized now if it is not there yet.
 
         `corpus` is an `ilm.corpus.store.PreparedCorpus`, `name` a readable name of the tokenizer. The folder is
         named by a hash of the documents hash and the tokenizer's definition, so a stale store is never read.
@@ -85,25 +69,19 @@ class TokenStore:
         identity = {"documents": corpus.documents_hash, "tokenizer": vocabulary.fingerprint()}
         folder = Path(root) / f"{name}-{digest(identity)}"
         if not (folder / "settings.json").is_file():
-            _write(folder, corpus.documents["text"], Tokeniser(vocabulary.tokenizer), vocabulary.base_size, identity)
+            _write(folder, corpus.documents["text"], vocabulary, identity)
         elif read_json(folder / "settings.json")["identity"] != identity:
             raise UserError(f"{folder} holds tokens of something else than its name says. Delete it and run again.")
         return cls(folder)
 
 
-def _positions(advances: np.ndarray) -> np.ndarray:
-    positions = np.zeros(len(advances) + 1, dtype=np.int64)
-    np.cumsum(advances, out=positions[1:])
-    return positions
-
-
-def _write(folder: Path, texts: pd.Series, tokeniser: Tokeniser, base_size: int, identity: dict) -> None:
-    id_type = np.uint16 if base_size <= 2**16 else np.uint32
+def _write(folder: Path, texts: pd.Series, vocabulary: Vocabulary, identity: dict) -> None:
+    id_type = np.uint16 if vocabulary.base_size <= 2**16 else np.uint32
     changed, widest = 0, 0
     with atomic_folder(folder, keep_existing=True) as temporary:
         ids, advances, counts = (GrowingArray(temporary / name) for name in ("ids", "advances", "counts"))
-        with tqdm(total=len(texts), desc="tokenising", unit=" documents", unit_scale=True) as progress:
-            for chunk in tokeniser.tokenise(texts):
+        with tqdm(total=len(texts), desc="Tokenizing", unit=" documents", unit_scale=True) as progress:
+            for chunk in tokenize(texts, vocabulary.tokenizer):
                 ids.append(chunk.ids.astype(id_type))
                 advances.append(chunk.advances.astype(np.uint32))
                 counts.append(chunk.counts.astype(np.int64))
@@ -113,18 +91,18 @@ def _write(folder: Path, texts: pd.Series, tokeniser: Tokeniser, base_size: int,
         width = np.uint8 if widest < 2**8 else np.uint16 if widest < 2**16 else np.uint32
         ids.save(temporary / "ids.npy", id_type)
         advances.save(temporary / "advances.npy", np.uint32, stored_as=width)
-        offsets = np.concatenate([[0], np.cumsum(counts.mapped(np.int64))])
+        starts = offsets(counts.mapped(np.int64))
         counts.remove()
-        np.save(temporary / "offsets.npy", offsets)
+        np.save(temporary / "offsets.npy", starts)
         files = {
             name: {"sha256": file_sha256(temporary / name), "bytes": (temporary / name).stat().st_size}
             for name in ARRAYS
         }
         settings = {
             "identity": identity,
-            "documents": len(offsets) - 1,
-            "tokens": int(offsets[-1]),
-            "base_vocabulary": base_size,
+            "documents": len(starts) - 1,
+            "tokens": int(starts[-1]),
+            "base_vocabulary": vocabulary.base_size,
             # 0 for byte-level BPE; other tokenizers may normalise characters.
             "texts_changed_by_tokenizer": changed,
             "files": files,
@@ -132,5 +110,5 @@ def _write(folder: Path, texts: pd.Series, tokeniser: Tokeniser, base_size: int,
         write_json(temporary / "settings.json", settings)
     if changed:
         tqdm.write(
-            f"warning: {changed} of {len(offsets) - 1} texts do not survive encoding and decoding by this tokenizer"
+            f"warning: {changed} of {len(starts) - 1} texts do not survive encoding and decoding by this tokenizer"
         )

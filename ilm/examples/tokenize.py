@@ -1,20 +1,23 @@
 """Texts to token ids and positions, many at a time.
 
-A byte-level BPE (GPT-2's and most since) needs no character offsets from its library, which cost more time than the
-tokens: its tokens are the text's UTF-8 bytes one after the other, and which of these begin a character can be seen
-from the bytes alone. Other tokenizers are asked for their offsets.
+Character offsets cost the library more time than the tokens. A byte-level BPE (GPT-2's and most since) does not need
+them: its tokens are the text's UTF-8 bytes in order, and the bytes alone show where a character begins. Other
+tokenizers are asked for their offsets.
 
 Legend: D documents of a chunk, N their tokens.
 """
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from tokenizers import Encoding, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerBase
+
+from ilm.masking.masks import offsets
 
 DOCUMENTS_PER_CHUNK = 2_000
 
@@ -44,59 +47,60 @@ def token_positions(offsets: Sequence[tuple[int, int]], length: int) -> np.ndarr
     return positions
 
 
-class Tokeniser:
-    """A fast tokenizer at work on plain texts: no token is added, and literal control tokens in a text stay text."""
+def tokenize(texts: pd.Series, tokenizer: PreTrainedTokenizerBase) -> Iterator[TokenChunk]:
+    """The tokens of all texts, a chunk at a time and in order, by a fast tokenizer.
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase):
-        self._tokenizer = tokenizer
-        self._token_bytes = _token_bytes(tokenizer) if _is_byte_level(tokenizer) else None
+    Texts are plain: no token is added, and literal control tokens in a text stay text.
+    """
+    bytes_of_token = _bytes_of_token(tokenizer) if is_byte_level(tokenizer) else None
+    backend = tokenizer.backend_tokenizer
+    backend.no_truncation()
+    backend.no_padding()
+    backend.encode_special_tokens = True
+    encode = partial(
+        backend.encode_batch if bytes_of_token is None else backend.encode_batch_fast, add_special_tokens=False
+    )
 
-    def tokenise(self, texts: pd.Series) -> Iterator[TokenChunk]:
-        """The tokens of all texts, a chunk at a time and in order."""
-        starts = range(0, len(texts), DOCUMENTS_PER_CHUNK)
-        # The library works without holding the interpreter: it does the next chunk while this one is measured.
-        with ThreadPoolExecutor(1) as ahead:
-            waiting = None
-            for start in starts:
-                chunk = texts.iloc[start : start + DOCUMENTS_PER_CHUNK].tolist()
-                encoded = ahead.submit(self._encode, chunk)
-                if waiting is not None:
-                    yield self._measured(waiting[0], waiting[1].result())
-                waiting = chunk, encoded
+    def measured(texts: list[str], encoded: Sequence[Encoding]) -> TokenChunk:
+        if bytes_of_token is None:
+            return _by_offsets(texts, encoded, tokenizer)
+        return _by_bytes(texts, encoded, bytes_of_token)
+
+    # The library works without holding the interpreter: it does the next chunk while this one is measured.
+    with ThreadPoolExecutor(1) as ahead:
+        waiting = None
+        for start in range(0, len(texts), DOCUMENTS_PER_CHUNK):
+            chunk = texts.iloc[start : start + DOCUMENTS_PER_CHUNK].tolist()
+            encoded = ahead.submit(encode, chunk)
             if waiting is not None:
-                yield self._measured(waiting[0], waiting[1].result())
+                yield measured(waiting[0], waiting[1].result())
+            waiting = chunk, encoded
+        if waiting is not None:
+            yield measured(waiting[0], waiting[1].result())
 
-    def _encode(self, texts: list[str]) -> Sequence[Encoding]:
-        backend = self._tokenizer.backend_tokenizer
-        backend.no_truncation()
-        backend.no_padding()
-        backend.encode_special_tokens = True
-        encode = backend.encode_batch if self._token_bytes is None else backend.encode_batch_fast
-        return encode(texts, add_special_tokens=False)
 
-    def _measured(self, texts: list[str], encoded: Sequence[Encoding]) -> TokenChunk:
-        if self._token_bytes is None:
-            return self._by_offsets(texts, encoded)
-        ids = [np.array(encoding.ids, dtype=np.int64) for encoding in encoded]
-        counts = np.array([len(document) for document in ids], dtype=np.int64)
-        flat = np.concatenate(ids)
-        raw = [text.encode() for text in texts]
-        byte_counts = np.array([len(document) for document in raw], dtype=np.int64)
-        bounds = np.concatenate([[0], np.cumsum(self._token_bytes[flat])])
-        if not np.array_equal(bounds[np.cumsum(counts)], np.cumsum(byte_counts)):
-            raise RuntimeError("the tokens of a byte-level tokenizer are not the bytes of the text")
-        return TokenChunk(flat, _advances(b"".join(raw), bounds), counts, 0)
+def _by_bytes(texts: list[str], encoded: Sequence[Encoding], bytes_of_token: np.ndarray) -> TokenChunk:
+    ids = [np.array(encoding.ids, dtype=np.int64) for encoding in encoded]
+    counts = np.array([len(document) for document in ids], dtype=np.int64)
+    flat = np.concatenate(ids)
+    raw = [text.encode() for text in texts]
+    byte_counts = np.array([len(document) for document in raw], dtype=np.int64)
+    bounds = offsets(bytes_of_token[flat])
+    if not np.array_equal(bounds[np.cumsum(counts)], np.cumsum(byte_counts)):
+        raise RuntimeError("the tokens of a byte-level tokenizer are not the bytes of the text")
+    return TokenChunk(flat, _advances(b"".join(raw), bounds), counts, 0)
 
-    def _by_offsets(self, texts: list[str], encoded: Sequence[Encoding]) -> TokenChunk:
-        advances = [
-            np.diff(token_positions(encoding.offsets, len(text))) for text, encoding in zip(texts, encoded, strict=True)
-        ]
-        ids = [encoding.ids for encoding in encoded]
-        decoded = self._tokenizer.batch_decode(ids, clean_up_tokenization_spaces=False)
-        changed = sum(text != back for text, back in zip(texts, decoded, strict=True))
-        counts = np.array([len(document) for document in ids], dtype=np.int64)
-        flat = np.concatenate([np.array(document, dtype=np.int64) for document in ids])
-        return TokenChunk(flat, np.concatenate(advances), counts, changed)
+
+def _by_offsets(texts: list[str], encoded: Sequence[Encoding], tokenizer: PreTrainedTokenizerBase) -> TokenChunk:
+    advances = [
+        np.diff(token_positions(encoding.offsets, len(text))) for text, encoding in zip(texts, encoded, strict=True)
+    ]
+    ids = [encoding.ids for encoding in encoded]
+    decoded = tokenizer.batch_decode(ids, clean_up_tokenization_spaces=False)
+    changed = sum(text != back for text, back in zip(texts, decoded, strict=True))
+    counts = np.array([len(document) for document in ids], dtype=np.int64)
+    flat = np.concatenate([np.array(document, dtype=np.int64) for document in ids])
+    return TokenChunk(flat, np.concatenate(advances), counts, changed)
 
 
 def _advances(raw: bytes, bounds: np.ndarray) -> np.ndarray:
@@ -109,7 +113,7 @@ def _advances(raw: bytes, bounds: np.ndarray) -> np.ndarray:
     return np.diff(positions)
 
 
-def _is_byte_level(tokenizer: PreTrainedTokenizerBase) -> bool:
+def is_byte_level(tokenizer: PreTrainedTokenizerBase) -> bool:
     """Whether the tokens are the bytes of the text: no normalizer, no added space, nothing unknown."""
     backend = tokenizer.backend_tokenizer
     splitter = backend.pre_tokenizer
@@ -126,7 +130,7 @@ def _is_byte_level(tokenizer: PreTrainedTokenizerBase) -> bool:
     )
 
 
-def _token_bytes(tokenizer: PreTrainedTokenizerBase) -> np.ndarray:
+def _bytes_of_token(tokenizer: PreTrainedTokenizerBase) -> np.ndarray:
     """How many bytes of a text each token stands for, int64 (vocabulary,). One symbol of a BPE token is one byte."""
     lengths = np.zeros(len(tokenizer), dtype=np.int64)
     added = {number: str(token) for number, token in tokenizer.added_tokens_decoder.items()}

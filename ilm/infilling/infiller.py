@@ -18,8 +18,8 @@ from transformers import PreTrainedModel
 from transformers.activations import NewGELUActivation
 
 from ilm.errors import UserError
-from ilm.examples.layout import TargetType, TokenSpan, lay_out
-from ilm.examples.token_store import align
+from ilm.examples.alignment import align
+from ilm.examples.layout import TargetType, lay_out
 from ilm.examples.tokenize import token_positions
 from ilm.examples.vocabulary import Vocabulary
 from ilm.infilling.agreement import require_agreement
@@ -218,7 +218,7 @@ class Infiller:
         first, last = align(token_positions(encoded.offset_mapping, len(filled)), starts, lengths)
         if (first[1:] < last[:-1]).any():
             raise UserError("Two answers share a token. Leave a space between the blanks.")
-        runs = [TokenSpan(*run) for run in zip(context.types, first.tolist(), last.tolist(), strict=True)]
+        runs = list(zip(context.types, first.tolist(), last.tolist(), strict=True))
         ids = encoded.input_ids
         example = lay_out(ids, runs, self.vocabulary, OBJECTIVE, max_length=len(ids) + 2 * len(runs) + 1)
         if example.full_length > self.max_tokens:

@@ -30,7 +30,7 @@ def ranges(begins: np.ndarray, ends: np.ndarray) -> np.ndarray:
 def offsets(counts: np.ndarray | Sequence[int]) -> np.ndarray:
     """Where each of some runs of `counts` elements begins, and where the last one ends, int64 (counts + 1,)."""
     result = np.zeros(len(counts) + 1, dtype=np.int64)
-    np.cumsum(counts, out=result[1:])
+    np.cumsum(counts, dtype=np.int64, out=result[1:])
     return result
 
 

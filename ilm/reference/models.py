@@ -21,7 +21,8 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel, PreTrainedTokenizerBase
 
 from ilm.errors import UserError
-from ilm.examples.vocabulary import END_OF_INFILL, START_OF_INFILL, Vocabulary, blank_token, gpt2_tokenizer
+from ilm.examples.tokenizers import gpt2_tokenizer
+from ilm.examples.vocabulary import END_OF_INFILL, START_OF_INFILL, Vocabulary, blank_token
 from ilm.files import atomic_folder, read_json, write_json
 from ilm.reference.unpickle import load_plain
 

@@ -28,7 +28,7 @@ EXAMPLES_AT_A_TIME = 2**20
 
 
 class Counted(Protocol):
-    """Knows what examples hold, such as `ilm.examples.dataset.ExampleStore`."""
+    """Knows what examples hold, such as `ilm.examples.dataset.InfillingDataset`."""
 
     def counts_of(self, numbers: np.ndarray) -> ExampleCounts:
         """What some examples hold, as int64."""

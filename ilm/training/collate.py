@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
-from ilm.examples.dataset import ExampleStore
+from ilm.examples.dataset import InfillingDataset
 from ilm.models.packing import Row, pack
 from ilm.training.batch_plan import StepPlan
 
@@ -61,7 +61,7 @@ class MicroBatches(Dataset):
 
     def __init__(
         self,
-        store: ExampleStore,
+        store: InfillingDataset,
         plan: StepPlan,
         *,
         row_tokens: int,

@@ -9,8 +9,7 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 
-from ilm.examples.dataset import ExampleStore
-from ilm.examples.epochs import EpochStores
+from ilm.examples.dataset import InfillingDataset, ResampledDataset
 from ilm.examples.layout import Example
 from ilm.models.packing import row_length
 from ilm.training.batch_plan import StepPlan
@@ -31,7 +30,7 @@ class InfillingData(pl.LightningDataModule):
 
     def __init__(
         self,
-        store: ExampleStore | EpochStores,
+        store: InfillingDataset | ResampledDataset,
         validation: list[Example],
         *,
         plan: StepPlan,

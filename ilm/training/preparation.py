@@ -11,11 +11,10 @@ from transformers import PreTrainedTokenizerBase
 
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
-from ilm.examples.bpe import corpus_tokenizer
-from ilm.examples.dataset import ExampleStore, first_by_hash
-from ilm.examples.epochs import EpochStores
+from ilm.examples.dataset import InfillingDataset, ResampledDataset, first_by_hash
 from ilm.examples.token_store import TokenStore
-from ilm.examples.vocabulary import START_OF_INFILL, Vocabulary, gpt2_tokenizer
+from ilm.examples.tokenizers import corpus_tokenizer, gpt2_tokenizer
+from ilm.examples.vocabulary import START_OF_INFILL, Vocabulary
 from ilm.files import remove_strays
 from ilm.masking.configured import configured_masks
 from ilm.masking.epochs import train_masks_of_epoch
@@ -36,8 +35,8 @@ class RunExamples:
 
     corpus: PreparedCorpus
     vocabulary: Vocabulary
-    train: ExampleStore
-    valid: ExampleStore
+    train: InfillingDataset
+    valid: InfillingDataset
     validation: np.ndarray
     level_codes: np.ndarray
     levels: tuple[str, ...]
@@ -53,7 +52,7 @@ class Material:
     """
 
     examples: RunExamples
-    train: ExampleStore | EpochStores
+    train: InfillingDataset | ResampledDataset
     order: Order
     model: dict[str, Any]
     new_rows: bool
@@ -113,21 +112,21 @@ def run_material(settings: Mapping[str, Any]) -> Material:
         split_seed=split_seed,
         validation_examples=settings["validation"]["max_examples"],
     )
-    train: ExampleStore | EpochStores = examples.train
+    train: InfillingDataset | ResampledDataset = examples.train
     if settings["masking"]["resample_each_epoch"]:
         train = _resampled(examples, tokens, settings["masking"])
     order = _order(examples, train, settings["data"]["levels_drawn"], settings["seed"])
     return Material(examples, train, order, model, new_rows, masks_folder.name, token_store, start)
 
 
-def _resampled(examples: RunExamples, tokens: TokenStore, masking: Mapping[str, Any]) -> EpochStores:
+def _resampled(examples: RunExamples, tokens: TokenStore, masking: Mapping[str, Any]) -> ResampledDataset:
     """The training examples, under masks of its own each epoch but the first."""
     first = examples.train
 
-    def open_epoch(epoch: int) -> ExampleStore:
+    def open_epoch(epoch: int) -> InfillingDataset:
         if epoch == 0:
             return first
-        return ExampleStore(
+        return InfillingDataset(
             first.documents,
             train_masks_of_epoch(examples.corpus, masking, epoch),
             tokens,
@@ -136,14 +135,14 @@ def _resampled(examples: RunExamples, tokens: TokenStore, masking: Mapping[str, 
             max_length=first.max_length,
         )
 
-    return EpochStores(open_epoch)
+    return ResampledDataset(open_epoch)
 
 
-def _order(examples: RunExamples, train: ExampleStore | EpochStores, levels_drawn: str, seed: int) -> Order:
-    if isinstance(train, EpochStores):
+def _order(examples: RunExamples, train: InfillingDataset | ResampledDataset, levels_drawn: str, seed: int) -> Order:
+    if isinstance(train, ResampledDataset):
         return ShuffledEpochs(train.numbers, seed)
     if levels_drawn == "equally":
-        return Balanced(examples.level_codes[train.document_of_each()], seed)
+        return Balanced(examples.level_codes[train.keys()[0]], seed)
     return Shuffled(len(train), seed)
 
 
@@ -205,9 +204,11 @@ def run_examples(
     `validation_examples` are the first by hash of the valid split (`first_by_hash`).
     """
 
-    def store(split: str) -> ExampleStore:
+    def store(split: str) -> InfillingDataset:
         rows = corpus.rows(split, levels)
-        return ExampleStore(rows, masks.splits[split], tokens, vocabulary, objective=objective, max_length=max_length)
+        return InfillingDataset(
+            rows, masks.splits[split], tokens, vocabulary, objective=objective, max_length=max_length
+        )
 
     train, valid = store("train"), store("valid")
     codes = {level: code for code, level in enumerate(all_levels)}

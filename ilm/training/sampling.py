@@ -42,7 +42,7 @@ class Shuffled:
 
 
 class ShuffledEpochs:
-    """Epochs with examples of their own (`ilm.examples.epochs`), numbered `numbers(epoch)`: each of them once.
+    """Epochs with examples of their own (`ilm.examples.dataset`), numbered `numbers(epoch)`: each of them once.
 
     Their order is drawn from (seed, epoch), that of the first epoch as `Shuffled` draws it.
     """

@@ -10,15 +10,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ilm.examples.dataset import ExampleStore, first_by_hash
+from ilm.examples.dataset import InfillingDataset, ResampledDataset, first_by_hash
 from ilm.examples.layout import TargetType
 from ilm.examples.token_store import TokenStore
-from ilm.examples.vocabulary import Vocabulary, gpt2_tokenizer
+from ilm.examples.tokenizers import gpt2_tokenizer
+from ilm.examples.vocabulary import Vocabulary
 from ilm.hashing import order_key
 from ilm.masking.functions import Hierarchical
 from ilm.masking.generate import write_masks
 from ilm.masking.sampling import masks_folder_name, masks_settings
 from ilm.masking.store import MaskStore
+from ilm.training.sampling import Shuffled, ShuffledEpochs
 from tests.reference_data import DOCUMENTS, MASK_TYPES
 
 VOCABULARY = Vocabulary(gpt2_tokenizer(), MASK_TYPES)
@@ -45,10 +47,15 @@ def stored(tmp_path_factory):
     return corpus, masks, tokens
 
 
-def make_store(stored, **options) -> ExampleStore:
+def make_store(stored, **options) -> InfillingDataset:
     corpus, masks, tokens = stored
     options = {"objective": "ilm", "max_length": 256, **options}
-    return ExampleStore(np.arange(len(corpus.documents)), masks, tokens, VOCABULARY, **options)
+    return InfillingDataset(np.arange(len(corpus.documents)), masks, tokens, VOCABULARY, **options)
+
+
+def keys(store, numbers=slice(None)) -> list[tuple[int, int]]:
+    """The document row and the mask of each of some examples."""
+    return list(zip(*(column.tolist() for column in store.keys(numbers)), strict=True))
 
 
 def test_the_token_store_holds_every_document(stored):
@@ -70,17 +77,18 @@ def test_a_token_store_is_made_once(stored):
 def test_every_document_keeps_examples_and_every_answer_is_its_text(stored):
     corpus, masks, tokens = stored
     store = make_store(stored, max_length=100_000)
-    assert set(store.document_of_each()) == set(range(len(corpus.documents)))
+    assert set(store.keys()[0]) == set(range(len(corpus.documents)))
     assert len(store) + store.dropped == len(masks.span_offsets) - 1
     assert store.dropped > 0
-    for number in range(len(store)):
-        row, mask = store.key(number)
+    for number, (row, mask) in enumerate(keys(store)):
         text = corpus.documents["text"][row]
-        spans = masks.spans(masks.mask_offsets[row] + mask)
-        for span, start, length in zip(store.spans(number), spans[1].tolist(), spans[2].tolist(), strict=True):
-            answer = VOCABULARY.decode(tokens.ids(row)[span.first : span.last])
+        _, starts, lengths = masks.spans(masks.mask_offsets[row] + mask)
+        spans = store.token_spans(np.array([number]))
+        columns = (spans.firsts, spans.lasts, starts, lengths)
+        for first, last, start, length in zip(*(column.tolist() for column in columns), strict=True):
+            answer = VOCABULARY.decode(tokens.ids(row)[first:last])
             positions = tokens.positions(row)
-            assert answer == text[positions[span.first] : positions[span.last]]
+            assert answer == text[positions[first] : positions[last]]
             assert text[start : start + length] in answer
 
 
@@ -88,7 +96,7 @@ def test_dropped_examples_are_those_whose_spans_share_a_token(stored):
     """The vectorised survey agrees with looking at every mask alone."""
     _, masks, tokens = stored
     store = make_store(stored)
-    kept = {store.key(number) for number in range(len(store))}
+    kept = set(keys(store))
     for row in range(len(masks.documents)):
         positions = tokens.positions(row)
         for mask in range(masks.mask_offsets[row], masks.mask_offsets[row + 1]):
@@ -140,8 +148,8 @@ def test_the_first_by_hash_are_those_of_sorting_every_hash(stored):
     corpus, _, _ = stored
     store, ids = make_store(stored), corpus.documents["writing_id"].array
     hashed = sorted(
-        (order_key(3, "validation", ids[key.document], key.mask), key.document, number)
-        for number, key in ((number, store.key(number)) for number in range(len(store)))
+        (order_key(3, "validation", ids[document], mask), document, number)
+        for number, (document, mask) in enumerate(keys(store))
     )
     turns = Counter()
     keyed = []
@@ -154,18 +162,18 @@ def test_the_first_by_hash_are_those_of_sorting_every_hash(stored):
 
 def test_the_first_masks_of_each_document(stored):
     few, many = make_store(stored, masks_per_document=3), make_store(stored)
-    assert [few.key(n) for n in range(len(few))] == [key for n in range(len(many)) if (key := many.key(n)).mask < 3]
+    assert keys(few) == [(document, mask) for document, mask in keys(many) if mask < 3]
 
 
 def test_some_documents_only(stored):
     _, masks, tokens = stored
     rows = np.array([3, 11, 17])
-    store = ExampleStore(rows, masks, tokens, VOCABULARY, objective="ilm", max_length=256)
+    store = InfillingDataset(rows, masks, tokens, VOCABULARY, objective="ilm", max_length=256)
     whole = make_store(stored)
-    of_whole = {whole.key(n): whole[n].input_ids.tolist() for n in range(len(whole))}
-    assert set(store.document_of_each()) == {3, 11, 17}
-    for number in range(len(store)):
-        assert store[number].input_ids.tolist() == of_whole[store.key(number)]
+    of_whole = {key: whole[n].input_ids.tolist() for n, key in enumerate(keys(whole))}
+    assert set(store.keys()[0]) == {3, 11, 17}
+    for number, key in enumerate(keys(store)):
+        assert store[number].input_ids.tolist() == of_whole[key]
 
 
 @pytest.mark.parametrize("row", [0, 10_000])
@@ -173,29 +181,90 @@ def test_documents_without_masks_are_refused(stored, row):
     _, masks, tokens = stored
     others = replace(masks, documents=masks.documents + 1)
     with pytest.raises(ValueError, match="different splits"):
-        ExampleStore(np.array([row]), others, tokens, VOCABULARY, objective="ilm", max_length=256)
+        InfillingDataset(np.array([row]), others, tokens, VOCABULARY, objective="ilm", max_length=256)
 
 
 def test_validation_examples_are_spread_over_documents_and_independent_of_the_rest(stored):
     corpus, _, _ = stored
     store, ids = make_store(stored), corpus.documents["writing_id"].array
-    chosen = [store.key(int(number)) for number in first_by_hash(store, ids, 0, 40)]
+    chosen = keys(store, first_by_hash(store, ids, 0, 40))
     n_documents = len(corpus.documents)
-    assert len({key.document for key in chosen[:n_documents]}) == n_documents
-    assert max(sum(key.document == d for key in chosen) for d in range(n_documents)) == 2
-    assert [store.key(int(n)) for n in first_by_hash(store, ids, 0, 10)] == chosen[:10]
-    assert [store.key(int(n)) for n in first_by_hash(store, ids, 1, 40)] != chosen
+    assert len({document for document, _ in chosen[:n_documents]}) == n_documents
+    assert max(sum(document == d for document, _ in chosen) for d in range(n_documents)) == 2
+    assert keys(store, first_by_hash(store, ids, 0, 10)) == chosen[:10]
+    assert keys(store, first_by_hash(store, ids, 1, 40)) != chosen
     # Other documents gone, those that stay keep their order.
-    fewer = ExampleStore(
+    fewer = InfillingDataset(
         np.arange(0, n_documents, 2), store._masks, store._tokens, VOCABULARY, objective="ilm", max_length=9
     )
-    kept = [fewer.key(int(number)) for number in first_by_hash(fewer, ids, 0, len(fewer.documents))]
-    assert kept == [key for key in chosen[:n_documents] if key.document % 2 == 0]
+    kept = keys(fewer, first_by_hash(fewer, ids, 0, len(fewer.documents)))
+    assert kept == [key for key in chosen[:n_documents] if key[0] % 2 == 0]
 
 
 def test_target_types_of_a_stored_example(stored):
     store = make_store(stored, max_length=100_000)
-    number = random.Random(0).choice([n for n in range(len(store)) if len(store.spans(n)) == 2])
+    number = random.Random(0).choice(np.flatnonzero(store.token_spans(np.arange(len(store))).counts == 2))
     types = store[number].target_types
     assert (types == TargetType.CONTEXT_INFILL_SEP).sum() == 1
     assert (types == TargetType.CONTEXT_SPECIAL).sum() == (types == TargetType.INFILL_SPECIAL).sum() == 2
+
+
+class Numbered:
+    """Examples that tell which epoch and number they are."""
+
+    max_length = 9
+
+    def __init__(self, epoch: int, size: int):
+        self.epoch, self.size = epoch, size
+
+    def __len__(self):
+        return self.size
+
+    def tell(self, numbers):
+        return [(self.epoch, int(number)) for number in numbers]
+
+    lay_out = keys = counts_of = tell
+
+
+def stores(*sizes: int) -> tuple[ResampledDataset, list[int]]:
+    opened = []
+
+    def open_epoch(epoch: int) -> Numbered:
+        opened.append(epoch)
+        return Numbered(epoch, sizes[epoch])
+
+    return ResampledDataset(open_epoch), opened
+
+
+def test_epochs_follow_each_other_and_are_opened_when_asked_for():
+    found, opened = stores(5, 3, 4)
+    assert opened == [0]
+    assert found.numbers(0) == range(5)
+    assert opened == [0]
+    assert found.numbers(2) == range(8, 12)
+    assert opened == [0, 1, 2]
+    for read in (found.lay_out, found.keys, found.counts_of):
+        assert read(np.array([4, 0])) == [(0, 4), (0, 0)]
+        assert read(np.array([5, 7])) == [(1, 0), (1, 2)]
+        assert read(np.array([8, 11])) == [(2, 0), (2, 3)]
+    assert found.max_length == 9
+
+
+def test_a_step_is_of_one_epoch():
+    found, _ = stores(5, 3)
+    found.numbers(1)
+    with pytest.raises(ValueError, match="several epochs"):
+        found.lay_out(np.array([4, 5]))
+    assert found.lay_out(np.array([], dtype=int)) == []
+
+
+def test_the_order_of_epochs_of_their_own():
+    found, opened = stores(50, 30, 40)
+    order = ShuffledEpochs(found.numbers, seed=3)
+    assert np.array_equal(order.epoch(0), Shuffled(50, seed=3).epoch(0))
+    assert order.examples_in(1) == 30
+    assert opened == [0, 1]
+    drawn = order.epoch(2)
+    assert sorted(drawn) == list(range(80, 120))
+    assert np.array_equal(drawn, ShuffledEpochs(found.numbers, seed=3).epoch(2))
+    assert not np.array_equal(drawn, ShuffledEpochs(found.numbers, seed=4).epoch(2))

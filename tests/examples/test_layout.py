@@ -3,15 +3,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ilm.examples import OBJECTIVES
-from ilm.examples.layout import NO_ANSWER, TargetType, TokenSpan, example_length, lay_out
-from ilm.examples.vocabulary import Vocabulary, gpt2_tokenizer
+from ilm.examples.layout import NO_ANSWER, TargetType, lay_out
+from ilm.examples.lengths import example_length
+from ilm.examples.tokenizers import gpt2_tokenizer
+from ilm.examples.vocabulary import Vocabulary
 from tests.reference_data import DOCUMENTS, MASK_TYPES
 
 VOCABULARY = Vocabulary(gpt2_tokenizer(), MASK_TYPES)
 TEXT = "She ate leftover pasta for lunch."
 IDS = VOCABULARY.encode(TEXT)
 NGRAM, WORD = 3, 4
-SPANS = [TokenSpan(NGRAM, 2, 4), TokenSpan(WORD, 5, 6)]
+SPANS = [(NGRAM, 2, 4), (WORD, 5, 6)]
 REFERENCE_NAMES = {
     "ILM": "ilm",
     "NO_CONTEXT_ILM": "no_context_ilm",
@@ -63,7 +65,7 @@ def test_answers_know_their_mask_type():
 
 
 def test_the_token_after_a_span_is_special_unless_it_is_masked_too():
-    adjacent = [TokenSpan(WORD, 2, 3), TokenSpan(WORD, 3, 4)]
+    adjacent = [(WORD, 2, 3), (WORD, 3, 4)]
     assert lay_out(IDS, adjacent, VOCABULARY, "lm", 256).target_types.tolist() == [SEP, R, R, A, A, E, R, R, R]
 
 
@@ -76,10 +78,10 @@ def test_a_long_example_is_cut_at_the_end():
 @pytest.mark.parametrize(
     "spans",
     [
-        [TokenSpan(WORD, 3, 4), TokenSpan(WORD, 1, 2)],
-        [TokenSpan(WORD, 1, 3), TokenSpan(WORD, 2, 4)],
-        [TokenSpan(WORD, 2, 2)],
-        [TokenSpan(WORD, 6, 8)],
+        [(WORD, 3, 4), (WORD, 1, 2)],
+        [(WORD, 1, 3), (WORD, 2, 4)],
+        [(WORD, 2, 2)],
+        [(WORD, 6, 8)],
     ],
     ids=["unsorted", "overlapping", "empty", "out of bounds"],
 )
@@ -96,7 +98,7 @@ def test_rows_are_those_of_the_reference(document, length):
         # The reference makes wrong rows of unsorted spans; here they are refused (see above).
         if mask["name"] == "hand_unsorted" or mask.get("rows", {}).get(str(length)) is None:
             continue
-        spans = [TokenSpan(MASK_TYPES.index(t.lower()), first, first + n) for t, first, n in mask["aligned"]]
+        spans = [(MASK_TYPES.index(t.lower()), first, first + n) for t, first, n in mask["aligned"]]
         example = lay_out(document["ids_official"], spans, VOCABULARY, "ilm", length)
         expected = mask["rows"][str(length)]
         assert example.input_ids.tolist() == expected["inputs"]
@@ -111,7 +113,7 @@ def test_rows_of_the_other_objectives_are_those_of_the_reference():
     for document in DOCUMENTS:
         for mask in document["masks"]:
             for name, expected in mask.get("rows_other_tasks_64", {}).items():
-                spans = [TokenSpan(MASK_TYPES.index(t.lower()), first, first + n) for t, first, n in mask["aligned"]]
+                spans = [(MASK_TYPES.index(t.lower()), first, first + n) for t, first, n in mask["aligned"]]
                 example = lay_out(document["ids_official"], spans, VOCABULARY, REFERENCE_NAMES[name], 64)
                 padding = [0] * (64 - len(example.input_ids))
                 assert example.input_ids.tolist() + padding == expected["inputs"]
@@ -125,14 +127,14 @@ def masked_documents(draw):
     ids = draw(st.lists(st.integers(0, 50256), max_size=60))
     cuts = sorted(draw(st.sets(st.integers(0, len(ids)), max_size=10)))
     pairs = zip(cuts[::2], cuts[1::2], strict=False)
-    return ids, [TokenSpan(draw(st.integers(0, 4)), first, last) for first, last in pairs]
+    return ids, [(draw(st.integers(0, 4)), first, last) for first, last in pairs]
 
 
 @given(masked_documents(), st.sampled_from(OBJECTIVES), st.integers(2, 80))
 def test_every_layout_keeps_its_promises(masked, objective, max_length):
     ids, spans = masked
     whole = lay_out(ids, spans, VOCABULARY, objective, 10_000)
-    masked_tokens = sum(span.last - span.first for span in spans)
+    masked_tokens = sum(last - first for _, first, last in spans)
     assert whole.full_length == len(whole.input_ids) == example_length(objective, len(ids), masked_tokens, len(spans))
     assert (whole.target_types == TargetType.INFILL).sum() == masked_tokens
     assert ((whole.answer_types != NO_ANSWER) == ((whole.target_types == A) | (whole.target_types == E))).all()

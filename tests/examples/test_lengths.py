@@ -8,14 +8,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ilm.examples import OBJECTIVES
-from ilm.examples.layout import Example, Examples, MaskedSpans, TargetType, TokenSpan, lay_out, lay_out_all
-from ilm.examples.lengths import MaskShapes
-from ilm.examples.vocabulary import Vocabulary, gpt2_tokenizer
+from ilm.examples.alignment import TokenSpans
+from ilm.examples.layout import Example, Examples, TargetType, lay_out, lay_out_all
+from ilm.examples.lengths import count_examples, full_lengths
+from ilm.examples.tokenizers import gpt2_tokenizer
+from ilm.examples.vocabulary import Vocabulary
 from tests.reference_data import MASK_TYPES
 
 VOCABULARY = Vocabulary(gpt2_tokenizer(), MASK_TYPES)
 INFILL = (TargetType.INFILL, TargetType.INFILL_SPECIAL, TargetType.INFILL_REDUNDANT)
-Masked = list[tuple[list[int], list[TokenSpan]]]
+Masked = list[tuple[list[int], list[tuple[int, int, int]]]]
 
 
 @st.composite
@@ -26,20 +28,19 @@ def masked_documents(draw) -> Masked:
         cuts = sorted(draw(st.sets(st.integers(0, len(ids)), max_size=10)))
         # Neighbouring spans, too: each cut may end one and begin the next.
         pairs = [pair for pair in pairwise(cuts) if draw(st.booleans())]
-        result.append((ids, [TokenSpan(draw(st.integers(0, 4)), first, last) for first, last in pairs]))
+        result.append((ids, [(draw(st.integers(0, 4)), first, last) for first, last in pairs]))
     return result
 
 
-def together(documents: Masked) -> tuple[np.ndarray, np.ndarray, np.ndarray, MaskedSpans]:
+def together(documents: Masked) -> tuple[np.ndarray, np.ndarray, np.ndarray, TokenSpans]:
     """Ids of all documents with others between them, where each begins, its size, and all spans."""
     pool, begins = [7], []
     for ids, _ in documents:
         begins.append(len(pool))
         pool += [*ids, 7]
     sizes = np.array([len(ids) for ids, _ in documents], dtype=np.int64)
-    columns = np.array([span for _, spans in documents for span in spans], dtype=np.int64).reshape(-1, 3).T
-    counts = np.array([len(spans) for _, spans in documents], dtype=np.int64)
-    return np.array(pool, dtype=np.uint16), np.array(begins, dtype=np.int64), sizes, MaskedSpans(counts, *columns)
+    spans = TokenSpans.of([spans for _, spans in documents])
+    return np.array(pool, dtype=np.uint16), np.array(begins, dtype=np.int64), sizes, spans
 
 
 @given(masked_documents(), st.sampled_from(OBJECTIVES), st.integers(2, 50))
@@ -55,14 +56,13 @@ def test_many_examples_are_laid_out_as_each_alone(documents, objective, max_leng
 
 
 @given(masked_documents(), st.sampled_from(OBJECTIVES), st.integers(2, 50))
-@example([([1, 2, 3], [TokenSpan(4, 0, 1)]), ([1, 2, 3], [TokenSpan(4, 1, 3)]), ([], [])], "ilm", 2)
+@example([([1, 2, 3], [(4, 0, 1)]), ([1, 2, 3], [(4, 1, 3)]), ([], [])], "ilm", 2)
 def test_counts_are_those_of_the_examples_laid_out(documents, objective, max_length):
     _, _, sizes, spans = together(documents)
-    shapes = MaskShapes(sizes, spans)
-    assert not shapes.sharing.any()
+    counts, full = count_examples(objective, sizes, spans, max_length), full_lengths(objective, sizes, spans)
+    assert not spans.overlapping().any()
     examples = [lay_out(ids, spans, VOCABULARY, objective, max_length) for ids, spans in documents]
-    counts = shapes.counts(objective, max_length)
-    assert shapes.lengths(objective).tolist() == [one.full_length for one in examples]
+    assert full.tolist() == [one.full_length for one in examples]
     assert counts.lengths.tolist() == [len(one.input_ids) for one in examples]
     assert counts.context_targets.tolist() == [n_targets(one, [TargetType.CONTEXT]) for one in examples]
     assert counts.infill_targets.tolist() == [n_targets(one, INFILL) for one in examples]
@@ -75,8 +75,3 @@ def n_targets(one: Example, kinds) -> int:
 def test_an_example_that_is_not_there():
     with pytest.raises(IndexError):
         Examples.of([])[0]
-
-
-def test_spans_that_share_a_token():
-    spans = MaskedSpans(np.array([2, 2]), np.zeros(4, int), np.array([0, 1, 0, 2]), np.array([2, 3, 2, 3]))
-    assert MaskShapes(np.array([5, 5]), spans).sharing.tolist() == [True, False]

@@ -10,13 +10,12 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from ilm.examples import tokenize as tokenising
-from ilm.examples.tokenize import Tokeniser, token_positions
-from ilm.examples.vocabulary import gpt2_tokenizer
+from ilm.examples import tokenize as tokenize_module
+from ilm.examples.tokenize import is_byte_level, token_positions, tokenize
+from ilm.examples.tokenizers import gpt2_tokenizer
 from tests.reference_data import DOCUMENTS
 
 GPT2 = gpt2_tokenizer()
-TOKENISER = Tokeniser(GPT2)
 TEXTS = [document["text"] for document in DOCUMENTS]
 TRICKY = st.text(st.sampled_from("aé’ 李明😀\n\t\u200b\u0301.x<|>"), max_size=30)
 
@@ -30,10 +29,10 @@ def by_library(tokenizer, text: str) -> tuple[list[int], list[int]]:
     return encoded.input_ids, np.diff(token_positions(encoded.offset_mapping, len(text))).tolist()
 
 
-def by_chunks(tokeniser: Tokeniser, texts: list[str]) -> tuple[list[tuple[list[int], list[int]]], int]:
+def by_chunks(tokenizer, texts: list[str]) -> tuple[list[tuple[list[int], list[int]]], int]:
     """(ids, advances) of each text, and how many were changed."""
     result, changed = [], 0
-    for chunk in tokeniser.tokenise(series(texts)):
+    for chunk in tokenize(series(texts), tokenizer):
         bounds = np.concatenate([[0], np.cumsum(chunk.counts)])
         result += [(chunk.ids[a:b].tolist(), chunk.advances[a:b].tolist()) for a, b in pairwise(bounds)]
         changed += chunk.changed
@@ -42,18 +41,18 @@ def by_chunks(tokeniser: Tokeniser, texts: list[str]) -> tuple[list[tuple[list[i
 
 @given(st.lists(TRICKY | st.text(max_size=40), max_size=6))
 def test_any_texts_have_the_tokens_and_positions_of_the_library(texts):
-    assert TOKENISER._token_bytes is not None
-    assert by_chunks(TOKENISER, texts) == ([by_library(GPT2, text) for text in texts], 0)
+    assert is_byte_level(GPT2)
+    assert by_chunks(GPT2, texts) == ([by_library(GPT2, text) for text in texts], 0)
 
 
 def test_the_texts_of_the_reference_over_several_chunks(monkeypatch):
-    monkeypatch.setattr(tokenising, "DOCUMENTS_PER_CHUNK", 7)
+    monkeypatch.setattr(tokenize_module, "DOCUMENTS_PER_CHUNK", 7)
     texts = [*TEXTS, "", "I write <|endoftext|> and <|endofinfill|>.", ""]
-    assert by_chunks(TOKENISER, texts) == ([by_library(GPT2, text) for text in texts], 0)
+    assert by_chunks(GPT2, texts) == ([by_library(GPT2, text) for text in texts], 0)
 
 
 def test_no_texts_have_no_chunks():
-    assert list(TOKENISER.tokenise(series([]))) == []
+    assert list(tokenize(series([]), GPT2)) == []
 
 
 def other_tokenizer(kind: str) -> PreTrainedTokenizerFast:
@@ -74,10 +73,9 @@ def other_tokenizer(kind: str) -> PreTrainedTokenizerFast:
 @pytest.mark.parametrize(("kind", "changed"), [("lower-cased", 1), ("space in front", 3), ("words", 2)])
 def test_other_tokenizers_are_asked_for_their_offsets(kind, changed):
     tokenizer = other_tokenizer(kind)
-    tokeniser = Tokeniser(tokenizer)
-    assert tokeniser._token_bytes is None
+    assert not is_byte_level(tokenizer)
     texts = ["she ate", "She ATE it", "x"]
-    found, found_changed = by_chunks(tokeniser, texts)
+    found, found_changed = by_chunks(tokenizer, texts)
     assert found == [by_library(tokenizer, text) for text in texts]
     assert found_changed == changed
     assert all(sum(advances) == len(text) for (_, advances), text in zip(found, texts, strict=True))

@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from ilm.examples.token_store import TokenStore
+from ilm.examples.tokenizers import gpt2_tokenizer
 from ilm.examples.verify import verify_tokens
-from ilm.examples.vocabulary import Vocabulary, gpt2_tokenizer
+from ilm.examples.vocabulary import Vocabulary
 from ilm.files import read_json, write_json
 from ilm.hashing import file_sha256
 from tests.reference_data import DOCUMENTS as REFERENCE

@@ -2,7 +2,8 @@ import pytest
 from transformers import AutoTokenizer
 
 from ilm.errors import UserError
-from ilm.examples.vocabulary import Vocabulary, gpt2_tokenizer
+from ilm.examples.tokenizers import gpt2_tokenizer
+from ilm.examples.vocabulary import Vocabulary
 from tests.reference_data import MASK_TYPES
 
 

@@ -8,8 +8,8 @@ import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from ilm.examples.layout import TokenSpan, lay_out
-from ilm.examples.token_store import align
+from ilm.examples.alignment import align
+from ilm.examples.layout import lay_out
 from ilm.examples.tokenize import token_positions
 from ilm.examples.vocabulary import Vocabulary
 from ilm.infilling.infiller import Infiller
@@ -116,7 +116,7 @@ def test_a_typed_context_is_that_of_training(infiller, text, spans, typed):
     starts, lengths = np.array([(start, length) for _, start, length in spans]).T
     first, last = align(token_positions(encoded.offset_mapping, len(text)), starts, lengths)
     types = [MASK_TYPES.index(name) for name, _, _ in spans]
-    runs = [TokenSpan(*run) for run in zip(types, first.tolist(), last.tolist(), strict=True)]
+    runs = list(zip(types, first.tolist(), last.tolist(), strict=True))
     example = lay_out(encoded.input_ids, runs, words, "ilm", 999).input_ids.tolist()
     separator = example.index(words.start_of_infill)
     context = infiller.context(typed)

@@ -3,7 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ilm.errors import UserError
-from ilm.examples.vocabulary import Vocabulary, gpt2_tokenizer
+from ilm.examples.tokenizers import gpt2_tokenizer
+from ilm.examples.vocabulary import Vocabulary
 from ilm.infilling.blanks import Context, parse_blanks
 from ilm.infilling.token_bytes import TokenStrings
 from tests.reference_data import DOCUMENTS, MASK_TYPES

@@ -9,7 +9,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from ilm.errors import UserError
-from ilm.examples.vocabulary import Vocabulary, gpt2_tokenizer
+from ilm.examples.tokenizers import gpt2_tokenizer
+from ilm.examples.vocabulary import Vocabulary
 from ilm.infilling.blanks import BlankLimits, Context, parse_blanks
 from ilm.infilling.candidates import OpenSequence
 from ilm.infilling.constraints import Grammar, Position

@@ -10,7 +10,7 @@ import yaml
 from transformers import PreTrainedTokenizerFast
 
 from ilm.errors import UserError
-from ilm.examples.layout import Example, TargetType, TokenSpan, lay_out
+from ilm.examples.layout import Example, TargetType, lay_out
 from ilm.examples.vocabulary import Vocabulary
 from ilm.files import write_json
 from ilm.infilling.infiller import Infiller
@@ -294,7 +294,7 @@ def test_score_is_the_evaluation_of_the_filled_text(infiller):
             "She ate leftover pasta for lunch",
         )
     ]
-    spans = [TokenSpan(1, *ends[:2]), TokenSpan(2, *ends[2:])]
+    spans = [(1, *ends[:2]), (2, *ends[2:])]
     example = lay_out(document, spans, vocabulary, "ilm", 999)
     expected = -score(infiller.model, [example], 999, torch.device("cpu")).total("infill")[0]
     assert infiller.score("She ate [ngram] for [word].", ["leftover pasta", "lunch"]) == pytest.approx(

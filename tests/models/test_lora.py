@@ -3,7 +3,8 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from ilm.errors import UserError
-from ilm.examples.vocabulary import Vocabulary, gpt2_tokenizer
+from ilm.examples.tokenizers import gpt2_tokenizer
+from ilm.examples.vocabulary import Vocabulary
 from ilm.models import lora as adapters
 from ilm.models.loading import add_special_rows, new_model, save_model
 from ilm.models.lora import add_lora, merged, require_peft

@@ -8,7 +8,8 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from ilm.errors import UserError
-from ilm.examples.vocabulary import Vocabulary, gpt2_tokenizer
+from ilm.examples.tokenizers import gpt2_tokenizer
+from ilm.examples.vocabulary import Vocabulary
 from ilm.files import read_json
 from ilm.infilling.infiller import Infiller
 from ilm.infilling.model_cache import Models

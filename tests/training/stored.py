@@ -1,4 +1,4 @@
-"""A store of examples that are given, with what training needs of `ilm.examples.dataset.ExampleStore`."""
+"""A store of examples that are given, with what training needs of `ilm.examples.dataset.InfillingDataset`."""
 
 from collections.abc import Sequence
 

@@ -12,10 +12,11 @@ import torch
 
 from ilm.corpus.store import PreparedCorpus
 from ilm.examples import OBJECTIVES
-from ilm.examples.dataset import ExampleStore
+from ilm.examples.dataset import InfillingDataset
 from ilm.examples.layout import TargetType
 from ilm.examples.token_store import TokenStore
-from ilm.examples.vocabulary import Vocabulary, gpt2_tokenizer
+from ilm.examples.tokenizers import gpt2_tokenizer
+from ilm.examples.vocabulary import Vocabulary
 from ilm.masking.store import MaskStore
 from ilm.training.batch_plan import StepPlan
 from ilm.training.collate import MicroBatch, MicroBatches, ResumableRange
@@ -28,14 +29,14 @@ DIVISIONS = [{"batch_size": 4, "accumulate": 2}, {"max_tokens": 1024, "accumulat
 
 
 @lru_cache
-def train_store(data: Path, tokens: Path, objective: str) -> tuple[ExampleStore, np.ndarray]:
+def train_store(data: Path, tokens: Path, objective: str) -> tuple[InfillingDataset, np.ndarray]:
     corpus = PreparedCorpus.open(data / "small")
     masks = MaskStore.open(next((corpus.folder / "masks").glob("hierarchical-*")))
     vocabulary = Vocabulary(gpt2_tokenizer(), MASK_TYPES)
     token_store = TokenStore.open_or_make(tokens, corpus, vocabulary, "gpt2")
     rows = corpus.rows("train", LEVELS)
     # Cut at 40 tokens, so that many examples are.
-    store = ExampleStore(rows, masks.splits["train"], token_store, vocabulary, objective=objective, max_length=40)
+    store = InfillingDataset(rows, masks.splits["train"], token_store, vocabulary, objective=objective, max_length=40)
     return store, corpus.documents["cefr_level"].map(LEVELS.index).to_numpy()
 
 
@@ -69,7 +70,7 @@ def test_totals_are_those_of_laying_out_the_whole_step(prepared, tokens, objecti
         levels = np.zeros(len(LEVELS), dtype=int)
         for number, example in zip(batches.plan.step(step), examples, strict=True):
             learned = ~np.isin(example.target_types[1:], (TargetType.CONTEXT_SPECIAL, TargetType.CONTEXT_INFILL_SEP))
-            levels[batches.level_codes[store.key(int(number)).document]] += learned.sum()
+            levels[batches.level_codes[store.keys(number)[0]]] += learned.sum()
         for micro_batch in range(2):
             batch = batches[2 * step + micro_batch]
             assert batch.step.examples == len(examples)

@@ -1,7 +1,8 @@
 import pytest
 
 from ilm.errors import UserError
-from ilm.examples.vocabulary import START_OF_INFILL, Vocabulary, gpt2_tokenizer
+from ilm.examples.tokenizers import gpt2_tokenizer
+from ilm.examples.vocabulary import START_OF_INFILL, Vocabulary
 from ilm.training.preparation import base_tokenizer, total_steps, validation_interval
 from tests.reference_data import MASK_TYPES
 from tests.training.stored import OfLengths, shuffled_plan

@@ -29,7 +29,7 @@ from ilm.evaluation.cloze.masked import MOST_READ
 from ilm.evaluation.cloze.prefix_decoding import Reading
 from ilm.evaluation.cloze.search import Search, Tokens, best_first
 from ilm.evaluation.cloze.subwords import Encoded
-from ilm.examples.layout import TokenSpan, lay_out
+from ilm.examples.layout import lay_out
 from ilm.infilling.blanks import default_type
 from ilm.infilling.folders import OBJECTIVE
 from ilm.infilling.infiller import Infiller
@@ -218,7 +218,7 @@ class InfillingAnswerer(WritingAnswerer):
 
     def _example(self, encoded: Encoded):
         """The text as the training example whose answers are the learner's words."""
-        spans = [TokenSpan(self.mask_type, first, last) for first, last in encoded.runs]
+        spans = [(self.mask_type, first, last) for first, last in encoded.runs]
         length = len(encoded.ids) + 2 * len(spans) + 1
         return lay_out(list(encoded.ids), spans, self.vocabulary, OBJECTIVE, length)
 

@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerBase
 
 from ilm.errors import UserError
 from ilm.evaluation.cloze.items import Item
-from ilm.examples.token_store import align
+from ilm.examples.alignment import align
 from ilm.examples.tokenize import token_positions
 from ilm.infilling.token_bytes import byte_of_symbol
 

@@ -29,7 +29,7 @@ from ilm.evaluation.cloze.pos_tags import DATA, Tagger, nltk_tagger, parts_of_sp
 from ilm.evaluation.cloze.report import print_tables, write_report
 from ilm.evaluation.cloze.store import ask, is_answered, opened, read_answers, read_how
 from ilm.evaluation.cloze.subwords import Pieces
-from ilm.examples.vocabulary import gpt2_tokenizer
+from ilm.examples.tokenizers import gpt2_tokenizer
 from ilm.hashing import digest
 from ilm.models.devices import usable_device
 from ilm.runs.folder import versions

@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 from transformers import PreTrainedModel
 
-from ilm.examples.dataset import ExampleStore
+from ilm.examples.dataset import InfillingDataset
 from ilm.models.scoring import KINDS, TargetScores, of_kind, perplexity, score
 from ilm.progress import ProgressLog
 
@@ -29,8 +29,8 @@ class DocumentScores:
     `documents` (D,) are rows of documents.parquet, `examples` and `cut` (D,) the examples scored and those that were
     longer than the maximal length; the first column of the last axis is over all mask types. `dropped` examples were
     left out of the store, since two of their spans share a token, `unfitting` ones since a longer row of theirs would
-    not fit (`ExampleStore.fitting`), and `left_over` ones since they would have made a partial batch. Of each document
-    at most `masks_per_document` examples were there.
+    not fit (`InfillingDataset.fitting`), and `left_over` ones since they would have made a partial batch. Of each
+    document at most `masks_per_document` examples were there.
     """
 
     documents: np.ndarray
@@ -91,7 +91,7 @@ def loss_standard_error(nll: np.ndarray, counts: np.ndarray) -> float | None:
 
 def score_documents(
     model: PreTrainedModel,
-    store: ExampleStore,
+    store: InfillingDataset,
     numbers: Sequence[int],
     *,
     batch_size: int,
@@ -100,7 +100,7 @@ def score_documents(
     description: str,
 ) -> DocumentScores:
     """Score the examples `numbers` of `store`, `batch_size` at a time, and sum by document."""
-    documents = np.unique(store.document_of_each()[numbers])
+    documents = np.unique(store.keys(np.asarray(numbers))[0])
     n_types = len(store.vocabulary.mask_types)
     shape = (len(documents), len(KINDS), 1 + n_types)
     sums = DocumentScores(

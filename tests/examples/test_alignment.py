@@ -3,15 +3,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ilm.examples.token_store import align
+from ilm.examples.alignment import TokenSpans, align
 from ilm.examples.tokenize import token_positions
-from ilm.examples.vocabulary import Vocabulary, gpt2_tokenizer
+from ilm.examples.tokenizers import gpt2_tokenizer
+from ilm.examples.vocabulary import Vocabulary
 from tests.reference_data import DOCUMENTS, MASK_TYPES
 
 VOCABULARY = Vocabulary(gpt2_tokenizer(), MASK_TYPES)
 
 
-def tokenise(text: str) -> tuple[list[int], np.ndarray]:
+def tokenize(text: str) -> tuple[list[int], np.ndarray]:
     encoded = VOCABULARY.tokenizer(
         text, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True
     )
@@ -19,14 +20,14 @@ def tokenise(text: str) -> tuple[list[int], np.ndarray]:
 
 
 def aligned(text: str, spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    _, positions = tokenise(text)
+    _, positions = tokenize(text)
     first, last = align(positions, np.array([s for s, _ in spans]), np.array([n for _, n in spans]))
     return list(zip(first.tolist(), last.tolist(), strict=True))
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document["name"])
 def test_ids_are_those_of_the_reference(document):
-    ids, positions = tokenise(document["text"])
+    ids, positions = tokenize(document["text"])
     assert ids == document["ids_official"]
     known = [(mine, offset) for mine, offset in zip(positions, document["token_offsets"], strict=False) if offset]
     assert all(mine == offset for mine, offset in known)
@@ -44,7 +45,7 @@ def test_aligned_spans_are_those_of_the_reference(document):
 def test_where_the_reference_failed_the_answers_are_the_text_they_stand_for(document):
     """Curly quotes, emoji, CJK: characters of several tokens lost the reference its documents."""
     text = document["text"]
-    ids, positions = tokenise(text)
+    ids, positions = tokenize(text)
     for mask in document["masks"]:
         if not mask["name"].startswith("hand_all_words") and not isinstance(mask.get("aligned"), dict):
             continue
@@ -61,7 +62,7 @@ def test_where_the_reference_failed_the_answers_are_the_text_they_stand_for(docu
 def test_a_token_of_one_character_and_a_part_of_the_next():
     # " 李" is three tokens: one of the space and the first byte of 李, two of its other bytes.
     text = "is 李明"
-    ids, positions = tokenise(text)
+    ids, positions = tokenize(text)
     assert ids == [271, 10545, 251, 236, 23626, 236]
     assert positions.tolist() == [0, 2, 2, 2, 4, 4, 5]
     assert aligned(text, [(3, 1)]) == [(1, 4)]
@@ -79,7 +80,7 @@ def test_white_space_left_out_of_offsets_goes_to_the_token_after_it():
 
 @given(st.text(max_size=60), st.data())
 def test_any_run_covers_its_span_and_decodes_to_whole_characters(text, data):
-    ids, positions = tokenise(text)
+    ids, positions = tokenize(text)
     assert len(positions) == len(ids) + 1
     assert (np.diff(positions) >= 0).all()
     if not text:
@@ -106,3 +107,11 @@ def test_a_literal_control_token_stays_text(control):
     ids = VOCABULARY.encode(f"I write {control} here")
     assert max(ids) < VOCABULARY.base_size - 1  # 50256 is <|endoftext|>
     assert VOCABULARY.decode(ids) == f"I write {control} here"
+
+
+def test_examples_whose_spans_share_a_token():
+    spans = TokenSpans.of([[(0, 0, 2), (0, 1, 3)], [], [(0, 0, 2), (0, 2, 3)]])
+    assert spans.overlapping().tolist() == [True, False, False]
+    assert spans.counts.tolist() == [2, 0, 2]
+    assert spans.examples.tolist() == [0, 0, 2, 2]
+    assert spans.masked_tokens.tolist() == [4, 0, 3]

@@ -1,0 +1,90 @@
+"""Character spans as spans of tokens: the smallest run of tokens that covers each, with ends between characters.
+
+Legend: E examples, S spans in all of them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ilm.masking.masks import offsets
+
+
+def align(positions: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Character spans as runs of tokens: (first, last), `last` exclusive, both of the shape of `starts`.
+
+    `positions` is non-decreasing, of one document or of many laid end to end. Each run is the smallest that
+    covers its span and whose two ends are character boundaries; two spans that share a token overlap.
+    """
+    containing = np.searchsorted(positions, starts, side="right") - 1
+    first = np.searchsorted(positions, positions[containing], side="left")
+    last = np.searchsorted(positions, starts + lengths, side="left")
+    return first, last
+
+
+@dataclass(frozen=True, eq=False)
+class TokenSpans:
+    """The masked spans of E examples one after another; those of example e are `offsets[e] : offsets[e + 1]`.
+
+    `types`, `firsts` and `lasts` int64 (S,): the index of a span's mask type, its first token and the one after its
+    last, counted within the document.
+    """
+
+    offsets: np.ndarray
+    types: np.ndarray
+    firsts: np.ndarray
+    lasts: np.ndarray
+
+    @classmethod
+    def of(cls, examples: Sequence[Sequence[tuple[int, int, int]]]) -> "TokenSpans":
+        """Of the spans (type, first, last) of each example."""
+        columns = np.array([span for spans in examples for span in spans], dtype=np.int64).reshape(-1, 3).T
+        return cls(offsets([len(spans) for spans in examples]), *columns)
+
+    @cached_property
+    def counts(self) -> np.ndarray:
+        """Spans of each example, (E,)."""
+        return np.diff(self.offsets)
+
+    @cached_property
+    def examples(self) -> np.ndarray:
+        """The example of each span, (S,)."""
+        return np.repeat(np.arange(len(self.counts)), self.counts)
+
+    @cached_property
+    def tokens_before(self) -> np.ndarray:
+        """Masked tokens of all spans before each, and of all, (S + 1,)."""
+        return offsets(self.lasts - self.firsts)
+
+    @cached_property
+    def masked_tokens(self) -> np.ndarray:
+        """Masked tokens of each example, (E,)."""
+        return np.diff(self.tokens_before[self.offsets])
+
+    def overlapping(self) -> np.ndarray:
+        """Whether two spans of an example share a token, (E,)."""
+        shared = (self.examples[1:] == self.examples[:-1]) & (self.firsts[1:] < self.lasts[:-1])
+        result = np.zeros(len(self.counts), dtype=bool)
+        result[self.examples[1:][shared]] = True
+        return result
+
+    def reversed(self, document_tokens: np.ndarray) -> "TokenSpans":
+        """The same spans in documents of `document_tokens` (E,) tokens that are read from their end."""
+        tokens = document_tokens[self.examples]
+        # Reversing all spans reverses the examples too; their ends put each back in its place.
+        order = (self.offsets[1:] + self.offsets[:-1] - 1)[self.examples] - np.arange(len(tokens))
+        return TokenSpans(self.offsets, self.types[order], tokens - self.lasts[order], tokens - self.firsts[order])
+
+    def require_ordered(self, document_tokens: np.ndarray) -> None:
+        """Raises: ValueError unless the spans are sorted, disjoint and within documents of so many tokens (E,)."""
+        tokens = document_tokens[self.examples]
+        wrong = (self.firsts < 0) | (self.firsts >= self.lasts) | (self.lasts > tokens)
+        wrong[1:] |= (self.firsts[1:] < self.lasts[:-1]) & (self.examples[1:] == self.examples[:-1])
+        if wrong.any():
+            span = int(np.flatnonzero(wrong)[0])
+            raise ValueError(
+                f"the tokens {self.firsts[span]} to {self.lasts[span]} of a document of {tokens[span]}: spans must be "
+                "sorted, disjoint and in bounds"
+            )
