@@ -2,6 +2,9 @@
 
 import ilm.cli.interrupts  # noqa: F401  # isort: skip
 import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig
@@ -16,28 +19,36 @@ def infill(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> Non
     settings = check(cfg, Infill, choices)
     # Only now: torch takes seconds, and a typing mistake is told at once.
     from ilm.infilling.browse import work_through
+    from ilm.infilling.infiller import Infiller
     from ilm.infilling.jsonl import fill_lines, lines_of, open_lines
-    from ilm.infilling.model_cache import Models, find_folders
+    from ilm.infilling.model_cache import ModelCache
     from ilm.infilling.sampling import DecodingSettings
     from ilm.infilling.terminal import Terminal, is_dialogue, terminal_console
     from ilm.infilling.texts import is_table
+    from ilm.infilling.web.server import serve
+    from ilm.infilling.web.service import WebService
+    from ilm.runs.finder import Finder
+    from ilm.runs.trained_model import INFILLING, model_in
 
     set_up_logging()
     decoding = DecodingSettings(**settings["decoding"], seed=settings["seed"])
-    names = settings["models"] if settings["model_path"] is None else [settings["model_path"]]
+    paths, given, file = settings["paths"], settings["model_path"], settings["input"]
+    finder = Finder(Path(paths["experiments"]), Path(paths["data"]) / settings["corpus"]["name"], INFILLING)
+    models = [model_in(Path(given))] if given else finder.find(settings["models"], (choices or {}).get("cefr"))
+    computing = {key: settings[key] for key in ("device", "dtype")}
+    cache = ModelCache(partial(Infiller.of, **computing), settings["server"]["max_loaded"])
     if settings["web"]:
-        from ilm.infilling.web.server import serve_folders
-
-        folders = find_folders(settings, names, (choices or {}).get("cefr"))
-        serve_folders(folders, decoding, settings["device"], settings["dtype"], **settings["server"])
+        serve(WebService(models, cache, decoding, computing), settings["server"]["host"], settings["server"]["port"])
         return
-    models = Models(settings)
-    infillers = models.load(names, (choices or {}).get("cefr"))
-    file, at_terminal = settings["input"], is_dialogue()
-    if file is not None and (at_terminal or settings["n_masks"] is not None or is_table(file)):
-        work_through(settings, infillers, decoding, models.load)
-    elif at_terminal:
-        Terminal(infillers, decoding, models.load, terminal_console()).run()
+
+    def load(names: Sequence[str]) -> dict[str, Infiller]:
+        return cache.get_all(finder.find(names))
+
+    infillers = cache.get_all(models)
+    if file is not None and (is_dialogue() or settings["n_masks"] is not None or is_table(file)):
+        work_through(settings, infillers, decoding, load)
+    elif is_dialogue():
+        Terminal(infillers, decoding, load, terminal_console()).run()
     else:
         with open_lines(file) as stream:
             fill_lines(lines_of(stream), infillers, decoding, sys.stdout)

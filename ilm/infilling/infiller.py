@@ -26,7 +26,6 @@ from ilm.infilling.agreement import require_agreement
 from ilm.infilling.blanks import NO_LIMITS, BlankLimits, Context
 from ilm.infilling.candidates import Infilling, OpenSequence
 from ilm.infilling.constraints import Grammar
-from ilm.infilling.folders import OBJECTIVE, infilling_folder
 from ilm.infilling.generate import Group, Writer
 from ilm.infilling.sampling import MOST_DRAWN, DecodingSettings
 from ilm.infilling.token_bytes import TokenStrings
@@ -34,8 +33,9 @@ from ilm.infilling.truncation import fitted
 from ilm.masking.functions import Span
 from ilm.masking.preview import cut as cut_out
 from ilm.models.devices import usable_device
-from ilm.models.loading import load_tokenizer, pretrained_model, require_rows
+from ilm.models.loading import pretrained_model, require_rows
 from ilm.models.scoring import score as score_examples
+from ilm.runs.trained_model import INFILLING, TrainedModel, model_in
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -82,15 +82,19 @@ class Infiller:
         Raises: UserError if there is no model, it has no infilling tokens, its run had another objective, or the
         device is not there.
         """
+        return cls.of(model_in(Path(path)), device, dtype)
+
+    @classmethod
+    def of(cls, trained: TrainedModel, device: str = "auto", dtype: str = "float32") -> "Infiller":
+        """As `from_pretrained`, of a model that was found already (`ilm.runs.finder`)."""
         place = usable_device(device, "device")
         if dtype not in DTYPES:
             raise UserError(f"dtype={dtype}: expected one of {', '.join(DTYPES)}")
-        folder, run = infilling_folder(Path(path))
-        from_scratch = run is not None and not run.config["model"]["pretrained"]
-        max_tokens = run.config["data"]["max_length"] if from_scratch else None
-        vocabulary = Vocabulary.of_trained(load_tokenizer(str(folder)))
-        model = pretrained_model(str(folder)).to(place, DTYPES[dtype])
-        return cls(model, vocabulary, max_tokens, folder)
+        trained.require_infilling()
+        from_scratch = trained.config is not None and not trained.config["model"]["pretrained"]
+        max_tokens = trained.config["data"]["max_length"] if from_scratch else None
+        model = pretrained_model(str(trained.path)).to(place, DTYPES[dtype])
+        return cls(model, trained.vocabulary, max_tokens, trained.path)
 
     def __call__(
         self,
@@ -220,7 +224,7 @@ class Infiller:
             raise UserError("Two answers share a token. Leave a space between the blanks.")
         runs = list(zip(context.types, first.tolist(), last.tolist(), strict=True))
         ids = encoded.input_ids
-        example = lay_out(ids, runs, self.vocabulary, OBJECTIVE, max_length=len(ids) + 2 * len(runs) + 1)
+        example = lay_out(ids, runs, self.vocabulary, INFILLING, max_length=len(ids) + 2 * len(runs) + 1)
         if example.full_length > self.max_tokens:
             raise UserError(
                 f"Text and answers have {example.full_length} tokens, and the model takes {self.max_tokens}"

@@ -1,82 +1,55 @@
-"""Which models fill the blanks, by level, run or folder."""
+"""The models in memory: one least-recently-used cache for the terminal, JSON lines and the page."""
 
+import gc
 import logging
-from collections.abc import Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-from ilm.corpus.store import PreparedCorpus
-from ilm.errors import UserError
-from ilm.infilling.folders import OBJECTIVE, infilling_folder
 from ilm.infilling.infiller import Infiller
-from ilm.runs.finder import find_models, model_folders
+from ilm.runs.trained_model import TrainedModel
 
 log = logging.getLogger("ilm")
 
 
-def find_folders(settings: Mapping[str, Any], names: Sequence[str] | None, level: str | None = None) -> dict[str, Path]:
-    """The folders of models by name, in the order of `names`: folders as they are, other names among the corpus's runs.
+class ModelCache:
+    """Infillers by model, at most `max_loaded`: to load another one, the least recently used is evicted first.
 
-    `settings` is a plain `ilm.config.Infill`; `names` None takes every finished run, `level` those of that level only.
-    A folder's name is its last part, or its path where two have the same.
-
-    Raises: UserError for a name that finds nothing, or if there is none.
-    """
-    if names is not None and not names:
-        raise UserError("models=[] names no model: type models=[A1], or leave it out for every finished run")
-    given = [name for name in names or () if name == settings["model_path"] or _is_folder(Path(name))]
-    short = dict(zip(dict.fromkeys(given), model_folders(given, OBJECTIVE), strict=True))
-    found: dict[str, Path] = {}
-
-    def add(name: str, path: Path) -> None:
-        taken = name in found and found[name].resolve() != path.resolve()
-        found[str(path) if taken else name] = path
-
-    for name in [None] if names is None else names:
-        if name in short:
-            add(short[name].name, Path(name))
-            continue
-        corpus = PreparedCorpus.open(Path(settings["paths"]["data"]) / settings["corpus"]["name"])
-        runs = find_models(Path(settings["paths"]["experiments"]), corpus, name and [name], level)
-        # Of a level all runs were found; those of another objective fill no blanks, and say so when alone.
-        usable = [run for run in runs if run.settings["objective"] == OBJECTIVE] or runs
-        for run in [run for run in runs if run not in usable]:
-            log.warning("left out: %s fills no blanks, its objective is %s", run.name, run.settings["objective"])
-        for run in usable:
-            add(run.name, run.folder.path)
-    return found
-
-
-def _is_folder(path: Path) -> bool:
-    """Whether a name is the path of a model or run, of whatever corpus."""
-    return any((path / file).is_file() for file in ("config.json", "run.json"))
-
-
-class Models:
-    """The models that fill: of those given last none is read again.
-
-    `settings` is a plain `ilm.config.Infill`.
+    A model whose files have changed is loaded again. One thread may call `get`, any may look.
     """
 
-    def __init__(self, settings: Mapping[str, Any]):
-        self._settings = settings
-        self._held: dict[tuple[Path, int], Infiller] = {}
+    def __init__(self, load: Callable[[TrainedModel], Infiller], max_loaded: int):
+        self._load, self.max_loaded = load, max_loaded
+        # By folder, with the time in nanoseconds at which the folder was last changed.
+        self._entries: OrderedDict[Path, tuple[Infiller, int]] = OrderedDict()
+        self._fingerprints: dict[Path, str] = {}
 
-    def load(self, names: Sequence[str] | None, level: str | None = None) -> dict[str, Infiller]:
-        """The models in the folders that `find_folders` finds, by name.
+    def __contains__(self, model: TrainedModel) -> bool:
+        return model.path in self._entries
 
-        Raises: UserError as `find_folders` and `Infiller.from_pretrained` do.
+    def fingerprint(self, model: TrainedModel) -> str | None:
+        """Of the files that a model was last read from; None if it never was."""
+        return self._fingerprints.get(model.path)
+
+    def get(self, model: TrainedModel) -> Infiller:
+        """The model's Infiller, from its files if it is not in memory.
+
+        Raises: UserError as `Infiller.of` does.
         """
-        found, held = {}, {}
-        for name, path in find_folders(self._settings, names, level).items():
-            folder, _ = infilling_folder(path)
-            # A model that was trained anew has a folder of a later time.
-            key = folder.resolve(), folder.stat().st_mtime_ns
-            if key not in held:
-                held[key] = self._held.get(key) or self._read(path)
-            found[name] = held[key]
-        self._held = held
-        return found
+        key, modified = model.path, model.path.stat().st_mtime_ns
+        if key in self._entries and self._entries[key][1] != modified:
+            del self._entries[key]
+        if key not in self._entries:
+            while len(self._entries) >= self.max_loaded:
+                evicted = next(iter(self._entries))
+                del self._entries[evicted]
+                gc.collect()
+                log.debug("%s is evicted to load %s", evicted, model.name)
+            self._entries[key] = self._load(model), modified
+            self._fingerprints[key] = model.fingerprint()
+        self._entries.move_to_end(key)
+        return self._entries[key][0]
 
-    def _read(self, path: Path) -> Infiller:
-        return Infiller.from_pretrained(path, self._settings["device"], self._settings["dtype"])
+    def get_all(self, models: Sequence[TrainedModel]) -> dict[str, Infiller]:
+        """The Infillers of several models by name."""
+        return {model.name: self.get(model) for model in models}

@@ -1,195 +1,182 @@
-"""Finding models: finished runs by level, name, folder or pattern, and any other folder with an infilling model."""
+"""Finding models by what a person types: one rule for `models`, `match`, `init_from` and `cefr`.
+
+- A run's name or a folder means itself, whatever corpus it was trained on.
+- A level means the plain run of that level on the given corpus: without experiment, adapter or another masking. If
+  there is no plain one, it means the only run of the level. Runs that differ in their seed alone are one model: where
+  several models are wanted all its seeds are taken, elsewhere the lowest. Several models are refused with their list.
+- A pattern means every finished run that it matches.
+"""
 
 import glob
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-from safetensors import SafetensorError, safe_open
-from transformers import PreTrainedModel
 
 from ilm.corpus.store import PreparedCorpus, corpus_arguments
 from ilm.errors import UserError
-from ilm.examples.vocabulary import Vocabulary
-from ilm.models.loading import load_tokenizer, pretrained_model, require_rows
 from ilm.runs.folder import RunFolder
+from ilm.runs.trained_model import TrainedModel, model_in
 
 log = logging.getLogger("ilm")
-GPT2_ENTRIES = 50_257
 
 
 @dataclass(frozen=True)
-class TrainedModel:
-    """A finished run: `settings` is its resolved configuration, `level` what it was trained on (A1, ..., all)."""
+class Finder:
+    """Finds models below `experiments`; a level is one of the corpus prepared in the folder `corpus`.
 
-    name: str
-    folder: RunFolder
-    settings: dict[str, Any]
-
-    @property
-    def level(self) -> str:
-        return self.settings["cefr_level"]["name"]
-
-    @property
-    def seed(self) -> int | None:
-        return self.settings["seed"]
-
-    @property
-    def objective(self) -> str:
-        return self.settings["objective"]
-
-    @property
-    def masking(self) -> dict[str, Any] | None:
-        """The plain `ilm.config.Masking` of its training."""
-        return self.settings["masking"]
-
-    @property
-    def family(self) -> dict[str, Any]:
-        """What the models of one table share: all that differs between them is their level and seed."""
-        model = self.settings["model"]
-        return {
-            "model": model["name"] or Path(model["path"]).name,
-            "objective": self.objective,
-            "masking": self.settings["masking"]["name"],
-            "experiment": self.settings.get("experiment_name"),
-            "masks": self.folder.record["identity"]["data.masks"],
-        }
-
-    def record(self) -> dict[str, Any]:
-        """What a report keeps of it."""
-        return {"settings": self.settings, "status": self.folder.status}
-
-    def token_store(self, vocabulary: Vocabulary) -> str:
-        """The readable part of the name of its token stores."""
-        return self.settings["token_store"]
-
-    def load(self) -> tuple[PreTrainedModel, Vocabulary]:
-        """The exported model, float32, in evaluation mode, and its vocabulary."""
-        return _load(self.folder.model)
-
-
-@dataclass(frozen=True)
-class ModelFolder:
-    """A folder with an infilling model and nothing about its training: an exported one, or one of the reference's.
-
-    It has the attributes of a `TrainedModel`; the objective has to be told, the masking is not known.
+    `objective`: levels, patterns and "every run" mean the models of this objective alone; None means any.
     """
 
-    name: str
-    path: Path
-    objective: str
-    seed: None = None
-    masking: None = None
+    experiments: Path
+    corpus: Path
+    objective: str | None = None
 
-    @property
-    def level(self) -> str:
-        return self.name
+    def find(self, names: Sequence[str] | None, level: str | None = None) -> list[TrainedModel]:
+        """The models that `names` mean, none twice, in their order; `level` keeps the runs of that level only.
 
-    @property
-    def family(self) -> dict[str, Any]:
-        return {"model": None, "objective": self.objective, "masking": None, "experiment": None, "masks": None}
+        Without names: those that `level` means, or else every finished run on the corpus. Two models of the same name
+        are called by their folders.
 
-    def record(self) -> dict[str, Any]:
-        return {"folder": str(self.path)}
+        Raises: UserError if a name finds nothing or could mean several models, a named run is not finished, or
+        nothing is left.
+        """
+        if names is not None and not names:
+            raise UserError("models=[] names no model: type models=[A1], or leave it out for every finished run")
+        if names is None and level is None:
+            found = self._runs()
+        else:
+            found = [model for name in names or [level] for model in self._meant(name, "models", several=True)]
+        kept = [model for model in found if level is None or model.run is None or model.level == level]
+        if not kept:
+            listed = ", ".join(model.name for model in found)
+            raise UserError(
+                f"models: none of {listed} is of level {level}. Give models=[...] or cefr={level}, not both"
+            )
+        by_path: dict[Path, TrainedModel] = {}
+        for model in kept:
+            by_path.setdefault(model.path.resolve(), model)
+        models = list(by_path.values())
+        called = [model.name for model in models]
+        return [model if called.count(model.name) == 1 else replace(model, name=str(model.folder)) for model in models]
 
-    def token_store(self, vocabulary: Vocabulary) -> str:
-        return "gpt2" if vocabulary.base_size == GPT2_ENTRIES else f"vocabulary{vocabulary.base_size}"
+    def find_one(
+        self, name: str, option: str, unlike: Callable[[TrainedModel], list[str]] = lambda model: []
+    ) -> TrainedModel:
+        """The one model that `name` means, typed for the key `option`.
 
-    def load(self) -> tuple[PreTrainedModel, Vocabulary]:
-        return _load(self.path)
+        A level means only runs of which `unlike` names no difference from what is needed.
+
+        Raises: UserError as `find` does, if a pattern matches several, or no run of a level will do.
+        """
+        found = self._meant(name, option, several=False, unlike=unlike)
+        if len(found) > 1:
+            raise UserError(_ambiguous(option, name, found))
+        return found[0]
+
+    @cached_property
+    def _prepared(self) -> PreparedCorpus:
+        corpus = PreparedCorpus.open(self.corpus)
+        corpus.require_splits([])  # test-only data, on which nothing is trained, are refused
+        return corpus
+
+    def _meant(
+        self,
+        name: str,
+        option: str,
+        *,
+        several: bool,
+        unlike: Callable[[TrainedModel], list[str]] = lambda model: [],
+    ) -> list[TrainedModel]:
+        for path in (self.experiments / name, Path(name)):
+            if any((path / file).is_file() for file in ("run.json", "config.json")):
+                return [model_in(path)]
+        if "/" in name and not glob.has_magic(name):
+            return [model_in(Path(name))]
+        if glob.has_magic(name):
+            found = self._matching(name)
+        elif name in (*self._prepared.manifest["settings"]["levels"], "all"):
+            found = self._of_level(name, option, several=several, unlike=unlike)
+        else:
+            found = []
+        if not found:
+            there = ", ".join(sorted(path.parent.name for path in self.experiments.glob("*/run.json"))) or "none"
+            raise UserError(
+                f"{option}={name}: {name!r} is no level, run, folder or pattern of runs. Runs in {self.experiments}: "
+                f"{there}"
+            )
+        log.info("%s=%s: %s", option, name, ", ".join(model.name for model in found))
+        return found
+
+    def _of_level(
+        self, level: str, option: str, *, several: bool, unlike: Callable[[TrainedModel], list[str]]
+    ) -> list[TrainedModel]:
+        try:
+            runs = self._runs(level)
+        except UserError as error:
+            raise UserError(f"{option}={level}: {error}") from error
+        differences = {run.name: unlike(run) for run in runs}
+        alike = [run for run in runs if not differences[run.name]]
+        if not alike:
+            lines = "; ".join(f"{name} has {', '.join(lines)}" for name, lines in differences.items())
+            raise UserError(
+                f"{option}={level}: no finished run fits this one: {lines}. Train one, or give this one's name."
+            )
+        meant = [run for run in alike if run.is_plain] or alike
+        identities = [{k: v for k, v in run.run.record["identity"].items() if k != "seed"} for run in meant]
+        seeds = {run.seed for run in meant}
+        if any(identity != identities[0] for identity in identities) or len(seeds) < len(meant):
+            raise UserError(_ambiguous(option, level, meant))
+        meant = sorted(meant, key=lambda run: run.seed)
+        return meant if several else meant[:1]
+
+    def _matching(self, pattern: str) -> list[TrainedModel]:
+        paths = sorted(map(Path, glob.glob(str(self.experiments / pattern)) or glob.glob(pattern)))
+        found = []
+        for path in (path for path in paths if (path / "run.json").is_file()):
+            try:
+                found.append(model_in(path))
+            except UserError as error:
+                log.warning("left out: %s", error)
+        return self._of_objective(found)
+
+    def _runs(self, level: str | None = None) -> list[TrainedModel]:
+        """Every finished run on the corpus, sorted by name."""
+        corpus, found = self._prepared, []
+        for path in sorted(path.parent for path in self.experiments.glob("*/run.json")):
+            identity = RunFolder(path).record["identity"]
+            if identity.get("corpus.name") not in (corpus.name, None):
+                continue
+            try:
+                model = model_in(path)
+                model.require_trained_on(corpus)
+                found.append(model)
+            except UserError as error:
+                log.warning("left out: %s", error)
+        found = [model for model in found if level in (None, model.level)]
+        if not found:
+            of_level = f" of level {level}" if level else ""
+            raise UserError(
+                f"No finished model{of_level} trained on {corpus.name} (documents {corpus.documents_hash}) is in "
+                f"{self.experiments}. Train one: python train.py {corpus_arguments(corpus.name)} cefr={level or 'A1'}"
+            )
+        return self._of_objective(found)
+
+    def _of_objective(self, models: list[TrainedModel]) -> list[TrainedModel]:
+        kept = [model for model in models if self.objective in (None, model.objective)]
+        if models and not kept:
+            listed = ", ".join(f"{model.name} ({model.objective})" for model in models)
+            raise UserError(
+                f"None of these runs has objective={self.objective}: {listed}. Train one: python train.py "
+                f"objective={self.objective}"
+            )
+        for model in models:
+            if model not in kept:
+                log.warning("left out: the objective of %s is %s, not %s", model.name, model.objective, self.objective)
+        return kept
 
 
-def is_model_folder(name: str) -> bool:
-    """Whether `name` is a folder with a model that is no run of ours."""
-    return (Path(name) / "config.json").is_file() and not (Path(name) / "run.json").exists()
-
-
-def holds_model(folder: Path) -> bool:
-    """Whether a folder holds a model in Hugging Face's format, its files of weights as long as they should be."""
-    weights = list(folder.glob("*.safetensors"))
-    try:
-        for file in weights:
-            with safe_open(file, "pt"):
-                pass  # opening it compares its length with what its header says
-    except (SafetensorError, OSError):
-        return False
-    return bool(weights) and (folder / "config.json").is_file()
-
-
-def model_folders(names: Sequence[str], objective: str) -> list[ModelFolder]:
-    """Folders of models trained on `objective`, each named by its last part, or by its path if others are named so."""
-    paths = list(dict.fromkeys(map(Path, names)))
-    # `experiments/NAME/model` is told by NAME.
-    short = [f"{p.parent.name}/{p.name}" if p.name in ("model", "reference") else p.name for p in paths]
-    return [
-        ModelFolder(name if short.count(name) == 1 else str(path), path, objective)
-        for name, path in zip(short, paths, strict=True)
-    ]
-
-
-def _load(folder: Path) -> tuple[PreTrainedModel, Vocabulary]:
-    model, vocabulary = pretrained_model(str(folder)), Vocabulary.of_trained(load_tokenizer(str(folder)))
-    require_rows(model, vocabulary, folder)
-    return model.eval(), vocabulary
-
-
-def find_models(
-    experiments: Path, corpus: PreparedCorpus, wanted: Sequence[str] | None, level: str | None = None
-) -> list[TrainedModel]:
-    """The finished runs on this corpus, sorted by name.
-
-    `wanted` names levels, runs, folders or patterns (None: every finished run below `experiments`); `level` keeps the
-    models of that level only.
-
-    Raises: UserError if a name finds nothing, a named run is unfinished or of other data, or nothing is left.
-    """
-    if wanted is None:
-        folders = sorted(path.parent for path in Path(experiments).glob("*/run.json"))
-        found = [run for folder in folders if (run := _finished(folder, corpus, named=False)) is not None]
-    else:
-        found = [run for name in wanted for run in _named(name, Path(experiments), corpus)]
-    models = {run.folder.path.resolve(): run for run in found if level is None or run.level == level}
-    if found and wanted is not None and not models:
-        names = ", ".join(run.name for run in found)
-        raise UserError(f"models: none of {names} is of level {level}. Give models=[...] or cefr={level}, not both")
-    if not models:
-        of_level = f" of level {level}" if level else ""
-        raise UserError(
-            f"No finished model{of_level} trained on {corpus.name} (documents {corpus.documents_hash}) is in "
-            f"{experiments}. Train one: python train.py {corpus_arguments(corpus.name)} cefr={level or 'A1'}"
-        )
-    return sorted(models.values(), key=lambda run: run.name)
-
-
-def _named(name: str, experiments: Path, corpus: PreparedCorpus) -> list[TrainedModel]:
-    if name in (*corpus.manifest["settings"]["levels"], "all"):
-        return find_models(experiments, corpus, None, level=name)
-    is_pattern = any(character in name for character in "*?[")
-    paths = sorted(map(Path, glob.glob(str(experiments / name)) or glob.glob(name)))
-    folders = [path for path in paths if (path / "run.json").is_file()]
-    if not folders:
-        there = ", ".join(sorted(path.parent.name for path in experiments.glob("*/run.json"))) or "none"
-        raise UserError(f"models: {name!r} is no level, run, folder or pattern of runs. Runs in {experiments}: {there}")
-    return [run for folder in folders if (run := _finished(folder, corpus, named=not is_pattern)) is not None]
-
-
-def _finished(folder: Path, corpus: PreparedCorpus, named: bool) -> TrainedModel | None:
-    """The run in `folder` if it is finished and of this corpus; for one that was `named`, UserError says why not."""
-    run = RunFolder(folder)
-    state = run.status.get("state", "not begun")
-    identity = run.record["identity"]
-    documents = identity.get("data.documents")
-    if state == "finished" and documents == corpus.documents_hash:
-        return TrainedModel(folder.name, run, run.config)
-    reason = (
-        f"{folder} is {state}, not finished: the command that trained it goes on with it"
-        if documents == corpus.documents_hash
-        else f"{folder} was trained on other documents ({documents}) than those prepared now ({corpus.documents_hash})"
-    )
-    if named:
-        raise UserError(reason)
-    if identity.get("corpus.name") == corpus.name:
-        log.warning("left out: %s", reason)
-    return None
+def _ambiguous(option: str, name: str, models: Sequence[TrainedModel]) -> str:
+    listed = ", ".join(model.name for model in models)
+    return f"{option}={name} could be {listed}: give the name of one of them, {option}={models[0].name}"

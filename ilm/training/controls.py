@@ -44,12 +44,12 @@ def matched(settings: Mapping[str, Any], material: Material, plan: StepPlan) -> 
     run = chosen_run("match", wanted, settings, material.masks, experiments, material.examples.corpus, strict=True)
     if run.level == "all":
         raise UserError(f"match={wanted}: {run.name} is a generalist itself. Give a specialist, such as match=C1.")
-    targets = sum(run.folder.status["targets_seen"].values())
-    identity = run.folder.record["identity"]
+    targets = sum(run.run.status["targets_seen"].values())
+    identity = run.run.record["identity"]
     sizes = ("examples_per_step", "tokens_per_step")
     pairs = [(key, identity.get(key), plan.size.get(key)) for key in sizes]
     pairs += [("init_from", identity.get("data.init_from"), material.identity["init_from"])]
-    pairs += [(key, _value(run.settings, key), _value(settings, key)) for key in RECIPE]
+    pairs += [(key, _value(run.config, key), _value(settings, key)) for key in RECIPE]
     differing = tuple(key for key, theirs, ours in pairs if theirs != ours)
     return Match(run.name, targets, plan.first_step_reaching(targets), differing)
 

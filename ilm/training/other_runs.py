@@ -8,10 +8,11 @@ from typing import Any
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
 from ilm.hashing import digest, file_sha256
-from ilm.runs.finder import TrainedModel, find_models
+from ilm.runs.finder import Finder
+from ilm.runs.trained_model import TrainedModel
 
-# What such a run has in common with this one, beside the model and the masks.
-ALIKE = ("objective", "seed")
+# What such a run has in common with this one, beside the model.
+ALIKE = ("objective", "masks")
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,8 @@ def starting_point(settings: Mapping[str, Any], masks: str, experiments: Path, c
     Raises: UserError if the run is missing, unfinished, of other documents or another model.
     """
     run = chosen_run("init_from", settings["init_from"], settings, masks, experiments, corpus, strict=False)
-    folder = run.folder.model
-    files = {path.name: file_sha256(path) for path in sorted(folder.glob("*.safetensors"))}
-    return Start(run.name, folder, run.settings["token_store"], digest(files))
+    files = {path.name: file_sha256(path) for path in sorted(run.path.glob("*.safetensors"))}
+    return Start(run.name, run.path, run.config["token_store"], digest(files))
 
 
 def chosen_run(
@@ -51,36 +51,31 @@ def chosen_run(
     *,
     strict: bool,
 ) -> TrainedModel:
-    """The one finished run that the key `option` means: a level, a run, or a folder; of several the plain one.
+    """The one finished run on these documents that the key `option` means (`ilm.runs.finder`).
 
-    A run told by its level, and any where `strict`, has this run's objective, masks and seed; all have its model.
+    A run told by its level, and any where `strict`, has this run's objective and masks; all have its model.
 
     Raises: UserError if none fits, or several do.
     """
-    path = Path(wanted)
-    folder = path.parent if path.name == "model" and not (path / "run.json").exists() else path
+
+    def unlike(run: TrainedModel, keys: tuple[str, ...] = ALIKE) -> list[str]:
+        return _differences(run, settings, masks, keys)
+
+    found = Finder(experiments, corpus.folder).find_one(wanted, option, unlike)
     try:
-        found = find_models(experiments, corpus, [str(folder)])
+        found.require_trained_on(corpus)
     except UserError as error:
         raise UserError(f"{option}={wanted}: {error}. It takes a finished run on these documents.") from error
-    by_level = wanted in (*corpus.manifest["settings"]["levels"], "all")
-    keys = (*ALIKE, "masks") if strict or by_level else ()
-    differences = {run.name: _differences(run, settings, masks, keys) for run in found}
-    alike = [run for run in found if not differences[run.name]]
-    if not alike:
-        lines = "; ".join(f"{name} has {', '.join(lines)}" for name, lines in differences.items())
+    if differences := unlike(found, ALIKE if strict else ()):
         raise UserError(
-            f"{option}={wanted}: no finished run fits this one: {lines}. Train one, or give this one's name."
+            f"{option}={wanted}: no finished run fits this one: {found.name} has {', '.join(differences)}. Train one, "
+            "or give this one's name."
         )
-    plain = [run for run in alike if run.settings.get("experiment_name") is None]
-    if len(alike) > 1 and len(plain) != 1:
-        names = ", ".join(run.name for run in alike)
-        raise UserError(f"{option}={wanted} could be {names}: give the name of one of them, {option}={alike[0].name}")
-    return alike[0] if len(alike) == 1 else plain[0]
+    return found
 
 
 def _differences(run: TrainedModel, settings: Mapping[str, Any], masks: str, keys: tuple[str, ...]) -> list[str]:
-    theirs, ours = run.settings, {**settings, "masks": masks}
+    theirs, ours = run.config, {**settings, "masks": masks}
     lines = [
         f"model.{key}={theirs['model'][key]} instead of {ours['model'][key]}"
         for key in ours["model"]

@@ -23,9 +23,9 @@ from ilm.models.loading import initial_model, pretrained_model, without_hub
 from ilm.models.lora import add_lora
 from ilm.models.scoring import KINDS, perplexity
 from ilm.reference.models import write_reference_model
-from ilm.runs.finder import holds_model
 from ilm.runs.folder import RunFolder
 from ilm.runs.identity import run_identity, run_name, run_variant
+from ilm.runs.trained_model import holds_model
 from ilm.training.batch_plan import StepPlan
 from ilm.training.controls import Match, comparison_lines, matched
 from ilm.training.preparation import Material, RunExamples, run_material, total_steps, validation_interval

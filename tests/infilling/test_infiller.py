@@ -379,7 +379,8 @@ def run(tmp_path, words):
         folder = tmp_path / "sample_A1_ilm"
         config = {"objective": "ilm", "model": {"pretrained": False}, "data": {"max_length": 64}} | settings
         save_model(random_model("gpt2", ROWS), words, folder / "model")
-        write_json(folder / "run.json", {"identity": {}})
+        write_json(folder / "run.json", {"identity": {}, "commands": []})
+        write_json(folder / "status.json", {"state": "finished"})
         (folder / "config.yaml").write_text(yaml.safe_dump(config))
         return folder
 
@@ -416,9 +417,10 @@ def test_folders_that_hold_no_model_are_refused(run, tmp_path):
     with pytest.raises(UserError, match=r"empty holds no model"):
         Infiller.from_pretrained(tmp_path / "empty")
     folder = run()
-    (folder / "model").rename(tmp_path / "model")
-    with pytest.raises(UserError, match=r"is not begun and has no model yet"):
+    write_json(folder / "status.json", {"state": "interrupted"})
+    with pytest.raises(UserError, match=r"sample_A1_ilm is interrupted, not finished"):
         Infiller.from_pretrained(folder)
+    (folder / "model").rename(tmp_path / "model")
     (tmp_path / "model" / "model.safetensors").unlink()
     with pytest.raises(UserError, match=r"No causal language model"):
         Infiller.from_pretrained(tmp_path / "model")

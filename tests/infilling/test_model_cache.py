@@ -1,56 +1,43 @@
-"""Which candidates are finished: those that the model closed, or that are as long as their own limits allow."""
+"""Models stay in memory as long as there is room, and are loaded again when their files change."""
 
-import pytest
+import weakref
 
-from ilm.errors import UserError
-from ilm.infilling.blanks import BlankLimits
 from ilm.infilling.infiller import Infiller
-from tests.infilling.small_models import ENTRIES, MASK_TYPES, Bigrams, vocabulary
+from ilm.infilling.model_cache import ModelCache
+from ilm.models.loading import save_model
+from ilm.runs.trained_model import model_in
+from tests.infilling.small_models import ENTRIES, random_model, vocabulary
 
-ROWS = ENTRIES + 2 + len(MASK_TYPES)
+ROWS = ENTRIES + 5
 
 
-@pytest.fixture(scope="module")
-def infiller() -> Infiller:
-    """It goes on with " eat" for ever."""
+def test_the_least_recently_used_model_is_evicted_before_another_is_loaded(tmp_path):
+    words, loaded, alive = vocabulary(), [], weakref.WeakSet()
+    for name in "abc":
+        save_model(random_model("gpt2", ROWS), words, tmp_path / name)
+    models = {name: model_in(tmp_path / name) for name in "abc"}
+
+    def load(model):
+        assert len(alive) < 2
+        loaded.append(model.name)
+        alive.add(infiller := Infiller.of(model, "cpu"))
+        return infiller
+
+    cache = ModelCache(load, max_loaded=2)
+    for name in "abacab":
+        cache.get(models[name])
+    assert loaded == ["a", "b", "c", "b"]
+    assert [models[name] in cache for name in "abc"] == [True, True, False]
+    assert cache.fingerprint(models["c"]) == models["c"].fingerprint()  # of what it was, for reports
+    assert cache.get_all([models["a"], models["b"]])["a"] is cache.get(models["a"])
+
+
+def test_a_model_whose_files_changed_is_loaded_again(tmp_path):
     words = vocabulary()
-    model = Bigrams(ROWS)
-    (eat,) = words.encode(" eat")
-    model.table[:, eat] = 50.0
-    return Infiller(model, words)
-
-
-@pytest.mark.parametrize("settings", [{"greedy": True}, {"seed": 1}])
-@pytest.mark.parametrize(
-    ("typed", "complete"),
-    [
-        ("I [word:2 tokens] it", True),
-        ("I [word:1-3 tokens] it and [word:-2 tokens]", True),
-        ("I [word:5- tokens] it", False),
-        ("I [word:2 tokens] it and _", False),
-        ("I _ it and [word:2 tokens]", False),
-        ("I [word:eat...] it", False),
-    ],
-)
-def test_an_answer_as_long_as_asked_is_finished(infiller, typed, complete, settings):
-    for result in infiller(typed, max_answer_tokens=4, **settings)[0]:
-        assert result.complete is complete
-        assert [len(ids) - 1 for ids in result.token_ids] == [
-            limits.max_tokens or 4 + (limits.min_tokens == 5) for limits in infiller.context(typed).limits
-        ]
-
-
-def test_a_search_finishes_answers_as_long_as_asked(infiller):
-    """Its answers end where they may, however little that is expected: here there is one place."""
-    for typed, complete in (("I [word:2 tokens] it", True), ("I [word:4- tokens] it", False)):
-        for result in infiller(typed, best=True, candidates=3, max_answer_tokens=4)[0]:
-            assert result.complete is complete
-
-
-def test_a_context_has_its_own_limits(infiller):
-    context = infiller.context("I _ it", [BlankLimits(max_tokens=2)])
-    assert infiller(context, greedy=True)[0][0].answers == ("eat eat",)
-    assert infiller([context, "_ it"], [None, None], greedy=True, max_answer_tokens=2)[0][0].answers == ("eat eat",)
-    for texts, limits in ((context, [BlankLimits()]), (["_ it", context], [None, [None]])):
-        with pytest.raises(UserError, match="limits beside a Context"):
-            infiller(texts, limits)
+    save_model(random_model("gpt2", ROWS), words, tmp_path / "a")
+    model, cache = model_in(tmp_path / "a"), ModelCache(Infiller.of, max_loaded=1)
+    first, fingerprint = cache.get(model), cache.fingerprint(model)
+    assert cache.get(model) is first
+    save_model(random_model("gpt2", ROWS, scale=0.2), words, tmp_path / "a")
+    assert cache.get(model) is not first
+    assert cache.fingerprint(model) != fingerprint

@@ -3,10 +3,8 @@ import json
 import math
 import os
 import select
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -15,7 +13,6 @@ from ilm.errors import UserError
 from ilm.infilling.candidates import Infilling
 from ilm.infilling.infiller import Infiller
 from ilm.infilling.jsonl import fill_lines, lines_of, open_lines
-from ilm.infilling.model_cache import Models, find_folders
 from ilm.infilling.render import probability, shown
 from ilm.infilling.sampling import DecodingSettings
 from ilm.infilling.terminal import Terminal, is_dialogue
@@ -451,22 +448,6 @@ def test_the_width_of_the_search_can_be_changed(terminal):
     assert said(terminal, ":beams 0", ":n 3").splitlines() == ["beams 0", "candidates 3"]
 
 
-def test_models_that_are_there_are_not_read_again(tmp_path):
-    words = vocabulary()
-    for name in ("a", "b"):
-        save_model(random_model("gpt2", ROWS), words, tmp_path / name)
-    paths = [str(tmp_path / name) for name in ("a", "b")]
-    models = Models({"model_path": None, "device": "cpu", "dtype": "float32"})
-    first = models.load(paths[:1])
-    both = models.load(paths)
-    assert both["a"] is first["a"]
-    again = models.load(paths[1:])
-    assert again["b"] is both["b"]
-    assert models.load(paths[:1])["a"] is not first["a"]  # it was put away
-    save_model(random_model("gpt2", ROWS), words, tmp_path / "b")
-    assert models.load(paths[1:])["b"] is not again["b"]  # it is another model now
-
-
 def test_of_long_texts_what_is_near_the_blanks(infiller):
     model = Infiller(Bigrams(ROWS, positions=4096), infiller.vocabulary)
     model.model.table = infiller.model.table
@@ -538,17 +519,3 @@ def test_no_stdin_is_told(monkeypatch):
     assert not is_dialogue()
     with pytest.raises(UserError, match="nothing to read"):
         open_lines(None)
-
-
-def test_folders_are_called_by_their_last_part(model_folder, tmp_path):
-    other = tmp_path / "other" / "exported"
-    shutil.copytree(model_folder, other)
-    run = tmp_path / "run"
-    shutil.copytree(model_folder, run / "model")
-    settings = {"model_path": None}
-    names = [str(run / "model"), str(other), str(run / "model")]
-    assert find_folders(settings, names) == {"run/model": run / "model", "exported": other}
-    both = [str(model_folder), str(other)]
-    assert find_folders(settings, both) == dict(zip(both, map(Path, both), strict=True))
-    with pytest.raises(UserError, match=r"models=\[\] names no model"):
-        find_folders(settings, [])

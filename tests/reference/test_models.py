@@ -2,6 +2,7 @@ import json
 import os
 import pickle
 import random
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,7 +13,6 @@ from ilm.examples.tokenizers import gpt2_tokenizer
 from ilm.examples.vocabulary import Vocabulary
 from ilm.files import read_json
 from ilm.infilling.infiller import Infiller
-from ilm.infilling.model_cache import Models
 from ilm.models.loading import (
     brings_tokenizer,
     initial_model,
@@ -32,7 +32,7 @@ from ilm.reference.models import (
     write_reference_model,
 )
 from ilm.reference.unpickle import load_plain
-from ilm.runs.finder import model_folders
+from ilm.runs.trained_model import model_in
 from tests.conftest import compose
 
 torch.set_num_threads(1)
@@ -127,8 +127,7 @@ def test_it_fills_blanks_as_our_format_does(trained, tmp_path):
     save_model(model, vocabulary, tmp_path / "ours")
     fill = {"candidates": 2, "max_answer_tokens": 6}
     [ours] = Infiller.from_pretrained(tmp_path / "ours", "cpu")("She ate [ngram] for _.", **fill)
-    settings = {"model_path": path, "device": "cpu", "dtype": "float32"}
-    [infiller] = Models(settings).load([path]).values()
+    infiller = Infiller.from_pretrained(path, "cpu")
     [theirs] = infiller("She ate [ngram] for _.", **fill)
     assert [(filling.text, filling.token_ids) for filling in theirs] == [(f.text, f.token_ids) for f in ours]
     for mine, other in zip(ours, theirs, strict=True):
@@ -171,9 +170,8 @@ def test_fewer_rows_than_tokens(trained, tmp_path):
     """A base model, beside which somebody has put the tokens."""
     base = trained[0].transformer.wte.weight.detach()[:50257].clone()
     path = write_reference(tmp_path, trained[0], **{"transformer.wte.weight": base, HEAD: base})
-    [folder] = model_folders([path], "ilm")
     with pytest.raises(UserError, match="has 50257 embedding rows, but its tokenizer 50264"):
-        folder.load()
+        model_in(Path(path)).load()
     model = {"pretrained": True, "path": path, "package": None, "gguf_file": None}
     with pytest.raises(UserError, match="has 50257 embedding rows"):
         initial_model(model, trained[1], 0, new_rows=False)

@@ -31,9 +31,9 @@ from ilm.evaluation.cloze.search import Search, Tokens, best_first
 from ilm.evaluation.cloze.subwords import Encoded
 from ilm.examples.layout import lay_out
 from ilm.infilling.blanks import default_type
-from ilm.infilling.folders import OBJECTIVE
 from ilm.infilling.infiller import Infiller
 from ilm.models.scoring import score
+from ilm.runs.trained_model import INFILLING
 
 MOST_ROWS = 160  # read at once: each has its own copy of the keys and values of its text
 
@@ -220,7 +220,7 @@ class InfillingAnswerer(WritingAnswerer):
         """The text as the training example whose answers are the learner's words."""
         spans = [(self.mask_type, first, last) for first, last in encoded.runs]
         length = len(encoded.ids) + 2 * len(spans) + 1
-        return lay_out(list(encoded.ids), spans, self.vocabulary, OBJECTIVE, length)
+        return lay_out(list(encoded.ids), spans, self.vocabulary, INFILLING, length)
 
     def _longest(self, encoded: Encoded) -> int:
         blanks = len(encoded.runs)

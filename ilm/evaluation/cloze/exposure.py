@@ -9,7 +9,6 @@ from ilm.corpus.leakage import shared_with
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
 from ilm.evaluation.cloze.models import Source
-from ilm.infilling.folders import infilling_folder
 
 
 def texts_seen(source: Source, documents: pd.DataFrame, data: Path) -> dict[str, Any]:
@@ -18,11 +17,10 @@ def texts_seen(source: Source, documents: pd.DataFrame, data: Path) -> dict[str,
     {"texts": number or None, "corpus": name or None, "why_unknown": ...}; unknown for a model that was not trained
     here, or on a corpus that is not in `data` any more.
     """
-    run = infilling_folder(Path(source.location))[1] if source.kind == "ilm" else None
-    if run is None:
+    trained = source.trained
+    if trained is None or trained.run is None:
         return {"texts": None, "corpus": None, "why_unknown": "what it was trained on is not known here"}
-    identity = run.record["identity"]
-    name, trained_on = identity["corpus.name"], identity["data.documents"]
+    name, trained_on = trained.corpus_name, trained.documents_hash
     try:
         corpus = PreparedCorpus.open(data / name)
     except UserError:

@@ -25,18 +25,16 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
 from ilm.evaluation.cloze.answerers import Answerer, Settings
 from ilm.evaluation.cloze.decoders import BartAnswerer, InfillingAnswerer, T5Answerer
 from ilm.evaluation.cloze.masked import MaskedAnswerer
 from ilm.evaluation.cloze.subwords import Pieces
-from ilm.examples.vocabulary import Vocabulary
 from ilm.hashing import digest, model_fingerprint
-from ilm.infilling.folders import OBJECTIVE, infilling_folder
 from ilm.infilling.infiller import Infiller
 from ilm.models.loading import load_tokenizer, locate
-from ilm.runs.finder import find_models
+from ilm.runs.finder import Finder
+from ilm.runs.trained_model import INFILLING, TrainedModel, model_in
 
 log = logging.getLogger("ilm")
 
@@ -60,6 +58,7 @@ class Source:
     location: str
     options: Mapping[str, Any]
     fingerprint: str
+    trained: TrainedModel | None = None  # of the kind ilm
 
     @property
     def file_name(self) -> str:
@@ -76,26 +75,39 @@ def find_sources(
     Whether each can be asked at all is known afterwards, without its weights having been read.
 
     Raises: UserError for an unknown kind, a model that is not there or of another kind, or one without the tokens that
-    its kind needs, or whose tokenizer is of an unknown form; and as `find_models`.
+    its kind needs, or whose tokenizer is of an unknown form; and as `Finder.find`.
     """
     pairs: list[tuple[str, str]] = []
-    runs: list[str] = []
+    infilling: list[str] = []
     for typed in wanted or ():
         kind, colon, path = typed.partition(":")
         if not colon:
-            if (Path(typed) / "config.json").is_file() and not (Path(typed) / "run.json").exists():
-                raise UserError(f"models: {typed} is a folder of a model of unknown kind. Type one of {_FORMS}.")
-            runs.append(typed)
+            if (Path(typed) / "config.json").is_file():
+                _require_infilling(typed)
+            infilling.append(typed)
         elif kind not in KINDS or not path:
             raise UserError(f"models: {typed!r} has no kind of {', '.join(KINDS)}. Type one of {_FORMS}.")
-        elif kind == "ilm" and not Path(path).is_dir() and not path.startswith((".", "/", "~")):
-            runs.append(path)
+        elif kind == "ilm":
+            infilling.append(path)
         else:
             pairs.append((kind, path))
-    if wanted is None or runs:
-        pairs = [*_runs(runs if wanted is not None else None, experiments, corpus, level), *pairs]
-    pairs = list(dict.fromkeys(pairs))
-    return _named(_different([_source(kind, path, n_masks) for kind, path in pairs]))
+    sources = [_source(kind, path, n_masks) for kind, path in pairs]
+    if infilling or not pairs:
+        found = Finder(experiments, corpus, INFILLING).find(None if wanted is None else infilling, level)
+        sources = [*map(_infilling, found), *sources]
+    return _named(_different(sources))
+
+
+def _require_infilling(folder: str) -> None:
+    try:
+        model_in(Path(folder)).require_infilling()
+    except UserError as error:
+        raise UserError(f"models: {folder} is a folder of a model of unknown kind. Type one of {_FORMS}.") from error
+
+
+def _infilling(model: TrainedModel) -> Source:
+    model.require_infilling()
+    return Source(f"ilm:{model.name}", "ilm", str(model.folder), str(model.path), {}, model.fingerprint(), model)
 
 
 def _different(sources: Sequence[Source]) -> list[Source]:
@@ -122,27 +134,8 @@ def _short(path: str) -> str:
     return parts[-1] if parts else path
 
 
-def _runs(wanted: Sequence[str] | None, experiments: Path, corpus: Path, level: str | None) -> list[tuple[str, str]]:
-    prepared = PreparedCorpus.open(corpus)
-    prepared.require_splits([])
-    found = find_models(experiments, prepared, wanted, level)
-    usable = [run for run in found if run.objective == OBJECTIVE]
-    if others := [run.name for run in found if run not in usable]:
-        log.warning("left out, since only models of objective=%s fill blanks: %s", OBJECTIVE, ", ".join(others))
-    if not usable:
-        raise UserError(
-            f"None of these runs fills blanks, since their objective is not {OBJECTIVE}. Train one: python train.py "
-            f"objective={OBJECTIVE}"
-        )
-    return [("ilm", str(run.folder.path)) for run in usable]
-
-
 def _source(kind: str, path: str, n_masks: int) -> Source:
     name = f"{kind}:{_short(path)}"
-    if kind == "ilm":
-        folder, _ = infilling_folder(Path(path))
-        Vocabulary.of_trained(load_tokenizer(str(folder)))
-        return Source(name, kind, path, path, {}, model_fingerprint(folder))
     location, options = locate(path, advice=f"(models=[{kind}:FOLDER])")
     try:
         config = AutoConfig.from_pretrained(location, **options)
@@ -204,7 +197,7 @@ def load(source: Source, settings: Settings, device: torch.device, n_masks: int)
     Raises: UserError if its weights are damaged or not all there.
     """
     if source.kind == "ilm":
-        return InfillingAnswerer(Infiller.from_pretrained(source.location, str(device)), settings)
+        return InfillingAnswerer(Infiller.of(source.trained, str(device)), settings)
     tokenizer = load_tokenizer(source.location)
     model = _weights(source).to(device)
     tokens = _tokens(source.kind, source.typed, tokenizer, n_masks)

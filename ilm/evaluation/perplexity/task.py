@@ -17,7 +17,6 @@ from ilm.corpus.store import PreparedCorpus, corpus_arguments
 from ilm.errors import UserError
 from ilm.evaluation.perplexity.report import POOLED, tables, write_report
 from ilm.evaluation.perplexity.scores import DocumentScores, score_documents
-from ilm.examples import OBJECTIVES
 from ilm.examples.dataset import InfillingDataset, first_by_hash
 from ilm.examples.token_store import TokenStore
 from ilm.hashing import order_key
@@ -26,8 +25,9 @@ from ilm.masking.store import MaskStore
 from ilm.models.devices import usable_device
 from ilm.models.loading import require_length
 from ilm.models.packing import row_length
-from ilm.runs.finder import ModelFolder, TrainedModel, find_models, is_model_folder, model_folders
+from ilm.runs.finder import Finder
 from ilm.runs.folder import versions
+from ilm.runs.trained_model import TrainedModel
 
 log = logging.getLogger("ilm")
 
@@ -45,7 +45,11 @@ def evaluate_perplexity(settings: Mapping[str, Any], level: str | None) -> pd.Da
     evaluation, data = settings["evaluation"], Path(settings["paths"]["data"])
     device = usable_device(evaluation["device"], "evaluation.device")
     models, trained_on = _chosen_models(settings, level)
-    corpus = PreparedCorpus.open(data / (evaluation["corpus"] or settings["corpus"]["name"]))
+    default = settings["corpus"]["name"]
+    if trained_on is not None and trained_on.name != default:
+        log.info("the models were trained on %s, not on corpus=%s", trained_on.name, default)
+        default = trained_on.name
+    corpus = PreparedCorpus.open(data / (evaluation["corpus"] or default))
     split = evaluation["split"]
     # A level without training texts is no level of a study; of another corpus only the texts evaluated on matter.
     needed = (split,) if trained_on is None or trained_on.name != corpus.name else SPLITS
@@ -87,26 +91,30 @@ def evaluate_perplexity(settings: Mapping[str, Any], level: str | None) -> pd.Da
     return frame
 
 
-def _chosen_models(
-    settings: Mapping[str, Any], level: str | None
-) -> tuple[list[TrainedModel | ModelFolder], PreparedCorpus | None]:
+def _chosen_models(settings: Mapping[str, Any], level: str | None) -> tuple[list[TrainedModel], PreparedCorpus | None]:
     """The models to evaluate, and the corpus that the runs among them were trained on; None if there is no run."""
-    wanted = settings["models"]
-    folders = [name for name in wanted or [] if is_model_folder(name)]
-    objective = settings["evaluation"]["objective"]
-    if objective is not None and not folders:
+    data, objective = Path(settings["paths"]["data"]), settings["evaluation"]["objective"]
+    models = Finder(Path(settings["paths"]["experiments"]), data / settings["corpus"]["name"]).find(
+        settings["models"], level
+    )
+    runs = [model for model in models if model.run is not None]
+    if objective is not None and runs:
         raise UserError(
             f"evaluation.objective={objective} is for bare model folders (models=[FOLDER]); a run says itself what it "
             "was trained on. Leave it away"
         )
-    bare = model_folders(folders, objective or OBJECTIVES[0])
-    if wanted and len(folders) == len(wanted):
-        return [*bare], None
-    trained_on = PreparedCorpus.open(Path(settings["paths"]["data"]) / settings["corpus"]["name"])
-    trained_on.require_splits([])  # refuses test-only data
-    names = wanted and [name for name in wanted if name not in folders]
-    runs = find_models(Path(settings["paths"]["experiments"]), trained_on, names, level)
-    return [*bare, *runs], trained_on
+    if not runs:
+        return [replace(model, objective=objective or model.objective) for model in models], None
+    names = sorted({run.corpus_name for run in runs})
+    if len(names) > 1:
+        raise UserError(
+            f"models: they were trained on several corpora ({', '.join(names)}), and a report is about one. Evaluate "
+            "the models of each by a command of its own."
+        )
+    trained_on = PreparedCorpus.open(data / names[0])
+    for run in runs:
+        run.require_trained_on(trained_on)
+    return models, trained_on
 
 
 def _origin(trained_on: PreparedCorpus | None, corpus: PreparedCorpus, rows: np.ndarray) -> dict[str, Any] | None:
@@ -123,7 +131,7 @@ def _origin(trained_on: PreparedCorpus | None, corpus: PreparedCorpus, rows: np.
     return {**origin, "shared": shared.to_dict()}
 
 
-def _masks_folder(model: TrainedModel | ModelFolder, corpus: PreparedCorpus, name: str | None) -> Path:
+def _masks_folder(model: TrainedModel, corpus: PreparedCorpus, name: str | None) -> Path:
     """The folder of the masks to evaluate a model with: those named, else drawn as those it was trained with.
 
     Raises: UserError if it is not there, or several are.
@@ -160,7 +168,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _score(
-    model: TrainedModel | ModelFolder,
+    model: TrainedModel,
     corpus: PreparedCorpus,
     masks: MaskStore,
     rows: np.ndarray,
@@ -209,7 +217,7 @@ def _score(
 
 
 def _results(
-    model: TrainedModel | ModelFolder, scores: DocumentScores, corpus: PreparedCorpus, levels: Sequence[str]
+    model: TrainedModel, scores: DocumentScores, corpus: PreparedCorpus, levels: Sequence[str]
 ) -> list[dict[str, Any]]:
     of_document = corpus.documents["cefr_level"].to_numpy()[scores.documents]
     about = {

@@ -13,8 +13,8 @@ from ilm.errors import UserError
 from ilm.infilling.blanks import NO_LIMITS, parse_blanks
 from ilm.infilling.infiller import Infiller
 from ilm.infilling.web.braces import read_marked
-from ilm.infilling.web.models import ServedModel
 from ilm.infilling.web.records import number_or_none
+from ilm.runs.trained_model import TrainedModel
 
 GENERALIST = "all"
 
@@ -103,9 +103,9 @@ class Judgement:
 
 
 def judge(
-    models: Sequence[ServedModel],
-    read: Callable[[ServedModel], Filled],
-    take: Callable[[ServedModel], Infiller],
+    models: Sequence[TrainedModel],
+    read: Callable[[TrainedModel], Filled],
+    take: Callable[[TrainedModel], Infiller],
     cut: bool,
 ) -> tuple[list[Judgement], tuple[int, int]]:
     """What each of the models says, in their order; and how many characters at both ends of the text none has read.
@@ -118,7 +118,7 @@ def judge(
     scores: dict[str, tuple[float, ...] | str] = {}
     left_out = (0, 0)
 
-    def first_reading(model: ServedModel) -> None:
+    def first_reading(model: TrainedModel) -> None:
         nonlocal left_out
         own = filled[model.name] = read(model)
         infiller = take(model)
@@ -127,7 +127,7 @@ def judge(
         if not any(left_out):
             scores[model.name] = own.scores(infiller)
 
-    def second_reading(model: ServedModel) -> None:
+    def second_reading(model: TrainedModel) -> None:
         scores[model.name] = filled[model.name].scores(take(model), left_out)
 
     for model in models:
@@ -139,7 +139,7 @@ def judge(
 
 
 def _or_why_not(
-    reading: Callable[[ServedModel], None], model: ServedModel, scores: dict[str, tuple[float, ...] | str]
+    reading: Callable[[TrainedModel], None], model: TrainedModel, scores: dict[str, tuple[float, ...] | str]
 ) -> None:
     try:
         reading(model)

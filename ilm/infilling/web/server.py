@@ -6,17 +6,12 @@ import logging
 import socket
 import sys
 import threading
-from collections.abc import Mapping
 from http.server import ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 from ilm.errors import UserError
-from ilm.infilling.sampling import DecodingSettings
 from ilm.infilling.web.handler import Handler
-from ilm.infilling.web.models import served_models
 from ilm.infilling.web.service import WebService
-from ilm.runs.folder import versions
 
 log = logging.getLogger("ilm")
 
@@ -89,25 +84,6 @@ class WebServer(ThreadingHTTPServer):
         except ValueError:
             return not is_loopback(self.host) and host == socket.gethostname().lower()
         return address.is_loopback or not is_loopback(self.host)
-
-
-def serve_folders(
-    folders: Mapping[str, Path],
-    defaults: DecodingSettings,
-    device: str,
-    dtype: str,
-    *,
-    host: str,
-    port: int,
-    max_loaded: int,
-) -> None:
-    """Serve the page for the models in these folders until Ctrl-C, with `defaults` as the settings to begin with.
-
-    Raises: UserError as `WebServer` and `served_models` do.
-    """
-    models = served_models(folders, device, dtype)
-    about = {"device": device, "dtype": dtype, "versions": versions()}
-    serve(WebService(models, defaults, max_loaded, about), host, port)
 
 
 def serve(service: WebService, host: str, port: int) -> None:

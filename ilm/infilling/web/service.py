@@ -17,41 +17,43 @@ from typing import Any
 from ilm.errors import UserError
 from ilm.infilling.blanks import parse_blanks
 from ilm.infilling.infiller import Infiller
+from ilm.infilling.model_cache import ModelCache
 from ilm.infilling.sampling import DecodingSettings
 from ilm.infilling.web.braces import read_marked
 from ilm.infilling.web.level_posterior import Filled, judge, level_shares
-from ilm.infilling.web.models import ServedModel, Shelf
 from ilm.infilling.web.queue import Job, Worker
 from ilm.infilling.web.records import candidate_record
 from ilm.infilling.web.schema import INFILL, LEVELS, SETTINGS, read_fields
-
-MOST_LOADED = 8  # models
+from ilm.runs.folder import versions
+from ilm.runs.trained_model import TrainedModel
 
 
 class WebService:
     """Answers requests with `models`; `defaults` are the settings where a request gives none.
 
-    At most `max_loaded` models are in memory. `about` is what else decides the numbers, for what is saved.
+    `cache` holds those in memory. `about` is what else decides the numbers, for what is saved.
     Safe to be called from many threads: one worker computes for all. `gone` tells whether the asker has left.
     All methods raise UserError for a request that makes no sense, Busy and Abandoned as `Worker.run` does.
     """
 
     def __init__(
         self,
-        models: Sequence[ServedModel],
+        models: Sequence[TrainedModel],
+        cache: ModelCache,
         defaults: DecodingSettings,
-        max_loaded: int = MOST_LOADED,
         about: Mapping[str, Any] | None = None,
     ):
+        for model in models:
+            model.require_infilling()
         self._models, self._defaults = {model.name: model for model in models}, defaults
         self._known_types = tuple(dict.fromkeys(kind for model in models for kind in model.mask_types))
-        self._shelf, self.worker = Shelf(max_loaded), Worker()
-        self._about = {**(about or {}), "max_loaded": max_loaded}
+        self._cache, self.worker = cache, Worker()
+        self._about = {**(about or {}), "versions": versions(), "max_loaded": cache.max_loaded}
 
     def models(self) -> dict[str, Any]:
         """The models in their order, the settings to begin with, and what computes."""
         found = [
-            {"name": m.name, "level": m.level, "blanks": m.mask_types, "loaded": m.name in self._shelf}
+            {"name": m.name, "level": m.level, "blanks": m.mask_types, "loaded": m in self._cache}
             for m in self._models.values()
         ]
         settings = {name: getattr(self._defaults, name) for name in SETTINGS}
@@ -72,7 +74,7 @@ class WebService:
         blanked, answers = read_marked(text, model.mask_types, self._known_types)
 
         def work(job: Job) -> dict[str, Any]:
-            infiller = self._take(model, job)
+            infiller = self._infiller(model, job)
             job.begin("filling", model.name)
             begun = time.perf_counter()
             with _stepping(infiller, job):
@@ -108,11 +110,11 @@ class WebService:
         def work(job: Job) -> dict[str, Any]:
             begun = time.perf_counter()
 
-            def read(model: ServedModel) -> Filled:
+            def read(model: TrainedModel) -> Filled:
                 return Filled.read(text, answers, model.mask_types, self._known_types)
 
-            def take(model: ServedModel) -> Infiller:
-                infiller = self._take(model, job)
+            def take(model: TrainedModel) -> Infiller:
+                infiller = self._infiller(model, job)
                 job.begin("judging", model.name)
                 return infiller
 
@@ -128,24 +130,24 @@ class WebService:
 
         return self.worker.run(work, gone, values.get("request"))
 
-    def _described(self, model: ServedModel) -> dict[str, Any]:
-        fingerprint = self._shelf.fingerprint(model.name)
+    def _described(self, model: TrainedModel) -> dict[str, Any]:
+        fingerprint = self._cache.fingerprint(model)
         return {"model": model.name, "level": model.level, "fingerprint": fingerprint}
 
-    def _model(self, name: str) -> ServedModel:
+    def _model(self, name: str) -> TrainedModel:
         if name not in self._models:
             raise UserError(f"There is no model {name[:100]!r}. Expected one of {', '.join(self._models)}")
         return self._models[name]
 
-    def _take(self, model: ServedModel, job: Job) -> Infiller:
+    def _infiller(self, model: TrainedModel, job: Job) -> Infiller:
         """To be called by the worker alone."""
-        if model.name not in self._shelf:
+        if model not in self._cache:
             job.begin("loading", model.name)
-        return self._shelf.take(model)
+        return self._cache.get(model)
 
 
 def _original(
-    infiller: Infiller, model: ServedModel, text: str, answers: Sequence[str], left_out: tuple[int, int]
+    infiller: Infiller, model: TrainedModel, text: str, answers: Sequence[str], left_out: tuple[int, int]
 ) -> dict[str, Any] | None:
     """The answers that stood in the text as one more candidate, read as far as the others, with an "error" at most.
 

@@ -1,6 +1,7 @@
 """Evaluation as it is typed: on another corpus, with masks by name, of model folders, in the reference's way."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -189,34 +190,40 @@ def test_masks_by_name(root, tmp_path):
 # Model folders --------------------------------------------------------------------------------------------------------
 
 
-def test_a_model_folder_is_evaluated_as_its_run(root, tmp_path):
-    model = root / "experiments" / "run" / "model"
+@pytest.fixture
+def exported(root, tmp_path) -> Path:
+    """The run's model without its run."""
+    return shutil.copytree(root / "experiments" / "run" / "model", tmp_path / "exported")
+
+
+def test_a_model_folder_is_evaluated_as_its_run(root, exported, tmp_path):
+    model = exported
     run, _, _ = evaluated(root, tmp_path / "run", "models=[run]")
     frame, report, folder = evaluated(root, tmp_path / "both", f"models=[run,{model}]")
-    assert set(frame["run"]) == {"run", "run/model"}
-    losses = [overall(frame[frame["run"] == name])["loss"].tolist() for name in ("run", "run/model")]
+    assert set(frame["run"]) == {"run", "exported"}
+    losses = [overall(frame[frame["run"] == name])["loss"].tolist() for name in ("run", "exported")]
     assert losses[0] == losses[1] == overall(run)["loss"].tolist()
-    assert report["runs"]["run/model"] == {
+    assert report["runs"]["exported"] == {
         "folder": str(model),
         "evaluated_masks": report["runs"]["run"]["evaluated_masks"],
     }
-    rows = [r for r in report["results"] if r["run"] == "run/model"]
-    assert {(r["seed"], r["trained_on"], r["model"]) for r in rows} == {(None, "run/model", None)}
-    assert "run/model" in (folder / "perplexity.md").read_text()
+    rows = [r for r in report["results"] if r["run"] == "exported"]
+    assert {(r["seed"], r["trained_on"], r["model"]) for r in rows} == {(None, "exported", None)}
+    assert "exported" in (folder / "perplexity.md").read_text()
 
 
-def test_a_model_folder_needs_no_training_corpus(root, tmp_path):
+def test_a_model_folder_needs_no_training_corpus(root, exported, tmp_path):
     """With test-only data alone, and levels that no training corpus has."""
-    model = root / "experiments" / "run" / "model"
-    frame, report, folder = evaluated(root, tmp_path, f"models=[{model}]", "corpus.name=other")
+    options = [f"models=[{exported}]", "corpus.name=other"]
+    frame, report, folder = evaluated(root, tmp_path / "results", *options)
     assert folder.name == "other_perplexity"
     assert report["training_corpus"] is None
     assert list(overall(frame).index) == ["A1", "C1", "C2", "all"]
 
 
-def test_a_model_folder_is_told_its_objective(root, tmp_path):
-    folder = f"models=[{root / 'experiments' / 'run' / 'model'}]"
-    frame, _, written = evaluated(root, tmp_path, folder, "evaluation.objective=lm")
+def test_a_model_folder_is_told_its_objective(root, exported, tmp_path):
+    folder = f"models=[{exported}]"
+    frame, _, written = evaluated(root, tmp_path / "results", folder, "evaluation.objective=lm")
     assert set(frame["objective"]) == {"lm"}
     assert overall(frame, "context").loc["all", "targets"] == 0, "lm has no context"
     assert "lm" in (written / "perplexity.md").read_text()
@@ -238,24 +245,24 @@ def test_a_model_of_the_reference_is_evaluated_as_the_same_model_of_ours(root, t
     assert len(list((root / "data" / "mine" / "tokens").glob("gpt2-*"))) == 1
 
 
-def test_an_exported_corpus_that_is_imported_again_gives_the_same_numbers(root, tmp_path):
+def test_an_exported_corpus_that_is_imported_again_gives_the_same_numbers(root, exported, tmp_path):
     """Texts and masks go through the reference's formats and come back: the way to its own data."""
     path = f"corpus.csv={root / 'mine.csv'}"
     prepare(compose("prepare", *chosen(root), path, f"export={tmp_path / 'reference'}", "num_workers=1")[0])
     options = [option for option in chosen(root) if option != "corpus.name=mine"]
     imported = ["corpus.name=imported", f"corpus.reference={tmp_path / 'reference'}", "num_workers=1"]
     prepare(compose("prepare", *options, *imported)[0])
-    model = f"models=[{root / 'experiments' / 'run' / 'model'}]"
+    model = f"models=[{exported}]"
     before, _, _ = evaluated(root, tmp_path / "before", model)
     after, report, _ = evaluated(root, tmp_path / "after", model, "corpus.name=imported", "evaluation.masks=reference")
-    assert report["runs"]["run/model"]["evaluated_masks"].startswith("reference-")
+    assert report["runs"]["exported"]["evaluated_masks"].startswith("reference-")
     for column in ("loss", "targets", "documents", "examples"):
         assert overall(after)[column].tolist() == pytest.approx(overall(before)[column].tolist(), rel=1e-6)
 
 
 def test_a_folder_that_is_neither_run_nor_infilling_model(root, tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match="is no level, run, folder or pattern of runs"):
+    with pytest.raises(UserError, match="empty holds no model"):
         evaluated(root, tmp_path / "results", f"models=[{tmp_path / 'empty'}]")
     (tmp_path / "empty" / "config.json").write_text("{}")
     with pytest.raises(UserError):
@@ -278,7 +285,7 @@ def test_numbers_on_corrected_texts_say_so(root, tmp_path, capsys):
 
 
 def test_no_model_is_given_twice(root, tmp_path):
-    model = root / "experiments" / "run" / "model"
-    frame, _, _ = evaluated(root, tmp_path, f"models=[{model},{model}/]")
-    assert set(frame["run"]) == {"run/model"}
+    run = root / "experiments" / "run"
+    frame, _, _ = evaluated(root, tmp_path, f"models=[run,{run},{run}/,{run}/model]")
+    assert set(frame["run"]) == {"run"}
     assert overall(frame).index.is_unique

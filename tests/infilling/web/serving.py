@@ -3,16 +3,21 @@
 import http.client
 import json
 import socket
+import tempfile
 import threading
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 
 from ilm.infilling.infiller import Infiller
+from ilm.infilling.model_cache import ModelCache
 from ilm.infilling.sampling import DecodingSettings
-from ilm.infilling.web.models import ServedModel
 from ilm.infilling.web.queue import Abandoned
 from ilm.infilling.web.server import WebServer
 from ilm.infilling.web.service import WebService
-from tests.infilling.small_models import ENTRIES, Bigrams, random_model, vocabulary
+from tests.infilling.small_models import ENTRIES, MASK_TYPES, Bigrams, random_model, vocabulary
 
 ROWS = ENTRIES + 5
 DEFAULTS = DecodingSettings(candidates=2, max_answer_tokens=6)
@@ -45,8 +50,32 @@ class Slow(Infiller):
             raise
 
 
+@dataclass
+class ServedModel:
+    """What the page knows of a `TrainedModel`."""
+
+    name: str
+    level: str
+    load: Callable[[], Infiller]
+    mask_types: tuple[str, ...] = MASK_TYPES
+
+    @cached_property
+    def path(self) -> Path:
+        return Path(tempfile.mkdtemp())
+
+    def require_infilling(self) -> None:
+        pass
+
+    def fingerprint(self) -> str:
+        return f"of {self.name}"
+
+
 def served(name: str, level: str, infiller: Infiller) -> ServedModel:
-    return ServedModel(name, level, infiller.vocabulary.mask_types, lambda: infiller, lambda: f"of {name}")
+    return ServedModel(name, level, lambda: infiller)
+
+
+def service_with(models: Sequence[ServedModel], max_loaded: int = 8) -> WebService:
+    return WebService(models, ModelCache(lambda model: model.load(), max_loaded), DEFAULTS)
 
 
 class running:
@@ -112,4 +141,4 @@ def three_models() -> dict[str, Infiller]:
 
 def service_of(infillers: dict[str, Infiller]) -> WebService:
     levels = {"a1": "A1", "b2": "B2", "random": "all"}
-    return WebService([served(name, levels[name], infiller) for name, infiller in infillers.items()], DEFAULTS)
+    return service_with([served(name, levels[name], infiller) for name, infiller in infillers.items()])

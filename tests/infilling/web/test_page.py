@@ -12,11 +12,10 @@ from dataclasses import asdict
 
 import pytest
 
-from ilm.infilling.web.service import WebService
 from ilm.models.loading import save_model
 from tests.conftest import REPOSITORY, environment
 from tests.infilling.web.browser import browser, chromium
-from tests.infilling.web.serving import DEFAULTS, running, served, slow, three_models
+from tests.infilling.web.serving import DEFAULTS, running, served, service_with, slow, three_models
 
 needs_chromium = pytest.mark.skipif(
     chromium() is None, reason="no Chromium is installed: the page's scripts are not tested, only its server is"
@@ -41,7 +40,7 @@ def page(chrome, models):
     levels = {"a1": "A1", "b2": "B2", "random": "all"}
     listed = [served(name, levels[name], infiller) for name, infiller in models.items()]
     listed += [served("slow", "C1", slow(models))]
-    with running(WebService(listed, DEFAULTS, about={"versions": {"torch": "2"}})) as server:
+    with running(service_with(listed)) as server:
         chrome.events.clear()
         chrome.go(server.url)
         chrome.until("document.querySelectorAll('#models input').length == 4 && !!$('text').value")
@@ -324,7 +323,7 @@ def test_what_takes_long_can_be_cancelled(page):
 @needs_chromium
 def test_how_far_it_is_is_told_of_more_models_than_a_browser_has_connections(chrome, models):
     names = [f"slow{number}" for number in range(7)]
-    with running(WebService([served(name, "A1", slow(models)) for name in names], DEFAULTS)) as server:
+    with running(service_with([served(name, "A1", slow(models)) for name in names])) as server:
         chrome.go(server.url)
         chrome.until("typeof models != 'undefined' && models.length == 7 && !!$('text').value")
         chrome.js(
@@ -383,7 +382,7 @@ def test_every_field_has_a_name(page):
 
 @needs_chromium
 def test_a_server_that_has_ended_is_told(chrome, models):
-    with running(WebService([served("a1", "A1", models["a1"])], DEFAULTS)) as server:
+    with running(service_with([served("a1", "A1", models["a1"])])) as server:
         chrome.go(server.url)
         chrome.until("document.querySelectorAll('#models input').length == 1 && !!$('text').value")
     chrome.js("$('text').value = 'I _'; $('fill').click()")

@@ -11,11 +11,21 @@ from ilm.config import Infill, check
 from ilm.errors import UserError
 from ilm.infilling.web import handler
 from ilm.infilling.web.handler import FILES, MAX_BODY
-from ilm.infilling.web.models import ServedModel
 from ilm.infilling.web.server import WebServer, is_loopback
-from ilm.infilling.web.service import WebService
 from tests.conftest import REPOSITORY, compose
-from tests.infilling.web.serving import DEFAULTS, JSON, ask, post, running, send, served, service_of, slow, three_models
+from tests.infilling.web.serving import (
+    JSON,
+    ServedModel,
+    ask,
+    post,
+    running,
+    send,
+    served,
+    service_of,
+    service_with,
+    slow,
+    three_models,
+)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +87,7 @@ def test_the_page_itself_is_not_given_to_other_names(server, host):
 
 
 def test_an_open_server_knows_addresses_and_its_own_name(infillers):
-    service = WebService([served("a1", "A1", infillers["a1"])], DEFAULTS)
+    service = service_with([served("a1", "A1", infillers["a1"])])
     with running(service, "0.0.0.0") as server:
         for host in ("192.168.0.9:7860", "127.0.0.1", "[fe80::1]:80", "localhost", socket.gethostname()):
             assert ask(server, "GET", "/models", headers={"Host": host})[0] == 200, host
@@ -169,7 +179,7 @@ def test_a_request_that_comes_too_slowly_is_left(server, monkeypatch):
 
 
 def test_idle_connections_keep_nobody_out_and_too_many_are_turned_away(infillers):
-    service = WebService([served("a1", "A1", infillers["a1"])], DEFAULTS)
+    service = service_with([served("a1", "A1", infillers["a1"])])
     with running(service) as server:
         idle = [socket.create_connection(server.server_address[:2]) for _ in range(100)]
         assert post(server, "/infill", model="a1", text="I _")[0] == 200
@@ -198,7 +208,7 @@ def test_a_bug_shows_the_browser_no_traceback(infillers, caplog, monkeypatch):
     def load():
         raise RuntimeError("secret detail")
 
-    service = WebService([ServedModel("a1", "A1", ("word",), load, lambda: "")], DEFAULTS)
+    service = service_with([ServedModel("a1", "A1", load)])
     with running(service) as server:
         status, answer = post(server, "/infill", model="a1", text="_")
     assert status == 500
@@ -208,7 +218,7 @@ def test_a_bug_shows_the_browser_no_traceback(infillers, caplog, monkeypatch):
 
 def test_a_cancelled_request_ends_in_the_middle_and_the_next_is_answered(infillers):
     infiller = slow(infillers)
-    service = WebService([served("slow", "A1", infiller), served("b2", "B2", infillers["b2"])], DEFAULTS)
+    service = service_with([served("slow", "A1", infiller), served("b2", "B2", infillers["b2"])])
     with running(service) as server:
         connection = send(server, "slow")
         assert infiller.begun.wait(10)
@@ -219,7 +229,7 @@ def test_a_cancelled_request_ends_in_the_middle_and_the_next_is_answered(infille
 
 def test_the_server_ends_while_a_model_computes(infillers):
     infiller = slow(infillers)
-    with running(WebService([served("slow", "A1", infiller)], DEFAULTS)) as server:
+    with running(service_with([served("slow", "A1", infiller)])) as server:
         connection = send(server, "slow")
         assert infiller.begun.wait(10)
     assert infiller.ended.is_set()
@@ -227,7 +237,7 @@ def test_the_server_ends_while_a_model_computes(infillers):
 
 
 def test_more_requests_than_may_wait_are_told_so(infillers):
-    service = WebService([served("a1", "A1", infillers["a1"])], DEFAULTS)
+    service = service_with([served("a1", "A1", infillers["a1"])])
     with running(service) as server:
         service.worker._most = 0
         status, answer = post(server, "/infill", model="a1", text="_")

@@ -11,11 +11,25 @@ import torch
 
 from ilm.errors import UserError
 from ilm.infilling.infiller import Infiller
-from ilm.infilling.web.models import ServedModel, served_models
+from ilm.infilling.model_cache import ModelCache
 from ilm.infilling.web.service import WebService
 from ilm.models.loading import save_model
+from ilm.runs.trained_model import model_in
 from tests.infilling.small_models import random_model, vocabulary
-from tests.infilling.web.serving import DEFAULTS, ROWS, ask, post, running, send, served, service_of, slow, three_models
+from tests.infilling.web.serving import (
+    DEFAULTS,
+    ROWS,
+    ServedModel,
+    ask,
+    post,
+    running,
+    send,
+    served,
+    service_of,
+    service_with,
+    slow,
+    three_models,
+)
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +44,7 @@ def server(infillers):
 
 
 def test_models_are_listed_with_their_blanks_and_loaded_when_asked(infillers):
-    service = WebService([served("a1", "A1", infillers["a1"]), served("b2", "B2", infillers["b2"])], DEFAULTS)
+    service = service_with([served("a1", "A1", infillers["a1"]), served("b2", "B2", infillers["b2"])])
     with running(service) as server:
         before = ask(server, "GET", "/models")[2]
         assert post(server, "/infill", model="b2", text="I _ pasta.")[0] == 200
@@ -168,11 +182,10 @@ def test_what_cannot_be_judged_is_told_by_model(server, text, answers, message):
 def test_models_are_read_from_folders_when_first_asked(tmp_path, infillers):
     random = infillers["random"]
     save_model(random.model, random.vocabulary, tmp_path / "m")
-    (rounded,) = served_models({"m": tmp_path / "m"}, "cpu", "bfloat16")
-    assert rounded.load().model.dtype == torch.bfloat16
-    (model,) = served_models({"m": tmp_path / "m"}, "cpu")
+    model = model_in(tmp_path / "m")
+    assert Infiller.of(model, "cpu", "bfloat16").model.dtype == torch.bfloat16
     assert (model.level, model.mask_types) == ("m", ("sentence", "ngram", "word"))
-    service = WebService([model], DEFAULTS)
+    service = WebService([model], ModelCache(Infiller.of, max_loaded=1), DEFAULTS)
     found = service.infill({"model": "m", "text": "I _."}, lambda: False)
     direct = random("I _.", **asdict(DEFAULTS))[0]
     assert {candidate["text"] for candidate in found["candidates"]} == {infilling.text for infilling in direct}
@@ -189,9 +202,9 @@ def test_no_more_models_are_in_memory_than_may(infillers):
             alive.add(infiller := Infiller(infillers["a1"].model, infillers["a1"].vocabulary))
             return infiller
 
-        return ServedModel(name, name, infillers["a1"].vocabulary.mask_types, load, lambda: f"of {name}")
+        return ServedModel(name, name, load)
 
-    service = WebService([model(name) for name in "abc"], DEFAULTS, max_loaded=2)
+    service = service_with([model(name) for name in "abc"], max_loaded=2)
     for name in "abacab":
         assert service.infill({"model": name, "text": "I _."}, lambda: False)["fingerprint"] == f"of {name}"
     # a and b are read; then a is asked again, so that c takes the place of b, and at the end b that of c.
@@ -214,9 +227,8 @@ def test_judging_holds_no_model_that_makes_room(infillers, text):
         alive.add(infiller := Infiller(infillers["a1"].model, infillers["a1"].vocabulary))
         return infiller
 
-    types = infillers["a1"].vocabulary.mask_types
-    models = [ServedModel(name, name, types, load, lambda: "") for name in "abc"]
-    service = WebService(models, DEFAULTS, max_loaded=1)
+    models = [ServedModel(name, name, load) for name in "abc"]
+    service = service_with(models, max_loaded=1)
     found = service.levels({"models": ["a", "b", "c"], "text": text, "cut": True}, lambda: False)
     assert len({row.get("log_probability", row.get("error")) for row in found["models"]}) == 1
     service.worker.stop()
@@ -248,7 +260,7 @@ def test_of_a_long_text_the_original_is_judged_on_what_the_candidates_were_given
 def test_all_models_judge_the_same_part_of_a_long_text(infillers):
     longer = Infiller(random_model("gpt2", ROWS, positions=192), vocabulary())
     own = infillers["random"]
-    service = WebService([served("long", "A1", longer), served("short", "B1", own)], DEFAULTS)
+    service = service_with([served("long", "A1", longer), served("short", "B1", own)])
     text = "many words " * 20 + "I {eat} pasta." + " and so on" * 20
     blanked = text.replace("{eat}", "[word]")
     request = {"models": ["long", "short"], "text": text, "cut": True}
@@ -269,7 +281,7 @@ def test_all_models_judge_the_same_part_of_a_long_text(infillers):
 
 def test_how_far_a_request_is_can_be_asked(infillers):
     infiller = slow(infillers)
-    service = WebService([served("slow", "A1", infiller)], DEFAULTS)
+    service = service_with([served("slow", "A1", infiller)])
     with running(service) as server:
         connections = [send(server, "slow", request=name) for name in ("first", "second")]
         assert infiller.begun.wait(10)
@@ -288,7 +300,6 @@ def test_how_far_a_request_is_can_be_asked(infillers):
 def test_a_folder_without_a_model_is_told_at_the_start(tmp_path, files):
     for name in files:
         (tmp_path / name).write_text("{}")
-    with pytest.raises(UserError):
-        served_models({"m": tmp_path}, "cpu")
-    with pytest.raises(UserError):
-        served_models({"m": tmp_path / "missing"}, "cpu")
+    for path in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(UserError):
+            WebService([model_in(path)], ModelCache(Infiller.of, max_loaded=1), DEFAULTS)

@@ -1,0 +1,166 @@
+"""A trained model in a folder, and what is known of its training."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from transformers import PreTrainedModel
+
+from ilm.corpus.store import PreparedCorpus
+from ilm.errors import UserError
+from ilm.examples.vocabulary import Vocabulary
+from ilm.hashing import model_fingerprint
+from ilm.models.loading import load_tokenizer, pretrained_model, require_rows
+from ilm.runs.folder import RunFolder
+
+INFILLING = "ilm"  # the objective whose models fill blanks
+GPT2_ENTRIES = 50_257
+PLAIN_MASKING = "hierarchical"
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A model in a folder: of a finished run, or one of unknown training (an exported one, or one of the reference's).
+
+    `path` holds its weights and tokenizer in Hugging Face format. `run` and `config`, the run's resolved
+    configuration, are None for a model of unknown training, which is taken for one of `objective`.
+    """
+
+    name: str
+    path: Path
+    objective: str = INFILLING
+    run: RunFolder | None = None
+    config: dict[str, Any] | None = None
+
+    @property
+    def folder(self) -> Path:
+        """The folder that a person names: the run's, or that of the model."""
+        return self.path if self.run is None else self.run.path
+
+    @property
+    def level(self) -> str:
+        """What it was trained on (A1, ..., all); its name where that is not known."""
+        return self.name if self.config is None else self.config["cefr_level"]["name"]
+
+    @property
+    def seed(self) -> int | None:
+        return self.config and self.config["seed"]
+
+    @property
+    def masking(self) -> dict[str, Any] | None:
+        """The plain `ilm.config.Masking` of its training."""
+        return self.config and self.config["masking"]
+
+    @property
+    def documents_hash(self) -> str | None:
+        """Of the prepared corpus that it was trained on."""
+        return self.run and self.run.record["identity"].get("data.documents")
+
+    @property
+    def corpus_name(self) -> str | None:
+        return self.run and self.run.record["identity"].get("corpus.name")
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing sets the run apart from others of its level: no experiment, adapter or other masking."""
+        variant = self.config.get("experiment_name"), self.config.get("adapter")
+        return variant == (None, None) and self.config["masking"]["name"] == PLAIN_MASKING
+
+    @property
+    def family(self) -> dict[str, Any]:
+        """What the models of one table share: all that differs between them is their level and seed."""
+        if self.run is None:
+            return {"model": None, "objective": self.objective, "masking": None, "experiment": None, "masks": None}
+        model = self.config["model"]
+        return {
+            "model": model["name"] or Path(model["path"]).name,
+            "objective": self.objective,
+            "masking": self.config["masking"]["name"],
+            "experiment": self.config.get("experiment_name"),
+            "masks": self.run.record["identity"]["data.masks"],
+        }
+
+    def record(self) -> dict[str, Any]:
+        """What a report keeps of it."""
+        if self.run is None:
+            return {"folder": str(self.folder)}
+        return {"settings": self.config, "status": self.run.status}
+
+    def token_store(self, vocabulary: Vocabulary) -> str:
+        """The readable part of the name of its token stores."""
+        if self.run is not None:
+            return self.config["token_store"]
+        return "gpt2" if vocabulary.base_size == GPT2_ENTRIES else f"vocabulary{vocabulary.base_size}"
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """Raises: UserError if it has no tokenizer, or one without infilling tokens."""
+        return Vocabulary.of_trained(load_tokenizer(str(self.path)))
+
+    @property
+    def mask_types(self) -> tuple[str, ...]:
+        return self.vocabulary.mask_types
+
+    def fingerprint(self) -> str:
+        """A digest of its files as they are now."""
+        return model_fingerprint(self.path)
+
+    def load(self) -> tuple[PreTrainedModel, Vocabulary]:
+        """The model, float32, in evaluation mode, and its vocabulary."""
+        model = pretrained_model(str(self.path))
+        require_rows(model, self.vocabulary, self.path)
+        return model.eval(), self.vocabulary
+
+    def require_trained_on(self, corpus: PreparedCorpus) -> None:
+        """Raises: UserError unless it is of a run on the documents of this corpus."""
+        if self.run is None:
+            raise UserError(f"{self.folder} is no run: what it was trained on is not known")
+        if self.documents_hash != corpus.documents_hash:
+            raise UserError(
+                f"{self.folder} was trained on other documents ({self.documents_hash}) than those prepared now "
+                f"({corpus.documents_hash})"
+            )
+
+    def require_infilling(self) -> None:
+        """Raises: UserError for a model of another objective, or without infilling tokens."""
+        if self.objective != INFILLING:
+            raise UserError(
+                f"{self.folder} was trained with objective={self.objective}, and blanks are filled only by models of "
+                f"objective={INFILLING}. Train one: python train.py objective={INFILLING}"
+            )
+        self.vocabulary  # noqa: B018  # which reads it
+
+
+def holds_model(folder: Path) -> bool:
+    """Whether a folder holds a model in Hugging Face format, its files of weights as long as they should be."""
+    weights = list(folder.glob("*.safetensors"))
+    try:
+        for file in weights:
+            with safe_open(file, "pt"):
+                pass  # opening it compares its length with what its header says
+    except (SafetensorError, OSError):
+        return False
+    return bool(weights) and (folder / "config.json").is_file()
+
+
+def model_in(path: Path) -> TrainedModel:
+    """The model of a run's folder, of the folder `model` in it, or of any folder in Hugging Face format.
+
+    Raises: UserError if there is no such folder, or it is of a run that is not finished.
+    """
+    if not path.is_dir():
+        raise UserError(f"The model folder {path} does not exist. Give a run's folder, such as experiments/NAME.")
+    folder = path.parent if path.name == "model" else path
+    if not (folder / "run.json").is_file():
+        if not (path / "config.json").is_file():
+            raise UserError(f"{path} holds no model. Give a run's folder, or one with a model in Hugging Face format.")
+        # NAME/model is told by NAME; so is the folder that a model was exported to in the reference's format.
+        return TrainedModel(
+            f"{path.parent.name}/{path.name}" if path.name in ("model", "reference") else path.name, path
+        )
+    run = RunFolder(folder)
+    if (state := run.status.get("state", "not begun")) != "finished":
+        raise UserError(f"{folder} is {state}, not finished: the command that trained it goes on with it")
+    return TrainedModel(folder.name, run.model, run.config["objective"], run, run.config)

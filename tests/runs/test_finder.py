@@ -1,0 +1,209 @@
+"""One rule for what a name means, wherever models are named."""
+
+import logging
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import yaml
+
+from evaluate import evaluate
+from ilm.config import Train, check
+from ilm.corpus.store import PreparedCorpus
+from ilm.errors import UserError
+from ilm.files import write_json
+from ilm.models.loading import save_model
+from ilm.runs.finder import Finder
+from ilm.runs.trained_model import INFILLING, model_in
+from infill import infill
+from tests.conftest import compose
+from tests.infilling.small_models import ENTRIES, random_model, vocabulary
+from train import train
+
+MODEL = ("model=tiny", "model.architecture.n_layer=1", "trainer=cpu", "callbacks=none", "logger=none")
+MAKE_RUN = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("exported") / "exported"
+    save_model(random_model("gpt2", ENTRIES + 5), vocabulary(), path)
+    return path
+
+
+@pytest.fixture
+def make_run(prepared, small, tmp_path, exported) -> MAKE_RUN:
+    """Writes the folder of a run as training leaves it."""
+    corpus = PreparedCorpus.open(prepared / "small")
+    (masks,) = (corpus.folder / "masks").glob("hierarchical-*")
+
+    def make(name: str, *overrides: str, state: str = "finished", documents: str = "", experiment=None, **identity):
+        cfg, choices = compose("train", *small, *MODEL, *overrides)
+        config = check(cfg, Train, choices) | {"experiment_name": experiment, "token_store": "gpt2"}
+        folder = tmp_path / "experiments" / name
+        shutil.copytree(exported, folder / "model")
+        (folder / "config.yaml").write_text(yaml.safe_dump(config))
+        drawn = masks.name if config["masking"]["name"] == "hierarchical" else "other-0"
+        data = {"data.documents": documents or corpus.documents_hash, "data.masks": drawn}
+        identity = {"corpus.name": "small", **data, "seed": config["seed"], "experiment_name": experiment} | identity
+        write_json(folder / "run.json", {"identity": identity, "commands": []})
+        write_json(folder / "status.json", {"state": state, "targets_seen": {"infill": 1}})
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def finder(prepared, tmp_path) -> Finder:
+    return Finder(tmp_path / "experiments", prepared / "small")
+
+
+def names(finder: Finder, *wanted: str, level: str | None = None) -> list[str]:
+    return [model.name for model in finder.find(list(wanted) or None, level)]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "options"),
+    [
+        ((), {"experiment": "full_epoch"}),
+        (("masking=words",), {}),
+        (("adapter=lora",), {"experiment": "lora"}),
+    ],
+)
+def test_a_level_means_the_plain_run(make_run, finder, overrides, options):
+    make_run("variant", "cefr=A1", *overrides, **options)
+    assert names(finder, "A1") == ["variant"]  # the only one there is
+    make_run("plain", "cefr=A1")
+    make_run("other_level", "cefr=B1")
+    assert names(finder, "A1") == names(finder, level="A1") == ["plain"]
+    assert names(finder) == ["other_level", "plain", "variant"]
+
+
+def test_seeds_of_one_model_are_all_meant_or_the_lowest(make_run, finder):
+    make_run("second", "cefr=A1", "seed=2")
+    make_run("tenth", "cefr=A1", "seed=10")
+    make_run("first", "cefr=A1", "seed=1")
+    assert names(finder, "A1") == ["first", "second", "tenth"]
+    assert finder.find_one("A1", "match").name == "first"
+
+
+@pytest.mark.parametrize("second", [{"data.max_length": 64}, {}], ids=["another recipe", "the same run twice"])
+def test_several_that_could_be_meant_are_refused_with_their_list(make_run, finder, second):
+    make_run("a", "cefr=A1")
+    make_run("b", "cefr=A1", **second)
+    for find in (lambda: finder.find(["A1"]), lambda: finder.find(None, "A1"), lambda: finder.find_one("A1", "models")):
+        with pytest.raises(UserError, match="models=A1 could be a, b: give the name of one of them, models=a"):
+            find()
+    assert names(finder, "a") == ["a"]
+
+
+def test_a_name_or_folder_means_itself_whatever_the_corpus(make_run, finder, exported, tmp_path, monkeypatch):
+    folder = make_run("elsewhere", "cefr=A1", documents="abc", **{"corpus.name": "another"})
+    without_corpus = Finder(finder.experiments, tmp_path / "nothing" / "here")
+    for name in ("elsewhere", str(folder), f"{folder}/model"):
+        (model,) = without_corpus.find([name])
+        assert (model.name, model.level, model.path, model.corpus_name) == (
+            "elsewhere",
+            "A1",
+            folder / "model",
+            "another",
+        )
+    (model,) = without_corpus.find([str(exported)])
+    assert (model.name, model.run, model.seed, model.level) == ("exported", None, None, "exported")
+    monkeypatch.chdir(tmp_path)
+    assert names(without_corpus, "experiments/elsewhere") == ["elsewhere"]
+    with pytest.raises(UserError, match="holds no prepared corpus"):
+        without_corpus.find(["A1"])
+
+
+def test_a_pattern_means_all_it_matches(make_run, finder, caplog):
+    for level in ("A1", "B1"):
+        make_run(f"run_{level}", f"cefr={level}")
+    make_run("run_C1", "cefr=C1", state="interrupted")
+    make_run("run_of_another", "cefr=A1", documents="abc", **{"corpus.name": "another"})
+    assert names(finder, "run_*") == ["run_A1", "run_B1", "run_of_another"]
+    assert "run_C1 is interrupted, not finished" in caplog.text
+    assert names(finder, "run_[AB]1", "run_A1", "B1") == ["run_A1", "run_B1"]
+    assert names(finder, "run_*", level="B1") == ["run_B1"]
+    with pytest.raises(UserError, match=r"init_from=run_\* could be run_A1, run_B1"):
+        finder.find_one("run_*", "init_from")
+
+
+def test_without_names_every_finished_run_on_the_corpus(make_run, finder, caplog):
+    with pytest.raises(UserError, match="No finished model trained on small"):
+        finder.find(None)
+    make_run("done", "cefr=A1")
+    make_run("begun", "cefr=A1", state="running")
+    make_run("older", "cefr=A1", documents="abc")
+    make_run("elsewhere", "cefr=A1", documents="abc", **{"corpus.name": "another"})
+    assert names(finder) == ["done"]
+    assert "begun is running, not finished" in caplog.text
+    assert "older was trained on other documents" in caplog.text
+    assert "elsewhere" not in caplog.text
+
+
+def test_models_of_another_objective(make_run, finder, caplog):
+    make_run("copying", "cefr=A1", "objective=lm")
+    infilling = Finder(finder.experiments, finder.corpus, INFILLING)
+    with pytest.raises(UserError, match=r"has objective=ilm: copying \(lm\)"):
+        infilling.find(["A1"])
+    make_run("filling", "cefr=A1", objective="ilm")
+    assert names(infilling, "A1") == ["filling"]
+    assert names(infilling) == ["filling"]
+    assert "left out: the objective of copying is lm, not ilm" in caplog.text
+    with pytest.raises(UserError, match="could be copying, filling"):
+        finder.find(["A1"])
+    with pytest.raises(UserError, match="blanks are filled only by models of objective=ilm"):
+        infilling.find(["copying"])[0].require_infilling()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ([], r"models=\[\] names no model"),
+        (["nope"], "models=nope: 'nope' is no level, run, folder or pattern of runs. Runs in .*: begun"),
+        (["nope_*"], "is no level, run, folder or pattern of runs"),
+        (["./nope"], "The model folder nope does not exist"),
+        (["begun"], "begun is running, not finished"),
+        (["B2"], "models=B2: No finished model of level B2"),
+    ],
+)
+def test_names_that_mean_nothing(make_run, finder, wanted, message):
+    make_run("begun", "cefr=A1", state="running")
+    with pytest.raises(UserError, match=message):
+        finder.find(wanted)
+
+
+def test_models_of_one_name_are_called_by_their_folders(exported, tmp_path):
+    others = [shutil.copytree(exported, tmp_path / part / "exported") for part in "ab"]
+    nested = shutil.copytree(exported, tmp_path / "a" / "model")
+    found = Finder(tmp_path, tmp_path).find([*map(str, others), str(nested), f"{others[0]}/"])
+    assert [model.name for model in found] == [*map(str, others), "a/model"]
+    assert model_in(others[0]).name == "exported"
+
+
+COMMANDS: dict[str, Callable[[list[str], str], object]] = {
+    "perplexity": lambda small, name: evaluate(*compose("evaluate", *small, f"models=[{name}]")),
+    "cloze": lambda small, name: evaluate(*compose("evaluate", *small, f"models=[{name}]", "task=cloze")),
+    "infill": lambda small, name: infill(*compose("infill", *small, f"models=[{name}]", "input=/no/such/file")),
+    "match": lambda small, name: train(
+        *compose("train", *small, *MODEL, "experiment=token_matched", f"match={name}", "data.num_workers=0")
+    ),
+    "init_from": lambda small, name: train(*compose("train", *small, *MODEL, "cefr=B1", f"init_from={name}")),
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_keeps_the_rule(make_run, small, command, caplog, capsys):
+    option = command if command in ("match", "init_from") else "models"
+    make_run("other", "cefr=A1", "masking=words")
+    make_run("plain", "cefr=A1")
+    logging.getLogger("ilm").addHandler(caplog.handler)  # which a command takes away when it sets up its own
+    with caplog.at_level(logging.INFO, logger="ilm"), suppress(UserError):
+        COMMANDS[command](small, "A1")
+    assert f"{option}=A1: plain\n" in caplog.text + capsys.readouterr().err
+    make_run("twin", "cefr=A1")
+    with pytest.raises(UserError, match=f"{option}=A1 could be plain, twin: give the name of one of them"):
+        COMMANDS[command](small, "A1")
