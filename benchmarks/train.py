@@ -227,8 +227,9 @@ def _work(work: dict) -> None:
     import torch
 
     from ilm.examples.layout import Example
-    from ilm.models.compile import compile_in_place
+    from ilm.models.devices import compile_in_place
     from ilm.models.packing import pack, row_length
+    from ilm.models.scoring import forward_module
 
     variant, device = Variant(**work["variant"]), torch.device(work["device"])
     if work["threads"]:
@@ -240,7 +241,7 @@ def _work(work: dict) -> None:
     examples = [Example(ids, types, np.full(len(ids), -1, dtype=np.int8), len(ids)) for ids, types in parts]
     model = _model(work["model"], int(stored["vocabulary"])).to(device).train()
     if variant.compiled:
-        compile_in_place(model, device)
+        compile_in_place(forward_module(model), device)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=5e-5, weight_decay=0.0, fused=True if variant.fused_optimizer else None
     )

@@ -1,6 +1,8 @@
-"""The device that a model computes on, and its memory."""
+"""Devices: choosing one, the precision of its arithmetic, running out of its memory, torch.compile for it."""
 
 import torch
+from torch import nn
+from torch.utils._triton import has_triton
 
 from ilm.errors import UserError
 
@@ -10,7 +12,7 @@ _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory",
 def usable_device(name: str, option: str) -> torch.device:
     """The device of this name; `auto` takes a GPU where there is one.
 
-    Raises: UserError, naming the config key `option`, for a name that is none, or a device that is not here.
+    Raises: UserError, naming the config key `option`, if there is no such device here.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -21,8 +23,40 @@ def usable_device(name: str, option: str) -> torch.device:
         raise UserError(f"{option}={name} cannot be used ({reason}). Expected auto, cpu, cuda or mps.") from error
 
 
+def compute_dtype(tensor: torch.Tensor) -> torch.dtype:
+    """The type in which matrix products of `tensor` are computed: that of autocast where it is on, else its own."""
+    kind = tensor.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else tensor.dtype
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an allocation failed: on a GPU, in torch's CPU allocator, or in Python."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(part in str(error) for part in _OUT_OF_MEMORY)
+
+
+def compile_in_place(module: nn.Module, device: torch.device, backend: str = "inductor") -> None:
+    """torch.compile `module` for its next forward passes, any row length; its parameters keep their names.
+
+    Raises: UserError if there is no C++ compiler for a CPU, no Triton for a GPU.
+    """
+    if backend == "inductor":
+        _require_compiler(device)
+    module.compile(dynamic=True, backend=backend)
+
+
+def _require_compiler(device: torch.device) -> None:
+    if device.type == "cuda" and not has_triton():
+        raise UserError("compile=true needs Triton on a GPU, which is not installed. Type compile=false.")
+    if device.type == "cpu":
+        from torch._inductor.cpp_builder import get_cpp_compiler
+        from torch._inductor.exc import InvalidCxxCompiler
+
+        try:
+            get_cpp_compiler()
+        except InvalidCxxCompiler as error:
+            raise UserError(
+                "compile=true needs a C++ compiler on a CPU, and none is here. Install g++ (or name one in the "
+                "environment variable CXX), or type compile=false."
+            ) from error

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from ilm.models.precision import arithmetic_type
+from ilm.models.devices import compute_dtype
 
 # Architectures whose logits are the plain product of the last hidden state and the head's weight.
 PLAIN_HEADS = ("gpt2", "gpt_neox", "llama", "mistral", "qwen2", "qwen3")
@@ -46,7 +46,7 @@ def linear_cross_entropy(
 class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx, hidden, weight, targets, weights, wants_gradient):
-        dtype = arithmetic_type(hidden)
+        dtype = compute_dtype(hidden)
         states, table = hidden.to(dtype), weight.to(dtype)
         nll = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
         of_hidden = torch.empty_like(states) if wants_gradient and ctx.needs_input_grad[0] else None

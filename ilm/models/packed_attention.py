@@ -6,8 +6,8 @@ as `boundaries`. The work grows with the sum of the squared lengths of the examp
 
 - CPU, and other devices than CUDA: examples of like length are padded on the right to a group, which needs no mask
   beside the causal one, since a real token never looks to its right. The probabilities are computed again in the
-  backward pass, as flash attention does (Dao et al. 2022, arXiv 2205.14135), and dropout is drawn from one seed a
-  layer.
+  backward pass, as flash attention does (Dao et al. 2022, arXiv 2205.14135), and so is dropout, from one seed a layer:
+  a mask that is kept has no shape that torch.compile could know, and drawing again costs less than 1 ms.
 - CUDA without dropout in bfloat16 or float16: flash attention of variable lengths (`torch.nn.attention.varlen`), where
   the GPU has it; otherwise scaled dot product attention of nested tensors, which knows dropout, float32 and older GPUs.
 
@@ -20,13 +20,13 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch.nn.attention.varlen import varlen_attn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, PreTrainedModel
 
-from ilm.models.dropout import keep_mask
-from ilm.models.precision import arithmetic_type
+from ilm.models.devices import compute_dtype
 
 NAME = "ilm_rows"
 # What else an attention may be asked for, by the name of its argument; here it is not known.
@@ -94,7 +94,7 @@ def attend(
         raise ValueError(f"the attention {NAME} does not know {', '.join(unknown)}")
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
     # Rotary positions leave queries and keys in float32.
-    query, key, value = (part.to(arithmetic_type(part)) for part in (query, key, value))
+    query, key, value = (part.to(compute_dtype(part)) for part in (query, key, value))
     if not query.is_cuda:
         repeats = query.shape[1] // key.shape[1]
         if repeats > 1:
@@ -191,7 +191,7 @@ def _grouped(
         asked, keys, values = (_gather(part, group) for part in (query, key, value))
         weights = _probabilities(asked, keys, scaling)
         if dropout:
-            weights *= _noise(weights, seed, number, dropout)
+            weights *= _dropout_factors(weights, seed, number, dropout)
         _scatter(out, torch.bmm(weights, values), group)
     return out
 
@@ -226,21 +226,14 @@ def _grouped_backward(
         probabilities = _probabilities(asked, keys, scaling)
         weights, d_weights = probabilities, torch.bmm(wanted, values.transpose(1, 2))
         if dropout:
-            noise = _noise(weights, seed, number, dropout)
-            weights = weights * noise
-            d_weights *= noise
+            factors = _dropout_factors(weights, seed, number, dropout)
+            weights = weights * factors
+            d_weights *= factors
         d_scores = torch._softmax_backward_data(d_weights, probabilities, -1, probabilities.dtype)
         d_scores *= scaling
-        for out, part in zip(
-            found,
-            (
-                torch.bmm(d_scores, keys),
-                torch.bmm(d_scores.transpose(1, 2), asked),
-                torch.bmm(weights.transpose(1, 2), wanted),
-            ),
-            strict=True,
-        ):
-            _scatter(out, part, group)
+        _scatter(found[0], torch.bmm(d_scores, keys), group)
+        _scatter(found[1], torch.bmm(d_scores.transpose(1, 2), asked), group)
+        _scatter(found[2], torch.bmm(weights.transpose(1, 2), wanted), group)
     return [part.transpose(0, 1) for part in found]
 
 
@@ -250,16 +243,16 @@ def _(grad, query, key, value, boundaries, seed, scaling, dropout):
     return [query.new_empty(length, heads, size).transpose(0, 1) for _ in range(3)]
 
 
-def _remember(ctx, inputs, output) -> None:
+def _save_for_backward(ctx, inputs, output) -> None:
     query, key, value, boundaries, seed, ctx.scaling, ctx.dropout = inputs
     ctx.save_for_backward(query, key, value, boundaries, seed)
 
 
-def _differentiate(ctx, grad: torch.Tensor):
+def _backward(ctx, grad: torch.Tensor):
     return (*_grouped_backward(grad, *ctx.saved_tensors, ctx.scaling, ctx.dropout), None, None, None, None)
 
 
-_grouped.register_autograd(_differentiate, setup_context=_remember)
+_grouped.register_autograd(_backward, setup_context=_save_for_backward)
 
 
 def _gather(part: torch.Tensor, group: Group) -> torch.Tensor:
@@ -290,9 +283,15 @@ def _causal(length: int, dtype: torch.dtype, device: torch.device) -> torch.Tens
     return torch.full((length, length), float("-inf"), dtype=dtype, device=device).triu(1)
 
 
-def _noise(like: torch.Tensor, seed: torch.Tensor, number: int, dropout: float) -> torch.Tensor:
-    """0 for what is dropped, 1 / (1 - dropout) for the rest, of the shape and type of `like`."""
-    return keep_mask(like.shape, int(seed) + number, dropout).to(like.device, like.dtype).div_(1.0 - dropout)
+def _dropout_factors(like: torch.Tensor, seed: torch.Tensor, number: int, dropout: float) -> torch.Tensor:
+    """0 for what is dropped, 1 / (1 - dropout) for the rest, of the shape and type of `like`: a function of the seed.
+
+    From 16 random bits a value of numpy's SFC64, four times as fast as torch's generator on a CPU.
+    """
+    size = like.numel()
+    bits = np.random.SFC64(int(seed) + number).random_raw(-(-size // 4)).view(np.uint16)[:size]
+    kept = torch.from_numpy(bits >= round(dropout * 65536)).view(like.shape)
+    return kept.to(like.device, like.dtype).div_(1.0 - dropout)
 
 
 AttentionInterface.register(NAME, attend)

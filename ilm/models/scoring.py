@@ -17,10 +17,10 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
 from ilm.examples.layout import Example, TargetType
+from ilm.models.devices import compute_dtype
 from ilm.models.loss import linear_cross_entropy, plain_head
 from ilm.models.packed_attention import boundary_arguments, row_attention
 from ilm.models.packing import Row, pack
-from ilm.models.precision import arithmetic_type
 
 KINDS = ("context", "infill", "infill_textonly")
 
@@ -31,7 +31,7 @@ def row_loss(model: PreTrainedModel, row: Row, weights: torch.Tensor) -> tuple[t
     The LM head runs on the targets' positions only; where the architecture allows it, with the loss fused.
     """
     head = plain_head(model)
-    if head is None or arithmetic_type(head.weight) == torch.float16:
+    if head is None or compute_dtype(head.weight) == torch.float16:
         nll = target_nll(model, row)
         return (nll * weights).sum(), nll.detach()
     hidden = _forward(model, model.base_model, row).last_hidden_state[0, row.predictors]
@@ -46,6 +46,11 @@ def target_nll(model: PreTrainedModel, row: Row) -> torch.Tensor:
         return linear_cross_entropy(hidden, head.weight, row.targets)[1]
     logits = _forward(model, model, row, logits_to_keep=row.predictors).logits[0]
     return cross_entropy(logits.float(), row.targets, reduction="none")
+
+
+def forward_module(model: PreTrainedModel) -> torch.nn.Module:
+    """The part of the model whose forward pass training runs: its body where the head is fused with the loss."""
+    return model if plain_head(model) is None else model.base_model
 
 
 def _forward(model: PreTrainedModel, part: torch.nn.Module, row: Row, **arguments):

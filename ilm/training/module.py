@@ -10,8 +10,8 @@ from transformers import PreTrainedModel
 
 from ilm.examples.layout import TargetType
 from ilm.hashing import order_key
-from ilm.models.compile import compile_in_place
-from ilm.models.scoring import require_separate_examples, row_loss
+from ilm.models.devices import compile_in_place
+from ilm.models.scoring import forward_module, require_separate_examples, row_loss
 from ilm.training.callbacks.nonfinite import NonFiniteLoss
 from ilm.training.collate import MicroBatch
 
@@ -50,7 +50,7 @@ class InfillingModule(pl.LightningModule):
     def on_fit_start(self) -> None:
         require_separate_examples(self.model)
         if self.compiled:
-            compile_in_place(self.model, self.device)
+            compile_in_place(forward_module(self.model), self.device)
         self.model.train()
 
     def training_step(self, batch: MicroBatch, batch_idx: int) -> torch.Tensor:

@@ -3,14 +3,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AutoConfig, AutoModelForCausalLM
 
 from ilm.examples.layout import Example
 from ilm.models import packed_attention as attention
-from ilm.models.dropout import keep_mask
 from ilm.models.packed_attention import attend, groups_of, knows_rows, nested_attention, row_attention
 from ilm.models.packing import pack
 from ilm.models.scoring import require_separate_examples, row_loss, score, target_nll
@@ -170,11 +169,20 @@ def test_the_gradient_of_attention_with_dropout_is_that_of_its_forward_pass():
     assert torch.autograd.gradcheck(attention, parts)
 
 
-def test_groups_of_a_row_have_masks_of_their_own():
-    like, seed = torch.zeros(4, 16, 16), torch.tensor(7)
-    masks = [attention._noise(like, seed, number, 0.5) for number in (0, 1, 0)]
-    assert torch.equal(masks[0], masks[2])
-    assert 0.4 < (masks[0] == masks[1]).float().mean() < 0.6
+def test_dropout_drops_the_share_it_should_and_differs_by_layer_and_group():
+    """Two examples of 300 and 100 tokens are two groups; the values are an identity, so the output is the weights."""
+    boundaries = torch.tensor([0, 300, 400], dtype=torch.int32)
+    query, key = torch.zeros(1, 1, 400, 400), torch.zeros(1, 1, 400, 400)
+    value = torch.eye(400)[None, None]
+    torch.manual_seed(7)
+    layers = [attend(None, query, key, value, None, dropout=0.3, cu_seq_lens_q=boundaries)[0] for _ in range(2)]
+    kept = [(weights[0, :, 0] > 0) for weights in layers]
+    possible = torch.block_diag(torch.ones(300, 300), torch.ones(100, 100)).tril().bool()
+    assert not (kept[0] & ~possible).any()
+    assert abs(kept[0][possible].double().mean() - 0.7) < 0.01
+    assert 0.5 < (kept[0] == kept[1])[possible].double().mean() < 0.66
+    one, other = kept[0][:100, :100], kept[0][300:, 300:]
+    assert 0.5 < (one == other)[possible[:100, :100]].double().mean() < 0.66
 
 
 def test_dropout_keeps_the_mean():
@@ -252,11 +260,3 @@ def test_every_token_is_in_one_group(lengths):
     real = [g.tokens.flatten() if g.real is None else g.tokens[g.real[:, :, 0]] for g in groups]
     assert sorted(torch.cat(real).tolist()) == list(range(boundaries[-1]))
     assert sum(g.tokens.numel() for g in groups) <= sum(lengths) / 0.7 + 1
-
-
-@settings(max_examples=20)
-@given(st.integers(0, 2**62), st.floats(0.05, 0.9))
-def test_masks_keep_the_share_they_should(seed, dropout):
-    mask = keep_mask((50, 401), seed, dropout)
-    assert torch.equal(mask, keep_mask((50, 401), seed, dropout))
-    assert abs(mask.double().mean() - (1 - dropout)) < 6 * (dropout * (1 - dropout) / mask.numel()) ** 0.5 + 1e-4

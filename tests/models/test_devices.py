@@ -5,9 +5,9 @@ import torch
 from torch._dynamo.utils import counters
 
 from ilm.errors import UserError
-from ilm.models.compile import compile_in_place, require_compiler
+from ilm.models.devices import compile_in_place
 from ilm.models.packing import pack
-from ilm.models.scoring import row_loss, target_nll
+from ilm.models.scoring import forward_module, row_loss, target_nll
 from tests.models.test_packed_attention import LENGTHS, SMALL, examples_of, small_model
 
 CPU = torch.device("cpu")
@@ -20,7 +20,7 @@ def test_one_graph_for_training_and_one_for_scoring_whatever_the_rows(model_type
     counters.clear()
     model, plain = small_model(model_type).train(), small_model(model_type)
     names = list(model.state_dict())
-    compile_in_place(model, CPU, backend="eager")
+    compile_in_place(forward_module(model), CPU, backend="eager")
     assert list(model.state_dict()) == names
     for seed, lengths in enumerate((LENGTHS, [40, 12], [9], [7, 8, 9, 10, 33])):
         (row,) = pack(examples_of(lengths, seed), 256)
@@ -38,6 +38,18 @@ def test_one_graph_for_training_and_one_for_scoring_whatever_the_rows(model_type
     assert not counters["graph_break"]
 
 
+def test_attention_dropout_is_compiled_too():
+    torch.compiler.reset()
+    counters.clear()
+    model = small_model("gpt2", attn_pdrop=0.3).train()
+    compile_in_place(forward_module(model), CPU, backend="aot_eager")
+    for seed, lengths in enumerate((LENGTHS, [40, 12])):
+        (row,) = pack(examples_of(lengths, seed), 256)
+        row_loss(model, row, torch.ones(len(row.targets)))[0].backward()
+    assert not counters["graph_break"]
+    assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
+
+
 def test_no_compiler_is_told_in_one_message():
     from torch._inductor.exc import InvalidCxxCompiler
 
@@ -45,6 +57,6 @@ def test_no_compiler_is_told_in_one_message():
         patch("torch._inductor.cpp_builder.get_cpp_compiler", side_effect=InvalidCxxCompiler()),
         pytest.raises(UserError, match=r"g\+\+.*compile=false"),
     ):
-        require_compiler(CPU)
-    with patch("ilm.models.compile.has_triton", return_value=False), pytest.raises(UserError, match="Triton"):
-        require_compiler(torch.device("cuda"))
+        compile_in_place(torch.nn.Identity(), CPU)
+    with patch("ilm.models.devices.has_triton", return_value=False), pytest.raises(UserError, match="Triton"):
+        compile_in_place(torch.nn.Identity(), torch.device("cuda"))
