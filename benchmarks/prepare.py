@@ -245,15 +245,15 @@ def _mask_speed(path: Path, workers: int) -> dict[str, float]:
 
     from ilm.masking.functions import Hierarchical
     from ilm.masking.generate import write_masks
-    from ilm.masking.sampling import masks_folder_name, masks_settings
+    from ilm.masking.sampling import MaskSettings
 
     texts = _texts(path, 10**9)
     documents = pd.DataFrame({"writing_id": [str(n) for n in range(len(texts))], "text": texts}, dtype="str")
     documents["split"] = "train"
-    settings = masks_settings("0" * 12, "hierarchical", {"_target_": "Hierarchical"}, 16, 16, 0)
+    settings = MaskSettings("0" * 12, "hierarchical", {"_target_": "Hierarchical"}, count=16, tries=16, seed=0)
     with tempfile.TemporaryDirectory() as scratch:
         begin = time.perf_counter()
-        write_masks(Path(scratch) / masks_folder_name(settings), documents, Hierarchical(), settings, workers)
+        write_masks(settings.folder(Path(scratch)), documents, Hierarchical(), settings, workers)
         seconds = time.perf_counter() - begin
     characters = sum(map(len, texts))
     return {

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from ilm.config import Evaluate, Prepare, Train, check, flat
 from ilm.errors import UserError
-from ilm.masking.configured import mask_function
+from ilm.masking.generate import mask_function
 from tests.conftest import REPOSITORY, compose
 
 CONF = REPOSITORY / "conf"

@@ -19,8 +19,8 @@ from ilm.infilling.render import joint_probability, markdown, marked
 from ilm.infilling.sampling import DecodingSettings
 from ilm.infilling.terminal import BLANKS, COMMANDS, Terminal, is_dialogue, terminal_console
 from ilm.infilling.texts import TableText, answers_of, drawn_spans, is_table, read_texts
-from ilm.masking.configured import mask_function
 from ilm.masking.functions import Span
+from ilm.masking.generate import mask_function
 from ilm.tables import printable
 
 KEYS = (

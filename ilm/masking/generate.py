@@ -1,49 +1,124 @@
-"""The masks of a whole corpus, drawn by several processes and written as they come."""
+"""Draws the masks of a corpus as configured, by several processes, and writes them as they come.
 
-import multiprocessing
-import os
-import pickle
-import signal
-import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+The masks of `prepare.py` are those of epoch 0. Training may draw others for each later epoch; they lie beside the
+prepared ones, for the train split alone. They are a function of (`masking.seed`, epoch, writing_id, example index,
+settings of the masking), and so the same for all models of a study.
+"""
+
+import inspect
+import logging
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from filelock import FileLock
+from hydra.errors import InstantiationException
+from hydra.utils import get_object, instantiate
 from tqdm import tqdm
 
+import ilm
 from ilm.corpus.splitting.assign import SPLITS
+from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
 from ilm.files import atomic_folder
+from ilm.hardware import usable_cores
+from ilm.hashing import file_sha256, order_key
 from ilm.masking.functions import MaskFunction
 from ilm.masking.masks import Masks
-from ilm.masking.sampling import draw_chunk
-from ilm.masking.store import MaskWriter
+from ilm.masking.sampling import MaskSettings, draw_chunk
+from ilm.masking.store import SETTINGS, MaskStore, MaskWriter
+from ilm.masking.workers import ordered_map, require_picklable
+
+log = logging.getLogger("ilm")
 
 _CHUNK_DOCUMENTS = 1_000
+# So many documents are drawn sooner than other processes have started.
+_DOCUMENTS_FOR_ONE_PROCESS = 10_000
+
+
+def mask_function(node: Mapping[str, Any]) -> MaskFunction:
+    """The mask function of `masking.function`: a `_target_` and its arguments.
+
+    Raises: UserError as the function does for arguments that it refuses, without Hydra's wrapping.
+    """
+    try:
+        function = instantiate(dict(node))
+    except InstantiationException as error:
+        if isinstance(error.__cause__, UserError):
+            raise error.__cause__ from None
+        raise UserError(f"masking.function: {error}") from error
+    mask_types = getattr(function, "mask_types", None)
+    if not callable(function) or not mask_types or not all(isinstance(name, str) for name in mask_types):
+        raise UserError(
+            f"masking.function: {node['_target_']} is no mask function. Expected a class with `mask_types`, a tuple of "
+            "names, and `__call__(text, rng)` that returns Spans; see MaskFunction in ilm/masking/functions.py."
+        )
+    return function
+
+
+def mask_settings(corpus: PreparedCorpus, masking: Mapping[str, Any], epoch: int = 0) -> MaskSettings:
+    """The settings of the masks that `masking` (a plain `ilm.config.Masking`) asks for in an epoch of training.
+
+    Raises: UserError if the function cannot be imported.
+    """
+    target = masking["function"]["_target_"]
+    try:
+        source = Path(inspect.getsourcefile(get_object(target)))
+    except (ImportError, ValueError) as error:
+        raise UserError(
+            f"The mask function {target} cannot be imported ({error}). Put its module beside train.py or on PYTHONPATH."
+        ) from error
+    own = source.resolve().is_relative_to(Path(ilm.__file__).resolve().parent)
+    name, seed = masking["name"], masking["seed"]
+    return MaskSettings(
+        documents=corpus.documents_hash,
+        name=name if epoch == 0 else f"{name}-epoch{epoch}",
+        function=masking["function"],
+        count=masking["masks_per_document"],
+        tries=masking["tries"],
+        seed=seed if epoch == 0 else order_key(seed, "epoch", epoch),
+        function_file=None if own else file_sha256(source),
+        splits=None if epoch == 0 else ("train",),
+    )
+
+
+def train_masks_of_epoch(corpus: PreparedCorpus, masking: Mapping[str, Any], epoch: int) -> Masks:
+    """The train split's masks of epoch `epoch` (from 1), drawn now if no run has had them before.
+
+    Several processes may ask at once: one draws, the others wait for it.
+
+    Raises: UserError if masks that are there are damaged, or the mask function returns something that is none.
+    """
+    settings = mask_settings(corpus, masking, epoch)
+    folder = settings.folder(corpus.folder)
+    if not (folder / SETTINGS).is_file():
+        lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+        with lock:
+            if not (folder / SETTINGS).is_file():
+                log.info("masks of epoch %d:", epoch)
+                function = mask_function(masking["function"])
+                workers = usable_cores() if len(corpus.documents) > _DOCUMENTS_FOR_ONE_PROCESS else 1
+                write_masks(folder, corpus.documents, function, settings, workers)
+            # Before it is released: filelock takes no lock on a file that is gone, so two never hold it.
+            Path(lock.lock_file).unlink(missing_ok=True)
+    return MaskStore.open(folder).splits["train"]
 
 
 def write_masks(
-    folder: Path,
-    documents: pd.DataFrame,
-    function: MaskFunction,
-    settings: dict[str, Any],
-    workers: int,
-    splits: Sequence[str] = SPLITS,
+    folder: Path, documents: pd.DataFrame, function: MaskFunction, settings: MaskSettings, workers: int
 ) -> dict[str, Any]:
-    """Draw the masks of all documents of `splits`, write them to `folder`, return the statistics by split and of "all".
+    """Draw the masks of all documents, write them to `folder`, return the statistics by split and of "all".
 
     `documents` has the columns writing_id, text and split, in the order of documents.parquet. `function` is
-    the mask function of `settings` (`masks_settings`). The files are the same, byte for byte, for any number of
-    `workers`; up to 1 works in this process. An interrupted run leaves no `folder`, or the old one.
+    the mask function of `settings`. The files are the same, byte for byte, for any number of `workers`; up to 1 works
+    in this process. An interrupted run leaves no `folder`, or the old one.
     """
     if workers > 1:
-        _check_picklable(function)
+        require_picklable(function)
+    splits = settings.splits or SPLITS
     text_lengths = documents["text"].str.len().to_numpy(dtype=np.int64)
     in_split = documents["split"].to_numpy()
     rows = np.flatnonzero(np.isin(in_split, splits)).astype(np.int32)
@@ -51,21 +126,21 @@ def write_masks(
     size = max(1, min(_CHUNK_DOCUMENTS, len(rows) // (4 * max(1, workers))))
     with (
         atomic_folder(folder) as temporary,
-        _ordered_map(workers) as ordered_map,
+        ordered_map(workers) as mapped,
         tqdm(total=len(rows), desc="Drawing masks", unit=" documents", disable=None) as progress,
     ):
         writer = MaskWriter(
             temporary,
             function.mask_types,
             longest_text=int(text_lengths.max(initial=0)),
-            masks_per_document=settings["count"],
+            masks_per_document=settings.count,
         )
-        for masks in ordered_map(partial(_draw, function, settings), _chunks(documents, rows, size)):
+        for masks in mapped(partial(_draw, function, settings), _chunks(documents, rows, size)):
             for split in splits:
                 chosen = in_split[masks.documents] == split
                 writer.add(split, masks.select(chosen), text_lengths[masks.documents[chosen]])
             progress.update(len(masks.documents))
-        return writer.finish(settings)
+        return writer.finish(settings.identity)
 
 
 def _chunks(documents: pd.DataFrame, rows: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, list[str], list[str]]]:
@@ -75,65 +150,5 @@ def _chunks(documents: pd.DataFrame, rows: np.ndarray, size: int) -> Iterator[tu
         yield chunk, writing_ids.iloc[chunk].tolist(), texts.iloc[chunk].tolist()
 
 
-def _draw(function: MaskFunction, settings: dict[str, Any], chunk: tuple[np.ndarray, list[str], list[str]]) -> Masks:
+def _draw(function: MaskFunction, settings: MaskSettings, chunk: tuple[np.ndarray, list[str], list[str]]) -> Masks:
     return draw_chunk(function, settings, *chunk)
-
-
-@contextmanager
-def _ordered_map(workers: int) -> Iterator[Callable]:
-    """A `map` over `workers` processes that gives results in order and runs only a little ahead of its reader."""
-    if workers <= 1:
-        yield map
-        return
-    # Started afresh ("spawn") instead of forked: safe beside the threads of pyarrow and of the progress bar.
-    executor = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_begin_worker)
-
-    def ordered_map(call: Callable, items: Iterable) -> Iterator:
-        pending = deque()
-        for item in items:
-            with _without_interrupts():
-                pending.append(executor.submit(call, item))
-            if len(pending) > 4 * workers:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-
-    try:
-        yield ordered_map
-    finally:
-        executor.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """Hold back Ctrl-C in processes that are started meanwhile, until they can ignore it."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _begin_worker() -> None:
-    # Ctrl-C reaches every process of the terminal; the parent stops its workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # A parent that was killed stops nobody, and its workers would wait for it for ever.
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    multiprocessing.parent_process().join()
-    os._exit(1)
-
-
-def _check_picklable(function: MaskFunction) -> None:
-    try:
-        pickle.dumps(function)
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
-        raise UserError(
-            f"Mask function {function!r} cannot be sent to worker processes ({error}): define its class at the "
-            "top level of a module, or run with one worker."
-        ) from error

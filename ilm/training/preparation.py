@@ -16,8 +16,7 @@ from ilm.examples.token_store import TokenStore
 from ilm.examples.tokenizers import corpus_tokenizer, gpt2_tokenizer
 from ilm.examples.vocabulary import START_OF_INFILL, Vocabulary
 from ilm.files import remove_strays
-from ilm.masking.configured import configured_masks
-from ilm.masking.epochs import train_masks_of_epoch
+from ilm.masking.generate import mask_settings, train_masks_of_epoch
 from ilm.masking.store import MaskStore
 from ilm.models.loading import brings_tokenizer, load_tokenizer, require_model
 from ilm.models.lora import require_peft
@@ -83,7 +82,7 @@ def run_material(settings: Mapping[str, Any]) -> Material:
     folder = Path(paths["data"]) / settings["corpus"]["name"]
     corpus = open_corpus(folder, sample_size=sample_size, split_seed=split_seed)
     corpus.require_splits(levels)
-    _, masks_folder = configured_masks(corpus, settings["masking"])
+    masks_folder = mask_settings(corpus, settings["masking"]).folder(corpus.folder)
     masks = MaskStore.open(masks_folder)
     if settings["adapter"] is not None:
         require_peft()

@@ -18,7 +18,7 @@ from ilm.examples.vocabulary import Vocabulary
 from ilm.hashing import order_key
 from ilm.masking.functions import Hierarchical
 from ilm.masking.generate import write_masks
-from ilm.masking.sampling import masks_folder_name, masks_settings
+from ilm.masking.sampling import MaskSettings
 from ilm.masking.store import MaskStore
 from ilm.training.sampling import Shuffled, ShuffledEpochs
 from tests.reference_data import DOCUMENTS, MASK_TYPES
@@ -40,9 +40,9 @@ def stored(tmp_path_factory):
     folder = tmp_path_factory.mktemp("corpus")
     corpus = Corpus([text for text in TEXTS if text])
     # Half of all words masked: many masks in which two spans share a token ("ca|n't").
-    settings = masks_settings(corpus.documents_hash, "hierarchical", {"p": 0.5}, 16, 16, 0)
-    write_masks(folder / masks_folder_name(settings), corpus.documents, Hierarchical(p=0.5), settings, 1)
-    masks = MaskStore.open(folder / masks_folder_name(settings)).splits["train"]
+    settings = MaskSettings(corpus.documents_hash, "hierarchical", {"p": 0.5}, count=16, tries=16, seed=0)
+    write_masks(settings.folder(folder), corpus.documents, Hierarchical(p=0.5), settings, 1)
+    masks = MaskStore.open(settings.folder(folder)).splits["train"]
     tokens = TokenStore.open_or_make(folder / "tokens", corpus, VOCABULARY, "gpt2")
     return corpus, masks, tokens
 

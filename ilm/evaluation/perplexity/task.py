@@ -20,7 +20,7 @@ from ilm.evaluation.perplexity.scores import DocumentScores, score_documents
 from ilm.examples.dataset import InfillingDataset, first_by_hash
 from ilm.examples.token_store import TokenStore
 from ilm.hashing import order_key
-from ilm.masking.configured import configured_masks
+from ilm.masking.generate import mask_settings
 from ilm.masking.store import MaskStore
 from ilm.models.devices import usable_device
 from ilm.models.loading import require_length
@@ -139,7 +139,7 @@ def _masks_folder(model: TrainedModel, corpus: PreparedCorpus, name: str | None)
     root = corpus.folder / "masks"
     present = sorted(path.name for path in root.glob("*-*") if not path.name.startswith("."))
     if name is None and model.masking is not None:
-        _, folder = configured_masks(corpus, model.masking)
+        folder = mask_settings(corpus, model.masking).folder(corpus.folder)
         if folder.name in present:
             return folder
         remedy = (
