@@ -23,8 +23,7 @@ from ilm.errors import UserError
 from ilm.files import atomic_folder, write_json
 from ilm.masking.masks import Masks
 from ilm.masking.store import MaskStore
-from ilm.reference.folders import ALL_LEVELS, mask_file, text_file
-from ilm.reference.masks import MaskedPickleWriter, enumeration_of
+from ilm.reference.masks import ALL_LEVELS, MaskedPickleWriter, enumeration_of, mask_file, text_file
 from ilm.reference.texts import TextWriter, unwritable
 
 log = logging.getLogger("ilm")

@@ -28,8 +28,7 @@ from ilm.files import atomic_folder, read_json, write_json
 from ilm.hashing import file_sha256
 from ilm.masking.masks import Masks
 from ilm.masking.store import SETTINGS, MaskWriter, masks_folder_name
-from ilm.reference.folders import reference_files
-from ilm.reference.masks import ENUMERATIONS, HIERARCHICAL, MaskedDocument, checked_mask, iter_masked
+from ilm.reference.masks import ENUMERATIONS, HIERARCHICAL, MaskedDocument, checked_mask, iter_masked, reference_files
 from ilm.reference.texts import iter_texts
 
 log = logging.getLogger("ilm")
@@ -44,7 +43,7 @@ _CHUNK_DOCUMENTS = 5_000
 
 @dataclass(frozen=True)
 class ReferenceOrigin(Origin):
-    """The documents of a folder of the reference (`ilm.reference.folders`); `levels` are those of the corpus."""
+    """The documents of a folder of the reference (`ilm.reference.masks`); `levels` are those of the corpus."""
 
     path: Path
     levels: Sequence[str]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ilm.errors import UserError
 from ilm.masking.functions import Span
 from ilm.masking.masks import Masks
-from ilm.reference import opcodes
+from ilm.reference import unpickle
 from ilm.reference.masks import (
     ENUMERATIONS,
     HIERARCHICAL,
@@ -109,7 +109,7 @@ def test_documents_are_finished_one_by_one(tmp_path, monkeypatch):
     """So what is read at a time does not grow with the documents written at a time."""
     masks = [[Span("word", 0, 3)]] * 20
     write(tmp_path / "train.pkl", HIERARCHY, [(["text"] * 500, [masks] * 500)])
-    monkeypatch.setattr(opcodes, "MAX_OPERATIONS", 200)
+    monkeypatch.setattr(unpickle, "MAX_OPERATIONS", 200)
     assert sum(1 for _ in iter_masked(tmp_path / "train.pkl")) == 500
 
 

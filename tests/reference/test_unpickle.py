@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ilm.errors import UserError
-from ilm.reference import opcodes
+from ilm.reference import unpickle
 from ilm.reference.unpickle import MAX_DEPTH, Member, iter_plain, load_plain
 
 ENUMERATION = "ilm.mask.hierarchical.MaskHierarchicalType"
@@ -281,14 +281,14 @@ def test_a_deep_item_of_a_list_is_given_back(tmp_path):
 
 
 def test_endless_work_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(opcodes, "MAX_OPERATIONS", 1000)
+    monkeypatch.setattr(unpickle, "MAX_OPERATIONS", 1000)
     path = written(tmp_path, pickle.dumps([list(range(1000))]))
     for read in (load_plain, lambda *arguments: list(iter_plain(*arguments))):
         with pytest.raises(UserError, match="1,000 operations"):
             read(path)
     # Finished items begin the count anew.
     path = written(tmp_path, pickle.dumps([[i, i] for i in range(5000)], 2))
-    monkeypatch.setattr(opcodes, "MAX_OPERATIONS", 10_000)
+    monkeypatch.setattr(unpickle, "MAX_OPERATIONS", 10_000)
     assert len(list(iter_plain(path))) == 5000
 
 
