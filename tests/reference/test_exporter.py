@@ -49,7 +49,7 @@ def test_documents_and_masks_come_back(function, tmp_path, monkeypatch):
     assert (result.kept, result.kept_after_sorting, result.left_out) == (240, 0, {})
     again = MaskStore.open(result.folder)
     assert contents(back.documents, again) == contents(small.documents, store)
-    assert statistics_table(read_json(result.folder / "statistics.json")).row_count
+    assert statistics_table(read_json(result.folder / "statistics.json")).rows
     assert import_masks(back, origin) == result
 
 
