@@ -7,7 +7,8 @@ from omegaconf import DictConfig
 
 from ilm.cli.logging import set_up_logging
 from ilm.cli.main import chosen_options, entry_point, job
-from ilm.config import Evaluate, check
+from ilm.config.check import check
+from ilm.config.evaluate import Evaluate
 
 
 def evaluate(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> pd.DataFrame:

@@ -11,7 +11,8 @@ from omegaconf import DictConfig
 
 from ilm.cli.logging import set_up_logging
 from ilm.cli.main import chosen_options, entry_point, job
-from ilm.config import Infill, check
+from ilm.config.check import check
+from ilm.config.infill import Infill
 
 
 def infill(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> None:

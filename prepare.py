@@ -8,7 +8,8 @@ from omegaconf import DictConfig
 
 from ilm.cli.logging import set_up_logging
 from ilm.cli.main import entry_point, job
-from ilm.config import Prepare, check
+from ilm.config.check import check
+from ilm.config.prepare import Prepare
 from ilm.corpus.build import extra_folders
 from ilm.corpus.lock import preparing
 from ilm.corpus.sources import configured_origin, extra_origin
@@ -23,30 +24,30 @@ from ilm.reference.importer import ReferenceOrigin, import_masks
 def prepare(cfg: DictConfig) -> Path:
     """Read, split and mask a corpus as configured, and those of `corpus.extra` beside it; returns its folder."""
     settings = check(cfg, Prepare)
-    corpus, split = settings["corpus"], settings["split"]
-    folder = Path(settings["paths"]["data"]) / corpus["name"]
+    corpus, export = settings.corpus, settings.export and Path(settings.export)
+    folder = Path(settings.paths.data) / corpus.name
     set_up_logging()
-    extras = extra_folders(corpus["extra"], folder)
-    if settings["check"]:
+    extras = extra_folders(corpus.extra, folder)
+    if settings.check:
         from ilm.examples.verify import verify_tokens  # only now: it imports transformers, which takes seconds
 
         require_sound(folder, *extras, masks=verify_masks, tokens=verify_tokens)
         return folder
-    if settings["export"] is not None:
-        require_replaceable(Path(settings["export"]))
+    if export:
+        require_replaceable(export)
     reading = {key: corpus[key] for key in ("levels", "encoding", "max_dropped")}
-    reference = None if corpus["reference"] is None else ReferenceOrigin(Path(corpus["reference"]), **reading)
+    reference = corpus.reference and ReferenceOrigin(Path(corpus.reference), **reading)
     options = {key: settings[key] for key in ("masking", "num_workers", "preview", "overwrite")}
     with preparing(folder):
-        origin, sample_size = reference or configured_origin(corpus), corpus["sample_size"]
-        built, masks = prepare_corpus(folder, origin, TrainValidTest(**split), sample_size=sample_size, **options)
-        if reference is not None:
+        origin, division = reference or configured_origin(corpus), TrainValidTest(**settings.split)
+        built, masks = prepare_corpus(folder, origin, division, sample_size=corpus.sample_size, **options)
+        if reference:
             import_masks(built, reference)
-    if settings["export"] is not None:
-        export_corpus(built, masks, Path(settings["export"]))
+    if export:
+        export_corpus(built, masks, export)
     for path, extra in extras.items():
         with preparing(path):
-            held_out = HeldOut(built, split["near_duplicates"])
+            held_out = HeldOut(built, settings.split.near_duplicates)
             prepare_corpus(path, extra_origin(extra, corpus), held_out, sample_size=None, **options)
     return folder
 

@@ -9,7 +9,8 @@ from omegaconf import DictConfig
 from ilm.cli.logging import set_up_logging
 from ilm.cli.main import chosen_options, entry_point, job
 from ilm.cli.sweep import note, start_job, sweep_here, was_requeued
-from ilm.config import Train, check
+from ilm.config.check import check
+from ilm.config.train import Train
 from ilm.runs.folder import RunFolder
 
 log = logging.getLogger("ilm")
@@ -31,16 +32,16 @@ def train(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> dict
     requeued = was_requeued()
     note(name=run.name)
     log.info("%s", run.sheet())
-    if settings["dry_run"]:
+    if settings.dry_run:
         lines, cost = cost_sheet(run)
         log.info("%s", lines)
         note(cost=cost)
         return {}
     with RunFolder.claimed(run.path):
-        folder = RunFolder.open(run.path, run.identity, settings["overwrite"] and not requeued)
+        folder = RunFolder.open(run.path, run.identity, settings.overwrite and not requeued)
         note(folder=str(run.path.absolute()))  # only now: a run that is refused has no part in what lies there
         if not run.finished_in(folder):
-            folder.begin(run.settings, run.identity)
+            folder.begin(run.record, run.identity)
             set_up_logging(folder.path / "train.log")
             train_in(run, folder)
         else:

@@ -6,7 +6,11 @@ import shutil
 
 import pytest
 
-from ilm.config import Evaluate, Infill, Prepare, Train, check
+from ilm.config.check import check
+from ilm.config.evaluate import Evaluate
+from ilm.config.infill import Infill
+from ilm.config.prepare import Prepare
+from ilm.config.train import Train
 from ilm.corpus.store import PreparedCorpus
 from ilm.examples.token_store import TokenStore
 from ilm.examples.tokenizers import gpt2_tokenizer

@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from ilm.cli.interrupts import imported
 from ilm.cli.sweep import begin_submitted_job, end_sweep, note
 from ilm.cli.sweep_table import STOPPED_BY_SIGNAL
-from ilm.config import flat, suggestion
+from ilm.config.keys import flat, suggestion
 from ilm.errors import UserError
 from ilm.tables import printable
 

@@ -22,7 +22,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ilm.config import flat
+from ilm.config.keys import flat
 from ilm.corpus.reader import OPTIONAL, REQUIRED
 from ilm.corpus.splitting.assign import SPLITS
 from ilm.errors import UserError

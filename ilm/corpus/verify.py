@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
-from ilm.config import flat
+from ilm.config.keys import flat
 from ilm.corpus.leakage import leak_report, shared_with
 from ilm.corpus.splitting.assign import SPLITS
 from ilm.corpus.statistics import summary

@@ -33,7 +33,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ilm.examples import OBJECTIVES
+from ilm.config.sections import OBJECTIVES
 from ilm.examples.alignment import TokenSpans
 from ilm.examples.vocabulary import Vocabulary
 

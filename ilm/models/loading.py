@@ -20,6 +20,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from ilm.config.train import Train
 from ilm.errors import UserError
 from ilm.examples.vocabulary import Vocabulary
 from ilm.files import atomic_folder
@@ -99,7 +100,7 @@ def require_model(model: Mapping[str, Any], max_length: int) -> PreTrainedConfig
     return config
 
 
-def without_hub(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+def without_hub(settings: Train) -> Train:
     """The settings of a dry run, with random weights where the pretrained ones cannot be had.
 
     `settings` is a plain `ilm.config.Train`; without `dry_run` it is returned as it is.
@@ -110,7 +111,7 @@ def without_hub(settings: Mapping[str, Any]) -> Mapping[str, Any]:
     try:
         require_model(model, settings["data"]["max_length"])
     except UserError:
-        return {**settings, "model": {**model, "pretrained": False}}
+        return settings.model_copy(update={"model": model.model_copy(update={"pretrained": False})})
     return settings
 
 

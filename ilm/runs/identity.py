@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ilm.config import flat
+from ilm.config.keys import flat
 
 # Keys that change neither the result nor its meaning; the global batch stands for how it is divided.
 NOT_IDENTITY = (

@@ -20,7 +20,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ilm.examples import BLOCK_TOKENS
+from ilm.config.train import BLOCK_TOKENS
 from ilm.examples.lengths import ExampleCounts
 from ilm.training.sampling import Order
 

@@ -49,7 +49,7 @@ def matched(settings: Mapping[str, Any], material: Material, plan: StepPlan) -> 
     sizes = ("examples_per_step", "tokens_per_step")
     pairs = [(key, identity.get(key), plan.size.get(key)) for key in sizes]
     pairs += [("init_from", identity.get("data.init_from"), material.identity["init_from"])]
-    pairs += [(key, _value(run.config, key), _value(settings, key)) for key in RECIPE]
+    pairs += [(key, _value(run.config, key), _value(settings.model_dump(), key)) for key in RECIPE]
     differing = tuple(key for key, theirs, ours in pairs if theirs != ours)
     return Match(run.name, targets, plan.first_step_reaching(targets), differing)
 

@@ -19,6 +19,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
+from ilm.config.train import Checkpoint, EarlyStopping
 from ilm.errors import UserError
 from ilm.files import read_json, readable_size, write_json
 from ilm.hardware import is_first_process
@@ -180,14 +181,15 @@ def measured(run: Run) -> Measured:
         trial = replace(
             run,
             path=Path(name),
-            settings={
-                **run.settings,
-                "logger": None,
-                "callbacks": {"stopwatch": stopwatch},
-                "validation": {**run.settings["validation"], "every_n_steps": WARM_UP},
-                "early_stopping": {"patience": None},
-                "checkpoint": {**run.settings["checkpoint"], "every_n_minutes": 1e9},
-            },
+            settings=run.settings.model_copy(
+                update={
+                    "logger": None,
+                    "callbacks": {"stopwatch": stopwatch},
+                    "validation": run.settings.validation.model_copy(update={"every_n_steps": WARM_UP}),
+                    "early_stopping": EarlyStopping(patience=None),
+                    "checkpoint": Checkpoint(every_n_minutes=1e9),
+                }
+            ),
             material=replace(run.material, examples=examples),
         )
         level, _ = log.level, log.setLevel(logging.WARNING)  # it speaks of the run as if it were real

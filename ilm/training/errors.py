@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from ilm.errors import UserError
-from ilm.examples import block_tokens
 from ilm.files import DISK_FULL
 from ilm.hardware import is_first_process
 from ilm.models.devices import is_out_of_memory
@@ -67,7 +66,7 @@ def _out_of_memory(error: Exception, folder: RunFolder, settings: Mapping[str, A
     data, trainer = settings["data"], settings["trainer"]
     ways = []
     most = data["max_tokens_per_batch"]
-    key, unit = ("batch_size", 1) if most is None else ("max_tokens_per_batch", block_tokens(data["max_length"]))
+    key, unit = ("batch_size", 1) if most is None else ("max_tokens_per_batch", data.block_tokens)
     if smaller := smaller_micro_batch(data[key] // unit, trainer["accumulate_grad_batches"]):
         ways.append(
             f"data.{key}={smaller[0] * unit} trainer.accumulate_grad_batches={smaller[1]} makes the same optimizer "

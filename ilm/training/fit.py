@@ -67,7 +67,7 @@ def _train(run: Run, folder: RunFolder, signals: StopSignals) -> None:
     model, adapted = run.initial_model()
     module = InfillingModule(
         model,
-        instantiate(settings["optimizer"]),
+        instantiate(settings.optimizer.model_dump()),
         shape=settings["schedule"]["shape"],
         warmup_steps=settings["schedule"]["warmup_steps"],
         total_steps=run.total_steps,

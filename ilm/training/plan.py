@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 from transformers import PreTrainedModel
 
 from ilm.cli.main import in_submitted_sweep
+from ilm.config.train import Train
 from ilm.corpus.store import corpus_arguments
 from ilm.errors import UserError
-from ilm.examples import block_tokens
 from ilm.hardware import is_first_process
 from ilm.models.loading import initial_model, pretrained_model, without_hub
 from ilm.models.lora import add_lora
@@ -39,11 +39,12 @@ log = logging.getLogger("ilm")
 
 @dataclass(frozen=True)
 class Run:
-    """A run that is planned: `settings` is the plain, resolved `ilm.config.Train`, `match` the specialist's part."""
+    """A run that is planned: `record` is what its folder keeps of the settings, `match` the specialist's part."""
 
     name: str
     path: Path
-    settings: dict[str, Any]
+    settings: Train
+    record: dict[str, Any]
     identity: dict[str, Any]
     material: Material
     steps: StepPlan
@@ -51,7 +52,7 @@ class Run:
     match: Match | None
 
     @classmethod
-    def plan(cls, settings: dict[str, Any], choices: Mapping[str, str | None]) -> "Run":
+    def plan(cls, settings: Train, choices: Mapping[str, str | None]) -> "Run":
         """Plan a run; `choices` are Hydra's chosen options by group.
 
         Raises: UserError if the corpus or its masks are not prepared, a level lacks a split, or the model cannot be
@@ -65,7 +66,7 @@ class Run:
             material.train,
             batch_size=data["batch_size"] if max_tokens is None else None,
             max_tokens=max_tokens,
-            block_tokens=block_tokens(data["max_length"]),
+            block_tokens=data.block_tokens,
             accumulate=settings["trainer"]["accumulate_grad_batches"],
             world_size=world_size(settings["trainer"]),
         )
@@ -85,10 +86,11 @@ class Run:
         max_steps, max_epochs = (settings["trainer"][key] for key in ("max_steps", "max_epochs"))
         total = match.step if match else total_steps(max_steps, max_epochs, steps)
         interval = validation_interval(settings["validation"]["every_n_steps"], total)
-        settings = {
-            **settings,
-            # Part of the identity as a number: a run that grows would otherwise change its interval in the middle.
-            "validation": {**settings["validation"], "every_n_steps": interval},
+        # Part of the identity as a number: a run that grows would otherwise change its interval in the middle.
+        validation = settings.validation.model_copy(update={"every_n_steps": interval})
+        settings = settings.model_copy(update={"validation": validation})
+        record = {
+            **settings.model_dump(),
             "experiment_name": run_variant(settings, choices),
             "token_store": material.token_store,
         }
@@ -97,7 +99,8 @@ class Run:
             name,
             path,
             settings,
-            run_identity(settings, made_of, steps.size),
+            record,
+            run_identity(record, made_of, steps.size),
             material,
             steps,
             total,

@@ -10,13 +10,12 @@ from hydra.utils import instantiate
 from pytorch_lightning.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
+from ilm.config.train import Optimizer, Train
 from ilm.errors import UserError
 from ilm.runs.folder import RunFolder
 
 
-def make_trainer(
-    settings: Mapping[str, Any], folder: RunFolder, callbacks: list[pl.Callback], *, purge_step: int
-) -> pl.Trainer:
+def make_trainer(settings: Train, folder: RunFolder, callbacks: list[pl.Callback], *, purge_step: int) -> pl.Trainer:
     """The trainer of a run: `callbacks`, then those of the configuration, and loggers that write into `folder`.
 
     What loggers find there of `purge_step` and later is of a run that was killed, and goes.
@@ -27,7 +26,7 @@ def make_trainer(
     ]
     extra = [instantiate(node) for node in (settings["callbacks"] or {}).values()]
     return instantiate(
-        settings["trainer"],
+        settings.trainer.model_dump(),
         # One Lightning epoch is the whole run (see InfillingData); the data has as many batches as the run has.
         max_epochs=1,
         max_steps=-1,
@@ -59,9 +58,9 @@ def processes_start_together() -> bool:
     return SLURMEnvironment.detect() or TorchElasticEnvironment.detect()
 
 
-def require_optimizer(node: Mapping[str, Any]) -> None:
+def require_optimizer(node: Optimizer) -> None:
     """Raises: UserError if the optimizer refuses its arguments."""
     try:
-        instantiate(node)([torch.nn.Parameter(torch.zeros(1))])
+        instantiate(node.model_dump())([torch.nn.Parameter(torch.zeros(1))])
     except (InstantiationException, TypeError, ValueError) as error:
-        raise UserError(f"{node['_target_']} refuses its arguments: {str(error).splitlines()[0]}") from error
+        raise UserError(f"{node.target} refuses its arguments: {str(error).splitlines()[0]}") from error

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ilm.examples import OBJECTIVES
+from ilm.config.sections import OBJECTIVES
 from ilm.examples.layout import NO_ANSWER, TargetType, lay_out
 from ilm.examples.lengths import example_length
 from ilm.examples.tokenizers import gpt2_tokenizer

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ilm.examples import OBJECTIVES
+from ilm.config.sections import OBJECTIVES
 from ilm.examples.alignment import TokenSpans
 from ilm.examples.layout import Example, Examples, TargetType, lay_out, lay_out_all
 from ilm.examples.lengths import count_examples, full_lengths

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from evaluate import evaluate
-from ilm.config import Train, check
+from ilm.config.check import check
+from ilm.config.train import Train
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
 from ilm.files import write_json

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ilm.examples import block_tokens
 from ilm.training import batch_plan as steps
 from ilm.training.batch_plan import StepPlan
 from ilm.training.sampling import Shuffled
@@ -153,7 +152,3 @@ def test_what_is_neither_examples_nor_tokens_is_refused():
         shuffled_plan(store, max_tokens=1500)
     with pytest.raises(ValueError, match="5 tokens does not fit in a block of 4"):
         shuffled_plan(store, max_tokens=4, block_tokens=4).step(0)
-
-
-def test_a_block_holds_the_longest_example():
-    assert [block_tokens(length) for length in (64, 256, 1024, 1025)] == [1024, 1024, 1024, 2048]

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from ilm.config.sections import OBJECTIVES
 from ilm.corpus.store import PreparedCorpus
-from ilm.examples import OBJECTIVES
 from ilm.examples.dataset import InfillingDataset
 from ilm.examples.layout import TargetType
 from ilm.examples.token_store import TokenStore

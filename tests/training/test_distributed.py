@@ -8,7 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from ilm.config import Train, check
+from ilm.config.check import check
+from ilm.config.train import Train
 from ilm.errors import UserError
 from ilm.training.plan import Run
 from ilm.training.trainer import processes_start_together, world_size

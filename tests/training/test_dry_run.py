@@ -5,6 +5,8 @@ import tempfile
 
 import pytest
 
+from ilm.config.check import check
+from ilm.config.train import Train
 from ilm.models.loading import without_hub
 from ilm.training.dry_run import (
     FEWEST,
@@ -64,8 +66,6 @@ def test_sizes():
 
 @pytest.fixture
 def run(small) -> Run:
-    from ilm.config import Train, check
-
     options = [*SMALL_MODEL, "cefr=A1", "trainer=cpu", "trainer.max_steps=20", "dry_run=true"]
     cfg, choices = compose("train", *small, *options)
     return Run.plan(check(cfg, Train, choices), choices)
@@ -106,15 +106,10 @@ def test_a_dry_run_leaves_nothing_and_changes_nothing(run, tmp_path):
 
 
 def test_weights_that_are_not_here_are_drawn_for_a_dry_run_only():
-    model = {
-        "path": "org/not-there",
-        "pretrained": True,
-        "package": None,
-        "gguf_file": None,
-        "architecture": {"model_type": "gpt2", "n_layer": 1},
-    }
-    settings = {"dry_run": True, "model": model, "data": {"max_length": 64}}
-    assert without_hub(settings)["model"]["pretrained"] is False
-    assert without_hub({**settings, "dry_run": False})["model"]["pretrained"] is True
-    nothing_else = {**settings, "model": {**model, "architecture": None}}
-    assert without_hub(nothing_else)["model"]["pretrained"] is True
+    def pretrained(*overrides: str) -> bool:
+        cfg, choices = compose("train", "model.path=org/not-there", "model.name=x", *overrides)
+        return without_hub(check(cfg, Train, choices)).model.pretrained
+
+    assert not pretrained("dry_run=true")
+    assert pretrained("dry_run=false")
+    assert pretrained("dry_run=true", "model.architecture=null")

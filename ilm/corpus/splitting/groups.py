@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ilm.config import KEEP_TOGETHER
+from ilm.config.prepare import KEEP_TOGETHER
 from ilm.corpus.near_duplicates import near_duplicate_pairs
 from ilm.corpus.splitting.components import connected
 from ilm.corpus.text_keys import text_keys

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from ilm.config import TEST_ON
+from ilm.config.prepare import TEST_ON
 from ilm.corpus.splitting.groups import largest_unit, unit_labels
 from ilm.corpus.splitting.stratify import level_counts
 from ilm.errors import UserError

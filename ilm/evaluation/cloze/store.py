@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ilm.config import flat
+from ilm.config.keys import flat
 from ilm.errors import UserError
 from ilm.evaluation.cloze.answerers import Answerer, BlankAnswer
 from ilm.evaluation.cloze.items import Item

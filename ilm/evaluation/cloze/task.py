@@ -73,7 +73,7 @@ def evaluate_cloze(settings: Mapping[str, Any], level: str | None) -> pd.DataFra
         "items": len(items),
         "texts_counted": counts,
         "unit": unit,
-        "configuration": dict(settings),
+        "configuration": settings.model_dump(),
         "device": device.type,
         "versions": versions(),
         "part_of_speech": f"left out: NLTK's data {DATA} is not installed" if tagger is None else f"NLTK's {DATA}",

@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from ilm.config import Infill, check
+from ilm.config.check import check
+from ilm.config.infill import Infill
 from ilm.errors import UserError
 from ilm.infilling.web import handler
 from ilm.infilling.web.handler import FILES, MAX_BODY

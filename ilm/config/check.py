@@ -1,0 +1,161 @@
+"""From a composed configuration, or keyword values, to a typed section; every mistake is told at once."""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import TypeAdapter, ValidationError
+
+from ilm.config.keys import suggestion
+from ilm.config.section import MISSING, Section, alternatives, broken_rules, from_text, section_type
+from ilm.config.targets import binding_mistakes
+from ilm.errors import UserError
+
+Schema = TypeVar("Schema", bound=Section)
+
+
+def check(cfg: DictConfig, schema: type[Schema], choices: Mapping[str, str | None] | None = None) -> Schema:
+    """Check a composed configuration; returns it resolved and typed.
+
+    `choices` are the chosen options by group (`ilm.cli.main.chosen_options`): `cefr` and `cefr_level` must not
+    contradict each other. A schema with a field `cefr` gets the chosen option there.
+
+    Raises: UserError that lists all mistakes: unknown and missing keys, wrong types, arguments that a `_target_` does
+    not take, values out of range, values that make no sense together.
+    """
+    try:
+        given = OmegaConf.to_container(cfg, resolve=True)
+    except OmegaConfBaseException as error:
+        raise UserError(f"the configuration cannot be resolved: {str(error).splitlines()[0]}") from error
+    cefr, level = (choices or {}).get("cefr"), (choices or {}).get("cefr_level")
+    if "cefr" in schema.model_fields:
+        given["cefr"] = cefr
+    settings, mistakes = _read(schema, given)
+    mistakes += binding_mistakes(given)
+    if cefr and level and cefr != level:
+        mistakes.append(f"cefr={cefr} and cefr_level={level} contradict each other: give one of them")
+    mistakes += broken_rules(settings)
+    if mistakes:
+        lines = "\n".join(f"  - {mistake}" for mistake in mistakes)
+        raise UserError(f"{len(mistakes)} mistake{'s' * (len(mistakes) > 1)} in the configuration:\n{lines}")
+    return settings
+
+
+def build(schema: type[Schema], **values: Any) -> Schema:
+    """A section of keyword values, such as `build(Decoding, top_p=0.9)`; other fields have their defaults.
+
+    Raises: UserError that lists all mistakes.
+    """
+    section, mistakes = _read(schema, values)
+    if mistakes := [*mistakes, *broken_rules(section)]:
+        raise UserError("; ".join(mistakes))
+    return section
+
+
+def _read(schema: type[Schema], given: Mapping[str, Any]) -> tuple[Schema, list[str]]:
+    """The section and what is wrong with its fields, which are left out then: reading one raises InvalidField."""
+    try:
+        return schema.model_validate(given), []
+    except ValidationError as error:
+        known = [*_keys(schema)]
+        return _valid_part(schema, given), [_told(fault, given, known) for fault in error.errors()]
+
+
+def _valid_part(schema: type[Schema], given: Mapping[str, Any]) -> Schema:
+    values = {}
+    for name, field in schema.model_fields.items():
+        key = field.alias or name
+        if key not in given:
+            if not field.is_required():
+                values[name] = field.default
+        elif (section := section_type(field.annotation, given[key])) is not None:
+            values[name] = _valid_part(section, given[key])
+        else:
+            with suppress(ValueError):
+                value = from_text(given[key], field.annotation)
+                values[name] = TypeAdapter(field.rebuild_annotation()).validate_python(value, strict=True)
+    part = schema.model_construct(**given)
+    part.__dict__.clear()  # pydantic has put defaults in place of what is left out
+    part.__dict__.update(values)
+    return part
+
+
+def _told(fault: Mapping[str, Any], given: Mapping[str, Any], known: list[str]) -> str:
+    """One of pydantic's errors in our words."""
+    key, value = _key(fault["loc"], given), fault["input"]
+    if fault["type"] == "extra_forbidden":
+        return f"unknown key {key}{suggestion(key, known)}"
+    if fault["type"] == "missing":
+        return f"{key} is missing"
+    if value == MISSING:
+        return f"{key} has no value: type {key}=..."
+    return f"{key}={_shown(value)}: {_expected(fault, key)}"
+
+
+def _expected(fault: Mapping[str, Any], key: str) -> str:
+    context, value = fault.get("ctx", {}), fault["input"]
+    match fault["type"]:
+        case "value_error":
+            return str(context["error"])
+        case "literal_error":
+            return "expected one of " + ", ".join(re.findall("'([^']*)'", context["expected"]))
+        case "int_type" | "int_from_float" | "int_parsing":
+            return "expected a whole number"
+        case "float_type" | "finite_number" | "float_parsing":
+            return "expected a number"
+        case "bool_type" | "bool_parsing":
+            return "expected true or false"
+        case "string_type":
+            return "expected text"
+        case "list_type":
+            hint = "" if value is None else f": a list is typed in brackets, {key}=[{_shown(value)}]"
+            return f"expected a list{hint}"
+        case "dict_type" | "model_type":
+            return "expected a group of keys"
+        case "greater_than_equal":
+            return f"expected at least {context['ge']:g}"
+        case "greater_than":
+            return f"expected more than {context['gt']:g}"
+        case "less_than_equal":
+            return f"expected at most {context['le']:g}"
+        case "less_than":
+            return f"expected less than {context['lt']:g}"
+        case "too_short":
+            return "expected one or more"
+        case _:
+            return fault["msg"]
+
+
+def _shown(value: Any) -> str:
+    """As one would type it."""
+    if isinstance(value, list):
+        return f"[{','.join(map(_shown, value))}]"
+    words = {None: "null", True: "true", False: "false"}
+    return words[value] if value is None or isinstance(value, bool) else str(value)
+
+
+def _key(location: tuple[str | int, ...], given: Any) -> str:
+    """The dotted key that pydantic's location means; it holds the tags of unions too."""
+    key = ""
+    for number, part in enumerate(location):
+        if isinstance(part, int):
+            key, given = f"{key}[{part}]", given[part]
+            continue
+        known = isinstance(given, Mapping) and part in given
+        if known or number == len(location) - 1:
+            key = f"{key}.{part}" if key else part
+        given = given[part] if known else given
+    return key
+
+
+def _keys(schema: type[Section], prefix: str = "") -> Iterator[str]:
+    """The dotted keys of a schema."""
+    for name, field in schema.model_fields.items():
+        key = f"{prefix}{field.alias or name}"
+        within = [
+            kind for kind in alternatives(field.annotation) if isinstance(kind, type) and issubclass(kind, Section)
+        ]
+        yield from (part for kind in within for part in _keys(kind, f"{key}.")) if within else (key,)

@@ -1,0 +1,114 @@
+"""The settings of infill.py, and of infilling in Python."""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ilm.config.section import Section, rule
+from ilm.config.sections import Corpus, Masking, Names, NotNegative, Paths, Positive, Seed
+
+
+class Decoding(Section):
+    """How answers are found; the defaults are those of conf/infill.yaml.
+
+    `sample` draws each token: after `temperature` and `top_k`, `top_p` keeps the likeliest tokens up to and with the
+    one that reaches this probability (Holtzman et al. 2020, The Curious Case of Neural Text Degeneration); null draws
+    from all. `greedy` takes the likeliest token at each step: one candidate. `beam` searches for the likeliest
+    candidates, likeliest first. `seed`, the text and the candidate's number alone decide what is drawn.
+    """
+
+    method: Literal["sample", "greedy", "beam"] = "sample"
+    candidates: Positive = 3  # of each text
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+    top_k: Positive | None = None  # tokens
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = 0.95  # probability
+    beams: NotNegative = 0  # 0: four times the candidates, at least 8
+    distinct: bool = False  # no candidate of a text twice; fewer if so many are not found
+    by_probability: bool = False  # the likeliest first, instead of in the order of drawing
+    max_answer_tokens: Positive = 128  # of each answer, without its end token
+    max_answer_words: Positive | None = None  # of each answer whose blank has no limit of words
+    cut: bool = True  # read of a text too long what is nearest to its blanks, instead of refusing it
+    batch_size: Positive = 128  # candidates written together
+    seed: Seed = 0
+
+    @property
+    def width(self) -> int:
+        """Beams of the search."""
+        return self.beams or max(4 * self.candidates, 8)
+
+    @rule
+    def _beams_for_all_candidates(self, at: str) -> Iterator[str]:
+        if 0 < self.beams < self.candidates:
+            yield f"{at}beams={self.beams}: expected {at}candidates={self.candidates} or more, or 0"
+
+
+class FlaggedDecoding(Section):
+    """TRANSITION: today's keys of conf/infill.yaml, until they are those of `Decoding`."""
+
+    candidates: Positive
+    temperature: Annotated[float, Field(gt=0)]
+    top_k: Positive | None
+    top_p: Annotated[float, Field(gt=0, le=1)] | None
+    greedy: bool
+    best: bool
+    beams: NotNegative
+    distinct: bool
+    by_probability: bool
+    max_answer_tokens: Positive
+    max_answer_words: Positive | None
+    cut: bool
+    batch_size: Positive
+
+    @rule
+    def _beams_for_all_candidates(self, at: str) -> Iterator[str]:
+        if 0 < self.beams < self.candidates:
+            yield f"{at}beams={self.beams}: expected {at}candidates or more, or 0"
+
+    @rule
+    def _one_method(self, at: str) -> Iterator[str]:
+        if self.best and self.greedy:
+            yield f"{at}best and {at}greedy: give one of them"
+
+
+class Server(Section):
+    """The page that infill.py serves."""
+
+    host: str
+    port: Annotated[int, Field(ge=0, le=65535)]  # 0: any free one
+    max_loaded: Positive  # models
+
+
+class Infill(Section):
+    """`python infill.py`."""
+
+    corpus: Corpus
+    masking: Masking
+    models: Names | None
+    model_path: str | None
+    input: str | None
+    n_masks: NotNegative | None  # words
+    web: bool
+    server: Server
+    device: str
+    dtype: Literal["float32", "bfloat16"]
+    seed: Seed
+    decoding: FlaggedDecoding
+    paths: Paths
+    cefr: str | None = None  # the chosen option of the group
+
+    @rule
+    def _blanks_are_drawn_in_texts(self, at: str) -> Iterator[str]:
+        if self.n_masks is not None and self.input is None:
+            yield "n_masks draws blanks in the texts of a file: type input=FILE"
+
+    @rule
+    def _one_way_to_name_models(self, at: str) -> Iterator[str]:
+        if self.model_path is not None and (self.models is not None or self.cefr):
+            other = f"cefr={self.cefr}" if self.cefr else "models"
+            yield f"model_path={self.model_path} beside {other}: give one of them"
+
+    @rule
+    def _page_or_file(self, at: str) -> Iterator[str]:
+        if self.web and self.input is not None:
+            yield f"web=true beside input={self.input}: give one of them"

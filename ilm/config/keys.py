@@ -1,0 +1,24 @@
+"""Dotted keys of nested settings, and what a mistyped one was perhaps meant to be."""
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+
+def flat(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted key, value) of every leaf of nested mappings; lists are leaves."""
+    if isinstance(node, Mapping) and node:
+        for key, value in node.items():
+            yield from flat(value, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, node
+
+
+def suggestion(key: str, known: Sequence[str]) -> str:
+    """What to say of a mistyped dotted key: which of the `known` ones was perhaps meant; empty if none is close."""
+    # A short key is best compared with the last parts, a typo in a section with whole keys.
+    last = {k.rsplit(".", 1)[-1]: k for k in known}
+    close = difflib.get_close_matches(key, known, n=1) or [
+        last[match] for match in difflib.get_close_matches(key.rsplit(".", 1)[-1], last, n=1)
+    ]
+    return f"; did you mean {close[0]}?" if close else ""

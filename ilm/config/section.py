@@ -1,0 +1,136 @@
+"""The base class of all sections: strict, frozen, without unknown keys; and the rules that span several fields."""
+
+from collections.abc import Callable, Iterator, Mapping
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+
+MISSING = "???"  # Hydra's word for a value that files leave to the user
+BOOLEANS = {
+    **dict.fromkeys(("true", "yes", "on", "y", "1"), True),
+    **dict.fromkeys(("false", "no", "off", "n", "0"), False),
+}
+
+
+class InvalidField(AttributeError):
+    """A rule read a field whose value was refused; it cannot be judged."""
+
+
+class Section(BaseModel):
+    """A group of settings.
+
+    Defaults stand in conf/, so most fields have none here. Types are strict: `seed=true` is not 1. Pydantic skips a
+    model's own validators once a field has failed; what concerns several fields is a `rule` instead, which is
+    applied to whatever fields are valid (`ilm.config.check`).
+    """
+
+    model_config = ConfigDict(
+        strict=True, extra="forbid", frozen=True, allow_inf_nan=False, serialize_by_alias=True, protected_namespaces=()
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _from_text(cls, value: Any, info: ValidationInfo) -> Any:
+        return from_text(value, cls.model_fields[info.field_name].annotation)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in type(self).model_fields:
+            raise InvalidField(name)
+        return super().__getattr__(name)
+
+    # TRANSITION: settings as nested mappings, for code that does not read attributes yet.
+    def __getitem__(self, key: str) -> Any:
+        if key in (self.model_extra or {}):
+            return self.model_extra[key]
+        names = {field.alias or name: name for name, field in type(self).model_fields.items()}
+        return getattr(self, names[key])
+
+    def keys(self) -> list[str]:
+        return [*(field.alias or name for name, field in type(self).model_fields.items()), *(self.model_extra or {})]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.keys()
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self[key] if key in self else default  # noqa: SIM401
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def items(self) -> list[tuple[str, Any]]:
+        return [(key, self[key]) for key in self.keys()]
+
+
+Mapping.register(Section)  # TRANSITION
+
+
+def rule(method: Callable[[Any, str], Iterator[str]]) -> Callable[[Any, str], Iterator[str]]:
+    """Marks a method that yields what is wrong with several fields together.
+
+    It is given the prefix of the section's keys (`data.`, or nothing at the root), and is skipped where a field that it
+    reads is invalid: one rule, one method.
+    """
+    method.is_rule = True
+    return method
+
+
+def broken_rules(section: Section, prefix: str = "") -> Iterator[str]:
+    """What the rules of a section and those within it say."""
+    for name, value in section.__dict__.items():
+        within = value if isinstance(value, list) else [value]
+        for part in within:
+            if isinstance(part, Section):
+                yield from broken_rules(part, f"{prefix}{name}.")
+    for name in dir(type(section)):
+        method = getattr(type(section), name, None)
+        if getattr(method, "is_rule", False):
+            try:
+                yield from [*method(section, prefix)]
+            except InvalidField:
+                continue
+
+
+def alternatives(annotation: Any) -> list[Any]:
+    """The types that a field's type is a union of, without what `Annotated` adds."""
+    if get_origin(annotation) is Annotated:
+        return alternatives(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        return [kind for part in get_args(annotation) for kind in alternatives(part)]
+    return [annotation]
+
+
+def section_type(annotation: Any, value: Any) -> type[Section] | None:
+    """The section that a mapping given for a field of this type is; of several the one with its `name`."""
+    if not isinstance(value, Mapping):
+        return None
+    kinds = [kind for kind in alternatives(annotation) if isinstance(kind, type) and issubclass(kind, Section)]
+    if len(kinds) > 1:
+        kinds = [kind for kind in kinds if value.get("name") in get_args(kind.model_fields["name"].annotation)]
+    return kinds[0] if kinds else None
+
+
+def from_text(value: Any, annotation: Any) -> Any:
+    """A value in the field's type where YAML or the command line gives another: `no`, digits in quotes, 2024 as a name.
+
+    Whatever else does not fit is left to pydantic to refuse. Raises: ValueError if the value is MISSING.
+    """
+    if value == MISSING:
+        raise ValueError("no value")
+    kinds = alternatives(annotation)
+    if isinstance(value, list):
+        element = next((get_args(kind)[0] for kind in kinds if get_origin(kind) is list), Any)
+        return [from_text(part, element) for part in value]
+    if isinstance(value, bool) or any(isinstance(kind, type) and type(value) is kind for kind in kinds):
+        return value
+    if bool in kinds and isinstance(value, str | int):
+        return BOOLEANS.get(str(value).lower(), value)
+    if str in kinds and isinstance(value, int | float):
+        return str(value)
+    for kind in (int, float):
+        if kind in kinds and isinstance(value, str):
+            try:
+                return kind(value)
+            except ValueError:
+                continue
+    return value

@@ -1,0 +1,129 @@
+"""Sections and types that several entry points share. Comments give units; conf/ says what each setting does."""
+
+import re
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from ilm.config.section import Section, rule
+
+Positive = Annotated[int, Field(ge=1)]
+NotNegative = Annotated[int, Field(ge=0)]
+Seed = NotNegative
+Length = Annotated[int, Field(ge=2)]  # tokens of the longest example
+
+# How a document and a mask become an example; `ilm.examples.layout` shows each on the same sentence.
+Objective = Literal["ilm", "no_context_ilm", "naive", "lm", "reverse_lm"]
+OBJECTIVES: tuple[str, ...] = get_args(Objective)
+
+
+def _folder_name(name: str) -> str:
+    if not re.fullmatch(r"\w[\w.+-]*", name):
+        raise ValueError("expected letters, digits and . _ + - only, since it names a folder")
+    return name
+
+
+def _with_target(node: dict[str, Any]) -> dict[str, Any]:
+    if "_target_" not in node:
+        raise ValueError("there is no _target_: choose an option of its group")
+    return node
+
+
+def _as_list(value: Any) -> Any:
+    """One stands for a list of it: brackets are easily forgotten, and special to some shells."""
+    return [value] if isinstance(value, str) else value
+
+
+def _as_entries(value: Any) -> Any:
+    """A path alone is a file whose columns have their usual names."""
+    entries = value if isinstance(value, list) else [value]
+    return [{"csv": entry} if isinstance(entry, str) else entry for entry in entries]
+
+
+FolderName = Annotated[str, AfterValidator(_folder_name)]
+Node = Annotated[dict[str, Any], AfterValidator(_with_target)]  # what Hydra instantiates: a _target_ and its arguments
+Names = Annotated[list[str], BeforeValidator(_as_list)]
+
+
+class Paths(Section):
+    """Folders that commands read and write."""
+
+    data: str
+    experiments: str
+    results: str
+
+
+class Columns(Section):
+    """Header names; null finds them by their usual names."""
+
+    writing_id: str | None = None
+    l1: str | None = None
+    cefr_level: str | None = None
+    text: str | None = None
+    learner_id: str | None = None
+    topic: str | None = None
+    split: str | None = None
+
+
+class Synthetic(Section):
+    """The generated sample corpus."""
+
+    size: Positive  # texts
+    seed: Seed
+
+
+class Extra(Section):
+    """A further file, all of it test data under its own name."""
+
+    csv: str
+    name: str | None = None  # of the corpus; null: that of the file
+    sheet: str | None = None
+    encoding: str | None = None  # null: that of the corpus
+    columns: Columns = Columns()
+
+
+class Corpus(Section):
+    """The texts, and how they are read."""
+
+    name: FolderName
+    csv: str | None
+    sheet: str | None
+    reference: str | None  # folder
+    extra: Annotated[list[Extra], BeforeValidator(_as_entries)]
+    synthetic: Synthetic | None
+    encoding: str
+    levels: Annotated[list[str], Field(min_length=1)]
+    max_dropped: Annotated[float, Field(ge=0)]  # share of rows
+    sample_size: Positive | None  # texts
+    columns: Columns
+
+    @rule
+    def _one_source(self, at: str) -> Iterator[str]:
+        if self.csv is not None and self.synthetic is not None:
+            yield f"{at}csv={self.csv} for a synthetic corpus: type corpus=custom corpus.name=NAME corpus.csv=..."
+        if self.reference is not None and (self.csv is not None or self.synthetic is not None):
+            other = f"{at}csv" if self.csv is not None else "a synthetic corpus"
+            yield f"{at}reference beside {other}: type corpus=custom corpus.name=NAME, and one of the two"
+
+    def unknown_levels(self, key: str, levels: list[str] | None) -> Iterator[str]:
+        """What is wrong with the value of `key` if it is to name levels of this corpus."""
+        if levels is not None and (not levels or set(levels) - set(self.levels)):
+            yield f"{key}={levels}: expected one or more of corpus.levels={self.levels}"
+
+
+class Masking(Section):
+    """The mask function, and the masks that are drawn with it."""
+
+    name: FolderName
+    function: Node
+    masks_per_document: Positive
+    tries: Positive  # draws for a mask that differs from the document's earlier ones
+    seed: Seed
+    resample_each_epoch: bool
+
+
+class Split(Section):
+    """The assignment of documents to train, valid and test."""
+
+    seed: Seed

@@ -1,0 +1,267 @@
+"""The settings of train.py."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, ConfigDict, Field
+
+from ilm.config.section import Section, rule
+from ilm.config.sections import (
+    Corpus,
+    FolderName,
+    Length,
+    Masking,
+    Node,
+    NotNegative,
+    Objective,
+    Paths,
+    Positive,
+    Seed,
+    Split,
+)
+
+# Where batches are bounded in tokens, steps are planned in blocks of so many (`ilm.training.steps`).
+BLOCK_TOKENS = 1024
+# Arguments of Lightning's Trainer that the run decides: with others its steps would not be those it planned.
+DECIDED_BY_THE_RUN = {
+    *("barebones", "callbacks", "default_root_dir", "fast_dev_run", "gradient_clip_algorithm", "logger", "max_time"),
+    *("enable_checkpointing", "enable_model_summary", "enable_progress_bar", "use_distributed_sampler"),
+    *("limit_predict_batches", "limit_test_batches", "limit_train_batches", "limit_val_batches", "overfit_batches"),
+    *("min_epochs", "min_steps", "reload_dataloaders_every_n_epochs", "num_sanity_val_steps"),
+    *("val_check_interval", "check_val_every_n_epoch"),
+}
+
+
+def _bound(value: int) -> int:
+    if value < -1 or value == 0:
+        raise ValueError("expected a positive whole number, or -1 for no bound")
+    return value
+
+
+Bound = Annotated[int, AfterValidator(_bound)]
+
+
+class CefrLevel(Section):
+    """The level that a model is trained on."""
+
+    name: FolderName
+    levels: list[str]
+    max_steps: Bound  # optimizer steps
+
+
+class Model(Section):
+    """The language model that a run starts from."""
+
+    name: FolderName | None
+    path: str | None
+    package: str | None
+    gguf_file: str | None
+    pretrained: bool
+    tokenizer: Literal["gpt2", "corpus"] | None
+    tokenizer_size: int | None  # entries
+    architecture: dict[str, Any] | None
+
+    @rule
+    def _tokenizer_of_the_corpus(self, at: str) -> Iterator[str]:
+        if self.tokenizer == "corpus" and (self.tokenizer_size or 0) < 257:
+            size = "null" if self.tokenizer_size is None else self.tokenizer_size
+            yield f"{at}tokenizer_size={size}: a byte-level BPE needs more than 256 entries"
+        if self.tokenizer == "corpus" and self.pretrained:
+            yield f"{at}pretrained=true with {at}tokenizer=corpus: pretrained weights need their own tokenizer"
+
+    @rule
+    def _there_is_a_model(self, at: str) -> Iterator[str]:
+        if self.path is None and (self.pretrained or self.tokenizer is None or self.architecture is None):
+            yield f"{at}path has no value: type {at}path=NAME_OR_FOLDER, a model on the hub or a folder in its format"
+        if self.path is None and self.name is None:
+            yield f"{at}name has no value"
+
+
+class Adapter(Section):
+    """LoRA."""
+
+    rank: Positive
+    alpha: Annotated[float, Field(ge=0)]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    target_modules: list[str] | None
+
+
+class Optimizer(Section):
+    """What Hydra makes the optimizer of: further keys are arguments of the `_target_`."""
+
+    model_config = ConfigDict(extra="allow")
+
+    target: str = Field(alias="_target_")
+    lr: Annotated[float, Field(gt=0)]
+
+
+class Trainer(Section):
+    """What Hydra makes Lightning's Trainer of: further keys are its arguments."""
+
+    model_config = ConfigDict(extra="allow")
+
+    target: str = Field(alias="_target_")
+    accelerator: str
+    devices: Any
+    num_nodes: Any
+    strategy: Any
+    precision: Any
+    max_steps: Bound | None  # optimizer steps
+    max_epochs: Bound | None
+    accumulate_grad_batches: Positive
+    gradient_clip_val: Annotated[float, Field(ge=0)] | None
+    log_every_n_steps: Positive  # optimizer steps
+
+    @property
+    def bounds(self) -> dict[str, int]:
+        """What ends the run: `max_steps`, `max_epochs`, both, or neither."""
+        given = {"max_steps": self.max_steps, "max_epochs": self.max_epochs}
+        return {key: value for key, value in given.items() if value not in (None, -1)}
+
+    @rule
+    def _leave_to_the_run(self, at: str) -> Iterator[str]:
+        for key in sorted(DECIDED_BY_THE_RUN & set(self.model_extra or {})):
+            yield f"{at}{key}: the run decides this itself; see {at}max_steps, validation and early_stopping"
+
+
+class Data(Section):
+    """Batches."""
+
+    batch_size: Positive  # examples per micro-batch and process
+    max_tokens_per_batch: int | None
+    max_length: Length  # tokens
+    row_tokens: int | None
+    num_workers: NotNegative  # processes
+    levels_drawn: Literal["natural", "equally"]
+
+    @property
+    def block_tokens(self) -> int:
+        """Tokens of a block that holds examples of up to `max_length`: BLOCK_TOKENS, or the next multiple of it."""
+        return -(-self.max_length // BLOCK_TOKENS) * BLOCK_TOKENS
+
+    @rule
+    def _batches_are_whole_blocks(self, at: str) -> Iterator[str]:
+        most, block = self.max_tokens_per_batch, self.block_tokens
+        if most is not None and (most % block or most < block):
+            close = max(block, round(most / block) * block)
+            yield f"{at}max_tokens_per_batch={most}: expected a multiple of {block} tokens, such as {close}"
+
+    @rule
+    def _a_row_holds_the_longest_example(self, at: str) -> Iterator[str]:
+        if self.row_tokens is not None and self.row_tokens < self.max_length:
+            yield (
+                f"{at}row_tokens={self.row_tokens} is shorter than {at}max_length={self.max_length}; "
+                "a row holds whole examples"
+            )
+
+
+class Schedule(Section):
+    """The learning rate over the run."""
+
+    shape: Literal["constant", "linear", "cosine"]
+    warmup_steps: NotNegative  # optimizer steps
+
+
+class Validation(Section):
+    """Validation while a model is trained."""
+
+    every_n_steps: Positive | None  # optimizer steps
+    max_examples: Positive
+
+
+class EarlyStopping(Section):
+    """The end of a run that learns no more."""
+
+    patience: Positive | None  # validations
+
+
+class Checkpoint(Section):
+    """Checkpoints between validations."""
+
+    every_n_minutes: Annotated[float, Field(ge=0)]
+
+
+class Sweep(Section):
+    """Several runs in one command."""
+
+    at_once: Positive | None  # runs
+
+
+class Train(Section):
+    """`python train.py`."""
+
+    corpus: Corpus
+    cefr_level: CefrLevel
+    masking: Masking
+    model: Model
+    adapter: Adapter | None
+    optimizer: Optimizer
+    trainer: Trainer
+    logger: dict[str, Node] | None
+    callbacks: dict[str, Node] | None
+    objective: Objective
+    seed: Seed
+    name: FolderName | None
+    match: str | None
+    init_from: str | None
+    data: Data
+    schedule: Schedule
+    validation: Validation
+    early_stopping: EarlyStopping
+    checkpoint: Checkpoint
+    sweep: Sweep
+    split: Split
+    paths: Paths
+    export_reference: bool
+    compile: bool
+    dry_run: bool
+    overwrite: bool
+
+    @rule
+    def _levels_of_the_corpus(self, at: str) -> Iterator[str]:
+        yield from self.corpus.unknown_levels("cefr_level.levels", self.cefr_level.levels)
+
+    @rule
+    def _a_run_ends(self, at: str) -> Iterator[str]:
+        if not self.trainer.bounds and self.match is None:
+            yield (
+                "trainer.max_steps and trainer.max_epochs set no end: give one a positive number, or type match=C1 "
+                "(the specialist whose target tokens end the run)"
+            )
+
+    @rule
+    def _the_specialist_decides_the_end(self, at: str) -> Iterator[str]:
+        for key, value in self.trainer.bounds.items() if self.match is not None else ():
+            yield (
+                f"match={self.match} beside trainer.{key}={value}: the specialist decides when it ends; "
+                f"type experiment=token_matched match={self.match}"
+            )
+
+    @rule
+    def _the_generalist_is_matched(self, at: str) -> Iterator[str]:
+        if self.match is not None and self.cefr_level.name != "all":
+            yield f"match={self.match} with cefr={self.cefr_level.name}: it stops the generalist, so type cefr=all"
+        if self.match == "all":
+            yield "match=all: expected what the generalist is matched with, a level such as C1, a run or its folder"
+
+    @rule
+    def _levels_to_draw_equally(self, at: str) -> Iterator[str]:
+        level = self.cefr_level
+        if self.data.levels_drawn == "equally" and len(level.levels) < 2:
+            yield f"data.levels_drawn=equally with cefr={level.name}: a specialist has one level; type cefr=all"
+
+    @rule
+    def _epochs_have_masks_of_their_own(self, at: str) -> Iterator[str]:
+        if self.data.levels_drawn == "equally" and self.masking.resample_each_epoch:
+            yield (
+                "data.levels_drawn=equally with masking.resample_each_epoch=true: small levels are repeated within an "
+                "epoch, so an epoch has no masks of its own; choose one of them"
+            )
+
+    @rule
+    def _float16_scales_gradients(self, at: str) -> Iterator[str]:
+        if self.trainer.precision in (16, "16", "16-mixed") and (self.optimizer.model_extra or {}).get("fused"):
+            yield (
+                "optimizer.fused=true with trainer.precision=16-mixed clips scaled gradients: "
+                "type optimizer.fused=false"
+            )
