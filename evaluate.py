@@ -15,15 +15,14 @@ def evaluate(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> p
     """Evaluate as configured; `choices` are Hydra's chosen options by group, of which `cefr` chooses models."""
     settings = check(cfg, Evaluate, choices)
     set_up_logging()
-    level = (choices or {}).get("cefr")
     # Only now: torch takes seconds to import.
-    if settings["task"] == "cloze":
+    if settings.task == "cloze":
         from ilm.evaluation.cloze.task import evaluate_cloze
 
-        return evaluate_cloze(settings, level)
+        return evaluate_cloze(settings, settings.cefr)
     from ilm.evaluation.perplexity.task import evaluate_perplexity
 
-    return evaluate_perplexity(settings, level)
+    return evaluate_perplexity(settings, settings.cefr)
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="evaluate")

@@ -17,8 +17,7 @@ from ilm.config.infill import Infill
 
 def infill(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> None:
     """Fill blanks as configured; `choices` are Hydra's chosen options by group, of which `cefr` chooses models."""
-    settings = check(cfg, Infill, choices)
-    # Only now: torch takes seconds, and a typing mistake is told at once.
+    settings = check(cfg, Infill, choices)  # before torch is imported, which takes seconds
     from ilm.infilling.browse import work_through
     from ilm.infilling.infiller import Infiller
     from ilm.infilling.jsonl import fill_lines, lines_of, open_lines
@@ -32,21 +31,21 @@ def infill(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> Non
     from ilm.runs.trained_model import INFILLING, model_in
 
     set_up_logging()
-    decoding = DecodingSettings(**settings["decoding"], seed=settings["seed"])
-    paths, given, file = settings["paths"], settings["model_path"], settings["input"]
-    finder = Finder(Path(paths["experiments"]), Path(paths["data"]) / settings["corpus"]["name"], INFILLING)
-    models = [model_in(Path(given))] if given else finder.find(settings["models"], (choices or {}).get("cefr"))
-    computing = {key: settings[key] for key in ("device", "dtype")}
-    cache = ModelCache(partial(Infiller.of, **computing), settings["server"]["max_loaded"])
-    if settings["web"]:
-        serve(WebService(models, cache, decoding, computing), settings["server"]["host"], settings["server"]["port"])
+    decoding = DecodingSettings(**settings.decoding, seed=settings.seed)
+    paths, given, file = settings.paths, settings.model_path, settings.input
+    finder = Finder(Path(paths.experiments), Path(paths.data) / settings.corpus.name, INFILLING)
+    models = [model_in(Path(given))] if given else finder.find(settings.models, settings.cefr)
+    computing = {"device": settings.device, "dtype": settings.dtype}
+    cache = ModelCache(partial(Infiller.of, **computing), settings.server.max_loaded)
+    if settings.web:
+        serve(WebService(models, cache, decoding, computing), settings.server.host, settings.server.port)
         return
 
     def load(names: Sequence[str]) -> dict[str, Infiller]:
         return cache.get_all(finder.find(names))
 
     infillers = cache.get_all(models)
-    if file is not None and (is_dialogue() or settings["n_masks"] is not None or is_table(file)):
+    if file is not None and (is_dialogue() or settings.n_masks is not None or is_table(file)):
         work_through(settings, infillers, decoding, load)
     elif is_dialogue():
         Terminal(infillers, decoding, load, terminal_console()).run()

@@ -439,7 +439,7 @@ def test_an_extra_file_with_columns_of_its_own(tmp_path, path):
     ("given", "message"),
     [
         ("[{csv: x.csv, colums: {text: y}}]", "colums"),
-        ("[{name: x}]", "corpus.extra: an entry has no csv"),
+        ("[{name: x}]", r"corpus\.extra\[0\]\.csv is missing"),
         ("[3]", "corpus.extra"),
     ],
 )

@@ -238,7 +238,7 @@ def test_the_entry_point_fills_a_table(table, tmp_path, capsys, monkeypatch):
     ("given", "message"),
     [
         (["n_masks=3"], "n_masks draws blanks in the texts of a file: type input=FILE"),
-        (["n_masks=-1", "input=x.csv"], "n_masks=-1: expected a whole number of at least 0"),
+        (["n_masks=-1", "input=x.csv"], "n_masks=-1: expected at least 0"),
         (["dtype=int8"], "dtype=int8: expected one of float32, bfloat16"),
         (["decoding.best=true", "decoding.greedy=true"], "decoding.best and decoding.greedy: give one of them"),
         (["decoding.beams=2"], "decoding.beams=2: expected decoding.candidates or more, or 0"),

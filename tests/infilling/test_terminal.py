@@ -325,9 +325,9 @@ def test_stdin_is_read_where_it_is_no_terminal(model_folder, monkeypatch, capsys
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (["decoding.candidates=0"], "decoding.candidates=0: expected a whole number of at least 1"),
-        (["decoding.temperature=0"], "decoding.temperature=0.0: expected a number above 0"),
-        (["decoding.top_p=1.5"], "decoding.top_p=1.5: expected a number above 0 and at most 1"),
+        (["decoding.candidates=0"], "decoding.candidates=0: expected at least 1"),
+        (["decoding.temperature=0"], "decoding.temperature=0: expected more than 0"),
+        (["decoding.top_p=1.5"], "decoding.top_p=1.5: expected at most 1"),
         (["model_path=x", "models=[A1]"], "model_path=x beside models: give one of them"),
         (["model_path=x", "cefr=A1"], "model_path=x beside cefr=A1: give one of them"),
         (["+decoding.topp=0.9"], "unknown key decoding.topp; did you mean decoding.top_p?"),

@@ -42,7 +42,7 @@ def make_run(prepared, small, tmp_path, exported) -> MAKE_RUN:
 
     def make(name: str, *overrides: str, state: str = "finished", documents: str = "", experiment=None, **identity):
         cfg, choices = compose("train", *small, *MODEL, *overrides)
-        config = check(cfg, Train, choices) | {"experiment_name": experiment, "token_store": "gpt2"}
+        config = check(cfg, Train, choices).model_dump() | {"experiment_name": experiment, "token_store": "gpt2"}
         folder = tmp_path / "experiments" / name
         shutil.copytree(exported, folder / "model")
         (folder / "config.yaml").write_text(yaml.safe_dump(config))

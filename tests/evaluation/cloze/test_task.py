@@ -637,9 +637,9 @@ def test_texts_that_make_no_bench(root, tmp_path, content, more, message):
     ("more", "message"),
     [
         (["cloze.positions=anywhere"], "cloze.positions=anywhere: expected one of human-tokens, random"),
-        (["cloze.n_masks=0"], "cloze.n_masks=0: expected a whole number of at least 1"),
-        (["cloze.candidates=3"], "cloze.candidates=3: expected a whole number of at least 10"),
-        (["limit=0"], "limit=0: expected a whole number of at least 1"),
+        (["cloze.n_masks=0"], "cloze.n_masks=0: expected at least 1"),
+        (["cloze.candidates=3"], "cloze.candidates=3: expected at least 10"),
+        (["limit=0"], "limit=0: expected at least 1"),
         (["cloze.mlm_length=told"], "cloze.mlm_length=told: expected one of given, guessed"),
         (["task=perplexity"], "input is for task=cloze"),
     ],
