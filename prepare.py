@@ -18,7 +18,7 @@ from ilm.corpus.verify import require_sound
 from ilm.masking.prepare import prepare_corpus
 from ilm.masking.verify import verify_masks
 from ilm.reference.exporter import export_corpus, require_replaceable
-from ilm.reference.importer import ReferenceOrigin, import_masks
+from ilm.reference.importer import import_masks, reference_origin
 
 
 def prepare(cfg: DictConfig) -> Path:
@@ -35,20 +35,17 @@ def prepare(cfg: DictConfig) -> Path:
         return folder
     if export:
         require_replaceable(export)
-    reading = {key: corpus[key] for key in ("levels", "encoding", "max_dropped")}
-    reference = corpus.reference and ReferenceOrigin(Path(corpus.reference), **reading)
-    options = {key: settings[key] for key in ("masking", "num_workers", "preview", "overwrite")}
-    with preparing(folder):
-        origin, division = reference or configured_origin(corpus), TrainValidTest(**settings.split)
-        built, masks = prepare_corpus(folder, origin, division, sample_size=corpus.sample_size, **options)
-        if reference:
-            import_masks(built, reference)
+    options = {key: getattr(settings, key) for key in ("masking", "num_workers", "preview", "overwrite")}
+    origin, division = reference_origin(corpus) or configured_origin(corpus), TrainValidTest(**dict(settings.split))
+    prepared, masks = prepare_corpus(folder, origin, division, sample_size=corpus.sample_size, **options)
+    if corpus.reference:
+        with preparing(folder):
+            import_masks(prepared, origin)
     if export:
-        export_corpus(built, masks, export)
+        export_corpus(prepared, masks, export)
     for path, extra in extras.items():
-        with preparing(path):
-            held_out = HeldOut(built, settings.split.near_duplicates)
-            prepare_corpus(path, extra_origin(extra, corpus), held_out, sample_size=None, **options)
+        held_out = HeldOut(prepared, settings.split.near_duplicates)
+        prepare_corpus(path, extra_origin(extra, corpus), held_out, **options)
     return folder
 
 

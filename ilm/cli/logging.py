@@ -2,8 +2,11 @@
 
 import logging
 import os
+import shlex
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +47,27 @@ class _LogFile(logging.FileHandler):
         if not self.told:
             print(f"warning: {self.baseFilename} cannot be written: {sys.exc_info()[1]}", file=sys.stderr)
             self.told = True
+
+
+@contextmanager
+def logging_begun_afterwards(file: Path) -> Iterator[None]:
+    """Log to `file` once the block has ended, beginning with the command and what was logged in the block.
+
+    A block that fails leaves no file.
+    """
+    records: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    handler.emit = records.append
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+    set_up_logging(file)
+    command = log.makeRecord(log.name, logging.INFO, __file__, 0, "python %s", (shlex.join(sys.argv),), None)
+    command.created, command.msecs = records[0].created, records[0].msecs
+    for record in (command, *records):
+        log.handlers[-1].handle(record)
 
 
 def set_up_logging(file: Path | None = None) -> None:

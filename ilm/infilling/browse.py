@@ -48,7 +48,7 @@ def work_through(
     texts = read_texts(settings["input"], corpus["columns"], corpus["encoding"], corpus["sheet"])
     if n_masks is None and not is_table(settings["input"]):
         n_masks = 0
-    function = mask_function(settings["masking"]["function"])
+    function = mask_function(settings["masking"].function)
 
     def spans_of(text: TableText, attempt: int = 0) -> list[Span] | None:
         return None if n_masks == 0 else drawn_spans(text, n_masks, function, seed, attempt)

@@ -20,6 +20,7 @@ from hydra.utils import get_object, instantiate
 from tqdm import tqdm
 
 import ilm
+from ilm.config.sections import Masking
 from ilm.corpus.splitting.assign import SPLITS
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
@@ -59,12 +60,12 @@ def mask_function(node: Mapping[str, Any]) -> MaskFunction:
     return function
 
 
-def mask_settings(corpus: PreparedCorpus, masking: Mapping[str, Any], epoch: int = 0) -> MaskSettings:
-    """The settings of the masks that `masking` (a plain `ilm.config.Masking`) asks for in an epoch of training.
+def mask_settings(corpus: PreparedCorpus, masking: Masking, epoch: int = 0) -> MaskSettings:
+    """The settings of the masks that `masking` asks for in an epoch of training.
 
     Raises: UserError if the function cannot be imported.
     """
-    target = masking["function"]["_target_"]
+    target = masking.function["_target_"]
     try:
         source = Path(inspect.getsourcefile(get_object(target)))
     except (ImportError, ValueError) as error:
@@ -72,20 +73,19 @@ def mask_settings(corpus: PreparedCorpus, masking: Mapping[str, Any], epoch: int
             f"The mask function {target} cannot be imported ({error}). Put its module beside train.py or on PYTHONPATH."
         ) from error
     own = source.resolve().is_relative_to(Path(ilm.__file__).resolve().parent)
-    name, seed = masking["name"], masking["seed"]
     return MaskSettings(
         documents=corpus.documents_hash,
-        name=name if epoch == 0 else f"{name}-epoch{epoch}",
-        function=masking["function"],
-        count=masking["masks_per_document"],
-        tries=masking["tries"],
-        seed=seed if epoch == 0 else order_key(seed, "epoch", epoch),
+        name=masking.name if epoch == 0 else f"{masking.name}-epoch{epoch}",
+        function=masking.function,
+        count=masking.masks_per_document,
+        tries=masking.tries,
+        seed=masking.seed if epoch == 0 else order_key(masking.seed, "epoch", epoch),
         function_file=None if own else file_sha256(source),
         splits=None if epoch == 0 else ("train",),
     )
 
 
-def train_masks_of_epoch(corpus: PreparedCorpus, masking: Mapping[str, Any], epoch: int) -> Masks:
+def train_masks_of_epoch(corpus: PreparedCorpus, masking: Masking, epoch: int) -> Masks:
     """The train split's masks of epoch `epoch` (from 1), drawn now if no run has had them before.
 
     Several processes may ask at once: one draws, the others wait for it.
@@ -99,7 +99,7 @@ def train_masks_of_epoch(corpus: PreparedCorpus, masking: Mapping[str, Any], epo
         with lock:
             if not (folder / SETTINGS).is_file():
                 log.info("masks of epoch %d:", epoch)
-                function = mask_function(masking["function"])
+                function = mask_function(masking.function)
                 workers = usable_cores() if len(corpus.documents) > _DOCUMENTS_FOR_ONE_PROCESS else 1
                 write_masks(folder, corpus.documents, function, settings, workers)
             # Before it is released: filelock takes no lock on a file that is gone, so two never hold it.

@@ -1,19 +1,16 @@
-"""One corpus with its masks, from its origin to the tables that `prepare.py` prints."""
+"""One corpus with its masks, from its source to the tables that `prepare.py` prints."""
 
 import logging
-import shlex
-import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 
-from ilm.cli.logging import set_up_logging
+from ilm.cli.logging import logging_begun_afterwards, set_up_logging
+from ilm.config.sections import Masking
 from ilm.corpus.build import build_corpus
+from ilm.corpus.lock import preparing
 from ilm.corpus.sources import Origin
 from ilm.corpus.splitting.strategy import Division
 from ilm.corpus.store import PreparedCorpus
@@ -36,48 +33,46 @@ def prepare_corpus(
     origin: Origin,
     division: Division,
     *,
-    masking: Mapping[str, Any],
-    sample_size: int | None,
+    masking: Masking,
+    sample_size: int | None = None,
     num_workers: int | None,
     preview: int,
     overwrite: bool,
 ) -> tuple[PreparedCorpus, MaskStore]:
     """Prepare the documents and masks of the corpus `data/<corpus>` (`folder`), and print what they are.
 
-    What is there already is left as it is. `masking` is a plain `ilm.config.Masking`; `num_workers` processes draw
-    masks (None: one per core); `preview` masked texts are shown. What is logged goes to `prepare.log` too.
+    What is there already is left as it is. `num_workers` processes draw masks (None: one
+    per core); `preview` masked texts are shown. What is logged goes to `prepare.log` too.
 
-    The caller holds the folder (`ilm.corpus.lock.preparing`). Raises: UserError as `build_corpus`, and if the masks
-    that are there already are damaged.
+    Raises: UserError as `build_corpus`, if the masks that are there already are damaged, and if another process
+    prepares this corpus.
     """
-    function, console = mask_function(masking["function"]), Console()
-    # To no file yet: a faulty source leaves nothing behind, not even a log.
-    set_up_logging()
-    with _kept_records() as records:
-        if origin.synthetic:
-            log.warning("NOTE: %s is a SYNTHETIC corpus, to try things out: no results.", folder.name)
-        built = build_corpus(folder, origin, division, sample_size=sample_size, overwrite=overwrite)
-    _log_to(folder / "prepare.log", records)
-    corpus = built.corpus
-    settings = mask_settings(corpus, masking)
-    masks_folder = settings.folder(corpus.folder)
-    # Settings are written last. A folder without is not one that was written: it is replaced.
-    if (masks_folder / SETTINGS).is_file():
-        log.info("%s holds these masks already", masks_folder)
-    else:
-        workers = num_workers if num_workers is not None else usable_cores()
-        _write_masks(masks_folder, corpus, function, settings, workers)
-    masks = MaskStore.open(masks_folder)
-    console.rule(f"{escape(folder.name)}{', test-only data' if division.test_only else ''}", align="left")
-    for shown in [*built.tables(), _masks_table(masks_folder, corpus.text_note)]:
-        console.print(shown)
-    for shown in stored_previews(corpus.documents, masks, preview):
-        console.print(shown)
-    log.info("%s is prepared: documents %s, masks %s", folder, corpus.documents_hash, masks_folder.name)
+    function, console = mask_function(masking.function), Console()
+    with preparing(folder):
+        set_up_logging()
+        # A faulty source leaves nothing behind, not even a log.
+        with logging_begun_afterwards(folder / "prepare.log"):
+            if origin.synthetic:
+                log.warning("NOTE: %s is a SYNTHETIC corpus, to try things out: no results.", folder.name)
+            built = build_corpus(folder, origin, division, sample_size=sample_size, overwrite=overwrite)
+        corpus, settings = built.corpus, mask_settings(built.corpus, masking)
+        masks_folder = settings.folder(folder)
+        # Settings are written last: a folder without them was not finished, and is replaced.
+        if (masks_folder / SETTINGS).is_file():
+            log.info("%s holds these masks already", masks_folder)
+        else:
+            workers = usable_cores() if num_workers is None else num_workers
+            _draw_masks(masks_folder, corpus, function, settings, workers)
+        masks = MaskStore.open(masks_folder)
+        console.rule(f"{escape(folder.name)}{', test-only data' if division.test_only else ''}", align="left")
+        tables = [*built.tables(), _masks_table(masks_folder, corpus.text_note)]
+        for shown in (*tables, *stored_previews(corpus.documents, masks, preview)):
+            console.print(shown)
+        log.info("%s is prepared: documents %s, masks %s", folder, corpus.documents_hash, masks_folder.name)
     return corpus, masks
 
 
-def _write_masks(
+def _draw_masks(
     folder: Path, corpus: PreparedCorpus, function: MaskFunction, settings: MaskSettings, workers: int
 ) -> None:
     began = time.monotonic()
@@ -96,27 +91,3 @@ def _masks_table(folder: Path, note: str | None) -> TextTable:
         return statistics_table(read_json(folder / STATISTICS), note)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{folder / STATISTICS} is missing or damaged ({error!r}): {remedy(folder)}.") from error
-
-
-@contextmanager
-def _kept_records() -> Iterator[list[logging.LogRecord]]:
-    """What is logged meanwhile."""
-    records: list[logging.LogRecord] = []
-    handler = logging.Handler()
-    handler.emit = records.append
-    log.addHandler(handler)
-    try:
-        yield records
-    finally:
-        log.removeHandler(handler)
-
-
-def _log_to(path: Path, before: list[logging.LogRecord]) -> None:
-    """Log to `path` too from now on, and write the command and the records `before` to it."""
-    set_up_logging(path)
-    command = log.makeRecord(log.name, logging.INFO, __file__, 0, "python %s", (shlex.join(sys.argv),), None)
-    command.created, command.msecs = before[0].created, before[0].msecs
-    for handler in log.handlers:
-        if isinstance(handler, logging.FileHandler):
-            for record in (command, *before):
-                handler.handle(record)

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from ilm.config.sections import Corpus
 from ilm.corpus.formats.table import NO_CHARACTER, Tally
 from ilm.corpus.reader import ReadReport
 from ilm.corpus.row_validation import NO_TEXT, UNKNOWN_L1
@@ -108,6 +109,13 @@ class ReferenceOrigin(Origin):
                 f"({causes or 'no texts'}), more than corpus.max_dropped={self.max_dropped}. Correct the files, or "
                 "raise corpus.max_dropped."
             )
+
+
+def reference_origin(corpus: Corpus) -> ReferenceOrigin | None:
+    """The folder of the reference that a corpus is to be made from, if any."""
+    if corpus.reference is None:
+        return None
+    return ReferenceOrigin(Path(corpus.reference), corpus.levels, corpus.encoding, corpus.max_dropped)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from transformers import PreTrainedModel
 
+from ilm.config.sections import Masking
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
 from ilm.examples.vocabulary import Vocabulary
@@ -49,9 +50,9 @@ class TrainedModel:
         return self.config and self.config["seed"]
 
     @property
-    def masking(self) -> dict[str, Any] | None:
+    def masking(self) -> Masking | None:
         """The plain `ilm.config.Masking` of its training."""
-        return self.config and self.config["masking"]
+        return self.config and Masking(**self.config["masking"])
 
     @property
     def documents_hash(self) -> str | None:

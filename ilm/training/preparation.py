@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
+from ilm.config.sections import Masking
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
 from ilm.examples.dataset import InfillingDataset, ResampledDataset, first_by_hash
@@ -82,7 +83,7 @@ def run_material(settings: Mapping[str, Any]) -> Material:
     folder = Path(paths["data"]) / settings["corpus"]["name"]
     corpus = open_corpus(folder, sample_size=sample_size, split_seed=split_seed)
     corpus.require_splits(levels)
-    masks_folder = mask_settings(corpus, settings["masking"]).folder(corpus.folder)
+    masks_folder = mask_settings(corpus, settings.masking).folder(corpus.folder)
     masks = MaskStore.open(masks_folder)
     if settings["adapter"] is not None:
         require_peft()
@@ -112,13 +113,13 @@ def run_material(settings: Mapping[str, Any]) -> Material:
         validation_examples=settings["validation"]["max_examples"],
     )
     train: InfillingDataset | ResampledDataset = examples.train
-    if settings["masking"]["resample_each_epoch"]:
-        train = _resampled(examples, tokens, settings["masking"])
+    if settings.masking.resample_each_epoch:
+        train = _resampled(examples, tokens, settings.masking)
     order = _order(examples, train, settings["data"]["levels_drawn"], settings["seed"])
     return Material(examples, train, order, model, new_rows, masks_folder.name, token_store, start)
 
 
-def _resampled(examples: RunExamples, tokens: TokenStore, masking: Mapping[str, Any]) -> ResampledDataset:
+def _resampled(examples: RunExamples, tokens: TokenStore, masking: Masking) -> ResampledDataset:
     """The training examples, under masks of its own each epoch but the first."""
     first = examples.train
 

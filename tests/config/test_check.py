@@ -87,7 +87,7 @@ def test_defaults_are_valid(root):
 
 @pytest.mark.parametrize("option", [option for group, option in OPTIONS if group == "masking"])
 def test_mask_functions_are_made(option):
-    function = mask_function(checked("prepare", f"masking={option}")["masking"]["function"])
+    function = mask_function(checked("prepare", f"masking={option}").masking.function)
     assert function.mask_types
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ilm.config.sections import Masking
 from ilm.errors import UserError
 from ilm.masking import generate
 from ilm.masking.functions import Hierarchical, Span
@@ -17,13 +18,14 @@ from tests.masking.test_store import DOCUMENTS, SETTINGS, stored_masks, write
 
 CORPORA = REPOSITORY.parent / "shared" / "corpora"  # real learner texts, where they are at hand
 CORPUS = SimpleNamespace(documents_hash="0123456789ab")
-MASKING = {
-    "name": "hierarchical",
-    "function": {"_target_": "ilm.masking.functions.Hierarchical", "p": 0.03},
-    "masks_per_document": 16,
-    "tries": 16,
-    "seed": 0,
-}
+MASKING = Masking(
+    name="hierarchical",
+    function={"_target_": "ilm.masking.functions.Hierarchical", "p": 0.03},
+    masks_per_document=16,
+    tries=16,
+    seed=0,
+    resample_each_epoch=False,
+)
 
 
 class Vowels:
@@ -127,7 +129,7 @@ def test_real_learner_texts_get_masks_and_reassemble(tmp_path, name):
 def test_editing_a_users_function_makes_other_masks(tmp_path, monkeypatch):
     file = tmp_path / "my_masks.py"
     monkeypatch.syspath_prepend(tmp_path)
-    masking = MASKING | {"function": {"_target_": "my_masks.Mine"}}
+    masking = MASKING.model_copy(update={"function": {"_target_": "my_masks.Mine"}})
     file.write_text("class Mine: ...\n")
     before = generate.mask_settings(CORPUS, masking)
     file.write_text("class Mine: ...\n\n")
@@ -146,4 +148,4 @@ def test_each_epoch_has_masks_of_its_own_beside_the_prepared_ones():
 
 def test_a_function_that_cannot_be_imported_is_told():
     with pytest.raises(UserError, match="cannot be imported"):
-        generate.mask_settings(CORPUS, MASKING | {"function": {"_target_": "no_such_module.Mine"}})
+        generate.mask_settings(CORPUS, MASKING.model_copy(update={"function": {"_target_": "no_such_module.Mine"}}))

@@ -143,9 +143,9 @@ def _masks_folder(model: TrainedModel, corpus: PreparedCorpus, name: str | None)
         if folder.name in present:
             return folder
         remedy = (
-            f"the command that prepared it with corpus.extra again, with masking={model.masking['name']}"
+            f"the command that prepared it with corpus.extra again, with masking={model.masking.name}"
             if corpus.test_only
-            else f"python prepare.py {corpus_arguments(corpus.name)} masking={model.masking['name']}"
+            else f"python prepare.py {corpus_arguments(corpus.name)} masking={model.masking.name}"
         )
         raise UserError(
             f"{corpus.name} has no masks drawn as those that {model.name} was trained with ({folder.name}). Type "
