@@ -19,8 +19,8 @@ log = logging.getLogger("ilm")
 def train(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> dict[str, float]:
     """Train as configured and export the best model; returns its validation losses.
 
-    `choices` are Hydra's chosen options by group, for the run's name. The same call again goes on from the last
-    checkpoint of an interrupted run; a finished one is reported, not trained again.
+    `choices` are Hydra's chosen options by group. The same call again goes on from the last checkpoint of an
+    interrupted run; a finished one is reported, not trained again.
     """
     settings = check(cfg, Train, choices)
     from ilm.training.dry_run import cost_sheet  # only now: torch takes seconds, and a typing mistake is told at once
@@ -28,7 +28,7 @@ def train(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> dict
     from ilm.training.plan import Run
 
     set_up_logging()
-    run = Run.plan(settings, choices or {})
+    run = Run.plan(settings)
     requeued = was_requeued()
     note(name=run.name)
     log.info("%s", run.sheet())

@@ -27,7 +27,6 @@ log = logging.getLogger("ilm")
 
 EXIT_USER_ERROR = 2
 CONF = Path(__file__).parent.parent.parent / "conf"
-LISTS_OF_RUNS = ("six_models",)  # experiments that say which runs there are, and nothing about how one is made
 
 
 def entry_point(main: Callable[[], Any]) -> None:
@@ -95,16 +94,13 @@ def _first_line(error: Exception) -> str:
 def chosen_options() -> dict[str, str | None]:
     """The options that Hydra's groups stand at in this job.
 
-    `cefr` is None where it only has the default of its root file, and `cefr_level` was typed instead; `experiment`
-    where it is no more than a list of runs.
+    `cefr` is None where it only has the default of its root file, and `cefr_level` was typed instead.
     """
     config = HydraConfig.get()
     typed = {override.partition("=")[0] for override in config.overrides.task}
     choices = dict(config.runtime.choices)
     if "cefr_level" in typed and "cefr" not in typed and choices.get("cefr") == "all":
         choices["cefr"] = None
-    if choices.get("experiment") in LISTS_OF_RUNS:
-        choices["experiment"] = None
     return choices
 
 

@@ -202,6 +202,7 @@ class Train(Section):
     objective: Objective
     seed: Seed
     name: FolderName | None
+    variant: FolderName | None
     match: str | None
     init_from: str | None
     data: Data

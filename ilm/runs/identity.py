@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ilm.config.keys import flat
+from ilm.config.train import Train
 
 # Keys that change neither the result nor its meaning; the global batch stands for how it is divided.
 NOT_IDENTITY = (
@@ -16,6 +17,7 @@ NOT_IDENTITY = (
     "logger",
     "callbacks",
     "name",
+    "variant",  # `experiment_name` stands for it
     # What they come to stands for these: target tokens, weights.
     "match",
     "init_from",
@@ -39,48 +41,49 @@ NOT_IDENTITY = (
 MAY_GROW = ("trainer.max_steps", "trainer.max_epochs")
 
 
-def run_name(cfg: Mapping[str, Any], choices: Mapping[str, str | None]) -> str:
+def run_name(settings: Train) -> str:
     """`<corpus>_<level>_<objective>`, and model, masking, variant and seed where they are not the default."""
-    if cfg["name"]:
-        return cfg["name"]
-    parts = [cfg["corpus"]["name"], cfg["cefr_level"]["name"], cfg["objective"], *_model_parts(cfg["model"])]
-    if cfg["masking"]["name"] != "hierarchical":
-        parts.append(cfg["masking"]["name"])
-    if (variant := run_variant(cfg, choices)) is not None:
-        parts.append(variant)
-    if cfg["seed"] != 0:
-        parts.append(f"s{cfg['seed']}")
+    if settings.name:
+        return settings.name
+    parts = [_name_of_level(settings, settings.cefr_level.name)]
+    parts += [settings.masking.name] if settings.masking.name != "hierarchical" else []
+    parts += [variant] if (variant := run_variant(settings)) else []
+    parts += [f"s{settings.seed}"] if settings.seed else []
     return "_".join(parts)
 
 
-def run_variant(cfg: Mapping[str, Any], choices: Mapping[str, str | None]) -> str | None:
+def run_variant(settings: Train) -> str | None:
     """What sets a run apart from the plain one of its level, model, objective and masking; None for that one.
 
-    The experiment, the specialist that it is matched with, the run that it starts from, LoRA, resampled masks.
+    The experiment's `variant`, the specialist that it is matched with, the run that it starts from, LoRA, resampled
+    masks.
     """
-    experiment = choices.get("experiment")
-    parts = [experiment] if experiment and not (cfg["match"] and experiment == "token_matched") else []
-    others = (("matched", cfg["match"]), ("from", cfg["init_from"]))
-    parts += [f"{key}-{_short_name(run, cfg)}" for key, run in others if run]
-    parts += ["lora"] if cfg["adapter"] else []
-    parts += ["resampled"] if cfg["masking"]["resample_each_epoch"] else []
+    parts = [settings.variant] if settings.variant else []
+    others = (("matched", settings.match), ("from", settings.init_from))
+    parts += [f"{key}-{_short_name(run, settings)}" for key, run in others if run]
+    parts += ["lora"] if settings.adapter else []
+    parts += ["resampled"] if settings.masking.resample_each_epoch else []
     return "_".join(parts) or None
 
 
-def _short_name(run: str, cfg: Mapping[str, Any]) -> str:
+def _short_name(run: str, settings: Train) -> str:
     """Another run, told by its level where its name begins as this run's does; a level is told by itself."""
     path = Path(run)
     name = path.parent.name if path.name == "model" else path.name
-    for level in (*cfg["corpus"]["levels"], "all"):
-        begin = "_".join((cfg["corpus"]["name"], level, cfg["objective"], *_model_parts(cfg["model"])))
+    for level in (*settings.corpus.levels, "all"):
+        begin = _name_of_level(settings, level)
         if name == begin or name.startswith(begin + "_"):
             return level + name.removeprefix(begin).replace("_", "-")
     return name
 
 
-def _model_parts(model: Mapping[str, Any]) -> list[str]:
-    name = model["name"] or Path(model["path"]).name
-    return ([name] if name != "gpt2" else []) + (["scratch"] if name != "tiny" and not model["pretrained"] else [])
+def _name_of_level(settings: Train, level: str) -> str:
+    model = settings.model
+    name = model.name or Path(model.path).name
+    parts = [settings.corpus.name, level, settings.objective]
+    parts += [name] if name != "gpt2" else []
+    parts += ["scratch"] if name != "tiny" and not model.pretrained else []
+    return "_".join(parts)
 
 
 def run_identity(cfg: Mapping[str, Any], data: Mapping[str, Any], step_size: Mapping[str, int]) -> dict[str, Any]:

@@ -7,7 +7,6 @@
 
 import logging
 import shlex
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,8 +51,8 @@ class Run:
     match: Match | None
 
     @classmethod
-    def plan(cls, settings: Train, choices: Mapping[str, str | None]) -> "Run":
-        """Plan a run; `choices` are Hydra's chosen options by group.
+    def plan(cls, settings: Train) -> "Run":
+        """Plan a run.
 
         Raises: UserError if the corpus or its masks are not prepared, a level lacks a split, or the model cannot be
         reached.
@@ -76,7 +75,7 @@ class Run:
                 "again. Type launcher=local or launcher=parallel, which give every run a command of its own."
             )
         match = matched(settings, material, steps) if settings["match"] else None
-        name = run_name(settings, choices)
+        name = run_name(settings)
         path = Path(settings["paths"]["experiments"]) / name
         if settings["overwrite"] and steps.world_size > 1 and processes_start_together():
             raise UserError(
@@ -91,7 +90,7 @@ class Run:
         settings = settings.model_copy(update={"validation": validation})
         record = {
             **settings.model_dump(),
-            "experiment_name": run_variant(settings, choices),
+            "experiment_name": run_variant(settings),
             "token_store": material.token_store,
         }
         made_of = {**material.identity, "matched": match and match.targets}

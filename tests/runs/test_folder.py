@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -16,37 +17,37 @@ import pytest
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import OmegaConf
 from omegaconf.errors import ConfigKeyError
 
 from ilm.cli.logging import set_up_logging
 from ilm.cli.main import entry_point, job
+from ilm.config.check import check
+from ilm.config.train import Train
 from ilm.errors import UserError
 from ilm.files import write_json
 from ilm.hardware import is_first_process
 from ilm.runs import folder as runs
 from ilm.runs.folder import RunFolder
-from ilm.runs.identity import identity_differences, run_identity, run_name
-from tests.conftest import compose, contents, environment
+from ilm.runs.identity import identity_differences, run_identity, run_name, run_variant
+from tests.conftest import REPOSITORY, compose, contents, environment
 
 DATA = {"documents": "d0", "masks": "hierarchical-m0", "tokenizer": "t0", "new_rows": True}
 
 
 def named(*overrides: str) -> str:
-    return run_name(*composed(*overrides))
+    return run_name(composed(*overrides))
 
 
 @cache
-def composed(*overrides: str) -> tuple[dict, dict]:
-    """Settings and choices; without the check, which takes longer than the composition."""
+def composed(*overrides: str) -> Train:
     cfg, choices = compose("train", *overrides)
-    return OmegaConf.to_container(cfg, resolve=True), choices
+    return check(cfg, Train, choices)
 
 
 def identity(*overrides: str, examples_per_step: int = 8, **data) -> dict:
-    settings, choices = composed(*overrides)
-    settings = {**settings, "experiment_name": choices.get("experiment")}
-    return run_identity(settings, {**DATA, **data}, {"examples_per_step": examples_per_step})
+    settings = composed(*overrides)
+    record = {**settings.model_dump(), "experiment_name": run_variant(settings)}
+    return run_identity(record, {**DATA, **data}, {"examples_per_step": examples_per_step})
 
 
 def differences(*overrides: str, before: tuple[str, ...] = (), **kwargs) -> list[str]:
@@ -100,6 +101,23 @@ def differences(*overrides: str, before: tuple[str, ...] = (), **kwargs) -> list
 )
 def test_run_names(overrides, name):
     assert named(*overrides) == name
+
+
+@pytest.mark.parametrize(("experiment", "more"), [("token_matched", ["match=C1"]), ("debug", []), ("six_models", [])])
+def test_a_copied_experiment_behaves_like_the_original(experiment, more, tmp_path):
+    (tmp_path / "experiment").mkdir()
+    shutil.copyfile(REPOSITORY / "conf" / "experiment" / f"{experiment}.yaml", tmp_path / "experiment" / "copied.yaml")
+    copied = composed(f"hydra.searchpath=[file://{tmp_path}]", "experiment=copied", *more)
+    assert copied == composed(f"experiment={experiment}", *more)
+    assert run_name(copied) == named(f"experiment={experiment}", *more)
+
+
+def test_a_copied_experiment_needs_what_the_original_needs(tmp_path):
+    (tmp_path / "experiment").mkdir()
+    text = (REPOSITORY / "conf" / "experiment" / "token_matched.yaml").read_text()
+    (tmp_path / "experiment" / "copied.yaml").write_text(text)
+    with pytest.raises(UserError, match="or type match=C1"):
+        composed(f"hydra.searchpath=[file://{tmp_path}]", "experiment=copied")
 
 
 def test_six_models_have_six_names():

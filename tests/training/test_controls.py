@@ -65,7 +65,7 @@ def corpus_of(here) -> PreparedCorpus:
 
 def planned(here, *overrides: str) -> Run:
     cfg, choices = compose("train", *here, *overrides)
-    return Run.plan(check(cfg, Train, choices), choices)
+    return Run.plan(check(cfg, Train, choices))
 
 
 def status(folder: Path) -> dict:

@@ -58,10 +58,10 @@ def test_processes_that_start_together_do_not_overwrite(small, monkeypatch):
     options = (*small, *RUN, "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "overwrite=true")
     cfg, choices = compose("train", *options)
     assert not processes_start_together()
-    Run.plan(check(cfg, Train, choices), choices)  # the first process starts the other
+    Run.plan(check(cfg, Train, choices))  # the first process starts the other
     monkeypatch.setattr("ilm.training.plan.processes_start_together", lambda: True)
     with pytest.raises(UserError, match=r"overwrite=true with 2 processes that start together.*Delete .*_all_ilm"):
-        Run.plan(check(cfg, Train, choices), choices)
+        Run.plan(check(cfg, Train, choices))
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
     assert processes_start_together()
 
@@ -71,7 +71,7 @@ def test_the_six_models_start_from_the_same_weights(small):
 
     def start(*overrides: str) -> dict[str, torch.Tensor]:
         cfg, choices = compose("train", *small, *SMALL_MODEL, "trainer=cpu", *overrides)
-        run = Run.plan(check(cfg, Train, choices), choices)
+        run = Run.plan(check(cfg, Train, choices))
         model, _ = run.initial_model()
         rows = model.get_input_embeddings().weight
         assert rows.shape[0] == 400 + 7
@@ -94,6 +94,6 @@ def test_what_lightning_refuses_is_told_plainly(wrong):
 
 def test_the_command_that_scores_a_run_can_be_pasted(small):
     cfg, choices = compose("train", *small, *SMALL_MODEL, "trainer=cpu", "cefr=A1", "paths.experiments=my runs/x")
-    command = shlex.split(Run.plan(check(cfg, Train, choices), choices)._evaluation_command())
+    command = shlex.split(Run.plan(check(cfg, Train, choices))._evaluation_command())
     assert command[:3] == ["python", "evaluate.py", "corpus=custom"]
     assert "paths.experiments=my runs/x" in command

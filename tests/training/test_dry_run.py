@@ -68,7 +68,7 @@ def test_sizes():
 def run(small) -> Run:
     options = [*SMALL_MODEL, "cefr=A1", "trainer=cpu", "trainer.max_steps=20", "dry_run=true"]
     cfg, choices = compose("train", *small, *options)
-    return Run.plan(check(cfg, Train, choices), choices)
+    return Run.plan(check(cfg, Train, choices))
 
 
 def test_a_stopwatch_times_steps_and_leaves_validations_out(run, monkeypatch):
