@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,23 @@ def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, in hex."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def file_record(path: Path) -> dict[str, str | int]:
+    """What a cache's settings.json keeps of each of its files: SHA-256 and bytes."""
+    return {"sha256": file_sha256(path), "bytes": path.stat().st_size}
+
+
+def changed_files(folder: Path, records: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """A line for each file of a folder whose SHA-256 is not that of its record.
+
+    Raises: OSError for a file that is missing.
+    """
+    return [
+        f"{name} has changed since it was written (SHA-256)"
+        for name, record in records.items()
+        if file_sha256(folder / name) != record["sha256"]
+    ]
 
 
 def model_fingerprint(folder: Path) -> str:

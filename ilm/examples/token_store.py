@@ -26,7 +26,7 @@ from ilm.errors import UserError
 from ilm.examples.tokenize import tokenize
 from ilm.examples.vocabulary import Vocabulary
 from ilm.files import GrowingArray, atomic_folder, read_json, write_json
-from ilm.hashing import digest, file_sha256
+from ilm.hashing import digest, file_record
 from ilm.masking.masks import offsets, ranges
 
 ARRAYS = ("ids.npy", "advances.npy", "offsets.npy")
@@ -94,10 +94,7 @@ def _write(folder: Path, texts: pd.Series, vocabulary: Vocabulary, identity: dic
         starts = offsets(counts.mapped(np.int64))
         counts.remove()
         np.save(temporary / "offsets.npy", starts)
-        files = {
-            name: {"sha256": file_sha256(temporary / name), "bytes": (temporary / name).stat().st_size}
-            for name in ARRAYS
-        }
+        files = {name: file_record(temporary / name) for name in ARRAYS}
         settings = {
             "identity": identity,
             "documents": len(starts) - 1,

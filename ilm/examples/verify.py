@@ -1,4 +1,4 @@
-"""Are stored tokens what they were when they were written, and tokens of these texts?"""
+"""Checks stored tokens against their checksums, the vocabulary and the texts."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ilm.files import read_json
-from ilm.hashing import digest, file_sha256
+from ilm.hashing import changed_files, digest
 
 
 def verify_tokens(folder: Path, documents: pd.DataFrame) -> list[str]:
@@ -17,12 +17,7 @@ def verify_tokens(folder: Path, documents: pd.DataFrame) -> list[str]:
     """
     try:
         about = read_json(folder / "settings.json")
-        files, base_vocabulary = about["files"], about["base_vocabulary"]
-        changed = [
-            f"{name} has changed since it was written (SHA-256)"
-            for name, file in files.items()
-            if file_sha256(folder / name) != file["sha256"]
-        ]
+        faults, base_vocabulary = changed_files(folder, about["files"]), about["base_vocabulary"]
         if folder.name.rpartition("-")[2] != digest(about["identity"]):
             return [f"settings.json is that of {digest(about['identity'])}, not of this folder"]
         ids, advances, offsets = (
@@ -31,7 +26,6 @@ def verify_tokens(folder: Path, documents: pd.DataFrame) -> list[str]:
         )
     except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
         return [f"a file is missing or damaged ({error!r})"]
-    faults = changed
     if len(offsets) != len(documents) + 1:
         return [*faults, f"tokens of {len(offsets) - 1} documents, expected {len(documents)}"]
     if offsets[0] != 0 or (np.diff(offsets) < 0).any() or not offsets[-1] == len(ids) == len(advances):

@@ -19,14 +19,12 @@ from ilm.corpus.splitting.assign import SPLITS
 from ilm.corpus.store import MANIFEST, prepare_command
 from ilm.errors import UserError
 from ilm.files import GrowingArray, read_json, write_json
-from ilm.hashing import digest, file_sha256
+from ilm.hashing import digest, file_record
 from ilm.masking.masks import Masks
 from ilm.masking.statistics import MaskCounts, mask_statistics
 
 SETTINGS = "settings.json"
 STATISTICS = "statistics.json"
-# In the name of masks that training draws, for an epoch of its own.
-EPOCH_NAME = r"-epoch\d+-"
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,11 +126,11 @@ class MaskWriter:
             del arrays
             for column in columns:
                 column.remove()
-            files[path.name] = _described(path)
+            files[path.name] = file_record(path)
         counts = self._counts | {"all": self._counts["train"] + self._counts["valid"] + self._counts["test"]}
         statistics = {split: mask_statistics(n, self._mask_types) for split, n in counts.items()}
         write_json(self._folder / STATISTICS, statistics)
-        files[STATISTICS] = _described(self._folder / STATISTICS)
+        files[STATISTICS] = file_record(self._folder / STATISTICS)
         about = {"hash": digest(identity), "settings": identity, "mask_types": list(self._mask_types), "files": files}
         write_json(self._folder / SETTINGS, about)
         return statistics
@@ -145,13 +143,10 @@ class MaskWriter:
         return MaskCounts.of(masks, text_lengths, self._mask_types, self._count)
 
 
-def _described(path: Path) -> dict[str, Any]:
-    return {"sha256": file_sha256(path), "bytes": path.stat().st_size}
-
-
 def remedy(folder: Path) -> str:
     """What to type where a masks folder cannot be used."""
-    if re.search(EPOCH_NAME, folder.name):
+    # Masks that training draws for an epoch of its own.
+    if re.search(r"-epoch\d+-", folder.name):
         return f"delete {folder}, then run the same command again, which draws them"
     return f"delete {folder}, then run `{_command(folder)}`"
 

@@ -9,7 +9,7 @@ import pandas as pd
 from ilm.corpus.splitting.assign import SPLITS
 from ilm.errors import UserError
 from ilm.files import read_json
-from ilm.hashing import file_sha256
+from ilm.hashing import changed_files
 from ilm.masking.masks import Masks
 from ilm.masking.store import STATISTICS, MaskStore, read_settings
 
@@ -22,12 +22,7 @@ def verify_masks(folder: Path, documents: pd.DataFrame) -> list[str]:
     """
     try:
         about = read_settings(folder)
-        changed = [
-            f"{name} has changed since it was written (SHA-256)"
-            for name, file in about["files"].items()
-            if file_sha256(folder / name) != file["sha256"]
-        ]
-        if changed:
+        if changed := changed_files(folder, about["files"]):
             # What Arrow makes of damaged files can be anything.
             return changed
         store = MaskStore.open(folder)
