@@ -1,4 +1,4 @@
-"""Imported first by every entry point: no Ctrl-C, however early, ends in a traceback or is lost."""
+"""Imported first by every entry point, so that Ctrl-C neither ends in a traceback nor gets lost, however early."""
 
 import os
 import signal
@@ -13,17 +13,17 @@ def _leave(number: int, frame: FrameType | None) -> None:
 
 
 def imported() -> None:
-    """From here on a Ctrl-C is an exception that can be handled."""
+    """From here on, Ctrl-C raises KeyboardInterrupt."""
     if signal.getsignal(signal.SIGINT) is _leave:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _not_lost(swallowed: Any) -> None:
-    """Python drops what is raised while an object is deleted: a signal that came at that moment too."""
+    """Python drops exceptions raised in `__del__`, even that of a signal that arrived at that moment."""
     error = swallowed.exc_value
     if isinstance(error, KeyboardInterrupt):
-        # Again, once that is over.
-        threading.Timer(0.05, signal.raise_signal, (signal.SIGINT,)).start()
+        # Again, once that is over; to the process, since a signal to the timer's thread would not wake the main one.
+        threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
     elif isinstance(error, SystemExit):
         os._exit(error.code if isinstance(error.code, int) else 1)
     else:
