@@ -19,7 +19,7 @@ def evaluate(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> p
     if settings.task == "cloze":
         from ilm.evaluation.cloze.task import evaluate_cloze
 
-        return evaluate_cloze(settings, settings.cefr)
+        return evaluate_cloze(settings)
     from ilm.evaluation.perplexity.task import evaluate_perplexity
 
     return evaluate_perplexity(settings, settings.cefr)

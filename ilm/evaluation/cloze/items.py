@@ -1,4 +1,4 @@
-"""The questions of a cloze bench: learners' texts with words cut out.
+"""The items of a cloze test: learners' texts with words cut out.
 
     text       She ate leftover pasta for lunch.
     item       (text, blanks at "pasta")
@@ -13,12 +13,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import regex
 
-from ilm.corpus.splitting.assign import BY_DEFAULT
-from ilm.corpus.splitting.groups import relations, unit_labels
 from ilm.evaluation.cloze.metrics import normalised
 from ilm.hashing import order_key
 from ilm.masking.segmentation import segment, words_of
@@ -26,7 +23,6 @@ from ilm.masking.segmentation import segment, words_of
 HUMAN_TOKENS, RANDOM = "human-tokens", "random"
 TOO_FEW = "fewer words that may be cut out than cloze.n_masks"
 FEWER_SAMPLES = "too few words for all of cloze.samples_per_text"
-NOBODY = np.array([-1])
 
 
 @dataclass(frozen=True)
@@ -51,31 +47,6 @@ class Item:
 
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "spans": [list(span) for span in self.spans], "words": list(self.words)}
-
-
-def choose_texts(documents: pd.DataFrame, limit: int | None, seed: int) -> pd.DataFrame:
-    """At most `limit` documents, from the levels in turn so that each has as many as the others or all it has.
-
-    Within a level they come in the order of a hash of (seed, writing_id); the result is sorted by `writing_id`.
-    """
-    if limit is None or limit >= len(documents):
-        return documents.sort_values("writing_id", ignore_index=True)
-    order = [order_key(seed, "cloze", writing_id) for writing_id in documents["writing_id"]]
-    hashed = documents.assign(order=order).sort_values(["order", "writing_id"])
-    turn = hashed.groupby("cefr_level").cumcount()
-    chosen = hashed.assign(turn=turn).sort_values(["turn", "cefr_level"], kind="stable").head(limit)
-    return chosen.drop(columns=["order", "turn"]).sort_values("writing_id", ignore_index=True)
-
-
-def units_of(documents: pd.DataFrame) -> tuple[dict[str, int], str]:
-    """writing_id -> unit, and what the units are: texts, equal ones together, and those of a learner where it is known.
-
-    What comes from one unit is not independent.
-    """
-    relation = relations(documents, BY_DEFAULT, None)
-    labels = unit_labels(len(documents), relation.values())
-    what = "learner" if (relation.get("learner_id", NOBODY) >= 0).any() else "text"
-    return dict(zip(documents["writing_id"], labels.tolist(), strict=True)), what
 
 
 def draw_items(

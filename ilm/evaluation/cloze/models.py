@@ -1,9 +1,9 @@
-"""The models of a bench: what is typed, where each is, what it is asked by.
+"""The models of an evaluation: finding them, checking that they can fill blanks, loading them.
 
 ilm:FOLDER          a run's folder or any folder with an infilling model
 mlm:NAME            BERT, RoBERTa, ModernBERT, ...: a folder, or a name on the hub
 t5:NAME, bart:NAME  likewise
-A1, run names, patterns such as sample_*, or nothing: the finished runs of the prepared corpus
+A1, sample_*, ...   infilling models, as `ilm.runs.finder` finds them; without any, all runs on the corpus
 """
 
 import logging
@@ -25,16 +25,18 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from ilm.config.evaluate import Cloze
 from ilm.errors import UserError
-from ilm.evaluation.cloze.answerers import Answerer, Settings
-from ilm.evaluation.cloze.decoders import BartAnswerer, InfillingAnswerer, T5Answerer
-from ilm.evaluation.cloze.masked import MaskedAnswerer
-from ilm.evaluation.cloze.subwords import Pieces
+from ilm.evaluation.cloze.base import ClozeModel
+from ilm.evaluation.cloze.infilling_lm import InfillingLM
+from ilm.evaluation.cloze.masked_lm import MaskedLM
+from ilm.evaluation.cloze.seq2seq import T5, Bart
+from ilm.evaluation.cloze.subwords import Subwords
 from ilm.hashing import digest, model_fingerprint
 from ilm.infilling.infiller import Infiller
 from ilm.models.loading import load_tokenizer, locate
 from ilm.runs.finder import Finder
-from ilm.runs.trained_model import INFILLING, TrainedModel, model_in
+from ilm.runs.trained_model import TrainedModel, model_in
 
 log = logging.getLogger("ilm")
 
@@ -46,56 +48,53 @@ _BROKEN = (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError
 
 
 @dataclass(frozen=True)
-class Source:
-    """A model before its weights are read: `location` is a folder or a hub name, `typed` how it was asked for.
+class ModelSpec:
+    """A model whose weights are not loaded yet; `path` is what was typed, `location` a folder or a hub name.
 
     `fingerprint`: a digest of its files, the commit on the hub, or a digest of its name where no more is known.
     """
 
     name: str
     kind: str
-    typed: str
+    path: str
     location: str
-    options: Mapping[str, Any]
+    options: Mapping[str, Any]  # of from_pretrained
     fingerprint: str
     trained: TrainedModel | None = None  # of the kind ilm
 
     @property
     def file_name(self) -> str:
-        """What its files are called, whatever other models are asked and however it was typed."""
-        name = re.sub(r"[^\w.+-]", "_", _short(self.typed))
+        """What the files of its predictions are called, whatever else is evaluated and however it was typed."""
+        name = re.sub(r"[^\w.+-]", "_", _short(self.path))
         return f"{self.kind}_{name}-{self.fingerprint[:12]}"
 
 
-def find_sources(
-    wanted: Sequence[str] | None, experiments: Path, corpus: Path, level: str | None, n_masks: int
-) -> list[Source]:
-    """The models named by `wanted` (None: all runs on the corpus prepared in the folder `corpus`, of `level` if given).
+def find_models(names: Sequence[str] | None, finder: Finder, level: str | None, n_masks: int) -> list[ModelSpec]:
+    """The models that `names` mean (None: all runs that `finder` finds, of `level` if given).
 
-    Whether each can be asked at all is known afterwards, without its weights having been read.
+    They are checked as far as possible without reading weights.
 
     Raises: UserError for an unknown kind, a model that is not there or of another kind, or one without the tokens that
     its kind needs, or whose tokenizer is of an unknown form; and as `Finder.find`.
     """
     pairs: list[tuple[str, str]] = []
     infilling: list[str] = []
-    for typed in wanted or ():
-        kind, colon, path = typed.partition(":")
+    for name in names or ():
+        kind, colon, path = name.partition(":")
         if not colon:
-            if (Path(typed) / "config.json").is_file():
-                _require_infilling(typed)
-            infilling.append(typed)
+            if (Path(name) / "config.json").is_file():
+                _require_infilling(name)
+            infilling.append(name)
         elif kind not in KINDS or not path:
-            raise UserError(f"models: {typed!r} has no kind of {', '.join(KINDS)}. Type one of {_FORMS}.")
+            raise UserError(f"models: {name!r} has no kind of {', '.join(KINDS)}. Type one of {_FORMS}.")
         elif kind == "ilm":
             infilling.append(path)
         else:
             pairs.append((kind, path))
-    sources = [_source(kind, path, n_masks) for kind, path in pairs]
+    specs = [_spec(kind, path, n_masks) for kind, path in pairs]
     if infilling or not pairs:
-        found = Finder(experiments, corpus, INFILLING).find(None if wanted is None else infilling, level)
-        sources = [*map(_infilling, found), *sources]
-    return _named(_different(sources))
+        specs = [*map(_infilling_spec, finder.find(None if names is None else infilling, level)), *specs]
+    return _with_unique_names(_without_duplicates(specs))
 
 
 def _require_infilling(folder: str) -> None:
@@ -105,28 +104,24 @@ def _require_infilling(folder: str) -> None:
         raise UserError(f"models: {folder} is a folder of a model of unknown kind. Type one of {_FORMS}.") from error
 
 
-def _infilling(model: TrainedModel) -> Source:
+def _infilling_spec(model: TrainedModel) -> ModelSpec:
     model.require_infilling()
-    return Source(f"ilm:{model.name}", "ilm", str(model.folder), str(model.path), {}, model.fingerprint(), model)
+    return ModelSpec(f"ilm:{model.name}", "ilm", str(model.folder), str(model.path), {}, model.fingerprint(), model)
 
 
-def _different(sources: Sequence[Source]) -> list[Source]:
-    """The sources without those that are the same model as one before."""
-    first: dict[tuple[str, str], Source] = {}
-    for source in sources:
-        same = first.setdefault((source.kind, source.fingerprint), source)
-        if same is not source:
-            log.warning("asked once: %s:%s is the same model as %s", source.kind, source.typed, same.typed)
+def _without_duplicates(specs: Sequence[ModelSpec]) -> list[ModelSpec]:
+    first: dict[tuple[str, str], ModelSpec] = {}
+    for spec in specs:
+        same = first.setdefault((spec.kind, spec.fingerprint), spec)
+        if same is not spec:
+            log.warning("evaluated once: %s:%s is the same model as %s", spec.kind, spec.path, same.path)
     return list(first.values())
 
 
-def _named(sources: Sequence[Source]) -> list[Source]:
-    """The sources with their whole paths for names where the short ones are ambiguous."""
-    names = [source.name for source in sources]
-    return [
-        source if names.count(source.name) == 1 else replace(source, name=f"{source.kind}:{source.typed}")
-        for source in sources
-    ]
+def _with_unique_names(specs: Sequence[ModelSpec]) -> list[ModelSpec]:
+    """With whole paths for names where the short ones are ambiguous."""
+    names = [spec.name for spec in specs]
+    return [spec if names.count(spec.name) == 1 else replace(spec, name=f"{spec.kind}:{spec.path}") for spec in specs]
 
 
 def _short(path: str) -> str:
@@ -134,7 +129,7 @@ def _short(path: str) -> str:
     return parts[-1] if parts else path
 
 
-def _source(kind: str, path: str, n_masks: int) -> Source:
+def _spec(kind: str, path: str, n_masks: int) -> ModelSpec:
     name = f"{kind}:{_short(path)}"
     location, options = locate(path, advice=f"(models=[{kind}:FOLDER])")
     try:
@@ -142,20 +137,20 @@ def _source(kind: str, path: str, n_masks: int) -> Source:
     except (*_BROKEN, StrictDataclassError) as error:
         raise UserError(f"models: {kind}:{path} holds no model ({_first_line(error)}). {_EXPECTED[kind]}") from error
     _require_kind(kind, path, config)
-    # transformers makes an empty tokenizer up where a folder has none.
+    # transformers makes up an empty tokenizer where a folder has none.
     if Path(location).is_dir() and not any((Path(location) / name).is_file() for name in TOKENIZER_FILES):
         raise UserError(
             f"models: {kind}:{path} has no tokenizer (none of {', '.join(TOKENIZER_FILES)}). Copy it from where the "
             "model came from, or save it there: tokenizer.save_pretrained(FOLDER)."
         )
     tokenizer = load_tokenizer(location)
-    _tokens(kind, path, tokenizer, n_masks)
-    Pieces(tokenizer, len(tokenizer))
+    _blank_tokens(kind, path, tokenizer, n_masks)
+    Subwords(tokenizer, len(tokenizer))
     if Path(location).is_dir():
         fingerprint = model_fingerprint(Path(location))
     else:
         fingerprint = getattr(config, "_commit_hash", None) or digest(["of unknown files", path])
-    return Source(name, kind, path, location, options, fingerprint)
+    return ModelSpec(name, kind, path, location, options, fingerprint)
 
 
 _EXPECTED = {
@@ -175,8 +170,8 @@ def _require_kind(kind: str, path: str, config) -> None:
         raise UserError(f"models: {kind}:{path} is a {config.model_type} model. {_EXPECTED[kind]}")
 
 
-def _tokens(kind: str, path: str, tokenizer: PreTrainedTokenizerBase, n_masks: int) -> list[int]:
-    """The ids of what stands for blanks: the mask, or sentinels of which there is one more than blanks."""
+def _blank_tokens(kind: str, path: str, tokenizer: PreTrainedTokenizerBase, n_masks: int) -> list[int]:
+    """The ids of the tokens that stand for blanks: the mask, or sentinels, one more than blanks."""
     if kind != "t5":
         if tokenizer.mask_token_id is None:
             raise UserError(f"models: the tokenizer of {kind}:{path} has no mask token. {_EXPECTED[kind]}")
@@ -191,45 +186,38 @@ def _tokens(kind: str, path: str, tokenizer: PreTrainedTokenizerBase, n_masks: i
     return [vocabulary[name] for name in names]
 
 
-def load(source: Source, settings: Settings, device: torch.device, n_masks: int) -> Answerer:
-    """The model of a source, on `device`, in float32, ready to be asked.
+def load_model(spec: ModelSpec, options: Cloze, device: torch.device) -> ClozeModel:
+    """The model on `device`, in float32.
 
-    Raises: UserError if its weights are damaged or not all there.
+    Raises: UserError if its weights are damaged or incomplete.
     """
-    if source.kind == "ilm":
-        return InfillingAnswerer(Infiller.of(source.trained, str(device)), settings)
-    tokenizer = load_tokenizer(source.location)
-    model = _weights(source).to(device)
-    tokens = _tokens(source.kind, source.typed, tokenizer, n_masks)
-    if source.kind == "mlm":
-        return MaskedAnswerer(model, tokenizer, settings)
-    return (
-        T5Answerer(model, tokenizer, settings, tokens)
-        if source.kind == "t5"
-        else BartAnswerer(model, tokenizer, settings)
-    )
+    if spec.kind == "ilm":
+        return InfillingLM(Infiller.from_pretrained(spec.location, str(device)), options)
+    tokenizer = load_tokenizer(spec.location)
+    model = _pretrained(spec).to(device)
+    if spec.kind == "mlm":
+        return MaskedLM(model, tokenizer, options)
+    if spec.kind == "bart":
+        return Bart(model, tokenizer, options)
+    return T5(model, tokenizer, options, _blank_tokens(spec.kind, spec.path, tokenizer, options.n_masks))
 
 
-def _weights(source: Source) -> PreTrainedModel:
-    auto = AutoModelForMaskedLM if source.kind == "mlm" else AutoModelForSeq2SeqLM
+def _pretrained(spec: ModelSpec) -> PreTrainedModel:
+    auto = AutoModelForMaskedLM if spec.kind == "mlm" else AutoModelForSeq2SeqLM
+    typed, expected = f"models: {spec.kind}:{spec.path}", _EXPECTED[spec.kind]
     try:
         model, report = auto.from_pretrained(
-            source.location, dtype=torch.float32, output_loading_info=True, **source.options
+            spec.location, dtype=torch.float32, output_loading_info=True, **spec.options
         )
     except (*_BROKEN, SafetensorError, StrictDataclassError) as error:
-        raise UserError(
-            f"models: {source.kind}:{source.typed} could not be loaded ({_first_line(error)}). {_EXPECTED[source.kind]}"
-        ) from error
+        raise UserError(f"{typed} could not be loaded ({_first_line(error)}). {expected}") from error
     if model.get_output_embeddings() is None:
         raise UserError(
-            f"models: {source.kind}:{source.typed} is a {model.config.model_type} model, whose output is of a form not "
-            f"known here. {_EXPECTED[source.kind]}"
+            f"{typed} is a {model.config.model_type} model, whose output is of a form not known here. {expected}"
         )
     if missing := sorted(report["missing_keys"]):
-        raise UserError(
-            f"models: {source.kind}:{source.typed} lacks weights ({', '.join(missing[:3])}"
-            f"{', ...' if len(missing) > 3 else ''}), which would be drawn at random. {_EXPECTED[source.kind]}"
-        )
+        listed = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
+        raise UserError(f"{typed} lacks weights ({listed}), which would be drawn at random. {expected}")
     return model
 
 

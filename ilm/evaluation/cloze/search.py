@@ -1,17 +1,17 @@
-"""Best-first search that keeps true probabilities: the likeliest answers, and whether all of them were found.
+"""Best-first search with exact probabilities: the likeliest answers, and whether the list is certain to be complete.
 
-An answer is written token by token. The likeliest beginning goes on first: the model says what may follow it, which
-makes longer beginnings and answers. An answer's score is the sum of the log-probabilities of its tokens and of what
-ends it, without any normalisation by length. Going on makes nothing likelier, so a beginning that is no likelier than
-the worst answer that is wanted is given up (branch and bound); when none is left, the list is that of all strings but
-for what the rarer spellings of an answer in tokens would add. A search that follows `width` beginnings of a length
-already gives up others too, and says so if one of them was likely enough.
+An answer is generated token by token. The likeliest hypothesis is expanded first: the model's next-token distribution
+yields longer hypotheses and finished answers. A score is the sum of the log-probabilities of the tokens and of what
+ends the answer, without length normalisation. Expansion makes nothing likelier, so a hypothesis no likelier than the
+worst candidate wanted is pruned (branch and bound); when none is left, no string is missing but for what rarer
+segmentations of an answer would add. A search that has expanded `width` hypotheses of a length prunes the others too,
+and says so if one of them was likely enough.
 
-`ilm.infilling` has a search of its own, of an ILM model's cache and grammar, for all blanks of a text in one. Here
-models of every kind are searched alike, so that none is served better than another: one blank at a time, with answers
-that count as one where they read alike.
+`ilm.infilling` has a search of its own, for the KV cache and constraints of ILM models and all blanks of a text at
+once. Here models of all kinds are searched alike, so that none has an advantage: one blank at a time, with answers that
+count as one where they spell the same word.
 
-Legend: R beginnings that go on together, V rows of the model's output.
+Legend: R hypotheses expanded together, V rows of the model's output.
 """
 
 import heapq
@@ -26,130 +26,130 @@ import torch
 from ilm.errors import UserError
 from ilm.evaluation.cloze.metrics import folded
 
-Tokens = tuple[int, ...]
+TokenIds = tuple[int, ...]
 
 
-class Spelling(NamedTuple):
-    """Tokens of an answer or of its beginning, and their log-probability in nats; an answer's with that of its end."""
+class Hypothesis(NamedTuple):
+    """Tokens of an answer or its beginning, and their log-probability in nats; an answer's includes its end."""
 
-    token_ids: Tokens
+    token_ids: TokenIds
     log_probability: float
 
 
-class Grammar(NamedTuple):
-    """What an answer may consist of. Boolean (V,) on the CPU: `first` for its first token, `later` for the others.
+class TokenConstraint(NamedTuple):
+    """Which tokens an answer may have. Boolean (V,) on the CPU: `first` for its first token, `later` for the others.
 
-    It ends with any of the tokens `closers` after at most `max_tokens` others; without closers it has just as many.
-    All questions that are searched together have equally many closers.
+    It ends with any of `end_tokens` after at most `max_tokens` others; without end tokens it has exactly that many.
+    All searches of one `best_first` call have equally many end tokens.
     """
 
     first: torch.Tensor
     later: torch.Tensor
-    closers: Tokens
+    end_tokens: TokenIds
     max_tokens: int
 
 
-class Found:
-    """The answers to a question found so far. Of those that read the same the probabilities are added.
+class TopWords:
+    """The answers found so far; the probabilities of segmentations of one word add up.
 
-    `reads` says what tokens read as, None if that is no answer; `wanted` answers are, of which those that differ by
+    `decode` gives the word that tokens spell, None if they spell none. `n` words are wanted, where those that differ by
     case alone count as one.
     """
 
-    def __init__(self, reads: Callable[[Tokens], str | None], wanted: int):
-        self._reads, self._wanted = reads, wanted
+    def __init__(self, decode: Callable[[TokenIds], str | None], n: int):
+        self._decode, self._n = decode, n
         self._sums: dict[str, float] = {}
         self._best: dict[str, float] = {}  # the likeliest of the words that differ by case alone
-        self.answers: list[Spelling] = []
-        self.bar = -math.inf  # the log-probability that an answer must surpass to be wanted
+        self.hypotheses: list[Hypothesis] = []
+        self.threshold = -math.inf  # the log-probability that an answer must exceed to be wanted
 
-    def add(self, answer: Spelling) -> None:
-        """Take an answer, if it is wanted and its tokens read as one."""
-        if answer.log_probability <= self.bar or (word := self._reads(answer.token_ids)) is None:
+    def add(self, answer: Hypothesis) -> None:
+        """Add an answer, if it is wanted and spells a word."""
+        if answer.log_probability <= self.threshold or (word := self._decode(answer.token_ids)) is None:
             return
-        self.answers.append(answer)
+        self.hypotheses.append(answer)
         total = float(np.logaddexp(self._sums.get(word, -math.inf), answer.log_probability))
         self._sums[word] = total
         self._best[folded(word)] = max(self._best.get(folded(word), -math.inf), total)
-        if len(self._best) >= self._wanted:
-            self.bar = heapq.nlargest(self._wanted, self._best.values())[-1]
+        if len(self._best) >= self._n:
+            self.threshold = heapq.nlargest(self._n, self._best.values())[-1]
 
 
-class Search:
-    """The search of question number `question`: what is begun waits in a heap, `found` is what was found.
+class BestFirstSearch:
+    """The search for item number `item`: hypotheses wait in a heap, finished answers are in `top`.
 
-    At most `width` beginnings of each number of tokens go on, so that long answers are reached however many short
-    beginnings are likelier.
+    At most `width` hypotheses of each length are expanded, so that long answers are reached however many short
+    hypotheses are likelier.
     """
 
-    def __init__(self, question: int, grammar: Grammar, found: Found, width: int):
-        self.question, self.grammar, self.found, self._width = question, grammar, found, width
-        self._heap: list[tuple[float, Tokens]] = [(0.0, ())]
-        self._begun: Counter = Counter()
-        self._given_up = -math.inf  # the likeliest beginning that the width was too small for
+    def __init__(self, item: int, constraint: TokenConstraint, top: TopWords, width: int):
+        self.item, self.constraint, self.top, self._width = item, constraint, top, width
+        self._heap: list[tuple[float, TokenIds]] = [(0.0, ())]
+        self._expanded: Counter = Counter()
+        self._pruned = -math.inf  # the likeliest hypothesis that was pruned for the width
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing was given up that might have become a wanted answer."""
-        return self._given_up <= self.found.bar
+        """Whether nothing was pruned for the width that might have become a wanted answer."""
+        return self._pruned <= self.top.threshold
 
-    def next(self, count: int) -> list[Spelling]:
-        """The likeliest beginnings that may still become a wanted answer, at most `count`."""
-        beginnings = []
-        while self._heap and len(beginnings) < count and -self._heap[0][0] > self.found.bar:
+    def pop(self, count: int) -> list[Hypothesis]:
+        """The likeliest hypotheses that may still become a wanted answer, at most `count`."""
+        popped = []
+        while self._heap and len(popped) < count and -self._heap[0][0] > self.top.threshold:
             value, token_ids = heapq.heappop(self._heap)
-            if self._begun[len(token_ids)] < self._width:
-                self._begun[len(token_ids)] += 1
-                beginnings.append(Spelling(token_ids, -value))
+            if self._expanded[len(token_ids)] < self._width:
+                self._expanded[len(token_ids)] += 1
+                popped.append(Hypothesis(token_ids, -value))
             else:
-                self._given_up = max(self._given_up, -value)
-        return beginnings
+                self._pruned = max(self._pruned, -value)
+        return popped
 
-    def take(self, beginning: Spelling, end: float | None, following: Sequence[tuple[int, float]]) -> None:
-        """What may come behind a beginning: its `end` (log-probability; None if it has none), and tokens with theirs.
+    def expand(self, hypothesis: Hypothesis, end: float | None, next_tokens: Sequence[tuple[int, float]]) -> None:
+        """Add what may follow a hypothesis: its `end` (log-probability, None without end tokens), and `next_tokens`.
 
-        The tokens come best first, and those that are not there were left out for the width.
+        The tokens come with their log-probabilities, best first; those not among them were left out for the width.
         """
-        token_ids, value = beginning
+        token_ids, value = hypothesis
         if end is not None and token_ids:
-            self.found.add(Spelling(token_ids, value + end))
-        if len(token_ids) == self.grammar.max_tokens:
+            self.top.add(Hypothesis(token_ids, value + end))
+        if len(token_ids) == self.constraint.max_tokens:
             return
-        is_whole = not self.grammar.closers and len(token_ids) + 1 == self.grammar.max_tokens
-        for token, log_probability in following:
-            longer = Spelling((*token_ids, token), value + log_probability)
-            if is_whole:
-                self.found.add(longer)
-            elif longer.log_probability > self.found.bar:
+        finishes = not self.constraint.end_tokens and len(token_ids) + 1 == self.constraint.max_tokens
+        for token, log_probability in next_tokens:
+            longer = Hypothesis((*token_ids, token), value + log_probability)
+            if finishes:
+                self.top.add(longer)
+            elif longer.log_probability > self.top.threshold:
                 heapq.heappush(self._heap, (-longer.log_probability, longer.token_ids))
-        if len(following) == self._width and not is_whole:
-            self._given_up = max(self._given_up, value + following[-1][1])
+        if len(next_tokens) == self._width and not finishes:
+            self._pruned = max(self._pruned, value + next_tokens[-1][1])
 
 
 def best_first(
-    searches: Sequence[Search],
-    following: Callable[[Sequence[tuple[Search, Tokens]]], torch.Tensor],
+    searches: Sequence[BestFirstSearch],
+    next_logits: Callable[[Sequence[tuple[BestFirstSearch, TokenIds]]], torch.Tensor],
     *,
     rows: int,
     width: int,
 ) -> None:
-    """Go on with all searches until each is done; about `rows` beginnings go on together, shared by those not done.
+    """Run all searches to their end; about `rows` hypotheses are expanded together, shared by the unfinished searches.
 
-    `following` gives the logits (R, V) of what follows beginnings.
+    `next_logits` gives the logits (R, V) that follow hypotheses.
 
     Raises: UserError if the model computes NaN.
     """
-    open_ones = list(searches)
-    while begun := [(search, b) for search in open_ones for b in search.next(max(1, rows // len(open_ones)))]:
-        open_ones = list(dict.fromkeys(search for search, _ in begun))
-        logits = following([(search, beginning.token_ids) for search, beginning in begun])
+    unfinished = list(searches)
+    while popped := [(search, h) for search in unfinished for h in search.pop(max(1, rows // len(unfinished)))]:
+        unfinished = list(dict.fromkeys(search for search, _ in popped))
+        logits = next_logits([(search, hypothesis.token_ids) for search, hypothesis in popped])
         log_probabilities = checked_log_softmax(logits)
-        ends, allowed = _ends(log_probabilities, begun), _allowed(begun)
-        # What is no likelier than the worst wanted answer need not be looked at.
-        least = torch.tensor([search.found.bar - beginning.log_probability for search, beginning in begun])
-        tokens = _likeliest(log_probabilities, allowed, least, width)
-        for (search, beginning), end, after in zip(begun, ends, tokens, strict=True):
-            search.take(beginning, end, after)
+        ends, allowed = _end_log_probabilities(log_probabilities, popped), _allowed(popped)
+        # Tokens no likelier than the worst wanted answer need not be looked at.
+        least = torch.tensor([search.top.threshold - hypothesis.log_probability for search, hypothesis in popped])
+        next_tokens = _likeliest(log_probabilities, allowed, least, width)
+        for (search, hypothesis), end, tokens in zip(popped, ends, next_tokens, strict=True):
+            search.expand(hypothesis, end, tokens)
 
 
 def checked_log_softmax(logits: torch.Tensor) -> torch.Tensor:
@@ -163,29 +163,31 @@ def checked_log_softmax(logits: torch.Tensor) -> torch.Tensor:
     return log_probabilities
 
 
-def _ends(log_probabilities: torch.Tensor, begun: Sequence[tuple[Search, Spelling]]) -> list[float | None]:
-    """The log-probability that an answer ends behind each beginning, of those (R, V) of what follows them."""
-    closers = torch.tensor([search.grammar.closers for search, _ in begun], device=log_probabilities.device)
-    if not closers.numel():
-        return [None] * len(begun)
-    return log_probabilities.gather(1, closers).double().logsumexp(-1).tolist()
+def _end_log_probabilities(
+    log_probabilities: torch.Tensor, popped: Sequence[tuple[BestFirstSearch, Hypothesis]]
+) -> list[float | None]:
+    """The log-probability that an answer ends after each hypothesis, from those (R, V) of the next token."""
+    end_tokens = torch.tensor([search.constraint.end_tokens for search, _ in popped], device=log_probabilities.device)
+    if not end_tokens.numel():
+        return [None] * len(popped)
+    return log_probabilities.gather(1, end_tokens).double().logsumexp(-1).tolist()
 
 
-def _allowed(begun: Sequence[tuple[Search, Spelling]]) -> torch.Tensor:
-    """Boolean (R, V): the tokens that may follow each beginning. One that ends an answer may be its first token."""
-    allowed = torch.stack([s.grammar.later if beginning.token_ids else s.grammar.first for s, beginning in begun])
-    for row, (search, beginning) in zip(allowed, begun, strict=True):
-        if beginning.token_ids and search.grammar.closers:
-            row[list(search.grammar.closers)] = False
+def _allowed(popped: Sequence[tuple[BestFirstSearch, Hypothesis]]) -> torch.Tensor:
+    """Boolean (R, V): the tokens that may follow each hypothesis. An end token may be an answer's first token."""
+    allowed = torch.stack([s.constraint.later if h.token_ids else s.constraint.first for s, h in popped])
+    for row, (search, hypothesis) in zip(allowed, popped, strict=True):
+        if hypothesis.token_ids and search.constraint.end_tokens:
+            row[list(search.constraint.end_tokens)] = False
     return allowed
 
 
 def _likeliest(
     log_probabilities: torch.Tensor, allowed: torch.Tensor, least: torch.Tensor, count: int
 ) -> list[list[tuple[int, float]]]:
-    """Of each row of log-probabilities (R, V) at most `count` tokens that are `allowed`, boolean (R, V), best first.
+    """At most `count` tokens of each row of log-probabilities (R, V), best first.
 
-    Each row has its own `least` (R,), which they surpass.
+    They are `allowed`, boolean (R, V), and likelier than the row's `least` (R,).
     """
     device = log_probabilities.device
     usable = allowed.to(device) & (log_probabilities > least.to(device)[:, None])

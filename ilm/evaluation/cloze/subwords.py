@@ -1,7 +1,7 @@
-"""What a tokenizer's entries are to a word, and where the words of a text are among its tokens.
+"""Subwords of three kinds of tokenizers: which of them begin or continue a word, and where a text's words lie in them.
 
-Three ways to mark where a word begins are known: byte-level BPEs write its space (GPT-2, RoBERTa, BART), SentencePiece
-an underscore-like bar for it (T5, ALBERT), WordPiece marks all pieces but the first with ## (BERT).
+Byte-level BPEs write the space before a word as Ġ (GPT-2, RoBERTa, BART), SentencePiece as ▁ (T5, ALBERT); WordPiece
+marks all subwords but the first with ## (BERT).
 """
 
 from collections.abc import Sequence
@@ -25,41 +25,42 @@ _BYTES = byte_of_symbol()
 
 
 @dataclass(frozen=True)
-class Encoded:
-    """A text as tokens: `prefix` and `suffix` are the special ones that the model wants around it.
+class EncodedItem:
+    """An item's text as tokens; `prefix` and `suffix` are the special tokens that the model expects around it.
 
-    Blank b stands for the tokens ids[first:last] of `runs[b]`; `spaced[b]`: the first of them carries the space before
-    the word; `unknown[b]`: one of them is the unknown token.
+    Blank b stands for the tokens ids[first:last] of `token_spans[b]`; `leading_space[b]`: the first of them includes
+    the space before the word; `unknown[b]`: one of them is the unknown token.
     """
 
     prefix: tuple[int, ...]
     ids: tuple[int, ...]
     suffix: tuple[int, ...]
-    runs: tuple[tuple[int, int], ...]
-    spaced: tuple[bool, ...]
+    token_spans: tuple[tuple[int, int], ...]
+    leading_space: tuple[bool, ...]
     unknown: tuple[bool, ...]
 
-    def answer(self, blank: int) -> tuple[int, ...]:
+    def word_ids(self, blank: int) -> tuple[int, ...]:
         """The tokens of the learner's word."""
-        first, last = self.runs[blank]
+        first, last = self.token_spans[blank]
         return self.ids[first:last]
 
-    def with_blanks(self, contents: Sequence[Sequence[int]]) -> list[int]:
-        """The tokens of the text, without prefix and suffix, with `contents` in the place of the blanks."""
+    def fill(self, contents: Sequence[Sequence[int]]) -> list[int]:
+        """The tokens of the text, without prefix and suffix, with `contents` in the blanks."""
         ids, done = [], 0
-        for (first, last), content in zip(self.runs, contents, strict=True):
+        for (first, last), content in zip(self.token_spans, contents, strict=True):
             ids += [*self.ids[done:first], *content]
             done = last
         return [*ids, *self.ids[done:]]
 
 
-class Pieces:
-    """The entries of a fast tokenizer, `rows` of them with those that the model alone has.
+class Subwords:
+    """The vocabulary of a fast tokenizer, padded to the V `rows` of the model's output.
 
-    Boolean tensors (V,): `spaced` begin with a space, `plain` do not (or are the first of a word, for a WordPiece),
-    `later` may follow inside a word, `any` are not special.
+    Boolean tensors (V,): `with_space` begin with a space, `without_space` do not (of a WordPiece both are the first of
+    a word), `continuing` may follow within a word, `regular` are not special, `letters` may be part of a word of
+    letters, `unbroken` contain no white space but the first.
 
-    Raises: UserError for a tokenizer without character offsets, or that marks no beginnings of words.
+    Raises: UserError for a tokenizer without character offsets, or that does not mark the beginnings of words.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, rows: int):
@@ -88,33 +89,35 @@ class Pieces:
         self._raw = [None if i in special else token for i, token in enumerate(raw)]
         texts = [None if token is None else self._text(token) for token in self._raw]
         usable = [text is not None and text != "" for text in texts]
-        self.any = _rows(usable, rows)
+        self.regular = _rows(usable, rows)
         if self.style == WORD_PIECE:
-            self.later = _rows([bool(u and self._raw[i].startswith(WORD_PIECE)) for i, u in enumerate(usable)], rows)
-            self.spaced = self.plain = self.any & ~self.later
+            self.continuing = _rows(
+                [bool(u and self._raw[i].startswith(WORD_PIECE)) for i, u in enumerate(usable)], rows
+            )
+            self.with_space = self.without_space = self.regular & ~self.continuing
         else:
-            self.spaced = _rows([bool(u and t.startswith(" ")) for u, t in zip(usable, texts, strict=True)], rows)
-            self.plain = self.later = self.any & ~self.spaced
+            self.with_space = _rows([bool(u and t.startswith(" ")) for u, t in zip(usable, texts, strict=True)], rows)
+            self.without_space = self.continuing = self.regular & ~self.with_space
         self.letters = _rows([bool(u and _is_letters(t)) for u, t in zip(usable, texts, strict=True)], rows)
         self.unbroken = _rows(
             [bool(u and not any(map(str.isspace, t[1:]))) for u, t in zip(usable, texts, strict=True)], rows
         )
 
-    def allowed(self, spaced: bool, *, one_word: bool, letters: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    def allowed(self, leading_space: bool, *, one_word: bool, letters: bool) -> tuple[torch.Tensor, torch.Tensor]:
         """(first, later), each boolean (V,): the tokens that an answer may begin and go on with.
 
-        `spaced`: a space stands before the blank. `one_word`: nothing with white space inside; `letters`: besides, of
-        letters only.
+        `leading_space`: a space stands before the blank. `one_word`: nothing with white space inside; `letters`: of
+        letters only besides.
         """
-        first = self.spaced if spaced else self.plain
+        first = self.with_space if leading_space else self.without_space
         if not one_word:
-            return first, self.any
+            return first, self.regular
         # A WordPiece splits "n't" into three words: marks are pieces of a word like any other where they are asked for.
-        later = self.any if self.style == WORD_PIECE and not letters else self.later
+        later = self.regular if self.style == WORD_PIECE and not letters else self.continuing
         first, later = first & self.unbroken, later & self.unbroken
         return (first & self.letters, later & self.letters) if letters else (first, later)
 
-    def word(self, ids: Sequence[int], *, one_word: bool) -> str:
+    def decode(self, ids: Sequence[int], *, one_word: bool) -> str:
         """The text of an answer, without the space before it."""
         tokens = [self._raw[i] or "" for i in ids]
         if self.style == BYTE_LEVEL:
@@ -126,8 +129,8 @@ class Pieces:
             return self.tokenizer.decode(list(ids)).strip()
         return "".join(map(self._text, tokens)).strip()
 
-    def encode(self, item: Item) -> Encoded | str:
-        """The tokens of an item's text, with the learner's words; or why a model with this tokenizer cannot be asked.
+    def encode(self, item: Item) -> EncodedItem | str:
+        """The tokens of an item's text, with the learner's words; or why this tokenizer cannot encode them.
 
         Control tokens spelled out in a text stay text.
         """
@@ -146,7 +149,7 @@ class Pieces:
             return UNKNOWN
         positions = token_positions(encoding.offset_mapping[begin:end], len(item.text))
         starts, lengths = np.array(item.spans).T
-        runs = []
+        token_spans = []
         for (start, length), first, last in zip(
             item.spans, *map(np.ndarray.tolist, align(positions, starts, lengths)), strict=True
         ):
@@ -156,20 +159,19 @@ class Pieces:
             covered = item.text[positions[first] : positions[last]]
             if covered.strip() != item.text[start : start + length]:
                 return SHARES_A_TOKEN
-            runs.append((first, last))
-        spaced = tuple(bool(self.spaced[ids[first]]) for first, _ in runs)
+            token_spans.append((first, last))
         unknown = self.tokenizer.unk_token_id
-        return Encoded(
+        return EncodedItem(
             tuple(encoding.input_ids[:begin]),
             tuple(ids),
             tuple(encoding.input_ids[end:]),
-            tuple(runs),
-            spaced,
-            tuple(unknown is not None and unknown in ids[first:last] for first, last in runs),
+            tuple(token_spans),
+            tuple(bool(self.with_space[ids[first]]) for first, _ in token_spans),
+            tuple(unknown is not None and unknown in ids[first:last] for first, last in token_spans),
         )
 
     def _text(self, token: str) -> str:
-        """What an entry stands for, its space as a space; part of a character as the replacement character."""
+        """The text of a token, its space as a space, part of a character as the replacement character."""
         if self.style == BYTE_LEVEL:
             if any(character not in _BYTES for character in token):
                 return token  # added later, spelled as it is

@@ -225,7 +225,7 @@ def _failures(header: Mapping[str, Any], names: Mapping[str, str]) -> TextTable:
         for cause, count in about[key].items()
     ]
     rows += [
-        [names[model], "list not surely the best", "more beginnings of answers than are followed", str(count)]
+        [names[model], "list not surely the best", "more hypotheses than are expanded", str(count)]
         for model, about in header["models"].items()
         if (count := about["incomplete_lists"])
     ]

@@ -1,12 +1,10 @@
 """`python evaluate.py task=cloze`: models guess the words that learners wrote."""
 
 import logging
-import re
 import shlex
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,61 +13,58 @@ import torch
 from rich.console import Console
 
 from ilm.cli.logging import set_up_logging
-from ilm.corpus.reader import read_corpus
-from ilm.corpus.sources import BEYOND
-from ilm.corpus.store import PreparedCorpus
+from ilm.config.evaluate import Cloze, Evaluate
 from ilm.errors import UserError
-from ilm.evaluation.cloze.answerers import METHOD, Settings
+from ilm.evaluation.cloze.base import METHOD
 from ilm.evaluation.cloze.bootstrap import compare
-from ilm.evaluation.cloze.exposure import texts_seen
-from ilm.evaluation.cloze.items import HUMAN_TOKENS, TOO_FEW, Item, choose_texts, draw_items, units_of
+from ilm.evaluation.cloze.items import HUMAN_TOKENS, TOO_FEW, Item, draw_items
 from ilm.evaluation.cloze.metrics import blank_metrics, calibration, grouped
-from ilm.evaluation.cloze.models import Source, find_sources, load
+from ilm.evaluation.cloze.models import ModelSpec, find_models, load_model
 from ilm.evaluation.cloze.pos_tags import DATA, Tagger, nltk_tagger, parts_of_speech
 from ilm.evaluation.cloze.report import print_tables, write_report
-from ilm.evaluation.cloze.store import ask, is_answered, opened, read_answers, read_how
-from ilm.evaluation.cloze.subwords import Pieces
+from ilm.evaluation.cloze.store import PredictionFile, open_results
+from ilm.evaluation.cloze.subwords import Subwords
+from ilm.evaluation.cloze.texts import choose_texts, read_texts, texts_seen, units_of
 from ilm.examples.tokenizers import gpt2_tokenizer
 from ilm.hashing import digest
 from ilm.models.devices import usable_device
+from ilm.runs.finder import Finder
 from ilm.runs.folder import versions
+from ilm.runs.trained_model import INFILLING
 
 log = logging.getLogger("ilm")
 
-POOLED = "all"
-# Keys of `cloze` that are not about the answers, only about what is made of them.
+# Settings about what is made of the predictions, not about the predictions.
 _AFTERWARDS = ("resamples",)
-# Whose other versions may answer otherwise.
+# Packages whose other versions may predict something else.
 _DECIDING = ("torch", "transformers", "tokenizers", "nltk")
 
 
-def evaluate_cloze(settings: Mapping[str, Any], level: str | None) -> pd.DataFrame:
-    """Run the bench that a plain `ilm.config.Evaluate` describes; `level` is the chosen option of the group `cefr`.
+def evaluate_cloze(settings: Evaluate) -> pd.DataFrame:
+    """Cut words out of texts, let every model predict them, and report how well it does.
 
     Writes results/<name>/ and prints the tables; returns one row per model, grouping, group and metric.
 
-    Raises: UserError for models, texts or settings that make no bench.
+    Raises: UserError for models, texts or settings that make no cloze test.
     """
-    cloze, paths = settings["cloze"], settings["paths"]
-    device = usable_device(settings["evaluation"]["device"], "evaluation.device")
-    corpus = Path(paths["data"]) / settings["corpus"]["name"]
-    sources = find_sources(settings["models"], Path(paths["experiments"]), corpus, level, cloze["n_masks"])
-    documents, origin = _texts(settings, level)
-    chosen = choose_texts(documents, settings["limit"], cloze["seed"])
-    drawing = {key: cloze[key] for key in ("n_masks", "samples_per_text", "max_chars", "seed", "positions")}
-    items, counts = draw_items(chosen, **drawing)
-    if not items:
-        raise UserError(_no_items(len(chosen), cloze["n_masks"], cloze["positions"]))
+    options, data = settings.cloze, Path(settings.paths.data)
+    device = usable_device(settings.evaluation.device, "evaluation.device")
+    finder = Finder(Path(settings.paths.experiments), data / settings.corpus.name, INFILLING)
+    models = find_models(settings.models, finder, settings.cefr, options.n_masks)
+    documents, source = read_texts(settings)
+    texts = choose_texts(documents, settings.limit, options.seed)
+    items, counts = _items(texts, options)
     tagger = nltk_tagger()
-    name = settings["name"] or "_".join(filter(None, [origin["name"], level, "cloze"]))
-    folder = Path(paths["results"]) / name
-    seen = {source.name: texts_seen(source, chosen, Path(paths["data"])) for source in sources}
-    units, unit = units_of(chosen)
+    seen = {model.name: texts_seen(model.trained, texts, data) for model in models}
+    units, unit = units_of(texts)
+    folder = Path(settings.paths.results) / (
+        settings.name or "_".join(filter(None, [source["name"], settings.cefr, "cloze"]))
+    )
     header = {
         "task": "cloze",
         "command": "python " + shlex.join(sys.argv),
-        "source": origin,
-        "texts": len(chosen) - counts.get(TOO_FEW, 0),
+        "source": source,
+        "texts": len(texts) - counts.get(TOO_FEW, 0),
         "items": len(items),
         "texts_counted": counts,
         "unit": unit,
@@ -78,165 +73,113 @@ def evaluate_cloze(settings: Mapping[str, Any], level: str | None) -> pd.DataFra
         "versions": versions(),
         "part_of_speech": f"left out: NLTK's data {DATA} is not installed" if tagger is None else f"NLTK's {DATA}",
     }
-    with opened(folder, _identity(settings, origin, items, device), items):
+    with open_results(folder, _identity(settings, source, items, device), items):
         set_up_logging(folder / "cloze.log")
-        log.info("%d items of %d texts; %s", len(items), len(chosen), _said(counts) or "no text is left out")
-        if tagger is None:
-            log.info("by part of speech: %s (python -m nltk.downloader %s)", header["part_of_speech"], DATA)
-        for model, found in seen.items():
-            if found["texts"]:
-                log.warning("%s was trained on %d of these %d texts", model, found["texts"], len(chosen))
-        _ask_all(sources, items, folder, settings, device)
-        return _report(folder, header, sources, _blanks(folder, sources, items, units, tagger), seen)
+        _log_header(header, len(texts), seen)
+        predictions = _predict(models, items, folder, options, device)
+        blanks = _blank_table(models, predictions, items, units, tagger)
+        header["models"] = {model.name: _summary(model, predictions[model.name], blanks, seen) for model in models}
+        return _report(folder, header, blanks, options)
 
 
-def _no_items(texts: int, n_masks: int, positions: str) -> str:
-    several = f"{n_masks} words that may be cut out and are no neighbours" if n_masks > 1 else "a word"
-    of_letters = " of letters alone" if positions == HUMAN_TOKENS and n_masks == 1 else ""
-    remedies = [f"lower cloze.n_masks={n_masks}"] if n_masks > 1 else []
-    remedies += ["type cloze.positions=random for words of any kind"] if positions == HUMAN_TOKENS else []
-    return f"None of {texts:,} texts has {several}{of_letters}: {', or '.join(remedies) or 'give other texts'}."
-
-
-def _texts(settings: Mapping[str, Any], level: str | None) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """The documents of `input`, or of a split of the prepared corpus; and what is to be known of their origin."""
-    corpus, evaluation = settings["corpus"], settings["evaluation"]
-    if settings["input"] is not None:
-        levels = [*corpus["levels"], *(name for name in BEYOND if name not in corpus["levels"])]
-        reading = {key: corpus[key] for key in ("encoding", "max_dropped", "sheet")}
-        # A file of test texts is read whole, whatever split it names.
-        columns = {**corpus["columns"], "split": ""}
-        path = Path(settings["input"])
-        documents, report = read_corpus(path, columns=columns, levels=levels, lenient=True, **reading)
-        for cause, found in {**report.dropped, **report.notes}.items():
-            log.warning("%s: %s: %d", path, cause, found["count"])
-        origin = {
-            "name": re.sub(r"[^\w+-]", "_", path.name.split(".")[0]),
-            "file": report.to_dict(),
-            "synthetic": False,
-        }
-    else:
-        prepared = PreparedCorpus.open(Path(settings["paths"]["data"]) / (evaluation["corpus"] or corpus["name"]))
-        documents = prepared.documents[prepared.documents["split"] == evaluation["split"]]
-        origin = {
-            "name": prepared.name,
-            "documents_hash": prepared.documents_hash,
-            "split": evaluation["split"],
-            "synthetic": prepared.manifest["synthetic"],
-            "text_column": prepared.manifest["text_column"],
-        }
-    wanted = evaluation["levels"] or ([level] if level not in (None, POOLED) else None)
-    if wanted is not None:
-        documents = documents[documents["cefr_level"].isin(wanted)]
-    if not len(documents):
-        of_levels = f" of level {', '.join(wanted)}" if wanted else ""
-        raise UserError(
-            f"{origin['name']} has no texts{of_levels} to cut words out of: see evaluation.levels, input=FILE."
-        )
-    return documents, {**origin, "levels": sorted(documents["cefr_level"].unique())}
+def _items(texts: pd.DataFrame, options: Cloze) -> tuple[list[Item], dict[str, int]]:
+    items, counts = draw_items(
+        texts,
+        n_masks=options.n_masks,
+        samples_per_text=options.samples_per_text,
+        max_chars=options.max_chars,
+        seed=options.seed,
+        positions=options.positions,
+    )
+    if items:
+        return items, counts
+    n, letters = options.n_masks, options.positions == HUMAN_TOKENS
+    needed = f"{n} words that may be cut out and are no neighbours" if n > 1 else "a word"
+    needed += " of letters alone" if letters and n == 1 else ""
+    remedies = [f"lower cloze.n_masks={n}"] if n > 1 else []
+    remedies += ["type cloze.positions=random for words of any kind"] if letters else []
+    raise UserError(f"None of {len(texts):,} texts has {needed}: {', or '.join(remedies) or 'give other texts'}.")
 
 
 def _identity(
-    settings: Mapping[str, Any], origin: Mapping[str, Any], items: Sequence[Item], device: torch.device
+    settings: Evaluate, source: Mapping[str, Any], items: Sequence[Item], device: torch.device
 ) -> dict[str, Any]:
-    """What decides the answers, but for the models, which may be added one by one."""
+    """What decides the predictions, but for the models, which may be added one by one."""
     found = versions()
+    texts = {key: source[key] for key in ("name", "documents_hash", "split", "levels") if key in source}
     return {
-        "texts": {key: origin[key] for key in ("name", "documents_hash", "split", "levels") if key in origin}
-        | ({"sha256": origin["file"]["sha256"]} if "file" in origin else {}),
+        "texts": texts | ({"sha256": source["file"]["sha256"]} if "file" in source else {}),
         "method": METHOD,
-        "limit": settings["limit"],
-        "cloze": {key: value for key, value in settings["cloze"].items() if key not in _AFTERWARDS},
+        "limit": settings.limit,
+        "cloze": {key: value for key, value in settings.cloze.model_dump().items() if key not in _AFTERWARDS},
         "items": digest([item.to_dict() for item in items]),
         "device": device.type,
         "versions": {package: found[package] for package in _DECIDING},
     }
 
 
-def _ask_all(
-    sources: Sequence[Source], items: Sequence[Item], folder: Path, settings: Mapping[str, Any], device: torch.device
-) -> None:
-    cloze = settings["cloze"]
-    asking = Settings(**{key: cloze[key] for key in Settings.__dataclass_fields__})
-    for number, source in enumerate(sources, start=1):
-        log.info("model %d of %d: %s", number, len(sources), source.name)
-        identity = {"kind": source.kind, "fingerprint": source.fingerprint}
-        if is_answered(folder, source.file_name, identity, items, cloze["batch_size"]):
-            log.info("it has answered all items already")
+def _log_header(header: Mapping[str, Any], texts: int, seen: Mapping[str, Mapping[str, Any]]) -> None:
+    left_out = "; ".join(f"{count:,} {cause}" for cause, count in header["texts_counted"].items())
+    log.info("%d items of %d texts; %s", header["items"], texts, left_out or "no text is left out")
+    if header["part_of_speech"].startswith("left out"):
+        log.info("by part of speech: %s (python -m nltk.downloader %s)", header["part_of_speech"], DATA)
+    for model, found in seen.items():
+        if found["texts"]:
+            log.warning("%s was trained on %d of these %d texts", model, found["texts"], texts)
+
+
+def _predict(
+    models: Sequence[ModelSpec], items: Sequence[Item], folder: Path, options: Cloze, device: torch.device
+) -> dict[str, PredictionFile]:
+    """The complete predictions of each model; one is loaded only if some of its predictions are missing."""
+    found = {}
+    for number, spec in enumerate(models, start=1):
+        log.info("model %d of %d: %s", number, len(models), spec.name)
+        identity = {"kind": spec.kind, "fingerprint": spec.fingerprint}
+        found[spec.name] = predictions = PredictionFile(folder, spec.file_name, identity)
+        if predictions.is_complete(items, options.batch_size):
+            log.info("its predictions for all items are there already")
         else:
-            answerer = load(source, asking, device, cloze["n_masks"])
-            ask(answerer, items, folder, source.file_name, identity, cloze["batch_size"], source.name)
+            predictions.complete(load_model(spec, options, device), items, options.batch_size, spec.name)
+    return found
 
 
-def _report(
-    folder: Path,
-    header: dict[str, Any],
-    sources: Sequence[Source],
-    blanks: pd.DataFrame,
-    seen: Mapping[str, Any],
+def _blank_table(
+    models: Sequence[ModelSpec],
+    predictions: Mapping[str, PredictionFile],
+    items: Sequence[Item],
+    units: Mapping[str, int],
+    tagger: Tagger | None,
 ) -> pd.DataFrame:
-    cloze = header["configuration"]["cloze"]
-    results = grouped(blanks)
-    kinds = {source.name: source.kind for source in sources}
-    pairs = compare(blanks, kinds, cloze["resamples"], cloze["seed"])
-    models, reliability = {}, []
-    for source in sources:
-        own = blanks[blanks["model"] == source.name]
-        confidence, correct = own["confidence"].to_numpy(float), own["folded"].to_numpy(float)
-        error, table = calibration(confidence, correct, own["unit"].to_numpy())
-        reliability.append(table.assign(model=source.name))
-        models[source.name] = {
-            "kind": source.kind,
-            "model": source.typed,
-            "fingerprint": source.fingerprint,
-            "asked": read_how(folder, source.file_name),
-            "texts_seen_in_training": seen[source.name],
-            "blanks": len(own),
-            "failures": dict(Counter(own["failure"].dropna())),
-            "without_log_probability": dict(Counter(own["unscored"].dropna())),
-            "incomplete_lists": int((~own["complete"]).sum()),
-            "expected_calibration_error": error,
-        }
-    header["models"] = models
-    tables = {"cloze": results, "comparisons": pairs, "calibration": pd.concat(reliability), "blanks": blanks}
-    write_report(folder, header, tables)
-    print_tables(Console(), header, tables)
-    log.info(
-        "written: %s/{report.json,*.csv,cloze.md,cloze.tex,calibration.png,items.jsonl,answers/,cloze.log}", folder
-    )
-    return results
-
-
-def _blanks(
-    folder: Path, sources: Sequence[Source], items: Sequence[Item], units: Mapping[str, int], tagger: Tagger | None
-) -> pd.DataFrame:
-    """A row per model and blank, with all that a metric or a group needs."""
-    common = {item.key: _common_pieces().encode(item) for item in items}
+    """A row per model and blank, with everything that metrics and groups need."""
+    # GPT-2's subwords group the words alike for all models.
+    gpt2 = gpt2_tokenizer()
+    subwords = Subwords(gpt2, len(gpt2))
+    encoded = {item.key: subwords.encode(item) for item in items}
     rows = []
-    for source in sources:
-        answers = read_answers(folder, source.file_name)
+    for model in models:
+        answers = predictions[model.name].read()
         for item in items:
-            encoded = common[item.key]
-            for number, answer in enumerate(answers[item.key]):
+            common = encoded[item.key]
+            for blank, answer in enumerate(answers[item.key]):
+                word, candidates = answer["word"], answer["candidates"]
                 rows.append(
                     {
-                        "model": source.name,
+                        "model": model.name,
                         "item": item.key,
-                        "blank": number,
+                        "blank": blank,
                         "writing_id": item.writing_id,
                         "unit": units[item.writing_id],
                         "cefr_level": item.cefr_level,
                         "l1": item.l1,
-                        "word": answer["word"],
-                        "answer": answer["candidates"][0][0] if answer["candidates"] else None,
-                        "subtokens": None if isinstance(encoded, str) else len(encoded.answer(number)),
+                        "word": word,
+                        "answer": candidates[0][0] if candidates else None,
+                        "subtokens": None if isinstance(common, str) else len(common.word_ids(blank)),
                         "own_subtokens": answer["subtokens"],
                         "failure": answer["failure"],
                         "unscored": answer["unscored"],
                         "complete": answer["complete"],
-                        **blank_metrics(
-                            answer["word"], answer["candidates"], answer["log_probability"], source.kind == "mlm"
-                        ),
+                        **blank_metrics(word, candidates, answer["log_probability"], model.kind == "mlm"),
                     }
                 )
     blanks = pd.DataFrame(rows)
@@ -246,12 +189,41 @@ def _blanks(
     return blanks
 
 
-@cache
-def _common_pieces() -> Pieces:
-    """GPT-2's tokenizer, by which words are grouped alike for all models: it comes with the installation."""
-    tokenizer = gpt2_tokenizer()
-    return Pieces(tokenizer, len(tokenizer))
+def _summary(
+    model: ModelSpec, predictions: PredictionFile, blanks: pd.DataFrame, seen: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What the report says of a model, but for its metrics."""
+    own = blanks[blanks["model"] == model.name]
+    return {
+        "kind": model.kind,
+        "model": model.path,
+        "fingerprint": model.fingerprint,
+        "asked": predictions.info(),
+        "texts_seen_in_training": seen[model.name],
+        "blanks": len(own),
+        "failures": dict(Counter(own["failure"].dropna())),
+        "without_log_probability": dict(Counter(own["unscored"].dropna())),
+        "incomplete_lists": int((~own["complete"]).sum()),
+    }
 
 
-def _said(counts: Mapping[str, int]) -> str:
-    return "; ".join(f"{count:,} {cause}" for cause, count in counts.items())
+def _report(folder: Path, header: dict[str, Any], blanks: pd.DataFrame, options: Cloze) -> pd.DataFrame:
+    results, reliability = grouped(blanks), []
+    kinds = {model: about["kind"] for model, about in header["models"].items()}
+    for model, about in header["models"].items():
+        own = blanks[blanks["model"] == model]
+        confidence, correct = own["confidence"].to_numpy(float), own["folded"].to_numpy(float)
+        about["expected_calibration_error"], table = calibration(confidence, correct, own["unit"].to_numpy())
+        reliability.append(table.assign(model=model))
+    tables = {
+        "cloze": results,
+        "comparisons": compare(blanks, kinds, options.resamples, options.seed),
+        "calibration": pd.concat(reliability),
+        "blanks": blanks,
+    }
+    write_report(folder, header, tables)
+    print_tables(Console(), header, tables)
+    log.info(
+        "written: %s/{report.json,*.csv,cloze.md,cloze.tex,calibration.png,items.jsonl,answers/,cloze.log}", folder
+    )
+    return results

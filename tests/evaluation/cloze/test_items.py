@@ -11,12 +11,11 @@ from ilm.evaluation.cloze.items import (
     RANDOM,
     TOO_FEW,
     Item,
-    choose_texts,
     cut,
     draw_items,
     eligible_words,
-    units_of,
 )
+from ilm.evaluation.cloze.texts import choose_texts, units_of
 from ilm.masking.segmentation import words_of
 
 

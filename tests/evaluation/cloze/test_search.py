@@ -8,7 +8,7 @@ from functools import cache
 import pytest
 import torch
 
-from ilm.evaluation.cloze.search import Found, Grammar, Search, Spelling, best_first
+from ilm.evaluation.cloze.search import BestFirstSearch, Hypothesis, TokenConstraint, TopWords, best_first
 
 LETTERS = "abAc"  # "a" and "A" differ by case alone
 END = len(LETTERS)
@@ -33,20 +33,22 @@ def reads(token_ids: tuple[int, ...]) -> str | None:
     return "".join(LETTERS[token] for token in token_ids).rstrip("c") or None
 
 
-def search(seed: int, sharpness: float, *, ended: bool, longest: int, width: int, wanted: int, rows: int) -> Search:
+def search(
+    seed: int, sharpness: float, *, ended: bool, longest: int, width: int, wanted: int, rows: int
+) -> BestFirstSearch:
     every = torch.arange(ROWS) < END
-    grammar = Grammar(every, every, (END,) if ended else (), longest)
-    found = Search(0, grammar, Found(reads, wanted), width)
+    grammar = TokenConstraint(every, every, (END,) if ended else (), longest)
+    found = BestFirstSearch(0, grammar, TopWords(reads, wanted), width)
     best_first(
         [found],
-        lambda begun: torch.tensor([log_probabilities(seed, sharpness, token_ids) for _, token_ids in begun]),
+        lambda hypotheses: torch.tensor([log_probabilities(seed, sharpness, token_ids) for _, token_ids in hypotheses]),
         rows=rows,
         width=width,
     )
     return found
 
 
-def words_of(spellings: list[Spelling]) -> dict[str, float]:
+def words_of(spellings: list[Hypothesis]) -> dict[str, float]:
     words: dict[str, float] = {}
     for token_ids, log_probability in spellings:
         word = reads(token_ids)
@@ -54,10 +56,10 @@ def words_of(spellings: list[Spelling]) -> dict[str, float]:
     return words
 
 
-def everything(seed: int, sharpness: float, longest: int, *, ended: bool) -> list[Spelling]:
+def everything(seed: int, sharpness: float, longest: int, *, ended: bool) -> list[Hypothesis]:
     lengths = range(1, longest + 1) if ended else (longest,)
     spelled = [ids for length in lengths for ids in itertools.product(range(END), repeat=length) if reads(ids)]
-    return [Spelling(ids, value(seed, sharpness, ids, ended=ended)) for ids in spelled]
+    return [Hypothesis(ids, value(seed, sharpness, ids, ended=ended)) for ids in spelled]
 
 
 @pytest.mark.parametrize("ended", [True, False], ids=["until its end", "of a given length"])
@@ -67,38 +69,38 @@ def test_a_complete_search_misses_no_spelling_that_alone_is_among_the_best(ended
     for seed in range(5):
         found = search(seed, sharpness, ended=ended, longest=4, width=1000, wanted=5, rows=rows)
         assert found.is_complete
-        bar = found.found.bar
+        bar = found.top.threshold
         expected = {ids for ids, log_p in everything(seed, sharpness, 4, ended=ended) if log_p > bar + 1e-5}
-        assert expected <= {ids for ids, _ in found.found.answers}
-        for ids, log_p in found.found.answers:
+        assert expected <= {ids for ids, _ in found.top.hypotheses}
+        for ids, log_p in found.top.hypotheses:
             assert log_p == pytest.approx(value(seed, sharpness, ids, ended=ended), abs=1e-4)
 
 
 def test_the_bar_is_the_worst_wanted_word_where_words_that_differ_by_case_are_one():
-    found = Found(reads, 2)
-    found.add(Spelling((0,), math.log(0.3)))  # a
-    found.add(Spelling((2,), math.log(0.2)))  # A
-    assert found.bar == -math.inf, "one word so far"
-    found.add(Spelling((1,), math.log(0.05)))  # b
-    assert found.bar == pytest.approx(math.log(0.05))
-    found.add(Spelling((1, 3), math.log(0.05)))  # not likelier than the bar
-    assert len(found.answers) == 3
-    found.add(Spelling((1, 3), math.log(0.06)))  # b again
-    assert found.bar == pytest.approx(math.log(0.11))
-    found.add(Spelling((1, 3, 3), math.log(0.12)))  # and again
-    assert found.bar == pytest.approx(math.log(0.23))
-    found.add(Spelling((3,), math.log(0.9)))  # no word
-    assert len(found.answers) == 5
+    found = TopWords(reads, 2)
+    found.add(Hypothesis((0,), math.log(0.3)))  # a
+    found.add(Hypothesis((2,), math.log(0.2)))  # A
+    assert found.threshold == -math.inf, "one word so far"
+    found.add(Hypothesis((1,), math.log(0.05)))  # b
+    assert found.threshold == pytest.approx(math.log(0.05))
+    found.add(Hypothesis((1, 3), math.log(0.05)))  # not likelier than the bar
+    assert len(found.hypotheses) == 3
+    found.add(Hypothesis((1, 3), math.log(0.06)))  # b again
+    assert found.threshold == pytest.approx(math.log(0.11))
+    found.add(Hypothesis((1, 3, 3), math.log(0.12)))  # and again
+    assert found.threshold == pytest.approx(math.log(0.23))
+    found.add(Hypothesis((3,), math.log(0.9)))  # no word
+    assert len(found.hypotheses) == 5
     # The worth of a word is that of its likeliest writing, not of all its cases together.
-    found.add(Spelling((0, 1), math.log(0.4)))  # ab
-    assert found.bar == pytest.approx(math.log(0.3))
+    found.add(Hypothesis((0, 1), math.log(0.4)))  # ab
+    assert found.threshold == pytest.approx(math.log(0.3))
 
 
 def test_a_search_that_is_too_narrow_says_so():
     states = {}
     for width in (1, 2, 4, 1000):
         found = search(1, 0.3, ended=True, longest=4, width=width, wanted=5, rows=4)
-        states[width] = (found.is_complete, set(words_of(found.found.answers)))
+        states[width] = (found.is_complete, set(words_of(found.top.hypotheses)))
     assert states[1000][0]
     assert not states[1][0]
     for complete, words in states.values():
@@ -114,20 +116,22 @@ def test_beginnings_that_are_too_many_are_told_where_every_token_was_looked_at()
 def test_what_ends_an_answer_may_be_its_first_token():
     """BART's answers end with a token of the text: `for` before `for` is an answer, and two of them are not three."""
     every = torch.ones(2, dtype=torch.bool)
-    found = Search(0, Grammar(every, every, (0,), 3), Found(lambda ids: "xy"[ids[0]] * len(ids), 100), 100)
-    best_first([found], lambda begun: torch.zeros(len(begun), 2), rows=4, width=100)
-    assert {ids for ids, _ in found.found.answers} == {(0,), (1,), (0, 1), (1, 1), (0, 1, 1), (1, 1, 1)}
+    found = BestFirstSearch(
+        0, TokenConstraint(every, every, (0,), 3), TopWords(lambda ids: "xy"[ids[0]] * len(ids), 100), 100
+    )
+    best_first([found], lambda hypotheses: torch.zeros(len(hypotheses), 2), rows=4, width=100)
+    assert {ids for ids, _ in found.top.hypotheses} == {(0,), (1,), (0, 1), (1, 1), (0, 1, 1), (1, 1, 1)}
 
 
 def test_searches_do_not_disturb_each_other():
-    alone = [search(s, 1.0, ended=True, longest=3, width=50, wanted=5, rows=1).found.answers for s in (1, 2)]
+    alone = [search(s, 1.0, ended=True, longest=3, width=50, wanted=5, rows=1).top.hypotheses for s in (1, 2)]
     every = torch.arange(ROWS) < END
-    pair = [Search(n, Grammar(every, every, (END,), 3), Found(reads, 5), 50) for n in (1, 2)]
+    pair = [BestFirstSearch(n, TokenConstraint(every, every, (END,), 3), TopWords(reads, 5), 50) for n in (1, 2)]
     best_first(
         pair,
-        lambda begun: torch.tensor([log_probabilities(s.question, 1.0, token_ids) for s, token_ids in begun]),
+        lambda hypotheses: torch.tensor([log_probabilities(s.item, 1.0, token_ids) for s, token_ids in hypotheses]),
         rows=2,
         width=50,
     )
     for apart, together in zip(alone, pair, strict=True):
-        assert words_of(apart) == pytest.approx(words_of(together.found.answers))
+        assert words_of(apart) == pytest.approx(words_of(together.top.hypotheses))

@@ -17,9 +17,9 @@ from transformers import BertModel, ByT5Tokenizer
 from evaluate import evaluate
 from ilm.errors import UserError
 from ilm.evaluation.cloze import task
-from ilm.evaluation.cloze.decoders import WritingAnswerer
-from ilm.evaluation.cloze.masked import MaskedAnswerer
+from ilm.evaluation.cloze.masked_lm import MaskedLM
 from ilm.evaluation.cloze.pos_tags import DATA, coarse, nltk_tagger
+from ilm.evaluation.cloze.prefix_decoding import PrefixLM
 from ilm.evaluation.cloze.tables import notes, short_names
 from ilm.models import loading as network_models
 from prepare import prepare
@@ -76,7 +76,7 @@ def root(tmp_path_factory) -> Path:
 def narrow_search():
     """Models of random weights have no likely answers, so a search of them is long; test_cloze_answers.py has some."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(WritingAnswerer, "width_per_candidate", 2)
+        patch.setattr(PrefixLM, "width_per_candidate", 2)
         yield
 
 
@@ -320,7 +320,7 @@ def test_parts_of_speech_where_there_is_a_tagger(root, tmp_path, monkeypatch):
 def test_a_killed_bench_goes_on_with_equal_bits(root, tmp_path, monkeypatch):
     models = ("mlm:roberta", "bart:bart")
     _, undisturbed = run(root, tmp_path / "undisturbed", models=models)
-    answer, batches = MaskedAnswerer.answer, []
+    answer, batches = MaskedLM.predict, []
 
     def until_killed(self, items):
         if len(batches) == 2:
@@ -328,7 +328,7 @@ def test_a_killed_bench_goes_on_with_equal_bits(root, tmp_path, monkeypatch):
         batches.append(len(items))
         return answer(self, items)
 
-    monkeypatch.setattr(MaskedAnswerer, "answer", until_killed)
+    monkeypatch.setattr(MaskedLM, "predict", until_killed)
     with pytest.raises(KeyboardInterrupt):
         run(root, tmp_path / "killed", models=models)
     folder = tmp_path / "killed" / "test_cloze"
@@ -339,7 +339,7 @@ def test_a_killed_bench_goes_on_with_equal_bits(root, tmp_path, monkeypatch):
     third = answers_file(undisturbed, "mlm_roberta").read_text(encoding="utf-8").splitlines()[16:19]
     with open(file, "a", encoding="utf-8") as half:
         half.write("\n".join([third[0], third[1][:20], *third[2:]])[:-9])
-    monkeypatch.setattr(MaskedAnswerer, "answer", lambda self, items: batches.append(len(items)) or answer(self, items))
+    monkeypatch.setattr(MaskedLM, "predict", lambda self, items: batches.append(len(items)) or answer(self, items))
     run(root, tmp_path / "killed", models=models)
     assert batches == [8, 8, 8, 8, 4], "what was answered is not asked again"
     for name in ("mlm_roberta", "bart_bart"):
@@ -352,7 +352,7 @@ def test_a_killed_bench_goes_on_with_equal_bits(root, tmp_path, monkeypatch):
 def test_a_finished_bench_asks_nothing_and_takes_a_further_model(root, tmp_path, monkeypatch):
     _, folder = run(root, tmp_path, models=("mlm:bert",))
     before = (answers_file(folder, "mlm_bert")).read_bytes()
-    monkeypatch.setattr(MaskedAnswerer, "answer", None)
+    monkeypatch.setattr(MaskedLM, "predict", None)
     run(root, tmp_path, models=("mlm:bert", "t5:t5"))
     assert (answers_file(folder, "mlm_bert")).read_bytes() == before
     assert set(report_of(folder)["models"]) == {"mlm:bert", "t5:t5"}
@@ -361,7 +361,7 @@ def test_a_finished_bench_asks_nothing_and_takes_a_further_model(root, tmp_path,
 def test_another_bench_in_the_same_folder_is_refused_with_the_difference(root, tmp_path):
     run(root, tmp_path)
     with pytest.raises(
-        UserError, match=r"holds another bench:\n(.*\n)*  - cloze.seed: 42 there, 7 now\n(.*\n)*.*name="
+        UserError, match=r"holds another cloze test:\n(.*\n)*  - cloze.seed: 42 there, 7 now\n(.*\n)*.*name="
     ):
         run(root, tmp_path, "cloze.seed=7")
     # The draws of the bootstrap are no part of it.
@@ -371,12 +371,12 @@ def test_another_bench_in_the_same_folder_is_refused_with_the_difference(root, t
 def test_a_model_is_known_by_its_files_however_it_is_typed(root, tmp_path, monkeypatch):
     run(root, tmp_path / "results", models=("mlm:bert",))
     monkeypatch.chdir(root)
-    monkeypatch.setattr(MaskedAnswerer, "answer", None)
+    monkeypatch.setattr(MaskedLM, "predict", None)
     run(root, tmp_path / "results", "models=[mlm:bert]")
 
 
 def test_a_full_disk_is_told_and_what_is_answered_stays(root, tmp_path, monkeypatch):
-    answer, batches = MaskedAnswerer.answer, []
+    answer, batches = MaskedLM.predict, []
 
     def until_full(self, items):
         if len(batches) == 2:
@@ -384,7 +384,7 @@ def test_a_full_disk_is_told_and_what_is_answered_stays(root, tmp_path, monkeypa
         batches.append(len(items))
         return answer(self, items)
 
-    monkeypatch.setattr(MaskedAnswerer, "answer", until_full)
+    monkeypatch.setattr(MaskedLM, "predict", until_full)
     with pytest.raises(
         UserError, match=r"the disk is full: .*test_cloze cannot be written. Make room and type the same"
     ):
@@ -395,7 +395,7 @@ def test_a_full_disk_is_told_and_what_is_answered_stays(root, tmp_path, monkeypa
 def test_what_was_said_is_in_the_folder(whole):
     said = (whole / "cloze.log").read_text(encoding="utf-8")
     assert "36 items of 12 texts" in said
-    assert re.search(r"mlm:bert: 36 of 36 items, [\d.e+]+ items/s, in 00:\d\d", said)
+    assert re.search(r"mlm:bert: 36 of 36 items, [\d.e+]+ items/s, in 0:\d\d:\d\d", said)
 
 
 def test_lines_behind_the_last_answer_are_dropped(root, tmp_path):
@@ -442,8 +442,8 @@ def test_another_model_in_the_same_folder_is_asked_for_itself(root, tmp_path):
 def test_a_model_of_the_same_short_name_leaves_the_answers_of_the_first(root, tmp_path, monkeypatch):
     run(root, tmp_path / "results")
     one_sided_bert(tmp_path / "other" / "bert", "rice")
-    answer, asked = MaskedAnswerer.answer, []
-    monkeypatch.setattr(MaskedAnswerer, "answer", lambda self, items: asked.append(len(items)) or answer(self, items))
+    answer, asked = MaskedLM.predict, []
+    monkeypatch.setattr(MaskedLM, "predict", lambda self, items: asked.append(len(items)) or answer(self, items))
     _, folder = run(root, tmp_path / "results", f"models=[mlm:{root / 'bert'},mlm:{tmp_path / 'other' / 'bert'}]")
     assert sum(asked) == 36, "only the second one is asked"
     assert list(report_of(folder)["models"]) == [f"mlm:{root / 'bert'}", f"mlm:{tmp_path / 'other' / 'bert'}"]
@@ -454,7 +454,7 @@ def test_one_model_typed_twice_is_asked_once(root, tmp_path, capsys):
     _, folder = run(root, tmp_path, twice, "limit=1", "cloze.samples_per_text=1")
     assert list(report_of(folder)["models"]) == ["ilm:ilm", "mlm:bert"]
     said = capsys.readouterr().err
-    assert re.search(r"asked once: mlm:\S*/bert/? is the same model as \S*/bert\n", said)
+    assert re.search(r"evaluated once: mlm:\S*/bert/? is the same model as \S*/bert\n", said)
 
 
 def test_answers_of_another_method_are_refused(root, tmp_path, monkeypatch):
@@ -465,12 +465,12 @@ def test_answers_of_another_method_are_refused(root, tmp_path, monkeypatch):
 
 
 def test_lists_that_may_miss_an_answer_are_counted(root, tmp_path, monkeypatch):
-    monkeypatch.setattr(MaskedAnswerer, "width_per_candidate", 1)
+    monkeypatch.setattr(MaskedLM, "width_per_candidate", 1)
     few = ("limit=2", "cloze.mlm_length=guessed", "cloze.samples_per_text=1")
     _, folder = run(root, tmp_path, *few, models=("mlm:roberta",))
     assert report_of(folder)["models"]["mlm:roberta"]["incomplete_lists"] == 2
-    line = "| mlm:roberta | list not surely the best | more beginnings of answers than are followed | 2 |"
-    assert line in (folder / "cloze.md").read_text(encoding="utf-8")
+    markdown = " ".join((folder / "cloze.md").read_text(encoding="utf-8").split())
+    assert "| mlm:roberta | list not surely the best | more hypotheses than are expanded | 2 |" in markdown
 
 
 def test_answers_of_unknown_origin_are_asked_anew(root, tmp_path):
@@ -497,7 +497,7 @@ def test_two_processes_in_one_folder(root, tmp_path):
 def test_a_folder_with_something_else(root, tmp_path):
     (tmp_path / "test_cloze").mkdir()
     (tmp_path / "test_cloze" / "mine.txt").write_text("x")
-    with pytest.raises(UserError, match="holds no cloze bench"):
+    with pytest.raises(UserError, match="holds no cloze test"):
         run(root, tmp_path)
 
 

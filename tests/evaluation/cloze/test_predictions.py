@@ -14,13 +14,15 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
+from ilm.config.evaluate import Cloze
 from ilm.errors import UserError
-from ilm.evaluation.cloze import decoders
-from ilm.evaluation.cloze.answerers import EARLIER, NO_ANSWER, TOO_LONG, WORD_TOO_LONG, Answerer, Settings
-from ilm.evaluation.cloze.decoders import BartAnswerer, InfillingAnswerer, T5Answerer
+from ilm.evaluation.cloze import prefix_decoding
+from ilm.evaluation.cloze.base import EARLIER, NO_ANSWER, TOO_LONG, WORD_TOO_LONG, ClozeModel
+from ilm.evaluation.cloze.infilling_lm import InfillingLM
 from ilm.evaluation.cloze.items import HUMAN_TOKENS, RANDOM, Item
-from ilm.evaluation.cloze.masked import MaskedAnswerer
-from ilm.evaluation.cloze.subwords import SHARES_A_TOKEN, UNKNOWN, Pieces
+from ilm.evaluation.cloze.masked_lm import MaskedLM
+from ilm.evaluation.cloze.seq2seq import T5, Bart
+from ilm.evaluation.cloze.subwords import SHARES_A_TOKEN, UNKNOWN, Subwords
 from ilm.infilling.infiller import Infiller
 from tests.evaluation.cloze.cloze_models import (
     SENTENCE,
@@ -40,7 +42,7 @@ from tests.evaluation.cloze.cloze_models import (
 PASTA = (8, 5)
 
 
-def settings(**more) -> Settings:
+def options(**more) -> Cloze:
     usual = {
         "candidates": 10,
         "max_answer_tokens": 4,
@@ -48,7 +50,7 @@ def settings(**more) -> Settings:
         "positions": HUMAN_TOKENS,
         "mlm_length": "given",
     }
-    return Settings(**{**usual, **more})
+    return Cloze(**{**usual, **more})
 
 
 def item(text: str = SENTENCE, *words: str) -> Item:
@@ -56,39 +58,39 @@ def item(text: str = SENTENCE, *words: str) -> Item:
     return Item("id", "French", "A1", 0, text, spans)
 
 
-def masked(model=None, tokenizer=None, **more) -> MaskedAnswerer:
+def masked(model=None, tokenizer=None, **more) -> MaskedLM:
     tokenizer = tokenizer or bert_tokenizer()
-    return MaskedAnswerer(model or bert(len(tokenizer)), tokenizer, settings(**more))
+    return MaskedLM(model or bert(len(tokenizer)), tokenizer, options(**more))
 
 
-def t5_answerer(model=None, blanks: int = 3, **more) -> T5Answerer:
+def t5_model(model=None, blanks: int = 3, **more) -> T5:
     tokenizer = t5_tokenizer()
     sentinels = [tokenizer.get_vocab()[f"<extra_id_{n}>"] for n in range(blanks + 1)]
-    return T5Answerer(model or t5(len(tokenizer)), tokenizer, settings(**more), sentinels)
+    return T5(model or t5(len(tokenizer)), tokenizer, options(**more), sentinels)
 
 
-def bart_answerer(model=None, **more) -> BartAnswerer:
+def bart_model(model=None, **more) -> Bart:
     tokenizer = byte_level_tokenizer()
-    return BartAnswerer(model or bart(len(tokenizer)), tokenizer, settings(**more))
+    return Bart(model or bart(len(tokenizer)), tokenizer, options(**more))
 
 
-def ilm_answerer(mask_types=("ngram", "word"), **more) -> InfillingAnswerer:
+def ilm_model(mask_types=("ngram", "word"), **more) -> InfillingLM:
     vocabulary = ilm_vocabulary(mask_types)
-    return InfillingAnswerer(Infiller(gpt2(vocabulary.size), vocabulary), settings(**more))
+    return InfillingLM(Infiller(gpt2(vocabulary.size), vocabulary), options(**more))
 
 
-def answers(answerer: Answerer, *items: Item):
+def answers(lm: ClozeModel, *items: Item):
     """The answers to the first blank of each item."""
-    found = [blanks[0] for blanks in answerer.answer(items or [item()])]
+    found = [blanks[0] for blanks in lm.predict(items or [item()])]
     return found if items else found[0]
 
 
 KINDS = {
     "bert": masked,
     "roberta": lambda **more: masked(roberta(len(byte_level_tokenizer())), byte_level_tokenizer(), **more),
-    "t5": t5_answerer,
-    "bart": bart_answerer,
-    "ilm": ilm_answerer,
+    "t5": t5_model,
+    "bart": bart_model,
+    "ilm": ilm_model,
 }
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
@@ -123,8 +125,8 @@ def test_a_word_of_two_subtokens_is_two_masks_answered_from_left_to_right():
 
 @pytest.mark.parametrize("kind", ["bert", "roberta"])
 def test_masked_candidates_are_all_there_are_in_the_order_of_their_probability(kind):
-    answerer = KINDS[kind](candidates=400)
-    tokenizer, model = answerer.pieces.tokenizer, answerer.model
+    lm = KINDS[kind](candidates=400)
+    tokenizer, model = lm.subwords.tokenizer, lm.model
     mask = "She ate [MASK] for lunch." if kind == "bert" else "She ate<mask> for lunch."
     ids = tokenizer(mask, return_tensors="pt").input_ids
     place = int((ids[0] == tokenizer.mask_token_id).nonzero())
@@ -136,21 +138,21 @@ def test_masked_candidates_are_all_there_are_in_the_order_of_their_probability(k
         if token.startswith(spaced) and token.removeprefix(spaced).isascii() and token.removeprefix(spaced).isalpha()
     }
     expected = sorted(words, key=lambda word: -log_p[words[word]])
-    found = answers(answerer)
+    found = answers(lm)
     assert [word for word, _ in found.candidates if word.isascii()] == expected
     assert dict(found.candidates)["pasta"] == pytest.approx(log_p[words["pasta"]], abs=1e-5)
 
 
 def test_the_pseudo_log_likelihood_goes_left_to_right_within_the_word():
     """log p(left | two masks) + log p(##over | left, one mask), as Kauf and Ivanova (2023) have it."""
-    answerer = masked(candidates=400)
-    tokenizer = answerer.pieces.tokenizer
+    lm = masked(candidates=400)
+    tokenizer = lm.subwords.tokenizer
     left, over = tokenizer.convert_tokens_to_ids(["left", "##over"])
     ids = tokenizer("She ate [MASK] [MASK] pasta.", return_tensors="pt").input_ids
-    first = answerer.model(input_ids=ids).logits[0, 3].log_softmax(-1)[left].item()
+    first = lm.model(input_ids=ids).logits[0, 3].log_softmax(-1)[left].item()
     ids[0, 3] = left
-    second = answerer.model(input_ids=ids).logits[0, 4].log_softmax(-1)[over].item()
-    found = answers(answerer, item("She ate leftover pasta.", "leftover"))[0]
+    second = lm.model(input_ids=ids).logits[0, 4].log_softmax(-1)[over].item()
+    found = answers(lm, item("She ate leftover pasta.", "leftover"))[0]
     assert found.log_probability == pytest.approx(first + second, abs=1e-5)
     assert dict(found.candidates)["leftover"] == pytest.approx(found.log_probability, abs=1e-5), "the same quantity"
 
@@ -172,24 +174,21 @@ def test_a_guessed_length_tries_several_and_ranks_by_the_mean():
 def test_t5_answers_what_it_was_made_to():
     tokenizer = t5_tokenizer()
     tokens = tokenizer.convert_tokens_to_ids(["<extra_id_0>", "▁rice", "<extra_id_1>"])
-    found = answers(t5_answerer(chain(t5(len(tokenizer)), tokens)))
+    found = answers(t5_model(chain(t5(len(tokenizer)), tokens)))
     assert found.candidates[0][0] == "rice"
     assert all(" " not in word and word.isalpha() for word, _ in found.candidates)
 
 
-def t5_direct(answerer, typed: str, written: list[list[int]], scored_from: int) -> list[float]:
+def t5_direct(lm, typed: str, written: list[list[int]], scored_from: int) -> list[float]:
     """Log-probabilities of what is written after the first `scored_from` tokens, by one plain forward pass each.
 
     In the place of the last one, a sentinel, the text may also end.
     """
-    source = answerer.pieces.tokenizer(typed, return_tensors="pt").input_ids
+    source = lm.subwords.tokenizer(typed, return_tensors="pt").input_ids
     values = []
     for ids in written:
         logits = (
-            answerer.model(input_ids=source, decoder_input_ids=torch.tensor([ids[:-1]]))
-            .logits[0]
-            .detach()
-            .log_softmax(-1)
+            lm.model(input_ids=source, decoder_input_ids=torch.tensor([ids[:-1]])).logits[0].detach().log_softmax(-1)
         )
         last = len(ids) - 1
         end = float(logits[last - 1, [ids[last], 1]].logsumexp(-1))
@@ -198,8 +197,8 @@ def t5_direct(answerer, typed: str, written: list[list[int]], scored_from: int) 
 
 
 def test_t5_finds_the_best_of_all_answers():
-    answerer = t5_answerer(max_answer_tokens=2, candidates=900)
-    tokenizer = answerer.pieces.tokenizer
+    lm = t5_model(max_answer_tokens=2, candidates=900)
+    tokenizer = lm.subwords.tokenizer
     vocabulary = tokenizer.get_vocab()
     zero, one = vocabulary["<extra_id_0>"], vocabulary["<extra_id_1>"]
     firsts = [i for token, i in vocabulary.items() if token[0] == "▁" and (token == "▁" or token[1:].isalpha())]
@@ -209,10 +208,10 @@ def test_t5_finds_the_best_of_all_answers():
     written = [[0, zero, *ids, one] for ids in all_answers]
     source = tokenizer("She ate<extra_id_0> for lunch.", return_tensors="pt").input_ids
     expected: dict[str, float] = {}
-    for ids, value in zip(all_answers, t5_batched(answerer.model, source, written), strict=True):
+    for ids, value in zip(all_answers, t5_batched(lm.model, source, written), strict=True):
         word = "".join(tokenizer.convert_ids_to_tokens(ids)).replace("▁", "")
         expected[word] = math.log(math.exp(expected.get(word, -math.inf)) + math.exp(value))
-    found = answers(answerer)
+    found = answers(lm)
     best = sorted(expected, key=lambda word: -expected[word])
     assert [word for word, _ in found.candidates[:50]] == best[:50]
     for word, value in found.candidates[:50]:
@@ -231,39 +230,39 @@ def t5_batched(model, source, written: list[list[int]]) -> list[float]:
 
 
 def test_the_score_of_t5_is_that_of_answer_and_closing_sentinel():
-    answerer = t5_answerer()
-    ids = answerer.pieces.tokenizer.convert_tokens_to_ids(["<pad>", "<extra_id_0>", "▁pasta", "<extra_id_1>"])
-    (expected,) = t5_direct(answerer, "She ate<extra_id_0> for lunch.", [ids], scored_from=2)
-    assert answers(answerer).log_probability == pytest.approx(expected, abs=1e-4)
+    lm = t5_model()
+    ids = lm.subwords.tokenizer.convert_tokens_to_ids(["<pad>", "<extra_id_0>", "▁pasta", "<extra_id_1>"])
+    (expected,) = t5_direct(lm, "She ate<extra_id_0> for lunch.", [ids], scored_from=2)
+    assert answers(lm).log_probability == pytest.approx(expected, abs=1e-4)
 
 
 def test_the_bar_before_a_word_belongs_to_it():
     """As in T5's training no lone bar is left before the sentinel; one that stands for the word's space is answered."""
-    answerer = t5_answerer()
+    lm = t5_model()
     asked = item("She ate Zoo for lunch.", "Zoo")
-    encoded = answerer.pieces.encode(asked)
-    tokens = answerer.pieces.tokenizer.convert_ids_to_tokens
-    assert tokens(list(encoded.answer(0))) == ["▁", "Z", "o", "o"]
-    assert tokens(encoded.with_blanks([[answerer.sentinels[0]]]))[:3] == ["▁She", "▁ate", "<extra_id_0>"]
-    assert encoded.spaced == (True,)
-    assert answers(answerer, asked)[0].subtokens == 4
+    encoded = lm.subwords.encode(asked)
+    tokens = lm.subwords.tokenizer.convert_ids_to_tokens
+    assert tokens(list(encoded.word_ids(0))) == ["▁", "Z", "o", "o"]
+    assert tokens(encoded.fill([[lm.sentinels[0]]]))[:3] == ["▁She", "▁ate", "<extra_id_0>"]
+    assert encoded.leading_space == (True,)
+    assert answers(lm, asked)[0].subtokens == 4
 
 
 def test_t5_with_two_blanks():
     """Blank 2 is answered after the model's own answer to blank 1, and scored after the learner's."""
-    answerer = t5_answerer()
-    (blanks,) = answerer.answer([item("She ate pasta for lunch and rice.", "pasta", "lunch")])
+    lm = t5_model()
+    (blanks,) = lm.predict([item("She ate pasta for lunch and rice.", "pasta", "lunch")])
     names = ["<pad>", "<extra_id_0>", "▁pasta", "<extra_id_1>", "▁lunch", "<extra_id_2>"]
-    ids = answerer.pieces.tokenizer.convert_tokens_to_ids(names)
+    ids = lm.subwords.tokenizer.convert_tokens_to_ids(names)
     typed = "She ate<extra_id_0> for<extra_id_1> and rice."
-    (both,) = t5_direct(answerer, typed, [ids], scored_from=2)
-    (second,) = t5_direct(answerer, typed, [ids], scored_from=4)
+    (both,) = t5_direct(lm, typed, [ids], scored_from=2)
+    (second,) = t5_direct(lm, typed, [ids], scored_from=4)
     first = both - second
     assert blanks[0].log_probability == pytest.approx(first, abs=1e-4)
     assert blanks[0].log_probability + blanks[1].log_probability == pytest.approx(both, abs=1e-4)
-    own = answerer.pieces.tokenizer(blanks[0].candidates[0][0], add_special_tokens=False).input_ids
-    second = answerer.pieces.tokenizer(blanks[1].candidates[0][0], add_special_tokens=False).input_ids
-    (expected,) = t5_direct(answerer, typed, [[*ids[:2], *own, ids[3], *second, ids[5]]], scored_from=3 + len(own))
+    own = lm.subwords.tokenizer(blanks[0].candidates[0][0], add_special_tokens=False).input_ids
+    second = lm.subwords.tokenizer(blanks[1].candidates[0][0], add_special_tokens=False).input_ids
+    (expected,) = t5_direct(lm, typed, [[*ids[:2], *own, ids[3], *second, ids[5]]], scored_from=3 + len(own))
     assert blanks[1].candidates[0][1] == pytest.approx(expected, abs=1e-4)
 
 
@@ -274,7 +273,7 @@ def test_bart_answers_what_it_was_made_to():
     tokenizer = byte_level_tokenizer()
     ids = tokenizer.get_vocab()
     model = always(bart(len(ids)), {ids["Ġrice"]: 5.0, ids["Ġpasta"]: 4.0, ids["Ġfor"]: 6.0, ids["</s>"]: 9.0})
-    found = answers(bart_answerer(model))
+    found = answers(bart_model(model))
     total = math.log(sum(map(math.exp, (5, 4, 6, 9))) + len(ids) - 4)
     # `for` follows the blank: it closes an answer, and is the likeliest one besides.
     assert [word for word, _ in found.candidates[:3]] == ["for", "rice", "pasta"]
@@ -283,14 +282,12 @@ def test_bart_answers_what_it_was_made_to():
     )
 
 
-def bart_direct(answerer, source: str, written: str, scored: list[int]) -> float:
+def bart_direct(lm, source: str, written: str, scored: list[int]) -> float:
     """Log-probability of the tokens at the places `scored` of <s>written</s>, the encoder reading `source`."""
-    tokenizer = answerer.pieces.tokenizer
+    tokenizer = lm.subwords.tokenizer
     ids = [2, *tokenizer(written).input_ids]
     logits = (
-        answerer.model(
-            input_ids=tokenizer(source, return_tensors="pt").input_ids, decoder_input_ids=torch.tensor([ids[:-1]])
-        )
+        lm.model(input_ids=tokenizer(source, return_tensors="pt").input_ids, decoder_input_ids=torch.tensor([ids[:-1]]))
         .logits[0]
         .detach()
     )
@@ -298,12 +295,12 @@ def bart_direct(answerer, source: str, written: str, scored: list[int]) -> float
 
 
 def test_bart_writes_the_text_again_and_closes_with_what_follows():
-    answerer = bart_answerer(max_answer_tokens=1, candidates=500)
-    tokens = answerer.pieces.tokenizer.convert_ids_to_tokens(answerer.pieces.encode(item()).ids)
+    lm = bart_model(max_answer_tokens=1, candidates=500)
+    tokens = lm.subwords.tokenizer.convert_ids_to_tokens(lm.subwords.encode(item()).ids)
     assert tokens.index("Ġpasta") == 3, "so its place after </s><s> is 5, and that of the closing Ġfor 6"
-    found = answers(answerer)
+    found = answers(lm)
     for word in ("pasta", "rice", "soup"):
-        expected = bart_direct(answerer, "She ate<mask> for lunch.", f"She ate {word} for lunch.", [5, 6])
+        expected = bart_direct(lm, "She ate<mask> for lunch.", f"She ate {word} for lunch.", [5, 6])
         assert dict(found.candidates)[word] == pytest.approx(expected, abs=1e-4)
     assert found.log_probability == pytest.approx(dict(found.candidates)["pasta"], abs=1e-5)
     values = [value for _, value in found.candidates]
@@ -312,42 +309,40 @@ def test_bart_writes_the_text_again_and_closes_with_what_follows():
 
 @torch.no_grad()
 def test_bart_finds_the_best_of_all_answers():
-    answerer = bart_answerer(max_answer_tokens=2, candidates=300)
-    tokenizer = answerer.pieces.tokenizer
+    lm = bart_model(max_answer_tokens=2, candidates=300)
+    tokenizer = lm.subwords.tokenizer
     source = tokenizer("She ate<mask> for lunch.", return_tensors="pt").input_ids
     before = [2, *tokenizer("She ate").input_ids[:-1]]
     end = tokenizer.get_vocab()["Ġfor"]
 
     def following(ids: list[list[int]]) -> torch.Tensor:
         read = torch.tensor([[*before, *own] for own in ids])
-        return (
-            answerer.model(input_ids=source.expand(len(ids), -1), decoder_input_ids=read).logits[:, -1].log_softmax(-1)
-        )
+        return lm.model(input_ids=source.expand(len(ids), -1), decoder_input_ids=read).logits[:, -1].log_softmax(-1)
 
-    assert_all_answers_are_listed(answerer, following, end)
+    assert_all_answers_are_listed(lm, following, end)
 
 
 @torch.no_grad()
 def test_an_infilling_model_finds_the_best_of_all_answers():
-    answerer = ilm_answerer(max_answer_tokens=2, candidates=300)
-    vocabulary = answerer.vocabulary
+    lm = ilm_model(max_answer_tokens=2, candidates=300)
+    vocabulary = lm.vocabulary
     ids = vocabulary.encode(SENTENCE)
     place = vocabulary.tokenizer.convert_ids_to_tokens(ids).index("Ġpasta")
     blank = int(vocabulary.blanks[vocabulary.mask_types.index("word")])
     context = [*ids[:place], blank, *ids[place + 1 :], vocabulary.start_of_infill]
 
     def following(own: list[list[int]]) -> torch.Tensor:
-        return answerer.model(input_ids=torch.tensor([[*context, *o] for o in own])).logits[:, -1].log_softmax(-1)
+        return lm.model(input_ids=torch.tensor([[*context, *o] for o in own])).logits[:, -1].log_softmax(-1)
 
-    assert_all_answers_are_listed(answerer, following, vocabulary.end_of_infill)
+    assert_all_answers_are_listed(lm, following, vocabulary.end_of_infill)
 
 
-def assert_all_answers_are_listed(answerer: Answerer, following, end: int) -> None:
+def assert_all_answers_are_listed(lm: ClozeModel, following, end: int) -> None:
     """The list begins with the best of all words of one or two tokens, by plain forward passes without a cache."""
-    entries = {token: i for token, i in answerer.pieces.tokenizer.get_vocab().items() if i != end}
+    entries = {token: i for token, i in lm.subwords.tokenizer.get_vocab().items() if i != end}
     firsts = {t.removeprefix("Ġ"): i for t, i in entries.items() if t[0] == "Ġ" and t[1:].isascii() and t[1:].isalpha()}
     laters = {t: i for t, i in entries.items() if t.isascii() and t.isalpha()}
-    if answerer.kind == "bart":
+    if lm.kind == "bart":
         firsts["for"] = end
     (start,) = following([[]])
     seconds = following([[i] for i in firsts.values()])
@@ -357,7 +352,7 @@ def assert_all_answers_are_listed(answerer: Answerer, following, end: int) -> No
         for (piece, later), value in zip(laters.items(), ends.tolist(), strict=True):
             both = math.exp(float(start[i] + seconds[row, later]) + value)
             words[word + piece] = math.log(math.exp(words.get(word + piece, -math.inf)) + both)
-    found = [(word, value) for word, value in answers(answerer).candidates if word.isascii()]
+    found = [(word, value) for word, value in answers(lm).candidates if word.isascii()]
     best = sorted(words, key=lambda word: -words[word])
     assert [word for word, _ in found[:50]] == best[:50]
     # What a word's rarest spelling would add, less likely than any answer listed, may be missing.
@@ -365,67 +360,67 @@ def assert_all_answers_are_listed(answerer: Answerer, following, end: int) -> No
 
 
 def test_bart_closes_at_the_end_of_the_text():
-    answerer = bart_answerer()
-    found = answers(answerer, item("She ate pasta"))[0]
-    expected = bart_direct(answerer, "She ate<mask>", "She ate pasta", [5, 6])
+    lm = bart_model()
+    found = answers(lm, item("She ate pasta"))[0]
+    expected = bart_direct(lm, "She ate<mask>", "She ate pasta", [5, 6])
     assert found.log_probability == pytest.approx(expected, abs=1e-4)
 
 
 def test_bart_with_two_blanks():
-    answerer = bart_answerer()
-    (blanks,) = answerer.answer([item(SENTENCE, "pasta", "lunch")])
-    expected = bart_direct(answerer, "She ate<mask> for<mask>.", SENTENCE, [5, 6])
+    lm = bart_model()
+    (blanks,) = lm.predict([item(SENTENCE, "pasta", "lunch")])
+    expected = bart_direct(lm, "She ate<mask> for<mask>.", SENTENCE, [5, 6])
     assert blanks[0].log_probability == pytest.approx(expected, abs=1e-4)
-    expected = bart_direct(answerer, "She ate<mask> for<mask>.", SENTENCE, [7, 8])
+    expected = bart_direct(lm, "She ate<mask> for<mask>.", SENTENCE, [7, 8])
     assert blanks[1].log_probability == pytest.approx(expected, abs=1e-4)
 
 
 # Infilling models -----------------------------------------------------------------------------------------------------
 
 
-def infiller_of(answerer: InfillingAnswerer) -> Infiller:
-    return Infiller(answerer.model, answerer.vocabulary)
+def infiller_of(lm: InfillingLM) -> Infiller:
+    return Infiller(lm.model, lm.vocabulary)
 
 
 def test_the_score_of_an_infilling_model_is_that_of_the_infiller():
-    answerer = ilm_answerer()
-    (blanks,) = answerer.answer([item(SENTENCE, "pasta", "lunch")])
-    expected = infiller_of(answerer).score("She ate [word] for [word].", ["pasta", "lunch"])
+    lm = ilm_model()
+    (blanks,) = lm.predict([item(SENTENCE, "pasta", "lunch")])
+    expected = infiller_of(lm).score("She ate [word] for [word].", ["pasta", "lunch"])
     assert sum(blank.log_probability for blank in blanks) == pytest.approx(expected, abs=1e-4)
-    assert answers(answerer).log_probability == pytest.approx(
-        infiller_of(answerer).score("She ate [word] for lunch.", ["pasta"]), abs=1e-4
+    assert answers(lm).log_probability == pytest.approx(
+        infiller_of(lm).score("She ate [word] for lunch.", ["pasta"]), abs=1e-4
     )
 
 
 def test_candidates_of_an_infilling_model_have_the_probability_that_the_infiller_gives_them():
-    answerer = ilm_answerer()
-    found = answers(answerer)
+    lm = ilm_model()
+    found = answers(lm)
     assert len(found.candidates) > 5
     for word, value in found.candidates:
-        ids = answerer.pieces.tokenizer(f"She ate {word} for lunch.").input_ids
-        if len(ids) != len(answerer.pieces.tokenizer(SENTENCE).input_ids):
+        ids = lm.subwords.tokenizer(f"She ate {word} for lunch.").input_ids
+        if len(ids) != len(lm.subwords.tokenizer(SENTENCE).input_ids):
             continue  # written in other tokens than the tokenizer's own
-        assert value == pytest.approx(infiller_of(answerer).score("She ate [word] for lunch.", [word]), abs=1e-3)
+        assert value == pytest.approx(infiller_of(lm).score("She ate [word] for lunch.", [word]), abs=1e-3)
 
 
 def test_an_infilling_model_is_asked_by_words_where_it_has_them():
-    assert ilm_answerer(("word", "ngram")).describe()["blank"] == "word"
-    assert ilm_answerer(("document", "sentence")).describe()["blank"] == "sentence"
+    assert ilm_model(("word", "ngram")).info()["blank"] == "word"
+    assert ilm_model(("document", "sentence")).info()["blank"] == "sentence"
 
 
 def test_the_last_answer_of_t5_may_end_with_the_text():
     """T5's training masks end the text, so </s> follows the last answer; FLAN-T5 knows no sentinels any more."""
     tokenizer = t5_tokenizer()
     tokens = tokenizer.convert_tokens_to_ids(["<extra_id_0>", "▁rice", "</s>"])
-    answerer = t5_answerer(chain(t5(len(tokenizer)), tokens))
+    lm = t5_model(chain(t5(len(tokenizer)), tokens))
     written = [0, tokens[0], tokens[1], tokenizer.get_vocab()["<extra_id_1>"]]
-    (expected,) = t5_direct(answerer, "She ate<extra_id_0> for lunch.", [written], scored_from=2)
+    (expected,) = t5_direct(lm, "She ate<extra_id_0> for lunch.", [written], scored_from=2)
     source = tokenizer("She ate<extra_id_0> for lunch.", return_tensors="pt").input_ids
     (by_sentinel, by_end) = (
-        answerer.model(input_ids=source, decoder_input_ids=torch.tensor([written[:3]])).logits[0, -1, [written[3], 1]]
+        lm.model(input_ids=source, decoder_input_ids=torch.tensor([written[:3]])).logits[0, -1, [written[3], 1]]
     ).tolist()
     assert by_end > by_sentinel + 1
-    assert answers(answerer).candidates[0] == ("rice", pytest.approx(expected, abs=1e-4))
+    assert answers(lm).candidates[0] == ("rice", pytest.approx(expected, abs=1e-4))
 
 
 @pytest.mark.parametrize("kind", ["mt5", "flan-t5"])
@@ -439,10 +434,10 @@ def test_relatives_of_t5_answer_as_it_does(kind):
     }[kind]
     gated = {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False} if kind == "flan-t5" else {}
     torch.manual_seed(0)
-    answerer = t5_answerer(model(config(**sizes, **ids, **gated)))
-    written = answerer.pieces.tokenizer.convert_tokens_to_ids(["<pad>", "<extra_id_0>", "▁pasta", "<extra_id_1>"])
-    (expected,) = t5_direct(answerer, "She ate<extra_id_0> for lunch.", [written], scored_from=2)
-    found = answers(answerer)
+    lm = t5_model(model(config(**sizes, **ids, **gated)))
+    written = lm.subwords.tokenizer.convert_tokens_to_ids(["<pad>", "<extra_id_0>", "▁pasta", "<extra_id_1>"])
+    (expected,) = t5_direct(lm, "She ate<extra_id_0> for lunch.", [written], scored_from=2)
+    found = answers(lm)
     assert found.log_probability == pytest.approx(expected, abs=1e-3)
     assert len(found.candidates) >= 10
 
@@ -467,13 +462,13 @@ def test_masked_architectures_answer_what_a_plain_pass_says_whatever_else_is_ask
     if hasattr(config, "initializer_range"):
         config.initializer_range = 0.3
     torch.manual_seed(0)
-    answerer = masked(AutoModelForMaskedLM.from_config(config), tokenizer)
+    lm = masked(AutoModelForMaskedLM.from_config(config), tokenizer)
     ids = tokenizer("She ate [MASK] for lunch.", return_tensors="pt").input_ids
-    log_p = answerer.model(input_ids=ids).logits[0, 3].log_softmax(-1).tolist()
-    found, longer = answers(answerer, item(), item("She likes soup, and it left for lunch and pasta.", "soup"))
+    log_p = lm.model(input_ids=ids).logits[0, 3].log_softmax(-1).tolist()
+    found, longer = answers(lm, item(), item("She likes soup, and it left for lunch and pasta.", "soup"))
     assert found.log_probability == pytest.approx(log_p[tokenizer.get_vocab()["pasta"]], abs=1e-4)
     assert longer.log_probability == pytest.approx(
-        answers(answerer, item("She likes soup, and it left for lunch and pasta.", "soup"))[0].log_probability, abs=1e-5
+        answers(lm, item("She likes soup, and it left for lunch and pasta.", "soup"))[0].log_probability, abs=1e-5
     )
 
 
@@ -501,38 +496,38 @@ def test_answers_of_different_numbers_of_masks_do_not_add_up():
 
 @every_kind
 def test_answers_do_not_depend_on_what_else_is_asked(kind):
-    answerer = KINDS[kind]()
+    lm = KINDS[kind]()
     items = [
         item(),
         item("She likes soup, and it left.", "soup"),
         item("And she ate pasta for lunch and rice.", "rice"),
     ]
-    together = answers(answerer, *items)
+    together = answers(lm, *items)
     for asked, found in zip(items, together, strict=True):
-        alone = answers(answerer, asked)[0]
+        alone = answers(lm, asked)[0]
         assert [word for word, _ in found.candidates] == [word for word, _ in alone.candidates]
         assert found.log_probability == pytest.approx(alone.log_probability, abs=1e-4)
 
 
 @pytest.mark.parametrize("kind", ["t5", "bart", "ilm"])
 def test_questions_that_do_not_fit_together_are_asked_in_parts(kind, monkeypatch):
-    answerer = KINDS[kind](max_answer_tokens=2)
+    lm = KINDS[kind](max_answer_tokens=2)
     items = [
         item(),
         item("She likes soup, and it left.", "soup"),
         item("And she ate pasta for lunch and rice.", "rice"),
     ]
-    together = answers(answerer, *items)
-    monkeypatch.setattr(decoders, "MOST_ROWS", 2)
-    for whole, apart in zip(together, answers(answerer, *items), strict=True):
+    together = answers(lm, *items)
+    monkeypatch.setattr(prefix_decoding, "MOST_ROWS", 2)
+    for whole, apart in zip(together, answers(lm, *items), strict=True):
         assert dict(whole.candidates) == pytest.approx(dict(apart.candidates), abs=1e-2)
 
 
 @every_kind
 def test_a_batch_asked_again_gives_the_same_bits(kind):
-    answerer = KINDS[kind]()
+    lm = KINDS[kind]()
     items = [item(), item("She likes soup, and it left.", "soup")]
-    assert answerer.answer(items) == answerer.answer(items)
+    assert lm.predict(items) == lm.predict(items)
 
 
 @every_kind
@@ -585,15 +580,15 @@ def test_control_tokens_in_a_text_are_text(kind):
 
 @every_kind
 def test_texts_that_are_too_long_are_told(kind):
-    answerer = KINDS[kind]()
+    lm = KINDS[kind]()
     long, short = item("She ate pasta " + "for lunch " * 60), item()
-    found = answers(answerer, long, short)
+    found = answers(lm, long, short)
     if kind == "t5":
         assert found[0].failure is None, "its positions are relative"
     else:
         assert (found[0].candidates, found[0].failure, found[0].unscored) == ((), TOO_LONG, TOO_LONG)
         assert found[0].log_probability is None
-    assert found[1].log_probability == pytest.approx(answers(answerer, short)[0].log_probability, abs=1e-4)
+    assert found[1].log_probability == pytest.approx(answers(lm, short)[0].log_probability, abs=1e-4)
 
 
 def test_the_longest_text_that_fits_is_answered():
@@ -601,9 +596,9 @@ def test_the_longest_text_that_fits_is_answered():
     tokenizer = byte_level_tokenizer()
     for words, failure in ((60, None), (61, TOO_LONG)):
         text = "pasta" + " and" * words
-        answerer = masked(roberta(len(tokenizer)), tokenizer)
-        assert len(answerer.pieces.encode(item(text)).ids) == words + 2, "`pasta` without its space is two tokens"
-        assert answers(answerer, item(text))[0].failure == failure
+        lm = masked(roberta(len(tokenizer)), tokenizer)
+        assert len(lm.subwords.encode(item(text)).ids) == words + 2, "`pasta` without its space is two tokens"
+        assert answers(lm, item(text))[0].failure == failure
 
 
 def test_words_with_more_subtokens_than_masks_allowed():
@@ -625,22 +620,22 @@ def test_words_that_share_a_token_with_their_neighbours():
     backend = tokenizer.backend_tokenizer
     tokenizer.add_tokens(["lunch."])  # matched before anything else
     assert "lunch." in backend.encode("for lunch.").tokens
-    pieces = Pieces(tokenizer, len(tokenizer))
+    pieces = Subwords(tokenizer, len(tokenizer))
     assert pieces.encode(item(SENTENCE, "lunch")) == SHARES_A_TOKEN
 
 
 def test_no_answer_is_told_and_so_are_the_blanks_after_it():
-    answerer = t5_answerer()
+    lm = t5_model()
     # Nothing may be written.
-    answerer.pieces.spaced[:] = answerer.pieces.plain[:] = False
-    (blanks,) = answerer.answer([item(SENTENCE, "pasta", "lunch")])
+    lm.subwords.with_space[:] = lm.subwords.without_space[:] = False
+    (blanks,) = lm.predict([item(SENTENCE, "pasta", "lunch")])
     assert [blank.failure for blank in blanks] == [NO_ANSWER, EARLIER]
     assert all(blank.log_probability is not None for blank in blanks)
 
 
 def test_damaged_weights_are_told():
-    answerer = masked()
+    lm = masked()
     with torch.no_grad():
-        answerer.model.get_output_embeddings().bias[7] = math.nan
+        lm.model.get_output_embeddings().bias[7] = math.nan
     with pytest.raises(UserError, match="computes NaN"):
-        answerer.answer([item()])
+        lm.predict([item()])

@@ -1,0 +1,190 @@
+"""What all kinds of model have in common: blanks are predicted one after the other, and candidates listed as words.
+
+    blank 1   predicted from the text, with the other blanks still open
+    blank 2   predicted with the model's own best candidate in blank 1, the later blanks still open
+
+The learner's words are scored likewise, each given the learner's words before it, so that the sum over an item's blanks
+is their joint log-probability (chain rule).
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from ilm.config.evaluate import Cloze
+from ilm.evaluation.cloze.items import HUMAN_TOKENS, Item
+from ilm.evaluation.cloze.metrics import folded, normalised
+from ilm.evaluation.cloze.search import BestFirstSearch, Hypothesis, TokenConstraint, TokenIds, TopWords
+from ilm.evaluation.cloze.subwords import UNKNOWN, EncodedItem, Subwords
+
+TOO_LONG = "the text is longer than the model takes"
+WORD_TOO_LONG = "the word has more subtokens than cloze.max_answer_tokens"
+NO_ANSWER = "no answer ended within cloze.max_answer_tokens"
+EARLIER = "an earlier blank of the item has no answer"
+
+# Raised whenever the same model may predict something else for the same item: predictions are never mixed in silence.
+METHOD = 2
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A model's candidates for one blank, best first: different words with their log-probabilities in nats.
+
+    Words that differ by case alone are all listed, and count as one: a cased model lists as many as an uncased one.
+    `log_probability` is that of the learner's word in the tokenizer's own segmentation, None if it has none (`unscored`
+    says why); `subtokens` is the length of that segmentation. `failure` says why there are no candidates. `complete`:
+    whether the search expanded every hypothesis that was likely enough to be listed.
+    """
+
+    candidates: tuple[tuple[str, float], ...]
+    log_probability: float | None
+    subtokens: int | None
+    failure: str | None = None
+    unscored: str | None = None
+    complete: bool = True
+
+
+class ClozeModel(ABC):
+    """A language model that fills blanks; a subclass for each architecture."""
+
+    kind: ClassVar[str]
+    pseudo: ClassVar[bool] = False  # whether its scores are pseudo-log-likelihoods
+    width_per_candidate: ClassVar[int]  # hypotheses of each length that a search expands, for each candidate wanted
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        options: Cloze,
+        *,
+        max_tokens: float = math.inf,
+    ):
+        """`max_tokens`: the longest input that the model takes."""
+        self.model, self.options, self.max_tokens = model.eval(), options, max_tokens
+        self.subwords = Subwords(tokenizer, model.get_output_embeddings().weight.shape[0])
+
+    def info(self) -> dict[str, Any]:
+        """How this model is used, for the report."""
+        limit = self.max_tokens if math.isfinite(self.max_tokens) else None
+        return {"kind": self.kind, "pseudo_log_likelihood": self.pseudo, "max_tokens": limit}
+
+    @torch.inference_mode()
+    def predict(self, items: Sequence[Item]) -> list[tuple[Prediction, ...]]:
+        """Predictions for the blanks of each item."""
+        encoded = [self.subwords.encode(item) for item in items]
+        errors = [e if isinstance(e, str) else self._input_error(e) for e in encoded]
+        valid = [at for at, error in enumerate(errors) if error is None]
+        found = dict(zip(valid, self._predict([encoded[at] for at in valid]) if valid else [], strict=True))
+        return [
+            found[at] if at in found else tuple(Prediction((), None, None, error, error) for _ in item.spans)
+            for at, (item, error) in enumerate(zip(items, errors, strict=True))
+        ]
+
+    def _predict(self, items: list[EncodedItem]) -> list[tuple[Prediction, ...]]:
+        scores = self._score(items)
+        filled: list[list[TokenIds | None]] = [[] for _ in items]
+        predictions: list[list[Prediction]] = [[] for _ in items]
+        for blank in range(len(items[0].token_spans)):
+            failures = [
+                self._blank_error(item, blank) or (EARLIER if None in before else None)
+                for item, before in zip(items, filled, strict=True)
+            ]
+            valid = [at for at, failure in enumerate(failures) if failure is None]
+            done = self._search([items[at] for at in valid], blank, [filled[at] for at in valid]) if valid else []
+            for at, item in enumerate(items):
+                searches = [search for search in done if valid[search.item] == at]
+                candidates, best = self._rank([answer for search in searches for answer in search.top.hypotheses])
+                filled[at].append(best)
+                score = None if item.unknown[blank] else scores[at][blank]
+                predictions[at].append(
+                    Prediction(
+                        candidates,
+                        score,
+                        len(item.word_ids(blank)),
+                        failures[at] or (None if candidates else NO_ANSWER),
+                        UNKNOWN if score is None else None,
+                        all(search.is_complete for search in searches),
+                    )
+                )
+        return [tuple(blanks) for blanks in predictions]
+
+    def _rank(self, answers: Sequence[Hypothesis]) -> tuple[tuple[tuple[str, float], ...], TokenIds | None]:
+        """Answers as words, best first, and the tokens of the best; segmentations of one word add up."""
+        sums: dict[tuple[str, int], float] = {}
+        tokens: dict[tuple[str, int], TokenIds] = {}
+        for token_ids, log_probability in sorted(answers, key=lambda answer: (-answer[1], answer[0])):
+            key = (self.decode(token_ids), self._n_masks(token_ids))
+            sums[key] = float(np.logaddexp(sums.get(key, -math.inf), log_probability))
+            tokens.setdefault(key, token_ids)
+        ranked = sorted(sums, key=lambda key: (-self._ranking_score(sums[key], tokens[key]), key))
+        words: dict[str, float] = {}
+        different: set[str] = set()
+        for word, n_masks in ranked:
+            if len(different) == self.options.candidates:
+                break
+            different.add(folded(word))
+            words.setdefault(word, sums[word, n_masks])
+        return tuple(words.items()), tokens[ranked[0]] if ranked else None
+
+    def decode(self, token_ids: TokenIds) -> str | None:
+        """The word that an answer's tokens spell; None if they spell none."""
+        word = normalised(self.subwords.decode(token_ids, one_word=self.options.one_word))
+        return None if not word or "\ufffd" in word or (self._letters_only and not word.isalpha()) else word
+
+    @property
+    def _letters_only(self) -> bool:
+        return self.options.one_word and self.options.positions == HUMAN_TOKENS
+
+    @property
+    def search_width(self) -> int:
+        """Hypotheses of each length that a search expands."""
+        return self.width_per_candidate * self.options.candidates
+
+    def new_search(
+        self, number: int, item: EncodedItem, blank: int, end_tokens: TokenIds, max_tokens: int
+    ) -> BestFirstSearch:
+        """A search for answers to a blank of item `number` that end with any of `end_tokens`."""
+        first, later = self.subwords.allowed(
+            item.leading_space[blank], one_word=self.options.one_word, letters=self._letters_only
+        )
+        constraint = TokenConstraint(first, later, end_tokens, max_tokens)
+        return BestFirstSearch(number, constraint, TopWords(self.decode, self.options.candidates), self.search_width)
+
+    def _input_error(self, item: EncodedItem) -> str | None:
+        """Why nothing can be predicted for this text."""
+        return TOO_LONG if self._input_length(item) > self.max_tokens else None
+
+    def _blank_error(self, item: EncodedItem, blank: int) -> str | None:
+        """Why this blank gets no candidates, though its word has a score."""
+        return None
+
+    def _n_masks(self, token_ids: TokenIds) -> int:
+        """Where a blank is tried with several numbers of masks: that of an answer; probabilities add up within it."""
+        return 0
+
+    def _ranking_score(self, log_probability: float, token_ids: TokenIds) -> float:
+        """What candidates are ranked by."""
+        return log_probability
+
+    @abstractmethod
+    def _input_length(self, item: EncodedItem) -> int:
+        """The most tokens that the model has to read at once for this text."""
+
+    @abstractmethod
+    def _score(self, items: Sequence[EncodedItem]) -> list[list[float]]:
+        """The log-probability in nats of the learner's word in each blank, given the learner's words before it."""
+
+    @abstractmethod
+    def _search(
+        self, items: Sequence[EncodedItem], blank: int, filled: Sequence[Sequence[TokenIds]]
+    ) -> list[BestFirstSearch]:
+        """Finished searches for the likeliest answers to a blank of each item, which they name by its number.
+
+        `filled` are the tokens in the blanks before it.
+        """

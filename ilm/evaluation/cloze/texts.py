@@ -1,0 +1,117 @@
+"""The texts that words are cut out of, which of them hang together, and whether a model was trained on them."""
+
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ilm.config.evaluate import Evaluate
+from ilm.corpus.leakage import shared_with
+from ilm.corpus.reader import read_corpus
+from ilm.corpus.sources import BEYOND
+from ilm.corpus.splitting.assign import BY_DEFAULT
+from ilm.corpus.splitting.groups import relations, unit_labels
+from ilm.corpus.store import PreparedCorpus
+from ilm.errors import UserError
+from ilm.hashing import order_key
+from ilm.runs.trained_model import TrainedModel
+
+log = logging.getLogger("ilm")
+
+_NOBODY = np.array([-1])
+
+
+def read_texts(settings: Evaluate) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The documents of `input`, or of a split of the prepared corpus, with a record of their source.
+
+    Raises: UserError if there are none.
+    """
+    documents, source = _from_file(settings) if settings.input is not None else _prepared(settings)
+    level = settings.cefr
+    wanted = settings.evaluation.levels or ([level] if level not in (None, "all") else None)
+    if wanted is not None:
+        documents = documents[documents["cefr_level"].isin(wanted)]
+    if not len(documents):
+        of_levels = f" of level {', '.join(wanted)}" if wanted else ""
+        raise UserError(
+            f"{source['name']} has no texts{of_levels} to cut words out of: see evaluation.levels, input=FILE."
+        )
+    return documents, {**source, "levels": sorted(documents["cefr_level"].unique())}
+
+
+def _from_file(settings: Evaluate) -> tuple[pd.DataFrame, dict[str, Any]]:
+    corpus, path = settings.corpus, Path(settings.input)
+    documents, report = read_corpus(
+        path,
+        # A file of test texts is read whole, whatever split it names.
+        columns={**corpus.columns.model_dump(), "split": ""},
+        levels=[*corpus.levels, *(name for name in BEYOND if name not in corpus.levels)],
+        lenient=True,
+        encoding=corpus.encoding,
+        max_dropped=corpus.max_dropped,
+        sheet=corpus.sheet,
+    )
+    for cause, found in {**report.dropped, **report.notes}.items():
+        log.warning("%s: %s: %d", path, cause, found["count"])
+    name = re.sub(r"[^\w+-]", "_", path.name.split(".")[0])
+    return documents, {"name": name, "file": report.to_dict(), "synthetic": False}
+
+
+def _prepared(settings: Evaluate) -> tuple[pd.DataFrame, dict[str, Any]]:
+    split = settings.evaluation.split
+    corpus = PreparedCorpus.open(Path(settings.paths.data) / (settings.evaluation.corpus or settings.corpus.name))
+    return corpus.documents[corpus.documents["split"] == split], {
+        "name": corpus.name,
+        "documents_hash": corpus.documents_hash,
+        "split": split,
+        "synthetic": corpus.manifest["synthetic"],
+        "text_column": corpus.manifest["text_column"],
+    }
+
+
+def choose_texts(documents: pd.DataFrame, limit: int | None, seed: int) -> pd.DataFrame:
+    """At most `limit` documents, from the levels in turn so that each has as many as the others or all it has.
+
+    Within a level they come in the order of a hash of (seed, writing_id); the result is sorted by `writing_id`.
+    """
+    if limit is None or limit >= len(documents):
+        return documents.sort_values("writing_id", ignore_index=True)
+    order = [order_key(seed, "cloze", writing_id) for writing_id in documents["writing_id"]]
+    hashed = documents.assign(order=order).sort_values(["order", "writing_id"])
+    turn = hashed.groupby("cefr_level").cumcount()
+    chosen = hashed.assign(turn=turn).sort_values(["turn", "cefr_level"], kind="stable").head(limit)
+    return chosen.drop(columns=["order", "turn"]).sort_values("writing_id", ignore_index=True)
+
+
+def units_of(documents: pd.DataFrame) -> tuple[dict[str, int], str]:
+    """writing_id -> unit, and what the units are: texts, equal ones together, and those of a learner where it is known.
+
+    What comes from one unit is not independent.
+    """
+    relation = relations(documents, BY_DEFAULT, None)
+    labels = unit_labels(len(documents), relation.values())
+    what = "learner" if (relation.get("learner_id", _NOBODY) >= 0).any() else "text"
+    return dict(zip(documents["writing_id"], labels.tolist(), strict=True)), what
+
+
+def texts_seen(model: TrainedModel | None, documents: pd.DataFrame, data: Path) -> dict[str, Any]:
+    """How many of `documents` are equal to a training text of the model's corpus (case and white space folded).
+
+    {"texts": number or None, "corpus": name or None, "why_unknown": ...}; unknown for a model that was not trained
+    here, or on a corpus that is not in `data` any more.
+    """
+    if model is None or model.run is None:
+        return {"texts": None, "corpus": None, "why_unknown": "what it was trained on is not known here"}
+    name, trained_on = model.corpus_name, model.documents_hash
+    try:
+        corpus = PreparedCorpus.open(data / name)
+    except UserError:
+        corpus = None
+    if corpus is None or corpus.documents_hash != trained_on:
+        why = f"its corpus {name} (documents {trained_on}) is not in {data}"
+        return {"texts": None, "corpus": name, "why_unknown": why}
+    shared = shared_with(documents, corpus.documents, near_duplicates=None)
+    return {"texts": shared.texts, "corpus": name, "why_unknown": None}
