@@ -10,8 +10,7 @@ from ilm.cli.logging import set_up_logging
 from ilm.cli.main import entry_point, job
 from ilm.config.check import check
 from ilm.config.prepare import Prepare
-from ilm.corpus.build import extra_folders
-from ilm.corpus.lock import preparing
+from ilm.corpus.build import extra_folders, locked_folder
 from ilm.corpus.sources import configured_origin, extra_origin
 from ilm.corpus.splitting.strategy import HeldOut, TrainValidTest
 from ilm.corpus.verify import require_sound
@@ -39,7 +38,7 @@ def prepare(cfg: DictConfig) -> Path:
     origin, division = reference_origin(corpus) or configured_origin(corpus), TrainValidTest(**dict(settings.split))
     prepared, masks = prepare_corpus(folder, origin, division, sample_size=corpus.sample_size, **options)
     if corpus.reference:
-        with preparing(folder):
+        with locked_folder(folder):
             import_masks(prepared, origin)
     if export:
         export_corpus(prepared, masks, export)

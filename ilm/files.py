@@ -20,12 +20,15 @@ from ilm.errors import UserError
 
 log = logging.getLogger("ilm")
 
-# What it is when a file can take no more.
+# Errors that are no fault of this program: a file can take no more, or its place cannot be written to.
 DISK_FULL = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "your quota of this disk is used up",
     errno.EFBIG: "a file may not be that large here (ulimit -f)",
 }
+DISK_ERRORS = frozenset(
+    (*DISK_FULL, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EEXIST, errno.EISDIR, errno.ENOTDIR)
+)
 # A file system that has no locks.
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 
@@ -168,14 +171,15 @@ def is_alive(pid: int) -> bool:
 
 
 @contextmanager
-def locked(path: Path, refusal: str) -> Iterator[None]:
+def locked(path: Path, refusal: str | None, *, instead: str = "choose another place") -> Iterator[None]:
     """Hold the lock file `path` for this process. The operating system frees it, however the process ends.
 
     Where the file system has no locks, that is said in a warning, and nothing is held.
 
-    Raises: UserError with the message `refusal` if another process holds it, or one if it cannot be made.
+    Raises: UserError with the message `refusal` if another process holds it (None: waits for it), or one that ends in
+    `instead` if it cannot be made.
     """
-    lock = FileLock(path, blocking=False, fallback_to_soft=False)
+    lock = FileLock(path, blocking=refusal is None, fallback_to_soft=False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
@@ -185,7 +189,7 @@ def locked(path: Path, refusal: str) -> Iterator[None]:
         log.warning("%s has no locks: make sure yourself that no other process writes here", path.parent)
     except OSError as error:
         if error.errno not in _NO_LOCKS:
-            raise UserError(f"{path.parent} cannot be written to ({error.strerror}): choose another place") from error
+            raise UserError(f"{path.parent} cannot be written to ({error.strerror}): {instead}") from error
         log.warning("%s has no locks: make sure yourself that no other process writes here", path.parent)
     try:
         yield

@@ -46,7 +46,7 @@ from ilm.corpus.store import (
     write_documents,
 )
 from ilm.errors import UserError
-from ilm.files import atomic_file, write_json
+from ilm.files import DISK_ERRORS, atomic_file, locked, remove_strays, write_json
 from ilm.hashing import digest, file_sha256
 from ilm.tables import TextTable
 
@@ -146,6 +146,39 @@ def build_corpus(
     built = BuiltCorpus(PreparedCorpus.open(folder), read_report, split_report)
     _tell(leak_lines(built.corpus.manifest["leaks"]))
     return built
+
+
+@contextmanager
+def locked_folder(folder: Path) -> Iterator[None]:
+    """Hold the corpus folder `data/<corpus>` for this process; first remove what a killed one left half-written.
+
+    The lock is a file beside the folder. Tokens are left alone: training makes them without this lock. Where nothing
+    was prepared in the end (a faulty file, a full disk) nothing is left, no empty folder either.
+
+    Raises: UserError if another process prepares this corpus, or it cannot be written (a full disk, a file in the way).
+    """
+    data = folder.parent
+    created = [path for path in (data, *data.parents) if not path.exists()]
+    refusal = (
+        f"{folder} is being prepared by another process. Wait until it has ended, or type corpus.name=... for a "
+        "corpus of its own."
+    )
+    try:
+        with locked(data / f".{folder.name}.lock", refusal, instead="type paths.data=... for another"):
+            for place in (folder, folder / "masks"):
+                remove_strays(place, all_of_them=True)
+            yield
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:  # NumPy has no number for a full disk
+            raise
+        raise UserError(
+            f"{folder} could not be prepared: {error}. Make room, or put right what is in the way, and type the same "
+            "command again; or type paths.data=... for another place."
+        ) from error
+    finally:
+        for path in (folder / "masks", folder, *created):
+            if path.is_dir() and not any(path.iterdir()):
+                path.rmdir()
 
 
 def extra_folders(extras: Sequence[Mapping[str, Any]], main: Path) -> dict[Path, Mapping[str, Any]]:

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from filelock import FileLock
 from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
 from tqdm import tqdm
@@ -24,7 +23,7 @@ from ilm.config.sections import Masking
 from ilm.corpus.splitting.assign import SPLITS
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
-from ilm.files import atomic_folder
+from ilm.files import atomic_folder, locked
 from ilm.hardware import usable_cores
 from ilm.hashing import file_sha256, order_key
 from ilm.masking.functions import MaskFunction
@@ -95,15 +94,12 @@ def train_masks_of_epoch(corpus: PreparedCorpus, masking: Masking, epoch: int) -
     settings = mask_settings(corpus, masking, epoch)
     folder = settings.folder(corpus.folder)
     if not (folder / SETTINGS).is_file():
-        lock = FileLock(folder.with_name(f".{folder.name}.lock"))
-        with lock:
+        with locked(folder.with_name(f".{folder.name}.lock"), refusal=None):
             if not (folder / SETTINGS).is_file():
                 log.info("masks of epoch %d:", epoch)
                 function = mask_function(masking.function)
                 workers = usable_cores() if len(corpus.documents) > _DOCUMENTS_FOR_ONE_PROCESS else 1
                 write_masks(folder, corpus.documents, function, settings, workers)
-            # Before it is released: filelock takes no lock on a file that is gone, so two never hold it.
-            Path(lock.lock_file).unlink(missing_ok=True)
     return MaskStore.open(folder).splits["train"]
 
 

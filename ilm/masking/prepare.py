@@ -9,8 +9,7 @@ from rich.markup import escape
 
 from ilm.cli.logging import logging_begun_afterwards, set_up_logging
 from ilm.config.sections import Masking
-from ilm.corpus.build import build_corpus
-from ilm.corpus.lock import preparing
+from ilm.corpus.build import build_corpus, locked_folder
 from ilm.corpus.sources import Origin
 from ilm.corpus.splitting.strategy import Division
 from ilm.corpus.store import PreparedCorpus
@@ -48,7 +47,7 @@ def prepare_corpus(
     prepares this corpus.
     """
     function, console = mask_function(masking.function), Console()
-    with preparing(folder):
+    with locked_folder(folder):
         set_up_logging()
         # A faulty source leaves nothing behind, not even a log.
         with logging_begun_afterwards(folder / "prepare.log"):

@@ -18,8 +18,7 @@ import pytest
 from filelock import FileLock
 from rich.console import Console
 
-from ilm.corpus.build import build_corpus, extra_folders
-from ilm.corpus.lock import preparing
+from ilm.corpus.build import build_corpus, extra_folders, locked_folder
 from ilm.corpus.sources import FileOrigin, SampleOrigin, extra_origin
 from ilm.corpus.splitting import strategy as division_module
 from ilm.corpus.splitting.strategy import HeldOut, TrainValidTest
@@ -152,7 +151,7 @@ def test_something_of_another_kind_in_the_place_of_a_file(tmp_path, path, name):
 
 
 def test_an_error_of_the_program_is_no_fault_of_the_disk(tmp_path):
-    with pytest.raises(FileNotFoundError), preparing(tmp_path / "data" / "mine"):
+    with pytest.raises(FileNotFoundError), locked_folder(tmp_path / "data" / "mine"):
         (tmp_path / "nothing").read_bytes()
 
 
@@ -471,7 +470,7 @@ def test_two_processes_do_not_prepare_one_corpus(tmp_path, path):
 
 def test_the_lock_of_a_process_that_is_gone_holds_nobody_up(tmp_path):
     (tmp_path / ".mine.lock").touch()
-    with preparing(tmp_path / "mine"):
+    with locked_folder(tmp_path / "mine"):
         pass
     assert list(tmp_path.iterdir()) == []
 
@@ -479,16 +478,16 @@ def test_the_lock_of_a_process_that_is_gone_holds_nobody_up(tmp_path):
 def test_strays_of_a_killed_run_are_cleared_away_and_nothing_else(tmp_path, path):
     folder = prepared(tmp_path / "data", path)
     before = contents(folder)
-    (folder / ".documents.parquet.tmp-12ab").write_bytes(b"PAR1")
-    (folder / "masks" / ".hierarchical-0.tmp-12ab").mkdir()
-    (folder / "masks" / ".hierarchical-0.tmp-12ab" / "train.arrow").write_bytes(b"half")
-    (folder / "masks" / ".hierarchical-0.old-12ab").mkdir()
+    (folder / ".documents.parquet.tmp-here-12-0123abcd").write_bytes(b"PAR1")
+    (folder / "masks" / ".hierarchical-0.tmp-here-12-0123abcd").mkdir()
+    (folder / "masks" / ".hierarchical-0.tmp-here-12-0123abcd" / "train.arrow").write_bytes(b"half")
+    (folder / "masks" / ".hierarchical-0.old-here-12-0123abcd").mkdir()
     (folder / "tokens").mkdir()
-    (folder / "tokens" / ".gpt2-0.tmp-12ab").mkdir()  # perhaps of a run that trains at this moment
+    (folder / "tokens" / ".gpt2-0.tmp-here-12-0123abcd").mkdir()  # perhaps of a run that trains at this moment
     prepared(tmp_path / "data", path)
     after = contents(folder)
     assert set(after) == set(before)
-    assert (folder / "tokens" / ".gpt2-0.tmp-12ab").exists()
+    assert (folder / "tokens" / ".gpt2-0.tmp-here-12-0123abcd").exists()
     assert not list((folder / "masks").glob(".*"))
 
 
