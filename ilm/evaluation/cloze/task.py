@@ -5,6 +5,7 @@ import shlex
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -152,10 +153,7 @@ def _blank_table(
     tagger: Tagger | None,
 ) -> pd.DataFrame:
     """A row per model and blank, with everything that metrics and groups need."""
-    # GPT-2's subwords group the words alike for all models.
-    gpt2 = gpt2_tokenizer()
-    subwords = Subwords(gpt2, len(gpt2))
-    encoded = {item.key: subwords.encode(item) for item in items}
+    encoded = {item.key: _gpt2_subwords().encode(item) for item in items}
     rows = []
     for model in models:
         answers = predictions[model.name].read()
@@ -187,6 +185,13 @@ def _blank_table(
         tags = parts_of_speech(items, tagger)
         blanks["part_of_speech"] = [tags[key] for key in zip(blanks["item"], blanks["blank"], strict=True)]
     return blanks
+
+
+@cache
+def _gpt2_subwords() -> Subwords:
+    """Those that group words alike for all models: GPT-2's tokenizer comes with the installation."""
+    tokenizer = gpt2_tokenizer()
+    return Subwords(tokenizer, len(tokenizer))
 
 
 def _summary(

@@ -542,6 +542,22 @@ def test_texts_that_a_model_was_trained_on_are_told(trained, tmp_path):
 # Bad input ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def unusable(root) -> Path:
+    """`root` with further folders, of models that cannot fill blanks."""
+    (root / "empty").mkdir()
+    pieces = bert_tokenizer()
+    pieces.mask_token = None
+    saved(root / "unmasked", bert(len(pieces)), pieces)
+    saved(root / "unguarded", t5(80), t5_tokenizer(sentinels=0))
+    saved(root / "headless", BertModel(bert(21).config), bert_tokenizer())
+    bert(21).save_pretrained(root / "wordless")
+    saved(root / "bytes", t5(384), ByT5Tokenizer())
+    saved(root / "unmarked", bert(9), unmarked_tokenizer())
+    saved(root / "perceiver", perceiver(len(bert_tokenizer())), bert_tokenizer())
+    return root
+
+
 @pytest.mark.parametrize(
     ("models", "message"),
     [
@@ -566,20 +582,10 @@ def test_texts_that_a_model_was_trained_on_are_told(trained, tmp_path):
         (["mlm:{root}/bert", "t5:{root}/bert"], "is a bert model. Expected a T5"),
     ],
 )
-def test_models_that_cannot_be_asked(root, tmp_path, models, message):
-    (root / "empty").mkdir(exist_ok=True)
-    pieces = bert_tokenizer()
-    pieces.mask_token = None
-    saved(root / "unmasked", bert(len(pieces)), pieces)
-    saved(root / "unguarded", t5(80), t5_tokenizer(sentinels=0))
-    saved(root / "headless", BertModel(bert(21).config), bert_tokenizer())
-    bert(21).save_pretrained(root / "wordless")
-    saved(root / "bytes", t5(384), ByT5Tokenizer())
-    saved(root / "unmarked", bert(9), unmarked_tokenizer())
-    saved(root / "perceiver", perceiver(len(bert_tokenizer())), bert_tokenizer())
-    chosen = ",".join(model.format(root=root) for model in models)
+def test_models_that_cannot_be_asked(unusable, tmp_path, models, message):
+    chosen = ",".join(model.format(root=unusable) for model in models)
     with pytest.raises(UserError, match=message):
-        run(root, tmp_path, f"models=[{chosen}]")
+        run(unusable, tmp_path, f"models=[{chosen}]")
     known_from_weights_alone = any(name in models[0] for name in ("headless", "perceiver"))
     assert known_from_weights_alone or not list(tmp_path.iterdir()), "before any model is asked"
 
