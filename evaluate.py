@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 from ilm.cli.logging import set_up_logging
 from ilm.cli.main import chosen_options, entry_point, job
 from ilm.config.check import check
-from ilm.config.evaluate import Evaluate
+from ilm.config.evaluate import Cloze, Evaluate
 
 
 def evaluate(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> pd.DataFrame:
@@ -16,13 +16,13 @@ def evaluate(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> p
     settings = check(cfg, Evaluate, choices)
     set_up_logging()
     # Only now: torch takes seconds to import.
-    if settings.task == "cloze":
+    if isinstance(settings.task, Cloze):
         from ilm.evaluation.cloze.task import evaluate_cloze
 
         return evaluate_cloze(settings)
     from ilm.evaluation.perplexity.task import evaluate_perplexity
 
-    return evaluate_perplexity(settings, settings.cefr)
+    return evaluate_perplexity(settings)
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="evaluate")

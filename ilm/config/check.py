@@ -10,7 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
 from ilm.config.keys import suggestion
-from ilm.config.section import MISSING, Section, alternatives, broken_rules, from_text, section_type
+from ilm.config.section import MISSING, Section, broken_rules, from_text, section_type, section_types, shown
 from ilm.config.targets import binding_mistakes
 from ilm.errors import UserError
 
@@ -60,7 +60,7 @@ def _read(schema: type[Schema], given: Mapping[str, Any]) -> tuple[Schema, list[
     try:
         return schema.model_validate(given), []
     except ValidationError as error:
-        known = [*_keys(schema)]
+        known = [*_keys(schema, given)]
         return _valid_part(schema, given), [_told(fault, given, known) for fault in error.errors()]
 
 
@@ -68,13 +68,13 @@ def _valid_part(schema: type[Schema], given: Mapping[str, Any]) -> Schema:
     values = {}
     for name, field in schema.model_fields.items():
         key = field.alias or name
-        if key not in given:
+        if given.get(key, MISSING) == MISSING:
             if not field.is_required():
                 values[name] = field.default
         elif (section := section_type(field.annotation, given[key])) is not None:
             values[name] = _valid_part(section, given[key])
         else:
-            with suppress(ValueError):
+            with suppress(ValidationError):
                 value = from_text(given[key], field.annotation)
                 values[name] = TypeAdapter(field.rebuild_annotation()).validate_python(value, strict=True)
     part = schema.model_construct(**given)
@@ -85,14 +85,16 @@ def _valid_part(schema: type[Schema], given: Mapping[str, Any]) -> Schema:
 
 def _told(fault: Mapping[str, Any], given: Mapping[str, Any], known: list[str]) -> str:
     """One of pydantic's errors in our words."""
-    key, value = _key(fault["loc"], given), fault["input"]
+    key, value = _found(fault["loc"], given)
     if fault["type"] == "extra_forbidden":
         return f"unknown key {key}{suggestion(key, known)}"
     if fault["type"] == "missing":
-        return f"{key} is missing"
-    if value == MISSING:
-        return f"{key} has no value: type {key}=..."
-    return f"{key}={_shown(value)}: {_expected(fault, key)}"
+        return f"{key} has no value: type {key}=..." if value == MISSING else f"{key} is missing"
+    if fault["type"] == "union_tag_not_found":
+        return f"{key}.name is missing"
+    if fault["type"] == "union_tag_invalid":
+        key, value = f"{key}.name", value["name"]
+    return f"{key}={shown(value)}: {_expected(fault, key)}"
 
 
 def _expected(fault: Mapping[str, Any], key: str) -> str:
@@ -100,8 +102,9 @@ def _expected(fault: Mapping[str, Any], key: str) -> str:
     match fault["type"]:
         case "value_error":
             return str(context["error"])
-        case "literal_error":
-            return "expected one of " + ", ".join(re.findall("'([^']*)'", context["expected"]))
+        case "literal_error" | "union_tag_invalid":
+            allowed = context.get("expected") or context["expected_tags"]
+            return "expected one of " + ", ".join(re.findall("'([^']*)'", allowed))
         case "int_type" | "int_from_float" | "int_parsing":
             return "expected a whole number"
         case "float_type" | "finite_number" | "float_parsing":
@@ -111,9 +114,9 @@ def _expected(fault: Mapping[str, Any], key: str) -> str:
         case "string_type":
             return "expected text"
         case "list_type":
-            hint = "" if value is None else f": a list is typed in brackets, {key}=[{_shown(value)}]"
+            hint = "" if value is None else f": a list is typed in brackets, {key}=[{shown(value)}]"
             return f"expected a list{hint}"
-        case "dict_type" | "model_type":
+        case "dict_type" | "model_type" | "model_attributes_type":
             return "expected a group of keys"
         case "greater_than_equal":
             return f"expected at least {context['ge']:g}"
@@ -129,33 +132,26 @@ def _expected(fault: Mapping[str, Any], key: str) -> str:
             return fault["msg"]
 
 
-def _shown(value: Any) -> str:
-    """As one would type it."""
-    if isinstance(value, list):
-        return f"[{','.join(map(_shown, value))}]"
-    words = {None: "null", True: "true", False: "false"}
-    return words[value] if value is None or isinstance(value, bool) else str(value)
-
-
-def _key(location: tuple[str | int, ...], given: Any) -> str:
-    """The dotted key that pydantic's location means; it holds the tags of unions too."""
+def _found(location: tuple[str | int, ...], given: Any) -> tuple[str, Any]:
+    """The dotted key that pydantic's location means, which holds the tags of unions too, and the value given there."""
     key = ""
-    for number, part in enumerate(location):
+    for number, part in enumerate(location, start=1):
         if isinstance(part, int):
             key, given = f"{key}[{part}]", given[part]
-            continue
-        known = isinstance(given, Mapping) and part in given
-        if known or number == len(location) - 1:
-            key = f"{key}.{part}" if key else part
-        given = given[part] if known else given
-    return key
+        elif part in given or number == len(location):
+            key, given = f"{key}.{part}" if key else part, given.get(part)
+    return key, given
 
 
-def _keys(schema: type[Section], prefix: str = "") -> Iterator[str]:
-    """The dotted keys of a schema."""
+def _keys(schema: type[Section], given: Any, prefix: str = "") -> Iterator[str]:
+    """The dotted keys of a schema, of several possible sections those of the given one."""
     for name, field in schema.model_fields.items():
-        key = f"{prefix}{field.alias or name}"
-        within = [
-            kind for kind in alternatives(field.annotation) if isinstance(kind, type) and issubclass(kind, Section)
-        ]
-        yield from (part for kind in within for part in _keys(kind, f"{key}.")) if within else (key,)
+        key = field.alias or name
+        value = given.get(key) if isinstance(given, Mapping) else None
+        sections = (
+            [section_type(field.annotation, value)] if isinstance(value, Mapping) else section_types(field.annotation)
+        )
+        for section in filter(None, sections):
+            yield from _keys(section, value, f"{prefix}{key}.")
+        if not any(sections):
+            yield f"{prefix}{key}"

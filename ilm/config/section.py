@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 
 MISSING = "???"  # Hydra's word for a value that files leave to the user
 BOOLEANS = {
@@ -29,10 +29,13 @@ class Section(BaseModel):
         strict=True, extra="forbid", frozen=True, allow_inf_nan=False, serialize_by_alias=True, protected_namespaces=()
     )
 
-    @field_validator("*", mode="before")
+    @model_validator(mode="before")
     @classmethod
-    def _from_text(cls, value: Any, info: ValidationInfo) -> Any:
-        return from_text(value, cls.model_fields[info.field_name].annotation)
+    def _from_text(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        kinds = {field.alias or name: field.annotation for name, field in cls.model_fields.items()}
+        return {key: from_text(value, kinds.get(key, Any)) for key, value in given.items() if value != MISSING}
 
     def __getattr__(self, name: str) -> Any:
         if name in type(self).model_fields:
@@ -100,11 +103,16 @@ def alternatives(annotation: Any) -> list[Any]:
     return [annotation]
 
 
+def section_types(annotation: Any) -> list[type[Section]]:
+    """The sections that a field of this type can be."""
+    return [kind for kind in alternatives(annotation) if isinstance(kind, type) and issubclass(kind, Section)]
+
+
 def section_type(annotation: Any, value: Any) -> type[Section] | None:
     """The section that a mapping given for a field of this type is; of several the one with its `name`."""
     if not isinstance(value, Mapping):
         return None
-    kinds = [kind for kind in alternatives(annotation) if isinstance(kind, type) and issubclass(kind, Section)]
+    kinds = section_types(annotation)
     if len(kinds) > 1:
         kinds = [kind for kind in kinds if value.get("name") in get_args(kind.model_fields["name"].annotation)]
     return kinds[0] if kinds else None
@@ -113,10 +121,8 @@ def section_type(annotation: Any, value: Any) -> type[Section] | None:
 def from_text(value: Any, annotation: Any) -> Any:
     """A value in the field's type where YAML or the command line gives another: `no`, digits in quotes, 2024 as a name.
 
-    Whatever else does not fit is left to pydantic to refuse. Raises: ValueError if the value is MISSING.
+    Whatever else does not fit is left to pydantic to refuse.
     """
-    if value == MISSING:
-        raise ValueError("no value")
     kinds = alternatives(annotation)
     if isinstance(value, list):
         element = next((get_args(kind)[0] for kind in kinds if get_origin(kind) is list), Any)
@@ -134,3 +140,11 @@ def from_text(value: Any, annotation: Any) -> Any:
             except ValueError:
                 continue
     return value
+
+
+def shown(value: Any) -> str:
+    """A value as one would type it."""
+    if isinstance(value, list):
+        return f"[{','.join(map(shown, value))}]"
+    words = {None: "null", True: "true", False: "false"}
+    return words[value] if value is None or isinstance(value, bool) else str(value)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from ilm.config.section import Section, rule
+from ilm.config.section import Section, rule, shown
 
 Positive = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[int, Field(ge=0)]
@@ -109,7 +109,7 @@ class Corpus(Section):
     def unknown_levels(self, key: str, levels: list[str] | None) -> Iterator[str]:
         """What is wrong with the value of `key` if it is to name levels of this corpus."""
         if levels is not None and (not levels or set(levels) - set(self.levels)):
-            yield f"{key}={levels}: expected one or more of corpus.levels={self.levels}"
+            yield f"{key}={shown(levels)}: expected one or more of corpus.levels={shown(self.levels)}"
 
 
 class Masking(Section):

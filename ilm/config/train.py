@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field
 
-from ilm.config.section import Section, rule
+from ilm.config.section import Section, rule, shown
 from ilm.config.sections import (
     Corpus,
     FolderName,
@@ -64,8 +64,7 @@ class Model(Section):
     @rule
     def _tokenizer_of_the_corpus(self, at: str) -> Iterator[str]:
         if self.tokenizer == "corpus" and (self.tokenizer_size or 0) < 257:
-            size = "null" if self.tokenizer_size is None else self.tokenizer_size
-            yield f"{at}tokenizer_size={size}: a byte-level BPE needs more than 256 entries"
+            yield f"{at}tokenizer_size={shown(self.tokenizer_size)}: a byte-level BPE needs more than 256 entries"
         if self.tokenizer == "corpus" and self.pretrained:
             yield f"{at}pretrained=true with {at}tokenizer=corpus: pretrained weights need their own tokenizer"
 

@@ -189,7 +189,7 @@ class PreparedCorpus:
         if self.test_only and "train" in splits:
             raise UserError(
                 f"corpus {self.name} is test-only data (corpus.extra): nothing is trained on it. Evaluate models of "
-                f"another corpus on it: python evaluate.py corpus=NAME evaluation.corpus={self.name}"
+                f"another corpus on it: python evaluate.py corpus=NAME task.corpus={self.name}"
             )
         counts = self.manifest["counts"]["levels"]
         complete = [level for level, sizes in counts.items() if all(sizes[split] for split in splits)]

@@ -172,14 +172,14 @@ class Run:
             *corpus_arguments(self.examples.corpus.name).split(),
             f"cefr={settings['cefr_level']['name']}",
             f"models={self.name}",
-            "evaluation.split=valid",
-            f"evaluation.max_examples={len(self.examples.validation)}",
+            "task.split=valid",
+            f"task.max_examples={len(self.examples.validation)}",
         ]
         for key, value, default in (
             ("max_length", settings["data"]["max_length"], 256),
             ("masks_per_document", settings["masking"]["masks_per_document"], 16),
         ):
-            arguments += [f"evaluation.{key}={value}"] if value != default else []
+            arguments += [f"task.{key}={value}"] if value != default else []
         for key in ("data", "experiments"):
             path = settings["paths"][key]
             arguments += [f"paths.{key}={path}"] if path != key else []

@@ -208,7 +208,7 @@ def test_figures_of_training_equal_a_later_evaluation(here, level, more):
     cfg, choices = compose(
         "evaluate",
         *here[:5],
-        *(f"cefr={level}", f"models=[{name}]", "evaluation.split=valid", f"evaluation.max_examples={count}"),
+        *(f"cefr={level}", f"models=[{name}]", "task.split=valid", f"task.max_examples={count}"),
     )
     found = evaluate(cfg, choices)
     found = found[(found["mask_type"] == "all") & (found["level"] == level)].set_index("kind")
@@ -423,7 +423,7 @@ def test_what_cannot_work_is_refused_before_anything_is_written(here, more, mess
 def test_a_gpu_that_is_not_there(here):
     with pytest.raises(UserError, match=r"trainer\.accelerator=gpu"):
         trained(here, "name=refused", "trainer=gpu", "trainer.precision=32-true")
-    cfg, choices = compose("evaluate", *here[:5], "evaluation.device=cuda")
+    cfg, choices = compose("evaluate", *here[:5], "task.device=cuda")
     with pytest.raises(UserError, match=r"evaluation\.device=cuda"):
         evaluate(cfg, choices)
 
@@ -532,7 +532,7 @@ def test_a_level_with_an_empty_split_is_refused_by_training_and_evaluation(tmp_p
         trained(run, "cefr=C1")
     assert not (tmp_path / "experiments").exists()
     trained(run, "cefr=A1")
-    cfg, choices = compose("evaluate", *mine, "models=[A1]", "evaluation.levels=[C1]")
+    cfg, choices = compose("evaluate", *mine, "models=[A1]", "task.levels=[C1]")
     with pytest.raises(UserError, match=r"level C1 has no documents in"):
         evaluate(cfg, choices)
 
@@ -564,7 +564,7 @@ def test_an_unfinished_run_is_not_evaluated(here, whole):
 def test_a_folder_of_results_that_is_none_is_not_replaced(here, whole, tmp_path):
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "thesis.tex").write_text("all my work")
-    options = [f"paths.results={tmp_path}", "name=notes", "models=[whole]", "evaluation.max_examples=5"]
+    options = [f"paths.results={tmp_path}", "name=notes", "models=[whole]", "task.max_examples=5"]
     cfg, choices = compose("evaluate", *here[:4], *options)
     with pytest.raises(UserError, match="notes"):
         evaluate(cfg, choices)
@@ -584,7 +584,7 @@ def test_a_folder_of_results_that_is_none_is_not_replaced(here, whole, tmp_path)
         ),
         ("train.py", ["cerf=A1"], "no such key; did you mean cefr?"),
         ("train.py", ["-m", "cefr=A1,A2", "adapter=lora", "optimizer.lrr=1"], "did you mean optimizer.lr?"),
-        ("evaluate.py", ["evaluation.max_example=1"], "did you mean evaluation.max_examples?"),
+        ("evaluate.py", ["task.max_example=1"], "did you mean task.max_examples?"),
         ("train.py", ["+foo=1", "seed=x"], "2 mistakes in the configuration:"),
         ("evaluate.py", [], "python prepare.py corpus=sample"),
         ("prepare.py", ["corpus=custom", "corpus.name=mine", "corpus.csv=nope.csv"], "nope.csv: there is no such file"),

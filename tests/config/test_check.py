@@ -4,6 +4,7 @@ import importlib.util
 from itertools import product
 from pathlib import Path
 
+import hydra
 import pytest
 import torch
 from hydra.core.plugins import Plugins
@@ -12,7 +13,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from ilm.config.check import check
-from ilm.config.evaluate import Cloze, Evaluate, Evaluation
+from ilm.config.evaluate import Evaluate
 from ilm.config.infill import Infill
 from ilm.config.keys import flat
 from ilm.config.prepare import Prepare
@@ -26,10 +27,10 @@ SCHEMAS = {"prepare": Prepare, "train": Train, "evaluate": Evaluate}
 GROUPS = {
     "train": {
         *("callbacks", "cefr", "cefr_level", "corpus", "experiment", "launcher", "logger", "masking", "model"),
-        *("adapter", "optimizer", "trainer"),
+        *("adapter", "optimizer", "trainer", "paths", "hydra"),
     },
-    "prepare": {"corpus", "masking"},
-    "evaluate": {"cefr", "corpus"},
+    "prepare": {"corpus", "masking", "paths", "hydra"},
+    "evaluate": {"cefr", "corpus", "task", "paths", "hydra"},
 }
 # What an option needs besides.
 NEEDS = {
@@ -40,7 +41,7 @@ NEEDS = {
 }
 # Experiments of the generalist.
 OF_ALL = ("token_matched", "balanced_generalist")
-OPTIONS = sorted((path.parent.name, path.stem) for path in CONF.glob("*/*.yaml") if not path.stem.startswith("_"))
+OPTIONS = sorted((path.parent.name, path.stem) for path in CONF.glob("*/*.yaml") if path.parent.name != "base")
 BY_ROOT = [(root, group, option) for root, groups in GROUPS.items() for group, option in OPTIONS if group in groups]
 LEVELS = ("A1", "A2", "B1", "B2", "C1", "all")
 MAX_STEPS = {"A1": 50_000, "A2": 40_000, "B1": 30_000, "B2": 20_000, "C1": 10_000, "all": 60_000}
@@ -76,7 +77,7 @@ def test_every_shipped_option_is_valid(root, group, option):
     ):
         pytest.skip("hydra-submitit-launcher is not installed")
     settings = checked(root, f"{group}={option}", *NEEDS.get((group, option), []))
-    if group not in ("cefr", "experiment", "launcher") and (group, option) != ("adapter", "none"):
+    if group not in ("cefr", "experiment", "launcher", "hydra") and (group, option) != ("adapter", "none"):
         assert settings[group] is not None
 
 
@@ -165,15 +166,22 @@ def test_random_weights_learn_at_their_own_rate_unless_one_is_given():
     assert checked("train", "model=tiny", "optimizer.lr=3e-4")["optimizer"]["lr"] == 3e-4
 
 
-def test_the_folder_of_hydra_is_left_alone():
+@pytest.mark.parametrize("root", SCHEMAS)
+def test_the_folder_of_hydra_is_left_alone(root):
     """Hydra makes no folder and no log before the configuration is checked."""
-    for root in SCHEMAS:
-        raw = OmegaConf.to_container(OmegaConf.load(CONF / f"{root}.yaml"))
-        assert raw["hydra"]["run"]["dir"] == "."
-        assert raw["hydra"]["output_subdir"] is None
-        assert raw["hydra"]["sweep"]["dir"].startswith("${paths.")
-        assert {"override hydra/job_logging": "none"} in raw["defaults"]
-        assert {"override hydra/hydra_logging": "none"} in raw["defaults"]
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        made = hydra.compose(root, ["paths.experiments=runs"], return_hydra_config=True).hydra
+    assert (made.run.dir, made.output_subdir) == (".", None)
+    assert made.sweep.dir.startswith("runs/.sweeps/")
+    assert made.job_logging.root is made.hydra_logging.root is None
+
+
+def test_only_options_are_listed():
+    """What the options of a group share is none of them."""
+    with pytest.raises(HydraException) as caught:
+        compose("train", "corpus=x")
+    listed = str(caught.value).split("Available options")[1].splitlines()[1:]
+    assert [line.strip() for line in listed if line.startswith("\t")][:3] == ["custom", "efcamdat", "sample"]
 
 
 @pytest.mark.parametrize("path", sorted(CONF.rglob("*.yaml")), ids=lambda path: str(path.relative_to(CONF)))
@@ -199,6 +207,7 @@ def test_hydra_refuses_unknown_keys(override):
         ("train", "experiment=debgu", "debug"),
         ("train", "masking=word", "words"),
         ("evaluate", "cefr=D9", "A1"),
+        ("evaluate", "task=bleu", "cloze\n\tperplexity"),
         ("prepare", "corpus=efcamdt", "efcamdat"),
     ],
 )
@@ -313,8 +322,8 @@ def test_a_list_without_brackets():
     """One model may stand without them; elsewhere the message says how a list is typed."""
     cfg, choices = compose("evaluate", "models=A1")
     assert check(cfg, Evaluate, choices)["models"] == ["A1"]
-    (line,) = mistakes("evaluate", "evaluation.levels=A1")
-    assert line.endswith("evaluation.levels=[A1]")
+    (line,) = mistakes("evaluate", "task.levels=A1")
+    assert line.endswith("task.levels=[A1]")
 
 
 def test_what_cannot_be_resolved_is_a_user_error():
@@ -362,9 +371,9 @@ AT_LEAST = {
         **dict.fromkeys(("preview", "num_workers", "split.seed"), 0),
     },
     "evaluate": {
-        **dict.fromkeys(("evaluation.masks_per_document", "evaluation.limit", "evaluation.max_examples"), 1),
-        **dict.fromkeys(("evaluation.batch_size",), 1),
-        "evaluation.max_length": 2,
+        **dict.fromkeys(("task.masks_per_document", "limit", "task.max_examples"), 1),
+        **dict.fromkeys(("task.batch_size",), 1),
+        "task.max_length": 2,
     },
 }
 
@@ -385,8 +394,7 @@ def test_least_values(root):
         ("train", "objective", ("ilm", "no_context_ilm", "naive", "lm", "reverse_lm"), "ILM"),
         ("train", "schedule.shape", ("constant", "linear", "cosine"), "step"),
         ("train", "model.tokenizer", ("gpt2", "null"), "bpe"),
-        ("evaluate", "evaluation.split", ("valid", "test"), "train"),
-        ("evaluate", "task", ("perplexity",), "bleu"),
+        ("evaluate", "task.split", ("valid", "test"), "train"),
     ],
 )
 def test_choices_of_values(root, key, allowed, wrong):
@@ -430,7 +438,7 @@ def test_zero_steps_or_epochs_are_no_way_to_say_unbounded():
     assert mistakes("train", "trainer.max_steps=0")
 
 
-@pytest.mark.parametrize(("section", "root"), [("data", "train"), ("evaluation", "evaluate")])
+@pytest.mark.parametrize(("section", "root"), [("data", "train"), ("task", "evaluate")])
 def test_a_row_holds_the_longest_example(section, root):
     checked(root, f"{section}.row_tokens=256")
     (line,) = mistakes(root, f"{section}.row_tokens=255")
@@ -571,28 +579,33 @@ def test_slurm_launcher_is_described_where_it_is_missing():
 
 
 @pytest.mark.parametrize(
+    "override", ["task.max_chars=null", "task=cloze task.drop_last=true", "task=cloze task.n_mask=2"]
+)
+def test_hydra_refuses_options_of_another_task(override):
+    with pytest.raises(HydraException, match="Could not override"):
+        compose("evaluate", *override.split())
+
+
+@pytest.mark.parametrize(
     ("overrides", "expected"),
     [
         (["input=x.csv"], ["input is for task=cloze"]),
-        (["limit=5"], ["limit is for task=cloze (see evaluation.limit)"]),
-        (["cloze.max_chars=null"], ["cloze.max_chars is for task=cloze"]),
-        (["task=cloze", "evaluation.limit=5"], ["evaluation.limit is for task=perplexity: type limit=..."]),
-        (["task=cloze", "evaluation.drop_last=true"], ["evaluation.drop_last is for task=perplexity"]),
+        (["+task.seed=1"], ["unknown key task.seed"]),
+        (["task.name=bleu"], ["task.name=bleu: expected one of perplexity, cloze"]),
         (
-            ["task=cloze", "input=x.csv", "evaluation.split=valid"],
-            ["evaluation.split is for prepared texts, and input=x.csv gives others"],
+            ["task=cloze", "task.n_masks=0", "limit=0"],
+            ["limit=0: expected at least 1", "task.n_masks=0: expected at least 1"],
+        ),
+        (["task.levels=[Z]"], ["task.levels=[Z]: expected one or more of corpus.levels=[A1,A2,B1,B2,C1]"]),
+        (
+            ["task=cloze", "input=x.csv", "task.split=valid"],
+            ["task.split is for prepared texts, and input=x.csv gives others"],
         ),
     ],
 )
-def test_no_option_of_the_other_task_is_ignored(overrides, expected):
-    assert mistakes("evaluate", *overrides) == expected
-    checked("evaluate", "task=cloze", "evaluation.split=valid", "evaluation.device=cpu", "evaluation.levels=[A1]")
-
-
-def test_the_files_hold_the_defaults_of_the_schema():
-    """By these `check` knows what was given."""
-    written = OmegaConf.to_container(OmegaConf.load(CONF / "evaluate.yaml"))
-    assert (written["evaluation"], written["cloze"]) == (Evaluation().model_dump(), Cloze().model_dump())
+def test_options_of_tasks(overrides, expected):
+    assert sorted(mistakes("evaluate", *overrides)) == expected
+    checked("evaluate", "task=cloze", "task.split=valid", "task.device=cpu", "task.levels=[A1]", "limit=5")
 
 
 def test_mistakes_of_every_kind_at_once():

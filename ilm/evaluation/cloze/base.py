@@ -24,8 +24,8 @@ from ilm.evaluation.cloze.search import BestFirstSearch, Hypothesis, TokenConstr
 from ilm.evaluation.cloze.subwords import UNKNOWN, EncodedItem, Subwords
 
 TOO_LONG = "the text is longer than the model takes"
-WORD_TOO_LONG = "the word has more subtokens than cloze.max_answer_tokens"
-NO_ANSWER = "no answer ended within cloze.max_answer_tokens"
+WORD_TOO_LONG = "the word has more subtokens than task.max_answer_tokens"
+NO_ANSWER = "no answer ended within task.max_answer_tokens"
 EARLIER = "an earlier blank of the item has no answer"
 
 # Raised whenever the same model may predict something else for the same item: predictions are never mixed in silence.

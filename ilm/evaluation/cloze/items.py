@@ -21,8 +21,8 @@ from ilm.hashing import order_key
 from ilm.masking.segmentation import segment, words_of
 
 HUMAN_TOKENS, RANDOM = "human-tokens", "random"
-TOO_FEW = "fewer words that may be cut out than cloze.n_masks"
-FEWER_SAMPLES = "too few words for all of cloze.samples_per_text"
+TOO_FEW = "fewer words that may be cut out than task.n_masks"
+FEWER_SAMPLES = "too few words for all of task.samples_per_text"
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def draw_items(
     items, counts = [], Counter()
     for row in documents.itertuples():
         text = cut(row.text, max_chars)
-        counts["texts cut at cloze.max_chars"] += len(text) < len(row.text)
+        counts["texts cut at task.max_chars"] += len(text) < len(row.text)
         drawn = list(_draw(text, row.writing_id, n_masks, samples_per_text, seed, positions))
         counts[TOO_FEW] += not drawn
         counts[FEWER_SAMPLES] += 0 < len(drawn) < samples_per_text

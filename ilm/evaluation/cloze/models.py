@@ -180,7 +180,7 @@ def _blank_tokens(kind: str, path: str, tokenizer: PreTrainedTokenizerBase, n_ma
     names = [f"<extra_id_{number}>" for number in range(n_masks + 1)]
     if missing := [name for name in names if name not in vocabulary]:
         raise UserError(
-            f"models: the tokenizer of {kind}:{path} has no sentinel {missing[0]}, and cloze.n_masks={n_masks} needs "
+            f"models: the tokenizer of {kind}:{path} has no sentinel {missing[0]}, and task.n_masks={n_masks} needs "
             f"{n_masks + 1} of them. {_EXPECTED[kind]}"
         )
     return [vocabulary[name] for name in names]

@@ -100,7 +100,7 @@ def _alike(sequences: Sequence[Sequence[str]]) -> int:
 
 def described(header: Mapping[str, Any]) -> str:
     """The texts and questions that all numbers are about."""
-    source, cloze = header["source"], header["configuration"]["cloze"]
+    source, cloze = header["source"], header["configuration"]["task"]
     synthetic = "SYNTHETIC corpus " if source["synthetic"] else ""
     split = f", {source['split']} split" if "split" in source else ""
     said = [f"{synthetic}{source['name']}{split}"]
@@ -131,7 +131,7 @@ def notes(header: Mapping[str, Any]) -> list[str]:
             "PLL, the pseudo-log-likelihood of masked models, is no probability of a word among all words, and is "
             "compared with no log p"
         )
-    if len(kinds) > 1 and header["configuration"]["cloze"]["mlm_length"] == "given" and "mlm" in kinds:
+    if len(kinds) > 1 and header["configuration"]["task"]["mlm_length"] == "given" and "mlm" in kinds:
         said.append("masked models were told each word's number of subtokens, the other models were not")
     if len(models) > 1:
         said.append(

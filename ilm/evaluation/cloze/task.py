@@ -35,8 +35,8 @@ from ilm.runs.trained_model import INFILLING
 
 log = logging.getLogger("ilm")
 
-# Settings about what is made of the predictions, not about the predictions.
-_AFTERWARDS = ("resamples",)
+# Settings that say nothing of the predictions for given items.
+_NOT_DECIDING = {"name", "corpus", "split", "levels", "device", "resamples"}
 # Packages whose other versions may predict something else.
 _DECIDING = ("torch", "transformers", "tokenizers", "nltk")
 
@@ -48,8 +48,8 @@ def evaluate_cloze(settings: Evaluate) -> pd.DataFrame:
 
     Raises: UserError for models, texts or settings that make no cloze test.
     """
-    options, data = settings.cloze, Path(settings.paths.data)
-    device = usable_device(settings.evaluation.device, "evaluation.device")
+    options, data = settings.task, Path(settings.paths.data)
+    device = usable_device(options.device, "task.device")
     finder = Finder(Path(settings.paths.experiments), data / settings.corpus.name, INFILLING)
     models = find_models(settings.models, finder, settings.cefr, options.n_masks)
     documents, source = read_texts(settings)
@@ -97,8 +97,8 @@ def _items(texts: pd.DataFrame, options: Cloze) -> tuple[list[Item], dict[str, i
     n, letters = options.n_masks, options.positions == HUMAN_TOKENS
     needed = f"{n} words that may be cut out and are no neighbours" if n > 1 else "a word"
     needed += " of letters alone" if letters and n == 1 else ""
-    remedies = [f"lower cloze.n_masks={n}"] if n > 1 else []
-    remedies += ["type cloze.positions=random for words of any kind"] if letters else []
+    remedies = [f"lower task.n_masks={n}"] if n > 1 else []
+    remedies += ["type task.positions=random for words of any kind"] if letters else []
     raise UserError(f"None of {len(texts):,} texts has {needed}: {', or '.join(remedies) or 'give other texts'}.")
 
 
@@ -112,7 +112,7 @@ def _identity(
         "texts": texts | ({"sha256": source["file"]["sha256"]} if "file" in source else {}),
         "method": METHOD,
         "limit": settings.limit,
-        "cloze": {key: value for key, value in settings.cloze.model_dump().items() if key not in _AFTERWARDS},
+        "task": settings.task.model_dump(exclude=_NOT_DECIDING),
         "items": digest([item.to_dict() for item in items]),
         "device": device.type,
         "versions": {package: found[package] for package in _DECIDING},

@@ -31,14 +31,12 @@ def read_texts(settings: Evaluate) -> tuple[pd.DataFrame, dict[str, Any]]:
     """
     documents, source = _from_file(settings) if settings.input is not None else _prepared(settings)
     level = settings.cefr
-    wanted = settings.evaluation.levels or ([level] if level not in (None, "all") else None)
+    wanted = settings.task.levels or ([level] if level not in (None, "all") else None)
     if wanted is not None:
         documents = documents[documents["cefr_level"].isin(wanted)]
     if not len(documents):
         of_levels = f" of level {', '.join(wanted)}" if wanted else ""
-        raise UserError(
-            f"{source['name']} has no texts{of_levels} to cut words out of: see evaluation.levels, input=FILE."
-        )
+        raise UserError(f"{source['name']} has no texts{of_levels} to cut words out of: see task.levels, input=FILE.")
     return documents, {**source, "levels": sorted(documents["cefr_level"].unique())}
 
 
@@ -61,8 +59,8 @@ def _from_file(settings: Evaluate) -> tuple[pd.DataFrame, dict[str, Any]]:
 
 
 def _prepared(settings: Evaluate) -> tuple[pd.DataFrame, dict[str, Any]]:
-    split = settings.evaluation.split
-    corpus = PreparedCorpus.open(Path(settings.paths.data) / (settings.evaluation.corpus or settings.corpus.name))
+    split = settings.task.split
+    corpus = PreparedCorpus.open(Path(settings.paths.data) / (settings.task.corpus or settings.corpus.name))
     return corpus.documents[corpus.documents["split"] == split], {
         "name": corpus.name,
         "documents_hash": corpus.documents_hash,
@@ -73,17 +71,12 @@ def _prepared(settings: Evaluate) -> tuple[pd.DataFrame, dict[str, Any]]:
 
 
 def choose_texts(documents: pd.DataFrame, limit: int | None, seed: int) -> pd.DataFrame:
-    """At most `limit` documents, from the levels in turn so that each has as many as the others or all it has.
-
-    Within a level they come in the order of a hash of (seed, writing_id); the result is sorted by `writing_id`.
-    """
-    if limit is None or limit >= len(documents):
-        return documents.sort_values("writing_id", ignore_index=True)
-    order = [order_key(seed, "cloze", writing_id) for writing_id in documents["writing_id"]]
-    hashed = documents.assign(order=order).sort_values(["order", "writing_id"])
-    turn = hashed.groupby("cefr_level").cumcount()
-    chosen = hashed.assign(turn=turn).sort_values(["turn", "cefr_level"], kind="stable").head(limit)
-    return chosen.drop(columns=["order", "turn"]).sort_values("writing_id", ignore_index=True)
+    """At most `limit` documents of each level, the first by a hash of (seed, writing_id); sorted by `writing_id`."""
+    if limit is not None:
+        order = [order_key(seed, "cloze", writing_id) for writing_id in documents["writing_id"]]
+        hashed = documents.assign(order=order).sort_values(["order", "writing_id"]).drop(columns="order")
+        documents = hashed.groupby("cefr_level").head(limit)
+    return documents.sort_values("writing_id", ignore_index=True)
 
 
 def units_of(documents: pd.DataFrame) -> tuple[dict[str, int], str]:

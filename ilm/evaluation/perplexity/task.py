@@ -1,7 +1,7 @@
 """`python evaluate.py task=perplexity`: trained models on the documents of each level."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 from rich.console import Console
 
+from ilm.config.evaluate import Evaluate, Perplexity
 from ilm.corpus.leakage import shared_with
 from ilm.corpus.splitting.assign import SPLITS
 from ilm.corpus.store import PreparedCorpus, corpus_arguments
@@ -35,32 +36,32 @@ log = logging.getLogger("ilm")
 USUAL_MASKS = "hierarchical"
 
 
-def evaluate_perplexity(settings: Mapping[str, Any], level: str | None) -> pd.DataFrame:
-    """Evaluate as a plain `ilm.config.Evaluate` says; `level` is the chosen option of the group `cefr`.
+def evaluate_perplexity(settings: Evaluate) -> pd.DataFrame:
+    """Score the masked words of prepared texts under every model.
 
     Writes results/<name>/ and prints the tables; returns one row per run, level, kind and mask type.
 
     Raises: UserError if nothing is trained, prepared, or asked for.
     """
-    evaluation, data = settings["evaluation"], Path(settings["paths"]["data"])
-    device = usable_device(evaluation["device"], "evaluation.device")
-    models, trained_on = _chosen_models(settings, level)
-    default = settings["corpus"]["name"]
+    task, level, data = settings.task, settings.cefr, Path(settings.paths.data)
+    device = usable_device(task.device, "task.device")
+    models, trained_on = _chosen_models(settings, task.objective)
+    default = settings.corpus.name
     if trained_on is not None and trained_on.name != default:
         log.info("the models were trained on %s, not on corpus=%s", trained_on.name, default)
         default = trained_on.name
-    corpus = PreparedCorpus.open(data / (evaluation["corpus"] or default))
-    split = evaluation["split"]
+    corpus = PreparedCorpus.open(data / (task.corpus or default))
+    split = task.split
     # A level without training texts is no level of a study; of another corpus only the texts evaluated on matter.
     needed = (split,) if trained_on is None or trained_on.name != corpus.name else SPLITS
-    levels = evaluation["levels"] or ([level] if level not in (None, POOLED) else _complete_levels(corpus, needed))
+    levels = task.levels or ([level] if level not in (None, POOLED) else _complete_levels(corpus, needed))
     corpus.require_splits(levels, needed)
-    rows = np.sort(np.concatenate([_limited(corpus, split, level, evaluation["limit"]) for level in levels]))
+    rows = np.sort(np.concatenate([_limited(corpus, split, level, settings.limit) for level in levels]))
     results, sums, runs = [], [], {}
     for number, model in enumerate(models, start=1):
         log.info("model %d of %d: %s", number, len(models), model.name)
-        masks_folder = _masks_folder(model, corpus, evaluation["masks"])
-        scores = _score(model, corpus, MaskStore.open(masks_folder), rows, evaluation, device)
+        masks_folder = _masks_folder(model, corpus, task.masks)
+        scores = _score(model, corpus, MaskStore.open(masks_folder), rows, task, device)
         results += _results(model, scores, corpus, levels)
         sums.append(scores.frame(corpus.documents["writing_id"], corpus.documents["cefr_level"]).assign(run=model.name))
         runs[model.name] = {**model.record(), "evaluated_masks": masks_folder.name}
@@ -74,15 +75,13 @@ def evaluate_perplexity(settings: Mapping[str, Any], level: str | None) -> pd.Da
         "text_column": corpus.manifest["text_column"],
         "leaks": corpus.manifest["leaks"],
         "training_corpus": _origin(trained_on, corpus, rows),
-        "evaluation": {**evaluation, "levels": list(levels)},
+        "evaluation": {**task.model_dump(exclude={"name"}), "limit": settings.limit, "levels": list(levels)},
         "runs": runs,
         "versions": versions(),
     }
-    of_another = trained_on is not None and evaluation["corpus"] is not None
+    of_another = trained_on is not None and task.corpus is not None
     on = f"{trained_on.name}_on_{corpus.name}" if of_another else corpus.name
-    folder = Path(settings["paths"]["results"]) / (
-        settings["name"] or "_".join(filter(None, [on, level, "perplexity"]))
-    )
+    folder = Path(settings.paths.results) / (settings.name or "_".join(filter(None, [on, level, "perplexity"])))
     write_report(folder, header, frame, pd.concat(sums))
     console = Console()
     for table in tables(header, frame, [*levels, POOLED]):
@@ -91,16 +90,14 @@ def evaluate_perplexity(settings: Mapping[str, Any], level: str | None) -> pd.Da
     return frame
 
 
-def _chosen_models(settings: Mapping[str, Any], level: str | None) -> tuple[list[TrainedModel], PreparedCorpus | None]:
+def _chosen_models(settings: Evaluate, objective: str | None) -> tuple[list[TrainedModel], PreparedCorpus | None]:
     """The models to evaluate, and the corpus that the runs among them were trained on; None if there is no run."""
-    data, objective = Path(settings["paths"]["data"]), settings["evaluation"]["objective"]
-    models = Finder(Path(settings["paths"]["experiments"]), data / settings["corpus"]["name"]).find(
-        settings["models"], level
-    )
+    data = Path(settings.paths.data)
+    models = Finder(Path(settings.paths.experiments), data / settings.corpus.name).find(settings.models, settings.cefr)
     runs = [model for model in models if model.run is not None]
     if objective is not None and runs:
         raise UserError(
-            f"evaluation.objective={objective} is for bare model folders (models=[FOLDER]); a run says itself what it "
+            f"task.objective={objective} is for bare model folders (models=[FOLDER]); a run says itself what it "
             "was trained on. Leave it away"
         )
     if not runs:
@@ -149,7 +146,7 @@ def _masks_folder(model: TrainedModel, corpus: PreparedCorpus, name: str | None)
         )
         raise UserError(
             f"{corpus.name} has no masks drawn as those that {model.name} was trained with ({folder.name}). Type "
-            f"{remedy} and the settings of its masking, or evaluation.masks=NAME for others. There are: "
+            f"{remedy} and the settings of its masking, or task.masks=NAME for others. There are: "
             f"{_listed(present)}"
         )
     wanted = name or USUAL_MASKS
@@ -157,7 +154,7 @@ def _masks_folder(model: TrainedModel, corpus: PreparedCorpus, name: str | None)
     if len(found) != 1:
         several = "several masks of this name" if found else "no such masks"
         raise UserError(
-            f"evaluation.masks={wanted}: {root} holds {several}. Type evaluation.masks=NAME with one of: "
+            f"task.masks={wanted}: {root} holds {several}. Type task.masks=NAME with one of: "
             f"{_listed(found or present)}"
         )
     return root / found[0]
@@ -172,36 +169,36 @@ def _score(
     corpus: PreparedCorpus,
     masks: MaskStore,
     rows: np.ndarray,
-    evaluation: Mapping[str, Any],
+    task: Perplexity,
     device: torch.device,
 ) -> DocumentScores:
     network, vocabulary = model.load()
-    require_length(network, evaluation["max_length"], "evaluation.max_length")
+    require_length(network, task.max_length, "task.max_length")
     if vocabulary.mask_types != masks.mask_types:
         raise UserError(
             f"{model.name} was trained on the mask types {', '.join(vocabulary.mask_types)}, not "
-            f"{', '.join(masks.mask_types)}. Type evaluation.masks=NAME for masks of its types."
+            f"{', '.join(masks.mask_types)}. Type task.masks=NAME for masks of its types."
         )
     store = InfillingDataset(
         rows,
-        masks.splits[evaluation["split"]],
+        masks.splits[task.split],
         TokenStore.open_or_make(corpus.folder / "tokens", corpus, vocabulary, model.token_store(vocabulary)),
         vocabulary,
         objective=model.objective,
-        max_length=evaluation["max_length"],
-        masks_per_document=evaluation["masks_per_document"],
-        fitting=evaluation["fitting"],
+        max_length=task.max_length,
+        masks_per_document=task.masks_per_document,
+        fitting=task.fitting,
     )
     numbers = np.arange(len(store))
-    if evaluation["max_examples"] is not None:
-        numbers = first_by_hash(store, corpus.documents["writing_id"].array, corpus.seed, evaluation["max_examples"])
-    batch_size = evaluation["batch_size"]
-    left_over = len(numbers) % batch_size if evaluation["drop_last"] else 0
+    if task.max_examples is not None:
+        numbers = first_by_hash(store, corpus.documents["writing_id"].array, corpus.seed, task.max_examples)
+    batch_size = task.batch_size
+    left_over = len(numbers) % batch_size if task.drop_last else 0
     numbers = numbers[: len(numbers) - left_over]
     if not len(numbers):
         raise UserError(
             f"{model.name}: no example is left of {len(rows):,} documents ({store.dropped:,} dropped, "
-            f"{store.unfitting:,} do not fit, {left_over:,} in the last batch): see evaluation.fitting, max_length, "
+            f"{store.unfitting:,} do not fit, {left_over:,} in the last batch): see task.fitting, max_length, "
             "drop_last and batch_size."
         )
     scores = score_documents(
@@ -209,7 +206,7 @@ def _score(
         store,
         numbers,
         batch_size=batch_size,
-        row_tokens=row_length(evaluation["row_tokens"], device, evaluation["max_length"]),
+        row_tokens=row_length(task.row_tokens, device, task.max_length),
         device=device,
         description=model.name,
     )

@@ -14,16 +14,18 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
-from ilm.config.evaluate import Cloze
+from ilm.config.check import check
+from ilm.config.evaluate import Cloze, Evaluate
 from ilm.errors import UserError
 from ilm.evaluation.cloze import prefix_decoding
 from ilm.evaluation.cloze.base import EARLIER, NO_ANSWER, TOO_LONG, WORD_TOO_LONG, ClozeModel
 from ilm.evaluation.cloze.infilling_lm import InfillingLM
-from ilm.evaluation.cloze.items import HUMAN_TOKENS, RANDOM, Item
+from ilm.evaluation.cloze.items import RANDOM, Item
 from ilm.evaluation.cloze.masked_lm import MaskedLM
 from ilm.evaluation.cloze.seq2seq import T5, Bart
 from ilm.evaluation.cloze.subwords import SHARES_A_TOKEN, UNKNOWN, Subwords
 from ilm.infilling.infiller import Infiller
+from tests.conftest import compose
 from tests.evaluation.cloze.cloze_models import (
     SENTENCE,
     always,
@@ -43,14 +45,8 @@ PASTA = (8, 5)
 
 
 def options(**more) -> Cloze:
-    usual = {
-        "candidates": 10,
-        "max_answer_tokens": 4,
-        "one_word": True,
-        "positions": HUMAN_TOKENS,
-        "mlm_length": "given",
-    }
-    return Cloze(**{**usual, **more})
+    cfg, choices = compose("evaluate", "task=cloze", "task.max_answer_tokens=4")
+    return check(cfg, Evaluate, choices).task.model_copy(update=more)
 
 
 def item(text: str = SENTENCE, *words: str) -> Item:

@@ -83,9 +83,9 @@ def narrow_search():
 def run(root: Path, results: Path, *more: str, models: tuple[str, ...] = ("mlm:bert",)) -> tuple[pd.DataFrame, Path]:
     named = ",".join(f"{kind}:{root / name}" for kind, name in (model.split(":") for model in models))
     chosen = [f"models=[{named}]"] if models else []
-    options = ["task=cloze", f"input={root / 'test.csv'}", "cloze.samples_per_text=3", "cloze.max_answer_tokens=4"]
+    options = ["task=cloze", f"input={root / 'test.csv'}", "task.samples_per_text=3", "task.max_answer_tokens=4"]
     places = [f"paths.{name}={root / name}" for name in ("data", "experiments")]
-    options += ["cloze.resamples=200", *places, f"paths.results={results}", *chosen]
+    options += ["task.resamples=200", *places, f"paths.results={results}", *chosen]
     # What is given later holds.
     typed = {option.partition("=")[0]: option for option in [*options, *more]}
     frame = evaluate(*compose("evaluate", *(option for option in typed.values() if not option.endswith("=DROP"))))
@@ -153,7 +153,7 @@ def test_literal_answers_and_their_metrics(whole):
 def test_calibration_counts_what_is_right_without_case(root, tmp_path):
     path = tmp_path / "capital.csv"
     path.write_text("id,cefr,text\n1,A1,Pasta for lunch and rice.\n", encoding="utf-8")
-    _, folder = run(root, tmp_path / "results", f"input={path}", "cloze.samples_per_text=5")
+    _, folder = run(root, tmp_path / "results", f"input={path}", "task.samples_per_text=5")
     blanks, bins = pd.read_csv(folder / "blanks.csv"), pd.read_csv(folder / "calibration.csv")
     assert (blanks["exact"].sum(), blanks["folded"].sum()) == (0, 1)
     assert (bins["n"] * bins["correct"]).sum() == pytest.approx(1)
@@ -162,7 +162,7 @@ def test_calibration_counts_what_is_right_without_case(root, tmp_path):
 def test_the_report_says_what_was_done(whole, root):
     report = report_of(whole)
     assert (report["task"], report["items"], report["texts"]) == ("cloze", 36, 12)
-    assert report["configuration"]["cloze"]["seed"] == 42
+    assert report["configuration"]["task"]["seed"] == 42
     assert report["source"]["file"]["path"] == str(root / "test.csv")
     assert report["command"].startswith("python ")
     assert report["unit"] == "text"
@@ -217,7 +217,7 @@ def test_tables_and_plot(whole):
 
 
 def test_unknown_words_are_counted_and_have_no_score(root, tmp_path):
-    _, folder = run(root, tmp_path, "cloze.samples_per_text=20")
+    _, folder = run(root, tmp_path, "task.samples_per_text=20")
     about = report_of(folder)["models"]["mlm:bert"]
     assert about["without_log_probability"] == {"the tokenizer does not know the word": 1}
     assert "the tokenizer does not know the word" in (folder / "cloze.md").read_text(encoding="utf-8")
@@ -226,7 +226,7 @@ def test_unknown_words_are_counted_and_have_no_score(root, tmp_path):
 def test_a_model_that_answers_nothing_is_in_every_table(root, tmp_path):
     long = [{**row, "text": "She ate pasta for lunch and " * 15} for row in texts()[:3]]
     path = write_csv(tmp_path / "long.csv", long)
-    options = (f"input={path}", "cloze.max_chars=null")
+    options = (f"input={path}", "task.max_chars=null")
     frame, folder = run(root, tmp_path / "results", *options, models=("mlm:bert", "t5:t5"))
     about = report_of(folder)["models"]["mlm:bert"]
     assert about["failures"] == {"the text is longer than the model takes": 9}
@@ -250,20 +250,20 @@ def test_items_do_not_depend_on_the_order_of_the_file(root, tmp_path):
 
 
 def test_two_blanks_an_item(root, tmp_path):
-    frame, folder = run(root, tmp_path, "cloze.n_masks=2", "cloze.samples_per_text=2", models=ALL)
+    frame, folder = run(root, tmp_path, "task.n_masks=2", "task.samples_per_text=2", models=ALL)
     assert all(len(item["spans"]) == 2 for item in lines(folder / "items.jsonl"))
     overall = frame[(frame["grouping"] == "all") & (frame["metric"] == "exact")]
     assert set(overall["n"]) == {48}
 
 
 def test_a_limit_takes_texts_of_all_levels(root, tmp_path):
-    _, folder = run(root, tmp_path, "limit=6")
+    _, folder = run(root, tmp_path, "limit=2")
     chosen = {item["writing_id"]: item["cefr_level"] for item in lines(folder / "items.jsonl")}
     assert sorted(chosen.values()) == sorted(LEVELS * 2)
 
 
 def test_one_level(root, tmp_path):
-    _, folder = run(root, tmp_path, "evaluation.levels=[B1]")
+    _, folder = run(root, tmp_path, "task.levels=[B1]")
     assert {item["cefr_level"] for item in lines(folder / "items.jsonl")} == {"B1"}
 
 
@@ -361,11 +361,11 @@ def test_a_finished_bench_asks_nothing_and_takes_a_further_model(root, tmp_path,
 def test_another_bench_in_the_same_folder_is_refused_with_the_difference(root, tmp_path):
     run(root, tmp_path)
     with pytest.raises(
-        UserError, match=r"holds another cloze test:\n(.*\n)*  - cloze.seed: 42 there, 7 now\n(.*\n)*.*name="
+        UserError, match=r"holds another cloze test:\n(.*\n)*  - task.seed: 42 there, 7 now\n(.*\n)*.*name="
     ):
-        run(root, tmp_path, "cloze.seed=7")
+        run(root, tmp_path, "task.seed=7")
     # The draws of the bootstrap are no part of it.
-    run(root, tmp_path, "cloze.resamples=300")
+    run(root, tmp_path, "task.resamples=300")
 
 
 def test_a_model_is_known_by_its_files_however_it_is_typed(root, tmp_path, monkeypatch):
@@ -451,7 +451,7 @@ def test_a_model_of_the_same_short_name_leaves_the_answers_of_the_first(root, tm
 
 def test_one_model_typed_twice_is_asked_once(root, tmp_path, capsys):
     twice = f"models=[mlm:{root}/bert,mlm:{root}/bert/,ilm:{root}/ilm,ilm:{root}/../{root.name}/ilm]"
-    _, folder = run(root, tmp_path, twice, "limit=1", "cloze.samples_per_text=1")
+    _, folder = run(root, tmp_path, twice, "limit=1", "task.samples_per_text=1")
     assert list(report_of(folder)["models"]) == ["ilm:ilm", "mlm:bert"]
     said = capsys.readouterr().err
     assert re.search(r"evaluated once: mlm:\S*/bert/? is the same model as \S*/bert\n", said)
@@ -466,7 +466,7 @@ def test_answers_of_another_method_are_refused(root, tmp_path, monkeypatch):
 
 def test_lists_that_may_miss_an_answer_are_counted(root, tmp_path, monkeypatch):
     monkeypatch.setattr(MaskedLM, "width_per_candidate", 1)
-    few = ("limit=2", "cloze.mlm_length=guessed", "cloze.samples_per_text=1")
+    few = ("limit=2", "task.levels=[A1]", "task.mlm_length=guessed", "task.samples_per_text=1")
     _, folder = run(root, tmp_path, *few, models=("mlm:roberta",))
     assert report_of(folder)["models"]["mlm:roberta"]["incomplete_lists"] == 2
     markdown = " ".join((folder / "cloze.md").read_text(encoding="utf-8").split())
@@ -591,8 +591,8 @@ def test_models_that_cannot_be_asked(unusable, tmp_path, models, message):
 
 
 def test_more_blanks_than_sentinels(root, tmp_path):
-    with pytest.raises(UserError, match=r"no sentinel <extra_id_4>, and cloze.n_masks=4 needs 5"):
-        run(root, tmp_path, "cloze.n_masks=4", models=("t5:t5",))
+    with pytest.raises(UserError, match=r"no sentinel <extra_id_4>, and task.n_masks=4 needs 5"):
+        run(root, tmp_path, "task.n_masks=4", models=("t5:t5",))
 
 
 def test_a_hub_out_of_reach_is_told_at_once(root, tmp_path, monkeypatch):
@@ -614,20 +614,20 @@ def test_a_hub_out_of_reach_is_told_at_once(root, tmp_path, monkeypatch):
         ("id,text\n1,She ate pasta.\n", [], "no column for cefr_level"),
         (
             "id,cefr,text\n1,A1,She ate pasta.\n",
-            ["cloze.n_masks=9"],
+            ["task.n_masks=9"],
             "None of 1 texts has 9 words",
         ),
         (
             "id,cefr,text\n1,A1,12 34 !\n",
             [],
-            "has a word of letters alone: type cloze.positions=random for words of any",
+            "has a word of letters alone: type task.positions=random for words of any",
         ),
         (
             "id,cefr,text\n1,A1,She ate\n",
-            ["cloze.n_masks=2", "cloze.positions=random"],
-            "neighbours: lower cloze.n_masks",
+            ["task.n_masks=2", "task.positions=random"],
+            "neighbours: lower task.n_masks",
         ),
-        ("id,cefr,text\n1,A1,She ate pasta.\n", ["evaluation.levels=[B2]"], "has no texts of level B2"),
+        ("id,cefr,text\n1,A1,She ate pasta.\n", ["task.levels=[B2]"], "has no texts of level B2"),
         (None, [], "there is no such file"),
     ],
 )
@@ -642,12 +642,11 @@ def test_texts_that_make_no_bench(root, tmp_path, content, more, message):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["cloze.positions=anywhere"], "cloze.positions=anywhere: expected one of human-tokens, random"),
-        (["cloze.n_masks=0"], "cloze.n_masks=0: expected at least 1"),
-        (["cloze.candidates=3"], "cloze.candidates=3: expected at least 10"),
+        (["task.positions=anywhere"], "task.positions=anywhere: expected one of human-tokens, random"),
+        (["task.n_masks=0"], "task.n_masks=0: expected at least 1"),
+        (["task.candidates=3"], "task.candidates=3: expected at least 10"),
         (["limit=0"], "limit=0: expected at least 1"),
-        (["cloze.mlm_length=told"], "cloze.mlm_length=told: expected one of given, guessed"),
-        (["task=perplexity"], "input is for task=cloze"),
+        (["task.mlm_length=told"], "task.mlm_length=told: expected one of given, guessed"),
     ],
 )
 def test_values_that_make_no_sense(root, tmp_path, more, message):

@@ -72,7 +72,7 @@ def overall(frame: pd.DataFrame, kind: str = "infill") -> pd.DataFrame:
 
 
 def test_models_of_one_corpus_on_another(root, tmp_path, capsys):
-    frame, report, folder = evaluated(root, tmp_path, "evaluation.corpus=other")
+    frame, report, folder = evaluated(root, tmp_path, "task.corpus=other")
     corpora = [PreparedCorpus.open(root / "data" / name) for name in ("other", "mine")]
     assert folder.name == "mine_on_other_perplexity"
     found = overall(frame)
@@ -91,7 +91,7 @@ def test_models_of_one_corpus_on_another(root, tmp_path, capsys):
 
 
 def test_one_level_of_another_corpus(root, tmp_path):
-    frame, report, _ = evaluated(root, tmp_path, "evaluation.corpus=other", "evaluation.levels=[A1]")
+    frame, report, _ = evaluated(root, tmp_path, "task.corpus=other", "task.levels=[A1]")
     assert list(overall(frame).index) == ["A1"]
     assert report["training_corpus"]["shared"]["documents"] == 4
 
@@ -99,13 +99,13 @@ def test_one_level_of_another_corpus(root, tmp_path):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["evaluation.corpus=nope"], "holds no prepared corpus"),
-        (["corpus.name=other"], r"test-only data.*evaluation\.corpus=other"),
-        (["evaluation.corpus=other", "evaluation.split=valid"], "has no level with documents in valid"),
-        (["evaluation.corpus=other", "evaluation.levels=[B1]"], "level B1 has no documents"),
-        (["evaluation.masks=words"], "holds no such masks.*hierarchical-"),
-        (["evaluation.drop_last=true", "evaluation.batch_size=1000"], "no example is left"),
-        (["evaluation.fitting=naive", "evaluation.max_length=3"], "no example is left"),
+        (["task.corpus=nope"], "holds no prepared corpus"),
+        (["corpus.name=other"], r"test-only data.*task.corpus=other"),
+        (["task.corpus=other", "task.split=valid"], "has no level with documents in valid"),
+        (["task.corpus=other", "task.levels=[B1]"], "level B1 has no documents"),
+        (["task.masks=words"], "holds no such masks.*hierarchical-"),
+        (["task.drop_last=true", "task.batch_size=1000"], "no example is left"),
+        (["task.fitting=naive", "task.max_length=3"], "no example is left"),
     ],
 )
 def test_what_cannot_be_evaluated(root, tmp_path, more, message):
@@ -120,9 +120,9 @@ def test_masks_that_the_other_corpus_lacks(root, tmp_path):
     prepare(compose("prepare", *chosen(root), f"corpus.csv={root / 'mine.csv'}", "masking=words", "num_workers=1")[0])
     train(*compose("train", *chosen(root), *options))
     with pytest.raises(UserError, match=r"corpus\.extra again, with masking=words"):
-        evaluated(root, tmp_path, "evaluation.corpus=other", "models=[words]")
+        evaluated(root, tmp_path, "task.corpus=other", "models=[words]")
     with pytest.raises(UserError, match=r"was trained on the mask types word, not document"):
-        evaluated(root, tmp_path, "evaluation.corpus=other", "models=[words]", "evaluation.masks=hierarchical")
+        evaluated(root, tmp_path, "task.corpus=other", "models=[words]", "task.masks=hierarchical")
 
 
 def test_test_only_data_are_not_trained_on(root):
@@ -135,9 +135,9 @@ def test_test_only_data_are_not_trained_on(root):
 
 
 def test_only_examples_whose_naive_row_fits(root, tmp_path):
-    options = ["models=[run]", "evaluation.max_length=100"]
+    options = ["models=[run]", "task.max_length=100"]
     whole, _, _ = evaluated(root, tmp_path / "whole", *options)
-    fitting, _, folder = evaluated(root, tmp_path / "fitting", *options, "evaluation.fitting=naive")
+    fitting, _, folder = evaluated(root, tmp_path / "fitting", *options, "task.fitting=naive")
     left_out = int(fitting["unfitting_examples"].iloc[0])
     assert left_out > 0
     assert overall(fitting).loc["all", "examples"] + left_out == overall(whole).loc["all", "examples"]
@@ -168,8 +168,8 @@ def test_which_examples_fit_is_counted_on_rows_that_are_laid_out(root):
 
 
 def test_the_last_partial_batch_is_left_out(root, tmp_path):
-    whole, _, _ = evaluated(root, tmp_path / "whole", "models=[run]", "evaluation.batch_size=8")
-    options = ["models=[run]", "evaluation.batch_size=8", "evaluation.drop_last=true"]
+    whole, _, _ = evaluated(root, tmp_path / "whole", "models=[run]", "task.batch_size=8")
+    options = ["models=[run]", "task.batch_size=8", "task.drop_last=true"]
     dropped, _, folder = evaluated(root, tmp_path / "dropped", *options)
     before, after = overall(whole).loc["all", "examples"], overall(dropped).loc["all", "examples"]
     assert (after % 8, before - after) == (0, before % 8)
@@ -181,7 +181,7 @@ def test_masks_by_name(root, tmp_path):
     usual, _, _ = evaluated(root, tmp_path / "usual", "models=[run]")
     (masks,) = (root / "data" / "mine" / "masks").glob("hierarchical-*")
     for name in ("hierarchical", masks.name):
-        named, report, folder = evaluated(root, tmp_path / name, "models=[run]", f"evaluation.masks={name}")
+        named, report, folder = evaluated(root, tmp_path / name, "models=[run]", f"task.masks={name}")
         assert report["runs"]["run"]["evaluated_masks"] == masks.name
         assert np.array_equal(named["loss"].dropna(), usual["loss"].dropna())
         assert f"masks {name}" in (folder / "perplexity.md").read_text()
@@ -223,12 +223,12 @@ def test_a_model_folder_needs_no_training_corpus(root, exported, tmp_path):
 
 def test_a_model_folder_is_told_its_objective(root, exported, tmp_path):
     folder = f"models=[{exported}]"
-    frame, _, written = evaluated(root, tmp_path / "results", folder, "evaluation.objective=lm")
+    frame, _, written = evaluated(root, tmp_path / "results", folder, "task.objective=lm")
     assert set(frame["objective"]) == {"lm"}
     assert overall(frame, "context").loc["all", "targets"] == 0, "lm has no context"
     assert "lm" in (written / "perplexity.md").read_text()
     with pytest.raises(UserError, match="is for bare model folders"):
-        evaluated(root, tmp_path, "models=[run]", "evaluation.objective=lm")
+        evaluated(root, tmp_path, "models=[run]", "task.objective=lm")
 
 
 def test_a_model_of_the_reference_is_evaluated_as_the_same_model_of_ours(root, tmp_path):
@@ -238,7 +238,7 @@ def test_a_model_of_the_reference_is_evaluated_as_the_same_model_of_ours(root, t
     save_model(model, vocabulary, tmp_path / "ours")
     write_reference_model(model, vocabulary, 7, tmp_path / "theirs")
     folders = f"models=[{tmp_path / 'ours'},{tmp_path / 'theirs'}]"
-    frame, report, _ = evaluated(root, tmp_path / "results", folders, "evaluation.limit=2")
+    frame, report, _ = evaluated(root, tmp_path / "results", folders, "limit=2")
     assert list(report["runs"]) == ["ours", "theirs"]
     ours, theirs = (overall(frame[frame["run"] == name])["loss"] for name in ("ours", "theirs"))
     assert ours.tolist() == pytest.approx(theirs.tolist(), rel=1e-6)
@@ -254,7 +254,7 @@ def test_an_exported_corpus_that_is_imported_again_gives_the_same_numbers(root, 
     prepare(compose("prepare", *options, *imported)[0])
     model = f"models=[{exported}]"
     before, _, _ = evaluated(root, tmp_path / "before", model)
-    after, report, _ = evaluated(root, tmp_path / "after", model, "corpus.name=imported", "evaluation.masks=reference")
+    after, report, _ = evaluated(root, tmp_path / "after", model, "corpus.name=imported", "task.masks=reference")
     assert report["runs"]["exported"]["evaluated_masks"].startswith("reference-")
     for column in ("loss", "targets", "documents", "examples"):
         assert overall(after)[column].tolist() == pytest.approx(overall(before)[column].tolist(), rel=1e-6)
@@ -277,7 +277,7 @@ def test_numbers_on_corrected_texts_say_so(root, tmp_path, capsys):
     path = f"corpus.csv={root / 'mine.csv'}"
     prepare(compose("prepare", *options, path, "corpus.columns.text=text_corrected", "num_workers=1")[0])
     capsys.readouterr()
-    frame, report, folder = evaluated(root, tmp_path, "models=[run]", "evaluation.corpus=corrected")
+    frame, report, folder = evaluated(root, tmp_path, "models=[run]", "task.corpus=corrected")
     assert set(frame["text_column"]) == {"text_corrected"} == {report["text_column"]}
     assert set(pd.read_csv(folder / "perplexity.csv")["text_column"]) == {"text_corrected"}
     for text in ((folder / "perplexity.md").read_text(), capsys.readouterr().out):
