@@ -424,7 +424,7 @@ def test_a_gpu_that_is_not_there(here):
     with pytest.raises(UserError, match=r"trainer\.accelerator=gpu"):
         trained(here, "name=refused", "trainer=gpu", "trainer.precision=32-true")
     cfg, choices = compose("evaluate", *here[:5], "task.device=cuda")
-    with pytest.raises(UserError, match=r"evaluation\.device=cuda"):
+    with pytest.raises(UserError, match=r"task\.device=cuda"):
         evaluate(cfg, choices)
 
 

@@ -590,7 +590,7 @@ def test_hydra_refuses_options_of_another_task(override):
     ("overrides", "expected"),
     [
         (["input=x.csv"], ["input is for task=cloze"]),
-        (["+task.seed=1"], ["unknown key task.seed"]),
+        (["+task.zzzz=1"], ["unknown key task.zzzz"]),
         (["task.name=bleu"], ["task.name=bleu: expected one of perplexity, cloze"]),
         (
             ["task=cloze", "task.n_masks=0", "limit=0"],

@@ -366,7 +366,7 @@ def test_a_fault_of_an_extra_file_says_that_it_is_one(tmp_path, path):
 def test_nothing_is_trained_on_test_only_data(tmp_path, path, extra):
     prepared(tmp_path / "data", path, f"corpus.extra=['{extra}']")
     corpus = PreparedCorpus.open(tmp_path / "data" / "other_texts")
-    with pytest.raises(UserError, match=r"test-only data.*evaluation\.corpus=other_texts"):
+    with pytest.raises(UserError, match=r"test-only data.*task\.corpus=other_texts"):
         corpus.require_splits(["A1"])
     corpus.require_splits(["A1", "C2"], ["test"])
 
