@@ -18,7 +18,7 @@ from ilm.config.infill import Infill
 def infill(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> None:
     """Fill blanks as configured; `choices` are Hydra's chosen options by group, of which `cefr` chooses models."""
     settings = check(cfg, Infill, choices)  # before torch is imported, which takes seconds
-    from ilm.infilling.browse import work_through
+    from ilm.infilling.browse import browse
     from ilm.infilling.infiller import Infiller
     from ilm.infilling.jsonl import fill_lines, lines_of, open_lines
     from ilm.infilling.model_cache import ModelCache
@@ -46,7 +46,7 @@ def infill(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> Non
 
     infillers = cache.get_all(models)
     if file is not None and (is_dialogue() or settings.n_masks is not None or is_table(file)):
-        work_through(settings, infillers, decoding, load)
+        browse(settings, infillers, decoding, load)
     elif is_dialogue():
         Terminal(infillers, decoding, load, terminal_console()).run()
     else:

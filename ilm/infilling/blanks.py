@@ -17,10 +17,10 @@ from dataclasses import dataclass
 
 from ilm.errors import UserError
 from ilm.examples.vocabulary import Vocabulary
-from ilm.infilling.token_bytes import TokenStrings
+from ilm.infilling.token_bytes import TokenBytes
 
-DEFAULT = "[MASK]"
-LONGEST_OPTIONS = 500  # characters behind a colon: without a bound, many open brackets would take minutes
+DEFAULT_BLANK = "[MASK]"
+MAX_OPTION_CHARS = 500  # characters behind a colon: without a bound, many open brackets would take minutes
 
 
 @dataclass(frozen=True)
@@ -47,24 +47,24 @@ class BlankLimits:
             if least < 1 or (most is not None and most < least):
                 bound = "" if most is None else f" and at most {most}"
                 raise UserError(f"An answer of at least {least}{bound} {unit}: expected 1 or more, and no fewer")
-        if self.max_words is not None and self._words_begun > self.max_words:
+        if self.max_words is not None and self._words_in_prefix > self.max_words:
             raise UserError(f"An answer that begins with {self.prefix!r} has more than {self.max_words} words")
         if self.prefix.isspace() or self.prefix.startswith(" "):
             raise UserError(f"The prefix {self.prefix!r} begins with a space: type the space before the blank instead")
 
     @property
-    def _words_begun(self) -> int:
+    def _words_in_prefix(self) -> int:
         """Words that the prefix has, or leads to: behind a space another one begins."""
         return len(self.prefix.split()) + self.prefix[-1:].isspace()
 
-    def most_words(self, otherwise: int | None) -> int | None:
-        """The most words of an answer: `otherwise` where there is no limit, but no fewer than other limits ask for."""
-        if self.max_words is not None or otherwise is None:
+    def max_words_or(self, default: int | None) -> int | None:
+        """The most words of an answer: `default` where there is no limit, but no fewer than other limits ask for."""
+        if self.max_words is not None or default is None:
             return self.max_words
-        return max(otherwise, self.min_words, self._words_begun)
+        return max(default, self.min_words, self._words_in_prefix)
 
     @classmethod
-    def typed(cls, options: str) -> "BlankLimits":
+    def parse(cls, options: str) -> "BlankLimits":
         """What stands behind the colon of a typed blank.
 
         Raises: UserError if it is neither a number of words or tokens nor a beginning with its dots.
@@ -116,14 +116,14 @@ def parse_blanks(
     Raises: UserError for limits that are not understood.
     """
     types = {"MASK": default_type(mask_types)} | {name: index for index, name in enumerate(mask_types)}
-    bracketed = rf"\[({'|'.join(map(re.escape, types))})(?::([^\]\n]{{0,{LONGEST_OPTIONS}}}))?\]"
+    bracketed = rf"\[({'|'.join(map(re.escape, types))})(?::([^\]\n]{{0,{MAX_OPTION_CHARS}}}))?\]"
     lone = r"""(?<![^\s\]("'“‘«])_(?![^\s\[.,;:!?…)"'”’»])"""
     pieces, found, limits, done = [], [], [], 0
     for blank in re.finditer(f"{bracketed}|{lone}", text):
         name, options = blank.groups()
         pieces.append(text[done : blank.start()])
         found.append(types[name or "MASK"])
-        limits.append(NO_LIMITS if options is None else BlankLimits.typed(options))
+        limits.append(NO_LIMITS if options is None else BlankLimits.parse(options))
         done = blank.end()
     return (*pieces, text[done:]), tuple(found), tuple(limits)
 
@@ -132,26 +132,26 @@ def parse_blanks(
 class Context:
     """A typed text, ready to be filled.
 
-    `pieces` as `parse_blanks` gives them; for each of the K blanks `types`, the index of its mask type, `limits`, and
-    `spaced`, whether its answer begins with a space that is not shown: the one typed before it, mostly; `ids`, the
-    tokens up to the separator, with it. `left_out`: how many characters at the beginning of the first piece and at the
-    end of the last one are not among the tokens, because the text was too long (see `ilm.infilling.truncation`).
+    `pieces` as `parse_blanks` gives them; for each of the K blanks `types`, the index of its mask type, its `limits`,
+    and `leading_space`, whether its answer begins with a space that is not shown, mostly the one typed before it. `ids`
+    are the tokens up to and with the separator. `left_out`: how many characters at the beginning of the first piece
+    and at the end of the last one are not among the tokens, since the text was too long (`ilm.infilling.truncation`).
     """
 
     text: str
     pieces: tuple[str, ...]
     types: tuple[int, ...]
     limits: tuple[BlankLimits, ...]
-    spaced: tuple[bool, ...]
+    leading_space: tuple[bool, ...]
     ids: tuple[int, ...]
     left_out: tuple[int, int] = (0, 0)
 
     @classmethod
-    def of(
+    def parse(
         cls,
         text: str,
         vocabulary: Vocabulary,
-        strings: TokenStrings,
+        token_bytes: TokenBytes,
         limits: Sequence[BlankLimits | None] | None = None,
     ) -> "Context":
         """Parse and tokenise. `limits`, one for each blank, replace those typed; None leaves them.
@@ -167,37 +167,37 @@ class Context:
         pieces, types, typed = parse_blanks(text, vocabulary.mask_types)
         if not types:
             forms = " ".join(f"[{name}]" for name in vocabulary.mask_types)
-            raise UserError(f"The text has no blank. Write _ or {DEFAULT}, or with its type one of {forms}")
+            raise UserError(f"The text has no blank. Write _ or {DEFAULT_BLANK}, or with its type one of {forms}")
         if limits is not None:
             if len(limits) != len(types):
                 raise UserError(f"The text has {len(types)} blanks, and there are {len(limits)} limits for them")
             typed = tuple(own if given is None else given for own, given in zip(typed, limits, strict=True))
-        return cls.made(text, pieces, types, typed, vocabulary, strings)
+        return cls.from_pieces(text, pieces, types, typed, vocabulary, token_bytes)
 
     @classmethod
-    def made(
+    def from_pieces(
         cls,
         text: str,
         pieces: Sequence[str],
         types: Sequence[int],
         limits: Sequence[BlankLimits],
         vocabulary: Vocabulary,
-        strings: TokenStrings,
+        token_bytes: TokenBytes,
     ) -> "Context":
         """The context of pieces and blanks; `text` is what was typed."""
-        spaced = [strings.carry_space and piece.endswith(" ") for piece in pieces[:-1]]
-        if strings.lead_with_space and not pieces[0]:
-            spaced[0] = True
+        leading_space = [token_bytes.words_carry_space and piece.endswith(" ") for piece in pieces[:-1]]
+        if token_bytes.adds_prefix_space and not pieces[0]:
+            leading_space[0] = True
         ids: list[int] = []
-        for number, (piece, mask_type, space) in enumerate(zip(pieces, types, spaced, strict=False)):
-            encode = strings.encode_inside if number else vocabulary.encode
-            ids += [*_encode_before_answer(piece, space, encode, strings), int(vocabulary.blanks[mask_type])]
-        ids += [*strings.encode_inside(pieces[-1]), vocabulary.start_of_infill]
-        return cls(text, tuple(pieces), tuple(types), tuple(limits), tuple(spaced), tuple(ids))
+        for number, (piece, mask_type, space) in enumerate(zip(pieces, types, leading_space, strict=False)):
+            encode = token_bytes.encode_continuation if number else vocabulary.encode
+            ids += [*_encode_before_answer(piece, space, encode, token_bytes), int(vocabulary.blanks[mask_type])]
+        ids += [*token_bytes.encode_continuation(pieces[-1]), vocabulary.start_of_infill]
+        return cls(text, tuple(pieces), tuple(types), tuple(limits), tuple(leading_space), tuple(ids))
 
-    def required(self, blank: int) -> bytes:
+    def answer_prefix(self, blank: int) -> bytes:
         """What the answer to a blank must begin with, as the model writes it."""
-        return b" " * self.spaced[blank] + self.limits[blank].prefix.encode()
+        return b" " * self.leading_space[blank] + self.limits[blank].prefix.encode()
 
     def fill(self, answers: Sequence[str]) -> tuple[str, tuple[tuple[int, int], ...]]:
         """The text with `answers` in the place of its blanks, and their spans (start, length) in characters."""
@@ -209,7 +209,7 @@ class Context:
 
 
 def _encode_before_answer(
-    piece: str, space: bool, encode: Callable[[str], list[int]], strings: TokenStrings
+    piece: str, space: bool, encode: Callable[[str], list[int]], token_bytes: TokenBytes
 ) -> list[int]:
     """The tokens of a piece as they are when an answer follows.
 
@@ -220,5 +220,5 @@ def _encode_before_answer(
     kept = piece[:-1] if space else piece
     if not kept[-1:].isspace():
         return encode(kept) if kept else []
-    ids, tail = encode(kept + follower), strings.encode_inside(follower)
+    ids, tail = encode(kept + follower), token_bytes.encode_continuation(follower)
     return ids[: -len(tail)] if ids[-len(tail) :] == tail else encode(kept)

@@ -18,7 +18,7 @@ from ilm.infilling.jsonl import fill_table, scored
 from ilm.infilling.render import joint_probability, markdown, marked
 from ilm.infilling.sampling import DecodingSettings
 from ilm.infilling.terminal import BLANKS, COMMANDS, Terminal, is_dialogue, terminal_console
-from ilm.infilling.texts import TableText, answers_of, drawn_spans, is_table, read_texts
+from ilm.infilling.texts import TableText, draw_blanks, is_table, read_texts, span_texts
 from ilm.masking.functions import Span
 from ilm.masking.generate import mask_function
 from ilm.tables import printable
@@ -34,7 +34,7 @@ STEPS = {"": 1, "n": 1, "next": 1, "p": -1, "previous": -1, "r": 0, "remask": 0}
 SpansOf = Callable[[TableText, int], Sequence[Span] | None]
 
 
-def work_through(
+def browse(
     settings: Mapping[str, Any],
     infillers: Mapping[str, Infiller],
     decoding: DecodingSettings,
@@ -51,15 +51,15 @@ def work_through(
     function = mask_function(settings["masking"].function)
 
     def spans_of(text: TableText, attempt: int = 0) -> list[Span] | None:
-        return None if n_masks == 0 else drawn_spans(text, n_masks, function, seed, attempt)
+        return None if n_masks == 0 else draw_blanks(text, n_masks, function, seed, attempt)
 
     if is_dialogue():
-        Walk(texts, spans_of, infillers, decoding, load, terminal_console()).run()
+        TableBrowser(texts, spans_of, infillers, decoding, load, terminal_console()).run()
     else:
         fill_table(texts, spans_of, infillers, decoding, sys.stdout)
 
 
-class Walk(Terminal):
+class TableBrowser(Terminal):
     """The dialogue over `texts`; `spans_of` draws the blanks of a text at an attempt (None: those typed in it)."""
 
     help = (*KEYS, *BLANKS, *COMMANDS)
@@ -128,8 +128,8 @@ class Walk(Terminal):
             contexts = self.contexts(lambda infiller: infiller.context(text.text, answer_room=room))
             self._spans, self._own = [], {}
         else:
-            contexts = self.contexts(lambda infiller: infiller.blanked(text.text, spans, room))
-            answers = answers_of(text.text, spans)
+            contexts = self.contexts(lambda infiller: infiller.context_of_spans(text.text, spans, room))
+            answers = span_texts(text.text, spans)
             values = {name: scored(self.infillers[name], own, answers) for name, own in contexts.items()}
             self._spans = list(spans)
             self._own = {n: "not known" if own is None else joint_probability(own) for n, own in values.items()}

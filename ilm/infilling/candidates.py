@@ -1,11 +1,11 @@
-"""A candidate while it is written, and when it is done."""
+"""A candidate while it is generated, and the filled text that it becomes."""
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from ilm.infilling.blanks import Context
-from ilm.infilling.constraints import Grammar, Position
-from ilm.infilling.token_bytes import begun_character, words_begun
+from ilm.infilling.constraints import AnswerConstraints, ConstraintState
+from ilm.infilling.token_bytes import TokenBytes, count_words, partial_character
 
 
 @dataclass(frozen=True)
@@ -14,8 +14,8 @@ class Infilling:
 
     `answers` stand in `text` at `spans`, (start, length) in characters. For each answer its `token_ids`, the end token
     with them, and their `token_log_probabilities` in nats under the model itself. `complete`: the model closed every
-    answer; otherwise one was closed where the tokens allowed ran out. `left_out`: of a text too long for the model,
-    how many characters at its beginning and its end were not read; `text` has them.
+    answer; otherwise one was closed where the allowed tokens ran out. `left_out`: how many characters at the beginning
+    and the end of a text too long for the model were not read; `text` has them.
     """
 
     text: str
@@ -38,95 +38,103 @@ class Infilling:
 
 
 @dataclass
-class OpenSequence:
-    """One candidate being written: the answers so far, the last of them open."""
+class GeneratedSequence:
+    """One candidate while it is generated: the answers so far, the last of them open."""
 
     context: Context
-    key: int  # of its draws
+    key: int  # of its random numbers
     token_ids: list[list[int]]
-    log_probabilities: list[list[float]]
-    required: bytes  # what the open answer must still begin with
+    token_log_probabilities: list[list[float]]
+    prefix: bytes  # what the open answer must still begin with
     length: int  # tokens, with the context
-    last: int  # token
-    steps: int = 0  # tokens written
-    has_text: bool = False  # whether the open answer holds more than white space
-    begun: bytes = b""  # of a character that it ends inside of
-    words: int = 0  # of the open answer
-    in_word: bool = False  # whether it ends with one, not with white space
+    last_token: int
+    n_generated: int = 0  # tokens
+    has_text: bool = False  # the open answer holds more than white space
+    partial: bytes = b""  # the first bytes of a character that it ends inside of
+    n_words: int = 0  # of the open answer
+    in_word: bool = False  # it ends with a word, not with white space
     complete: bool = True
-    total: float = field(default=0.0)  # log-probability so far
+    log_probability: float = 0.0
 
     @classmethod
-    def begin(cls, context: Context, key: int) -> "OpenSequence":
-        return cls(context, key, [[]], [[]], context.required(0), len(context.ids), context.ids[-1])
+    def begin(cls, context: Context, key: int) -> "GeneratedSequence":
+        return cls(context, key, [[]], [[]], context.answer_prefix(0), len(context.ids), context.ids[-1])
 
     @property
-    def answer(self) -> int:
-        """The number of the open answer; K when all are closed."""
+    def blank(self) -> int:
+        """The number of the blank whose answer is open; K when all are closed."""
         return len(self.token_ids) - 1
 
     @property
     def finished(self) -> bool:
-        return self.answer == len(self.context.types)
+        return self.blank == len(self.context.types)
 
-    def position(
-        self, grammar: Grammar, max_answer_tokens: int, max_answer_words: int | None, max_tokens: float
-    ) -> Position:
-        """Where the open answer stands. Its end, and the least of each answer to come, must fit."""
-        limits, written = self.context.limits[self.answer], len(self.token_ids[-1])
-        to_come = sum(grammar.least(self.context, k) + 1 for k in range(self.answer + 1, len(self.context.types)))
+    def constraint_state(
+        self, constraints: AnswerConstraints, max_answer_tokens: int, max_answer_words: int | None, max_tokens: float
+    ) -> ConstraintState:
+        """What the open answer may go on with: its end, and the shortest answers to the later blanks, must fit."""
+        limits, n_tokens = self.context.limits[self.blank], len(self.token_ids[-1])
+        later = range(self.blank + 1, len(self.context.types))
+        reserved = sum(constraints.min_tokens(self.context, blank) + 1 for blank in later)
         most = max_answer_tokens if limits.max_tokens is None else limits.max_tokens
-        most = max(most, grammar.least(self.context, self.answer))
-        room = int(min(max_tokens - self.length - 1 - to_come, most - written))
-        may_end = self.has_text and not self.required and not self.begun and written >= limits.min_tokens
-        may_end = may_end and self.words >= limits.min_words
-        missing = max(limits.min_words - self.words, 0)
-        most_words = limits.most_words(max_answer_words)
-        left = None if most_words is None else most_words - self.words
-        return Position(self.required, self.begun, not self.has_text, may_end, room, self.in_word, missing, left)
+        most = max(most, constraints.min_tokens(self.context, self.blank))
+        may_end = self.has_text and not self.prefix and not self.partial
+        may_end = may_end and n_tokens >= limits.min_tokens and self.n_words >= limits.min_words
+        max_words = limits.max_words_or(max_answer_words)
+        return ConstraintState(
+            prefix=self.prefix,
+            partial=self.partial,
+            needs_text=not self.has_text,
+            may_end=may_end,
+            tokens_left=int(min(max_tokens - self.length - 1 - reserved, most - n_tokens)),
+            in_word=self.in_word,
+            words_missing=max(limits.min_words - self.n_words, 0),
+            words_left=None if max_words is None else max_words - self.n_words,
+        )
 
-    def add(self, token: int, log_probability: float, grammar: Grammar) -> None:
+    def append(self, token: int, log_probability: float, constraints: AnswerConstraints) -> None:
+        """Add a token; the end token closes the open answer."""
         self.token_ids[-1].append(token)
-        self.log_probabilities[-1].append(log_probability)
-        self.length, self.last, self.steps = self.length + 1, token, self.steps + 1
-        self.total += log_probability
-        if token == grammar.end:
+        self.token_log_probabilities[-1].append(log_probability)
+        self.length, self.last_token, self.n_generated = self.length + 1, token, self.n_generated + 1
+        self.log_probability += log_probability
+        if token == constraints.end:
             self.token_ids.append([])
-            self.log_probabilities.append([])
-            self.has_text, self.begun, self.words, self.in_word = False, b"", 0, False
-            self.required = b"" if self.finished else self.context.required(self.answer)
+            self.token_log_probabilities.append([])
+            self.has_text, self.partial, self.n_words, self.in_word = False, b"", 0, False
+            self.prefix = b"" if self.finished else self.context.answer_prefix(self.blank)
         else:
-            own = grammar.strings.of[token]
-            self.words += words_begun(own, self.in_word)
+            own = constraints.token_bytes.of[token]
+            self.n_words += count_words(own, self.in_word)
             self.in_word = not own[-1:].isspace()
-            read = self.begun + own
-            self.begun = begun_character(read) or b""
-            self.has_text = self.has_text or bool(read.removesuffix(self.begun).decode().strip())
-            self.required = self.required[len(own) :]
+            text = self.partial + own
+            self.partial = partial_character(text) or b""
+            self.has_text = self.has_text or bool(text.removesuffix(self.partial).decode().strip())
+            self.prefix = self.prefix[len(own) :]
 
-    def copy(self) -> "OpenSequence":
-        """Another one with the same tokens, to go on otherwise."""
+    def copy(self) -> "GeneratedSequence":
+        """Another sequence with the same tokens, for a beam search."""
         return replace(
             self,
             token_ids=[ids[:] for ids in self.token_ids],
-            log_probabilities=[values[:] for values in self.log_probabilities],
+            token_log_probabilities=[values[:] for values in self.token_log_probabilities],
         )
 
-    def answers(self, grammar: Grammar) -> tuple[str, ...]:
+    def answers(self, token_bytes: TokenBytes) -> tuple[str, ...]:
         """The closed answers, as they read in the place of their blanks."""
-        closed = zip(self.token_ids[:-1], self.context.spaced, strict=False)
-        return tuple(grammar.strings.text(ids[:-1])[int(space) :] for ids, space in closed)
+        closed = zip(self.token_ids[:-1], self.context.leading_space, strict=False)
+        return tuple(token_bytes.decode(ids[:-1])[int(space) :] for ids, space in closed)
 
-    def result(self, grammar: Grammar) -> Infilling:
+    def infilling(self, token_bytes: TokenBytes) -> Infilling:
         """The finished candidate."""
-        ids, answers = self.token_ids[:-1], self.answers(grammar)
+        answers = self.answers(token_bytes)
         text, spans = self.context.fill(answers)
         return Infilling(
             text,
             answers,
             spans,
-            tuple(map(tuple, ids)),
-            tuple(map(tuple, self.log_probabilities[:-1])),
+            tuple(map(tuple, self.token_ids[:-1])),
+            tuple(map(tuple, self.token_log_probabilities[:-1])),
             self.complete,
             self.context.left_out,
         )

@@ -1,12 +1,11 @@
-"""Which token may come next in an answer.
+"""Constrained decoding: which tokens may come next in an answer.
 
     sequence  =  context <|startofinfill|> answer{one per blank, in order}
     answer    =  token{min_tokens to max_tokens} <|endofinfill|>        token: of the base vocabulary, not special
 
-The tokens of an answer make a text: whole characters, as in training, though a token may hold a part of one. An answer
-is not white space alone, begins with what its context requires of it (the space typed before its blank, and the prefix
-of its limits), and has from `min_words` to `max_words` words, with no white space behind the last that it may have.
-Every set of allowed tokens leaves a way to an answer that keeps all of this.
+An answer is valid UTF-8, though a token may hold part of a character. It is not white space alone, begins with its
+prefix (the space typed before its blank, and the prefix of its limits), and has from `min_words` to `max_words` words,
+without white space behind the last word that it may have. Whatever tokens are allowed, a valid answer can follow.
 
 Legend: V rows of the model's output (at least the tokenizer's).
 """
@@ -19,117 +18,119 @@ import torch
 
 from ilm.examples.vocabulary import Vocabulary
 from ilm.infilling.blanks import Context
-from ilm.infilling.token_bytes import TokenStrings, begun_character, words_begun
+from ilm.infilling.token_bytes import TokenBytes, count_words, partial_character
 
-MOST_REMEMBERED = 256
-LONGEST_CHARACTER = 4  # bytes in UTF-8
+MAX_CACHED_MASKS = 256
+MAX_CHARACTER_BYTES = 4  # in UTF-8
 
 
-class Position(NamedTuple):
-    """Where an answer stands: what it must still begin with, the first bytes of a character that it has begun, whether
-    it is white space so far, if it may end, and how many tokens it may still take; whether it ends with a word, how
-    many words are missing to the fewest it must have, and how many it may still begin (None: any number)."""
+class ConstraintState(NamedTuple):
+    """All that decides which tokens an open answer may go on with."""
 
-    required: bytes
-    begun: bytes
-    needs_text: bool
+    prefix: bytes  # what it must still begin with
+    partial: bytes  # the first bytes of a character that it ends inside of
+    needs_text: bool  # it is white space so far
     may_end: bool
-    room: int
-    in_word: bool = False
-    missing: int = 0
-    left: int | None = None
+    tokens_left: int
+    in_word: bool = False  # it ends with a word
+    words_missing: int = 0  # to the fewest that it must have
+    words_left: int | None = None  # that it may still begin; None: any number
 
 
-class Grammar:
+class AnswerConstraints:
     """The allowed tokens of a vocabulary, for a model with `rows` rows of output."""
 
-    def __init__(self, vocabulary: Vocabulary, strings: TokenStrings, rows: int, device: torch.device):
-        self.strings, self.end, self._device, self._rows = strings, vocabulary.end_of_infill, device, rows
-        self._words = [i for i in range(len(strings.of)) if i not in strings.special]
-        never = set(range(rows)) - {*self._words, self.end}
-        # Tokens that no answer holds, and those that go on with a character: they never begin one.
-        self.never = torch.tensor(sorted(never), device=device)
-        self._goes_on = [i for i in self._words if begun_character(strings.of[i]) is None]
-        self.goes_on = torch.tensor(self._goes_on, dtype=torch.long, device=device)
-        self._remembered: dict[Position, torch.Tensor] = {}
-        self._fewest_to_finish = lru_cache(maxsize=None)(self._find_fewest_to_finish)
-        self._most_words = max(words_begun(strings.of[i], in_word=False) for i in self._words)  # of a token
+    def __init__(self, vocabulary: Vocabulary, token_bytes: TokenBytes, rows: int, device: torch.device):
+        self.token_bytes, self.end, self._device, self._rows = token_bytes, vocabulary.end_of_infill, device, rows
+        self._text_tokens = [i for i in range(len(token_bytes.of)) if i not in token_bytes.special]
+        # Tokens that no answer holds, and those that continue a character: no answer begins with one.
+        forbidden = set(range(rows)) - {*self._text_tokens, self.end}
+        self.forbidden = torch.tensor(sorted(forbidden), device=device)
+        self._continuations = [i for i in self._text_tokens if partial_character(token_bytes.of[i]) is None]
+        self.continuations = torch.tensor(self._continuations, dtype=torch.long, device=device)
+        self._masks: dict[ConstraintState, torch.Tensor] = {}
+        self._min_tokens_to_complete = lru_cache(maxsize=None)(self._find_min_tokens_to_complete)
+        self._max_words_of_token = max(count_words(token_bytes.of[i], in_word=False) for i in self._text_tokens)
 
-    def least(self, context: Context, blank: int) -> float:
-        """The fewest tokens of an answer, without its end."""
-        required, limits = context.required(blank), context.limits[blank]
+    def min_tokens(self, context: Context, blank: int) -> float:
+        """The fewest tokens of a valid answer, without its end token; infinite if there is none."""
+        prefix, limits = context.answer_prefix(blank), context.limits[blank]
         # A space alone is no answer yet; but then a token with more behind it is one.
-        fewest = self.strings.fewest(required) if required else 1
-        begun = max(words_begun(required, in_word=False), 1)
-        return max(limits.min_tokens, fewest + self._fewest_of_words(limits.min_words - begun, in_word=True))
+        fewest = self.token_bytes.min_tokens(prefix) if prefix else 1
+        words = max(count_words(prefix, in_word=False), 1)
+        return max(limits.min_tokens, fewest + self._min_tokens_of_words(limits.min_words - words, in_word=True))
 
-    def allowed(self, position: Position) -> torch.Tensor | None:
-        """Tokens that may come next, boolean (V,); None for all but those of `never` and `goes_on`.
+    def allowed_tokens(self, state: ConstraintState) -> torch.Tensor | None:
+        """A mask (V,) of the tokens that may come next; None for all but `forbidden` and `continuations`.
 
-        The end is always among them: `may_end` says whether it may come, and without room it comes whatever is allowed.
+        The end token is always in it: `may_end` says whether it may come, and without tokens left it comes in any case.
         """
-        required, begun, needs_text, _, room, in_word, missing, left = position
-        # What makes no difference: the words missing and the room where there is more of it than the longest way
-        # takes, and how many words may come where it is more than a token has.
-        missing = missing if room < len(required) + LONGEST_CHARACTER + 2 * missing else 0
-        room = min(room, len(required) + LONGEST_CHARACTER + 2 * missing)
-        left = left if left is not None and left <= self._most_words else None
-        if room == 0 or (not required and not begun and not missing and left is None and room >= LONGEST_CHARACTER):
+        prefix, partial, needs_text, _, tokens_left, in_word, words_missing, words_left = state
+        # Normalised, so that states which allow the same tokens share a mask: missing words and tokens left count only
+        # where they are scarce, words left only where a single token could hold more.
+        words_missing = words_missing if tokens_left < len(prefix) + MAX_CHARACTER_BYTES + 2 * words_missing else 0
+        tokens_left = min(tokens_left, len(prefix) + MAX_CHARACTER_BYTES + 2 * words_missing)
+        words_left = words_left if words_left is not None and words_left <= self._max_words_of_token else None
+        is_free = not prefix and not partial and not words_missing and words_left is None
+        if tokens_left == 0 or (is_free and tokens_left >= MAX_CHARACTER_BYTES):
             return None
-        in_word = in_word and (left is not None or missing > 0)
-        key = Position(required, begun, needs_text and room <= 1, False, room, in_word, missing, left)
-        if key not in self._remembered:
-            if len(self._remembered) >= MOST_REMEMBERED:
-                self._remembered.clear()
-            allowed = torch.zeros(self._rows, dtype=torch.bool)
-            allowed[[i for i in self._candidates(key) if self._leaves_a_way(self.strings.of[i], key)]] = True
-            allowed[self.end] = True
-            self._remembered[key] = allowed.to(self._device)
-        return self._remembered[key]
+        in_word = in_word and (words_left is not None or words_missing > 0)
+        needs_text = needs_text and tokens_left <= 1
+        key = ConstraintState(prefix, partial, needs_text, False, tokens_left, in_word, words_missing, words_left)
+        if key not in self._masks:
+            if len(self._masks) >= MAX_CACHED_MASKS:
+                self._masks.clear()
+            mask = torch.zeros(self._rows, dtype=torch.bool)
+            mask[[i for i in self._possible_tokens(key) if self._can_follow(self.token_bytes.of[i], key)]] = True
+            mask[self.end] = True
+            self._masks[key] = mask.to(self._device)
+        return self._masks[key]
 
-    def _candidates(self, position: Position) -> list[int]:
-        """The tokens worth a look."""
-        if position.required:
-            return [*self.strings.beginning(position.required), *self.strings.parts(position.required)]
-        return self._goes_on if position.begun else self._words
+    def _possible_tokens(self, state: ConstraintState) -> list[int]:
+        """The tokens that need to be checked one by one."""
+        if state.prefix:
+            return [*self.token_bytes.beginning_with(state.prefix), *self.token_bytes.prefixes_of(state.prefix)]
+        return self._continuations if state.partial else self._text_tokens
 
-    def _leaves_a_way(self, token: bytes, position: Position) -> bool:
-        """Whether an answer goes on with a token, and can be finished in the room behind it."""
-        required, begun, needs_text, _, room, in_word, missing, left = position
-        text = token if len(token) >= len(required) else required
-        new_words, in_word_now = words_begun(text, in_word), not text[-1:].isspace()
-        if left is not None and (new_words > left or (new_words == left and not in_word_now)):
+    def _can_follow(self, token: bytes, state: ConstraintState) -> bool:
+        """Whether the answer stays valid with this token, and can be completed in the tokens left behind it."""
+        prefix, partial, needs_text, _, tokens_left, in_word, words_missing, words_left = state
+        text = token if len(token) >= len(prefix) else prefix
+        new_words, ends_in_word = count_words(text, in_word), not text[-1:].isspace()
+        if words_left is not None and (new_words > words_left or (new_words == words_left and not ends_in_word)):
             return False
-        words_to_come = self._fewest_of_words(missing - new_words, in_word_now)
-        if len(token) < len(required):
-            return self.strings.fewest(required[len(token) :]) + words_to_come < room
-        # What is required ends with a whole character.
-        begun_now = begun_character(token[len(required) :] if required else begun + token)
-        if begun_now is None or self._fewest_to_finish(_as_long(begun_now)) + words_to_come >= room:
+        for_words = self._min_tokens_of_words(words_missing - new_words, ends_in_word)
+        if len(token) < len(prefix):
+            return self.token_bytes.min_tokens(prefix[len(token) :]) + for_words < tokens_left
+        # A prefix ends with a whole character.
+        new_partial = partial_character(token[len(prefix) :] if prefix else partial + token)
+        if new_partial is None:
             return False
-        return not (needs_text and room == 1) or bool((begun + token).decode().strip())
+        if self._min_tokens_to_complete(_representative(new_partial)) + for_words >= tokens_left:
+            return False
+        return not (needs_text and tokens_left == 1) or bool((partial + token).decode().strip())
 
-    def _fewest_of_words(self, words: int, in_word: bool) -> int:
-        """The fewest tokens that write so many more words, behind a word or behind white space."""
+    def _min_tokens_of_words(self, words: int, in_word: bool) -> int:
+        """The fewest tokens of so many more words, behind a word or behind white space."""
         if words <= 0:
             return 0
-        behind_a_word = 1 if self.strings.carry_space else 2  # the space is one of its own
+        behind_a_word = 1 if self.token_bytes.words_carry_space else 2  # the space is one of its own
         return behind_a_word * words if in_word else 1 + behind_a_word * (words - 1)
 
-    def _find_fewest_to_finish(self, begun: bytes) -> float:
-        """The fewest tokens that finish a character; infinite if none do."""
-        if not begun:
+    def _find_min_tokens_to_complete(self, partial: bytes) -> float:
+        """The fewest tokens that complete a character; infinite if none do."""
+        if not partial:
             return 0
-        texts = {begun + self.strings.of[i] for i in self._goes_on}
-        # Either finished now, or the same character, of which less is missing.
-        rests = ((begun_character(text), text) for text in texts if len(text) <= LONGEST_CHARACTER)
-        least = (self._fewest_to_finish(_as_long(rest)) for rest, text in rests if rest in (b"", text))
-        return 1 + min(least, default=math.inf)
+        texts = {partial + self.token_bytes.of[i] for i in self._continuations}
+        # Either complete now, or the same character with fewer bytes missing.
+        rests = ((partial_character(text), text) for text in texts if len(text) <= MAX_CHARACTER_BYTES)
+        fewest = (self._min_tokens_to_complete(_representative(rest)) for rest, text in rests if rest in (b"", text))
+        return 1 + min(fewest, default=math.inf)
 
 
-def _as_long(begun: bytes) -> bytes:
-    """A begun character that the same bytes finish: behind its second byte any character of as many bytes."""
-    if len(begun) < 2:
-        return begun
-    length = 4 if begun[0] >= 0xF0 else 3
-    return {1: b"\xc2", 2: b"\xe1"}[length - len(begun)]
+def _representative(partial: bytes) -> bytes:
+    """One partial character for all that the same bytes complete: from the second byte on only the length counts."""
+    if len(partial) < 2:
+        return partial
+    length = 4 if partial[0] >= 0xF0 else 3
+    return {1: b"\xc2", 2: b"\xe1"}[length - len(partial)]

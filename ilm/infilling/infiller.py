@@ -22,14 +22,14 @@ from ilm.examples.alignment import align
 from ilm.examples.layout import TargetType, lay_out
 from ilm.examples.tokenize import token_positions
 from ilm.examples.vocabulary import Vocabulary
-from ilm.infilling.agreement import require_agreement
 from ilm.infilling.blanks import NO_LIMITS, BlankLimits, Context
-from ilm.infilling.candidates import Infilling, OpenSequence
-from ilm.infilling.constraints import Grammar
-from ilm.infilling.generate import Group, Writer
-from ilm.infilling.sampling import MOST_DRAWN, DecodingSettings
-from ilm.infilling.token_bytes import TokenStrings
-from ilm.infilling.truncation import fitted
+from ilm.infilling.candidates import GeneratedSequence, Infilling
+from ilm.infilling.constraints import AnswerConstraints
+from ilm.infilling.generate import Generator, SequenceGroup
+from ilm.infilling.sampling import MAX_ROUNDS, DecodingSettings
+from ilm.infilling.token_bytes import TokenBytes
+from ilm.infilling.truncation import truncate
+from ilm.infilling.verify import verify_generation
 from ilm.masking.functions import Span
 from ilm.masking.preview import cut as cut_out
 from ilm.models.devices import usable_device
@@ -51,7 +51,7 @@ class Infiller:
     attention. `folder` is where the model came from, for messages.
 
     Raises: UserError if the model has fewer rows than the vocabulary, is of a kind that cannot be written with
-    (`ilm.infilling.agreement`), or computes NaN.
+    (`ilm.infilling.verify`), or computes NaN.
     """
 
     def __init__(
@@ -65,11 +65,11 @@ class Infiller:
         self.model, self.vocabulary = _with_fused_activations(model.eval()), vocabulary
         own = [getattr(model.config, name, None) for name in ("max_position_embeddings", "sliding_window")]
         self.max_tokens: float = min((n for n in (max_tokens, *own) if n is not None), default=math.inf)
-        self._strings = TokenStrings(vocabulary)
+        self.token_bytes = TokenBytes(vocabulary)
         rows = model.get_output_embeddings().weight.shape[0]
-        self._grammar = Grammar(vocabulary, self._strings, rows, model.device)
+        self._constraints = AnswerConstraints(vocabulary, self.token_bytes, rows, model.device)
         self._lock = threading.Lock()
-        require_agreement(self.model, vocabulary, self._grammar)
+        verify_generation(self.model, vocabulary, self._constraints)
 
     @classmethod
     def from_pretrained(cls, path: str | Path, device: str = "auto", dtype: str = "float32") -> "Infiller":
@@ -124,15 +124,15 @@ class Infiller:
             text if isinstance(text, Context) else self.context(text, own, room)
             for text, own in zip(texts, limits, strict=True)
         ]
-        writer = Writer(self.model, self._grammar, decoding, self.max_tokens)
+        generator = Generator(self.model, self._constraints, decoding, self.max_tokens)
         if decoding.best:
-            found = self._searched(contexts, writer, decoding)
+            found = self._beam_search(contexts, generator, decoding)
         elif decoding.distinct and not decoding.greedy:
-            found = self._distinct(contexts, writer, decoding)
+            found = self._sample_distinct(contexts, generator, decoding)
         else:
             numbers = range(1 if decoding.greedy else decoding.candidates)
-            found = self._drawn([(context, numbers) for context in contexts], writer, decoding)
-        results = [[sequence.result(self._grammar) for sequence in sequences] for sequences in found]
+            found = self._sample([(context, numbers) for context in contexts], generator, decoding)
+        results = [[sequence.infilling(self.token_bytes) for sequence in sequences] for sequences in found]
         if decoding.by_probability:
             results = [sorted(group, key=lambda result: -result.log_probability) for group in results]
         return results
@@ -145,9 +145,9 @@ class Infiller:
 
         Raises: UserError if it has no blank, leaves no place for the answers, or limits that no answer keeps.
         """
-        return self._fitting(Context.of(text, self.vocabulary, self._strings, limits), answer_room)
+        return self._truncated(Context.parse(text, self.vocabulary, self.token_bytes, limits), answer_room)
 
-    def blanked(self, text: str, spans: Sequence[Span], answer_room: int | None = None) -> Context:
+    def context_of_spans(self, text: str, spans: Sequence[Span], answer_room: int | None = None) -> Context:
         """A text with the spans of a mask as its blanks; nothing typed in it is taken for one.
 
         Raises: UserError as `context` does, and for a type of mask that the model has no blank for.
@@ -163,11 +163,11 @@ class Infiller:
         typed = "".join(piece + blank for piece, blank in zip(pieces, blanks, strict=True))
         numbers = [types.index(span.mask_type) for span in spans]
         limits = [NO_LIMITS] * len(spans)
-        made = Context.made(typed, pieces, numbers, limits, self.vocabulary, self._strings)
-        return self._fitting(made, answer_room)
+        made = Context.from_pieces(typed, pieces, numbers, limits, self.vocabulary, self.token_bytes)
+        return self._truncated(made, answer_room)
 
-    def _fitting(self, context: Context, answer_room: int | None) -> Context:
-        least = [self._grammar.least(context, blank) for blank in range(len(context.types))]
+    def _truncated(self, context: Context, answer_room: int | None) -> Context:
+        least = [self._constraints.min_tokens(context, blank) for blank in range(len(context.types))]
         for own, fewest in zip(context.limits, least, strict=True):
             if fewest == math.inf:
                 raise UserError(f"No tokens of the model spell {own.prefix!r}: give another beginning")
@@ -194,7 +194,7 @@ class Infiller:
             )
         wished = sum(own.max_tokens or max(answer_room, n) for own, n in zip(context.limits, least, strict=True))
         room = max(answers, min(wished + len(least), self.max_tokens // 2))
-        return fitted(context, int(self.max_tokens - room), self.vocabulary, self._strings)
+        return truncate(context, int(self.max_tokens - room), self.vocabulary, self.token_bytes)
 
     def score(self, text: str | Context, answers: Sequence[str]) -> float:
         """The log-probability in nats of `answers`, with their end tokens, in the blanks of `text`.
@@ -236,39 +236,39 @@ class Infiller:
         ends = np.flatnonzero(scores.target_types[of_answers] == TargetType.INFILL_SPECIAL)
         return tuple(-math.fsum(nll) for nll in np.split(scores.nll[of_answers], ends[:-1] + 1))
 
-    def _write(self, writer: Writer, groups: Sequence[Group]) -> None:
+    def _generate(self, generator: Generator, groups: Sequence[SequenceGroup]) -> None:
         with self._lock:
-            writer.write(groups)
+            generator.generate(groups)
 
-    def _drawn(
-        self, wanted: Sequence[tuple[Context, Sequence[int]]], writer: Writer, decoding: DecodingSettings
-    ) -> list[list[OpenSequence]]:
+    def _sample(
+        self, wanted: Sequence[tuple[Context, Sequence[int]]], generator: Generator, decoding: DecodingSettings
+    ) -> list[list[GeneratedSequence]]:
         """Of each context the candidates of these numbers."""
-        groups = [Group.of(context, numbers, decoding.seed) for context, numbers in wanted]
+        groups = [SequenceGroup.of(context, numbers, decoding.seed) for context, numbers in wanted]
         found = [[sequence for group in own for sequence in group.sequences.values()] for own in groups]
-        self._write(writer, [group for own in groups for group in own])
+        self._generate(generator, [group for own in groups for group in own])
         return found
 
-    def _distinct(
-        self, contexts: Sequence[Context], writer: Writer, decoding: DecodingSettings
-    ) -> list[list[OpenSequence]]:
+    def _sample_distinct(
+        self, contexts: Sequence[Context], generator: Generator, decoding: DecodingSettings
+    ) -> list[list[GeneratedSequence]]:
         """Of each context the first candidates that read differently, in the order of their numbers."""
         wanted = decoding.candidates
-        found: list[dict[tuple[str, ...], OpenSequence]] = [{} for _ in contexts]
-        for first in range(0, MOST_DRAWN * wanted, wanted):
+        found: list[dict[tuple[str, ...], GeneratedSequence]] = [{} for _ in contexts]
+        for first in range(0, MAX_ROUNDS * wanted, wanted):
             short = [number for number, own in enumerate(found) if len(own) < wanted]
-            more = self._drawn([(contexts[n], range(first, first + wanted)) for n in short], writer, decoding)
+            more = self._sample([(contexts[n], range(first, first + wanted)) for n in short], generator, decoding)
             for number, sequences in zip(short, more, strict=True):
                 for sequence in sequences:
-                    found[number].setdefault(sequence.answers(self._grammar), sequence)
+                    found[number].setdefault(sequence.answers(self.token_bytes), sequence)
         return [list(own.values())[:wanted] for own in found]
 
-    def _searched(
-        self, contexts: Sequence[Context], writer: Writer, decoding: DecodingSettings
-    ) -> list[list[OpenSequence]]:
+    def _beam_search(
+        self, contexts: Sequence[Context], generator: Generator, decoding: DecodingSettings
+    ) -> list[list[GeneratedSequence]]:
         # Of equal contexts one search is enough.
-        groups = {context: Group.of(context, [0], decoding.seed)[0] for context in contexts}
-        self._write(writer, list(groups.values()))
+        groups = {context: SequenceGroup.of(context, [0], decoding.seed)[0] for context in contexts}
+        self._generate(generator, list(groups.values()))
         return [[replace(sequence) for sequence in groups[context].done] for context in contexts]
 
 

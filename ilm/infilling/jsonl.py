@@ -21,7 +21,7 @@ from ilm.infilling.blanks import Context
 from ilm.infilling.candidates import Infilling
 from ilm.infilling.infiller import Infiller
 from ilm.infilling.sampling import DecodingSettings
-from ilm.infilling.texts import TableText, answers_of
+from ilm.infilling.texts import TableText, span_texts
 from ilm.masking.functions import Span
 
 log = logging.getLogger("ilm")
@@ -83,9 +83,9 @@ def fill_table(
             if spans is None:
                 yield about, lambda infiller, text=text.text: infiller.context(text, answer_room=room)
             else:
-                about["original"] = answers_of(text.text, spans)
+                about["original"] = span_texts(text.text, spans)
                 about["original_spans"] = [(span.start, span.length) for span in spans]
-                yield about, lambda infiller, text=text.text, spans=spans: infiller.blanked(text, spans, room)
+                yield about, lambda infiller, text=text.text, spans=spans: infiller.context_of_spans(text, spans, room)
 
     return _fill([items()], "row", infillers, settings, out, total=len(texts))
 

@@ -1,16 +1,16 @@
-"""Keys and values of contexts and of the candidates that grow behind them: read once, written in place, never copied.
+"""A KV cache whose rows are shared: the context of a group once, and its candidates behind it, written in place.
 
-One forward pass takes a single row of N tokens, whatever they belong to: the contexts of new groups, end to end, and
-one token of every candidate that is being written. So the linear layers, which take most of the time, see no padding.
-Only attention knows of groups. A group is a context with its candidates, and has one row of the cache:
+A forward pass takes a single row of N tokens, whatever they belong to: the contexts of new groups, end to end, and one
+token of every running candidate. So the linear layers, which take most of the time, see no padding. Only attention
+knows of groups. A group is a context with its candidates, and has one row of the cache:
 
     row     context ... | candidate 1 | candidate 2 | candidate 1 | candidate 3 | ...      columns in order of writing
 
-A candidate sees the context and its own columns, by its row of `visible` (the tree attention of Miao et al. 2024,
-SpecInfer, arXiv 2305.09781). The context is stored once for all its candidates, and a candidate that goes on from
-another one's tokens, as in a beam search, needs a copy of that row of booleans alone.
+A candidate attends to the context and its own columns, by its row of `visible` (the tree attention of Miao et al.
+2024, SpecInfer, arXiv 2305.09781). The context is stored once for all its candidates, and a beam that continues
+another one needs a copy of that row of booleans alone.
 
-It is one more attention of transformers (`AttentionInterface`), chosen in memory for the time of a forward pass.
+It is registered with transformers' `AttentionInterface`, and chosen while candidates are generated.
 
 Legend: N tokens of a pass, H heads, K key heads, D size of a head (D' of its values), R rows, W candidates of a row,
 T columns.
@@ -34,8 +34,8 @@ UNKNOWN = "fills no blanks: its attention is of a kind that is not known here. G
 
 
 @contextmanager
-def candidate_attention(model: PreTrainedModel) -> Iterator[None]:
-    """The model attends by the `candidates` of a pass, `Tokens`, in this context, and drops nothing out.
+def kv_cache_attention(model: PreTrainedModel) -> Iterator[None]:
+    """Within this context the model attends by the `attention_metadata` of each pass, without dropout.
 
     Raises: UserError for an architecture whose attention cannot be replaced.
     """
@@ -53,21 +53,21 @@ def candidate_attention(model: PreTrainedModel) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class Tokens:
-    """Which of a pass's N tokens are what: contexts first, then one token of each of M candidates; and their `cache`.
+class AttentionMetadata:
+    """What the N tokens of a pass are: contexts first, then one token of each of M candidates.
 
-    `contexts`: (first token, last exclusive, row) of each. `rows`, `columns` int64 (M,): where the keys of each
-    candidate's token go. `places` int64 (R, W): which of the M tokens asks as candidate w of row r, any one where there
-    is none; `back` int64 (M,): the same the other way round, as an index into R * W. `mask` (R, 1, W, T): what each
-    sees, 0 or minus infinity.
+    `contexts`: (first token, last exclusive, row) of each. `rows`, `columns` int64 (M,): where the keys and values of
+    each candidate's token are stored. `query_of_slot` int64 (R, W): which of the M tokens is the query of candidate w
+    of row r, any one where there is none; `slot_of_query` int64 (M,): its inverse, an index into R * W. `mask`
+    (R, 1, W, T): what each attends to, 0 or minus infinity.
     """
 
-    cache: "CandidateCache"
+    cache: "KVCache"
     contexts: tuple[tuple[int, int, int], ...]
     rows: torch.Tensor
     columns: torch.Tensor
-    places: torch.Tensor
-    back: torch.Tensor
+    query_of_slot: torch.Tensor
+    slot_of_query: torch.Tensor
     mask: torch.Tensor | None
 
     @property
@@ -75,7 +75,7 @@ class Tokens:
         return self.contexts[-1][1] if self.contexts else 0
 
 
-class CandidateCache:
+class KVCache:
     """The keys and values of up to `rows` groups, of up to `width` candidates each, grown as needed."""
 
     def __init__(self, rows: int, columns: int, width: int, device: torch.device):
@@ -84,14 +84,14 @@ class CandidateCache:
         self._size = (rows, columns)
         self.visible = torch.zeros(rows, width, columns, dtype=torch.bool, device=device)
 
-    def begin(self, row: int, context_tokens: int) -> None:
-        """A row for a new group, whose candidates all see its context."""
+    def add_context(self, row: int, context_tokens: int) -> None:
+        """A row for a new group, whose candidates all attend to its context."""
         self.reserve(row + 1, context_tokens + 1)
         self.visible[row] = False
         self.visible[row, :, :context_tokens] = True
 
     def reserve(self, rows: int, columns: int) -> None:
-        """Make place for so many rows and columns; what is there stays."""
+        """Grow to so many rows and columns; the contents stay."""
         have = self._size
         if rows <= have[0] and columns <= have[1]:
             return
@@ -102,19 +102,19 @@ class CandidateCache:
             for layer, old in part.items():
                 part[layer] = _grown(old, (self._size[0], old.shape[1], self._size[1], old.shape[3]))
 
-    def move(self, row: int, to: int, columns: int) -> None:
-        """The group of `row`, which has so many columns, goes on in the row `to`."""
+    def move_row(self, row: int, to: int, columns: int) -> None:
+        """Move the group of `row`, which has so many columns, to the row `to`."""
         self.visible[to] = self.visible[row]
         for part in (self.keys, self.values):
             for stored in part.values():
                 stored[to, :, :columns] = stored[row, :, :columns]
 
-    def follow(self, row: int, parents: Sequence[int]) -> None:
-        """Candidate w of a row goes on from what candidate `parents[w]` sees."""
+    def reorder(self, row: int, parents: Sequence[int]) -> None:
+        """Beam w of a row continues beam `parents[w]`."""
         self.visible[row, : len(parents)] = self.visible[row, list(parents)]
 
-    def mask(self, slots: torch.Tensor, columns: int, dtype: torch.dtype) -> torch.Tensor:
-        """What the candidates `slots` int64 (R, W) of the first R rows see: (R, 1, W, T), 0 or minus infinity."""
+    def attention_mask(self, slots: torch.Tensor, columns: int, dtype: torch.dtype) -> torch.Tensor:
+        """What the candidates `slots` int64 (R, W) of the first R rows attend to: (R, 1, W, T), 0 or minus infinity."""
         rows = torch.arange(len(slots), device=slots.device)[:, None]
         seen = self.visible[rows, slots, :columns]
         return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, float("-inf"))[:, None]
@@ -143,41 +143,41 @@ def attend(
     attention_mask: torch.Tensor | None,
     *,
     scaling: float | None = None,
-    candidates: Tokens | None = None,
+    attention_metadata: AttentionMetadata | None = None,
     **others,
 ) -> tuple[torch.Tensor, None]:
     """As transformers calls it: query (1, H, N, D), key (1, K, N, D), value (1, K, N, D'); returns (1, N, H, D').
 
-    Raises: UserError where the model does not say which tokens it asks for, or asks for what is not known here.
+    Raises: UserError for a model that passes no metadata on, or uses a kind of attention that is not known here.
     """
-    if candidates is None or any(others.get(name) is not None for name in UNKNOWN_ARGUMENTS):
+    if attention_metadata is None or any(others.get(name) is not None for name in UNKNOWN_ARGUMENTS):
         raise UserError(f"{type(module).__name__} {UNKNOWN}")
-    tokens = candidates
-    keys, values = tokens.cache.layer(module.layer_idx, key, value)
+    metadata = attention_metadata
+    keys, values = metadata.cache.layer(module.layer_idx, key, value)
     shared = query.shape[1] // key.shape[1]  # heads that share a key head
     out = query.new_empty(query.shape[2], query.shape[1], value.shape[3])
-    for first, last, row in tokens.contexts:
+    for first, last, row in metadata.contexts:
         k, v = key[:, :, first:last], value[:, :, first:last]
         keys[row, :, : last - first], values[row, :, : last - first] = k[0], v[0]
         if shared > 1:
             k, v = k.repeat_interleave(shared, dim=1), v.repeat_interleave(shared, dim=1)
         found = scaled_dot_product_attention(query[:, :, first:last], k, v, is_causal=True, scale=scaling)
         out[first:last] = found[0].transpose(0, 1)
-    if tokens.mask is not None:
-        begin = tokens.end_of_contexts
-        keys[tokens.rows, :, tokens.columns] = key[0, :, begin:].transpose(0, 1)
-        values[tokens.rows, :, tokens.columns] = value[0, :, begin:].transpose(0, 1)
-        rows, _, width, columns = tokens.mask.shape
+    if metadata.mask is not None:
+        begin = metadata.end_of_contexts
+        keys[metadata.rows, :, metadata.columns] = key[0, :, begin:].transpose(0, 1)
+        values[metadata.rows, :, metadata.columns] = value[0, :, begin:].transpose(0, 1)
+        rows, _, width, columns = metadata.mask.shape
         # (R, H, W, D); heads that share a key head ask it one after another, so that no key is repeated.
-        asked = query[0, :, begin:].transpose(0, 1)[tokens.places].transpose(1, 2)
-        asked = asked.reshape(rows, key.shape[1], shared * width, -1)
+        queries = query[0, :, begin:].transpose(0, 1)[metadata.query_of_slot].transpose(1, 2)
+        queries = queries.reshape(rows, key.shape[1], shared * width, -1)
         found = scaled_dot_product_attention(
-            *(asked, keys[:rows, :, :columns], values[:rows, :, :columns]),
-            attn_mask=tokens.mask.repeat(1, 1, shared, 1) if shared > 1 else tokens.mask,
+            *(queries, keys[:rows, :, :columns], values[:rows, :, :columns]),
+            attn_mask=metadata.mask.repeat(1, 1, shared, 1) if shared > 1 else metadata.mask,
             scale=scaling,
         )
         by_token = found.reshape(rows, query.shape[1], width, -1).transpose(1, 2).flatten(0, 1)
-        out[begin:] = by_token[tokens.back]
+        out[begin:] = by_token[metadata.slot_of_query]
     return out[None], None
 
 

@@ -1,6 +1,6 @@
 """How a token is drawn from logits, and how that may be set.
 
-Legend: N sequences, V rows of the model's output, K tokens of a shortlist.
+Legend: N sequences, V rows of the model's output, K tokens of a top_k_top_p.
 """
 
 import math
@@ -13,7 +13,7 @@ from torch.nn.functional import pad
 from ilm.errors import UserError
 from ilm.hashing import order_key
 
-FIRST_SHORTLIST = 256  # tokens: the nucleus of a trained model is nearly always smaller
+FIRST_CANDIDATES = 256  # tokens: the nucleus of a trained model is nearly always smaller
 ROWS_AT_ONCE = 8  # whose numbers fit into the caches of a core
 
 
@@ -25,7 +25,7 @@ class DecodingSettings:
     Curious Case of Neural Text Degeneration), after `temperature` and `top_k`. `greedy` takes the likeliest token at
     each step: one candidate. `best` searches for the likeliest candidates instead of drawing any, by a beam search as
     wide as `beams` (0: four times `candidates`, at least 8), likeliest first. `distinct`: candidates of a text that
-    differ in their answers, fewer than asked for if so many are not drawn in MOST_DRAWN times as many.
+    differ in their answers, fewer than asked for if so many are not drawn in MAX_ROUNDS times as many.
     `by_probability`: the likeliest first, instead of in the order of drawing. `max_answer_tokens` bounds each answer,
     without its end token; `max_answer_words` each whose blank has no limit of words. `cut`: read of a text too long
     what is nearest to its blanks, instead of refusing it. `batch_size` counts candidates written together. `seed`, the
@@ -72,10 +72,10 @@ class DecodingSettings:
         return self.beams or max(4 * self.candidates, 8)
 
 
-MOST_DRAWN = 8
+MAX_ROUNDS = 8
 
 
-def shortlist(
+def top_k_top_p(
     logits: torch.Tensor, temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None
 ) -> tuple[torch.Tensor | None, torch.Tensor]:
     """The tokens to draw from, (N, K), and their log-probabilities up to a constant of the row, (N, K).
@@ -97,13 +97,13 @@ def shortlist(
         places, weights = _nucleus(values, whole, temperature, top_p, top_k)
         return tokens.gather(-1, places), weights
     whole = _tempered(logits, temperature).logsumexp(-1, keepdim=True)
-    return _nucleus(logits, whole, temperature, top_p, min(FIRST_SHORTLIST, size))
+    return _nucleus(logits, whole, temperature, top_p, min(FIRST_CANDIDATES, size))
 
 
 def _nucleus(
     logits: torch.Tensor, whole: torch.Tensor, temperature: float, top_p: float, k: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """As `shortlist`, of logits (N, V) and the logarithm of their sum (N, 1); looks at the `k` likeliest first."""
+    """As `top_k_top_p`, of logits (N, V) and the logarithm of their sum (N, 1); looks at the `k` likeliest first."""
     values, tokens = logits.topk(k)
     weights = _tempered(values, temperature) - whole
     last = (weights.exp().cumsum(-1) < top_p).sum(-1, keepdim=True)
@@ -123,11 +123,11 @@ def _nucleus(
 
 def _tempered(logits: torch.Tensor, temperature: float) -> torch.Tensor:
     """float64, the largest of a row made 0 first: no temperature, however low, overflows."""
-    wide = logits.double() if logits.shape[-1] <= 16 * FIRST_SHORTLIST else logits.float()
+    wide = logits.double() if logits.shape[-1] <= 16 * FIRST_CANDIDATES else logits.float()
     return (wide - wide.amax(-1, keepdim=True)) / min(max(temperature, 1e-30), 1e30)
 
 
-def draw(log_probabilities: torch.Tensor, tokens: torch.Tensor | None, keys: Sequence[int]) -> torch.Tensor:
+def gumbel_max(log_probabilities: torch.Tensor, tokens: torch.Tensor | None, keys: Sequence[int]) -> torch.Tensor:
     """A token for each row of log-probabilities (N, K) of `tokens` (N, K), or of all V: int64 (N,).
 
     The Gumbel-max trick, with a number for each token that is a hash of its row's key and the token: the draw depends
@@ -172,7 +172,7 @@ def _signed(number: int) -> int:
     return (number + 2**63) % 2**64 - 2**63
 
 
-def key_of(seed: int, text: str, candidate: int) -> int:
+def candidate_key(seed: int, text: str, candidate: int) -> int:
     """What decides the draws of a candidate, with the number of the draw (`step_key`)."""
     return order_key(seed, "infilling", text, candidate)
 

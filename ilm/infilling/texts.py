@@ -94,7 +94,7 @@ def _read_lines(path: Path, encoding: str) -> list[TableText]:
     return found
 
 
-def drawn_spans(
+def draw_blanks(
     text: TableText, n_masks: int | None, function: MaskFunction, seed: int, attempt: int = 0, tries: int = 100
 ) -> list[Span]:
     """The blanks of a text: `n_masks` words, or, where it is None, what the mask function draws, but not nothing.
@@ -119,6 +119,6 @@ def drawn_spans(
     raise UserError(f"{text.name}: the mask function masks nothing of it. Give n_masks=1, for a word")
 
 
-def answers_of(text: str, spans: Sequence[Span]) -> list[str]:
+def span_texts(text: str, spans: Sequence[Span]) -> list[str]:
     """What stands at the spans."""
     return [text[span.start : span.start + span.length] for span in spans]

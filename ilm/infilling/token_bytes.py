@@ -7,25 +7,29 @@ token healing.)
 
 import codecs
 import json
+import math
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from transformers import PreTrainedTokenizerBase
+from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from ilm.examples.vocabulary import Vocabulary
 
+# How byte-level BPEs write bytes as printable characters (GPT-2).
+BYTE_OF_SYMBOL = {symbol: byte for byte, symbol in bytes_to_unicode().items()}
 WORD_START = "\u2581"  # how SentencePiece writes a space
 PROBES = ("x", "a", "e")  # a small vocabulary may lack a letter
 # None of them is part of a longer token, in one kind of vocabulary or another.
 MARKERS = ("\x01", "\n", "~")
 
 
-class TokenStrings:
-    """Of the V tokens of the base vocabulary: `of`, their bytes; special tokens stand for none.
+class TokenBytes:
+    """`of`: the bytes of each of the V tokens of the base vocabulary; special tokens have none.
 
-    `carry_space`: words begin with their space, as in " lunch". `lead_with_space`: the tokenizer puts one before the
-    first word of a text, where none was typed (Llama 2 and other SentencePiece models).
+    `words_carry_space`: words begin with their space, as in " lunch". `adds_prefix_space`: the tokenizer puts one
+    before the first word of a text, where none was typed (Llama 2 and other SentencePiece models).
     """
 
     def __init__(self, vocabulary: Vocabulary):
@@ -35,31 +39,31 @@ class TokenStrings:
         self.special |= set(tokenizer.all_special_ids)
         found = _bytes_of(tokenizer, size, vocabulary)
         self.of: tuple[bytes, ...] = tuple(b"" if i in self.special else found[i] for i in range(size))
-        self.carry_space = any(text.startswith(b" ") and text.strip() for text in self.of)
+        self.words_carry_space = any(text.startswith(b" ") and text.strip() for text in self.of)
         self._probe = next((letter for letter in PROBES if self._leads(letter)), None)
-        self.lead_with_space = self.carry_space and self._probe is not None
+        self.adds_prefix_space = self.words_carry_space and self._probe is not None
         self._sorted = sorted((text, i) for i, text in enumerate(self.of) if text)
         self._texts = [text for text, _ in self._sorted]
         self._longest = max(map(len, self._texts))
-        self.fewest = lru_cache(maxsize=4096)(self._fewest)
-        self._marker = self._find_marker() if self.lead_with_space else None
+        self.min_tokens = lru_cache(maxsize=4096)(self._find_min_tokens)
+        self._marker = self._find_marker() if self.adds_prefix_space else None
 
     def join(self, ids: Iterable[int]) -> bytes:
         """The bytes of tokens of the base vocabulary, end to end."""
         return b"".join(self.of[i] for i in ids)
 
-    def text(self, ids: Iterable[int]) -> str:
-        """Tokens as they read inside a text; bytes that are no UTF-8 become U+FFFD."""
+    def decode(self, ids: Iterable[int]) -> str:
+        """Tokens as they read inside a text; bytes that are not UTF-8 become U+FFFD."""
         return self.join(ids).decode("utf-8", "replace")
 
-    def beginning(self, string: bytes) -> list[int]:
+    def beginning_with(self, string: bytes) -> list[int]:
         """The tokens that begin with all of `string`, which is not empty."""
         first = bisect_left(self._texts, string)
         after = bisect_left(self._texts, _successor(string)) if _successor(string) else len(self._texts)
         return [i for _, i in self._sorted[first:after]]
 
-    def parts(self, string: bytes) -> list[int]:
-        """The tokens that `string` begins with, and that are shorter."""
+    def prefixes_of(self, string: bytes) -> list[int]:
+        """The tokens, shorter than `string`, that it begins with."""
         found = []
         for end in range(1, min(len(string), self._longest + 1)):
             place = bisect_left(self._sorted, (string[:end], -1))
@@ -70,20 +74,21 @@ class TokenStrings:
                 break  # no longer token begins so
         return found
 
-    def _fewest(self, string: bytes) -> float:
-        """The fewest tokens that make a text beginning with the text `string`; infinite if none do."""
-        # Of each ending of it, the shortest first. The last token may go on, but not end inside a character.
+    def _find_min_tokens(self, string: bytes) -> float:
+        """The fewest tokens of a text that begins with `string`, whole characters; infinite if there is none."""
+        # Of each suffix, the shortest first. The last token may be longer, but not end inside a character.
         least = [0.0] * (len(string) + 1)
         for start in reversed(range(len(string))):
             rest = string[start:]
-            if any(begun_character(self.of[i][len(rest) :]) == b"" for i in self.beginning(rest)):
+            if any(partial_character(self.of[i][len(rest) :]) == b"" for i in self.beginning_with(rest)):
                 least[start] = 1
             else:
-                least[start] = 1 + min((least[start + len(self.of[i])] for i in self.parts(rest)), default=float("inf"))
+                shorter = (least[start + len(self.of[i])] for i in self.prefixes_of(rest))
+                least[start] = 1 + min(shorter, default=math.inf)
         return least[0]
 
-    def encode_inside(self, text: str) -> list[int]:
-        """The tokens of a piece of text that does not begin its text: no space is put before it."""
+    def encode_continuation(self, text: str) -> list[int]:
+        """The tokens of a piece inside a text: the tokenizer puts no space before it."""
         if self._marker is None:
             return self._vocabulary.encode(text)
         return self._vocabulary.encode(self._marker + text)[len(self._vocabulary.encode(self._marker)) :]
@@ -99,7 +104,7 @@ class TokenStrings:
         return next(filter(separates, MARKERS), None)
 
 
-def begun_character(text: bytes) -> bytes | None:
+def partial_character(text: bytes) -> bytes | None:
     """The first bytes of a character that `text` ends in; empty if it ends with a whole one, None if it is no UTF-8."""
     if text.isascii():
         return b""
@@ -113,7 +118,7 @@ def begun_character(text: bytes) -> bytes | None:
     return None if begun >= b"\xed\xa0" and begun < b"\xee" else begun
 
 
-def words_begun(text: bytes, in_word: bool) -> int:
+def count_words(text: bytes, in_word: bool) -> int:
     """How many words begin in `text`; `in_word`: what stands before it ends with one, which it goes on with.
 
     Words are runs of what is no ASCII white space.
@@ -133,8 +138,7 @@ def _bytes_of(tokenizer: PreTrainedTokenizerBase, size: int, vocabulary: Vocabul
     added = {i: str(token).encode() for i, token in tokenizer.added_tokens_decoder.items()}
     decoder = json.dumps(json.loads(tokenizer.backend_tokenizer.to_str())["decoder"], ensure_ascii=False)
     if "ByteLevel" in decoder:
-        byte_of = byte_of_symbol()
-        return [added[i] if i in added else bytes(byte_of[s] for s in token) for i, token in enumerate(tokens)]
+        return [added[i] if i in added else bytes(BYTE_OF_SYMBOL[s] for s in token) for i, token in enumerate(tokens)]
     if WORD_START in decoder:
         return [added[i] if i in added else _of_sentencepiece(token) for i, token in enumerate(tokens)]
     # Any other kind: what the tokenizer decodes behind another token.
@@ -147,11 +151,3 @@ def _of_sentencepiece(token: str) -> bytes:
     if len(token) == 6 and token.startswith("<0x") and token.endswith(">"):
         return bytes([int(token[3:5], 16)])
     return token.replace(WORD_START, " ").encode()
-
-
-@lru_cache(maxsize=1)
-def byte_of_symbol() -> dict[str, int]:
-    """How byte-level BPEs write bytes as printable characters (Radford et al. 2019, GPT-2, `bytes_to_unicode`)."""
-    printable = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = [byte for byte in range(256) if byte not in printable]
-    return {chr(byte): byte for byte in printable} | {chr(256 + n): byte for n, byte in enumerate(others)}

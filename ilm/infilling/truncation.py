@@ -10,10 +10,10 @@ from dataclasses import replace
 from ilm.errors import UserError
 from ilm.examples.vocabulary import Vocabulary
 from ilm.infilling.blanks import Context
-from ilm.infilling.token_bytes import TokenStrings
+from ilm.infilling.token_bytes import TokenBytes
 
 
-def fitted(context: Context, most: int, vocabulary: Vocabulary, strings: TokenStrings) -> Context:
+def truncate(context: Context, most: int, vocabulary: Vocabulary, token_bytes: TokenBytes) -> Context:
     """The context with at most `most` tokens, and what it does not read in `left_out`.
 
     Raises: UserError if what stands between its blanks is longer than that.
@@ -25,7 +25,7 @@ def fitted(context: Context, most: int, vocabulary: Vocabulary, strings: TokenSt
 
     def cut(start: int, end: int) -> Context:
         pieces = (first[starts[start] :], *context.pieces[1:-1], last[: ends[end]])
-        made = Context.made(context.text, pieces, context.types, context.limits, vocabulary, strings)
+        made = Context.from_pieces(context.text, pieces, context.types, context.limits, vocabulary, token_bytes)
         return replace(made, pieces=context.pieces, left_out=(starts[start], len(last) - ends[end]))
 
     shortest = cut(len(starts) - 1, len(ends) - 1)

@@ -128,9 +128,9 @@ def test_a_typed_context_is_that_of_training(infiller, text, spans, typed):
         if i == words.end_of_infill:
             answers, answer = [*answers, answer], []
     for number, ids in enumerate(answers):
-        required = context.required(number)
-        assert infiller._strings.join(ids[:-1]).startswith(required)
-        read = infiller._strings.text(ids[:-1])[int(context.spaced[number]) :]
+        required = context.answer_prefix(number)
+        assert infiller.token_bytes.join(ids[:-1]).startswith(required)
+        read = infiller.token_bytes.decode(ids[:-1])[int(context.leading_space[number]) :]
         _, start, length = spans[number]
         assert read == text[start : start + length]
 
@@ -141,20 +141,20 @@ def test_filled_texts_have_the_typed_spaces(infiller, settings):
         for result in infiller(typed, candidates=5, max_answer_tokens=4, **settings)[0]:
             assert result.text == before + result.answers[0] + after
             assert result.answers[0].strip()
-            if infiller.context(typed).spaced[0]:
+            if infiller.context(typed).leading_space[0]:
                 # The answer's own space is the typed one; after it the model is free.
                 ids = result.token_ids[0][:-1]
-                assert infiller._strings.text(ids) == " " + result.answers[0]
+                assert infiller.token_bytes.decode(ids) == " " + result.answers[0]
 
 
 def test_the_bytes_of_tokens_are_what_the_tokenizer_decodes(infiller):
     words = infiller.vocabulary
-    texts = [*TRAINING[:4], "日本 naïve 😀 x"] if infiller._strings.of[words.encode("日")[-1]] else TRAINING[:4]
+    texts = [*TRAINING[:4], "日本 naïve 😀 x"] if infiller.token_bytes.of[words.encode("日")[-1]] else TRAINING[:4]
     for text in texts:
         ids = words.encode(text)
         if words.tokenizer.unk_token_id in ids:
             continue
-        assert infiller._strings.text(ids).removeprefix(" " * infiller._strings.lead_with_space) == text
+        assert infiller.token_bytes.decode(ids).removeprefix(" " * infiller.token_bytes.adds_prefix_space) == text
         assert words.decode(ids) == text
 
 
@@ -174,11 +174,11 @@ def test_scores_are_those_of_the_layout(infiller):
         assert expected < 0
         tail = []
         for number, answer in enumerate(answers):
-            spaced = infiller.context(typed).spaced[number]
+            leading_space = infiller.context(typed).leading_space[number]
             ids = (
                 words.encode(answer)
                 if not number and typed.startswith("[")
-                else infiller._strings.encode_inside(" " * spaced + answer)
+                else infiller.token_bytes.encode_continuation(" " * leading_space + answer)
             )
             tail += [*ids, words.end_of_infill]
         with torch.no_grad():

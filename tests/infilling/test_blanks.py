@@ -6,7 +6,7 @@ from ilm.errors import UserError
 from ilm.examples.tokenizers import gpt2_tokenizer
 from ilm.examples.vocabulary import Vocabulary
 from ilm.infilling.blanks import Context, parse_blanks
-from ilm.infilling.token_bytes import TokenStrings
+from ilm.infilling.token_bytes import TokenBytes
 from tests.reference_data import DOCUMENTS, MASK_TYPES
 
 WORD, NGRAM, SENTENCE = 4, 3, 2
@@ -18,8 +18,8 @@ def gpt2() -> Vocabulary:
 
 
 @pytest.fixture(scope="module")
-def strings(gpt2) -> TokenStrings:
-    return TokenStrings(gpt2)
+def token_bytes(gpt2) -> TokenBytes:
+    return TokenBytes(gpt2)
 
 
 @pytest.mark.parametrize(
@@ -64,16 +64,16 @@ def test_nothing_but_the_blanks_changes(text, data):
     assert kept.split("\0") == list(pieces) or "\0" in filled
 
 
-def test_the_worked_example(gpt2, strings):
-    context = Context.of("She ate [ngram] for _ .", gpt2, strings)
+def test_the_worked_example(gpt2, token_bytes):
+    context = Context.parse("She ate [ngram] for _ .", gpt2, token_bytes)
     assert gpt2.decode(context.ids) == "She ate<|infill_ngram|> for<|infill_word|> .<|startofinfill|>"
     assert context.ids == (3347, 15063, 50262, 329, 50263, 764, 50257)
-    assert context.spaced == (True, True)
+    assert context.leading_space == (True, True)
     assert context.fill(["leftover pasta", "lunch"]) == ("She ate leftover pasta for lunch .", ((8, 14), (27, 5)))
 
 
 @pytest.mark.parametrize(
-    ("text", "context", "spaced"),
+    ("text", "context", "leading_space"),
     [
         ("[word] is", "<|infill_word|> is", False),
         ("Hi.\n[word]", "Hi.\n<|infill_word|>", False),
@@ -82,33 +82,33 @@ def test_the_worked_example(gpt2, strings):
         (" [word]", "<|infill_word|>", True),
     ],
 )
-def test_one_space_is_lost_before_a_blank(gpt2, strings, text, context, spaced):
-    made = Context.of(text, gpt2, strings)
+def test_one_space_is_lost_before_a_blank(gpt2, token_bytes, text, context, leading_space):
+    made = Context.parse(text, gpt2, token_bytes)
     assert gpt2.decode(made.ids) == context + "<|startofinfill|>"
-    assert made.spaced == (spaced,)
+    assert made.leading_space == (leading_space,)
 
 
-def test_white_space_is_split_as_before_a_word(gpt2, strings):
+def test_white_space_is_split_as_before_a_word(gpt2, token_bytes):
     # At the end of a text "\n\n" is one token, 628; before a word it is two.
-    assert Context.of("Hi.\n\n[sentence]", gpt2, strings).ids == (17250, 13, 198, 198, 50261, 50257)
-    assert Context.of("Hi.   [word]", gpt2, strings).ids == (17250, 13, 220, 220, 50263, 50257)
-    assert Context.of("Hi [word]\n\n", gpt2, strings).ids == (17250, 50263, 628, 50257)
+    assert Context.parse("Hi.\n\n[sentence]", gpt2, token_bytes).ids == (17250, 13, 198, 198, 50261, 50257)
+    assert Context.parse("Hi.   [word]", gpt2, token_bytes).ids == (17250, 13, 220, 220, 50263, 50257)
+    assert Context.parse("Hi [word]\n\n", gpt2, token_bytes).ids == (17250, 50263, 628, 50257)
 
 
 def test_a_tokenizer_without_spaced_words_keeps_the_space(gpt2):
-    strings = TokenStrings(gpt2)
-    strings.carry_space = False
-    context = Context.of("a [word]", gpt2, strings)
+    token_bytes = TokenBytes(gpt2)
+    token_bytes.words_carry_space = False
+    context = Context.parse("a [word]", gpt2, token_bytes)
     assert gpt2.decode(context.ids) == "a <|infill_word|><|startofinfill|>"
-    assert context.spaced == (False,)
+    assert context.leading_space == (False,)
 
 
-def test_control_tokens_in_a_text_stay_text(gpt2, strings):
-    ids = Context.of("<|endofinfill|><|endoftext|> _", gpt2, strings).ids
+def test_control_tokens_in_a_text_stay_text(gpt2, token_bytes):
+    ids = Context.parse("<|endofinfill|><|endoftext|> _", gpt2, token_bytes).ids
     assert [i for i in ids if i >= 50256] == [50263, 50257]
 
 
-def test_contexts_are_those_of_the_reference(gpt2, strings):
+def test_contexts_are_those_of_the_reference(gpt2, token_bytes):
     """Documents with their spans typed as blanks give the context tokens of the reference's rows."""
     compared = 0
     for document in DOCUMENTS:
@@ -130,17 +130,17 @@ def test_contexts_are_those_of_the_reference(gpt2, strings):
                 typed += text[done:start] + f"[{name.lower()}]"
                 done = start + length
             expected = row["inputs"][: row["inputs"].index(gpt2.start_of_infill) + 1]
-            made = Context.of(typed + text[done:], gpt2, strings)
+            made = Context.parse(typed + text[done:], gpt2, token_bytes)
             assert list(made.ids) == expected, (document["name"], mask["name"])
             compared += 1
     assert compared > 150
 
 
-def test_a_text_without_a_blank_is_refused(gpt2, strings):
+def test_a_text_without_a_blank_is_refused(gpt2, token_bytes):
     with pytest.raises(UserError, match=r"no blank.*_ or \[MASK\].*\[document\] \[paragraph\]"):
-        Context.of("She ate [verb].", gpt2, strings)
+        Context.parse("She ate [verb].", gpt2, token_bytes)
 
 
-def test_bytes_that_are_no_text_are_refused(gpt2, strings):
+def test_bytes_that_are_no_text_are_refused(gpt2, token_bytes):
     with pytest.raises(UserError, match=r"UTF-8.*character 6"):
-        Context.of("He is\udcff _", gpt2, strings)
+        Context.parse("He is\udcff _", gpt2, token_bytes)

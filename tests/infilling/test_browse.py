@@ -8,11 +8,11 @@ import pytest
 from rich.console import Console
 
 from ilm.errors import UserError
-from ilm.infilling.browse import Walk
+from ilm.infilling.browse import TableBrowser
 from ilm.infilling.infiller import Infiller
 from ilm.infilling.jsonl import fill_table, lines_of, open_lines
 from ilm.infilling.sampling import DecodingSettings
-from ilm.infilling.texts import drawn_spans, is_table, read_texts
+from ilm.infilling.texts import draw_blanks, is_table, read_texts
 from ilm.masking.functions import Sentences, Span, Words
 from ilm.models.loading import save_model
 from tests.conftest import compose
@@ -46,17 +46,17 @@ def texts(table):
 
 
 @pytest.fixture
-def walk(texts, infiller) -> Walk:
+def walk(texts, infiller) -> TableBrowser:
     console = Console(file=io.StringIO(), width=120, force_terminal=False)
     settings = DecodingSettings(candidates=2)
 
     def spans_of(text, attempt):
-        return drawn_spans(text, 2, Words(), 42, attempt)
+        return draw_blanks(text, 2, Words(), 42, attempt)
 
-    return Walk(texts, spans_of, {"A1": infiller, "B2": infiller}, settings, dict, console)
+    return TableBrowser(texts, spans_of, {"A1": infiller, "B2": infiller}, settings, dict, console)
 
 
-def said(walk: Walk, *lines: str) -> str:
+def said(walk: TableBrowser, *lines: str) -> str:
     walk.console.file = io.StringIO()
     for line in lines:
         walk.respond(line)
@@ -105,7 +105,7 @@ def test_tables_without_texts_are_told(tmp_path, name, content, message):
 
 def test_masks_depend_on_seed_text_and_attempt(texts):
     def drawn(text, n, seed=0, attempt=0):
-        return drawn_spans(text, n, Sentences(), seed, attempt)
+        return draw_blanks(text, n, Sentences(), seed, attempt)
 
     one = texts[0]
     spans = drawn(one, 3)
@@ -118,7 +118,7 @@ def test_masks_depend_on_seed_text_and_attempt(texts):
     with pytest.raises(UserError, match="t4 has no word to mask"):
         drawn(texts[2], 1)
     with pytest.raises(UserError, match=r"the mask function masks nothing of it\. Give n_masks=1"):
-        drawn_spans(one, None, Words(p=0.0), 0)
+        draw_blanks(one, None, Words(p=0.0), 0)
 
 
 def test_the_walk(walk):
@@ -184,7 +184,7 @@ def test_what_is_pasted_is_a_text_and_no_step(walk):
 def test_json_lines_of_a_table(texts, infiller):
     out = io.StringIO()
     with pytest.raises(UserError, match=r"1 of 3 texts could not be filled; row 5: t4 has no word"):
-        fill_table(texts, lambda t: drawn_spans(t, 1, Words(), 0), {"m": infiller}, DecodingSettings(candidates=2), out)
+        fill_table(texts, lambda t: draw_blanks(t, 1, Words(), 0), {"m": infiller}, DecodingSettings(candidates=2), out)
     records = [json.loads(line) for line in out.getvalue().splitlines()]
     assert [(r["row"], r["id"], r["model"]) for r in records] == [(2, "t1", "m"), (3, "t2", "m"), (5, "t4", "m")]
     assert records[1]["text"] == texts[1].text
@@ -210,7 +210,7 @@ def test_blanks_typed_in_a_table(texts, infiller):
 
 def test_a_mask_that_the_model_does_not_know_is_told(infiller, texts):
     with pytest.raises(UserError, match="no blank for paragraph"):
-        infiller.blanked(texts[0].text, [Span("paragraph", 0, 13)])
+        infiller.context_of_spans(texts[0].text, [Span("paragraph", 0, 13)])
 
 
 def test_the_entry_point_fills_a_table(table, tmp_path, capsys, monkeypatch):
@@ -229,7 +229,7 @@ def test_the_entry_point_fills_a_table(table, tmp_path, capsys, monkeypatch):
     assert json.loads(capsys.readouterr().out.splitlines()[0])["original"]
     # A person at both ends walks.
     monkeypatch.setattr("ilm.infilling.browse.is_dialogue", lambda: True)
-    monkeypatch.setattr(Walk, "run", Walk.begin)
+    monkeypatch.setattr(TableBrowser, "run", TableBrowser.begin)
     infill(*compose("infill", *given, "decoding.max_answer_tokens=4"))
     assert "text 1 of 2 · t1 · A1" in capsys.readouterr().out
 
@@ -259,8 +259,8 @@ def test_ids_and_texts_of_a_table_cannot_steer_the_terminal(tmp_path, infiller):
     )
     texts = read_texts(str(path), {}, "utf-8", None)
     console = Console(file=io.StringIO(), width=120, force_terminal=False)
-    walk = Walk(
-        texts, lambda t, n: drawn_spans(t, 1, Words(), 0, n), {"m": infiller}, DecodingSettings(), dict, console
+    walk = TableBrowser(
+        texts, lambda t, n: draw_blanks(t, 1, Words(), 0, n), {"m": infiller}, DecodingSettings(), dict, console
     )
     walk.begin()
     shown = walk.console.file.getvalue() + said(walk, ":markdown", "n")
@@ -301,7 +301,7 @@ def test_a_person_walks_through_a_file_of_lines_with_typed_blanks(tmp_path, caps
     (tmp_path / "texts.txt").write_text("I _ it.\nYou [word] it.\n", encoding="utf-8")
     monkeypatch.setattr("ilm.infilling.browse.is_dialogue", lambda: True)
     monkeypatch.setattr("ilm.infilling.terminal.is_dialogue", lambda: True)
-    monkeypatch.setattr(Walk, "run", Walk.begin)
+    monkeypatch.setattr(TableBrowser, "run", TableBrowser.begin)
     given = [f"model_path={tmp_path / 'model'}", f"input={tmp_path / 'texts.txt'}", "decoding.max_answer_tokens=4"]
     infill(*compose("infill", *given))
     assert "text 1 of 2 · texts:1" in capsys.readouterr().out

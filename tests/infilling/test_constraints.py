@@ -12,10 +12,10 @@ from ilm.errors import UserError
 from ilm.examples.tokenizers import gpt2_tokenizer
 from ilm.examples.vocabulary import Vocabulary
 from ilm.infilling.blanks import BlankLimits, Context, parse_blanks
-from ilm.infilling.candidates import OpenSequence
-from ilm.infilling.constraints import Grammar, Position
+from ilm.infilling.candidates import GeneratedSequence
+from ilm.infilling.constraints import AnswerConstraints, ConstraintState
 from ilm.infilling.infiller import Infiller
-from ilm.infilling.token_bytes import TokenStrings
+from ilm.infilling.token_bytes import TokenBytes
 from tests.infilling.small_models import ENTRIES, MASK_TYPES, Bigrams, random_model, vocabulary
 
 ROWS = ENTRIES + 2 + len(MASK_TYPES)
@@ -153,41 +153,51 @@ def test_the_setting_holds_where_a_blank_has_no_limit_of_words(infiller, setting
 
 @pytest.mark.parametrize("bytes_alone", [False, True])
 def test_any_token_allowed_leaves_a_way_to_the_words_asked(words, bytes_alone):
-    """Whatever is drawn, the words are there when the tokens run out: for any place and room from the least on."""
+    """Whatever is drawn, the words are there when the tokens run out: from the fewest on."""
     if bytes_alone:  # a space is a token of its own
         words = vocabulary_of_bytes()
-    strings = TokenStrings(words)
-    assert strings.carry_space is not bytes_alone
-    grammar = Grammar(words, strings, words.size, torch.device("cpu"))
+    token_bytes = TokenBytes(words)
+    assert token_bytes.words_carry_space is not bytes_alone
+    constraints = AnswerConstraints(words, token_bytes, words.size, torch.device("cpu"))
     draws = random.Random(3)
     for _ in range(300):
         least, most = draws.randint(1, 4), draws.choice([None, 0, 2])
         most = None if most is None else least + most
-        required = draws.choice([b"", b" ", b" lunch", b" at "])
-        required = required if most is None or most > 1 else required.rstrip()
-        context = Context.made("", ("", ""), (2,), (BlankLimits(min_words=least, max_words=most),), words, strings)
-        sequence = OpenSequence.begin(context, 0)
-        sequence.required = required
+        prefix = draws.choice([b"", b" ", b" lunch", b" at "])
+        prefix = prefix if most is None or most > 1 else prefix.rstrip()
+        context = Context.from_pieces(
+            "", ("", ""), (2,), (BlankLimits(min_words=least, max_words=most),), words, token_bytes
+        )
+        sequence = GeneratedSequence.begin(context, 0)
+        sequence.prefix = prefix
         of_words = least if not bytes_alone else 2 * least
-        room = draws.randint(0, 3) + (strings.fewest(required) if required else 1) + of_words
-        while room:
-            missing = max(least - sequence.words, 0)
-            left = None if most is None else most - sequence.words
-            at = (sequence.required, sequence.begun, not sequence.has_text, False, room, sequence.in_word, missing)
-            allowed = grammar.allowed(Position(*at, left))
+        tokens_left = draws.randint(0, 3) + (token_bytes.min_tokens(prefix) if prefix else 1) + of_words
+        while tokens_left:
+            missing = max(least - sequence.n_words, 0)
+            left = None if most is None else most - sequence.n_words
+            at = (
+                sequence.prefix,
+                sequence.partial,
+                not sequence.has_text,
+                False,
+                tokens_left,
+                sequence.in_word,
+                missing,
+            )
+            allowed = constraints.allowed_tokens(ConstraintState(*at, left))
             if allowed is None:
                 allowed = torch.ones(words.size, dtype=torch.bool)
-                allowed[grammar.never] = allowed[grammar.goes_on] = False
+                allowed[constraints.forbidden] = allowed[constraints.continuations] = False
             allowed = [i for i in allowed.nonzero().flatten().tolist() if i != words.end_of_infill]
             if not allowed:
                 break
-            sequence.add(draws.choice(allowed), 0.0, grammar)
-            room -= 1
-        written = strings.join(sequence.token_ids[0])
-        assert least <= len(written.split()) <= (most or 99), (least, most, required, written)
-        assert sequence.words == len(written.split())
-        assert not sequence.required
-        assert not sequence.begun
+            sequence.append(draws.choice(allowed), 0.0, constraints)
+            tokens_left -= 1
+        written = token_bytes.join(sequence.token_ids[0])
+        assert least <= len(written.split()) <= (most or 99), (least, most, prefix, written)
+        assert sequence.n_words == len(written.split())
+        assert not sequence.prefix
+        assert not sequence.partial
 
 
 def test_a_prefix_may_end_inside_a_token(words):
@@ -251,43 +261,50 @@ def test_limits_that_cannot_be_kept_are_told(infiller):
 
 
 def test_every_allowed_token_leaves_a_way(words):
-    """From any place of a prefix to its end, within the room there is."""
-    strings = TokenStrings(words)
-    grammar = Grammar(words, strings, ROWS, torch.device("cpu"))
-    for required in (b" lunch", b" leftover pa", "é日".encode()):
-        assert 1 <= strings.fewest(required) <= len(required)
-        for room in range(strings.fewest(required), len(required) + 2):
-            allowed = grammar.allowed(Position(required, b"", True, False, room)).nonzero().flatten().tolist()
+    """From any place of a prefix to its end, within the tokens_left there is."""
+    token_bytes = TokenBytes(words)
+    constraints = AnswerConstraints(words, token_bytes, ROWS, torch.device("cpu"))
+    for prefix in (b" lunch", b" leftover pa", "é日".encode()):
+        assert 1 <= token_bytes.min_tokens(prefix) <= len(prefix)
+        for tokens_left in range(token_bytes.min_tokens(prefix), len(prefix) + 2):
+            allowed = (
+                constraints.allowed_tokens(ConstraintState(prefix, b"", True, False, tokens_left))
+                .nonzero()
+                .flatten()
+                .tolist()
+            )
             assert allowed.pop() == words.end_of_infill
             assert allowed
-            for text in (strings.of[i] for i in allowed):
-                assert text.startswith(required) or required.startswith(text)
-                assert strings.fewest(required[len(text) :]) <= room - 1
+            for text in (token_bytes.of[i] for i in allowed):
+                assert text.startswith(prefix) or prefix.startswith(text)
+                assert token_bytes.min_tokens(prefix[len(text) :]) <= tokens_left - 1
 
 
 def test_characters_of_gpt2_in_parts_can_be_finished():
     """Its vocabulary has tokens that end one character and begin the next."""
     gpt2 = Vocabulary(gpt2_tokenizer(), MASK_TYPES)
-    strings = TokenStrings(gpt2)
-    grammar = Grammar(gpt2, strings, gpt2.size, torch.device("cpu"))
+    token_bytes = TokenBytes(gpt2)
+    constraints = AnswerConstraints(gpt2, token_bytes, gpt2.size, torch.device("cpu"))
     for character in "é—日😀":
         whole = character.encode()
         for part in range(1, len(whole)):
-            for room in range(1, 5):
-                position = Position(b"", whole[:part], True, False, room)
-                found = grammar.allowed(position).nonzero().flatten().tolist()
+            for tokens_left in range(1, 5):
+                position = ConstraintState(b"", whole[:part], True, False, tokens_left)
+                found = constraints.allowed_tokens(position).nonzero().flatten().tolist()
                 assert found.pop() == gpt2.end_of_infill
-                texts = [whole[:part] + strings.of[i] for i in found]
+                texts = [whole[:part] + token_bytes.of[i] for i in found]
                 # Every byte is a token of its own.
-                assert texts or room < len(whole) - part
+                assert texts or tokens_left < len(whole) - part
                 assert whole in texts or len(whole) - part > 1
-                if room == 1:
+                if tokens_left == 1:
                     assert all(text.decode().strip() for text in texts)
 
 
 def test_tokens_that_begin_a_string_are_all_found(words):
-    strings = TokenStrings(words)
+    token_bytes = TokenBytes(words)
     for string in (b" l", b" lunch", b"a", b"\xff", b" ", "é".encode()):
-        assert set(strings.beginning(string)) == {i for i, text in enumerate(strings.of) if text.startswith(string)}
-        shorter = {i for i, text in enumerate(strings.of) if text and len(text) < len(string)}
-        assert set(strings.parts(string)) == {i for i in shorter if string.startswith(strings.of[i])}
+        assert set(token_bytes.beginning_with(string)) == {
+            i for i, text in enumerate(token_bytes.of) if text.startswith(string)
+        }
+        shorter = {i for i, text in enumerate(token_bytes.of) if text and len(text) < len(string)}
+        assert set(token_bytes.prefixes_of(string)) == {i for i in shorter if string.startswith(token_bytes.of[i])}

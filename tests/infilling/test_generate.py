@@ -9,7 +9,7 @@ import torch
 
 from ilm.errors import UserError
 from ilm.examples.vocabulary import Vocabulary
-from ilm.infilling import generate as writing
+from ilm.infilling import generate
 from ilm.infilling.infiller import Infiller
 from ilm.masking.functions import Span
 from tests.infilling.small_models import ENTRIES, MASK_TYPES, Bigrams, random_model, vocabulary
@@ -41,9 +41,9 @@ def own_log_probability(infiller: Infiller, text: str, result) -> float:
 @pytest.mark.parametrize(("at_once", "cached", "read"), [(1, 1, 1), (5, 60, 40), (200, 10_000, 10_000)])
 def test_what_shares_the_cache_changes_nothing(infiller, monkeypatch, settings, at_once, cached, read):
     """Groups wait, rows are handed on and the cache grows: each token has its probability all the same."""
-    monkeypatch.setattr(writing, "MOST_CACHED", cached)
-    monkeypatch.setattr(writing, "MOST_READ", read)
-    monkeypatch.setattr(writing, "GROUP", 3)
+    monkeypatch.setattr(generate, "MAX_CACHE_TOKENS", cached)
+    monkeypatch.setattr(generate, "MAX_PREFILL_TOKENS", read)
+    monkeypatch.setattr(generate, "GROUP_SIZE", 3)
     results = infiller(TEXTS * 2, candidates=5, max_answer_tokens=12, batch_size=at_once, seed=1, **settings)
     for text, group in zip(TEXTS * 2, results, strict=True):
         assert len(group) == 5
@@ -66,7 +66,7 @@ def test_the_best_are_the_best_there_are(words):
     for i in first:
         for j in [None, *range(1, ENTRIES)]:
             path = [words.start_of_infill, i, *([] if j is None else [j]), end]
-            text = infiller._strings.text(path[1:-1])
+            text = infiller.token_bytes.decode(path[1:-1])
             if text.strip() and "\ufffd" not in text:
                 value = float(sum(log[a, b] for a, b in itertools.pairwise(path)))
                 answers[text] = max(value, answers.get(text, -math.inf))
@@ -98,7 +98,7 @@ def test_the_best_come_likeliest_first_and_differ(infiller):
 
 def test_texts_that_read_alike_with_other_blanks_are_searched_apart(infiller):
     typed = infiller.context("I [word] like [word]")
-    drawn = infiller.blanked("I [word] like pasta", [Span("word", 14, 5)])
+    drawn = infiller.context_of_spans("I [word] like pasta", [Span("word", 14, 5)])
     assert typed.text == drawn.text
     both = infiller([typed, drawn], best=True, max_answer_tokens=2)
     assert [len(group[0].answers) for group in both] == [2, 1]
@@ -212,14 +212,14 @@ class TestTextsTooLong:
 
 def test_spans_of_a_mask_are_blanks_and_nothing_else_is(infiller):
     text = "I _ [word] like [MASK] pasta."
-    context = infiller.blanked(text, [Span("word", 11, 4), Span("ngram", 23, 5)])
+    context = infiller.context_of_spans(text, [Span("word", 11, 4), Span("ngram", 23, 5)])
     assert len(context.types) == 2
     (result,) = infiller(context, max_answer_tokens=4)[0]
     assert result.text.startswith("I _ [word] ")
     assert result.answers[1] in result.text
     assert infiller.score(context, ["like", "pasta"]) < 0
     with pytest.raises(UserError, match="no blank for document: it was trained with sentence, ngram, word"):
-        infiller.blanked(text, [Span("document", 0, 4)])
+        infiller.context_of_spans(text, [Span("document", 0, 4)])
 
 
 def test_a_search_closes_every_answer_in_time():

@@ -74,8 +74,8 @@ def require_grammar(infiller: Infiller, texts: list[str], results, candidates: i
         context = infiller.context(text)
         for result in group:
             assert len(result.token_ids) == len(result.answers) == len(result.spans) == len(context.types)
-            for ids, log_probabilities, spaced in zip(
-                result.token_ids, result.token_log_probabilities, context.spaced, strict=True
+            for ids, log_probabilities, leading_space in zip(
+                result.token_ids, result.token_log_probabilities, context.leading_space, strict=True
             ):
                 assert ids[-1] == end
                 assert len(ids) >= 2
@@ -83,8 +83,8 @@ def require_grammar(infiller: Infiller, texts: list[str], results, candidates: i
                 assert max(ids[:-1]) < vocabulary.base_size
                 assert len(log_probabilities) == len(ids)
                 assert max(log_probabilities) <= 0
-                assert not spaced or vocabulary.decode(ids).startswith(" ")
-                assert missing(infiller._strings.join(ids[:-1])) == 0, "half a character"
+                assert not leading_space or vocabulary.decode(ids).startswith(" ")
+                assert missing(infiller.token_bytes.join(ids[:-1])) == 0, "half a character"
             for answer, (start, length) in zip(result.answers, result.spans, strict=True):
                 assert result.text[start : start + length] == answer
             assert len(context.ids) + sum(map(len, result.token_ids)) <= infiller.max_tokens
@@ -125,10 +125,10 @@ def test_the_text_around_the_answers_is_the_typed_one(bigrams, words):
     table = bigrams.model.table
     table[words.start_of_infill, eat] = table[eat, words.end_of_infill] = 40.0
     table[words.end_of_infill, lunch] = table[lunch, words.end_of_infill] = 40.0
-    spaced, unspaced = bigrams(["She [word] for _ .", "She[word]:[word]."])
-    assert spaced[0].text == "She eat for lunch ."
-    assert spaced[0].answers == ("eat", "lunch")
-    assert spaced[0].spans == ((4, 3), (12, 5))
+    leading_space, unspaced = bigrams(["She [word] for _ .", "She[word]:[word]."])
+    assert leading_space[0].text == "She eat for lunch ."
+    assert leading_space[0].answers == ("eat", "lunch")
+    assert leading_space[0].spans == ((4, 3), (12, 5))
     assert unspaced[0].text == "She eat: lunch."
     assert unspaced[0].answers == (" eat", " lunch")
 
@@ -197,10 +197,10 @@ def test_greedy_decoding_with_cache_is_decoding_without(infiller):
                 with torch.no_grad():
                     logits = infiller.model(torch.tensor([ids]), use_cache=False).logits[0, -1]
                 # With 6 tokens an answer: those that still leave as many as its last character lacks bytes.
-                written = infiller._strings.join(answer)
-                of = infiller._strings.of
+                written = infiller.token_bytes.join(answer)
+                of = infiller.token_bytes.of
                 allowed = [i for i in range(1, ENTRIES) if missing(written + of[i]) <= 5 - len(answer)]
-                if not answer and context.spaced[blank]:
+                if not answer and context.leading_space[blank]:
                     allowed = [i for i in allowed if vocabulary.decode([i]).startswith(" ")]
                 elif vocabulary.decode(answer).strip() and not missing(written):
                     allowed = [*allowed, vocabulary.end_of_infill]
@@ -317,7 +317,9 @@ def test_answers_in_the_tokenizers_own_tokens_score_as_they_were_drawn(infiller)
     for text, group in zip(TEXTS, infiller(TEXTS, candidates=60, max_answer_tokens=3), strict=True):
         context = infiller.context(text)
         for result in group:
-            spaced = [" " * space + answer for answer, space in zip(result.answers, context.spaced, strict=True)]
+            leading_space = [
+                " " * space + answer for answer, space in zip(result.answers, context.leading_space, strict=True)
+            ]
             whole = infiller.vocabulary.encode(result.text)
             drawn = [i for ids in result.token_ids for i in ids[:-1]]
             context_tokens = [i for i in context.ids if i < ENTRIES]
@@ -328,7 +330,7 @@ def test_answers_in_the_tokenizers_own_tokens_score_as_they_were_drawn(infiller)
                 and sorted(whole) == sorted([*context_tokens, *drawn])
                 and all(
                     tuple(infiller.vocabulary.encode(answer)) == ids[:-1]
-                    for answer, ids in zip(spaced, result.token_ids, strict=True)
+                    for answer, ids in zip(leading_space, result.token_ids, strict=True)
                 )
             ):
                 assert infiller.score(text, result.answers) == pytest.approx(result.log_probability, abs=1e-4)

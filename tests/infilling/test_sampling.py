@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ilm.errors import UserError
-from ilm.infilling.sampling import DecodingSettings, draw, gumbel, key_of, shortlist, step_key
+from ilm.infilling.sampling import DecodingSettings, candidate_key, gumbel, gumbel_max, step_key, top_k_top_p
 
 P = [0.15, 0.5, 0.05, 0.3]
 
@@ -14,8 +14,8 @@ def logits(*rows: list[float]) -> torch.Tensor:
 
 
 def distribution(rows: torch.Tensor, **settings) -> torch.Tensor:
-    """Probabilities of all tokens, of logits (N, V): what `draw` draws from."""
-    tokens, log_probabilities = shortlist(rows, **settings)
+    """Probabilities of all tokens, of logits (N, V): what `gumbel_max` draws from."""
+    tokens, log_probabilities = top_k_top_p(rows, **settings)
     probabilities = log_probabilities.double().softmax(-1)
     if tokens is None:
         return probabilities
@@ -81,14 +81,14 @@ def test_the_nucleus_at_the_edge_of_a_list_goes_on():
 
 
 def keys(count: int, text: str = "text") -> list[int]:
-    return [step_key(key_of(0, text, number), 0) for number in range(count)]
+    return [step_key(candidate_key(0, text, number), 0) for number in range(count)]
 
 
 @pytest.mark.parametrize("tokens", [None, [7, 3, 9, 0]])
 def test_draws_follow_the_distribution(tokens):
     rows = torch.tensor([[0.5, 0.0, 0.3, 0.2]], dtype=torch.float64).log().expand(20_000, 4)
     of = None if tokens is None else torch.tensor([tokens]).expand(20_000, 4)
-    drawn = draw(rows, of, keys(20_000))
+    drawn = gumbel_max(rows, of, keys(20_000))
     counts = torch.bincount(drawn, minlength=10)[tokens or [0, 1, 2, 3]].tolist()
     assert counts[1] == 0
     for count, p in zip(counts, rows[0].exp().tolist(), strict=True):
@@ -97,19 +97,19 @@ def test_draws_follow_the_distribution(tokens):
 
 def test_a_row_is_drawn_by_its_own_key():
     rows = torch.rand(20, 50, dtype=torch.float64, generator=torch.Generator().manual_seed(1)).log()
-    alone = [int(draw(rows[[i]], None, [key])) for i, key in enumerate(keys(20))]
-    together = draw(rows, None, keys(20))
-    backwards = draw(rows.flip(0), None, keys(20)[::-1])
+    alone = [int(gumbel_max(rows[[i]], None, [key])) for i, key in enumerate(keys(20))]
+    together = gumbel_max(rows, None, keys(20))
+    backwards = gumbel_max(rows.flip(0), None, keys(20)[::-1])
     assert alone == together.tolist() == backwards.flip(0).tolist()
 
 
 def test_a_draw_does_not_depend_on_the_other_tokens_of_the_list():
     """The winner among all wins among fewer, if it is there, in whatever order."""
     rows = torch.randn(30, 400, generator=torch.Generator().manual_seed(0))
-    winners = draw(rows, None, keys(30))
+    winners = gumbel_max(rows, None, keys(30))
     for row, winner in enumerate(winners.tolist()):
         fewer = torch.tensor([[winner, *range(0, 400, 7)]]).flip(-1)
-        assert int(draw(rows[row][fewer], fewer, keys(30)[row : row + 1])) == winner
+        assert int(gumbel_max(rows[row][fewer], fewer, keys(30)[row : row + 1])) == winner
 
 
 def test_rounding_of_the_forward_pass_seldom_changes_a_draw():
@@ -119,8 +119,8 @@ def test_rounding_of_the_forward_pass_seldom_changes_a_draw():
     for settings in ({}, {"top_p": 0.9}):
         pair = []
         for rows in (scores, scores + rounding):
-            tokens, weights = shortlist(rows, **settings)
-            pair.append(draw(weights, tokens, keys(200)))
+            tokens, weights = top_k_top_p(rows, **settings)
+            pair.append(gumbel_max(weights, tokens, keys(200)))
         assert pair[0].equal(pair[1])
 
 
@@ -133,7 +133,11 @@ def test_numbers_of_splitmix64():
 
 
 def test_keys_differ_by_seed_text_candidate_and_step():
-    of = {step_key(key_of(*part), n) for part in [(0, "a", 0), (1, "a", 0), (0, "b", 0), (0, "a", 1)] for n in (0, 1)}
+    of = {
+        step_key(candidate_key(*part), n)
+        for part in [(0, "a", 0), (1, "a", 0), (0, "b", 0), (0, "a", 1)]
+        for n in (0, 1)
+    }
     assert len(of) == 8
 
 

@@ -15,13 +15,11 @@ from ilm.errors import UserError
 from ilm.evaluation.cloze.items import Item
 from ilm.examples.alignment import align
 from ilm.examples.tokenize import token_positions
-from ilm.infilling.token_bytes import byte_of_symbol
+from ilm.infilling.token_bytes import BYTE_OF_SYMBOL
 
 BYTE_LEVEL, SENTENCE_PIECE, WORD_PIECE = "Ġ", "▁", "##"
 SHARES_A_TOKEN = "the word shares a token with its neighbours"
 UNKNOWN = "the tokenizer does not know the word"
-
-_BYTES = byte_of_symbol()
 
 
 @dataclass(frozen=True)
@@ -121,7 +119,7 @@ class Subwords:
         """The text of an answer, without the space before it."""
         tokens = [self._raw[i] or "" for i in ids]
         if self.style == BYTE_LEVEL:
-            return bytes(_BYTES[c] for token in tokens for c in token).decode("utf-8", "replace").strip()
+            return bytes(BYTE_OF_SYMBOL[c] for token in tokens for c in token).decode("utf-8", "replace").strip()
         if self.style == WORD_PIECE:
             space = "" if one_word else " "
             return "".join(t[2:] if t.startswith("##") else space + t for t in tokens).strip()
@@ -173,9 +171,9 @@ class Subwords:
     def _text(self, token: str) -> str:
         """The text of a token, its space as a space, part of a character as the replacement character."""
         if self.style == BYTE_LEVEL:
-            if any(character not in _BYTES for character in token):
+            if any(character not in BYTE_OF_SYMBOL for character in token):
                 return token  # added later, spelled as it is
-            return bytes(_BYTES[character] for character in token).decode("utf-8", "replace")
+            return bytes(BYTE_OF_SYMBOL[character] for character in token).decode("utf-8", "replace")
         if self.style == SENTENCE_PIECE:
             return "\ufffd" if token.startswith("<0x") and len(token) == 6 else token.replace(SENTENCE_PIECE, " ")
         return token.removeprefix("##")

@@ -12,7 +12,7 @@ import re
 from collections.abc import Collection, Sequence
 
 from ilm.errors import UserError
-from ilm.infilling.blanks import DEFAULT
+from ilm.infilling.blanks import DEFAULT_BLANK
 
 # The first character of an answer is no white space: a long run of it behind a lone brace is not tried in every way.
 _MARKED = re.compile(r"\{(\s*)([^{}\s](?:[^{}]*[^{}\s])?)(\s*)\}")
@@ -21,7 +21,7 @@ _SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]]*$")
 _SENTENCE_WITHIN = re.compile(r"[.!?…][\"'”’)\]]*\s+\S")
 
 
-def read_marked(text: str, mask_types: Sequence[str], known_types: Collection[str]) -> tuple[str, tuple[str, ...]]:
+def parse_braces(text: str, mask_types: Sequence[str], known_types: Collection[str]) -> tuple[str, tuple[str, ...]]:
     """The text with a blank in the place of every answer in braces, and the answers.
 
     `mask_types` are those of the model that is asked, `known_types` all that may be named before a colon.
@@ -40,7 +40,7 @@ def read_marked(text: str, mask_types: Sequence[str], known_types: Collection[st
         else:
             kind = unit_of(answer)
         answers.append(answer)
-        return before + (f"[{kind}]" if kind in mask_types else DEFAULT) + after
+        return before + (f"[{kind}]" if kind in mask_types else DEFAULT_BLANK) + after
 
     return _MARKED.sub(blank, text), tuple(answers)
 

@@ -12,15 +12,15 @@ from typing import Any
 from ilm.errors import UserError
 from ilm.infilling.blanks import NO_LIMITS, parse_blanks
 from ilm.infilling.infiller import Infiller
-from ilm.infilling.web.braces import read_marked
-from ilm.infilling.web.records import number_or_none
+from ilm.infilling.web.braces import parse_braces
+from ilm.infilling.web.records import finite_or_none
 from ilm.runs.trained_model import TrainedModel
 
 GENERALIST = "all"
 
 
 @dataclass(frozen=True)
-class Filled:
+class AnsweredText:
     """A text with its blanks, as `parse_blanks` reads it, and an answer to each of the K blanks."""
 
     text: str
@@ -31,13 +31,13 @@ class Filled:
     @classmethod
     def read(
         cls, text: str, answers: Sequence[str] | None, mask_types: Sequence[str], known_types: Collection[str]
-    ) -> "Filled":
-        """`answers` None: they stand in the text, in braces (see `read_marked`).
+    ) -> "AnsweredText":
+        """`answers` None: they stand in the text, in braces (see `parse_braces`).
 
         Raises: UserError if there is no answer, or another number of them than of blanks.
         """
         if answers is None:
-            text, answers = read_marked(text, mask_types, known_types)
+            text, answers = parse_braces(text, mask_types, known_types)
         pieces, types, _ = parse_blanks(text, mask_types)
         if not answers:
             raise UserError("No answer is marked. Put braces around what is to be judged: She ate {pasta} for lunch.")
@@ -76,18 +76,18 @@ class Filled:
         if scores is None:
             return {"text": text, "answers": answers}
         for answer, score in zip(answers, scores, strict=True):
-            answer["log_probability"] = number_or_none(score)
-        return {"text": text, "answers": answers, "log_probability": number_or_none(math.fsum(scores))}
+            answer["log_probability"] = finite_or_none(score)
+        return {"text": text, "answers": answers, "log_probability": finite_or_none(math.fsum(scores))}
 
 
 @dataclass(frozen=True)
-class Judgement:
+class ModelScore:
     """What a model says of a text: the log-probability of its answers in nats, or the message why there is none.
 
     `scores` has that of each answer given those before it.
     """
 
-    filled: Filled | None
+    filled: AnsweredText | None
     scores: tuple[float, ...] | str
 
     @property
@@ -102,19 +102,19 @@ class Judgement:
         return self.filled.record(self.scores) | {"blanked": self.filled.text, "blanks": self.filled.types}
 
 
-def judge(
+def score_answers(
     models: Sequence[TrainedModel],
-    read: Callable[[TrainedModel], Filled],
+    read: Callable[[TrainedModel], AnsweredText],
     take: Callable[[TrainedModel], Infiller],
     cut: bool,
-) -> tuple[list[Judgement], tuple[int, int]]:
+) -> tuple[list[ModelScore], tuple[int, int]]:
     """What each of the models says, in their order; and how many characters at both ends of the text none has read.
 
     `read` gives the text as a model has to be asked, `take` the model; either may raise UserError. `cut`: a text too
     long for one of the models is read in part, by all in the same part; otherwise that one refuses it. No model is held
     while another is taken: it may have to be put away for that one.
     """
-    filled: dict[str, Filled] = {}
+    filled: dict[str, AnsweredText] = {}
     scores: dict[str, tuple[float, ...] | str] = {}
     left_out = (0, 0)
 
@@ -135,7 +135,7 @@ def judge(
     for model in models if any(left_out) else ():
         if not isinstance(scores.get(model.name), str):
             _or_why_not(second_reading, model, scores)
-    return [Judgement(filled.get(model.name), scores[model.name]) for model in models], left_out
+    return [ModelScore(filled.get(model.name), scores[model.name]) for model in models], left_out
 
 
 def _or_why_not(
@@ -147,7 +147,7 @@ def _or_why_not(
         scores[model.name] = str(error)  # the error itself would hold the model, by its traceback
 
 
-def level_shares(scored: Iterable[tuple[str, float]]) -> dict[str, float]:
+def level_posterior(scored: Iterable[tuple[str, float]]) -> dict[str, float]:
     """Posterior probabilities of levels that are equally likely beforehand, from (level, log-likelihood in nats).
 
     A level's likelihood is the mean over its models. The generalist is no level and has no share. Empty for fewer than

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from ilm.errors import UserError
 
 T = TypeVar("T")
-MOST_WAITING = 64
+MAX_WAITING = 64
 POLL_SECONDS = 0.1
 
 
@@ -58,7 +58,7 @@ class Job:
 class Worker:
     """Computes one thing at a time: torch uses all cores for one, and several at once only hinder each other."""
 
-    def __init__(self, most_waiting: int = MOST_WAITING):
+    def __init__(self, most_waiting: int = MAX_WAITING):
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
         self._most, self._jobs, self._lock = most_waiting, [], threading.Lock()
         self._stopping = threading.Event()

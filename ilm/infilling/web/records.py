@@ -23,14 +23,14 @@ def candidate_record(infilling: Infilling, vocabulary: Vocabulary) -> dict[str, 
                 "text": answer,
                 "start": start,
                 "length": length,
-                "log_probability": number_or_none(math.fsum(values)),
-                "tokens": [(text, number_or_none(value)) for text, value in tokens],
+                "log_probability": finite_or_none(math.fsum(values)),
+                "tokens": [(text, finite_or_none(value)) for text, value in tokens],
             }
         )
     return {
         "text": infilling.text,
         "answers": answers,
-        "log_probability": number_or_none(infilling.log_probability),
+        "log_probability": finite_or_none(infilling.log_probability),
         "complete": infilling.complete,
         "left_out": infilling.left_out,
     }
@@ -58,6 +58,6 @@ def _token_texts(
     return found
 
 
-def number_or_none(value: float) -> float | None:
+def finite_or_none(value: float) -> float | None:
     """JSON has no infinity."""
     return value if math.isfinite(value) else None

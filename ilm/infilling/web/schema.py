@@ -30,8 +30,8 @@ LEVELS: Fields = {
     "request": (str, True),
 }
 # What a request may ask for at most: one must not keep all others waiting for minutes.
-LARGEST = {"candidates": 20, "max_answer_tokens": 512, "seed": 2**53}
-LONGEST_NAME = 64  # characters of a request's own name
+MAXIMA = {"candidates": 20, "max_answer_tokens": 512, "seed": 2**53}
+MAX_REQUEST_NAME = 64  # characters of a request's own name
 _SPOKEN = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", list: "a list"}
 
 
@@ -51,9 +51,9 @@ def read_fields(request: Mapping[str, Any], fields: Fields, needed: Sequence[str
             values[name] = value
         else:
             faults.append(f"{name}: expected {_SPOKEN[kind]}{' or null' if optional else ''}")
-    faults += [f"{n}={values[n]}: expected at most {most}" for n, most in LARGEST.items() if values.get(n, 0) > most]
-    if len(values.get("request") or "") > LONGEST_NAME:
-        faults.append(f"request: expected at most {LONGEST_NAME} characters")
+    faults += [f"{n}={values[n]}: expected at most {most}" for n, most in MAXIMA.items() if values.get(n, 0) > most]
+    if len(values.get("request") or "") > MAX_REQUEST_NAME:
+        faults.append(f"request: expected at most {MAX_REQUEST_NAME} characters")
     try:
         json.dumps(values, ensure_ascii=False).encode()
     except UnicodeEncodeError:  # JSON may spell half of a character, which no tokenizer takes

@@ -15,7 +15,7 @@ from ilm.infilling.web.service import WebService
 
 log = logging.getLogger("ilm")
 
-MOST_CONNECTIONS = 200
+MAX_CONNECTIONS = 200
 _FULL = b"HTTP/1.0 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -30,7 +30,7 @@ class WebServer(ThreadingHTTPServer):
 
     def __init__(self, service: WebService, host: str, port: int):
         self.service, self.host = service, host
-        self._places = threading.Semaphore(MOST_CONNECTIONS)
+        self._places = threading.Semaphore(MAX_CONNECTIONS)
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         if not host.strip():  # to the system this is every address of the machine
             raise UserError("server.host is empty. Give an address of this machine, such as 127.0.0.1")

@@ -19,8 +19,8 @@ from ilm.infilling.blanks import parse_blanks
 from ilm.infilling.infiller import Infiller
 from ilm.infilling.model_cache import ModelCache
 from ilm.infilling.sampling import DecodingSettings
-from ilm.infilling.web.braces import read_marked
-from ilm.infilling.web.level_posterior import Filled, judge, level_shares
+from ilm.infilling.web.braces import parse_braces
+from ilm.infilling.web.level_posterior import AnsweredText, level_posterior, score_answers
 from ilm.infilling.web.queue import Job, Worker
 from ilm.infilling.web.records import candidate_record
 from ilm.infilling.web.schema import INFILL, LEVELS, SETTINGS, read_fields
@@ -71,7 +71,7 @@ class WebService:
         values = read_fields(request, INFILL, needed=("model", "text"))
         own_name, model, text = values.pop("request", None), self._model(values.pop("model")), values.pop("text")
         settings = replace(self._defaults, **values, by_probability=True)
-        blanked, answers = read_marked(text, model.mask_types, self._known_types)
+        blanked, answers = parse_braces(text, model.mask_types, self._known_types)
 
         def work(job: Job) -> dict[str, Any]:
             infiller = self._infiller(model, job)
@@ -93,7 +93,7 @@ class WebService:
         return self.worker.run(work, gone, own_name)
 
     def levels(self, request: Mapping[str, Any], gone: Callable[[], bool]) -> dict[str, Any]:
-        """The log-probability of the answers under every model, and the levels' shares of it (`level_shares`).
+        """The log-probability of the answers under every model, and the levels' shares of it (`level_posterior`).
 
         "answers" fill the blanks of "text"; without them they stand in the text, in braces. A model that cannot judge
         them has an "error" in place of its "log_probability". "left_out": characters that no model has read.
@@ -110,17 +110,17 @@ class WebService:
         def work(job: Job) -> dict[str, Any]:
             begun = time.perf_counter()
 
-            def read(model: TrainedModel) -> Filled:
-                return Filled.read(text, answers, model.mask_types, self._known_types)
+            def read(model: TrainedModel) -> AnsweredText:
+                return AnsweredText.read(text, answers, model.mask_types, self._known_types)
 
             def take(model: TrainedModel) -> Infiller:
                 infiller = self._infiller(model, job)
                 job.begin("judging", model.name)
                 return infiller
 
-            judged, left_out = judge(models, read, take, cut)
+            judged, left_out = score_answers(models, read, take, cut)
             pairs = list(zip(models, judged, strict=True))
-            shares = level_shares((m.level, j.score) for m, j in pairs if j.score is not None)
+            shares = level_posterior((m.level, j.score) for m, j in pairs if j.score is not None)
             return {
                 "models": [self._described(model) | judgement.record() for model, judgement in pairs],
                 "levels": [{"level": level, "share": share} for level, share in shares.items()],
@@ -155,7 +155,7 @@ def _original(
     """
     if len(parse_blanks(text, model.mask_types)[1]) != len(answers):
         return None
-    filled = Filled.read(text, answers, model.mask_types, ())
+    filled = AnsweredText.read(text, answers, model.mask_types, ())
     try:
         record = filled.record(filled.scores(infiller, left_out))
     except UserError as error:

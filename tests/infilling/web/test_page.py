@@ -13,6 +13,7 @@ from dataclasses import asdict
 import pytest
 
 from ilm.models.loading import save_model
+from ilm.runs.folder import versions
 from tests.conftest import REPOSITORY, environment
 from tests.infilling.web.browser import browser, chromium
 from tests.infilling.web.serving import DEFAULTS, running, served, service_with, slow, three_models
@@ -150,7 +151,7 @@ def test_candidates_and_levels_are_saved_with_all_that_makes_them_again(page, tm
     assert [model["model"] for model in found["models"]] == ["a1", "b2", "random"]
     assert found["models"][2]["settings"] == asdict(DEFAULTS) | {"seed": 7, "by_probability": True}
     assert found["models"][2]["fingerprint"] == "of random"
-    assert found["about"] == {"versions": {"torch": "2"}, "max_loaded": 8}
+    assert found["about"] == {"versions": versions(), "max_loaded": 8}
     rows = list(csv.DictReader(io.StringIO(saved("save-csv", "candidates.csv"))))
     assert [row["rank"] for row in rows] == ["original", "1", "2"] * 3
     assert rows[0]["filled"].splitlines() == ['I eat "pasta",', "every day."]

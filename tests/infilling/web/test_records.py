@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from ilm.errors import UserError
 from ilm.infilling.candidates import Infilling
-from ilm.infilling.web.braces import read_marked, unit_of
-from ilm.infilling.web.level_posterior import level_shares
+from ilm.infilling.web.braces import parse_braces, unit_of
+from ilm.infilling.web.level_posterior import level_posterior
 from ilm.infilling.web.records import candidate_record
 from tests.infilling.small_models import vocabulary
 
@@ -31,16 +31,16 @@ TYPES = ("document", "paragraph", "sentence", "ngram", "word")
     ],
 )
 def test_braces_become_blanks(typed, text, answers):
-    found = read_marked(typed, TYPES, ())
+    found = parse_braces(typed, TYPES, ())
     assert found[0] == text
     if answers is not None:
         assert list(found[1]) == answers
 
 
 def test_a_type_the_model_has_not():
-    assert read_marked("{two words} {word: x}", ("punctuation",), ()) == ("[MASK] [MASK]", ("two words", "word: x"))
+    assert parse_braces("{two words} {word: x}", ("punctuation",), ()) == ("[MASK] [MASK]", ("two words", "word: x"))
     with pytest.raises(UserError, match="no blanks of type word, only punctuation"):
-        read_marked("{word: x}", ("punctuation",), ("word",))
+        parse_braces("{word: x}", ("punctuation",), ("word",))
 
 
 @pytest.mark.parametrize("answer", ["don’t", "42", "...", "Hello!"])
@@ -50,7 +50,7 @@ def test_one_word(answer):
 
 @given(st.text(alphabet="ab {}:\n.", max_size=200))
 def test_any_text_is_read_and_no_character_lost(typed):
-    text, answers = read_marked(typed, (), ())
+    text, answers = parse_braces(typed, (), ())
     parts = text.split("[MASK]")
     rebuilt = parts[0] + "".join(f"{{{a}}}{part}" for a, part in zip(answers, parts[1:], strict=True))
     assert "".join(rebuilt.split()) == "".join(typed.split())
@@ -63,30 +63,30 @@ def test_many_braces_are_read_at_once():
         *("{" * 200_000, "{ " * 100_000, "{a" + " " * 200_000, "{word:" * 30_000 + "}"),
         *("{" + " " * 50_000, "{" + " " * 50_000 + "a"),
     ):
-        read_marked(text, TYPES, ())
+        parse_braces(text, TYPES, ())
     assert time.perf_counter() - begin < 10
 
 
 def test_shares_are_a_softmax_over_levels():
-    shares = level_shares([("A1", -10.0), ("B1", -11.0), ("C1", -13.0), ("all", -1.0)])
+    shares = level_posterior([("A1", -10.0), ("B1", -11.0), ("C1", -13.0), ("all", -1.0)])
     total = math.exp(0) + math.exp(-1) + math.exp(-3)
     assert shares == pytest.approx({"A1": 1 / total, "B1": math.exp(-1) / total, "C1": math.exp(-3) / total})
 
 
 def test_models_of_one_level_are_averaged():
-    shares = level_shares([("A1", math.log(0.2)), ("A1", math.log(0.4)), ("B1", math.log(0.1))])
+    shares = level_posterior([("A1", math.log(0.2)), ("A1", math.log(0.4)), ("B1", math.log(0.1))])
     assert shares == pytest.approx({"A1": 0.75, "B1": 0.25})
 
 
 def test_shares_of_what_no_float_holds():
-    assert level_shares([("A1", -5000.0), ("B1", -5000.0)]) == pytest.approx({"A1": 0.5, "B1": 0.5})
-    assert level_shares([("A1", -math.inf), ("B1", -9.0)]) == {"A1": 0.0, "B1": 1.0}
-    assert level_shares([("A1", -math.inf), ("B1", -math.inf)]) == {}
+    assert level_posterior([("A1", -5000.0), ("B1", -5000.0)]) == pytest.approx({"A1": 0.5, "B1": 0.5})
+    assert level_posterior([("A1", -math.inf), ("B1", -9.0)]) == {"A1": 0.0, "B1": 1.0}
+    assert level_posterior([("A1", -math.inf), ("B1", -math.inf)]) == {}
 
 
 @pytest.mark.parametrize("scored", [[], [("A1", -1.0)], [("A1", -1.0), ("A1", -2.0), ("all", -1.0)]])
 def test_one_level_has_no_share(scored):
-    assert level_shares(scored) == {}
+    assert level_posterior(scored) == {}
 
 
 def test_tokens_of_one_character_are_told_together():
