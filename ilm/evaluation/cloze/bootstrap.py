@@ -55,7 +55,7 @@ def compare(blanks: pd.DataFrame, kinds: Mapping[str, str], resamples: int, seed
 def paired_bootstrap(pairs: Sequence[tuple[np.ndarray, np.ndarray]], resamples: int, seed: int) -> list[dict[str, Any]]:
     """The mean difference of each pair of models, its interval and p.
 
-    A pair has differences (N,), and units (N,) that say which of them hang together. Pairs of equally many units share
+    A pair has differences (N,), and units (N,): those of one unit are dependent. Pairs of equally many units share
     the draws, which take most of the time. For fewer than two units there is neither interval nor p (None).
     """
     found: list[dict[str, Any]] = []

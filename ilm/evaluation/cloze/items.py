@@ -4,7 +4,7 @@
     item       (text, blanks at "pasta")
 
 Items are a pure function of (seed, writing_id, sample number) and the text: the words that may be cut out are put in an
-order drawn from (seed, writing_id), and sample 0 takes the first of them, sample 1 the next, so no word is asked twice
+order drawn from (seed, writing_id), and sample 0 takes the first of them, sample 1 the next: no word is cut out twice,
 and 5 samples are the first 5 of 10.
 """
 

@@ -111,7 +111,7 @@ class MaskedLM(ClozeModel):
         return searches
 
     def _mask_counts(self, item: EncodedItem, blank: int, length: int) -> list[int]:
-        """Masks of each blank: of the later ones as many as they have subtokens, or one where that is not told."""
+        """Masks of each blank: of the later ones as many as they have subtokens, or one where lengths are guessed."""
         return [
             length if number == blank else (1 if self._is_guessed else last - first)
             for number, (first, last) in enumerate(item.token_spans)

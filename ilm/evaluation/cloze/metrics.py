@@ -85,7 +85,7 @@ def blank_metrics(word: str, candidates: Sequence[tuple[str, float]], log_probab
 
 
 def clustered_mean(values: np.ndarray, units: np.ndarray) -> tuple[float | None, float | None, int]:
-    """(mean, standard error, n) of values (N,), NaN left out, of which those with equal `units` (N,) hang together.
+    """(mean, standard error, n) of values (N,), without NaN, clustered by `units` (N,).
 
     The standard error is None for fewer than two units.
     """

@@ -110,7 +110,7 @@ class Subwords:
         first = self.with_space if leading_space else self.without_space
         if not one_word:
             return first, self.regular
-        # A WordPiece splits "n't" into three words: marks are pieces of a word like any other where they are asked for.
+        # A WordPiece splits "n't" into three words: where marks are admitted they may continue a word.
         later = self.regular if self.style == WORD_PIECE and not letters else self.continuing
         first, later = first & self.unbroken, later & self.unbroken
         return (first & self.letters, later & self.letters) if letters else (first, later)

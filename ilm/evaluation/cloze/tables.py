@@ -1,4 +1,4 @@
-"""The tables of a bench as strings, for a terminal, a page of Markdown and a paper; and what must stand beside them."""
+"""The tables of a cloze test for a terminal, a page of Markdown and a paper, with the notes needed to read them."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ SHARES = {
 HEADINGS = {**SHARES, "mrr": "MRR", LOG_PROBABILITY: "log p", PSEUDO: "PLL"}
 MATCHES = ("exact", "folded", "top5", "top10", "mrr")
 OTHERS = ("unigram_f1", "bigram_f1", LOG_PROBABILITY, PSEUDO)
-# What a study is about first; the others are in the files.
+# The metrics shown where there is no room for all.
 MAIN = ("folded", LOG_PROBABILITY, PSEUDO)
 LEVELS = "CEFR level"
 _WIDE_PAIR = 30  # characters
@@ -43,7 +43,7 @@ def for_a_page(header: Mapping[str, Any], tables: Tables) -> list[TextTable]:
     names = {model: model for model in header["models"]}
     shown = [_overall(header, tables, names, "Cloze", (*MATCHES, *OTHERS)), *_by_group(header, tables, names)]
     shown += _pairs(tables, names, (*MATCHES, *OTHERS))
-    return [*shown, _failures(header, names), _asked(header, names)]
+    return [*shown, _failures(header, names), _models(header, names)]
 
 
 def for_a_paper(header: Mapping[str, Any], tables: Tables) -> list[TextTable]:
@@ -55,11 +55,10 @@ def for_a_paper(header: Mapping[str, Any], tables: Tables) -> list[TextTable]:
         *_by_group(header, tables, names),
         *_pairs(tables, names, MAIN),
     ]
-    asked = _asked(header, names)
-    # Where a model lies on this machine is nothing for a paper.
-    kept = [column for column in range(len(asked.columns)) if asked.columns[column] != "from"]
-    rows = [[row[column] for column in kept] for row in asked.rows]
-    return [*shown, _failures(header, names), TextTable(asked.title, [asked.columns[c] for c in kept], rows, "llp")]
+    models = _models(header, names)
+    # Without "from": where a model lies on this machine is of no interest in a paper.
+    columns, *rows = ([row[0], *row[2:]] for row in (models.columns, *models.rows))
+    return [*shown, _failures(header, names), replace(models, columns=columns, rows=rows, align="llp")]
 
 
 def for_a_terminal(header: Mapping[str, Any], tables: Tables) -> list[TextTable]:
@@ -237,8 +236,8 @@ def _failures(header: Mapping[str, Any], names: Mapping[str, str]) -> TextTable:
     )
 
 
-def _asked(header: Mapping[str, Any], names: Mapping[str, str]) -> TextTable:
-    """How each model was asked, and whether it had read the texts before."""
+def _models(header: Mapping[str, Any], names: Mapping[str, str]) -> TextTable:
+    """How each model was used, and whether it was trained on the texts."""
     rows = []
     for model, about in header["models"].items():
         asked, seen = about["asked"], about["texts_seen_in_training"]

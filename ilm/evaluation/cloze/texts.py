@@ -1,4 +1,4 @@
-"""The texts that words are cut out of, which of them hang together, and whether a model was trained on them."""
+"""The texts that words are cut out of, which of them are independent, and whether a model was trained on them."""
 
 import logging
 import re
