@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from rich.console import Console
 
 from ilm.corpus.store import text_note
 from ilm.errors import UserError
@@ -60,6 +61,13 @@ def write_report(folder: Path, header: Mapping[str, Any], results: pd.DataFrame,
         results.to_csv(temporary / "perplexity.csv", index=False)
         (temporary / "perplexity.md").write_text(_markdown(header, results), encoding="utf-8")
         documents.to_parquet(temporary / "documents.parquet", index=False)
+
+
+def print_tables(header: Mapping[str, Any], results: pd.DataFrame, levels: Sequence[str]) -> None:
+    """A table per family of models, for a terminal."""
+    console = Console()
+    for table in tables(header, results, levels):
+        console.print(table.in_short())
 
 
 def tables(header: Mapping[str, Any], results: pd.DataFrame, levels: Sequence[str]) -> list[FamilyTable]:

@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from rich.console import Console
 
 from ilm.config.evaluate import Evaluate, Perplexity
 from ilm.corpus.leakage import shared_with
 from ilm.corpus.splitting.assign import SPLITS
 from ilm.corpus.store import PreparedCorpus, corpus_arguments
 from ilm.errors import UserError
-from ilm.evaluation.perplexity.report import POOLED, tables, write_report
+from ilm.evaluation.perplexity.report import POOLED, print_tables, write_report
 from ilm.evaluation.perplexity.scores import DocumentScores, score_documents
 from ilm.examples.dataset import InfillingDataset, first_by_hash
 from ilm.examples.token_store import TokenStore
@@ -41,22 +40,13 @@ def evaluate_perplexity(settings: Evaluate) -> pd.DataFrame:
 
     Writes results/<name>/ and prints the tables; returns one row per run, level, kind and mask type.
 
-    Raises: UserError if nothing is trained, prepared, or asked for.
+    Raises: UserError if no model or text is found, or they do not fit together.
     """
-    task, level, data = settings.task, settings.cefr, Path(settings.paths.data)
+    task = settings.task
     device = usable_device(task.device, "task.device")
-    models, trained_on = _chosen_models(settings, task.objective)
-    default = settings.corpus.name
-    if trained_on is not None and trained_on.name != default:
-        log.info("the models were trained on %s, not on corpus=%s", trained_on.name, default)
-        default = trained_on.name
-    corpus = PreparedCorpus.open(data / (task.corpus or default))
-    split = task.split
-    # A level without training texts is no level of a study; of another corpus only the texts evaluated on matter.
-    needed = (split,) if trained_on is None or trained_on.name != corpus.name else SPLITS
-    levels = task.levels or ([level] if level not in (None, POOLED) else _complete_levels(corpus, needed))
-    corpus.require_splits(levels, needed)
-    rows = np.sort(np.concatenate([_limited(corpus, split, level, settings.limit) for level in levels]))
+    models, trained_on = _find_models(settings)
+    corpus, levels = _find_texts(settings, trained_on)
+    rows = np.sort(np.concatenate([_limited(corpus, task.split, level, settings.limit) for level in levels]))
     results, sums, runs = [], [], {}
     for number, model in enumerate(models, start=1):
         log.info("model %d of %d: %s", number, len(models), model.name)
@@ -79,26 +69,42 @@ def evaluate_perplexity(settings: Evaluate) -> pd.DataFrame:
         "runs": runs,
         "versions": versions(),
     }
-    of_another = trained_on is not None and task.corpus is not None
-    on = f"{trained_on.name}_on_{corpus.name}" if of_another else corpus.name
-    folder = Path(settings.paths.results) / (settings.name or "_".join(filter(None, [on, level, "perplexity"])))
+    folder = Path(settings.paths.results) / (settings.name or _default_name(settings, trained_on, corpus))
     write_report(folder, header, frame, pd.concat(sums))
-    console = Console()
-    for table in tables(header, frame, [*levels, POOLED]):
-        console.print(table.in_short())
+    print_tables(header, frame, [*levels, POOLED])
     log.info("written: %s/{report.json,perplexity.csv,perplexity.md,documents.parquet}", folder)
     return frame
 
 
-def _chosen_models(settings: Evaluate, objective: str | None) -> tuple[list[TrainedModel], PreparedCorpus | None]:
+def _find_texts(settings: Evaluate, trained_on: PreparedCorpus | None) -> tuple[PreparedCorpus, list[str]]:
+    """The corpus to evaluate on, and its levels."""
+    task, level, name = settings.task, settings.cefr, settings.corpus.name
+    if trained_on is not None and trained_on.name != name:
+        log.info("the models were trained on %s, not on corpus=%s", trained_on.name, name)
+        name = trained_on.name
+    corpus = PreparedCorpus.open(Path(settings.paths.data) / (task.corpus or name))
+    # A level without training texts is no level of a study; of another corpus only the texts evaluated on matter.
+    needed = (task.split,) if trained_on is None or trained_on.name != corpus.name else SPLITS
+    levels = task.levels or ([level] if level not in (None, POOLED) else _complete_levels(corpus, needed))
+    corpus.require_splits(levels, needed)
+    return corpus, levels
+
+
+def _default_name(settings: Evaluate, trained_on: PreparedCorpus | None, corpus: PreparedCorpus) -> str:
+    of_another = trained_on is not None and settings.task.corpus is not None
+    on = f"{trained_on.name}_on_{corpus.name}" if of_another else corpus.name
+    return "_".join(filter(None, [on, settings.cefr, "perplexity"]))
+
+
+def _find_models(settings: Evaluate) -> tuple[list[TrainedModel], PreparedCorpus | None]:
     """The models to evaluate, and the corpus that the runs among them were trained on; None if there is no run."""
-    data = Path(settings.paths.data)
+    data, objective = Path(settings.paths.data), settings.task.objective
     models = Finder(Path(settings.paths.experiments), data / settings.corpus.name).find(settings.models, settings.cefr)
     runs = [model for model in models if model.run is not None]
     if objective is not None and runs:
         raise UserError(
             f"task.objective={objective} is for bare model folders (models=[FOLDER]); a run says itself what it "
-            "was trained on. Leave it away"
+            "was trained on. Leave it out"
         )
     if not runs:
         return [replace(model, objective=objective or model.objective) for model in models], None
@@ -179,7 +185,7 @@ def _score(
             f"{model.name} was trained on the mask types {', '.join(vocabulary.mask_types)}, not "
             f"{', '.join(masks.mask_types)}. Type task.masks=NAME for masks of its types."
         )
-    store = InfillingDataset(
+    dataset = InfillingDataset(
         rows,
         masks.splits[task.split],
         TokenStore.open_or_make(corpus.folder / "tokens", corpus, vocabulary, model.token_store(vocabulary)),
@@ -189,28 +195,32 @@ def _score(
         masks_per_document=task.masks_per_document,
         fitting=task.fitting,
     )
-    numbers = np.arange(len(store))
-    if task.max_examples is not None:
-        numbers = first_by_hash(store, corpus.documents["writing_id"].array, corpus.seed, task.max_examples)
-    batch_size = task.batch_size
-    left_over = len(numbers) % batch_size if task.drop_last else 0
-    numbers = numbers[: len(numbers) - left_over]
+    numbers, left_over = _chosen_examples(dataset, corpus, task)
     if not len(numbers):
         raise UserError(
-            f"{model.name}: no example is left of {len(rows):,} documents ({store.dropped:,} dropped, "
-            f"{store.unfitting:,} do not fit, {left_over:,} in the last batch): see task.fitting, max_length, "
+            f"{model.name}: no example is left of {len(rows):,} documents ({dataset.dropped:,} dropped, "
+            f"{dataset.unfitting:,} do not fit, {left_over:,} in the last batch): see task.fitting, max_length, "
             "drop_last and batch_size."
         )
     scores = score_documents(
         network,
-        store,
+        dataset,
         numbers,
-        batch_size=batch_size,
+        batch_size=task.batch_size,
         row_tokens=row_length(task.row_tokens, device, task.max_length),
         device=device,
         description=model.name,
     )
     return replace(scores, left_over=left_over)
+
+
+def _chosen_examples(dataset: InfillingDataset, corpus: PreparedCorpus, task: Perplexity) -> tuple[np.ndarray, int]:
+    """The numbers of the examples to score, and how many are left out as the last partial batch."""
+    numbers = np.arange(len(dataset))
+    if task.max_examples is not None:
+        numbers = first_by_hash(dataset, corpus.documents["writing_id"].array, corpus.seed, task.max_examples)
+    left_over = len(numbers) % task.batch_size if task.drop_last else 0
+    return numbers[: len(numbers) - left_over], left_over
 
 
 def _results(
