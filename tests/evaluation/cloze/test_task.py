@@ -1,4 +1,4 @@
-"""The cloze bench as it is typed: what it writes, how it goes on after a kill, and every mistake in one message."""
+"""task=cloze as it is typed: what it writes, how it resumes after a kill, and every mistake in one message."""
 
 import csv
 import errno
@@ -112,7 +112,7 @@ ALL = ("ilm:ilm", "mlm:bert", "mlm:roberta", "t5:t5", "bart:bart")
 
 @pytest.fixture(scope="module")
 def whole(root, tmp_path_factory) -> Path:
-    """The folder of a bench of a model of each kind. Never write here."""
+    """The results folder of a model of each kind. Never write here."""
     return run(root, tmp_path_factory.mktemp("results"), models=ALL)[1]
 
 
