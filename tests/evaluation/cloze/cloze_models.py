@@ -1,4 +1,4 @@
-"""Small BERT, RoBERTa, T5, BART and ILM models with known answers, and their tokenizers, for the tests of the bench."""
+"""Small BERT, RoBERTa, T5, BART and ILM models with known answers, and their tokenizers, for tests of task=cloze."""
 
 import itertools
 from functools import cache
