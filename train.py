@@ -24,30 +24,29 @@ def train(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> dict
     """
     settings = check(cfg, Train, choices)
     from ilm.training.dry_run import cost_sheet  # only now: torch takes seconds, and a typing mistake is told at once
-    from ilm.training.fit import train_in
-    from ilm.training.plan import Run
+    from ilm.training.fit import fit, is_finished, report
+    from ilm.training.plan import plan_run
 
     set_up_logging()
-    run = Run.plan(settings)
-    requeued = was_requeued()
-    note(name=run.name)
-    log.info("%s", run.sheet())
+    plan, requeued = plan_run(settings), was_requeued()
+    note(name=plan.name)
+    log.info("%s", plan.summary())
     if settings.dry_run:
-        lines, cost = cost_sheet(run)
+        lines, cost = cost_sheet(plan)
         log.info("%s", lines)
         note(cost=cost)
         return {}
-    with RunFolder.claimed(run.path):
-        folder = RunFolder.open(run.path, run.identity, settings.overwrite and not requeued)
-        note(folder=str(run.path.absolute()))  # only now: a run that is refused has no part in what lies there
-        if not run.finished_in(folder):
-            folder.begin(run.record, run.identity)
-            set_up_logging(folder.path / "train.log")
-            train_in(run, folder)
-        else:
-            log.info("%s is finished: not trained again", run.name)
+    with RunFolder.claimed(plan.path):
+        folder = RunFolder.open(plan.path, plan.identity, settings.overwrite and not requeued)
+        note(folder=str(plan.path.absolute()))  # only now: a run that is refused has no part in what lies there
+        if is_finished(plan, folder):
+            log.info("%s is finished: not trained again", plan.name)
             note(finished_before=True)
-        return run.report(folder)
+        else:
+            folder.begin(plan.config, plan.identity)
+            set_up_logging(folder.path / "train.log")
+            fit(plan, folder)
+        return report(plan, folder)
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")

@@ -6,11 +6,11 @@
 The corpus is that of `benchmarks/prepare.py`, prepared anew where it is not there: synthetic texts of 330 characters on
 average, 16 masks each, GPT-2's tokens, the train split of all levels.
 
-Three tables. *Start*: what a run does once before its first step. *Speed*: a run's loader alone (`batch_loader`), its
-batches thrown away, for `--seconds` each, in rows of 4,096 tokens as on a GPU; beside the rates, examples per second of
-processor time, which other programs on the machine change less, for the process that makes batches and for the training
-process (the same one without workers). The ratio compares the maker's with the baseline, batches of 8 examples made in
-the training process. *Epoch*: one whole epoch through one worker, with the memory of both processes on the way
+Three tables. *Start*: what a run does once before its first step. *Speed*: a run's loader alone, its batches thrown
+away, for `--seconds` each, in rows of 4,096 tokens as on a GPU; beside the rates, examples per second of processor
+time, which other programs on the machine change less, for the process that makes batches and for the training process
+(the same one without workers). The ratio compares the maker's with the baseline, batches of 8 examples made in the
+training process. *Epoch*: one whole epoch through one worker, with the memory of both processes on the way
 (proportional set size without mapped files, which the system may drop at any time).
 """
 
@@ -147,19 +147,18 @@ def _speeds(train, seconds: float, worker_counts: list[int]) -> list[dict]:
 
 def _batches(train, division: dict):
     from ilm.training.batch_plan import StepPlan
-    from ilm.training.collate import MicroBatches
+    from ilm.training.datamodule import MicroBatchDataset
     from ilm.training.sampling import Shuffled
 
     plan = StepPlan(Shuffled(len(train), 0), train, **division)
     levels = np.zeros(int(train.documents.max()) + 1, dtype=np.int64)
-    return MicroBatches(train, plan, row_tokens=ROW_TOKENS, level_codes=levels, n_levels=5)
+    return MicroBatchDataset(train, plan, row_tokens=ROW_TOKENS, level_codes=levels, n_levels=5)
 
 
 def _loaded(batches, workers: int, stop: int = 10**9) -> Iterator:
-    from ilm.training.collate import ResumableRange
-    from ilm.training.datamodule import batch_loader
+    from ilm.training.datamodule import ResumableSampler, micro_batch_loader
 
-    return iter(batch_loader(batches, ResumableRange(stop), workers))
+    return iter(micro_batch_loader(batches, ResumableSampler(0, stop), workers))
 
 
 def _rate(batches: Iterator, seconds: float) -> dict[str, int]:

@@ -20,7 +20,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from ilm.config.train import Train
+from ilm.config.train import Model
 from ilm.errors import UserError
 from ilm.examples.vocabulary import Vocabulary
 from ilm.files import atomic_folder
@@ -84,54 +84,41 @@ def pretrained_model(path: str, *, package: str | None = None, gguf_file: str | 
     return model
 
 
-def require_model(model: Mapping[str, Any], max_length: int) -> PreTrainedConfig:
-    """Make sure, within seconds and without its weights, that a plain `ilm.config.Model` can be trained later.
+def model_config(model: Model) -> PreTrainedConfig:
+    """The architecture of a model, as it is before the vocabulary is known; no weights are read.
 
-    Returns its configuration, as it is before the vocabulary is known.
-
-    Raises: UserError if what it needs is neither here nor on a hub that answers, its architecture is refused, or its
-    positions end before `max_length` tokens.
+    Raises: UserError if what it needs is neither here nor on a hub that answers, or its architecture is refused.
     """
-    if not model["pretrained"] and model["architecture"] is not None:
-        config = _configuration(**model["architecture"])
-    else:
-        config = _stored_configuration(model["path"], model["package"], model["gguf_file"])
-    _require_positions(config, max_length, "data.max_length")
-    return config
+    if not model.pretrained and model.architecture is not None:
+        return _configuration(**model.architecture)
+    return _stored_configuration(model.path, model.package, model.gguf_file)
 
 
-def without_hub(settings: Train) -> Train:
-    """The settings of a dry run, with random weights where the pretrained ones cannot be had.
+def require_model(model: Model, max_length: int) -> None:
+    """Make sure, within seconds and without its weights, that a model can be trained later.
 
-    `settings` is a plain `ilm.config.Train`; without `dry_run` it is returned as it is.
+    Raises: UserError as `model_config` does, and if its positions end before `max_length` tokens.
     """
-    model = settings["model"]
-    if not settings["dry_run"] or not model["pretrained"] or model["architecture"] is None:
-        return settings
-    try:
-        require_model(model, settings["data"]["max_length"])
-    except UserError:
-        return settings.model_copy(update={"model": model.model_copy(update={"pretrained": False})})
-    return settings
+    _require_positions(model_config(model), max_length, "data.max_length")
 
 
-def initial_model(model: Mapping[str, Any], vocabulary: Vocabulary, seed: int, *, new_rows: bool) -> PreTrainedModel:
-    """What a run of a plain `ilm.config.Model` starts from: pretrained or random weights, with rows for all tokens.
+def initial_model(model: Model, vocabulary: Vocabulary, seed: int, *, new_rows: bool) -> PreTrainedModel:
+    """What a run starts from: pretrained or random weights, with rows for all tokens.
 
     `new_rows`: the infilling tokens are new to it, and their rows are drawn from `seed`; otherwise it has learnt them.
 
     Raises: UserError as `pretrained_model`, and if a model that has learnt them lacks rows.
     """
-    if model["pretrained"]:
-        network = pretrained_model(model["path"], package=model["package"], gguf_file=model["gguf_file"])
+    if model.pretrained:
+        network = pretrained_model(model.path, package=model.package, gguf_file=model.gguf_file)
     else:
         end_of_text = vocabulary.tokenizer.eos_token_id
-        network = new_model(model["architecture"], model["path"], vocabulary.base_size, end_of_text, seed)
+        network = new_model(model.architecture, model.path, vocabulary.base_size, end_of_text, seed)
     before = network.num_parameters()
     if new_rows:
         add_special_rows(network, vocabulary, seed)
     else:
-        require_rows(network, vocabulary, model["path"])
+        require_rows(network, vocabulary, model.path)
     log.info("model: %s parameters, %s with the infilling tokens", f"{before:,}", f"{network.num_parameters():,}")
     return network
 

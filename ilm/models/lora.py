@@ -6,14 +6,14 @@ model in place, so what trains and scores a model works as it does without; `mer
 
 import importlib.util
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
+from ilm.config.train import Adapter
 from ilm.errors import UserError
 from ilm.examples.vocabulary import Vocabulary
 from ilm.files import atomic_folder
@@ -32,8 +32,8 @@ def require_peft() -> None:
         raise UserError('adapter=lora needs the package peft: type pip install -c constraints.txt -e ".[lora]"')
 
 
-def add_lora(model: PreTrainedModel, adapter: Mapping[str, Any], vocabulary: Vocabulary, seed: int) -> "PeftModel":
-    """Put the layers of a plain `ilm.config.Adapter` into `model`, in place; only they require gradients afterwards.
+def add_lora(model: PreTrainedModel, adapter: Adapter, vocabulary: Vocabulary, seed: int) -> "PeftModel":
+    """Put the layers of LoRA into `model`, in place; only they require gradients afterwards.
 
     The updates begin at zero, so the model computes what it did; their other factor is drawn from `seed`. The rows of
     the infilling tokens are trained too, of the input and of the output embeddings, as one where the model ties them.
@@ -46,10 +46,10 @@ def add_lora(model: PreTrainedModel, adapter: Mapping[str, Any], vocabulary: Voc
     rows = list(range(vocabulary.base_size, vocabulary.size))
     embeddings = (model.get_input_embeddings(), model.get_output_embeddings())
     config = LoraConfig(
-        r=adapter["rank"],
-        lora_alpha=adapter["alpha"],
-        lora_dropout=adapter["dropout"],
-        target_modules=adapter["target_modules"] or ALL_LINEAR,
+        r=adapter.rank,
+        lora_alpha=adapter.alpha,
+        lora_dropout=adapter.dropout,
+        target_modules=adapter.target_modules or ALL_LINEAR,
         trainable_token_indices={name: rows for name, module in model.named_modules() if module in embeddings},
         # GPT-2's linear layers are stored transposed.
         fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.modules()),
@@ -62,7 +62,7 @@ def add_lora(model: PreTrainedModel, adapter: Mapping[str, Any], vocabulary: Voc
         except ValueError as error:
             names = sorted({name.rpartition(".")[2] for name, layer in model.named_modules() if _is_linear(layer)})
             raise UserError(
-                f"adapter.target_modules={adapter['target_modules']}: {str(error).splitlines()[0][:200]} Expected some "
+                f"adapter.target_modules={adapter.target_modules}: {str(error).splitlines()[0][:200]} Expected some "
                 f"of {', '.join(names)}, or null for all of them."
             ) from error
 

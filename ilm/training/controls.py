@@ -1,15 +1,19 @@
-"""What makes a comparison of specialists and generalist fair, as the sheet tells it: equal targets, equal levels."""
+"""Runs made to be compared: equal target tokens (`match`), the same starting weights (`init_from`), equal levels."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ilm.config.keys import flat
+from ilm.config.train import Model, Train
+from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
+from ilm.hashing import digest, file_sha256
+from ilm.runs.finder import Finder
+from ilm.runs.trained_model import TrainedModel
 from ilm.training.batch_plan import StepPlan
-from ilm.training.other_runs import chosen_run
-from ilm.training.preparation import Material
 
 # What else two runs can differ in, so that equal targets alone do not make them comparable.
 RECIPE = (
@@ -19,8 +23,8 @@ RECIPE = (
 
 
 @dataclass(frozen=True)
-class Match:
-    """The specialist `run`, trained on `targets` target tokens; at optimizer step `step` the generalist has them.
+class TokenMatch:
+    """The generalist stops at optimizer step `step`, the first with the `targets` target tokens of `run`.
 
     `differing` are the parts of the recipe in which the two differ.
     """
@@ -35,36 +39,99 @@ class Match:
         return {"run": self.run, "targets": self.targets, "step": self.step}
 
 
-def matched(settings: Mapping[str, Any], material: Material, plan: StepPlan) -> Match:
-    """The match that `match` of a plain `ilm.config.Train` asks for.
+@dataclass(frozen=True)
+class InitialRun:
+    """The finished run `run` whose weights, in `folder`, a run starts from; `weights` is their hash."""
+
+    run: str
+    folder: Path
+    token_store: str
+    weights: str
+
+    def replace_weights(self, model: Model) -> Model:
+        """The model settings that load these weights."""
+        return model.model_copy(
+            update={"path": str(self.folder), "pretrained": True, "tokenizer": None, "package": None}
+        )
+
+
+def match_tokens(settings: Train, data: Mapping[str, Any], corpus: PreparedCorpus, plan: StepPlan) -> TokenMatch:
+    """The match that `match` names; `data` is what the run's identity says of its data.
 
     Raises: UserError if no specialist, or several, of this data, objective, model, masking and seed are finished.
     """
-    wanted, experiments = settings["match"], Path(settings["paths"]["experiments"])
-    run = chosen_run("match", wanted, settings, material.masks, experiments, material.examples.corpus, strict=True)
+    run = _comparable_run("match", settings.match, settings, data["masks"], corpus, strict=True)
     if run.level == "all":
-        raise UserError(f"match={wanted}: {run.name} is a generalist itself. Give a specialist, such as match=C1.")
+        raise UserError(f"match={settings.match}: {run.name} is a generalist itself. Give one, such as match=C1.")
     targets = sum(run.run.status["targets_seen"].values())
     identity = run.run.record["identity"]
-    sizes = ("examples_per_step", "tokens_per_step")
-    pairs = [(key, identity.get(key), plan.size.get(key)) for key in sizes]
-    pairs += [("init_from", identity.get("data.init_from"), material.identity["init_from"])]
-    pairs += [(key, _value(run.config, key), _value(settings.model_dump(), key)) for key in RECIPE]
-    differing = tuple(key for key, theirs, ours in pairs if theirs != ours)
-    return Match(run.name, targets, plan.first_step_reaching(targets), differing)
+    theirs = {key: identity.get(key) for key in ("examples_per_step", "tokens_per_step")}
+    theirs |= {"init_from": identity.get("data.init_from"), **_recipe(run.config)}
+    ours = {**dict.fromkeys(theirs), **plan.size, "init_from": data["init_from"], **_recipe(settings.model_dump())}
+    differing = tuple(key for key in theirs if theirs[key] != ours[key])
+    return TokenMatch(run.name, targets, plan.first_step_reaching(targets), differing)
+
+
+def _recipe(config: Mapping[str, Any]) -> dict[str, Any]:
+    values = dict(flat(config))
+    return {
+        key: {name: value for name, value in values.items() if name == key or name.startswith(f"{key}.")}
+        for key in RECIPE
+    }
+
+
+def initial_run(settings: Train, masks: str, corpus: PreparedCorpus) -> InitialRun:
+    """The weights that `init_from` names; `masks` is the name of the run's own masks.
+
+    Only a run on the same documents will do: the training texts of another could be test texts here.
+
+    Raises: UserError if the run is missing, unfinished, of other documents or another model.
+    """
+    run = _comparable_run("init_from", settings.init_from, settings, masks, corpus, strict=False)
+    files = {path.name: file_sha256(path) for path in sorted(run.path.glob("*.safetensors"))}
+    return InitialRun(run.name, run.path, run.config["token_store"], digest(files))
+
+
+def _comparable_run(
+    option: str, name: str, settings: Train, masks: str, corpus: PreparedCorpus, *, strict: bool
+) -> TrainedModel:
+    """The one finished run on these documents that `name`, typed for `option`, means (`ilm.runs.finder`).
+
+    All have the run's model; one told by its level, and any where `strict`, its objective and masks too.
+
+    Raises: UserError if none fits, or several do.
+    """
+
+    def differences(run: TrainedModel, strict: bool = True) -> list[str]:
+        theirs, ours = run.config["model"], settings.model.model_dump()
+        lines = [f"model.{key}={theirs[key]} instead of {ours[key]}" for key in ours if theirs[key] != ours[key]]
+        if strict:
+            pairs = [("objective", run.objective, settings.objective), ("masks", run.family["masks"], masks)]
+            lines += [f"{key}={theirs} instead of {ours}" for key, theirs, ours in pairs if theirs != ours]
+        return lines
+
+    found = Finder(Path(settings.paths.experiments), corpus.folder).find_one(name, option, differences)
+    try:
+        found.require_trained_on(corpus)
+    except UserError as error:
+        raise UserError(f"{option}={name}: {error}. It takes a finished run on these documents.") from error
+    if lines := differences(found, strict):
+        raise UserError(
+            f"{option}={name}: no finished run fits this one: {found.name} has {', '.join(lines)}. Train one, "
+            "or give this one's name."
+        )
+    return found
 
 
 def comparison_lines(
-    settings: Mapping[str, Any], material: Material, match: Match | None, plan: StepPlan, total_steps: int
-) -> str:
-    """Lines of a run's sheet, each with a line break before it: what it is matched with, starts from, and draws."""
-    lines = _lines(settings, material, match, plan, total_steps)
-    return "".join(f"\n  {key:<12}{said}" for key, said in lines)
-
-
-def _lines(
-    settings: Mapping[str, Any], material: Material, match: Match | None, plan: StepPlan, total_steps: int
+    settings: Train,
+    levels: Sequence[str],
+    plan: StepPlan,
+    total_steps: int,
+    match: TokenMatch | None,
+    initial: InitialRun | None,
 ) -> Iterator[tuple[str, str]]:
+    """(topic, text) of what makes a run comparable, for its summary."""
     if match is not None:
         yield (
             "matched",
@@ -72,23 +139,16 @@ def _lines(
         )
     if match is not None and match.differing:
         yield "NOTE", f"{match.run} was trained with another {', '.join(match.differing)}"
-    if (start := material.start) is not None:
-        yield "starts from", f"the best weights of {start.run} ({start.weights}); its infilling tokens are kept"
-    if settings["data"]["levels_drawn"] == "equally":
+    if initial is not None:
+        yield "starts from", f"the best weights of {initial.run} ({initial.weights}); its infilling tokens are kept"
+    if settings.data.levels_drawn == "equally":
         times = plan.order.times_seen(plan.examples_until(total_steps))
-        seen = ", ".join(f"{material.examples.levels[code]} {count:.3g}" for code, count in times.items())
+        seen = ", ".join(f"{levels[code]} {count:.3g}" for code, count in times.items())
         yield "levels", f"drawn equally; an example of each is seen, on average, so many times: {seen}"
-    if settings["masking"]["resample_each_epoch"]:
+    if settings.masking.resample_each_epoch:
         epochs = math.ceil(plan.epochs_until(total_steps))
         fresh = f"in {epochs} epochs, each with masks of its own"
         yield "masks", fresh if epochs > 1 else "in one epoch: nothing is resampled"
-    if (adapter := settings["adapter"]) is not None:
-        layers = ", ".join(adapter["target_modules"] or ["every linear layer"])
-        yield "adapter", f"LoRA of rank {adapter['rank']} in {layers}; beside it only the infilling tokens are trained"
-
-
-def _value(settings: Mapping[str, Any], key: str) -> Any:
-    value: Any = settings
-    for part in key.split("."):
-        value = value.get(part)
-    return value
+    if (adapter := settings.adapter) is not None:
+        layers = ", ".join(adapter.target_modules or ["every linear layer"])
+        yield "adapter", f"LoRA of rank {adapter.rank} in {layers}; beside it only the infilling tokens are trained"

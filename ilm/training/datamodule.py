@@ -1,39 +1,134 @@
-"""The training data of one run, in Lightning's terms."""
+"""Micro-batches: the examples that one process computes at once, in rows without padding; Lightning's DataModule.
+
+1. A plan (`ilm.training.batch_plan`) says which examples make each optimizer step, and which a micro-batch takes.
+2. Only those are laid out; what the whole step holds is known from the counts of the dataset, so every micro-batch
+   carries the step's target totals.
+3. They are laid end to end in rows of at most `row_tokens` tokens (`ilm.models.packing`).
+
+So micro-batch k is a pure function of (plan, k): to resume is to start at k, whatever happened before, and the data
+order depends neither on workers nor, step by step, on ranks.
+
+Legend: E examples.
+"""
 
 import sys
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ilm.examples.dataset import InfillingDataset, ResampledDataset
 from ilm.examples.layout import Example
-from ilm.models.packing import row_length
+from ilm.models.packing import Row, pack, row_length
 from ilm.training.batch_plan import StepPlan
-from ilm.training.callbacks.stop_signals import live_as_long_as_the_run
-from ilm.training.collate import MicroBatches, ResumableRange
+from ilm.training.callbacks.stop_signals import init_worker
 
-# Made in advance by each worker, so that nothing waits when the machine is busy for a moment.
-BATCHES_AHEAD = 16
+# Each worker keeps so many batches ready, so that a moment's load on the machine delays nothing.
+PREFETCH_FACTOR = 16
 
 
-class InfillingData(pl.LightningDataModule):
+@dataclass(frozen=True)
+class MicroBatch:
+    """The rows of micro-batch `index` of a rank, its example `numbers` (E,), and what the step around it holds."""
+
+    index: int
+    rows: tuple[Row, ...]
+    numbers: np.ndarray
+    step: "StepCounts"
+
+    def to(self, device: torch.device) -> "MicroBatch":
+        return replace(self, rows=tuple(row.to(device) for row in self.rows))
+
+    def pin_memory(self) -> "MicroBatch":
+        return replace(self, rows=tuple(row.pin_memory() for row in self.rows))
+
+
+@dataclass(frozen=True)
+class StepCounts:
+    """What a whole optimizer step holds, over all its micro-batches and ranks.
+
+    `context_targets` and `infill_targets` (INFILL, INFILL_SPECIAL, INFILL_REDUNDANT) are what the loss is divided by;
+    `level_targets` int64 (levels,) counts both by the level of their document; `tokens` are real ones.
+    """
+
+    examples: int
+    tokens: int
+    context_targets: int
+    infill_targets: int
+    level_targets: np.ndarray
+
+
+class MicroBatchDataset(Dataset):
+    """Micro-batches 0, 1, ... of a run for one rank, as a map-style dataset (see the top of the file).
+
+    `level_codes[row]` is the number of a document row's level, below `n_levels`.
+    """
+
+    def __init__(
+        self,
+        dataset: InfillingDataset | ResampledDataset,
+        plan: StepPlan,
+        *,
+        row_tokens: int,
+        rank: int = 0,
+        level_codes: np.ndarray,
+        n_levels: int,
+    ):
+        self.dataset, self.plan, self.row_tokens, self.rank = dataset, plan, row_tokens, rank
+        self.level_codes, self.n_levels = level_codes, n_levels
+
+    def __getitem__(self, index: int) -> MicroBatch:
+        step, micro_batch = divmod(index, self.plan.accumulate)
+        numbers = self.plan.step(step)
+        own = numbers[self.plan.share(step, micro_batch, self.rank)]
+        return MicroBatch(index, pack(self.dataset.lay_out(own), self.row_tokens), own, self._count(numbers))
+
+    def _count(self, numbers: np.ndarray) -> StepCounts:
+        counts, (documents, _) = self.dataset.counts_of(numbers), self.dataset.keys(numbers)
+        targets = counts.context_targets + counts.infill_targets
+        levels = np.bincount(self.level_codes[documents], weights=targets, minlength=self.n_levels)
+        return StepCounts(
+            examples=len(numbers),
+            tokens=int(counts.lengths.sum()),
+            context_targets=int(counts.context_targets.sum()),
+            infill_targets=int(counts.infill_targets.sum()),
+            level_targets=levels.astype(np.int64),
+        )
+
+
+class ResumableSampler(Sampler[int]):
+    """start..stop-1. `iter()` does not consume `start`, since a DataLoader with workers calls it twice.
+
+    `len()` is always `stop`: Lightning counts the batches of the whole run, also of a resumed one.
+    """
+
+    def __init__(self, start: int, stop: int):
+        self.start, self.stop = start, stop
+
+    def __iter__(self):
+        return iter(range(self.start, self.stop))
+
+    def __len__(self) -> int:
+        return self.stop
+
+
+class InfillingDataModule(pl.LightningDataModule):
     """Micro-batches of a run of `total_steps` optimizer steps, and its validation examples.
 
-    One Lightning epoch is the whole run, since only so does Lightning go on exactly in the middle of it. A checkpoint's
-    optimizer step becomes the first micro-batch of a resumed run; `level_codes[row]` is the number of a document row's
+    One Lightning epoch is the whole run, because Lightning resumes exactly only within an epoch; a resumed run
+    begins at optimizer step `first_step`. `level_codes[row]` is the number of a document row's
     level, below `n_levels`.
     """
 
     def __init__(
         self,
-        store: InfillingDataset | ResampledDataset,
+        dataset: InfillingDataset | ResampledDataset,
         validation: list[Example],
         *,
         plan: StepPlan,
+        first_step: int = 0,
         total_steps: int,
         row_tokens: int | None,
         num_workers: int,
@@ -41,36 +136,30 @@ class InfillingData(pl.LightningDataModule):
         n_levels: int,
     ):
         super().__init__()
-        self.store, self.validation, self.plan = store, validation, plan
-        self.total_steps, self.num_workers = total_steps, num_workers
+        self.dataset, self.validation, self.plan = dataset, validation, plan
+        self.num_workers = num_workers
         self._row_tokens = row_tokens
         self.level_codes, self.n_levels = level_codes, n_levels
-        self.sampler = ResumableRange(total_steps * plan.accumulate)
+        self.sampler = ResumableSampler(first_step * plan.accumulate, total_steps * plan.accumulate)
 
     @property
     def row_tokens(self) -> int:
         """Tokens in a row, on the device that is trained on."""
-        return row_length(self._row_tokens, self.trainer.strategy.root_device, self.store.max_length)
+        return row_length(self._row_tokens, self.trainer.strategy.root_device, self.dataset.max_length)
 
     def train_dataloader(self) -> DataLoader:
-        batches = MicroBatches(
-            self.store,
+        batches = MicroBatchDataset(
+            self.dataset,
             self.plan,
             row_tokens=self.row_tokens,
             rank=self.trainer.global_rank,
             level_codes=self.level_codes,
             n_levels=self.n_levels,
         )
-        return batch_loader(batches, self.sampler, self.num_workers)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"step": self.trainer.global_step}
-
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        self.sampler.start = state_dict["step"] * self.plan.accumulate
+        return micro_batch_loader(batches, self.sampler, self.num_workers)
 
 
-def batch_loader(batches: MicroBatches, sampler: ResumableRange, num_workers: int) -> DataLoader:
+def micro_batch_loader(batches: MicroBatchDataset, sampler: ResumableSampler, num_workers: int) -> DataLoader:
     """A loader of micro-batches `sampler.start`..; without workers the process that asks for them makes them."""
     workers = {}
     if num_workers:
@@ -78,13 +167,13 @@ def batch_loader(batches: MicroBatches, sampler: ResumableRange, num_workers: in
         # holds. Where Linux would not fork (Python 3.14) they would receive copies instead.
         batches.plan.step(sampler.start // batches.plan.accumulate)
         context = "fork" if sys.platform == "linux" else None
-        workers = {"multiprocessing_context": context, "prefetch_factor": BATCHES_AHEAD}
+        workers = {"multiprocessing_context": context, "prefetch_factor": PREFETCH_FACTOR}
     return DataLoader(
         batches,
         batch_size=None,
         sampler=sampler,
         num_workers=num_workers,
-        worker_init_fn=live_as_long_as_the_run,
+        worker_init_fn=init_worker,
         pin_memory=torch.cuda.is_available(),
         # `iter()` draws a seed for the workers; from the global generator it would change the run.
         generator=torch.Generator(),

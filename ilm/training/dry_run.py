@@ -27,8 +27,9 @@ from ilm.progress import duration
 from ilm.runs.folder import RunFolder
 from ilm.training.callbacks.metrics import at_step_end
 from ilm.training.callbacks.validation import Validation
-from ilm.training.fit import train_in
-from ilm.training.plan import Run
+from ilm.training.fit import fit
+from ilm.training.plan import RunPlan
+from ilm.training.trainer import make_trainer
 
 log = logging.getLogger("ilm")
 
@@ -167,34 +168,35 @@ class _Nowhere(TorchCheckpointIO):
         Path(path).touch()
 
 
-def measured(run: Run) -> Measured:
-    """A few steps of `run`, in a folder that is gone afterwards.
+def measure(plan: RunPlan) -> Measured | None:
+    """A few steps of a planned run, in a folder that is gone afterwards; None on all processes but the first.
 
     Raises: UserError if the run has too few steps to tell.
     """
-    if run.total_steps < WARM_UP + FEWEST:
-        raise UserError(f"{run.total_steps} steps are too few to be measured: type at least {WARM_UP + FEWEST}")
+    if plan.total_steps < WARM_UP + FEWEST:
+        raise UserError(f"{plan.total_steps} steps are too few to be measured: type at least {WARM_UP + FEWEST}")
     with tempfile.TemporaryDirectory(prefix="ilm-dry-run-") as name:
-        result = Path(name) / "measured.json"
-        stopwatch = {"_target_": f"{__name__}.Stopwatch", "path": str(result)}
-        examples = replace(run.examples, validation=run.examples.validation[:VALIDATION_EXAMPLES])
+        folder = RunFolder(Path(name))
+        result = folder.path / "measured.json"
+        settings = plan.settings.model_copy(
+            update={
+                "logger": None,
+                "callbacks": {"stopwatch": {"_target_": f"{__name__}.Stopwatch", "path": str(result)}},
+                "validation": plan.settings.validation.model_copy(update={"every_n_steps": WARM_UP}),
+                "early_stopping": EarlyStopping(patience=None),
+                "checkpoint": Checkpoint(every_n_minutes=1e9),
+            }
+        )
         trial = replace(
-            run,
-            path=Path(name),
-            settings=run.settings.model_copy(
-                update={
-                    "logger": None,
-                    "callbacks": {"stopwatch": stopwatch},
-                    "validation": run.settings.validation.model_copy(update={"every_n_steps": WARM_UP}),
-                    "early_stopping": EarlyStopping(patience=None),
-                    "checkpoint": Checkpoint(every_n_minutes=1e9),
-                }
-            ),
-            material=replace(run.material, examples=examples),
+            plan,
+            path=folder.path,
+            settings=settings,
+            trainer=make_trainer(settings, folder.path),
+            validation=plan.validation[:VALIDATION_EXAMPLES],
         )
         level, _ = log.level, log.setLevel(logging.WARNING)  # it speaks of the run as if it were real
         try:
-            train_in(trial, RunFolder(Path(name)))
+            fit(trial, folder)
         except Enough:
             log.debug("measured")
         finally:
@@ -228,25 +230,25 @@ def extrapolate(
     )
 
 
-def cost_sheet(run: Run) -> tuple[str, dict[str, float]]:
+def cost_sheet(plan: RunPlan) -> tuple[str, dict[str, float]]:
     """The lines of the cost sheet of a planned run, and its sum for the total of a sweep.
 
     Processes that are not the first of several take part, and know nothing.
     """
-    found = measured(run)
+    found = measure(plan)
     if found is None:
         return "", {}
     cost = extrapolate(
         found,
-        total_steps=run.total_steps,
-        tokens_per_step=run.steps.means()[1],
-        validation_interval=run.validation_interval,
-        validation_examples=len(run.examples.validation),
+        total_steps=plan.total_steps,
+        tokens_per_step=plan.steps.means()[1],
+        validation_interval=plan.settings.validation.every_n_steps,
+        validation_examples=len(plan.validation),
     )
-    pretrained = run.settings["model"]["pretrained"] and not run.material.model["pretrained"]
+    pretrained = plan.settings.model.pretrained and not plan.model.pretrained
     weights = "; random weights of the same shape, since the pretrained ones are not here" if pretrained else ""
     share = cost.validation_seconds / (3600 * cost.hours)
-    processes = run.steps.world_size
+    processes = plan.steps.world_size
     lines = {
         "parameters": f"{found.parameters:,}"
         + (f", {found.trained_parameters:,} trained" if found.trained_parameters < found.parameters else ""),

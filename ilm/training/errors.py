@@ -1,11 +1,12 @@
-"""What ends a run before its time, told so that one knows what to do; and its trace in status.json."""
+"""Failures of a run: messages that say what to do, and the record in status.json."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from ilm.config.train import Train
 from ilm.errors import UserError
 from ilm.files import DISK_FULL
 from ilm.hardware import is_first_process
@@ -16,13 +17,11 @@ log = logging.getLogger("ilm")
 
 
 @contextmanager
-def telling_failures(folder: RunFolder, settings: Mapping[str, Any]) -> Iterator[None]:
-    """Around the training of the run in `folder`: status.json says how it ended, if not by finishing.
+def failures_recorded(folder: RunFolder, settings: Train) -> Iterator[None]:
+    """Record in status.json how the training in this context ends, if not by finishing: `failed` with the reason, or
+    `interrupted` by a signal.
 
-    `settings` is the plain `ilm.config.Train` of the run. An exception is `failed` with its reason, a signal
-    `interrupted`.
-
-    Raises: UserError in the place of an error that a user can put right: no memory, no room on the disk.
+    Raises: UserError in place of an error that a user can put right: out of memory, a full disk.
     """
     try:
         yield
@@ -30,7 +29,7 @@ def telling_failures(folder: RunFolder, settings: Mapping[str, Any]) -> Iterator
         _set_state(folder, state="interrupted", seconds_left=None)
         raise
     except Exception as error:
-        plain = _plainly(error, folder, settings)
+        plain = _as_user_error(error, folder, settings)
         _set_state(folder, state="failed", reason=str(plain or error)[:2000] or type(error).__name__, seconds_left=None)
         # The terminal is told once, by the entry point.
         log.error("the run failed: %s", plain or f"{type(error).__name__}: {error}", extra={"file_only": True})
@@ -47,7 +46,7 @@ def smaller_micro_batch(batch_size: int, accumulate: int) -> tuple[int, int] | N
     return (divisors[-1], accumulate * batch_size // divisors[-1]) if divisors else None
 
 
-def _plainly(error: Exception, folder: RunFolder, settings: Mapping[str, Any]) -> UserError | None:
+def _as_user_error(error: Exception, folder: RunFolder, settings: Train) -> UserError | None:
     if isinstance(error, UserError):
         return error
     if is_out_of_memory(error):
@@ -61,24 +60,24 @@ def _plainly(error: Exception, folder: RunFolder, settings: Mapping[str, Any]) -
     return None
 
 
-def _out_of_memory(error: Exception, folder: RunFolder, settings: Mapping[str, Any]) -> str:
+def _out_of_memory(error: Exception, folder: RunFolder, settings: Train) -> str:
     reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
-    data, trainer = settings["data"], settings["trainer"]
+    data, trainer = settings.data, settings.trainer
     ways = []
-    most = data["max_tokens_per_batch"]
-    key, unit = ("batch_size", 1) if most is None else ("max_tokens_per_batch", data.block_tokens)
-    if smaller := smaller_micro_batch(data[key] // unit, trainer["accumulate_grad_batches"]):
+    in_examples = data.max_tokens_per_batch is None
+    key, unit = ("batch_size", 1) if in_examples else ("max_tokens_per_batch", data.block_tokens)
+    if smaller := smaller_micro_batch(getattr(data, key) // unit, trainer.accumulate_grad_batches):
         ways.append(
             f"data.{key}={smaller[0] * unit} trainer.accumulate_grad_batches={smaller[1]} makes the same optimizer "
             "steps of smaller parts, so this run goes on with it"
         )
     # Half of what is typed, or shorter than the default of any device.
-    row_tokens = max(data["max_length"], (data["row_tokens"] or 2048) // 2)
-    if row_tokens < (data["row_tokens"] or 2048):
+    row_tokens = max(data.max_length, (data.row_tokens or 2048) // 2)
+    if row_tokens < (data.row_tokens or 2048):
         ways.append(f"data.row_tokens={row_tokens} makes the rows shorter, and this run goes on with it too")
-    if trainer["precision"] in ("32-true", "32", 32):
+    if trainer.precision in ("32-true", "32", 32):
         ways.append("trainer.precision=bf16-mixed takes less, but makes another run of it: type name=... too")
-    ways.append("a smaller model=..., or data.max_length below " + str(data["max_length"]) + ", is another run too")
+    ways.append("a smaller model=..., or data.max_length below " + str(data.max_length) + ", is another run too")
     lines = "".join(f"\n  - {way}" for way in ways)
     return f"out of memory ({reason}). What lowers it, added to the same command:{lines}"
 

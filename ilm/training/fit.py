@@ -1,33 +1,44 @@
-"""Training in a run folder, from wherever it stands there, to the exported model.
+"""Training in a run folder: from its newest whole checkpoint, or from the start, to the exported model.
 
-1. The newest whole checkpoint is found, and best.ckpt put right where a kill left it behind.
-2. The model is trained, from that checkpoint or from the start; where all steps are done already this is left out.
+1. The newest whole checkpoint is found; best.ckpt is restored where a kill left it behind.
+2. The model is trained; where all steps are done already this is left out.
 3. The weights with the lowest validation infill loss are exported.
 
-A kill in any of them leaves a folder with which the same command goes on.
+A kill in any of them leaves a folder in which the same command goes on.
 """
 
 import logging
+import shlex
 from typing import TYPE_CHECKING
 
-import pytorch_lightning as pl
-from hydra.utils import instantiate
+from transformers import PreTrainedModel
 
+from ilm.corpus.store import corpus_arguments
 from ilm.hardware import is_first_process
-from ilm.models.loading import save_model
-from ilm.models.lora import merged
+from ilm.models.loading import initial_model, pretrained_model, save_model
+from ilm.models.lora import add_lora, merged
+from ilm.models.scoring import KINDS, perplexity
+from ilm.reference.models import write_reference_model
 from ilm.runs.folder import RunFolder
-from ilm.training.callbacks.checkpoints import Checkpoints, best_weights, load, mend_best, require_room, resumable
+from ilm.runs.trained_model import holds_model
+from ilm.training.callbacks.checkpoints import (
+    Checkpoints,
+    best_weights,
+    find_checkpoint,
+    load_checkpoint,
+    require_room,
+    restore_best,
+)
 from ilm.training.callbacks.metrics import Metrics
 from ilm.training.callbacks.nonfinite import NonFiniteReport
-from ilm.training.callbacks.status import Progress, finite
+from ilm.training.callbacks.status import StatusReporter, losses_as_json
 from ilm.training.callbacks.stop_signals import StopSignals
 from ilm.training.callbacks.validation import Validation
-from ilm.training.datamodule import InfillingData
-from ilm.training.errors import telling_failures
+from ilm.training.datamodule import InfillingDataModule
+from ilm.training.errors import failures_recorded
 from ilm.training.module import InfillingModule
-from ilm.training.plan import Run
-from ilm.training.trainer import make_trainer
+from ilm.training.plan import RunPlan
+from ilm.training.trainer import make_loggers
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -35,88 +46,102 @@ if TYPE_CHECKING:
 log = logging.getLogger("ilm")
 
 
-def train_in(run: Run, folder: RunFolder) -> None:
-    """Fit `run`, from the last checkpoint in `folder` where there is one, and export the best model.
+def is_finished(plan: RunPlan, folder: RunFolder) -> bool:
+    """Whether the run in `folder` has done all its steps (or stopped early) and exported its model."""
+    status = folder.status
+    if status.get("state") != "finished" or not (status["step"] >= plan.total_steps or status["stopped_early"]):
+        return False
+    if not holds_model(folder.model):
+        log.warning("%s is damaged or gone: it is made again", folder.model)
+        return False
+    return True
+
+
+def fit(plan: RunPlan, folder: RunFolder) -> None:
+    """Carry out `plan`, from the last checkpoint in `folder` where there is one, and export the best model.
 
     Raises: UserError if no checkpoint is whole, or there is no room (on the disk, in memory); SystemExit with
     128 + signal if it was asked to stop.
     """
-    signals = StopSignals(saving=not run.settings["dry_run"])
-    with signals.listening(), telling_failures(folder, run.settings):
-        _train(run, folder, signals)
+    signals = StopSignals(saving=not plan.settings.dry_run)
+    with signals.listening(), failures_recorded(folder, plan.settings):
+        _fit(plan, folder, signals)
 
 
-def _train(run: Run, folder: RunFolder, signals: StopSignals) -> None:
-    settings = run.settings
+def _fit(plan: RunPlan, folder: RunFolder, signals: StopSignals) -> None:
+    settings, trainer = plan.settings, plan.trainer
     validation = Validation(
-        every_n_steps=run.validation_interval,
-        patience=settings["early_stopping"]["patience"],
-        stop_asked=lambda: signals.received is not None,
+        every_n_steps=settings.validation.every_n_steps,
+        patience=settings.early_stopping.patience,
+        stop_requested=lambda: signals.received is not None,
     )
-    metrics = Metrics(run.examples.levels, settings["trainer"]["log_every_n_steps"], lambda: validation.seconds)
-    checkpoint, done = resumable(folder), 0
-    if checkpoint is not None:
-        state = load(checkpoint)
-        done = state["global_step"]
+    metrics = Metrics(plan.levels, settings.trainer.log_every_n_steps, lambda: validation.seconds)
+    checkpoint = find_checkpoint(folder)
+    state = None if checkpoint is None else load_checkpoint(checkpoint)
+    done = 0 if state is None else state["global_step"]
+    if state is not None:
         for callback in (validation, metrics):
             callback.load_state_dict(state["callbacks"][callback.state_key])
-        mend_best(folder, done, validation)
+        restore_best(folder, done, validation)
         log.info("going on from step %d (%s)", done, checkpoint)
     if is_first_process():
-        folder.set_status(state="planned", step=done, total_steps=run.total_steps, reason=None)
-    model, adapted = run.initial_model()
+        folder.set_status(state="planned", step=done, total_steps=plan.total_steps, reason=None)
+    model, adapted = starting_model(plan)
     module = InfillingModule(
         model,
-        instantiate(settings.optimizer.model_dump()),
-        shape=settings["schedule"]["shape"],
-        warmup_steps=settings["schedule"]["warmup_steps"],
-        total_steps=run.total_steps,
-        seed=settings["seed"],
-        compiled=settings["compile"],
+        plan.make_optimizer,
+        schedule=settings.schedule,
+        total_steps=plan.total_steps,
+        seed=settings.seed,
+        compiled=settings.compile,
     )
-    if not settings["dry_run"]:
+    if not settings.dry_run:
         require_room(folder, module)
-    if done >= run.total_steps or validation.stopped:
-        # All that was missing is the export.
+    if done < plan.total_steps and not validation.stopped:
+        status = StatusReporter(folder, metrics, validation, total_steps=plan.total_steps)
+        trainer.loggers = make_loggers(settings, folder, purge_step=done + 1 if checkpoint else 0)
+        trainer.callbacks[:0] = [
+            signals,
+            NonFiniteReport(folder, plan.corpus.documents["writing_id"].array),
+            metrics,
+            validation,
+            status,
+            Checkpoints(folder, signals, validation, settings.checkpoint.every_n_minutes, on_saved=status.write),
+        ]
+        trainer.fit(module, datamodule=_datamodule(plan, done), ckpt_path=checkpoint, weights_only=True)
+        done = trainer.global_step
+    else:  # only the export is missing
         module.load_state_dict(state["state_dict"])
-        if is_first_process():
-            _export(run, folder, module, adapted, validation, metrics, done)
-        return
-    progress = Progress(folder, metrics, validation, total_steps=run.total_steps)
-    every_n_minutes = settings["checkpoint"]["every_n_minutes"]
-    callbacks = [
-        signals,
-        NonFiniteReport(folder, run.examples.corpus.documents["writing_id"].array),
-        metrics,
-        validation,
-        progress,
-        Checkpoints(folder, signals, validation, every_n_minutes=every_n_minutes, on_saved=progress.write_status),
-    ]
-    trainer = make_trainer(settings, folder, callbacks, purge_step=done + 1 if checkpoint else 0)
-    trainer.fit(module, datamodule=_data(run), ckpt_path=checkpoint, weights_only=True)
-    if trainer.is_global_zero:
-        _export(run, folder, module, adapted, validation, metrics, trainer.global_step)
+    if is_first_process():
+        _export(plan, folder, module, adapted, validation, metrics, done)
     trainer.strategy.barrier("exported")
 
 
-def _data(run: Run) -> InfillingData:
-    valid, data = run.examples.valid, run.settings["data"]
-    return InfillingData(
-        run.material.train,
-        [valid[int(number)] for number in run.examples.validation],
-        plan=run.steps,
-        total_steps=run.total_steps,
-        row_tokens=data["row_tokens"],
-        num_workers=data["num_workers"],
-        level_codes=run.examples.level_codes,
-        n_levels=len(run.examples.levels),
+def _datamodule(plan: RunPlan, first_step: int) -> InfillingDataModule:
+    return InfillingDataModule(
+        plan.train,
+        [plan.valid[int(number)] for number in plan.validation],
+        plan=plan.steps,
+        first_step=first_step,
+        total_steps=plan.total_steps,
+        row_tokens=plan.settings.data.row_tokens,
+        num_workers=plan.settings.data.num_workers,
+        level_codes=plan.level_codes,
+        n_levels=len(plan.levels),
     )
 
 
+def starting_model(plan: RunPlan) -> tuple[PreTrainedModel, "PeftModel | None"]:
+    """The model before its first step, and the handle of its adapter where it has one."""
+    seed, adapter = plan.settings.seed, plan.settings.adapter
+    model = initial_model(plan.model, plan.vocabulary, seed, new_rows=plan.new_rows)
+    return model, add_lora(model, adapter, plan.vocabulary, seed) if adapter is not None else None
+
+
 def _export(
-    run: Run,
+    plan: RunPlan,
     folder: RunFolder,
-    module: pl.LightningModule,
+    module: InfillingModule,
     adapted: "PeftModel | None",
     validation: Validation,
     metrics: Metrics,
@@ -129,15 +154,58 @@ def _export(
     else:
         module.load_state_dict(weights)
     model = merged(adapted, folder.path / "adapter") if adapted is not None else module.model
-    save_model(model, run.examples.vocabulary, folder.model)
+    save_model(model, plan.vocabulary, folder.model)
     folder.set_status(
         state="finished",
         step=step,
-        total_steps=run.total_steps,
-        stopped_early=step < run.total_steps,
+        total_steps=plan.total_steps,
+        stopped_early=step < plan.total_steps,
         seconds_left=0,
-        first={key: finite(value) for key, value in validation.first.items()},
-        best={key: finite(value) for key, value in best.items()},
-        matched=run.match and run.match.record(),
-        targets_seen=dict(zip(run.examples.levels, metrics.targets_seen.tolist(), strict=True)),
+        first=losses_as_json(validation.first),
+        best=losses_as_json(best),
+        matched=plan.match and plan.match.record(),
+        targets_seen=dict(zip(plan.levels, metrics.targets_seen.tolist(), strict=True)),
     )
+
+
+def report(plan: RunPlan, folder: RunFolder) -> dict[str, float]:
+    """Log the validation losses of the best weights, beside those before training; return them.
+
+    With `export_reference` the model is written in the reference's format as well. Of several processes only the first
+    writes; the others return nothing.
+    """
+    status = folder.status
+    if not is_first_process() or status["state"] != "finished":
+        return {}
+    first, best = status["first"], status["best"]
+    if plan.settings.export_reference:
+        model = pretrained_model(str(folder.model))
+        write_reference_model(model, plan.vocabulary, best["step"], folder.path / "reference")
+    log.info("validation perplexity on %d examples:", len(plan.validation))
+    log.info("  %-16s %12s %12s", "", f"step {first['step']}", f"best, step {best['step']}")
+    for kind in KINDS:
+        shown = ("-" if losses[kind] is None else f"{perplexity(losses[kind]):.2f}" for losses in (first, best))
+        log.info("  %-16s %12s %12s", kind, *shown)
+    log.info("model: %s; the same figures: %s", folder.model, evaluation_command(plan))
+    return dict(best)
+
+
+def evaluation_command(plan: RunPlan) -> str:
+    """What to type to score the validation examples again."""
+    settings = plan.settings
+    arguments = [
+        *corpus_arguments(plan.corpus.name).split(),
+        f"cefr={settings.cefr_level.name}",
+        f"models={plan.name}",
+        "task.split=valid",
+        f"task.max_examples={len(plan.validation)}",
+    ]
+    for key, value, default in (
+        ("max_length", settings.data.max_length, 256),
+        ("masks_per_document", settings.masking.masks_per_document, 16),
+    ):
+        arguments += [f"task.{key}={value}"] if value != default else []
+    for key in ("data", "experiments"):
+        path = getattr(settings.paths, key)
+        arguments += [f"paths.{key}={path}"] if path != key else []
+    return shlex.join(["python", "evaluate.py", *arguments])

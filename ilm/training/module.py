@@ -8,12 +8,13 @@ import torch
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import PreTrainedModel
 
+from ilm.config.train import Schedule
 from ilm.examples.layout import TargetType
 from ilm.hashing import order_key
 from ilm.models.devices import compile_in_place
 from ilm.models.scoring import forward_module, require_separate_examples, row_loss
 from ilm.training.callbacks.nonfinite import NonFiniteLoss
-from ilm.training.collate import MicroBatch
+from ilm.training.datamodule import MicroBatch
 
 
 class InfillingModule(pl.LightningModule):
@@ -22,8 +23,8 @@ class InfillingModule(pl.LightningModule):
     The loss of an optimizer step is the NLL summed over its context targets, divided by their number in the step,
     plus the same for the infill targets (INFILL, INFILL_SPECIAL, INFILL_REDUNDANT); a kind without targets adds 0.
     Every micro-batch knows the step's totals, so however a step is divided over micro-batches and ranks, its
-    gradient is the same. `make_optimizer` takes the parameters; `shape` and `warmup_steps` give the learning rate
-    (`learning_rate_factor`) over `total_steps` optimizer steps; `compiled` lets torch compile the model.
+    gradient is the same. `make_optimizer` takes the parameters; `schedule` gives the learning rate
+    (`learning_rate_factor`) over `total_steps` optimizer steps; `compiled` applies torch.compile to the model.
     """
 
     def __init__(
@@ -31,8 +32,7 @@ class InfillingModule(pl.LightningModule):
         model: PreTrainedModel,
         make_optimizer: Callable[[Iterable[torch.nn.Parameter]], torch.optim.Optimizer],
         *,
-        shape: str,
-        warmup_steps: int,
+        schedule: Schedule,
         total_steps: int,
         seed: int,
         compiled: bool = False,
@@ -40,7 +40,7 @@ class InfillingModule(pl.LightningModule):
         super().__init__()
         self.model = model
         self.make_optimizer = make_optimizer
-        self.shape, self.warmup_steps, self.total_steps, self.seed = shape, warmup_steps, total_steps, seed
+        self.schedule, self.total_steps, self.seed = schedule, total_steps, seed
         self.compiled = compiled
         self.gradient_norm = self.learning_rate = float("nan")
         # NLL sums of the last micro-batch, (context, infill), for the metrics.
@@ -109,18 +109,17 @@ class InfillingModule(pl.LightningModule):
 
     def configure_optimizers(self):
         optimizer = self.make_optimizer([parameter for parameter in self.parameters() if parameter.requires_grad])
-        schedule = LambdaLR(
-            optimizer, lambda step: learning_rate_factor(step, self.shape, self.warmup_steps, self.total_steps)
-        )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        scheduler = LambdaLR(optimizer, lambda step: learning_rate_factor(step, self.schedule, self.total_steps))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
 
-def learning_rate_factor(step: int, shape: str, warmup_steps: int, total_steps: int) -> float:
-    """The factor on the learning rate for optimizer step `step` (from 0): a linear warm-up, then `shape`.
+def learning_rate_factor(step: int, schedule: Schedule, total_steps: int) -> float:
+    """The factor on the learning rate for optimizer step `step` (from 0): a linear warm-up, then the schedule's shape.
 
     `constant` stays at 1; `linear` and `cosine` fall to 0 at `total_steps`.
     """
-    if step < warmup_steps:
-        return (step + 1) / (warmup_steps + 1)
-    done = min(1.0, (step - warmup_steps) / max(1, total_steps - warmup_steps))
-    return {"constant": 1.0, "linear": 1.0 - done, "cosine": (1.0 + math.cos(math.pi * done)) / 2.0}[shape]
+    warmup = schedule.warmup_steps
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    done = min(1.0, (step - warmup) / max(1, total_steps - warmup))
+    return {"constant": 1.0, "linear": 1.0 - done, "cosine": (1.0 + math.cos(math.pi * done)) / 2.0}[schedule.shape]

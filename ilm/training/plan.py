@@ -1,193 +1,281 @@
-"""One training run from a plain configuration: what it will do, doing it, what came out.
+"""The plan of a training run: everything that is decided, checked and opened before anything is written.
 
-1. `Run.plan` opens corpus, masks and tokens, counts examples and steps; nothing is written but caches.
-2. `ilm.training.fit.train_in` fits, from the last checkpoint where there is one, and exports the model.
-3. `report` says what came out.
+1. The optimizer and Lightning's Trainer are made, so that what they refuse is told at once.
+2. The prepared corpus, its masks and tokens are opened; only caches are written.
+3. Optimizer steps are planned, the run gets its name and its identity.
+
+`ilm.training.fit` carries the plan out.
 """
 
-import logging
-import shlex
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from transformers import PreTrainedModel
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from transformers import PreTrainedTokenizerBase
 
 from ilm.cli.main import in_submitted_sweep
-from ilm.config.train import Train
-from ilm.corpus.store import corpus_arguments
+from ilm.config.train import Model, Train
+from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
-from ilm.hardware import is_first_process
-from ilm.models.loading import initial_model, pretrained_model, without_hub
-from ilm.models.lora import add_lora
-from ilm.models.scoring import KINDS, perplexity
-from ilm.reference.models import write_reference_model
-from ilm.runs.folder import RunFolder
+from ilm.examples.dataset import InfillingDataset, ResampledDataset, first_by_hash
+from ilm.examples.token_store import TokenStore
+from ilm.examples.tokenizers import corpus_tokenizer, gpt2_tokenizer
+from ilm.examples.vocabulary import START_OF_INFILL, Vocabulary
+from ilm.files import remove_strays
+from ilm.masking.generate import mask_settings, train_masks_of_epoch
+from ilm.masking.masks import Masks
+from ilm.masking.store import MaskStore
+from ilm.models.loading import brings_tokenizer, load_tokenizer, model_config, require_model
+from ilm.models.lora import require_peft
+from ilm.reference.models import require_exportable
 from ilm.runs.identity import run_identity, run_name, run_variant
-from ilm.runs.trained_model import holds_model
 from ilm.training.batch_plan import StepPlan
-from ilm.training.controls import Match, comparison_lines, matched
-from ilm.training.preparation import Material, RunExamples, run_material, total_steps, validation_interval
-from ilm.training.trainer import processes_start_together, require_optimizer, world_size
-
-if TYPE_CHECKING:
-    from peft import PeftModel
-
-log = logging.getLogger("ilm")
+from ilm.training.controls import InitialRun, TokenMatch, comparison_lines, initial_run, match_tokens
+from ilm.training.sampling import Balanced, Order, Shuffled, ShuffledEpochs
+from ilm.training.trainer import make_trainer, optimizer_factory, processes_start_together
 
 
 @dataclass(frozen=True)
-class Run:
-    """A run that is planned: `record` is what its folder keeps of the settings, `match` the specialist's part."""
+class RunPlan:
+    """What a run needs.
+
+    `config` is what its folder keeps of `settings`. `model` is the model it starts from: that of the settings, unless
+    another run's weights (`initial`) or a dry run without the hub replace it; `new_rows` says that the infilling tokens
+    are new to it. `validation` are numbers of examples in `valid`; `level_codes[row]` is the index in `levels` of a
+    document row's level.
+    """
 
     name: str
     path: Path
     settings: Train
-    record: dict[str, Any]
+    config: dict[str, Any]
     identity: dict[str, Any]
-    material: Material
+    corpus: PreparedCorpus
+    vocabulary: Vocabulary
+    model: Model
+    new_rows: bool
+    initial: InitialRun | None
+    match: TokenMatch | None
+    train: InfillingDataset | ResampledDataset
+    valid: InfillingDataset
+    validation: np.ndarray
+    level_codes: np.ndarray
+    levels: tuple[str, ...]
     steps: StepPlan
     total_steps: int
-    match: Match | None
+    trainer: pl.Trainer
+    make_optimizer: Callable[[Iterable[torch.nn.Parameter]], torch.optim.Optimizer]
 
-    @classmethod
-    def plan(cls, settings: Train) -> "Run":
-        """Plan a run.
-
-        Raises: UserError if the corpus or its masks are not prepared, a level lacks a split, or the model cannot be
-        reached.
-        """
-        require_optimizer(settings["optimizer"])
-        material, data = run_material(without_hub(settings)), settings["data"]
-        max_tokens = data["max_tokens_per_batch"]
-        steps = StepPlan(
-            material.order,
-            material.train,
-            batch_size=data["batch_size"] if max_tokens is None else None,
-            max_tokens=max_tokens,
-            block_tokens=data.block_tokens,
-            accumulate=settings["trainer"]["accumulate_grad_batches"],
-            world_size=world_size(settings["trainer"]),
-        )
-        if steps.world_size > 1 and in_submitted_sweep():
-            raise UserError(
-                f"{steps.world_size} processes a run in launcher=submitit_local: each would start the whole sweep "
-                "again. Type launcher=local or launcher=parallel, which give every run a command of its own."
-            )
-        match = matched(settings, material, steps) if settings["match"] else None
-        name = run_name(settings)
-        path = Path(settings["paths"]["experiments"]) / name
-        if settings["overwrite"] and steps.world_size > 1 and processes_start_together():
-            raise UserError(
-                f"overwrite=true with {steps.world_size} processes that start together: some would go on with what the "
-                f"first one deletes. Delete {path} before, or type name=... for another run."
-            )
-        max_steps, max_epochs = (settings["trainer"][key] for key in ("max_steps", "max_epochs"))
-        total = match.step if match else total_steps(max_steps, max_epochs, steps)
-        interval = validation_interval(settings["validation"]["every_n_steps"], total)
-        # Part of the identity as a number: a run that grows would otherwise change its interval in the middle.
-        validation = settings.validation.model_copy(update={"every_n_steps": interval})
-        settings = settings.model_copy(update={"validation": validation})
-        record = {
-            **settings.model_dump(),
-            "experiment_name": run_variant(settings),
-            "token_store": material.token_store,
-        }
-        made_of = {**material.identity, "matched": match and match.targets}
-        return cls(
-            name,
-            path,
-            settings,
-            record,
-            run_identity(record, made_of, steps.size),
-            material,
-            steps,
-            total,
-            match,
-        )
-
-    @property
-    def examples(self) -> RunExamples:
-        return self.material.examples
-
-    @property
-    def validation_interval(self) -> int:
-        """Optimizer steps between validations."""
-        return self.settings["validation"]["every_n_steps"]
-
-    def sheet(self) -> str:
-        """What the run will do, for a person."""
-        train, valid = self.examples.train, self.examples.valid
-        share = self.steps.epochs_until(self.total_steps)
-        optimizer, trainer = self.settings["optimizer"], self.settings["trainer"]
-        return (
-            f"run {self.name} in {self.path}\n"
-            f"  corpus      {self.examples.corpus.name}, {self.settings['cefr_level']['name']}: "
-            f"{len(train.documents):,} train and {len(valid.documents):,} valid documents\n"
-            f"  examples    {len(train):,} of on average {train.n_tokens / len(train):.1f} tokens; "
-            f"{train.dropped:,} dropped (two spans share a token), {train.cut:,} cut at {train.max_length} tokens\n"
-            f"  validation  {len(self.examples.validation):,} examples every "
-            f"{self.validation_interval:,} steps\n"
-            f"  steps       {self.total_steps:,} of {self.steps.description()}: "
-            f"{share:.1%} of an epoch" + (f" ({share:.2f} epochs)" if share > 1 else "") + "\n"
-            f"  optimizer   {optimizer['_target_'].rpartition('.')[2]}, learning rate {optimizer['lr']:g}, "
-            f"{self.settings['schedule']['shape']}; {trainer['accelerator']}, {trainer['precision']}"
-        ) + comparison_lines(self.settings, self.material, self.match, self.steps, self.total_steps)
-
-    def finished_in(self, folder: RunFolder) -> bool:
-        """Whether the run in `folder` has done all its steps (or stopped early) and exported its model."""
-        status = folder.status
-        if status.get("state") != "finished" or not (status["step"] >= self.total_steps or status["stopped_early"]):
-            return False
-        if not holds_model(folder.model):
-            log.warning("%s is damaged or gone: it is made again", folder.model)
-            return False
-        return True
-
-    def report(self, folder: RunFolder) -> dict[str, float]:
-        """Log the validation figures of the best weights, beside those before training; return them.
-
-        Where asked for, the model is written in the reference's format as well. Of several processes only the first
-        knows the figures and writes; the others return nothing.
-        """
-        status = folder.status
-        if not is_first_process() or status["state"] != "finished":
-            return {}
-        if self.settings["export_reference"]:
-            best = pretrained_model(str(folder.model))
-            write_reference_model(best, self.examples.vocabulary, status["best"]["step"], folder.path / "reference")
-        first, best = status["first"], status["best"]
-        log.info("validation perplexity on %d examples:", len(self.examples.validation))
-        log.info("  %-16s %12s %12s", "", f"step {first['step']}", f"best, step {best['step']}")
-        for kind in KINDS:
-            shown = ("-" if losses[kind] is None else f"{perplexity(losses[kind]):.2f}" for losses in (first, best))
-            log.info("  %-16s %12s %12s", kind, *shown)
-        log.info("model: %s; the same figures: %s", folder.model, self._evaluation_command())
-        return dict(best)
-
-    def _evaluation_command(self) -> str:
-        """What to type to score the validation examples again."""
-        settings = self.settings
-        arguments = [
-            *corpus_arguments(self.examples.corpus.name).split(),
-            f"cefr={settings['cefr_level']['name']}",
-            f"models={self.name}",
-            "task.split=valid",
-            f"task.max_examples={len(self.examples.validation)}",
+    def summary(self) -> str:
+        """What the run will do, one line per topic."""
+        settings, optimizer, trainer = self.settings, self.settings.optimizer, self.settings.trainer
+        train = self.train.epoch(0) if isinstance(self.train, ResampledDataset) else self.train
+        epochs = self.steps.epochs_until(self.total_steps)
+        lines = [
+            (
+                "corpus",
+                f"{self.corpus.name}, {settings.cefr_level.name}: {len(train.documents):,} train and "
+                f"{len(self.valid.documents):,} valid documents",
+            ),
+            (
+                "examples",
+                f"{len(train):,} of on average {train.n_tokens / len(train):.1f} tokens; {train.dropped:,} dropped "
+                f"(two spans share a token), {train.cut:,} cut at {train.max_length} tokens",
+            ),
+            ("validation", f"{len(self.validation):,} examples every {settings.validation.every_n_steps:,} steps"),
+            (
+                "steps",
+                f"{self.total_steps:,} of {self.steps.description()}: {epochs:.1%} of an epoch"
+                + (f" ({epochs:.2f} epochs)" if epochs > 1 else ""),
+            ),
+            (
+                "optimizer",
+                f"{optimizer.target.rpartition('.')[2]}, learning rate {optimizer.lr:g}, {settings.schedule.shape}; "
+                f"{trainer.accelerator}, {trainer.precision}",
+            ),
+            *comparison_lines(settings, self.levels, self.steps, self.total_steps, self.match, self.initial),
         ]
-        for key, value, default in (
-            ("max_length", settings["data"]["max_length"], 256),
-            ("masks_per_document", settings["masking"]["masks_per_document"], 16),
-        ):
-            arguments += [f"task.{key}={value}"] if value != default else []
-        for key in ("data", "experiments"):
-            path = settings["paths"][key]
-            arguments += [f"paths.{key}={path}"] if path != key else []
-        return shlex.join(["python", "evaluate.py", *arguments])
+        return f"run {self.name} in {self.path}\n" + "\n".join(f"  {key:<12}{text}" for key, text in lines)
 
-    def initial_model(self) -> tuple[PreTrainedModel, "PeftModel | None"]:
-        """What is trained, and the handle of its adapter where it has one."""
-        material, vocabulary, seed = self.material, self.examples.vocabulary, self.settings["seed"]
-        model = initial_model(material.model, vocabulary, seed, new_rows=material.new_rows)
-        adapter = self.settings["adapter"]
-        return model, add_lora(model, adapter, vocabulary, seed) if adapter is not None else None
+
+def plan_run(settings: Train) -> RunPlan:
+    """Plan the run that checked settings ask for.
+
+    Raises: UserError if the optimizer or Lightning refuses its arguments, the corpus or its masks are not prepared, a
+    level lacks a split, the model cannot be reached, or a run to match or to start from does not fit.
+    """
+    name = run_name(settings)
+    path = Path(settings.paths.experiments) / name
+    make_optimizer, trainer = optimizer_factory(settings.optimizer), make_trainer(settings, path)
+    _require_separate_processes(trainer.world_size, path, settings.overwrite)
+    corpus = open_corpus(settings)
+    masks_folder = mask_settings(corpus, settings.masking).folder(corpus.folder)
+    masks = MaskStore.open(masks_folder)
+    initial = initial_run(settings, masks_folder.name, corpus) if settings.init_from else None
+    model = starting_model_settings(settings, initial)
+    tokenizer, store_name = base_tokenizer(model, corpus)
+    store_name = initial.token_store if initial else store_name
+    new_rows = START_OF_INFILL not in tokenizer.get_vocab()
+    vocabulary = Vocabulary(tokenizer, masks.mask_types)
+    if settings.export_reference:
+        require_exportable(model_config(model), vocabulary)
+    train, valid = _datasets(settings, corpus, masks, vocabulary, store_name)
+    levels = tuple(corpus.manifest["settings"]["levels"])
+    level_codes = corpus.documents["cefr_level"].map(levels.index).to_numpy(dtype=np.int64)
+    steps = _plan_steps(settings, train, level_codes, trainer.world_size)
+    data = {
+        "documents": corpus.documents_hash,
+        "masks": masks_folder.name,
+        "tokenizer": vocabulary.fingerprint()[:12],
+        "new_rows": new_rows,
+        "init_from": initial and initial.weights,
+    }
+    match = match_tokens(settings, data, corpus, steps) if settings.match else None
+    total = match.step if match else total_steps(settings.trainer.max_steps, settings.trainer.max_epochs, steps)
+    # Part of the identity as a number: a run that grows would otherwise change its interval in the middle.
+    interval = {"every_n_steps": validation_interval(settings.validation.every_n_steps, total)}
+    settings = settings.model_copy(update={"validation": settings.validation.model_copy(update=interval)})
+    variant = run_variant(settings)
+    config = {**settings.model_dump(), "experiment_name": variant, "token_store": store_name}
+    return RunPlan(
+        *(name, path, settings, config),
+        run_identity(config, {**data, "matched": match and match.targets}, steps.size),
+        *(corpus, vocabulary, model, new_rows, initial, match, train, valid),
+        first_by_hash(
+            valid, corpus.documents["writing_id"].array, settings.split.seed, settings.validation.max_examples
+        ),
+        *(level_codes, levels, steps, total, trainer, make_optimizer),
+    )
+
+
+def _require_separate_processes(world_size: int, path: Path, overwrite: bool) -> None:
+    """Raises: UserError for several processes a run, where they would start a sweep again or delete their own work."""
+    if world_size > 1 and in_submitted_sweep():
+        raise UserError(
+            f"{world_size} processes a run in launcher=submitit_local: each would start the whole sweep "
+            "again. Type launcher=local or launcher=parallel, which give every run a command of its own."
+        )
+    if overwrite and world_size > 1 and processes_start_together():
+        raise UserError(
+            f"overwrite=true with {world_size} processes that start together: some would go on with what the "
+            f"first one deletes. Delete {path} before, or type name=... for another run."
+        )
+
+
+def open_corpus(settings: Train) -> PreparedCorpus:
+    """The prepared corpus, having made sure that it is the one the settings mean.
+
+    Raises: UserError if nothing is prepared, with another sample size or split seed, or a level lacks a split.
+    """
+    corpus = PreparedCorpus.open(Path(settings.paths.data) / settings.corpus.name)
+    prepared = corpus.manifest["settings"]
+    found = {
+        "corpus.sample_size": (prepared["sample"] or {}).get("size"),
+        "split.seed": prepared["split"]["seed"],
+    }
+    wanted = {"corpus.sample_size": settings.corpus.sample_size, "split.seed": settings.split.seed}
+    # No sample size means whatever was prepared.
+    differing = [key for key in wanted if wanted[key] not in (None, found[key])]
+    if differing:
+        raise UserError(
+            f"{corpus.folder} was prepared with "
+            + ", ".join(f"{key}={found[key]}" for key in differing)
+            + ", not with "
+            + ", ".join(f"{key}={wanted[key]}" for key in differing)
+            + ". Give the values it was prepared with, or prepare again (python prepare.py ... overwrite=true)."
+        )
+    corpus.require_splits(settings.cefr_level.levels)
+    return corpus
+
+
+def starting_model_settings(settings: Train, initial: InitialRun | None) -> Model:
+    """What the run's model is loaded from, having made sure that it can be."""
+    if settings.adapter is not None:
+        require_peft()
+    model = settings.model if initial is None else initial.replace_weights(settings.model)
+    try:
+        require_model(model, settings.data.max_length)
+    except UserError:
+        # A dry run is as good with random weights of the same shape.
+        if not (settings.dry_run and model.pretrained and model.architecture is not None):
+            raise
+        model = model.model_copy(update={"pretrained": False})
+        require_model(model, settings.data.max_length)
+    return model
+
+
+def base_tokenizer(model: Model, corpus: PreparedCorpus) -> tuple[PreTrainedTokenizerBase, str]:
+    """The tokenizer of a model, and a name for its token store.
+
+    A folder of pretrained weights with a tokenizer comes with that one: it may have learnt the infilling tokens.
+    """
+    if model.tokenizer == "gpt2" and not (model.pretrained and brings_tokenizer(model.path)):
+        return gpt2_tokenizer(), "gpt2"
+    if model.tokenizer == "corpus":
+        size = model.tokenizer_size
+        return corpus_tokenizer(corpus.folder / "tokenizers", corpus, size), f"bpe{size}"
+    options = {"package": model.package, "gguf_file": model.gguf_file} if model.pretrained else {}
+    return load_tokenizer(model.path, **options), model.name or Path(model.path).name
+
+
+def _datasets(
+    settings: Train, corpus: PreparedCorpus, masks: MaskStore, vocabulary: Vocabulary, token_store: str
+) -> tuple[InfillingDataset | ResampledDataset, InfillingDataset]:
+    """The training and the validation examples."""
+    remove_strays(corpus.folder / "tokens")  # of runs that were killed while they made them
+    tokens = TokenStore.open_or_make(corpus.folder / "tokens", corpus, vocabulary, token_store)
+
+    def dataset(split: str, masks: Masks) -> InfillingDataset:
+        rows, length = corpus.rows(split, settings.cefr_level.levels), settings.data.max_length
+        return InfillingDataset(rows, masks, tokens, vocabulary, objective=settings.objective, max_length=length)
+
+    train, valid = (dataset(split, masks.splits[split]) for split in ("train", "valid"))
+    if not settings.masking.resample_each_epoch:
+        return train, valid
+
+    def of_epoch(epoch: int) -> InfillingDataset:
+        return dataset("train", train_masks_of_epoch(corpus, settings.masking, epoch)) if epoch else train
+
+    return ResampledDataset(of_epoch), valid
+
+
+def _plan_steps(
+    settings: Train, train: InfillingDataset | ResampledDataset, level_codes: np.ndarray, world_size: int
+) -> StepPlan:
+    data = settings.data
+    if isinstance(train, ResampledDataset):
+        order: Order = ShuffledEpochs(train.numbers, settings.seed)
+    elif data.levels_drawn == "equally":
+        order = Balanced(level_codes[train.keys()[0]], settings.seed)
+    else:
+        order = Shuffled(len(train), settings.seed)
+    return StepPlan(
+        order,
+        train,
+        batch_size=data.batch_size if data.max_tokens_per_batch is None else None,
+        max_tokens=data.max_tokens_per_batch,
+        block_tokens=data.block_tokens,
+        accumulate=settings.trainer.accumulate_grad_batches,
+        world_size=world_size,
+    )
+
+
+def validation_interval(wanted: int | None, total: int) -> int:
+    """Optimizer steps between validations: as wanted, else 1,000, or a quarter of a run shorter than four such."""
+    return wanted if wanted is not None else max(1, min(1000, total // 4))
+
+
+def total_steps(max_steps: int | None, max_epochs: int | None, plan: StepPlan) -> int:
+    """Optimizer steps of a run: the smaller of the two bounds; None or a number below 1 sets none.
+
+    Raises: UserError if neither sets a bound.
+    """
+    bounds = [max_steps] if max_steps and max_steps > 0 else []
+    bounds += [plan.steps_of_epochs(max_epochs, *bounds)] if max_epochs and max_epochs > 0 else []
+    if not bounds:
+        raise UserError("trainer.max_steps and trainer.max_epochs set no end: give one of them a positive number")
+    return min(bounds)

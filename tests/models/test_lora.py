@@ -2,6 +2,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from ilm.config.train import Adapter
 from ilm.errors import UserError
 from ilm.examples.tokenizers import gpt2_tokenizer
 from ilm.examples.vocabulary import Vocabulary
@@ -11,7 +12,7 @@ from ilm.models.lora import add_lora, merged, require_peft
 from ilm.models.scoring import require_separate_examples
 from tests.reference_data import MASK_TYPES
 
-ADAPTER = {"rank": 4, "alpha": 8.0, "dropout": 0.0, "target_modules": None}
+ADAPTER = Adapter(rank=4, alpha=8.0, dropout=0.0, target_modules=None)
 GPT2 = {"model_type": "gpt2", "n_layer": 2, "n_embd": 16, "n_head": 2, "n_positions": 32}
 GPT2 |= {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
 LLAMA = {"model_type": "llama", "num_hidden_layers": 2, "hidden_size": 16, "intermediate_size": 32}
@@ -98,11 +99,17 @@ def test_updates_depend_on_the_seed_alone(vocabulary):
     assert not torch.equal(drawn[0], drawn[2])
 
 
+def adapted_to(*layers: str) -> Adapter:
+    return ADAPTER.model_copy(update={"target_modules": list(layers)})
+
+
 def test_layers_that_are_not_there(vocabulary):
     with pytest.raises(UserError, match=r"target_modules=\['q_prj'\].*Expected some of c_attn, c_fc, c_proj"):
-        add_lora(base_model("gpt2", vocabulary), {**ADAPTER, "target_modules": ["q_prj"]}, vocabulary, seed=0)
+        add_lora(
+            base_model("gpt2", vocabulary), ADAPTER.model_copy(update={"target_modules": ["q_prj"]}), vocabulary, seed=0
+        )
     chosen = base_model("gpt2", vocabulary)
-    add_lora(chosen, {**ADAPTER, "target_modules": ["c_attn"]}, vocabulary, seed=0)
+    add_lora(chosen, adapted_to("c_attn"), vocabulary, seed=0)
     assert sum("lora_A" in name for name, _ in chosen.named_parameters()) == 2
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
+from ilm.config.train import Model
 from ilm.errors import UserError
 from ilm.examples.tokenizers import gpt2_tokenizer
 from ilm.examples.vocabulary import Vocabulary
@@ -172,7 +173,7 @@ def test_fewer_rows_than_tokens(trained, tmp_path):
     path = write_reference(tmp_path, trained[0], **{"transformer.wte.weight": base, HEAD: base})
     with pytest.raises(UserError, match="has 50257 embedding rows, but its tokenizer 50264"):
         model_in(Path(path)).load()
-    model = {"pretrained": True, "path": path, "package": None, "gguf_file": None}
+    model = Model(**dict.fromkeys(Model.model_fields) | {"pretrained": True, "path": path})
     with pytest.raises(UserError, match="has 50257 embedding rows"):
         initial_model(model, trained[1], 0, new_rows=False)
     assert initial_model(model, trained[1], 0, new_rows=True).get_input_embeddings().weight.shape[0] == 50264
@@ -288,12 +289,12 @@ def test_files_that_are_missing_or_of_another_model(trained, tmp_path):
 
 
 def test_it_can_be_trained_and_started_anew(trained, tmp_path):
-    model = {"pretrained": True, "architecture": None, "package": None, "gguf_file": None}
-    model["path"] = write_reference(tmp_path, trained[0])
+    path = write_reference(tmp_path, trained[0])
+    model = Model(**dict.fromkeys(Model.model_fields) | {"pretrained": True, "path": path})
     require_model(model, POSITIONS)
     with pytest.raises(UserError, match=f"Type data.max_length={POSITIONS}"):
         require_model(model, POSITIONS + 1)
-    fresh = new_model(None, model["path"], 50257, 50256, seed=0)
+    fresh = new_model(None, path, 50257, 50256, seed=0)
     assert not torch.equal(fresh.transformer.h[0].mlp.c_fc.weight, trained[0].transformer.h[0].mlp.c_fc.weight)
 
 

@@ -17,7 +17,7 @@ from ilm.masking.verify import verify_masks
 from ilm.models.loading import pretrained_model
 from ilm.models.scoring import score
 from ilm.runs.finder import Finder
-from ilm.training.plan import Run
+from ilm.training.plan import RunPlan, plan_run
 from tests.conftest import compose
 from train import train
 
@@ -63,9 +63,9 @@ def corpus_of(here) -> PreparedCorpus:
     return PreparedCorpus.open(Path(data) / "small")
 
 
-def planned(here, *overrides: str) -> Run:
+def planned(here, *overrides: str) -> RunPlan:
     cfg, choices = compose("train", *here, *overrides)
-    return Run.plan(check(cfg, Train, choices))
+    return plan_run(check(cfg, Train, choices))
 
 
 def status(folder: Path) -> dict:
@@ -80,10 +80,10 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return load_file(folder / "model" / "model.safetensors")
 
 
-def infill_loss(run: Run, model_folder: Path) -> float:
+def infill_loss(run: RunPlan, model_folder: Path) -> float:
     """Of the model in a folder, on the validation examples of a run."""
-    valid = run.examples.valid
-    examples = [valid[int(number)] for number in run.examples.validation]
+    valid = run.valid
+    examples = [valid[int(number)] for number in run.validation]
     return score(pretrained_model(str(model_folder)), examples, 512, torch.device("cpu")).losses()["infill"]
 
 
@@ -95,11 +95,11 @@ def test_a_matched_generalist_ends_at_the_first_step_with_the_specialists_target
     assert status(specialist)["targets_seen"]["C1"] == targets > 0
     run = planned(here, "experiment=token_matched", "match=C1")
     assert run.name == "small_all_ilm_tiny_matched-C1"
-    seen = [run.examples.train.counts_of(run.steps.step(step)) for step in range(run.total_steps)]
+    seen = [run.train.counts_of(run.steps.step(step)) for step in range(run.total_steps)]
     by_step = [int(counts.context_targets.sum() + counts.infill_targets.sum()) for counts in seen]
     assert sum(by_step[:-1]) < targets <= sum(by_step)
-    assert f"ends at the first step with the {targets:,} target tokens that small_C1_ilm_tiny" in run.sheet()
-    assert "NOTE" not in run.sheet()
+    assert f"ends at the first step with the {targets:,} target tokens that small_C1_ilm_tiny" in run.summary()
+    assert "NOTE" not in run.summary()
     train(*compose("train", *here, "experiment=token_matched", "match=C1"))
     found = status(run.path)
     assert found["matched"] == {"run": "small_C1_ilm_tiny", "targets": targets, "step": run.total_steps}
@@ -116,10 +116,10 @@ def test_a_specialist_told_in_other_ways_is_the_same_match(here, specialist):
 
 
 def test_another_recipe_is_told(here, specialist, generalist):
-    sheet = planned(here, "experiment=token_matched", "match=C1", "optimizer.lr=1e-4", "data.batch_size=8").sheet()
+    sheet = planned(here, "experiment=token_matched", "match=C1", "optimizer.lr=1e-4", "data.batch_size=8").summary()
     assert "small_C1_ilm_tiny was trained with another examples_per_step, optimizer" in sheet
     options = (f"init_from={generalist}", "masking.resample_each_epoch=true")
-    sheet = planned(here, "experiment=token_matched", "match=C1", *options).sheet()
+    sheet = planned(here, "experiment=token_matched", "match=C1", *options).summary()
     assert "small_C1_ilm_tiny was trained with another init_from, masking.resample_each_epoch" in sheet
 
 
@@ -175,7 +175,7 @@ def test_of_several_the_one_without_an_experiment_is_meant(here, specialist):
 
 def test_every_step_of_a_balanced_generalist_has_as_many_of_each_level(here):
     run = planned(here, "experiment=balanced_generalist", "trainer.max_epochs=2")
-    levels = run.examples.level_codes[run.examples.train.keys()[0]]
+    levels = run.level_codes[run.train.keys()[0]]
     natural = planned(here, "trainer.max_epochs=2")
     assert run.total_steps == natural.total_steps
     drawn = []
@@ -184,8 +184,8 @@ def test_every_step_of_a_balanced_generalist_has_as_many_of_each_level(here):
         assert counts.max() - counts.min() <= 1
         drawn.append(counts)
     times = np.sum(drawn, axis=0) / np.bincount(levels)
-    told = ", ".join(f"{level} {count:.3g}" for level, count in zip(run.examples.levels, times, strict=True))
-    assert f"drawn equally; an example of each is seen, on average, so many times: {told}" in run.sheet()
+    told = ", ".join(f"{level} {count:.3g}" for level, count in zip(run.levels, times, strict=True))
+    assert f"drawn equally; an example of each is seen, on average, so many times: {told}" in run.summary()
     assert run.identity != natural.identity
 
 
@@ -196,7 +196,7 @@ def test_a_specialist_begins_where_the_generalist_ended(here, generalist):
     options = ["cefr=B1", f"init_from={generalist}", "trainer.max_steps=2"]
     run = planned(here, *options)
     assert run.name == "small_B1_ilm_tiny_from-all"
-    assert "starts from the best weights of small_all_ilm_tiny" in run.sheet()
+    assert "starts from the best weights of small_all_ilm_tiny" in run.summary()
     assert not run.identity["data.new_rows"]
     train(*compose("train", *here, *options))
     found = status(run.path)
@@ -253,7 +253,7 @@ def test_a_run_with_lora(here, generalist):
 
     before, after = weights(generalist), weights(run.path)
     assert set(after) == set(before)
-    base = run.examples.vocabulary.base_size
+    base = run.vocabulary.base_size
     changed = {key for key in after if not torch.equal(after[key], before[key])}
     assert all(part in key for key in changed for part in (".weight",))
     assert not {key for key in changed if "ln_" in key or "wpe" in key}
@@ -290,18 +290,18 @@ def test_each_epoch_has_masks_of_its_own(here):
     assert masks_folders(here) == ["hierarchical", "hierarchical-epoch1", "hierarchical-epoch2"]
     corpus = corpus_of(here)
     assert not [fault for path in (corpus.folder / "masks").iterdir() for fault in verify_masks(path, corpus.documents)]
-    assert "masks       in 3 epochs, each with masks of its own" in run.sheet()
+    assert "masks       in 3 epochs, each with masks of its own" in run.summary()
     assert run.identity["data.masks"] == plain.identity["data.masks"]
     assert run.identity != plain.identity
-    assert np.array_equal(run.examples.validation, plain.examples.validation)
+    assert np.array_equal(run.validation, plain.validation)
 
     epochs = [[], [], []]
     for step in range(run.total_steps):
         numbers = run.steps.step(step)
         epoch = int(run.steps.epochs_until(step))
-        assert set(numbers) <= set(run.material.train.numbers(epoch))
-        epochs[epoch] += [tuple(run.material.train[int(number)].input_ids) for number in numbers]
-    first = sorted(tuple(example.input_ids) for example in map(plain.examples.train.__getitem__, range(len(epochs[0]))))
+        assert set(numbers) <= set(run.train.numbers(epoch))
+        epochs[epoch] += [tuple(run.train[int(number)].input_ids) for number in numbers]
+    first = sorted(tuple(example.input_ids) for example in map(plain.train.__getitem__, range(len(epochs[0]))))
     assert sorted(epochs[0]) == first, "the first epoch has the prepared masks"
     assert all(len(set(epochs[e]) & set(first)) < len(first) / 2 for e in (1, 2))
     assert sorted(epochs[1]) != sorted(epochs[2])
@@ -312,7 +312,7 @@ def test_resampled_masks_are_drawn_once_for_all_models(here, monkeypatch):
     monkeypatch.setattr("ilm.masking.generate.write_masks", lambda *_: pytest.fail("drawn again"))
     run = planned(here, *RESAMPLED, "cefr=all", "trainer.max_steps=3")
     assert run.total_steps == 3
-    assert "nothing is resampled" in run.sheet()
+    assert "nothing is resampled" in run.summary()
 
 
 def test_a_resampled_run_goes_on_in_the_middle_of_an_epoch(here):

@@ -11,8 +11,9 @@ from safetensors.torch import load_file
 from ilm.config.check import check
 from ilm.config.train import Train
 from ilm.errors import UserError
-from ilm.training.plan import Run
-from ilm.training.trainer import processes_start_together, world_size
+from ilm.training.fit import evaluation_command, starting_model
+from ilm.training.plan import plan_run
+from ilm.training.trainer import make_trainer, processes_start_together
 from tests.conftest import REPOSITORY, SMALL_MODEL, compose, run_command
 from train import train
 
@@ -58,10 +59,10 @@ def test_processes_that_start_together_do_not_overwrite(small, monkeypatch):
     options = (*small, *RUN, "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "overwrite=true")
     cfg, choices = compose("train", *options)
     assert not processes_start_together()
-    Run.plan(check(cfg, Train, choices))  # the first process starts the other
+    plan_run(check(cfg, Train, choices))  # the first process starts the other
     monkeypatch.setattr("ilm.training.plan.processes_start_together", lambda: True)
     with pytest.raises(UserError, match=r"overwrite=true with 2 processes that start together.*Delete .*_all_ilm"):
-        Run.plan(check(cfg, Train, choices))
+        plan_run(check(cfg, Train, choices))
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
     assert processes_start_together()
 
@@ -71,8 +72,7 @@ def test_the_six_models_start_from_the_same_weights(small):
 
     def start(*overrides: str) -> dict[str, torch.Tensor]:
         cfg, choices = compose("train", *small, *SMALL_MODEL, "trainer=cpu", *overrides)
-        run = Run.plan(check(cfg, Train, choices))
-        model, _ = run.initial_model()
+        model, _ = starting_model(plan_run(check(cfg, Train, choices)))
         rows = model.get_input_embeddings().weight
         assert rows.shape[0] == 400 + 7
         return {"special": rows[400:].detach(), **model.state_dict()}
@@ -86,14 +86,15 @@ def test_the_six_models_start_from_the_same_weights(small):
 
 
 @pytest.mark.parametrize("wrong", [{"devices": -3}, {"devices": "two"}, {"precision": "bf15"}, {"num_nodes": 0}])
-def test_what_lightning_refuses_is_told_plainly(wrong):
-    chosen = {"accelerator": "cpu", "devices": 1, "num_nodes": 1, "strategy": "auto", "precision": "32-true"}
-    with pytest.raises(UserError, match="Lightning refuses .*" + "trainer.{}={}".format(*next(iter(wrong.items())))):
-        world_size({**chosen, **wrong})
+def test_what_lightning_refuses_is_told_plainly(wrong, tmp_path):
+    (setting,) = wrong.items()
+    cfg, choices = compose("train", "trainer=cpu", "trainer.{}={}".format(*setting))
+    with pytest.raises(UserError, match="Lightning refuses .*" + "trainer.{}={}".format(*setting)):
+        make_trainer(check(cfg, Train, choices), tmp_path)
 
 
 def test_the_command_that_scores_a_run_can_be_pasted(small):
     cfg, choices = compose("train", *small, *SMALL_MODEL, "trainer=cpu", "cefr=A1", "paths.experiments=my runs/x")
-    command = shlex.split(Run.plan(check(cfg, Train, choices))._evaluation_command())
+    command = shlex.split(evaluation_command(plan_run(check(cfg, Train, choices))))
     assert command[:3] == ["python", "evaluate.py", "corpus=custom"]
     assert "paths.experiments=my runs/x" in command

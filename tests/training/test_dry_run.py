@@ -7,7 +7,7 @@ import pytest
 
 from ilm.config.check import check
 from ilm.config.train import Train
-from ilm.models.loading import without_hub
+from ilm.errors import UserError
 from ilm.training.dry_run import (
     FEWEST,
     VALIDATION_EXAMPLES,
@@ -16,9 +16,9 @@ from ilm.training.dry_run import (
     Stopwatch,
     cost_sheet,
     extrapolate,
-    measured,
+    measure,
 )
-from ilm.training.plan import Run
+from ilm.training.plan import RunPlan, plan_run, starting_model_settings
 from tests.conftest import SMALL_MODEL, compose, contents
 from train import train
 
@@ -65,23 +65,23 @@ def test_sizes():
 
 
 @pytest.fixture
-def run(small) -> Run:
+def run(small) -> RunPlan:
     options = [*SMALL_MODEL, "cefr=A1", "trainer=cpu", "trainer.max_steps=20", "dry_run=true"]
     cfg, choices = compose("train", *small, *options)
-    return Run.plan(check(cfg, Train, choices))
+    return plan_run(check(cfg, Train, choices))
 
 
 def test_a_stopwatch_times_steps_and_leaves_validations_out(run, monkeypatch):
     """A clock that moves on by a second whenever it is read: once after every step, twice where it begins."""
     ticks = iter(range(1000))
     monkeypatch.setattr(Stopwatch.__init__, "__defaults__", (lambda: float(next(ticks)),))
-    found = measured(run)
+    found = measure(run)
     # The last of the 20 steps is left out, since a validation follows it.
     assert found.steps == 19 - WARM_UP >= FEWEST
     assert found.seconds == found.steps
-    tokens = sum(len(run.examples.train[int(n)].input_ids) for step in range(WARM_UP, 19) for n in run.steps.step(step))
+    tokens = sum(len(run.train[int(n)].input_ids) for step in range(WARM_UP, 19) for n in run.steps.step(step))
     assert found.tokens == tokens
-    assert found.validation_examples == min(VALIDATION_EXAMPLES, len(run.examples.validation))
+    assert found.validation_examples == min(VALIDATION_EXAMPLES, len(run.validation))
     assert found.validation_seconds > 0
 
 
@@ -108,8 +108,9 @@ def test_a_dry_run_leaves_nothing_and_changes_nothing(run, tmp_path):
 def test_weights_that_are_not_here_are_drawn_for_a_dry_run_only():
     def pretrained(*overrides: str) -> bool:
         cfg, choices = compose("train", "model.path=org/not-there", "model.name=x", *overrides)
-        return without_hub(check(cfg, Train, choices)).model.pretrained
+        return starting_model_settings(check(cfg, Train, choices), None).pretrained
 
     assert not pretrained("dry_run=true")
-    assert pretrained("dry_run=false")
-    assert pretrained("dry_run=true", "model.architecture=null")
+    for real in (["dry_run=false"], ["dry_run=true", "model.architecture=null"]):
+        with pytest.raises(UserError, match="is not on this machine"):
+            pretrained(*real)

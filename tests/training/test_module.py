@@ -5,9 +5,10 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
+from ilm.config.train import Schedule
 from ilm.training.batch_plan import StepPlan
 from ilm.training.callbacks.nonfinite import NonFiniteLoss
-from ilm.training.collate import MicroBatches
+from ilm.training.datamodule import MicroBatchDataset
 from ilm.training.module import InfillingModule, learning_rate_factor
 from tests.reference_data import evaluation_examples, formula_model
 from tests.training.stored import StoredExamples, shuffled_plan
@@ -27,8 +28,7 @@ def make_module(plan: StepPlan, make_model=formula_model) -> InfillingModule:
     module = InfillingModule(
         make_model(),
         lambda parameters: torch.optim.AdamW(parameters, lr=1e-3),
-        shape="constant",
-        warmup_steps=0,
+        schedule=Schedule(shape="constant", warmup_steps=0),
         total_steps=10,
         seed=0,
     )
@@ -49,7 +49,7 @@ def step_gradient(step: int, n_examples: int, **division: int) -> torch.Tensor:
     plan = shuffled_plan(store, seed=1, **division)
     module = make_module(plan, small_model)
     for rank in range(plan.world_size):
-        batches = MicroBatches(store, plan, row_tokens=600, rank=rank, level_codes=np.zeros(3, int), n_levels=1)
+        batches = MicroBatchDataset(store, plan, row_tokens=600, rank=rank, level_codes=np.zeros(3, int), n_levels=1)
         for micro_batch in range(plan.accumulate):
             loss = module.training_step(batches[step * plan.accumulate + micro_batch], 0)
             (loss / plan.accumulate / plan.world_size).backward()
@@ -79,7 +79,7 @@ def test_a_step_bounded_in_tokens_has_one_gradient_however_it_is_divided():
 def test_the_loss_is_the_sum_of_the_two_means():
     store = StoredExamples(EXAMPLES[:8])
     plan = shuffled_plan(store, batch_size=8)
-    batches = MicroBatches(store, plan, row_tokens=600, level_codes=np.zeros(3, int), n_levels=1)
+    batches = MicroBatchDataset(store, plan, row_tokens=600, level_codes=np.zeros(3, int), n_levels=1)
     module = make_module(plan).eval()
     loss = module.training_step(batches[0], 0).item()
     context, infill = module.nll_sums.tolist()
@@ -90,7 +90,7 @@ def test_the_loss_is_the_sum_of_the_two_means():
 def test_sums_are_exact_in_the_default_type_of_bf16_true():
     store = StoredExamples(EXAMPLES[:8])
     plan = shuffled_plan(store, batch_size=8)
-    batches = MicroBatches(store, plan, row_tokens=600, level_codes=np.zeros(3, int), n_levels=1)
+    batches = MicroBatchDataset(store, plan, row_tokens=600, level_codes=np.zeros(3, int), n_levels=1)
     module = make_module(plan).eval()
     expected = module.training_step(batches[0], 0), module.nll_sums
     torch.set_default_dtype(torch.bfloat16)
@@ -105,7 +105,7 @@ def test_sums_are_exact_in_the_default_type_of_bf16_true():
 def test_a_loss_that_is_not_finite_stops_before_the_update():
     store = StoredExamples(EXAMPLES[:8])
     plan = shuffled_plan(store, batch_size=8)
-    batches = MicroBatches(store, plan, row_tokens=600, level_codes=np.zeros(3, int), n_levels=1)
+    batches = MicroBatchDataset(store, plan, row_tokens=600, level_codes=np.zeros(3, int), n_levels=1)
     module = make_module(plan)
     with torch.no_grad():
         next(module.parameters()).fill_(float("nan"))
@@ -115,7 +115,9 @@ def test_a_loss_that_is_not_finite_stops_before_the_update():
 
 
 def test_learning_rates():
-    factors = [learning_rate_factor(step, "linear", 3, 7) for step in range(8)]
+    linear, cosine, constant = (Schedule(shape=shape, warmup_steps=0) for shape in ("linear", "cosine", "constant"))
+    warmed = linear.model_copy(update={"warmup_steps": 3})
+    factors = [learning_rate_factor(step, warmed, 7) for step in range(8)]
     assert factors == pytest.approx([0.25, 0.5, 0.75, 1.0, 0.75, 0.5, 0.25, 0.0])
-    assert learning_rate_factor(5, "cosine", 0, 10) == pytest.approx(0.5)
-    assert {learning_rate_factor(step, "constant", 0, 5) for step in range(9)} == {1.0}
+    assert learning_rate_factor(5, cosine, 10) == pytest.approx(0.5)
+    assert {learning_rate_factor(step, constant, 5) for step in range(9)} == {1.0}

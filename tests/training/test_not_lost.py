@@ -22,7 +22,7 @@ from ilm.runs.folder import RunFolder
 from ilm.training import fit as fitting
 from ilm.training.callbacks import status as progress
 from ilm.training.callbacks import validation
-from ilm.training.callbacks.checkpoints import damage
+from ilm.training.callbacks.checkpoints import find_damage
 from ilm.training.callbacks.nonfinite import NonFiniteLoss
 from tests.conftest import REPOSITORY, SMALL_MODEL, compose, contents, run_command
 from train import train
@@ -166,7 +166,7 @@ def test_a_damaged_last_checkpoint_falls_back_to_the_one_before(run, whole, spoi
     assert f"going on from step {step} " in (run.folder / "train.log").read_text()
     # The damaged one did not take the place of the whole one.
     for name in ("last.ckpt", "previous.ckpt"):
-        assert damage(last.with_name(name)) is None
+        assert find_damage(last.with_name(name)) is None
     run()
     assert_same_model(whole, run.folder)
 
@@ -247,7 +247,7 @@ def test_a_run_stopped_once_more_after_its_best_weights_were_lost(run):
     for name in ("last.ckpt", "previous.ckpt"):  # as ten minutes later: nor do they hold those weights
         path = run.folder / "checkpoints" / name
         torch.save({**torch.load(path, weights_only=True), "global_step": 9}, path)
-    stopped(run, 20)
+    stopped(run, 18)
     last = torch.load(run.folder / "checkpoints" / "last.ckpt", weights_only=True)
     assert last["callbacks"]["Validation"]["best"] == {}
     run()
@@ -451,7 +451,7 @@ def test_all_ranks_stop_at_a_bad_step(here, tmp_path):
 
 def test_status_and_log_tell_how_far_a_run_is(run, monkeypatch):
     monkeypatch.setattr(progress, "STATUS_SECONDS", 0.0)
-    monkeypatch.setattr(progress.Progress.__init__, "__kwdefaults__", {"log_seconds": 0.0})
+    monkeypatch.setattr(progress.StatusReporter.__init__, "__kwdefaults__", {"log_seconds": 0.0})
     seen = []
     write = RunFolder.set_status
 

@@ -1,9 +1,10 @@
 import pytest
 
+from ilm.config.train import Model
 from ilm.errors import UserError
 from ilm.examples.tokenizers import gpt2_tokenizer
 from ilm.examples.vocabulary import START_OF_INFILL, Vocabulary
-from ilm.training.preparation import base_tokenizer, total_steps, validation_interval
+from ilm.training.plan import base_tokenizer, total_steps, validation_interval
 from tests.reference_data import MASK_TYPES
 from tests.training.stored import OfLengths, shuffled_plan
 
@@ -32,9 +33,9 @@ def test_short_runs_are_validated_more_often(asked, total, interval):
 def test_a_trained_folder_is_taken_with_its_own_tokenizer(tmp_path):
     """Its infilling tokens have been learnt, and must not be drawn anew."""
     Vocabulary(gpt2_tokenizer(), MASK_TYPES).tokenizer.save_pretrained(tmp_path)
-    model = {"tokenizer": "gpt2", "pretrained": True, "path": str(tmp_path), "name": "gpt2"}
-    tokenizer, _ = base_tokenizer({**model, "package": None, "gguf_file": None}, corpus=None)
+    fields = dict.fromkeys(Model.model_fields) | {"tokenizer": "gpt2", "pretrained": True, "name": "gpt2"}
+    tokenizer, _ = base_tokenizer(Model(**fields | {"path": str(tmp_path)}), corpus=None)
     assert START_OF_INFILL in tokenizer.get_vocab()
-    plain, name = base_tokenizer({**model, "path": "openai-community/gpt2"}, corpus=None)
+    plain, name = base_tokenizer(Model(**fields | {"path": "openai-community/gpt2"}), corpus=None)
     assert START_OF_INFILL not in plain.get_vocab()
     assert name == "gpt2"

@@ -1,8 +1,8 @@
 """The checkpoints of a run: last.ckpt, the one before it as previous.ckpt, and best.ckpt with the best weights.
 
 last.ckpt is written before best.ckpt, and holds the same weights whenever that one is due; so where a kill falls
-between the two, best.ckpt is made of last.ckpt when the run goes on (`mend_best`). A checkpoint is a zip file, which
-holds a CRC-32 of each of its tensors; torch does not look at them when it reads, `damage` does.
+between the two, best.ckpt is made of last.ckpt when the run goes on (`restore_best`). A checkpoint is a zip file, which
+holds a CRC-32 of each of its tensors; torch does not look at them when it reads, `find_damage` does.
 """
 
 import logging
@@ -45,8 +45,8 @@ class Checkpoints(pl.Callback):
         folder: RunFolder,
         signals: StopSignals,
         validation: Validation,
-        *,
         every_n_minutes: float,
+        *,
         on_saved: Callable[[pl.Trainer], None],
     ):
         self.folder, self.signals, self.validation = folder, signals, validation
@@ -54,7 +54,7 @@ class Checkpoints(pl.Callback):
         self._saved_at = 0.0
 
     def setup(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
-        trainer.strategy.checkpoint_io = _DirectIO()
+        trainer.strategy.checkpoint_io = _UncopiedIO()
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self._saved_at = time.monotonic()
@@ -106,15 +106,15 @@ class Checkpoints(pl.Callback):
     def _stop(self, trainer: pl.Trainer) -> None:
         number = self.signals.received or 15
         log.info("stopped by signal %d at step %d; the same command goes on from there", number, trainer.global_step)
-        self.signals.give_back()
+        self.signals.requeue()
         raise SystemExit(128 + number)
 
     def _on_any_rank(self, trainer: pl.Trainer, flag: bool) -> bool:
         return flag if trainer.world_size == 1 else not trainer.strategy.reduce_boolean_decision(not flag, all=True)
 
 
-class _DirectIO(TorchCheckpointIO):
-    """Writes where it is told to. Lightning's own makes two copies in memory and a file in /tmp, left by a kill."""
+class _UncopiedIO(TorchCheckpointIO):
+    """Writes straight into the file; Lightning makes two copies in memory, and a file in /tmp that a kill leaves."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         with open(path, "wb") as file:
@@ -194,7 +194,7 @@ def require_room(folder: RunFolder, module: torch.nn.Module) -> None:
 # Going on -------------------------------------------------------------------------------------------------------------
 
 
-def damage(path: Path) -> str | None:
+def find_damage(path: Path) -> str | None:
     """What is wrong with a checkpoint file, None if it is whole: every byte of its contents is read."""
     try:
         with zipfile.ZipFile(path) as file:
@@ -205,7 +205,7 @@ def damage(path: Path) -> str | None:
         return str(error) or type(error).__name__
 
 
-def resumable(folder: RunFolder) -> Path | None:
+def find_checkpoint(folder: RunFolder) -> Path | None:
     """The newest whole checkpoint of a run; None before the first.
 
     A damaged last.ckpt is set aside as damaged.ckpt, so that it never takes the place of previous.ckpt.
@@ -217,11 +217,11 @@ def resumable(folder: RunFolder) -> Path | None:
         path = folder.checkpoints / name
         if not path.is_file():
             continue
-        reason = damage(path)
+        reason = find_damage(path)
         if reason is None:
             if found:
                 log.warning("%s is damaged (%s): going on from %s", *next(iter(found.items())), path.name)
-                _set_aside(folder.checkpoints / "last.ckpt")
+                _keep_damaged(folder.checkpoints / "last.ckpt")
             return path
         found[path] = reason
     if not found:
@@ -234,7 +234,7 @@ def resumable(folder: RunFolder) -> Path | None:
     )
 
 
-def mend_best(folder: RunFolder, from_step: int, validation: Validation) -> None:
+def restore_best(folder: RunFolder, from_step: int, validation: Validation) -> None:
     """Before going on from `from_step`, make sure that best.ckpt holds the weights of `validation.best`.
 
     If they are in no file any more, that validation is forgotten with a warning: the best of those to come takes its
@@ -243,8 +243,8 @@ def mend_best(folder: RunFolder, from_step: int, validation: Validation) -> None
     if not validation.best:
         return  # forgotten before, and none has been made since
     best, step = folder.checkpoints / "best.ckpt", validation.best["step"]
-    reason = damage(best) if best.is_file() else "there is none"
-    found = load(best)["global_step"] if reason is None else -1
+    reason = find_damage(best) if best.is_file() else "there is none"
+    found = load_checkpoint(best)["global_step"] if reason is None else -1
     # A later one will be made again: it was saved after the checkpoint from which the run goes on.
     if found == step or found > from_step:
         return
@@ -276,7 +276,7 @@ def best_weights(folder: RunFolder, validation: Validation) -> Mapping[str, torc
     return weights
 
 
-def load(path: Path) -> dict[str, Any]:
+def load_checkpoint(path: Path) -> dict[str, Any]:
     """A checkpoint, its tensors mapped from the disk."""
     return torch.load(path, weights_only=True, map_location="cpu", mmap=True)
 
@@ -285,11 +285,11 @@ def _weights_of(folder: RunFolder, step: int) -> Mapping[str, torch.Tensor] | No
     """The module's weights at a step, from whichever whole checkpoint is of that step."""
     for name in ("best.ckpt", "last.ckpt", "previous.ckpt"):
         path = folder.checkpoints / name
-        if path.is_file() and damage(path) is None and (found := load(path))["global_step"] == step:
+        if path.is_file() and find_damage(path) is None and (found := load_checkpoint(path))["global_step"] == step:
             return found["state_dict"]
     return None
 
 
-def _set_aside(path: Path) -> None:
+def _keep_damaged(path: Path) -> None:
     if is_first_process() and path.exists():
         os.replace(path, path.with_name("damaged.ckpt"))

@@ -13,7 +13,7 @@ from ilm.errors import UserError
 from ilm.files import write_json
 from ilm.models.scoring import target_nll
 from ilm.runs.folder import RunFolder
-from ilm.training.collate import MicroBatch
+from ilm.training.datamodule import MicroBatch
 
 log = logging.getLogger("ilm")
 
@@ -57,7 +57,7 @@ class NonFiniteReport(pl.Callback):
     @torch.no_grad()
     def _documents(self, trainer: pl.Trainer, module: pl.LightningModule) -> list[dict[str, Any]]:
         """Each example of the step with its mean NLL in nats, without dropout, under the weights that failed."""
-        store = trainer.datamodule.store
+        dataset = trainer.datamodule.dataset
         module.eval()
         documents = []
         for batch in self._batches:
@@ -68,7 +68,7 @@ class NonFiniteReport(pl.Callback):
                 examples = row.examples.cpu().numpy()
                 np.add.at(sums, examples, nll)
                 np.add.at(targets, examples, 1)
-            columns = (*store.keys(batch.numbers), sums, targets)
+            columns = (*dataset.keys(batch.numbers), sums, targets)
             for document, mask, total, count in zip(*(column.tolist() for column in columns), strict=True):
                 loss = total / count if count else 0.0
                 documents.append((loss, str(self.writing_ids[document]), mask, count))

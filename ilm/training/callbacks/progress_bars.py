@@ -18,8 +18,8 @@ from ilm.training.callbacks.metrics import at_step_end
 from ilm.training.callbacks.status import bar_figures
 
 
-class StepBar(ProgressBar):
-    """What both have in common: when to draw. Those that inherit say how, in `_open`, `_show` and `_close`."""
+class StepProgressBar(ProgressBar):
+    """When to draw; subclasses implement how, in `_open`, `_show`, `_close` and `_track`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,11 +45,11 @@ class StepBar(ProgressBar):
     def teardown(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
         self._close()  # also after an exception
 
-    def over(self, items: Sequence[Any], description: str) -> Iterator[Any]:
+    def track(self, items: Sequence[Any], description: str) -> Iterator[Any]:
         """The items, with a bar of their own for as long as they take (a validation)."""
-        return self._over(items, description) if self.is_enabled else iter(items)
+        return self._track(items, description) if self.is_enabled else iter(items)
 
-    def _over(self, items: Sequence[Any], description: str) -> Iterator[Any]:
+    def _track(self, items: Sequence[Any], description: str) -> Iterator[Any]:
         raise NotImplementedError
 
     def _open(self, step: int, total: int) -> None:
@@ -62,12 +62,12 @@ class StepBar(ProgressBar):
         raise NotImplementedError
 
 
-class TqdmBar(StepBar):
+class TqdmBar(StepProgressBar):
     """The bar as a line of text."""
 
     _bar: tqdm | None = None
 
-    def _over(self, items: Sequence[Any], description: str) -> Iterator[Any]:
+    def _track(self, items: Sequence[Any], description: str) -> Iterator[Any]:
         return iter(tqdm(items, desc=description, leave=False, dynamic_ncols=True))
 
     def _open(self, step: int, total: int) -> None:
@@ -85,12 +85,12 @@ class TqdmBar(StepBar):
             self._bar = None
 
 
-class RichBar(StepBar):
+class RichBar(StepProgressBar):
     """The bar with colours, below what is written meanwhile."""
 
     _bar: Progress | None = None
 
-    def _over(self, items: Sequence[Any], description: str) -> Iterator[Any]:
+    def _track(self, items: Sequence[Any], description: str) -> Iterator[Any]:
         # The validation before the first step comes before the bar is there.
         with nullcontext(self._bar) if self._bar is not None else _progress() as bar:
             task = bar.add_task(description, total=len(items), figures="")

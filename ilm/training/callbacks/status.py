@@ -3,6 +3,7 @@
 import logging
 import math
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import pytorch_lightning as pl
@@ -20,7 +21,7 @@ STATUS_SECONDS = 30.0
 BAR_SECONDS = 1.0
 
 
-class Progress(pl.Callback):
+class StatusReporter(pl.Callback):
     """Writes status.json every 30 seconds, and a line to the log every `log_seconds`.
 
     `shown` is what a progress bar shows (`bar_figures`): the mean loss since the last record, its infill perplexity,
@@ -52,7 +53,7 @@ class Progress(pl.Callback):
         self._has_bar = bar is not None and bar.is_enabled
         if trainer.is_global_zero:
             self._trained_before = self.folder.status.get("seconds_trained", 0)
-            self.write_status(trainer)
+            self.write(trainer)
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
         if not trainer.is_global_zero or not at_step_end(trainer, batch_idx):
@@ -72,7 +73,7 @@ class Progress(pl.Callback):
         }
         self._last_bar = now
         if status_due:
-            self.write_status(trainer)
+            self.write(trainer)
         if line_due:
             self._last_line = now
             shown = ", ".join(f"{key} {value}" for key, value in self.shown.items())
@@ -84,7 +85,7 @@ class Progress(pl.Callback):
         done = trainer.global_step - self._first_step
         return (self.total_steps - trainer.global_step) * (now - self._began) / done if done else math.nan
 
-    def write_status(self, trainer: pl.Trainer) -> None:
+    def write(self, trainer: pl.Trainer) -> None:
         """Write status.json; reading the loss waits for a GPU."""
         self._last_status = time.monotonic()
         figures, left = self.metrics.figures(), self._seconds_left(trainer, self._last_status)
@@ -92,10 +93,10 @@ class Progress(pl.Callback):
             state="running",
             step=trainer.global_step,
             total_steps=self.total_steps,
-            loss=finite(figures["loss"]),
-            tokens_per_second=finite(figures["tokens_per_second"]),
-            first={key: finite(value) for key, value in self.validation.first.items()},
-            best={key: finite(value) for key, value in self.validation.best.items()},
+            loss=_finite(figures["loss"]),
+            tokens_per_second=_finite(figures["tokens_per_second"]),
+            first=losses_as_json(self.validation.first),
+            best=losses_as_json(self.validation.best),
             targets_seen=dict(zip(self.metrics.levels, self.metrics.targets_seen.tolist(), strict=True)),
             seconds_trained=round(self._trained_before + self._last_status - self._began),
             seconds_left=None if math.isnan(left) else round(left),
@@ -104,9 +105,13 @@ class Progress(pl.Callback):
 
 def bar_figures(trainer: pl.Trainer) -> dict[str, Any]:
     """What a progress bar shows of a run: loss, perplexity, tokens/s, time left."""
-    return next((dict(callback.shown) for callback in trainer.callbacks if isinstance(callback, Progress)), {})
+    return next((dict(callback.shown) for callback in trainer.callbacks if isinstance(callback, StatusReporter)), {})
 
 
-def finite(value: float | None) -> float | None:
-    """A number as JSON can hold it: None for NaN and infinity."""
+def losses_as_json(losses: Mapping[str, float]) -> dict[str, float | None]:
+    """The losses of a validation, and its step, as status.json holds them: None for NaN and infinity."""
+    return {key: _finite(value) for key, value in losses.items()}
+
+
+def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None

@@ -26,7 +26,7 @@ class StopSignals(pl.Callback):
     to all processes of a job by its scheduler and by whoever started this one.
 
     In a job of submitit SIGUSR2 says that its time is over, or its place needed: what submitit does then (it sends the
-    job back to the queue) is done once the run has saved (`give_back`).
+    job back to the queue) is done once the run has saved (`requeue`).
 
     It stands before the other callbacks. Lightning sets handlers of its own between `listening` and the start of
     training (one makes SIGTERM exit with 0, one saves in the middle of a step on a Slurm cluster), so these are set
@@ -40,14 +40,14 @@ class StopSignals(pl.Callback):
         self._process = os.getpid()
         self._stepping = False
         self._at = 0.0
-        self._requeue: Callable[[int, Any], None] | None = None
+        self._requeue_job: Callable[[int, Any], None] | None = None
 
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Listen within the block, and put back the handlers that were there before."""
         before = {number: signal.getsignal(number) for number in NUMBERS}
         if "SUBMITIT_EXECUTOR" in os.environ and callable(handler := signal.getsignal(signal.SIGUSR2)):
-            self._requeue = before[signal.SIGUSR2] = handler
+            self._requeue_job = before[signal.SIGUSR2] = handler
         self._listen(before)
         try:
             yield
@@ -63,13 +63,13 @@ class StopSignals(pl.Callback):
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self._stepping = False
         if self.received is not None:
-            self.give_back()
+            self.requeue()
             raise SystemExit(128 + self.received)
 
-    def give_back(self) -> None:
+    def requeue(self) -> None:
         """Send a job of submitit back to the queue, if that was asked for: raises its SystemExit then."""
-        if self.received == signal.SIGUSR2 and self._requeue is not None:
-            self._requeue(self.received, None)
+        if self.received == signal.SIGUSR2 and self._requeue_job is not None:
+            self._requeue_job(self.received, None)
 
     def _listen(self, before: dict[int, Any]) -> None:
         for number, handler in before.items():
@@ -88,15 +88,15 @@ class StopSignals(pl.Callback):
             return
         self.received, self._at = number, now
         if not self._stepping:
-            self.give_back()
+            self.requeue()
         if not self._stepping:
             raise SystemExit(128 + number)
         name = signal.Signals(number).name
         os.write(2, f"\n{name}: {self._doing} (again: stop at once)\n".encode())
 
 
-def live_as_long_as_the_run(worker: int) -> None:
-    """For a process that works for the run (a DataLoader's `worker_init_fn`): no signal ends it but the run's own end.
+def init_worker(worker: int) -> None:
+    """A DataLoader's `worker_init_fn`: stop signals are left to the run, whose end is the worker's end.
 
     Ctrl-C and scancel reach every process, and a worker that dies of them takes the step's checkpoint with it.
     """

@@ -23,11 +23,11 @@ class Validation(pl.Callback):
     `best` is the validation with the lowest infill loss (ties: the earlier); `unsaved_best` says that its weights are
     those of the moment and in no file yet (`Checkpoints` saves them). With `patience`, so many validations in a row
     without a lower infill loss end the run (`stopped`). `seconds` is the time they have taken since this process
-    began. A validation that `stop_asked` interrupts is made when the run goes on.
+    began. A validation that `stop_requested` interrupts is made when the run goes on.
     """
 
-    def __init__(self, *, every_n_steps: int, patience: int | None, stop_asked: Callable[[], bool]):
-        self.every_n_steps, self.patience, self.stop_asked = every_n_steps, patience, stop_asked
+    def __init__(self, *, every_n_steps: int, patience: int | None, stop_requested: Callable[[], bool]):
+        self.every_n_steps, self.patience, self.stop_requested = every_n_steps, patience, stop_requested
         self.first: dict[str, float] = {}
         self.best: dict[str, float] = {}
         self.last: dict[str, float] = {}
@@ -101,9 +101,9 @@ class Validation(pl.Callback):
         starts = range(0, len(examples), EXAMPLES_AT_A_TIME)[trainer.global_rank :: trainer.world_size]
         sums = torch.zeros(len(KINDS), 2, dtype=torch.float64)
         # Bars of this package show a validation too (`ilm.training.callbacks.progress_bars`).
-        over = getattr(trainer.progress_bar_callback, "over", None)
-        for start in over(starts, "validating") if over is not None else starts:
-            if may_stop and self.stop_asked():
+        track = getattr(trainer.progress_bar_callback, "track", None)
+        for start in track(starts, "validating") if track is not None else starts:
+            if may_stop and self.stop_requested():
                 return None
             part = examples[start : start + EXAMPLES_AT_A_TIME]
             scores = score(module.model, part, trainer.datamodule.row_tokens, module.device)

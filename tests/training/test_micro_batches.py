@@ -3,7 +3,7 @@ import pytest
 from torch.utils.data import DataLoader
 
 from ilm.examples.layout import Example
-from ilm.training.collate import MicroBatch, MicroBatches, ResumableRange
+from ilm.training.datamodule import MicroBatch, MicroBatchDataset, ResumableSampler
 from tests.training.stored import StoredExamples, shuffled_plan
 
 # (token ids, target types) of two examples: one target each of context and answer; two answer's targets.
@@ -16,7 +16,7 @@ FIRST, SECOND = (
 def test_every_micro_batch_carries_the_totals_of_its_step():
     store = StoredExamples([FIRST, SECOND, FIRST, SECOND, FIRST])
     plan = shuffled_plan(store, batch_size=1, accumulate=2)
-    batches = MicroBatches(store, plan, row_tokens=16, level_codes=np.array([0, 1, 1]), n_levels=2)
+    batches = MicroBatchDataset(store, plan, row_tokens=16, level_codes=np.array([0, 1, 1]), n_levels=2)
     for step in range(3):
         numbers = plan.step(step)
         contexts = sum(int(store[n] is FIRST) for n in numbers)
@@ -45,7 +45,7 @@ class Recording(StoredExamples):
 
 def test_a_micro_batch_lays_out_its_own_examples_alone():
     store = Recording([FIRST, SECOND] * 12)
-    batches = MicroBatches(
+    batches = MicroBatchDataset(
         store,
         shuffled_plan(store, batch_size=3, accumulate=2, world_size=2),
         row_tokens=16,
@@ -64,7 +64,7 @@ def tensors(batch: MicroBatch) -> list:
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_workers_change_nothing(method):
     store = StoredExamples([FIRST, SECOND] * 9)
-    batches = MicroBatches(
+    batches = MicroBatchDataset(
         store, shuffled_plan(store, batch_size=5), row_tokens=8, level_codes=np.zeros(3, int), n_levels=1
     )
     arguments = {"batch_size": None, "num_workers": 1, "multiprocessing_context": method}
@@ -79,7 +79,7 @@ def test_workers_change_nothing(method):
 
 
 def test_a_resumed_range_starts_where_it_was_left_every_time():
-    sampler = ResumableRange(10)
+    sampler = ResumableSampler(0, 10)
     sampler.start = 7
     assert list(sampler) == list(sampler) == [7, 8, 9]
     assert len(sampler) == 10
