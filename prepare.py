@@ -11,13 +11,13 @@ from ilm.cli.main import entry_point, job
 from ilm.config.check import check
 from ilm.config.prepare import Prepare
 from ilm.corpus.build import extra_folders, locked_folder
-from ilm.corpus.sources import configured_origin, extra_origin
+from ilm.corpus.sources import extra_source, main_source
 from ilm.corpus.splitting.strategy import HeldOut, TrainValidTest
 from ilm.corpus.verify import require_sound
 from ilm.masking.prepare import prepare_corpus
 from ilm.masking.verify import verify_masks
 from ilm.reference.exporter import export_corpus, require_replaceable
-from ilm.reference.importer import import_masks, reference_origin
+from ilm.reference.importer import import_masks, reference_source
 
 
 def prepare(cfg: DictConfig) -> Path:
@@ -35,16 +35,16 @@ def prepare(cfg: DictConfig) -> Path:
     if export:
         require_replaceable(export)
     options = {key: getattr(settings, key) for key in ("masking", "num_workers", "preview", "overwrite")}
-    origin, division = reference_origin(corpus) or configured_origin(corpus), TrainValidTest(**dict(settings.split))
-    prepared, masks = prepare_corpus(folder, origin, division, sample_size=corpus.sample_size, **options)
+    source, strategy = reference_source(corpus) or main_source(corpus), TrainValidTest(**dict(settings.split))
+    prepared, masks = prepare_corpus(folder, source, strategy, sample_size=corpus.sample_size, **options)
     if corpus.reference:
         with locked_folder(folder):
-            import_masks(prepared, origin)
+            import_masks(prepared, source)
     if export:
         export_corpus(prepared, masks, export)
     for path, extra in extras.items():
         held_out = HeldOut(prepared, settings.split.near_duplicates)
-        prepare_corpus(path, extra_origin(extra, corpus), held_out, **options)
+        prepare_corpus(path, extra_source(extra, corpus), held_out, **options)
     return folder
 
 

@@ -9,7 +9,7 @@
 import logging
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,22 +17,25 @@ from typing import Any
 
 import pandas as pd
 
+from ilm.config.sections import Extra
 from ilm.corpus.formats import stem
 from ilm.corpus.leakage import LeakReport
-from ilm.corpus.log_lines import leak_lines, read_lines, split_lines
 from ilm.corpus.manifest import corpus_manifest, documents_settings
 from ilm.corpus.reader import ReadReport
 from ilm.corpus.sampling import stratified_sample
-from ilm.corpus.sources import Origin
+from ilm.corpus.sources import CorpusSource
 from ilm.corpus.splitting.assign import SplitReport
-from ilm.corpus.splitting.strategy import Division
+from ilm.corpus.splitting.strategy import SplitStrategy
 from ilm.corpus.statistics import (
     dropped_table,
     l1_table,
+    leak_lines,
     leak_table,
     length_table,
     miss_table,
+    read_lines,
     shared_table,
+    split_lines,
     split_table,
 )
 from ilm.corpus.store import (
@@ -78,9 +81,9 @@ class BuiltCorpus:
 
 
 def build_corpus(
-    folder: Path, origin: Origin, division: Division, *, sample_size: int | None, overwrite: bool
+    folder: Path, source: CorpusSource, strategy: SplitStrategy, *, sample_size: int | None, overwrite: bool
 ) -> BuiltCorpus:
-    """Prepare the documents of `origin` in `folder`, in splits as `division` says.
+    """Prepare the documents of `source` in `folder`, in splits as `strategy` says.
 
     The same documents already there are left as they are. `sample_size` documents are drawn (None: all are taken).
 
@@ -88,64 +91,72 @@ def build_corpus(
     `overwrite` is false; nothing is written then. RuntimeError if what was written breaks a guarantee.
     """
     with _timed("reading"):
-        documents, read_report = origin.read()
-    _tell(read_lines(read_report, "generated sample" if origin.synthetic else read_report.path))
+        documents, read_report = source.read()
+    _log_lines(read_lines(read_report, "generated sample" if source.synthetic else read_report.path))
     given = "split" in documents
     settings = documents_settings(
         sources=[read_report.sha256],
         columns=read_report.columns_used,
-        reading=origin.settings,
+        reading=source.settings,
         sample_size=sample_size,
-        seed=division.seed,
-        split=division.settings(given),
+        seed=strategy.seed,
+        split=strategy.settings(given),
     )
     if not overwrite:
-        instead = "Give the file another name" if division.test_only else "Type corpus.name=..."
+        instead = "Give the file another name" if strategy.test_only else "Type corpus.name=..."
         _refuse_conflict(folder, settings, instead)
     if sample_size is not None:
-        documents = stratified_sample(documents, sample_size, division.seed)
+        documents = stratified_sample(documents, sample_size, strategy.seed)
         log.info("sample: %s documents, corpus.sample_size=%d", f"{len(documents):,}", sample_size)
     with _timed("splitting"):
-        split_report = division.divide(documents)
-    if not division.test_only:
-        _tell(split_lines(split_report))
-    read_report = origin.keep(folder, read_report)
+        split_report = strategy.assign(documents)
+    if not strategy.test_only:
+        _log_lines(split_lines(split_report))
+    read_report = source.keep(folder, read_report)
 
     def manifest_of(stored: pd.DataFrame, leaks: Mapping[str, Any] | None = None) -> dict[str, Any]:
         return corpus_manifest(
             corpus=folder.name,
-            synthetic=origin.synthetic,
-            test_only=division.test_only,
+            synthetic=source.synthetic,
+            test_only=strategy.test_only,
             settings=settings,
             documents=stored,
             read_report=read_report,
             split_report=split_report,
-            leaks=leaks or {"asked": division.leaks_asked, **division.leaks(stored, given).to_dict()},
-            libraries=[] if division.near_duplicates is None else ["rensa"],
+            leaks=leaks or {"asked": strategy.leaks_asked, **strategy.leaks(stored, given).to_dict()},
+            libraries=[] if strategy.near_duplicates is None else ["rensa"],
         )
 
-    prepared = _prepared(folder, settings)
-    if prepared is None:
-        with _timed(f"writing {DOCUMENTS} and looking for leaks in it"), atomic_file(folder / DOCUMENTS) as temporary:
-            write_documents(temporary, documents)
-            del documents  # what counts from here on is what was written
-            manifest = manifest_of(read_documents(temporary))
-            manifest["files"] = {DOCUMENTS: describe_documents(temporary)}
-        write_json(folder / MANIFEST, with_digest(manifest))
+    if (prepared := _prepared(folder, settings)) is None:
+        _write(folder, documents, manifest_of)
     else:
         log.info("%s holds these documents already", folder)
         del documents
-        # The file may have been moved, and other things may have been asked about the same splits.
-        before = prepared.manifest
-        known = before["leaks"] if before["leaks"]["asked"] == division.leaks_asked else None
-        manifest = manifest_of(prepared.documents, known) | {"files": before["files"]}
-        if known is not None:
-            manifest["versions"] = before["versions"]
-        if with_digest(manifest)["digest"] != before.get("digest"):
-            write_json(folder / MANIFEST, with_digest(manifest))
+        _update_manifest(prepared, manifest_of, strategy.leaks_asked)
     built = BuiltCorpus(PreparedCorpus.open(folder), read_report, split_report)
-    _tell(leak_lines(built.corpus.manifest["leaks"]))
+    _log_lines(leak_lines(built.corpus.manifest["leaks"]))
     return built
+
+
+def _write(folder: Path, documents: pd.DataFrame, manifest_of: Callable[[pd.DataFrame], dict[str, Any]]) -> None:
+    with _timed(f"writing {DOCUMENTS} and looking for leaks in it"), atomic_file(folder / DOCUMENTS) as temporary:
+        write_documents(temporary, documents)
+        manifest = manifest_of(read_documents(temporary))  # of what was written
+        manifest["files"] = {DOCUMENTS: describe_documents(temporary)}
+    write_json(folder / MANIFEST, with_digest(manifest))
+
+
+def _update_manifest(
+    prepared: PreparedCorpus, manifest_of: Callable[..., dict[str, Any]], leaks_asked: Mapping[str, Any]
+) -> None:
+    """The source may have been moved, and other leaks may be looked for in the same splits."""
+    before = prepared.manifest
+    known = before["leaks"] if before["leaks"]["asked"] == leaks_asked else None
+    manifest = manifest_of(prepared.documents, known) | {"files": before["files"]}
+    if known is not None:
+        manifest["versions"] = before["versions"]
+    if with_digest(manifest)["digest"] != before.get("digest"):
+        write_json(prepared.folder / MANIFEST, with_digest(manifest))
 
 
 @contextmanager
@@ -181,18 +192,18 @@ def locked_folder(folder: Path) -> Iterator[None]:
                 path.rmdir()
 
 
-def extra_folders(extras: Sequence[Mapping[str, Any]], main: Path) -> dict[Path, Mapping[str, Any]]:
-    """The folder of each of `corpus.extra` (plain `ilm.config.Extra`s), beside that of the `main` corpus.
+def extra_folders(extras: Sequence[Extra], main: Path) -> dict[Path, Extra]:
+    """The folder of each of `corpus.extra`, beside that of the `main` corpus.
 
     Raises: UserError for a file that is not there, or a name that is that of the main corpus or of another file.
     """
-    folders: dict[Path, Mapping[str, Any]] = {}
+    folders: dict[Path, Extra] = {}
     for extra in extras:
-        path = Path(extra["csv"])
+        path = Path(extra.csv)
         if not path.is_file():
             raise UserError(f"corpus.extra={path}: there is no such file; give its path: corpus.extra=[FILE]")
-        folder = main.with_name(re.sub(r"[^\w.+-]+", "_", extra["name"] or stem(path)).lstrip(".+-") or "extra")
-        taken = "the main corpus" if folder == main else folders[folder]["csv"] if folder in folders else None
+        folder = main.with_name(re.sub(r"[^\w.+-]+", "_", extra.name or stem(path)).lstrip(".+-") or "extra")
+        taken = "the main corpus" if folder == main else folders[folder].csv if folder in folders else None
         if taken is not None:
             raise UserError(
                 f"corpus.extra: {path} would be prepared in {folder}, as {taken} is; give it another name: "
@@ -209,7 +220,7 @@ def _timed(what: str) -> Iterator[None]:
     log.info("%s: %.1f s", what, time.monotonic() - began)
 
 
-def _tell(lines: Iterable[str]) -> None:
+def _log_lines(lines: Iterable[str]) -> None:
     for line in lines:
         log.info("%s", line)
 

@@ -27,8 +27,8 @@ def documents_settings(
     """Everything the documents follow from; `ilm.hashing.digest` of it is the documents hash.
 
     `sources`: SHA-256 of each file. `columns`: name -> header of the file (`ReadReport.columns_used`). `reading`: how
-    the files were read (`ilm.corpus.sources.Origin.settings`). `split`: `split_settings`. Whatever cannot change the
-    documents is left out: paths, workers, the seed of a sample that is not drawn.
+    the files were read (`CorpusSource.settings`). `split`: `split_settings`. Whatever cannot
+    change the documents is left out: paths, workers, the seed of a sample that is not drawn.
     """
     return {
         "sources": list(sources),

@@ -28,7 +28,6 @@ import pandas as pd
 from rensa import RMinHash
 from tqdm import tqdm
 
-from ilm.corpus.splitting.components import join
 from ilm.corpus.text_keys import BLOCK, Picked, folded, text_keys
 
 SHINGLE = 5  # characters
@@ -59,7 +58,7 @@ def near_duplicate_pairs(texts: pd.Series, similarity: float, *, keys: np.ndarra
 
     def connect(a: np.ndarray, b: np.ndarray) -> None:
         pairs.append(np.column_stack((index.rows[a], index.rows[b])))
-        join(label, a, b)
+        _join(label, a, b)
 
     index.search(lambda a, b: label[a] != label[b], connect)
     found = np.sort(np.concatenate(pairs), axis=1)
@@ -265,3 +264,20 @@ def _mixed(values: np.ndarray) -> np.ndarray:
 def _counting(counts: np.ndarray) -> np.ndarray:
     """0, 1, ..., c - 1 for each of the counts, one after another."""
     return np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+
+
+def _join(label: np.ndarray, one: np.ndarray, other: np.ndarray) -> None:
+    """Connect the components of the nodes `one` and `other` in place: each node's label is its component's least node.
+
+    Every root with a smaller neighbour is hung below the smallest one, and all paths are cut short, until no
+    edge joins two components (Shiloach and Vishkin 1982): a few array operations per round.
+    """
+    while True:
+        roots, other_roots = label[one], label[other]
+        open_ = roots != other_roots
+        if not open_.any():
+            return
+        one, other, roots, other_roots = one[open_], other[open_], roots[open_], other_roots[open_]
+        np.minimum.at(label, np.maximum(roots, other_roots), np.minimum(roots, other_roots))
+        while not np.array_equal(shorter := label[label], label):
+            label[:] = shorter

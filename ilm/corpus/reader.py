@@ -19,6 +19,7 @@ import pandas as pd
 
 from ilm.corpus.columns import OPTIONAL, REQUIRED, find_columns
 from ilm.corpus.formats import open_source, stem
+from ilm.corpus.formats.table import first_rows
 from ilm.corpus.row_validation import NO_SPLIT, take_rows
 from ilm.errors import UserError
 from ilm.hashing import file_sha256
@@ -100,8 +101,7 @@ def _check_share(report: ReadReport, levels: Sequence[str], max_dropped: float, 
         return
     causes = []
     for cause, found in report.dropped.items():
-        rows = ", ".join(map(str, found["rows"])) + (", ..." if found["count"] > len(found["rows"]) else "")
-        causes.append(f"\n  {cause}: {found['count']} (rows {rows})")
+        causes.append(f"\n  {cause}: {found['count']} (rows {first_rows(found)})")
     advice = [f"corpus.max_dropped={lost / report.rows + 0.001:.3f}"] if report.kept else []
     if other_levels:
         found = ", ".join(f"{level!r} ({count})" for level, count in other_levels.most_common(5))

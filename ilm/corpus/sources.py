@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from ilm.config.sections import Corpus, Extra
 from ilm.corpus.reader import ReadReport, read_corpus
 from ilm.corpus.synthetic import write_csv
 from ilm.errors import UserError
@@ -19,7 +20,7 @@ from ilm.files import atomic_file
 BEYOND = ("C2",)
 
 
-class Origin(ABC):
+class CorpusSource(ABC):
     """Where the documents of a corpus come from."""
 
     synthetic = False
@@ -42,7 +43,7 @@ class Origin(ABC):
 
 
 @dataclass(frozen=True)
-class FileOrigin(Origin):
+class FileSource(CorpusSource):
     """A file of texts, and how `ilm.corpus.reader.read_corpus` reads it."""
 
     path: Path
@@ -75,7 +76,7 @@ class FileOrigin(Origin):
 
 
 @dataclass(frozen=True)
-class ExtraOrigin(FileOrigin):
+class ExtraSource(FileSource):
     """A file of `corpus.extra`."""
 
     def read(self) -> tuple[pd.DataFrame, ReadReport]:
@@ -90,7 +91,7 @@ class ExtraOrigin(FileOrigin):
 
 
 @dataclass(frozen=True)
-class SampleOrigin(Origin):
+class SampleSource(CorpusSource):
     """A generated sample of `size` texts; its CSV is kept beside the documents, as an example of the schema."""
 
     size: int
@@ -116,29 +117,34 @@ class SampleOrigin(Origin):
         return replace(report, path=str(kept))
 
     @property
-    def _file(self) -> FileOrigin:
+    def _file(self) -> FileSource:
         # The settings in its name tell one sample from another.
         path = Path(self.scratch.name) / f"sample_{self.size}_{self.seed}.csv"
-        return FileOrigin(path, columns={}, levels=self.levels, encoding="utf-8", max_dropped=0.0)
+        return FileSource(path, columns={}, levels=self.levels, encoding="utf-8", max_dropped=0.0)
 
 
-def configured_origin(corpus: Mapping[str, Any]) -> Origin:
-    """The origin of the main corpus of a plain `ilm.config.Corpus`: its file, or a generated sample."""
-    if corpus["csv"] is None:
-        return SampleOrigin(**corpus["synthetic"], levels=corpus["levels"])
-    reading = {key: corpus[key] for key in ("columns", "levels", "encoding", "max_dropped", "sheet")}
-    return FileOrigin(Path(corpus["csv"]), **reading)
+def main_source(corpus: Corpus) -> CorpusSource:
+    """The main corpus: its file, or a generated sample."""
+    if corpus.csv is None:
+        return SampleSource(corpus.synthetic.size, corpus.synthetic.seed, corpus.levels)
+    return FileSource(
+        Path(corpus.csv),
+        columns=corpus.columns.model_dump(),
+        levels=corpus.levels,
+        encoding=corpus.encoding,
+        max_dropped=corpus.max_dropped,
+        sheet=corpus.sheet,
+    )
 
 
-def extra_origin(extra: Mapping[str, Any], corpus: Mapping[str, Any]) -> ExtraOrigin:
-    """One of `corpus.extra` (a plain `ilm.config.Extra`): C2 is a level too."""
-    levels = [*corpus["levels"], *(level for level in BEYOND if level not in corpus["levels"])]
-    return ExtraOrigin(
-        Path(extra["csv"]),
-        columns=extra["columns"],
-        levels=levels,
-        encoding=extra["encoding"] or corpus["encoding"],
-        max_dropped=corpus["max_dropped"],
-        sheet=extra["sheet"],
+def extra_source(extra: Extra, corpus: Corpus) -> ExtraSource:
+    """One of `corpus.extra`: C2 is a level too."""
+    return ExtraSource(
+        Path(extra.csv),
+        columns=extra.columns.model_dump(),
+        levels=[*corpus.levels, *(level for level in BEYOND if level not in corpus.levels)],
+        encoding=extra.encoding or corpus.encoding,
+        max_dropped=corpus.max_dropped,
+        sheet=extra.sheet,
         lenient=True,
     )

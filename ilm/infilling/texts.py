@@ -8,8 +8,8 @@ from pathlib import Path
 
 from ilm.corpus.columns import ALIASES
 from ilm.corpus.formats import DELIMITERS, EXCEL, JSON, PARQUET, open_source, stem
-from ilm.corpus.formats.encoding import codec_name
-from ilm.corpus.formats.table import NO_ROWS, Tally
+from ilm.corpus.formats.table import NO_ROWS, Tally, first_rows
+from ilm.corpus.formats.text import codec_name
 from ilm.errors import UserError
 from ilm.hashing import order_key
 from ilm.masking.functions import MaskFunction, Span
@@ -76,8 +76,7 @@ def read_texts(path: str, columns: Mapping[str, str | None], encoding: str, shee
         else:
             faults.add(NO_TEXT, row)
     for cause, rows in faults.items():
-        shown = ", ".join(map(str, rows["rows"])) + (", ..." if rows["count"] > len(rows["rows"]) else "")
-        log.warning("left out of %s: %s, %d of its rows (%s)", path, cause, rows["count"], shown)
+        log.warning("left out of %s: %s, %d of its rows (%s)", path, cause, rows["count"], first_rows(rows))
     if not found:
         raise UserError(f"{path} has no text in its column {source.header[text_at]}")
     return found

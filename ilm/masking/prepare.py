@@ -10,8 +10,8 @@ from rich.markup import escape
 from ilm.cli.logging import logging_begun_afterwards, set_up_logging
 from ilm.config.sections import Masking
 from ilm.corpus.build import build_corpus, locked_folder
-from ilm.corpus.sources import Origin
-from ilm.corpus.splitting.strategy import Division
+from ilm.corpus.sources import CorpusSource
+from ilm.corpus.splitting.strategy import SplitStrategy
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
 from ilm.files import read_json
@@ -29,8 +29,8 @@ log = logging.getLogger("ilm")
 
 def prepare_corpus(
     folder: Path,
-    origin: Origin,
-    division: Division,
+    source: CorpusSource,
+    strategy: SplitStrategy,
     *,
     masking: Masking,
     sample_size: int | None = None,
@@ -51,9 +51,9 @@ def prepare_corpus(
         set_up_logging()
         # A faulty source leaves nothing behind, not even a log.
         with logging_begun_afterwards(folder / "prepare.log"):
-            if origin.synthetic:
+            if source.synthetic:
                 log.warning("NOTE: %s is a SYNTHETIC corpus, to try things out: no results.", folder.name)
-            built = build_corpus(folder, origin, division, sample_size=sample_size, overwrite=overwrite)
+            built = build_corpus(folder, source, strategy, sample_size=sample_size, overwrite=overwrite)
         corpus, settings = built.corpus, mask_settings(built.corpus, masking)
         masks_folder = settings.folder(folder)
         # Settings are written last: a folder without them was not finished, and is replaced.
@@ -63,7 +63,7 @@ def prepare_corpus(
             workers = usable_cores() if num_workers is None else num_workers
             _draw_masks(masks_folder, corpus, function, settings, workers)
         masks = MaskStore.open(masks_folder)
-        console.rule(f"{escape(folder.name)}{', test-only data' if division.test_only else ''}", align="left")
+        console.rule(f"{escape(folder.name)}{', test-only data' if strategy.test_only else ''}", align="left")
         tables = [*built.tables(), _masks_table(masks_folder, corpus.text_note)]
         for shown in (*tables, *stored_previews(corpus.documents, masks, preview)):
             console.print(shown)

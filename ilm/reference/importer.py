@@ -22,7 +22,7 @@ from ilm.config.sections import Corpus
 from ilm.corpus.formats.table import NO_CHARACTER, Tally
 from ilm.corpus.reader import ReadReport
 from ilm.corpus.row_validation import NO_TEXT, UNKNOWN_L1
-from ilm.corpus.sources import Origin
+from ilm.corpus.sources import CorpusSource
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
 from ilm.files import atomic_folder, read_json, write_json
@@ -43,7 +43,7 @@ _CHUNK_DOCUMENTS = 5_000
 
 
 @dataclass(frozen=True)
-class ReferenceOrigin(Origin):
+class ReferenceSource(CorpusSource):
     """The documents of a folder of the reference (`ilm.reference.masks`); `levels` are those of the corpus."""
 
     path: Path
@@ -111,11 +111,11 @@ class ReferenceOrigin(Origin):
             )
 
 
-def reference_origin(corpus: Corpus) -> ReferenceOrigin | None:
+def reference_source(corpus: Corpus) -> ReferenceSource | None:
     """The folder of the reference that a corpus is to be made from, if any."""
     if corpus.reference is None:
         return None
-    return ReferenceOrigin(Path(corpus.reference), corpus.levels, corpus.encoding, corpus.max_dropped)
+    return ReferenceSource(Path(corpus.reference), corpus.levels, corpus.encoding, corpus.max_dropped)
 
 
 @dataclass(frozen=True)
@@ -128,15 +128,15 @@ class ImportedMasks:
     left_out: dict[str, int]  # cause -> masks
 
 
-def import_masks(corpus: PreparedCorpus, origin: ReferenceOrigin) -> ImportedMasks | None:
-    """Write the masks of the origin's pickles to `masks/reference-<hash>` of the corpus made from it.
+def import_masks(corpus: PreparedCorpus, source: ReferenceSource) -> ImportedMasks | None:
+    """Write the masks of the source's pickles to `masks/reference-<hash>` of the corpus made from it.
 
     A mask with faulty spans is left out and counted. Documents of text files have no masks. None if there is no pickle.
 
     Raises: UserError if the files are no longer those that the corpus was made from, or their masks are of types of two
     enumerations.
     """
-    files = reference_files(origin.path, origin.levels)
+    files = reference_files(source.path, source.levels)
     sha256 = {"/".join(key): file_sha256(path) for key, path in files.items() if path.suffix == ".pkl"}
     if not sha256:
         return None

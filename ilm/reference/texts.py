@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-from ilm.corpus.formats.encoding import check_encoding, wrong_encoding
+from ilm.corpus.formats.text import check_encoding, wrong_encoding
 
 SEPARATOR = "\n\n\n"
 

@@ -11,15 +11,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
 from filelock import FileLock
 from rich.console import Console
 
+from ilm.config.sections import Columns, Corpus, Extra
 from ilm.corpus.build import build_corpus, extra_folders, locked_folder
-from ilm.corpus.sources import FileOrigin, SampleOrigin, extra_origin
+from ilm.corpus.sources import FileSource, SampleSource, extra_source
 from ilm.corpus.splitting import strategy as division_module
 from ilm.corpus.splitting.strategy import HeldOut, TrainValidTest
 from ilm.corpus.store import PreparedCorpus
@@ -32,10 +32,10 @@ LEVELS = ["A1", "B1"]
 ROWS = rows_of_small_corpus({"A1": 20, "B1": 20})
 
 
-def built(folder: Path, path: Path, division=None, *, sample_size=None, overwrite=False, levels=LEVELS, **columns):
-    origin = FileOrigin(path, columns=columns, levels=levels, encoding="utf-8", max_dropped=0.01)
-    division = division or TrainValidTest(0, ["text", "learner_id"])
-    return build_corpus(folder, origin, division, sample_size=sample_size, overwrite=overwrite)
+def built(folder: Path, path: Path, strategy=None, *, sample_size=None, overwrite=False, levels=LEVELS, **columns):
+    origin = FileSource(path, columns=columns, levels=levels, encoding="utf-8", max_dropped=0.01)
+    strategy = strategy or TrainValidTest(0, ["text", "learner_id"])
+    return build_corpus(folder, origin, strategy, sample_size=sample_size, overwrite=overwrite)
 
 
 def prepared(data: Path, path: Path, *more: str) -> Path:
@@ -177,25 +177,25 @@ def test_every_setting_that_decides_the_documents_is_in_their_hash(tmp_path, set
     rows = [{**row, "topic": f"t{n % 8}", "other": row["text"] + "!"} for n, row in enumerate(ROWS)]
     path = write_csv(tmp_path / "texts.csv", rows)
     origin = {"columns": {}, "levels": LEVELS, "encoding": "utf-8", "max_dropped": 0.01}
-    division = {"seed": 0, "keep_together": ["text"], "test_on": None, "near_duplicates": None}
-    base = FileOrigin(path, **origin).settings | TrainValidTest(**division).settings(given=False)
+    strategy = {"seed": 0, "keep_together": ["text"], "test_on": None, "near_duplicates": None}
+    base = FileSource(path, **origin).settings | TrainValidTest(**strategy).settings(given=False)
     if setting == "columns":
-        columns = [FileOrigin(path, **origin | {"columns": c}).read()[1].columns_used for c in ({}, {"text": "other"})]
+        columns = [FileSource(path, **origin | {"columns": c}).read()[1].columns_used for c in ({}, {"text": "other"})]
         assert columns[0] != columns[1]
         return
     if setting in ("sheet", "lenient"):
-        changed = FileOrigin(path, **origin, **{setting: "Sheet 2" if setting == "sheet" else True})
-        assert changed.settings | TrainValidTest(**division).settings(given=False) != base
+        changed = FileSource(path, **origin, **{setting: "Sheet 2" if setting == "sheet" else True})
+        assert changed.settings | TrainValidTest(**strategy).settings(given=False) != base
         return
-    division |= {"test_on": "topic"} if setting == "test_on" else {"keep_together": ["text", "near_duplicates"]}
-    assert FileOrigin(path, **origin).settings | TrainValidTest(**division).settings(given=False) != base
+    strategy |= {"test_on": "topic"} if setting == "test_on" else {"keep_together": ["text", "near_duplicates"]}
+    assert FileSource(path, **origin).settings | TrainValidTest(**strategy).settings(given=False) != base
 
 
 def test_a_sample_is_kept_beside_its_documents(tmp_path):
     folder = tmp_path / "data" / "sample"
     corpus = build_corpus(
         folder,
-        SampleOrigin(60, 1, [*LEVELS, "A2", "B2", "C1"]),
+        SampleSource(60, 1, [*LEVELS, "A2", "B2", "C1"]),
         TrainValidTest(0, ["text"]),
         sample_size=None,
         overwrite=False,
@@ -208,10 +208,10 @@ def test_a_sample_is_kept_beside_its_documents(tmp_path):
 
 
 def test_a_sample_that_is_refused_leaves_nothing(tmp_path):
-    division = TrainValidTest(0, ["text"], "topic")
-    origin = SampleOrigin(60, 1, [*LEVELS, "A2", "B2", "C1"])
+    strategy = TrainValidTest(0, ["text"], "topic")
+    origin = SampleSource(60, 1, [*LEVELS, "A2", "B2", "C1"])
     with pytest.raises(UserError, match="no column topic"):
-        build_corpus(tmp_path / "sample", origin, division, sample_size=None, overwrite=False)
+        build_corpus(tmp_path / "sample", origin, strategy, sample_size=None, overwrite=False)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -279,8 +279,8 @@ def test_a_given_split_and_test_on_contradict_each_other(tmp_path):
 
 def test_topics_for_the_test_alone(tmp_path):
     rows = [{**row, "topic": f"topic {n % 10}"} for n, row in enumerate(ROWS)]
-    division = TrainValidTest(0, ["text"], "topic")
-    documents = built(tmp_path / "mine", write_csv(tmp_path / "texts.csv", rows), division).corpus.documents
+    strategy = TrainValidTest(0, ["text"], "topic")
+    documents = built(tmp_path / "mine", write_csv(tmp_path / "texts.csv", rows), strategy).corpus.documents
     tested = set(documents.loc[documents["split"] == "test", "topic"])
     assert tested
     assert not tested & set(documents.loc[documents["split"] != "test", "topic"])
@@ -413,13 +413,15 @@ def test_folders_of_extra_corpora(tmp_path):
     for name in names:
         (tmp_path / name).write_text("x")
     found = extra_folders([extra_file(tmp_path / name) for name in names], tmp_path / "data" / "mine")
-    assert {Path(extra["csv"]).name: folder.name for folder, extra in found.items()} == names
-    (folder,) = extra_folders([extra_file(tmp_path / "x.y.xlsx") | {"name": "mine"}], tmp_path / "data" / "other")
+    assert {Path(extra.csv).name: folder.name for folder, extra in found.items()} == names
+    (folder,) = extra_folders(
+        [extra_file(tmp_path / "x.y.xlsx").model_copy(update={"name": "mine"})], tmp_path / "data" / "other"
+    )
     assert folder == tmp_path / "data" / "mine"
 
 
-def extra_file(path: Path) -> dict[str, Any]:
-    return {"csv": str(path), "name": None, "sheet": None, "encoding": None, "columns": {}}
+def extra_file(path: Path) -> Extra:
+    return Extra(csv=str(path))
 
 
 def test_an_extra_file_with_columns_of_its_own(tmp_path, path):
@@ -449,10 +451,10 @@ def test_mistakes_in_extra_files_are_told_at_the_door(tmp_path, path, given, mes
 
 
 def test_held_out_documents_have_levels_up_to_c2(tmp_path):
-    corpus = {"levels": LEVELS, "encoding": "utf-8", "max_dropped": 0.0}
-    extra = extra_file(tmp_path)
-    assert extra_origin(extra, corpus).levels == ["A1", "B1", "C2"]
-    assert extra_origin(extra, corpus | {"levels": ["C2"]}).levels == ["C2"]
+    fields = dict.fromkeys(Corpus.model_fields) | {"name": "mine", "extra": [], "encoding": "utf-8", "max_dropped": 0.0}
+    extra, columns = extra_file(tmp_path), {"columns": Columns()}
+    for levels, known in ((LEVELS, ["A1", "B1", "C2"]), (["C2"], ["C2"])):
+        assert extra_source(extra, Corpus(**fields | columns | {"levels": list(levels)})).levels == known
     assert HeldOut.test_only
     assert not TrainValidTest.test_only
 

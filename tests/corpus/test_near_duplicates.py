@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import ilm.corpus.near_duplicates as module
 from ilm.corpus.near_duplicates import band_width, jaccard, near_duplicate_pairs, near_duplicates_among
-from ilm.corpus.splitting.components import connected
+from ilm.corpus.splitting.groups import connected
 from ilm.corpus.text_keys import folded, text_keys
 from tests.conftest import environment
 

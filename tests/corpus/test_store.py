@@ -14,7 +14,7 @@ import ilm.hashing
 from ilm.corpus import build
 from ilm.corpus.build import build_corpus
 from ilm.corpus.manifest import documents_settings, split_settings
-from ilm.corpus.sources import FileOrigin
+from ilm.corpus.sources import FileSource
 from ilm.corpus.splitting.strategy import TrainValidTest
 from ilm.corpus.store import (
     PreparedCorpus,
@@ -32,9 +32,9 @@ LEVELS = ["A1", "B1"]
 
 def prepare(folder, csv_path, seed: int = 0, overwrite: bool = False) -> PreparedCorpus:
     """The corpus as prepare.py makes it."""
-    origin = FileOrigin(csv_path, columns={}, levels=LEVELS, encoding="utf-8", max_dropped=0.01)
-    division = TrainValidTest(seed, ["text", "learner_id"])
-    return build_corpus(folder, origin, division, sample_size=None, overwrite=overwrite).corpus
+    origin = FileSource(csv_path, columns={}, levels=LEVELS, encoding="utf-8", max_dropped=0.01)
+    strategy = TrainValidTest(seed, ["text", "learner_id"])
+    return build_corpus(folder, origin, strategy, sample_size=None, overwrite=overwrite).corpus
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from ilm.corpus.build import build_corpus
-from ilm.corpus.sources import FileOrigin
+from ilm.corpus.sources import FileSource
 from ilm.corpus.splitting.strategy import HeldOut, TrainValidTest
 from ilm.corpus.store import PreparedCorpus, describe_documents, read_documents, write_documents
 from ilm.corpus.verify import Finding, findings_table, require_sound, verify_corpus
@@ -23,10 +23,10 @@ from tests.conftest import compose, contents, rows_of_small_corpus, write_csv
 LEVELS = ["A1", "B1"]
 
 
-def built(folder: Path, rows, division, **options) -> PreparedCorpus:
+def built(folder: Path, rows, strategy, **options) -> PreparedCorpus:
     path = write_csv(folder.parent / f"{folder.name}.csv", rows)
-    origin = FileOrigin(path, columns={}, levels=LEVELS, encoding="utf-8", max_dropped=0.01, **options)
-    return build_corpus(folder, origin, division, sample_size=None, overwrite=True).corpus
+    origin = FileSource(path, columns={}, levels=LEVELS, encoding="utf-8", max_dropped=0.01, **options)
+    return build_corpus(folder, origin, strategy, sample_size=None, overwrite=True).corpus
 
 
 @pytest.fixture

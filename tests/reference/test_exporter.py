@@ -16,7 +16,7 @@ from ilm.reference import exporter as exporting
 from ilm.reference import importer as importing
 from ilm.reference import masks
 from ilm.reference.exporter import EXPORT_REPORT, export_corpus
-from ilm.reference.importer import ReferenceOrigin, import_masks
+from ilm.reference.importer import ReferenceSource, import_masks
 from ilm.reference.texts import EDGES, RETURNS, SEPARATED
 from tests.conftest import contents as files_of
 from tests.reference.exchanged import TEXTS, UNWRITABLE, contents, corpus
@@ -26,7 +26,7 @@ LEVELS = ("A1", "B2")
 
 def imported(folder, levels=LEVELS, place=None):
     """A stand-in for the corpus made from a folder of the reference."""
-    origin = ReferenceOrigin(folder, levels)
+    origin = ReferenceSource(folder, levels)
     documents, report = origin.read()
     stand_in, _ = corpus(folder=place or folder.with_name("data"))
     stand_in.documents = documents
@@ -156,47 +156,47 @@ def put(folder, **files) -> None:
 def test_the_level_of_files_without_folders(tmp_path):
     put(tmp_path / "texts", train="a\n\n\nb", test="c")
     with pytest.raises(UserError, match=r"corpus\.levels=\[B1\]"):
-        ReferenceOrigin(tmp_path / "texts", LEVELS).read()
-    documents, _ = ReferenceOrigin(tmp_path / "texts", ("stories",)).read()
+        ReferenceSource(tmp_path / "texts", LEVELS).read()
+    documents, _ = ReferenceSource(tmp_path / "texts", ("stories",)).read()
     assert documents["writing_id"].tolist() == [
         "stories:test:0000001",
         "stories:train:0000001",
         "stories:train:0000002",
     ]
     shutil.move(tmp_path / "texts", tmp_path / "B2")
-    documents, _ = ReferenceOrigin(tmp_path / "B2", LEVELS).read()
+    documents, _ = ReferenceSource(tmp_path / "B2", LEVELS).read()
     assert set(documents["cefr_level"]) == {"B2"}
 
 
 def test_folders_that_cannot_be_read(tmp_path, caplog):
     with pytest.raises(UserError, match="no such folder"):
-        ReferenceOrigin(tmp_path / "missing", LEVELS).read()
+        ReferenceSource(tmp_path / "missing", LEVELS).read()
     with pytest.raises(UserError, match=r"train\.txt or train\.pkl"):
-        ReferenceOrigin(tmp_path, LEVELS).read()
+        ReferenceSource(tmp_path, LEVELS).read()
     put(tmp_path / "C9", train="a")
     with pytest.raises(UserError, match="it has the folders C9"):
-        ReferenceOrigin(tmp_path, LEVELS).read()
+        ReferenceSource(tmp_path, LEVELS).read()
     put(tmp_path / "A1", train="a")
     with caplog.at_level(logging.WARNING, logger="ilm"):
-        assert len(ReferenceOrigin(tmp_path, LEVELS).read()[0]) == 1
+        assert len(ReferenceSource(tmp_path, LEVELS).read()[0]) == 1
     assert "C9, whose name is none of corpus.levels" in caplog.text
     put(tmp_path, valid="a")
     with pytest.raises(UserError, match="both files of texts"):
-        ReferenceOrigin(tmp_path, LEVELS).read()
+        ReferenceSource(tmp_path, LEVELS).read()
 
 
 def test_ids_are_sorted_whatever_the_names_of_levels(tmp_path):
     for level in ("A", "A1", "A-"):
         put(tmp_path / level, train="a", test="b")
-    documents, _ = ReferenceOrigin(tmp_path, ("A", "A1", "A-")).read()
+    documents, _ = ReferenceSource(tmp_path, ("A", "A1", "A-")).read()
     assert documents["writing_id"].is_monotonic_increasing
 
 
 def test_what_is_dropped_is_counted_and_stops_above_a_share(tmp_path):
     put(tmp_path / "A1", train="a \n\n\n \n\n\nc", valid=[("\ud800", []), ("\0", []), (" \n", []), ("d", [])])
     with pytest.raises(UserError, match=r"4 of 7 documents cannot be used .*corpus\.max_dropped=0\.01"):
-        ReferenceOrigin(tmp_path, LEVELS).read()
-    documents, report = ReferenceOrigin(tmp_path, LEVELS, max_dropped=0.6).read()
+        ReferenceSource(tmp_path, LEVELS).read()
+    documents, report = ReferenceSource(tmp_path, LEVELS, max_dropped=0.6).read()
     assert documents["writing_id"].tolist() == ["A1:train:0000001", "A1:train:0000003", "A1:valid:0000004"]
     assert report.dropped[f"{NO_TEXT} (A1/train.txt)"] == {"count": 1, "rows": [2]}
     assert report.dropped[f"{NO_TEXT} (A1/valid.pkl)"] == {"count": 1, "rows": [3]}
@@ -204,16 +204,16 @@ def test_what_is_dropped_is_counted_and_stops_above_a_share(tmp_path):
     assert [found["rows"] for found in report.notes.values()] == [[1]]
     put(tmp_path / "empty" / "A1", train="", test="\n")
     with pytest.raises(UserError, match="0 of 0 documents"):
-        ReferenceOrigin(tmp_path / "empty", LEVELS, max_dropped=1).read()
+        ReferenceSource(tmp_path / "empty", LEVELS, max_dropped=1).read()
 
 
 def test_the_hash_changes_with_any_file(tmp_path):
     put(tmp_path / "A1", train="a", test="b")
-    first = ReferenceOrigin(tmp_path, LEVELS).read()[1].sha256
+    first = ReferenceSource(tmp_path, LEVELS).read()[1].sha256
     put(tmp_path / "A1", test="c")
-    second = ReferenceOrigin(tmp_path, LEVELS).read()[1].sha256
+    second = ReferenceSource(tmp_path, LEVELS).read()[1].sha256
     (tmp_path / "A1" / "train.txt").rename(tmp_path / "A1" / "valid.txt")
-    assert len({first, second, ReferenceOrigin(tmp_path, LEVELS).read()[1].sha256}) == 3
+    assert len({first, second, ReferenceSource(tmp_path, LEVELS).read()[1].sha256}) == 3
 
 
 def pickled(folder, monkeypatch, *documents) -> None:
@@ -254,7 +254,7 @@ def test_faulty_masks_are_sorted_or_left_out_and_counted(tmp_path, monkeypatch, 
         ("  ", [right]),
         ("He slept", [outside, []]),
     )
-    origin = ReferenceOrigin(tmp_path, LEVELS, max_dropped=0.5)
+    origin = ReferenceSource(tmp_path, LEVELS, max_dropped=0.5)
     documents, _ = origin.read()
     small, _ = corpus(folder=tmp_path / "data")
     small.documents = documents

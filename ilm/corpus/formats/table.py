@@ -1,6 +1,6 @@
 """What every file format gives the reader: a header, and numbered rows of text or the reason why one is none."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +43,11 @@ class Tally(dict[str, dict[str, Any]]):
         found = self.setdefault(cause, {"count": 0, "rows": []})
         found["count"] += len(rows)
         found["rows"] += map(int, rows[: _ROWS_SHOWN - len(found["rows"])])
+
+
+def first_rows(found: Mapping[str, Any]) -> str:
+    """The row numbers of an entry of a `Tally`, with dots where there are more."""
+    return ", ".join(map(str, found["rows"])) + (", ..." if found["count"] > len(found["rows"]) else "")
 
 
 def number_text(value: float) -> str:

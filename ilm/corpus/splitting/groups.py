@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from ilm.config.prepare import KEEP_TOGETHER
 from ilm.corpus.near_duplicates import near_duplicate_pairs
-from ilm.corpus.splitting.components import connected
 from ilm.corpus.text_keys import text_keys
 from ilm.errors import UserError
 
@@ -84,6 +85,15 @@ def unit_labels(size: int, codes: Iterable[np.ndarray]) -> np.ndarray:
         first[code[rows[::-1]]] = rows[::-1]
         pairs.append(np.column_stack((first[code[rows]], rows)))
     return connected(size, np.concatenate(pairs))
+
+
+def connected(size: int, pairs: np.ndarray) -> np.ndarray:
+    """The components of `size` nodes that the `pairs` (P, 2) connect: for each node its component's least one, (N,)."""
+    one, other = np.asarray(pairs, dtype=np.int64).reshape(-1, 2).T
+    edges = coo_array((np.ones(len(one), dtype=bool), (one, other)), shape=(size, size))
+    _, component = connected_components(edges, directed=False)
+    _, least = np.unique(component, return_index=True)
+    return least[component]
 
 
 def largest_unit(codes: Mapping[str, np.ndarray], columns: Sequence[str]) -> tuple[int, str, int]:

@@ -17,7 +17,7 @@ from ilm.errors import UserError
 log = logging.getLogger("ilm")
 
 
-class Division(ABC):
+class SplitStrategy(ABC):
     """How documents come into splits, and what is known of leaks between these."""
 
     test_only = False
@@ -29,7 +29,7 @@ class Division(ABC):
         """What the splits follow from, for the documents hash; `given`: from a column of the source."""
 
     @abstractmethod
-    def divide(self, documents: pd.DataFrame) -> SplitReport:
+    def assign(self, documents: pd.DataFrame) -> SplitReport:
         """Set or look at the column `split`."""
 
     @abstractmethod
@@ -43,7 +43,7 @@ class Division(ABC):
 
 
 @dataclass(frozen=True)
-class TrainValidTest(Division):
+class TrainValidTest(SplitStrategy):
     """Splits drawn by `ilm.corpus.splitting.assign.assign_splits`, or those given by a column of the source."""
 
     seed: int
@@ -62,7 +62,7 @@ class TrainValidTest(Division):
             near_duplicates=self.near_duplicates,
         )
 
-    def divide(self, documents: pd.DataFrame) -> SplitReport:
+    def assign(self, documents: pd.DataFrame) -> SplitReport:
         if "split" not in documents:
             documents["split"], report = assign_splits(
                 documents,
@@ -99,7 +99,7 @@ class TrainValidTest(Division):
 
 
 @dataclass(frozen=True)
-class HeldOut(Division):
+class HeldOut(SplitStrategy):
     """Every document is test data, for models trained on the corpus `main`."""
 
     main: PreparedCorpus
@@ -111,7 +111,7 @@ class HeldOut(Division):
     def settings(self, given: bool) -> dict[str, Any]:
         return {"seed": self.seed, "test_only": True}
 
-    def divide(self, documents: pd.DataFrame) -> SplitReport:
+    def assign(self, documents: pd.DataFrame) -> SplitReport:
         documents["split"] = pd.Series("test", index=documents.index, dtype="str")
         return given_split(documents, (), None)
 
