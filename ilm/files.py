@@ -11,12 +11,14 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from filelock import FileLock, Timeout
 
 from ilm.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 log = logging.getLogger("ilm")
 
@@ -91,18 +93,22 @@ class GrowingArray:
         self.path = path
         self.path.touch(exist_ok=False)
 
-    def append(self, values: np.ndarray) -> None:
+    def append(self, values: "np.ndarray") -> None:
         """Append; all values must be of one type."""
         with open(self.path, "ab") as file:
             file.write(values.tobytes())  # `tofile` does not say that a disk is full
 
-    def mapped(self, dtype: type) -> np.ndarray:
+    def mapped(self, dtype: type) -> "np.ndarray":
         """All values (their type was `dtype`), mapped from the file."""
+        import numpy as np  # only now: a mistyped command is answered without it
+
         # An empty file cannot be mapped.
         return np.memmap(self.path, dtype, "r") if self.path.stat().st_size else np.zeros(0, dtype)
 
     def save(self, path: Path, dtype: type, *, stored_as: type | None = None) -> None:
         """Move the values (their type was `dtype`) to a .npy file, as type `stored_as`."""
+        import numpy as np
+
         values = self.mapped(dtype)
         saved = np.lib.format.open_memmap(path, "w+", stored_as or dtype, values.shape)
         for start in range(0, len(values), 2**20):

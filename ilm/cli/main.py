@@ -5,17 +5,17 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from ilm.cli.help import composed, group_names, help_text, typed_overrides
 from ilm.cli.interrupts import imported
 from ilm.cli.sweep import begin_submitted_job, end_sweep, note
 from ilm.cli.sweep_table import STOPPED_BY_SIGNAL
@@ -26,7 +26,6 @@ from ilm.tables import printable
 log = logging.getLogger("ilm")
 
 EXIT_USER_ERROR = 2
-CONF = Path(__file__).parent.parent.parent / "conf"
 
 
 def entry_point(main: Callable[[], Any]) -> None:
@@ -38,6 +37,9 @@ def entry_point(main: Callable[[], Any]) -> None:
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     imported()
     try:
+        if {"-h", "--help"} & {*sys.argv[1:]}:
+            print(help_text(_command(), sys.argv[1:]))
+            return
         try:
             main()
         finally:
@@ -133,11 +135,11 @@ def _innermost(error: BaseException) -> str:
 
 def _keys(unknown: str) -> list[str]:
     """The keys of this command's configuration, with the options chosen beside the `unknown` key; and its groups."""
-    typed = [part for part in sys.argv[1:] if re.match(r"[\w./@]+=", part) and not part.startswith(f"{unknown}=")]
-    groups = [] if "." in unknown else [path.name for path in CONF.iterdir() if path.is_dir()]
-    for overrides in (typed, []):
-        # Others of them may be wrong too, or say several things, as in a sweep.
-        with suppress(HydraException, OmegaConfBaseException), initialize_config_dir(str(CONF), version_base="1.3"):
-            config = compose(Path(sys.argv[0]).stem, overrides)
-            return groups + [key for key, _ in flat(OmegaConf.to_container(config))]
-    return groups
+    typed = [part for part in typed_overrides(sys.argv[1:]) if not part.startswith(f"{unknown}=")]
+    settings = OmegaConf.to_container(composed(_command(), typed))
+    del settings["hydra"]
+    return ([] if "." in unknown else group_names(_command())) + [key for key, _ in flat(settings)]
+
+
+def _command() -> str:
+    return Path(sys.argv[0]).stem

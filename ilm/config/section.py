@@ -26,7 +26,7 @@ class Section(BaseModel):
     """
 
     model_config = ConfigDict(
-        strict=True, extra="forbid", frozen=True, allow_inf_nan=False, serialize_by_alias=True, protected_namespaces=()
+        strict=True, extra="forbid", frozen=True, allow_inf_nan=False, serialize_by_alias=True, defer_build=True
     )
 
     @model_validator(mode="before")

@@ -1,0 +1,127 @@
+"""`python train.py --help`: what a command is for, its groups and its configuration, from the files in conf/.
+
+The purpose and the examples are the first comment of the command's file, the description of a group the comment beside
+it in the defaults list, the meaning of a key the comment beside the key.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+CONF = Path(__file__).parent.parent.parent / "conf"
+COLUMN = 32  # where comments begin
+LONGEST = 110  # characters of a section in one line
+HIDDEN = ("_partial_",)
+
+
+def help_text(root: str, arguments: Sequence[str]) -> str:
+    """The help of the command `root`, with the configuration that the overrides among the arguments choose."""
+    text = (CONF / f"{root}.yaml").read_text(encoding="utf-8")
+    config = composed(root, typed_overrides(arguments))
+    chosen = dict(config.hydra.runtime.choices)
+    purpose = [line.removeprefix("#").removeprefix(" ") for line in text.split("\ndefaults:")[0].splitlines()]
+    comments = {}
+    for group, option in chosen.items():
+        for file in _files(group, option):
+            comments |= _comments(file.read_text(encoding="utf-8"), group)
+    settings = OmegaConf.to_container(config)
+    del settings["hydra"]
+    return "\n".join(
+        [
+            *purpose,
+            "",
+            "Groups, GROUP=OPTION (what is chosen in brackets)",
+            *(f"  {line}" for line in _groups(text, chosen)),
+            "",
+            "Keys, KEY=VALUE, with a dot in sections: corpus.csv=PATH",
+            *(f"  {line}" for line in _lines(settings, _comments(text, "") | comments)),
+            "",
+            "-m runs all combinations of values with commas; --cfg job prints the configuration; --hydra-help is Hydra's.",
+        ]
+    )
+
+
+def typed_overrides(arguments: Sequence[str]) -> list[str]:
+    return [part for part in arguments if re.match(r"[\w./@]+=", part)]
+
+
+def composed(root: str, overrides: Sequence[str]) -> DictConfig:
+    """The configuration of a command, with Hydra's own; without the overrides where they are wrong or a sweep's."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        with suppress(HydraException, OmegaConfBaseException):
+            return compose(root, list(overrides), return_hydra_config=True)
+        return compose(root, return_hydra_config=True)
+
+
+def group_names(root: str) -> list[str]:
+    """The groups of a command that have several options."""
+    defaults = yaml.safe_load((CONF / f"{root}.yaml").read_text(encoding="utf-8"))["defaults"]
+    names = [name for entry in defaults if isinstance(entry, dict) for name in entry]
+    return [name for name in names if len(list((CONF / name).glob("*.yaml"))) > 1]
+
+
+def _groups(text: str, chosen: Mapping[str, str | None]) -> Iterator[str]:
+    for name, description in re.findall(r"^  - (\w+): \S+ *(?:# (.*))?$", text, flags=re.MULTILINE):
+        options = sorted(path.stem for path in (CONF / name).glob("*.yaml"))
+        if len(options) > 1:
+            listed = " ".join(f"[{option}]" if option == chosen.get(name) else option for option in options)
+            yield f"{name:<11} {description}: {listed}"
+
+
+def _files(group: str, option: str | None) -> Iterator[Path]:
+    """The files that an option consists of, what it is built on first."""
+    file = CONF / group / f"{option}.yaml"
+    if not file.exists():
+        return
+    for entry in (yaml.safe_load(file.read_text(encoding="utf-8")) or {}).get("defaults", []):
+        if isinstance(entry, str) and entry != "_self_":
+            folder, _, name = entry.partition("@")[0].rpartition("/")
+            yield from _files(folder.strip("/") or group, name)
+    yield file
+
+
+def _comments(text: str, package: str) -> dict[str, str]:
+    """Dotted key -> the comment beside it."""
+    keys = [] if not package or "@package _global_" in text else [package]
+    top, last, found = len(keys), "", {}
+    for line in text.splitlines():
+        if beside := re.match(r"( *)(\w+):(?:.*?\s# (.*))?", line):
+            keys = [*keys[: top + len(beside[1]) // 2], beside[2]]
+            last = ".".join(keys)
+            if beside[3]:
+                found[last] = beside[3]
+        elif (more := re.match(r" {8,}# (.*)", line)) and last in found:
+            found[last] += f" {more[1]}"
+    return found
+
+
+def _lines(node: Mapping[str, Any], comments: Mapping[str, str], prefix: str = "") -> Iterator[str]:
+    """The keys of nested settings, a line each; a section without comments in one line."""
+    for key, value in node.items():
+        if key in HIDDEN:
+            continue
+        dotted, indent = f"{prefix}{key}", "  " * prefix.count(".")
+        while isinstance(value, dict) and len(value) == 1:  # as one types it
+            ((inner, value),) = value.items()
+            key, dotted = f"{key}.{inner}", f"{dotted}.{inner}"
+        is_open = isinstance(value, dict) and (
+            any(other.startswith(f"{dotted}.") for other in comments) or len(_inline(value)) > LONGEST
+        )
+        shown = f"{indent}{key}:" + ("" if is_open else f" {_inline(value)}")
+        yield f"{shown:<{COLUMN}} # {comments[dotted]}" if dotted in comments else shown
+        if is_open:
+            yield from _lines(value, comments, f"{dotted}.")
+
+
+def _inline(value: Any) -> str:
+    if isinstance(value, dict):
+        value = {key: part for key, part in value.items() if key not in HIDDEN}
+    return yaml.safe_dump(value, default_flow_style=True, width=10_000, sort_keys=False).removesuffix("...\n").strip()

@@ -1,0 +1,86 @@
+"""`--help`: the purpose, the groups, the configuration with its comments, five examples that work."""
+
+import re
+import shlex
+
+import pytest
+
+from ilm.cli.help import group_names, help_text
+from ilm.config.check import check
+from ilm.config.evaluate import Evaluate
+from ilm.config.infill import Infill
+from ilm.config.keys import flat
+from ilm.config.prepare import Prepare
+from ilm.config.section import Section
+from ilm.config.train import Train
+from tests.conftest import compose, run_command
+
+SCHEMAS = {"prepare": Prepare, "train": Train, "evaluate": Evaluate, "infill": Infill}
+
+
+def checked(root: str, *overrides: str) -> Section:
+    cfg, choices = compose(root, *overrides)
+    return check(cfg, SCHEMAS[root], choices)
+
+
+@pytest.fixture(scope="module", params=SCHEMAS)
+def command(request) -> tuple[str, list[str]]:
+    return request.param, help_text(request.param, ["--help"]).splitlines()
+
+
+def test_the_help_is_short(command):
+    _, lines = command
+    assert len(lines) < 120
+
+
+def test_every_group_has_a_line_with_its_options(command):
+    root, lines = command
+    for group in group_names(root):
+        (line,) = [line for line in lines if line.startswith(f"  {group} ")]
+        assert re.fullmatch(rf"  {group} +\w.*: [\w\[\]\- ]+", line)
+    assert not [line for line in lines if "_common" in line or re.match(r"  (hydra|base) ", line)]
+
+
+def test_every_key_is_there(command):
+    root, lines = command
+    settings = checked(root).model_dump()
+    text = "\n".join(lines)
+    for key, _ in flat(settings):
+        last = key.rsplit(".", 1)[-1]
+        assert re.search(rf"\b{re.escape(last)}: ", text) or last in ("_partial_", "cefr"), key
+
+
+def test_five_examples_that_work(command):
+    root, lines = command
+    examples = [line.split("#")[0] for line in lines if line.startswith(f"  python {root}.py")]
+    assert len(examples) == 5
+    for example in examples:
+        overrides = [part for part in shlex.split(example)[2:] if part != "-m"]
+        overrides = [re.sub(r"=([^\[,]*),.*", r"=\1", part) for part in overrides]
+        checked(root, *overrides)
+
+
+def test_comments_stand_beside_their_keys():
+    lines = help_text("train", []).splitlines()
+    assert any(re.fullmatch(r"    max_length: 256 +# tokens; longer examples are cut", line) for line in lines)
+    assert any(re.fullmatch(r"    max_epochs: 1 +# over the examples; -1 sets no bound", line) for line in lines)
+    assert any(re.fullmatch(r"  split\.seed: 0 +# part of the data: never swept", line) for line in lines)
+
+
+def test_the_chosen_options_are_shown():
+    text = help_text("evaluate", ["task=cloze", "--help", "limit=3"])
+    assert "cloze" in text
+    assert "[cloze] perplexity" in text
+    assert "samples_per_text: 5" in text
+    assert "max_length" not in text
+    assert "limit: 3" in text
+    tiny = help_text("train", ["model=tiny"])
+    assert "tokenizer_size: 4096" in tiny
+    assert "entries of the corpus BPE" in tiny
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_the_command_line_shows_it(flag, tmp_path):
+    done = run_command(tmp_path, "train.py", flag, "cefr=D9")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == help_text("train", []) + "\n"
