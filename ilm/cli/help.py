@@ -44,7 +44,7 @@ def help_text(root: str, arguments: Sequence[str]) -> str:
             "Keys, KEY=VALUE, with a dot in sections: corpus.csv=PATH",
             *(f"  {line}" for line in _lines(settings, _comments(text, "") | comments)),
             "",
-            "-m runs all combinations of values with commas; --cfg job prints the configuration; --hydra-help is Hydra's.",
+            "-m: every combination of values with commas; --cfg job: the configuration as YAML; --hydra-help: Hydra's",
         ]
     )
 
