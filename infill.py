@@ -22,7 +22,6 @@ def infill(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> Non
     from ilm.infilling.infiller import Infiller
     from ilm.infilling.jsonl import fill_lines, lines_of, open_lines
     from ilm.infilling.model_cache import ModelCache
-    from ilm.infilling.sampling import DecodingSettings
     from ilm.infilling.terminal import Terminal, is_dialogue, terminal_console
     from ilm.infilling.texts import is_table
     from ilm.infilling.web.server import serve
@@ -31,8 +30,7 @@ def infill(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> Non
     from ilm.runs.trained_model import INFILLING, model_in
 
     set_up_logging()
-    decoding = DecodingSettings(**settings.decoding, seed=settings.seed)
-    paths, given, file = settings.paths, settings.model_path, settings.input
+    decoding, paths, given, file = settings.decoding, settings.paths, settings.model_path, settings.input
     finder = Finder(Path(paths.experiments), Path(paths.data) / settings.corpus.name, INFILLING)
     models = [model_in(Path(given))] if given else finder.find(settings.models, settings.cefr)
     computing = {"device": settings.device, "dtype": settings.dtype}

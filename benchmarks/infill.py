@@ -30,6 +30,7 @@ from pathlib import Path
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
+from ilm.config.infill import Decoding
 from ilm.examples.tokenizers import gpt2_tokenizer
 from ilm.examples.vocabulary import Vocabulary
 from ilm.infilling.blanks import BlankLimits, Context
@@ -49,14 +50,14 @@ def main() -> None:
     model.transformer.ln_f.weight.data.mul_(PEAKED)
     infiller = Infiller(model.to(DTYPES[arguments.dtype]), vocabulary)
     contexts, lengths = _contexts(_texts(arguments), infiller, arguments.contexts)
-    settings = {"candidates": arguments.candidates, "top_p": TOP_P, "batch_size": arguments.batch_size}
-    infiller(contexts[:2], **settings)  # warm up
+    decoding = Decoding(candidates=arguments.candidates, top_p=TOP_P, batch_size=arguments.batch_size)
+    infiller(contexts[:2], decoding)  # warm up
     plain, ours, results = [], [], []
     for round_ in range(arguments.rounds):
         part = range(round_, min(arguments.plain, len(contexts)), arguments.rounds)
         plain.append(_seconds(lambda part=part: _fill_plainly(infiller, contexts, lengths, part, arguments.candidates)))
         begin = time.perf_counter()
-        results = infiller(contexts, **settings)
+        results = infiller(contexts, decoding)
         ours.append(time.perf_counter() - begin)
         print(
             f"round {round_ + 1}: {len(part)} contexts plainly {plain[-1]:.1f} s, all of ours {ours[-1]:.1f} s",

@@ -1,10 +1,11 @@
 """The settings of infill.py, and of infilling in Python."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from ilm.config.check import build
 from ilm.config.section import Section, rule
 from ilm.config.sections import Corpus, Masking, Names, NotNegative, Paths, Positive, Seed
 
@@ -35,40 +36,21 @@ class Decoding(Section):
     @property
     def width(self) -> int:
         """Beams of the search."""
-        return self.beams or max(4 * self.candidates, 8)
+        return max(self.beams, self.candidates) if self.beams else max(4 * self.candidates, 8)
+
+    @property
+    def answer_room(self) -> int | None:
+        """Tokens to keep free for each answer where a text is cut; None refuses a text too long."""
+        return self.max_answer_tokens if self.cut else None
+
+    def replace(self, **values: Any) -> "Decoding":
+        """The same with other values. Raises: UserError that lists all mistakes."""
+        return build(Decoding, **{**self.model_dump(), **values})
 
     @rule
     def _beams_for_all_candidates(self, at: str) -> Iterator[str]:
         if 0 < self.beams < self.candidates:
             yield f"{at}beams={self.beams}: expected {at}candidates={self.candidates} or more, or 0"
-
-
-class FlaggedDecoding(Section):
-    """TRANSITION: today's keys of conf/infill.yaml, until they are those of `Decoding`."""
-
-    candidates: Positive
-    temperature: Annotated[float, Field(gt=0)]
-    top_k: Positive | None
-    top_p: Annotated[float, Field(gt=0, le=1)] | None
-    greedy: bool
-    best: bool
-    beams: NotNegative
-    distinct: bool
-    by_probability: bool
-    max_answer_tokens: Positive
-    max_answer_words: Positive | None
-    cut: bool
-    batch_size: Positive
-
-    @rule
-    def _beams_for_all_candidates(self, at: str) -> Iterator[str]:
-        if 0 < self.beams < self.candidates:
-            yield f"{at}beams={self.beams}: expected {at}candidates or more, or 0"
-
-    @rule
-    def _one_method(self, at: str) -> Iterator[str]:
-        if self.best and self.greedy:
-            yield f"{at}best and {at}greedy: give one of them"
 
 
 class Server(Section):
@@ -92,8 +74,8 @@ class Infill(Section):
     server: Server
     device: str
     dtype: Literal["float32", "bfloat16"]
-    seed: Seed
-    decoding: FlaggedDecoding
+    seed: Seed  # of the answers, and of the blanks drawn in a table's texts
+    decoding: Decoding
     paths: Paths
     cefr: str | None = None  # the chosen option of the group
 

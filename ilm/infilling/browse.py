@@ -4,19 +4,18 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.rule import Rule
 from rich.text import Text
 
+from ilm.config.infill import Decoding, Infill
 from ilm.errors import UserError
 from ilm.files import atomic_file
 from ilm.infilling.candidates import Infilling
 from ilm.infilling.infiller import Infiller
-from ilm.infilling.jsonl import fill_table, scored
+from ilm.infilling.jsonl import fill_table, score_original
 from ilm.infilling.render import joint_probability, markdown, marked
-from ilm.infilling.sampling import DecodingSettings
 from ilm.infilling.terminal import BLANKS, COMMANDS, Terminal, is_dialogue, terminal_console
 from ilm.infilling.texts import TableText, draw_blanks, is_table, read_texts, span_texts
 from ilm.masking.functions import Span
@@ -35,23 +34,23 @@ SpansOf = Callable[[TableText, int], Sequence[Span] | None]
 
 
 def browse(
-    settings: Mapping[str, Any],
+    settings: Infill,
     infillers: Mapping[str, Infiller],
-    decoding: DecodingSettings,
+    decoding: Decoding,
     load: Callable[[Sequence[str]], Mapping[str, Infiller]],
 ) -> None:
     """The texts of the file that a plain `ilm.config.Infill` names: to a person one by one, else as JSON lines.
 
     Without `n_masks` the blanks of a table are drawn as masks are, and those of a file of lines are the typed ones.
     """
-    corpus, n_masks, seed = settings["corpus"], settings["n_masks"], settings["seed"]
-    texts = read_texts(settings["input"], corpus["columns"], corpus["encoding"], corpus["sheet"])
-    if n_masks is None and not is_table(settings["input"]):
+    corpus, n_masks = settings.corpus, settings.n_masks
+    texts = read_texts(settings.input, corpus.columns.model_dump(), corpus.encoding, corpus.sheet)
+    if n_masks is None and not is_table(settings.input):
         n_masks = 0
-    function = mask_function(settings["masking"].function)
+    function = mask_function(settings.masking.function)
 
     def spans_of(text: TableText, attempt: int = 0) -> list[Span] | None:
-        return None if n_masks == 0 else draw_blanks(text, n_masks, function, seed, attempt)
+        return None if n_masks == 0 else draw_blanks(text, n_masks, function, settings.seed, attempt)
 
     if is_dialogue():
         TableBrowser(texts, spans_of, infillers, decoding, load, terminal_console()).run()
@@ -69,11 +68,11 @@ class TableBrowser(Terminal):
         texts: Sequence[TableText],
         spans_of: SpansOf,
         infillers: Mapping[str, Infiller],
-        settings: DecodingSettings,
+        decoding: Decoding,
         load: Callable[[Sequence[str]], Mapping[str, Infiller]],
         console: Console,
     ):
-        super().__init__(infillers, settings, load, console)
+        super().__init__(infillers, decoding, load, console)
         self._texts, self._spans_of, self._at = texts, spans_of, 0
         self._attempts: dict[int, int] = {}
         self._spans: list[Span] = []
@@ -123,14 +122,14 @@ class TableBrowser(Terminal):
         text, self._found = self._texts[self._at], {}
         self.console.print(Rule(Text(printable(self._title())), align="left"))
         spans = self._spans_of(text, self._attempts.get(self._at, 0))
-        room = self.settings.max_answer_tokens if self.settings.cut else None
+        room = self.decoding.answer_room
         if spans is None:
             contexts = self.contexts(lambda infiller: infiller.context(text.text, answer_room=room))
             self._spans, self._own = [], {}
         else:
             contexts = self.contexts(lambda infiller: infiller.context_of_spans(text.text, spans, room))
             answers = span_texts(text.text, spans)
-            values = {name: scored(self.infillers[name], own, answers) for name, own in contexts.items()}
+            values = {name: score_original(self.infillers[name], own, answers) for name, own in contexts.items()}
             self._spans = list(spans)
             self._own = {n: "not known" if own is None else joint_probability(own) for n, own in values.items()}
         original = marked(text.text, self._spans)

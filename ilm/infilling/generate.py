@@ -21,13 +21,14 @@ from dataclasses import dataclass, field
 import torch
 from transformers import PreTrainedModel
 
+from ilm.config.infill import Decoding
 from ilm.errors import UserError
 from ilm.infilling.beam_search import select_beams, top_sequences
 from ilm.infilling.blanks import Context
 from ilm.infilling.candidates import GeneratedSequence
 from ilm.infilling.constraints import AnswerConstraints, ConstraintState
 from ilm.infilling.kv_cache import AttentionMetadata, KVCache, kv_cache_attention
-from ilm.infilling.sampling import DecodingSettings, candidate_key, gumbel_max, step_key, top_k_top_p
+from ilm.infilling.sampling import candidate_key, gumbel_max, step_key, top_k_top_p
 from ilm.models.devices import is_out_of_memory
 
 GROUP_SIZE = 8  # candidates that share a row of the cache: each attends past the columns of the others
@@ -54,13 +55,11 @@ class SequenceGroup:
 
 
 class Generator:
-    """Finishes groups with a model, as `settings` say; `max_tokens` bounds context and answers together."""
+    """Finishes groups with a model, as `decoding` say; `max_tokens` bounds context and answers together."""
 
-    def __init__(
-        self, model: PreTrainedModel, constraints: AnswerConstraints, settings: DecodingSettings, max_tokens: float
-    ):
-        self._model, self._constraints, self._settings, self._max_tokens = model, constraints, settings, max_tokens
-        self._width = settings.width if settings.best else GROUP_SIZE
+    def __init__(self, model: PreTrainedModel, constraints: AnswerConstraints, decoding: Decoding, max_tokens: float):
+        self._model, self._constraints, self.decoding, self._max_tokens = model, constraints, decoding, max_tokens
+        self._width = decoding.width if decoding.method == "beam" else GROUP_SIZE
         self._running: list[SequenceGroup] = []  # by row of the cache
 
     @torch.inference_mode()
@@ -72,21 +71,28 @@ class Generator:
         waiting = deque(sorted(groups, key=lambda group: -len(group.context.ids)))
         if not waiting:
             return
-        rows, columns = min(len(waiting), self._settings.batch_size), len(waiting[0].context.ids) + 32
+        rows, columns = min(len(waiting), self.decoding.batch_size), len(waiting[0].context.ids) + 32
         self._cache = KVCache(rows, columns, self._width, self._model.device)
-        with kv_cache_attention(self._model), _out_of_memory_as_user_error(self._settings):
+        with kv_cache_attention(self._model), _out_of_memory_as_user_error(self.decoding):
             while waiting or self._running:
                 new = self._schedule(waiting)
                 logits = self._forward(new)
                 groups_of = [*new, *self._running[: len(self._running) - len(new)]]
-                if self._settings.best:
+                if self.decoding.method == "beam":
                     self._beam_step(groups_of, logits)
                 else:
                     self._decode_step([s for group in groups_of for s in group.sequences.values()], logits)
                 self._free_finished()
 
+    def sample(self, wanted: Sequence[tuple[Context, Sequence[int]]]) -> list[list[GeneratedSequence]]:
+        """For each context its candidates of these numbers; raises what `generate` raises."""
+        groups = [SequenceGroup.of(context, numbers, self.decoding.seed) for context, numbers in wanted]
+        found = [[sequence for group in own for sequence in group.sequences.values()] for own in groups]
+        self.generate([group for own in groups for group in own])
+        return found
+
     def _load(self, group: SequenceGroup) -> int:
-        return self._width if self._settings.best else len(group.sequences)
+        return self._width if self.decoding.method == "beam" else len(group.sequences)
 
     def _schedule(self, waiting: deque[SequenceGroup]) -> list[SequenceGroup]:
         """The groups that begin now."""
@@ -96,7 +102,7 @@ class Generator:
         while waiting:
             group, tokens = waiting[0], len(waiting[0].context.ids)
             longest = max(longest, tokens)
-            full = load + self._load(group) > self._settings.batch_size
+            full = load + self._load(group) > self.decoding.batch_size
             if (self._running or new) and (
                 full or read + tokens > MAX_PREFILL_TOKENS or (len(self._running) + 1) * longest > MAX_CACHE_TOKENS
             ):
@@ -174,10 +180,10 @@ class Generator:
         norm = logits.logsumexp(-1)
         if bool(norm.isnan().any()):
             raise UserError("The model computes NaN: its weights are damaged, or were when training ended.")
-        constraints, settings = self._constraints, self._settings
+        constraints, decoding = self._constraints, self.decoding
         ends = logits[:, constraints.end] - norm
         logits.index_fill_(1, constraints.forbidden, -math.inf)
-        limits = (settings.max_answer_tokens, settings.max_answer_words, self._max_tokens)
+        limits = (decoding.max_answer_tokens, decoding.max_answer_words, self._max_tokens)
         states = [sequence.constraint_state(constraints, *limits) for sequence in sequences]
         restricted: dict[int, tuple[torch.Tensor, list[int]]] = {}
         free = []
@@ -196,12 +202,12 @@ class Generator:
 
     def _decode_step(self, sequences: list[GeneratedSequence], logits: torch.Tensor) -> None:
         """Add one token to each sequence, chosen by logits (N, V)."""
-        settings, constraints = self._settings, self._constraints
+        decoding, constraints = self.decoding, self._constraints
         states, norm, ends = self._constrain(sequences, logits)
-        if settings.greedy:
+        if decoding.method == "greedy":
             chosen = logits.argmax(-1)
         else:
-            tokens, weights = top_k_top_p(logits, settings.temperature, settings.top_k, settings.top_p)
+            tokens, weights = top_k_top_p(logits, decoding.temperature, decoding.top_k, decoding.top_p)
             chosen = gumbel_max(weights, tokens, [step_key(s.key, s.n_generated) for s in sequences])
         values = (logits.gather(1, chosen[:, None])[:, 0] - norm).tolist()
         columns = (sequences, chosen.tolist(), values, ends.tolist(), states)
@@ -229,7 +235,7 @@ class Generator:
             first = after
 
     def _beam_step_of_group(self, group: SequenceGroup, log_probabilities: torch.Tensor) -> None:
-        settings, constraints = self._settings, self._constraints
+        decoding, constraints = self.decoding, self._constraints
         slots, before = list(group.sequences), list(group.sequences.values())
         last = [row for row, sequence in enumerate(before) if sequence.blank == len(group.context.types) - 1]
         # Every answer that may end here is one, however little its end is expected.
@@ -242,14 +248,14 @@ class Generator:
         totals = torch.tensor([sequence.log_probability for sequence in before], device=log_probabilities.device)
         scores = log_probabilities + totals[:, None]
         parents, group.sequences = [], {}
-        for parent, token in select_beams(scores, [s.blank for s in before], constraints.end, settings.width):
+        for parent, token in select_beams(scores, [s.blank for s in before], constraints.end, decoding.width):
             sequence = before[parent].copy()
             sequence.append(token, float(log_probabilities[parent, token]), constraints)
             group.sequences[len(parents)] = sequence
             parents.append(slots[parent])
-        group.done = top_sequences(group.done, settings.candidates, constraints.token_bytes)
+        group.done = top_sequences(group.done, decoding.candidates, constraints.token_bytes)
         # What goes on only becomes less likely.
-        if len(group.done) == settings.candidates:
+        if len(group.done) == decoding.candidates:
             least = group.done[-1].log_probability
             group.sequences = {slot: s for slot, s in group.sequences.items() if s.log_probability > least}
         group.parents = parents
@@ -258,7 +264,7 @@ class Generator:
         """Finished candidates and groups leave; the last group takes the row of one that is gone."""
         for row in reversed(range(len(self._running))):
             group = self._running[row]
-            if self._settings.best:
+            if self.decoding.method == "beam":
                 if group.sequences:
                     self._cache.reorder(row, group.parents)
             else:
@@ -272,14 +278,14 @@ class Generator:
 
 
 @contextmanager
-def _out_of_memory_as_user_error(settings: DecodingSettings) -> Iterator[None]:
+def _out_of_memory_as_user_error(decoding: Decoding) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
         raise UserError(
-            f"Out of memory, with up to {settings.batch_size} candidates at a time (batch_size): take fewer, or "
+            f"Out of memory, with up to {decoding.batch_size} candidates at a time (batch_size): take fewer, or "
             "shorter texts"
         ) from error
 

@@ -17,6 +17,7 @@ import torch
 from transformers import PreTrainedModel
 from transformers.activations import NewGELUActivation
 
+from ilm.config.infill import Decoding
 from ilm.errors import UserError
 from ilm.examples.alignment import align
 from ilm.examples.layout import TargetType, lay_out
@@ -26,7 +27,6 @@ from ilm.infilling.blanks import NO_LIMITS, BlankLimits, Context
 from ilm.infilling.candidates import GeneratedSequence, Infilling
 from ilm.infilling.constraints import AnswerConstraints
 from ilm.infilling.generate import Generator, SequenceGroup
-from ilm.infilling.sampling import MAX_ROUNDS, DecodingSettings
 from ilm.infilling.token_bytes import TokenBytes
 from ilm.infilling.truncation import truncate
 from ilm.infilling.verify import verify_generation
@@ -38,6 +38,9 @@ from ilm.models.scoring import score as score_examples
 from ilm.runs.trained_model import INFILLING, TrainedModel, model_in
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+DEFAULTS = Decoding()
+MAX_ROUNDS = 8  # times `candidates` that are drawn for distinct ones
 
 Limits = Sequence[BlankLimits | None]
 
@@ -99,40 +102,31 @@ class Infiller:
     def __call__(
         self,
         texts: str | Context | Sequence[str | Context],
+        decoding: Decoding = DEFAULTS,
         limits: Limits | Sequence[Limits | None] | None = None,
-        **settings,
     ) -> list[list[Infilling]]:
-        """Fill the blanks of texts: for every one, in order, its candidates. One string is a list of one text.
+        """Fill the blanks of texts: for each one, in order, its candidates. One string is a list of one text.
 
-        `texts` may also be contexts, as `context` and `blanked` make them. `limits`: for every text None or a list with
-        what the answer to each of its blanks may be (None: anything); for one text the list alone. `settings` are the
-        fields of `DecodingSettings`. A result depends on neither the other texts nor the batch size, as far as the
-        model's arithmetic does not.
+        `texts` may also be contexts, as `context` and `context_of_spans` make them. `limits`: for each text None or a
+        list with what the answer to each of its blanks may be (None: anything); for one text the list alone. A result
+        depends neither on the other texts nor on the batch size, as far as the model's arithmetic does not.
 
-        Raises: UserError for a text without a blank or too long for the model (see `context`), settings out of range.
+        Raises: UserError for a text without a blank or too long for the model (see `context`).
         """
-        decoding = DecodingSettings(**settings)
         if isinstance(texts, str | Context):
             texts, limits = [texts], [limits]
         limits = [None] * len(texts) if limits is None else limits
         if len(limits) != len(texts):
             raise UserError(f"limits: {len(limits)} for {len(texts)} texts")
-        room = decoding.max_answer_tokens if decoding.cut else None
         if any(isinstance(text, Context) and own is not None for text, own in zip(texts, limits, strict=True)):
             raise UserError("limits beside a Context: it has its own. Give them to `context`, which makes it")
         contexts = [
-            text if isinstance(text, Context) else self.context(text, own, room)
+            text if isinstance(text, Context) else self.context(text, own, decoding.answer_room)
             for text, own in zip(texts, limits, strict=True)
         ]
-        generator = Generator(self.model, self._constraints, decoding, self.max_tokens)
-        if decoding.best:
-            found = self._beam_search(contexts, generator, decoding)
-        elif decoding.distinct and not decoding.greedy:
-            found = self._sample_distinct(contexts, generator, decoding)
-        else:
-            numbers = range(1 if decoding.greedy else decoding.candidates)
-            found = self._sample([(context, numbers) for context in contexts], generator, decoding)
-        results = [[sequence.infilling(self.token_bytes) for sequence in sequences] for sequences in found]
+        with self._lock:
+            sequences = self._generate(contexts, Generator(self.model, self._constraints, decoding, self.max_tokens))
+        results = [[sequence.infilling(self.token_bytes) for sequence in own] for own in sequences]
         if decoding.by_probability:
             results = [sorted(group, key=lambda result: -result.log_probability) for group in results]
         return results
@@ -236,40 +230,28 @@ class Infiller:
         ends = np.flatnonzero(scores.target_types[of_answers] == TargetType.INFILL_SPECIAL)
         return tuple(-math.fsum(nll) for nll in np.split(scores.nll[of_answers], ends[:-1] + 1))
 
-    def _generate(self, generator: Generator, groups: Sequence[SequenceGroup]) -> None:
-        with self._lock:
-            generator.generate(groups)
-
-    def _sample(
-        self, wanted: Sequence[tuple[Context, Sequence[int]]], generator: Generator, decoding: DecodingSettings
-    ) -> list[list[GeneratedSequence]]:
-        """Of each context the candidates of these numbers."""
-        groups = [SequenceGroup.of(context, numbers, decoding.seed) for context, numbers in wanted]
-        found = [[sequence for group in own for sequence in group.sequences.values()] for own in groups]
-        self._generate(generator, [group for own in groups for group in own])
-        return found
-
-    def _sample_distinct(
-        self, contexts: Sequence[Context], generator: Generator, decoding: DecodingSettings
-    ) -> list[list[GeneratedSequence]]:
-        """Of each context the first candidates that read differently, in the order of their numbers."""
-        wanted = decoding.candidates
+    def _generate(self, contexts: Sequence[Context], generator: Generator) -> list[list[GeneratedSequence]]:
+        """The candidates of each context."""
+        decoding = generator.decoding
+        if decoding.method == "beam":
+            # Of equal contexts one search is enough.
+            groups = {context: SequenceGroup.of(context, [0], decoding.seed)[0] for context in contexts}
+            generator.generate([*groups.values()])
+            return [[replace(sequence) for sequence in groups[context].done] for context in contexts]
+        if decoding.method == "greedy":
+            return generator.sample([(context, range(1)) for context in contexts])
+        if not decoding.distinct:
+            return generator.sample([(context, range(decoding.candidates)) for context in contexts])
+        # Candidates that read differently, in the order of their numbers.
         found: list[dict[tuple[str, ...], GeneratedSequence]] = [{} for _ in contexts]
-        for first in range(0, MAX_ROUNDS * wanted, wanted):
-            short = [number for number, own in enumerate(found) if len(own) < wanted]
-            more = self._sample([(contexts[n], range(first, first + wanted)) for n in short], generator, decoding)
+        for first in range(0, MAX_ROUNDS * decoding.candidates, decoding.candidates):
+            short = [number for number, own in enumerate(found) if len(own) < decoding.candidates]
+            numbers = range(first, first + decoding.candidates)
+            more = generator.sample([(contexts[number], numbers) for number in short])
             for number, sequences in zip(short, more, strict=True):
                 for sequence in sequences:
                     found[number].setdefault(sequence.answers(self.token_bytes), sequence)
-        return [list(own.values())[:wanted] for own in found]
-
-    def _beam_search(
-        self, contexts: Sequence[Context], generator: Generator, decoding: DecodingSettings
-    ) -> list[list[GeneratedSequence]]:
-        # Of equal contexts one search is enough.
-        groups = {context: SequenceGroup.of(context, [0], decoding.seed)[0] for context in contexts}
-        self._generate(generator, list(groups.values()))
-        return [[replace(sequence) for sequence in groups[context].done] for context in contexts]
+        return [[*own.values()][: decoding.candidates] for own in found]
 
 
 def _with_fused_activations(model: PreTrainedModel) -> PreTrainedModel:

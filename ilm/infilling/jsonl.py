@@ -8,7 +8,6 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict
 from functools import partial
 from io import IncrementalNewlineDecoder
 from itertools import islice
@@ -16,11 +15,11 @@ from typing import Any, BinaryIO, TextIO
 
 from tqdm import tqdm
 
+from ilm.config.infill import Decoding
 from ilm.errors import UserError
 from ilm.infilling.blanks import Context
 from ilm.infilling.candidates import Infilling
 from ilm.infilling.infiller import Infiller
-from ilm.infilling.sampling import DecodingSettings
 from ilm.infilling.texts import TableText, span_texts
 from ilm.masking.functions import Span
 
@@ -34,7 +33,7 @@ Item = tuple[dict[str, Any], Callable[[Infiller], Context]]
 
 
 def fill_lines(
-    lines: Iterable[Sequence[str]], infillers: Mapping[str, Infiller], settings: DecodingSettings, out: TextIO
+    lines: Iterable[Sequence[str]], infillers: Mapping[str, Infiller], decoding: Decoding, out: TextIO
 ) -> int:
     """Fill one text a line; writes a JSON object a line and model, in order; empty lines are left out.
 
@@ -45,7 +44,7 @@ def fill_lines(
 
     Raises: UserError at the end, if a text could not be filled or there was none.
     """
-    room = settings.max_answer_tokens if settings.cut else None
+    room = decoding.answer_room
 
     def blocks() -> Iterator[list[Item]]:
         number = 0
@@ -54,23 +53,23 @@ def fill_lines(
             number += len(numbered)
             yield [({"line": at, "text": line}, partial(_typed, line, room)) for at, line in numbered if line.strip()]
 
-    return _fill(blocks(), "line", infillers, settings, out)
+    return _fill(blocks(), "line", infillers, decoding, out)
 
 
 def fill_table(
     texts: Sequence[TableText],
     spans_of: Callable[[TableText], Sequence[Span] | None],
     infillers: Mapping[str, Infiller],
-    settings: DecodingSettings,
+    decoding: Decoding,
     out: TextIO,
 ) -> int:
     """Fill the blanks that `spans_of` draws in texts of a table, or those typed in them where it gives None.
 
     As `fill_lines`, with "row" and "id" instead of "line". Drawn blanks have "original", the answers that stood there,
     "original_spans", where in "text", and for each model "original_log_probability", and that of each answer,
-    "original_answer_log_probabilities" (None where they cannot be scored).
+    "original_answer_log_probabilities" (None where they cannot be score_original).
     """
-    room = settings.max_answer_tokens if settings.cut else None
+    room = decoding.answer_room
 
     def items() -> Iterator[Item]:
         for text in texts:
@@ -87,7 +86,7 @@ def fill_table(
                 about["original_spans"] = [(span.start, span.length) for span in spans]
                 yield about, lambda infiller, text=text.text, spans=spans: infiller.context_of_spans(text, spans, room)
 
-    return _fill([items()], "row", infillers, settings, out, total=len(texts))
+    return _fill([items()], "row", infillers, decoding, out, total=len(texts))
 
 
 def _typed(text: str, room: int | None, infiller: Infiller) -> Context:
@@ -103,7 +102,7 @@ def _fill(
     blocks: Iterable[Iterable[Item]],
     place: str,
     infillers: Mapping[str, Infiller],
-    settings: DecodingSettings,
+    decoding: Decoding,
     out: TextIO,
     total: int | None = None,
 ) -> int:
@@ -114,7 +113,7 @@ def _fill(
             records = [
                 record
                 for name, infiller in infillers.items()
-                for record in _filled(part, place, name, infiller, settings)
+                for record in _filled(part, place, name, infiller, decoding)
             ]
             # By text, the models in their order: the sort is stable.
             _write(sorted(records, key=lambda record: record[place]), out)
@@ -137,7 +136,7 @@ def _parts(blocks: Iterable[Iterable[Item]]) -> Iterator[list[Item]]:
 
 
 def _filled(
-    part: Sequence[Item], place: str, name: str, infiller: Infiller, settings: DecodingSettings
+    part: Sequence[Item], place: str, name: str, infiller: Infiller, decoding: Decoding
 ) -> list[dict[str, Any]]:
     """The records of texts filled by one model."""
     records, good = [], []
@@ -148,11 +147,11 @@ def _filled(
             good.append((record, context_of(infiller)))
         except UserError as error:
             record["error"] = str(error)
-    found = infiller([context for _, context in good], **asdict(settings))
+    found = infiller([context for _, context in good], decoding)
     for (record, context), results in zip(good, found, strict=True):
         record["types"] = [infiller.vocabulary.mask_types[kind] for kind in context.types]
         if "original" in record:
-            values = scored(infiller, context, record["original"])
+            values = score_original(infiller, context, record["original"])
             record["original_log_probability"] = None if values is None else math.fsum(values)
             record["original_answer_log_probabilities"] = values
         record["candidates"] = [_json(result) for result in results]
@@ -187,7 +186,7 @@ def _write(records: Iterable[Mapping[str, Any]], out: TextIO) -> None:
         raise fault from error
 
 
-def scored(infiller: Infiller, context: Context, answers: Sequence[str]) -> tuple[float, ...] | None:
+def score_original(infiller: Infiller, context: Context, answers: Sequence[str]) -> tuple[float, ...] | None:
     """The log-probability of each original answer; None where tokens do not end with them, or are too many."""
     try:
         return infiller.answer_scores(context, answers)

@@ -1,78 +1,18 @@
-"""How a token is drawn from logits, and how that may be set.
+"""How a token is drawn from logits: temperature, top-k, top-p, and draws that depend on their key alone.
 
 Legend: N sequences, V rows of the model's output, K tokens of a top_k_top_p.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch.nn.functional import pad
 
-from ilm.errors import UserError
 from ilm.hashing import order_key
 
 FIRST_CANDIDATES = 256  # tokens: the nucleus of a trained model is nearly always smaller
 ROWS_AT_ONCE = 8  # whose numbers fit into the caches of a core
-
-
-@dataclass(frozen=True)
-class DecodingSettings:
-    """How answers are drawn. `top_k` and `top_p` null draw from all tokens.
-
-    `top_p` keeps the likeliest tokens up to and with the one that reaches this probability (Holtzman et al. 2020, The
-    Curious Case of Neural Text Degeneration), after `temperature` and `top_k`. `greedy` takes the likeliest token at
-    each step: one candidate. `best` searches for the likeliest candidates instead of drawing any, by a beam search as
-    wide as `beams` (0: four times `candidates`, at least 8), likeliest first. `distinct`: candidates of a text that
-    differ in their answers, fewer than asked for if so many are not drawn in MAX_ROUNDS times as many.
-    `by_probability`: the likeliest first, instead of in the order of drawing. `max_answer_tokens` bounds each answer,
-    without its end token; `max_answer_words` each whose blank has no limit of words. `cut`: read of a text too long
-    what is nearest to its blanks, instead of refusing it. `batch_size` counts candidates written together. `seed`, the
-    text and the candidate's number alone decide what is drawn.
-
-    Raises: UserError that lists all values out of range.
-    """
-
-    candidates: int = 1
-    temperature: float = 1.0
-    top_k: int | None = None
-    top_p: float | None = None
-    greedy: bool = False
-    max_answer_tokens: int = 128
-    max_answer_words: int | None = None
-    batch_size: int = 128
-    seed: int = 0
-    best: bool = False
-    beams: int = 0
-    distinct: bool = False
-    by_probability: bool = False
-    cut: bool = False
-
-    def __post_init__(self):
-        faults = [
-            f"{name}={value}: expected 1 or more"
-            for name in ("candidates", "top_k", "max_answer_tokens", "max_answer_words", "batch_size")
-            if (value := getattr(self, name)) is not None and value < 1
-        ]
-        if not 0 < self.temperature < math.inf:
-            faults.append(f"temperature={self.temperature}: expected a positive number")
-        if self.top_p is not None and not 0 < self.top_p <= 1:
-            faults.append(f"top_p={self.top_p}: expected a probability above 0 and at most 1")
-        if self.beams and self.beams < self.candidates:
-            faults.append(f"beams={self.beams}: expected at least as many as candidates={self.candidates}, or 0")
-        if self.best and self.greedy:
-            faults.append("best and greedy: give one of them")
-        if faults:
-            raise UserError("; ".join(faults))
-
-    @property
-    def width(self) -> int:
-        """Beams of a search for the best."""
-        return self.beams or max(4 * self.candidates, 8)
-
-
-MAX_ROUNDS = 8
 
 
 def top_k_top_p(

@@ -5,19 +5,18 @@ import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, replace
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ilm.config.infill import Decoding
 from ilm.errors import UserError
 from ilm.infilling.blanks import Context
 from ilm.infilling.candidates import Infilling
 from ilm.infilling.infiller import Infiller
 from ilm.infilling.render import LEGEND, side_by_side
-from ilm.infilling.sampling import DecodingSettings
 from ilm.tables import printable
 
 PROMPT = "> "
@@ -39,9 +38,8 @@ COMMANDS = (
     (":temperature 0.8", "below 1 nearer to the likeliest, above 1 freer"),
     (":top_p 0.9", "draw from the likeliest tokens that make up this probability; off takes all"),
     (":top_k 40", "draw from this many; off takes all"),
-    (":best on", "the likeliest candidates, searched for instead of drawn; off draws"),
-    (":beams 30", "width of that search; 0: four times the candidates, at least 8"),
-    (":greedy on", "the likeliest token at each step, one candidate; off draws"),
+    (":method beam", "search for the likeliest candidates; greedy: the likeliest token at each step; sample: draw"),
+    (":beams 30", "width of the beam search; 0: four times the candidates, at least 8"),
     (":distinct on", "no candidate twice"),
     (":cut off", "refuse a text too long for the model; on reads what is nearest to its blanks"),
     (":max_answer_words 1", "answers of one word; off: of any number"),
@@ -64,12 +62,12 @@ class Terminal:
     def __init__(
         self,
         infillers: Mapping[str, Infiller],
-        settings: DecodingSettings,
+        decoding: Decoding,
         load: Callable[[Sequence[str]], Mapping[str, Infiller]],
         console: Console,
     ):
         # A person wants the likeliest first, whatever order a script is given.
-        self.infillers, self.settings = infillers, replace(settings, by_probability=True)
+        self.infillers, self.decoding = infillers, decoding.replace(by_probability=True)
         self.load, self.console = load, console
         self._pasted: list[str] | None = None
 
@@ -132,7 +130,7 @@ class Terminal:
 
     def fill(self, text: str) -> None:
         """Fill the blanks typed in a text of one or more lines."""
-        room = self.settings.max_answer_tokens if self.settings.cut else None
+        room = self.decoding.answer_room
         contexts = self.contexts(lambda infiller: infiller.context(text, answer_room=room))
         pieces = (piece for context in contexts.values() for piece in context.pieces)
         if unknown := dict.fromkeys(found for piece in pieces for found in _LIKE_A_BLANK.findall(piece)):
@@ -163,7 +161,7 @@ class Terminal:
         found = {}
         with self.console.status("writing; Ctrl-C stops it"):
             for name, context in contexts.items():
-                found[name] = self.infillers[name](context, **asdict(self.settings))[0]
+                found[name] = self.infillers[name](context, self.decoding)[0]
         self.console.print(side_by_side(found, original, self.console.width))
         return found
 
@@ -199,9 +197,7 @@ class Terminal:
             parsed = parse(value)
         except (ValueError, KeyError):
             raise UserError(f":{name} {value} is not understood. Type :help") from None
-        # Of two ways to choose the likeliest the one named last is meant.
-        other = {"best": {"greedy": False}, "greedy": {"best": False}}.get(key, {}) if parsed is True else {}
-        self.settings = replace(self.settings, **{key: parsed}, **other)
+        self.decoding = self.decoding.replace(**{key: parsed})
         self.say(f"{key} {_spoken(parsed)}")
 
     def _help(self) -> None:
@@ -211,7 +207,7 @@ class Terminal:
             table.add_row(Text(printable(typed.replace("{types}", types))), Text(meaning, style="dim"))
         self.console.print(table)
         self.say(LEGEND)
-        spoken = {key: getattr(self.settings, key) for key, _ in _SETTINGS.values()}
+        spoken = {key: getattr(self.decoding, key) for key, _ in _SETTINGS.values()}
         self.say(f"now: {', '.join(self.infillers)}; " + ", ".join(f"{k} {_spoken(v)}" for k, v in spoken.items()))
 
     def _paste(self, line: str) -> None:
@@ -272,9 +268,8 @@ _SETTINGS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "t": ("temperature", float),
     "top_k": ("top_k", _number_or_off(int)),
     "top_p": ("top_p", _number_or_off(float)),
-    "best": ("best", _on_or_off),
+    "method": ("method", str),
     "beams": ("beams", int),
-    "greedy": ("greedy", _on_or_off),
     "distinct": ("distinct", _on_or_off),
     "cut": ("cut", _on_or_off),
     "max_answer_tokens": ("max_answer_tokens", int),

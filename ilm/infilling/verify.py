@@ -7,13 +7,13 @@ would then generate something else than the model means, and nothing would tell.
 import torch
 from transformers import PreTrainedModel
 
+from ilm.config.infill import Decoding
 from ilm.errors import UserError
 from ilm.examples.vocabulary import Vocabulary
 from ilm.infilling.blanks import BlankLimits, Context
 from ilm.infilling.constraints import AnswerConstraints
 from ilm.infilling.generate import Generator, SequenceGroup
 from ilm.infilling.kv_cache import UNKNOWN
-from ilm.infilling.sampling import DecodingSettings
 
 # Relative to 1 - log-probability, of the weights' type.
 MAX_DIFFERENCE = {torch.float32: 1e-3, torch.float64: 1e-3}
@@ -32,7 +32,7 @@ def verify_generation(model: PreTrainedModel, vocabulary: Vocabulary, constraint
     limits = (BlankLimits(ANSWER_TOKENS, ANSWER_TOKENS),)
     contexts = [Context("", ("", ""), (0,), limits, (False,), ids) for ids in texts]
     groups = [group for context in contexts for group in SequenceGroup.of(context, range(2), seed=0)]
-    Generator(model, constraints, DecodingSettings(), max_tokens=max(map(len, texts)) + ANSWER_TOKENS + 1).generate(
+    Generator(model, constraints, Decoding(top_p=None), max_tokens=max(map(len, texts)) + ANSWER_TOKENS + 1).generate(
         groups
     )
     most = MAX_DIFFERENCE.get(model.dtype, MAX_DIFFERENCE_OF_HALF)

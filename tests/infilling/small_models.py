@@ -4,6 +4,8 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoConfig, AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
+from ilm.config.check import build
+from ilm.config.infill import Decoding
 from ilm.examples.vocabulary import Vocabulary
 
 # Threads only wait for each other on models of this size.
@@ -55,6 +57,11 @@ def random_model(kind: str, rows: int, positions: int = 96, scale: float = 0.3):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return AutoModelForCausalLM.from_config(config).eval()
+
+
+def decoding(**values) -> Decoding:
+    """One candidate drawn from all tokens of a whole text, where `values` say nothing else."""
+    return build(Decoding, **({"candidates": 1, "top_p": None, "cut": False} | values))
 
 
 class Bigrams(GPT2LMHeadModel):

@@ -13,7 +13,7 @@ from ilm.examples.layout import lay_out
 from ilm.examples.tokenize import token_positions
 from ilm.examples.vocabulary import Vocabulary
 from ilm.infilling.infiller import Infiller
-from tests.infilling.small_models import random_model
+from tests.infilling.small_models import decoding, random_model
 
 MASK_TYPES = ("sentence", "ngram", "word")
 TRAINING = [
@@ -135,10 +135,10 @@ def test_a_typed_context_is_that_of_training(infiller, text, spans, typed):
         assert read == text[start : start + length]
 
 
-@pytest.mark.parametrize("settings", [{}, {"greedy": True}, {"best": True}])
+@pytest.mark.parametrize("settings", [{}, {"method": "greedy"}, {"method": "beam"}])
 def test_filled_texts_have_the_typed_spaces(infiller, settings):
     for typed, before, after in (("[word] is", "", " is"), ("I like [word].", "I like ", "."), ("(_)", "(", ")")):
-        for result in infiller(typed, candidates=5, max_answer_tokens=4, **settings)[0]:
+        for result in infiller(typed, decoding(candidates=5, max_answer_tokens=4, **settings))[0]:
             assert result.text == before + result.answers[0] + after
             assert result.answers[0].strip()
             if infiller.context(typed).leading_space[0]:
@@ -159,7 +159,7 @@ def test_the_bytes_of_tokens_are_what_the_tokenizer_decodes(infiller):
 
 
 def test_a_forced_beginning_reaches_into_tokens(infiller):
-    for result in infiller("She ate pasta for [word:lun...].", candidates=4, max_answer_tokens=5)[0]:
+    for result in infiller("She ate pasta for [word:lun...].", decoding(candidates=4, max_answer_tokens=5))[0]:
         assert result.answers[0].startswith("lun")
 
 

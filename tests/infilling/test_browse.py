@@ -11,12 +11,11 @@ from ilm.errors import UserError
 from ilm.infilling.browse import TableBrowser
 from ilm.infilling.infiller import Infiller
 from ilm.infilling.jsonl import fill_table, lines_of, open_lines
-from ilm.infilling.sampling import DecodingSettings
 from ilm.infilling.texts import draw_blanks, is_table, read_texts
 from ilm.masking.functions import Sentences, Span, Words
 from ilm.models.loading import save_model
 from tests.conftest import compose
-from tests.infilling.small_models import ENTRIES, Bigrams, random_model, vocabulary
+from tests.infilling.small_models import ENTRIES, Bigrams, decoding, random_model, vocabulary
 
 ROWS = ENTRIES + 5
 CSV = 'id,cefr,essay\nt1,A1,"I like pasta.\nI _ it | a *lot*."\nt2,B1,My name is Anna.\nt3,A1,   \nt4,A2,...\n'
@@ -48,7 +47,7 @@ def texts(table):
 @pytest.fixture
 def walk(texts, infiller) -> TableBrowser:
     console = Console(file=io.StringIO(), width=120, force_terminal=False)
-    settings = DecodingSettings(candidates=2)
+    settings = decoding(candidates=2)
 
     def spans_of(text, attempt):
         return draw_blanks(text, 2, Words(), 42, attempt)
@@ -184,7 +183,7 @@ def test_what_is_pasted_is_a_text_and_no_step(walk):
 def test_json_lines_of_a_table(texts, infiller):
     out = io.StringIO()
     with pytest.raises(UserError, match=r"1 of 3 texts could not be filled; row 5: t4 has no word"):
-        fill_table(texts, lambda t: draw_blanks(t, 1, Words(), 0), {"m": infiller}, DecodingSettings(candidates=2), out)
+        fill_table(texts, lambda t: draw_blanks(t, 1, Words(), 0), {"m": infiller}, decoding(candidates=2), out)
     records = [json.loads(line) for line in out.getvalue().splitlines()]
     assert [(r["row"], r["id"], r["model"]) for r in records] == [(2, "t1", "m"), (3, "t2", "m"), (5, "t4", "m")]
     assert records[1]["text"] == texts[1].text
@@ -203,7 +202,7 @@ def test_json_lines_of_a_table(texts, infiller):
 def test_blanks_typed_in_a_table(texts, infiller):
     out = io.StringIO()
     with pytest.raises(UserError, match="2 of 3 texts could not be filled; row 3: The text has no blank"):
-        fill_table(texts, lambda t: None, {"m": infiller}, DecodingSettings(), out)
+        fill_table(texts, lambda t: None, {"m": infiller}, decoding(), out)
     record = json.loads(out.getvalue().splitlines()[0])
     assert record["candidates"][0]["text"] == "I like pasta.\nI eat it | a *lot*."
 
@@ -240,8 +239,8 @@ def test_the_entry_point_fills_a_table(table, tmp_path, capsys, monkeypatch):
         (["n_masks=3"], "n_masks draws blanks in the texts of a file: type input=FILE"),
         (["n_masks=-1", "input=x.csv"], "n_masks=-1: expected at least 0"),
         (["dtype=int8"], "dtype=int8: expected one of float32, bfloat16"),
-        (["decoding.best=true", "decoding.greedy=true"], "decoding.best and decoding.greedy: give one of them"),
-        (["decoding.beams=2"], "decoding.beams=2: expected decoding.candidates or more, or 0"),
+        (["decoding.method=best"], "decoding.method=best: expected one of sample, greedy, beam"),
+        (["decoding.beams=2"], "decoding.beams=2: expected decoding.candidates=3 or more, or 0"),
     ],
 )
 def test_mistakes_of_the_command_line_with_tables(given, message):
@@ -260,7 +259,7 @@ def test_ids_and_texts_of_a_table_cannot_steer_the_terminal(tmp_path, infiller):
     texts = read_texts(str(path), {}, "utf-8", None)
     console = Console(file=io.StringIO(), width=120, force_terminal=False)
     walk = TableBrowser(
-        texts, lambda t, n: draw_blanks(t, 1, Words(), 0, n), {"m": infiller}, DecodingSettings(), dict, console
+        texts, lambda t, n: draw_blanks(t, 1, Words(), 0, n), {"m": infiller}, decoding(), dict, console
     )
     walk.begin()
     shown = walk.console.file.getvalue() + said(walk, ":markdown", "n")

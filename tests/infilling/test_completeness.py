@@ -5,7 +5,7 @@ import pytest
 from ilm.errors import UserError
 from ilm.infilling.blanks import BlankLimits
 from ilm.infilling.infiller import Infiller
-from tests.infilling.small_models import ENTRIES, MASK_TYPES, Bigrams, vocabulary
+from tests.infilling.small_models import ENTRIES, MASK_TYPES, Bigrams, decoding, vocabulary
 
 ROWS = ENTRIES + 2 + len(MASK_TYPES)
 
@@ -20,7 +20,7 @@ def infiller() -> Infiller:
     return Infiller(model, words)
 
 
-@pytest.mark.parametrize("settings", [{"greedy": True}, {"seed": 1}])
+@pytest.mark.parametrize("settings", [{"method": "greedy"}, {"seed": 1}])
 @pytest.mark.parametrize(
     ("typed", "complete"),
     [
@@ -33,7 +33,7 @@ def infiller() -> Infiller:
     ],
 )
 def test_an_answer_as_long_as_asked_is_finished(infiller, typed, complete, settings):
-    for result in infiller(typed, max_answer_tokens=4, **settings)[0]:
+    for result in infiller(typed, decoding(max_answer_tokens=4, **settings))[0]:
         assert result.complete is complete
         assert [len(ids) - 1 for ids in result.token_ids] == [
             limits.max_tokens or 4 + (limits.min_tokens == 5) for limits in infiller.context(typed).limits
@@ -43,14 +43,15 @@ def test_an_answer_as_long_as_asked_is_finished(infiller, typed, complete, setti
 def test_a_search_finishes_answers_as_long_as_asked(infiller):
     """Its answers end where they may, however little that is expected: here there is one place."""
     for typed, complete in (("I [word:2 tokens] it", True), ("I [word:4- tokens] it", False)):
-        for result in infiller(typed, best=True, candidates=3, max_answer_tokens=4)[0]:
+        for result in infiller(typed, decoding(method="beam", candidates=3, max_answer_tokens=4))[0]:
             assert result.complete is complete
 
 
 def test_a_context_has_its_own_limits(infiller):
     context = infiller.context("I _ it", [BlankLimits(max_tokens=2)])
-    assert infiller(context, greedy=True)[0][0].answers == ("eat eat",)
-    assert infiller([context, "_ it"], [None, None], greedy=True, max_answer_tokens=2)[0][0].answers == ("eat eat",)
+    assert infiller(context, decoding(method="greedy"))[0][0].answers == ("eat eat",)
+    settings = decoding(method="greedy", max_answer_tokens=2)
+    assert infiller([context, "_ it"], settings, limits=[None, None])[0][0].answers == ("eat eat",)
     for texts, limits in ((context, [BlankLimits()]), (["_ it", context], [None, [None]])):
         with pytest.raises(UserError, match="limits beside a Context"):
-            infiller(texts, limits)
+            infiller(texts, decoding(), limits=limits)

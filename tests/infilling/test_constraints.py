@@ -16,7 +16,7 @@ from ilm.infilling.candidates import GeneratedSequence
 from ilm.infilling.constraints import AnswerConstraints, ConstraintState
 from ilm.infilling.infiller import Infiller
 from ilm.infilling.token_bytes import TokenBytes
-from tests.infilling.small_models import ENTRIES, MASK_TYPES, Bigrams, random_model, vocabulary
+from tests.infilling.small_models import ENTRIES, MASK_TYPES, Bigrams, decoding, random_model, vocabulary
 
 ROWS = ENTRIES + 2 + len(MASK_TYPES)
 
@@ -91,11 +91,11 @@ def test_brackets_of_other_words_stay_text():
     assert parse_blanks("[verb:l...] [note: 3]", MASK_TYPES)[1] == ()
 
 
-@pytest.mark.parametrize("settings", [{}, {"greedy": True}, {"top_p": 0.9}, {"best": True}])
+@pytest.mark.parametrize("settings", [{}, {"method": "greedy"}, {"top_p": 0.9}, {"method": "beam"}])
 def test_limits_are_kept_by_any_model(infiller, settings):
     text = "She ate [ngram:2-4 tokens] for [word:lu...] and _."
-    results = infiller(text, candidates=4, max_answer_tokens=6, **settings)[0]
-    assert len(results) == (1 if settings.get("greedy") else 4)
+    results = infiller(text, decoding(candidates=4, max_answer_tokens=6, **settings))[0]
+    assert len(results) == (1 if settings.get("method") == "greedy" else 4)
     for result in results:
         first, second, third = (len(ids) - 1 for ids in result.token_ids)
         assert 2 <= first <= 4
@@ -105,7 +105,7 @@ def test_limits_are_kept_by_any_model(infiller, settings):
         assert result.text == f"She ate {result.answers[0]} for {result.answers[1]} and {result.answers[2]}."
 
 
-@pytest.mark.parametrize("settings", [{}, {"greedy": True}, {"top_p": 0.9}, {"best": True}])
+@pytest.mark.parametrize("settings", [{}, {"method": "greedy"}, {"top_p": 0.9}, {"method": "beam"}])
 @pytest.mark.parametrize(
     "limits",
     [
@@ -122,7 +122,7 @@ def test_limits_are_kept_by_any_model(infiller, settings):
 )
 @pytest.mark.parametrize("text", ["She ate [ngram] for lunch", "[ngram]"])
 def test_answers_have_as_many_words_as_asked(infiller, text, limits, settings):
-    results = infiller(text, [limits], candidates=6, max_answer_tokens=7, **settings)[0]
+    results = infiller(text, decoding(candidates=6, max_answer_tokens=7, **settings), limits=[limits])[0]
     for result in results:
         (answer,) = result.answers
         words = answer.encode().split()
@@ -140,10 +140,10 @@ def vocabulary_of_bytes() -> Vocabulary:
     return Vocabulary(PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|endoftext|>"), MASK_TYPES)
 
 
-@pytest.mark.parametrize("settings", [{}, {"greedy": True}, {"best": True}])
+@pytest.mark.parametrize("settings", [{}, {"method": "greedy"}, {"method": "beam"}])
 def test_the_setting_holds_where_a_blank_has_no_limit_of_words(infiller, settings):
     text = "She ate [word] for [ngram:2-3 words] and [word:at 9...] or [ngram:2- words]."
-    for result in infiller(text, candidates=4, max_answer_tokens=8, max_answer_words=1, **settings)[0]:
+    for result in infiller(text, decoding(candidates=4, max_answer_tokens=8, max_answer_words=1, **settings))[0]:
         counts = [len(answer.encode().split()) for answer in result.answers]
         # As few as the other limits of a blank leave.
         assert counts[0] == 1
@@ -207,35 +207,38 @@ def test_a_prefix_may_end_inside_a_token(words):
     model.table[words.start_of_infill, lunch] = model.table[lunch, words.end_of_infill] = 50.0
     infiller = Infiller(model, words)
     for prefix in ("l", "lu", "lunc", "lunch"):
-        for settings in ({"greedy": True}, {"seed": 3}):
-            (result,) = infiller(f"for [word:{prefix}...]", **settings)[0]
+        for settings in ({"method": "greedy"}, {"seed": 3}):
+            (result,) = infiller(f"for [word:{prefix}...]", decoding(**settings))[0]
             assert result.token_ids == ((lunch, words.end_of_infill),), prefix
     # Another beginning: the tokens are others, and the probability remains the model's own.
-    (result,) = infiller("for [word:lx...]", greedy=True)[0]
+    (result,) = infiller("for [word:lx...]", decoding(method="greedy"))[0]
     assert result.answers[0].startswith("lx")
     assert result.log_probability < -40
 
 
 def test_a_prefix_of_several_words_and_characters_beyond_ascii(infiller):
     for prefix in ("at 9", "naïve “x", "日本"):
-        for result in infiller("I [ngram]", [BlankLimits(prefix=prefix)], candidates=3, max_answer_tokens=30)[0]:
+        for result in infiller(
+            "I [ngram]", decoding(candidates=3, max_answer_tokens=30), limits=[BlankLimits(prefix=prefix)]
+        )[0]:
             assert result.answers[0].startswith(prefix)
 
 
 def test_limits_given_replace_those_typed(infiller):
     text = "I [word:l...] and [word:2 tokens]."
-    (result,) = infiller(text, [BlankLimits(max_tokens=1), None], seed=1)[0]
+    (result,) = infiller(text, decoding(seed=1), limits=[BlankLimits(max_tokens=1), None])[0]
     assert [len(ids) - 1 for ids in result.token_ids] == [1, 2]
-    many = infiller([text, "a _"], [None, [BlankLimits(3, 3)]])
+    many = infiller([text, "a _"], decoding(), limits=[None, [BlankLimits(3, 3)]])
     assert many[0][0].answers[0].startswith("l")
     assert len(many[1][0].token_ids[0]) == 4
 
 
 def test_log_probabilities_of_limited_answers_are_the_models_own(infiller):
     """Closed at once or led by a prefix: the same tokens have the same probability without limits."""
-    free = infiller("I [word] it", candidates=40, max_answer_tokens=2)[0]
+    free = infiller("I [word] it", decoding(candidates=40, max_answer_tokens=2))[0]
     limited = (
-        infiller("I [word:-2 tokens] it", candidates=40)[0] + infiller("I [word:-2 tokens:l...] it", candidates=20)[0]
+        infiller("I [word:-2 tokens] it", decoding(candidates=40))[0]
+        + infiller("I [word:-2 tokens:l...] it", decoding(candidates=20))[0]
     )
     known = {result.token_ids: result.log_probability for result in free}
     both = [result for result in limited if result.token_ids in known]
@@ -246,18 +249,18 @@ def test_log_probabilities_of_limited_answers_are_the_models_own(infiller):
 
 def test_limits_that_cannot_be_kept_are_told(infiller):
     with pytest.raises(UserError, match=r"begins with 'xxyyzz' has \d tokens or more, not at most 1"):
-        infiller("[word:-1 token:xxyyzz...]")
+        infiller("[word:-1 token:xxyyzz...]", decoding())
     with pytest.raises(UserError, match=r"has \d+ tokens, and 11 fit: the model takes 64, at least 53 of them"):
-        infiller("a " * 20 + "[word:50-60 tokens] [word]")
+        infiller("a " * 20 + "[word:50-60 tokens] [word]", decoding())
     for own in (BlankLimits(prefix="lunch " * 300), BlankLimits(min_words=300), BlankLimits(300)):
         with pytest.raises(UserError, match=r"The answers alone take \d+ tokens or more, and the model takes 64"):
-            infiller("_", [own], cut=True)
+            infiller("_", decoding(cut=True), limits=[own])
     with pytest.raises(UserError, match="An answer of at least 3 words has 3 tokens or more, not at most 2"):
-        infiller("_", [BlankLimits(max_tokens=2, min_words=3)])
+        infiller("_", decoding(), limits=[BlankLimits(max_tokens=2, min_words=3)])
     with pytest.raises(UserError, match="2 blanks, and there are 1 limits"):
-        infiller("_ _", [None])
+        infiller("_ _", decoding(), limits=[None])
     with pytest.raises(UserError, match="limits: 1 for 2 texts"):
-        infiller(["_", "_"], [None])
+        infiller(["_", "_"], decoding(), limits=[None])
 
 
 def test_every_allowed_token_leaves_a_way(words):

@@ -16,7 +16,7 @@ from ilm.files import write_json
 from ilm.infilling.infiller import Infiller
 from ilm.models.loading import save_model
 from ilm.models.scoring import score
-from tests.infilling.small_models import ENTRIES, MASK_TYPES, Bigrams, random_model, vocabulary
+from tests.infilling.small_models import ENTRIES, MASK_TYPES, Bigrams, decoding, random_model, vocabulary
 
 TEXTS = [
     "She ate [ngram] for _.",
@@ -90,20 +90,20 @@ def require_grammar(infiller: Infiller, texts: list[str], results, candidates: i
             assert len(context.ids) + sum(map(len, result.token_ids)) <= infiller.max_tokens
 
 
-@pytest.mark.parametrize("settings", [{}, {"top_p": 0.9}, {"top_k": 5}, {"temperature": 3.0}, {"greedy": True}])
+@pytest.mark.parametrize("settings", [{}, {"top_p": 0.9}, {"top_k": 5}, {"temperature": 3.0}, {"method": "greedy"}])
 def test_grammar_with_any_model(infiller, settings):
-    results = infiller(TEXTS, candidates=5, **settings)
-    require_grammar(infiller, TEXTS, results, 1 if settings.get("greedy") else 5)
+    results = infiller(TEXTS, decoding(candidates=5, **settings))
+    require_grammar(infiller, TEXTS, results, 1 if settings.get("method") == "greedy" else 5)
 
 
-@pytest.mark.parametrize("settings", [{}, {"top_p": 0.99}, {"top_k": 50}, {"greedy": True}])
+@pytest.mark.parametrize("settings", [{}, {"top_p": 0.99}, {"top_k": 50}, {"method": "greedy"}])
 def test_grammar_with_a_model_that_wants_special_tokens(bigrams, words, settings):
     table = bigrams.model.table
     table[:, 0] = table[:, words.start_of_infill] = 50.0  # <|endoftext|>, the separator,
     table[:, ENTRIES + 2 :] = 60.0  # blanks, and rows beyond the tokenizer
     table[:, words.end_of_infill] = 1.0
-    results = bigrams(TEXTS, candidates=6, **settings)
-    require_grammar(bigrams, TEXTS, results, 1 if settings.get("greedy") else 6)
+    results = bigrams(TEXTS, decoding(candidates=6, **settings))
+    require_grammar(bigrams, TEXTS, results, 1 if settings.get("method") == "greedy" else 6)
     # Under the model itself such answers are nearly impossible, and that is what is reported.
     assert all(group[0].log_probability < -100 for group in results)
 
@@ -113,7 +113,7 @@ def test_an_answer_is_neither_empty_nor_white_space(bigrams, words):
     bigrams.model.table[:, words.end_of_infill] = 30.0
     bigrams.model.table[:, space] = 29.0
     for text in ("a [word].", "a[word]."):
-        for result in bigrams(text, candidates=20)[0]:
+        for result in bigrams(text, decoding(candidates=20))[0]:
             assert result.answers[0].strip()
             # It goes on with spaces as long as there is room: the last token must be another one.
             assert set(result.token_ids[0][:-2]) == {space}
@@ -125,7 +125,7 @@ def test_the_text_around_the_answers_is_the_typed_one(bigrams, words):
     table = bigrams.model.table
     table[words.start_of_infill, eat] = table[eat, words.end_of_infill] = 40.0
     table[words.end_of_infill, lunch] = table[lunch, words.end_of_infill] = 40.0
-    leading_space, unspaced = bigrams(["She [word] for _ .", "She[word]:[word]."])
+    leading_space, unspaced = bigrams(["She [word] for _ .", "She[word]:[word]."], decoding())
     assert leading_space[0].text == "She eat for lunch ."
     assert leading_space[0].answers == ("eat", "lunch")
     assert leading_space[0].spans == ((4, 3), (12, 5))
@@ -147,7 +147,7 @@ def test_answers_come_as_often_as_they_are_probable(bigrams, words, settings, ke
         table[[words.start_of_infill, words.end_of_infill], token(words, letter)] = math.log(probability) - 3
     weights = {letter: p[letter] ** (1 / settings.get("temperature", 1)) for letter in kept}
     of = {letter: weight / sum(weights.values()) for letter, weight in weights.items()}
-    results = bigrams("[word][word]", candidates=4000, **settings)[0]
+    results = bigrams("[word][word]", decoding(candidates=4000, **settings))[0]
     counts = Counter(result.answers for result in results)
     assert set(counts) <= set(itertools.product(kept, repeat=2))
     expected = {pair: 4000 * of[pair[0]] * of[pair[1]] for pair in itertools.product(kept, repeat=2)}
@@ -160,7 +160,7 @@ def test_log_probabilities_are_those_of_the_model_unscaled(bigrams, words):
     bigrams.model.table = torch.randn(ROWS + EXTRA, ROWS + EXTRA, generator=torch.Generator().manual_seed(3)) * 2
     expected = bigrams.model.table.double().log_softmax(-1)
     for settings in ({}, {"temperature": 0.3}, {"top_k": 3}, {"top_p": 0.5}, {"max_answer_tokens": 2}):
-        for result in bigrams("She ate [ngram] for _.", candidates=3, **settings)[0]:
+        for result in bigrams("She ate [ngram] for _.", decoding(candidates=3, **settings))[0]:
             previous = words.start_of_infill
             for ids, log_probabilities in zip(result.token_ids, result.token_log_probabilities, strict=True):
                 for i, value in zip(ids, log_probabilities, strict=True):
@@ -171,7 +171,7 @@ def test_log_probabilities_are_those_of_the_model_unscaled(bigrams, words):
 
 def test_log_probability_is_what_evaluation_scores(infiller):
     """The tokens written, laid out as an example by hand: the NLL of training and evaluation, cache or not."""
-    for text, group in zip(TEXTS, infiller(TEXTS, candidates=4, max_answer_tokens=9), strict=True):
+    for text, group in zip(TEXTS, infiller(TEXTS, decoding(candidates=4, max_answer_tokens=9)), strict=True):
         context = infiller.context(text)
         for result in group:
             ids, types = list(context.ids), [TargetType.CONTEXT] * len(context.ids)
@@ -188,7 +188,9 @@ def test_log_probability_is_what_evaluation_scores(infiller):
 def test_greedy_decoding_with_cache_is_decoding_without(infiller):
     """The whole text read anew for every token, one text at a time, and the grammar spelled out once more."""
     vocabulary = infiller.vocabulary
-    for text, blanks, (result,) in zip(TEXTS, BLANKS, infiller(TEXTS, greedy=True, max_answer_tokens=6), strict=True):
+    for text, blanks, (result,) in zip(
+        TEXTS, BLANKS, infiller(TEXTS, decoding(method="greedy", max_answer_tokens=6)), strict=True
+    ):
         context = infiller.context(text)
         ids, answers = list(context.ids), []
         for blank in range(blanks):
@@ -213,31 +215,31 @@ def test_greedy_decoding_with_cache_is_decoding_without(infiller):
 @pytest.mark.parametrize("settings", [{"top_p": 0.9}, {"temperature": 1.3, "top_k": 40}])
 def test_results_depend_on_neither_batch_nor_neighbours(infiller, settings):
     settings = {**settings, "candidates": 3, "seed": 5, "max_answer_tokens": 8}
-    expected = infiller(TEXTS, batch_size=32, **settings)
-    assert everything(infiller(TEXTS, batch_size=1, **settings)) == everything(expected)
-    assert everything(infiller(TEXTS, batch_size=3, **settings)) == everything(expected)
-    assert everything(infiller(TEXTS[::-1], batch_size=7, **settings)[::-1]) == everything(expected)
-    assert everything([infiller(text, **settings)[0] for text in TEXTS]) == everything(expected)
-    assert everything(infiller([TEXTS[2], TEXTS[0], TEXTS[2]], **settings)) == everything(
+    expected = infiller(TEXTS, decoding(batch_size=32, **settings))
+    assert everything(infiller(TEXTS, decoding(batch_size=1, **settings))) == everything(expected)
+    assert everything(infiller(TEXTS, decoding(batch_size=3, **settings))) == everything(expected)
+    assert everything(infiller(TEXTS[::-1], decoding(batch_size=7, **settings))[::-1]) == everything(expected)
+    assert everything([infiller(text, decoding(**settings))[0] for text in TEXTS]) == everything(expected)
+    assert everything(infiller([TEXTS[2], TEXTS[0], TEXTS[2]], decoding(**settings))) == everything(
         [expected[2], expected[0], expected[2]]
     )
-    fewer = infiller(TEXTS, **{**settings, "candidates": 2})
+    fewer = infiller(TEXTS, decoding(**{**settings, "candidates": 2}))
     assert everything(fewer) == everything([group[:2] for group in expected])
 
 
 def test_seeds_and_candidates_draw_anew(bigrams):
-    first, second = (bigrams(TEXTS[0], candidates=3, seed=seed)[0] for seed in (0, 1))
+    first, second = (bigrams(TEXTS[0], decoding(candidates=3, seed=seed))[0] for seed in (0, 1))
     assert len({result.token_ids for result in first + second}) == 6
 
 
 def test_no_text_gives_no_result(bigrams):
-    assert bigrams([]) == []
+    assert bigrams([], decoding()) == []
 
 
 def test_an_answer_that_runs_out_of_tokens_is_closed_and_kept(bigrams, words):
     eat = token(words, " eat")
     bigrams.model.table[:, eat] = 50.0
-    (result,) = bigrams("a [word] b [word]", greedy=True, max_answer_tokens=3)[0]
+    (result,) = bigrams("a [word] b [word]", decoding(method="greedy", max_answer_tokens=3))[0]
     assert result.token_ids == ((eat, eat, eat, words.end_of_infill),) * 2
     assert result.text == "a eat eat eat b eat eat eat"
     assert not result.complete
@@ -250,7 +252,7 @@ def test_an_answer_that_ends_at_the_limit_is_complete(bigrams, words):
     eat = token(words, " eat")
     bigrams.model.table[words.start_of_infill, eat] = 50.0
     bigrams.model.table[eat, words.end_of_infill] = 50.0
-    (result,) = bigrams("a [word]", greedy=True, max_answer_tokens=1)[0]
+    (result,) = bigrams("a [word]", decoding(method="greedy", max_answer_tokens=1))[0]
     assert (result.token_ids, result.complete) == (((eat, words.end_of_infill),), True)
 
 
@@ -261,22 +263,22 @@ def test_positions_that_run_out_leave_a_token_for_every_answer(words):
     infiller = Infiller(model, words)
     text = "a [word] b [word] [word]"
     n = len(infiller.context(text).ids)
-    (result,) = infiller(text, greedy=True)[0]
+    (result,) = infiller(text, decoding(method="greedy"))[0]
     assert [len(ids) for ids in result.token_ids] == [20 - n - 4, 2, 2]
     assert not result.complete
     require_grammar(infiller, [text], [[result]], 1)
     # A text that fills all positions but those: one token an answer. With one more token it is too long.
     full = "a" * (20 - n) + text
     assert len(infiller.context("a" * (14 - n) + text).ids) == 14
-    (result,) = infiller("a" * (14 - n) + text)[0]
+    (result,) = infiller("a" * (14 - n) + text, decoding())[0]
     assert [len(ids) for ids in result.token_ids] == [2, 2, 2]
     with pytest.raises(UserError, match=r"has 20 tokens, and 14 fit: the model takes 20, at least 6"):
-        infiller(full)
+        infiller(full, decoding())
 
 
 def test_a_given_limit_holds_below_the_positions(words):
     infiller = Infiller(Bigrams(ROWS, positions=96), words, max_tokens=12)
-    results = infiller("a [word]", candidates=20)
+    results = infiller("a [word]", decoding(candidates=20))
     require_grammar(infiller, ["a [word]"], results, 20)
     assert Infiller(Bigrams(ROWS, positions=96), words, max_tokens=500).max_tokens == 96
 
@@ -314,7 +316,7 @@ def test_score_is_the_evaluation_of_the_filled_text(infiller):
 
 def test_answers_in_the_tokenizers_own_tokens_score_as_they_were_drawn(infiller):
     compared = 0
-    for text, group in zip(TEXTS, infiller(TEXTS, candidates=60, max_answer_tokens=3), strict=True):
+    for text, group in zip(TEXTS, infiller(TEXTS, decoding(candidates=60, max_answer_tokens=3)), strict=True):
         context = infiller.context(text)
         for result in group:
             leading_space = [
@@ -340,13 +342,13 @@ def test_answers_in_the_tokenizers_own_tokens_score_as_they_were_drawn(infiller)
 
 def test_the_score_of_each_answer_is_that_of_its_tokens(infiller):
     text = "She ate [ngram] for [word]."
-    for result in infiller(text, candidates=8, max_answer_tokens=3, seed=4)[0]:
+    for result in infiller(text, decoding(candidates=8, max_answer_tokens=3, seed=4))[0]:
         scores = infiller.answer_scores(text, result.answers)
         first = infiller.answer_scores(text, (result.answers[0], "lunch"))
         assert len(scores) == 2
         assert scores[0] == pytest.approx(first[0], abs=1e-4)
         assert infiller.score(text, result.answers) == pytest.approx(sum(scores))
-    (best,) = infiller(text, greedy=True, max_answer_tokens=3)[0]
+    (best,) = infiller(text, decoding(method="greedy", max_answer_tokens=3))[0]
     retold = [infiller.vocabulary.encode(f" {answer}") for answer in best.answers]
     if [[*ids, infiller.vocabulary.end_of_infill] for ids in retold] == [list(ids) for ids in best.token_ids]:
         assert infiller.answer_scores(text, best.answers) == pytest.approx(best.answer_log_probabilities, abs=1e-4)
@@ -370,7 +372,7 @@ def test_a_model_with_too_few_rows_is_refused(words):
 def test_a_model_that_computes_nan_is_refused(bigrams):
     bigrams.model.table[:] = math.nan
     with pytest.raises(UserError, match="NaN"):
-        bigrams("a _")
+        bigrams("a _", decoding())
 
 
 @pytest.fixture
@@ -391,13 +393,13 @@ def run(tmp_path, words):
 
 def test_a_runs_folder_and_its_model_folder_are_the_same_model(run, words):
     folder = run()
-    expected = Infiller(random_model("gpt2", ROWS), words)(TEXTS[0], max_answer_tokens=5)
+    expected = Infiller(random_model("gpt2", ROWS), words)(TEXTS[0], decoding(max_answer_tokens=5))
     for path in (folder, folder / "model", str(folder)):
         loaded = Infiller.from_pretrained(path, "cpu")
         # Trained from random weights on 64 tokens: the positions after them are noise.
         assert loaded.max_tokens == 64
         assert loaded.vocabulary.mask_types == MASK_TYPES
-        assert everything(loaded(TEXTS[0], max_answer_tokens=5)) == everything(expected)
+        assert everything(loaded(TEXTS[0], decoding(max_answer_tokens=5))) == everything(expected)
 
 
 def test_a_pretrained_model_takes_all_its_positions(run):

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from ilm.errors import UserError
-from ilm.infilling.sampling import DecodingSettings, candidate_key, gumbel, gumbel_max, step_key, top_k_top_p
+from ilm.infilling.sampling import candidate_key, gumbel, gumbel_max, step_key, top_k_top_p
+from tests.infilling.small_models import decoding
 
 P = [0.15, 0.5, 0.05, 0.3]
 
@@ -145,19 +146,17 @@ def test_all_values_out_of_range_are_named():
     wrong = {"candidates": 0, "temperature": 0.0, "top_k": 0, "top_p": 1.5, "max_answer_tokens": 0}
     wrong |= {"max_answer_words": 0, "batch_size": -1}
     with pytest.raises(UserError) as error:
-        DecodingSettings(**wrong)
+        decoding(**wrong)
     for name, value in wrong.items():
         assert f"{name}={value}" in str(error.value)
 
 
 def test_settings_that_contradict_each_other_are_told():
-    with pytest.raises(UserError, match="best and greedy"):
-        DecodingSettings(best=True, greedy=True)
-    with pytest.raises(UserError, match="beams=2: expected at least as many as candidates=3"):
-        DecodingSettings(best=True, beams=2, candidates=3)
+    with pytest.raises(UserError, match="beams=2: expected candidates=3 or more, or 0"):
+        decoding(method="beam", beams=2, candidates=3)
 
 
 @pytest.mark.parametrize("fault", [{"temperature": math.nan}, {"temperature": math.inf}, {"top_p": 0.0}])
 def test_values_that_are_no_numbers_are_refused(fault):
     with pytest.raises(UserError):
-        DecodingSettings(**fault)
+        decoding(**fault)

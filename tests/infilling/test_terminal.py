@@ -14,11 +14,10 @@ from ilm.infilling.candidates import Infilling
 from ilm.infilling.infiller import Infiller
 from ilm.infilling.jsonl import fill_lines, lines_of, open_lines
 from ilm.infilling.render import probability, shown
-from ilm.infilling.sampling import DecodingSettings
 from ilm.infilling.terminal import Terminal, is_dialogue
 from ilm.models.loading import save_model
 from tests.conftest import REPOSITORY, compose, environment, run_command
-from tests.infilling.small_models import ENTRIES, Bigrams, random_model, vocabulary
+from tests.infilling.small_models import ENTRIES, Bigrams, decoding, random_model, vocabulary
 
 ROWS = ENTRIES + 5
 NO_BLANK = "The text has no blank"
@@ -43,7 +42,7 @@ def terminal(infiller) -> Terminal:
         return dict.fromkeys(names, infiller)
 
     console = Console(file=io.StringIO(), width=100, force_terminal=False)
-    return Terminal({"one": infiller}, DecodingSettings(candidates=2), load, console)
+    return Terminal({"one": infiller}, decoding(candidates=2), load, console)
 
 
 def said(terminal: Terminal, *lines: str) -> str:
@@ -78,7 +77,7 @@ def test_unfinished_and_tiny_probabilities():
 def test_the_likeliest_stands_first(infiller):
     words = infiller.vocabulary
     random = Infiller(random_model("gpt2", ROWS), words)
-    terminal = Terminal({"m": random}, DecodingSettings(candidates=5, max_answer_tokens=3), dict, Console(width=100))
+    terminal = Terminal({"m": random}, decoding(candidates=5, max_answer_tokens=3), dict, Console(width=100))
     lines = said(terminal, "I _ pasta").splitlines()
     found = [float(line.split("p = ")[1].split(",")[0]) for line in lines if "p = " in line]
     assert found == sorted(found, reverse=True)
@@ -86,22 +85,24 @@ def test_the_likeliest_stands_first(infiller):
 
 
 def test_settings_change_without_leaving(terminal):
-    lines = ["n 5", "temperature 0.8", "top_p 0.9", "top_k 40", "greedy on", "seed 3", "max_answer_tokens 7"]
+    lines = ["n 5", "temperature 0.8", "top_p 0.9", "top_k 40", "method greedy", "seed 3", "max_answer_tokens 7"]
     lines += ["max_answer_words 2"]
     answers = said(terminal, *(f":{line}" for line in lines)).splitlines()
     assert answers == ["candidates 5", *lines[1:]]
-    assert terminal.settings == DecodingSettings(5, 0.8, 40, 0.9, True, 7, 2, seed=3, by_probability=True)
+    expected = {"method": "greedy", "candidates": 5, "temperature": 0.8, "top_k": 40, "top_p": 0.9, "seed": 3}
+    expected |= {"max_answer_tokens": 7, "max_answer_words": 2, "by_probability": True}
+    assert terminal.decoding == decoding(**expected)
     assert said(terminal, ":top_p off", ":max_answer_words off") == "top_p off\nmax_answer_words off\n"
-    assert (terminal.settings.top_p, terminal.settings.max_answer_words) == (None, None)
+    assert (terminal.decoding.top_p, terminal.decoding.max_answer_words) == (None, None)
 
 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        (":n 0", "candidates=0: expected 1 or more"),
+        (":n 0", "candidates=0: expected at least 1"),
         (":n many", ":n many is not understood. Type :help"),
-        (":top_p 2", "top_p=2.0: expected a probability"),
-        (":greedy maybe", ":greedy maybe is not understood"),
+        (":top_p 2", "top_p=2.0: expected at most 1"),
+        (":method best", "method=best: expected one of sample, greedy, beam"),
         (":n", ":n is no command"),
         (":", ": is no command. Type :help"),
         (":frobnicate 3", ":frobnicate 3 is no command"),
@@ -112,9 +113,9 @@ def test_settings_change_without_leaving(terminal):
     ],
 )
 def test_a_mistake_is_said_and_changes_nothing(terminal, line, message):
-    before = terminal.settings, terminal.infillers
+    before = terminal.decoding, terminal.infillers
     assert message in said(terminal, line).replace("\n", " ")
-    assert (terminal.settings, terminal.infillers) == before
+    assert (terminal.decoding, terminal.infillers) == before
     assert "I eat pasta." in said(terminal, "I _ pasta.")
 
 
@@ -152,7 +153,7 @@ def test_texts_of_many_lines(terminal):
     assert said(terminal, "I _ it.\\nAnna").splitlines()[:3] == ["1 I eat it.  ", "  Anna  p = 1", "2 I eat it.  "]
     pasted = said(terminal, ":paste", "Hello,", "", ":n 5", "I _ it", ":end").splitlines()
     assert [line.rstrip() for line in pasted[1:5]] == ["1 Hello,", "", "  :n 5", "  I eat it  p = 1"]
-    assert terminal.settings.candidates == 2
+    assert terminal.decoding.candidates == 2
 
 
 def test_ctrl_c_stops_what_is_written_and_nothing_else(terminal, monkeypatch):
@@ -194,9 +195,8 @@ def test_probabilities_of_each_answer_and_what_was_not_read():
 
 
 def test_the_likeliest_by_search_at_the_terminal(terminal):
-    assert said(terminal, ":best on", ":n 1", "I _ it.").splitlines()[-1] == "I eat it.  p = 1"
-    said(terminal, ":greedy on")
-    assert (terminal.settings.best, terminal.settings.greedy) == (False, True)
+    assert said(terminal, ":method beam", ":n 1", "I _ it.").splitlines()[-1] == "I eat it.  p = 1"
+    assert terminal.decoding.method == "beam"
 
 
 def test_limits_that_are_not_understood(terminal):
@@ -205,13 +205,13 @@ def test_limits_that_are_not_understood(terminal):
 
 def test_nothing_to_fill_is_told(infiller):
     with pytest.raises(UserError, match="There is no text to fill"):
-        fill_lines([["", " "]], {"x": infiller}, DecodingSettings(), io.StringIO())
+        fill_lines([["", " "]], {"x": infiller}, decoding(), io.StringIO())
 
 
 def test_lines_in_json_lines_out(infiller):
     out = io.StringIO()
     lines = [["I _ it.", ""], ["_ [word]"]]
-    assert fill_lines(lines, {"x": infiller, "y": infiller}, DecodingSettings(greedy=True), out) == 4
+    assert fill_lines(lines, {"x": infiller, "y": infiller}, decoding(method="greedy"), out) == 4
     records = [json.loads(line) for line in out.getvalue().splitlines()]
     assert [(r["line"], r["model"], r["text"]) for r in records] == [
         (1, "x", "I _ it."),
@@ -234,7 +234,7 @@ def test_a_faulty_line_is_said_in_its_place_and_at_the_end(infiller, tmp_path):
         open_lines(str(tmp_path / "texts")) as stream,
         pytest.raises(UserError, match=r"2 of 5 texts could not be filled; line 2: The text has no blank"),
     ):
-        fill_lines(lines_of(stream), {"x": infiller}, DecodingSettings(), out)
+        fill_lines(lines_of(stream), {"x": infiller}, decoding(), out)
     records = [json.loads(line) for line in out.getvalue().splitlines()]
     assert [r["line"] for r in records] == [1, 2, 3, 4, 5]
     assert [r.get("error", "")[:21] for r in records] == ["", NO_BLANK, "", "The text is not valid", ""]
@@ -243,7 +243,7 @@ def test_a_faulty_line_is_said_in_its_place_and_at_the_end(infiller, tmp_path):
 
 def test_more_lines_than_one_block(infiller):
     out = io.StringIO()
-    assert fill_lines([[f"I {i} _" for i in range(150)]], {"x": infiller}, DecodingSettings(), out) == 150
+    assert fill_lines([[f"I {i} _" for i in range(150)]], {"x": infiller}, decoding(), out) == 150
     texts = [json.loads(line)["candidates"][0]["text"] for line in out.getvalue().splitlines()]
     assert texts == [f"I {i} eat" for i in range(150)]
 
@@ -261,7 +261,7 @@ def test_lines_come_as_they_are_written():
 
 
 def test_another_program_may_ask_line_by_line(model_folder, tmp_path):
-    command = [sys.executable, str(REPOSITORY / "infill.py"), f"model_path={model_folder}", "decoding.greedy=true"]
+    command = [sys.executable, str(REPOSITORY / "infill.py"), f"model_path={model_folder}", "decoding.method=greedy"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, cwd=tmp_path, env=environment(), text=True, **pipes) as process:
         try:
@@ -297,8 +297,9 @@ def test_the_entry_point_fills_a_file(model_folder, tmp_path, capsys):
     cfg, choices = compose("infill", *given, "decoding.candidates=2", "decoding.max_answer_tokens=5")
     infill(cfg, choices)
     records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    expected = Infiller.from_pretrained(model_folder)(
-        ["She ate [ngram] for _.", "[sentence]"], candidates=2, top_p=0.95, max_answer_tokens=5, seed=4
+    fill = Infiller.from_pretrained(model_folder)
+    expected = fill(
+        ["She ate [ngram] for _.", "[sentence]"], decoding(candidates=2, top_p=0.95, max_answer_tokens=5, seed=4)
     )
     found = [[candidate["text"] for candidate in record["candidates"]] for record in records]
     assert found == [[result.text for result in group] for group in expected]
@@ -315,7 +316,7 @@ def test_stdin_is_read_where_it_is_no_terminal(model_folder, monkeypatch, capsys
     from infill import infill
 
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("é _\n".encode())))
-    cfg, choices = compose("infill", f"model_path={model_folder}", "decoding.greedy=true")
+    cfg, choices = compose("infill", f"model_path={model_folder}", "decoding.method=greedy")
     infill(cfg, choices)
     (record,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert record["text"] == "é _"
@@ -444,7 +445,9 @@ def test_what_looks_like_a_blank_and_is_none_is_told(terminal):
 
 
 def test_the_width_of_the_search_can_be_changed(terminal):
-    assert said(terminal, ":n 1", ":beams 2", ":n 3").splitlines()[-1].startswith("beams=2: expected at least as many")
+    assert (
+        said(terminal, ":n 1", ":beams 2", ":n 3").splitlines()[-1].startswith("beams=2: expected candidates=3 or more")
+    )
     assert said(terminal, ":beams 0", ":n 3").splitlines() == ["beams 0", "candidates 3"]
 
 
@@ -453,7 +456,7 @@ def test_of_long_texts_what_is_near_the_blanks(infiller):
     model.model.table = infiller.model.table
     far, near = "far " * 200, "near " * 30
     text = f"{far}{near}_ {near}{far}{near}_ {near}{far}"
-    (found,) = model(text, greedy=True)[0:1]
+    (found,) = model(text, decoding(method="greedy"))[0:1]
     plain = shown(found[0]).plain
     assert plain.count("eat") == 2
     assert plain.count("near ") == 4 * 30
@@ -465,7 +468,7 @@ def test_of_long_texts_what_is_near_the_blanks(infiller):
 
 def test_models_stand_below_each_other_in_a_narrow_terminal(infiller):
     console = Console(file=io.StringIO(), width=40)
-    narrow = Terminal({"A1": infiller, "B1": infiller}, DecodingSettings(candidates=2), dict, console)
+    narrow = Terminal({"A1": infiller, "B1": infiller}, decoding(candidates=2), dict, console)
     assert said(narrow, "I _ it.").splitlines() == [
         *("", "A1", "1 I eat it.  p = 1", "2 I eat it.  p = 1"),
         *("", "B1", "1 I eat it.  p = 1", "2 I eat it.  p = 1"),
@@ -476,7 +479,7 @@ def test_no_colours_where_they_are_not_wanted(infiller, monkeypatch):
     monkeypatch.setenv("TERM", "xterm-256color")
     for no_color in (False, True):
         console = Console(file=io.StringIO(), width=80, force_terminal=True, no_color=no_color)
-        terminal = Terminal({"A1": infiller}, DecodingSettings(), dict, console)
+        terminal = Terminal({"A1": infiller}, decoding(), dict, console)
         assert ("\x1b[1;32meat" in said(terminal, "I _ it.")) is not no_color
 
 
@@ -484,7 +487,7 @@ def test_json_lines_in_place_of_texts_are_told(infiller):
     out = io.StringIO()
     lines = [['{"text": "I _ it."}', "{I _ it.", '{"a":' * 100_000 + " _", "[1] _ it"]]
     with pytest.raises(UserError, match=r"1 of 4 texts could not be filled; line 1: The line is a JSON object"):
-        fill_lines(lines, {"x": infiller}, DecodingSettings(cut=True), out)
+        fill_lines(lines, {"x": infiller}, decoding(cut=True), out)
     records = [json.loads(line) for line in out.getvalue().splitlines()]
     assert [list(record) for record in records[:2]] == [
         ["line", "model", "text", "error"],

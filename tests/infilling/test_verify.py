@@ -7,7 +7,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from ilm.errors import UserError
 from ilm.examples.vocabulary import Vocabulary
 from ilm.infilling.infiller import Infiller
-from tests.infilling.small_models import ENTRIES, MASK_TYPES, random_model, vocabulary
+from tests.infilling.small_models import ENTRIES, MASK_TYPES, decoding, random_model, vocabulary
 
 ROWS = ENTRIES + 2 + len(MASK_TYPES)
 COMMON = {
@@ -64,7 +64,7 @@ def words() -> Vocabulary:
 def test_other_architectures_fill_blanks(model_type, words):
     model = small(model_type, KNOWN[model_type])
     infiller = Infiller(model, words)
-    for result in infiller("She ate [word:2-4 tokens] for _.", candidates=3, max_answer_tokens=5)[0]:
+    for result in infiller("She ate [word:2-4 tokens] for _.", decoding(candidates=3, max_answer_tokens=5))[0]:
         context = list(infiller.context("She ate [word:2-4 tokens] for _.").ids)
         answers = [i for ids in result.token_ids for i in ids]
         with torch.no_grad():
@@ -82,7 +82,7 @@ def test_a_model_that_would_write_something_else_is_refused(model_type, words):
 def test_a_model_in_training_is_written_with_as_one_that_is_not(words):
     model = random_model("gpt2", ROWS)
     infiller = Infiller(model, words)
-    expected = infiller("I _ it", candidates=3, max_answer_tokens=4)
+    expected = infiller("I _ it", decoding(candidates=3, max_answer_tokens=4))
     model.train()
-    assert infiller("I _ it", candidates=3, max_answer_tokens=4) == expected
+    assert infiller("I _ it", decoding(candidates=3, max_answer_tokens=4)) == expected
     assert model.training

@@ -35,6 +35,7 @@ from ilm.reference.models import (
 from ilm.reference.unpickle import load_plain
 from ilm.runs.trained_model import model_in
 from tests.conftest import compose
+from tests.infilling.small_models import decoding
 
 torch.set_num_threads(1)
 
@@ -126,10 +127,10 @@ def test_it_fills_blanks_as_our_format_does(trained, tmp_path):
     model, vocabulary = trained
     path = write_reference(tmp_path / "reference", model)
     save_model(model, vocabulary, tmp_path / "ours")
-    fill = {"candidates": 2, "max_answer_tokens": 6}
-    [ours] = Infiller.from_pretrained(tmp_path / "ours", "cpu")("She ate [ngram] for _.", **fill)
+    fill = decoding(candidates=2, max_answer_tokens=6)
+    [ours] = Infiller.from_pretrained(tmp_path / "ours", "cpu")("She ate [ngram] for _.", fill)
     infiller = Infiller.from_pretrained(path, "cpu")
-    [theirs] = infiller("She ate [ngram] for _.", **fill)
+    [theirs] = infiller("She ate [ngram] for _.", fill)
     assert [(filling.text, filling.token_ids) for filling in theirs] == [(f.text, f.token_ids) for f in ours]
     for mine, other in zip(ours, theirs, strict=True):
         for expected, found in zip(mine.token_log_probabilities, other.token_log_probabilities, strict=True):

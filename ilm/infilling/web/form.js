@@ -75,7 +75,7 @@ for (const example of EXAMPLES) {
 // Settings
 
 function settings() {
-  const values = { greedy: $("way").value === "greedy", best: $("way").value === "best" };
+  const values = { method: $("method").value };
   for (const id of SWITCHES) values[id] = $(id).checked;
   for (const id of NUMBERS) values[id] = $(id).value === "" ? null : Number($(id).value);
   return values;
@@ -84,17 +84,17 @@ function settings() {
 function setSettings(values) {
   for (const id of NUMBERS) $(id).value = values[id] ?? "";
   for (const id of SWITCHES) $(id).checked = values[id];
-  $("way").value = values.greedy ? "greedy" : values.best ? "best" : "";
+  $("method").value = values.method;
 }
 
 function describe(values) {
   const most = values.max_answer_words;
-  return describeWay(values) + (most === null || most === undefined ? "" : `, at most ${most} word${most === 1 ? "" : "s"} an answer`);
+  return describeMethod(values) + (most === null || most === undefined ? "" : `, at most ${most} word${most === 1 ? "" : "s"} an answer`);
 }
 
-function describeWay(values) {
-  if (values.greedy) return "greedy";
-  if (values.best) return `the ${values.candidates} likeliest`;
+function describeMethod(values) {
+  if (values.method === "greedy") return "greedy";
+  if (values.method === "beam") return `the ${values.candidates} likeliest`;
   const drawn = `temperature ${values.temperature}, top-p ${values.top_p ?? "all"}, top-k ${values.top_k ?? "all"}, seed ${values.seed}`;
   return `${values.candidates} candidate${values.candidates === 1 ? "" : "s"}${values.distinct ? ", no two alike" : ""}, ${drawn}`;
 }
@@ -102,13 +102,13 @@ function describeWay(values) {
 function describeSettings() {
   const now = settings();
   $("settings-now").textContent = `: ${describe(now)}`;
-  $("again").disabled = now.greedy || now.best; // there is nothing to draw
+  $("again").disabled = now.method !== "sample"; // there is nothing to draw
 }
 
 // The whole form as one string: in a link, and for the time of the tab in its own storage, never in the history.
 
 function formState() {
-  const state = new URLSearchParams({ text: $("text").value, way: $("way").value });
+  const state = new URLSearchParams({ text: $("text").value, method: $("method").value });
   for (const model of chosen()) state.append("model", model.name);
   for (const id of NUMBERS) state.set(id, $(id).value);
   for (const id of SWITCHES) state.set(id, $(id).checked);
@@ -118,7 +118,7 @@ function formState() {
 function restore(string) {
   const state = new URLSearchParams(string);
   if (state.has("text")) $("text").value = state.get("text");
-  for (const id of [...NUMBERS, "way"]) if (state.has(id)) $(id).value = state.get(id);
+  for (const id of [...NUMBERS, "method"]) if (state.has(id)) $(id).value = state.get(id);
   for (const id of SWITCHES) if (state.has(id)) $(id).checked = state.get(id) === "true";
   const names = state.getAll("model");
   if (names.length) for (const model of models) model.box.checked = names.includes(model.name);

@@ -8,13 +8,12 @@ from ilm.errors import UserError
 
 Fields = Mapping[str, tuple[type, bool]]  # by name: its type, and whether null is a value
 
-SETTINGS: Fields = {  # of DecodingSettings
+SETTINGS: Fields = {  # of ilm.config.infill.Decoding
+    "method": (str, False),
     "candidates": (int, False),
     "temperature": (float, False),
     "top_p": (float, True),
     "top_k": (int, True),
-    "greedy": (bool, False),
-    "best": (bool, False),
     "distinct": (bool, False),
     "cut": (bool, False),
     "max_answer_tokens": (int, False),

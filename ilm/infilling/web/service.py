@@ -11,14 +11,13 @@ Models are loaded when they are first asked; only their tokenizers are read befo
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
 from typing import Any
 
+from ilm.config.infill import Decoding
 from ilm.errors import UserError
 from ilm.infilling.blanks import parse_blanks
 from ilm.infilling.infiller import Infiller
 from ilm.infilling.model_cache import ModelCache
-from ilm.infilling.sampling import DecodingSettings
 from ilm.infilling.web.braces import parse_braces
 from ilm.infilling.web.level_posterior import AnsweredText, level_posterior, score_answers
 from ilm.infilling.web.queue import Job, Worker
@@ -40,7 +39,7 @@ class WebService:
         self,
         models: Sequence[TrainedModel],
         cache: ModelCache,
-        defaults: DecodingSettings,
+        defaults: Decoding,
         about: Mapping[str, Any] | None = None,
     ):
         for model in models:
@@ -70,7 +69,7 @@ class WebService:
         """
         values = read_fields(request, INFILL, needed=("model", "text"))
         own_name, model, text = values.pop("request", None), self._model(values.pop("model")), values.pop("text")
-        settings = replace(self._defaults, **values, by_probability=True)
+        decoding = self._defaults.replace(**values, by_probability=True)
         blanked, answers = parse_braces(text, model.mask_types, self._known_types)
 
         def work(job: Job) -> dict[str, Any]:
@@ -78,7 +77,7 @@ class WebService:
             job.begin("filling", model.name)
             begun = time.perf_counter()
             with _stepping(infiller, job):
-                found = infiller(blanked, **asdict(settings))[0]
+                found = infiller(blanked, decoding)[0]
                 original = _original(infiller, model, blanked, answers, found[0].left_out) if answers else None
             return {
                 **self._described(model),
@@ -86,7 +85,7 @@ class WebService:
                 "answers": answers,
                 "original": original,
                 "candidates": [candidate_record(infilling, infiller.vocabulary) for infilling in found],
-                "settings": asdict(settings),
+                "settings": decoding.model_dump(),
                 "seconds": time.perf_counter() - begun,
             }
 

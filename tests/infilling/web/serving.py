@@ -13,14 +13,13 @@ from pathlib import Path
 
 from ilm.infilling.infiller import Infiller
 from ilm.infilling.model_cache import ModelCache
-from ilm.infilling.sampling import DecodingSettings
 from ilm.infilling.web.queue import Abandoned
 from ilm.infilling.web.server import WebServer
 from ilm.infilling.web.service import WebService
-from tests.infilling.small_models import ENTRIES, MASK_TYPES, Bigrams, random_model, vocabulary
+from tests.infilling.small_models import ENTRIES, MASK_TYPES, Bigrams, decoding, random_model, vocabulary
 
 ROWS = ENTRIES + 5
-DEFAULTS = DecodingSettings(candidates=2, max_answer_tokens=6)
+DEFAULTS = decoding(candidates=2, max_answer_tokens=6)
 JSON = {"Content-Type": "application/json"}
 
 
@@ -39,12 +38,12 @@ class Slow(Infiller):
 
     begun = ended = None
 
-    def __call__(self, texts, **settings):
+    def __call__(self, texts, decoding):
         self.begun.set()
         try:
             for _ in range(500):
                 time.sleep(0.01)
-                super().__call__(texts, **settings)
+                super().__call__(texts, decoding)
         except Abandoned:
             self.ended.set()
             raise

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import asdict
 
 import pytest
 
@@ -149,7 +148,7 @@ def test_candidates_and_levels_are_saved_with_all_that_makes_them_again(page, tm
     fill(page, 'I {eat} "pasta",\n{every day}.')
     found = json.loads(saved("save-json", "candidates.json"))
     assert [model["model"] for model in found["models"]] == ["a1", "b2", "random"]
-    assert found["models"][2]["settings"] == asdict(DEFAULTS) | {"seed": 7, "by_probability": True}
+    assert found["models"][2]["settings"] == DEFAULTS.model_dump() | {"seed": 7, "by_probability": True}
     assert found["models"][2]["fingerprint"] == "of random"
     assert found["about"] == {"versions": versions(), "max_loaded": 8}
     rows = list(csv.DictReader(io.StringIO(saved("save-csv", "candidates.csv"))))

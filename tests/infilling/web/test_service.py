@@ -4,7 +4,6 @@ import math
 import time
 import weakref
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 
 import pytest
 import torch
@@ -63,7 +62,7 @@ def test_candidates_are_those_of_the_infiller_with_their_tokens(server, infiller
     text = "I [word] pasta and {leftover lunch} here."
     status, found = post(server, "/infill", model="random", text=text, candidates=4, seed=5, top_p=None)
     direct = infillers["random"](
-        "I [word] pasta and [ngram] here.", **(asdict(DEFAULTS) | {"candidates": 4, "seed": 5, "top_p": None})
+        "I [word] pasta and [ngram] here.", DEFAULTS.replace(candidates=4, seed=5, top_p=None)
     )[0]
     assert status == 200
     assert found["text"] == "I [word] pasta and [ngram] here."
@@ -86,7 +85,7 @@ def test_candidates_are_those_of_the_infiller_with_their_tokens(server, infiller
 
 def test_limits_search_and_long_texts_reach_the_infiller(server):
     status, found = post(
-        server, "/infill", model="random", text="I [ngram:2 tokens] a [word:pa...].", best=True, candidates=3
+        server, "/infill", model="random", text="I [ngram:2 tokens] a [word:pa...].", method="beam", candidates=3
     )
     assert status == 200
     for candidate in found["candidates"]:
@@ -108,7 +107,7 @@ def test_twenty_requests_at_once_get_their_own_answers(server, infillers):
     with ThreadPoolExecutor(20) as pool:
         found = list(pool.map(request, range(20)))
     for number, (model, text, (status, answer)) in enumerate(found):
-        direct = infillers[model](text, **(asdict(DEFAULTS) | {"seed": number}))[0]
+        direct = infillers[model](text, DEFAULTS.replace(seed=number))[0]
         assert status == 200
         assert {candidate["text"] for candidate in answer["candidates"]} == {infilling.text for infilling in direct}
 
@@ -187,7 +186,7 @@ def test_models_are_read_from_folders_when_first_asked(tmp_path, infillers):
     assert (model.level, model.mask_types) == ("m", ("sentence", "ngram", "word"))
     service = WebService([model], ModelCache(Infiller.of, max_loaded=1), DEFAULTS)
     found = service.infill({"model": "m", "text": "I _."}, lambda: False)
-    direct = random("I _.", **asdict(DEFAULTS))[0]
+    direct = random("I _.", DEFAULTS)[0]
     assert {candidate["text"] for candidate in found["candidates"]} == {infilling.text for infilling in direct}
     service.worker.stop()
 
