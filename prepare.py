@@ -35,7 +35,7 @@ def prepare(cfg: DictConfig) -> Path:
     if export:
         require_replaceable(export)
     options = {key: getattr(settings, key) for key in ("masking", "num_workers", "preview", "overwrite")}
-    source, strategy = reference_source(corpus) or main_source(corpus), TrainValidTest(**dict(settings.split))
+    source, strategy = reference_source(corpus) or main_source(corpus), TrainValidTest(**settings.split.model_dump())
     prepared, masks = prepare_corpus(folder, source, strategy, sample_size=corpus.sample_size, **options)
     if corpus.reference:
         with locked_folder(folder):

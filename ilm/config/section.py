@@ -42,31 +42,6 @@ class Section(BaseModel):
             raise InvalidField(name)
         return super().__getattr__(name)
 
-    # TRANSITION: settings as nested mappings, for code that does not read attributes yet.
-    def __getitem__(self, key: str) -> Any:
-        if key in (self.model_extra or {}):
-            return self.model_extra[key]
-        names = {field.alias or name: name for name, field in type(self).model_fields.items()}
-        return getattr(self, names[key])
-
-    def keys(self) -> list[str]:
-        return [*(field.alias or name for name, field in type(self).model_fields.items()), *(self.model_extra or {})]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.keys()
-
-    def get(self, key: str, default: Any = None) -> Any:
-        return self[key] if key in self else default  # noqa: SIM401
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.keys())
-
-    def items(self) -> list[tuple[str, Any]]:
-        return [(key, self[key]) for key in self.keys()]
-
-
-Mapping.register(Section)  # TRANSITION
-
 
 def rule(method: Callable[[Any, str], Iterator[str]]) -> Callable[[Any, str], Iterator[str]]:
     """Marks a method that yields what is wrong with several fields together.
