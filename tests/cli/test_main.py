@@ -613,7 +613,7 @@ def test_a_hub_that_cannot_be_reached(here, tmp_path):
     assert line.startswith("error: The model 'openai-community/gpt2' is not on this machine")
     assert "model=tiny" in line
     assert not folder_of(here, "no_hub").exists()
-    assert time.monotonic() - began < 30  # about 5 s where nothing else runs, most of it importing torch
+    assert time.monotonic() - began < 120  # about 5 s where nothing else runs, most of it importing torch
 
 
 def test_a_sweep_goes_on_after_a_mistake(here, tmp_path):

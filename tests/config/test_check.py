@@ -78,7 +78,7 @@ def test_every_shipped_option_is_valid(root, group, option):
         pytest.skip("hydra-submitit-launcher is not installed")
     settings = checked(root, f"{group}={option}", *NEEDS.get((group, option), []))
     if group not in ("cefr", "experiment", "launcher", "hydra") and (group, option) != ("adapter", "none"):
-        assert settings[group] is not None
+        assert getattr(settings, group) is not None
 
 
 @pytest.mark.parametrize("root", SCHEMAS)
@@ -113,7 +113,7 @@ def test_trainers_are_made(option):
 @pytest.mark.parametrize("option", [option for group, option in OPTIONS if group == "logger"])
 def test_loggers_are_made(option, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
-    nodes = checked("train", f"logger={option}")["logger"]
+    nodes = checked("train", f"logger={option}").logger
     several = {"both": {"csv", "tensorboard"}, "all": {"csv", "tensorboard", "wandb"}, "none": set()}
     assert set(nodes) == several.get(option, {option})
     for node in nodes.values():
@@ -125,7 +125,7 @@ def test_loggers_are_made(option, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("option", [option for group, option in OPTIONS if group == "callbacks"])
 def test_callbacks_are_made(option):
-    nodes = checked("train", f"callbacks={option}")["callbacks"]
+    nodes = checked("train", f"callbacks={option}").callbacks
     assert set(nodes) == (set() if option == "none" else {"progress_bar"})
     for node in nodes.values():
         instantiate(node)
@@ -137,33 +137,33 @@ def test_callbacks_are_made(option):
 )
 def test_an_experiment_keeps_the_level_that_is_asked_for(experiment, level):
     settings = checked("train", f"experiment={experiment}", f"cefr={level}")
-    assert settings["cefr_level"]["name"] == level
-    assert settings["cefr_level"]["levels"] == (list(LEVELS[:-1]) if level == "all" else [level])
+    assert settings.cefr_level.name == level
+    assert settings.cefr_level.levels == (list(LEVELS[:-1]) if level == "all" else [level])
 
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_six_models(level):
     settings = checked("train", f"cefr={level}")
-    assert settings["cefr_level"]["name"] == level
-    assert settings["trainer"]["max_steps"] == MAX_STEPS[level]
-    assert settings["trainer"]["max_epochs"] == 1
+    assert settings.cefr_level.name == level
+    assert settings.trainer.max_steps == MAX_STEPS[level]
+    assert settings.trainer.max_epochs == 1
     assert settings == checked("train", f"cefr_level={level}")
 
 
 def test_what_experiments_change():
     debug = checked("train", "experiment=debug")
-    assert (debug["model"]["name"], debug["trainer"]["max_steps"]) == ("tiny", 20)
-    assert checked("train", "experiment=debug", "trainer.max_steps=7")["trainer"]["max_steps"] == 7
-    assert checked("train", "experiment=debug", "model=gpt2")["model"]["name"] == "gpt2"
+    assert (debug.model.name, debug.trainer.max_steps) == ("tiny", 20)
+    assert checked("train", "experiment=debug", "trainer.max_steps=7").trainer.max_steps == 7
+    assert checked("train", "experiment=debug", "model=gpt2").model.name == "gpt2"
     quickstart = checked("train", "experiment=quickstart")
-    assert (quickstart["trainer"]["accelerator"], quickstart["model"]["name"]) == ("cpu", "tiny")
-    assert checked("train", "experiment=full_epoch")["trainer"]["max_steps"] == -1
+    assert (quickstart.trainer.accelerator, quickstart.model.name) == ("cpu", "tiny")
+    assert checked("train", "experiment=full_epoch").trainer.max_steps == -1
 
 
 def test_random_weights_learn_at_their_own_rate_unless_one_is_given():
-    assert checked("train", "model=gpt2")["optimizer"]["lr"] == 5e-5
-    assert checked("train", "model=tiny")["optimizer"]["lr"] == 1e-3
-    assert checked("train", "model=tiny", "optimizer.lr=3e-4")["optimizer"]["lr"] == 3e-4
+    assert checked("train", "model=gpt2").optimizer.lr == 5e-5
+    assert checked("train", "model=tiny").optimizer.lr == 1e-3
+    assert checked("train", "model=tiny", "optimizer.lr=3e-4").optimizer.lr == 3e-4
 
 
 @pytest.mark.parametrize("root", SCHEMAS)
@@ -280,7 +280,7 @@ def test_a_missing_key_is_named(override):
 def test_no_is_false(false):
     """`overwrite=no` is text to Hydra: taken for true, it would delete a run."""
     settings = checked("train", f"overwrite={false}", f"dry_run={false}", f"model.pretrained={false}")
-    assert settings["overwrite"] is settings["dry_run"] is settings["model"]["pretrained"] is False
+    assert settings.overwrite is settings.dry_run is settings.model.pretrained is False
 
 
 def test_values_come_back_in_the_type_of_the_schema():
@@ -299,9 +299,9 @@ def test_values_come_back_in_the_type_of_the_schema():
 
 def test_numbers_for_names_become_text():
     settings = checked("train", "corpus=custom", "corpus.name=2024", "corpus.levels=[1,2]", "cefr_level.levels=[1]")
-    assert settings["corpus"]["name"] == "2024"
-    assert settings["corpus"]["levels"] == ["1", "2"]
-    assert settings["cefr_level"]["levels"] == ["1"]
+    assert settings.corpus.name == "2024"
+    assert settings.corpus.levels == ["1", "2"]
+    assert settings.cefr_level.levels == ["1"]
 
 
 @pytest.mark.parametrize(
@@ -321,7 +321,7 @@ def test_wrong_types_are_named(overrides):
 def test_a_list_without_brackets():
     """One model may stand without them; elsewhere the message says how a list is typed."""
     cfg, choices = compose("evaluate", "models=A1")
-    assert check(cfg, Evaluate, choices)["models"] == ["A1"]
+    assert check(cfg, Evaluate, choices).models == ["A1"]
     (line,) = mistakes("evaluate", "task.levels=A1")
     assert line.endswith("task.levels=[A1]")
 
@@ -512,8 +512,8 @@ def test_an_experiment_may_choose_the_level_by_cefr_only(tmp_path):
         text = f"# @package _global_\ndefaults:\n  - override /{group}: B1\n"
         (tmp_path / "experiment" / f"{name}.yaml").write_text(text)
     path = f"hydra.searchpath=[file://{tmp_path}]"
-    assert checked("train", path, "experiment=good")["cefr_level"]["name"] == "B1"
-    assert checked("train", path, "experiment=good", "cefr=A2")["cefr_level"]["name"] == "A2"
+    assert checked("train", path, "experiment=good").cefr_level.name == "B1"
+    assert checked("train", path, "experiment=good", "cefr=A2").cefr_level.name == "A2"
     # Otherwise `experiment=bad cefr=A2` would train B1 in silence.
     assert mistakes("train", path, "experiment=bad", "cefr=A2")
 
@@ -525,7 +525,7 @@ def test_float16_needs_an_optimizer_that_leaves_the_scaling_to_others():
 
 
 def test_the_same_level_twice_is_no_contradiction():
-    assert checked("train", "cefr=A1", "cefr_level=A1")["cefr_level"]["name"] == "A1"
+    assert checked("train", "cefr=A1", "cefr_level=A1").cefr_level.name == "A1"
 
 
 # _target_ -------------------------------------------------------------------------------------------------------------

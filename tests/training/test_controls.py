@@ -354,5 +354,5 @@ def test_what_contradicts_itself(overrides, message):
 def test_the_papers_settings():
     cfg, choices = compose("train", "experiment=acl2020", "model=tiny")
     settings = check(cfg, Train, choices)
-    assert settings["data"]["batch_size"] * settings["trainer"]["accumulate_grad_batches"] == 24
-    assert (settings["optimizer"]["lr"], settings["early_stopping"]["patience"]) == (5e-5, 5)
+    assert settings.data.batch_size * settings.trainer.accumulate_grad_batches == 24
+    assert (settings.optimizer.lr, settings.early_stopping.patience) == (5e-5, 5)
