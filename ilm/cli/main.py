@@ -1,4 +1,4 @@
-"""What stands around the work of an entry point: exit codes, sweeps, logging, signals."""
+"""Entry-point plumbing: exit codes, messages for mistakes, --help, jobs of a sweep."""
 
 import logging
 import os

@@ -16,6 +16,22 @@ from ilm.errors import UserError
 
 Schema = TypeVar("Schema", bound=Section)
 
+# Pydantic's types of errors.
+EXPECTED = {
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "list_type": "a list",
+    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "a group of keys"),
+    "greater_than_equal": "at least {ge:g}",
+    "greater_than": "more than {gt:g}",
+    "less_than_equal": "at most {le:g}",
+    "less_than": "less than {lt:g}",
+    "too_short": "one or more",
+}
+
 
 def check(cfg: DictConfig, schema: type[Schema], choices: Mapping[str, str | None] | None = None) -> Schema:
     """Check a composed configuration; returns it resolved and typed.
@@ -105,31 +121,10 @@ def _expected(fault: Mapping[str, Any], key: str) -> str:
         case "literal_error" | "union_tag_invalid":
             allowed = context.get("expected") or context["expected_tags"]
             return "expected one of " + ", ".join(re.findall("'([^']*)'", allowed))
-        case "int_type" | "int_from_float" | "int_parsing":
-            return "expected a whole number"
-        case "float_type" | "finite_number" | "float_parsing":
-            return "expected a number"
-        case "bool_type" | "bool_parsing":
-            return "expected true or false"
-        case "string_type":
-            return "expected text"
-        case "list_type":
-            hint = "" if value is None else f": a list is typed in brackets, {key}=[{shown(value)}]"
-            return f"expected a list{hint}"
-        case "dict_type" | "model_type" | "model_attributes_type":
-            return "expected a group of keys"
-        case "greater_than_equal":
-            return f"expected at least {context['ge']:g}"
-        case "greater_than":
-            return f"expected more than {context['gt']:g}"
-        case "less_than_equal":
-            return f"expected at most {context['le']:g}"
-        case "less_than":
-            return f"expected less than {context['lt']:g}"
-        case "too_short":
-            return "expected one or more"
-        case _:
-            return fault["msg"]
+        case "list_type" if value is not None:
+            return f"expected a list, in brackets: {key}=[{shown(value)}]"
+        case kind:
+            return f"expected {EXPECTED[kind].format(**context)}" if kind in EXPECTED else fault["msg"]
 
 
 def _found(location: tuple[str | int, ...], given: Any) -> tuple[str, Any]:
@@ -137,7 +132,8 @@ def _found(location: tuple[str | int, ...], given: Any) -> tuple[str, Any]:
     key = ""
     for number, part in enumerate(location, start=1):
         if isinstance(part, int):
-            key, given = f"{key}[{part}]", given[part]
+            # One entry may stand for a list of it.
+            key, given = f"{key}[{part}]", given[part] if isinstance(given, list) else given
         elif part in given or number == len(location):
             key, given = f"{key}.{part}" if key else part, given.get(part)
     return key, given

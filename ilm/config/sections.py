@@ -37,7 +37,9 @@ def _as_list(value: Any) -> Any:
 
 def _as_entries(value: Any) -> Any:
     """A path alone is a file whose columns have their usual names."""
-    entries = value if isinstance(value, list) else [value]
+    entries = _as_list([value] if isinstance(value, dict) else value)
+    if not isinstance(entries, list):
+        return entries
     return [{"csv": entry} if isinstance(entry, str) else entry for entry in entries]
 
 
