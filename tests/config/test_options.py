@@ -12,6 +12,7 @@ from hydra.errors import HydraException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from ilm.config.infill import Decoding
 from ilm.config.keys import flat
 from ilm.masking.generate import mask_function
 from tests.config.checked import CONF, SCHEMAS, checked
@@ -60,6 +61,10 @@ def test_every_shipped_option_is_valid(root, group, option):
 @pytest.mark.parametrize("root", SCHEMAS)
 def test_defaults_are_valid(root):
     checked(root)
+
+
+def test_decoding_has_one_set_of_defaults():
+    assert checked("infill").decoding == Decoding()
 
 
 @pytest.mark.parametrize("option", [option for group, option in OPTIONS if group == "masking"])
