@@ -6,7 +6,7 @@ apart from a learner's own writing is kept: texts are taken as they stand in the
 
 1. `formats`: the file's name tells its format, which gives a header and numbered rows of text.
 2. `columns`: which of them is the id, the level, the text.
-3. `taking`: rows become documents in Arrow arrays, or faults; equal ids are looked for at the end.
+3. `row_validation`: rows become documents in Arrow arrays, or faults; equal ids are looked for at the end.
 """
 
 from collections import Counter
