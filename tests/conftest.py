@@ -1,6 +1,6 @@
 """What many tests share: a small corpus prepared once a session, and Hydra's composition of a configuration.
 
-Test files import the functions: `from conftest import compose`.
+Test files import the functions: `from tests.conftest import compose`.
 """
 
 import csv

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ilm.config.section import Section, rule
-from ilm.config.sections import Corpus, FolderName, Length, Names, Objective, Paths, Positive, Seed
+from ilm.config.sections import Corpus, FolderName, Names, Objective, Packing, Paths, Positive, Seed
 
 
 class Task(Section):
@@ -18,27 +18,17 @@ class Task(Section):
     device: str
 
 
-class Perplexity(Task):
+class Perplexity(Task, Packing):
     """Perplexity of what is masked in prepared texts."""
 
     name: Literal["perplexity"]
     masks: str | None
     masks_per_document: Positive
     max_examples: Positive | None
-    max_length: Length  # tokens
     objective: Objective | None
     fitting: Literal["naive"] | None
     drop_last: bool
-    row_tokens: int | None
     batch_size: Positive  # examples
-
-    @rule
-    def _a_row_holds_the_longest_example(self, at: str) -> Iterator[str]:
-        if self.row_tokens is not None and self.row_tokens < self.max_length:
-            yield (
-                f"{at}row_tokens={self.row_tokens} is shorter than {at}max_length={self.max_length}; "
-                "a row holds whole examples"
-            )
 
 
 class Cloze(Task):

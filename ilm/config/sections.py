@@ -129,3 +129,18 @@ class Split(Section):
     """The assignment of documents to train, valid and test."""
 
     seed: Seed
+
+
+class Packing(Section):
+    """How long an example is, and the row of the model's input that several are packed into."""
+
+    max_length: Length
+    row_tokens: int | None
+
+    @rule
+    def _a_row_holds_the_longest_example(self, at: str) -> Iterator[str]:
+        if self.row_tokens is not None and self.row_tokens < self.max_length:
+            yield (
+                f"{at}row_tokens={self.row_tokens} is shorter than {at}max_length={self.max_length}; "
+                "a row holds whole examples"
+            )

@@ -9,11 +9,11 @@ from ilm.config.section import Section, rule, shown
 from ilm.config.sections import (
     Corpus,
     FolderName,
-    Length,
     Masking,
     Node,
     NotNegative,
     Objective,
+    Packing,
     Paths,
     Positive,
     Seed,
@@ -123,13 +123,11 @@ class Trainer(Section):
             yield f"{at}{key}: the run decides this itself; see {at}max_steps, validation and early_stopping"
 
 
-class Data(Section):
+class Data(Packing):
     """Batches."""
 
     batch_size: Positive  # examples per micro-batch and process
     max_tokens_per_batch: int | None
-    max_length: Length  # tokens
-    row_tokens: int | None
     num_workers: NotNegative  # processes
     levels_drawn: Literal["natural", "equally"]
 
@@ -144,14 +142,6 @@ class Data(Section):
         if most is not None and (most % block or most < block):
             close = max(block, round(most / block) * block)
             yield f"{at}max_tokens_per_batch={most}: expected a multiple of {block} tokens, such as {close}"
-
-    @rule
-    def _a_row_holds_the_longest_example(self, at: str) -> Iterator[str]:
-        if self.row_tokens is not None and self.row_tokens < self.max_length:
-            yield (
-                f"{at}row_tokens={self.row_tokens} is shorter than {at}max_length={self.max_length}; "
-                "a row holds whole examples"
-            )
 
 
 class Schedule(Section):

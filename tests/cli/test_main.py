@@ -4,7 +4,6 @@ What a subprocess would add nothing to is called as a function; `run_command` st
 several processes are the point.
 """
 
-import csv
 import json
 import math
 import os
@@ -18,7 +17,6 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from safetensors.torch import load_file
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from evaluate import evaluate
@@ -35,6 +33,7 @@ from tests.conftest import (
     run_command,
     write_csv,
 )
+from tests.run_logs import metrics, tensorboard
 from train import train
 
 STEPS = 30
@@ -49,7 +48,6 @@ RUN = (
     "trainer.accumulate_grad_batches=2",
     "logger=both",
 )
-WALL_CLOCK = ("per_second", "memory")
 
 
 class AtMicroBatch(pl.Callback):
@@ -91,19 +89,6 @@ def folder_of(overrides, name: str) -> Path:
 
 def status(folder: Path) -> dict:
     return json.loads((folder / "status.json").read_text())
-
-
-def metrics(folder: Path) -> list[dict[str, str]]:
-    with open(folder / "metrics.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    return [{key: value for key, value in row.items() if not any(part in key for part in WALL_CLOCK)} for row in rows]
-
-
-def tensorboard(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    events = EventAccumulator(str(folder), size_guidance={"scalars": 0})
-    events.Reload()
-    tags = [tag for tag in events.Tags()["scalars"] if not any(part in tag for part in WALL_CLOCK)]
-    return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in tags}
 
 
 def assert_equal_runs(one: Path, other: Path) -> None:

@@ -9,27 +9,15 @@ from rich.console import Console
 
 from ilm.errors import UserError
 from ilm.infilling.browse import TableBrowser
-from ilm.infilling.infiller import Infiller
 from ilm.infilling.jsonl import fill_table, lines_of, open_lines
 from ilm.infilling.texts import draw_blanks, is_table, read_texts
 from ilm.masking.functions import Sentences, Span, Words
 from ilm.models.loading import save_model
 from tests.conftest import compose
-from tests.infilling.small_models import ENTRIES, Bigrams, decoding, random_model, vocabulary
+from tests.infilling.small_models import ENTRIES, decoding, random_model, vocabulary
 
 ROWS = ENTRIES + 5
 CSV = 'id,cefr,essay\nt1,A1,"I like pasta.\nI _ it | a *lot*."\nt2,B1,My name is Anna.\nt3,A1,   \nt4,A2,...\n'
-
-
-@pytest.fixture(scope="module")
-def infiller() -> Infiller:
-    """It answers " eat" to every blank."""
-    words = vocabulary()
-    model = Bigrams(ROWS)
-    (eat,) = words.encode(" eat")
-    model.table[[words.start_of_infill, words.end_of_infill], eat] = 50.0
-    model.table[eat, words.end_of_infill] = 50.0
-    return Infiller(model, words)
 
 
 @pytest.fixture

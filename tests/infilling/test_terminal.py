@@ -23,17 +23,6 @@ ROWS = ENTRIES + 5
 NO_BLANK = "The text has no blank"
 
 
-@pytest.fixture(scope="module")
-def infiller() -> Infiller:
-    """It answers " eat" to every blank."""
-    words = vocabulary()
-    model = Bigrams(ROWS)
-    (eat,) = words.encode(" eat")
-    model.table[[words.start_of_infill, words.end_of_infill], eat] = 50.0
-    model.table[eat, words.end_of_infill] = 50.0
-    return Infiller(model, words)
-
-
 @pytest.fixture
 def terminal(infiller) -> Terminal:
     def load(names):

@@ -6,7 +6,6 @@ checkpoint is written or the model exported; sometimes last.ckpt is damaged as w
 rounds, or KILL_ROUNDS=...; KILL_SEED=... makes other ones.
 """
 
-import csv
 import json
 import os
 import pty
@@ -23,9 +22,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.conftest import REPOSITORY, SMALL_MODEL, environment
+from tests.run_logs import metrics, tensorboard
 
 ROUNDS = int(os.environ.get("KILL_ROUNDS", "2"))
 SEED = int(os.environ.get("KILL_SEED", "0"))
@@ -45,7 +44,6 @@ RUN = (
     "cefr=all",
 )
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
-WALL_CLOCK = ("per_second", "memory")
 STATUS = ("state", "step", "total_steps", "stopped_early", "first", "best", "targets_seen")
 
 
@@ -165,19 +163,6 @@ def status(folder: Path) -> dict[str, Any]:
 
 
 # What two runs are compared by ----------------------------------------------------------------------------------------
-
-
-def metrics(folder: Path) -> list[dict[str, str]]:
-    with open(folder / "metrics.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    return [{key: value for key, value in row.items() if not any(part in key for part in WALL_CLOCK)} for row in rows]
-
-
-def tensorboard(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    events = EventAccumulator(str(folder), size_guidance={"scalars": 0})
-    events.Reload()
-    tags = [tag for tag in events.Tags()["scalars"] if not any(part in tag for part in WALL_CLOCK)]
-    return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in tags}
 
 
 def leaves(node: Any, path: str = "") -> dict[str, Any]:

@@ -22,22 +22,9 @@ from tests.infilling.web.serving import (
     running,
     send,
     served,
-    service_of,
     service_with,
     slow,
-    three_models,
 )
-
-
-@pytest.fixture(scope="module")
-def infillers():
-    return three_models()
-
-
-@pytest.fixture(scope="module")
-def server(infillers):
-    with running(service_of(infillers)) as found:
-        yield found
 
 
 def test_the_page_is_whole_and_loads_nothing_from_elsewhere(server):

@@ -24,22 +24,9 @@ from tests.infilling.web.serving import (
     running,
     send,
     served,
-    service_of,
     service_with,
     slow,
-    three_models,
 )
-
-
-@pytest.fixture(scope="module")
-def infillers():
-    return three_models()
-
-
-@pytest.fixture(scope="module")
-def server(infillers):
-    with running(service_of(infillers)) as found:
-        yield found
 
 
 def test_models_are_listed_with_their_blanks_and_loaded_when_asked(infillers):
