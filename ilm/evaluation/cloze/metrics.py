@@ -1,21 +1,22 @@
-"""What answers are worth: matches, ranks, characters, log-probability, calibration; by group, with standard errors.
+"""What answers are worth: matches, ranks, characters, log-probability, calibration; by group, and between models.
 
 Words are compared in Unicode's composed form (NFC) without the white space around them: `exact` as they are, all
 others case-folded too, since an uncased model cannot write a capital. A blank without an answer counts as wrong in all
 of them; it has no part in calibration, and none in the log-probability where its word has none.
 
-Legend: N blanks of all items, G units. A unit is a text, with those equal to it, or what a learner wrote where learners
-are known: its blanks are not independent, so standard errors are those of a ratio of totals over units (Cochran 1977,
-Sampling Techniques, section 6.4; in linear models: clustered, Liang and Zeger 1986).
+Legend: N blanks of all items. Their units are texts, with those equal to them, or learners where they are known.
 """
 
 import math
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
+
+from ilm.evaluation.statistics import clustered_mean, holm, paired_bootstrap
 
 TOP = (5, 10)
 MATCHES = ("exact", "folded", *(f"top{k}" for k in TOP), "mrr")
@@ -23,6 +24,8 @@ CHARACTERS = tuple(f"{gram}_{what}" for gram in ("unigram", "bigram") for what i
 LOG_PROBABILITY, PSEUDO = "log_probability", "pseudo_log_likelihood"
 METRICS = (*MATCHES, *CHARACTERS, LOG_PROBABILITY, PSEUDO)
 BINS = 10
+
+_COMPARED = ["grouping", "group", "metric", "a", "b", "difference", "low", "high", "p", "p_holm", "n", "units"]
 
 
 def normalised(word: str) -> str:
@@ -82,24 +85,6 @@ def blank_metrics(word: str, candidates: Sequence[tuple[str, float]], log_probab
     score = math.nan if log_probability is None else log_probability
     found |= {LOG_PROBABILITY: math.nan if pseudo else score, PSEUDO: score if pseudo else math.nan}
     return found | {"confidence": min(1.0, math.exp(candidates[0][1])) if candidates else math.nan}
-
-
-def clustered_mean(values: np.ndarray, units: np.ndarray) -> tuple[float | None, float | None, int]:
-    """(mean, standard error, n) of values (N,), without NaN, clustered by `units` (N,).
-
-    The standard error is None for fewer than two units.
-    """
-    there = ~np.isnan(values)
-    values, units = values[there], units[there]
-    if not len(values):
-        return None, None, 0
-    mean = float(values.sum() / len(values))
-    _, unit_of_each = np.unique(units, return_inverse=True)
-    residuals = np.bincount(unit_of_each, values - mean)
-    count = len(residuals)
-    if count < 2:
-        return mean, None, len(values)
-    return mean, float(math.sqrt(count / (count - 1) * (residuals**2).sum()) / len(values)), len(values)
 
 
 def grouped(blanks: pd.DataFrame) -> pd.DataFrame:
@@ -164,3 +149,30 @@ def calibration(confidence: np.ndarray, correct: np.ndarray, units: np.ndarray) 
     if not len(confidence):
         return None, table
     return float((table["n"] * (table["correct"] - table["confidence"]).abs()).sum() / table["n"].sum()), table
+
+
+def compare(blanks: pd.DataFrame, kinds: Mapping[str, str], resamples: int, seed: int) -> pd.DataFrame:
+    """A row per grouping, group, metric and pair of models (a, b): difference a - b, low, high, p, p_holm, n, units.
+
+    The groupings are "all" and, of several, "cefr_level". Blanks for which one of the two has no value (a
+    log-probability) count for neither. `kinds` are those of the models: log-probabilities are compared within a kind
+    only, since each kind has its own way to end an answer. p_holm is adjusted for the pairs of a metric: those over all
+    blanks are one family, those within levels another.
+    """
+    groups = [("all", "all", blanks)]
+    if blanks["cefr_level"].nunique() > 1:
+        groups += [("cefr_level", level, part) for level, part in blanks.groupby("cefr_level")]
+    about, pairs = [], []
+    for grouping, group, part in groups:
+        for metric in METRICS:
+            wide = part.pivot(index=["unit", "item", "blank"], columns="model", values=metric)
+            for a, b in combinations(kinds, 2):
+                both = wide[[a, b]].dropna()
+                if len(both) and (metric != LOG_PROBABILITY or kinds[a] == kinds[b]):
+                    about.append({"grouping": grouping, "group": group, "metric": metric, "a": a, "b": b})
+                    pairs.append(((both[a] - both[b]).to_numpy(), both.index.get_level_values("unit").to_numpy()))
+    if not pairs:
+        return pd.DataFrame(columns=_COMPARED)
+    found = pd.DataFrame(about).join(pd.DataFrame(paired_bootstrap(pairs, resamples, seed)).astype({"p": float}))
+    family = found.groupby(["grouping", "metric"])["p"]
+    return found.assign(p_holm=family.transform(holm))[_COMPARED]

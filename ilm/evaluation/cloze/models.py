@@ -28,8 +28,8 @@ from transformers import (
 from ilm.config.evaluate import Cloze
 from ilm.errors import UserError
 from ilm.evaluation.cloze.base import ClozeModel
-from ilm.evaluation.cloze.infilling_lm import InfillingLM
 from ilm.evaluation.cloze.masked_lm import MaskedLM
+from ilm.evaluation.cloze.prefix_lm import InfillingLM
 from ilm.evaluation.cloze.seq2seq import T5, Bart
 from ilm.evaluation.cloze.subwords import Subwords
 from ilm.hashing import digest, model_fingerprint

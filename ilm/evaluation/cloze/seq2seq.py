@@ -24,7 +24,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from ilm.config.evaluate import Cloze
 from ilm.evaluation.cloze.masked_lm import MOST_TOKENS
-from ilm.evaluation.cloze.prefix_decoding import PrefixDecoder, PrefixLM, Prompt
+from ilm.evaluation.cloze.prefix_lm import PrefixLM, Prompt
 from ilm.evaluation.cloze.search import TokenIds
 from ilm.evaluation.cloze.subwords import EncodedItem
 
@@ -43,7 +43,10 @@ class Seq2SeqLM(PrefixLM):
     def _score(self, items):
         # One sequence holds the answers to all blanks of a text: the last prompt and its answer.
         blanks = range(len(items[0].token_spans))
-        prompts = [[self._gold_prompt(item, blank) for blank in blanks] for item in items]
+        prompts = [
+            [self._prompt(item, blank, [item.word_ids(before) for before in range(blank)]) for blank in blanks]
+            for item in items
+        ]
         sequences = [(*own[-1].prefix, *item.word_ids(-1)) for own, item in zip(prompts, items, strict=True)]
         longest = max(len(own[-1].encoder_ids) + len(ids) for own, ids in zip(prompts, sequences, strict=True))
         size = max(1, MOST_TOKENS // longest)
@@ -54,9 +57,6 @@ class Seq2SeqLM(PrefixLM):
             for row, item, own in zip(logits, items[part], prompts[part], strict=True):
                 scores.append([_log_probability(row, own[blank], item.word_ids(blank)) for blank in blanks])
         return scores
-
-    def _gold_prompt(self, item: EncodedItem, blank: int) -> Prompt:
-        return self._prompt(item, blank, [item.word_ids(number) for number in range(blank)])
 
     def _teacher_forced(self, prompts: Sequence[Prompt], sequences: Sequence[TokenIds]) -> torch.Tensor:
         """Logits (B, T, V) of the decoder reading whole sequences; padding on the right changes nothing before it."""
@@ -74,7 +74,7 @@ class Seq2SeqLM(PrefixLM):
         mask = (torch.arange(longest, device=device) < lengths[:, None]).long()
         return self.model.get_encoder()(input_ids=ids, attention_mask=mask, return_dict=True), mask
 
-    def _decoder(self, prompts):
+    def _forward(self, prompts):
         states, encoder_mask = self._encode(prompts)
 
         def forward(ids, mask, positions, rows, cache):
@@ -88,7 +88,7 @@ class Seq2SeqLM(PrefixLM):
                     use_cache=True,
                 )
 
-        return PrefixDecoder(forward, [prompt.prefix for prompt in prompts], self.model.device)
+        return forward
 
     def _decoder_positions(self, positions: torch.Tensor) -> AbstractContextManager:
         """The decoder reads its tokens at these positions (R, T), where it has absolute ones."""

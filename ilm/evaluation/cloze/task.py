@@ -17,9 +17,8 @@ from ilm.cli.logging import set_up_logging
 from ilm.config.evaluate import Cloze, Evaluate
 from ilm.errors import UserError
 from ilm.evaluation.cloze.base import METHOD
-from ilm.evaluation.cloze.bootstrap import compare
 from ilm.evaluation.cloze.items import HUMAN_TOKENS, TOO_FEW, Item, draw_items
-from ilm.evaluation.cloze.metrics import blank_metrics, calibration, grouped
+from ilm.evaluation.cloze.metrics import blank_metrics, calibration, compare, grouped
 from ilm.evaluation.cloze.models import ModelSpec, find_models, load_model
 from ilm.evaluation.cloze.pos_tags import DATA, Tagger, nltk_tagger, parts_of_speech
 from ilm.evaluation.cloze.report import print_tables, write_report

@@ -7,7 +7,6 @@
 Legend: D documents, K kinds (context, infill, infill_textonly), M mask types; column 0 of the mask types is "all".
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,7 @@ import pandas as pd
 import torch
 from transformers import PreTrainedModel
 
+from ilm.evaluation.statistics import ratio_standard_error
 from ilm.examples.dataset import InfillingDataset
 from ilm.models.scoring import KINDS, TargetScores, of_kind, perplexity, score
 from ilm.progress import ProgressLog
@@ -61,7 +61,7 @@ class DocumentScores:
                 nll, counts = self.nll[chosen, k, m], self.counts[chosen, k, m]
                 targets = int(counts.sum())
                 loss = float(nll.sum() / targets) if targets else None
-                error = loss_standard_error(nll, counts) if targets else None
+                error = ratio_standard_error(nll, counts) if targets else None
                 yield {
                     "kind": kind,
                     "mask_type": mask_type,
@@ -73,20 +73,6 @@ class DocumentScores:
                     "examples": int(self.examples[chosen].sum()),
                     "cut_examples": int(self.cut[chosen].sum()),
                 }
-
-
-def loss_standard_error(nll: np.ndarray, counts: np.ndarray) -> float | None:
-    """Standard error of sum(nll) / sum(counts) over documents drawn at random; None for fewer than two of them.
-
-    Targets of one document are not independent, so documents are the units: the linearised variance of a ratio of
-    two totals (Cochran 1977, Sampling Techniques, section 6.4).
-    """
-    nll, counts = nll[counts > 0], counts[counts > 0]
-    n = len(nll)
-    if n < 2:
-        return None
-    residuals = nll - counts * (nll.sum() / counts.sum())
-    return float(math.sqrt(n / (n - 1) * (residuals**2).sum()) / counts.sum())
 
 
 def score_documents(

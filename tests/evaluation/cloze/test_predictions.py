@@ -17,11 +17,10 @@ from transformers import (
 from ilm.config.check import check
 from ilm.config.evaluate import Cloze, Evaluate
 from ilm.errors import UserError
-from ilm.evaluation.cloze import prefix_decoding
 from ilm.evaluation.cloze.base import EARLIER, NO_ANSWER, TOO_LONG, WORD_TOO_LONG, ClozeModel
-from ilm.evaluation.cloze.infilling_lm import InfillingLM
 from ilm.evaluation.cloze.items import RANDOM, Item
 from ilm.evaluation.cloze.masked_lm import MaskedLM
+from ilm.evaluation.cloze.prefix_lm import InfillingLM
 from ilm.evaluation.cloze.seq2seq import T5, Bart
 from ilm.evaluation.cloze.subwords import SHARES_A_TOKEN, UNKNOWN, Subwords
 from ilm.infilling.infiller import Infiller
@@ -503,20 +502,6 @@ def test_answers_do_not_depend_on_what_else_is_asked(kind):
         alone = answers(lm, asked)[0]
         assert [word for word, _ in found.candidates] == [word for word, _ in alone.candidates]
         assert found.log_probability == pytest.approx(alone.log_probability, abs=1e-4)
-
-
-@pytest.mark.parametrize("kind", ["t5", "bart", "ilm"])
-def test_questions_that_do_not_fit_together_are_asked_in_parts(kind, monkeypatch):
-    lm = KINDS[kind](max_answer_tokens=2)
-    items = [
-        item(),
-        item("She likes soup, and it left.", "soup"),
-        item("And she ate pasta for lunch and rice.", "rice"),
-    ]
-    together = answers(lm, *items)
-    monkeypatch.setattr(prefix_decoding, "MOST_ROWS", 2)
-    for whole, apart in zip(together, answers(lm, *items), strict=True):
-        assert dict(whole.candidates) == pytest.approx(dict(apart.candidates), abs=1e-2)
 
 
 @every_kind

@@ -19,7 +19,7 @@ from ilm.errors import UserError
 from ilm.evaluation.cloze import task
 from ilm.evaluation.cloze.masked_lm import MaskedLM
 from ilm.evaluation.cloze.pos_tags import DATA, coarse, nltk_tagger
-from ilm.evaluation.cloze.prefix_decoding import PrefixLM
+from ilm.evaluation.cloze.prefix_lm import PrefixLM
 from ilm.evaluation.cloze.tables import notes, short_names
 from ilm.models import loading as network_models
 from prepare import prepare

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
-from ilm.evaluation.perplexity.scores import DocumentScores, loss_standard_error, score_documents
+from ilm.evaluation.perplexity.scores import DocumentScores, score_documents
 from ilm.examples.layout import Example, Examples, TargetType
 from ilm.models.scoring import KINDS, perplexity
 from tests.reference_data import EVALUATION, MASK_TYPES, formula_model
@@ -111,18 +111,6 @@ def test_the_frame_holds_the_sums_of_each_document():
     assert frame["writing_id"].tolist() == ["w0", "w10", "w20", "w30", "w40"]
     assert frame["infill_targets"].sum() == EVALUATION["reference_eval"]["eval_infill_count"]
     assert frame["context_nll"].sum() / frame["context_targets"].sum() == pytest.approx(17.00059, rel=1e-5)
-
-
-def test_the_standard_error_is_that_of_the_ratio_over_documents():
-    """Against a simulation: the spread of sum(nll) / sum(counts) over many samples of documents."""
-    rng = np.random.default_rng(0)
-    counts = rng.integers(1, 30, size=(4000, 60))
-    nll = counts * rng.normal(3.0, 0.5, size=counts.shape) + rng.normal(0, 1, size=counts.shape)
-    spread = (nll.sum(axis=1) / counts.sum(axis=1)).std()
-    claimed = np.mean([loss_standard_error(a, b) for a, b in zip(nll[:400], counts[:400], strict=True)])
-    assert claimed == pytest.approx(spread, rel=0.05)
-    assert loss_standard_error(np.array([3.0, 0.0]), np.array([2, 0])) is None
-    assert loss_standard_error(np.array([2.0, 4.0]), np.array([1, 2])) == 0.0
 
 
 def test_a_huge_loss_has_an_infinite_perplexity():
