@@ -3,16 +3,20 @@
 Test files import the functions: `from tests.conftest import compose`.
 """
 
+import copy
 import csv
 import os
 import random
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import hydra
 import pytest
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import HealthCheck, settings
 from omegaconf import DictConfig, open_dict
 
@@ -24,6 +28,7 @@ settings.register_profile("ilm", deadline=None, derandomize=in_ci, suppress_heal
 settings.load_profile("ilm")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+CONF = REPOSITORY / "conf"
 LEVEL_SIZES = {"A1": 36, "A2": 30, "B1": 26, "B2": 16, "C1": 14}
 
 # A model that takes a tenth of a second to make; everything else as experiment=debug has it.
@@ -59,10 +64,22 @@ _OBJECTS = (
 _ENDS = ("every morning.", "yesterday!", "in the city, I think.", "because it rains.", "— really?", "at work.")
 
 
-def compose(root: str, *overrides: str, config_dir: Path = REPOSITORY / "conf") -> tuple[DictConfig, dict]:
-    """The configuration as `python <root>.py <overrides>` gets it, and Hydra's chosen options by group."""
-    with hydra.initialize_config_dir(str(config_dir), version_base="1.3"):
-        cfg = hydra.compose(root, list(overrides), return_hydra_config=True)
+@cache
+def _chosen(root: str, *options: str) -> DictConfig:
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        return hydra.compose(root, list(options), return_hydra_config=True)
+
+
+def compose(root: str, *overrides: str) -> tuple[DictConfig, dict]:
+    """The configuration as `python <root>.py <overrides>` gets it, and Hydra's chosen options by group.
+
+    Files are read and merged once for the same options; values are then set in a copy, by Hydra's own function.
+    """
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    values = [part for part in parsed if not (part.is_hydra_override() or (CONF / part.key_or_group).is_dir())]
+    cfg = copy.deepcopy(_chosen(root, *(part.input_line for part in parsed if part not in values)))
+    ConfigLoaderImpl._apply_overrides_to_config(values, cfg)
+    cfg.hydra.overrides.task = [part.input_line for part in parsed if not part.is_hydra_override()]
     HydraConfig.instance().set_config(cfg)
     try:
         choices = chosen_options()

@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -37,16 +38,20 @@ def name_of(path: Path) -> str:
     return str(path.relative_to(PACKAGE))
 
 
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def imports(path: Path, *, top_level_only: bool = False) -> Iterator[str]:
     """The dotted names of all that a module imports, anywhere in it or on its top level only."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
     inner = {
         id(node)
-        for function in ast.walk(tree)
+        for function in ast.walk(tree(path))
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
         for node in ast.walk(function)
     }
-    for node in ast.walk(tree):
+    for node in ast.walk(tree(path)):
         if top_level_only and id(node) in inner:
             continue
         if isinstance(node, ast.Import):
@@ -141,7 +146,7 @@ def test_every_package_folder_is_a_package():
 @pytest.mark.parametrize("path", [*MODULES, *ENTRY_POINTS], ids=lambda path: path.name)
 def test_no_data_file_can_run_code(path):
     """No pickle, and no torch.load, np.load or Lightning checkpoint that would unpickle anything."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree(path)):
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
             continue
         module = node.func.value.id if isinstance(node.func.value, ast.Name) else ""
@@ -161,7 +166,7 @@ def test_no_data_file_can_run_code(path):
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_no_error_is_swallowed(path):
     """No bare `except:`, and none whose body is `pass` alone."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.ExceptHandler):
             assert node.type is not None, f"{path.name}:{node.lineno}"
             assert not all(isinstance(part, ast.Pass) for part in node.body), f"{path.name}:{node.lineno}"

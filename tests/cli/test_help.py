@@ -6,21 +6,9 @@ import shlex
 import pytest
 
 from ilm.cli.help import group_names, help_text
-from ilm.config.check import check
-from ilm.config.evaluate import Evaluate
-from ilm.config.infill import Infill
 from ilm.config.keys import flat
-from ilm.config.prepare import Prepare
-from ilm.config.section import Section
-from ilm.config.train import Train
-from tests.conftest import compose, run_command
-
-SCHEMAS = {"prepare": Prepare, "train": Train, "evaluate": Evaluate, "infill": Infill}
-
-
-def checked(root: str, *overrides: str) -> Section:
-    cfg, choices = compose(root, *overrides)
-    return check(cfg, SCHEMAS[root], choices)
+from tests.config.checked import SCHEMAS, checked
+from tests.conftest import run_command
 
 
 @pytest.fixture(scope="module", params=SCHEMAS)
