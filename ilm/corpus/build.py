@@ -9,9 +9,9 @@
 import logging
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ import pandas as pd
 
 from ilm.config.sections import Extra
 from ilm.corpus.formats import stem
-from ilm.corpus.leakage import LeakReport
 from ilm.corpus.manifest import corpus_manifest, documents_settings
 from ilm.corpus.reader import ReadReport
 from ilm.corpus.sampling import stratified_sample
@@ -29,13 +28,10 @@ from ilm.corpus.splitting.strategy import SplitStrategy
 from ilm.corpus.statistics import (
     dropped_table,
     l1_table,
-    leak_lines,
     leak_table,
     length_table,
     miss_table,
-    read_lines,
     shared_table,
-    split_lines,
     split_table,
 )
 from ilm.corpus.store import (
@@ -76,8 +72,7 @@ class BuiltCorpus:
         if self.read.notes:
             tables.append(dropped_table(self.read.notes, "Rows kept, but to be known", note))
         tables += [miss_table(self.split, note)] if self.split.misses else []
-        shared = shared_table(leaks, note) if self.corpus.test_only else leak_table(LeakReport.of(leaks), note)
-        return [*tables, shared]
+        return [*tables, shared_table(leaks, note) if self.corpus.test_only else leak_table(leaks, note)]
 
 
 def build_corpus(
@@ -92,7 +87,8 @@ def build_corpus(
     """
     with _timed("reading"):
         documents, read_report = source.read()
-    _log_lines(read_lines(read_report, "generated sample" if source.synthetic else read_report.path))
+    name = "generated sample" if source.synthetic else read_report.path
+    log.info("%s: %s rows, %s kept", name, f"{read_report.rows:,}", f"{read_report.kept:,}")
     given = "split" in documents
     settings = documents_settings(
         sources=[read_report.sha256],
@@ -110,8 +106,6 @@ def build_corpus(
         log.info("sample: %s documents, corpus.sample_size=%d", f"{len(documents):,}", sample_size)
     with _timed("splitting"):
         split_report = strategy.assign(documents)
-    if not strategy.test_only:
-        _log_lines(split_lines(split_report))
     read_report = source.keep(folder, read_report)
 
     def manifest_of(stored: pd.DataFrame, leaks: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -123,7 +117,7 @@ def build_corpus(
             documents=stored,
             read_report=read_report,
             split_report=split_report,
-            leaks=leaks or {"asked": strategy.leaks_asked, **strategy.leaks(stored, given).to_dict()},
+            leaks=leaks or {"asked": strategy.leaks_asked, **asdict(strategy.leaks(stored, given))},
             libraries=[] if strategy.near_duplicates is None else ["rensa"],
         )
 
@@ -133,9 +127,7 @@ def build_corpus(
         log.info("%s holds these documents already", folder)
         del documents
         _update_manifest(prepared, manifest_of, strategy.leaks_asked)
-    built = BuiltCorpus(PreparedCorpus.open(folder), read_report, split_report)
-    _log_lines(leak_lines(built.corpus.manifest["leaks"]))
-    return built
+    return BuiltCorpus(PreparedCorpus.open(folder), read_report, split_report)
 
 
 def _write(folder: Path, documents: pd.DataFrame, manifest_of: Callable[[pd.DataFrame], dict[str, Any]]) -> None:
@@ -218,11 +210,6 @@ def _timed(what: str) -> Iterator[None]:
     began = time.monotonic()
     yield
     log.info("%s: %.1f s", what, time.monotonic() - began)
-
-
-def _log_lines(lines: Iterable[str]) -> None:
-    for line in lines:
-        log.info("%s", line)
 
 
 def _refuse_conflict(folder: Path, settings: Mapping[str, Any], instead: str) -> None:

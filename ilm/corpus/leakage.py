@@ -1,16 +1,14 @@
 """What of the test data a model could have seen: counted in the documents that were written, not assumed."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from ilm.corpus.near_duplicates import near_duplicates_among
 from ilm.corpus.splitting.assign import SPLITS
-from ilm.corpus.splitting.groups import no_column, shared_values, value_codes
-from ilm.corpus.splitting.holdout import unseen_state
+from ilm.corpus.splitting.groups import value_codes
 from ilm.corpus.text_keys import text_keys
 
 EXAMPLES = 3
@@ -27,11 +25,8 @@ class SharedValues:
 
     values: int
     documents: int  # that have one of these values
+    without_value: int  # documents of which nothing is known, such as those without a learner id
     examples: tuple[tuple[Place, Place], ...]  # two documents with the same value
-
-    @property
-    def count(self) -> int:
-        return self.values
 
 
 @dataclass(frozen=True)
@@ -43,14 +38,16 @@ class NearDuplicates:
     near: dict[str, int]  # split -> those with a near-duplicate in train
     examples: tuple[tuple[Place, Place], ...]  # of each split the first ones, with their near-duplicate in train
 
-    @property
-    def count(self) -> int:
-        return sum(self.near.values())
 
-    @property
-    def shares(self) -> dict[str, float]:
-        """Split -> share of its documents with a near-duplicate in train; 0 for a split without documents."""
-        return {split: self.near[split] / count if count else 0.0 for split, count in self.documents.items()}
+@dataclass(frozen=True)
+class HeldOutValues:
+    """Values of the column `split.test_on`: each was to be in test as a whole or not at all."""
+
+    column: str
+    test_only: int  # values
+    other: int  # values that no test document has
+    divided: int  # values of test documents and of others: a leak
+    without_value: int  # documents
 
 
 @dataclass(frozen=True)
@@ -58,50 +55,26 @@ class LeakReport:
     """What stands in more than one split. A string says why something is not known."""
 
     texts: SharedValues
-    near_duplicates: NearDuplicates | str
     learners: SharedValues | str
     topics: SharedValues | str
-    unseen_test_values: str | None = None  # with split.test_on: "holds: ..." or "does not hold: ..."
-
-    @classmethod
-    def of(cls, stored: Mapping[str, Any]) -> "LeakReport":
-        """The report whose `to_dict` stands in a manifest."""
-
-        def known(kind: type, found: Mapping[str, Any] | str) -> Any:
-            return found if isinstance(found, str) else kind(**{k: v for k, v in found.items() if k != "shares"})
-
-        return cls(
-            texts=known(SharedValues, stored["texts"]),
-            near_duplicates=known(NearDuplicates, stored["near_duplicates"]),
-            learners=known(SharedValues, stored["learners"]),
-            topics=known(SharedValues, stored["topics"]),
-            unseen_test_values=stored.get("unseen_test_values"),
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain containers for the manifest."""
-        known = {name: found for name, found in vars(self).items() if found is not None}
-        result = {name: found if isinstance(found, str) else _plain(found) for name, found in known.items()}
-        if isinstance(self.near_duplicates, NearDuplicates):
-            result["near_duplicates"]["shares"] = self.near_duplicates.shares
-        return result
+    near_duplicates: NearDuplicates | str
+    held_out: HeldOutValues | None = None
 
     def violated(self, keep_together: Sequence[str]) -> list[str]:
         """What was to be kept together and was not, one line each; empty if the splits are what they claim to be."""
-        counted: dict[str, tuple[str, SharedValues | NearDuplicates | str]] = {
-            "text": ("texts stand in several splits", self.texts),
-            "learner_id": ("learners stand in several splits", self.learners),
-            "topic": ("topics stand in several splits", self.topics),
-            "near_duplicates": ("documents of valid or test have a near-duplicate in train", self.near_duplicates),
-        }
+        found = {"text": self.texts, "learner_id": self.learners, "topic": self.topics}
         lines = []
         for column in keep_together:
-            what, found = counted[column]
-            if not isinstance(found, str) and found.count:
-                (one, here), (other, there) = found.examples[0]
-                lines.append(f"{found.count} {what}, for example {one!r} ({here}) and {other!r} ({there})")
-        if self.unseen_test_values is not None and self.unseen_test_values.startswith("does not hold"):
-            lines.append(self.unseen_test_values)
+            if column == "near_duplicates":
+                if isinstance(self.near_duplicates, NearDuplicates) and any(self.near_duplicates.near.values()):
+                    count, examples = sum(self.near_duplicates.near.values()), self.near_duplicates.examples
+                    what = "documents of valid or test have a near-duplicate in train"
+                    lines.append(f"{count} {what}, for example {_pair(examples[0])}")
+            elif isinstance(shared := found[column], SharedValues) and shared.values:
+                what = f"values of {column} stand in several splits"
+                lines.append(f"{shared.values} {what}, for example {_pair(shared.examples[0])}")
+        if self.held_out is not None and self.held_out.divided:
+            lines.append(f"{self.held_out.divided} values of {self.held_out.column} stand in test and elsewhere")
         return lines
 
 
@@ -115,10 +88,6 @@ class SharedWith:
     similarity: float | None
     examples: tuple[tuple[str, str], ...]  # writing_id here, writing_id there
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain containers for the manifest."""
-        return _plain(self)
-
 
 def leak_report(documents: pd.DataFrame, *, near_duplicates: float | None, test_on: str | None = None) -> LeakReport:
     """Look at documents with column `split` for what stands in more than one of them.
@@ -128,17 +97,16 @@ def leak_report(documents: pd.DataFrame, *, near_duplicates: float | None, test_
     """
     splits = pd.Categorical(documents["split"], categories=list(SPLITS)).codes
     keys = text_keys(documents["text"])
-    found: dict[str, SharedValues | str] = {
-        "texts": _shared(documents, np.unique(keys, return_inverse=True)[1], splits)
-    }
-    for column, name in (("learner_id", "learners"), ("topic", "topics")):
-        present = column in documents
-        found[name] = _shared(documents, value_codes(documents[column]), splits) if present else no_column(column)
     near: NearDuplicates | str = NOT_LOOKED_FOR
     if near_duplicates is not None:
         near = _near_duplicates(documents, splits, keys, near_duplicates)
-    unseen = None if test_on is None else unseen_state(test_on, value_codes(documents[test_on]), splits == TEST)
-    return LeakReport(near_duplicates=near, **found, unseen_test_values=unseen)
+    return LeakReport(
+        texts=_shared(documents, np.unique(keys, return_inverse=True)[1], splits),
+        learners=_shared_column(documents, "learner_id", splits),
+        topics=_shared_column(documents, "topic", splits),
+        near_duplicates=near,
+        held_out=None if test_on is None else _held_out(documents, test_on, splits == TEST),
+    )
 
 
 def shared_with(documents: pd.DataFrame, other: pd.DataFrame, *, near_duplicates: float | None) -> SharedWith:
@@ -192,16 +160,43 @@ def _near_duplicates(
     )
 
 
+def _shared_column(documents: pd.DataFrame, column: str, splits: np.ndarray) -> SharedValues | str:
+    if column not in documents:
+        return f"cannot be known: no {column.removesuffix('_id')} column"
+    return _shared(documents, value_codes(documents[column]), splits)
+
+
 def _shared(documents: pd.DataFrame, code: np.ndarray, splits: np.ndarray) -> SharedValues:
-    shared = shared_values(code, splits, EXAMPLES)
-    examples = tuple((_place(documents, one), _place(documents, other)) for one, other in shared.rows)
-    return SharedValues(shared.values, shared.documents, examples)
+    """`code`: (D,) equal for documents with the same value, -1 for those without one."""
+    known = np.flatnonzero(code >= 0)
+    values, first = np.unique(code[known], return_index=True)
+    first_row = np.zeros(code.max(initial=-1) + 1, dtype=np.int64)
+    first_row[values] = known[first]
+    apart = known[splits[known] != splits[first_row[code[known]]]]
+    shared, at = np.unique(code[apart], return_index=True)
+    pairs = sorted(zip(first_row[shared].tolist(), apart[at].tolist(), strict=True))[:EXAMPLES]
+    return SharedValues(
+        values=len(shared),
+        documents=int(np.isin(code, shared).sum()),
+        without_value=len(code) - len(known),
+        examples=tuple((_place(documents, one), _place(documents, other)) for one, other in pairs),
+    )
+
+
+def _held_out(documents: pd.DataFrame, column: str, tested: np.ndarray) -> HeldOutValues:
+    code = value_codes(documents[column])
+    known = code >= 0
+    in_test, elsewhere = np.unique(code[known & tested]), np.unique(code[known & ~tested])
+    divided = len(np.intersect1d(in_test, elsewhere))
+    return HeldOutValues(
+        column, len(in_test) - divided, len(elsewhere) - divided, divided, without_value=int((~known).sum())
+    )
 
 
 def _place(documents: pd.DataFrame, row: int) -> Place:
     return documents["writing_id"].iloc[row], documents["split"].iloc[row]
 
 
-def _plain(found: Any) -> dict[str, Any]:
-    values = asdict(found)
-    return {**values, "examples": [[list(p) if isinstance(p, tuple) else p for p in e] for e in values["examples"]]}
+def _pair(example: tuple[Place, Place]) -> str:
+    (one, here), (other, there) = example
+    return f"{one!r} ({here}) and {other!r} ({there})"

@@ -3,14 +3,12 @@
 `note` of a table stands below it: what every reader has to know, for example which column the texts are from.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from ilm.corpus.formats.table import first_rows
-from ilm.corpus.leakage import LeakReport, NearDuplicates, SharedValues
-from ilm.corpus.reader import ReadReport
 from ilm.corpus.splitting.assign import SPLITS, SplitReport
 from ilm.tables import TextTable
 
@@ -64,49 +62,47 @@ def dropped_table(
     dropped: Mapping[str, Mapping[str, Any]], title: str = "Rows dropped", note: str | None = None
 ) -> TextTable:
     """Rows by cause, with the first row numbers (the header is row 1), of `ReadReport.dropped` or `.notes`."""
-    rows = []
-    for cause, found in dropped.items():
-        first = first_rows(found)
-        rows.append((cause, f"{found['count']:,}", first))
+    rows = [(cause, f"{found['count']:,}", first_rows(found)) for cause, found in dropped.items()]
     return TextTable(title, ("cause", "rows", "first rows"), rows or [("none", "0", "")], "lrl", note)
 
 
 def miss_table(report: SplitReport, note: str | None = None) -> TextTable:
     """Documents above (+) or below (-) target per level and split: what groups kept together cost."""
     rows = [(level, *(f"{miss.get(split, 0):+,}" for split in SPLITS)) for level, miss in report.misses.items()]
-    title = "Documents above or below the target of the split"
-    return TextTable(title, ("level", *SPLITS), rows or [("none", *("0" for _ in SPLITS))], "lrrr", note)
+    return TextTable("Documents above or below the target of the split", ("level", *SPLITS), rows, "lrrr", note)
 
 
-def leak_table(report: LeakReport, note: str | None = None) -> TextTable:
-    """What stands in more than one split, or why that is not known, with a first example."""
-    values: dict[str, SharedValues | str] = {
-        "texts": report.texts,
-        "learners": report.learners,
-        "topics": report.topics,
-    }
+def leak_table(leaks: Mapping[str, Any], note: str | None = None) -> TextTable:
+    """What stands in more than one split, or why that is not known, with a first example.
+
+    `leaks`: a `LeakReport` as it stands in a manifest.
+    """
     rows = []
-    for what, found in values.items():
+    for what in ("texts", "learners", "topics"):
+        found = leaks[what]
         if isinstance(found, str):
             rows.append((f"{what} in several splits", found, "", ""))
         else:
-            shown = (f"{found.values:,}", f"{found.documents:,}", _example(found.examples))
+            shown = (f"{found['values']:,}", f"{found['documents']:,}", _example(found["examples"]))
             rows.append((f"{what} in several splits", *shown))
-    near = report.near_duplicates
-    if isinstance(near, NearDuplicates):
-        for split, count in near.near.items():
-            of_split = [example for example in near.examples if example[0][1] == split]
-            what = f"{split}: near-duplicates in train (similarity {near.similarity:g})"
-            shown = (f"{near.shares[split]:.2%}", f"{count:,} of {near.documents[split]:,}", _example(of_split))
-            rows.append((what, *shown))
-    else:
+    near = leaks["near_duplicates"]
+    if isinstance(near, str):
         rows.append(("near-duplicates in train", near, "", ""))
-    if report.unseen_test_values is not None:
-        rows.append(("values of test data elsewhere", report.unseen_test_values, "", ""))
+    else:
+        for split, count in near["near"].items():
+            documents, examples = near["documents"][split], [e for e in near["examples"] if e[0][1] == split]
+            what = f"{split}: near-duplicates in train (similarity {near['similarity']:g})"
+            share = f"{count / max(1, documents):.2%}"
+            rows.append((what, share, f"{count:,} of {documents:,}", _example(examples)))
+    if (held_out := leaks["held_out"]) is not None:
+        column, tested = held_out["column"], held_out["test_only"]
+        found = f"{tested:,} of {tested + held_out['other'] + held_out['divided']:,} values"
+        rows.append((f"{column}: in test alone, as split.test_on asks", found, "", ""))
+        rows.append((f"{column}: in test and elsewhere", f"{held_out['divided']:,}", "", ""))
     return TextTable("Leaks between splits", ("what", "found", "documents", "for example"), rows, "lprp", note)
 
 
-def _example(examples: Sequence[tuple[tuple[str, str], tuple[str, str]]]) -> str:
+def _example(examples: Sequence[Sequence[Sequence[str]]]) -> str:
     return ", ".join(f"{name} ({split})" for name, split in examples[0]) if examples else ""
 
 
@@ -141,9 +137,7 @@ def _l1_counts(documents: pd.DataFrame) -> dict[str, dict[str, int]]:
 
 def _lengths(documents: pd.DataFrame) -> dict[str, dict[str, float]]:
     characters = documents["text"].str.len().astype("int64")
-    by_level = {
-        level: characters[documents["cefr_level"] == level] for level in sorted(documents["cefr_level"].unique())
-    }
+    by_level = dict(iter(characters.groupby(documents["cefr_level"])))  # sorted by level
     return {
         level: {
             "n": len(lengths),
@@ -154,49 +148,3 @@ def _lengths(documents: pd.DataFrame) -> dict[str, dict[str, float]]:
         }
         for level, lengths in {**by_level, "all": characters}.items()
     }
-
-
-# The same for the log, which outlives the terminal --------------------------------------------------------------------
-
-
-def read_lines(report: ReadReport, source: str) -> Iterator[str]:
-    """Rows of `source` read, kept, and dropped or noted by cause."""
-    yield f"{source}: {report.rows:,} rows, {report.kept:,} kept, {report.rows - report.kept:,} dropped"
-    for word, causes in (("dropped", report.dropped), ("noted", report.notes)):
-        for cause, found in causes.items():
-            yield f"{word}: {cause}: {found['count']:,} (rows {first_rows(found)})"
-
-
-def split_lines(report: SplitReport) -> Iterator[str]:
-    """Sizes of the splits, levels that miss their targets, and what the splits guarantee."""
-    sizes = {split: sum(size[split] for size in report.sizes.values()) for split in SPLITS}
-    how = "given by the file" if report.given else f"drawn with split.seed={report.seed}"
-    yield f"split: {', '.join(f'{split} {size:,}' for split, size in sizes.items())}, {how}"
-    for level, miss in report.misses.items():
-        yield f"split: {level}: {', '.join(f'{split} {count:+,}' for split, count in miss.items())} from the target"
-    for guarantee, state in report.guarantees.items():
-        yield f"split: {guarantee}: {state}"
-
-
-def leak_lines(leaks: Mapping[str, Any]) -> Iterator[str]:
-    """The leak report of a manifest (`LeakReport` or `SharedWith`)."""
-    if "corpus" in leaks["asked"]:
-        here, main = leaks["documents"], leaks["asked"]["corpus"]
-        yield f"leaks: {leaks['texts']:,} of {here:,} texts equal one of the training data of {main}"
-        near = leaks["near_duplicates"]
-        yield f"leaks: nearly equal: {near if isinstance(near, str) else f'{near:,} of {here:,}'}"
-        return
-    for kind in ("texts", "learners", "topics"):
-        found = leaks[kind]
-        several = found if isinstance(found, str) else f"{found['values']:,} ({found['documents']:,} documents)"
-        yield f"leaks: {kind} in several splits: {several}"
-    near = leaks["near_duplicates"]
-    if isinstance(near, str):
-        yield f"leaks: near-duplicates in train: {near}"
-    else:
-        counts = ", ".join(
-            f"{split} {count:,} of {near['documents'][split]:,}" for split, count in near["near"].items()
-        )
-        yield f"leaks: near-duplicates in train: {counts} (similarity {near['similarity']:g})"
-    if "unseen_test_values" in leaks:
-        yield f"leaks: values of test data elsewhere: {leaks['unseen_test_values']}"

@@ -65,6 +65,8 @@ def prepare_corpus(
         masks = MaskStore.open(masks_folder)
         console.rule(f"{escape(folder.name)}{', test-only data' if strategy.test_only else ''}", align="left")
         tables = [*built.tables(), _masks_table(masks_folder, corpus.text_note)]
+        for table in tables:
+            log.info("%s\n%s", table.title, table.markdown(), extra={"file_only": True})
         for shown in (*tables, *stored_previews(corpus.documents, masks, preview)):
             console.print(shown)
         log.info("%s is prepared: documents %s, masks %s", folder, corpus.documents_hash, masks_folder.name)

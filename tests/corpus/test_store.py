@@ -112,12 +112,11 @@ def test_manifest(folder, csv_path):
     assert manifest["sources"][0]["path"] == str(csv_path)
     assert (manifest["sources"][0]["rows"], manifest["sources"][0]["kept"]) == (23, 23)
     assert manifest["counts"]["levels"]["A1"] == {"train": 16, "valid": 2, "test": 2, "total": 20}
-    assert manifest["split"]["guarantees"]["equal_texts"] == manifest["split"]["guarantees"]["learners"] == "holds"
     assert manifest["settings"]["split"] == {"seed": 0, "keep_together": ["learner_id", "text"]}
     parquet, described = folder / "documents.parquet", manifest["files"]["documents.parquet"]
     assert (described["sha256"], described["bytes"]) == (ilm.hashing.file_sha256(parquet), parquet.stat().st_size)
     assert len(described["documents_sha256"]) == 64
-    assert manifest["leaks"]["texts"] == {"values": 0, "documents": 0, "examples": []}
+    assert manifest["leaks"]["texts"] == {"values": 0, "documents": 0, "without_value": 0, "examples": []}
     assert "rensa" not in manifest["versions"]
 
 

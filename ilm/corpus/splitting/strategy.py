@@ -72,7 +72,7 @@ class TrainValidTest(SplitStrategy):
                 near_duplicates=self.near_duplicates,
             )
         elif self.test_on is None:
-            report = given_split(documents, self.keep_together, self.near_duplicates)
+            report = given_split(documents)
         else:
             raise UserError(
                 f"split.test_on={self.test_on}, but the file has a column that says train, valid or test, which is "
@@ -89,8 +89,11 @@ class TrainValidTest(SplitStrategy):
     def leaks(self, documents: pd.DataFrame, given: bool) -> LeakReport:
         test_on = None if given else self.test_on
         report = leak_report(documents, near_duplicates=self.near_duplicates, test_on=test_on)
-        if not given and (violated := report.violated(self.keep_together)):
+        violated = report.violated(self.keep_together)
+        if violated and not given:
             raise RuntimeError(f"what was to be kept together is not: {'; '.join(violated)}")
+        for line in violated:
+            log.warning("warning: the splits given by the file: %s", line)
         return report
 
     @property
@@ -113,7 +116,7 @@ class HeldOut(SplitStrategy):
 
     def assign(self, documents: pd.DataFrame) -> SplitReport:
         documents["split"] = pd.Series("test", index=documents.index, dtype="str")
-        return given_split(documents, (), None)
+        return given_split(documents)
 
     def leaks(self, documents: pd.DataFrame, given: bool) -> SharedWith:
         return shared_with(documents, self.main.documents, near_duplicates=self.near_duplicates)

@@ -1,4 +1,4 @@
-"""Placing units of documents into splits by what each split still lacks."""
+"""Placing groups of documents into splits by what each split still lacks."""
 
 from collections.abc import Mapping, Sequence
 
@@ -36,12 +36,12 @@ class Placement:
         np.subtract.at(self.cell_need, (self.cells[rows], self.split_of[rows]), 1)
 
     def place_groups(self, rows: np.ndarray, group_of: np.ndarray) -> None:
-        """Place units one after another, each in the split with the largest remaining need over its levels.
+        """Place groups one after another, each in the split with the largest remaining need over its levels.
 
-        `rows`: (R,) the documents of all units, `group_of`: (R,) their unit, 0 to G - 1 in the order of placing.
-        A split's need is the number of the unit's documents that it still lacks, level by level. Where several splits
+        `rows`: (R,) the documents of all groups, `group_of`: (R,) their group, 0 to G - 1 in the order of placing.
+        A split's need is the number of the group's documents that it still lacks, level by level. Where several splits
         lack as many (at first all lack all of them), the one whose targets are open by the larger share,
-        averaged over the unit's documents; then the first. (Comparing open places in absolute numbers instead would
+        averaged over the group's documents; then the first. (Comparing open places in absolute numbers instead would
         fill train first: with learner ids its learners came out with three times as many texts as those of
         valid and test.)
         """

@@ -13,7 +13,7 @@ from ilm.corpus.leakage import shared_with
 from ilm.corpus.reader import read_corpus
 from ilm.corpus.sources import BEYOND
 from ilm.corpus.splitting.assign import BY_DEFAULT
-from ilm.corpus.splitting.groups import relations, unit_labels
+from ilm.corpus.splitting.groups import group_labels, relations
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
 from ilm.hashing import order_key
@@ -85,7 +85,7 @@ def units_of(documents: pd.DataFrame) -> tuple[dict[str, int], str]:
     What comes from one unit is not independent.
     """
     relation = relations(documents, BY_DEFAULT, None)
-    labels = unit_labels(len(documents), relation.values())
+    labels = group_labels(len(documents), relation.values())
     what = "learner" if (relation.get("learner_id", _NOBODY) >= 0).any() else "text"
     return dict(zip(documents["writing_id"], labels.tolist(), strict=True)), what
 

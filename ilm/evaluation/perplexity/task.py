@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +131,7 @@ def _origin(trained_on: PreparedCorpus | None, corpus: PreparedCorpus, rows: np.
     if trained_on.documents_hash == corpus.documents_hash:
         return origin
     shared = shared_with(corpus.documents.iloc[rows], trained_on.documents, near_duplicates=None)
-    return {**origin, "shared": shared.to_dict()}
+    return {**origin, "shared": asdict(shared)}
 
 
 def _masks_folder(model: TrainedModel, corpus: PreparedCorpus, name: str | None) -> Path:
