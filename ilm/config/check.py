@@ -1,27 +1,29 @@
 """From a composed configuration, or keyword values, to a typed section; every mistake is told at once."""
 
+import difflib
+import inspect
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
 from ilm.config.keys import suggestion
-from ilm.config.section import MISSING, Section, broken_rules, from_text, section_type, section_types, shown
-from ilm.config.targets import binding_mistakes
+from ilm.config.section import VALUES, Section, broken_rules, section_type, section_types, shown
 from ilm.errors import UserError
 
 Schema = TypeVar("Schema", bound=Section)
 
+MISSING = "???"  # Hydra's word for a value that files leave to the user
 # Pydantic's types of errors.
 EXPECTED = {
-    "int_type": "a whole number",
-    "float_type": "a number",
-    "finite_number": "a number",
-    "bool_type": "true or false",
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing", "finite_number"), "a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
     "string_type": "text",
     "list_type": "a list",
     **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "a group of keys"),
@@ -50,7 +52,7 @@ def check(cfg: DictConfig, schema: type[Schema], choices: Mapping[str, str | Non
     if "cefr" in schema.model_fields:
         given["cefr"] = cefr
     settings, mistakes = _read(schema, given)
-    mistakes += binding_mistakes(given)
+    mistakes += _binding_mistakes(given)
     if cefr and level and cefr != level:
         mistakes.append(f"cefr={cefr} and cefr_level={level} contradict each other: give one of them")
     mistakes += broken_rules(settings)
@@ -74,25 +76,27 @@ def build(schema: type[Schema], **values: Any) -> Schema:
 def _read(schema: type[Schema], given: Mapping[str, Any]) -> tuple[Schema, list[str]]:
     """The section and what is wrong with its fields, which are left out then: reading one raises InvalidField."""
     try:
-        return schema.model_validate(given), []
+        return schema.model_validate(_without_missing(given)), []
     except ValidationError as error:
         known = [*_keys(schema, given)]
         return _valid_part(schema, given), [_told(fault, given, known) for fault in error.errors()]
 
 
+def _without_missing(node: Any) -> Any:
+    if not isinstance(node, Mapping):
+        return node
+    return {key: _without_missing(value) for key, value in node.items() if value != MISSING}
+
+
 def _valid_part(schema: type[Schema], given: Mapping[str, Any]) -> Schema:
     values = {}
     for name, field in schema.model_fields.items():
-        key = field.alias or name
-        if given.get(key, MISSING) == MISSING:
-            if not field.is_required():
-                values[name] = field.default
-        elif (section := section_type(field.annotation, given[key])) is not None:
-            values[name] = _valid_part(section, given[key])
-        else:
+        value = given.get(field.alias or name, field.default)
+        if (section := section_type(field.annotation, value)) is not None:
+            values[name] = _valid_part(section, value)
+        elif field.annotation not in section_types(field.annotation):
             with suppress(ValidationError):
-                value = from_text(given[key], field.annotation)
-                values[name] = TypeAdapter(field.rebuild_annotation()).validate_python(value, strict=True)
+                values[name] = TypeAdapter(field.rebuild_annotation(), config=VALUES).validate_python(value)
     part = schema.model_construct(**given)
     part.__dict__.clear()  # pydantic has put defaults in place of what is left out
     part.__dict__.update(values)
@@ -151,3 +155,35 @@ def _keys(schema: type[Section], given: Any, prefix: str = "") -> Iterator[str]:
             yield from _keys(section, value, f"{prefix}{key}.")
         if not any(sections):
             yield f"{prefix}{key}"
+
+
+def _binding_mistakes(node: Any, path: str = "") -> Iterator[str]:
+    """What is wrong with the arguments of every `_target_` in nested mappings."""
+    if not isinstance(node, Mapping):
+        return
+    if "_target_" in node:
+        yield from _binding(node, path)
+    for key, value in node.items():
+        yield from _binding_mistakes(value, f"{path}.{key}" if path else str(key))
+
+
+def _binding(node: Mapping[str, Any], path: str) -> Iterator[str]:
+    target = node["_target_"]
+    try:
+        signature = inspect.signature(get_object(target))
+    except Exception as error:  # whatever importing a user's module raises
+        reason = " ".join(str(error).split())[:300]
+        yield f"{path}._target_={target} cannot be imported: {reason}"
+        return
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
+    given = {key for key in node if key not in ("_target_", "_partial_", "_recursive_", "_convert_", "_args_")}
+    for key in sorted(given - set(signature.parameters)):
+        if not takes_any:
+            close = difflib.get_close_matches(key, signature.parameters, n=1)
+            hint = f"; did you mean {path}.{close[0]}?" if close else f"; it takes {', '.join(signature.parameters)}"
+            yield f"unknown key {path}.{key}: {target} takes no such argument{hint}"
+    if not node.get("_partial_"):
+        for name, parameter in signature.parameters.items():
+            needed = parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+            if needed and name not in given:
+                yield f"{path}.{name} has no value, and {target} needs one"

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ilm.config.section import Section, rule
+from ilm.config.section import Section, Whole, rule
 from ilm.config.sections import Corpus, FolderName, Names, Objective, Packing, Paths, Positive, Seed
 
 
@@ -37,11 +37,11 @@ class Cloze(Task):
     name: Literal["cloze"]
     n_masks: Positive  # blanks of an item
     samples_per_text: Positive  # items
-    max_chars: Annotated[int, Field(ge=10)] | None
+    max_chars: Annotated[Whole, Field(ge=10)] | None
     seed: Seed
     positions: Literal["human-tokens", "random"]
     one_word: bool
-    candidates: Annotated[int, Field(ge=10)]
+    candidates: Annotated[Whole, Field(ge=10)]
     max_answer_tokens: Positive
     mlm_length: Literal["given", "guessed"]
     batch_size: Positive  # items

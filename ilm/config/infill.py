@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from ilm.config.check import build
-from ilm.config.section import Section, rule
+from ilm.config.section import Number, Section, Whole, rule
 from ilm.config.sections import Corpus, Masking, Names, NotNegative, Paths, Positive, Seed
 
 
@@ -21,9 +21,9 @@ class Decoding(Section):
 
     method: Literal["sample", "greedy", "beam"] = "sample"
     candidates: Positive = 3  # of each text
-    temperature: Annotated[float, Field(gt=0)] = 1.0
+    temperature: Annotated[Number, Field(gt=0)] = 1.0
     top_k: Positive | None = None  # tokens
-    top_p: Annotated[float, Field(gt=0, le=1)] | None = 0.95  # probability
+    top_p: Annotated[Number, Field(gt=0, le=1)] | None = 0.95  # probability
     beams: NotNegative = 0  # 0: four times the candidates, at least 8
     distinct: bool = False  # no candidate of a text twice; fewer if so many are not found
     by_probability: bool = False  # the likeliest first, instead of in the order of drawing
@@ -57,7 +57,7 @@ class Server(Section):
     """The page that infill.py serves."""
 
     host: str
-    port: Annotated[int, Field(ge=0, le=65535)]  # 0: any free one
+    port: Annotated[Whole, Field(ge=0, le=65535)]  # 0: any free one
     max_loaded: Positive  # models
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
-from ilm.config.section import Section, rule
+from ilm.config.section import Number, Section, rule
 from ilm.config.sections import Corpus, Masking, NotNegative, Paths, Split
 
 KeepTogether = Literal["text", "learner_id", "topic", "near_duplicates"]
@@ -19,7 +19,7 @@ class PrepareSplit(Split):
 
     keep_together: list[KeepTogether]
     test_on: TestOn | None
-    near_duplicates: Annotated[float, Field(gt=0, le=1)] | None  # Jaccard similarity, such as 0.8
+    near_duplicates: Annotated[Number, Field(gt=0, le=1)] | None  # Jaccard similarity, such as 0.8
 
     @rule
     def _near_duplicates_are_found(self, at: str) -> Iterator[str]:

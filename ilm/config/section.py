@@ -1,16 +1,21 @@
-"""The base class of all sections: strict, frozen, without unknown keys; and the rules that span several fields."""
+"""The base class of all sections: typed, frozen, without unknown keys; and the rules that span several fields."""
 
 from collections.abc import Callable, Iterator, Mapping
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
-MISSING = "???"  # Hydra's word for a value that files leave to the user
-BOOLEANS = {
-    **dict.fromkeys(("true", "yes", "on", "y", "1"), True),
-    **dict.fromkeys(("false", "no", "off", "n", "0"), False),
-}
+
+def _not_boolean(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("expected a number")
+    return value
+
+
+VALUES = ConfigDict(allow_inf_nan=False, coerce_numbers_to_str=True)
+Whole = Annotated[int, BeforeValidator(_not_boolean)]
+Number = Annotated[float, BeforeValidator(_not_boolean)]
 
 
 class InvalidField(AttributeError):
@@ -20,22 +25,12 @@ class InvalidField(AttributeError):
 class Section(BaseModel):
     """A group of settings.
 
-    Defaults stand in conf/, so most fields have none here. Types are strict: `seed=true` is not 1. Pydantic skips a
-    model's own validators once a field has failed; what concerns several fields is a `rule` instead, which is
-    applied to whatever fields are valid (`ilm.config.check`).
+    Defaults stand in conf/, so most fields have none here. Values may be text (`no`, digits in quotes) and names may be
+    numbers (2024), but `seed=true` is not 1. Pydantic skips a model's own validators once a field has failed; what
+    concerns several fields is a `rule` instead, which is applied to whatever fields are valid (`ilm.config.check`).
     """
 
-    model_config = ConfigDict(
-        strict=True, extra="forbid", frozen=True, allow_inf_nan=False, serialize_by_alias=True, defer_build=True
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_text(cls, given: Any) -> Any:
-        if not isinstance(given, dict):
-            return given
-        kinds = {field.alias or name: field.annotation for name, field in cls.model_fields.items()}
-        return {key: from_text(value, kinds.get(key, Any)) for key, value in given.items() if value != MISSING}
+    model_config = ConfigDict(**VALUES, extra="forbid", frozen=True, serialize_by_alias=True, defer_build=True)
 
     def __getattr__(self, name: str) -> Any:
         if name in type(self).model_fields:
@@ -69,18 +64,10 @@ def broken_rules(section: Section, prefix: str = "") -> Iterator[str]:
                 continue
 
 
-def alternatives(annotation: Any) -> list[Any]:
-    """The types that a field's type is a union of, without what `Annotated` adds."""
-    if get_origin(annotation) is Annotated:
-        return alternatives(get_args(annotation)[0])
-    if get_origin(annotation) in (Union, UnionType):
-        return [kind for part in get_args(annotation) for kind in alternatives(part)]
-    return [annotation]
-
-
 def section_types(annotation: Any) -> list[type[Section]]:
     """The sections that a field of this type can be."""
-    return [kind for kind in alternatives(annotation) if isinstance(kind, type) and issubclass(kind, Section)]
+    kinds = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else [annotation]
+    return [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section)]
 
 
 def section_type(annotation: Any, value: Any) -> type[Section] | None:
@@ -91,30 +78,6 @@ def section_type(annotation: Any, value: Any) -> type[Section] | None:
     if len(kinds) > 1:
         kinds = [kind for kind in kinds if value.get("name") in get_args(kind.model_fields["name"].annotation)]
     return kinds[0] if kinds else None
-
-
-def from_text(value: Any, annotation: Any) -> Any:
-    """A value in the field's type where YAML or the command line gives another: `no`, digits in quotes, 2024 as a name.
-
-    Whatever else does not fit is left to pydantic to refuse.
-    """
-    kinds = alternatives(annotation)
-    if isinstance(value, list):
-        element = next((get_args(kind)[0] for kind in kinds if get_origin(kind) is list), Any)
-        return [from_text(part, element) for part in value]
-    if isinstance(value, bool) or any(isinstance(kind, type) and type(value) is kind for kind in kinds):
-        return value
-    if bool in kinds and isinstance(value, str | int):
-        return BOOLEANS.get(str(value).lower(), value)
-    if str in kinds and isinstance(value, int | float):
-        return str(value)
-    for kind in (int, float):
-        if kind in kinds and isinstance(value, str):
-            try:
-                return kind(value)
-            except ValueError:
-                continue
-    return value
 
 
 def shown(value: Any) -> str:

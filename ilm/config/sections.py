@@ -6,12 +6,12 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from ilm.config.section import Section, rule, shown
+from ilm.config.section import Number, Section, Whole, rule, shown
 
-Positive = Annotated[int, Field(ge=1)]
-NotNegative = Annotated[int, Field(ge=0)]
+Positive = Annotated[Whole, Field(ge=1)]
+NotNegative = Annotated[Whole, Field(ge=0)]
 Seed = NotNegative
-Length = Annotated[int, Field(ge=2)]  # tokens of the longest example
+Length = Annotated[Whole, Field(ge=2)]  # tokens of the longest example
 
 # How a document and a mask become an example; `ilm.examples.layout` shows each on the same sentence.
 Objective = Literal["ilm", "no_context_ilm", "naive", "lm", "reverse_lm"]
@@ -37,10 +37,9 @@ def _as_list(value: Any) -> Any:
 
 def _as_entries(value: Any) -> Any:
     """A path alone is a file whose columns have their usual names."""
-    entries = _as_list([value] if isinstance(value, dict) else value)
-    if not isinstance(entries, list):
-        return entries
-    return [{"csv": entry} if isinstance(entry, str) else entry for entry in entries]
+    if not isinstance(value, str | dict | list):
+        return value
+    return [{"csv": e} if isinstance(e, str) else e for e in (value if isinstance(value, list) else [value])]
 
 
 FolderName = Annotated[str, AfterValidator(_folder_name)]
@@ -96,7 +95,7 @@ class Corpus(Section):
     synthetic: Synthetic | None
     encoding: str
     levels: Annotated[list[str], Field(min_length=1)]
-    max_dropped: Annotated[float, Field(ge=0)]  # share of rows
+    max_dropped: Annotated[Number, Field(ge=0)]  # share of rows
     sample_size: Positive | None  # texts
     columns: Columns
 
@@ -135,7 +134,7 @@ class Packing(Section):
     """How long an example is, and the row of the model's input that several are packed into."""
 
     max_length: Length
-    row_tokens: int | None
+    row_tokens: Whole | None
 
     @rule
     def _a_row_holds_the_longest_example(self, at: str) -> Iterator[str]:

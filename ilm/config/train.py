@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field
 
-from ilm.config.section import Section, rule, shown
+from ilm.config.section import Number, Section, Whole, rule, shown
 from ilm.config.sections import (
     Corpus,
     FolderName,
@@ -20,7 +20,7 @@ from ilm.config.sections import (
     Split,
 )
 
-# Where batches are bounded in tokens, steps are planned in blocks of so many (`ilm.training.steps`).
+# Where batches are bounded in tokens, steps are planned in blocks of so many (`ilm.training.batch_plan`).
 BLOCK_TOKENS = 1024
 # Arguments of Lightning's Trainer that the run decides: with others its steps would not be those it planned.
 DECIDED_BY_THE_RUN = {
@@ -38,7 +38,7 @@ def _bound(value: int) -> int:
     return value
 
 
-Bound = Annotated[int, AfterValidator(_bound)]
+Bound = Annotated[Whole, AfterValidator(_bound)]
 
 
 class CefrLevel(Section):
@@ -58,7 +58,7 @@ class Model(Section):
     gguf_file: str | None
     pretrained: bool
     tokenizer: Literal["gpt2", "corpus"] | None
-    tokenizer_size: int | None  # entries
+    tokenizer_size: Whole | None  # entries
     architecture: dict[str, Any] | None
 
     @rule
@@ -80,8 +80,8 @@ class Adapter(Section):
     """LoRA."""
 
     rank: Positive
-    alpha: Annotated[float, Field(ge=0)]
-    dropout: Annotated[float, Field(ge=0, lt=1)]
+    alpha: Annotated[Number, Field(ge=0)]
+    dropout: Annotated[Number, Field(ge=0, lt=1)]
     target_modules: list[str] | None
 
 
@@ -91,7 +91,7 @@ class Optimizer(Section):
     model_config = ConfigDict(extra="allow")
 
     target: str = Field(alias="_target_")
-    lr: Annotated[float, Field(gt=0)]
+    lr: Annotated[Number, Field(gt=0)]
 
 
 class Trainer(Section):
@@ -108,7 +108,7 @@ class Trainer(Section):
     max_steps: Bound | None  # optimizer steps
     max_epochs: Bound | None
     accumulate_grad_batches: Positive
-    gradient_clip_val: Annotated[float, Field(ge=0)] | None
+    gradient_clip_val: Annotated[Number, Field(ge=0)] | None
     log_every_n_steps: Positive  # optimizer steps
 
     @property
@@ -127,7 +127,7 @@ class Data(Packing):
     """Batches."""
 
     batch_size: Positive  # examples per micro-batch and process
-    max_tokens_per_batch: int | None
+    max_tokens_per_batch: Whole | None
     num_workers: NotNegative  # processes
     levels_drawn: Literal["natural", "equally"]
 
@@ -167,7 +167,7 @@ class EarlyStopping(Section):
 class Checkpoint(Section):
     """Checkpoints between validations."""
 
-    every_n_minutes: Annotated[float, Field(ge=0)]
+    every_n_minutes: Annotated[Number, Field(ge=0)]
 
 
 class Sweep(Section):

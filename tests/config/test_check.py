@@ -104,11 +104,18 @@ def test_values_come_back_in_the_type_of_the_schema():
     found = dict(
         flat(
             checked(
-                "train", 'seed="3"', 'data.batch_size="8"', "name=2024", "checkpoint.every_n_minutes=1", "dry_run=1"
+                "train",
+                'seed="3"',
+                'data.batch_size="8"',
+                "name=2024",
+                "checkpoint.every_n_minutes=1",
+                "dry_run=1",
+                "trainer.max_steps=1e3",
             ).model_dump()
         )
     )
     expected = {"seed": 3, "data.batch_size": 8, "name": "2024", "checkpoint.every_n_minutes": 1.0, "dry_run": True}
+    expected["trainer.max_steps"] = 1000
     assert {key: (found[key], type(found[key])) for key in expected} == {
         key: (value, type(value)) for key, value in expected.items()
     }
@@ -124,7 +131,7 @@ def test_numbers_for_names_become_text():
 @pytest.mark.parametrize(
     "overrides",
     [
-        ("seed=x", "data.batch_size=8.0", "paths.data=null", "overwrite=perhaps", "corpus.levels=A1", "name=[a]"),
+        ("seed=x", "data.batch_size=8.5", "paths.data=null", "overwrite=perhaps", "corpus.levels=A1", "name=[a]"),
         ("seed=1.5", "data.batch_size=true", "corpus.columns=null", "corpus.max_dropped=few", "model.tokenizer=[a]"),
         ("seed=null", "data=null", "corpus.synthetic=3", "schedule.warmup_steps=[1]"),
     ],

@@ -65,7 +65,7 @@ def test_learning_rates_are_positive_numbers(rate):
     "overrides",
     [
         ("trainer.max_steps=many", "trainer.accumulate_grad_batches=two", "trainer.gradient_clip_val=strong"),
-        ("trainer.max_steps=1e3", "trainer.accumulate_grad_batches=1.5", "trainer.gradient_clip_val=-1"),
+        ("trainer.max_steps=1.5e0", "trainer.accumulate_grad_batches=1.5", "trainer.gradient_clip_val=-1"),
         ("trainer.max_steps=2.5", "trainer.max_epochs=-2", "trainer.log_every_n_steps=true"),
         ("checkpoint.every_n_minutes=nan", "trainer.gradient_clip_val=nan", "corpus.max_dropped=inf"),
     ],
