@@ -24,7 +24,7 @@ def train(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> dict
     """
     settings = check(cfg, Train, choices)
     from ilm.training.dry_run import cost_sheet  # only now: torch takes seconds, and a typing mistake is told at once
-    from ilm.training.fit import fit, is_finished, report
+    from ilm.training.fit import fit, is_finished, report, starting_module
     from ilm.training.plan import plan_run
 
     set_up_logging()
@@ -43,9 +43,10 @@ def train(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> dict
             log.info("%s is finished: not trained again", plan.name)
             note(finished_before=True)
         else:
-            folder.begin(plan.config, plan.identity)
+            module = starting_module(plan)  # what it refuses is told before anything is written
+            folder.begin(plan.settings, plan.identity)
             set_up_logging(folder.path / "train.log")
-            fit(plan, folder)
+            fit(plan, module, folder)
         return report(plan, folder)
 
 

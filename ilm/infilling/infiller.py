@@ -94,8 +94,8 @@ class Infiller:
         if dtype not in DTYPES:
             raise UserError(f"dtype={dtype}: expected one of {', '.join(DTYPES)}")
         trained.require_infilling()
-        from_scratch = trained.config is not None and not trained.config["model"]["pretrained"]
-        max_tokens = trained.config["data"]["max_length"] if from_scratch else None
+        from_scratch = trained.settings is not None and not trained.settings.model.pretrained
+        max_tokens = trained.settings.data.max_length if from_scratch else None
         model = pretrained_model(str(trained.path)).to(place, DTYPES[dtype])
         return cls(model, trained.vocabulary, max_tokens, trained.path)
 

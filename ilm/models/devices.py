@@ -1,4 +1,7 @@
-"""Devices: choosing one, the precision of its arithmetic, running out of its memory, torch.compile for it."""
+"""Devices: choosing one, the precision of its arithmetic, its memory, torch.compile for it."""
+
+import resource
+import sys
 
 import torch
 from torch import nn
@@ -27,6 +30,14 @@ def compute_dtype(tensor: torch.Tensor) -> torch.dtype:
     """The type in which matrix products of `tensor` are computed: that of autocast where it is on, else its own."""
     kind = tensor.device.type
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else tensor.dtype
+
+
+def peak_memory() -> int:
+    """The most bytes that this process has had: on its GPU where it uses one, else in main memory."""
+    if torch.cuda.is_initialized():
+        return torch.cuda.max_memory_allocated()
+    kilobytes = 1024 if sys.platform == "linux" else 1  # macOS counts bytes
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilobytes
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -124,7 +124,7 @@ class Finder:
                 f"{option}={level}: no finished run fits this one: {lines}. Train one, or give this one's name."
             )
         meant = [run for run in alike if run.is_plain] or alike
-        identities = [{k: v for k, v in run.run.record["identity"].items() if k != "seed"} for run in meant]
+        identities = [{k: v for k, v in run.identity.items() if k != "seed"} for run in meant]
         seeds = {run.seed for run in meant}
         if any(identity != identities[0] for identity in identities) or len(seeds) < len(meant):
             raise UserError(_ambiguous(option, level, meant))

@@ -19,7 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
+from ilm.config.train import Train
 from ilm.errors import UserError
 from ilm.files import (
     DISK_FULL,
@@ -33,7 +35,7 @@ from ilm.files import (
     write_json,
 )
 from ilm.hardware import is_first_process
-from ilm.runs.identity import identity_differences, own_callbacks
+from ilm.runs.identity import identity_differences
 
 log = logging.getLogger("ilm")
 
@@ -73,6 +75,11 @@ class RunFolder:
         self.checkpoints = self.path / "checkpoints"
         self.model = self.path / "model"
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether it is the folder of a run."""
+        return (self.path / "run.json").is_file()
+
     @classmethod
     @contextmanager
     def claimed(cls, path: Path) -> Iterator[None]:
@@ -99,36 +106,47 @@ class RunFolder:
         Raises: UserError if it holds another run (the differences are listed), a damaged one or something else.
         """
         folder = cls(path)
-        record = folder.path / "run.json"
         if not is_first_process():
             return folder
         for place in (path.parent, path):
             remove_strays(place)
-        if overwrite and record.exists():
-            remove_folder(folder.path)
-        if record.exists():
+        if overwrite and folder.has_begun:
+            remove_folder(path)
+        if folder.has_begun:
             differences = identity_differences(folder.record["identity"], identity)
             if differences:
                 raise UserError(
-                    f"{folder.path} holds another run:\n"
+                    f"{path} holds another run:\n"
                     + "\n".join(f"  - {difference}" for difference in differences)
                     + "\nType the values that are there to go on with that run, name=... for a run of its own, or "
                     "overwrite=true to delete that run and begin anew."
                 )
-        elif folder.path.exists() and any(folder.path.iterdir()):
-            raise UserError(f"{folder.path} exists and is no run folder. Type name=... for another name.")
-        status = folder.path / "status.json"
+        elif path.exists() and any(path.iterdir()):
+            raise UserError(f"{path} exists and is no run folder. Type name=... for another name.")
+        status = path / "status.json"
         if status.exists() and read_object(status) is None:
             log.warning("%s is damaged and removed: what it said stands in the checkpoints", status)
             status.unlink()
         return folder
 
-    def begin(self, config: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
-        """Store the configuration, and beside the commands that began the run before this one, with its versions."""
+    def begin(self, settings: Train, identity: Mapping[str, Any]) -> None:
+        """Store settings, identity, this command and its versions; earlier commands of the run stay.
+
+        Raises: UserError if the disk is full.
+        """
         if not is_first_process():
             return
+        commands = self.record["commands"] if self.has_begun else []
+        commands.append({"command": "python " + shlex.join(sys.argv), "versions": versions()})
+        config = yaml.safe_dump(settings.model_dump(), sort_keys=False, allow_unicode=True)
         try:
-            self._write_down(config, identity)
+            # First, since a folder without it is not taken for a run's.
+            write_json(self.path / "run.json", {"identity": dict(identity), "commands": commands})
+            self.checkpoints.mkdir(exist_ok=True)
+            for place in (self.path, self.checkpoints):
+                remove_strays(place, all_of_them=True)  # the folder is claimed, so nobody is still at it
+            with atomic_file(self.path / "config.yaml") as temporary:
+                temporary.write_text(config, encoding="utf-8")
         except OSError as error:
             if error.errno not in DISK_FULL:
                 raise
@@ -136,25 +154,6 @@ class RunFolder:
                 f"{DISK_FULL[error.errno]}: {self.path} cannot be written. Make room, or type "
                 "paths.experiments=... for another."
             ) from error
-
-    def _write_down(self, config: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
-        record = self.path / "run.json"
-        commands = self.record["commands"] if record.exists() else []
-        now = own_callbacks(config)
-        if commands and (before := commands[-1]["callbacks"]) != now:
-            log.warning(
-                "%s was trained with other callbacks (%s there, %s now): if one of them changes the training, and "
-                "does not only watch it, this is another run, and belongs in a folder of its own (name=...)",
-                *(self.path, before or "none", now or "none"),
-            )
-        commands.append({"command": "python " + shlex.join(sys.argv), "versions": versions(), "callbacks": now})
-        # First, since a folder without it is not taken for a run's.
-        write_json(record, {"identity": dict(identity), "commands": commands})
-        self.checkpoints.mkdir(exist_ok=True)
-        for place in (self.path, self.checkpoints):
-            remove_strays(place, all_of_them=True)  # the folder is claimed, so nobody is still at it
-        with atomic_file(self.path / "config.yaml") as temporary:
-            temporary.write_text(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True), encoding="utf-8")
 
     @property
     def record(self) -> dict[str, Any]:
@@ -172,8 +171,18 @@ class RunFolder:
         return found
 
     @property
-    def config(self) -> dict[str, Any]:
-        return yaml.safe_load((self.path / "config.yaml").read_text(encoding="utf-8"))
+    def settings(self) -> Train:
+        """What the run was trained with.
+
+        Raises: UserError if config.yaml is damaged, or was written by another version of this program.
+        """
+        file = self.path / "config.yaml"
+        try:
+            return Train.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+        except (OSError, yaml.YAMLError, ValidationError) as error:
+            raise UserError(
+                f"{file} cannot be read ({str(error).splitlines()[0]}): damaged, or written by another version"
+            ) from error
 
     @property
     def status(self) -> dict[str, Any]:

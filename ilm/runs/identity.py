@@ -86,27 +86,17 @@ def _name_of_level(settings: Train, level: str) -> str:
     return "_".join(parts)
 
 
-def run_identity(cfg: Mapping[str, Any], data: Mapping[str, Any], step_size: Mapping[str, int]) -> dict[str, Any]:
+def run_identity(
+    settings: Train, token_store: str, data: Mapping[str, Any], step_size: Mapping[str, int]
+) -> dict[str, Any]:
     """What must be equal for a run to be the same run: flat keys and values."""
+    whole = {**settings.model_dump(), "experiment_name": run_variant(settings), "token_store": token_store}
     kept = {
         key: value
-        for key, value in flat(cfg)
+        for key, value in flat(whole)
         if not any(key == excluded or key.startswith(excluded + ".") for excluded in NOT_IDENTITY)
     }
     return {**kept, **step_size, **{f"data.{key}": value for key, value in data.items()}}
-
-
-def own_callbacks(cfg: Mapping[str, Any]) -> dict[str, Any]:
-    """The user's callbacks in a configuration: all but this package's progress bars, which only show.
-
-    They are no part of the identity, since most of them only watch; but of those that do more nobody knows it.
-    """
-    callbacks = cfg.get("callbacks") or {}
-    return {
-        name: node
-        for name, node in callbacks.items()
-        if not node["_target_"].startswith("ilm.training.callbacks.progress_bars.")
-    }
 
 
 def identity_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

@@ -9,6 +9,7 @@ from safetensors import SafetensorError, safe_open
 from transformers import PreTrainedModel
 
 from ilm.config.sections import Masking
+from ilm.config.train import Train
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
 from ilm.examples.vocabulary import Vocabulary
@@ -25,15 +26,15 @@ PLAIN_MASKING = "hierarchical"
 class TrainedModel:
     """A model in a folder: of a finished run, or one of unknown training (an exported one, or one of the reference's).
 
-    `path` holds its weights and tokenizer in Hugging Face format. `run` and `config`, the run's resolved
-    configuration, are None for a model of unknown training, which is taken for one of `objective`.
+    `path` holds its weights and tokenizer in Hugging Face format. `run` and its `settings` are None for a model of
+    unknown training, which is taken for one of `objective`.
     """
 
     name: str
     path: Path
     objective: str = INFILLING
     run: RunFolder | None = None
-    config: dict[str, Any] | None = None
+    settings: Train | None = None
 
     @property
     def folder(self) -> Path:
@@ -43,56 +44,59 @@ class TrainedModel:
     @property
     def level(self) -> str:
         """What it was trained on (A1, ..., all); its name where that is not known."""
-        return self.name if self.config is None else self.config["cefr_level"]["name"]
+        return self.name if self.settings is None else self.settings.cefr_level.name
 
     @property
     def seed(self) -> int | None:
-        return self.config and self.config["seed"]
+        return self.settings and self.settings.seed
 
     @property
     def masking(self) -> Masking | None:
-        """The plain `ilm.config.Masking` of its training."""
-        return self.config and Masking(**self.config["masking"])
+        return self.settings and self.settings.masking
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """Of the run; empty for a model of unknown training."""
+        return {} if self.run is None else self.run.record["identity"]
 
     @property
     def documents_hash(self) -> str | None:
         """Of the prepared corpus that it was trained on."""
-        return self.run and self.run.record["identity"].get("data.documents")
+        return self.identity.get("data.documents")
 
     @property
     def corpus_name(self) -> str | None:
-        return self.run and self.run.record["identity"].get("corpus.name")
+        return self.identity.get("corpus.name")
 
     @property
     def is_plain(self) -> bool:
         """Whether nothing sets the run apart from others of its level: no experiment, adapter or other masking."""
-        variant = self.config.get("experiment_name"), self.config.get("adapter")
-        return variant == (None, None) and self.config["masking"]["name"] == PLAIN_MASKING
+        return self.identity.get("experiment_name") is None and self.masking.name == PLAIN_MASKING
 
     @property
     def family(self) -> dict[str, Any]:
         """What the models of one table share: all that differs between them is their level and seed."""
         if self.run is None:
             return {"model": None, "objective": self.objective, "masking": None, "experiment": None, "masks": None}
-        model = self.config["model"]
+        model = self.settings.model
         return {
-            "model": model["name"] or Path(model["path"]).name,
+            "model": model.name or Path(model.path).name,
             "objective": self.objective,
-            "masking": self.config["masking"]["name"],
-            "experiment": self.config.get("experiment_name"),
-            "masks": self.run.record["identity"]["data.masks"],
+            "masking": self.masking.name,
+            "experiment": self.identity.get("experiment_name"),
+            "masks": self.identity["data.masks"],
         }
 
     def record(self) -> dict[str, Any]:
         """What a report keeps of it."""
         if self.run is None:
             return {"folder": str(self.folder)}
-        return {"settings": self.config, "status": self.run.status}
+        return {"settings": self.settings.model_dump(), "status": self.run.status}
 
     def token_store(self, vocabulary: Vocabulary) -> str:
         """The readable part of the name of its token stores."""
         if self.run is not None:
-            return self.config["token_store"]
+            return self.identity["token_store"]
         return "gpt2" if vocabulary.base_size == GPT2_ENTRIES else f"vocabulary{vocabulary.base_size}"
 
     @cached_property
@@ -154,14 +158,14 @@ def model_in(path: Path) -> TrainedModel:
     if not path.is_dir():
         raise UserError(f"The model folder {path} does not exist. Give a run's folder, such as experiments/NAME.")
     folder = path.parent if path.name == "model" else path
-    if not (folder / "run.json").is_file():
+    if not (run := RunFolder(folder)).has_begun:
         if not (path / "config.json").is_file():
             raise UserError(f"{path} holds no model. Give a run's folder, or one with a model in Hugging Face format.")
         # NAME/model is told by NAME; so is the folder that a model was exported to in the reference's format.
         return TrainedModel(
             f"{path.parent.name}/{path.name}" if path.name in ("model", "reference") else path.name, path
         )
-    run = RunFolder(folder)
     if (state := run.status.get("state", "not begun")) != "finished":
         raise UserError(f"{folder} is {state}, not finished: the command that trained it goes on with it")
-    return TrainedModel(folder.name, run.model, run.config["objective"], run, run.config)
+    settings = run.settings
+    return TrainedModel(folder.name, run.model, settings.objective, run, settings)

@@ -1,22 +1,23 @@
 """Which examples make optimizer step k of a run, and which of them a micro-batch of a rank takes.
 
 1. An order (`ilm.training.sampling`) tells the examples of each epoch.
-2. An epoch is cut into units: an example is one; where batches are bounded in tokens, a block is, the longest run of
-   examples of at most `block_tokens` tokens.
-3. A step is `accumulate * world_size` micro-batches of as many units each; the last, partial step of an epoch is kept.
-   Number m of rank r takes the next ones in turn.
+2. An epoch is cut into micro-batches: of `batch_size` examples or, where batches are bounded in tokens, of whole
+   blocks, a block being the longest run of examples of at most `block_tokens` tokens.
+3. A step is the next `accumulate * world_size` micro-batches; number m of rank r takes number m * world_size + r of
+   them. The last, partial step of an epoch is kept.
 
-What a step holds depends on how many units it has, never on how they are divided: a batch of at most 8,192 tokens
-is 8 blocks of 1,024, and 2 such batches of 4 ranks are the same step as 8 of one. As a block is at most full, no batch
-is above its limit; most are a few per cent below, since the next example did not fit.
+What a step holds depends on its size, never on how it is divided: a batch of at most 8,192 tokens is 8 blocks of 1,024,
+and 2 such batches of 4 ranks are the same step as 8 of one. As a block is at most full, no batch is above its limit;
+most are a few per cent below, since the next example did not fit.
 
-Memory is one epoch's order (4 bytes an example), with the ends of its blocks, whatever epoch a run is in.
+Memory is one epoch's order (4 bytes an example), whatever epoch a run is in.
 """
 
 from array import array
 from bisect import bisect_right
+from collections.abc import Iterator
 from itertools import count
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -32,6 +33,19 @@ class Counted(Protocol):
 
     def counts_of(self, numbers: np.ndarray) -> ExampleCounts:
         """What some examples hold, as int64."""
+
+
+class _Epoch(NamedTuple):
+    """The examples of an epoch in order; micro-batch m is `examples[begins[m]:begins[m + 1]]`."""
+
+    number: int
+    examples: np.ndarray
+    begins: np.ndarray
+
+    def part(self, first: int, count: int) -> slice:
+        """Where `count` micro-batches from `first` on lie in `examples`; there are none after the last."""
+        last = len(self.begins) - 1
+        return slice(int(self.begins[min(first, last)]), int(self.begins[min(first + count, last)]))
 
 
 class StepPlan:
@@ -61,9 +75,8 @@ class StepPlan:
             raise ValueError(f"{max_tokens} tokens are no multiple of a block of {block_tokens}")
         self.order, self.store = order, store
         self.accumulate, self.world_size = accumulate, world_size
-        self._block_tokens = None if max_tokens is None else block_tokens
-        self._units_per_batch = batch_size if max_tokens is None else max_tokens // block_tokens
-        self._units_per_step = self._units_per_batch * accumulate * world_size
+        self._batch_size, self._max_tokens, self._block_tokens = batch_size, max_tokens, block_tokens
+        self._batches_per_step = accumulate * world_size
         # Steps before each epoch, as far as anything has asked, and the epoch last looked into.
         self._first_steps = [0]
         self._epoch: _Epoch | None = None
@@ -71,21 +84,19 @@ class StepPlan:
     @property
     def size(self) -> dict[str, int]:
         """What a whole step holds at most: `examples_per_step` or `tokens_per_step`."""
-        if self._block_tokens is None:
-            return {"examples_per_step": self._units_per_step}
-        return {"tokens_per_step": self._units_per_step * self._block_tokens}
+        if self._max_tokens is None:
+            return {"examples_per_step": self._batch_size * self._batches_per_step}
+        return {"tokens_per_step": self._max_tokens * self._batches_per_step}
 
     def step(self, step: int) -> np.ndarray:
         """The example numbers of optimizer step `step` (from 0), of all its micro-batches and ranks."""
-        epoch, unit = self._place(step)
-        return epoch.examples[epoch.begin(unit) : epoch.begin(unit + self._units_per_step)]
+        epoch, first = self._place(step)
+        return epoch.examples[epoch.part(first, self._batches_per_step)]
 
-    def share(self, step: int, micro_batch: int, rank: int) -> slice:
-        """Which part of `self.step(step)` micro-batch `micro_batch` (0..accumulate-1) of a rank takes."""
-        epoch, unit = self._place(step)
-        begin = unit + (micro_batch * self.world_size + rank) * self._units_per_batch
-        origin = epoch.begin(unit)
-        return slice(epoch.begin(begin) - origin, epoch.begin(begin + self._units_per_batch) - origin)
+    def share(self, step: int, micro_batch: int, rank: int) -> np.ndarray:
+        """The example numbers that micro-batch `micro_batch` (0..accumulate-1) of a rank takes of a step."""
+        epoch, first = self._place(step)
+        return epoch.examples[epoch.part(first + micro_batch * self.world_size + rank, 1)]
 
     def steps_of_epochs(self, epochs: int, most: int | None = None) -> int:
         """Optimizer steps of the first `epochs` epochs, or `most` if they are more."""
@@ -107,20 +118,20 @@ class StepPlan:
         """How many examples the first `steps` steps hold."""
         if steps == self._first_steps[-1]:
             return sum(self.order.examples_in(number) for number in range(len(self._first_steps) - 1))
-        epoch, unit = self._place(steps)
-        return sum(self.order.examples_in(number) for number in range(epoch.number)) + epoch.begin(unit)
+        epoch, first = self._place(steps)
+        return sum(self.order.examples_in(number) for number in range(epoch.number)) + epoch.part(first, 0).start
 
     def means(self) -> tuple[float, float]:
         """Examples and tokens of a step, on average over the first epoch."""
         epoch, steps = self._load(0), self.steps_of_epochs(1)
-        tokens = sum(int(self.store.counts_of(part).lengths.sum()) for part in _parts(epoch.examples))
+        tokens = sum(int(counts.lengths.sum()) for counts in self._counts(epoch))
         return len(epoch.examples) / steps, tokens / steps
 
     def description(self) -> str:
         """What a step is, for a person."""
         examples, tokens = self.means()
-        if self._block_tokens is None:
-            return f"{self._units_per_step} examples (on average {tokens:,.0f} tokens)"
+        if self._max_tokens is None:
+            return f"{self.size['examples_per_step']} examples (on average {tokens:,.0f} tokens)"
         most = self.size["tokens_per_step"]
         return (
             f"at most {most:,} tokens, whatever data.batch_size is (on average {tokens:,.0f}, {examples:,.1f} examples)"
@@ -135,28 +146,24 @@ class StepPlan:
         for number in count():
             if done >= targets:
                 return self.steps_of_epochs(number)
-            reached = done + np.cumsum(self._targets_by_step(number))
+            epoch = self._load(number)
+            of_each = np.concatenate([c.context_targets + c.infill_targets for c in self._counts(epoch)])
+            reached = done + np.add.reduceat(of_each, epoch.begins[: -1 : self._batches_per_step]).cumsum()
             if reached[-1] == done:
                 raise ValueError("an epoch without any target: no number of steps has any")
             if reached[-1] >= targets:
                 return self.steps_of_epochs(number) + int(np.searchsorted(reached, targets)) + 1
             done = int(reached[-1])
 
-    def _targets_by_step(self, number: int) -> np.ndarray:
-        epoch = self._load(number)
-        begins = epoch.begins(np.arange(0, epoch.n_units, self._units_per_step))
-        sums, done = np.zeros(len(begins)), 0
-        for part in _parts(epoch.examples):
-            counted = self.store.counts_of(part)
-            steps = np.searchsorted(begins, np.arange(done, done + len(part)), side="right") - 1
-            sums += np.bincount(steps, counted.context_targets + counted.infill_targets, minlength=len(begins))
-            done += len(part)
-        return sums.astype(np.int64)
+    def _counts(self, epoch: _Epoch) -> Iterator[ExampleCounts]:
+        """What the examples of an epoch hold, a part of them at a time."""
+        for begin in range(0, len(epoch.examples), EXAMPLES_AT_A_TIME):
+            yield self.store.counts_of(epoch.examples[begin : begin + EXAMPLES_AT_A_TIME])
 
-    def _place(self, step: int) -> tuple["_Epoch", int]:
-        """The epoch of a step, and the number in it of the step's first unit."""
+    def _place(self, step: int) -> tuple[_Epoch, int]:
+        """The epoch of a step, and the number in it of the step's first micro-batch."""
         number = self._epoch_of(step)
-        return self._load(number), (step - self._first_steps[number]) * self._units_per_step
+        return self._load(number), (step - self._first_steps[number]) * self._batches_per_step
 
     def _epoch_of(self, step: int) -> int:
         while self._first_steps[-1] <= step:
@@ -165,34 +172,25 @@ class StepPlan:
 
     def _add_epoch(self) -> None:
         number = len(self._first_steps) - 1
-        n_units = self.order.examples_in(number) if self._block_tokens is None else self._load(number).n_units
-        if not n_units:
+        if self._max_tokens is None:
+            n_batches = -(-self.order.examples_in(number) // self._batch_size)
+        else:
+            n_batches = len(self._load(number).begins) - 1
+        if not n_batches:
             raise ValueError(f"epoch {number} has no examples")
-        self._first_steps.append(self._first_steps[-1] + -(-n_units // self._units_per_step))
+        self._first_steps.append(self._first_steps[-1] + -(-n_batches // self._batches_per_step))
 
-    def _load(self, number: int) -> "_Epoch":
+    def _load(self, number: int) -> _Epoch:
         if self._epoch is None or self._epoch.number != number:
             self._epoch = None  # so that there are never two
-            self._epoch = _Epoch(number, self.order.epoch(number), self.store, self._block_tokens)
+            examples = self.order.epoch(number)
+            if self._max_tokens is None:
+                begins = np.append(np.arange(0, len(examples), self._batch_size), len(examples))
+            else:
+                blocks = _block_begins(examples, self.store, self._block_tokens)
+                begins = np.append(blocks[: -1 : self._max_tokens // self._block_tokens], blocks[-1])
+            self._epoch = _Epoch(number, examples, begins)
         return self._epoch
-
-
-class _Epoch:
-    """The examples of an epoch in order, cut into units."""
-
-    def __init__(self, number: int, examples: np.ndarray, store: Counted, block_tokens: int | None):
-        self.number, self.examples = number, examples
-        self._begins = None if block_tokens is None else _block_begins(examples, store, block_tokens)
-        self.n_units = len(examples) if self._begins is None else len(self._begins) - 1
-
-    def begin(self, unit: int) -> int:
-        """Where unit `unit` begins in `examples`; units after the last one begin at the end."""
-        unit = min(unit, self.n_units)
-        return unit if self._begins is None else int(self._begins[unit])
-
-    def begins(self, units: np.ndarray) -> np.ndarray:
-        """Where each of these units begins in `examples`."""
-        return units if self._begins is None else self._begins[units]
 
 
 def _block_begins(examples: np.ndarray, store: Counted, block_tokens: int) -> np.ndarray:
@@ -215,8 +213,3 @@ def _block_begins(examples: np.ndarray, store: Counted, block_tokens: int) -> np
             begin, filled = end, ends[end - 1]
         here = begins[-1]
     return np.frombuffer(begins, dtype=np.intc)
-
-
-def _parts(examples: np.ndarray):
-    """`examples` in slices of a bounded length."""
-    return (examples[begin : begin + EXAMPLES_AT_A_TIME] for begin in range(0, len(examples), EXAMPLES_AT_A_TIME))

@@ -64,16 +64,15 @@ def match_tokens(settings: Train, data: Mapping[str, Any], corpus: PreparedCorpu
     if run.level == "all":
         raise UserError(f"match={settings.match}: {run.name} is a generalist itself. Give one, such as match=C1.")
     targets = sum(run.run.status["targets_seen"].values())
-    identity = run.run.record["identity"]
-    theirs = {key: identity.get(key) for key in ("examples_per_step", "tokens_per_step")}
-    theirs |= {"init_from": identity.get("data.init_from"), **_recipe(run.config)}
-    ours = {**dict.fromkeys(theirs), **plan.size, "init_from": data["init_from"], **_recipe(settings.model_dump())}
+    theirs = {key: run.identity.get(key) for key in ("examples_per_step", "tokens_per_step")}
+    theirs |= {"init_from": run.identity.get("data.init_from"), **_recipe(run.settings)}
+    ours = {**dict.fromkeys(theirs), **plan.size, "init_from": data["init_from"], **_recipe(settings)}
     differing = tuple(key for key in theirs if theirs[key] != ours[key])
     return TokenMatch(run.name, targets, plan.first_step_reaching(targets), differing)
 
 
-def _recipe(config: Mapping[str, Any]) -> dict[str, Any]:
-    values = dict(flat(config))
+def _recipe(settings: Train) -> dict[str, Any]:
+    values = dict(flat(settings.model_dump()))
     return {
         key: {name: value for name, value in values.items() if name == key or name.startswith(f"{key}.")}
         for key in RECIPE
@@ -89,7 +88,7 @@ def initial_run(settings: Train, masks: str, corpus: PreparedCorpus) -> InitialR
     """
     run = _comparable_run("init_from", settings.init_from, settings, masks, corpus, strict=False)
     files = {path.name: file_sha256(path) for path in sorted(run.path.glob("*.safetensors"))}
-    return InitialRun(run.name, run.path, run.config["token_store"], digest(files))
+    return InitialRun(run.name, run.path, run.identity["token_store"], digest(files))
 
 
 def _comparable_run(
@@ -103,7 +102,7 @@ def _comparable_run(
     """
 
     def differences(run: TrainedModel, strict: bool = True) -> list[str]:
-        theirs, ours = run.config["model"], settings.model.model_dump()
+        theirs, ours = run.settings.model.model_dump(), settings.model.model_dump()
         lines = [f"model.{key}={theirs[key]} instead of {ours[key]}" for key in ours if theirs[key] != ours[key]]
         if strict:
             pairs = [("objective", run.objective, settings.objective), ("masks", run.family["masks"], masks)]

@@ -60,29 +60,24 @@ class StepCounts:
     level_targets: np.ndarray
 
 
+@dataclass(frozen=True, eq=False)
 class MicroBatchDataset(Dataset):
     """Micro-batches 0, 1, ... of a run for one rank, as a map-style dataset (see the top of the file).
 
     `level_codes[row]` is the number of a document row's level, below `n_levels`.
     """
 
-    def __init__(
-        self,
-        dataset: InfillingDataset | ResampledDataset,
-        plan: StepPlan,
-        *,
-        row_tokens: int,
-        rank: int = 0,
-        level_codes: np.ndarray,
-        n_levels: int,
-    ):
-        self.dataset, self.plan, self.row_tokens, self.rank = dataset, plan, row_tokens, rank
-        self.level_codes, self.n_levels = level_codes, n_levels
+    dataset: InfillingDataset | ResampledDataset
+    plan: StepPlan
+    level_codes: np.ndarray
+    n_levels: int
+    row_tokens: int | None = None
+    rank: int = 0
 
     def __getitem__(self, index: int) -> MicroBatch:
         step, micro_batch = divmod(index, self.plan.accumulate)
         numbers = self.plan.step(step)
-        own = numbers[self.plan.share(step, micro_batch, self.rank)]
+        own = self.plan.share(step, micro_batch, self.rank)
         return MicroBatch(index, pack(self.dataset.lay_out(own), self.row_tokens), own, self._count(numbers))
 
     def _count(self, numbers: np.ndarray) -> StepCounts:
@@ -118,44 +113,33 @@ class InfillingDataModule(pl.LightningDataModule):
     """Micro-batches of a run of `total_steps` optimizer steps, and its validation examples.
 
     One Lightning epoch is the whole run, because Lightning resumes exactly only within an epoch; a resumed run
-    begins at optimizer step `first_step`. `level_codes[row]` is the number of a document row's
-    level, below `n_levels`.
+    begins at optimizer step `first_step`. The rank and, where `row_tokens` is None, the length of a row are those of
+    the trainer and its device.
     """
 
     def __init__(
         self,
-        dataset: InfillingDataset | ResampledDataset,
+        batches: MicroBatchDataset,
         validation: list[Example],
         *,
-        plan: StepPlan,
         first_step: int = 0,
         total_steps: int,
         row_tokens: int | None,
         num_workers: int,
-        level_codes: np.ndarray,
-        n_levels: int,
     ):
         super().__init__()
-        self.dataset, self.validation, self.plan = dataset, validation, plan
-        self.num_workers = num_workers
+        self.batches, self.validation, self.num_workers = batches, validation, num_workers
         self._row_tokens = row_tokens
-        self.level_codes, self.n_levels = level_codes, n_levels
-        self.sampler = ResumableSampler(first_step * plan.accumulate, total_steps * plan.accumulate)
+        accumulate = batches.plan.accumulate
+        self.sampler = ResumableSampler(first_step * accumulate, total_steps * accumulate)
 
     @property
     def row_tokens(self) -> int:
         """Tokens in a row, on the device that is trained on."""
-        return row_length(self._row_tokens, self.trainer.strategy.root_device, self.dataset.max_length)
+        return row_length(self._row_tokens, self.trainer.strategy.root_device, self.batches.dataset.max_length)
 
     def train_dataloader(self) -> DataLoader:
-        batches = MicroBatchDataset(
-            self.dataset,
-            self.plan,
-            row_tokens=self.row_tokens,
-            rank=self.trainer.global_rank,
-            level_codes=self.level_codes,
-            n_levels=self.n_levels,
-        )
+        batches = replace(self.batches, row_tokens=self.row_tokens, rank=self.trainer.global_rank)
         return micro_batch_loader(batches, self.sampler, self.num_workers)
 
 

@@ -2,15 +2,14 @@
 
 1. The run itself is started in a temporary folder, with its model, data, loader and precision, but no logger.
 2. After `WARM_UP` steps and a validation of a few examples, steps are timed (`Stopwatch`) until there are enough.
-3. Hours follow in proportion to tokens; the disk from the sizes of weights and optimizer (`extrapolate`).
+3. Hours follow in proportion to tokens; the disk from the sizes of weights and optimizer (`cost_of`).
 """
 
 import logging
-import os
 import platform
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,11 +22,12 @@ from ilm.config.train import Checkpoint, EarlyStopping
 from ilm.errors import UserError
 from ilm.files import read_json, readable_size, write_json
 from ilm.hardware import is_first_process
+from ilm.models.devices import peak_memory
 from ilm.progress import duration
 from ilm.runs.folder import RunFolder
 from ilm.training.callbacks.metrics import at_step_end
 from ilm.training.callbacks.validation import Validation
-from ilm.training.fit import fit
+from ilm.training.fit import fit, starting_module
 from ilm.training.plan import RunPlan
 from ilm.training.trainer import make_trainer
 
@@ -42,9 +42,7 @@ GIB = 2**30
 
 @dataclass(frozen=True)
 class Measured:
-    """What a few steps showed; sizes in bytes. `peak_memory` is of the GPU, or of this process without what it had
-    before the model was made: `before`, 0 for a GPU.
-    """
+    """What a few steps showed; sizes in bytes. `peak_memory` is that of the GPU, on a CPU that of the process."""
 
     steps: int
     seconds: float
@@ -57,34 +55,23 @@ class Measured:
     gradients: int
     optimizer: int
     peak_memory: int
-    before: int
     device: str
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a run will take; sizes in bytes. `disk` when it has ended, `most_disk` while it saves."""
+    """What a run will take, in seconds and bytes: `disk` when it has ended, `most_disk` while it saves."""
 
     training_seconds: float
     validation_seconds: float
     validations: int
-    activations: int
     checkpoint: int
-    exported: int
+    disk: int
+    most_disk: int
 
     @property
-    def hours(self) -> float:
-        return (self.training_seconds + self.validation_seconds) / 3600
-
-    @property
-    def disk(self) -> int:
-        """last.ckpt and previous.ckpt; best.ckpt and model/, which hold weights alone."""
-        return 2 * self.checkpoint + 2 * self.exported
-
-    @property
-    def most_disk(self) -> int:
-        """A checkpoint is written beside the two that are there."""
-        return self.disk + self.checkpoint
+    def seconds(self) -> float:
+        return self.training_seconds + self.validation_seconds
 
 
 class Enough(SystemExit):
@@ -101,7 +88,6 @@ class Stopwatch(pl.Callback):
 
     def __init__(self, path: str, clock: Callable[[], float] = time.perf_counter):
         self.path, self.clock = Path(path), clock
-        self._resident = _resident_bytes()
         self._began = self._validated = 0.0
         self._tokens = 0
 
@@ -128,7 +114,8 @@ class Stopwatch(pl.Callback):
             validation.every_n_steps = steps  # none between the steps that are timed
             self._began = self._now()
         elif timed > 0 and (enough or step == steps - 1):
-            self._write(trainer, module, timed, seconds)
+            if trainer.is_global_zero:
+                write_json(self.path, asdict(self._measured(trainer, module, timed, seconds)))
             raise Enough(0)
 
     def _now(self) -> float:
@@ -136,14 +123,11 @@ class Stopwatch(pl.Callback):
             torch.cuda.synchronize()  # a GPU works on after its orders are given
         return self.clock()
 
-    def _write(self, trainer: pl.Trainer, module: pl.LightningModule, steps: int, seconds: float) -> None:
-        if not trainer.is_global_zero:
-            return
+    def _measured(self, trainer: pl.Trainer, module: pl.LightningModule, steps: int, seconds: float) -> Measured:
         states = (value for state in trainer.optimizers[0].state.values() for value in state.values())
         trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
         on_gpu = module.device.type == "cuda"
-        peak = torch.cuda.max_memory_allocated() if on_gpu else max(0, _peak_resident_bytes() - self._resident)
-        measured = Measured(
+        return Measured(
             steps=steps,
             seconds=seconds,
             tokens=self._tokens,
@@ -154,11 +138,9 @@ class Stopwatch(pl.Callback):
             weights=_bytes(module.parameters()) + _bytes(module.buffers()),
             gradients=_bytes(trained),
             optimizer=_bytes(value for value in states if isinstance(value, torch.Tensor)),
-            peak_memory=peak,
-            before=0 if on_gpu else self._resident,
+            peak_memory=peak_memory(),
             device=torch.cuda.get_device_name() if on_gpu else f"{module.device.type}, {platform.machine()}",
         )
-        write_json(self.path, asdict(measured))
 
 
 class _Nowhere(TorchCheckpointIO):
@@ -187,16 +169,11 @@ def measure(plan: RunPlan) -> Measured | None:
                 "checkpoint": Checkpoint(every_n_minutes=1e9),
             }
         )
-        trial = replace(
-            plan,
-            path=folder.path,
-            settings=settings,
-            trainer=make_trainer(settings, folder.path),
-            validation=plan.validation[:VALIDATION_EXAMPLES],
-        )
+        trainer, validation = make_trainer(settings, folder.path), plan.validation[:VALIDATION_EXAMPLES]
+        trial = replace(plan, path=folder.path, settings=settings, trainer=trainer, validation=validation)
         level, _ = log.level, log.setLevel(logging.WARNING)  # it speaks of the run as if it were real
         try:
-            fit(trial, folder)
+            fit(trial, starting_module(trial), folder)
         except Enough:
             log.debug("measured")
         finally:
@@ -204,7 +181,7 @@ def measure(plan: RunPlan) -> Measured | None:
         return Measured(**read_json(result)) if is_first_process() else None
 
 
-def extrapolate(
+def cost_of(
     measured: Measured,
     *,
     total_steps: int,
@@ -218,15 +195,16 @@ def extrapolate(
     """
     # Before the first step, at every interval, and after the last step.
     validations = 1 + -(-total_steps // validation_interval)
+    validated = validations * validation_examples / measured.validation_examples
+    checkpoint = measured.weights + measured.optimizer
+    disk = 2 * checkpoint + 2 * measured.weights  # last.ckpt and previous.ckpt; best.ckpt and model/
     return Cost(
         training_seconds=total_steps * tokens_per_step * measured.seconds / measured.tokens,
-        validation_seconds=validations
-        * validation_examples
-        * (measured.validation_seconds / measured.validation_examples),
+        validation_seconds=validated * measured.validation_seconds,
         validations=validations,
-        activations=max(0, measured.peak_memory - measured.weights - measured.gradients - measured.optimizer),
-        checkpoint=measured.weights + measured.optimizer,
-        exported=measured.weights,
+        checkpoint=checkpoint,
+        disk=disk,
+        most_disk=disk + checkpoint,  # written beside the two that are there
     )
 
 
@@ -238,35 +216,34 @@ def cost_sheet(plan: RunPlan) -> tuple[str, dict[str, float]]:
     found = measure(plan)
     if found is None:
         return "", {}
-    cost = extrapolate(
+    cost = cost_of(
         found,
         total_steps=plan.total_steps,
         tokens_per_step=plan.steps.means()[1],
         validation_interval=plan.settings.validation.every_n_steps,
         validation_examples=len(plan.validation),
     )
+    weights, gradients, optimizer, checkpoint, peak = map(
+        readable_size, (found.weights, found.gradients, found.optimizer, cost.checkpoint, found.peak_memory)
+    )
+    trained = f", {found.trained_parameters:,} trained" if found.trained_parameters < found.parameters else ""
+    processes = f" in each of {plan.steps.world_size} processes" if plan.steps.world_size > 1 else ""
     pretrained = plan.settings.model.pretrained and not plan.model.pretrained
-    weights = "; random weights of the same shape, since the pretrained ones are not here" if pretrained else ""
-    share = cost.validation_seconds / (3600 * cost.hours)
-    processes = plan.steps.world_size
+    note = "; random weights of the same shape, since the pretrained ones are not here" if pretrained else ""
     lines = {
-        "parameters": f"{found.parameters:,}"
-        + (f", {found.trained_parameters:,} trained" if found.trained_parameters < found.parameters else ""),
-        "memory": f"{readable_size(found.peak_memory)} at its peak: weights {readable_size(found.weights)}, gradients "
-        f"{readable_size(found.gradients)}, optimizer {readable_size(found.optimizer)}, activations and the rest "
-        f"{readable_size(cost.activations)}"
-        + (f"; beside it {readable_size(found.before)} for libraries and corpus" if found.before else "")
-        + (f"; in each of {processes} processes" if processes > 1 else ""),
-        "disk": f"{readable_size(cost.disk)}: last.ckpt and previous.ckpt {readable_size(cost.checkpoint)} each, "
-        f"best.ckpt and model/ {readable_size(cost.exported)} each; {readable_size(cost.most_disk)} while one is saved",
-        "time": f"{duration(3600 * cost.hours)}: training {duration(cost.training_seconds)}, {cost.validations} "
-        f"validations {duration(cost.validation_seconds)} ({share:.0%})",
+        "parameters": f"{found.parameters:,}{trained}",
+        "memory": f"{peak} at its peak{processes}: weights {weights}, gradients {gradients}, optimizer {optimizer}; "
+        "the rest are activations, on a CPU libraries and corpus too",
+        "disk": f"{readable_size(cost.disk)}: last.ckpt and previous.ckpt {checkpoint} each, best.ckpt and model/ "
+        f"{weights} each; {readable_size(cost.most_disk)} while one is saved",
+        "time": f"{duration(cost.seconds)}: training {duration(cost.training_seconds)}, {cost.validations} "
+        f"validations {duration(cost.validation_seconds)} ({cost.validation_seconds / cost.seconds:.0%})",
         "measured": f"{found.steps} steps after {WARM_UP}: {found.seconds / found.steps:.3g} s a step, "
         f"{found.tokens / found.seconds:,.0f} tokens/s, the loader included; {found.validation_examples} validation "
-        f"examples in {found.validation_seconds:.3g} s; {found.device}{weights}",
+        f"examples in {found.validation_seconds:.3g} s; {found.device}{note}",
         "assumed": "time grows with tokens, and nothing else uses this machine; saving is not counted",
     }
-    summary = {"hours": cost.hours, "disk_gib": cost.disk / GIB, "memory_gib": (found.peak_memory + found.before) / GIB}
+    summary = {"hours": cost.seconds / 3600, "disk_gib": cost.disk / GIB, "memory_gib": found.peak_memory / GIB}
     return "\n".join(f"  {key:<11} {value}" for key, value in lines.items()), summary
 
 
@@ -274,25 +251,5 @@ def _validation(trainer: pl.Trainer) -> Validation:
     return next(callback for callback in trainer.callbacks if isinstance(callback, Validation))
 
 
-def _bytes(tensors: Any) -> int:
+def _bytes(tensors: Iterable[torch.Tensor]) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-
-
-def _resident_bytes() -> int:
-    """Memory of this process now; where the system can do so, its peak is counted from here on."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except OSError:
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")
-
-
-def _peak_resident_bytes() -> int:
-    try:
-        status = Path("/proc/self/status").read_text()
-    except OSError:
-        import resource
-
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) * 1024

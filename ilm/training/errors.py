@@ -38,25 +38,20 @@ def failures_recorded(folder: RunFolder, settings: Train) -> Iterator[None]:
         raise plain from error
 
 
-def smaller_micro_batch(batch_size: int, accumulate: int) -> tuple[int, int] | None:
-    """The next smaller number of units (examples, blocks of tokens) in a micro-batch and the accumulation that leaves
-    the optimizer step as it is; None below 1.
-    """
-    divisors = [size for size in range(1, batch_size) if batch_size % size == 0]
-    return (divisors[-1], accumulate * batch_size // divisors[-1]) if divisors else None
-
-
 def _as_user_error(error: Exception, folder: RunFolder, settings: Train) -> UserError | None:
     if isinstance(error, UserError):
         return error
     if is_out_of_memory(error):
         return UserError(_out_of_memory(error, folder, settings))
-    if isinstance(error, OSError) and error.errno in DISK_FULL:
-        what = error.filename or "a file of the run"
-        return UserError(
-            f"{DISK_FULL[error.errno]}: {what} could not be written. The checkpoints in "
-            f"{folder.checkpoints} are whole: make room and type the same command again, it goes on from the last one."
-        )
+    cause: BaseException | None = error
+    while cause is not None:  # torch's own error hides the system's if a checkpoint cannot be finished
+        if isinstance(cause, OSError) and cause.errno in DISK_FULL:
+            return UserError(
+                f"{DISK_FULL[cause.errno]}: {cause.filename or folder.path} could not be written. The checkpoints in "
+                f"{folder.checkpoints} are whole: make room and type the same command again, it goes on from the last "
+                "one."
+            )
+        cause = cause.__cause__ or cause.__context__
     return None
 
 
@@ -66,10 +61,13 @@ def _out_of_memory(error: Exception, folder: RunFolder, settings: Train) -> str:
     ways = []
     in_examples = data.max_tokens_per_batch is None
     key, unit = ("batch_size", 1) if in_examples else ("max_tokens_per_batch", data.block_tokens)
-    if smaller := smaller_micro_batch(getattr(data, key) // unit, trainer.accumulate_grad_batches):
+    units = getattr(data, key) // unit
+    if units > 1:  # its largest divisor below itself leaves the optimizer step as it is
+        smaller = next(size for size in range(units - 1, 0, -1) if units % size == 0)
         ways.append(
-            f"data.{key}={smaller[0] * unit} trainer.accumulate_grad_batches={smaller[1]} makes the same optimizer "
-            "steps of smaller parts, so this run goes on with it"
+            f"data.{key}={smaller * unit} trainer.accumulate_grad_batches="
+            f"{trainer.accumulate_grad_batches * units // smaller} makes the same optimizer steps of smaller parts, so "
+            "this run goes on with it"
         )
     # Half of what is typed, or shorter than the default of any device.
     row_tokens = max(data.max_length, (data.row_tokens or 2048) // 2)

@@ -9,9 +9,6 @@ A kill in any of them leaves a folder in which the same command goes on.
 
 import logging
 import shlex
-from typing import TYPE_CHECKING
-
-from transformers import PreTrainedModel
 
 from ilm.corpus.store import corpus_arguments
 from ilm.hardware import is_first_process
@@ -34,14 +31,11 @@ from ilm.training.callbacks.nonfinite import NonFiniteReport
 from ilm.training.callbacks.status import StatusReporter, losses_as_json
 from ilm.training.callbacks.stop_signals import StopSignals
 from ilm.training.callbacks.validation import Validation
-from ilm.training.datamodule import InfillingDataModule
+from ilm.training.datamodule import InfillingDataModule, MicroBatchDataset
 from ilm.training.errors import failures_recorded
 from ilm.training.module import InfillingModule
 from ilm.training.plan import RunPlan
-from ilm.training.trainer import make_loggers
-
-if TYPE_CHECKING:
-    from peft import PeftModel
+from ilm.training.trainer import make_loggers, make_optimizer
 
 log = logging.getLogger("ilm")
 
@@ -57,92 +51,88 @@ def is_finished(plan: RunPlan, folder: RunFolder) -> bool:
     return True
 
 
-def fit(plan: RunPlan, folder: RunFolder) -> None:
-    """Carry out `plan`, from the last checkpoint in `folder` where there is one, and export the best model.
+def fit(plan: RunPlan, module: InfillingModule, folder: RunFolder) -> None:
+    """Train `module` from the last checkpoint in `folder`, or from the start, and export the best model.
 
     Raises: UserError if no checkpoint is whole, or there is no room (on the disk, in memory); SystemExit with
     128 + signal if it was asked to stop.
     """
-    signals = StopSignals(saving=not plan.settings.dry_run)
-    with signals.listening(), failures_recorded(folder, plan.settings):
-        _fit(plan, folder, signals)
-
-
-def _fit(plan: RunPlan, folder: RunFolder, signals: StopSignals) -> None:
     settings, trainer = plan.settings, plan.trainer
-    validation = Validation(
-        every_n_steps=settings.validation.every_n_steps,
-        patience=settings.early_stopping.patience,
-        stop_requested=lambda: signals.received is not None,
-    )
-    metrics = Metrics(plan.levels, settings.trainer.log_every_n_steps, lambda: validation.seconds)
-    checkpoint = find_checkpoint(folder)
-    state = None if checkpoint is None else load_checkpoint(checkpoint)
-    done = 0 if state is None else state["global_step"]
-    if state is not None:
-        for callback in (validation, metrics):
-            callback.load_state_dict(state["callbacks"][callback.state_key])
-        restore_best(folder, done, validation)
-        log.info("going on from step %d (%s)", done, checkpoint)
-    if is_first_process():
-        folder.set_status(state="planned", step=done, total_steps=plan.total_steps, reason=None)
-    model, adapted = starting_model(plan)
-    module = InfillingModule(
+    signals = StopSignals(saving=not settings.dry_run)
+    with signals.listening(), failures_recorded(folder, settings):
+        validation = Validation(
+            every_n_steps=settings.validation.every_n_steps,
+            patience=settings.early_stopping.patience,
+            stop_requested=lambda: signals.received is not None,
+        )
+        metrics = Metrics(plan.levels, settings.trainer.log_every_n_steps, lambda: validation.seconds)
+        checkpoint = find_checkpoint(folder)
+        state = load_checkpoint(checkpoint) if checkpoint else {"global_step": 0}
+        done = state["global_step"]
+        if checkpoint:
+            for callback in (validation, metrics):
+                callback.load_state_dict(state["callbacks"][callback.state_key])
+            restore_best(folder, done, validation)
+            log.info("going on from step %d (%s)", done, checkpoint)
+        if is_first_process():
+            folder.set_status(state="planned", step=done, total_steps=plan.total_steps, reason=None)
+        if not settings.dry_run:
+            require_room(folder, module)
+        if done < plan.total_steps and not validation.stopped:
+            status = StatusReporter(folder, metrics, validation, total_steps=plan.total_steps)
+            trainer.loggers = make_loggers(settings, folder, purge_step=done + 1 if checkpoint else 0)
+            trainer.callbacks[:0] = [
+                signals,
+                NonFiniteReport(folder, plan.corpus.documents["writing_id"].array),
+                metrics,
+                validation,
+                status,
+                Checkpoints(folder, signals, validation, settings.checkpoint.every_n_minutes, on_saved=status.write),
+            ]
+            trainer.fit(module, datamodule=_datamodule(plan, done), ckpt_path=checkpoint, weights_only=True)
+            done = trainer.global_step
+        else:  # only the export is missing
+            module.load_state_dict(state["state_dict"])
+        if is_first_process():
+            _export(plan, folder, module, validation, metrics, done)
+        trainer.strategy.barrier("exported")
+
+
+def starting_module(plan: RunPlan) -> InfillingModule:
+    """The model before its first step, with its optimizer.
+
+    Raises: UserError if the optimizer refuses its arguments.
+    """
+    settings, adapted = plan.settings, None
+    model = initial_model(plan.model, plan.vocabulary, settings.seed, new_rows=plan.new_rows)
+    if settings.adapter is not None:
+        adapted = add_lora(model, settings.adapter, plan.vocabulary, settings.seed)
+    return InfillingModule(
         model,
-        plan.make_optimizer,
+        make_optimizer(settings.optimizer, [weight for weight in model.parameters() if weight.requires_grad]),
         schedule=settings.schedule,
         total_steps=plan.total_steps,
         seed=settings.seed,
         compiled=settings.compile,
+        adapted=adapted,
     )
-    if not settings.dry_run:
-        require_room(folder, module)
-    if done < plan.total_steps and not validation.stopped:
-        status = StatusReporter(folder, metrics, validation, total_steps=plan.total_steps)
-        trainer.loggers = make_loggers(settings, folder, purge_step=done + 1 if checkpoint else 0)
-        trainer.callbacks[:0] = [
-            signals,
-            NonFiniteReport(folder, plan.corpus.documents["writing_id"].array),
-            metrics,
-            validation,
-            status,
-            Checkpoints(folder, signals, validation, settings.checkpoint.every_n_minutes, on_saved=status.write),
-        ]
-        trainer.fit(module, datamodule=_datamodule(plan, done), ckpt_path=checkpoint, weights_only=True)
-        done = trainer.global_step
-    else:  # only the export is missing
-        module.load_state_dict(state["state_dict"])
-    if is_first_process():
-        _export(plan, folder, module, adapted, validation, metrics, done)
-    trainer.strategy.barrier("exported")
 
 
 def _datamodule(plan: RunPlan, first_step: int) -> InfillingDataModule:
     return InfillingDataModule(
-        plan.train,
+        MicroBatchDataset(plan.train, plan.steps, plan.level_codes, len(plan.levels)),
         [plan.valid[int(number)] for number in plan.validation],
-        plan=plan.steps,
         first_step=first_step,
         total_steps=plan.total_steps,
         row_tokens=plan.settings.data.row_tokens,
         num_workers=plan.settings.data.num_workers,
-        level_codes=plan.level_codes,
-        n_levels=len(plan.levels),
     )
-
-
-def starting_model(plan: RunPlan) -> tuple[PreTrainedModel, "PeftModel | None"]:
-    """The model before its first step, and the handle of its adapter where it has one."""
-    seed, adapter = plan.settings.seed, plan.settings.adapter
-    model = initial_model(plan.model, plan.vocabulary, seed, new_rows=plan.new_rows)
-    return model, add_lora(model, adapter, plan.vocabulary, seed) if adapter is not None else None
 
 
 def _export(
     plan: RunPlan,
     folder: RunFolder,
     module: InfillingModule,
-    adapted: "PeftModel | None",
     validation: Validation,
     metrics: Metrics,
     step: int,
@@ -153,7 +143,8 @@ def _export(
         best = validation.last
     else:
         module.load_state_dict(weights)
-    model = merged(adapted, folder.path / "adapter") if adapted is not None else module.model
+    adapted = module.adapted
+    model = module.model if adapted is None else merged(adapted, folder.path / "adapter")
     save_model(model, plan.vocabulary, folder.model)
     folder.set_status(
         state="finished",

@@ -1,7 +1,7 @@
 """The LightningModule: the loss of an optimizer step, and the optimizer."""
 
 import math
-from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 import pytorch_lightning as pl
 import torch
@@ -16,6 +16,9 @@ from ilm.models.scoring import forward_module, require_separate_examples, row_lo
 from ilm.training.callbacks.nonfinite import NonFiniteLoss
 from ilm.training.datamodule import MicroBatch
 
+if TYPE_CHECKING:
+    from peft import PeftModel
+
 
 class InfillingModule(pl.LightningModule):
     """Trains a causal LM on padding-free micro-batches.
@@ -23,25 +26,26 @@ class InfillingModule(pl.LightningModule):
     The loss of an optimizer step is the NLL summed over its context targets, divided by their number in the step,
     plus the same for the infill targets (INFILL, INFILL_SPECIAL, INFILL_REDUNDANT); a kind without targets adds 0.
     Every micro-batch knows the step's totals, so however a step is divided over micro-batches and ranks, its
-    gradient is the same. `make_optimizer` takes the parameters; `schedule` gives the learning rate
-    (`learning_rate_factor`) over `total_steps` optimizer steps; `compiled` applies torch.compile to the model.
+    gradient is the same. `schedule` gives the learning rate (`learning_rate_factor`) over `total_steps` optimizer
+    steps; `compiled` applies torch.compile to the model; `adapted` is the model with its adapter (`ilm.models.lora`).
     """
 
     def __init__(
         self,
         model: PreTrainedModel,
-        make_optimizer: Callable[[Iterable[torch.nn.Parameter]], torch.optim.Optimizer],
+        optimizer: torch.optim.Optimizer,
         *,
         schedule: Schedule,
         total_steps: int,
         seed: int,
         compiled: bool = False,
+        adapted: "PeftModel | None" = None,
     ):
         super().__init__()
-        self.model = model
-        self.make_optimizer = make_optimizer
+        self.model, self.optimizer = model, optimizer
         self.schedule, self.total_steps, self.seed = schedule, total_steps, seed
         self.compiled = compiled
+        self._adapted = (adapted,)  # a module of its own would be saved a second time
         self.gradient_norm = self.learning_rate = float("nan")
         # NLL sums of the last micro-batch, (context, infill), for the metrics.
         self.nll_sums = torch.zeros(2)
@@ -107,10 +111,13 @@ class InfillingModule(pl.LightningModule):
             "trainer.precision=32-true: each is a run of its own (name=...)."
         )
 
+    @property
+    def adapted(self) -> "PeftModel | None":
+        return self._adapted[0]
+
     def configure_optimizers(self):
-        optimizer = self.make_optimizer([parameter for parameter in self.parameters() if parameter.requires_grad])
-        scheduler = LambdaLR(optimizer, lambda step: learning_rate_factor(step, self.schedule, self.total_steps))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        scheduler = LambdaLR(self.optimizer, lambda step: learning_rate_factor(step, self.schedule, self.total_steps))
+        return {"optimizer": self.optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
 
 def learning_rate_factor(step: int, schedule: Schedule, total_steps: int) -> float:

@@ -1,20 +1,18 @@
 """The plan of a training run: everything that is decided, checked and opened before anything is written.
 
-1. The optimizer and Lightning's Trainer are made, so that what they refuse is told at once.
+1. Lightning's Trainer is made, so that what it refuses is told at once.
 2. The prepared corpus, its masks and tokens are opened; only caches are written.
 3. Optimizer steps are planned, the run gets its name and its identity.
 
 `ilm.training.fit` carries the plan out.
 """
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
-import torch
 from transformers import PreTrainedTokenizerBase
 
 from ilm.cli.main import in_submitted_sweep
@@ -32,27 +30,25 @@ from ilm.masking.store import MaskStore
 from ilm.models.loading import brings_tokenizer, load_tokenizer, model_config, require_model
 from ilm.models.lora import require_peft
 from ilm.reference.models import require_exportable
-from ilm.runs.identity import run_identity, run_name, run_variant
+from ilm.runs.folder import RunFolder
+from ilm.runs.identity import run_identity, run_name
 from ilm.training.batch_plan import StepPlan
 from ilm.training.controls import InitialRun, TokenMatch, comparison_lines, initial_run, match_tokens
-from ilm.training.sampling import Balanced, Order, Shuffled, ShuffledEpochs
-from ilm.training.trainer import make_trainer, optimizer_factory, processes_start_together
+from ilm.training.sampling import Balanced, Order, Shuffled
+from ilm.training.trainer import make_trainer, processes_start_together
 
 
 @dataclass(frozen=True)
 class RunPlan:
     """What a run needs.
 
-    `config` is what its folder keeps of `settings`. `model` is the model it starts from: that of the settings, unless
-    another run's weights (`initial`) or a dry run without the hub replace it; `new_rows` says that the infilling tokens
-    are new to it. `validation` are numbers of examples in `valid`; `level_codes[row]` is the index in `levels` of a
-    document row's level.
+    `model` is the model it starts from: that of the settings, unless another run's weights (`initial`) or a dry run
+    without the hub replace it; `new_rows` says that the infilling tokens are new to it. `validation` are numbers of
+    examples in `valid`; `level_codes[row]` is the index in `levels` of a document row's level.
     """
 
-    name: str
     path: Path
     settings: Train
-    config: dict[str, Any]
     identity: dict[str, Any]
     corpus: PreparedCorpus
     vocabulary: Vocabulary
@@ -68,7 +64,10 @@ class RunPlan:
     steps: StepPlan
     total_steps: int
     trainer: pl.Trainer
-    make_optimizer: Callable[[Iterable[torch.nn.Parameter]], torch.optim.Optimizer]
+
+    @property
+    def name(self) -> str:
+        return self.path.name
 
     def summary(self) -> str:
         """What the run will do, one line per topic."""
@@ -105,12 +104,11 @@ class RunPlan:
 def plan_run(settings: Train) -> RunPlan:
     """Plan the run that checked settings ask for.
 
-    Raises: UserError if the optimizer or Lightning refuses its arguments, the corpus or its masks are not prepared, a
-    level lacks a split, the model cannot be reached, or a run to match or to start from does not fit.
+    Raises: UserError if Lightning refuses its arguments, the corpus or its masks are not prepared, a level lacks a
+    split, the model cannot be reached, or a run to match or to start from does not fit.
     """
-    name = run_name(settings)
-    path = Path(settings.paths.experiments) / name
-    make_optimizer, trainer = optimizer_factory(settings.optimizer), make_trainer(settings, path)
+    path = Path(settings.paths.experiments) / run_name(settings)
+    trainer = make_trainer(settings, path)
     _require_separate_processes(trainer.world_size, path, settings.overwrite)
     corpus = open_corpus(settings)
     masks_folder = mask_settings(corpus, settings.masking).folder(corpus.folder)
@@ -136,19 +134,28 @@ def plan_run(settings: Train) -> RunPlan:
     }
     match = match_tokens(settings, data, corpus, steps) if settings.match else None
     total = match.step if match else total_steps(settings.trainer.max_steps, settings.trainer.max_epochs, steps)
-    # Part of the identity as a number: a run that grows would otherwise change its interval in the middle.
-    interval = {"every_n_steps": validation_interval(settings.validation.every_n_steps, total)}
+    interval = {"every_n_steps": _validation_interval(settings, path, total)}
     settings = settings.model_copy(update={"validation": settings.validation.model_copy(update=interval)})
-    variant = run_variant(settings)
-    config = {**settings.model_dump(), "experiment_name": variant, "token_store": store_name}
     return RunPlan(
-        *(name, path, settings, config),
-        run_identity(config, {**data, "matched": match and match.targets}, steps.size),
-        *(corpus, vocabulary, model, new_rows, initial, match, train, valid),
-        first_by_hash(
+        path=path,
+        settings=settings,
+        identity=run_identity(settings, store_name, {**data, "matched": match and match.targets}, steps.size),
+        corpus=corpus,
+        vocabulary=vocabulary,
+        model=model,
+        new_rows=new_rows,
+        initial=initial,
+        match=match,
+        train=train,
+        valid=valid,
+        validation=first_by_hash(
             valid, corpus.documents["writing_id"].array, settings.split.seed, settings.validation.max_examples
         ),
-        *(level_codes, levels, steps, total, trainer, make_optimizer),
+        level_codes=level_codes,
+        levels=levels,
+        steps=steps,
+        total_steps=total,
+        trainer=trainer,
     )
 
 
@@ -248,7 +255,7 @@ def _plan_steps(
 ) -> StepPlan:
     data = settings.data
     if isinstance(train, ResampledDataset):
-        order: Order = ShuffledEpochs(train.numbers, settings.seed)
+        order: Order = Shuffled(train.numbers, settings.seed)
     elif data.levels_drawn == "equally":
         order = Balanced(level_codes[train.keys()[0]], settings.seed)
     else:
@@ -264,9 +271,16 @@ def _plan_steps(
     )
 
 
-def validation_interval(wanted: int | None, total: int) -> int:
-    """Optimizer steps between validations: as wanted, else 1,000, or a quarter of a run shorter than four such."""
-    return wanted if wanted is not None else max(1, min(1000, total // 4))
+def _validation_interval(settings: Train, path: Path, total: int) -> int:
+    """Optimizer steps between validations: as typed, else as the run in `path` has had them, so that a run that grows
+    keeps its interval; else 1,000, or a quarter of a run shorter than four such.
+    """
+    if settings.validation.every_n_steps is not None:
+        return settings.validation.every_n_steps
+    run = RunFolder(path)
+    if run.has_begun and not settings.overwrite:
+        return run.record["identity"]["validation.every_n_steps"]
+    return max(1, min(1000, total // 4))
 
 
 def total_steps(max_steps: int | None, max_epochs: int | None, plan: StepPlan) -> int:

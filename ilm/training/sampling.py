@@ -22,42 +22,26 @@ class Order(Protocol):
 
 
 class Shuffled:
-    """All examples 0..n_examples-1 once an epoch, in an order drawn from (seed, epoch).
+    """Every example once an epoch, in an order drawn from (seed, epoch).
 
-    Raises: ValueError if there are no examples.
+    `examples` is their number or, where each epoch has its own (`ilm.examples.dataset.ResampledDataset`), tells the
+    numbers of those of an epoch.
     """
 
-    def __init__(self, n_examples: int, seed: int):
-        if n_examples < 1:
-            raise ValueError("a run needs at least one example")
-        self.n_examples, self.seed = n_examples, seed
-
-    def epoch(self, number: int) -> np.ndarray:
-        order = np.arange(self.n_examples, dtype=np.int32)
-        epoch_generator(self.seed, number).shuffle(order)
-        return order
-
-    def examples_in(self, number: int) -> int:
-        return self.n_examples
-
-
-class ShuffledEpochs:
-    """Epochs with examples of their own (`ilm.examples.dataset`), numbered `numbers(epoch)`: each of them once.
-
-    Their order is drawn from (seed, epoch), that of the first epoch as `Shuffled` draws it.
-    """
-
-    def __init__(self, numbers: Callable[[int], range], seed: int):
-        self._numbers, self.seed = numbers, seed
+    def __init__(self, examples: int | Callable[[int], range], seed: int):
+        self.examples, self.seed = examples, seed
 
     def epoch(self, number: int) -> np.ndarray:
         numbers = self._numbers(number)
         order = np.arange(numbers.start, numbers.stop, dtype=np.int32 if numbers.stop < 2**31 else np.int64)
-        epoch_generator(self.seed, number).shuffle(order)
+        np.random.default_rng([order_key(self.seed, "order"), number]).shuffle(order)
         return order
 
     def examples_in(self, number: int) -> int:
         return len(self._numbers(number))
+
+    def _numbers(self, epoch: int) -> range:
+        return self.examples(epoch) if callable(self.examples) else range(self.examples)
 
 
 class Balanced:
@@ -69,13 +53,9 @@ class Balanced:
     of `Shuffled`: a small level is repeated within it, a large one is not seen as a whole.
 
     `level_codes` int (E,) is the level of each example.
-
-    Raises: ValueError if there are no examples.
     """
 
     def __init__(self, level_codes: np.ndarray, seed: int):
-        if not len(level_codes):
-            raise ValueError("a run needs at least one example")
         self.n_examples, self.seed = len(level_codes), seed
         self.codes = np.unique(level_codes)
         self._members = [np.flatnonzero(level_codes == code).astype(np.int32) for code in self.codes]
@@ -107,8 +87,3 @@ class Balanced:
         passes = [np.random.default_rng([key, number]).permutation(members) for number in range(first, last)]
         drawn = np.concatenate(passes) if passes else members[:0]
         return drawn[begin - first * len(members) :][:count]
-
-
-def epoch_generator(seed: int, epoch: int) -> np.random.Generator:
-    """What an order draws epoch `epoch` with."""
-    return np.random.default_rng([order_key(seed, "order"), epoch])

@@ -1,6 +1,6 @@
 """Lightning's Trainer and the optimizer, made from their nodes of the configuration."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -55,17 +55,15 @@ def make_loggers(settings: Train, folder: RunFolder, purge_step: int) -> list[Lo
     ]
 
 
-def optimizer_factory(node: Optimizer) -> Callable[[Iterable[torch.nn.Parameter]], torch.optim.Optimizer]:
-    """The optimizer of the configuration as a function of its parameters, tried on one parameter.
+def make_optimizer(node: Optimizer, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
+    """The optimizer of the configuration.
 
-    Raises: UserError if the optimizer refuses its arguments.
+    Raises: UserError if it refuses its arguments.
     """
     try:
-        make_optimizer = instantiate(node.model_dump())
-        make_optimizer([torch.nn.Parameter(torch.zeros(1))])
-    except (InstantiationException, TypeError, ValueError) as error:
+        return instantiate(node.model_dump())(parameters)
+    except (InstantiationException, TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"{node.target} refuses its arguments: {str(error).splitlines()[0]}") from error
-    return make_optimizer
 
 
 def processes_start_together() -> bool:

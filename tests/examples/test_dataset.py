@@ -20,7 +20,7 @@ from ilm.masking.functions import Hierarchical
 from ilm.masking.generate import write_masks
 from ilm.masking.sampling import MaskSettings
 from ilm.masking.store import MaskStore
-from ilm.training.sampling import Shuffled, ShuffledEpochs
+from ilm.training.sampling import Shuffled
 from tests.reference_data import DOCUMENTS, MASK_TYPES
 
 VOCABULARY = Vocabulary(gpt2_tokenizer(), MASK_TYPES)
@@ -260,11 +260,11 @@ def test_a_step_is_of_one_epoch():
 
 def test_the_order_of_epochs_of_their_own():
     found, opened = stores(50, 30, 40)
-    order = ShuffledEpochs(found.numbers, seed=3)
+    order = Shuffled(found.numbers, seed=3)
     assert np.array_equal(order.epoch(0), Shuffled(50, seed=3).epoch(0))
     assert order.examples_in(1) == 30
     assert opened == [0, 1]
     drawn = order.epoch(2)
     assert sorted(drawn) == list(range(80, 120))
-    assert np.array_equal(drawn, ShuffledEpochs(found.numbers, seed=3).epoch(2))
-    assert not np.array_equal(drawn, ShuffledEpochs(found.numbers, seed=4).epoch(2))
+    assert np.array_equal(drawn, Shuffled(found.numbers, seed=3).epoch(2))
+    assert not np.array_equal(drawn, Shuffled(found.numbers, seed=4).epoch(2))

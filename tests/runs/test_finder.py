@@ -42,13 +42,14 @@ def make_run(prepared, small, tmp_path, exported) -> MAKE_RUN:
 
     def make(name: str, *overrides: str, state: str = "finished", documents: str = "", experiment=None, **identity):
         cfg, choices = compose("train", *small, *MODEL, *overrides)
-        config = check(cfg, Train, choices).model_dump() | {"experiment_name": experiment, "token_store": "gpt2"}
+        config = check(cfg, Train, choices).model_dump()
         folder = tmp_path / "experiments" / name
         shutil.copytree(exported, folder / "model")
         (folder / "config.yaml").write_text(yaml.safe_dump(config))
         drawn = masks.name if config["masking"]["name"] == "hierarchical" else "other-0"
         data = {"data.documents": documents or corpus.documents_hash, "data.masks": drawn}
         identity = {"corpus.name": "small", **data, "seed": config["seed"], "experiment_name": experiment} | identity
+        identity["token_store"] = "gpt2"
         write_json(folder / "run.json", {"identity": identity, "commands": []})
         write_json(folder / "status.json", {"state": state, "targets_seen": {"infill": 1}})
         return folder

@@ -28,7 +28,7 @@ from ilm.files import write_json
 from ilm.hardware import is_first_process
 from ilm.runs import folder as runs
 from ilm.runs.folder import RunFolder
-from ilm.runs.identity import identity_differences, run_identity, run_name, run_variant
+from ilm.runs.identity import identity_differences, run_identity, run_name
 from tests.conftest import REPOSITORY, compose, contents, environment
 
 DATA = {"documents": "d0", "masks": "hierarchical-m0", "tokenizer": "t0", "new_rows": True}
@@ -45,9 +45,7 @@ def composed(*overrides: str) -> Train:
 
 
 def identity(*overrides: str, examples_per_step: int = 8, **data) -> dict:
-    settings = composed(*overrides)
-    record = {**settings.model_dump(), "experiment_name": run_variant(settings)}
-    return run_identity(record, {**DATA, **data}, {"examples_per_step": examples_per_step})
+    return run_identity(composed(*overrides), "gpt2", {**DATA, **data}, {"examples_per_step": examples_per_step})
 
 
 def differences(*overrides: str, before: tuple[str, ...] = (), **kwargs) -> list[str]:
@@ -134,7 +132,6 @@ def test_six_models_have_six_names():
         ["paths.experiments=/elsewhere", "paths.results=/elsewhere"],
         ["logger=csv"],
         ["logger=none"],
-        ["callbacks=rich"],
         ["callbacks=none"],
         ["data.num_workers=4"],
         ["trainer.log_every_n_steps=7"],
@@ -230,14 +227,14 @@ def test_identities_survive_json():
 def opened(path: Path, overwrite: bool = False, **changed) -> RunFolder:
     identity = {"seed": 0, "lr": 0.1, **changed}
     folder = RunFolder.open(path, identity, overwrite)
-    folder.begin({"seed": 0, "text": "é"}, identity)
+    folder.begin(composed("variant='é'"), identity)
     return folder
 
 
 def test_a_new_folder_holds_what_the_run_is(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["train.py", "cefr=A1"])
     folder = opened(tmp_path / "e" / "a")
-    assert folder.config == {"seed": 0, "text": "é"}
+    assert folder.settings == composed("variant='é'")
     assert folder.checkpoints.is_dir()
     record = json.loads((folder.path / "run.json").read_text())
     assert record["identity"] == {"seed": 0, "lr": 0.1}
@@ -253,18 +250,6 @@ def test_commands_are_remembered_in_order_as_they_can_be_typed(tmp_path, monkeyp
         folder = opened(tmp_path / "a")
     commands = json.loads((folder.path / "run.json").read_text())["commands"]
     assert [begun["command"] for begun in commands] == ["python train.py x", "python train.py 'name=a b'"]
-
-
-def test_other_callbacks_than_before_are_told_but_not_a_bar(tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr(runs.log, "propagate", True)
-    bar, mine = {"_target_": "ilm.training.callbacks.progress_bars.TqdmBar"}, {"_target_": "mine.FreezeHalf"}
-    told = []
-    for callbacks in ({}, {"bar": bar}, {"bar": bar, "mine": mine}, {"mine": mine}, None):
-        caplog.clear()
-        folder = RunFolder.open(tmp_path / "a", {}, overwrite=False)
-        folder.begin({"callbacks": callbacks}, {})
-        told.append("other callbacks" in caplog.text)
-    assert told == [False, False, True, False, True]
 
 
 def test_another_identity_is_refused_and_changes_nothing(tmp_path):

@@ -159,10 +159,10 @@ def test_of_several_the_one_without_an_experiment_is_meant(here, specialist):
     others = [shutil.copytree(specialist, specialist.with_name(name)) for name in ("second", "third")]
     try:
         for other in others:
-            config = (other / "config.yaml").read_text().replace("experiment_name: null", "experiment_name: mine")
-            (other / "config.yaml").write_text(config)
+            identity = json.loads((other / "run.json").read_text())["identity"]
+            change_json(other / "run.json", identity={**identity, "experiment_name": "mine"})
         assert planned(here, "experiment=token_matched", "match=C1").match.run == "small_C1_ilm_tiny"
-        (others[0] / "config.yaml").write_text((specialist / "config.yaml").read_text())
+        shutil.copyfile(specialist / "run.json", others[0] / "run.json")
         with pytest.raises(UserError, match="could be second, small_C1_ilm_tiny: give the name of one"):
             planned(here, "experiment=token_matched", "match=C1")
     finally:

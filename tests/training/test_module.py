@@ -25,9 +25,10 @@ def small_model() -> GPT2LMHeadModel:
 
 
 def make_module(plan: StepPlan, make_model=formula_model) -> InfillingModule:
+    model = make_model()
     module = InfillingModule(
-        make_model(),
-        lambda parameters: torch.optim.AdamW(parameters, lr=1e-3),
+        model,
+        torch.optim.AdamW(model.parameters(), lr=1e-3),
         schedule=Schedule(shape="constant", warmup_steps=0),
         total_steps=10,
         seed=0,
@@ -111,7 +112,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_update():
         next(module.parameters()).fill_(float("nan"))
     module.training_step(batches[0], 0).backward()
     with pytest.raises(NonFiniteLoss, match="loss is nan at optimizer step"):
-        module.configure_gradient_clipping(module.configure_optimizers()["optimizer"])
+        module.configure_gradient_clipping(module.optimizer)
 
 
 def test_learning_rates():

@@ -318,12 +318,13 @@ def test_a_signal_interrupts_a_validation(run, whole, monkeypatch):
     assert [row.partition(",")[0] for row in rows[0]] == [row.partition(",")[0] for row in rows[1]]
 
 
-def test_a_run_that_would_grow_into_another_interval_is_refused(run):
+def test_a_run_that_grows_keeps_its_interval_unless_another_is_typed(run):
     run("validation.every_n_steps=null")
     with pytest.raises(UserError, match=r"validation\.every_n_steps: 3 there, 6 now\n.*Type the values that are there"):
-        run("validation.every_n_steps=null", "trainer.max_steps=24")
-    run("validation.every_n_steps=3", "trainer.max_steps=24")
+        run("validation.every_n_steps=6", "trainer.max_steps=24")
+    run("validation.every_n_steps=null", "trainer.max_steps=24")
     assert status(run.folder)["step"] == 24
+    assert run.folder.joinpath("metrics.csv").read_text().count("\n21,") == 2  # a record and a validation
 
 
 # Full disks -----------------------------------------------------------------------------------------------------------
@@ -346,8 +347,8 @@ def test_a_disk_that_is_full_when_a_checkpoint_is_due(run, whole):
     size = len(before["last.ckpt"])
     with files_no_longer_than(size // 2), pytest.raises(UserError) as caught:
         run()
-    assert "last.ckpt could not be written at step 8: a file may not be that large here" in str(caught.value)
-    assert "It takes about 0.7 MB" in str(caught.value)
+    assert "a file may not be that large here" in str(caught.value)
+    assert f"{run.folder} could not be written" in str(caught.value)
     assert "make room and type the same command again" in str(caught.value)
     assert contents(run.folder / "checkpoints") == before
     assert status(run.folder)["state"] == "failed"
@@ -471,9 +472,8 @@ def test_status_and_log_tell_how_far_a_run_is(run, monkeypatch):
     assert running["pid"] == os.getpid()
     assert {"host", "started", "updated", "tokens_per_second", "seconds_trained"} <= set(running)
     log = (run.folder / "train.log").read_text()
-    assert f"step 6 of {STEPS}: loss " in log
     (line,) = [line for line in log.splitlines() if f"step 6 of {STEPS}" in line]
-    assert all(part in line for part in ("perplexity ", "tokens/s ", "left "))
+    assert all(part in line for part in ("context+infill loss ", "infill perplexity ", "tokens/s ", "left "))
 
 
 @pytest.mark.parametrize("overwrite", [False, True])

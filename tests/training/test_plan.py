@@ -4,7 +4,7 @@ from ilm.config.train import Model
 from ilm.errors import UserError
 from ilm.examples.tokenizers import gpt2_tokenizer
 from ilm.examples.vocabulary import START_OF_INFILL, Vocabulary
-from ilm.training.plan import base_tokenizer, total_steps, validation_interval
+from ilm.training.plan import base_tokenizer, total_steps
 from tests.reference_data import MASK_TYPES
 from tests.training.stored import OfLengths, shuffled_plan
 
@@ -20,14 +20,6 @@ def test_the_smaller_bound_ends_a_run(max_steps, max_epochs, steps):
 def test_a_run_without_an_end_is_refused():
     with pytest.raises(UserError, match="set no end"):
         total_steps(-1, None, shuffled_plan(OfLengths([1]), batch_size=1))
-
-
-@pytest.mark.parametrize(
-    ("asked", "total", "interval"),
-    [(None, 60_000, 1_000), (None, 4_000, 1_000), (None, 300, 75), (None, 2, 1), (200, 300, 200), (7, 60_000, 7)],
-)
-def test_short_runs_are_validated_more_often(asked, total, interval):
-    assert validation_interval(asked, total) == interval
 
 
 def test_a_trained_folder_is_taken_with_its_own_tokenizer(tmp_path):

@@ -63,8 +63,3 @@ def test_how_often_each_level_is_seen(sizes, n_examples):
     counts = np.bincount(codes[drawn], minlength=2 * len(sizes))
     for code, times in order.times_seen(n_examples).items():
         assert times == pytest.approx(counts[code] / sizes[code // 2])
-
-
-def test_without_examples():
-    with pytest.raises(ValueError, match="at least one example"):
-        Balanced(np.zeros(0, dtype=int), 0)

@@ -10,7 +10,7 @@ import os
 import shutil
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from ilm.errors import UserError
-from ilm.files import DISK_FULL, atomic_file, readable_size
+from ilm.files import atomic_file, readable_size
 from ilm.hardware import is_first_process
 from ilm.runs.folder import RunFolder
 from ilm.training.callbacks.metrics import at_step_end, is_last
@@ -36,8 +36,6 @@ class Checkpoints(pl.Callback):
     After a signal last.ckpt is written at the next end of an optimizer step, and the process exits with 128 + signal.
     After an exception nothing is saved: in the middle of a step the state is not one that the uninterrupted run ever
     had. `on_saved` is called on the first process whenever last.ckpt was written.
-
-    Raises: UserError if the disk is full; the earlier checkpoints are whole then.
     """
 
     def __init__(
@@ -126,67 +124,35 @@ def _save(trainer: pl.Trainer, path: Path, *, weights_only: bool = False, keep_a
     if not trainer.is_global_zero:
         trainer.save_checkpoint(path, weights_only=weights_only)  # takes part, but only rank 0 writes
         return
-    try:
-        with atomic_file(path) as temporary:
-            trainer.save_checkpoint(temporary, weights_only=weights_only)
-            if keep_as is not None and path.exists():
-                os.replace(path, keep_as)
-    except (OSError, RuntimeError) as error:  # torch's own, if its writer cannot finish the file
-        numbers = (getattr(cause, "errno", None) for cause in _causes(error))
-        reason = next((DISK_FULL[number] for number in numbers if number in DISK_FULL), None)
-        if reason is None:
-            raise
-        moments = 0 if weights_only else 2
-        needed = checkpoint_bytes(trainer.lightning_module, moments)
-        raise UserError(
-            f"{path} could not be written at step {trainer.global_step}: {reason}. It takes about "
-            f"{readable_size(needed)}, and {readable_size(shutil.disk_usage(path.parent).free)} are free. The "
-            "checkpoints before it are whole: make room and type the same command again, it goes on from the last one."
-        ) from error
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
+    with atomic_file(path) as temporary:
+        trainer.save_checkpoint(temporary, weights_only=weights_only)
+        if keep_as is not None and path.exists():
+            os.replace(path, keep_as)
 
 
 # Room on the disk -----------------------------------------------------------------------------------------------------
 
 
-def checkpoint_bytes(module: torch.nn.Module, moments: int) -> int:
-    """Bytes of a checkpoint: all weights, and `moments` numbers of the optimizer for each that is trained."""
-    # Tied weights, as those of GPT-2's head, stand in the file once.
-    different = {value.untyped_storage().data_ptr(): value for value in module.state_dict().values()}
-    weights = sum(value.numel() * value.element_size() for value in different.values())
-    trained = sum(p.numel() * p.element_size() for p in module.parameters() if p.requires_grad)
-    return weights + moments * trained
-
-
-def disk_bytes(module: torch.nn.Module) -> int:
-    """Bytes that a run of an Adam-like optimizer takes at most: last, previous, best and model/, and one being written.
-
-    An optimizer with fewer moments takes less.
-    """
-    whole, weights = checkpoint_bytes(module, 2), checkpoint_bytes(module, 0)
-    return 3 * whole + 2 * weights
-
-
 def require_room(folder: RunFolder, module: torch.nn.Module) -> None:
     """Warn if the disk of a run folder has no room for what the run will write; what lies there is counted.
 
-    Raises: UserError if not even one checkpoint finds room.
+    That is last.ckpt, previous.ckpt and one being written, with two numbers of Adam beside each trained weight; and
+    the weights alone in best.ckpt and model/.
+
+    Raises: UserError if not even the weights find room.
     """
     if not is_first_process():
         return
+    weights = sum(parameter.numel() * parameter.element_size() for parameter in module.parameters())
+    trained = sum(p.numel() * p.element_size() for p in module.parameters() if p.requires_grad)
     there = sum(file.stat().st_size for file in folder.path.rglob("*") if file.is_file())
-    free, needed = shutil.disk_usage(folder.path).free, disk_bytes(module) - there
+    free, needed = shutil.disk_usage(folder.path).free, 3 * (weights + 2 * trained) + 2 * weights - there
     if free >= needed:
         return
     found = (
         f"{folder.path} needs {readable_size(needed)} more for checkpoints and model, {readable_size(free)} are free"
     )
-    if free < checkpoint_bytes(module, 0):
+    if free < weights:
         raise UserError(f"{found}. Make room, or type paths.experiments=... for a folder on another disk.")
     log.warning("%s: the run will end when the disk is full. paths.experiments=... takes another disk.", found)
 

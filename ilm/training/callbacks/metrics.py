@@ -5,10 +5,8 @@ mean NLL in nats per target token; perplexities their exponentials.
 """
 
 import csv
-import logging
+import math
 import os
-import resource
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -22,8 +20,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from ilm.files import atomic_file
 from ilm.hardware import is_first_process
-
-log = logging.getLogger("ilm")
+from ilm.models.devices import peak_memory
 
 
 class MetricsCsv(Logger):
@@ -32,17 +29,14 @@ class MetricsCsv(Logger):
     Rows are appended as they come. With `purge_step`, rows of that step and later are dropped first (TensorBoard's
     meaning of the word): they were written by a run that was killed after its last checkpoint. A new metric rewrites
     the file with one more column. A file without its header is set aside as damaged-metrics.csv.
-
-    `last_step` is that of the last row kept, -1 without any.
     """
 
     def __init__(self, save_dir: str, name: str = "", version: str = "", purge_step: int | None = None):
         super().__init__()
         self._name, self._version = name, version
         self.path = Path(save_dir) / name / version / "metrics.csv"
-        self.last_step = -1
         self._columns: list[str] = ["step"]
-        self._of_last_step: list[set[str]] = []  # the metrics of each row kept of the last step
+        self._last: list[tuple[str, set[str]]] = []  # step and metrics of the last rows kept
         if is_first_process() and self.path.exists():
             self._keep_rows(purge_step)
 
@@ -57,10 +51,7 @@ class MetricsCsv(Logger):
         # A row cut short by a kill has no step or another number of fields; it is after the last checkpoint.
         whole = [row for row in rows if row["step"].isdigit() and None not in (*row, *row.values())]
         kept = [row for row in whole if purge_step is None or int(row["step"]) < purge_step]
-        if kept:
-            self.last_step = int(kept[-1]["step"])
-            of_last = [row for row in kept if int(row["step"]) == self.last_step]
-            self._of_last_step = [{key for key, value in row.items() if value} for row in of_last]
+        self._last = [(row["step"], {key for key, value in row.items() if value}) for row in kept[-2:]]
         self._rewrite(kept)
 
     @property
@@ -80,7 +71,7 @@ class MetricsCsv(Logger):
         row = {"step": str(step), **{key: repr(float(value)) for key, value in metrics.items()}}
         # A validation that a stop had interrupted is made when the run goes on. Where that was killed too, before its
         # next checkpoint, the row is here already, with the same numbers.
-        if step == self.last_step and set(row) in self._of_last_step:
+        if (row["step"], set(row)) in self._last:
             return
         new = [key for key in row if key not in self._columns]
         if new or not self.path.exists():
@@ -117,7 +108,7 @@ class Metrics(pl.Callback):
         self._examples_seen = self._tokens_seen = 0
         self._recorded = 0
         self._clock: tuple[float, int, int] | None = None
-        self._figures = dict.fromkeys(("loss", "infill_loss", "tokens_per_second"), float("nan"))
+        self._figures = {"loss": math.nan, "infill_loss": math.nan, "tokens_per_second": math.nan}
         self._counts = np.zeros(2, dtype=np.int64)  # context and infill targets since the last record
         self._sums = torch.zeros(2, dtype=torch.float64)  # their NLL; left on the device, reading it waits for the GPU
 
@@ -139,15 +130,6 @@ class Metrics(pl.Callback):
         self._recorded = state_dict["recorded"]
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        for logger in trainer.loggers:
-            if not isinstance(logger, MetricsCsv) or not trainer.is_global_zero:
-                continue
-            if (last := max(logger.last_step, 0)) < self._recorded:
-                log.warning(
-                    "%s has nothing behind step %d, and the run recorded step %d: those rows are lost, or were "
-                    "written by another logger",
-                    *(logger.path, last, self._recorded),
-                )
         self._clock = None
         # Apple's GPUs have no float64.
         device = "cpu" if module.device.type == "mps" else module.device
@@ -187,32 +169,31 @@ class Metrics(pl.Callback):
         Reading them waits for a GPU.
         """
         if self._clock is not None and self._counts.any():
-            began, _, tokens = self._clock
-            self._set_figures(self._means(), (self._tokens_seen - tokens) / (self._trained_seconds() - began))
-        return dict(self._figures)
+            self._measure()
+        return self._figures
 
-    def _means(self) -> dict[str, float]:
-        """Mean NLL of each kind since the last record."""
-        named = zip(("train/context_loss", "train/infill_loss"), self._sums.tolist(), self._counts, strict=True)
-        return {name: float(total / count) for name, total, count in named if count}
-
-    def _set_figures(self, means: Mapping[str, float], tokens_per_second: float) -> None:
-        infill = means.get("train/infill_loss", float("nan"))
-        self._figures = {"loss": sum(means.values()), "infill_loss": infill, "tokens_per_second": tokens_per_second}
-
-    def _record(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+    def _measure(self) -> dict[str, float]:
+        """The losses and rates since the last record."""
         began, examples, tokens = self._clock
         seconds = self._trained_seconds() - began
-        means = self._means()
-        self._set_figures(means, (self._tokens_seen - tokens) / seconds)
-        metrics = {
+        named = zip(("train/context_loss", "train/infill_loss"), self._sums.tolist(), self._counts, strict=True)
+        means = {name: float(total / count) for name, total, count in named if count}
+        loss, tokens_per_second = sum(means.values()), (self._tokens_seen - tokens) / seconds
+        infill = means.get("train/infill_loss", math.nan)
+        self._figures = {"loss": loss, "infill_loss": infill, "tokens_per_second": tokens_per_second}
+        return {
             **means,
-            "train/loss": sum(means.values()),
+            "train/loss": loss,
+            "train/examples_per_second": (self._examples_seen - examples) / seconds,
+            "train/tokens_per_second": tokens_per_second,
+        }
+
+    def _record(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        metrics = {
+            **self._measure(),
             "train/learning_rate": module.learning_rate,
             "train/gradient_norm": module.gradient_norm,
-            "train/examples_per_second": (self._examples_seen - examples) / seconds,
-            "train/tokens_per_second": (self._tokens_seen - tokens) / seconds,
-            "train/peak_memory_gib": _peak_memory_gib(),
+            "train/peak_memory_gib": peak_memory() / 2**30,
             "seen/examples": self._examples_seen,
             "seen/tokens": self._tokens_seen,
             "seen/targets": int(self.targets_seen.sum()),
@@ -238,10 +219,3 @@ def at_step_end(trainer: pl.Trainer, batch_idx: int) -> bool:
 def is_last(trainer: pl.Trainer, batch_idx: int) -> bool:
     """Whether the micro-batch just done is the last of the run."""
     return batch_idx + 1 == trainer.num_training_batches
-
-
-def _peak_memory_gib() -> float:
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 2**30
-    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return kilobytes * (1 if sys.platform == "darwin" else 1024) / 2**30

@@ -57,7 +57,7 @@ class NonFiniteReport(pl.Callback):
     @torch.no_grad()
     def _documents(self, trainer: pl.Trainer, module: pl.LightningModule) -> list[dict[str, Any]]:
         """Each example of the step with its mean NLL in nats, without dropout, under the weights that failed."""
-        dataset = trainer.datamodule.dataset
+        dataset = trainer.datamodule.batches.dataset
         module.eval()
         documents = []
         for batch in self._batches:

@@ -24,7 +24,7 @@ BAR_SECONDS = 1.0
 class StatusReporter(pl.Callback):
     """Writes status.json every 30 seconds, and a line to the log every `log_seconds`.
 
-    `shown` is what a progress bar shows (`bar_figures`): the mean loss since the last record, its infill perplexity,
+    `shown` is what a progress bar shows (`bar_figures`): the mean loss and infill perplexity since the last record,
     real tokens per second and the time left. It comes behind metrics and validation, and before checkpoints.
     """
 
@@ -66,8 +66,8 @@ class StatusReporter(pl.Callback):
         figures = self.metrics.figures()
         left = self._seconds_left(trainer, now)
         self.shown = {
-            "loss": f"{figures['loss']:.3f}",
-            "perplexity": f"{perplexity(figures['infill_loss']):.1f}",
+            "context+infill loss": f"{figures['loss']:.3f}",
+            "infill perplexity": f"{perplexity(figures['infill_loss']):.1f}",
             "tokens/s": f"{figures['tokens_per_second']:,.0f}",
             "left": duration(left),
         }
@@ -104,8 +104,8 @@ class StatusReporter(pl.Callback):
 
 
 def bar_figures(trainer: pl.Trainer) -> dict[str, Any]:
-    """What a progress bar shows of a run: loss, perplexity, tokens/s, time left."""
-    return next((dict(callback.shown) for callback in trainer.callbacks if isinstance(callback, StatusReporter)), {})
+    """What a progress bar shows of a run."""
+    return next((callback.shown for callback in trainer.callbacks if isinstance(callback, StatusReporter)), {})
 
 
 def losses_as_json(losses: Mapping[str, float]) -> dict[str, float | None]:

@@ -1,9 +1,6 @@
-from types import SimpleNamespace
-
 import pytest
-import torch
 
-from ilm.training.callbacks.metrics import Metrics, MetricsCsv
+from ilm.training.callbacks.metrics import MetricsCsv
 
 
 def lines(path):
@@ -54,19 +51,3 @@ def test_a_file_without_its_header_is_set_aside(tmp_path, damaged):
     MetricsCsv(str(tmp_path), purge_step=11).log_metrics({"train/loss": 2.0}, step=20)
     assert lines(tmp_path) == ["step,train/loss", "20,2.0"]
     assert (tmp_path / "damaged-metrics.csv").read_bytes() == damaged
-
-
-def test_a_new_run_has_lost_nothing(tmp_path, caplog):
-    trainer = SimpleNamespace(loggers=[MetricsCsv(str(tmp_path), purge_step=0)], is_global_zero=True)
-    Metrics(["A1"], 10, lambda: 0.0).on_train_start(trainer, SimpleNamespace(device=torch.device("cpu")))
-    assert caplog.text == ""
-
-
-@pytest.mark.parametrize(("kept", "warned"), [(10, True), (20, False)])
-def test_rows_lost_from_outside_are_told(tmp_path, caplog, kept, warned):
-    MetricsCsv(str(tmp_path)).log_metrics({"train/loss": 2.0}, step=kept)
-    metrics = Metrics(["A1"], 10, lambda: 0.0)
-    metrics.load_state_dict({**metrics.state_dict(), "recorded": 20})
-    trainer = SimpleNamespace(loggers=[MetricsCsv(str(tmp_path), purge_step=26)], is_global_zero=True)
-    metrics.on_train_start(trainer, SimpleNamespace(device=torch.device("cpu")))
-    assert ("nothing behind step 10, and the run recorded step 20" in caplog.text) is warned
