@@ -15,21 +15,20 @@ from hypothesis import strategies as st
 
 from ilm.errors import UserError
 from ilm.reference import unpickle
-from ilm.reference.unpickle import MAX_DEPTH, Member, iter_plain, load_plain
+from ilm.reference.unpickle import Member, iter_plain, load_plain
 
 ENUMERATION = "ilm.mask.hierarchical.MaskHierarchicalType"
 
 atoms = st.none() | st.booleans() | st.integers(-(2**80), 2**80) | st.floats(allow_nan=False) | st.text(max_size=80)
-keys = st.integers(-(2**60) + 1, 2**60 - 1) | st.text() | st.booleans()
+keys = st.integers(-(2**60) + 1, 2**60 - 1) | st.text()
 
 
-def trees(*, sets: bool) -> st.SearchStrategy:
-    def containers(inner):
-        lists = st.lists(inner, max_size=4)
-        found = lists | lists.map(tuple) | st.dictionaries(keys, inner, max_size=4)
-        return found | st.sets(keys, max_size=4) if sets else found
+def _containers(inner: st.SearchStrategy) -> st.SearchStrategy:
+    lists = st.lists(inner, max_size=4)
+    return lists | lists.map(tuple) | st.dictionaries(keys, inner, max_size=4)
 
-    return st.recursive(atoms, containers, max_leaves=20)
+
+trees = st.recursive(atoms, _containers, max_leaves=20)
 
 
 def written(folder: Path, raw: bytes) -> Path:
@@ -43,12 +42,12 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("pickles")
 
 
-@given(value=trees(sets=True), protocol=st.integers(0, 5))
+@given(value=trees, protocol=st.integers(0, 5))
 def test_plain_values_are_read_as_pickle_reads_them(folder, value, protocol):
     assert load_plain(written(folder, pickle.dumps(value, protocol))) == value
 
 
-@given(value=st.lists(trees(sets=False), max_size=6), protocol=st.integers(0, 5))
+@given(value=st.lists(trees, max_size=6), protocol=st.integers(0, 5))
 def test_a_list_is_read_item_by_item(folder, value, protocol):
     assert list(iter_plain(written(folder, unshared(value, protocol)))) == value
 
@@ -166,9 +165,10 @@ def test_a_malicious_pickle_is_refused_and_nothing_runs(route, tmp_path, dangero
         (b"\x80\x02cilm.mask.hierarchical\nMaskHierarchicalType\n)\x81.", "the opcode NEWOBJ"),
         (b"\x80\x04cilm.mask.hierarchical\nMaskHierarchicalType\n)}\x92.", "the opcode NEWOBJ_EX"),
         (b"\x80\x02cilm.mask.hierarchical\nMaskHierarchicalType\n}b.", "the opcode BUILD"),
-        (b"\x80\x02cilm.mask.hierarchical\nMaskHierarchicalType\nK\x01K\x02\x86R.", "a call of"),
-        (b"\x80\x02K\x01)R.", "a call of"),
-        (b"\x80\x02cbuiltins\nset\n]K\x01aK\x02\x86R.", "a call of set"),
+        (b"\x80\x02cilm.mask.hierarchical\nMaskHierarchicalType\nK\x01K\x02\x86R.", "a call"),
+        (b"\x80\x02K\x01)R.", "a call"),
+        (b"\x80\x02cbuiltins\nset\n]K\x01a\x85R.", "builtins.set"),
+        (b"\x80\x04\x8f.", "the opcode EMPTY_SET"),
         (b"\x80\x02]}b.", "the opcode BUILD"),
         (b"Pid\n.", "the opcode PERSID"),
         (b"\x80\x02K\x01Q.", "the opcode BINPERSID"),
@@ -193,14 +193,10 @@ def test_what_is_no_plain_data_is_named(raw, found, tmp_path):
         b"L" + b"9" * 5000 + b"L\n.",
         b"(" * 100_000 + b".",
         b"\x80\x02K\x01" + b"2\x86" * 70 + b".",  # a pair of a pair of ...: 2 to the 70 values
-        b"\x80\x02K\x01" + b"\x85" * 100_000 + b".",
-        b"\x80\x02" + b"]" * 100_000 + b"a" * 99_999 + b".",
         b"\x80\x02}" + b"K\x01" + b"\x85" * 100_000 + b"K\x01s.",  # hashing it overflows the stack of C
         b"\x80\x04" + b"N" + b"\x85" * 200_000 + b"N\x93.",  # so does one as the name of a class
         b"\x80\x04N" + b"2\x86" * 70 + b"N\x93.",  # and to show this one takes for ever
         b"\x80\x04(" + b"\x8f" * 2**21 + b"l.",  # sets: 216 bytes of memory for one of the file
-        b"\x80\x02]q\0h\0a.",  # a list in itself
-        b"\x80\x02]q\0(h\0h\0tq\1a.",
         b"\x80\x09N.",
         b"",
         b".",
@@ -224,7 +220,7 @@ def test_bombs_and_rubbish_end_in_one_message(raw, tmp_path):
     try:
         with pytest.raises(UserError):
             load_plain(path, [ENUMERATION])
-        with suppress(UserError):  # what `load_plain` refuses as a whole may be an item
+        with suppress(UserError):
             for _ in iter_plain(path, [ENUMERATION]):
                 pass
         assert tracemalloc.get_traced_memory()[1] < 200 * 2**20
@@ -237,17 +233,8 @@ def test_numbers_of_one_hash_are_no_keys(tmp_path):
     numbers = [k * (2**61 - 1) for k in range(1, 40_000)]
     assert len({hash(number) for number in numbers}) == 1
     pushed = [pickle.dumps(number, 2)[2:-1] for number in numbers]
-    for raw in (b"\x80\x02}(" + b"N".join(pushed) + b"Nu.", b"\x80\x04\x8f(" + b"".join(pushed) + b"\x90."):
-        with pytest.raises(UserError, match="as a key"):
-            load_plain(written(tmp_path, raw))
-
-
-def test_sets_are_no_items(tmp_path):
-    for protocol in range(6):
-        path = written(tmp_path, pickle.dumps([{1, 2}], protocol))
-        assert load_plain(path) == [{1, 2}]
-        with pytest.raises(UserError, match="found a set within a list"):
-            list(iter_plain(path))
+    with pytest.raises(UserError, match="as a key"):
+        load_plain(written(tmp_path, b"\x80\x02}(" + b"N".join(pushed) + b"Nu."))
 
 
 def test_what_items_share_does_not_grow_with_them(tmp_path):
@@ -268,16 +255,20 @@ def test_an_index_into_the_memo_costs_nothing(tmp_path):
     assert load_plain(written(tmp_path, b"\x80\x02K\x01r\xff\xff\xff\x7f.")) == 1
 
 
-def test_depth_up_to_the_limit_is_read(tmp_path):
-    raw = b"\x80\x02K\x01" + b"\x85" * MAX_DEPTH + b"."
-    assert load_plain(written(tmp_path, raw))[0]
-    with pytest.raises(UserError, match=f"nested {MAX_DEPTH + 1} deep"):
-        load_plain(written(tmp_path, raw[:-1] + b"\x85."))
-
-
-def test_a_deep_item_of_a_list_is_given_back(tmp_path):
-    raw = b"\x80\x02](" + b"]" * 100_000 + b"a" * 99_999 + b"e."
-    assert len(list(iter_plain(written(tmp_path, raw)))) == 1
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"\x80\x02K\x01" + b"\x85" * 100_000 + b".",
+        b"\x80\x02" + b"]" * 100_000 + b"a" * 99_999 + b".",
+        b"\x80\x02]q\0h\0a.",  # a list in itself
+        b"\x80\x02]q\0(h\0h\0tq\1a.",
+    ],
+)
+def test_deep_and_cyclic_values_are_given_back(raw, tmp_path):
+    path = written(tmp_path, raw)
+    assert type(load_plain(path)) in (tuple, list)
+    with suppress(UserError):  # a tuple is no list
+        assert len(list(iter_plain(path))) == 1
 
 
 def test_endless_work_is_refused(tmp_path, monkeypatch):
@@ -311,7 +302,7 @@ def test_no_list(tmp_path):
 def test_items_that_share_parts_are_refused(tmp_path):
     for shared in ([1], "a text"):
         value = [[i] for i in range(1500)] + [shared] * 1500
-        with pytest.raises(UserError, match=r"shares a part.*fast is True"):
+        with pytest.raises(UserError, match=r"one of an earlier item.*fast is True"):
             list(iter_plain(written(tmp_path, pickle.dumps(value, 2))))
         assert list(iter_plain(written(tmp_path, unshared(value, 2)))) == value
         assert load_plain(written(tmp_path, pickle.dumps([shared, shared]))) == [shared, shared]
