@@ -24,8 +24,6 @@ def infill(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> Non
     from ilm.infilling.model_cache import ModelCache
     from ilm.infilling.terminal import Terminal, is_dialogue, terminal_console
     from ilm.infilling.texts import is_table
-    from ilm.infilling.web.server import serve
-    from ilm.infilling.web.service import WebService
     from ilm.runs.finder import Finder
     from ilm.runs.trained_model import INFILLING, model_in
 
@@ -36,6 +34,9 @@ def infill(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> Non
     computing = {"device": settings.device, "dtype": settings.dtype}
     cache = ModelCache(partial(Infiller.of, **computing), settings.server.max_loaded)
     if settings.web:
+        from ilm.infilling.web.server import serve
+        from ilm.infilling.web.service import WebService
+
         serve(WebService(models, cache, decoding, computing), settings.server.host, settings.server.port)
         return
 

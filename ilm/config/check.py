@@ -62,7 +62,7 @@ def check(cfg: DictConfig, schema: type[Schema], choices: Mapping[str, str | Non
     return settings
 
 
-def build(schema: type[Schema], **values: Any) -> Schema:
+def build(schema: type[Schema], /, **values: Any) -> Schema:
     """A section of keyword values, such as `build(Decoding, top_p=0.9)`; other fields have their defaults.
 
     Raises: UserError that lists all mistakes.

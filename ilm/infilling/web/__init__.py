@@ -1,1 +1,1 @@
-"""Filling blanks in the browser: one page and its JSON API on loopback, with the standard library's server."""
+"""Filling blanks in the browser: one page and its JSON API on loopback (Starlette on uvicorn)."""

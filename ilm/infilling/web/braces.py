@@ -12,7 +12,7 @@ import re
 from collections.abc import Collection, Sequence
 
 from ilm.errors import UserError
-from ilm.infilling.blanks import DEFAULT_BLANK
+from ilm.infilling.blanks import DEFAULT_BLANK, parse_blanks
 
 # The first character of an answer is no white space: a long run of it behind a lone brace is not tried in every way.
 _MARKED = re.compile(r"\{(\s*)([^{}\s](?:[^{}]*[^{}\s])?)(\s*)\}")
@@ -43,6 +43,26 @@ def parse_braces(text: str, mask_types: Sequence[str], known_types: Collection[s
         return before + (f"[{kind}]" if kind in mask_types else DEFAULT_BLANK) + after
 
     return _MARKED.sub(blank, text), tuple(answers)
+
+
+def read_answers(
+    text: str, answers: Sequence[str] | None, mask_types: Sequence[str], known_types: Collection[str]
+) -> tuple[str, Sequence[str]]:
+    """A text with blanks, and an answer to each; `answers` None: they stand in the text, in braces.
+
+    Raises: UserError if there is no answer, or another number of them than of blanks.
+    """
+    if answers is None:
+        text, answers = parse_braces(text, mask_types, known_types)
+    if not answers:
+        raise UserError("No answer is marked. Put braces around what is to be judged: She ate {pasta} for lunch.")
+    blanks = len(parse_blanks(text, mask_types)[1])
+    if blanks != len(answers):
+        raise UserError(
+            f"Blanks: {blanks}, answers: {len(answers)}. A text to judge has answers in braces, and no blanks beside; "
+            f"the types of this model are {', '.join(mask_types)}."
+        )
+    return text, answers
 
 
 def unit_of(answer: str) -> str:

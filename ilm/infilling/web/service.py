@@ -1,28 +1,25 @@
-"""What the page asks for, as plain data in and out: models, candidates, and which level would write an answer.
-
-    GET  /models                                                        -> {"models": [...], "settings", "about"}
-    GET  /progress                                                      -> {"jobs": [...]}
-    POST /infill  {"model", "text", and settings, all optional}         -> {"text", "answers", "candidates", ...}
-    POST /levels  {"models": [...], "text", "answers" (or in braces)}   -> {"models": [...], "levels": [...], ...}
+"""What the page asks for, computed: models, candidates, and which level would write an answer, as plain data.
 
 Models are loaded when they are first asked; only their tokenizers are read before.
 """
 
+import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from ilm.config.check import build
 from ilm.config.infill import Decoding
 from ilm.errors import UserError
-from ilm.infilling.blanks import parse_blanks
+from ilm.infilling.candidates import Infilling
 from ilm.infilling.infiller import Infiller
 from ilm.infilling.model_cache import ModelCache
-from ilm.infilling.web.braces import parse_braces
-from ilm.infilling.web.level_posterior import AnsweredText, level_posterior, score_answers
-from ilm.infilling.web.queue import Job, Worker
-from ilm.infilling.web.records import candidate_record
-from ilm.infilling.web.schema import INFILL, LEVELS, SETTINGS, read_fields
+from ilm.infilling.token_bytes import TokenBytes, partial_character
+from ilm.infilling.web.braces import parse_braces, read_answers
+from ilm.infilling.web.level_posterior import finite_or_none, judge, level_posterior, score
+from ilm.infilling.web.queue import Job
+from ilm.infilling.web.schema import InfillRequest, LevelsRequest
 from ilm.runs.folder import versions
 from ilm.runs.trained_model import TrainedModel
 
@@ -30,9 +27,10 @@ from ilm.runs.trained_model import TrainedModel
 class WebService:
     """Answers requests with `models`; `defaults` are the settings where a request gives none.
 
-    `cache` holds those in memory. `about` is what else decides the numbers, for what is saved.
-    Safe to be called from many threads: one worker computes for all. `gone` tells whether the asker has left.
-    All methods raise UserError for a request that makes no sense, Busy and Abandoned as `Worker.run` does.
+    `cache` holds those in memory. `about` is what else decides the numbers, for what is saved. One thread may call
+    `infill` and `levels`, which raise Abandoned where `job` does, and UserError for a request that makes no sense.
+
+    Raises: UserError for a model that fills no blanks, and defaults beyond what one request may ask for.
     """
 
     def __init__(
@@ -44,9 +42,10 @@ class WebService:
     ):
         for model in models:
             model.require_infilling()
-        self._models, self._defaults = {model.name: model for model in models}, defaults
+        self.defaults = defaults.replace(by_probability=True)
+        build(InfillRequest, model="", text="", **self.defaults.model_dump())
+        self._models, self._cache = {model.name: model for model in models}, cache
         self._known_types = tuple(dict.fromkeys(kind for model in models for kind in model.mask_types))
-        self._cache, self.worker = cache, Worker()
         self._about = {**(about or {}), "versions": versions(), "max_loaded": cache.max_loaded}
 
     def models(self) -> dict[str, Any]:
@@ -55,111 +54,73 @@ class WebService:
             {"name": m.name, "level": m.level, "blanks": m.mask_types, "loaded": m in self._cache}
             for m in self._models.values()
         ]
-        settings = {name: getattr(self._defaults, name) for name in SETTINGS}
-        return {"models": found, "settings": settings, "about": self._about}
+        return {"models": found, "settings": self.defaults.model_dump(), "about": self._about}
 
-    def progress(self) -> dict[str, Any]:
-        """The requests under way, in their order; each has the name that its asker gave it in "request"."""
-        return {"jobs": self.worker.jobs()}
-
-    def infill(self, request: Mapping[str, Any], gone: Callable[[], bool]) -> dict[str, Any]:
-        """Candidates of one model, the likeliest first; answers in braces are taken for blanks.
+    def infill(self, request: InfillRequest, job: Job) -> dict[str, Any]:
+        """Candidates of one model; answers in braces are taken for blanks.
 
         "original" is what the model thinks of those answers, if every blank has one.
         """
-        values = read_fields(request, INFILL, needed=("model", "text"))
-        own_name, model, text = values.pop("request", None), self._model(values.pop("model")), values.pop("text")
-        decoding = self._defaults.replace(**values, by_probability=True)
-        blanked, answers = parse_braces(text, model.mask_types, self._known_types)
+        model, decoding = self._model(request.model), request.decoding
+        text, answers = parse_braces(request.text, model.mask_types, self._known_types)
+        infiller = self._load(model, job, "filling")
+        begun = time.perf_counter()
+        context, original = infiller.context(text, answer_room=decoding.answer_room), None
+        with _stepping(infiller, job):
+            found = infiller(context, decoding)[0]
+            if len(answers) == len(context.types):
+                original = score(infiller, context, answers, context.left_out).record()
+        return {
+            **self._described(model),
+            "text": text,
+            "answers": answers,
+            "original": original and original | {"left_out": context.left_out},
+            "candidates": [candidate_record(infilling, infiller.token_bytes) for infilling in found],
+            "settings": decoding.model_dump(),
+            "seconds": time.perf_counter() - begun,
+        }
 
-        def work(job: Job) -> dict[str, Any]:
-            infiller = self._infiller(model, job)
-            job.begin("filling", model.name)
-            begun = time.perf_counter()
-            with _stepping(infiller, job):
-                found = infiller(blanked, decoding)[0]
-                original = _original(infiller, model, blanked, answers, found[0].left_out) if answers else None
-            return {
-                **self._described(model),
-                "text": blanked,
-                "answers": answers,
-                "original": original,
-                "candidates": [candidate_record(infilling, infiller.vocabulary) for infilling in found],
-                "settings": decoding.model_dump(),
-                "seconds": time.perf_counter() - begun,
-            }
-
-        return self.worker.run(work, gone, own_name)
-
-    def levels(self, request: Mapping[str, Any], gone: Callable[[], bool]) -> dict[str, Any]:
+    def levels(self, request: LevelsRequest, job: Job) -> dict[str, Any]:
         """The log-probability of the answers under every model, and the levels' shares of it (`level_posterior`).
 
         "answers" fill the blanks of "text"; without them they stand in the text, in braces. A model that cannot judge
         them has an "error" in place of its "log_probability". "left_out": characters that no model has read.
         """
-        values = read_fields(request, LEVELS, needed=("models", "text"))
-        names, text, answers = values["models"], values["text"], values.get("answers")
-        if not all(isinstance(item, str) for item in [*names, *(answers or [])]):
-            raise UserError("models and answers: expected lists of texts")
-        models = [self._model(name) for name in dict.fromkeys(names)]
-        if not models:
-            raise UserError("No model is chosen. Choose at least one.")
-        cut = values.get("cut", self._defaults.cut)
+        begun = time.perf_counter()
+        models = [self._model(name) for name in dict.fromkeys(request.models)]
 
-        def work(job: Job) -> dict[str, Any]:
-            begun = time.perf_counter()
+        def read(model: TrainedModel) -> tuple[str, Sequence[str]]:
+            return read_answers(request.text, request.answers, model.mask_types, self._known_types)
 
-            def read(model: TrainedModel) -> AnsweredText:
-                return AnsweredText.read(text, answers, model.mask_types, self._known_types)
-
-            def take(model: TrainedModel) -> Infiller:
-                infiller = self._infiller(model, job)
-                job.begin("judging", model.name)
-                return infiller
-
-            judged, left_out = score_answers(models, read, take, cut)
-            pairs = list(zip(models, judged, strict=True))
-            shares = level_posterior((m.level, j.score) for m, j in pairs if j.score is not None)
-            return {
-                "models": [self._described(model) | judgement.record() for model, judgement in pairs],
-                "levels": [{"level": level, "share": share} for level, share in shares.items()],
-                "left_out": left_out,
-                "seconds": time.perf_counter() - begun,
-            }
-
-        return self.worker.run(work, gone, values.get("request"))
+        found, left_out = judge(models, read, lambda model: self._load(model, job, "judging"), request.cut)
+        rows, scored = [], []
+        for model, own in zip(models, found, strict=True):
+            rows.append(self._described(model) | own.record())
+            if not isinstance(own.scores, str):
+                types = [model.mask_types[kind] for kind in own.context.types]
+                rows[-1] |= {"blanked": own.context.text, "blanks": types}
+                scored.append((model.level, own.score))
+        return {
+            "models": rows,
+            "levels": [{"level": level, "share": share} for level, share in level_posterior(scored).items()],
+            "left_out": left_out,
+            "seconds": time.perf_counter() - begun,
+        }
 
     def _described(self, model: TrainedModel) -> dict[str, Any]:
-        fingerprint = self._cache.fingerprint(model)
-        return {"model": model.name, "level": model.level, "fingerprint": fingerprint}
+        return {"model": model.name, "level": model.level, "fingerprint": self._cache.fingerprint(model)}
 
     def _model(self, name: str) -> TrainedModel:
         if name not in self._models:
             raise UserError(f"There is no model {name[:100]!r}. Expected one of {', '.join(self._models)}")
         return self._models[name]
 
-    def _infiller(self, model: TrainedModel, job: Job) -> Infiller:
-        """To be called by the worker alone."""
+    def _load(self, model: TrainedModel, job: Job, doing: str) -> Infiller:
         if model not in self._cache:
             job.begin("loading", model.name)
-        return self._cache.get(model)
-
-
-def _original(
-    infiller: Infiller, model: TrainedModel, text: str, answers: Sequence[str], left_out: tuple[int, int]
-) -> dict[str, Any] | None:
-    """The answers that stood in the text as one more candidate, read as far as the others, with an "error" at most.
-
-    None where the text has blanks without an answer beside them.
-    """
-    if len(parse_blanks(text, model.mask_types)[1]) != len(answers):
-        return None
-    filled = AnsweredText.read(text, answers, model.mask_types, ())
-    try:
-        record = filled.record(filled.scores(infiller, left_out))
-    except UserError as error:
-        record = filled.record() | {"error": str(error)}
-    return record | {"left_out": left_out}
+        infiller = self._cache.get(model)
+        job.begin(doing, model.name)
+        return infiller
 
 
 @contextmanager
@@ -170,3 +131,46 @@ def _stepping(infiller: Infiller, job: Job) -> Iterator[None]:
         yield
     finally:
         handle.remove()
+
+
+def candidate_record(infilling: Infilling, token_bytes: TokenBytes) -> dict[str, Any]:
+    """A candidate: its text, and each answer with its place, probability and tokens.
+
+    A token is [text, log-probability in nats]; tokens that make up one character are taken together, and the texts of
+    an answer's tokens make up the answer. The last is its end, with an empty text.
+    """
+    answers = []
+    rows = (infilling.answers, infilling.spans, infilling.token_ids, infilling.token_log_probabilities)
+    for answer, (start, length), ids, values in zip(*rows, strict=True):
+        tokens = [*_token_texts(answer, ids[:-1], values[:-1], token_bytes), ("", values[-1])]
+        answers.append(
+            {
+                "text": answer,
+                "start": start,
+                "length": length,
+                "log_probability": finite_or_none(math.fsum(values)),
+                "tokens": [(text, finite_or_none(value)) for text, value in tokens],
+            }
+        )
+    return {
+        "text": infilling.text,
+        "answers": answers,
+        "log_probability": finite_or_none(infilling.log_probability),
+        "complete": infilling.complete,
+        "left_out": infilling.left_out,
+    }
+
+
+def _token_texts(
+    answer: str, ids: Sequence[int], values: Sequence[float], token_bytes: TokenBytes
+) -> Iterator[tuple[str, float]]:
+    # The space that was typed before the blank is part of the first token, but not of the answer.
+    typed = len(token_bytes.decode(ids)) - len(answer)
+    character, total = b"", 0.0
+    for token, value in zip(ids, values, strict=True):
+        character, total = character + token_bytes.of[token], total + value
+        if not partial_character(character):
+            yield character.decode("utf-8", "replace")[typed:], total
+            character, total, typed = b"", 0.0, 0
+    if character:
+        yield character.decode("utf-8", "replace")[typed:], total

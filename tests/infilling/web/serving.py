@@ -78,26 +78,24 @@ def service_with(models: Sequence[ServedModel], max_loaded: int = 8) -> WebServi
 
 
 class running:
-    """A server on a free port of loopback, in a thread, with its service's worker."""
+    """A server on a free port of loopback, in a thread."""
 
     def __init__(self, service: WebService, host: str = "127.0.0.1"):
         self.server = WebServer(service, host, 0)
-        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02})
+        self.thread = threading.Thread(target=self.server.run)
 
     def __enter__(self) -> WebServer:
         self.thread.start()
         return self.server
 
     def __exit__(self, *_) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-        self.server.service.worker.stop()
+        self.server.should_exit = True
         self.thread.join()
 
 
 def ask(server: WebServer, method: str, path: str, body=None, headers=None):
     """Status, headers and body of an answer; the body is read as JSON where it is."""
-    connection = http.client.HTTPConnection(*server.server_address[:2], timeout=30)
+    connection = http.client.HTTPConnection(*server.address, timeout=30)
     try:
         data = body if isinstance(body, (bytes, type(None))) else json.dumps(body).encode()
         connection.request(method, path, data, headers if headers is not None else JSON if body is not None else {})
@@ -122,7 +120,7 @@ def slow(infillers) -> Slow:
 
 def send(server: WebServer, model: str, request: str | None = None) -> socket.socket:
     body = json.dumps({"model": model, "text": "I _", "request": request}).encode()
-    connection = socket.create_connection(server.server_address[:2])
+    connection = socket.create_connection(server.address)
     head = (
         f"POST /infill HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
     )

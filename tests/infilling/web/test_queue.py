@@ -1,9 +1,10 @@
 """The thread that computes for all requests: its order, and what of a request that nobody waits for any more."""
 
+import asyncio
 import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from starlette.exceptions import HTTPException
 
 from ilm.infilling.web.queue import Abandoned, Worker
 
@@ -19,6 +20,14 @@ def names(worker: Worker) -> list[str]:
     return [job["request"] for job in worker.jobs()]
 
 
+async def never() -> None:
+    await asyncio.Event().wait()
+
+
+async def at_once() -> None:
+    return None
+
+
 def test_what_is_left_stands_in_the_list_until_it_has_ended(worker):
     """A model that is loaded for nobody keeps the others waiting, and they see it."""
     begun, loaded, seen = threading.Event(), threading.Event(), []
@@ -26,40 +35,29 @@ def test_what_is_left_stands_in_the_list_until_it_has_ended(worker):
     def load(job):
         begun.set()
         assert loaded.wait(10)
-        job.go_on()
+        job.step()
 
-    with pytest.raises(Abandoned):
-        worker.run(load, begun.is_set, "left")
-    assert names(worker) == ["left"]
-    with pytest.raises(Abandoned):  # this one has not been begun
-        worker.run(lambda job: seen.append("never"), lambda: True, "waiting")
-    assert names(worker) == ["left"]
-    loaded.set()
-    worker.run(lambda job: seen.extend(names(worker)), lambda: False, "next")
+    async def run():
+        with pytest.raises(Abandoned):
+            await worker.run(load, lambda: asyncio.to_thread(begun.wait), "left")
+        assert names(worker) == ["left"]
+        with pytest.raises(Abandoned):  # this one has not been begun
+            await worker.run(lambda job: seen.append("never"), at_once, "waiting")
+        assert names(worker) == ["left"]
+        loaded.set()
+        await worker.run(lambda job: seen.extend(names(worker)), never, "next")
+
+    asyncio.run(run())
     assert seen == ["next"]
     assert names(worker) == []
 
 
-def test_the_list_has_the_order_in_which_things_are_computed(worker, monkeypatch):
-    submit, done, first = worker._executor.submit, [], threading.Event()
+def test_the_list_has_the_order_in_which_things_are_computed(worker):
+    async def run():
+        works = [worker.run(lambda job: job.request == names(worker)[0], never, str(number)) for number in range(8)]
+        return await asyncio.gather(*works)
 
-    def slow_submit(work):
-        # The first to come is the last to be passed on, if others may overtake it here.
-        late = not first.is_set()
-        first.set()
-        if late:
-            threading.Event().wait(0.2)
-        return submit(work)
-
-    monkeypatch.setattr(worker._executor, "submit", slow_submit)
-
-    def work(job):
-        done.append(job.request == names(worker)[0])
-
-    with ThreadPoolExecutor(8) as pool:
-        for found in [pool.submit(worker.run, work, lambda: False, str(number)) for number in range(8)]:
-            found.result(10)
-    assert done == [True] * 8
+    assert asyncio.run(run()) == [True] * 8
 
 
 def test_what_fails_is_no_longer_in_the_list(worker):
@@ -67,13 +65,18 @@ def test_what_fails_is_no_longer_in_the_list(worker):
         raise ValueError("of the work")
 
     with pytest.raises(ValueError, match="of the work"):
-        worker.run(broken, lambda: False)
+        asyncio.run(worker.run(broken, never))
     assert worker.jobs() == []
 
 
-def test_nothing_is_begun_after_the_end():
-    worker = Worker()
+def test_more_than_may_wait_are_refused():
+    with pytest.raises(HTTPException, match="0 requests are waiting already") as refused:
+        asyncio.run(Worker(max_waiting=0).run(lambda job: None, never))
+    assert refused.value.status_code == 503
+
+
+def test_nothing_is_begun_after_the_end(worker):
     worker.stop()
     with pytest.raises(Abandoned):
-        worker.run(lambda job: None, lambda: False)
+        asyncio.run(worker.run(lambda job: None, never))
     assert worker.jobs() == []

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from ilm.errors import UserError
 from ilm.infilling.candidates import Infilling
+from ilm.infilling.token_bytes import TokenBytes
 from ilm.infilling.web.braces import parse_braces, unit_of
 from ilm.infilling.web.level_posterior import level_posterior
-from ilm.infilling.web.records import candidate_record
+from ilm.infilling.web.service import candidate_record
 from tests.infilling.small_models import vocabulary
 
 TYPES = ("document", "paragraph", "sentence", "ngram", "word")
@@ -94,7 +95,7 @@ def test_tokens_of_one_character_are_told_together():
     ids = (*words.encode(" é😀 eat"), words.end_of_infill)
     values = tuple(-0.5 for _ in ids)
     infilling = Infilling("é😀 eat!", ("é😀 eat",), ((0, 6),), (ids,), (values,), True)
-    (answer,) = candidate_record(infilling, words)["answers"]
+    (answer,) = candidate_record(infilling, TokenBytes(words))["answers"]
     texts = [text for text, _ in answer["tokens"]]
     assert "".join(texts) == "é😀 eat"
     assert texts[-2:] == [" eat", ""]
@@ -107,7 +108,7 @@ def test_infinity_is_null():
     words = vocabulary()
     (eat,) = words.encode(" eat")
     infilling = Infilling("eat", ("eat",), ((0, 3),), ((eat, words.end_of_infill),), ((-math.inf, -1.0),), False)
-    record = candidate_record(infilling, words)
+    record = candidate_record(infilling, TokenBytes(words))
     assert record["log_probability"] is None
     assert record["left_out"] == (0, 0)
     assert record["answers"][0]["tokens"] == [("eat", None), ("", -1.0)]

@@ -1,6 +1,6 @@
 """The page's server, over HTTP: what is not meant for it, or broken, slow or too much, is refused."""
 
-import logging
+import json
 import re
 import socket
 import time
@@ -10,9 +10,9 @@ import pytest
 from ilm.config.check import check
 from ilm.config.infill import Infill
 from ilm.errors import UserError
-from ilm.infilling.web import handler
-from ilm.infilling.web.handler import FILES, MAX_BODY
-from ilm.infilling.web.server import WebServer, is_loopback
+from ilm.infilling.web import server as web_server
+from ilm.infilling.web.app import MAX_BODY, is_loopback
+from ilm.infilling.web.server import WebServer
 from tests.conftest import REPOSITORY, compose
 from tests.infilling.web.serving import (
     JSON,
@@ -22,17 +22,21 @@ from tests.infilling.web.serving import (
     running,
     send,
     served,
+    service_of,
     service_with,
     slow,
 )
 
+PAGE = REPOSITORY / "ilm" / "infilling" / "web" / "page"
+
 
 def test_the_page_is_whole_and_loads_nothing_from_elsewhere(server):
-    for path, (_, kind) in FILES.items():
-        status, headers, text = ask(server, "GET", path)
-        assert (status, headers["Content-Type"]) == (200, kind)
+    kinds = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
+    for file in PAGE.iterdir():
+        status, headers, text = ask(server, "GET", "/" if file.name == "index.html" else f"/{file.name}")
+        assert (status, headers["Content-Type"]) == (200, f"{kinds[file.suffix]}; charset=utf-8")
         for found in re.findall(r'(?:src|href)="([^"]+)"', text):
-            assert found == "data:," or f"/{found}" in FILES
+            assert found == "data:," or (PAGE / found).is_file()
         assert "://" not in text
         assert "//cdn" not in text
         assert "innerHTML" not in text
@@ -88,23 +92,44 @@ def test_an_open_server_knows_addresses_and_its_own_name(infillers):
 
 @pytest.mark.parametrize(
     "path",
-    ["/../pyproject.toml", "/%2e%2e/server.py", "/server.py", "//etc/passwd", "/page.js/../server.py", "/x"],
+    [
+        "/../app.py",
+        "/%2e%2e/app.py",
+        "/app.py",
+        "//etc/passwd",
+        "/page.js/../../app.py",
+        "/x",
+        "/infill",
+        "/%00",
+        "/%ff",
+    ],
 )
 def test_only_the_page_is_there(server, path):
     status, _, answer = ask(server, "GET", path)
-    assert (status, answer) == (404, {"error": "There is no such page."})
+    assert status == 404
+    assert answer["error"].startswith("There is no GET /")
+    assert "POST /infill" in answer["error"]
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff", b'{"model": "a1", "text": "_", "temperature": NaN}'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b"{", b"[]", b"3", b"\xff", b"[" * 100_000, b'{"seed": ' + b"1" * 5000 + b"}"),
+        b'{"model": "a1", "text": "_", "temperature": NaN}',
+        b'{"model": "a1", "text": "\\ud800 _"}',
+    ],
+)
 def test_what_is_no_json_object_is_refused(server, body):
     status, _, answer = ask(server, "POST", "/infill", body, JSON)
     assert status == 400
     assert answer["error"].startswith("The request is no JSON")
 
 
-@pytest.mark.parametrize("depth", [100_000])
-def test_deep_json_is_refused(server, depth):
-    assert ask(server, "POST", "/infill", b"[" * depth, JSON)[0] == 400
+def test_many_unknown_fields_keep_nobody_waiting(server):
+    begin = time.monotonic()
+    status, _, answer = ask(server, "POST", "/infill", {f"field{n}": 1 for n in range(15_000)})
+    assert (status, len(answer["error"]) < 500) == (400, True)
+    assert time.monotonic() - begin < 5
 
 
 def test_long_requests_are_told_so_and_nothing_breaks(server):
@@ -114,50 +139,48 @@ def test_long_requests_are_told_so_and_nothing_breaks(server):
     assert post(server, "/infill", model="a1", text="I _")[0] == 200
 
 
-@pytest.mark.parametrize("length", [None, "-1", "1e3", "9" * 30, "٣"])
-def test_a_body_without_a_plain_length_is_refused(server, length):
-    with socket.create_connection(server.server_address[:2], timeout=10) as connection:
-        line = b"" if length is None else b"Content-Length: " + length.encode() + b"\r\n"
-        connection.sendall(b"POST /infill HTTP/1.1\r\nHost: localhost\r\n" + line + b"\r\n")
-        assert connection.recv(64).startswith(b"HTTP/1.0 411")
+@pytest.mark.parametrize(("size", "status"), [(0, 200), (2 * MAX_BODY, 413)])
+def test_a_body_may_come_in_chunks(server, size, status):
+    body = json.dumps({"model": "a1", "text": "x" * size + " _"}).encode()
+    with socket.create_connection(server.address, timeout=10) as connection:
+        head = b"POST /infill HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        connection.sendall(head + b"Transfer-Encoding: chunked\r\n\r\n")
+        for begin in range(0, len(body), 65_536):
+            chunk = body[begin : begin + 65_536]
+            connection.sendall(b"%x\r\n%b\r\n" % (len(chunk), chunk))
+        connection.sendall(b"0\r\n\r\n")
+        assert connection.recv(64).startswith(b"HTTP/1.1 %d" % status)
 
 
 def test_other_methods_are_refused_as_json(server):
     for method in ("PUT", "OPTIONS", "DELETE"):
-        status, headers, answer = ask(server, method, "/infill", {})
-        assert (status, headers["Allow"]) == (405, "GET, HEAD, POST")
-        assert "error" in answer
+        status, _, answer = ask(server, method, "/infill", {})
+        assert status == 405
+        assert answer["error"].startswith(f"There is no {method} /infill")
 
 
 def test_head_is_get_without_its_body(server):
     for path in ("/", "/models"):
-        with socket.create_connection(server.server_address[:2], timeout=10) as connection:
+        with socket.create_connection(server.address, timeout=10) as connection:
             connection.sendall(b"HEAD " + path.encode() + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
             head, _, body = connection.makefile("rb").read().partition(b"\r\n\r\n")
         length = ask(server, "GET", path)[1]["Content-Length"]
-        assert head.startswith(b"HTTP/1.0 200")
-        assert f"Content-Length: {length}".encode() in head
+        assert head.startswith(b"HTTP/1.1 200")
+        assert f"content-length: {length}".encode() in head
         assert body == b""
 
 
-@pytest.mark.parametrize(("address", "status"), [(b"http://[x", b"404"), (b"http://localhost/models", b"200")])
-def test_an_address_may_be_whole(server, address, status):
-    with socket.create_connection(server.server_address[:2], timeout=10) as connection:
-        connection.sendall(b"GET " + address + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        assert connection.recv(64).startswith(b"HTTP/1.0 " + status)
-
-
-@pytest.mark.parametrize("sent", [b"NONSENSE\r\n\r\n", b"GET / HTTP/2.0\r\nHost: localhost\r\n\r\n"])
+@pytest.mark.parametrize("sent", [b"NONSENSE\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n"])
 def test_what_is_no_request_has_a_status_too(server, sent):
-    with socket.create_connection(server.server_address[:2], timeout=10) as connection:
+    with socket.create_connection(server.address, timeout=10) as connection:
         connection.sendall(sent)
-        assert re.match(rb"HTTP/1\.0 (400|505) ", connection.recv(64))
+        assert connection.recv(64).startswith(b"HTTP/1.1 400 ")
 
 
 def test_a_request_that_comes_too_slowly_is_left(server, monkeypatch):
     """However many bytes it sends in between: each of them would begin a plain timeout anew."""
-    monkeypatch.setattr(handler, "REQUEST_SECONDS", 0.3)
-    with socket.create_connection(server.server_address[:2], timeout=10) as connection:
+    monkeypatch.setattr(web_server, "MAX_SECONDS", 0.3)
+    with socket.create_connection(server.address, timeout=10) as connection:
         begin = time.monotonic()
         with pytest.raises(ConnectionError):  # noqa: PT012
             while time.monotonic() - begin < 10:
@@ -169,9 +192,9 @@ def test_a_request_that_comes_too_slowly_is_left(server, monkeypatch):
 def test_idle_connections_keep_nobody_out_and_too_many_are_turned_away(infillers):
     service = service_with([served("a1", "A1", infillers["a1"])])
     with running(service) as server:
-        idle = [socket.create_connection(server.server_address[:2]) for _ in range(100)]
+        idle = [socket.create_connection(server.address) for _ in range(100)]
         assert post(server, "/infill", model="a1", text="I _")[0] == 200
-        idle += [socket.create_connection(server.server_address[:2]) for _ in range(100)]
+        idle += [socket.create_connection(server.address) for _ in range(100)]
         deadline = time.monotonic() + 10
         while ask(server, "GET", "/models")[0] != 503 and time.monotonic() < deadline:
             pass
@@ -190,9 +213,7 @@ def test_markup_comes_back_as_text(server):
     assert answer["candidates"][0]["text"] == text.replace("_", "eat")
 
 
-def test_a_bug_shows_the_browser_no_traceback(infillers, caplog, monkeypatch):
-    monkeypatch.setattr(logging.getLogger("ilm"), "propagate", True)
-
+def test_a_bug_shows_the_browser_no_traceback(infillers, caplog):
     def load():
         raise RuntimeError("secret detail")
 
@@ -227,25 +248,25 @@ def test_the_server_ends_while_a_model_computes(infillers):
 def test_more_requests_than_may_wait_are_told_so(infillers):
     service = service_with([served("a1", "A1", infillers["a1"])])
     with running(service) as server:
-        service.worker._most = 0
+        server.worker.max_waiting = 0
         status, answer = post(server, "/infill", model="a1", text="_")
         assert status == 503
         assert "Try again" in answer["error"]
-        service.worker._most = 1
+        server.worker.max_waiting = 1
         assert post(server, "/infill", model="a1", text="_")[0] == 200
 
 
-def test_a_taken_port_is_told_with_what_to_type(server):
-    port = server.server_address[1]
+def test_a_taken_port_is_told_with_what_to_type(server, infillers):
+    port = server.address[1]
     with pytest.raises(UserError, match=rf"Port {port} of 127.0.0.1 is in use.*server.port={port + 1}.*server.port=0"):
-        WebServer(server.service, "127.0.0.1", port)
+        WebServer(service_of(infillers), "127.0.0.1", port)
 
 
 @pytest.mark.parametrize("host", ["203.0.113.7", "no.such.name.invalid", "::zz", "", " "])
-def test_a_host_that_is_no_address_here_is_told(server, host):
+def test_a_host_that_is_no_address_here_is_told(infillers, host):
     """To the system no host at all is every address of the machine."""
     with pytest.raises(UserError, match=r"server\.host.*Give an address of this machine"):
-        WebServer(server.service, host, 0)
+        WebServer(service_of(infillers), host, 0)
 
 
 @pytest.mark.parametrize(
@@ -268,5 +289,5 @@ def test_an_installed_package_has_the_page():
 
     patterns = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
     folder = REPOSITORY / "ilm" / "infilling" / "web"
-    packed = {path.name for pattern in patterns["ilm.infilling.web"] for path in folder.glob(pattern)}
-    assert packed == {path.name for path in folder.iterdir() if path.is_file() and path.suffix != ".py"}
+    packed = {path for pattern in patterns["ilm.infilling.web"] for path in folder.glob(pattern)}
+    assert packed == {*PAGE.iterdir()}

@@ -1,6 +1,7 @@
 """What the page's server answers, over HTTP: every answer is right, and one's own."""
 
 import math
+import re
 import time
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -11,12 +12,16 @@ import torch
 from ilm.errors import UserError
 from ilm.infilling.infiller import Infiller
 from ilm.infilling.model_cache import ModelCache
+from ilm.infilling.web.queue import Job
+from ilm.infilling.web.schema import InfillRequest, LevelsRequest
 from ilm.infilling.web.service import WebService
 from ilm.models.loading import save_model
 from ilm.runs.trained_model import model_in
+from tests.conftest import REPOSITORY
 from tests.infilling.small_models import random_model, vocabulary
 from tests.infilling.web.serving import (
     DEFAULTS,
+    JSON,
     ROWS,
     ServedModel,
     ask,
@@ -27,6 +32,10 @@ from tests.infilling.web.serving import (
     service_with,
     slow,
 )
+
+
+def filling(model: str) -> InfillRequest:
+    return InfillRequest(**DEFAULTS.model_dump(), model=model, text="I _.")
 
 
 def test_models_are_listed_with_their_blanks_and_loaded_when_asked(infillers):
@@ -117,6 +126,15 @@ def test_the_level_whose_model_finds_the_answers_likelier_has_the_larger_share(s
     assert candidate[1]["levels"] == [{"level": level, "share": pytest.approx(shares[level])} for level in shares]
 
 
+def test_the_requests_of_the_docs_are_taken(server):
+    page = (REPOSITORY / "docs" / "web.md").read_text(encoding="utf-8")
+    requests = re.findall(r"7860(/\w+) \\\n\s+-d '(.*)'", page)
+    assert {path for path, _ in requests} == {"/infill", "/levels"}
+    for path, body in requests:
+        named = body.replace("sample_A1_ilm", "a1").replace("sample_B2_ilm", "b2")
+        assert ask(server, "POST", path, named.encode(), JSON)[0] == 200
+
+
 @pytest.mark.parametrize(
     ("path", "body", "message"),
     [
@@ -125,18 +143,25 @@ def test_the_level_whose_model_finds_the_answers_likelier_has_the_larger_share(s
         ("/infill", {"model": "nope", "text": "_"}, "no model 'nope'"),
         ("/infill", {"model": "../../etc/passwd", "text": "_"}, "no model"),
         ("/infill", {"text": "_"}, "model is missing"),
-        ("/infill", {"model": "a1", "text": 3, "seeds": 1}, "text: expected a text; unknown field 'seeds'"),
+        ("/infill", {"model": "a1", "text": ["x"], "seeds": 1}, "text=[x]: expected text; unknown key seeds"),
+        ("/infill", {"model": "a1", "text": "_", "schema": 1, "self": 1}, "unknown key schema"),
         ("/infill", {"model": "a1", "text": "_", "candidates": 1000}, "candidates=1000: expected at most 20"),
-        ("/infill", {"model": "a1", "text": "_", "candidates": True}, "candidates: expected a whole number"),
-        ("/infill", {"model": "a1", "text": "_", "candidates": 0}, "candidates=0"),
-        ("/infill", {"model": "a1", "text": "_", "temperature": 10**400}, "temperature: expected a number"),
-        ("/infill", {"model": "a1", "text": "_", "seed": None}, "seed: expected a whole number"),
-        ("/infill", {"model": "a1", "text": "_", "request": "x" * 65}, "request: expected at most 64 characters"),
-        ("/infill", {"model": "a1", "text": "\ud800 _"}, "not valid UTF-8"),
+        ("/infill", {"model": "a1", "text": "_", "candidates": True}, "candidates=true: expected a whole number"),
+        ("/infill", {"model": "a1", "text": "_", "candidates": 0}, "candidates=0: expected at least 1"),
+        ("/infill", {"model": "a1", "text": "_", "temperature": 1e308 * 10}, "no JSON"),
+        (
+            "/infill",
+            {"model": "a1", "text": "_", "beams": 1, "candidates": 2},
+            "expected candidates=2 or more",
+        ),
+        ("/infill", {"model": "a1", "text": "_", "seed": None}, "seed=null: expected a whole number"),
+        ("/infill", {"model": "a1", "text": "_", "method": "best"}, "expected one of sample, greedy, beam"),
+        ("/infill", {"model": "a1", "text": "_", "request": "x" * 65}, "request=x"),
         ("/infill", {"model": "a1", "text": "{document: all} _"}, ""),
-        ("/levels", {"models": ["a1"], "text": "I _", "answers": ["\ud800"]}, "not valid UTF-8"),
-        ("/levels", {"models": [], "text": "{a}"}, "No model is chosen"),
-        ("/levels", {"models": [1], "text": "{a}"}, "expected lists of texts"),
+        ("/levels", {"models": [], "text": "{a}"}, "models=[]: expected one or more"),
+        ("/levels", {"models": [[]], "text": "{a}"}, "models[0]=[]: expected text"),
+        ("/levels", {"models": ["a1"], "text": "_", "answers": [{}]}, "answers[0]={}: expected text"),
+        ("/levels", {"models": ["nope"], "text": "{a}"}, "no model 'nope'"),
     ],
 )
 def test_faults_are_told(server, path, body, message):
@@ -172,10 +197,9 @@ def test_models_are_read_from_folders_when_first_asked(tmp_path, infillers):
     assert Infiller.of(model, "cpu", "bfloat16").model.dtype == torch.bfloat16
     assert (model.level, model.mask_types) == ("m", ("sentence", "ngram", "word"))
     service = WebService([model], ModelCache(Infiller.of, max_loaded=1), DEFAULTS)
-    found = service.infill({"model": "m", "text": "I _."}, lambda: False)
+    found = service.infill(filling("m"), Job())
     direct = random("I _.", DEFAULTS)[0]
     assert {candidate["text"] for candidate in found["candidates"]} == {infilling.text for infilling in direct}
-    service.worker.stop()
 
 
 def test_no_more_models_are_in_memory_than_may(infillers):
@@ -192,13 +216,12 @@ def test_no_more_models_are_in_memory_than_may(infillers):
 
     service = service_with([model(name) for name in "abc"], max_loaded=2)
     for name in "abacab":
-        assert service.infill({"model": name, "text": "I _."}, lambda: False)["fingerprint"] == f"of {name}"
+        assert service.infill(filling(name), Job())["fingerprint"] == f"of {name}"
     # a and b are read; then a is asked again, so that c takes the place of b, and at the end b that of c.
     assert loads == ["a", "b", "c", "b"]
     assert [found["loaded"] for found in service.models()["models"]] == [True, True, False]
-    found = service.levels({"models": ["a", "b", "c"], "text": "I {eat}."}, lambda: False)
+    found = service.levels(LevelsRequest(models=["a", "b", "c"], text="I {eat}.", cut=True), Job())
     assert len({row["log_probability"] for row in found["models"]}) == 1
-    service.worker.stop()
 
 
 @pytest.mark.parametrize(
@@ -215,9 +238,8 @@ def test_judging_holds_no_model_that_makes_room(infillers, text):
 
     models = [ServedModel(name, name, load) for name in "abc"]
     service = service_with(models, max_loaded=1)
-    found = service.levels({"models": ["a", "b", "c"], "text": text, "cut": True}, lambda: False)
+    found = service.levels(LevelsRequest(models=["a", "b", "c"], text=text, cut=True), Job())
     assert len({row.get("log_probability", row.get("error")) for row in found["models"]}) == 1
-    service.worker.stop()
 
 
 def test_the_original_answers_stand_beside_the_candidates(server, infillers):
@@ -249,8 +271,8 @@ def test_all_models_judge_the_same_part_of_a_long_text(infillers):
     service = service_with([served("long", "A1", longer), served("short", "B1", own)])
     text = "many words " * 20 + "I {eat} pasta." + " and so on" * 20
     blanked = text.replace("{eat}", "[word]")
-    request = {"models": ["long", "short"], "text": text, "cut": True}
-    found = service.levels(request, lambda: False)
+    request = LevelsRequest(models=["long", "short"], text=text, cut=True)
+    found = service.levels(request, Job())
     before, after = found["left_out"]
     assert min(before, after) > 50
     part = blanked[before : len(blanked) - after]
@@ -258,11 +280,10 @@ def test_all_models_judge_the_same_part_of_a_long_text(infillers):
     assert [row["log_probability"] for row in found["models"]] == pytest.approx(scores)
     assert len(found["levels"]) == 2
     # Alone the longer one reads more.
-    assert service.levels({**request, "models": ["long"]}, lambda: False)["left_out"] != (before, after)
-    refused = service.levels({**request, "cut": False}, lambda: False)
+    assert service.levels(request.model_copy(update={"models": ["long"]}), Job())["left_out"] != (before, after)
+    refused = service.levels(request.model_copy(update={"cut": False}), Job())
     assert all("the model takes" in row["error"] for row in refused["models"])
     assert refused["levels"] == []
-    service.worker.stop()
 
 
 def test_how_far_a_request_is_can_be_asked(infillers):
