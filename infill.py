@@ -35,9 +35,8 @@ def infill(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> Non
     cache = ModelCache(partial(Infiller.of, **computing), settings.server.max_loaded)
     if settings.web:
         from ilm.infilling.web.server import serve
-        from ilm.infilling.web.service import WebService
 
-        serve(WebService(models, cache, decoding, computing), settings.server.host, settings.server.port)
+        serve(models, cache, decoding, settings.server, computing)
         return
 
     def load(names: Sequence[str]) -> dict[str, Infiller]:

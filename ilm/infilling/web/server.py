@@ -4,15 +4,19 @@ import asyncio
 import errno
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from ilm.config.infill import Decoding, Server
 from ilm.errors import UserError
+from ilm.infilling.model_cache import ModelCache
 from ilm.infilling.web.app import HEADERS, create_app, is_loopback
 from ilm.infilling.web.queue import Worker
 from ilm.infilling.web.service import WebService
+from ilm.runs.trained_model import TrainedModel
 
 log = logging.getLogger("ilm")
 
@@ -85,14 +89,16 @@ class WebServer(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def serve(service: WebService, host: str, port: int) -> None:
-    """Serve the page until Ctrl-C.
+def serve(
+    models: Sequence[TrainedModel], cache: ModelCache, defaults: Decoding, address: Server, about: Mapping[str, Any]
+) -> None:
+    """Serve the page until Ctrl-C; see `WebService` for what it serves.
 
-    Raises: UserError as `WebServer` does.
+    Raises: UserError as `WebService` and `WebServer` do.
     """
-    server = WebServer(service, host, port)
-    if not is_loopback(host):
-        log.warning("server.host=%s: everyone who reaches this machine can use the page, without a password", host)
+    server = WebServer(WebService(models, cache, defaults, about), address.host, address.port)
+    if not is_loopback(address.host):
+        log.warning("server.host=%s: all who reach this machine can use the page, without a password", address.host)
     try:
         print(f"Filling blanks at {server.url}  (Ctrl-C ends)", flush=True)
         server.run()
