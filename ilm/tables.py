@@ -3,13 +3,15 @@
 Cells are plain text: learners', models' and files' texts hold whatever their writers typed.
 """
 
+import os
 import re
+import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import rich.table
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
 # Control codes are shown as pictures of themselves, or U+FFFD where Unicode has none. Among the latter are overrides of
 # the writing direction, which show a text in another order, and lone surrogates, which cannot be encoded.
@@ -29,6 +31,7 @@ _LATEX = {
     "±": "$\\pm$",
     "−": "$-$",
 }
+_LEAST_TEXT = 12  # columns of a terminal that long text is given
 _LATEX_PAGE = 40  # rows that fit a page
 _LATEX_NAME = 16  # characters of a name in one line of a cell
 
@@ -66,12 +69,22 @@ def wrap_name(text: str, width: int = 12) -> list[str]:
     return [line.rstrip(" ") for line in lines]
 
 
+def show(*parts: "RenderableType") -> None:
+    """Print tables and texts, as wide as the terminal, or 100 columns where there is none."""
+    from rich.console import Console
+
+    has_width = sys.stdout.isatty() or "COLUMNS" in os.environ
+    console = Console(width=None if has_width else 100)
+    for part in parts:
+        console.print(part, crop=False)
+
+
 @dataclass(frozen=True)
 class TextTable:
-    """A table of text cells; `console.print` shows it as it is.
+    """A table of text cells, for `show`, a page of Markdown and a paper.
 
-    `align` has a letter for each column: l text, r numbers (never broken into lines), p long text (a paragraph column
-    in LaTeX). `sections` are the numbers of the rows above which a terminal draws a rule.
+    `align` has a letter for each column: l names, r numbers, p long text (a paragraph column in LaTeX). `sections` are
+    the numbers of the rows above which a terminal draws a rule.
     """
 
     title: str | None
@@ -81,26 +94,49 @@ class TextTable:
     caption: str | None = None
     sections: Collection[int] = ()
 
-    def __rich__(self) -> "rich.table.Table":
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
+        """The title, the table and the caption.
+
+        Names and numbers are whole where the table fits. Where it does not, names are broken behind their separators
+        and intervals stand below their values; what is wider even so sticks out.
+        """
         # Only now, as tabulate below: the entry points import this module, and answer typing mistakes without either.
         import rich.table
         from rich.text import Text
 
-        title, caption = (None if text is None else Text(printable(text)) for text in (self.title, self.caption))
-        table = rich.table.Table(title=title, caption=caption, title_justify="left", caption_justify="left")
-        for name, align in zip(self.columns, self.align, strict=True):
+        cells, needed = self._fitted(options.max_width)
+        table = rich.table.Table()
+        for name, align in zip(cells[0], self.align, strict=True):
             table.add_column(
-                Text(printable(name)),
+                Text(name),
                 justify="right" if align == "r" else "left",
-                no_wrap=align == "r",
+                no_wrap=align != "p",
                 overflow="fold",
-                min_width=4 if align != "r" else None,
+                min_width=None if align != "p" else _LEAST_TEXT,
             )
-        for number, row in enumerate(self.rows):
+        for number, row in enumerate(cells[1:]):
             if number in self.sections:
                 table.add_section()
-            table.add_row(*(Text(printable(cell)) for cell in row))
-        return table
+            table.add_row(*map(Text, row))
+        if self.title is not None:
+            yield Text(printable(self.title), style="table.title")
+        yield from console.render(table, options.update(max_width=max(needed, options.max_width)))
+        if self.caption is not None:
+            yield Text(printable(self.caption), style="table.caption")
+
+    def _fitted(self, width: int) -> tuple[list[list[str]], int]:
+        """Header and rows of printable cells, broken as far as `width` columns need it; and the columns they take."""
+        whole = [[printable(cell) for cell in row] for row in (self.columns, *self.rows)]
+        for longest in (None, 40, 24, 16, 12):
+            cells = whole
+            if longest is not None:
+                header, *rows = ([*zip(row, self.align, strict=True)] for row in whole)
+                cells = [["\n".join(wrap_name(name)) for name, _ in header]]
+                cells += [[_broken(cell, align, longest) for cell, align in row] for row in rows]
+            needed = 1 + sum(3 + _widest(column, align) for *column, align in zip(*cells, self.align, strict=True))
+            if needed <= width:
+                break
+        return cells, needed
 
     def markdown(self) -> str:
         """A pipe table, without title and caption."""
@@ -140,3 +176,16 @@ class TextTable:
             text = " \\\\ ".join(map(escape_latex, lines))
             row.append(text if len(lines) == 1 else f"\\shortstack[{align}]{{{text}}}")
         return " & ".join(row) + " \\\\"
+
+
+def _broken(cell: str, align: str, longest: int) -> str:
+    if align == "p":
+        return cell
+    return re.sub(r" (?=[\[(])", "\n", cell) if align == "r" else "\n".join(wrap_name(cell, longest))
+
+
+def _widest(cells: Sequence[str], align: str) -> int:
+    from rich.cells import cell_len
+
+    widest = max(cell_len(line) for cell in cells for line in cell.split("\n"))
+    return widest if align != "p" else min(widest, _LEAST_TEXT)

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from ilm.tables import Markdown, TextTable, escape_latex, escape_markdown, printable, wrap_name
+from ilm.tables import Markdown, TextTable, escape_latex, escape_markdown, printable, show, wrap_name
 
 
 def test_nothing_that_steers_a_terminal_is_left():
@@ -81,3 +81,43 @@ def test_a_table_in_a_terminal_shows_markup_and_control_codes_as_text():
     assert "50 % [b]" in text
     assert "␛[2J" in text
     assert sum(line.startswith("├") for line in text.splitlines()) == 1, "a rule above the last row"
+
+
+def shown_in(width: int, table: TextTable, monkeypatch, capsys) -> list[str]:
+    monkeypatch.setenv("COLUMNS", str(width))
+    show(table)
+    return capsys.readouterr().out.splitlines()
+
+
+RUNS = [f"real_{level}_ilm_gpt2-medium_acl2020_s{seed}" for level in ("A1", "B2+") for seed in (0, 1)]
+WIDE = TextTable(
+    "Perplexity: gpt2-medium, ilm, hierarchical, with a title longer than a narrow table would be",
+    ("run", "A1", "difference"),
+    [(run, "27.31 [26.10, 28.52]", "−0.12 [−0.31, −0.05]") for run in RUNS],
+    "lrr",
+    "A caption of some length, which is to be wrapped where the terminal ends and not where the table does.",
+)
+
+
+def test_names_and_intervals_are_whole_where_they_fit(monkeypatch, capsys):
+    lines = shown_in(100, WIDE, monkeypatch, capsys)
+    assert lines[0] == WIDE.title
+    assert f"│ {RUNS[-1]} │ 27.31 [26.10, 28.52] │ −0.12 [−0.31, −0.05] │" in lines
+    assert len(lines) == 1 + 4 + len(RUNS) + 2, "the caption takes two lines of 100 columns"
+
+
+def test_a_table_that_is_too_wide_is_broken_between_parts_only(monkeypatch, capsys):
+    for width in (70, 60, 30):
+        lines = shown_in(width, WIDE, monkeypatch, capsys)
+        text = "\n".join(lines)
+        assert text.count("[−0.31, −0.05] │") == text.count(" −0.12 │") == len(RUNS)
+        names = [line.split("│")[1].strip() for line in lines if line.startswith("│")]
+        assert "".join(names) == "".join(RUNS)
+        assert all(name[-1] in "_-" or any(run.endswith(name) for run in RUNS) for name in names if name)
+    assert max(map(len, lines)) > 30, "what is wider even so is not cut off"
+
+
+def test_tables_are_as_wide_as_the_terminal_or_100_columns(monkeypatch, capsys):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    show(TextTable("t", ("long text",), [("word " * 60,)], "p"))
+    assert max(map(len, capsys.readouterr().out.splitlines())) == 100

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from rich.console import Console
 
 from ilm.corpus.store import DOCUMENTS, MANIFEST, PreparedCorpus, again, with_digest
 from ilm.errors import UserError
 from ilm.files import read_json
 from ilm.hashing import digest, file_sha256
-from ilm.tables import TextTable
+from ilm.tables import TextTable, show
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ def require_sound(*folders: Path, **caches: Callable[[Path, pd.DataFrame], list[
     told = []
     for folder in folders:
         findings = list(verify_corpus(folder, caches))
-        Console().print(findings_table(folder, findings))
+        show(findings_table(folder, findings))
         if faults := sum(len(finding.faults) for finding in findings):
             manifest = PreparedCorpus.open(folder).manifest
             told.append(

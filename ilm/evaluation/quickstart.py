@@ -4,12 +4,10 @@ import math
 import sys
 from pathlib import Path
 
-from rich.console import Console
-
 from ilm.files import read_json
 from ilm.models.scoring import KINDS
 from ilm.runs.folder import RunFolder
-from ilm.tables import TextTable
+from ilm.tables import TextTable, show
 
 
 def comparison(run: RunFolder, expected: dict[str, dict[str, float]]) -> TextTable:
@@ -24,4 +22,4 @@ def comparison(run: RunFolder, expected: dict[str, dict[str, float]]) -> TextTab
 
 
 if __name__ == "__main__":
-    Console().print(comparison(RunFolder(Path(sys.argv[1])), read_json(Path(sys.argv[2]))))
+    show(comparison(RunFolder(Path(sys.argv[1])), read_json(Path(sys.argv[2]))))

@@ -4,8 +4,8 @@ import logging
 import time
 from pathlib import Path
 
-from rich.console import Console
 from rich.markup import escape
+from rich.rule import Rule
 
 from ilm.cli.logging import logging_begun_afterwards, set_up_logging
 from ilm.config.sections import Masking
@@ -22,7 +22,7 @@ from ilm.masking.preview import stored_previews
 from ilm.masking.sampling import MaskSettings
 from ilm.masking.statistics import statistics_table
 from ilm.masking.store import SETTINGS, STATISTICS, MaskStore, remedy
-from ilm.tables import TextTable
+from ilm.tables import TextTable, show
 
 log = logging.getLogger("ilm")
 
@@ -46,7 +46,7 @@ def prepare_corpus(
     Raises: UserError as `build_corpus`, if the masks that are there already are damaged, and if another process
     prepares this corpus.
     """
-    function, console = mask_function(masking.function), Console()
+    function = mask_function(masking.function)
     with locked_folder(folder):
         set_up_logging()
         # A faulty source leaves nothing behind, not even a log.
@@ -63,12 +63,11 @@ def prepare_corpus(
             workers = usable_cores() if num_workers is None else num_workers
             _draw_masks(masks_folder, corpus, function, settings, workers)
         masks = MaskStore.open(masks_folder)
-        console.rule(f"{escape(folder.name)}{', test-only data' if strategy.test_only else ''}", align="left")
+        title = Rule(f"{escape(folder.name)}{', test-only data' if strategy.test_only else ''}", align="left")
         tables = [*built.tables(), _masks_table(masks_folder, corpus.text_note)]
         for table in tables:
             log.info("%s\n%s", table.title, table.markdown(), extra={"file_only": True})
-        for shown in (*tables, *stored_previews(corpus.documents, masks, preview)):
-            console.print(shown)
+        show(title, *tables, *stored_previews(corpus.documents, masks, preview))
         log.info("%s is prepared: documents %s, masks %s", folder, corpus.documents_hash, masks_folder.name)
     return corpus, masks
 

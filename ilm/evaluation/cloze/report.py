@@ -7,7 +7,6 @@ from typing import Any
 import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from rich.console import Console
 
 from ilm.evaluation.cloze.tables import (
     described,
@@ -17,7 +16,7 @@ from ilm.evaluation.cloze.tables import (
     notes,
 )
 from ilm.files import atomic_file, write_json
-from ilm.tables import TextTable, wrap_name
+from ilm.tables import TextTable, show, wrap_name
 
 _PANELS = 3  # in a row of the plot
 _INCHES = 3.0  # of a panel
@@ -38,10 +37,9 @@ def write_report(folder: Path, header: Mapping[str, Any], tables: Mapping[str, p
     write_json(folder / "report.json", {**header, "results": results})
 
 
-def print_tables(console: Console, header: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> None:
+def print_tables(header: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> None:
     """The overall table, that by level, and the pairs in the main metrics, for a terminal."""
-    for table in for_a_terminal(header, tables):
-        console.print(table)
+    show(*for_a_terminal(header, tables))
 
 
 def _markdown(header: Mapping[str, Any], tables: Sequence[TextTable]) -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from ilm.corpus.store import text_note
 from ilm.evaluation.cloze.metrics import LOG_PROBABILITY, PSEUDO
-from ilm.tables import TextTable, wrap_name
+from ilm.tables import TextTable
 
 # Metric -> its heading; shares are shown in per cent.
 SHARES = {
@@ -70,13 +70,7 @@ def for_a_terminal(header: Mapping[str, Any], tables: Tables) -> list[TextTable]
     by_level = [table for table in _by_group(header, tables, names) if table.columns[0] == LEVELS]
     *shown, last = [turned, *by_level, *_pairs(tables, names, MAIN)[:1]]
     shown.append(replace(last, caption="; ".join([described(header), *notes(header)])))
-    return [_narrow(table) for table in shown]
-
-
-def _narrow(table: TextTable) -> TextTable:
-    """The table with long names and cells in several lines."""
-    columns, *rows = (["\n".join(wrap_name(cell)) for cell in row] for row in (table.columns, *table.rows))
-    return replace(table, columns=columns, rows=rows)
+    return shown
 
 
 def short_names(models: Sequence[str]) -> dict[str, str]:

@@ -11,7 +11,6 @@ from typing import Any
 
 import pandas as pd
 import torch
-from rich.console import Console
 
 from ilm.cli.logging import set_up_logging
 from ilm.config.evaluate import Cloze, Evaluate
@@ -226,7 +225,7 @@ def _report(folder: Path, header: dict[str, Any], blanks: pd.DataFrame, options:
         "blanks": blanks,
     }
     write_report(folder, header, tables)
-    print_tables(Console(), header, tables)
+    print_tables(header, tables)
     log.info(
         "written: %s/{report.json,*.csv,cloze.md,cloze.tex,calibration.png,items.jsonl,answers/,cloze.log}", folder
     )

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from rich.console import Console
 
 from ilm.corpus.store import text_note
 from ilm.errors import UserError
 from ilm.files import atomic_folder, write_json
 from ilm.models.scoring import KINDS
-from ilm.tables import TextTable
+from ilm.tables import TextTable, show
 
 POOLED = "all"
 # What the models of one table share: between them only level and seed differ. `masks` is the folder of their masks.
@@ -65,9 +64,7 @@ def write_report(folder: Path, header: Mapping[str, Any], results: pd.DataFrame,
 
 def print_tables(header: Mapping[str, Any], results: pd.DataFrame, levels: Sequence[str]) -> None:
     """A table per family of models, for a terminal."""
-    console = Console()
-    for table in tables(header, results, levels):
-        console.print(table.in_short())
+    show(*(table.in_short() for table in tables(header, results, levels)))
 
 
 def tables(header: Mapping[str, Any], results: pd.DataFrame, levels: Sequence[str]) -> list[FamilyTable]:
