@@ -1,11 +1,10 @@
 """JSON files of learner texts: one array of objects, or one object a line.
 
-UniversalCEFR is distributed as the first, the W&I+LOCNESS corpus as the second. Both are read piece by piece.
+UniversalCEFR is distributed as the first, the W&I+LOCNESS corpus as the second.
 """
 
 import json
-import re
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -13,34 +12,34 @@ from ilm.corpus.formats.table import BLANK, FIELD_TWICE, NESTED, NO_OBJECT, Row,
 from ilm.corpus.formats.text import TextFile
 from ilm.errors import UserError
 
-_BLOCK = 1 << 20  # characters
-# An error this near to the end of what has been read may only mean that the rest is to come: the longest thing
-# that cannot be understood in part is an escaped surrogate pair.
-_NEAR_END = 12
 _WHITE = " \t\n\r"
-_WHITE_RUN = re.compile(r"[ \t\n\r]*")
-
 _TWICE = object()
 
 
 def json_source(file: TextFile) -> Source:
-    """The header is the union of all objects' names, so the file is read twice; a name that an object lacks is empty.
+    """The header is the union of all objects' names; a name that an object lacks is empty.
 
-    Rows are numbered from 1: by object in an array, by line otherwise. Numbers come as they are typed.
+    Rows are numbered from 1: by object in an array, by line otherwise. Numbers come as they are typed. An array is read
+    as a whole, lines are read twice.
 
     Raises: UserError, here or while rows are read, for what is no JSON of these two kinds.
     """
+    array = _array(file)
+
+    def values() -> Generator[tuple[int, Any], None, None]:
+        return _lines(file) if array is None else (pair for pair in enumerate(array, start=1))
+
     names: dict[str, None] = {}
-    with closing(_values(file)) as values:
-        for _, value in values:
+    with closing(values()) as pairs:
+        for _, value in pairs:
             if isinstance(value, dict):
                 names.update(dict.fromkeys(value))
     header = list(names)
 
     def rows(places: Sequence[int]) -> Generator[Row, None, None]:
         wanted = [header[place] for place in places]
-        with closing(_values(file)) as values:
-            for row, value in values:
+        with closing(values()) as pairs:
+            for row, value in pairs:
                 if value is _TWICE:
                     yield row, FIELD_TWICE
                 elif value is BLANK:
@@ -71,102 +70,38 @@ def _object(pairs: list[tuple[str, Any]]) -> Any:
 _decoder = json.JSONDecoder(object_pairs_hook=_object, parse_int=str, parse_float=str, parse_constant=str)
 
 
-def _values(file: TextFile) -> Generator[tuple[int, Any], None, None]:
-    """(Row number, value) of each element of the array, or of each line; a blank line is `BLANK`."""
-    with file.opened(newline="\n") as (text, tick):
+def _array(file: TextFile) -> list[Any] | None:
+    """The elements of the array that the file is; None if it holds objects in lines."""
+    with file.opened(newline="") as (text, _):
         start = ""
-        while not start and (block := text.read(_BLOCK)):
+        while not start and (block := text.read(1 << 16)):
             start = block.lstrip(_WHITE)
-        if start[:1] == "[":
-            yield from _elements(file, text.read, tick, start[1:])
-        elif start[:1] == "{":
-            text.seek(0)
-            row = 0
-            for row, line in enumerate(text, start=1):
-                yield row, _decoded(file, line, f"line {row}") if line.strip(_WHITE) else BLANK
-                if row % 1000 == 0:
-                    tick()
-        else:
-            found = f"it begins with {start[:20]!r}" if start else "it holds nothing"
-            raise UserError(f"{file.path} is no JSON array of objects, nor one object a line: {found}")
+        if start.startswith("["):
+            return _decoded(file, start + text.read(), "the array")
+    if start.startswith("{"):
+        return None
+    found = f"it begins with {start[:20]!r}" if start else "it holds nothing"
+    raise UserError(f"{file.path} is no JSON array of objects, nor one object a line: {found}")
 
 
-def _decoded(file: TextFile, line: str, where: str) -> Any:
+def _lines(file: TextFile) -> Generator[tuple[int, Any], None, None]:
+    """(Line number, value); a blank line is `BLANK`."""
+    with file.opened(newline="\n") as (text, tick):
+        for row, line in enumerate(text, start=1):
+            yield row, _decoded(file, line, f"line {row}") if line.strip(_WHITE) else BLANK
+            if row % 1000 == 0:
+                tick()
+
+
+def _decoded(file: TextFile, text: str, what: str) -> Any:
     try:
-        return _decoder.decode(line)
+        return _decoder.decode(text)
     except RecursionError as error:
-        raise _too_deep(file, where) from error
+        raise UserError(f"{file.path}: {what} is nested too deeply; expected objects with a text each") from error
     except json.JSONDecodeError as error:
-        raise _no_json(file, where, error, error.pos) from error
-
-
-def _elements(
-    file: TextFile, read: Callable[[int], str], tick: Callable[[], None], buffer: str
-) -> Generator[tuple[int, Any], None, None]:
-    """The elements of the array whose opening bracket has been read; `buffer` is what follows it."""
-    row, at, block_size = 0, 0, _BLOCK
-    more = True
-
-    def refill(size: int) -> None:
-        nonlocal buffer, at, more
-        block = read(size)
-        buffer, at, more = buffer[at:] + block, 0, bool(block)
-        tick()
-
-    while True:
-        at = _after_white(buffer, at)
-        if at == len(buffer) and more:
-            refill(_BLOCK)
-            continue
-        if row == 0 and buffer.startswith("]", at):
-            break
-        try:
-            value, end = _decoder.raw_decode(buffer, at)
-            unfinished = end >= len(buffer) - _NEAR_END and buffer[end - 1] not in "}]"
-        except RecursionError as error:
-            raise _too_deep(file, f"object {row + 1}") from error
-        except json.JSONDecodeError as error:
-            unfinished = error.msg.startswith("Unterminated string") or error.pos >= len(buffer) - _NEAR_END
-            if not (more and unfinished):
-                raise _no_json(file, f"object {row + 1}", error, error.pos - at) from error
-        if unfinished and more:
-            # Twice as much each time, so that a value of many megabytes is not begun too often.
-            refill(block_size)
-            block_size *= 2
-            continue
-        block_size = _BLOCK
-        row += 1
-        yield row, value
-        at = _after_white(buffer, end)
-        while at == len(buffer) and more:
-            refill(_BLOCK)
-            at = _after_white(buffer, at)
-        if buffer.startswith("]", at):
-            break
-        if not buffer.startswith(",", at):
-            found = f"stands {buffer[at : at + 20]!r}" if at < len(buffer) else "the file ends"
-            raise UserError(
-                f"{file.path}: after object {row} {found}, expected a comma or the closing bracket; "
-                f"the file is cut off or damaged: get it again"
-            )
-        at += 1
-    rest = buffer[at + 1 :].lstrip(_WHITE)
-    while not rest and (block := read(_BLOCK)):
-        rest = block.lstrip(_WHITE)
-    if rest:
-        raise UserError(f"{file.path}: after the closing bracket of the array stands {rest[:20]!r}, expected nothing")
-
-
-def _after_white(text: str, at: int) -> int:
-    return _WHITE_RUN.match(text, at).end()
-
-
-def _too_deep(file: TextFile, where: str) -> UserError:
-    return UserError(f"{file.path}: {where} is nested too deeply; expected an object with a text")
-
-
-def _no_json(file: TextFile, where: str, error: json.JSONDecodeError, at: int) -> UserError:
-    return UserError(
-        f"{file.path}: {where} is no JSON ({error.msg} at its character {at + 1}); the file is cut off or "
-        f"damaged: get it again. Expected an array of objects, or one object a line"
-    )
+        found = text[error.pos : error.pos + 20]
+        raise UserError(
+            f"{file.path}: {what} is no JSON: {error.msg} at its line {error.lineno}, column {error.colno}, where "
+            f"{f'{found!r} stands' if found else 'the file ends'}; the file is cut off or damaged: get it again. "
+            f"Expected an array of objects, or one object a line"
+        ) from error
