@@ -13,7 +13,6 @@ from random import Random
 
 from ilm.corpus.sampling import apportion
 from ilm.corpus.synthetic.composition import compose
-from ilm.errors import UserError
 from ilm.files import atomic_file
 from ilm.hashing import order_key
 
@@ -41,13 +40,8 @@ _GOLDEN = 0.6180339887498949
 def level_counts(size: int, floor: int = 500) -> dict[str, int]:
     """Texts per level: `floor` each, the rest by `LEVEL_SHARES` (largest remainder, ties by name); the sum is `size`.
 
-    Where `size` does not allow the floor, `size // 5` takes its place. Raises UserError for a size below 1 or
-    a negative floor.
+    Where `size` does not allow the floor, `size // 5` takes its place.
     """
-    if size < 1:
-        raise UserError(f"the sample corpus needs at least 1 text, {size} asked for; type e.g. corpus.sample_size=6000")
-    if floor < 0:
-        raise UserError(f"the least number of texts a level cannot be negative, {floor} given; 500 is usual")
     floor = min(floor, size // len(LEVEL_SHARES))
     rest = size - floor * len(LEVEL_SHARES)
     counts = apportion(rest, {level: round(share * 10_000) for level, share in LEVEL_SHARES.items()})
@@ -57,15 +51,10 @@ def level_counts(size: int, floor: int = 500) -> dict[str, int]:
 def generate(size: int, seed: int, floor: int = 500) -> Iterator[dict[str, str]]:
     """Yield `size` rows with the keys `COLUMNS`, levels mixed at random.
 
-    A row depends on (`seed`, `writing_id`) alone: "A1-000017" is the same text in a corpus of any size. Raises
-    UserError as `level_counts` does.
+    A row depends on (`seed`, `writing_id`) alone: "A1-000017" is the same text in a corpus of any size.
     """
     levels = [level for level, count in level_counts(size, floor).items() for _ in range(count)]
     Random(order_key("order of levels", seed)).shuffle(levels)
-    return _rows(levels, seed)
-
-
-def _rows(levels: list[str], seed: int) -> Iterator[dict[str, str]]:
     written = dict.fromkeys(LEVEL_SHARES, 0)
     for level in levels:
         written[level] += 1

@@ -71,35 +71,26 @@ class Grammar:
 
 
 def parse_template(text: str) -> Template:
-    """The template of one step or list item. Raises ValueError for unbalanced brackets or a malformed slot."""
+    """The template of one step or list item."""
     text = text.replace(r"\n", SOFT_BREAK).replace(r"\N", HARD_BREAK)
     stack: list[list[list]] = [[[]]]
     for token in _TOKEN.findall(text):
         if token == "[":
             stack.append([[]])
         elif token == "|":
-            if len(stack) == 1:
-                raise ValueError(f"a bar outside brackets in {text!r}")
             stack[-1].append([])
         elif token == "]":
-            if len(stack) == 1:
-                raise ValueError(f"a bracket closed twice in {text!r}")
             options = tuple(tuple(option) for option in stack.pop())
             stack[-1][-1].append(Choice(options))
         elif token[0] == "{":
             stack[-1][-1].append(_parse_slot(token))
         else:
             stack[-1][-1].append(token)
-    if len(stack) > 1:
-        raise ValueError(f"a bracket left open in {text!r}")
     return tuple(stack[0][0])
 
 
 def _parse_slot(token: str) -> Slot:
-    match = _SLOT.fullmatch(token)
-    if match is None:
-        raise ValueError(f"not a slot: {token}")
-    capital, fresh, source, tag, name = match.groups()
+    capital, fresh, source, tag, name = _SLOT.fullmatch(token).groups()
     return Slot(source, f"{source}:{tag}" if tag else source, name or "", bool(fresh), bool(capital))
 
 
@@ -108,7 +99,6 @@ def parse_grammar(block: str, base: Grammar | None = None) -> Grammar:
     lists = dict(base.lists) if base else {}
     fields = dict(base.fields) if base else {}
     topics: list[Topic] = []
-    own: set[str] = set()
     for line in re.sub(r"\n +", " ", block).splitlines():
         mark, _, rest = line.partition(" ")
         if mark == "=":
@@ -119,13 +109,8 @@ def parse_grammar(block: str, base: Grammar | None = None) -> Grammar:
         elif mark == "~":
             head, _, items = rest.partition(": ")
             name, _, names = head.rstrip(")").partition("(")
-            if name in own:
-                raise ValueError(f"the list {name!r} is given twice")
-            own.add(name)
             fields[name] = tuple(part.strip() for part in names.split(",")) if names else ("",)
-            lists[name] = [_parse_item(item, fields[name]) for item in _split_items(items)]
-        elif line.strip() and mark != "#":
-            raise ValueError(f"a line must begin with one of = ^ + ~ #: {line!r}")
+            lists[name] = [_parse_item(item, len(fields[name])) for item in _split_items(items)]
     return Grammar(topics, lists, fields)
 
 
@@ -140,10 +125,8 @@ def _split_items(items: str) -> list[str]:
     return [*parts, items[start:].strip()]
 
 
-def _parse_item(item: str, names: tuple[str, ...]) -> tuple[Template, ...]:
-    parts = item.split(" / ") if len(names) > 1 else [item]
-    if len(parts) != len(names):
-        raise ValueError(f"{len(names)} fields {names} expected, {len(parts)} found: {item!r}")
+def _parse_item(item: str, n_fields: int) -> tuple[Template, ...]:
+    parts = item.split(" / ") if n_fields > 1 else [item]
     return tuple(parse_template(part.strip()) for part in parts)
 
 
@@ -191,13 +174,13 @@ class Expansion:
 
     def _value(self, slot: Slot) -> str:
         if slot.source[0] == "#":
-            low, high = slot.source[1:].split("-")
-            if slot.key == slot.source:
-                return str(int(low) + int(self.random() * (int(high) - int(low) + 1)))
-            value = self.values.get((slot.key, ""))
-            if value is None:
-                value = str(int(low) + int(self.random() * (int(high) - int(low) + 1)))
-                self.values[slot.key, ""] = value
+            tagged, key = slot.key != slot.source, (slot.key, "")
+            if tagged and key in self.values:
+                return self.values[key]
+            low, high = map(int, slot.source[1:].split("-"))
+            value = str(low + int(self.random() * (high - low + 1)))
+            if tagged:
+                self.values[key] = value
             return value
         if slot.fresh:
             return self.render(self._draw(slot.source)[self.fields[slot.source].index(slot.field)])

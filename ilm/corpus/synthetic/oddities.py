@@ -15,33 +15,11 @@ _TRIPLE_NEWLINE = 0.03
 _CONTROL_TOKEN = 0.006
 
 _EMOJIS = (
-    "😊",
-    "😀",
-    "😂",
-    "❤️",
-    "👍",
-    "😍",
-    "🎉",
-    "😉",
-    "🙏",
-    "☀️",
-    "👨‍👩‍👧",
-    "🇧🇷",
-    "⚽",
-    "🍕",
-    "😢",
-    "🐶",
-    "✈️",
-    "👋🏽",
-)
-_CONTROL_TOKENS = (
-    "<|endoftext|>",
-    "<|endoftext|>",
-    "<|endofinfill|>",
-    "<|startofinfill|>",
-    "<|infill_word|>",
-)
-_APOSTROPHES = ("I'm", "don't", "It's", "it's", "can't", "I've", "didn't", "isn't", "doesn't")
+    "😊", "😀", "😂", "❤️", "👍", "😍", "🎉", "😉", "🙏",
+    "☀️", "👨‍👩‍👧", "🇧🇷", "⚽", "🍕", "😢", "🐶", "✈️", "👋🏽",
+)  # fmt: skip
+_CONTROL_TOKENS = ["<|endoftext|>", "<|endoftext|>", "<|endofinfill|>", "<|startofinfill|>", "<|infill_word|>"]
+_APOSTROPHES = ["I'm", "don't", "It's", "it's", "can't", "I've", "didn't", "isn't", "doesn't"]
 
 
 def add_oddities(text: str, writer: Writer, level: str, rng: Random) -> str:

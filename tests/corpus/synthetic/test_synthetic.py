@@ -18,7 +18,6 @@ from ilm.corpus.synthetic.errors import Rule, _replace_words, make_errors, rules
 from ilm.corpus.synthetic.grammar import Expansion, parse_grammar, parse_template
 from ilm.corpus.synthetic.oddities import _with_curly_quotes
 from ilm.corpus.synthetic.writers import Writer, without_accents
-from ilm.errors import UserError
 from ilm.hashing import order_key
 
 
@@ -69,12 +68,6 @@ def test_counts_add_up_and_keep_the_floor(size: int, floor: int) -> None:
     counts = level_counts(size, floor)
     assert sum(counts.values()) == size
     assert min(counts.values()) >= min(floor, size // 5)
-
-
-@pytest.mark.parametrize(("size", "floor"), [(0, 500), (-3, 500), (100, -1)])
-def test_impossible_sizes_are_refused_before_the_first_row(size: int, floor: int) -> None:
-    with pytest.raises(UserError, match=r"given|asked for"):
-        generate(size, seed=0, floor=floor)
 
 
 def test_first_languages_have_their_shares_in_every_level(rows: list[dict[str, str]]) -> None:
@@ -274,8 +267,8 @@ def test_every_rule_changes_something_it_matches(l1: str) -> None:
         assert rule.pattern or rule.find != rule.replacement, rule
 
 
-def test_oddities_occur_at_their_rates() -> None:
-    texts = [row["text"] for row in generate(6000, seed=3)]
+def test_oddities_occur_at_their_rates(rows: list[dict[str, str]]) -> None:
+    texts = [row["text"] for row in rows]
     assert 0.03 < share(texts, "[‘’“”]") < 0.08
     assert 0.003 < share(texts, "''") < 0.015
     assert 0.003 < share(texts, "[\u2600-\u27bf\U0001f1e6-\U0001faff]") < 0.015
@@ -342,18 +335,6 @@ def test_records_facts_and_numbers() -> None:
 def test_the_writers_own_country_is_not_drawn() -> None:
     lists = "~ land: France | Spain"
     assert {expand("{land}", lists, facts={"country": "France"}, seed=seed) for seed in range(20)} == {"Spain"}
-
-
-@pytest.mark.parametrize("template", ["[a|b", "a]", "a|b", "{A b}"])
-def test_malformed_templates_are_refused(template: str) -> None:
-    with pytest.raises(ValueError, match=r"bracket|bar|slot"):
-        parse_template(template)
-
-
-@pytest.mark.parametrize("block", ["? what", "~ a: b\n~ a: c", "~ f(x, y): only one"])
-def test_malformed_grammars_are_refused(block: str) -> None:
-    with pytest.raises(ValueError, match=r"must begin|twice|expected"):
-        parse_grammar(block)
 
 
 @pytest.mark.parametrize("text", ["apple", "hour", "engineer", "11 years", "8-year plan"])
