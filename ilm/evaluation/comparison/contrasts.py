@@ -1,0 +1,324 @@
+"""Is model a better than model b on the same texts? Differences of loss with clustered errors, p-values and verdicts.
+
+A loss is sum of NLL / number of targets, in nats a target; theta is the loss of a minus that of b, so below 0 a is
+better. The texts vary (clusters: learners where known, else documents) and so does training (seeds):
+
+    e_g   = mean_s a[s, g] - mean_s b[s, g] - theta * n_g       what cluster g adds to theta, linearised
+    V1    = G / (G - 1) * sum_g e_g^2 / N^2                     from the texts (Cochran 1977, section 6.4)
+    V2    = s_a^2 / S_a + s_b^2 / S_b                           from training; s_m^2: variance of model m's S_m losses
+    V     = V1 + V2                                             two-way clustering (Cameron, Gelbach and Miller 2011)
+
+With several seeds of both models theta / sqrt(V) follows a t distribution of Satterthwaite's degrees of freedom. With
+one seed of either V2 is unknown: the bootstrap-t over clusters (Cameron, Gelbach and Miller 2008) then tells what holds
+for these two runs, not for their recipe. Below 50 effective clusters (MacKinnon and Webb 2017) nothing is tested.
+
+Legend: S seeds, G clusters, N targets of all clusters, R resamples.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+from scipy import stats
+from scipy.optimize import brentq
+
+MIN_EFFECTIVE_CLUSTERS = 50
+RESAMPLES = 10_000
+# Holm's first step in the family of five primary contrasts, and the usual power.
+MDE_LEVEL, MDE_POWER = 0.05 / 5, 0.8
+
+# Resampled cluster counts held in memory at once.
+_COUNTS_AT_ONCE = 16_000_000
+
+
+class Distribution(Protocol):
+    """Of theta / its standard error under no difference."""
+
+    def cdf(self, t: float) -> float: ...
+    def sf(self, t: float) -> float: ...
+    def ppf(self, q: float) -> float: ...
+
+
+class Resampled:
+    """The distribution of R resampled t statistics. Tail shares count the observed one too, so they are never 0."""
+
+    def __init__(self, t: np.ndarray):
+        self._t = np.sort(t)
+
+    def cdf(self, t: float) -> float:
+        return (1 + np.searchsorted(self._t, t, side="right")) / (1 + len(self._t))
+
+    def sf(self, t: float) -> float:
+        return (1 + len(self._t) - np.searchsorted(self._t, t, side="left")) / (1 + len(self._t))
+
+    def ppf(self, q: float) -> float:
+        return float(np.quantile(self._t, q))
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """The difference in loss of two models, and what is known of its error.
+
+    `theta` in nats a target; `v1` and `v2` are its variances from texts and training (`v2` NaN with one seed).
+    `distribution` is that of theta over its standard error, None where too few clusters allow no inference.
+    """
+
+    theta: float
+    v1: float
+    v2: float
+    df: float
+    clusters: int
+    effective_clusters: float
+    seeds: tuple[int, int]
+    distribution: Distribution | None
+
+    @property
+    def one_seed(self) -> bool:
+        """Whether the contrast is of two runs rather than of two ways of training."""
+        return math.isnan(self.v2)
+
+    @property
+    def standard_error(self) -> float:
+        """Of theta: over texts and training, or over texts alone with one seed."""
+        return math.sqrt(self.v1 if self.one_seed else self.v1 + self.v2)
+
+    @property
+    def ratio(self) -> float:
+        """The perplexity of a over that of b."""
+        return math.exp(self.theta)
+
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """The equal-tailed interval of theta; NaN without inference.
+
+        A resampled t above 0 says that theta tends to be overestimated, so upper quantiles set the lower end.
+        """
+        if self.distribution is None:
+            return math.nan, math.nan
+        tail = (1 - level) / 2
+        low, high = self.distribution.ppf(1 - tail), self.distribution.ppf(tail)
+        return self.theta - low * self.standard_error, self.theta - high * self.standard_error
+
+    def p_value(self) -> float:
+        """Two-sided, of no difference; NaN without inference."""
+        if self.distribution is None:
+            return math.nan
+        return min(1.0, 2 * min(self.distribution.cdf(self._t(0.0)), self.distribution.sf(self._t(0.0))))
+
+    def equivalence_p_value(self, margin: float) -> float:
+        """Of a difference of `margin` nats or more in either direction: two one-sided tests (Lakens 2017)."""
+        if self.distribution is None:
+            return math.nan
+        return max(self.distribution.sf(self._t(-margin)), self.distribution.cdf(self._t(margin)))
+
+    def minimum_detectable_effect(self) -> float:
+        """The smallest |theta| in nats found with power .8 at Holm's first of five steps; NaN without inference."""
+        if self.distribution is None or self.standard_error == 0:
+            return math.nan
+        critical = stats.t.ppf(1 - MDE_LEVEL / 2, self.df)
+
+        def missing_power(shift: float) -> float:
+            # Boost's noncentral t needs no lower tail here: it is below 1e-7 where the power is .8.
+            return stats.nct.sf(critical, self.df, shift) - MDE_POWER
+
+        return brentq(missing_power, 0, 4 * critical + 10) * self.standard_error
+
+    def _t(self, null: float) -> float:
+        difference = self.theta - null
+        if self.standard_error == 0:
+            return math.copysign(math.inf, difference) if difference else 0.0
+        return difference / self.standard_error
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Two models' NLL in nats on the same targets: `a` (S_a, G), `b` (S_b, G), `targets` (G,), their number.
+
+    `paired` seeds share a run or an ancestor by design (`init_from`, mixtures, one model under two conditions): seed s
+    of a belongs to seed s of b. Equal seed numbers alone pair nothing.
+    """
+
+    a: np.ndarray
+    b: np.ndarray
+    targets: np.ndarray
+    paired: bool = False
+
+    def __post_init__(self):
+        if self.a.shape[1:] != self.targets.shape or self.b.shape[1:] != self.targets.shape:
+            raise ValueError(f"NLL {self.a.shape} and {self.b.shape} are not of {len(self.targets)} clusters")
+        if self.paired and len(self.a) != len(self.b):
+            raise ValueError(f"{len(self.a)} and {len(self.b)} seeds cannot be paired")
+
+    @cached_property
+    def differences(self) -> np.ndarray:
+        """NLL of a minus that of b by cluster, means over seeds, (G,)."""
+        return self.a.mean(axis=0) - self.b.mean(axis=0)
+
+    @property
+    def theta(self) -> float:
+        return float(self.differences.sum() / self.targets.sum())
+
+    @property
+    def seed_terms(self) -> list[tuple[float, int]]:
+        """The summands of V2, each with its degrees of freedom; none where a model has one seed."""
+        if min(len(self.a), len(self.b)) < 2:
+            return []
+        of_seeds = [self.a - self.b] if self.paired else [self.a, self.b]
+        return [_variance_of_mean(nll.sum(axis=1) / self.targets.sum()) for nll in of_seeds]
+
+
+def effective_clusters(targets: np.ndarray) -> float:
+    """How many clusters of equal size carry as much as clusters of these sizes: (sum n)^2 / sum n^2."""
+    return float(targets.sum()) ** 2 / float((targets.astype(float) ** 2).sum())
+
+
+def contrast(losses: Losses, *, resamples: int = RESAMPLES, seed: int = 0) -> Contrast:
+    """The contrast of two models on one set of texts."""
+    return contrasts([losses], resamples=resamples, seed=seed)[0]
+
+
+def contrasts(several: Sequence[Losses], *, resamples: int = RESAMPLES, seed: int = 0) -> list[Contrast]:
+    """Contrasts of models on the same clusters. Those of one seed share their resamples."""
+    tested = [k for k, losses in enumerate(several) if _needs_resamples([losses])]
+    drawn = dict(zip(tested, _bootstrap_t([[several[k]] for k in tested], resamples, seed), strict=True))
+    return [_contrast([losses], losses.seed_terms, drawn.get(k)) for k, losses in enumerate(several)]
+
+
+def omnibus(levels: Sequence[Losses], *, resamples: int = RESAMPLES, seed: int = 0) -> Contrast:
+    """The mean over levels of theta, specialist minus generalist: does specialising pay at all?
+
+    All `levels` lie on the same G clusters; a cluster without texts of a level has no targets there. b is the
+    generalist, with the same runs at every level: its variance from training is that of its level-averaged loss.
+    """
+    if _needs_resamples(levels):
+        return _contrast(levels, [], _bootstrap_t([levels], resamples, seed)[0])
+    if not all(losses.seed_terms for losses in levels):
+        return _contrast(levels, [], None)
+    specialists = [(variance / len(levels) ** 2, df) for variance, df in (losses.seed_terms[0] for losses in levels)]
+    generalist = np.mean([losses.b.sum(axis=1) / losses.targets.sum() for losses in levels], axis=0)
+    return _contrast(levels, [*specialists, _variance_of_mean(generalist)], None)
+
+
+def holm(p_values: Sequence[float]) -> np.ndarray:
+    """Adjusted for the number of tests (Holm 1979); NaN is no test."""
+    p = np.asarray(p_values, dtype=float)
+    order = np.argsort(p)[: np.isfinite(p).sum()]
+    adjusted = np.full(len(p), np.nan)
+    adjusted[order] = np.minimum(1, np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1)))
+    return adjusted
+
+
+def benjamini_hochberg(p_values: Sequence[float]) -> np.ndarray:
+    """Adjusted to the false discovery rate (Benjamini and Hochberg 1995); NaN is no test."""
+    p = np.asarray(p_values, dtype=float)
+    tested = np.isfinite(p)
+    adjusted = np.full(len(p), np.nan)
+    adjusted[tested] = stats.false_discovery_control(p[tested])
+    return adjusted
+
+
+def verdicts(family: Sequence[Contrast], margin: float, level: float = 0.05) -> list[str]:
+    """`equivalent`, `better`, `worse` or `not decided` for each contrast of a family, the family-wise error at `level`.
+
+    `margin` is the smallest difference in nats that matters, fixed beforehand. Equivalence takes precedence: a
+    difference can be both significant and too small to matter.
+    """
+    differs = holm([c.p_value() for c in family])
+    equal = holm([c.equivalence_p_value(margin) for c in family])
+    found = []
+    for c, p_differs, p_equal in zip(family, differs, equal, strict=True):
+        decided = "better" if c.theta < 0 else "worse"
+        found.append("equivalent" if p_equal < level else decided if p_differs < level else "not decided")
+    return found
+
+
+def _needs_resamples(parts: Sequence[Losses]) -> bool:
+    seeds = min(min(len(losses.a), len(losses.b)) for losses in parts)
+    return seeds == 1 and effective_clusters(_targets(parts)) >= MIN_EFFECTIVE_CLUSTERS
+
+
+def _targets(parts: Sequence[Losses]) -> np.ndarray:
+    return np.sum([losses.targets for losses in parts], axis=0)
+
+
+def _variance_of_mean(losses: np.ndarray) -> tuple[float, int]:
+    """(The variance of the mean of S losses, its degrees of freedom)."""
+    return float(losses.var(ddof=1)) / len(losses), len(losses) - 1
+
+
+def _contrast(
+    parts: Sequence[Losses], seed_terms: Sequence[tuple[float, int]], resampled: np.ndarray | None
+) -> Contrast:
+    """The contrast that is the mean of `parts`; `seed_terms` are the summands of V2, none of them with one seed."""
+    targets = _targets(parts)
+    clusters, effective = int((targets > 0).sum()), effective_clusters(targets)
+    errors = np.mean([(part.differences - part.theta * part.targets) / part.targets.sum() for part in parts], axis=0)
+    v1 = clusters / (clusters - 1) * float((errors**2).sum()) if clusters > 1 else math.nan
+    df = _satterthwaite([(v1, clusters - 1), *seed_terms])
+    distribution: Distribution | None = None
+    if effective >= MIN_EFFECTIVE_CLUSTERS:
+        distribution = stats.t(df) if resampled is None else Resampled(resampled)
+    return Contrast(
+        theta=float(np.mean([part.theta for part in parts])),
+        v1=v1,
+        v2=sum(variance for variance, _ in seed_terms) if seed_terms else math.nan,
+        df=df,
+        clusters=clusters,
+        effective_clusters=effective,
+        seeds=(min(len(part.a) for part in parts), min(len(part.b) for part in parts)),
+        distribution=distribution,
+    )
+
+
+def _satterthwaite(terms: Sequence[tuple[float, int]]) -> float:
+    """Degrees of freedom of a sum of independent variances, each given with its own."""
+    total = sum(variance for variance, _ in terms)
+    return total**2 / sum(variance**2 / df for variance, df in terms) if total > 0 else float(terms[0][1])
+
+
+def _bootstrap_t(several: Sequence[Sequence[Losses]], resamples: int, seed: int) -> list[np.ndarray]:
+    """Resampled t statistics (theta* - theta) / sqrt(V1*), (R,), of contrasts that are each the mean of some parts.
+
+    Clusters are drawn with replacement, the same for all. V1* is a quadratic form in theta*, so sums over the drawn
+    clusters of d_k d_l, d_k n_l and n_k n_l (d differences, n targets, parts k and l) are all it takes.
+    """
+    if not several:
+        return []
+    there = np.flatnonzero(_targets([part for parts in several for part in parts]))
+    generator = np.random.default_rng(seed)
+    columns = [_columns([(part.differences[there], part.targets[there]) for part in parts]) for parts in several]
+    ends = np.cumsum([of_contrast.shape[1] for of_contrast in columns])
+    stacked = np.concatenate(columns, axis=1)
+    sums = np.empty((resamples, stacked.shape[1]))
+    at_once = max(1, _COUNTS_AT_ONCE // len(there))
+    for begin in range(0, resamples, at_once):
+        counts = np.empty((min(at_once, resamples - begin), len(there)))
+        for row in counts:
+            drawn = generator.integers(len(there), size=len(there), dtype=np.int32)
+            row[:] = np.bincount(drawn, minlength=len(there))
+        sums[begin : begin + len(counts)] = counts @ stacked
+    of_each = np.split(sums, ends[:-1], axis=1)
+    return [_t_statistics(part_sums, parts, len(there)) for part_sums, parts in zip(of_each, several, strict=True)]
+
+
+def _columns(parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """d (P), n (P), d d' (P^2), d n' (P^2) and n n' (P^2) of each cluster, (G, 2 P + 3 P^2)."""
+    d, n = (np.stack(column, axis=1).astype(float) for column in zip(*parts, strict=True))
+    products = [(x[:, :, None] * y[:, None, :]).reshape(len(d), -1) for x, y in ((d, d), (d, n), (n, n))]
+    return np.concatenate([d, n, *products], axis=1)
+
+
+def _t_statistics(sums: np.ndarray, parts: Sequence[Losses], clusters: int) -> np.ndarray:
+    p = len(parts)
+    d, n, dd, dn, nn = np.split(sums, np.cumsum([p, p, p * p, p * p]), axis=1)
+    dd, dn, nn = (products.reshape(-1, p, p) for products in (dd, dn, nn))
+    theta = d / n
+    crossed = theta[:, None, :] * dn
+    squares = dd - crossed - crossed.transpose(0, 2, 1) + theta[:, :, None] * theta[:, None, :] * nn
+    # Rounding may leave a variance of 0 a hair below it.
+    v1 = np.maximum(clusters / (clusters - 1) * (squares / (n[:, :, None] * n[:, None, :])).mean(axis=(1, 2)), 0)
+    difference = theta.mean(axis=1) - np.mean([part.theta for part in parts])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.nan_to_num(difference / np.sqrt(v1), nan=0.0)
