@@ -201,39 +201,6 @@ def omnibus(levels: Sequence[Losses], *, resamples: int = RESAMPLES, seed: int =
     return _contrast(levels, [*specialists, _variance_of_mean(generalist)], None)
 
 
-def holm(p_values: Sequence[float]) -> np.ndarray:
-    """Adjusted for the number of tests (Holm 1979); NaN is no test."""
-    p = np.asarray(p_values, dtype=float)
-    order = np.argsort(p)[: np.isfinite(p).sum()]
-    adjusted = np.full(len(p), np.nan)
-    adjusted[order] = np.minimum(1, np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1)))
-    return adjusted
-
-
-def benjamini_hochberg(p_values: Sequence[float]) -> np.ndarray:
-    """Adjusted to the false discovery rate (Benjamini and Hochberg 1995); NaN is no test."""
-    p = np.asarray(p_values, dtype=float)
-    tested = np.isfinite(p)
-    adjusted = np.full(len(p), np.nan)
-    adjusted[tested] = stats.false_discovery_control(p[tested])
-    return adjusted
-
-
-def verdicts(family: Sequence[Contrast], margin: float, level: float = 0.05) -> list[str]:
-    """`equivalent`, `better`, `worse` or `not decided` for each contrast of a family, the family-wise error at `level`.
-
-    `margin` is the smallest difference in nats that matters, fixed beforehand. Equivalence takes precedence: a
-    difference can be both significant and too small to matter.
-    """
-    differs = holm([c.p_value() for c in family])
-    equal = holm([c.equivalence_p_value(margin) for c in family])
-    found = []
-    for c, p_differs, p_equal in zip(family, differs, equal, strict=True):
-        decided = "better" if c.theta < 0 else "worse"
-        found.append("equivalent" if p_equal < level else decided if p_differs < level else "not decided")
-    return found
-
-
 def _needs_resamples(parts: Sequence[Losses]) -> bool:
     seeds = min(min(len(losses.a), len(losses.b)) for losses in parts)
     return seeds == 1 and effective_clusters(_targets(parts)) >= MIN_EFFECTIVE_CLUSTERS

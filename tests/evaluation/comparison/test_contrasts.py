@@ -10,13 +10,10 @@ from ilm.evaluation.comparison.contrasts import (
     Contrast,
     Losses,
     Resampled,
-    benjamini_hochberg,
     contrast,
     contrasts,
     effective_clusters,
-    holm,
     omnibus,
-    verdicts,
 )
 
 FEW = 300  # resamples
@@ -60,16 +57,6 @@ class TestByHand:
     def test_effective_clusters(self):
         assert effective_clusters(np.array([10, 30])) == pytest.approx(1600 / 1000)
         assert effective_clusters(np.full(7, 3)) == pytest.approx(7)
-
-    def test_holm(self):
-        assert holm([0.01, 0.04, 0.03, math.nan, 0.005]).tolist() == pytest.approx(
-            [0.03, 0.06, 0.06, math.nan, 0.02], nan_ok=True
-        )
-
-    def test_benjamini_hochberg(self):
-        assert benjamini_hochberg([0.01, 0.04, math.nan, 0.03, 0.005]).tolist() == pytest.approx(
-            [0.02, 0.04, math.nan, 0.04, 0.02], nan_ok=True
-        )
 
 
 class TestSeveralSeeds:
@@ -135,7 +122,6 @@ class TestOneSeed:
         found = contrast(one_seed(np.zeros(60), np.ones(60)), resamples=FEW)
         assert found.interval() == (0, 0)
         assert found.p_value() == 1
-        assert verdicts([found], 0.01) == ["equivalent"]
 
     def test_coverage(self, rng):
         # Effects tied to the size of clusters, of log-normal size: the truth is E[n e] / E[n] = .5 * .7.
@@ -165,39 +151,10 @@ def test_below_50_effective_clusters_nothing_is_tested(rng):
     assert few.distribution is None
     assert all(math.isnan(x) for x in (*few.interval(), few.p_value(), few.equivalence_p_value(0.01)))
     assert math.isnan(few.minimum_detectable_effect())
-    assert verdicts([few], 0.01) == ["not decided"]
     assert contrast(one_seed(rng.normal(size=50), np.ones(50)), resamples=FEW).distribution is not None
     # A hundred clusters of which one is as large as all others together are worth fewer than four.
     unequal = np.array([99.0] + [1.0] * 99)
     assert contrast(one_seed(rng.normal(size=100), unequal)).distribution is None
-
-
-class TestVerdicts:
-    @staticmethod
-    def of(theta: float, error: float) -> Contrast:
-        return Contrast(theta, error**2, 0.0, 100, 101, 101.0, (3, 3), stats.t(100))
-
-    def test_each(self):
-        family = [self.of(-0.05, 0.005), self.of(0.05, 0.005), self.of(0.001, 0.002), self.of(0.005, 0.006)]
-        assert verdicts(family, 0.01) == ["better", "worse", "equivalent", "not decided"]
-
-    def test_equivalent_takes_precedence(self):
-        tiny = self.of(-0.002, 0.0002)
-        assert tiny.p_value() < 1e-6
-        assert verdicts([tiny], 0.01) == ["equivalent"]
-        assert verdicts([tiny], 0.001) == ["better"]
-
-    def test_adjusted_for_the_family(self):
-        marginal = self.of(-0.0205, 0.01)
-        assert 0.01 < marginal.p_value() < 0.05
-        assert verdicts([marginal], 0.001) == ["better"]
-        assert verdicts([marginal] * 5, 0.001) == ["not decided"] * 5
-
-    def test_equivalence_is_adjusted_too(self):
-        marginal = self.of(0.0, 0.0055)
-        assert 0.01 < marginal.equivalence_p_value(0.01) < 0.05
-        assert verdicts([marginal], 0.01) == ["equivalent"]
-        assert verdicts([marginal] * 5, 0.01) == ["not decided"] * 5
 
 
 class TestOmnibus:
