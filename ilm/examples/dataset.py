@@ -90,6 +90,12 @@ class InfillingDataset:
         """The masked spans of some examples."""
         return self._aligned(self.keys(numbers)[0], self._mask_numbers[numbers], 1)[1]
 
+    def character_spans(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """First characters and lengths of the masked spans of some examples, int64, in the order of `token_spans`."""
+        masks = self._mask_numbers[numbers]
+        spans = ranges(self._masks.span_offsets[masks], self._masks.span_offsets[masks + 1])
+        return self._masks.starts[spans].astype(np.int64), self._masks.lengths[spans].astype(np.int64)
+
     def _aligned(self, documents: np.ndarray, mask_numbers: np.ndarray, masks_of_each) -> tuple[np.ndarray, TokenSpans]:
         """The documents' sizes in tokens, and their masks in tokens: of each, the next `masks_of_each`.
 
