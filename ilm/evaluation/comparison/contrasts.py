@@ -70,6 +70,7 @@ class Contrast:
     v1: float
     v2: float
     df: float
+    targets: int
     clusters: int
     effective_clusters: float
     seeds: tuple[int, int]
@@ -133,7 +134,7 @@ class Contrast:
 
 
 @dataclass(frozen=True)
-class Losses:
+class PairedLosses:
     """Two models' NLL in nats on the same targets: `a` (S_a, G), `b` (S_b, G), `targets` (G,), their number.
 
     `paired` seeds share a run or an ancestor by design (`init_from`, mixtures, one model under two conditions): seed s
@@ -174,19 +175,19 @@ def effective_clusters(targets: np.ndarray) -> float:
     return float(targets.sum()) ** 2 / float((targets.astype(float) ** 2).sum())
 
 
-def contrast(losses: Losses, *, resamples: int = RESAMPLES, seed: int = 0) -> Contrast:
+def contrast(losses: PairedLosses, *, resamples: int = RESAMPLES, seed: int = 0) -> Contrast:
     """The contrast of two models on one set of texts."""
     return contrasts([losses], resamples=resamples, seed=seed)[0]
 
 
-def contrasts(several: Sequence[Losses], *, resamples: int = RESAMPLES, seed: int = 0) -> list[Contrast]:
+def contrasts(several: Sequence[PairedLosses], *, resamples: int = RESAMPLES, seed: int = 0) -> list[Contrast]:
     """Contrasts of models on the same clusters. Those of one seed share their resamples."""
     tested = [k for k, losses in enumerate(several) if _needs_resamples([losses])]
     drawn = dict(zip(tested, _bootstrap_t([[several[k]] for k in tested], resamples, seed), strict=True))
     return [_contrast([losses], losses.seed_terms, drawn.get(k)) for k, losses in enumerate(several)]
 
 
-def omnibus(levels: Sequence[Losses], *, resamples: int = RESAMPLES, seed: int = 0) -> Contrast:
+def omnibus(levels: Sequence[PairedLosses], *, resamples: int = RESAMPLES, seed: int = 0) -> Contrast:
     """The mean over levels of theta, specialist minus generalist: does specialising pay at all?
 
     All `levels` lie on the same G clusters; a cluster without texts of a level has no targets there. b is the
@@ -201,12 +202,12 @@ def omnibus(levels: Sequence[Losses], *, resamples: int = RESAMPLES, seed: int =
     return _contrast(levels, [*specialists, _variance_of_mean(generalist)], None)
 
 
-def _needs_resamples(parts: Sequence[Losses]) -> bool:
+def _needs_resamples(parts: Sequence[PairedLosses]) -> bool:
     seeds = min(min(len(losses.a), len(losses.b)) for losses in parts)
     return seeds == 1 and effective_clusters(_targets(parts)) >= MIN_EFFECTIVE_CLUSTERS
 
 
-def _targets(parts: Sequence[Losses]) -> np.ndarray:
+def _targets(parts: Sequence[PairedLosses]) -> np.ndarray:
     return np.sum([losses.targets for losses in parts], axis=0)
 
 
@@ -216,7 +217,7 @@ def _variance_of_mean(losses: np.ndarray) -> tuple[float, int]:
 
 
 def _contrast(
-    parts: Sequence[Losses], seed_terms: Sequence[tuple[float, int]], resampled: np.ndarray | None
+    parts: Sequence[PairedLosses], seed_terms: Sequence[tuple[float, int]], resampled: np.ndarray | None
 ) -> Contrast:
     """The contrast that is the mean of `parts`; `seed_terms` are the summands of V2, none of them with one seed."""
     targets = _targets(parts)
@@ -232,6 +233,7 @@ def _contrast(
         v1=v1,
         v2=sum(variance for variance, _ in seed_terms) if seed_terms else math.nan,
         df=df,
+        targets=int(targets.sum()),
         clusters=clusters,
         effective_clusters=effective,
         seeds=(min(len(part.a) for part in parts), min(len(part.b) for part in parts)),
@@ -245,7 +247,7 @@ def _satterthwaite(terms: Sequence[tuple[float, int]]) -> float:
     return total**2 / sum(variance**2 / df for variance, df in terms) if total > 0 else float(terms[0][1])
 
 
-def _bootstrap_t(several: Sequence[Sequence[Losses]], resamples: int, seed: int) -> list[np.ndarray]:
+def _bootstrap_t(several: Sequence[Sequence[PairedLosses]], resamples: int, seed: int) -> list[np.ndarray]:
     """Resampled t statistics (theta* - theta) / sqrt(V1*), (R,), of contrasts that are each the mean of some parts.
 
     Clusters are drawn with replacement, the same for all. V1* is a quadratic form in theta*, so sums over the drawn
@@ -277,7 +279,7 @@ def _columns(parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
     return np.concatenate([d, n, *products], axis=1)
 
 
-def _t_statistics(sums: np.ndarray, parts: Sequence[Losses], clusters: int) -> np.ndarray:
+def _t_statistics(sums: np.ndarray, parts: Sequence[PairedLosses], clusters: int) -> np.ndarray:
     p = len(parts)
     d, n, dd, dn, nn = np.split(sums, np.cumsum([p, p, p * p, p * p]), axis=1)
     dd, dn, nn = (products.reshape(-1, p, p) for products in (dd, dn, nn))

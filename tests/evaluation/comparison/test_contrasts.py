@@ -8,7 +8,7 @@ from scipy import stats
 
 from ilm.evaluation.comparison.contrasts import (
     Contrast,
-    Losses,
+    PairedLosses,
     Resampled,
     contrast,
     contrasts,
@@ -24,15 +24,15 @@ def many(rng: np.random.Generator, clusters: int = 80) -> np.ndarray:
     return np.maximum(1, rng.lognormal(3, 0.5, clusters).round())
 
 
-def one_seed(differences: np.ndarray, targets: np.ndarray) -> Losses:
-    return Losses(differences[None], np.zeros((1, len(targets))), targets)
+def one_seed(differences: np.ndarray, targets: np.ndarray) -> PairedLosses:
+    return PairedLosses(differences[None], np.zeros((1, len(targets))), targets)
 
 
 class TestByHand:
     # Two seeds of a and three of b on two clusters of 10 and 30 targets: losses of a 1.0 and 1.2, of b 2.0, 2.3, 2.6.
     a = np.array([[10.0, 30.0], [10.0, 38.0]])
     b = np.array([[20.0, 60.0], [24.0, 68.0], [28.0, 76.0]])
-    losses = Losses(a, b, np.array([10, 30]))
+    losses = PairedLosses(a, b, np.array([10, 30]))
 
     def test_the_loss_is_divided_once(self):
         assert self.losses.theta == pytest.approx(1.1 - 2.3)
@@ -49,8 +49,8 @@ class TestByHand:
         assert contrast(self.losses).df == pytest.approx(0.05**2 / (0.01**2 / 1 + 0.01**2 / 1 + 0.03**2 / 2))
 
     def test_paired_seeds_vary_by_their_differences(self):
-        # Losses 1.0, 1.2 and 2.0, 2.3: differences -1.0 and -1.1, s^2 = 0.005.
-        paired = contrast(Losses(self.a, self.b[:2], np.array([10, 30]), paired=True))
+        # PairedLosses 1.0, 1.2 and 2.0, 2.3: differences -1.0 and -1.1, s^2 = 0.005.
+        paired = contrast(PairedLosses(self.a, self.b[:2], np.array([10, 30]), paired=True))
         assert paired.v2 == pytest.approx(0.005 / 2)
         assert paired.df == pytest.approx((paired.v1 + 0.0025) ** 2 / (paired.v1**2 / 1 + 0.0025**2 / 1))
 
@@ -64,7 +64,7 @@ class TestSeveralSeeds:
         targets = many(rng)
         a = rng.normal(2.0, 0.3, (3, 80)) * targets
         b = rng.normal(2.05, 0.3, (3, 80)) * targets
-        found = contrast(Losses(a, b, targets))
+        found = contrast(PairedLosses(a, b, targets))
         error = math.sqrt(found.v1 + found.v2)
         assert found.standard_error == pytest.approx(error)
         assert found.p_value() == pytest.approx(2 * stats.t.sf(abs(found.theta) / error, found.df))
@@ -76,7 +76,7 @@ class TestSeveralSeeds:
 
     def test_detectable_effect_has_power_of_80_percent(self, rng):
         effects = rng.normal(size=(2, 2, 60))
-        found = contrast(Losses(effects[0], effects[1], np.ones(60)))
+        found = contrast(PairedLosses(effects[0], effects[1], np.ones(60)))
         shift = found.minimum_detectable_effect() / found.standard_error
         simulated = stats.nct.rvs(found.df, shift, size=40_000, random_state=0)
         assert (np.abs(simulated) > stats.t.ppf(1 - 0.005, found.df)).mean() == pytest.approx(0.8, abs=0.01)
@@ -90,7 +90,9 @@ class TestOneSeed:
 
     def test_orientation_of_the_interval(self):
         # t* of -3 .. 1: theta tends to be underestimated, so its interval reaches further up than down.
-        found = Contrast(1.0, 0.25, math.nan, 9, 10, 10.0, (1, 1), Resampled(np.array([-3.0, -1.0, 0.0, 0.5, 1.0])))
+        found = Contrast(
+            1.0, 0.25, math.nan, 9, 100, 10, 10.0, (1, 1), Resampled(np.array([-3.0, -1.0, 0.0, 0.5, 1.0]))
+        )
         assert found.interval(0.0 + 1e-9) == pytest.approx((1.0, 1.0))
         assert found.interval(1.0) == pytest.approx((1.0 - 1.0 * 0.5, 1.0 + 3.0 * 0.5))
 
@@ -142,7 +144,7 @@ def test_false_positives_with_seeds(rng, paired):
         targets = many(rng, 200)
         texts = rng.standard_t(5, 200) * targets * 0.02
         a, b = (texts / 2 + rng.normal(0, 0.003, (3, 1)) * targets, -texts / 2 + rng.normal(0, 0.003, (3, 1)) * targets)
-        significant += contrast(Losses(a, b, targets, paired=paired)).p_value() < 0.05
+        significant += contrast(PairedLosses(a, b, targets, paired=paired)).p_value() < 0.05
     assert 0.015 <= significant / 400 <= 0.09
 
 
@@ -158,12 +160,12 @@ def test_below_50_effective_clusters_nothing_is_tested(rng):
 
 
 class TestOmnibus:
-    def levels(self, rng, seeds: int = 2) -> list[Losses]:
+    def levels(self, rng, seeds: int = 2) -> list[PairedLosses]:
         of_level = np.arange(120) % 2
         generalist = rng.normal(2, 0.2, (seeds, 120)) * 10
         specialists = rng.normal(1.9, 0.2, (2, seeds, 120)) * 10
         return [
-            Losses(specialists[k] * (of_level == k), generalist * (of_level == k), np.where(of_level == k, 10, 0))
+            PairedLosses(specialists[k] * (of_level == k), generalist * (of_level == k), np.where(of_level == k, 10, 0))
             for k in range(2)
         ]
 
@@ -197,7 +199,7 @@ class TestOmnibus:
 )
 def test_losses_that_do_not_belong_together(a, b, paired):
     with pytest.raises(ValueError):
-        Losses(np.zeros(a), np.zeros(b), np.ones(4), paired)
+        PairedLosses(np.zeros(a), np.zeros(b), np.ones(4), paired)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from ilm.evaluation.comparison.verdicts import benjamini_hochberg, verdicts
 
 
 def of(theta: float, error: float) -> Contrast:
-    return Contrast(theta, error**2, 0.0, 100, 101, 101.0, (3, 3), stats.t(100))
+    return Contrast(theta, error**2, 0.0, 100, 500, 101, 101.0, (3, 3), stats.t(100))
 
 
 def test_each():
@@ -39,7 +39,7 @@ def test_equivalence_is_adjusted_for_the_family():
 
 
 def test_without_inference_nothing_is_decided():
-    few = Contrast(-1.0, 0.01, 0.0, 9, 10, 10.0, (3, 3), None)
+    few = Contrast(-1.0, 0.01, 0.0, 9, 50, 10, 10.0, (3, 3), None)
     assert verdicts([few, of(-0.05, 0.005)], 0.01) == ["not decided", "better"]
 
 

@@ -1,0 +1,136 @@
+"""Kept scores of several runs on the same texts as arrays: what every number of the comparison is computed from.
+
+The runs compared have scored the same examples, so each target of one is a target of all, and differences are paired.
+
+Legend: R runs, U rows (examples for the kind `context`, blanks for the others), G clusters.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from ilm.errors import UserError
+from ilm.evaluation.scores import EXAMPLE, Scores
+from ilm.models.scoring import KINDS
+
+# Edges of the groups that blanks are put in by the number of words cut out.
+_WORDS = {"1 word": 1, "2 words": 2, "3-4 words": 4, "5-8 words": 8, "9 or more words": np.inf}
+THIRDS = ("first third", "second third", "last third")
+
+
+@dataclass(frozen=True)
+class Texts:
+    """The scored texts: columns of documents.parquet, and the cluster of each (learner where known, else document)."""
+
+    documents: pd.DataFrame
+    clusters: np.ndarray
+    clusters_are: str
+
+    @cached_property
+    def rows(self) -> pd.Index:
+        return pd.Index(self.documents["writing_id"])
+
+    @cached_property
+    def levels(self) -> list[str]:
+        """Sorted."""
+        return sorted(self.documents["cefr_level"].unique())
+
+    @cached_property
+    def lengths(self) -> pd.Categorical:
+        """The quarter of all texts by length that each is in, named by its range of words."""
+        words = self.documents["text"].str.split().str.len()
+        edges = np.unique(words.quantile([0, 0.25, 0.5, 0.75, 1]).round().astype(int))
+        if len(edges) == 1:
+            return pd.Categorical([f"{edges[0]} words"] * len(words))
+        lowest = [edges[0], *(edge + 1 for edge in edges[1:-1])]
+        labels = [f"{low}-{high} words" for low, high in zip(lowest, edges[1:], strict=True)]
+        return pd.cut(words, edges, labels=labels, include_lowest=True).array
+
+
+@dataclass(frozen=True)
+class Losses:
+    """`nll` of R runs in nats (R, U), the rows' `targets` (U,), and `texts` (U,), the row of each among the texts.
+
+    `groups` has a column for each grouping of the rows: by the text (`l1`, `text length`) and, but for `context`, by
+    the blank (`mask type`, `position`, `blank length`).
+    """
+
+    nll: np.ndarray
+    targets: np.ndarray
+    texts: np.ndarray
+    groups: pd.DataFrame
+
+    def by_cluster(self, clusters: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(NLL (R, G), targets (G,)) of the `chosen` rows (boolean, (U,)), G as in `clusters` (of the texts)."""
+        of_rows, n = clusters[self.texts[chosen]], int(clusters.max()) + 1
+        nll = np.stack([np.bincount(of_rows, nll[chosen], n) for nll in self.nll])
+        return nll, np.bincount(of_rows, self.targets[chosen], n).astype(np.int64)
+
+
+def losses_by_kind(scores: Mapping[str, Scores], texts: Texts) -> dict[str, Losses]:
+    """The losses of runs by kind; the rows are the same for all runs, which `scores` names.
+
+    Raises: UserError if two runs have scored different targets (another tokenizer, or other masks).
+    """
+    (first_name, first), *others = scores.items()
+    examples, blanks = first.examples, first.blanks
+    for name, other in others:
+        if not (_same(examples, other.examples, "context_targets") and _same(blanks, other.blanks, "targets")):
+            raise UserError(
+                f"{name} and {first_name} were not scored on the same targets: their tokenizers or masks differ. Name "
+                "models that can be compared with models=[...]"
+            )
+    of_example, of_blank = (texts.rows.get_indexer(table["writing_id"]) for table in (examples, blanks))
+    of_text = pd.DataFrame({"l1": texts.documents["l1"].astype(str).array, "text length": texts.lengths})
+    blank_groups = (
+        of_text.iloc[of_blank]
+        .reset_index(drop=True)
+        .assign(
+            **{
+                "mask type": blanks["mask_type"].array,
+                "position": _thirds(blanks["start"].to_numpy(), texts.documents["text"].str.len().to_numpy()[of_blank]),
+                "blank length": _word_groups(blanks["words"].to_numpy()),
+            }
+        )
+    )
+    found = {}
+    for kind in KINDS:
+        if kind == "context":
+            nll, targets = _columns(scores, "examples", "context_nll"), examples["context_targets"].to_numpy()
+            found[kind] = Losses(nll, targets, of_example, of_text.iloc[of_example].reset_index(drop=True))
+            continue
+        nll, targets = _columns(scores, "blanks", "nll"), blanks["targets"].to_numpy()
+        if kind == "infill":
+            nll, targets = nll + _columns(scores, "blanks", "end_nll"), targets + blanks["end_targets"].to_numpy()
+        found[kind] = Losses(nll, targets, of_blank, blank_groups)
+    return found
+
+
+def common_examples(scores: Mapping[str, Scores], *, complete: bool) -> dict[str, Scores]:
+    """The scores of the examples that all runs have, or of those among them that none of them cut."""
+    keys = None
+    for of_run in scores.values():
+        kept = of_run.examples[~of_run.examples["cut"]] if complete else of_run.examples
+        own = pd.MultiIndex.from_frame(kept[EXAMPLE])
+        keys = own if keys is None else keys.intersection(own)
+    return {name: of_run.of(keys) for name, of_run in scores.items()}
+
+
+def _same(a: pd.DataFrame, b: pd.DataFrame, targets: str) -> bool:
+    columns = [column for column in (*EXAMPLE, "blank", "start", targets) if column in a]
+    return len(a) == len(b) and all(np.array_equal(a[column].array, b[column].array) for column in columns)
+
+
+def _columns(scores: Mapping[str, Scores], table: str, column: str) -> np.ndarray:
+    return np.stack([getattr(of_run, table)[column].to_numpy() for of_run in scores.values()])
+
+
+def _thirds(starts: np.ndarray, lengths: np.ndarray) -> pd.Categorical:
+    return pd.Categorical.from_codes(np.minimum(3 * starts // np.maximum(1, lengths), 2), THIRDS)
+
+
+def _word_groups(words: np.ndarray) -> pd.Categorical:
+    return pd.cut(words, [-1, *_WORDS.values()], labels=list(_WORDS))

@@ -1,0 +1,117 @@
+"""Studies with known answers, made of arrays: planted, no and random differences between specialists and generalist."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ilm.evaluation.comparison.losses import Losses, Texts
+from ilm.evaluation.comparison.study import HEADLINE, Model, Settings, Study, compare
+
+LEVELS = ["A1", "A2", "B1", "B2", "C1"]
+PER_LEVEL = 70
+
+
+def texts(learners: bool = False) -> Texts:
+    n = PER_LEVEL * len(LEVELS)
+    words = ["a " * (10 + k % 40) for k in range(n)]
+    columns = {"writing_id": [f"w{k:04}" for k in range(n)], "text": words}
+    columns |= {"cefr_level": [LEVELS[k % 5] for k in range(n)], "l1": ["German", "Thai"] * (n // 2)}
+    clusters = np.arange(n) // 5 if learners else np.arange(n)
+    return Texts(pd.DataFrame(columns), clusters, "learner" if learners else "text")
+
+
+def study(effect: float, noise: float, seeds: int = 3, learners: bool = False, seed: int = 0) -> Study:
+    """Specialists are better than the generalist by `effect` nats on their level and worse elsewhere."""
+    rng, of_texts = np.random.default_rng(seed), texts(learners)
+    levels, n = of_texts.documents["cefr_level"].to_numpy(), len(of_texts.documents)
+    targets = rng.integers(5, 40, n)
+    difficulty = rng.normal(3, 0.4, n)
+    models, nll = [], []
+    for level in [*LEVELS, "all"]:
+        shift = 0.0 if level == "all" else np.where(levels == level, -effect, 3 * effect)
+        models.append(Model(level, level, tuple(range(len(nll), len(nll) + seeds))))
+        for _ in range(seeds):
+            nll.append((difficulty + shift + rng.normal(0, noise, n) + rng.normal(0, noise / 50)) * targets)
+    groups = pd.DataFrame({"l1": of_texts.documents["l1"], "text length": of_texts.lengths})
+    losses = Losses(np.stack(nll), targets, np.arange(n), groups)
+    return compare({HEADLINE: losses}, of_texts, models, Settings(resamples=400))
+
+
+def verdicts_of(found: Study) -> list[str]:
+    return found.contrasts.query("family == 'primary'")["verdict"].tolist()
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_a_planted_difference_is_found(seeds):
+    found = study(effect=0.05, noise=0.05, seeds=seeds)
+    assert verdicts_of(found) == ["better"] * 5
+    exploratory = found.contrasts.query("family == 'exploratory'")
+    assert len(exploratory) == 20
+    assert (exploratory["theta"] > 0.1).all()
+    assert (exploratory["p_adjusted"] < 0.05).all()
+    assert (exploratory["verdict"] == "").all()
+    (overall,) = found.contrasts.query("family == 'omnibus'").itertuples()
+    assert overall.theta == pytest.approx(-0.05, abs=0.01)
+    assert overall.low < -0.05 < overall.high
+    assert overall.one_seed == (seeds == 1)
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_equal_models_are_equivalent(seeds):
+    assert verdicts_of(study(effect=0.0, noise=0.01, seeds=seeds)) == ["equivalent"] * 5
+
+
+def test_what_cannot_be_told_is_not_decided():
+    assert verdicts_of(study(effect=0.0, noise=0.3)) == ["not decided"] * 5
+
+
+def test_the_matrix_divides_once():
+    found = study(effect=0.05, noise=0.05)
+    assert len(found.matrix) == 6 * 5
+    rng = np.random.default_rng(0)
+    targets = rng.integers(5, 40, PER_LEVEL * 5)
+    a1 = found.matrix.query("model == 'A1' and level == 'B1'").iloc[0]
+    assert a1["targets"] == targets[2::5].sum()
+    assert a1["perplexity"] == pytest.approx(np.exp(a1["loss"]))
+    assert a1["low"] < a1["loss"] < a1["high"]
+    assert (a1["clusters"], a1["seeds"]) == (PER_LEVEL, 3)
+
+
+def test_clusters_are_learners():
+    found = study(effect=0.05, noise=0.05, learners=True)
+    assert (found.contrasts.query("family == 'primary'")["clusters"] == PER_LEVEL).all()
+    # Each learner wrote a text of each level.
+    assert found.contrasts.query("family == 'omnibus'")["clusters"].tolist() == [PER_LEVEL]
+
+
+def test_groups_have_intervals_only():
+    found = study(effect=0.05, noise=0.05).by_group
+    assert set(found["grouping"]) == {"l1", "text length"}
+    assert not {"p", "verdict"} & set(found)
+    by_l1 = found.query("grouping == 'l1' and level == 'A2'")
+    assert by_l1["group"].tolist() == ["German", "Thai"]
+    whole = study(effect=0.05, noise=0.05).matrix.query("level == 'A2' and model == 'A2'")["targets"].item()
+    assert by_l1["targets"].sum() == whole
+    # 35 texts of an L1 are too few for an interval.
+    assert by_l1["low"].isna().all()
+
+
+def test_specialisation_is_what_rows_and_columns_leave():
+    found = study(effect=0.05, noise=0.001).specialisation
+    wide = found.pivot(index="model", columns="level", values="residual")
+    assert np.allclose(wide.mean(axis=0), 0)
+    assert np.allclose(wide.mean(axis=1), 0)
+    assert (np.diag(wide.loc[LEVELS]) < -0.1).all()
+    assert found["correlation"].iloc[0] > 0.2
+    assert found.query("model == 'all'")["level_distance"].isna().all()
+
+
+def test_without_a_generalist_there_is_a_matrix_only():
+    of_texts = texts()
+    losses = Losses(
+        np.ones((1, 350)), np.ones(350, int), np.arange(350), pd.DataFrame({"l1": of_texts.documents["l1"]})
+    )
+    found = compare({HEADLINE: losses}, of_texts, [Model("A1", "A1", (0,))], Settings(resamples=50))
+    assert len(found.matrix) == 5
+    assert found.contrasts.empty
+    assert found.by_group.empty
