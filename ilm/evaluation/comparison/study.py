@@ -54,6 +54,11 @@ class Study:
     by_group: pd.DataFrame
     specialisation: pd.DataFrame
 
+    def tested(self, *families: str, kind: str = HEADLINE) -> pd.DataFrame:
+        """The contrasts of some families (primary, exploratory, omnibus) in one kind of loss."""
+        chosen = self.contrasts["family"].isin(families) & (self.contrasts["kind"] == kind)
+        return self.contrasts[chosen]
+
 
 def compare(losses: Mapping[str, Losses], texts: Texts, models: Sequence[Model], settings: Settings) -> Study:
     """All tables for each kind of loss; contrasts need a generalist and specialists of levels of the texts."""
@@ -209,9 +214,9 @@ def _tested(tested: Sequence[tuple[dict[str, Any], Contrast]], smallest_effect: 
         }
         for about, contrast in tested
     ]
+    if not rows:
+        return pd.DataFrame(columns=["family", "level", "a", "b"])
     frame = pd.DataFrame(rows)
-    if frame.empty:
-        return frame
     frame["p_adjusted"], frame["verdict"] = frame["p"], ""
     for (family, _), members in frame.groupby(["family", "b"]):
         at = members.index

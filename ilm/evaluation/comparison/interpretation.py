@@ -1,0 +1,84 @@
+"""What the comparison's numbers say in words, and what they do not."""
+
+import math
+from typing import Any
+
+from ilm.evaluation.comparison.exposure import NOT_MATCHED
+from ilm.evaluation.comparison.study import Study
+from ilm.evaluation.comparison.tables import About, p_value, signed
+
+
+def findings(study: Study, about: About) -> list[str]:
+    """What the primary contrasts say, in words."""
+    if study.contrasts.empty:
+        return ["There is no pair of a specialist and a generalist to compare: the matrix stands alone."]
+    return [_finding(row, about) for row in study.tested("primary", "omnibus").itertuples()]
+
+
+def _finding(row: Any, about: About) -> str:
+    who = (
+        f"On average over the levels, specialists against {row.b}"
+        if row.family == "omnibus"
+        else f"On {row.level}, {row.a} against {row.b}"
+    )
+    if math.isnan(row.p):
+        return (
+            f"{who}: {row.effective_clusters:.0f} effective clusters ({row.clusters:,} {about.clusters_are}s) are too "
+            f"few for an interval or a test. The difference is {signed(row.theta)} nats a token."
+        )
+    difference = (
+        f"{signed(row.theta)} nats a token (95 % interval {signed(row.low)} to {signed(row.high)}), "
+        f"{abs(row.perplexity_ratio - 1):.1%} {'lower' if row.theta < 0 else 'higher'} perplexity"
+    )
+    if row.verdict == "equivalent":
+        return f"{who}: equivalent, the difference lies within {about.smallest_effect:g} nats. It is {difference}."
+    if row.verdict == "not decided":
+        return (
+            f"{who}: not decided. The difference is {difference}; the test finds a difference of "
+            f"{row.minimum_detectable_effect:.3g} nats in 80 % of studies of this size."
+        )
+    return f"{who}: {row.verdict}, {difference}, {_stated(row.p_adjusted)} after Holm."
+
+
+def limits(study: Study, about: About) -> list[str]:
+    """What must be kept in mind when the numbers are read, from the numbers themselves."""
+    said = []
+    tested = study.tested("primary")
+    if len(tested):
+        if tested["one_seed"].any():
+            said.append(
+                "At least one side has one seed: what is said holds for these two runs and not for their recipe. Train "
+                "several seeds (seed=0,1,2; five are advised)."
+            )
+        elif (tested["v2"] > tested["v1"]).any():
+            levels = ", ".join(tested[tested["v2"] > tested["v1"]]["level"])
+            said.append(
+                f"On {levels} training varies more than the texts do (V2 above V1): more seeds would help most."
+            )
+        if unmatched := tested[tested["matched"] == NOT_MATCHED]["level"].tolist():
+            said.append(
+                f"Not matched in training data ({', '.join(dict.fromkeys(unmatched))}): a difference may come from how "
+                "much the models were trained, not from the level. Controls: experiment=token_matched match=LEVEL, "
+                "experiment=balanced_generalist."
+            )
+        said.append(
+            "Level goes with topic, text length and first language in most corpora: a specialist may know the prompts "
+            "of its level rather than its language."
+            + ("" if about.has_topics else " This corpus names no topics, so that cannot be told apart here.")
+        )
+    if cut := {level: share for level, share in about.cut.items() if share > 0.005}:
+        listed = ", ".join(f"{level} {share:.1%}" for level, share in cut.items())
+        said.append(
+            f"Examples longer than max_length were cut, and answers are lost first ({listed}): task.fitting=complete "
+            "leaves those examples out, a larger max_length keeps them."
+        )
+    if about.clusters_are == "text":
+        said.append(
+            "The corpus names no learners: texts count as independent, and errors are too small where a learner wrote "
+            "several."
+        )
+    return said
+
+
+def _stated(p: float) -> str:
+    return f"p {p_value(p)}" if p < 0.001 else f"p = {p_value(p)}"

@@ -1,0 +1,160 @@
+"""The comparison's figures, from its tables."""
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib.style
+import numpy as np
+import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import TwoSlopeNorm
+from matplotlib.figure import Figure
+
+from ilm.evaluation.comparison.study import GENERALIST, HEADLINE, Study
+
+_STYLE = Path(__file__).with_name("comparison.mplstyle")
+_KINDS = {"context": "context", "infill": "infill", "infill_textonly": "infill, text only"}
+_VERDICTS = {"better": "#0072B2", "worse": "#D55E00", "equivalent": "#009E73", "not decided": "0.45"}
+_DIFFERENCE = "specialist minus generalist, nats a token"
+
+
+def figures(
+    study: Study, smallest_effect: float, curves: Mapping[str, pd.DataFrame], models: Sequence[str]
+) -> dict[str, Figure]:
+    """The figures by file name; those without data are left out. `curves` are the runs' metrics.csv by run."""
+    made: dict[str, Figure] = {}
+    own_level = study.tested("primary")
+    with matplotlib.style.context(_STYLE):
+        made["matrix"] = matrix(study.matrix[study.matrix["kind"] == HEADLINE], models)
+        if len(own_level):
+            made["contrasts"] = forest(own_level, smallest_effect)
+            made["gain_by_level"] = gains(study.contrasts[study.contrasts["family"] == "primary"])
+        if len(study.by_group):
+            made["groups"] = groups(study.by_group)
+        if curves:
+            made["learning_curves"] = learning_curves(curves)
+    return made
+
+
+def matrix(table: pd.DataFrame, models: Sequence[str]) -> Figure:
+    """Perplexities with their intervals; a cell's colour is its log ratio to the generalist on the same texts."""
+    wide = {column: table.pivot(index="model", columns="level", values=column) for column in ("loss", "low", "high")}
+    loss, low, high = (wide[column].reindex(list(models)) for column in ("loss", "low", "high"))
+    reference = loss.loc[GENERALIST] if GENERALIST in loss.index else loss.mean(axis=0)
+    shown = (loss - reference).to_numpy()
+    figure = _figure(1.5 + 1.05 * loss.shape[1], 1.2 + 0.62 * loss.shape[0])
+    axes = figure.subplots()
+    axes.grid(False)
+    limit = max(1e-6, float(np.nanmax(np.abs(shown))))
+    image = axes.imshow(shown, cmap="PuOr_r", norm=TwoSlopeNorm(0, -limit, limit), aspect="auto")
+    for row, column in np.ndindex(shown.shape):
+        if np.isnan(shown[row, column]):
+            continue
+        value, ends = np.exp(loss.iat[row, column]), np.exp([low.iat[row, column], high.iat[row, column]])
+        text = f"{value:.4g}" + ("" if np.isnan(ends).any() else f"\n{ends[0]:.4g} to {ends[1]:.4g}")
+        dark = abs(shown[row, column]) > 0.65 * limit
+        axes.text(column, row, text, ha="center", va="center", fontsize=7, color="white" if dark else "black")
+    axes.set_xticks(range(loss.shape[1]), loss.columns)
+    axes.set_yticks(range(loss.shape[0]), loss.index)
+    axes.set(xlabel="tested on", ylabel="trained on", title="Perplexity of masked text")
+    axes.tick_params(length=0)
+    relative_to = "the generalist" if GENERALIST in loss.index else "the mean"
+    figure.colorbar(image, label=f"loss minus that of {relative_to}, nats a token")
+    return figure
+
+
+def forest(contrasts: pd.DataFrame, smallest_effect: float) -> Figure:
+    """The primary contrasts with their intervals, and the band of differences too small to matter."""
+    figure = _figure(6.2, 1.2 + 0.42 * len(contrasts))
+    axes = figure.subplots()
+    axes.axvspan(-smallest_effect, smallest_effect, color="0.9", zorder=0, label=f"within {smallest_effect:g} nats")
+    axes.axvline(0, color="0.4", linewidth=1)
+    places = range(len(contrasts))
+    for place, row in zip(places, contrasts.itertuples(), strict=True):
+        colour = _VERDICTS[row.verdict]
+        if not np.isnan(row.low):
+            axes.plot([row.low, row.high], [place, place], color=colour)
+        axes.plot(row.theta, place, "o", color=colour)
+        axes.annotate(row.verdict, (1.01, place), xycoords=("axes fraction", "data"), va="center", color=colour)
+    several = contrasts["b"].nunique() > 1
+    labels = [f"{row.a} and {row.b}" if several else f"{row.a}" for row in contrasts.itertuples()]
+    axes.set_yticks(places, labels)
+    axes.invert_yaxis()
+    axes.set(xlabel=_DIFFERENCE, title="Specialists on their own level")
+    axes.legend(loc="upper left", bbox_to_anchor=(0, -0.22 - 0.1 * (len(contrasts) < 4)))
+    return figure
+
+
+def gains(contrasts: pd.DataFrame) -> Figure:
+    """What each specialist gains over the generalist on its own level, by kind of perplexity."""
+    figure = _figure(6.2, 3.0)
+    axes = figure.subplots()
+    levels = list(dict.fromkeys(contrasts["level"]))
+    axes.axhline(0, color="0.4", linewidth=1)
+    first = contrasts[contrasts["b"] == contrasts["b"].iloc[0]]
+    for number, (kind, name) in enumerate(_KINDS.items()):
+        of_kind = first[first["kind"] == kind].set_index("level").reindex(levels)
+        places = np.arange(len(levels)) + 0.15 * (number - 1)
+        errors = np.stack([of_kind["high"] - of_kind["theta"], of_kind["theta"] - of_kind["low"]])
+        axes.errorbar(places, -of_kind["theta"], np.nan_to_num(errors), fmt="o", label=name)
+    axes.set_xticks(range(len(levels)), levels)
+    axes.set(xlabel="level", ylabel="gain, nats a token", title="Gain of the specialist over the generalist")
+    axes.legend()
+    return figure
+
+
+def groups(table: pd.DataFrame) -> Figure:
+    """The primary contrasts within groups of texts and blanks, a panel a grouping."""
+    table = table[table["b"] == table["b"].iloc[0]]
+    groupings, levels = list(dict.fromkeys(table["grouping"])), list(dict.fromkeys(table["level"]))
+    figure = _figure(7.5, 0.6 + sum(0.5 + 0.3 * table[table["grouping"] == g]["group"].nunique() for g in groupings))
+    heights = [1 + table[table["grouping"] == grouping]["group"].nunique() for grouping in groupings]
+    panels = figure.subplots(len(groupings), 1, squeeze=False, height_ratios=heights, sharex=True)[:, 0]
+    for axes, grouping in zip(panels, groupings, strict=True):
+        own = table[table["grouping"] == grouping]
+        names = list(dict.fromkeys(own["group"]))
+        axes.axvline(0, color="0.4", linewidth=1)
+        for number, level in enumerate(levels):
+            of_level = own[own["level"] == level].set_index("group").reindex(names)
+            places = np.arange(len(names)) + 0.13 * (number - (len(levels) - 1) / 2)
+            errors = np.stack([of_level["theta"] - of_level["low"], of_level["high"] - of_level["theta"]])
+            axes.errorbar(
+                of_level["theta"], places, xerr=np.nan_to_num(errors), fmt="o", markersize=3, linewidth=1, label=level
+            )
+        axes.set_yticks(range(len(names)), names)
+        axes.invert_yaxis()
+        axes.set_title(f"By {grouping}", loc="left")
+    panels[-1].set_xlabel(_DIFFERENCE)
+    panels[0].legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+def learning_curves(curves: Mapping[str, pd.DataFrame]) -> Figure:
+    """Validation perplexity of each run by optimizer step."""
+    figure = _figure(6.2, 3.2)
+    axes = figure.subplots()
+    column = f"valid/{HEADLINE}_perplexity"
+    for name, metrics in curves.items():
+        known = metrics.dropna(subset=[column])
+        axes.plot(known["step"], known[column], marker=".", label=name)
+    axes.set_yscale("log")
+    axes.set(xlabel="optimizer step", ylabel="validation perplexity", title="Learning curves (each on its own level)")
+    axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+def svg(figure: Figure) -> str:
+    """A figure to stand in a page, without the declarations of a file of its own."""
+    buffer = io.StringIO()
+    with matplotlib.style.context(_STYLE):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
+
+
+def _figure(width: float, height: float) -> Figure:
+    """A figure of its own canvas, which needs no display and touches no state of pyplot; inches."""
+    figure = Figure(figsize=(width, height))
+    FigureCanvasAgg(figure)
+    return figure

@@ -1,0 +1,100 @@
+"""The comparison as files: report.json, .csv, .md and .tex tables, plots, and report.html, which holds all of it."""
+
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+
+from ilm.evaluation.comparison.interpretation import findings, limits
+from ilm.evaluation.comparison.plots import figures, svg
+from ilm.evaluation.comparison.study import Study
+from ilm.evaluation.comparison.tables import About, text_tables
+from ilm.files import write_json
+from ilm.tables import TextTable
+
+
+def write_report(folder: Path, study: Study, about: About) -> None:
+    """Write all files into `folder`."""
+    tables = {
+        "matrix": study.matrix,
+        "contrasts": study.contrasts,
+        "groups": study.by_group,
+        "specialisation": study.specialisation,
+        "exposure": about.exposures,
+    }
+    for name, table in tables.items():
+        table.to_csv(folder / f"{name}.csv", index=False)
+    made = figures(study, about.smallest_effect, about.curves, about.models)
+    for name, figure in made.items():
+        figure.savefig(folder / f"{name}.png")
+        figure.savefig(folder / f"{name}.pdf", metadata={"CreationDate": None})
+    shown = text_tables(study, about)
+    (folder / "comparison.md").write_text(_markdown(study, about, shown), encoding="utf-8")
+    (folder / "comparison.tex").write_text(_latex(shown), encoding="utf-8")
+    page = _page(study, about, shown, {name: svg(figure) for name, figure in made.items()})
+    (folder / "report.html").write_text(page, encoding="utf-8")
+    results = {name: _records(table) for name, table in tables.items()}
+    write_json(folder / "report.json", {**about.header, "comparison": results})
+
+
+def _markdown(study: Study, about: About, tables: Mapping[str, TextTable]) -> str:
+    parts = [f"# {_title(about)}\n", *(f"- {sentence}" for sentence in findings(study, about)), ""]
+    parts += [f"- {sentence}" for sentence in limits(study, about)]
+    for table in tables.values():
+        parts.append(f"\n## {table.title}\n\n{table.caption}\n\n{table.markdown()}")
+    return "\n".join(parts) + "\n"
+
+
+def _latex(tables: Mapping[str, TextTable]) -> str:
+    parts = ["% \\usepackage[T1]{fontenc}\n% \\usepackage{booktabs,longtable}\n"]
+    return "\n".join(parts + [table.latex(table.caption) for table in tables.values()])
+
+
+def _page(study: Study, about: About, tables: Mapping[str, TextTable], plots: Mapping[str, str]) -> str:
+    def section(title: str, figure_names: Sequence[str], table_names: Sequence[str], text: str = "") -> dict[str, Any]:
+        return {
+            "title": title,
+            "text": text,
+            "figures": [(name, plots[name]) for name in figure_names if name in plots],
+            "tables": [tables[name] for name in table_names if name in tables],
+        }
+
+    sections = [
+        section("Perplexity of each model on each level", ["matrix"], ["matrix"]),
+        section("Specialists on their own level", ["contrasts", "gain_by_level"], ["primary"]),
+        section("Within groups of texts and blanks", ["groups"], ["groups"]),
+        section("Specialists on other levels", [], ["exploratory"]),
+        section("Training", ["learning_curves"], ["exposure"]),
+    ]
+    template = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
+        files("ilm.evaluation.comparison").joinpath("report.html").read_text(encoding="utf-8")
+    )
+    return template.render(
+        title=_title(about),
+        subtitle=f"{about.corpus}, {about.split} split; {len(about.models)} models",
+        synthetic=about.synthetic,
+        findings=findings(study, about),
+        limits=limits(study, about),
+        sections=[part for part in sections if part["figures"] or part["tables"]],
+        origin=_origin(about.header),
+    )
+
+
+def _origin(header: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The scalars of the header, and versions, for the end of the page."""
+    rows = [(key, str(value)) for key, value in header.items() if isinstance(value, str | int | float | bool)]
+    rows += [
+        (f"{group} {key}", str(v)) for group in ("evaluation", "versions") for key, v in header.get(group, {}).items()
+    ]
+    return [*rows, ("runs", ", ".join(header.get("runs", {})))]
+
+
+def _title(about: About) -> str:
+    return f"Specialists and generalist on {about.corpus}"
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return table.astype(object).where(table.notna(), None).to_dict("records")
