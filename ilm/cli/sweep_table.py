@@ -53,7 +53,7 @@ def row(job: Job, jobs: Sequence[Job]) -> tuple[str, ...]:
     file = Path(noted["folder"]) / "status.json" if "folder" in noted else None
     status = (read_object(file) or {}) if file is not None and file.exists() else {}
     best, seen = status.get("best") or {}, status.get("targets_seen")
-    tokens = sum(seen.values()) if isinstance(seen, dict) else seen
+    tokens = None if seen is None else sum(sum(by_level.values()) for by_level in seen.values())
     perplexities = (best.get(kind) for kind in ("infill", "infill_textonly"))
     seconds = status.get("seconds_trained")
     return (

@@ -193,6 +193,7 @@ class Train(Section):
     name: FolderName | None
     variant: FolderName | None
     match: str | None
+    match_on: Literal["infill", "all"]
     init_from: str | None
     data: Data
     schedule: Schedule

@@ -20,6 +20,7 @@ NOT_IDENTITY = (
     "variant",  # `experiment_name` stands for it
     # What they come to stands for these: target tokens, weights.
     "match",
+    "match_on",
     "init_from",
     "dry_run",
     "export_reference",
@@ -59,7 +60,8 @@ def run_variant(settings: Train) -> str | None:
     masks.
     """
     parts = [settings.variant] if settings.variant else []
-    others = (("matched", settings.match), ("from", settings.init_from))
+    matched = "matched" if settings.match_on == "infill" else f"matched-{settings.match_on}"
+    others = ((matched, settings.match), ("from", settings.init_from))
     parts += [f"{key}-{_short_name(run, settings)}" for key, run in others if run]
     parts += ["lora"] if settings.adapter else []
     parts += ["resampled"] if settings.masking.resample_each_epoch else []

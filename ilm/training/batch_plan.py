@@ -15,7 +15,7 @@ Memory is one epoch's order (4 bytes an example), whatever epoch a run is in.
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import NamedTuple, Protocol
 
@@ -137,8 +137,8 @@ class StepPlan:
             f"at most {most:,} tokens, whatever data.batch_size is (on average {tokens:,.0f}, {examples:,.1f} examples)"
         )
 
-    def first_step_reaching(self, targets: int) -> int:
-        """The least number of steps that together have at least `targets` targets of the loss, context and infill.
+    def first_step_reaching(self, targets: int, kinds: Sequence[str]) -> int:
+        """The least number of steps that together have at least `targets` targets of the `kinds` (context, infill).
 
         Raises: ValueError if an epoch has no target at all.
         """
@@ -147,7 +147,9 @@ class StepPlan:
             if done >= targets:
                 return self.steps_of_epochs(number)
             epoch = self._load(number)
-            of_each = np.concatenate([c.context_targets + c.infill_targets for c in self._counts(epoch)])
+            of_each = np.concatenate(
+                [sum(getattr(counts, f"{kind}_targets") for kind in kinds) for counts in self._counts(epoch)]
+            )
             reached = done + np.add.reduceat(of_each, epoch.begins[: -1 : self._batches_per_step]).cumsum()
             if reached[-1] == done:
                 raise ValueError("an epoch without any target: no number of steps has any")

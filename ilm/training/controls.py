@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ilm.config.keys import flat
 from ilm.config.train import Model, Train
@@ -21,22 +21,27 @@ RECIPE = (
     *("trainer.gradient_clip_val", "trainer.precision"),
 )
 
+# The kinds of targets that count for each `match_on`.
+KINDS_MATCHED = {"infill": ("infill",), "all": ("context", "infill")}
+
 
 @dataclass(frozen=True)
 class TokenMatch:
-    """The generalist stops at optimizer step `step`, the first with the `targets` target tokens of `run`.
+    """The generalist stops at optimizer step `step`, the first with the `targets` of `run`.
 
-    `differing` are the parts of the recipe in which the two differ.
+    They are its infill targets, or (`on` "all") those of the context too. `differing` are the parts of the recipe in
+    which the two differ.
     """
 
     run: str
+    on: Literal["infill", "all"]
     targets: int
     step: int
     differing: tuple[str, ...]
 
     def record(self) -> dict[str, Any]:
         """What the run's status keeps of it."""
-        return {"run": self.run, "targets": self.targets, "step": self.step}
+        return {"run": self.run, "on": self.on, "targets": self.targets, "step": self.step}
 
 
 @dataclass(frozen=True)
@@ -63,12 +68,13 @@ def match_tokens(settings: Train, data: Mapping[str, Any], corpus: PreparedCorpu
     run = _comparable_run("match", settings.match, settings, data["masks"], corpus, strict=True)
     if run.level == "all":
         raise UserError(f"match={settings.match}: {run.name} is a generalist itself. Give one, such as match=C1.")
-    targets = sum(run.run.status["targets_seen"].values())
+    seen, on = run.run.status["targets_seen"], settings.match_on
+    targets = sum(sum(seen[kind].values()) for kind in KINDS_MATCHED[on])
     theirs = {key: run.identity.get(key) for key in ("examples_per_step", "tokens_per_step")}
     theirs |= {"init_from": run.identity.get("data.init_from"), **_recipe(run.settings)}
     ours = {**dict.fromkeys(theirs), **plan.size, "init_from": data["init_from"], **_recipe(settings)}
     differing = tuple(key for key in theirs if theirs[key] != ours[key])
-    return TokenMatch(run.name, targets, plan.first_step_reaching(targets), differing)
+    return TokenMatch(run.name, on, targets, plan.first_step_reaching(targets, KINDS_MATCHED[on]), differing)
 
 
 def _recipe(settings: Train) -> dict[str, Any]:
@@ -132,10 +138,9 @@ def comparison_lines(
 ) -> Iterator[tuple[str, str]]:
     """(topic, text) of what makes a run comparable, for its summary."""
     if match is not None:
-        yield (
-            "matched",
-            f"ends at the first step with the {match.targets:,} target tokens that {match.run} was trained on",
-        )
+        kind = "infill" if match.on == "infill" else "context and infill"
+        said = f"ends at the first step with the {match.targets:,} {kind} targets that {match.run} was trained on"
+        yield "matched", said
     if match is not None and match.differing:
         yield "NOTE", f"{match.run} was trained with another {', '.join(match.differing)}"
     if initial is not None:

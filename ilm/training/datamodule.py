@@ -50,7 +50,7 @@ class StepCounts:
     """What a whole optimizer step holds, over all its micro-batches and ranks.
 
     `context_targets` and `infill_targets` (INFILL, INFILL_SPECIAL, INFILL_REDUNDANT) are what the loss is divided by;
-    `level_targets` int64 (levels,) counts both by the level of their document; `tokens` are real ones.
+    `level_targets` int64 (2, levels) counts each of them by the level of their document; `tokens` are real ones.
     """
 
     examples: int
@@ -82,14 +82,16 @@ class MicroBatchDataset(Dataset):
 
     def _count(self, numbers: np.ndarray) -> StepCounts:
         counts, (documents, _) = self.dataset.counts_of(numbers), self.dataset.keys(numbers)
-        targets = counts.context_targets + counts.infill_targets
-        levels = np.bincount(self.level_codes[documents], weights=targets, minlength=self.n_levels)
+        levels = self.level_codes[documents]
+        by_level = [
+            np.bincount(levels, targets, self.n_levels) for targets in (counts.context_targets, counts.infill_targets)
+        ]
         return StepCounts(
             examples=len(numbers),
             tokens=int(counts.lengths.sum()),
             context_targets=int(counts.context_targets.sum()),
             infill_targets=int(counts.infill_targets.sum()),
-            level_targets=levels.astype(np.int64),
+            level_targets=np.stack(by_level).astype(np.int64),
         )
 
 

@@ -155,7 +155,7 @@ def _export(
         first=losses_as_json(validation.first),
         best=losses_as_json(best),
         matched=plan.match and plan.match.record(),
-        targets_seen=dict(zip(plan.levels, metrics.targets_seen.tolist(), strict=True)),
+        targets_seen=metrics.targets_by_level(),
     )
 
 

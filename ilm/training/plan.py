@@ -139,7 +139,9 @@ def plan_run(settings: Train) -> RunPlan:
     return RunPlan(
         path=path,
         settings=settings,
-        identity=run_identity(settings, store_name, {**data, "matched": match and match.targets}, steps.size),
+        identity=run_identity(
+            settings, store_name, {**data, "matched": match and f"{match.targets} {match.on}"}, steps.size
+        ),
         corpus=corpus,
         vocabulary=vocabulary,
         model=model,

@@ -51,7 +51,7 @@ def make_run(prepared, small, tmp_path, exported) -> MAKE_RUN:
         identity = {"corpus.name": "small", **data, "seed": config["seed"], "experiment_name": experiment} | identity
         identity["token_store"] = "gpt2"
         write_json(folder / "run.json", {"identity": identity, "commands": []})
-        write_json(folder / "status.json", {"state": state, "targets_seen": {"infill": 1}})
+        write_json(folder / "status.json", {"state": state, "targets_seen": {"infill": {"A1": 1}}})
         return folder
 
     return make

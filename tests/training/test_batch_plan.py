@@ -24,6 +24,9 @@ def plan_of(store: OfLengths, mode: str, units: int, accumulate: int = 1, ranks:
     return shuffled_plan(store, seed, accumulate=accumulate, world_size=ranks, **size)
 
 
+BOTH = ("context", "infill")
+
+
 def first_steps(plan: StepPlan, number: int) -> list[list[int]]:
     return [plan.step(step).tolist() for step in range(number)]
 
@@ -108,7 +111,7 @@ def test_the_first_step_reaching_is_that_of_adding_step_by_step(mode, lengths, t
     plan = plan_of(store, mode, *division)
     seen = accumulate((int(store.targets[plan.step(step)].sum()) for step in range(10_000)), initial=0)
     brute = next(number for number, total in enumerate(islice(seen, 10_000)) if total >= wanted)
-    assert plan.first_step_reaching(wanted) == brute
+    assert plan.first_step_reaching(wanted, BOTH) == brute
 
 
 def test_the_first_step_reaching_a_sum_of_many_parts(monkeypatch):
@@ -118,13 +121,13 @@ def test_the_first_step_reaching_a_sum_of_many_parts(monkeypatch):
         plan = plan_of(store, mode, 3)
         seen = np.cumsum([int(store.targets[numbers].sum()) for numbers in first_steps(plan, 150)])
         for number in (0, 5, 60, 149):
-            assert plan.first_step_reaching(int(seen[number])) == number + 1
-            assert plan.first_step_reaching(int(seen[number]) + 1) == number + 2
+            assert plan.first_step_reaching(int(seen[number]), BOTH) == number + 1
+            assert plan.first_step_reaching(int(seen[number]) + 1, BOTH) == number + 2
 
 
 def test_no_targets_at_all_are_never_reached():
     with pytest.raises(ValueError, match="without any target"):
-        plan_of(OfLengths([3, 4], [0, 0]), "examples", 1).first_step_reaching(1)
+        plan_of(OfLengths([3, 4], [0, 0]), "examples", 1).first_step_reaching(1, BOTH)
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -91,20 +91,28 @@ def infill_loss(run: RunPlan, model_folder: Path) -> float:
 
 
 def test_a_matched_generalist_ends_at_the_first_step_with_the_specialists_targets(here, specialist):
-    targets = sum(status(specialist)["targets_seen"].values())
-    assert status(specialist)["targets_seen"]["C1"] == targets > 0
+    theirs = status(specialist)["targets_seen"]
+    targets = sum(theirs["infill"].values())
+    assert theirs["infill"]["C1"] == targets > 0
     run = planned(here, "experiment=token_matched", "match=C1")
     assert run.name == "small_all_ilm_tiny_matched-C1"
     seen = [run.train.counts_of(run.steps.step(step)) for step in range(run.total_steps)]
-    by_step = [int(counts.context_targets.sum() + counts.infill_targets.sum()) for counts in seen]
+    by_step = [int(counts.infill_targets.sum()) for counts in seen]
     assert sum(by_step[:-1]) < targets <= sum(by_step)
-    assert f"ends at the first step with the {targets:,} target tokens that small_C1_ilm_tiny" in run.summary()
+    assert f"ends at the first step with the {targets:,} infill targets that small_C1_ilm_tiny" in run.summary()
     assert "NOTE" not in run.summary()
     train(*compose("train", *here, "experiment=token_matched", "match=C1"))
     found = status(run.path)
-    assert found["matched"] == {"run": "small_C1_ilm_tiny", "targets": targets, "step": run.total_steps}
+    assert found["matched"] == {"run": "small_C1_ilm_tiny", "on": "infill", "targets": targets, "step": run.total_steps}
     assert (found["state"], found["step"]) == ("finished", run.total_steps)
-    assert sum(found["targets_seen"].values()) == sum(by_step)
+    assert sum(found["targets_seen"]["infill"].values()) == sum(by_step)
+
+
+def test_matched_on_all_targets(here, specialist):
+    theirs = status(specialist)["targets_seen"]
+    run = planned(here, "experiment=token_matched", "match=C1", "match_on=all")
+    assert run.name == "small_all_ilm_tiny_matched-all-C1"
+    assert run.match.targets == sum(theirs["infill"].values()) + sum(theirs["context"].values())
 
 
 def test_a_specialist_told_in_other_ways_is_the_same_match(here, specialist):

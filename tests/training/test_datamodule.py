@@ -66,10 +66,11 @@ def test_totals_are_those_of_laying_out_the_whole_step(prepared, tokens, objecti
     for step in (0, 7, steps - 1):
         examples = [store[int(number)] for number in batches.plan.step(step)]
         types = np.concatenate([example.target_types[1:] for example in examples])
-        levels = np.zeros(len(LEVELS), dtype=int)
+        levels = np.zeros((2, len(LEVELS)), dtype=int)
         for number, example in zip(batches.plan.step(step), examples, strict=True):
-            learned = ~np.isin(example.target_types[1:], (TargetType.CONTEXT_SPECIAL, TargetType.CONTEXT_INFILL_SEP))
-            levels[batches.level_codes[store.keys(number)[0]]] += learned.sum()
+            of_example = example.target_types[1:]
+            counts = ((of_example == TargetType.CONTEXT).sum(), (of_example >= TargetType.INFILL).sum())
+            levels[:, batches.level_codes[store.keys(number)[0]]] += counts
         for micro_batch in range(2):
             batch = batches[2 * step + micro_batch]
             assert batch.step.examples == len(examples)

@@ -27,8 +27,11 @@ def test_every_micro_batch_carries_the_totals_of_its_step():
             assert (batch.step.context_targets, batch.step.infill_targets) == (contexts, infills)
             assert batch.step.examples == len(numbers)
             assert batch.step.tokens == sum(len(store[n].input_ids) for n in numbers)
-            by_level = [sum(2 for n in numbers if (n % 3 > 0) == level) for level in (False, True)]
-            assert batch.step.level_targets.tolist() == by_level
+            by_level = [[n for n in numbers if (n % 3 > 0) == level] for level in (False, True)]
+            assert batch.step.level_targets.tolist() == [
+                [sum(store[n] is FIRST for n in of_level) for of_level in by_level],
+                [sum(1 if store[n] is FIRST else 2 for n in of_level) for of_level in by_level],
+            ]
     # Five examples in steps of two: the last micro-batch of the last step is empty.
     assert batches[5].rows == ()
 

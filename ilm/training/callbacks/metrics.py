@@ -104,7 +104,7 @@ class Metrics(pl.Callback):
 
     def __init__(self, levels: Sequence[str], every_n_steps: int, paused_seconds: Callable[[], float]):
         self.levels, self.every_n_steps, self._paused_seconds = tuple(levels), every_n_steps, paused_seconds
-        self.targets_seen = np.zeros(len(self.levels), dtype=np.int64)
+        self.targets_seen = np.zeros((2, len(self.levels)), dtype=np.int64)  # context and infill, by level
         self._examples_seen = self._tokens_seen = 0
         self._recorded = 0
         self._clock: tuple[float, int, int] | None = None
@@ -160,6 +160,11 @@ class Metrics(pl.Callback):
         if trainer.global_step > self._recorded:
             self._record(trainer, module)
 
+    def targets_by_level(self) -> dict[str, dict[str, int]]:
+        """How many `context` and `infill` targets of each level the run has been trained on."""
+        rows = zip(("context", "infill"), self.targets_seen.tolist(), strict=True)
+        return {kind: dict(zip(self.levels, row, strict=True)) for kind, row in rows}
+
     def _trained_seconds(self) -> float:
         return time.perf_counter() - self._paused_seconds()
 
@@ -197,7 +202,11 @@ class Metrics(pl.Callback):
             "seen/examples": self._examples_seen,
             "seen/tokens": self._tokens_seen,
             "seen/targets": int(self.targets_seen.sum()),
-            **{f"seen/targets_{level}": n for level, n in zip(self.levels, self.targets_seen.tolist(), strict=True)},
+            **{
+                f"seen/{kind}_targets_{level}": count
+                for kind, by_level in self.targets_by_level().items()
+                for level, count in by_level.items()
+            },
         }
         record(trainer, metrics)
         self._sums, self._counts = torch.zeros_like(self._sums), np.zeros_like(self._counts)

@@ -97,7 +97,7 @@ class StatusReporter(pl.Callback):
             tokens_per_second=_finite(figures["tokens_per_second"]),
             first=losses_as_json(self.validation.first),
             best=losses_as_json(self.validation.best),
-            targets_seen=dict(zip(self.metrics.levels, self.metrics.targets_seen.tolist(), strict=True)),
+            targets_seen=self.metrics.targets_by_level(),
             seconds_trained=round(self._trained_before + self._last_status - self._began),
             seconds_left=None if math.isnan(left) else round(left),
         )
