@@ -15,7 +15,7 @@ from ilm.corpus.sources import extra_source, main_source
 from ilm.corpus.splitting.strategy import HeldOut, TrainValidTest
 from ilm.corpus.verify import require_sound
 from ilm.masking.prepare import prepare_corpus
-from ilm.masking.verify import verify_masks
+from ilm.masking.store import verify_masks
 from ilm.reference.exporter import export_corpus, require_replaceable
 from ilm.reference.importer import import_masks, reference_source
 
@@ -28,7 +28,7 @@ def prepare(cfg: DictConfig) -> Path:
     set_up_logging()
     extras = extra_folders(corpus.extra, folder)
     if settings.check:
-        from ilm.examples.verify import verify_tokens  # only now: it imports transformers, which takes seconds
+        from ilm.examples.token_store import verify_tokens  # only now: it imports transformers, which takes seconds
 
         require_sound(folder, *extras, masks=verify_masks, tokens=verify_tokens)
         return folder

@@ -26,7 +26,7 @@ from ilm.errors import UserError
 from ilm.examples.tokenize import tokenize
 from ilm.examples.vocabulary import Vocabulary
 from ilm.files import GrowingArray, atomic_folder, read_json, write_json
-from ilm.hashing import digest, file_record
+from ilm.hashing import changed_files, digest, file_record
 from ilm.masking.masks import offsets, ranges
 
 ARRAYS = ("ids.npy", "advances.npy", "offsets.npy")
@@ -73,6 +73,30 @@ class TokenStore:
         elif read_json(folder / "settings.json")["identity"] != identity:
             raise UserError(f"{folder} holds tokens of something else than its name says. Delete it and run again.")
         return cls(folder)
+
+
+def verify_tokens(folder: Path, documents: pd.DataFrame) -> list[str]:
+    """The faults of a token store, one line each; none if it is sound.
+
+    Compares the files with the SHA-256 written down beside them, and the positions of the tokens with the lengths of
+    the texts of all `documents`, in order.
+    """
+    try:
+        about = read_json(folder / "settings.json")
+        if folder.name.rpartition("-")[2] != digest(about["identity"]):
+            return [f"settings.json is that of {digest(about['identity'])}, not of this folder"]
+        if changed := changed_files(folder, about["files"]):
+            return changed
+        store = TokenStore(folder)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return [f"a file is missing or damaged ({error!r})"]
+    if len(store.offsets) != len(documents) + 1:
+        return [f"tokens of {len(store.offsets) - 1} documents, expected {len(documents)}"]
+    lengths = documents["text"].str.len().to_numpy(dtype=np.int64)
+    reached = store.positions(np.arange(len(documents)))[store.offsets]
+    if wrong := int((np.diff(reached) != lengths).sum()):
+        return [f"the tokens of {wrong} documents do not reach from the beginning to the end of the text"]
+    return []
 
 
 def _write(folder: Path, texts: pd.Series, vocabulary: Vocabulary, identity: dict) -> None:

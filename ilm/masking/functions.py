@@ -73,36 +73,36 @@ class Hierarchical(_Checked):
 
 
 @dataclass(frozen=True)
-class Documents(_Checked):
+class _OneLevel(_Checked):
+    p: float = 0.15
+    mask_types: ClassVar[tuple[str, ...]] = ()
+
+    def __call__(self, text: str, rng: random.Random) -> list[Span]:
+        return _draw(text, rng, **{f"p_{self.mask_types[0]}": self.p})
+
+
+class Documents(_OneLevel):
     """Masks the whole document with probability `p`: generation without context."""
 
-    p: float = 0.15
-    mask_types: ClassVar[tuple[str, ...]] = ("document",)
-
-    def __call__(self, text: str, rng: random.Random) -> list[Span]:
-        return _draw(text, rng, p_document=self.p)
+    mask_types = ("document",)
 
 
-@dataclass(frozen=True)
-class Paragraphs(_Checked):
+class Paragraphs(_OneLevel):
     """Masks each paragraph (line) with probability `p`."""
 
-    p: float = 0.15
-    mask_types: ClassVar[tuple[str, ...]] = ("paragraph",)
-
-    def __call__(self, text: str, rng: random.Random) -> list[Span]:
-        return _draw(text, rng, p_paragraph=self.p)
+    mask_types = ("paragraph",)
 
 
-@dataclass(frozen=True)
-class Sentences(_Checked):
+class Sentences(_OneLevel):
     """Masks each sentence with probability `p`."""
 
-    p: float = 0.15
-    mask_types: ClassVar[tuple[str, ...]] = ("sentence",)
+    mask_types = ("sentence",)
 
-    def __call__(self, text: str, rng: random.Random) -> list[Span]:
-        return _draw(text, rng, p_sentence=self.p)
+
+class Words(_OneLevel):
+    """Masks each word with probability `p`."""
+
+    mask_types = ("word",)
 
 
 @dataclass(frozen=True)
@@ -119,17 +119,6 @@ class Ngrams(_Checked):
 
     def __call__(self, text: str, rng: random.Random) -> list[Span]:
         return _draw(text, rng, p_word=self.p, ngram_probability=1, max_ngram_words=self.max_ngram_words)
-
-
-@dataclass(frozen=True)
-class Words(_Checked):
-    """Masks each word with probability `p`."""
-
-    p: float = 0.15
-    mask_types: ClassVar[tuple[str, ...]] = ("word",)
-
-    def __call__(self, text: str, rng: random.Random) -> list[Span]:
-        return _draw(text, rng, p_word=self.p)
 
 
 @dataclass(frozen=True)
@@ -156,50 +145,21 @@ def check_spans(spans: Sequence[Span], text_length: int, mask_types: Sequence[st
     Spans are (type, start, length) with a type of `mask_types`, not empty, inside the text, sorted by start,
     and without overlap; adjacent spans are allowed. The whole of an empty text is the one empty span allowed.
     """
-    if _is_mask(spans, text_length, mask_types):
-        return
     end = 0
     for number, span in enumerate(spans):
-        if fault := _span_fault(span, end, text_length, mask_types):
+        try:
+            mask_type, start, length = span
+        except (TypeError, ValueError):
+            mask_type = start = length = None
+        is_span = mask_type in mask_types and type(start) is int and type(length) is int
+        if not is_span or start < end or length < min(1, text_length) or start + length > text_length:
             raise UserError(
-                f"Mask function {function_name}: span {number} of {len(spans)}, {span!r}, {fault}. A "
-                "mask function returns (type, start, length) in characters, sorted by start and without overlap; "
-                "correct the function and run prepare.py again."
+                f"Mask function {function_name}: span {number} of {len(spans)} is {span!r}. Expected (type, start, "
+                f"length): a type of {', '.join(mask_types)}; whole numbers of characters; not empty; from character "
+                f"{end}, where the previous span ends, to {text_length}, the end of the text. Correct the function and "
+                "run prepare.py again."
             )
-        end = span[1] + span[2]
-
-
-def _is_mask(spans: Sequence[Span], text_length: int, mask_types: Sequence[str]) -> bool:
-    """Whether nothing is wrong, at once; what is wrong is found out by `_span_fault`."""
-    end = 0
-    try:
-        for mask_type, start, length in spans:
-            if mask_type not in mask_types or type(start) is not int or type(length) is not int:
-                return False
-            if length < 1 or start < end:
-                return False
-            end = start + length
-    except (TypeError, ValueError):
-        return False
-    return end <= text_length
-
-
-def _span_fault(span: Span, previous_end: int, text_length: int, mask_types: Sequence[str]) -> str | None:
-    try:
-        mask_type, start, length = span
-    except (TypeError, ValueError):
-        return "is not of the form (type, start, length)"
-    if mask_type not in mask_types:
-        return f"has an unknown type: expected one of {', '.join(mask_types)}"
-    if type(start) is not int or type(length) is not int:
-        return "has a start or a length that is not an int"
-    if length < min(1, text_length):
-        return "is empty"
-    if start < 0 or start + length > text_length:
-        return f"is out of bounds: the text has {text_length} characters"
-    if start < previous_end:
-        return f"starts before character {previous_end}, where the previous one ends: unsorted or overlapping"
-    return None
+        end = start + length
 
 
 def _draw(

@@ -125,16 +125,11 @@ def write_masks(
         ordered_map(workers) as mapped,
         tqdm(total=len(rows), desc="Drawing masks", unit=" documents", disable=None) as progress,
     ):
-        writer = MaskWriter(
-            temporary,
-            function.mask_types,
-            longest_text=int(text_lengths.max(initial=0)),
-            masks_per_document=settings.count,
-        )
-        for masks in mapped(partial(_draw, function, settings), _chunks(documents, rows, size)):
+        writer = MaskWriter(temporary, function.mask_types, text_lengths, settings.count)
+        for masks in mapped(partial(draw_chunk, function, settings), _chunks(documents, rows, size)):
             for split in splits:
                 chosen = in_split[masks.documents] == split
-                writer.add(split, masks.select(chosen), text_lengths[masks.documents[chosen]])
+                writer.add(split, masks.select(chosen))
             progress.update(len(masks.documents))
         return writer.finish(settings.identity)
 
@@ -144,7 +139,3 @@ def _chunks(documents: pd.DataFrame, rows: np.ndarray, size: int) -> Iterator[tu
     for first in range(0, len(rows), size):
         chunk = rows[first : first + size]
         yield chunk, writing_ids.iloc[chunk].tolist(), texts.iloc[chunk].tolist()
-
-
-def _draw(function: MaskFunction, settings: MaskSettings, chunk: tuple[np.ndarray, list[str], list[str]]) -> Masks:
-    return draw_chunk(function, settings, *chunk)

@@ -13,7 +13,6 @@ from ilm.errors import UserError
 from ilm.hashing import digest, order_keys
 from ilm.masking.functions import MaskFunction, Span, check_spans
 from ilm.masking.masks import Masks
-from ilm.masking.store import masks_folder_name
 
 # Raised whenever equal settings shall give other masks: unlike the format of the files, it decides on the seeds.
 DRAWS_VERSION = 1
@@ -50,16 +49,20 @@ class MaskSettings:
 
     def folder(self, corpus: Path) -> Path:
         """Where the masks of the corpus in a folder lie."""
-        return corpus / "masks" / masks_folder_name(self.identity)
+        return masks_folder(corpus, self.identity)
 
 
-def draw_chunk(
-    function: MaskFunction, settings: MaskSettings, rows: np.ndarray, writing_ids: list[str], texts: list[str]
-) -> Masks:
-    """The masks of some documents: the work of one process at a time.
+def masks_folder(corpus: Path, identity: Mapping[str, Any]) -> Path:
+    """Where masks of this identity (JSON values) lie in the folder of a corpus."""
+    return corpus / "masks" / f"{identity['name']}-{digest(identity)}"
+
+
+def draw_chunk(function: MaskFunction, settings: MaskSettings, chunk: tuple[np.ndarray, list[str], list[str]]) -> Masks:
+    """The masks of some documents, given as rows, writing_ids and texts: the work of one process at a time.
 
     Raises UserError, naming the document, if the function returns something that is not a mask.
     """
+    rows, writing_ids, texts = chunk
     function_digest = digest(settings.function, DRAWS_VERSION)
 
     def masks() -> Iterable[list[tuple[Span, ...]]]:

@@ -1,7 +1,6 @@
 """Mask statistics: rates, counts and types of the masked spans, to compare with the settings and the paper."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,66 +9,34 @@ from ilm.masking.masks import Masks
 from ilm.tables import TextTable
 
 
-@dataclass(frozen=True)
-class MaskCounts:
-    """Sums over the masks of some documents; two of them add up to those of both."""
+def mask_statistics(
+    parts: Sequence[Masks], text_lengths: np.ndarray, mask_types: Sequence[str], requested: int
+) -> dict[str, Any]:
+    """Rates and shares (0 to 1) and means over all `parts`, as plain JSON values; what has no examples has rate 0.
 
-    documents: int
-    requested: int  # examples asked for: documents x masks per document
-    examples: int  # masks that were kept
-    without_span: int  # examples whose mask is empty
-    fewest: int  # examples of the document that has fewest
-    most: int
-    characters: int  # each document's length once for each of its examples
-    masked_characters: int
-    spans: tuple[int, ...]  # by mask type
-
-    @classmethod
-    def of(cls, masks: Masks, text_lengths: np.ndarray, mask_types: Sequence[str], requested: int) -> "MaskCounts":
-        """Counts over the masks of D documents of `text_lengths` [D] characters, of which `requested` masks each."""
-        examples = np.diff(masks.mask_offsets)
-        return cls(
-            documents=len(examples),
-            requested=len(examples) * requested,
-            examples=len(masks.span_offsets) - 1,
-            without_span=int((np.diff(masks.span_offsets) == 0).sum()),
-            fewest=int(examples.min(initial=requested)),
-            most=int(examples.max(initial=0)),
-            characters=int(examples.astype(np.int64) @ text_lengths.astype(np.int64)),
-            masked_characters=int(masks.lengths.sum(dtype=np.int64)),
-            spans=tuple(np.bincount(masks.types, minlength=len(mask_types)).tolist()),
-        )
-
-    def __add__(self, other: "MaskCounts") -> "MaskCounts":
-        return MaskCounts(
-            documents=self.documents + other.documents,
-            requested=self.requested + other.requested,
-            examples=self.examples + other.examples,
-            without_span=self.without_span + other.without_span,
-            fewest=min(self.fewest, other.fewest),
-            most=max(self.most, other.most),
-            characters=self.characters + other.characters,
-            masked_characters=self.masked_characters + other.masked_characters,
-            spans=tuple(a + b for a, b in zip(self.spans, other.spans, strict=True)),
-        )
-
-
-def mask_statistics(counts: MaskCounts, mask_types: Sequence[str]) -> dict[str, Any]:
-    """Rates and shares (0 to 1) and means, as plain JSON values; what has no examples has rate 0."""
-    spans = sum(counts.spans)
+    `text_lengths` are those of all documents, in characters; `requested` masks of each document were asked for.
+    """
+    of_document = [np.diff(masks.mask_offsets).astype(np.int64) for masks in parts]
+    each = np.concatenate(of_document)
+    documents, examples = len(each), int(each.sum())
+    pairs = zip(of_document, parts, strict=True)
+    characters = sum(int(counts @ text_lengths[masks.documents]) for counts, masks in pairs)
+    masked = sum(int(masks.lengths.sum(dtype=np.int64)) for masks in parts)
+    empty = sum(int((np.diff(masks.span_offsets) == 0).sum()) for masks in parts)
+    types = sum(np.bincount(masks.types, minlength=len(mask_types)) for masks in parts).tolist()
     return {
-        "documents": counts.documents,
-        "examples": counts.examples,
-        "examples_left_out": counts.requested - counts.examples,
+        "documents": documents,
+        "examples": examples,
+        "examples_left_out": documents * requested - examples,
         "examples_per_document": {
-            "min": min(counts.fewest, counts.most),
-            "mean": _ratio(counts.examples, counts.documents),
-            "max": counts.most,
+            "min": int(each.min()) if documents else 0,
+            "mean": _ratio(examples, documents),
+            "max": int(each.max(initial=0)),
         },
-        "examples_without_span": _ratio(counts.without_span, counts.examples),
-        "spans_per_example": _ratio(spans, counts.examples),
-        "mask_rate_characters": _ratio(counts.masked_characters, counts.characters),
-        "span_types": {mask_type: _ratio(n, spans) for mask_type, n in zip(mask_types, counts.spans, strict=True)},
+        "examples_without_span": _ratio(empty, examples),
+        "spans_per_example": _ratio(sum(types), examples),
+        "mask_rate_characters": _ratio(masked, characters),
+        "span_types": {name: _ratio(n, sum(types)) for name, n in zip(mask_types, types, strict=True)},
     }
 
 

@@ -13,15 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
 from ilm.corpus.splitting.assign import SPLITS
 from ilm.corpus.store import MANIFEST, prepare_command
 from ilm.errors import UserError
 from ilm.files import GrowingArray, read_json, write_json
-from ilm.hashing import digest, file_record
+from ilm.hashing import changed_files, digest, file_record
 from ilm.masking.masks import Masks
-from ilm.masking.statistics import MaskCounts, mask_statistics
+from ilm.masking.statistics import mask_statistics
 
 SETTINGS = "settings.json"
 STATISTICS = "statistics.json"
@@ -53,11 +54,6 @@ class MaskStore:
         return cls(tuple(mask_types), splits)
 
 
-def masks_folder_name(identity: Mapping[str, Any]) -> str:
-    """`<masking>-<hash>`: where masks of this identity (JSON values) lie in a corpus's folder `masks`."""
-    return f"{identity['name']}-{digest(identity)}"
-
-
 def read_settings(folder: Path) -> dict[str, Any]:
     """What `settings.json` of a masks folder says, having checked that it is this folder's and the files' sizes.
 
@@ -65,7 +61,7 @@ def read_settings(folder: Path) -> dict[str, Any]:
     """
     try:
         about = read_json(folder / SETTINGS)
-        found = about["hash"]
+        found, expected = about["hash"], digest(about["settings"])
         sizes = {name: file["bytes"] for name, file in about["files"].items()}
     except FileNotFoundError:
         raise UserError(
@@ -73,7 +69,7 @@ def read_settings(folder: Path) -> dict[str, Any]:
         ) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{folder / SETTINGS} is damaged ({error!r}): {remedy(folder)}.") from error
-    if found != folder.name.rpartition("-")[2] or found != digest(about["settings"]):
+    if found != folder.name.rpartition("-")[2] or found != expected:
         raise UserError(f"{folder} holds masks of hash {found}, expected that in its name: {remedy(folder)}.")
     for name, size in sizes.items():
         path = folder / name
@@ -86,13 +82,14 @@ class MaskWriter:
     """Collects the masks of a corpus, a few documents at a time, and writes them; memory does not grow with them.
 
     Each column waits in a raw file beside the result. `folder` is an empty one that becomes the store as a whole
-    (`ilm.files.atomic_folder`). `longest_text` (characters) chooses the type of starts and lengths;
+    (`ilm.files.atomic_folder`). `text_lengths` are those of all documents of the corpus in characters;
     `masks_per_document` were asked for.
     """
 
-    def __init__(self, folder: Path, mask_types: Sequence[str], *, longest_text: int, masks_per_document: int):
-        self._folder, self._mask_types, self._count = folder, tuple(mask_types), masks_per_document
-        narrow = np.uint16 if longest_text < 2**16 else np.uint32
+    def __init__(self, folder: Path, mask_types: Sequence[str], text_lengths: np.ndarray, masks_per_document: int):
+        self._folder, self._mask_types = folder, tuple(mask_types)
+        self._text_lengths, self._count = text_lengths, masks_per_document
+        narrow = np.uint16 if text_lengths.max(initial=0) < 2**16 else np.uint32
         self._types = {
             "documents": np.int32,
             "mask_offsets": np.int64,
@@ -103,14 +100,11 @@ class MaskWriter:
         }
         self._columns = {split: [GrowingArray(folder / f"{split}.{name}") for name in self._types] for split in SPLITS}
         self._ends = {split: (np.int64(0), np.int64(0)) for split in SPLITS}  # masks and spans so far
-        none = Masks.of([], [], mask_types)
-        self._counts = {split: self._counted(none, np.zeros(0, dtype=np.int64)) for split in SPLITS}
         for split in SPLITS:
-            self._append(split, none)
+            self._append(split, Masks.of([], [], mask_types))
 
-    def add(self, split: str, masks: Masks, text_lengths: np.ndarray) -> None:
-        """Append the masks of documents that follow those already added; `text_lengths` [D] in characters."""
-        self._counts[split] += self._counted(masks, text_lengths)
+    def add(self, split: str, masks: Masks) -> None:
+        """Append the masks of documents that follow those already added."""
         mask_end, span_end = self._ends[split]
         mask_offsets, span_offsets = masks.mask_offsets + mask_end, masks.span_offsets + span_end
         self._ends[split] = mask_offsets[-1], span_offsets[-1]
@@ -118,7 +112,7 @@ class MaskWriter:
 
     def finish(self, identity: Mapping[str, Any]) -> dict[str, Any]:
         """Write the files; the digest of `identity` is in the folder's name. Returns the statistics by split."""
-        files = {}
+        files, stored = {}, {}
         for split, columns in self._columns.items():
             path = self._folder / f"{split}.arrow"
             arrays = [column.mapped(dtype) for column, dtype in zip(columns, self._types.values(), strict=True)]
@@ -127,8 +121,12 @@ class MaskWriter:
             for column in columns:
                 column.remove()
             files[path.name] = file_record(path)
-        counts = self._counts | {"all": self._counts["train"] + self._counts["valid"] + self._counts["test"]}
-        statistics = {split: mask_statistics(n, self._mask_types) for split, n in counts.items()}
+            stored[split] = [Masks.read(path)[0]]
+        stored["all"] = [masks for (masks,) in stored.values()]
+        statistics = {
+            split: mask_statistics(masks, self._text_lengths, self._mask_types, self._count)
+            for split, masks in stored.items()
+        }
         write_json(self._folder / STATISTICS, statistics)
         files[STATISTICS] = file_record(self._folder / STATISTICS)
         about = {"hash": digest(identity), "settings": identity, "mask_types": list(self._mask_types), "files": files}
@@ -139,8 +137,38 @@ class MaskWriter:
         for column, (name, dtype) in zip(self._columns[split], self._types.items(), strict=True):
             column.append(getattr(masks, name).astype(dtype))
 
-    def _counted(self, masks: Masks, text_lengths: np.ndarray) -> MaskCounts:
-        return MaskCounts.of(masks, text_lengths, self._mask_types, self._count)
+
+def verify_masks(folder: Path, documents: pd.DataFrame) -> list[str]:
+    """The faults of a masks folder, one line each; none if it is sound.
+
+    Compares the files with the SHA-256 written down beside them, and the masks with the splits and lengths of
+    `documents` (columns text and split).
+    """
+    try:
+        about = read_settings(folder)
+        # What Arrow makes of damaged files can be anything.
+        if changed := changed_files(folder, about["files"]):
+            return changed
+        store = MaskStore.open(folder)
+    except UserError as error:
+        return [str(error)]
+    except (OSError, KeyError, TypeError, AttributeError) as error:
+        return [f"{folder / SETTINGS} is damaged ({error!r})"]
+    text_lengths = documents["text"].str.len().to_numpy(dtype=np.int64)
+    in_split = documents["split"].to_numpy()
+    # Masks of an epoch are those of the train split alone.
+    drawn = about["settings"].get("splits", SPLITS)
+    faults = []
+    for split, masks in store.splits.items():
+        rows = np.flatnonzero((in_split == split) & (split in drawn))
+        if not np.array_equal(masks.documents, rows):
+            faults.append(f"{split}: {len(masks.documents)} documents, which are not the {len(rows)} of the split")
+            continue
+        spans_of_each = np.diff(masks.span_offsets[masks.mask_offsets])
+        ends = masks.starts.astype(np.int64) + masks.lengths
+        if outside := int((ends > np.repeat(text_lengths[rows], spans_of_each)).sum()):
+            faults.append(f"{split}: {outside} spans end outside of their text")
+    return faults
 
 
 def remedy(folder: Path) -> str:

@@ -28,7 +28,8 @@ from ilm.errors import UserError
 from ilm.files import atomic_folder, read_json, write_json
 from ilm.hashing import file_sha256
 from ilm.masking.masks import Masks
-from ilm.masking.store import SETTINGS, MaskWriter, masks_folder_name
+from ilm.masking.sampling import masks_folder
+from ilm.masking.store import SETTINGS, MaskWriter
 from ilm.reference.masks import ENUMERATIONS, HIERARCHICAL, MaskedDocument, checked_mask, iter_masked, reference_files
 from ilm.reference.texts import iter_texts
 
@@ -141,7 +142,7 @@ def import_masks(corpus: PreparedCorpus, source: ReferenceSource) -> ImportedMas
     if not sha256:
         return None
     settings = {"documents": corpus.documents_hash, "name": "reference", "pickles": sha256}
-    folder = corpus.folder / "masks" / masks_folder_name(settings)
+    folder = masks_folder(corpus.folder, settings)
     if (folder / SETTINGS).is_file():
         log.info("%s holds these masks already", folder)
         return ImportedMasks(folder, **read_json(folder / IMPORT_REPORT))
@@ -151,14 +152,9 @@ def import_masks(corpus: PreparedCorpus, source: ReferenceSource) -> ImportedMas
     mask_types = ENUMERATIONS[collected.enumeration or HIERARCHICAL]
     lengths = corpus.documents["text"].str.len().to_numpy(dtype=np.int64)
     with atomic_folder(folder) as temporary:
-        writer = MaskWriter(
-            temporary,
-            mask_types,
-            longest_text=int(lengths.max(initial=0)),
-            masks_per_document=collected.most,
-        )
+        writer = MaskWriter(temporary, mask_types, lengths, collected.most)
         for split, masks in collected.masks:
-            writer.add(split, masks, lengths[masks.documents])
+            writer.add(split, masks)
         writer.finish(settings)
         report = {
             "kept": collected.kept,

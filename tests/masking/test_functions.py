@@ -140,16 +140,16 @@ def test_any_text_gives_a_mask_of_whole_units(text, seed, p, kind):
 @pytest.mark.parametrize(
     ("spans", "fault"),
     [
-        ([Span("line", 0, 3)], "span 0 of 1, .*unknown type: expected one of ngram, word"),
-        ([Span("word", 0, 3), Span("word", 3, 0)], "span 1 of 2, .* is empty"),
-        ([Span("word", 5, -2)], "is empty"),
-        ([Span("word", 8, 3)], "out of bounds: the text has 10 characters"),
-        ([Span("word", -1, 3)], "out of bounds"),
-        ([Span("word", 5, 2), Span("ngram", 0, 2)], "starts before character 7, .* unsorted or overlapping"),
-        ([Span("word", 0, 4), Span("ngram", 3, 2)], "starts before character 4, .* unsorted or overlapping"),
-        ([Span("word", 0.0, 4)], "not an int"),
-        ([("word", 0)], "not of the form"),
-        ([7], "not of the form"),
+        ([Span("line", 0, 3)], "span 0 of 1 is Span.*a type of ngram, word"),
+        ([Span("word", 0, 3), Span("word", 3, 0)], "span 1 of 2 .* not empty"),
+        ([Span("word", 5, -2)], "span 0 of 1 .*length=-2"),
+        ([Span("word", 8, 3)], "to 10, the end of the text"),
+        ([Span("word", -1, 3)], "from character 0"),
+        ([Span("word", 5, 2), Span("ngram", 0, 2)], "from character 7, where the previous span ends"),
+        ([Span("word", 0, 4), Span("ngram", 3, 2)], "from character 4, where the previous span ends"),
+        ([Span("word", 0.0, 4)], "whole numbers"),
+        ([("word", 0)], "is .'word', 0.. Expected .type, start, length."),
+        ([7], "is 7. Expected .type, start, length."),
     ],
 )
 def test_what_is_no_mask_is_refused(spans, fault):

@@ -14,7 +14,7 @@ from ilm.masking.sampling import (
     draw_masks,
     example_generator,
 )
-from ilm.masking.store import MaskStore
+from ilm.masking.store import MaskStore, verify_masks
 from tests.conftest import REPOSITORY
 
 CORPORA = REPOSITORY.parent / "shared" / "corpora"  # real learner texts, where they are at hand
@@ -161,3 +161,33 @@ def test_damaged_files_are_refused(tmp_path, damage):
             writer.write_table(table)
     with pytest.raises(UserError, match=r"train\.arrow is missing or"):
         MaskStore.open(folder)
+
+
+def test_masks_as_they_were_written_have_no_faults(tmp_path):
+    assert verify_masks(write(tmp_path), DOCUMENTS) == []
+
+
+@pytest.mark.parametrize("name", ["train.arrow", "statistics.json", "settings.json"])
+def test_any_changed_byte_is_found(tmp_path, name):
+    folder = write(tmp_path)
+    whole = (folder / name).read_bytes()
+    for place in range(0, len(whole), max(1, len(whole) // 30)):
+        content = bytearray(whole)
+        content[place] ^= 4
+        (folder / name).write_bytes(content)
+        assert verify_masks(folder, DOCUMENTS), place
+
+
+@pytest.mark.parametrize("name", ["settings.json", "statistics.json", "test.arrow"])
+def test_a_missing_file_is_found(tmp_path, name):
+    folder = write(tmp_path)
+    (folder / name).unlink()
+    assert len(verify_masks(folder, DOCUMENTS)) == 1
+
+
+def test_masks_of_other_documents_are_found(tmp_path):
+    folder = write(tmp_path)
+    moved = DOCUMENTS.assign(split=["train", "test", "train", "train", "train", "train", "valid"])
+    assert [fault.partition(":")[0] for fault in verify_masks(folder, moved)] == ["train", "valid"]
+    shorter = DOCUMENTS.assign(text=DOCUMENTS["text"].str.slice(0, 3))
+    assert any("end outside of their text" in fault for fault in verify_masks(folder, shorter))

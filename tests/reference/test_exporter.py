@@ -10,8 +10,7 @@ from ilm.errors import UserError
 from ilm.files import read_json
 from ilm.masking.functions import Documents, Punctuation, Sentences
 from ilm.masking.statistics import statistics_table
-from ilm.masking.store import MaskStore
-from ilm.masking.verify import verify_masks
+from ilm.masking.store import MaskStore, verify_masks
 from ilm.reference import exporter as exporting
 from ilm.reference import importer as importing
 from ilm.reference import masks

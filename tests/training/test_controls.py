@@ -13,7 +13,7 @@ from ilm.config.check import check
 from ilm.config.train import Train
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
-from ilm.masking.verify import verify_masks
+from ilm.masking.store import verify_masks
 from ilm.models.loading import pretrained_model
 from ilm.models.scoring import score
 from ilm.runs.finder import Finder

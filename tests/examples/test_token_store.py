@@ -4,12 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ilm.examples.token_store import TokenStore
+from ilm.examples.token_store import TokenStore, verify_tokens
 from ilm.examples.tokenizers import gpt2_tokenizer
-from ilm.examples.verify import verify_tokens
 from ilm.examples.vocabulary import Vocabulary
-from ilm.files import read_json, write_json
-from ilm.hashing import file_sha256
 from tests.reference_data import DOCUMENTS as REFERENCE
 
 VOCABULARY = Vocabulary(gpt2_tokenizer(), ("word",))
@@ -35,31 +32,19 @@ def test_a_missing_or_cut_file_is_found(folder, name):
     assert len(verify_tokens(folder, DOCUMENTS)) == 1
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "fault"),
-    [
-        ("ids", 50257, "id 50257 is none of the 50257"),
-        ("advances", 200, "the tokens of 1 documents do not reach"),
-        ("offsets", -1, "the offsets do not rise"),
-    ],
-)
-@pytest.mark.parametrize("checksum", ["as written", "as changed"])
-def test_a_changed_value_is_found(folder, name, value, fault, checksum):
+@pytest.mark.parametrize("name", ["ids", "advances", "offsets"])
+def test_a_changed_value_is_found(folder, name):
     path = folder / f"{name}.npy"
     values = np.load(path)
-    values[5] = value
+    values[5] += 1
     np.save(path, values)
-    if checksum == "as changed":
-        settings = read_json(folder / "settings.json")
-        settings["files"][path.name]["sha256"] = file_sha256(path)
-        write_json(folder / "settings.json", settings)
-    faults = verify_tokens(folder, DOCUMENTS)
-    assert any(fault in found for found in faults)
-    assert any("SHA-256" in found for found in faults) == (checksum == "as written")
+    assert verify_tokens(folder, DOCUMENTS) == [f"{path.name} has changed since it was written (SHA-256)"]
 
 
 def test_tokens_of_other_documents_are_found(folder):
     assert verify_tokens(folder, DOCUMENTS[:-1]) == [
         f"tokens of {len(REFERENCE)} documents, expected {len(REFERENCE) - 1}"
     ]
+    (fault,) = verify_tokens(folder, DOCUMENTS.assign(text=DOCUMENTS["text"] + "."))
+    assert "do not reach" in fault
     assert verify_tokens(folder.rename(folder.with_name("gpt2-0123456789ab")), DOCUMENTS)
