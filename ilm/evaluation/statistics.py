@@ -16,6 +16,8 @@ import pandas as pd
 
 from ilm.hashing import order_key
 
+FEWEST = 6  # units: of fewer, no choice of signs has p < 0.05
+EXACT = 20  # units up to which every choice of signs is tried
 _AT_ONCE = 10_000_000  # numbers in memory
 
 
@@ -47,14 +49,13 @@ def clustered_mean(values: np.ndarray, units: np.ndarray) -> tuple[float | None,
     return mean, ratio_standard_error(sums, counts), len(values)
 
 
-def paired_bootstrap(pairs: Sequence[tuple[np.ndarray, np.ndarray]], resamples: int, seed: int) -> list[dict[str, Any]]:
+def compare_pairs(pairs: Sequence[tuple[np.ndarray, np.ndarray]], draws: int, seed: int) -> list[dict[str, Any]]:
     """The mean difference of each pair of models, its 95 % interval and p.
 
-    A pair has differences (N,), and their units (N,). Units are drawn with replacement, with all their values (Efron
-    and Tibshirani 1993, An Introduction to the Bootstrap; for language processing Berg-Kirkpatrick et al. 2012, EMNLP).
-    The interval is the percentile one; p is two-sided: twice the smaller share of the drawn differences on either side
-    of 0, with 1 added to both counts (Davison and Hinkley 1997, section 4.2). Pairs of equally many units share the
-    draws, which take most of the time. For fewer than two units there is neither interval nor p (None).
+    A pair has differences (N,), and their units (N,), of which fewer than `FEWEST` give neither interval nor p (None).
+    The interval is the percentile one of a paired bootstrap: units are drawn with replacement, with all their values
+    (Efron and Tibshirani 1993, An Introduction to the Bootstrap; for language processing Berg-Kirkpatrick et al. 2012,
+    EMNLP). It is too short for few units. p is that of `sign_flip_p`. Pairs of equally many units share the draws.
     """
     found: list[dict[str, Any]] = []
     alike = defaultdict(list)
@@ -62,18 +63,41 @@ def paired_bootstrap(pairs: Sequence[tuple[np.ndarray, np.ndarray]], resamples: 
         sums, counts = _by_unit(differences, units)
         result = {"difference": float(differences.sum() / len(differences)), "n": len(differences)}
         found.append(result | {"units": len(counts), "low": None, "high": None, "p": None})
-        if len(counts) > 1:
+        if len(counts) >= FEWEST:
             alike[len(counts)].append((number, sums, counts))
     for group in alike.values():
-        numbers, sums, counts = zip(*group, strict=True)
-        drawn = _drawn(np.stack(sums, axis=1), np.stack(counts, axis=1), resamples, seed)
-        low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
-        # Sums of floats miss 0 by a hair.
-        side = np.minimum((drawn <= 1e-12).sum(axis=0), (drawn >= -1e-12).sum(axis=0))
-        p = np.minimum(1.0, 2 * (1 + side) / (resamples + 1))
+        numbers, *columns = zip(*group, strict=True)
+        sums, counts = (np.stack(column, axis=1) for column in columns)
+        low, high = np.quantile(_drawn(sums, counts, draws, seed), [0.025, 0.975], axis=0)
+        p = sign_flip_p(sums, draws, seed)
         for at, number in enumerate(numbers):
             found[number] |= {"low": float(low[at]), "high": float(high[at]), "p": float(p[at])}
     return found
+
+
+def sign_flip_p(sums: np.ndarray, draws: int, seed: int) -> np.ndarray:
+    """Two-sided p (P,) of differences summed by unit (G, P): is a unit's difference as likely to have the other sign?
+
+    The share of all 2^G choices of signs whose sum is as far from 0 as the one observed (Fisher 1935, The Design of
+    Experiments, section 21), exact up to `EXACT` units. Above, of that many random `draws`, the observed choice counted
+    as one of them (Davison and Hinkley 1997, Bootstrap Methods, section 4.2), so p is never 0.
+    """
+    units = len(sums)
+    exact = units <= EXACT
+    # The sign of the last unit stands: the other half of all choices mirrors this one.
+    choices = 2 ** (units - 1) if exact else draws
+    # Sums of floats miss each other by a hair.
+    observed = np.abs(sums.sum(axis=0)) - 1e-9 * np.abs(sums).sum(axis=0)
+    generator = np.random.default_rng(order_key(seed, "sign flips"))
+    as_far = np.zeros(sums.shape[1], dtype=np.int64)
+    at_once = max(1, _AT_ONCE // max(sums.shape))
+    for begin in range(0, choices, at_once):
+        numbers = np.arange(begin, min(begin + at_once, choices))
+        flipped = (
+            (numbers[:, None] >> np.arange(units)) & 1 if exact else generator.integers(0, 2, (len(numbers), units))
+        )
+        as_far += (np.abs((1.0 - 2.0 * flipped) @ sums) >= observed).sum(axis=0)
+    return as_far / choices if exact else (1 + as_far) / (1 + choices)
 
 
 def holm(values: pd.Series) -> pd.Series:

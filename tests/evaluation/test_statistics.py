@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ilm.evaluation.statistics import clustered_mean, holm, paired_bootstrap, ratio_standard_error
+from ilm.evaluation import statistics
+from ilm.evaluation.statistics import clustered_mean, compare_pairs, holm, ratio_standard_error, sign_flip_p
 
 
 def test_standard_errors_are_clustered_by_text():
@@ -33,13 +34,13 @@ def models_and_texts(texts: int = 40, each: int = 3) -> tuple[np.ndarray, np.nda
     return a, b, of_text
 
 
-def bootstrap(a, b, texts, resamples, seed) -> dict:
-    return paired_bootstrap([(a - b, texts)], resamples, seed)[0]
+def bootstrap(a, b, texts, draws, seed) -> dict:
+    return compare_pairs([(a - b, texts)], draws, seed)[0]
 
 
 def test_the_bootstrap_agrees_with_drawing_texts_one_by_one():
     a, b, texts = models_and_texts()
-    found = bootstrap(a, b, texts, resamples=4000, seed=0)
+    found = bootstrap(a, b, texts, draws=4000, seed=0)
     assert found["difference"] == pytest.approx(a.mean() - b.mean())
     assert (found["n"], found["units"]) == (120, 40)
     generator = np.random.default_rng(5)
@@ -49,12 +50,11 @@ def test_the_bootstrap_agrees_with_drawing_texts_one_by_one():
         rows = np.concatenate([np.flatnonzero(texts == text) for text in drawn])
         differences.append(a[rows].mean() - b[rows].mean())
     assert (found["low"], found["high"]) == pytest.approx(np.quantile(differences, [0.025, 0.975]), abs=0.01)
-    assert found["p"] == pytest.approx(2 * min(np.mean(np.array(differences) <= 0), 0.5), abs=0.03)
 
 
 def test_the_interval_is_that_of_the_clustered_standard_error():
     a, b, texts = models_and_texts(texts=200)
-    found = bootstrap(a, b, texts, resamples=4000, seed=0)
+    found = bootstrap(a, b, texts, draws=4000, seed=0)
     _, error, _ = clustered_mean(a - b, texts)
     assert found["high"] - found["low"] == pytest.approx(2 * 1.96 * error, rel=0.06)
 
@@ -62,27 +62,29 @@ def test_the_interval_is_that_of_the_clustered_standard_error():
 def test_the_bootstrap_is_paired():
     """Two models with equal answers differ by nothing, however different the texts are."""
     a, _, texts = models_and_texts()
-    found = bootstrap(a, a, texts, resamples=500, seed=0)
+    found = bootstrap(a, a, texts, draws=500, seed=0)
     assert (found["difference"], found["low"], found["high"], found["p"]) == (0, 0, 0, 1)
-    better = bootstrap(a + 0.01, a, texts, resamples=500, seed=0)
+    better = bootstrap(a + 0.01, a, texts, draws=500, seed=0)
     assert better["low"] == pytest.approx(0.01)
-    assert better["p"] == pytest.approx(2 / 501)
+    assert better["p"] == pytest.approx(1 / 501), "as far as can be told by 500 draws"
 
 
 def test_the_bootstrap_is_reproducible_and_its_seed_counts():
     a, b, texts = models_and_texts()
-    one, two, other = (bootstrap(a, b, texts, resamples=700, seed=seed) for seed in (1, 1, 2))
+    one, two, other = (bootstrap(a, b, texts, draws=700, seed=seed) for seed in (1, 1, 2))
     assert one == two
     assert one != other
-    assert bootstrap(a[:3], b[:3], texts[:3], resamples=9, seed=0)["p"] is None, "one text"
+    few = bootstrap(a[:15], b[:15], texts[:15], draws=9, seed=0)
+    assert few["units"] == 5
+    assert few["low"] is few["high"] is few["p"] is None, "five texts tell nothing"
 
 
 def test_pairs_bootstrapped_together_are_as_each_alone():
     a, b, texts = models_and_texts()
     pairs = [(a - b, texts), (a - b, texts // 2), (a[:60] - b[:60], texts[:60]), (b - a, texts), (a[:3], texts[:3])]
-    together = paired_bootstrap(pairs, resamples=300, seed=3)
+    together = compare_pairs(pairs, draws=300, seed=3)
     for pair, found in zip(pairs, together, strict=True):
-        (alone,) = paired_bootstrap([pair], resamples=300, seed=3)
+        (alone,) = compare_pairs([pair], draws=300, seed=3)
         assert found == pytest.approx(alone, abs=1e-12)
     assert together[0]["low"] == pytest.approx(-together[3]["high"])
 
@@ -94,21 +96,45 @@ def test_holm():
     assert holm(pd.Series([0.9, 0.8])).tolist() == [1.0, 1.0]
 
 
-def test_a_true_null_is_rejected_as_often_as_said_and_intervals_cover():
-    """Two hundred studies of 60 texts with 5 blanks each, in which neither model is better."""
-    rejected = covered = 0
-    for study in range(200):
-        generator = np.random.default_rng(study)
+def test_sign_flips_by_hand():
+    """Of 64 choices of signs 6 give a sum of at least 19 either way: all alike; and all but the 1 (once each way)."""
+    sums = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+    found = sign_flip_p(np.stack([sums, -sums, sums * [-1, 1, 1, 1, 1, 1]], axis=1), 0, seed=0)
+    assert found.tolist() == [2 / 64, 2 / 64, 4 / 64]
+    # Units without a difference are on neither side.
+    assert sign_flip_p(np.zeros((6, 1)), 0, seed=0).tolist() == [1.0]
+    assert sign_flip_p(np.array([[1.0], *[[0.0]] * 9]), 0, seed=0).tolist() == [1.0]
+
+
+def test_random_signs_agree_with_all_of_them(monkeypatch):
+    sums = np.random.default_rng(0).normal(0.3, 1, (12, 3))
+    every = sign_flip_p(sums, 0, seed=0)
+    monkeypatch.setattr(statistics, "EXACT", 0)
+    assert sign_flip_p(sums, 20_000, seed=0) == pytest.approx(every, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("units", "studies", "expected"), [(6, 2000, 0.031), (10, 2000, 0.049), (20, 200, 0.05), (50, 1000, 0.05)]
+)
+def test_a_true_null_is_rejected_in_no_more_than_5_percent(units, studies, expected):
+    """Neither model is better, but texts of different sizes suit one or the other. Of six units p is at least 1/32."""
+    rng = np.random.default_rng(units)
+    sums = rng.integers(1, 9, (units, studies)) * rng.standard_t(5, (units, studies))
+    rejected = np.mean(sign_flip_p(sums, 500, seed=0) < 0.05)
+    assert rejected == pytest.approx(expected, abs=3 * math.sqrt(expected / studies))
+
+
+def test_intervals_cover():
+    """A hundred studies of 60 texts with 5 blanks each, in which neither model is better."""
+    covered = 0
+    for study in range(100):
+        rng = np.random.default_rng(study)
         texts = np.repeat(np.arange(60), 5)
-        hard = generator.beta(2, 2, 60)[texts]
-        # Texts suit one model or the other: differences within a text hang together.
-        suits = generator.normal(0, 0.15, 60)[texts]
-        a, b = (generator.random(300) < np.clip(hard + shift, 0, 1) for shift in (suits, -suits))
-        found = bootstrap(a.astype(float), b.astype(float), texts, resamples=400, seed=study)
-        rejected += found["p"] < 0.05
+        hard, suits = rng.beta(2, 2, 60)[texts], rng.normal(0, 0.15, 60)[texts]
+        a, b = (rng.random(300) < np.clip(hard + shift, 0, 1) for shift in (suits, -suits))
+        found = bootstrap(a.astype(float), b.astype(float), texts, draws=300, seed=study)
         covered += found["low"] <= 0 <= found["high"]
-    assert 2 <= rejected <= 22  # 10 expected
-    assert 178 <= covered <= 198
+    assert 88 <= covered <= 100
 
 
 def test_the_standard_error_is_that_of_the_ratio_of_two_totals():

@@ -16,7 +16,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from ilm.evaluation.statistics import clustered_mean, holm, paired_bootstrap
+from ilm.evaluation.statistics import clustered_mean, compare_pairs, holm
 
 TOP = (5, 10)
 MATCHES = ("exact", "folded", *(f"top{k}" for k in TOP), "mrr")
@@ -173,6 +173,8 @@ def compare(blanks: pd.DataFrame, kinds: Mapping[str, str], resamples: int, seed
                     pairs.append(((both[a] - both[b]).to_numpy(), both.index.get_level_values("unit").to_numpy()))
     if not pairs:
         return pd.DataFrame(columns=_COMPARED)
-    found = pd.DataFrame(about).join(pd.DataFrame(paired_bootstrap(pairs, resamples, seed)).astype({"p": float}))
+    found = pd.DataFrame(about).join(
+        pd.DataFrame(compare_pairs(pairs, resamples, seed)).astype(dict.fromkeys(("low", "high", "p"), float))
+    )
     family = found.groupby(["grouping", "metric"])["p"]
     return found.assign(p_holm=family.transform(holm))[_COMPARED]

@@ -21,20 +21,20 @@ from ilm.evaluation.cloze.metrics import blank_metrics, calibration, compare, gr
 from ilm.evaluation.cloze.models import ModelSpec, find_models, load_model
 from ilm.evaluation.cloze.pos_tags import DATA, Tagger, nltk_tagger, parts_of_speech
 from ilm.evaluation.cloze.report import print_tables, write_report
-from ilm.evaluation.cloze.store import PredictionFile, open_results
+from ilm.evaluation.cloze.store import PredictionFile, write_items
 from ilm.evaluation.cloze.subwords import Subwords
 from ilm.evaluation.cloze.texts import choose_texts, read_texts, texts_seen, units_of
+from ilm.evaluation.report import deciding, open_results, results_folder
 from ilm.examples.tokenizers import gpt2_tokenizer
 from ilm.hashing import digest
 from ilm.models.devices import usable_device
+from ilm.progress import ProgressLog
 from ilm.runs.finder import Finder
 from ilm.runs.folder import versions
 from ilm.runs.trained_model import INFILLING
 
 log = logging.getLogger("ilm")
 
-# Settings that say nothing of the predictions for given items.
-_NOT_DECIDING = {"name", "corpus", "split", "levels", "device", "resamples"}
 # Packages whose other versions may predict something else.
 _DECIDING = ("torch", "transformers", "tokenizers", "nltk")
 
@@ -56,9 +56,7 @@ def evaluate_cloze(settings: Evaluate) -> pd.DataFrame:
     tagger = nltk_tagger()
     seen = {model.name: texts_seen(model.trained, texts, data) for model in models}
     units, unit = units_of(texts)
-    folder = Path(settings.paths.results) / (
-        settings.name or "_".join(filter(None, [source["name"], settings.cefr, "cloze"]))
-    )
+    folder = results_folder(settings, source["name"])
     header = {
         "task": "cloze",
         "command": "python " + shlex.join(sys.argv),
@@ -72,13 +70,20 @@ def evaluate_cloze(settings: Evaluate) -> pd.DataFrame:
         "versions": versions(),
         "part_of_speech": f"left out: NLTK's data {DATA} is not installed" if tagger is None else f"NLTK's {DATA}",
     }
-    with open_results(folder, _identity(settings, source, items, device), items):
+    with open_results(folder, _identity(settings, source, items, device)):
+        write_items(folder, items)
         set_up_logging(folder / "cloze.log")
         _log_header(header, len(texts), seen)
         predictions = _predict(models, items, folder, options, device)
         blanks = _blank_table(models, predictions, items, units, tagger)
         header["models"] = {model.name: _summary(model, predictions[model.name], blanks, seen) for model in models}
-        return _report(folder, header, blanks, options)
+        tables = _tables(header, blanks, options)
+        print_tables(header, tables)  # first, for who cannot write
+        write_report(folder, header, tables)
+    log.info(
+        "written: %s/{report.json,*.csv,cloze.md,cloze.tex,calibration.png,items.jsonl,answers/,cloze.log}", folder
+    )
+    return tables["cloze"]
 
 
 def _items(texts: pd.DataFrame, options: Cloze) -> tuple[list[Item], dict[str, int]]:
@@ -110,7 +115,7 @@ def _identity(
         "texts": texts | ({"sha256": source["file"]["sha256"]} if "file" in source else {}),
         "method": METHOD,
         "limit": settings.limit,
-        "task": settings.task.model_dump(exclude=_NOT_DECIDING),
+        "task": {"name": "cloze", **deciding(settings)},
         "items": digest([item.to_dict() for item in items]),
         "device": device.type,
         "versions": {package: found[package] for package in _DECIDING},
@@ -134,12 +139,14 @@ def _predict(
     found = {}
     for number, spec in enumerate(models, start=1):
         log.info("model %d of %d: %s", number, len(models), spec.name)
-        identity = {"kind": spec.kind, "fingerprint": spec.fingerprint}
-        found[spec.name] = predictions = PredictionFile(folder, spec.file_name, identity)
-        if predictions.is_complete(items, options.batch_size):
-            log.info("its predictions for all items are there already")
+        found[spec.name] = predictions = PredictionFile(
+            folder, spec.file_name, {"kind": spec.kind, "fingerprint": spec.fingerprint}
+        )
+        if missing := predictions.missing(items, options.batch_size):
+            progress = ProgressLog(len(items), spec.name, "items", initial=len(items) - len(missing))
+            predictions.add(load_model(spec, options, device), missing, options.batch_size, progress)
         else:
-            predictions.complete(load_model(spec, options, device), items, options.batch_size, spec.name)
+            log.info("its predictions for all items are there already")
     return found
 
 
@@ -210,23 +217,18 @@ def _summary(
     }
 
 
-def _report(folder: Path, header: dict[str, Any], blanks: pd.DataFrame, options: Cloze) -> pd.DataFrame:
-    results, reliability = grouped(blanks), []
-    kinds = {model: about["kind"] for model, about in header["models"].items()}
+def _tables(header: dict[str, Any], blanks: pd.DataFrame, options: Cloze) -> dict[str, pd.DataFrame]:
+    """The tables of a report; each model's calibration error is added to the `header`."""
+    reliability = []
     for model, about in header["models"].items():
         own = blanks[blanks["model"] == model]
         confidence, correct = own["confidence"].to_numpy(float), own["folded"].to_numpy(float)
         about["expected_calibration_error"], table = calibration(confidence, correct, own["unit"].to_numpy())
         reliability.append(table.assign(model=model))
-    tables = {
-        "cloze": results,
+    kinds = {model: about["kind"] for model, about in header["models"].items()}
+    return {
+        "cloze": grouped(blanks),
         "comparisons": compare(blanks, kinds, options.resamples, options.seed),
         "calibration": pd.concat(reliability),
         "blanks": blanks,
     }
-    write_report(folder, header, tables)
-    print_tables(header, tables)
-    log.info(
-        "written: %s/{report.json,*.csv,cloze.md,cloze.tex,calibration.png,items.jsonl,answers/,cloze.log}", folder
-    )
-    return results

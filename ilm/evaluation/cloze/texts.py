@@ -16,6 +16,7 @@ from ilm.corpus.splitting.assign import BY_DEFAULT
 from ilm.corpus.splitting.groups import group_labels, relations
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
+from ilm.evaluation.report import source_of
 from ilm.hashing import order_key
 from ilm.runs.trained_model import TrainedModel
 
@@ -29,9 +30,14 @@ def read_texts(settings: Evaluate) -> tuple[pd.DataFrame, dict[str, Any]]:
 
     Raises: UserError if there are none.
     """
-    documents, source = _from_file(settings) if settings.input is not None else _prepared(settings)
     level = settings.cefr
     wanted = settings.task.levels or ([level] if level not in (None, "all") else None)
+    if settings.input is not None:
+        documents, source = _from_file(settings)
+    else:
+        corpus = PreparedCorpus.open(Path(settings.paths.data) / (settings.task.corpus or settings.corpus.name))
+        documents = corpus.documents[corpus.documents["split"] == settings.task.split]
+        source = source_of(corpus, settings.task.split, ())
     if wanted is not None:
         documents = documents[documents["cefr_level"].isin(wanted)]
     if not len(documents):
@@ -56,18 +62,6 @@ def _from_file(settings: Evaluate) -> tuple[pd.DataFrame, dict[str, Any]]:
         log.warning("%s: %s: %d", path, cause, found["count"])
     name = re.sub(r"[^\w+-]", "_", path.name.split(".")[0])
     return documents, {"name": name, "file": report.to_dict(), "synthetic": False}
-
-
-def _prepared(settings: Evaluate) -> tuple[pd.DataFrame, dict[str, Any]]:
-    split = settings.task.split
-    corpus = PreparedCorpus.open(Path(settings.paths.data) / (settings.task.corpus or settings.corpus.name))
-    return corpus.documents[corpus.documents["split"] == split], {
-        "name": corpus.name,
-        "documents_hash": corpus.documents_hash,
-        "split": split,
-        "synthetic": corpus.manifest["synthetic"],
-        "text_column": corpus.manifest["text_column"],
-    }
 
 
 def choose_texts(documents: pd.DataFrame, limit: int | None, seed: int) -> pd.DataFrame:

@@ -7,9 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from ilm.corpus.store import text_note
-from ilm.errors import UserError
-from ilm.files import atomic_folder, write_json
+from ilm.evaluation import report
+from ilm.files import atomic_file
 from ilm.models.scoring import KINDS
 from ilm.tables import TextTable, show
 
@@ -45,21 +44,15 @@ class FamilyTable:
 
 
 def write_report(folder: Path, header: Mapping[str, Any], results: pd.DataFrame, documents: pd.DataFrame) -> None:
-    """Write all files of an evaluation, replacing those of an earlier one of the same name.
+    """Write all files of an evaluation.
 
     `header` says how the numbers came about; `results` has one row per run, level, kind and mask type; `documents`
     the sums per document that they were made of.
-
-    Raises: UserError if `folder` is there, but not from an evaluation.
     """
-    if folder.exists() and not (folder / "report.json").is_file():
-        raise UserError(f"{folder} exists and holds no report. Type name=... for another name.")
-    with atomic_folder(folder) as temporary:
-        rows = results.astype(object).where(results.notna(), None).to_dict("records")
-        write_json(temporary / "report.json", {**header, "results": rows})
-        results.to_csv(temporary / "perplexity.csv", index=False)
-        (temporary / "perplexity.md").write_text(_markdown(header, results), encoding="utf-8")
-        documents.to_parquet(temporary / "documents.parquet", index=False)
+    with atomic_file(folder / "documents.parquet") as temporary:
+        documents.to_parquet(temporary, index=False)
+    pages = {"perplexity.md": _markdown(header, results)}
+    report.write_report(folder, header, {"perplexity": results}, pages)
 
 
 def print_tables(header: Mapping[str, Any], results: pd.DataFrame, levels: Sequence[str]) -> None:
@@ -103,9 +96,7 @@ def caption(header: Mapping[str, Any], rows: pd.DataFrame) -> str:
     runs = rows[rows["kind"] == "infill"]
     per_level = runs[runs["level"] != POOLED] if (runs["level"] != POOLED).any() else runs
     share = per_level["cut_examples"].sum() / max(1, per_level["examples"].sum())
-    synthetic = "SYNTHETIC corpus " if header["synthetic"] else ""
-    said = [f"{synthetic}{header['corpus']}, {evaluation['split']} split", chosen]
-    said += [note] if (note := text_note(header["text_column"])) else []
+    said = [*report.described(header["source"]), chosen]
     said += [f"masks {evaluation['masks']}"] if evaluation["masks"] else []
     said.append(f"examples cut at {evaluation['max_length']} tokens ({share:.1%} of them)")
     counts = runs.drop_duplicates("run")[["dropped_examples", "unfitting_examples", "left_over_examples"]].sum()

@@ -27,10 +27,7 @@ class DocumentScores:
     """Sums per document: `nll` (nats) and `counts` (targets), float64 and int64 (D, K, 1 + M).
 
     `documents` (D,) are rows of documents.parquet, `examples` and `cut` (D,) the examples scored and those that were
-    longer than the maximal length; the first column of the last axis is over all mask types. `dropped` examples were
-    left out of the store, since two of their spans share a token, `unfitting` ones since a longer row of theirs would
-    not fit (`InfillingDataset.fitting`), and `left_over` ones since they would have made a partial batch. Of each
-    document at most `masks_per_document` examples were there.
+    longer than the maximal length; the first column of the last axis is over all mask types.
     """
 
     documents: np.ndarray
@@ -39,10 +36,6 @@ class DocumentScores:
     counts: np.ndarray
     examples: np.ndarray
     cut: np.ndarray
-    dropped: int
-    unfitting: int
-    masks_per_document: int
-    left_over: int = 0
 
     def frame(self, writing_ids: pd.Series, levels: pd.Series) -> pd.DataFrame:
         """One row per document: writing_id, level, examples, and NLL and targets of every kind over all mask types."""
@@ -96,9 +89,6 @@ def score_documents(
         np.zeros(shape, dtype=np.int64),
         np.zeros(len(documents), dtype=np.int64),
         np.zeros(len(documents), dtype=np.int64),
-        store.dropped,
-        store.unfitting,
-        store.masks_per_document,
     )
     model.to(device)
     with ProgressLog(len(numbers), description, "examples") as progress:

@@ -1,7 +1,7 @@
 """`python evaluate.py task=perplexity`: trained models on the documents of each level."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from ilm.corpus.store import PreparedCorpus, corpus_arguments
 from ilm.errors import UserError
 from ilm.evaluation.perplexity.report import POOLED, print_tables, write_report
 from ilm.evaluation.perplexity.scores import DocumentScores, score_documents
+from ilm.evaluation.report import deciding, open_results, results_folder, source_of
 from ilm.examples.dataset import InfillingDataset, first_by_hash
 from ilm.examples.token_store import TokenStore
 from ilm.hashing import order_key
@@ -47,31 +48,42 @@ def evaluate_perplexity(settings: Evaluate) -> pd.DataFrame:
     models, trained_on = _find_models(settings)
     corpus, levels = _find_texts(settings, trained_on)
     rows = np.sort(np.concatenate([_limited(corpus, task.split, level, settings.limit) for level in levels]))
-    results, sums, runs = [], [], {}
-    for number, model in enumerate(models, start=1):
-        log.info("model %d of %d: %s", number, len(models), model.name)
-        masks_folder = _masks_folder(model, corpus, task.masks)
-        scores = _score(model, corpus, MaskStore.open(masks_folder), rows, task, device)
-        results += _results(model, scores, corpus, levels)
-        sums.append(scores.frame(corpus.documents["writing_id"], corpus.documents["cefr_level"]).assign(run=model.name))
-        runs[model.name] = {**model.record(), "evaluated_masks": masks_folder.name}
-    # Models of unknown training have no seed.
-    frame = pd.DataFrame(results).astype({"seed": "Int64"})
-    header = {
-        "task": "perplexity",
-        "corpus": corpus.name,
-        "synthetic": corpus.manifest["synthetic"],
-        "documents_hash": corpus.documents_hash,
-        "text_column": corpus.manifest["text_column"],
-        "leaks": corpus.manifest["leaks"],
-        "training_corpus": _origin(trained_on, corpus, rows),
-        "evaluation": {**task.model_dump(exclude={"name"}), "limit": settings.limit, "levels": list(levels)},
-        "runs": runs,
-        "versions": versions(),
+    source = source_of(corpus, task.split, levels)
+    of_another = trained_on is not None and settings.task.corpus is not None
+    folder = results_folder(settings, f"{trained_on.name}_on_{corpus.name}" if of_another else corpus.name)
+    identity = {
+        "texts": {key: source[key] for key in ("name", "documents_hash", "split", "levels")},
+        "trained_on": trained_on and trained_on.documents_hash,
+        "cefr": settings.cefr,
+        "models": settings.models,
+        "limit": settings.limit,
+        "task": {"name": "perplexity", **deciding(settings)},
     }
-    folder = Path(settings.paths.results) / (settings.name or _default_name(settings, trained_on, corpus))
-    write_report(folder, header, frame, pd.concat(sums))
-    print_tables(header, frame, [*levels, POOLED])
+    results, sums, runs = [], [], {}
+    with open_results(folder, identity):
+        for number, model in enumerate(models, start=1):
+            log.info("model %d of %d: %s", number, len(models), model.name)
+            masks_folder = _masks_folder(model, corpus, task.masks)
+            scores, counts = _score(model, corpus, MaskStore.open(masks_folder), rows, task, device)
+            about = {"run": model.name, **model.family, "trained_on": model.level, "seed": model.seed}
+            about |= {"corpus": corpus.name, "text_column": source["text_column"], **counts}
+            results += [{**about, **result} for result in _by_level(scores, corpus, levels)]
+            ids, of_document = (corpus.documents[column] for column in ("writing_id", "cefr_level"))
+            sums.append(scores.frame(ids, of_document).assign(run=model.name))
+            runs[model.name] = {**model.record(), "evaluated_masks": masks_folder.name}
+        # Models of unknown training have no seed.
+        frame = pd.DataFrame(results).astype({"seed": "Int64"})
+        header = {
+            "task": "perplexity",
+            "source": source,
+            "leaks": corpus.manifest["leaks"],
+            "training_corpus": _origin(trained_on, corpus, rows),
+            "evaluation": {**task.model_dump(exclude={"name"}), "limit": settings.limit},
+            "runs": runs,
+            "versions": versions(),
+        }
+        print_tables(header, frame, [*levels, POOLED])  # first, for who cannot write
+        write_report(folder, header, frame, pd.concat(sums))
     log.info("written: %s/{report.json,perplexity.csv,perplexity.md,documents.parquet}", folder)
     return frame
 
@@ -88,12 +100,6 @@ def _find_texts(settings: Evaluate, trained_on: PreparedCorpus | None) -> tuple[
     levels = task.levels or ([level] if level not in (None, POOLED) else _complete_levels(corpus, needed))
     corpus.require_splits(levels, needed)
     return corpus, levels
-
-
-def _default_name(settings: Evaluate, trained_on: PreparedCorpus | None, corpus: PreparedCorpus) -> str:
-    of_another = trained_on is not None and settings.task.corpus is not None
-    on = f"{trained_on.name}_on_{corpus.name}" if of_another else corpus.name
-    return "_".join(filter(None, [on, settings.cefr, "perplexity"]))
 
 
 def _find_models(settings: Evaluate) -> tuple[list[TrainedModel], PreparedCorpus | None]:
@@ -153,7 +159,7 @@ def _masks_folder(model: TrainedModel, corpus: PreparedCorpus, name: str | None)
         raise UserError(
             f"{corpus.name} has no masks drawn as those that {model.name} was trained with ({folder.name}). Type "
             f"{remedy} and the settings of its masking, or task.masks=NAME for others. There are: "
-            f"{_listed(present)}"
+            f"{', '.join(present) or 'none'}"
         )
     wanted = name or USUAL_MASKS
     found = [here for here in present if wanted in (here, here.rpartition("-")[0])]
@@ -161,13 +167,9 @@ def _masks_folder(model: TrainedModel, corpus: PreparedCorpus, name: str | None)
         several = "several masks of this name" if found else "no such masks"
         raise UserError(
             f"task.masks={wanted}: {root} holds {several}. Type task.masks=NAME with one of: "
-            f"{_listed(found or present)}"
+            f"{', '.join(found or present) or 'none'}"
         )
     return root / found[0]
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names) or "none"
 
 
 def _score(
@@ -177,7 +179,8 @@ def _score(
     rows: np.ndarray,
     task: Perplexity,
     device: torch.device,
-) -> DocumentScores:
+) -> tuple[DocumentScores, dict[str, int]]:
+    """The model's scores, and how many examples there were and were left out, by cause."""
     network, vocabulary = model.load()
     require_length(network, task.max_length, "task.max_length")
     if vocabulary.mask_types != masks.mask_types:
@@ -195,7 +198,11 @@ def _score(
         masks_per_document=task.masks_per_document,
         fitting=task.fitting,
     )
-    numbers, left_over = _chosen_examples(dataset, corpus, task)
+    numbers = np.arange(len(dataset))
+    if task.max_examples is not None:
+        numbers = first_by_hash(dataset, corpus.documents["writing_id"].array, corpus.seed, task.max_examples)
+    left_over = len(numbers) % task.batch_size if task.drop_last else 0
+    numbers = numbers[: len(numbers) - left_over]
     if not len(numbers):
         raise UserError(
             f"{model.name}: no example is left of {len(rows):,} documents ({dataset.dropped:,} dropped, "
@@ -211,40 +218,21 @@ def _score(
         device=device,
         description=model.name,
     )
-    return replace(scores, left_over=left_over)
-
-
-def _chosen_examples(dataset: InfillingDataset, corpus: PreparedCorpus, task: Perplexity) -> tuple[np.ndarray, int]:
-    """The numbers of the examples to score, and how many are left out as the last partial batch."""
-    numbers = np.arange(len(dataset))
-    if task.max_examples is not None:
-        numbers = first_by_hash(dataset, corpus.documents["writing_id"].array, corpus.seed, task.max_examples)
-    left_over = len(numbers) % task.batch_size if task.drop_last else 0
-    return numbers[: len(numbers) - left_over], left_over
-
-
-def _results(
-    model: TrainedModel, scores: DocumentScores, corpus: PreparedCorpus, levels: Sequence[str]
-) -> list[dict[str, Any]]:
-    of_document = corpus.documents["cefr_level"].to_numpy()[scores.documents]
-    about = {
-        "run": model.name,
-        **model.family,
-        "trained_on": model.level,
-        "seed": model.seed,
-        "corpus": corpus.name,
-        "text_column": corpus.manifest["text_column"],
-        "masks_per_document": scores.masks_per_document,
-        "dropped_examples": scores.dropped,
-        "unfitting_examples": scores.unfitting,
-        "left_over_examples": scores.left_over,
+    return scores, {
+        "masks_per_document": dataset.masks_per_document,
+        "dropped_examples": dataset.dropped,
+        "unfitting_examples": dataset.unfitting,
+        "left_over_examples": left_over,
     }
+
+
+def _by_level(scores: DocumentScores, corpus: PreparedCorpus, levels: Sequence[str]) -> Iterator[dict[str, Any]]:
+    of_document = corpus.documents["cefr_level"].to_numpy()[scores.documents]
     groups = {level: of_document == level for level in levels}
     if len(levels) > 1:
-        groups[POOLED] = np.ones(len(scores.documents), dtype=bool)
-    return [
-        {**about, "level": level, **result} for level, chosen in groups.items() for result in scores.results(chosen)
-    ]
+        groups[POOLED] = np.ones(len(of_document), dtype=bool)
+    for level, chosen in groups.items():
+        yield from ({"level": level, **result} for result in scores.results(chosen))
 
 
 def _complete_levels(corpus: PreparedCorpus, splits: Sequence[str]) -> list[str]:

@@ -111,10 +111,10 @@ def test_calibration_by_hand():
 
 
 def asked_of(kinds: dict[str, str], level=lambda number: "A1") -> pd.DataFrame:
-    """Four texts with a blank each, which every model answers rightly; the log-probability of the word falls."""
+    """Twelve texts with a blank each, which every model answers rightly; the log-probability of the word falls."""
     rows = []
     for model, kind in kinds.items():
-        for number in range(4):
+        for number in range(12):
             metrics = blank_metrics("x", [("x", -0.1)], -float(number), kind == "mlm")
             about = {"model": model, "item": f"{number}#0", "blank": 0, "unit": number, "cefr_level": level(number)}
             rows.append(about | metrics)
@@ -132,7 +132,7 @@ def test_log_probabilities_are_compared_within_a_kind():
     # A blank without a value counts for neither of a pair.
     blanks.loc[0, "log_probability"] = math.nan
     found = compare(blanks, kinds, resamples=50, seed=0)
-    assert found.set_index("metric").loc["log_probability", "n"] == 3
+    assert found.set_index("metric").loc["log_probability", "n"] == 11
 
 
 def test_pairs_are_compared_within_levels_too():
@@ -143,7 +143,7 @@ def test_pairs_are_compared_within_levels_too():
     found = compare(blanks, kinds, resamples=50, seed=0)
     folded = found[(found["metric"] == "folded") & (found["a"] == "a") & (found["b"] == "b")].set_index("group")
     assert folded["difference"].to_dict() == {"all": 0.5, "A1": 0.0, "B1": 1.0}
-    assert folded["n"].to_dict() == {"all": 4, "A1": 2, "B1": 2}
+    assert folded["n"].to_dict() == {"all": 12, "A1": 6, "B1": 6}
     # Holm: three pairs over all blanks; three pairs in two levels.
     assert folded.loc["B1", "p_holm"] == pytest.approx(min(1, 6 * folded.loc["B1", "p"]))
     one_level = compare(asked_of(kinds), kinds, resamples=50, seed=0)

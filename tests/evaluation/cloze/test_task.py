@@ -20,7 +20,7 @@ from ilm.evaluation.cloze import task
 from ilm.evaluation.cloze.masked_lm import MaskedLM
 from ilm.evaluation.cloze.pos_tags import DATA, coarse, nltk_tagger
 from ilm.evaluation.cloze.prefix_lm import PrefixLM
-from ilm.evaluation.cloze.tables import notes, short_names
+from ilm.evaluation.cloze.report import notes, short_names
 from ilm.models import loading as network_models
 from prepare import prepare
 from tests.conftest import SMALL_MODEL, compose, rows_of_small_corpus, write_csv
@@ -85,7 +85,7 @@ def run(root: Path, results: Path, *more: str, models: tuple[str, ...] = ("mlm:b
     chosen = [f"models=[{named}]"] if models else []
     options = ["task=cloze", f"input={root / 'test.csv'}", "task.samples_per_text=3", "task.max_answer_tokens=4"]
     places = [f"paths.{name}={root / name}" for name in ("data", "experiments")]
-    options += ["task.resamples=200", *places, f"paths.results={results}", *chosen]
+    options += ["task.resamples=200", "name=test_cloze", *places, f"paths.results={results}", *chosen]
     # What is given later holds.
     typed = {option.partition("=")[0]: option for option in [*options, *more]}
     frame = evaluate(*compose("evaluate", *(option for option in typed.values() if not option.endswith("=DROP"))))
@@ -281,7 +281,7 @@ def test_learners_are_the_units_where_they_are_known(root, tmp_path):
 def test_texts_that_a_model_was_trained_on_come_before_all_else(whole):
     header = report_of(whole)
     header["models"]["ilm:ilm"]["texts_seen_in_training"] = {"texts": 7, "corpus": "mine", "why_unknown": None}
-    assert notes(header)[0] == "of these texts ilm:ilm was trained on 7: its numbers are no test"
+    assert notes(header)[0] == "Of these texts ilm:ilm was trained on 7: its numbers are no test."
 
 
 def test_nltks_own_tagger_from_a_folder_of_its_data(tmp_path, monkeypatch):
@@ -361,7 +361,7 @@ def test_a_finished_bench_asks_nothing_and_takes_a_further_model(root, tmp_path,
 def test_another_bench_in_the_same_folder_is_refused_with_the_difference(root, tmp_path):
     run(root, tmp_path)
     with pytest.raises(
-        UserError, match=r"holds another cloze test:\n(.*\n)*  - task.seed: 42 there, 7 now\n(.*\n)*.*name="
+        UserError, match=r"holds another evaluation:\n(.*\n)*  - task.seed: 42 there, 7 now\n(.*\n)*.*name="
     ):
         run(root, tmp_path, "task.seed=7")
     # The draws of the bootstrap are no part of it.
@@ -386,7 +386,7 @@ def test_a_full_disk_is_told_and_what_is_answered_stays(root, tmp_path, monkeypa
 
     monkeypatch.setattr(MaskedLM, "predict", until_full)
     with pytest.raises(
-        UserError, match=r"the disk is full: .*test_cloze cannot be written. Make room and type the same"
+        UserError, match=r"the disk is full: .*test_cloze cannot be written. Make room .* type the same"
     ):
         run(root, tmp_path)
     assert len(lines(answers_file(tmp_path / "test_cloze", "mlm_bert"))) == 16
@@ -411,14 +411,14 @@ def test_damaged_records(root, tmp_path):
     _, folder = run(root, tmp_path)
     answers_file(folder, "mlm_bert").with_suffix(".json").write_text("{")
     run(root, tmp_path)  # whose answers these are is not known, so it is asked again
-    (folder / "cloze.json").write_text("{")
-    with pytest.raises(UserError, match=r"cloze.json is damaged. Type name="):
+    (folder / "identity.json").write_text("{")
+    with pytest.raises(UserError, match=r"identity.json is damaged. Type name="):
         run(root, tmp_path)
 
 
 def test_a_bench_killed_before_its_first_file_was_whole(root, tmp_path):
     (tmp_path / "test_cloze").mkdir()
-    (tmp_path / "test_cloze" / ".cloze.json.tmp-host-1-00000000").write_text("{")
+    (tmp_path / "test_cloze" / ".identity.json.tmp-host-1-00000000").write_text("{")
     _, folder = run(root, tmp_path)
     assert not list(folder.glob(".*"))
 
@@ -497,7 +497,7 @@ def test_two_processes_in_one_folder(root, tmp_path):
 def test_a_folder_with_something_else(root, tmp_path):
     (tmp_path / "test_cloze").mkdir()
     (tmp_path / "test_cloze" / "mine.txt").write_text("x")
-    with pytest.raises(UserError, match="holds no cloze test"):
+    with pytest.raises(UserError, match="holds no report"):
         run(root, tmp_path)
 
 
@@ -520,9 +520,9 @@ def trained(tmp_path_factory) -> Path:
 
 
 def test_without_models_and_input_all_trained_ones_answer_the_test_split(trained, tmp_path, caplog):
-    corpus = ("corpus=custom", "corpus.name=mine", "input=null", "limit=5")
+    corpus = ("corpus=custom", "corpus.name=mine", "input=null", "limit=5", "name=null")
     _, folder = run(trained, tmp_path, *corpus, models=())
-    assert folder.name == "mine_cloze"
+    assert folder.name == "mine_limit5_samples_per_text3_max_answer_tokens4_cloze"
     report = report_of(folder)
     assert list(report["models"]) == ["ilm:run"]
     assert (report["source"]["split"], report["source"]["synthetic"]) == ("test", False)

@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from ilm.errors import UserError
 from ilm.evaluation.perplexity.report import caption, tables, write_report
 from ilm.evaluation.quickstart import comparison
 from ilm.files import read_json, write_json
@@ -13,17 +12,13 @@ from ilm.runs.folder import RunFolder
 
 HEADER = {
     "task": "perplexity",
-    "corpus": "sample",
-    "synthetic": True,
-    "text_column": "text",
+    "source": {"name": "sample", "synthetic": True, "text_column": "text", "split": "test"},
     "training_corpus": {"corpus": "sample", "documents_hash": "1"},
     "evaluation": {
         "masks": None,
         "fitting": None,
         "drop_last": False,
         "batch_size": 64,
-        "split": "test",
-        "levels": ["A1", "B2"],
         "masks_per_document": 16,
         "limit": None,
         "max_examples": None,
@@ -64,9 +59,9 @@ def test_one_table_for_each_family_of_models():
 def test_the_files_of_a_report(tmp_path):
     write_report(tmp_path / "r", HEADER, results(), pd.DataFrame({"writing_id": ["w1"], "context_nll": [1.5]}))
     report = read_json(tmp_path / "r" / "report.json")
-    assert report["corpus"] == "sample"
-    assert len(report["results"]) == len(results())
-    assert [r["perplexity"] for r in report["results"]].count(None) == 1
+    assert report["source"]["name"] == "sample"
+    assert len(report["results"]["perplexity"]) == len(results())
+    assert [r["perplexity"] for r in report["results"]["perplexity"]].count(None) == 1
     again = pd.read_csv(tmp_path / "r" / "perplexity.csv")
     assert again["perplexity"].sum() == pytest.approx(results()["perplexity"].sum())
     assert pd.read_parquet(tmp_path / "r" / "documents.parquet")["context_nll"].tolist() == [1.5]
@@ -75,16 +70,6 @@ def test_the_files_of_a_report(tmp_path):
     assert "s_A1 infill_textonly 25.00 35.00 30.00" in rows
     assert "s_A1 A1 infill_textonly word 25.00 2.5000 0.0100 1,234 7" in rows
     assert "SYNTHETIC" in markdown
-
-
-def test_an_evaluation_replaces_its_own_report_and_nothing_else(tmp_path):
-    for _ in range(2):
-        write_report(tmp_path / "r", HEADER, results(), pd.DataFrame({"a": [1]}))
-    (tmp_path / "thesis").mkdir()
-    (tmp_path / "thesis" / "chapter.tex").write_text("mine")
-    with pytest.raises(UserError, match="holds no report"):
-        write_report(tmp_path / "thesis", HEADER, results(), pd.DataFrame({"a": [1]}))
-    assert (tmp_path / "thesis" / "chapter.tex").read_text() == "mine"
 
 
 def test_masks_of_one_name_but_other_settings_stand_in_two_tables():
@@ -99,7 +84,8 @@ def test_what_is_printed_with_every_number():
     expected = "SYNTHETIC corpus sample, test split; 16 masks a document, all documents; examples cut at 256 tokens"
     assert (gpt2.caption, tiny.caption) == (f"{expected} (3.0% of them)", f"{expected} (7.0% of them)")
     rows = results().assign(masks_per_document=4, dropped_examples=5)
-    limited = {**HEADER, "synthetic": False, "evaluation": {**HEADER["evaluation"], "limit": 1000}}
+    real = {**HEADER["source"], "synthetic": False}
+    limited = {**HEADER, "source": real, "evaluation": {**HEADER["evaluation"], "limit": 1000}}
     assert caption(limited, rows[rows["run"] == "s_A1"]) == (
         "sample, test split; 4 masks a document, 1,000 documents a level; examples cut at 256 tokens (3.0% of them); "
         "5 dropped, since two spans share a token"
@@ -113,9 +99,10 @@ def test_what_is_printed_of_another_corpus_and_of_the_ways_of_the_reference():
     rows = rows[rows["run"] == "t_A1"]
     origin = {"corpus": "mine", "documents_hash": "2", "shared": {"texts": 17}}
     evaluation = HEADER["evaluation"] | {"fitting": "naive", "drop_last": True, "masks": "reference"}
-    header = {**HEADER, "text_column": "text_corrected", "training_corpus": origin, "evaluation": evaluation}
+    source = {**HEADER["source"], "text_column": "text_corrected"}
+    header = {**HEADER, "source": source, "training_corpus": origin, "evaluation": evaluation}
     assert caption(header, rows) == (
-        "SYNTHETIC corpus sample, test split; 16 masks a document, all documents; text column: text_corrected; "
+        "SYNTHETIC corpus sample, test split; text column: text_corrected; 16 masks a document, all documents; "
         "masks reference; examples cut at 256 tokens (7.0% of them); 1,234 left out, whose naive row is longer; "
         "5 left out, the last partial batch of 64; models trained on mine, whose training split has 17 of these texts"
     )

@@ -78,7 +78,7 @@ def test_models_of_one_corpus_on_another(root, tmp_path, capsys):
     found = overall(frame)
     assert list(found.index) == ["A1", "C1", "C2", "all"]
     assert found["documents"].to_dict() == {"A1": 4, "C1": 3, "C2": 5, "all": 12}
-    assert (report["corpus"], report["documents_hash"]) == ("other", corpora[0].documents_hash)
+    assert (report["source"]["name"], report["source"]["documents_hash"]) == ("other", corpora[0].documents_hash)
     origin = report["training_corpus"]
     assert (origin["corpus"], origin["documents_hash"]) == ("mine", corpora[1].documents_hash)
     train_texts = corpora[1].documents.query("split == 'train'")["text"]
@@ -207,7 +207,7 @@ def test_a_model_folder_is_evaluated_as_its_run(root, exported, tmp_path):
         "folder": str(model),
         "evaluated_masks": report["runs"]["run"]["evaluated_masks"],
     }
-    rows = [r for r in report["results"] if r["run"] == "exported"]
+    rows = [r for r in report["results"]["perplexity"] if r["run"] == "exported"]
     assert {(r["seed"], r["trained_on"], r["model"]) for r in rows} == {(None, "exported", None)}
     assert "exported" in (folder / "perplexity.md").read_text()
 
@@ -216,7 +216,7 @@ def test_a_model_folder_needs_no_training_corpus(root, exported, tmp_path):
     """With test-only data alone, and levels that no training corpus has."""
     options = [f"models=[{exported}]", "corpus.name=other"]
     frame, report, folder = evaluated(root, tmp_path / "results", *options)
-    assert folder.name == "other_perplexity"
+    assert folder.name == "other_exported_perplexity"
     assert report["training_corpus"] is None
     assert list(overall(frame).index) == ["A1", "C1", "C2", "all"]
 
@@ -278,7 +278,7 @@ def test_numbers_on_corrected_texts_say_so(root, tmp_path, capsys):
     prepare(compose("prepare", *options, path, "corpus.columns.text=text_corrected", "num_workers=1")[0])
     capsys.readouterr()
     frame, report, folder = evaluated(root, tmp_path, "models=[run]", "task.corpus=corrected")
-    assert set(frame["text_column"]) == {"text_corrected"} == {report["text_column"]}
+    assert set(frame["text_column"]) == {"text_corrected"} == {report["source"]["text_column"]}
     assert set(pd.read_csv(folder / "perplexity.csv")["text_column"]) == {"text_corrected"}
     for text in ((folder / "perplexity.md").read_text(), capsys.readouterr().out):
         assert "text column: text_corrected" in " ".join(text.split())

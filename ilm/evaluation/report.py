@@ -1,0 +1,148 @@
+"""A results folder, whatever the task: what it is called, what it is a report of, and files that are whole or absent.
+
+    results/<name>/identity.json    what decides the numbers, but for models: other settings are refused
+    results/<name>/report.json      written last: how the numbers came about, and all of them
+
+Files of other names in the folder stay.
+"""
+
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from ilm.cli.help import CONF
+from ilm.config.evaluate import Evaluate, Perplexity
+from ilm.config.keys import flat
+from ilm.corpus.store import PreparedCorpus, text_note
+from ilm.errors import UserError
+from ilm.files import DISK_ERRORS, DISK_FULL, atomic_file, locked, read_object, remove_strays, write_json
+from ilm.runs.identity import identity_differences
+
+IDENTITY = "identity.json"
+# Settings of a task that change no number; the corpus is told by its documents.
+_NOT_DECIDING = {"name", "corpus", "device", "row_tokens", "resamples"}
+_LONGEST = 60  # characters of the models in a folder's name
+
+
+def results_folder(settings: Evaluate, texts: str) -> Path:
+    """results/NAME: `name`, or else the `texts`, whatever is not the default, and the task.
+
+    The models are among it for perplexities; a cloze test takes further models into the same folder.
+    """
+    task = settings.task
+    defaults = yaml.safe_load((CONF / "task" / f"{task.name}.yaml").read_text(encoding="utf-8"))
+    parts = [texts, settings.cefr]
+    if settings.models and isinstance(task, Perplexity):
+        models = "-".join(Path(name).name for name in settings.models)
+        parts.append(models if len(models) <= _LONGEST else f"{len(settings.models)}-models")
+    parts += [f"limit{settings.limit}"] if settings.limit else []
+    parts += [_part(key, value) for key, value in deciding(settings).items() if value != defaults[key]]
+    name = "_".join(re.sub(r"[^\w.+-]", "-", part) for part in [*parts, task.name] if part)
+    return Path(settings.paths.results) / (settings.name or name)
+
+
+def deciding(settings: Evaluate) -> dict[str, Any]:
+    """The settings of the task that numbers depend on."""
+    kept = settings.task.model_dump(exclude=_NOT_DECIDING)
+    if isinstance(settings.task, Perplexity) and not settings.task.drop_last:
+        del kept["batch_size"]
+    return kept
+
+
+def _part(key: str, value: Any) -> str:
+    if key in ("split", "levels", "masks"):
+        return "-".join(value) if isinstance(value, list) else value
+    number = isinstance(value, int) and not isinstance(value, bool)
+    return f"{key}{value}" if number else f"{key}-{value}".lower()
+
+
+@contextmanager
+def open_results(folder: Path, identity: Mapping[str, Any]) -> Iterator[None]:
+    """Hold the results folder with this identity (nested, plain) for this process, and make sure it can be written.
+
+    Raises: UserError if another process works in it, it holds something else (the differences are listed), or it cannot
+    be written, now or in the block.
+    """
+    refusal = f"Another process works on {folder}. Wait until it has ended, or type name=... for another folder."
+    with locked(folder.parent / f".{folder.name}.lock", refusal, instead="type paths.results=... for another place"):
+        try:
+            _require_same(folder, dict(flat(identity)))
+            # First, since a folder without it is not taken for ours.
+            write_json(folder / IDENTITY, dict(flat(identity)))
+            remove_strays(folder, all_of_them=True)  # the folder is locked: nobody is still writing
+            yield
+        except OSError as error:
+            elsewhere = error.filename is not None and folder.name not in str(error.filename)
+            if error.errno not in DISK_ERRORS or elsewhere:
+                raise
+            raise UserError(
+                f"{DISK_FULL.get(error.errno, error.strerror)}: {folder} cannot be written. Make room or change "
+                "its permissions, and type the same command again; or paths.results=... for another place."
+            ) from error
+        finally:
+            if folder.is_dir() and [path.name for path in folder.iterdir()] == [IDENTITY]:
+                shutil.rmtree(folder, ignore_errors=True)  # nothing came of it
+
+
+def _require_same(folder: Path, identity: dict[str, Any]) -> None:
+    if (folder / IDENTITY).is_file():
+        before = read_object(folder / IDENTITY)
+        if before is None:
+            raise UserError(f"{folder / IDENTITY} is damaged. Type name=... for another name, or delete that folder.")
+        if differences := identity_differences(before, identity):
+            lines = "\n".join(f"  - {difference}" for difference in differences)
+            raise UserError(
+                f"{folder} holds another evaluation:\n{lines}\nType name=... for one of its own, or delete that folder."
+            )
+    elif folder.exists() and (not folder.is_dir() or any(not path.name.startswith(".") for path in folder.iterdir())):
+        raise UserError(f"{folder} exists and holds no report. Type name=... for another name.")
+
+
+def source_of(corpus: PreparedCorpus, split: str, levels: Sequence[str]) -> dict[str, Any]:
+    """What a report says of prepared texts."""
+    return {
+        "name": corpus.name,
+        "documents_hash": corpus.documents_hash,
+        "split": split,
+        "levels": list(levels),
+        "synthetic": corpus.manifest["synthetic"],
+        "text_column": corpus.manifest["text_column"],
+    }
+
+
+def described(source: Mapping[str, Any]) -> list[str]:
+    """What must stand with every number: its texts."""
+    synthetic = "SYNTHETIC corpus " if source["synthetic"] else ""
+    split = f", {source['split']} split" if "split" in source else ""
+    note = text_note(source.get("text_column", "text"))
+    return [f"{synthetic}{source['name']}{split}", *([note] if note else [])]
+
+
+def write_report(
+    folder: Path, header: Mapping[str, Any], results: Mapping[str, pd.DataFrame], pages: Mapping[str, str]
+) -> None:
+    """Write a .csv for each of `results`, the `pages` by their file names, and report.json last: then all is there."""
+    for name, table in results.items():
+        write_csv(folder / f"{name}.csv", table)
+    for name, text in pages.items():
+        with atomic_file(folder / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    write_json(
+        folder / "report.json", {**header, "results": {name: _records(table) for name, table in results.items()}}
+    )
+
+
+def write_csv(path: Path, table: pd.DataFrame) -> None:
+    """Write a table without its index, atomically."""
+    with atomic_file(path) as temporary:
+        table.to_csv(temporary, index=False)
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return table.astype(object).where(table.notna(), None).to_dict("records")
