@@ -2,11 +2,16 @@
 
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 # Given on to jobs whose launcher sets CUDA_VISIBLE_DEVICES itself.
 GPUS = "ILM_GPUS"
 JOBS = "ILM_JOBS_AT_ONCE"
+# The process that started this one to train with it.
+PARENT = "ILM_PARENT_PROCESS"
+# What launchers tell a process of itself.
+RANKS = ("RANK", "LOCAL_RANK", "GROUP_RANK", "WORLD_SIZE", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 
 def usable_cores() -> int:
@@ -58,8 +63,38 @@ def share(
     return variables
 
 
-def is_first_process() -> bool:
+def started_by(environment: Mapping[str, str] = os.environ) -> str | None:
+    """What started this process together with others of its run: `torchrun`, `srun`, or `lightning`, the first process
+    of the run; None for one that stands alone.
+
+    A rank that a shell has left behind (RANK, LOCAL_RANK, SLURM_PROCID) is no launcher, nor is the script of a batch
+    job, which Slurm starts once.
+    """
+    if "TORCHELASTIC_RUN_ID" in environment:
+        return "torchrun"
+    if environment.get(PARENT) == str(os.getppid()):
+        return "lightning"
+    in_shell = environment.get("SLURM_JOB_NAME") in ("bash", "interactive")  # Lightning's rule
+    return "srun" if "SLURM_STEP_NUM_TASKS" in environment and not in_shell else None
+
+
+def is_first_process(environment: Mapping[str, str] = os.environ) -> bool:
     """Whether this process is the one that writes, of those that work together on a run."""
-    ranks = (os.environ.get(name) for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
-    # LOCAL_RANK counts within a node.
-    return int(next((rank for rank in ranks if rank is not None), 0)) == int(os.environ.get("NODE_RANK", 0)) == 0
+    launcher = started_by(environment)
+    rank = {"torchrun": "RANK", "srun": "SLURM_PROCID", "lightning": "LOCAL_RANK"}.get(launcher)
+    # Without torchrun or srun a person starts one process on each node, and tells it which node that is.
+    node = "NODE_RANK" if launcher in ("lightning", None) and "MASTER_ADDR" in environment else None
+    return all(int(environment.get(name, 0)) == 0 for name in (rank, node) if name is not None)
+
+
+@contextmanager
+def starting_others() -> Iterator[None]:
+    """Around the training that makes this process start the others of its run: they can tell that it was this one."""
+    before = dict(os.environ)
+    os.environ[PARENT] = str(os.getpid())
+    try:
+        yield
+    finally:
+        for name in (PARENT, *RANKS):
+            os.environ.pop(name, None)
+        os.environ.update({name: before[name] for name in (PARENT, *RANKS) if name in before})

@@ -12,6 +12,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from ilm.hardware import is_first_process
+
 log = logging.getLogger("ilm")
 
 
@@ -71,7 +73,12 @@ def logging_begun_afterwards(file: Path) -> Iterator[None]:
 
 
 def set_up_logging(file: Path | None = None) -> None:
-    """Log to stderr, and to `file` as well, which is appended to."""
+    """Log to stderr, and to `file` as well, which is appended to.
+
+    Of several processes of a run the first one does; of the others only warnings are shown.
+    """
+    first = is_first_process()
+    file = file if first else None
     handlers: list[logging.Handler] = [_StderrHandler()]
     handlers[0].setFormatter(logging.Formatter("%(message)s"))
     if file is not None:
@@ -83,7 +90,7 @@ def set_up_logging(file: Path | None = None) -> None:
         old.close()
     for handler in handlers:
         log.addHandler(handler)
-    log.setLevel(logging.INFO)
+    log.setLevel(logging.INFO if first else logging.WARNING)
     log.propagate = False
     # What the libraries say on every start tells a user nothing; their warnings stay.
     for library in ("pytorch_lightning", "lightning_fabric", "lightning", "transformers"):

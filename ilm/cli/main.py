@@ -21,6 +21,7 @@ from ilm.cli.sweep import begin_submitted_job, end_sweep, note
 from ilm.cli.sweep_table import STOPPED_BY_SIGNAL
 from ilm.config.keys import flat, suggestion
 from ilm.errors import UserError
+from ilm.hardware import started_by
 from ilm.tables import printable
 
 log = logging.getLogger("ilm")
@@ -112,7 +113,7 @@ def in_submitted_sweep() -> bool:
     Slurm starts all processes of a job itself.
     """
     in_sweep = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
-    return in_sweep and "SLURM_PROCID" not in os.environ
+    return in_sweep and started_by() != "srun"
 
 
 def _exit_with(error: Exception) -> None:

@@ -11,7 +11,7 @@ import logging
 import shlex
 
 from ilm.corpus.store import corpus_arguments
-from ilm.hardware import is_first_process
+from ilm.hardware import is_first_process, starting_others
 from ilm.models.loading import initial_model, pretrained_model, save_model
 from ilm.models.lora import add_lora, merged
 from ilm.models.scoring import KINDS, perplexity
@@ -89,7 +89,8 @@ def fit(plan: RunPlan, module: InfillingModule, folder: RunFolder) -> None:
                 status,
                 Checkpoints(folder, signals, validation, settings.checkpoint.every_n_minutes, on_saved=status.write),
             ]
-            trainer.fit(module, datamodule=_datamodule(plan, done), ckpt_path=checkpoint, weights_only=True)
+            with starting_others():
+                trainer.fit(module, datamodule=_datamodule(plan, done), ckpt_path=checkpoint, weights_only=True)
             done = trainer.global_step
         else:  # only the export is missing
             module.load_state_dict(state["state_dict"])

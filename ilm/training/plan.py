@@ -24,6 +24,7 @@ from ilm.examples.token_store import TokenStore
 from ilm.examples.tokenizers import corpus_tokenizer, gpt2_tokenizer
 from ilm.examples.vocabulary import START_OF_INFILL, Vocabulary
 from ilm.files import remove_strays
+from ilm.hardware import started_by
 from ilm.masking.generate import mask_settings, train_masks_of_epoch
 from ilm.masking.masks import Masks
 from ilm.masking.store import MaskStore
@@ -35,7 +36,7 @@ from ilm.runs.identity import run_identity, run_name
 from ilm.training.batch_plan import StepPlan
 from ilm.training.controls import InitialRun, TokenMatch, comparison_lines, initial_run, match_tokens
 from ilm.training.sampling import Balanced, Order, Shuffled
-from ilm.training.trainer import make_trainer, processes_start_together
+from ilm.training.trainer import make_trainer, require_planned_processes
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,7 @@ def plan_run(settings: Train) -> RunPlan:
     """
     path = Path(settings.paths.experiments) / run_name(settings)
     trainer = make_trainer(settings, path)
+    require_planned_processes(trainer)
     _require_separate_processes(trainer.world_size, path, settings.overwrite)
     corpus = open_corpus(settings)
     masks_folder = mask_settings(corpus, settings.masking).folder(corpus.folder)
@@ -168,7 +170,7 @@ def _require_separate_processes(world_size: int, path: Path, overwrite: bool) ->
             f"{world_size} processes a run in launcher=submitit_local: each would start the whole sweep "
             "again. Type launcher=local or launcher=parallel, which give every run a command of its own."
         )
-    if overwrite and world_size > 1 and processes_start_together():
+    if overwrite and started_by() in ("torchrun", "srun"):
         raise UserError(
             f"overwrite=true with {world_size} processes that start together: some would go on with what the "
             f"first one deletes. Delete {path} before, or type name=... for another run."

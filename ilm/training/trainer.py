@@ -1,5 +1,6 @@
 """Lightning's Trainer and the optimizer, made from their nodes of the configuration."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -8,10 +9,17 @@ import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from pytorch_lightning.loggers.logger import Logger
-from pytorch_lightning.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
+from pytorch_lightning.plugins.environments import (
+    ClusterEnvironment,
+    LightningEnvironment,
+    SLURMEnvironment,
+    TorchElasticEnvironment,
+)
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from ilm.config.train import Optimizer, Train
 from ilm.errors import UserError
+from ilm.hardware import is_first_process, started_by
 from ilm.runs.folder import RunFolder
 
 
@@ -30,6 +38,7 @@ def make_trainer(settings: Train, folder: Path) -> pl.Trainer:
             max_steps=-1,
             logger=False,
             callbacks=callbacks,
+            plugins=[_environment()],
             default_root_dir=str(folder),
             enable_checkpointing=False,
             enable_progress_bar=any(isinstance(callback, pl.callbacks.ProgressBar) for callback in callbacks),
@@ -66,6 +75,45 @@ def make_optimizer(node: Optimizer, parameters: Iterable[torch.nn.Parameter]) ->
         raise UserError(f"{node.target} refuses its arguments: {str(error).splitlines()[0]}") from error
 
 
-def processes_start_together() -> bool:
-    """Whether Slurm or torchrun starts all processes of a run; else the first one starts the others, once it trains."""
-    return SLURMEnvironment.detect() or TorchElasticEnvironment.detect()
+def _environment() -> ClusterEnvironment:
+    """How Lightning finds the processes of the run: told, where it would believe any variable of its environment."""
+    launcher = started_by()
+    if launcher == "torchrun":
+        return TorchElasticEnvironment()
+    if launcher == "srun":
+        # Lightning wants this variable, which `srun --ntasks=2` leaves out.
+        tasks, nodes = (int(os.environ.get(name, 1)) for name in ("SLURM_STEP_NUM_TASKS", "SLURM_STEP_NUM_NODES"))
+        os.environ.setdefault("SLURM_NTASKS_PER_NODE", str(tasks // nodes))
+        return SLURMEnvironment(auto_requeue=False)
+    if launcher is None:
+        for name in ("RANK", "LOCAL_RANK", "GROUP_RANK", "WORLD_SIZE"):
+            os.environ.pop(name, None)
+    # Lightning has read a rank on its import already; a strategy of several processes sets its own.
+    rank_zero_only.rank = 0 if is_first_process() else 1
+    return LightningEnvironment()
+
+
+def require_planned_processes(trainer: pl.Trainer) -> None:
+    """Raises: UserError unless the processes that were started are those that the run is planned for."""
+    devices, nodes, launcher = trainer.num_devices, trainer.num_nodes, started_by()
+    planned = f"trainer.devices={devices} and trainer.num_nodes={nodes} make {devices * nodes}"
+    if launcher == "torchrun":
+        started = int(os.environ["WORLD_SIZE"])
+    elif launcher == "srun":
+        started = int(os.environ["SLURM_STEP_NUM_TASKS"])
+    else:
+        alone = nodes > 1 and "MASTER_ADDR" not in os.environ
+        if alone or (int(os.environ.get("NODE_RANK", 0)) >= nodes and "MASTER_ADDR" in os.environ):
+            raise UserError(
+                f"trainer.num_nodes={nodes}, and this process does not know which of them it is on, or is on another "
+                "(MASTER_ADDR, NODE_RANK). Start all with srun or torchrun, or unset NODE_RANK and MASTER_ADDR."
+            )
+        return
+    if started != devices * nodes:
+        ways = {"torchrun": f"torchrun --nproc-per-node={devices}", "srun": f"srun --ntasks-per-node={devices}"}
+        error = UserError(
+            f"{launcher} started {started} processes, but {planned}. Type {ways[launcher]} for those, or trainer=ddp "
+            f"trainer.devices={started // nodes or 1} for the {started} that were started."
+        )
+        error.told = not is_first_process()
+        raise error

@@ -356,7 +356,8 @@ def test_two_processes_do_not_share_a_run(tmp_path):
 
 def test_the_other_processes_of_a_run_need_no_claim(tmp_path, monkeypatch):
     with RunFolder.claimed(tmp_path / "a"):
-        monkeypatch.setenv("LOCAL_RANK", "1")
+        for name, value in {"TORCHELASTIC_RUN_ID": "1", "RANK": "1"}.items():
+            monkeypatch.setenv(name, value)
         with RunFolder.claimed(tmp_path / "a"):
             pass
 
@@ -375,18 +376,22 @@ def test_a_file_system_without_locks_is_no_obstacle(tmp_path, monkeypatch, caplo
     ("environment", "first"),
     [
         ({}, True),
-        ({"RANK": "0", "LOCAL_RANK": "0"}, True),
-        ({"LOCAL_RANK": "1"}, False),
-        ({"RANK": "2", "LOCAL_RANK": "0"}, False),
-        ({"SLURM_PROCID": "0"}, True),
-        ({"SLURM_PROCID": "3"}, False),
-        ({"NODE_RANK": "1"}, False),
-        ({"NODE_RANK": "1", "LOCAL_RANK": "0"}, False),
-        ({"NODE_RANK": "0", "LOCAL_RANK": "0"}, True),
+        ({"TORCHELASTIC_RUN_ID": "1", "RANK": "0", "LOCAL_RANK": "0"}, True),
+        ({"TORCHELASTIC_RUN_ID": "1", "RANK": "2", "LOCAL_RANK": "0"}, False),
+        ({"SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "0"}, True),
+        ({"SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "3"}, False),
+        ({"ILM_PARENT_PROCESS": str(os.getppid()), "LOCAL_RANK": "1"}, False),
+        ({"MASTER_ADDR": "node0", "NODE_RANK": "1"}, False),
+        ({"MASTER_ADDR": "node0", "NODE_RANK": "0"}, True),
+        # Left behind by a shell, not said by a launcher.
+        ({"RANK": "1"}, True),
+        ({"LOCAL_RANK": "1", "ILM_PARENT_PROCESS": "1"}, True),
+        ({"SLURM_PROCID": "3", "SLURM_NTASKS": "4"}, True),
+        ({"NODE_RANK": "1"}, True),
     ],
 )
 def test_only_the_first_process_writes(environment, first, monkeypatch, tmp_path):
-    for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID", "NODE_RANK"):
+    for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID", "NODE_RANK", "MASTER_ADDR"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)

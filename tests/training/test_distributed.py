@@ -13,7 +13,7 @@ from ilm.config.train import Train
 from ilm.errors import UserError
 from ilm.training.fit import evaluation_command, starting_module
 from ilm.training.plan import plan_run
-from ilm.training.trainer import make_trainer, processes_start_together
+from ilm.training.trainer import make_trainer
 from tests.conftest import REPOSITORY, SMALL_MODEL, compose, run_command
 from train import train
 
@@ -58,13 +58,47 @@ def test_two_processes_and_one_train_the_same_model(small, tmp_path):
 def test_processes_that_start_together_do_not_overwrite(small, monkeypatch):
     options = (*small, *RUN, "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "overwrite=true")
     cfg, choices = compose("train", *options)
-    assert not processes_start_together()
     plan_run(check(cfg, Train, choices))  # the first process starts the other
-    monkeypatch.setattr("ilm.training.plan.processes_start_together", lambda: True)
+    for name, value in {"TORCHELASTIC_RUN_ID": "1", "WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0"}.items():
+        monkeypatch.setenv(name, value)
     with pytest.raises(UserError, match=r"overwrite=true with 2 processes that start together.*Delete .*_all_ilm"):
         plan_run(check(cfg, Train, choices))
-    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
-    assert processes_start_together()
+
+
+LAUNCHERS = {
+    "torchrun": {"TORCHELASTIC_RUN_ID": "1", "WORLD_SIZE": "2", "RANK": "1", "LOCAL_RANK": "1"},
+    "srun": {"SLURM_STEP_NUM_TASKS": "2", "SLURM_NTASKS": "2", "SLURM_PROCID": "1", "SLURM_JOB_NAME": "x"},
+}
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_other_processes_than_those_planned_are_refused(small, tmp_path, launcher, monkeypatch):
+    for name, value in LAUNCHERS[launcher].items():
+        monkeypatch.setenv(name, value)
+    cfg, choices = compose("train", *small, *RUN, "trainer=cpu")
+    told = rf"{launcher} started 2 processes, but trainer.devices=1 and .* make 1\. Type .*-per-node=1 .*devices=2"
+    with pytest.raises(UserError, match=told) as caught:
+        train(cfg, choices)
+    assert caught.value.told  # by the first process
+    assert not (tmp_path / "experiments").exists()
+
+
+def test_a_node_that_is_not_told_which_it_is(small, monkeypatch):
+    for name in ("MASTER_ADDR", "NODE_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    cfg, choices = compose("train", *small, *RUN, *TWO, "trainer.num_nodes=2")
+    with pytest.raises(UserError, match="does not know which of them it is on"):
+        train(cfg, choices)
+
+
+def test_ranks_that_a_shell_left_behind_are_ignored(small, tmp_path):
+    """Also for what Lightning has read of them on its import, so in a process of its own."""
+    stale = {"RANK": "1", "LOCAL_RANK": "1", "SLURM_PROCID": "3", "SLURM_NTASKS": "4"}
+    done = run_command(REPOSITORY, "train.py", *small, *RUN, "trainer=cpu", "trainer.max_steps=1", "name=x", **stale)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "srun" not in done.stderr
+    written = {path.name for path in (tmp_path / "experiments" / "x").iterdir()}
+    assert {"run.json", "config.yaml", "status.json", "metrics.csv", "train.log", "model", "checkpoints"} <= written
 
 
 def test_the_six_models_start_from_the_same_weights(small):
