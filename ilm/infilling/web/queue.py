@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 from starlette.exceptions import HTTPException
@@ -18,16 +19,19 @@ class Abandoned(HTTPException):
         super().__init__(503, "The request was cancelled.")
 
 
+@dataclass
 class Job:
     """A request under way.
 
     `request` is the client's own name for it, `doing` one of waiting, loading, filling, judging, and `model` with
-    which; `steps` counts the model's passes since. Raises Abandoned from `begin` and `step` once it is `abandoned`.
+    which; `steps` counts the model's passes since. Once it is `abandoned`, `begin` and `step` raise Abandoned.
     """
 
-    def __init__(self, request: str | None = None):
-        self.request, self.doing, self.model, self.steps = request, "waiting", "", 0
-        self.abandoned = False
+    request: str | None = None
+    doing: str = "waiting"
+    model: str = ""
+    steps: int = 0
+    abandoned: bool = False
 
     def begin(self, doing: str, model: str) -> None:
         self.doing, self.model, self.steps = doing, model, -1
@@ -37,9 +41,6 @@ class Job:
         if self.abandoned:
             raise Abandoned
         self.steps += 1
-
-    def record(self) -> dict[str, Any]:
-        return {"request": self.request, "doing": self.doing, "model": self.model, "steps": self.steps}
 
 
 class Worker:
@@ -88,7 +89,7 @@ class Worker:
 
     def jobs(self) -> list[dict[str, Any]]:
         """The requests under way, in their order: the first is computed, even if nobody waits for it any more."""
-        return [job.record() for job in [*self._jobs]]
+        return [asdict(job) for job in [*self._jobs]]
 
     def stop(self) -> None:
         """End what is being computed at its next step; what waits is not begun."""

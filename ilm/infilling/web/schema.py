@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 from pydantic_core import from_json
 
 from ilm.config.check import build
 from ilm.config.infill import Decoding
 from ilm.config.section import Section
+from ilm.config.sections import NotNegative, Positive, Seed
 from ilm.errors import UserError
 
 Schema = TypeVar("Schema", bound=Section)
@@ -20,13 +21,15 @@ MAX_FIELDS = 100  # more are refused unread: each unknown one is told with a sug
 class InfillRequest(Decoding):
     """Candidates of one model for a text; one request must not keep all others waiting for minutes."""
 
+    model_config = ConfigDict(strict=True)  # JSON has types
+
     model: str
     text: str
     request: RequestName | None = None
-    candidates: Annotated[int, Field(ge=1, le=20)]
-    beams: Annotated[int, Field(ge=0, le=100)]
-    max_answer_tokens: Annotated[int, Field(ge=1, le=512)]
-    seed: Annotated[int, Field(ge=0, le=2**53)]  # JavaScript's largest whole number
+    candidates: Annotated[Positive, Field(le=20)]
+    beams: Annotated[NotNegative, Field(le=100)]
+    max_answer_tokens: Annotated[Positive, Field(le=512)]
+    seed: Annotated[Seed, Field(le=2**53)]  # JavaScript's largest whole number
 
     @property
     def decoding(self) -> Decoding:
@@ -35,6 +38,8 @@ class InfillRequest(Decoding):
 
 class LevelsRequest(Section):
     """Which level would write the answers, in braces in the text or listed for its blanks."""
+
+    model_config = ConfigDict(strict=True)
 
     models: Annotated[list[str], Field(min_length=1)]
     text: str

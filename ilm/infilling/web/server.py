@@ -107,22 +107,16 @@ def serve(
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    if not host.strip():  # to the system this is every address of the machine
-        raise UserError("server.host is empty. Give an address of this machine, such as 127.0.0.1")
     v6 = ":" in host
+    family = socket.AF_INET6 if v6 else socket.AF_INET
     try:
-        family = socket.AF_INET6 if v6 else socket.AF_INET
+        if not host.strip():  # to the system this is every address of the machine
+            raise OSError(errno.EADDRNOTAVAIL, "it is empty")
         return socket.create_server((host, port), family=family, dualstack_ipv6=v6 and socket.has_dualstack_ipv6())
     except OSError as error:
-        again = "python infill.py web=true"
-        why = {
-            errno.EADDRINUSE: f"Port {port} of {host} is in use, perhaps by another {again}.",
-            errno.EACCES: f"Port {port} of {host} may not be opened by you: take one above 1023.",
-        }.get(error.errno)
-        if why is None:
-            message = f"server.host={host}: {error.strerror}. Give an address of this machine, such as 127.0.0.1"
-        else:
-            message = (
-                f"{why} Another port: {again} server.port={max(port, 1023) % 65535 + 1}, any: {again} server.port=0"
-            )
-        raise UserError(message) from error
+        reason = error.strerror.partition(" (while")[0]
+        raise UserError(
+            f"The page cannot be served at server.host={host} server.port={port}: {reason}. Type another port, "
+            "python infill.py web=true server.port=0 for any free one, or an address of this machine, such as "
+            "server.host=127.0.0.1"
+        ) from error

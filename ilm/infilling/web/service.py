@@ -139,38 +139,31 @@ def candidate_record(infilling: Infilling, token_bytes: TokenBytes) -> dict[str,
     A token is [text, log-probability in nats]; tokens that make up one character are taken together, and the texts of
     an answer's tokens make up the answer. The last is its end, with an empty text.
     """
-    answers = []
     rows = (infilling.answers, infilling.spans, infilling.token_ids, infilling.token_log_probabilities)
-    for answer, (start, length), ids, values in zip(*rows, strict=True):
-        tokens = [*_token_texts(answer, ids[:-1], values[:-1], token_bytes), ("", values[-1])]
-        answers.append(
-            {
-                "text": answer,
-                "start": start,
-                "length": length,
-                "log_probability": finite_or_none(math.fsum(values)),
-                "tokens": [(text, finite_or_none(value)) for text, value in tokens],
-            }
-        )
-    return {
-        "text": infilling.text,
-        "answers": answers,
-        "log_probability": finite_or_none(infilling.log_probability),
-        "complete": infilling.complete,
-        "left_out": infilling.left_out,
-    }
+    answers = [
+        {
+            "text": answer,
+            "start": start,
+            "length": length,
+            "log_probability": finite_or_none(math.fsum(values)),
+            "tokens": [(text, finite_or_none(value)) for text, value in _tokens(answer, ids, values, token_bytes)],
+        }
+        for answer, (start, length), ids, values in zip(*rows, strict=True)
+    ]
+    total = finite_or_none(infilling.log_probability)
+    about = {name: getattr(infilling, name) for name in ("text", "complete", "left_out")}
+    return about | {"log_probability": total, "answers": answers}
 
 
-def _token_texts(
+def _tokens(
     answer: str, ids: Sequence[int], values: Sequence[float], token_bytes: TokenBytes
 ) -> Iterator[tuple[str, float]]:
     # The space that was typed before the blank is part of the first token, but not of the answer.
-    typed = len(token_bytes.decode(ids)) - len(answer)
+    typed = len(token_bytes.decode(ids[:-1])) - len(answer)
     character, total = b"", 0.0
-    for token, value in zip(ids, values, strict=True):
+    for number, (token, value) in enumerate(zip(ids[:-1], values, strict=False), start=2):
         character, total = character + token_bytes.of[token], total + value
-        if not partial_character(character):
+        if number == len(ids) or not partial_character(character):
             yield character.decode("utf-8", "replace")[typed:], total
             character, total, typed = b"", 0.0, 0
-    if character:
-        yield character.decode("utf-8", "replace")[typed:], total
+    yield "", values[-1]

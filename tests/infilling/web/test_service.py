@@ -146,7 +146,9 @@ def test_the_requests_of_the_docs_are_taken(server):
         ("/infill", {"model": "a1", "text": ["x"], "seeds": 1}, "text=[x]: expected text; unknown key seeds"),
         ("/infill", {"model": "a1", "text": "_", "schema": 1, "self": 1}, "unknown key schema"),
         ("/infill", {"model": "a1", "text": "_", "candidates": 1000}, "candidates=1000: expected at most 20"),
-        ("/infill", {"model": "a1", "text": "_", "candidates": True}, "candidates=true: expected a whole number"),
+        ("/infill", {"model": "a1", "text": "_", "candidates": True}, "candidates=true: expected a number"),
+        ("/infill", {"model": "a1", "text": "_", "candidates": "3"}, "candidates=3: expected a whole number"),
+        ("/infill", {"model": "a1", "text": 3}, "text=3: expected text"),
         ("/infill", {"model": "a1", "text": "_", "candidates": 0}, "candidates=0: expected at least 1"),
         ("/infill", {"model": "a1", "text": "_", "temperature": 1e308 * 10}, "no JSON"),
         (
