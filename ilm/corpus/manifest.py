@@ -27,7 +27,7 @@ def documents_settings(
     """Everything the documents follow from; `ilm.hashing.digest` of it is the documents hash.
 
     `sources`: SHA-256 of each file. `columns`: name -> header of the file (`ReadReport.columns_used`). `reading`: how
-    the files were read (`CorpusSource.settings`). `split`: `split_settings`. Whatever cannot
+    the files were read (`CorpusSource.settings`). `split`: `SplitStrategy.settings`. Whatever cannot
     change the documents is left out: paths, workers, the seed of a sample that is not drawn.
     """
     return {
@@ -37,18 +37,6 @@ def documents_settings(
         "sample": None if sample_size is None else {"size": sample_size, "seed": seed},
         "split": dict(split),
     }
-
-
-def split_settings(
-    *, seed: int, keep_together: Sequence[str], test_on: str | None, near_duplicates: float | None
-) -> dict[str, Any]:
-    """What a split that is drawn follows from; `near_duplicates` does where they are kept together only."""
-    settings: dict[str, Any] = {"seed": seed, "keep_together": sorted(set(keep_together))}
-    if test_on is not None:
-        settings["test_on"] = test_on
-    if "near_duplicates" in keep_together:
-        settings["near_duplicates"] = near_duplicates
-    return settings
 
 
 def corpus_manifest(

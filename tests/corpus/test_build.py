@@ -493,7 +493,7 @@ def test_a_folder_that_cannot_be_written_to(tmp_path, path):
 
 def test_a_killed_run_leaves_nothing_broken_and_the_next_one_is_as_if_it_had_not_been(tmp_path):
     """Killed while it reads, splits, writes the documents, has written them, and draws masks."""
-    path = write_csv(tmp_path / "texts.csv", rows_of_small_corpus({"A1": 400, "B1": 400}))
+    path = write_csv(tmp_path / "texts.csv", rows_of_small_corpus({"A1": 150, "B1": 150}))
     whole = prepared(tmp_path / "whole", path, "masking.masks_per_document=16")
     data = tmp_path / "data"
     command = ["corpus=custom", "corpus.name=mine", f"corpus.csv={path}", f"paths.data={data}"]
@@ -507,7 +507,7 @@ def test_a_killed_run_leaves_nothing_broken_and_the_next_one_is_as_if_it_had_not
         code = kill_at([*command, "num_workers=2"], data, pattern, number)
         assert code == (-signal.SIGKILL if number == signal.SIGKILL else 130), pattern
         if (data / "mine" / "manifest.json").exists():
-            assert len(PreparedCorpus.open(data / "mine").documents) == 800
+            assert len(PreparedCorpus.open(data / "mine").documents) == 300
         else:
             with pytest.raises(UserError, match=r"half-written|holds no prepared corpus"):
                 PreparedCorpus.open(data / "mine")

@@ -13,7 +13,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 import ilm.hashing
 from ilm.corpus import build
 from ilm.corpus.build import build_corpus
-from ilm.corpus.manifest import documents_settings, split_settings
+from ilm.corpus.manifest import documents_settings
 from ilm.corpus.sources import FileSource
 from ilm.corpus.splitting.strategy import TrainValidTest
 from ilm.corpus.store import (
@@ -147,7 +147,9 @@ def test_what_the_documents_hash_depends_on(change, same):
     assert (digest(documents_settings(**BASE | change)) == digest(documents_settings(**BASE))) == same
 
 
-SPLIT = {"seed": 0, "keep_together": ["text"], "test_on": None, "near_duplicates": None}
+def split_settings(**changed) -> dict:
+    asked = {"seed": 0, "keep_together": ["text"], "test_on": None, "near_duplicates": None} | changed
+    return TrainValidTest(**asked).settings(given=False)
 
 
 @pytest.mark.parametrize(
@@ -161,11 +163,11 @@ SPLIT = {"seed": 0, "keep_together": ["text"], "test_on": None, "near_duplicates
     ],
 )
 def test_what_a_split_depends_on(change, same):
-    assert (split_settings(**SPLIT | change) == split_settings(**SPLIT)) == same
+    assert (split_settings(**change) == split_settings()) == same
 
 
 def test_the_order_of_names_and_the_similarity_of_what_is_kept_together():
-    both = SPLIT | {"keep_together": ["near_duplicates", "text"], "near_duplicates": 0.8}
+    both = {"keep_together": ["near_duplicates", "text"], "near_duplicates": 0.8}
     assert split_settings(**both) == split_settings(**both | {"keep_together": ["text", "near_duplicates"]})
     assert split_settings(**both) != split_settings(**both | {"near_duplicates": 0.9})
 

@@ -1,15 +1,13 @@
 """How the documents of a corpus come into splits: drawn, given by its file, or all of them held out for testing."""
 
 import logging
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 
 from ilm.corpus.leakage import LeakReport, SharedWith, leak_report, shared_with
-from ilm.corpus.manifest import split_settings
 from ilm.corpus.splitting.assign import SplitReport, assign_splits, given_split
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
@@ -17,52 +15,30 @@ from ilm.errors import UserError
 log = logging.getLogger("ilm")
 
 
-class SplitStrategy(ABC):
-    """How documents come into splits, and what is known of leaks between these."""
-
-    test_only = False
-    seed: int  # of a sample too
-    near_duplicates: float | None
-
-    @abstractmethod
-    def settings(self, given: bool) -> dict[str, Any]:
-        """What the splits follow from, for the documents hash; `given`: from a column of the source."""
-
-    @abstractmethod
-    def assign(self, documents: pd.DataFrame) -> SplitReport:
-        """Set or look at the column `split`."""
-
-    @abstractmethod
-    def leaks(self, documents: pd.DataFrame, given: bool) -> LeakReport | SharedWith:
-        """The leak report of documents as they stand on disk. Raises: RuntimeError if a guarantee is violated."""
-
-    @property
-    @abstractmethod
-    def leaks_asked(self) -> dict[str, Any]:
-        """What the leak report depends on beside the documents."""
-
-
 @dataclass(frozen=True)
-class TrainValidTest(SplitStrategy):
+class TrainValidTest:
     """Splits drawn by `ilm.corpus.splitting.assign.assign_splits`, or those given by a column of the source."""
 
     seed: int
     keep_together: Sequence[str]
     test_on: str | None = None
     near_duplicates: float | None = None
+    test_only: ClassVar = False
 
     def settings(self, given: bool) -> dict[str, Any]:
+        """What the splits follow from, for the documents hash; `given`: from a column of the source."""
         if given:
             # The seed still chooses the validation examples, so it stays a part of the data.
             return {"seed": self.seed, "given": True}
-        return split_settings(
-            seed=self.seed,
-            keep_together=self.keep_together,
-            test_on=self.test_on,
-            near_duplicates=self.near_duplicates,
-        )
+        settings: dict[str, Any] = {"seed": self.seed, "keep_together": sorted(set(self.keep_together))}
+        if self.test_on is not None:
+            settings["test_on"] = self.test_on
+        if "near_duplicates" in self.keep_together:
+            settings["near_duplicates"] = self.near_duplicates
+        return settings
 
     def assign(self, documents: pd.DataFrame) -> SplitReport:
+        """Set or look at the column `split`."""
         if "split" not in documents:
             documents["split"], report = assign_splits(
                 documents,
@@ -87,6 +63,7 @@ class TrainValidTest(SplitStrategy):
         return report
 
     def leaks(self, documents: pd.DataFrame, given: bool) -> LeakReport:
+        """The leak report of documents as they stand on disk. Raises: RuntimeError if a guarantee is violated."""
         test_on = None if given else self.test_on
         report = leak_report(documents, near_duplicates=self.near_duplicates, test_on=test_on)
         violated = report.violated(self.keep_together)
@@ -98,18 +75,19 @@ class TrainValidTest(SplitStrategy):
 
     @property
     def leaks_asked(self) -> dict[str, Any]:
+        """What the leak report depends on beside the documents."""
         return {"near_duplicates": self.near_duplicates, "test_on": self.test_on}
 
 
 @dataclass(frozen=True)
-class HeldOut(SplitStrategy):
+class HeldOut:
     """Every document is test data, for models trained on the corpus `main`."""
 
     main: PreparedCorpus
     near_duplicates: float | None = None
 
-    test_only = True
-    seed = 0  # nothing is drawn
+    test_only: ClassVar = True
+    seed: ClassVar = 0  # nothing is drawn
 
     def settings(self, given: bool) -> dict[str, Any]:
         return {"seed": self.seed, "test_only": True}
@@ -128,3 +106,6 @@ class HeldOut(SplitStrategy):
             "documents_hash": self.main.documents_hash,
             "near_duplicates": self.near_duplicates,
         }
+
+
+SplitStrategy = TrainValidTest | HeldOut
