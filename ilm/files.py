@@ -191,10 +191,8 @@ def locked(path: Path, refusal: str | None, *, instead: str = "choose another pl
         lock.acquire()
     except Timeout as error:
         raise UserError(refusal) from error
-    except NotImplementedError:
-        log.warning("%s has no locks: make sure yourself that no other process writes here", path.parent)
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
+    except (OSError, NotImplementedError) as error:
+        if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
             raise UserError(f"{path.parent} cannot be written to ({error.strerror}): {instead}") from error
         log.warning("%s has no locks: make sure yourself that no other process writes here", path.parent)
     try:

@@ -5,9 +5,6 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-# Given on to jobs whose launcher sets CUDA_VISIBLE_DEVICES itself.
-GPUS = "ILM_GPUS"
-JOBS = "ILM_JOBS_AT_ONCE"
 # The process that started this one to train with it.
 PARENT = "ILM_PARENT_PROCESS"
 # What launchers tell a process of itself.
@@ -19,12 +16,12 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def visible_gpus(environment: Mapping[str, str]) -> list[str]:
+def visible_gpus() -> list[str]:
     """The GPUs a job may use, as CUDA_VISIBLE_DEVICES names them (numbers, or ids of whole GPUs or parts of them).
 
     Where that variable is not set, all that the driver lists; none where there is no driver.
     """
-    named = environment.get("CUDA_VISIBLE_DEVICES")
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is not None:
         names = [name.strip() for name in named.split(",")]
         # CUDA itself ends the list at the first name that is none.
@@ -43,23 +40,19 @@ def jobs_at_once(asked: int | None, n_gpus: int, gpus_per_job: int) -> int:
     return asked if asked is not None else max(1, n_gpus // gpus_per_job)
 
 
-def share(
-    slot: int, slots: int, *, gpus: list[str], gpus_per_job: int, cores: int, environment: Mapping[str, str]
-) -> dict[str, str]:
+def share(slot: int, slots: int, gpus: list[str], gpus_per_job: int) -> dict[str, str]:
     """The environment variables of the job in place `slot` of `slots` that run at the same time.
 
     The places take the GPUs in turn, `gpus_per_job` each; with more places than that some GPUs are used twice. Cores
     are divided evenly, except where OMP_NUM_THREADS says how many. One place alone has all there is.
     """
-    if slots == 1:
-        return {}
     variables = {}
-    if gpus:
+    if slots > 1 and gpus:
         groups = max(1, len(gpus) // gpus_per_job)
         first = slot % groups * gpus_per_job
         variables["CUDA_VISIBLE_DEVICES"] = ",".join(gpus[first : first + gpus_per_job])
-    if "OMP_NUM_THREADS" not in environment:
-        variables["OMP_NUM_THREADS"] = str(max(1, cores // slots))
+    if slots > 1 and "OMP_NUM_THREADS" not in os.environ:
+        variables["OMP_NUM_THREADS"] = str(max(1, usable_cores() // slots))
     return variables
 
 

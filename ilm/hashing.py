@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -55,9 +55,17 @@ def model_fingerprint(folder: Path) -> str:
     return digest({path.name: file_sha256(path) for path in files})
 
 
+def order_key(*parts: str | int) -> int:
+    """A 64-bit integer that orders (or seeds) things at random but reproducibly, from `parts`.
+
+    The parts are joined unambiguously: ("a", "bc") and ("ab", "c") differ.
+    """
+    return int.from_bytes(_hash(*parts).digest(), "big")
+
+
 def order_keys(*parts: str | int) -> Callable[[str | int], int]:
     """A function of one more part: `order_keys(*parts)(last) == order_key(*parts, last)`, faster for many of them."""
-    beginning = hashlib.blake2b(_joined(parts), digest_size=8)
+    beginning = _hash(*parts)
 
     def key(last: str | int) -> int:
         whole = beginning.copy()
@@ -67,16 +75,8 @@ def order_keys(*parts: str | int) -> Callable[[str | int], int]:
     return key
 
 
-def order_key(*parts: str | int) -> int:
-    """A 64-bit integer that orders (or seeds) things at random but reproducibly, from `parts`.
-
-    The parts are joined unambiguously: ("a", "bc") and ("ab", "c") differ.
-    """
-    return int.from_bytes(hashlib.blake2b(_joined(parts), digest_size=8).digest(), "big")
-
-
-def _joined(parts: Iterable[str | int]) -> bytes:
-    return b"".join(map(_part, parts))
+def _hash(*parts: str | int) -> "hashlib.blake2b":
+    return hashlib.blake2b(b"".join(map(_part, parts)), digest_size=8)
 
 
 @lru_cache(maxsize=256)

@@ -62,13 +62,12 @@ def logging_begun_afterwards(file: Path) -> Iterator[None]:
     handler.emit = records.append
     log.addHandler(handler)
     try:
+        log.info("python %s", shlex.join(sys.argv), extra={"file_only": True})
         yield
     finally:
         log.removeHandler(handler)
     set_up_logging(file)
-    command = log.makeRecord(log.name, logging.INFO, __file__, 0, "python %s", (shlex.join(sys.argv),), None)
-    command.created, command.msecs = records[0].created, records[0].msecs
-    for record in (command, *records):
+    for record in records:
         log.handlers[-1].handle(record)
 
 

@@ -31,7 +31,7 @@ from hydra.experimental.callback import Callback
 
 from ilm.cli.sweep_table import COLUMNS, STOPS, Job, label, row, sweep_table
 from ilm.files import atomic_file, read_json, write_json
-from ilm.hardware import GPUS, JOBS, is_first_process, jobs_at_once, share, usable_cores, visible_gpus
+from ilm.hardware import is_first_process, jobs_at_once, share, visible_gpus
 
 RECORD = "ILM_JOB_RECORD"
 POLL_SECONDS = 0.1
@@ -46,9 +46,9 @@ class Sweep:
     folder: Path
     jobs: list[Job]
     dry: bool
+    gpus: list[str]
+    gpus_per_job: int
     at_once: int
-    share: Callable[[int], dict[str, str]]  # the environment of the job in place 0..at_once-1
-    new_folders: list[Path] = field(default_factory=list)
     stopped_by: int | None = None
     _places: dict[int, Job] = field(default_factory=dict)
 
@@ -67,11 +67,11 @@ class Sweep:
         own_log = self.folder / f"{number}.log" if self.at_once > 1 else None
         where = f", log {own_log}" if own_log else ""
         print(f"\n[{number + 1}/{len(self.jobs)}] {label(job, self.jobs)}{where}", file=sys.stderr, flush=True)
-        environment = {**os.environ, **self.share(place), RECORD: str(job.record)}
+        own = share(place, self.at_once, self.gpus, self.gpus_per_job)
         with open(own_log, "ab") if own_log else open(os.devnull) as file:
             job.process = subprocess.Popen(
                 [sys.executable, os.path.abspath(sys.argv[0]), *overrides, "hydra.mode=RUN"],
-                env=environment,
+                env={**os.environ, **own, RECORD: str(job.record)},
                 # A terminal's Ctrl-C would reach it beside what this process sends: twice means stop at once.
                 start_new_session=True,
                 preexec_fn=_end_with_parent,
@@ -122,27 +122,16 @@ class SweepCallback(Callback):
             return  # the sweeper itself is about to refuse it
         folder = Path(config.hydra.sweep.dir)
         local = config.hydra.runtime.choices["hydra/launcher"] == "basic"
-        gpus = [] if config.trainer.accelerator == "cpu" else visible_gpus(os.environ)
+        gpus = [] if config.trainer.accelerator == "cpu" else visible_gpus()
         devices = config.trainer.devices
         gpus_per_job = devices if isinstance(devices, int) and devices > 0 else max(1, len(gpus))
         at_once = 1 if config.dry_run else jobs_at_once(config.sweep.at_once, len(gpus), gpus_per_job)
-        cores, environment = usable_cores(), dict(os.environ)
-        _sweep = Sweep(
-            folder,
-            [Job(number, list(one), folder / f"{number}.json") for number, one in enumerate(combinations)],
-            dry=config.dry_run,
-            at_once=at_once,
-            share=lambda place: share(
-                place, at_once, gpus=gpus, gpus_per_job=gpus_per_job, cores=cores, environment=environment
-            ),
-            new_folders=[path for path in (folder, *folder.parents) if not path.exists()],
-        )
+        jobs = [Job(number, list(one), folder / f"{number}.json") for number, one in enumerate(combinations)]
+        _sweep = Sweep(folder, jobs, config.dry_run, gpus, gpus_per_job, at_once)
         if local:
             for number in STOPS:
                 if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
                     signal.signal(number, _sweep.on_signal)
-        else:
-            os.environ |= {GPUS: ",".join(gpus), JOBS: str(len(combinations))}
 
 
 def sweep_here() -> Sweep | None:
@@ -161,14 +150,9 @@ def start_job(sweep: Sweep) -> None:
 
 
 def begin_submitted_job() -> None:
-    """In a process that submitit has started: where to note, and which part of the machine is its own."""
+    """In a process that submitit has started: where to note."""
     config = HydraConfig.get()
     os.environ[RECORD] = str(Path(config.sweep.dir).absolute() / f"{config.job.num}.json")
-    if config.runtime.choices["hydra/launcher"] == "submitit_local" and GPUS in os.environ:
-        gpus, jobs = [gpu for gpu in os.environ[GPUS].split(",") if gpu], int(os.environ[JOBS])
-        os.environ |= share(
-            config.job.num, jobs, gpus=gpus, gpus_per_job=1, cores=usable_cores(), environment=os.environ
-        )
 
 
 def is_recorded() -> bool:
@@ -207,12 +191,11 @@ def end_sweep() -> int:
         _remove(sweep)
     elif any(job.noted or job.process for job in sweep.jobs):
         errors = [f"{label(job, sweep.jobs)}: {job.noted['error']}" for job in sweep.jobs if "error" in job.noted]
-        shown = sweep_table(rows).markdown()
         with atomic_file(sweep.folder / "runs.csv") as temporary, open(temporary, "w", newline="") as file:
             csv.writer(file).writerows([COLUMNS, *rows])
-        with atomic_file(sweep.folder / "runs.md") as temporary:
-            temporary.write_text(shown + "\n", encoding="utf-8")
-        print("", shown, *errors, f"the table: {sweep.folder / 'runs.md'} and runs.csv", sep="\n", flush=True)
+        print(
+            "", sweep_table(rows).markdown(), *errors, f"the table: {sweep.folder / 'runs.csv'}", sep="\n", flush=True
+        )
         if any(line[1] not in ("finished", "finished before") for line in rows):
             print("the same command goes on with what is not finished", flush=True)
         for job in sweep.jobs:  # Hydra makes a folder for each
@@ -236,9 +219,9 @@ def _print_total(jobs: Sequence[Job]) -> None:
 
 
 def _remove(sweep: Sweep) -> None:
-    """The sweep's folder, and those above it that were not there before and are empty."""
+    """The sweep's folder, and what is empty of `experiments/.sweeps` above it."""
     shutil.rmtree(sweep.folder, ignore_errors=True)
-    for path in sweep.new_folders[1:]:
+    for path in (sweep.folder.parent, sweep.folder.parent.parent):
         with suppress(OSError):
             path.rmdir()
 

@@ -186,23 +186,25 @@ def wait_until(reached) -> None:
 
 
 @pytest.mark.parametrize(
-    ("environment", "expected"),
+    ("named", "expected"),
     [
-        ({"CUDA_VISIBLE_DEVICES": "0,1,2"}, ["0", "1", "2"]),
-        ({"CUDA_VISIBLE_DEVICES": "5, 3"}, ["5", "3"]),
-        ({"CUDA_VISIBLE_DEVICES": "GPU-8f3a,MIG-1b"}, ["GPU-8f3a", "MIG-1b"]),
-        ({"CUDA_VISIBLE_DEVICES": "0,-1,2"}, ["0"]),
-        ({"CUDA_VISIBLE_DEVICES": ""}, []),
-        ({"CUDA_VISIBLE_DEVICES": "-1"}, []),
+        ("0,1,2", ["0", "1", "2"]),
+        ("5, 3", ["5", "3"]),
+        ("GPU-8f3a,MIG-1b", ["GPU-8f3a", "MIG-1b"]),
+        ("0,-1,2", ["0"]),
+        ("", []),
+        ("-1", []),
     ],
 )
-def test_visible_gpus(environment, expected):
-    assert visible_gpus(environment) == expected
+def test_visible_gpus(named, expected, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
+    assert visible_gpus() == expected
 
 
 def test_without_a_driver_there_are_no_gpus(monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setenv("PATH", "")
-    assert visible_gpus({}) == []
+    assert visible_gpus() == []
 
 
 @pytest.mark.parametrize(
@@ -234,18 +236,20 @@ def test_jobs_at_once(asked, n_gpus, gpus_per_job, expected):
     ],
 )
 def test_every_job_has_gpus_of_its_own(slots, gpus, gpus_per_job, expected):
-    shares = [share(n, slots, gpus=gpus, gpus_per_job=gpus_per_job, cores=8, environment={}) for n in range(slots)]
+    shares = [share(n, slots, gpus, gpus_per_job) for n in range(slots)]
     assert [variables.get("CUDA_VISIBLE_DEVICES") for variables in shares] == expected
 
 
 @pytest.mark.parametrize(("slots", "cores", "expected"), [(2, 8, "4"), (3, 8, "2"), (4, 2, "1"), (1, 8, None)])
-def test_cores_are_divided(slots, cores, expected):
-    variables = share(0, slots, gpus=[], gpus_per_job=1, cores=cores, environment={})
-    assert variables.get("OMP_NUM_THREADS") == expected
+def test_cores_are_divided(slots, cores, expected, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr("ilm.hardware.usable_cores", lambda: cores)
+    assert share(0, slots, [], 1).get("OMP_NUM_THREADS") == expected
 
 
-def test_threads_that_were_asked_for_stay():
-    assert share(0, 4, gpus=[], gpus_per_job=1, cores=8, environment={"OMP_NUM_THREADS": "3"}) == {}
+def test_threads_that_were_asked_for_stay(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert share(0, 4, [], 1) == {}
 
 
 # The table ------------------------------------------------------------------------------------------------------------
