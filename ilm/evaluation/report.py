@@ -42,7 +42,8 @@ def results_folder(settings: Evaluate, texts: str) -> Path:
         models = "-".join(Path(name).name for name in settings.models)
         parts.append(models if len(models) <= _LONGEST else f"{len(settings.models)}-models")
     parts += [f"limit{settings.limit}"] if settings.limit else []
-    parts += [_part(key, value) for key, value in deciding(settings).items() if value != defaults[key]]
+    kept = deciding(settings)
+    parts += [_part(key, kept[key]) for key, default in defaults.items() if key in kept and kept[key] != default]
     name = "_".join(re.sub(r"[^\w.+-]", "-", part) for part in [*parts, task.name] if part)
     return Path(settings.paths.results) / (settings.name or name)
 
@@ -78,7 +79,10 @@ def open_results(folder: Path, identity: Mapping[str, Any]) -> Iterator[None]:
             remove_strays(folder, all_of_them=True)  # the folder is locked: nobody is still writing
             yield
         except OSError as error:
-            elsewhere = error.filename is not None and folder.name not in str(error.filename)
+            elsewhere = error.filename is not None and folder not in (
+                Path(error.filename),
+                *Path(error.filename).parents,
+            )
             if error.errno not in DISK_ERRORS or elsewhere:
                 raise
             raise UserError(

@@ -1,5 +1,6 @@
 """Evaluation as it is typed: on another corpus, with masks by name, of model folders, in the reference's way."""
 
+import errno
 import json
 import shutil
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from evaluate import evaluate
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
+from ilm.evaluation.perplexity import task
 from ilm.examples.dataset import InfillingDataset
 from ilm.examples.token_store import TokenStore
 from ilm.examples.tokenizers import gpt2_tokenizer
@@ -185,6 +187,45 @@ def test_masks_by_name(root, tmp_path):
         assert report["runs"]["run"]["evaluated_masks"] == masks.name
         assert np.array_equal(named["loss"].dropna(), usual["loss"].dropna())
         assert f"masks {name}" in (folder / "perplexity.md").read_text()
+
+
+# The folder of results ------------------------------------------------------------------------------------------------
+
+
+def test_a_folder_of_something_else_is_refused_before_the_first_model_is_scored(root, tmp_path, monkeypatch):
+    monkeypatch.setattr(task, "score_documents", None)
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "thesis.tex").write_text("mine")
+    with pytest.raises(UserError, match="notes exists and holds no report"):
+        evaluated(root, tmp_path, "models=[run]", "name=notes")
+
+
+def test_what_was_computed_is_printed_even_if_it_cannot_be_written(root, tmp_path, monkeypatch, capsys):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(task, "write_report", full)
+    with pytest.raises(UserError, match=r"the disk is full: .* cannot be written"):
+        evaluated(root, tmp_path, "models=[run]", "limit=1")
+    assert "infill_textonly" in capsys.readouterr().out
+
+
+def test_a_report_of_other_texts_models_or_settings_is_not_replaced(root, tmp_path):
+    named = ["models=[run]", "limit=1", "name=mine"]
+    _, before, folder = evaluated(root, tmp_path, *named)
+    (folder / "notes.txt").write_text("mine")
+    for other, difference in (
+        ("task.split=valid", "task.split: 'test' there, 'valid' now"),
+        ("limit=2", "limit: 1 there, 2 now"),
+        ("task.levels=[A1]", r"texts.levels: \['A1', 'A2', 'B1', 'B2', 'C1'\] there, \['A1'\] now"),
+        ("task.max_length=100", "task.max_length: .* there, 100 now"),
+        ("models=null", r"models: \['run'\] there, None now"),
+        ("task=cloze", "task.name: 'perplexity' there, 'cloze' now"),
+    ):
+        with pytest.raises(UserError, match=difference):
+            evaluated(root, tmp_path, *named, other)
+    assert evaluated(root, tmp_path, *named)[1]["results"] == before["results"]
+    assert (folder / "notes.txt").read_text() == "mine"
 
 
 # Model folders --------------------------------------------------------------------------------------------------------
