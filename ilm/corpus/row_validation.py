@@ -29,6 +29,17 @@ REPEATED = "identical row repeated"
 NO_L1 = f'l1 missing, kept as "{UNKNOWN_L1}"'
 SUB_LEVEL = "level with a sub-level, kept as its main level"
 LARGEST_CELL = "text of Excel's largest cell size, perhaps cut off"
+SUSPICIOUS = {  # texts that are kept as they are: pattern (RE2) by what it finds
+    "text with mojibake (such as Ã© or â€™), UTF-8 once read as another encoding": (
+        "[ÂÃ][\u0080-\u00bf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]|â€[\u0080-\u00bf™œžš“”˜¦¢]|ðŸ"
+    ),
+    "text with \ufffd, a character that was lost": "\ufffd",
+    "text with XML entities (such as &amp;)": "&(?:[a-zA-Z]{2,8}|#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6});",
+    "text with HTML tags (such as <br/>)": (
+        r"(?i)</?(?:br|p|div|span|b|i|u|em|strong|a|font|img|table|tr|td|ul|ol|li|h[1-6])(?:\s[^<>]*)?/?>"
+    ),
+    "text with %% or ####, in the place of something taken out": "%%|####",
+}
 NO_ID_COLUMN = "no column of ids, named by file and row"
 NO_L1_COLUMN = f'no column of l1, kept as "{UNKNOWN_L1}"'
 
@@ -81,6 +92,10 @@ class Taken:
                 [row for row, bad in zip(numbers, wrong, strict=True) if not bad],
             )
             return
+        texts = arrays[self.names.index("text")]
+        for cause, pattern in SUSPICIOUS.items():
+            for row in np.flatnonzero(pc.match_substring_regex(texts, pattern)).tolist():
+                self.note(cause, numbers[row])
         for chunks, values in zip(self._chunks.values(), arrays, strict=True):
             chunks.append(values)
         self._numbers.extend(numbers)

@@ -329,6 +329,50 @@ def test_latin_1_read_as_utf_8(refused):
     assert "corpus.encoding=cp1252 or corpus.encoding=latin-1" in message
 
 
+def test_a_stray_byte_in_a_utf_8_file_is_no_reason_for_another_encoding(refused):
+    rows = [f"w{n},French,A1,café {n}\n".encode() for n in range(9)]
+    rows[3], rows[5] = b"x,French,A1,don\x92t \x93no\n", b"y,French,A1,caf\xe9\n"
+    message = refused(HEADER.encode() + b"".join(rows))
+    assert "(0x92) does not belong to it; but all other bytes do, and make 7 characters beyond ASCII" in message
+    assert "3 bytes are damaged or pasted in from a file of another encoding, in lines 5, 7." in message
+    assert "iconv -c -f utf-8" in message
+    assert "corpus.encoding=cp1252" not in message
+    assert "1 byte is damaged or pasted in from a file of another encoding, in line 5." in refused(
+        HEADER.encode() + b"".join(rows[:3]) + b"x,French,A1,don\x92t\n"
+    )
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252"])
+def test_a_utf_8_file_is_not_read_by_an_encoding_that_takes_any_bytes(read, refused, encoding):
+    message = refused(HEADER + "w,French,A1,café déjà\n", encoding=encoding)
+    assert f"is UTF-8, with 3 characters beyond ASCII: read as {encoding}, every é would become Ã©" in message
+    documents, _ = read((HEADER + "w,French,A1,café déjà\n").encode(encoding), encoding=encoding)
+    assert documents["text"].tolist() == ["café déjà"]
+    read(HEADER + good_rows(2), encoding=encoding)
+
+
+def test_mojibake_and_markup_are_counted_by_kind(read):
+    texts = {
+        "mojibake": ["cafÃ©", "donâ€™t", "â€œyes", "naÃ¯ve", "50Â\xa0â‚¬"],
+        "\ufffd": ["caf\ufffd"],
+        "XML entities": ["R &amp; B", "&#39;", "&#x27; &lt;", "&nbsp;"],
+        "HTML tags": ["one<br/>two", "<BR>", "</p>", '<span lang="fr">', "<br />"],
+        "%% or ####": ["My name is %%", "####"],
+        None: ["JOÃO, NÃO", "Â propos", "50 % of & AT&T; a < b > c <3 i<b and #1 ##", "â la", "<brave>", "10%"],
+    }
+    rows = [(kind, text) for kind, found in texts.items() for text in found]
+    content = HEADER + "".join(
+        f'w{n:02},French,A1,"{text}"\n'.replace('lang="fr"', 'lang=""fr""') for n, (_, text) in enumerate(rows)
+    )
+    documents, report = read(content)
+    assert documents["text"].tolist() == [text for _, text in rows]
+    found = {cause: (note["count"], note["rows"][0]) for cause, note in report.notes.items()}
+    for kind in (kind for kind in texts if kind):
+        (cause,) = [cause for cause in found if kind in cause]
+        assert found[cause] == (len(texts[kind]), 2 + [k for k, _ in rows].index(kind)), kind
+    assert len(found) == 5
+
+
 def test_the_position_of_a_wrong_byte_beyond_the_first_block(refused):
     content = (HEADER + 'w,French,A1,"' + "é" * 1_500_000).encode() + b'\xff"\n'
     assert f"byte {content.index(0xFF)} (0xff)" in refused(content)

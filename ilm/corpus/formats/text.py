@@ -15,6 +15,8 @@ from tqdm import tqdm
 from ilm.errors import UserError
 
 _PROGRESS_FROM_BYTES = 20_000_000
+_BLOCK = 1 << 20  # bytes
+_ONE_BYTE = ("cp1252", "iso8859-1", "iso8859-15", "cp1250", "cp850", "mac-roman")  # a byte a character
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,10 @@ class TextFile:
         """The first bytes of the text. Raises UserError for an unknown encoding or another one's byte order mark."""
         with self._damage_told(), self.binary() as file:
             head = file.read(16)
-        check_encoding(self.path, self.encoding, head)
+            check_encoding(self.path, self.encoding, head)
+            if codec_name(self.encoding) in _ONE_BYTE:
+                file.seek(0)
+                _require_no_utf8(self.path, self.encoding, file)
         return head
 
     def binary(self) -> BinaryIO:
@@ -60,7 +65,7 @@ class TextFile:
         except UnicodeError as error:
             # Damage behind the wrong byte explains it better, so the file is first read to its end.
             with self._damage_told(), self.binary() as again:
-                while again.read(1 << 20):
+                while again.read(_BLOCK):
                     pass
             with self.binary() as again:
                 raise wrong_encoding(self.path, self.encoding, again) from error
@@ -108,34 +113,73 @@ def check_encoding(path: Path, encoding: str, head: bytes) -> None:
 def wrong_encoding(path: Path, encoding: str, file: BinaryIO) -> UserError:
     """The error for a text that cannot be decoded, with the position of its first wrong byte (uncompressed).
 
-    `file`: its bytes, read a second time for it, since Python's text layer knows no byte positions.
+    `file`: its bytes, read again for it, since Python's text layer knows no byte positions.
     """
     decoder = codecs.getincrementaldecoder(codec_name(encoding))()
     end = 0
-    while block := file.read(1 << 20):
+    while block := file.read(_BLOCK):
         end += len(block)
         try:
             decoder.decode(block)
         except UnicodeDecodeError as error:
-            return _fault(path, encoding, end, error)
+            # error.object is what the decoder had kept back and the last block: it ends at byte `end` of the file.
+            at, byte = end - len(error.object) + error.start, error.object[error.start]
+            file.seek(0)
+            found = f"byte {at} (0x{byte:02x}) does not belong to it"
+            return UserError(f"{path} is not {encoding}: {found}; {_advice(encoding, file)}")
         except UnicodeError:  # UTF-16 without its byte order mark: Python gives no position
-            return UserError(f"{path} is not {encoding}: byte 0 begins no byte order mark; {_advice(encoding)}")
+            return UserError(f"{path} is not {encoding}: byte 0 begins no byte order mark; {_other(encoding)}")
     try:
         decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
-        return _fault(path, encoding, end, error, "the file is cut off inside a character; get it again")
+        at, byte = end - len(error.object) + error.start, error.object[error.start]
+        return UserError(
+            f"{path} is not {encoding}: byte {at} (0x{byte:02x}) does not belong to it; the file is cut off inside a "
+            "character; get it again"
+        )
     raise RuntimeError(f"{path} changed while it was read")
 
 
-def _fault(path: Path, encoding: str, end: int, error: UnicodeDecodeError, advice: str = "") -> UserError:
-    # error.object is what the decoder had kept back and the last block: it ends at byte `end` of the file.
-    offset = end - len(error.object) + error.start
-    return UserError(
-        f"{path} is not {encoding}: byte {offset} (0x{error.object[error.start]:02x}) does not belong to it; "
-        f"{advice or _advice(encoding)}"
+def _advice(encoding: str, file: BinaryIO) -> str:
+    """What to do about bytes that do not belong to the encoding: what else is in the file decides."""
+    if codec_name(encoding) != "utf-8-sig":
+        return _other(encoding)
+    characters, stray, lines = 0, 0, []
+    for number, line in enumerate(file, start=1):
+        if not line.isascii():
+            text = line.decode("utf-8", "surrogateescape")
+            wrong = sum("\udc80" <= character <= "\udcff" for character in text)
+            characters += sum(character > "\x7f" for character in text) - wrong
+            stray += wrong
+            lines += [number] * (wrong > 0)
+    if characters < stray:
+        return _other(encoding)
+    shown = ", ".join(map(str, lines[:5])) + (", ..." if len(lines) > 5 else "")
+    return (
+        f"but all other bytes do, and make {characters:,} characters beyond ASCII: "
+        f"{f'{stray:,} bytes are' if stray > 1 else '1 byte is'} damaged or pasted in from a file of another encoding, "
+        f"in line{'s' * (len(lines) > 1)} {shown}. Correct them there, or leave them out: iconv -c -f utf-8 -t utf-8 "
+        "OLD > NEW. (Another corpus.encoding would turn every é into Ã©.)"
     )
 
 
-def _advice(encoding: str) -> str:
+def _other(encoding: str) -> str:
     others = [name for name in ("utf-8", "cp1252", "latin-1") if codec_name(name) != codec_name(encoding)]
     return f"type its encoding, for example corpus.encoding={' or corpus.encoding='.join(others)}"
+
+
+def _require_no_utf8(path: Path, encoding: str, file: BinaryIO) -> None:
+    """Encodings of one byte a character take any file; what is UTF-8 from beginning to end is no other by chance."""
+    decoder, characters = codecs.getincrementaldecoder("utf-8")(), 0
+    try:
+        while block := file.read(_BLOCK):
+            text = decoder.decode(block)
+            characters += 0 if text.isascii() else sum(character > "\x7f" for character in text)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return
+    if characters:
+        raise UserError(
+            f"{path} is UTF-8, with {characters:,} characters beyond ASCII: read as {encoding}, every é would become "
+            "Ã©. Leave corpus.encoding out"
+        )

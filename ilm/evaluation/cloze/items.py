@@ -113,6 +113,8 @@ def _stands_alone(text: str, start: int, end: int) -> bool:
     joined = "'’`-_/@#&"
     if before.isalnum() or after.isalnum() or after == "_" or before == "_":
         return False
+    if (before == "&" and after == ";") or (text[:start].endswith(("<", "</")) and after in (">", "/")):
+        return False  # the name of an XML entity or a tag
     # A quotation mark or dash with nothing behind it joins nothing.
     return not (
         (before and before in joined and text[start - 2 : start - 1].isalnum())

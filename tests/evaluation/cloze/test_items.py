@@ -61,6 +61,11 @@ def test_human_tokens_are_words_of_letters_that_stand_alone():
     assert words_that_may_be_cut(text, HUMAN_TOKENS) == expected
 
 
+def test_the_names_of_entities_and_tags_are_no_words():
+    text = "R &amp; B <br/> is <b>good</b> &nbsp; & fun"
+    assert words_that_may_be_cut(text, HUMAN_TOKENS) == ["R", "B", "is", "good", "fun"]
+
+
 def test_letters_with_accents_of_their_own_are_letters():
     assert words_that_may_be_cut("Zoe\u0308 saw 3 cafe\u0301s, مرحبا", HUMAN_TOKENS) == [
         "Zoe\u0308",
