@@ -21,16 +21,18 @@ _SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]]*$")
 _SENTENCE_WITHIN = re.compile(r"[.!?…][\"'”’)\]]*\s+\S")
 
 
-def parse_braces(text: str, mask_types: Sequence[str], known_types: Collection[str]) -> tuple[str, tuple[str, ...]]:
-    """The text with a blank in the place of every answer in braces, and the answers.
+def parse_braces(
+    text: str, mask_types: Sequence[str], known_types: Collection[str]
+) -> tuple[str, tuple[str | None, ...]]:
+    """The text with a blank in the place of every answer in braces, and of each blank its answer: None if it was typed
+    as a blank.
 
     `mask_types` are those of the model that is asked, `known_types` all that may be named before a colon.
 
-    Raises: UserError if an answer names a type that is known, but not to this model.
+    Raises: UserError if an answer names a type that is known, but not to this model, or limits are not understood.
     """
-    answers = []
-
-    def blank(match: re.Match[str]) -> str:
+    blanked, answers, done = "", [], 0
+    for match in _MARKED.finditer(text):
         before, answer, after = match.groups()
         named = _TYPED.match(answer)
         if named and named[1] in {*mask_types, *known_types}:
@@ -39,10 +41,16 @@ def parse_braces(text: str, mask_types: Sequence[str], known_types: Collection[s
             kind, answer = named[1], answer[named.end() :]
         else:
             kind = unit_of(answer)
-        answers.append(answer)
-        return before + (f"[{kind}]" if kind in mask_types else DEFAULT_BLANK) + after
+        # What is a blank in a piece is one in the text: the bracket beside it changes nothing.
+        piece = text[done : match.start()] + before
+        answers += [*_open_blanks(piece, mask_types), answer]
+        blanked += piece + (f"[{kind}]" if kind in mask_types else DEFAULT_BLANK) + after
+        done = match.end()
+    return blanked + text[done:], (*answers, *_open_blanks(text[done:], mask_types))
 
-    return _MARKED.sub(blank, text), tuple(answers)
+
+def _open_blanks(text: str, mask_types: Sequence[str]) -> list[None]:
+    return [None] * len(parse_blanks(text, mask_types)[1])
 
 
 def read_answers(
@@ -54,15 +62,16 @@ def read_answers(
     """
     if answers is None:
         text, answers = parse_braces(text, mask_types, known_types)
-    if not answers:
+    given = [answer for answer in answers if answer is not None]
+    if not given:
         raise UserError("No answer is marked. Put braces around what is to be judged: She ate {pasta} for lunch.")
     blanks = len(parse_blanks(text, mask_types)[1])
-    if blanks != len(answers):
+    if blanks != len(given):
         raise UserError(
-            f"Blanks: {blanks}, answers: {len(answers)}. A text to judge has answers in braces, and no blanks beside; "
+            f"Blanks: {blanks}, answers: {len(given)}. A text to judge has answers in braces, and no blanks beside; "
             f"the types of this model are {', '.join(mask_types)}."
         )
-    return text, answers
+    return text, given
 
 
 def unit_of(answer: str) -> str:

@@ -5,7 +5,7 @@ more text around an answer makes it likelier.
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,20 +17,28 @@ from ilm.infilling.infiller import Infiller
 from ilm.runs.trained_model import TrainedModel
 
 GENERALIST = "all"
+# A model that was trained for less, or guesses worse, is called hardly trained.
+FEW_STEPS = 1000
+HIGH_PERPLEXITY = 100.0
+UNEQUAL = 1.25  # times as many targets in training
 
 
 @dataclass(frozen=True)
 class Judgement:
     """What a model says of `answers` to the blanks of `context`: the log-probability in nats of each, given those
-    before it, or why there is none. Without a context the text could not be read."""
+    before it, or why there is none.
+
+    Without a context the text could not be read. `assumed`: answers that are not judged, only given.
+    """
 
     scores: tuple[float, ...] | str
     answers: Sequence[str] = ()
     context: Context | None = None
+    assumed: Collection[int] = ()
 
     @property
     def score(self) -> float:
-        return math.fsum(self.scores)
+        return math.fsum(value for number, value in enumerate(self.scores) if number not in self.assumed)
 
     def record(self) -> dict[str, Any]:
         """The filled text, where its answers stand, and "log_probability" or "error"."""
@@ -42,21 +50,28 @@ class Judgement:
         values = [None] * len(spans) if failed else map(finite_or_none, self.scores)
         answers = [
             {"text": answer, "start": start, "length": length, "log_probability": value}
-            for answer, (start, length), value in zip(self.answers, spans, values, strict=True)
+            for number, (answer, (start, length), value) in enumerate(zip(self.answers, spans, values, strict=True))
+            if number not in self.assumed
         ]
         return record | {"text": text, "answers": answers}
 
 
-def score(infiller: Infiller, context: Context, answers: Sequence[str], left_out: tuple[int, int]) -> Judgement:
+def score(
+    infiller: Infiller,
+    context: Context,
+    answers: Sequence[str],
+    left_out: tuple[int, int],
+    assumed: Collection[int] = (),
+) -> Judgement:
     """The judgement of a model that does not read `left_out` characters at the beginning and the end of the text."""
     before, after = left_out
     try:
         scores = infiller.answer_scores(context.text[before : len(context.text) - after], answers)
     except UserError as error:
-        return Judgement(str(error), answers, context)
-    if any(map(math.isnan, scores)):
-        return Judgement("The model computes NaN: its weights are damaged.", answers, context)
-    return Judgement(scores, answers, context)
+        scores = str(error)
+    if not isinstance(scores, str) and any(map(math.isnan, scores)):
+        scores = "The model computes NaN: its weights are damaged."
+    return Judgement(scores, answers, context, assumed)
 
 
 def judge(
@@ -108,6 +123,31 @@ def level_posterior(scored: Iterable[tuple[str, float]]) -> dict[str, float]:
         return {}
     total = logsumexp([*logs.values()])
     return {level: math.exp(value - total) for level, value in logs.items()}
+
+
+def cautions(models: Sequence[TrainedModel]) -> list[str]:
+    """What in the training of models keeps their shares from being about levels: sentences for the reader."""
+    found, known = [], [model for model in models if model.run is not None]
+    if unknown := [model.name for model in models if model.run is None]:
+        found.append(f"How {', '.join(unknown)} were trained is not known; unequal training alone shifts the shares.")
+    specialists = [model for model in known if model.level != GENERALIST]
+    kinds = [{**model.family, "corpus": model.documents_hash} for model in specialists]
+    differing = [key for key in ("model", "masking", "experiment", "corpus") if len({kind[key] for kind in kinds}) > 1]
+    if differing:
+        found.append(f"The models differ in more than their level ({', '.join(differing)}), and the shares reflect it.")
+    seen = sorted((sum(m.run.status["targets_seen"]["infill"].values()), m.name) for m in specialists)
+    if len(seen) > 1 and seen[-1][0] > UNEQUAL * seen[0][0]:
+        times = f"{seen[-1][0] / max(seen[0][0], 1):.1f} times as many answer tokens as {seen[0][1]}"
+        found.append(f"{seen[-1][1]} was trained on {times}, which alone makes most answers likelier.")
+    toys = []
+    for model in known:
+        steps, best = model.run.status["step"], model.run.status["best"]
+        perplexity = math.exp(best["infill_textonly"]) if best else math.inf
+        if steps < FEW_STEPS or perplexity > HIGH_PERPLEXITY:
+            toys.append(f"{model.name} ({steps:,} steps, perplexity of its validation answers {perplexity:,.0f})")
+    if toys:
+        found.append(f"Hardly trained, so that the shares say next to nothing about levels: {', '.join(toys)}.")
+    return found
 
 
 def finite_or_none(value: float) -> float | None:

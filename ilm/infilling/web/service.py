@@ -17,7 +17,7 @@ from ilm.infilling.infiller import Infiller
 from ilm.infilling.model_cache import ModelCache
 from ilm.infilling.token_bytes import TokenBytes, partial_character
 from ilm.infilling.web.braces import parse_braces, read_answers
-from ilm.infilling.web.level_posterior import finite_or_none, judge, level_posterior, score
+from ilm.infilling.web.level_posterior import cautions, finite_or_none, judge, level_posterior, score
 from ilm.infilling.web.queue import Job
 from ilm.infilling.web.schema import InfillRequest, LevelsRequest
 from ilm.runs.folder import versions
@@ -59,22 +59,25 @@ class WebService:
     def infill(self, request: InfillRequest, job: Job) -> dict[str, Any]:
         """Candidates of one model; answers in braces are taken for blanks.
 
-        "original" is what the model thinks of those answers, if every blank has one.
+        "original" is what the model thinks of those answers; blanks without one have the first candidate's.
         """
         model, decoding = self._model(request.model), request.decoding
         text, answers = parse_braces(request.text, model.mask_types, self._known_types)
         infiller = self._load(model, job, "filling")
         begun = time.perf_counter()
         context, original = infiller.context(text, answer_room=decoding.answer_room), None
+        assumed = [number for number, answer in enumerate(answers) if answer is None]
         with _stepping(infiller, job):
             found = infiller(context, decoding)[0]
-            if len(answers) == len(context.types):
-                original = score(infiller, context, answers, context.left_out).record()
+            if len(assumed) < len(answers):
+                whole = [found[0].answers[n] if n in assumed else answer for n, answer in enumerate(answers)]
+                original = score(infiller, context, whole, context.left_out, assumed).record()
+                original |= {"assumed": assumed, "left_out": context.left_out}
         return {
             **self._described(model),
             "text": text,
             "answers": answers,
-            "original": original and original | {"left_out": context.left_out},
+            "original": original,
             "candidates": [candidate_record(infilling, infiller.token_bytes) for infilling in found],
             "settings": decoding.model_dump(),
             "seconds": time.perf_counter() - begun,
@@ -103,6 +106,7 @@ class WebService:
         return {
             "models": rows,
             "levels": [{"level": level, "share": share} for level, share in level_posterior(scored).items()],
+            "cautions": cautions(models),
             "left_out": left_out,
             "seconds": time.perf_counter() - begun,
         }

@@ -57,6 +57,7 @@ class ServedModel:
     level: str
     load: Callable[[], Infiller]
     mask_types: tuple[str, ...] = MASK_TYPES
+    run = None
 
     @cached_property
     def path(self) -> Path:

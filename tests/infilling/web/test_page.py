@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import re
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import time
 
 import pytest
 
+from ilm.infilling.render import probability
 from ilm.models.loading import save_model
 from ilm.runs.folder import versions
 from tests.conftest import REPOSITORY, environment
@@ -115,6 +117,37 @@ def test_the_original_answers_stand_above_the_candidates(page):
     assert "<b>" not in page.js("document.querySelector('.original').innerHTML")
     fill(page, "I _ pasta.")
     assert page.js("document.querySelector('.original')") is None
+
+
+@needs_chromium
+def test_the_original_stands_beside_blanks_that_have_none(page):
+    fill(page, "I [word] pasta {with} it.")
+    assert page.js("document.querySelector('.original .text').textContent").startswith("I eat pasta with")
+    assert page.js("[...document.querySelectorAll('.original .judged')].map((s) => s.textContent)") == ["with"] * 3
+    assert page.js("document.querySelector('.original .foot').textContent").endswith("; other blanks as in candidate 1")
+
+
+@needs_chromium
+def test_probabilities_are_written_as_at_the_terminal(page):
+    logs = [-0.01, -0.2, -1, -2.302, -6.9, -9.2, -9.3, -11.5129, -50, -700, -2000]
+    assert page.js(f"{logs}.map(probability)") == [probability(log) for log in logs]
+    assert page.js("[probability(null), probability(-0.001), probability(0)]") == ["0", "> 0.99", "1"]
+
+
+@needs_chromium
+def test_colours_and_figure_of_an_answer_agree(page):
+    """The end is a token too: its box has the colour of its probability."""
+    fill(page, "I [word] pasta.")
+    shown = page.js(
+        """[...document.querySelectorAll(".answer")].map((answer) =>
+             [answer.textContent, [...answer.querySelectorAll("b")].map((b) => b.className)])"""
+    )
+    found = page.js("shown.flatMap((column) => column.candidates.map((candidate) => candidate.answers[0]))")
+    for (text, classes), answer in zip(shown, found, strict=True):
+        assert text == answer["text"]
+        bins = [sum(log >= math.log(bound) for bound in (0.01, 0.05, 0.2, 0.5)) for piece, log in answer["tokens"]]
+        empty = answer["tokens"][0][0] == ""  # a first token that is the space typed before the blank
+        assert classes == [*(f"p{n}" for n in bins[empty:-1]), f"end p{bins[-1]}"]
 
 
 @needs_chromium
@@ -266,7 +299,20 @@ def test_braces_are_judged_and_shares_shown(page):
     assert all(row[4] == "word" for row in rows)
     shares = page.js("[...document.querySelectorAll('.bar')].map((bar) => bar.textContent)")
     assert [share[:2] for share in shares] == ["A1", "B2"]
-    assert sum(float(re.search(r"([\d.]+) %", share[2:])[1]) for share in shares) == pytest.approx(100, abs=0.2)
+    assert page.js("judgement.levels.map(({ share }) => probability(Math.log(share)))") == [s[2:] for s in shares]
+
+
+@needs_chromium
+def test_levels_come_with_their_cautions(page):
+    page.js("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
+    page.js("$('text').value = 'I {eat} pasta.'; $('judge').click()")
+    page.until("!$('levels').hidden")
+    visible = "[...document.querySelectorAll('.caution')].filter((e) => e.checkVisibility()).map((e) => e.innerText)"
+    general, own = page.js(visible)
+    assert "No assessment of a writer" in general
+    assert own.startswith("How a1, b2, random were trained is not known")
+    page.js("$('levels-markdown').click()")
+    assert own in page.until("window.copied")
 
 
 @needs_chromium
@@ -341,7 +387,7 @@ def test_how_far_it_is_is_told_of_more_models_than_a_browser_has_connections(chr
 
 @needs_chromium
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [320, 1200])
+@pytest.mark.parametrize("width", [320, 390, 1200])
 def test_it_is_readable_on_any_screen(page, scheme, width):
     fill(page, "I [word] pasta " + "andaverylongwordwithoutanyspace" * 2)
     page.js("$('text').value = 'I {eat} pasta.'; $('judge').click()")

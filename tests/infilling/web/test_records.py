@@ -2,6 +2,8 @@
 
 import math
 import time
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,10 +13,11 @@ from ilm.errors import UserError
 from ilm.infilling.candidates import Infilling
 from ilm.infilling.token_bytes import TokenBytes
 from ilm.infilling.web.braces import parse_braces, unit_of
-from ilm.infilling.web.level_posterior import level_posterior
+from ilm.infilling.web.level_posterior import cautions, level_posterior
 from ilm.infilling.web.service import candidate_record
 from tests.infilling.small_models import vocabulary
 
+MIXED = ["It", None, None, "x", "y", None]
 TYPES = ("document", "paragraph", "sentence", "ngram", "word")
 
 
@@ -28,7 +31,12 @@ TYPES = ("document", "paragraph", "sentence", "ngram", "word")
         ("A lone { brace } {x", "A lone  [word]  {x", ["brace"]),
         ("{} { } :-} {{a}", "{} { } :-} {[word]", ["a"]),
         ("{I like it.} {Why? I do.} {One.\nTwo.}", "[sentence] [paragraph] [document]", None),
-        ("I [word] {it}", "I [word] [word]", ["it"]),
+        ("I [word] {it}", "I [word] [word]", [None, "it"]),
+        (
+            "{It} _ [ngram:2 words]{ x} a_b {y}_",
+            "[word] _ [ngram:2 words] [word] a_b [word]_",
+            ["It", None, None, "x", "y", None],
+        ),
     ],
 )
 def test_braces_become_blanks(typed, text, answers):
@@ -52,6 +60,7 @@ def test_one_word(answer):
 @given(st.text(alphabet="ab {}:\n.", max_size=200))
 def test_any_text_is_read_and_no_character_lost(typed):
     text, answers = parse_braces(typed, (), ())
+    answers = [answer for answer in answers if answer is not None]
     parts = text.split("[MASK]")
     rebuilt = parts[0] + "".join(f"{{{a}}}{part}" for a, part in zip(answers, parts[1:], strict=True))
     assert "".join(rebuilt.split()) == "".join(typed.split())
@@ -88,6 +97,41 @@ def test_shares_of_what_no_float_holds():
 @pytest.mark.parametrize("scored", [[], [("A1", -1.0)], [("A1", -1.0), ("A1", -2.0), ("all", -1.0)]])
 def test_one_level_has_no_share(scored):
     assert level_posterior(scored) == {}
+
+
+def trained(name: str, steps: int, targets: int, loss: float, model: str = "gpt2", corpus: str = "c") -> Any:
+    status = {
+        "step": steps,
+        "best": {"infill_textonly": loss},
+        "targets_seen": {"context": {}, "infill": {name: targets}},
+    }
+    family = {"model": model, "masking": "hierarchical", "experiment": None}
+    return SimpleNamespace(
+        name=name, level=name, run=SimpleNamespace(status=status), family=family, documents_hash=corpus
+    )
+
+
+@pytest.mark.parametrize(
+    ("models", "expected"),
+    [
+        ([trained("A1", 9000, 100, 2.0), trained("B1", 8000, 110, 2.1)], []),
+        ([trained("A1", 9000, 100, 2.0), trained("all", 8000, 900, 2.1)], []),
+        ([trained("A1", 9000, 300, 2.0), trained("B1", 8000, 100, 2.1)], ["A1 was trained on 3.0 times as many"]),
+        (
+            [trained("A1", 9000, 100, 2.0), trained("B1", 9000, 100, 2.0, model="tiny", corpus="d")],
+            ["The models differ in more than their level (model, corpus)"],
+        ),
+        (
+            [trained("A1", 60, 100, 2.0)],
+            ["the shares say next to nothing about levels: A1 (60 steps"],
+        ),
+        ([trained("A1", 60_000, 100, 6.0)], ["steps, perplexity of its validation answers 403)"]),
+    ],
+)
+def test_what_in_their_training_makes_models_incomparable_is_told(models, expected):
+    found = cautions(models)
+    assert len(found) == len(expected)
+    assert all(part in caution for part, caution in zip(expected, found, strict=True))
 
 
 def test_tokens_of_one_character_are_told_together():

@@ -62,7 +62,7 @@ def test_candidates_are_those_of_the_infiller_with_their_tokens(server, infiller
     )[0]
     assert status == 200
     assert found["text"] == "I [word] pasta and [ngram] here."
-    assert found["answers"] == ["leftover lunch"]
+    assert found["answers"] == [None, "leftover lunch"]
     expected = sorted(direct, key=lambda infilling: -infilling.log_probability)
     assert [candidate["text"] for candidate in found["candidates"]] == [infilling.text for infilling in expected]
     for candidate, infilling in zip(found["candidates"], expected, strict=True):
@@ -173,7 +173,7 @@ def test_faults_are_told(server, path, body, message):
         assert message in answer["error"]
         assert "Traceback" not in answer["error"]
     else:  # "document" is no type that any of these models has: it is part of the answer
-        assert answer["answers"] == ["document: all"]
+        assert answer["answers"] == ["document: all", None]
 
 
 @pytest.mark.parametrize(
@@ -253,8 +253,19 @@ def test_the_original_answers_stand_beside_the_candidates(server, infillers):
     assert original["log_probability"] == pytest.approx(expected)
     assert sum(answer["log_probability"] for answer in original["answers"]) == pytest.approx(expected)
     assert (found["level"], found["settings"]["seed"], found["fingerprint"]) == ("all", 3, "of random")
-    for text in ("I [word] pasta.", "I {eat} _."):
-        assert post(server, "/infill", model="random", text=text)[1]["original"] is None
+    assert post(server, "/infill", model="random", text="I [word] pasta.")[1]["original"] is None
+
+
+def test_originals_are_judged_beside_blanks_that_have_none(server, infillers):
+    found = post(server, "/infill", model="random", text="I [word] pasta {with} the _.", seed=3)[1]
+    assert found["answers"] == [None, "with", None]
+    original, first = found["original"], found["candidates"][0]
+    whole = [first["answers"][0]["text"], "with", first["answers"][2]["text"]]
+    expected = infillers["random"].answer_scores("I [word] pasta [word] the _.", whole)[1]
+    assert original["assumed"] == [0, 2]
+    assert original["log_probability"] == pytest.approx(expected)
+    (answer,) = original["answers"]
+    assert original["text"][answer["start"] :][: answer["length"]] == "with"
 
 
 def test_of_a_long_text_the_original_is_judged_on_what_the_candidates_were_given(server, infillers):

@@ -73,8 +73,8 @@ const share = (level) => judgement.levels.find((found) => found.level === level)
 
 function levelsAsMarkdown() {
   const judged = judgement.models.find((row) => !row.error);
-  const rows = judgement.models.map((row) => `| ${escaped(row.model)} | ${escaped(row.level)} | ${row.error ? escaped(row.error) : nats(row.log_probability)} | ${share(row.level) === undefined ? "" : percent(share(row.level))} |`);
-  return [filled(judged), "", "| model | level | log-probability (nats) | share |", "|---|---|---:|---:|", ...rows, ""].join("\n");
+  const rows = judgement.models.map((row) => `| ${escaped(row.model)} | ${escaped(row.level)} | ${row.error ? escaped(row.error) : nats(row.log_probability)} | ${share(row.level) === undefined ? "" : probability(Math.log(share(row.level)))} |`);
+  return [filled(judged), "", "| model | level | log-probability (nats) | share |", "|---|---|---:|---:|", ...rows, "", ...judgement.cautions.map((caution) => `- ${escaped(caution)}`), ""].join("\n");
 }
 const levelsAsRows = () =>
   judgement.models.map(({ model, level, fingerprint, log_probability, error, blanked, answers }) => ({

@@ -21,7 +21,7 @@ function listModels(found) {
     box.addEventListener("change", describeModels);
     return { ...model, box, note: make("small") };
   });
-  $("models").replaceChildren(...models.map((m) => make("label", {}, m.box, make("bdi", {}, m.name), m.note)));
+  $("models").replaceChildren(...models.map((m) => make("label", {}, m.box, make("bdi", { className: "name" }, ...named(m.name)), m.note)));
   describeModels();
 }
 

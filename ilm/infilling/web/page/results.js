@@ -13,21 +13,20 @@ function make(tag, properties = {}, ...children) {
   return element;
 }
 
-// Numbers: a probability of long answers is smaller than any float, so all start from logarithms.
+// Numbers: a probability of long answers is smaller than any float, so all start from logarithms. Two digits, as at the
+// terminal: 0.34, 0.0012, 3.4e-06.
 function probability(log) {
   if (log === null) return "0";
-  const p = Math.exp(log);
-  if (p > 0.999 && p < 1) return "> 99.9 %";
-  if (p >= 0.001) return `${Number((100 * p).toPrecision(p < 0.1 ? 2 : 3))} %`;
   let exponent = Math.floor(log / Math.LN10);
   let digits = Math.exp(log - exponent * Math.LN10).toFixed(1);
   if (digits === "10.0") [digits, exponent] = ["1.0", exponent + 1];
-  return `${digits}·${powerOfTen(exponent)}`;
+  if (exponent >= -4) return log < 0 && exponent === 0 ? "> 0.99" : String(Number(`${digits}e${exponent}`));
+  return `${digits.replace(".0", "")}e-${String(-exponent).padStart(2, "0")}`;
 }
-const powerOfTen = (exponent) => `10${[...String(exponent)].map((c) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[c] ?? "⁻").join("")}`;
-const percent = (share) => (share > 0 && share < 0.001 ? "< 0.1 %" : share > 0.999 && share < 1 ? "> 99.9 %" : `${(100 * share).toFixed(1)} %`);
 const nats = (log) => (log === null ? "−∞" : log.toFixed(2).replace("-", "−"));
 const bin = (log) => (log === null ? 0 : BOUNDS.filter((bound) => Math.exp(log) >= bound).length);
+// A name may break behind its separators, and nowhere else where there is room.
+const named = (name) => name.split(/(?<=[_/.-])/).flatMap((part, at) => (at ? [document.createElement("wbr"), part] : [part]));
 // A first token that is the space typed before the blank has no text of its own.
 const visible = (text) => text.replace(/ /g, "␣").replace(/\n/g, "⏎").replace(/\t/g, "⇥") || "␣";
 
@@ -74,7 +73,7 @@ function showColumns(only) {
 
 function showColumn(found) {
   const level = found.level === found.model ? [] : [make("bdi", { className: "level", textContent: found.level })];
-  const box = make("section", { className: "column" }, make("h3", {}, make("bdi", { textContent: found.model }), " ", ...level));
+  const box = make("section", { className: "column" }, make("h3", {}, make("bdi", { className: "name" }, ...named(found.model)), " ", ...level));
   box.setAttribute("aria-label", `Candidates of ${found.model}`);
   box.append(make("p", { className: "state", textContent: found.state }));
   if (found.fault) box.append(make("p", { className: "error", textContent: found.fault }));
@@ -92,7 +91,8 @@ function showState(at, state) {
 function showOriginal(original) {
   const text = paragraph(original.text, original.answers, original.left_out, (answer) =>
     make("span", {}, make("span", { className: "judged", textContent: answer.text }), ...(original.error ? [] : [figure(answer)])));
-  const about = original.error ?? `original: p = ${probability(original.log_probability)} (${nats(original.log_probability)} nats)`;
+  const open = original.assumed.length ? "; other blanks as in candidate 1" : "";
+  const about = original.error ?? `original: p = ${probability(original.log_probability)} (${nats(original.log_probability)} nats)${open}`;
   return make("div", { className: "candidate original" }, text, make("div", { className: "row foot" }, make("span", { textContent: about })));
 }
 
@@ -113,6 +113,8 @@ function leftOut([before, after]) {
 
 function showAnswer(answer) {
   const parts = answer.tokens.filter(([text]) => text).map(([text, log]) => make("b", { className: `p${bin(log)}`, textContent: text }));
+  // The end is a token too: without it the colours would not make up the figure.
+  parts.push(make("b", { className: `end p${bin(answer.tokens.at(-1)[1])}` }));
   const spoken = `${answer.text}, probability ${probability(answer.log_probability)}`;
   const box = make("span", { className: "answer", tabIndex: 0 }, ...parts);
   box.setAttribute("role", "note");
@@ -176,11 +178,12 @@ const onScroll = (event) => {
   else hideTip();
 };
 addEventListener("scroll", onScroll, { passive: true, capture: true });
-const swatches = ["below 1 %", "1–5 %", "5–20 %", "20–50 %", "50 % and more"];
+const swatches = ["below 0.01", "0.01–0.05", "0.05–0.2", "0.2–0.5", "0.5 and more"];
 $("legend").append(
   "Colour and line below: the probability of each token of an answer. ",
   ...swatches.flatMap((name, at) => [make("span", { className: `swatch p${at}`, textContent: name }), " "]),
-  " The figure behind an answer is that of the whole answer, with its end. Point at an answer, or go there with Tab, for its tokens."
+  make("span", { className: "end p2" }),
+  " The small box behind an answer is its end. The figure is that of the whole answer: the product over its tokens and its end. Point at an answer, or go there with Tab, for its tokens."
 );
 
 // Levels
@@ -202,20 +205,23 @@ function showLevels(found) {
       filled.style.width = `${100 * share}%`;
       const track = make("div", { className: "track" }, filled);
       track.setAttribute("aria-hidden", "true");
-      return make("div", { className: level === top[0].level ? "bar best" : "bar" }, make("span", { className: "label", textContent: level }), track, make("span", { className: "value", textContent: percent(share) }));
+      return make("div", { className: level === top[0].level ? "bar best" : "bar" }, make("span", { className: "label" }, ...named(level)), track, make("span", { className: "value", textContent: share ? probability(Math.log(share)) : "0" }));
     })
   );
-  const lead = top.length > 1 ? Math.log(top[0].share) - Math.log(top[1].share) : 0;
+  const times = top.length > 1 ? top[0].share / top[1].share : 1;
+  const told = times > 1e6 ? "more than a million" : Number(times.toPrecision(2)).toLocaleString("en");
   $("verdict").textContent = !found.levels.length
     ? "No shares: choose models of at least two levels."
-    : lead < 1
-      ? `The models hardly differ: ${top[0].level} is only ${Math.exp(lead).toFixed(1)} times as probable as ${top[1].level}.`
-      : `${top[0].level} finds these answers likeliest: ${lead < 9 ? Number(Math.exp(lead).toPrecision(2)) : powerOfTen(Math.round(lead / Math.LN10))} times as probable as ${top[1].level}.`;
+    : times < Math.E
+      ? `The models hardly differ: ${top[0].level} is only ${told} times as probable as ${top[1].level}.`
+      : `${top[0].level} finds these answers likeliest: ${told} times as probable as ${top[1].level}.`;
+  $("cautions").replaceChildren(...found.cautions.map((caution) => make("li", { textContent: caution })));
+  $("cautions").hidden = !found.cautions.length;
   $("scores").tBodies[0].replaceChildren(
     ...found.models.map((row) =>
       row.error
-        ? make("tr", {}, make("th", { scope: "row", textContent: row.model, dir: "auto" }), make("td", { textContent: row.level }), make("td", { colSpan: 3, className: "error", textContent: row.error }))
-        : make("tr", {}, make("th", { scope: "row", textContent: row.model, dir: "auto" }), make("td", { textContent: row.level }), make("td", { className: "number", textContent: ofEach(row) }), make("td", { className: "number", textContent: row.log_probability === best ? "best" : nats(row.log_probability === null ? null : row.log_probability - best) }), make("td", { textContent: row.blanks.join(", ") }))
+        ? make("tr", {}, make("th", { scope: "row", className: "name", dir: "auto" }, ...named(row.model)), make("td", { className: "name" }, ...named(row.level)), make("td", { colSpan: 3, className: "error", textContent: row.error }))
+        : make("tr", {}, make("th", { scope: "row", className: "name", dir: "auto" }, ...named(row.model)), make("td", { className: "name" }, ...named(row.level)), make("td", { className: "number", textContent: ofEach(row) }), make("td", { className: "number", textContent: row.log_probability === best ? "best" : nats(row.log_probability === null ? null : row.log_probability - best) }), make("td", { textContent: row.blanks.join(", ") }))
     )
   );
   $("levels").hidden = false;
