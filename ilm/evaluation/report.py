@@ -23,6 +23,7 @@ from ilm.corpus.store import PreparedCorpus, text_note
 from ilm.errors import UserError
 from ilm.files import DISK_ERRORS, DISK_FULL, atomic_file, locked, read_object, remove_strays, write_json
 from ilm.runs.identity import identity_differences
+from ilm.runs.trained_model import TrainedModel
 
 IDENTITY = "identity.json"
 # Settings of a task that change no number; the corpus is told by its documents.
@@ -106,6 +107,20 @@ def _require_same(folder: Path, identity: dict[str, Any]) -> None:
             )
     elif folder.exists() and (not folder.is_dir() or any(not path.name.startswith(".") for path in folder.iterdir())):
         raise UserError(f"{folder} exists and holds no report. Type name=... for another name.")
+
+
+def training_corpus(models: Sequence[TrainedModel]) -> str | None:
+    """The corpus that the runs among the models were trained on; None if there is no run.
+
+    Raises: UserError if there are several.
+    """
+    names = sorted({model.corpus_name for model in models if model.run is not None})
+    if len(names) > 1:
+        raise UserError(
+            f"models: they were trained on several corpora ({', '.join(names)}), and a report is about the texts of "
+            "one. Evaluate the models of each by a command of its own."
+        )
+    return names[0] if names else None
 
 
 def source_of(corpus: PreparedCorpus, split: str, levels: Sequence[str]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ NO_ANSWER = "no answer ended within task.max_answer_tokens"
 EARLIER = "an earlier blank of the item has no answer"
 
 # Raised whenever the same model may predict something else for the same item: predictions are never mixed in silence.
-METHOD = 2
+METHOD = 3
 
 
 @dataclass(frozen=True)

@@ -129,7 +129,9 @@ def notes(header: Mapping[str, Any]) -> list[str]:
             for m, count in seen.items()
             if count
         ),
-        f"± is one standard error, clustered by {unit}; blanks without an answer count as wrong.",
+        f"± is one standard error, clustered by {unit}; blanks that failed, without an answer, count as wrong.",
+        "Unsure are lists that may lack a likelier answer, since more hypotheses were likely than are expanded. Any "
+        "list may lack a word of three or more tokenisations, none of them half as likely as the last word listed.",
         "Match, top-5, top-10, MRR and characters fold case, exact does not.",
         "The mean log-probability of the learner's word in nats, log p, compares models of one kind; it is over the "
         "blanks that have one, and pairs of models over those that both have.",
@@ -164,8 +166,9 @@ def _overall(
         cells = [_cell(overall.loc[(model, m)], m) if (model, m) in overall.index else "" for m in columns]
         error = about["expected_calibration_error"]
         ece = [] if not with_error else [""] if error is None else [f"{100 * error:.1f}"]
-        rows.append([names[model], str(about["blanks"]), str(sum(about["failures"].values())), *cells, *ece])
-    headings = ["model", "n", "failed", *(HEADINGS[m] for m in columns), *["ECE"] * with_error]
+        counts = (about["blanks"], sum(about["failures"].values()), about["incomplete_lists"])
+        rows.append([names[model], *map(str, counts), *cells, *ece])
+    headings = ["model", "n", "failed", "unsure", *(HEADINGS[m] for m in columns), *["ECE"] * with_error]
     return TextTable(title, headings, rows, "l" + "r" * (len(headings) - 1))
 
 
@@ -228,10 +231,9 @@ def _failures(header: Mapping[str, Any], names: Mapping[str, str]) -> TextTable:
         for what, counts in (
             ("no answer (wrong)", about["failures"]),
             ("no log p", about["without_log_probability"]),
-            ("list not surely the best", {"more hypotheses than are expanded": about["incomplete_lists"]}),
         ):
-            rows += [[names[model], what, cause, str(count)] for cause, count in counts.items() if count]
-    title = "Blanks without an answer or a log-probability, and lists that may lack one"
+            rows += [[names[model], what, cause, str(count)] for cause, count in counts.items()]
+    title = "Blanks without an answer or a log-probability"
     return TextTable(title, ["model", "what", "cause", "blanks"], rows, "llpr")
 
 

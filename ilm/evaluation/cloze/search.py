@@ -2,10 +2,15 @@
 
 An answer is generated token by token. The likeliest hypothesis is expanded first: the model's next-token distribution
 yields longer hypotheses and finished answers. A score is the sum of the log-probabilities of the tokens and of what
-ends the answer, without length normalisation. Expansion makes nothing likelier, so a hypothesis no likelier than the
-worst candidate wanted is pruned (branch and bound); when none is left, no string is missing but for what rarer
-segmentations of an answer would add. A search that has expanded `width` hypotheses of a length prunes the others too,
-and says so if one of them was likely enough.
+ends the answer, without length normalisation. The segmentations of one word add up. Expansion makes nothing likelier
+(branch and bound), so with the *bar* the worst word wanted so far
+
+1. hypotheses are expanded down to half the bar, so every segmentation likelier than that is found;
+2. then those down to a twentieth of the bar that begin a word found so far: its rarer segmentations.
+
+A word whose sum passes the bar can only be missing if none of its segmentations has half the bar, so if it has three or
+more. A search that has expanded `width` hypotheses of a length prunes the others too, and says so if one of them was
+likelier than the bar.
 
 `ilm.infilling` has a search of its own, for the KV cache and constraints of ILM models and all blanks of a text at
 once. Here models of all kinds are searched alike, so that none has an advantage: one blank at a time, with answers that
@@ -27,6 +32,8 @@ from ilm.errors import UserError
 from ilm.evaluation.cloze.metrics import folded
 
 TokenIds = tuple[int, ...]
+
+HALF, RARER = math.log(2), math.log(20)  # how far below the bar is looked, in nats
 
 
 class Hypothesis(NamedTuple):
@@ -53,26 +60,36 @@ class TopWords:
     """The answers found so far; the probabilities of segmentations of one word add up.
 
     `decode` gives the word that tokens spell, None if they spell none. `n` words are wanted, where those that differ by
-    case alone count as one.
+    case alone count as one: the n-th best is the `bar`.
     """
 
     def __init__(self, decode: Callable[[TokenIds], str | None], n: int):
-        self._decode, self._n = decode, n
+        self.decode, self._n = decode, n
         self._sums: dict[str, float] = {}
         self._best: dict[str, float] = {}  # the likeliest of the words that differ by case alone
         self.hypotheses: list[Hypothesis] = []
-        self.threshold = -math.inf  # the log-probability that an answer must exceed to be wanted
+        self.bar = -math.inf
+
+    @property
+    def least(self) -> float:
+        """The log-probability below which nothing counts."""
+        return self.bar - RARER
 
     def add(self, answer: Hypothesis) -> None:
-        """Add an answer, if it is wanted and spells a word."""
-        if answer.log_probability <= self.threshold or (word := self._decode(answer.token_ids)) is None:
+        """Add an answer, if it may count and spells a word."""
+        if answer.log_probability <= self.least or (word := self.decode(answer.token_ids)) is None:
             return
         self.hypotheses.append(answer)
         total = float(np.logaddexp(self._sums.get(word, -math.inf), answer.log_probability))
         self._sums[word] = total
         self._best[folded(word)] = max(self._best.get(folded(word), -math.inf), total)
         if len(self._best) >= self._n:
-            self.threshold = heapq.nlargest(self._n, self._best.values())[-1]
+            self.bar = heapq.nlargest(self._n, self._best.values())[-1]
+
+    def beginnings(self) -> set[str]:
+        """How the words begin that are on the list, or would be with a further segmentation as likely."""
+        near = [word for word, total in self._sums.items() if total > self.bar - HALF]
+        return {word[:end] for word in near for end in range(1, len(word) + 1)}
 
 
 class BestFirstSearch:
@@ -87,23 +104,38 @@ class BestFirstSearch:
         self._heap: list[tuple[float, TokenIds]] = [(0.0, ())]
         self._expanded: Counter = Counter()
         self._pruned = -math.inf  # the likeliest hypothesis that was pruned for the width
+        self._beginnings: set[str] | None = None  # of the words whose rarer segmentations are looked for
 
     @property
     def is_complete(self) -> bool:
         """Whether nothing was pruned for the width that might have become a wanted answer."""
-        return self._pruned <= self.top.threshold
+        return self._pruned <= self.top.bar
 
     def pop(self, count: int) -> list[Hypothesis]:
-        """The likeliest hypotheses that may still become a wanted answer, at most `count`."""
+        """The likeliest hypotheses that are still to be expanded, at most `count`."""
         popped = []
-        while self._heap and len(popped) < count and -self._heap[0][0] > self.top.threshold:
+        while self._heap and len(popped) < count and -self._heap[0][0] > self._least_expanded:
             value, token_ids = heapq.heappop(self._heap)
             if self._expanded[len(token_ids)] < self._width:
                 self._expanded[len(token_ids)] += 1
                 popped.append(Hypothesis(token_ids, -value))
             else:
                 self._pruned = max(self._pruned, -value)
-        return popped
+        if popped or self._beginnings is not None:
+            return popped
+        self._beginnings = self.top.beginnings()
+        self._heap = [waiting for waiting in self._heap if self._may_begin(waiting[1])]
+        heapq.heapify(self._heap)
+        return self.pop(count)
+
+    @property
+    def _least_expanded(self) -> float:
+        return self.top.bar - HALF if self._beginnings is None else self.top.least
+
+    def _may_begin(self, token_ids: TokenIds) -> bool:
+        """Whether tokens may begin a word that was found; where they spell none, as half a character, they may."""
+        text = self.top.decode(token_ids)
+        return text is None or text in self._beginnings
 
     def expand(self, hypothesis: Hypothesis, end: float | None, next_tokens: Sequence[tuple[int, float]]) -> None:
         """Add what may follow a hypothesis: its `end` (log-probability, None without end tokens), and `next_tokens`.
@@ -120,7 +152,7 @@ class BestFirstSearch:
             longer = Hypothesis((*token_ids, token), value + log_probability)
             if finishes:
                 self.top.add(longer)
-            elif longer.log_probability > self.top.threshold:
+            elif self._beginnings is None or self._may_begin(longer.token_ids):
                 heapq.heappush(self._heap, (-longer.log_probability, longer.token_ids))
         if len(next_tokens) == self._width and not finishes:
             self._pruned = max(self._pruned, value + next_tokens[-1][1])
@@ -145,8 +177,7 @@ def best_first(
         logits = next_logits([(search, hypothesis.token_ids) for search, hypothesis in popped])
         log_probabilities = checked_log_softmax(logits)
         ends, allowed = _end_log_probabilities(log_probabilities, popped), _allowed(popped)
-        # Tokens no likelier than the worst wanted answer need not be looked at.
-        least = torch.tensor([search.top.threshold - hypothesis.log_probability for search, hypothesis in popped])
+        least = torch.tensor([search.top.least - hypothesis.log_probability for search, hypothesis in popped])
         next_tokens = _likeliest(log_probabilities, allowed, least, width)
         for (search, hypothesis), end, tokens in zip(popped, ends, next_tokens, strict=True):
             search.expand(hypothesis, end, tokens)

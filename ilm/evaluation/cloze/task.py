@@ -3,6 +3,7 @@
 import logging
 import shlex
 import sys
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -28,7 +29,7 @@ from ilm.evaluation.report import deciding, open_results, results_folder
 from ilm.examples.tokenizers import gpt2_tokenizer
 from ilm.hashing import digest
 from ilm.models.devices import usable_device
-from ilm.progress import ProgressLog
+from ilm.progress import ProgressLog, duration
 from ilm.runs.finder import Finder
 from ilm.runs.folder import versions
 from ilm.runs.trained_model import INFILLING
@@ -37,6 +38,7 @@ log = logging.getLogger("ilm")
 
 # Packages whose other versions may predict something else.
 _DECIDING = ("torch", "transformers", "tokenizers", "nltk")
+_WORTH_TIMING = 8  # batches
 
 
 def evaluate_cloze(settings: Evaluate) -> pd.DataFrame:
@@ -50,7 +52,7 @@ def evaluate_cloze(settings: Evaluate) -> pd.DataFrame:
     device = usable_device(options.device, "task.device")
     finder = Finder(Path(settings.paths.experiments), data / settings.corpus.name, INFILLING)
     models = find_models(settings.models, finder, settings.cefr, options.n_masks)
-    documents, source = read_texts(settings)
+    documents, source = read_texts(settings, [model.trained for model in models if model.trained])
     texts = choose_texts(documents, settings.limit, options.seed)
     items, counts = _items(texts, options)
     tagger = nltk_tagger()
@@ -136,18 +138,35 @@ def _predict(
     models: Sequence[ModelSpec], items: Sequence[Item], folder: Path, options: Cloze, device: torch.device
 ) -> dict[str, PredictionFile]:
     """The complete predictions of each model; one is loaded only if some of its predictions are missing."""
-    found = {}
+    found = {
+        spec.name: PredictionFile(folder, spec.file_name, {"kind": spec.kind, "fingerprint": spec.fingerprint})
+        for spec in models
+    }
+    missing = {name: predictions.missing(items, options.batch_size) for name, predictions in found.items()}
+    _log_expected_time([(spec, missing[spec.name]) for spec in models], options, device)
     for number, spec in enumerate(models, start=1):
         log.info("model %d of %d: %s", number, len(models), spec.name)
-        found[spec.name] = predictions = PredictionFile(
-            folder, spec.file_name, {"kind": spec.kind, "fingerprint": spec.fingerprint}
-        )
-        if missing := predictions.missing(items, options.batch_size):
-            progress = ProgressLog(len(items), spec.name, "items", initial=len(items) - len(missing))
-            predictions.add(load_model(spec, options, device), missing, options.batch_size, progress)
+        if left := missing[spec.name]:
+            progress = ProgressLog(len(items), spec.name, "items", initial=len(items) - len(left))
+            found[spec.name].add(load_model(spec, options, device), left, options.batch_size, progress)
         else:
             log.info("its predictions for all items are there already")
     return found
+
+
+def _log_expected_time(work: Sequence[tuple[ModelSpec, Sequence[Item]]], options: Cloze, device: torch.device) -> None:
+    """Say how long the models will take for their items, of which one batch of median length is timed for each."""
+    expected = {}
+    for spec, items in work:
+        if len(items) <= _WORTH_TIMING * options.batch_size:
+            continue
+        model, begin = load_model(spec, options, device), len(items) // 2
+        began = time.monotonic()
+        model.predict(items[begin : begin + options.batch_size])
+        expected[spec.name] = (time.monotonic() - began) * len(items) / options.batch_size
+    if expected:
+        each = ", ".join(f"{name} {duration(seconds)}" for name, seconds in expected.items())
+        log.info("expected to take about %s (by one batch of each model: %s)", duration(sum(expected.values())), each)
 
 
 def _blank_table(

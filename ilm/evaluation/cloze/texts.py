@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from ilm.corpus.splitting.assign import BY_DEFAULT
 from ilm.corpus.splitting.groups import group_labels, relations
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
-from ilm.evaluation.report import source_of
+from ilm.evaluation.report import source_of, training_corpus
 from ilm.hashing import order_key
 from ilm.runs.trained_model import TrainedModel
 
@@ -25,17 +26,20 @@ log = logging.getLogger("ilm")
 _NOBODY = np.array([-1])
 
 
-def read_texts(settings: Evaluate) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """The documents of `input`, or of a split of the prepared corpus, with a record of their source.
+def read_texts(settings: Evaluate, models: Sequence[TrainedModel]) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The documents of `input`, or of a split of a prepared corpus, with a record of their source.
 
-    Raises: UserError if there are none.
+    The corpus is `task.corpus`, else that which the runs among the `models` were trained on, else `corpus`.
+
+    Raises: UserError if there are none, or the models are of several corpora.
     """
     level = settings.cefr
     wanted = settings.task.levels or ([level] if level not in (None, "all") else None)
     if settings.input is not None:
         documents, source = _from_file(settings)
     else:
-        corpus = PreparedCorpus.open(Path(settings.paths.data) / (settings.task.corpus or settings.corpus.name))
+        name = settings.task.corpus or training_corpus(models) or settings.corpus.name
+        corpus = PreparedCorpus.open(Path(settings.paths.data) / name)
         documents = corpus.documents[corpus.documents["split"] == settings.task.split]
         source = source_of(corpus, settings.task.split, ())
     if wanted is not None:

@@ -17,7 +17,7 @@ from ilm.corpus.store import PreparedCorpus, corpus_arguments
 from ilm.errors import UserError
 from ilm.evaluation.perplexity.report import POOLED, print_tables, write_report
 from ilm.evaluation.perplexity.scores import DocumentScores, score_documents
-from ilm.evaluation.report import deciding, open_results, results_folder, source_of
+from ilm.evaluation.report import deciding, open_results, results_folder, source_of, training_corpus
 from ilm.examples.dataset import InfillingDataset, first_by_hash
 from ilm.examples.token_store import TokenStore
 from ilm.hashing import order_key
@@ -114,13 +114,7 @@ def _find_models(settings: Evaluate) -> tuple[list[TrainedModel], PreparedCorpus
         )
     if not runs:
         return [replace(model, objective=objective or model.objective) for model in models], None
-    names = sorted({run.corpus_name for run in runs})
-    if len(names) > 1:
-        raise UserError(
-            f"models: they were trained on several corpora ({', '.join(names)}), and a report is about one. Evaluate "
-            "the models of each by a command of its own."
-        )
-    trained_on = PreparedCorpus.open(data / names[0])
+    trained_on = PreparedCorpus.open(data / training_corpus(runs))
     for run in runs:
         run.require_trained_on(trained_on)
     return models, trained_on

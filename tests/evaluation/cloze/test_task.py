@@ -250,10 +250,10 @@ def test_items_do_not_depend_on_the_order_of_the_file(root, tmp_path):
 
 
 def test_two_blanks_an_item(root, tmp_path):
-    frame, folder = run(root, tmp_path, "task.n_masks=2", "task.samples_per_text=2", models=ALL)
+    frame, folder = run(root, tmp_path, "task.n_masks=2", "task.samples_per_text=2", "limit=1", models=ALL)
     assert all(len(item["spans"]) == 2 for item in lines(folder / "items.jsonl"))
     overall = frame[(frame["grouping"] == "all") & (frame["metric"] == "exact")]
-    assert set(overall["n"]) == {48}
+    assert set(overall["n"]) == {12}
 
 
 def test_a_limit_takes_texts_of_all_levels(root, tmp_path):
@@ -398,6 +398,36 @@ def test_what_was_said_is_in_the_folder(whole):
     assert re.search(r"mlm:bert: 36 of 36 items, [\d.e+]+ items/s, in 0:\d\d:\d\d", said)
 
 
+def test_how_long_it_will_take_is_said_beforehand(root, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(task, "_WORTH_TIMING", 2)
+    run(root, tmp_path, models=("mlm:bert", "mlm:roberta"))
+    said = capsys.readouterr().err
+    time = r"0:\d\d:\d\d"
+    each = f"mlm:bert {time}, mlm:roberta {time}"
+    assert re.search(rf"expected to take about {time} \(by one batch of each model: {each}\)", said)
+    assert said.index("expected to take") < said.index("model 1 of 2")
+    run(root, tmp_path, models=("mlm:bert", "mlm:roberta"))
+    assert "expected to take" not in capsys.readouterr().err, "nothing is missing"
+
+
+def test_what_was_answered_is_printed_even_if_it_cannot_be_written(root, tmp_path, monkeypatch, capsys):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(task, "write_report", full)
+    with pytest.raises(UserError, match=r"the disk is full: .* cannot be written"):
+        run(root, tmp_path, "limit=1")
+    assert "top-10" in capsys.readouterr().out
+
+
+def test_a_folder_of_something_else_is_refused_before_the_first_model_is_loaded(root, tmp_path, monkeypatch):
+    monkeypatch.setattr(task, "load_model", None)
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "thesis.tex").write_text("mine")
+    with pytest.raises(UserError, match="notes exists and holds no report"):
+        run(root, tmp_path, "name=notes")
+
+
 def test_lines_behind_the_last_answer_are_dropped(root, tmp_path):
     _, folder = run(root, tmp_path)
     file = answers_file(folder, "mlm_bert")
@@ -464,13 +494,16 @@ def test_answers_of_another_method_are_refused(root, tmp_path, monkeypatch):
         run(root, tmp_path)
 
 
-def test_lists_that_may_miss_an_answer_are_counted(root, tmp_path, monkeypatch):
+def test_lists_that_may_miss_an_answer_are_counted_in_the_table_of_the_terminal(root, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(MaskedLM, "width_per_candidate", 1)
     few = ("limit=2", "task.levels=[A1]", "task.mlm_length=guessed", "task.samples_per_text=1")
     _, folder = run(root, tmp_path, *few, models=("mlm:roberta",))
     assert report_of(folder)["models"]["mlm:roberta"]["incomplete_lists"] == 2
     markdown = " ".join((folder / "cloze.md").read_text(encoding="utf-8").split())
-    assert "| mlm:roberta | list not surely the best | more hypotheses than are expanded | 2 |" in markdown
+    assert "| mlm:roberta | 2 | 0 | 2 |" in markdown, "n, failed, unsure"
+    shown = capsys.readouterr().out
+    assert re.search(r"unsure\W+2", shown)
+    assert "may lack a likelier answer" in " ".join(shown.split())
 
 
 def test_answers_of_unknown_origin_are_asked_anew(root, tmp_path):
@@ -492,13 +525,6 @@ def test_two_processes_in_one_folder(root, tmp_path):
         pytest.raises(UserError, match="Another process works on"),
     ):
         run(root, tmp_path / "results")
-
-
-def test_a_folder_with_something_else(root, tmp_path):
-    (tmp_path / "test_cloze").mkdir()
-    (tmp_path / "test_cloze" / "mine.txt").write_text("x")
-    with pytest.raises(UserError, match="holds no report"):
-        run(root, tmp_path)
 
 
 # Trained models -------------------------------------------------------------------------------------------------------
@@ -529,6 +555,12 @@ def test_without_models_and_input_all_trained_ones_answer_the_test_split(trained
     seen = report["models"]["ilm:run"]["texts_seen_in_training"]
     assert (seen["corpus"], seen["texts"]) == ("mine", 0)
     assert sorted({item["cefr_level"] for item in lines(folder / "items.jsonl")}) == ["A1", "A2", "B1", "B2", "C1"]
+
+
+def test_the_texts_are_those_of_the_models_corpus_whatever_the_default(trained, tmp_path):
+    """No corpus `sample` is prepared here."""
+    _, folder = run(trained, tmp_path, "input=null", "limit=1", models=("ilm:experiments/run",))
+    assert report_of(folder)["source"]["name"] == "mine"
 
 
 def test_texts_that_a_model_was_trained_on_are_told(trained, tmp_path):
