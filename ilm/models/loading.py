@@ -1,8 +1,10 @@
 """Causal language models: where they come from, how they get the infilling tokens, how they are saved."""
 
+import copy
 import importlib.util
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from ilm.errors import UserError
 from ilm.examples.vocabulary import Vocabulary
 from ilm.files import atomic_folder
 from ilm.hashing import order_key
+from ilm.models.start_check import cannot_be_trained, require_causal_rows
 from ilm.reference.models import is_reference_model, reference_config, reference_model, reference_tokenizer
 
 log = logging.getLogger("ilm")
@@ -33,6 +36,16 @@ HUB_TIMEOUT_SECONDS = 5
 TO_TRAIN = (
     "(model.path=FOLDER); or train from scratch (model.pretrained=false), or a small model that needs no download "
     "(model=tiny)"
+)
+
+TOKENIZER_FILES = (
+    *("tokenizer.json", "tokenizer_config.json", "vocab.json", "vocab.txt"),
+    *("tokenizer.model", "spiece.model"),
+)
+# Whatever a broken file, or one of something else, leads to.
+BROKEN = (
+    *(OSError, ValueError, KeyError, TypeError, AttributeError, ImportError),
+    *(SafetensorError, StrictDataclassError),
 )
 
 # Loading takes seconds; its progress bars drown what a run has to say.
@@ -44,14 +57,14 @@ def load_tokenizer(path: str, *, package: str | None = None, gguf_file: str | No
     location, options = locate(path, package, gguf_file)
     if is_reference_model(location):
         return reference_tokenizer(location)
-    try:
-        return AutoTokenizer.from_pretrained(location, **options)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, StrictDataclassError) as error:
-        # Whatever a broken file leads to.
+    folder = Path(location)
+    if gguf_file is None and folder.is_dir() and not any((folder / name).exists() for name in TOKENIZER_FILES):
+        # Transformers would make one of no words.
         raise UserError(
-            f"{location} holds no model with a tokenizer ({_first_line(error)}). Give a folder in Hugging Face format, "
-            "such as experiments/NAME/model."
-        ) from error
+            f"{location} has no tokenizer (none of {', '.join(TOKENIZER_FILES)}): copy it from where the model is from"
+        )
+    with _told(f"{location} holds no model with a tokenizer", ". Give a folder such as experiments/NAME/model."):
+        return AutoTokenizer.from_pretrained(location, **options)
 
 
 def brings_tokenizer(path: str) -> bool:
@@ -73,10 +86,8 @@ def pretrained_model(path: str, *, package: str | None = None, gguf_file: str | 
     location, options = locate(path, package, gguf_file)
     if is_reference_model(location):
         return reference_model(location)
-    try:
+    with _told(f"No causal language model could be loaded from {location!r}"):
         model = AutoModelForCausalLM.from_pretrained(location, dtype=torch.float32, **options)
-    except (OSError, ValueError, KeyError, ImportError, SafetensorError, StrictDataclassError) as error:
-        raise UserError(f"No causal language model could be loaded from {location!r}: {_first_line(error)}") from error
     if "gguf_file" in options:
         # The weights are plain floats now; the model still takes itself for a quantised one, and would not be saved.
         model.hf_quantizer, model.is_quantized, model.quantization_method = None, False, None
@@ -94,20 +105,12 @@ def model_config(model: Model) -> PreTrainedConfig:
     return _stored_configuration(model.path, model.package, model.gguf_file)
 
 
-def require_model(model: Model, max_length: int) -> None:
-    """Make sure, within seconds and without its weights, that a model can be trained later.
-
-    Raises: UserError as `model_config` does, and if its positions end before `max_length` tokens.
-    """
-    _require_positions(model_config(model), max_length, "data.max_length")
-
-
 def initial_model(model: Model, vocabulary: Vocabulary, seed: int, *, new_rows: bool) -> PreTrainedModel:
     """What a run starts from: pretrained or random weights, with rows for all tokens.
 
     `new_rows`: the infilling tokens are new to it, and their rows are drawn from `seed`; otherwise it has learnt them.
 
-    Raises: UserError as `pretrained_model`, and if a model that has learnt them lacks rows.
+    Raises: UserError as `pretrained_model`, if a model that has learnt them lacks rows, or cannot be trained here.
     """
     if model.pretrained:
         network = pretrained_model(model.path, package=model.package, gguf_file=model.gguf_file)
@@ -116,9 +119,13 @@ def initial_model(model: Model, vocabulary: Vocabulary, seed: int, *, new_rows: 
         network = new_model(model.architecture, model.path, vocabulary.base_size, end_of_text, seed)
     before = network.num_parameters()
     if new_rows:
-        add_special_rows(network, vocabulary, seed)
+        try:
+            add_special_rows(network, vocabulary, seed)
+        except (AttributeError, NotImplementedError, RuntimeError, TypeError) as error:  # it hides its embeddings
+            raise cannot_be_trained(network, f"its embeddings take no new tokens ({error})") from error
     else:
         require_rows(network, vocabulary, model.path)
+    require_causal_rows(network)
     log.info("model: %s parameters, %s with the infilling tokens", f"{before:,}", f"{network.num_parameters():,}")
     return network
 
@@ -163,9 +170,19 @@ def add_special_rows(model: PreTrainedModel, vocabulary: Vocabulary, seed: int) 
             weight[new] = drawn
 
 
-def require_length(model: PreTrainedModel, max_length: int, option: str) -> None:
-    """Raises: UserError if the model's positions end before `max_length` tokens (set by the config key `option`)."""
-    _require_positions(model.config, max_length, option)
+def require_length(config: PreTrainedConfig, max_length: int, option: str) -> None:
+    """Raises: UserError if a model's positions end before `max_length` tokens (set by the config key `option`)."""
+    limit = positions(config)
+    if limit is not None and max_length > limit:
+        raise UserError(
+            f"{option}={max_length} is more than the {limit} tokens the model can read. Type {option}={limit}."
+        )
+
+
+def positions(config: PreTrainedConfig) -> int | None:
+    """The tokens that a model can read; None without a limit (which XLNet writes as -1)."""
+    limit = getattr(config, "max_position_embeddings", None)
+    return limit if limit is not None and limit > 0 else None
 
 
 def require_rows(model: PreTrainedModel, vocabulary: Vocabulary, path: str | Path) -> None:
@@ -178,24 +195,25 @@ def require_rows(model: PreTrainedModel, vocabulary: Vocabulary, path: str | Pat
         )
 
 
-def _require_positions(config: PreTrainedConfig, max_length: int, option: str) -> None:
-    limit = getattr(config, "max_position_embeddings", None)
-    if limit is not None and max_length > limit:
-        raise UserError(
-            f"{option}={max_length} is more than the {limit} tokens the model can read. Type {option}={limit}."
-        )
-
-
 def save_model(model: PreTrainedModel, vocabulary: Vocabulary, folder: Path) -> None:
-    """Write model and tokenizer in Hugging Face format; plain `AutoModelForCausalLM.from_pretrained` loads them."""
+    """Write model and tokenizer in Hugging Face format; plain `AutoModelForCausalLM.from_pretrained` loads them.
+
+    The tokenizer is told what transformers' pipelines ask it for: how long a text may be, and how to pad, which a model
+    that writes from left to right wants on the left. No id changes.
+    """
+    tokenizer = copy.deepcopy(vocabulary.tokenizer)
+    tokenizer.model_max_length = positions(model.config) or tokenizer.model_max_length
+    tokenizer.padding_side = tokenizer.init_kwargs["padding_side"] = "left"  # only what stands in both is saved
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
     with atomic_folder(folder) as temporary:
         model.save_pretrained(temporary)
-        vocabulary.tokenizer.save_pretrained(temporary)
+        tokenizer.save_pretrained(temporary)
 
 
 def _configuration(model_type: str, **settings: Any) -> PreTrainedConfig:
     """Raises: UserError for an unknown kind of model, or settings that it does not have or refuses."""
-    try:
+    with _told(f"model.architecture (model_type {model_type}) is refused"):
         default = AutoConfig.for_model(model_type)
         unknown = sorted(set(settings) - set(default.to_dict()) - set(default.attribute_map))
         if unknown:
@@ -203,8 +221,6 @@ def _configuration(model_type: str, **settings: Any) -> PreTrainedConfig:
         config = AutoConfig.for_model(model_type, **settings)
         with torch.device("meta"):
             AutoModelForCausalLM.from_config(config)
-    except (ValueError, TypeError, KeyError, StrictDataclassError) as error:
-        raise UserError(f"model.architecture (model_type {model_type}): {_first_line(error)}") from error
     return config
 
 
@@ -212,10 +228,8 @@ def _stored_configuration(path: str, package: str | None, gguf_file: str | None)
     location, options = locate(path, package, gguf_file)
     if is_reference_model(location):
         return reference_config(location)
-    try:
+    with _told(f"No model configuration could be read from {location!r}"):
         return AutoConfig.from_pretrained(location, **options)
-    except (OSError, ValueError, KeyError, StrictDataclassError) as error:
-        raise UserError(f"No model configuration could be read from {location!r}: {_first_line(error)}") from error
 
 
 def locate(
@@ -254,6 +268,15 @@ def _require_on_hub(path: str, advice: str) -> None:
             f"The model {path!r} is not on this machine, and the model hub did not give it ({_first_line(error)}). "
             f"Check the name and the network; or download it elsewhere and give its folder {advice}."
         ) from error
+
+
+@contextmanager
+def _told(what: str, advice: str = "") -> Iterator[None]:
+    """Raises: UserError in place of what a broken file leads to."""
+    try:
+        yield
+    except BROKEN as error:
+        raise UserError(f"{what} ({_first_line(error)}){advice}") from error
 
 
 def _first_line(error: Exception) -> str:

@@ -28,7 +28,7 @@ from ilm.hardware import started_by
 from ilm.masking.generate import mask_settings, train_masks_of_epoch
 from ilm.masking.masks import Masks
 from ilm.masking.store import MaskStore
-from ilm.models.loading import brings_tokenizer, load_tokenizer, model_config, require_model
+from ilm.models.loading import brings_tokenizer, load_tokenizer, model_config, require_length
 from ilm.models.lora import require_peft
 from ilm.reference.models import require_exportable
 from ilm.runs.folder import RunFolder
@@ -209,13 +209,14 @@ def starting_model_settings(settings: Train, initial: InitialRun | None) -> Mode
         require_peft()
     model = settings.model if initial is None else initial.replace_weights(settings.model)
     try:
-        require_model(model, settings.data.max_length)
+        config = model_config(model)
     except UserError:
         # A dry run is as good with random weights of the same shape.
         if not (settings.dry_run and model.pretrained and model.architecture is not None):
             raise
         model = model.model_copy(update={"pretrained": False})
-        require_model(model, settings.data.max_length)
+        config = model_config(model)
+    require_length(config, settings.data.max_length, "data.max_length")
     return model
 
 

@@ -2,7 +2,7 @@ import time
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel
+from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel, pipeline
 
 from ilm.errors import UserError
 from ilm.examples.tokenizers import gpt2_tokenizer
@@ -100,12 +100,32 @@ def test_settings_of_the_wrong_type(tmp_path):
         pretrained_model(str(tmp_path))
     with pytest.raises(UserError, match="No model configuration"):
         new_model(None, str(tmp_path), 100, 0, seed=0)
+    with pytest.raises(UserError, match=r"has no tokenizer \(none of tokenizer.json, .*copy it from where"):
+        load_tokenizer(str(tmp_path))
+    (tmp_path / "tokenizer.json").write_text("{")
     with pytest.raises(UserError, match="no model with a tokenizer"):
         load_tokenizer(str(tmp_path))
 
 
 def test_positions_that_end_too_early():
     model = new_model(SMALL, None, 100, 0, seed=0)
-    require_length(model, 32, "data.max_length")
+    require_length(model.config, 32, "data.max_length")
     with pytest.raises(UserError, match=r"Type data\.max_length=32"):
-        require_length(model, 33, "data.max_length")
+        require_length(model.config, 33, "data.max_length")
+
+
+def test_an_exported_model_works_in_a_pipeline_of_batches(tmp_path):
+    """It pads on the left, which a model that writes from left to right needs, and knows how long a text may be."""
+    vocabulary = Vocabulary(gpt2_tokenizer(), MASK_TYPES)
+    model = new_model(SMALL, None, 50257, 50256, seed=0)
+    add_special_rows(model, vocabulary, seed=0)
+    save_model(model, vocabulary, tmp_path / "model")
+    saved = AutoTokenizer.from_pretrained(tmp_path / "model")
+    assert (saved.model_max_length, saved.pad_token, saved.padding_side) == (32, "<|endoftext|>", "left")
+    assert saved.get_vocab() == vocabulary.tokenizer.get_vocab()
+    assert vocabulary.tokenizer.pad_token is None
+    assert Vocabulary.of_trained(saved).fingerprint() == vocabulary.fingerprint()
+    texts = ["She ate", "My name is Anna and I live", "I"]
+    write = pipeline("text-generation", str(tmp_path / "model"), do_sample=False, max_new_tokens=4, max_length=None)
+    together, alone = write(texts, batch_size=4), [write(text) for text in texts]
+    assert together == alone

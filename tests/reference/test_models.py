@@ -18,9 +18,10 @@ from ilm.models.loading import (
     brings_tokenizer,
     initial_model,
     load_tokenizer,
+    model_config,
     new_model,
     pretrained_model,
-    require_model,
+    require_length,
     save_model,
 )
 from ilm.reference.models import (
@@ -292,9 +293,9 @@ def test_files_that_are_missing_or_of_another_model(trained, tmp_path):
 def test_it_can_be_trained_and_started_anew(trained, tmp_path):
     path = write_reference(tmp_path, trained[0])
     model = Model(**dict.fromkeys(Model.model_fields) | {"pretrained": True, "path": path})
-    require_model(model, POSITIONS)
+    require_length(model_config(model), POSITIONS, "data.max_length")
     with pytest.raises(UserError, match=f"Type data.max_length={POSITIONS}"):
-        require_model(model, POSITIONS + 1)
+        require_length(model_config(model), POSITIONS + 1, "data.max_length")
     fresh = new_model(None, path, 50257, 50256, seed=0)
     assert not torch.equal(fresh.transformer.h[0].mlp.c_fc.weight, trained[0].transformer.h[0].mlp.c_fc.weight)
 

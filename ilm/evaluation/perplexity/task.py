@@ -176,7 +176,7 @@ def _score(
 ) -> tuple[DocumentScores, dict[str, int]]:
     """The model's scores, and how many examples there were and were left out, by cause."""
     network, vocabulary = model.load()
-    require_length(network, task.max_length, "task.max_length")
+    require_length(network.config, task.max_length, "task.max_length")
     if vocabulary.mask_types != masks.mask_types:
         raise UserError(
             f"{model.name} was trained on the mask types {', '.join(vocabulary.mask_types)}, not "
