@@ -23,28 +23,26 @@ def train(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> dict
     interrupted run; a finished one is reported, not trained again.
     """
     settings = check(cfg, Train, choices)
-    from ilm.training.dry_run import cost_sheet  # only now: torch takes seconds, and a typing mistake is told at once
+    from ilm.training.dry_run import dry_run  # only now: torch takes seconds, and a typing mistake is told at once
     from ilm.training.fit import fit, is_finished, report, starting_module
     from ilm.training.plan import plan_run
 
     set_up_logging()
-    plan, requeued = plan_run(settings), was_requeued()
+    if settings.dry_run:
+        dry_run(settings)
+        return {}
+    plan, anew = plan_run(settings), settings.overwrite and not was_requeued()
     note(name=plan.name)
     log.info("%s", plan.summary())
-    if settings.dry_run:
-        lines, cost = cost_sheet(plan)
-        log.info("%s", lines)
-        note(cost=cost)
-        return {}
     with RunFolder.claimed(plan.path):
-        folder = RunFolder.open(plan.path, plan.identity, settings.overwrite and not requeued)
+        folder = RunFolder.open(plan.path, plan.identity, anew)
         note(folder=str(plan.path.absolute()))  # only now: a run that is refused has no part in what lies there
-        if is_finished(plan, folder):
+        if not anew and is_finished(plan, folder):
             log.info("%s is finished: not trained again", plan.name)
             note(finished_before=True)
         else:
             module = starting_module(plan)  # what it refuses is told before anything is written
-            folder.begin(plan.settings, plan.identity)
+            folder.begin(plan.settings, plan.identity, anew)
             set_up_logging(folder.path / "train.log")
             fit(plan, module, folder)
         return report(plan, folder)

@@ -67,7 +67,10 @@ def atomic_folder(path: Path, *, keep_existing: bool = False) -> Iterator[Path]:
     temporary.mkdir()
     try:
         yield temporary
+        readable = temporary.stat().st_mode & 0o666
         for file in temporary.rglob("*"):
+            if file.is_file():
+                file.chmod(readable)  # some libraries write for their owner alone, whatever the umask says
             _flush(file)
         _flush(temporary)
         try:

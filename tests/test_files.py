@@ -92,3 +92,16 @@ def test_different_parts_have_different_keys(a, b):
 
 def test_canonical_json_has_one_form():
     assert canonical_json({"b": 1, "a": {"d": "ü", "c": 1.5}}) == '{"a":{"c":1.5,"d":"ü"},"b":1}'
+
+
+def test_what_a_library_writes_for_its_owner_alone_gets_the_modes_of_the_umask(tmp_path):
+    before = os.umask(0o027)
+    try:
+        with atomic_folder(tmp_path / "model") as temporary:
+            (temporary / "inner").mkdir()
+            for file in (temporary / "weights", temporary / "inner" / "weights"):
+                file.touch(mode=0o600)
+    finally:
+        os.umask(before)
+    found = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "model").rglob("*")}
+    assert found == {"inner": 0o750, "weights": 0o640}

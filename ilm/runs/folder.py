@@ -101,7 +101,8 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path, identity: Mapping[str, Any], overwrite: bool) -> "RunFolder":
-        """The folder for a run with this identity: that of the same run begun before, or one that is free.
+        """The folder for a run with this identity: that of the same run begun before, or one that is free; with
+        `overwrite` also that of another run, which stands until this one begins.
 
         Raises: UserError if it holds another run (the differences are listed), a damaged one or something else.
         """
@@ -111,7 +112,7 @@ class RunFolder:
         for place in (path.parent, path):
             remove_strays(place)
         if overwrite and folder.has_begun:
-            remove_folder(path)
+            return folder
         if folder.has_begun:
             differences = identity_differences(folder.record["identity"], identity)
             if differences:
@@ -129,13 +130,17 @@ class RunFolder:
             status.unlink()
         return folder
 
-    def begin(self, settings: Train, identity: Mapping[str, Any]) -> None:
+    def begin(self, settings: Train, identity: Mapping[str, Any], overwrite: bool) -> None:
         """Store settings, identity, this command and its versions; earlier commands of the run stay.
+
+        With `overwrite` the run that is there is deleted.
 
         Raises: UserError if the disk is full.
         """
         if not is_first_process():
             return
+        if overwrite and self.has_begun:
+            remove_folder(self.path)
         commands = self.record["commands"] if self.has_begun else []
         commands.append({"command": "python " + shlex.join(sys.argv), "versions": versions()})
         config = yaml.safe_dump(settings.model_dump(), sort_keys=False, allow_unicode=True)

@@ -9,7 +9,8 @@ import logging
 import platform
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
-from ilm.config.train import Checkpoint, EarlyStopping
+from ilm.cli.sweep import note
+from ilm.config.train import Checkpoint, EarlyStopping, Train
 from ilm.errors import UserError
 from ilm.files import read_json, readable_size, write_json
 from ilm.hardware import is_first_process
@@ -28,7 +30,7 @@ from ilm.runs.folder import RunFolder
 from ilm.training.callbacks.metrics import at_step_end
 from ilm.training.callbacks.validation import Validation
 from ilm.training.fit import fit, starting_module
-from ilm.training.plan import RunPlan
+from ilm.training.plan import RunPlan, plan_run
 from ilm.training.trainer import make_trainer
 
 log = logging.getLogger("ilm")
@@ -148,6 +150,36 @@ class _Nowhere(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         Path(path).touch()
+
+
+def dry_run(settings: Train) -> None:
+    """Log what a run would do and cost, and note the cost for the table of a sweep; nothing is left behind."""
+    with _caches_apart(settings) as apart:
+        plan = plan_run(apart)
+        note(name=plan.name)
+        log.info("%s", plan.summary())
+        lines, cost = cost_sheet(plan)
+    log.info("%s", lines)
+    note(cost=cost)
+
+
+@contextmanager
+def _caches_apart(settings: Train) -> Iterator[Train]:
+    """Settings that name a copy of the corpus, made of links: caches that are there are used, new ones go with it."""
+    corpus = Path(settings.paths.data) / settings.corpus.name
+    with tempfile.TemporaryDirectory(prefix="ilm-dry-run-") as name:
+        copy = Path(name) / corpus.name
+        if corpus.is_dir():
+            caches = [corpus / cache for cache in ("masks", "tokens", "tokenizers")]
+            for folder in (copy, *(copy / cache.name for cache in caches)):
+                folder.mkdir()
+            for path in {path for folder in (corpus, *caches) for path in folder.glob("*")} - {*caches}:
+                (copy / path.relative_to(corpus)).symlink_to(path.absolute())
+        data = settings.paths.model_copy(update={"data": name})
+        try:
+            yield settings.model_copy(update={"paths": data}) if corpus.is_dir() else settings
+        except UserError as error:
+            raise UserError(str(error).replace(name, settings.paths.data)) from error
 
 
 def measure(plan: RunPlan) -> Measured | None:

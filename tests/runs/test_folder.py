@@ -227,7 +227,7 @@ def test_identities_survive_json():
 def opened(path: Path, overwrite: bool = False, **changed) -> RunFolder:
     identity = {"seed": 0, "lr": 0.1, **changed}
     folder = RunFolder.open(path, identity, overwrite)
-    folder.begin(composed("variant='é'"), identity)
+    folder.begin(composed("variant='é'"), identity, overwrite)
     return folder
 
 

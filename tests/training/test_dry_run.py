@@ -1,6 +1,5 @@
 """The cost sheet: its arithmetic with a clock that is set by hand, and a dry run beside the run that it foretells."""
 
-import os
 import tempfile
 
 import pytest
@@ -19,6 +18,7 @@ from ilm.training.dry_run import (
     measure,
 )
 from ilm.training.plan import RunPlan, plan_run, starting_model_settings
+from prepare import prepare
 from tests.conftest import SMALL_MODEL, compose, contents
 from train import train
 
@@ -93,14 +93,23 @@ def test_the_disk_of_a_real_run_is_what_the_sheet_says(run, small, tmp_path):
     assert summary["hours"] > 0
 
 
-def test_a_dry_run_leaves_nothing_and_changes_nothing(run, tmp_path):
-    temporary = set(os.listdir(tempfile.gettempdir()))
-    lines, _ = cost_sheet(run)
-    assert [line.split()[0] for line in lines.splitlines()] == [
-        *("parameters", "memory", "disk", "time", "measured", "assumed")
-    ]
-    assert not (tmp_path / "experiments").exists()
-    assert not [name for name in set(os.listdir(tempfile.gettempdir())) - temporary if name.startswith("ilm-dry-run")]
+def test_a_dry_run_leaves_nothing_and_changes_nothing(small_csv, tmp_path, capsys, monkeypatch):
+    """Neither caches of the corpus, which it needs others of than there are, nor what it measured."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    corpus = ["corpus=custom", "corpus.name=fresh", f"paths.data={tmp_path / 'data'}"]
+    prepare(compose("prepare", *corpus, f"corpus.csv={small_csv}", "num_workers=1")[0])
+    before = contents(tmp_path)
+    options = ["cefr=C1", "masking.resample_each_epoch=true", "trainer.max_epochs=2", "trainer.max_steps=-1"]
+    there = [*corpus, f"paths.experiments={tmp_path / 'experiments'}"]
+    assert train(*compose("train", *there, *SMALL_MODEL, *options, "trainer=cpu", "dry_run=true")) == {}
+    lines = ("parameters", "memory", "disk", "time", "measured", "assumed")
+    assert [line.split()[0] for line in capsys.readouterr().err.splitlines()[-6:]] == [*lines]
+    assert contents(tmp_path) == before
+    assert {path.name for path in tmp_path.iterdir()} == {"data", "tmp"}
+    assert list((tmp_path / "tmp").iterdir()) == []
+    with pytest.raises(UserError, match=f"{tmp_path / 'data' / 'nothing'}"):
+        train(*compose("train", *there, "corpus.name=nothing", *SMALL_MODEL, "dry_run=true"))
 
 
 def test_weights_that_are_not_here_are_drawn_for_a_dry_run_only():

@@ -137,6 +137,13 @@ def stopped(run, micro_batch: int, *more: str) -> None:
     assert status(run.folder)["state"] == "interrupted"
 
 
+def test_every_file_of_a_run_has_the_modes_of_the_umask(whole):
+    umask = os.umask(0)
+    os.umask(umask)
+    modes = {path: path.stat().st_mode & 0o777 for path in whole.rglob("*")}
+    assert {path.name for path, mode in modes.items() if mode != (0o777 if path.is_dir() else 0o666) & ~umask} == set()
+
+
 # Damaged checkpoints --------------------------------------------------------------------------------------------------
 
 
