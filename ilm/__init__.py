@@ -6,6 +6,9 @@ import sys
 if sys.version_info < (3, 11):  # noqa: UP036  said here, since an older Python stops at code that it cannot read
     raise SystemExit("ilm needs Python 3.11 or newer; this is {}.{}".format(*sys.version_info))
 
+if sys.platform == "win32":
+    raise SystemExit("ilm runs on Linux and macOS; on Windows install it within WSL (type: wsl --install)")
+
 # Threads that wait for each other by spinning take the cores from other programs that want them; these sleep. Read by
 # OpenMP when torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -4,6 +4,7 @@ The purpose and the examples are the first comment of the command's file, the de
 it in the defaults list, the meaning of a key the comment beside the key.
 """
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -20,6 +21,8 @@ CONF = Path(__file__).parent.parent.parent / "conf"
 COLUMN = 32  # where comments begin
 LONGEST = 110  # characters of a section in one line
 HIDDEN = ("_partial_",)
+
+OmegaConf.register_new_resolver("home", os.path.expanduser, replace=True)  # in conf/hydra
 
 
 def help_text(root: str, arguments: Sequence[str]) -> str:

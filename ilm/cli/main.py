@@ -1,8 +1,8 @@
 """Entry-point plumbing: exit codes, messages for mistakes, --help, jobs of a sweep."""
 
+import codecs
 import logging
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,16 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, OverrideParseException
+from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ilm.cli.help import composed, group_names, help_text, typed_overrides
+from ilm.cli.help import help_text
 from ilm.cli.interrupts import imported
+from ilm.cli.mistakes import require_no_dashes, told
 from ilm.cli.sweep import begin_submitted_job, end_sweep, note
 from ilm.cli.sweep_table import STOPPED_BY_SIGNAL
-from ilm.config.keys import flat, suggestion
 from ilm.errors import UserError
 from ilm.hardware import started_by
 from ilm.tables import printable
@@ -36,11 +35,13 @@ def entry_point(main: Callable[[], Any]) -> None:
     """
     # Hydra otherwise prints shortened tracebacks of its own and hides what was raised.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    _print_anything()
     imported()
     try:
         if {"-h", "--help"} & {*sys.argv[1:]}:
             print(help_text(_command(), sys.argv[1:]))
             return
+        require_no_dashes(_command())
         try:
             main()
         finally:
@@ -52,6 +53,20 @@ def entry_point(main: Callable[[], Any]) -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
+
+
+def _print_anything() -> None:
+    """What a terminal or a pipe has no characters for is printed as an escape sequence, or in ASCII's characters."""
+    plain = {"−": "-", "–": "-", "—": "-", "±": "+-", "…": "...", "‘": "'", "’": "'", "“": '"', "”": '"'}
+
+    def replaced(error: UnicodeError) -> tuple[str, int]:
+        character = error.object[error.start]
+        return plain.get(character, character.encode("ascii", "backslashreplace").decode()), error.start + 1
+
+    codecs.register_error("ilm.plain", replaced)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="ilm.plain")
 
 
 @contextmanager
@@ -118,28 +133,8 @@ def in_submitted_sweep() -> bool:
 
 def _exit_with(error: Exception) -> None:
     if not (isinstance(error, UserError) and error.told):
-        print(f"error: {printable(_innermost(error))}", file=sys.stderr)
+        print(f"error: {printable(told(error, _command()))}", file=sys.stderr)
     sys.exit(EXIT_USER_ERROR)
-
-
-def _innermost(error: BaseException) -> str:
-    """Hydra's message with the reason it wraps."""
-    message, cause = str(error).strip(), error.__cause__
-    if refused := re.match(r"Could not override '([^']+)'", message):
-        return f"{refused[0]}: there is no such key{suggestion(refused[1], _keys(refused[1]))}"
-    if isinstance(error, OverrideParseException):
-        message += "\nA value with brackets, ~ or the like takes two kinds of quotes: \"corpus.csv='my (1).csv'\""
-    if isinstance(error, UserError) or cause is None or str(cause).strip() in message:
-        return message
-    return f"{message}\n{str(cause).strip().splitlines()[0]}"
-
-
-def _keys(unknown: str) -> list[str]:
-    """The keys of this command's configuration, with the options chosen beside the `unknown` key; and its groups."""
-    typed = [part for part in typed_overrides(sys.argv[1:]) if not part.startswith(f"{unknown}=")]
-    settings = OmegaConf.to_container(composed(_command(), typed))
-    del settings["hydra"]
-    return ([] if "." in unknown else group_names(_command())) + [key for key, _ in flat(settings)]
 
 
 def _command() -> str:

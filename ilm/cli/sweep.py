@@ -191,7 +191,10 @@ def end_sweep() -> int:
         _remove(sweep)
     elif any(job.noted or job.process for job in sweep.jobs):
         errors = [f"{label(job, sweep.jobs)}: {job.noted['error']}" for job in sweep.jobs if "error" in job.noted]
-        with atomic_file(sweep.folder / "runs.csv") as temporary, open(temporary, "w", newline="") as file:
+        with (
+            atomic_file(sweep.folder / "runs.csv") as temporary,
+            open(temporary, "w", newline="", encoding="utf-8") as file,
+        ):
             csv.writer(file).writerows([COLUMNS, *rows])
         print(
             "", sweep_table(rows).markdown(), *errors, f"the table: {sweep.folder / 'runs.csv'}", sep="\n", flush=True

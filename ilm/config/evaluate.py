@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ilm.config.section import Section, Whole, rule
-from ilm.config.sections import Corpus, FolderName, Names, Objective, Packing, Paths, Positive, Seed
+from ilm.config.sections import Corpus, FilePath, FolderName, Names, Objective, Packing, Paths, Positive, Seed
 
 
 class Task(Section):
@@ -55,7 +55,7 @@ class Evaluate(Section):
     task: Annotated[Perplexity | Cloze, Field(discriminator="name")]
     models: Names | None
     name: FolderName | None
-    input: str | None
+    input: FilePath | None
     limit: Positive | None  # texts per level
     paths: Paths
     cefr: str | None = None  # the chosen option of the group

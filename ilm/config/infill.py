@@ -7,7 +7,7 @@ from pydantic import Field
 
 from ilm.config.check import build
 from ilm.config.section import Number, Section, Whole, rule
-from ilm.config.sections import Corpus, Masking, Names, NotNegative, Paths, Positive, Seed
+from ilm.config.sections import Corpus, FilePath, Masking, Names, NotNegative, Paths, Positive, Seed
 
 
 class Decoding(Section):
@@ -67,8 +67,8 @@ class Infill(Section):
     corpus: Corpus
     masking: Masking
     models: Names | None
-    model_path: str | None
-    input: str | None
+    model_path: FilePath | None
+    input: FilePath | None
     n_masks: NotNegative | None  # words
     web: bool
     server: Server

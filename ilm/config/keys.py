@@ -1,6 +1,8 @@
-"""Dotted keys of nested settings, and what a mistyped one was perhaps meant to be."""
+"""Dotted keys of nested settings, what a mistyped one was perhaps meant to be, and how a value is typed."""
 
 import difflib
+import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -22,3 +24,13 @@ def suggestion(key: str, known: Sequence[str]) -> str:
         last[match] for match in difflib.get_close_matches(key.rsplit(".", 1)[-1], last, n=1)
     ]
     return f"; did you mean {close[0]}?" if close else ""
+
+
+def as_typed(before: str, value: str, after: str = "") -> str:
+    """An override as it is typed in a shell: inside its quotes most characters of `value` need Hydra's, too."""
+    if not re.fullmatch(r"[A-Za-z0-9_./+-]+", value):
+        value = "'" + re.sub(r"(\\*)'", r"\1\1\'", value) + "'"
+    override = before + value + after
+    if re.fullmatch(r"[A-Za-z0-9_./+=-]+", override):
+        return override
+    return shlex.quote(override) if re.search(r"[\"$`\\!]", override) else f'"{override}"'

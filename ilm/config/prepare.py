@@ -6,7 +6,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field
 
 from ilm.config.section import Number, Section, rule
-from ilm.config.sections import Corpus, Masking, NotNegative, Paths, Split
+from ilm.config.sections import Corpus, FilePath, Masking, NotNegative, Paths, Split
 
 KeepTogether = Literal["text", "learner_id", "topic", "near_duplicates"]
 KEEP_TOGETHER: tuple[str, ...] = get_args(KeepTogether)
@@ -37,7 +37,7 @@ class Prepare(Section):
     preview: NotNegative  # texts
     overwrite: bool
     check: bool
-    export: str | None  # folder
+    export: FilePath | None  # folder
     paths: Paths
 
     @rule

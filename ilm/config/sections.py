@@ -1,5 +1,6 @@
 """Sections and types that several entry points share. Comments give units; conf/ says what each setting does."""
 
+import os
 import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, get_args
@@ -42,17 +43,19 @@ def _as_entries(value: Any) -> Any:
     return [{"csv": e} if isinstance(e, str) else e for e in (value if isinstance(value, list) else [value])]
 
 
+# A shell leaves ~ as it is within quotes.
+FilePath = Annotated[str, AfterValidator(os.path.expanduser)]
 FolderName = Annotated[str, AfterValidator(_folder_name)]
 Node = Annotated[dict[str, Any], AfterValidator(_with_target)]  # what Hydra instantiates: a _target_ and its arguments
-Names = Annotated[list[str], BeforeValidator(_as_list)]
+Names = Annotated[list[FilePath], BeforeValidator(_as_list)]  # or paths
 
 
 class Paths(Section):
     """Folders that commands read and write."""
 
-    data: str
-    experiments: str
-    results: str
+    data: FilePath
+    experiments: FilePath
+    results: FilePath
 
 
 class Columns(Section):
@@ -77,7 +80,7 @@ class Synthetic(Section):
 class Extra(Section):
     """A further file, all of it test data under its own name."""
 
-    csv: str
+    csv: FilePath
     name: str | None = None  # of the corpus; null: that of the file
     sheet: str | None = None
     encoding: str | None = None  # null: that of the corpus
@@ -88,9 +91,9 @@ class Corpus(Section):
     """The texts, and how they are read."""
 
     name: FolderName
-    csv: str | None
+    csv: FilePath | None
     sheet: str | None
-    reference: str | None  # folder
+    reference: FilePath | None  # folder
     extra: Annotated[list[Extra], BeforeValidator(_as_entries)]
     synthetic: Synthetic | None
     encoding: str

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, ConfigDict, Field
 from ilm.config.section import Number, Section, Whole, rule, shown
 from ilm.config.sections import (
     Corpus,
+    FilePath,
     FolderName,
     Masking,
     Node,
@@ -53,7 +54,7 @@ class Model(Section):
     """The language model that a run starts from."""
 
     name: FolderName | None
-    path: str | None
+    path: FilePath | None
     package: str | None
     gguf_file: str | None
     pretrained: bool
@@ -192,9 +193,9 @@ class Train(Section):
     seed: Seed
     name: FolderName | None
     variant: FolderName | None
-    match: str | None
+    match: FilePath | None
     match_on: Literal["infill", "all"]
-    init_from: str | None
+    init_from: FilePath | None
     data: Data
     schedule: Schedule
     validation: Validation

@@ -9,8 +9,6 @@ same documents in another order of the file have another one, but the same bytes
 import hashlib
 import io
 import json
-import re
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,7 +20,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ilm.config.keys import flat
+from ilm.config.keys import as_typed, flat
 from ilm.corpus.reader import OPTIONAL, REQUIRED
 from ilm.corpus.splitting.assign import SPLITS
 from ilm.errors import UserError
@@ -226,11 +224,11 @@ def prepare_command(name: str, manifest: Mapping[str, Any] | None = None) -> str
         case {"synthetic": True}:
             return "python prepare.py corpus=sample" + (f" corpus.name={name}" if name != "sample" else "")
         case {"test_only": True, "sources": [{"path": str(path)}], "leaks": {"asked": {"corpus": str(main)}}}:
-            source = "corpus.csv=PATH " + _typed("corpus.extra=[{csv: ", path, f", name: {name}}}]")
+            source = "corpus.csv=PATH " + as_typed("corpus.extra=[{csv: ", path, f", name: {name}}}]")
         case {"settings": {"format": "reference"}, "sources": [{"path": str(path)}]}:
-            source = _typed("corpus.reference=", path)
+            source = as_typed("corpus.reference=", path)
         case {"sources": [{"path": str(path)}]}:
-            source = _typed("corpus.csv=", path)
+            source = as_typed("corpus.csv=", path)
         case _:
             source = "" if name == "sample" else "corpus.csv=PATH"
     return f"python prepare.py {corpus_arguments(main)} {source}".rstrip()
@@ -239,16 +237,6 @@ def prepare_command(name: str, manifest: Mapping[str, Any] | None = None) -> str
 def again(name: str, manifest: Mapping[str, Any] | None = None) -> str:
     """What to type to replace a corpus that cannot be used."""
     return f"{prepare_command(name, manifest)} overwrite=true (and the other options that prepare.log names)"
-
-
-def _typed(before: str, value: str, after: str = "") -> str:
-    """An override as it is typed in a shell: inside its quotes most characters of `value` need Hydra's, too."""
-    if not re.fullmatch(r"[A-Za-z0-9_./+-]+", value):
-        value = "'" + re.sub(r"(\\*)'", r"\1\1\'", value) + "'"
-    override = before + value + after
-    if re.fullmatch(r"[A-Za-z0-9_./+=-]+", override):
-        return override
-    return shlex.quote(override) if re.search(r"[\"$`\\!]", override) else f'"{override}"'
 
 
 def with_digest(manifest: Mapping[str, Any]) -> dict[str, Any]:

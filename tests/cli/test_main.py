@@ -576,8 +576,12 @@ def test_a_folder_of_results_that_is_none_is_not_replaced(here, whole, tmp_path)
         (
             "prepare.py",
             ["corpus=custom", "corpus.csv=my (1).csv"],
-            "takes two kinds of quotes: \"corpus.csv='my (1).csv'\"",
+            "need two kinds of quotes, those of the shell and Hydra's: type \"corpus.csv='my (1).csv'\"",
         ),
+        ("train.py", ["cefr=D9"], "error: cefr=D9: expected one of A1, A2, B1, B2, C1, all\n"),
+        ("train.py", ["cefr=C2"], "type cefr_level.name=C2 'cefr_level.levels=[C2]'"),
+        ("infill.py", ["--cefr", "A1"], "--cefr: options are typed without dashes: cefr=A1"),
+        ("infill.py", ["models=[B1,", "B2]"], "no spaces in a list, unless it is in quotes: type models=[B1,B2]"),
     ],
 )
 def test_a_mistake_is_one_message_and_leaves_nothing(tmp_path, script, arguments, message):
