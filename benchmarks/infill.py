@@ -121,7 +121,7 @@ def _contexts(texts: list[str], infiller: Infiller, count: int) -> tuple[list[Co
         if spans and len(encode(text)) <= 200:
             counts = [len(encode(" " + answer)) for answer in cut(text, spans)[1]]
             limits = tuple(BlankLimits(n, n) for n in counts)
-            contexts.append(replace(infiller.context_of_spans(text, spans), limits=limits))
+            contexts.append(replace(infiller.context(text, spans=spans), limits=limits))
             lengths.append(counts)
         if len(contexts) == count:
             break

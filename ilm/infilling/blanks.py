@@ -12,8 +12,9 @@ word of every text has one there too: the answer to a blank at the very beginnin
 """
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ilm.errors import UserError
 from ilm.examples.vocabulary import Vocabulary
@@ -130,16 +131,16 @@ def parse_blanks(
 
 @dataclass(frozen=True)
 class Context:
-    """A typed text, ready to be filled.
+    """A text with K blanks, tokenised to be filled.
 
-    `pieces` as `parse_blanks` gives them; for each of the K blanks `types`, the index of its mask type, its `limits`,
-    and `leading_space`, whether its answer begins with a space that is not shown, mostly the one typed before it. `ids`
-    are the tokens up to and with the separator. `left_out`: how many characters at the beginning of the first piece
-    and at the end of the last one are not among the tokens, since the text was too long (`ilm.infilling.truncation`).
+    `pieces`, `types` and `limits` as `parse_blanks` gives them; `leading_space`: whether the answer begins with a space
+    that is not shown, mostly the one typed before its blank. `ids`: the tokens up to and with the separator.
+    `left_out`: how many characters at the beginning of the first piece and at the end of the last are not among them,
+    since the text was too long (`truncate`).
     """
 
     text: str
-    pieces: tuple[str, ...]
+    pieces: tuple[str, ...]  # K + 1
     types: tuple[int, ...]
     limits: tuple[BlankLimits, ...]
     leading_space: tuple[bool, ...]
@@ -147,32 +148,17 @@ class Context:
     left_out: tuple[int, int] = (0, 0)
 
     @classmethod
-    def parse(
-        cls,
-        text: str,
-        vocabulary: Vocabulary,
-        token_bytes: TokenBytes,
-        limits: Sequence[BlankLimits | None] | None = None,
-    ) -> "Context":
-        """Parse and tokenise. `limits`, one for each blank, replace those typed; None leaves them.
-
-        Raises: UserError for a text without a blank, one that is no Unicode text, or another number of limits.
-        """
+    def parse(cls, text: str, vocabulary: Vocabulary, token_bytes: TokenBytes) -> "Context":
+        """Raises: UserError for a text without a blank, or one that is no Unicode text."""
         try:
             text.encode()
         except UnicodeEncodeError as error:
-            raise UserError(
-                f"The text is not valid UTF-8 (at character {error.start + 1}). Convert it to UTF-8."
-            ) from error
-        pieces, types, typed = parse_blanks(text, vocabulary.mask_types)
+            raise UserError(f"The text is not valid UTF-8 (at character {error.start + 1}). Convert it.") from error
+        pieces, types, limits = parse_blanks(text, vocabulary.mask_types)
         if not types:
             forms = " ".join(f"[{name}]" for name in vocabulary.mask_types)
             raise UserError(f"The text has no blank. Write _ or {DEFAULT_BLANK}, or with its type one of {forms}")
-        if limits is not None:
-            if len(limits) != len(types):
-                raise UserError(f"The text has {len(types)} blanks, and there are {len(limits)} limits for them")
-            typed = tuple(own if given is None else given for own, given in zip(typed, limits, strict=True))
-        return cls.from_pieces(text, pieces, types, typed, vocabulary, token_bytes)
+        return cls.from_pieces(text, pieces, types, limits, vocabulary, token_bytes)
 
     @classmethod
     def from_pieces(
@@ -222,3 +208,35 @@ def _encode_before_answer(
         return encode(kept) if kept else []
     ids, tail = encode(kept + follower), token_bytes.encode_continuation(follower)
     return ids[: -len(tail)] if ids[-len(tail) :] == tail else encode(kept)
+
+
+def truncate(context: Context, most: int, vocabulary: Vocabulary, token_bytes: TokenBytes) -> Context:
+    """The context with at most `most` tokens, and what it does not read in `left_out`.
+
+    Words are left out at the beginning of the text and at its end, whichever is farther from a blank. Between the first
+    blank and the last one nothing is: an answer would be written to a text that nobody wrote.
+
+    Raises: UserError if what stands between its blanks is longer than that.
+    """
+    first, last = context.pieces[0], context.pieces[-1]
+    # Lengths of the ends of the first piece, and of the beginnings of the last one, that consist of whole words.
+    before = [0, *(len(first) - space.end() for space in reversed([*re.finditer(r"\s+", first)])), len(first)]
+    after = [0, *(space.start() for space in re.finditer(r"\s+", last)), len(last)]
+
+    def within(reach: int) -> Context:
+        """With so many characters on either side of the blanks."""
+        start = len(first) - max(n for n in before if n <= reach)
+        end = max(n for n in after if n <= reach)
+        pieces = (first[start:], *context.pieces[1:-1], last[:end])
+        made = Context.from_pieces(context.text, pieces, context.types, context.limits, vocabulary, token_bytes)
+        return replace(made, pieces=context.pieces, left_out=(start, len(last) - end))
+
+    shortest = within(0)
+    if len(shortest.ids) > most:
+        raise UserError(
+            f"From the first blank to the last one the text has {len(shortest.ids)} tokens, and {most} fit: "
+            "fill fewer blanks at a time."
+        )
+    reaches = range(1, max(len(first), len(last)) + 1)
+    farthest = bisect_right(reaches, most, key=lambda reach: len(within(reach).ids))
+    return within(farthest) if farthest else shortest

@@ -11,6 +11,7 @@ Legend: V rows of the model's output (at least the tokenizer's).
 """
 
 import math
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -43,11 +44,9 @@ class AnswerConstraints:
     def __init__(self, vocabulary: Vocabulary, token_bytes: TokenBytes, rows: int, device: torch.device):
         self.token_bytes, self.end, self._device, self._rows = token_bytes, vocabulary.end_of_infill, device, rows
         self._text_tokens = [i for i in range(len(token_bytes.of)) if i not in token_bytes.special]
-        # Tokens that no answer holds, and those that continue a character: no answer begins with one.
-        forbidden = set(range(rows)) - {*self._text_tokens, self.end}
-        self.forbidden = torch.tensor(sorted(forbidden), device=device)
+        # No answer begins with a token that continues a character.
         self._continuations = [i for i in self._text_tokens if partial_character(token_bytes.of[i]) is None]
-        self.continuations = torch.tensor(self._continuations, dtype=torch.long, device=device)
+        self._free = self._mask(set(self._text_tokens).difference(self._continuations))
         self._masks: dict[ConstraintState, torch.Tensor] = {}
         self._min_tokens_to_complete = lru_cache(maxsize=None)(self._find_min_tokens_to_complete)
         self._max_words_of_token = max(count_words(token_bytes.of[i], in_word=False) for i in self._text_tokens)
@@ -60,8 +59,8 @@ class AnswerConstraints:
         words = max(count_words(prefix, in_word=False), 1)
         return max(limits.min_tokens, fewest + self._min_tokens_of_words(limits.min_words - words, in_word=True))
 
-    def allowed_tokens(self, state: ConstraintState) -> torch.Tensor | None:
-        """A mask (V,) of the tokens that may come next; None for all but `forbidden` and `continuations`.
+    def allowed_tokens(self, state: ConstraintState) -> torch.Tensor:
+        """A mask (V,) of the tokens that may come next.
 
         The end token is always in it: `may_end` says whether it may come, and without tokens left it comes in any case.
         """
@@ -73,18 +72,21 @@ class AnswerConstraints:
         words_left = words_left if words_left is not None and words_left <= self._max_words_of_token else None
         is_free = not prefix and not partial and not words_missing and words_left is None
         if tokens_left == 0 or (is_free and tokens_left >= MAX_CHARACTER_BYTES):
-            return None
+            return self._free
         in_word = in_word and (words_left is not None or words_missing > 0)
         needs_text = needs_text and tokens_left <= 1
         key = ConstraintState(prefix, partial, needs_text, False, tokens_left, in_word, words_missing, words_left)
         if key not in self._masks:
             if len(self._masks) >= MAX_CACHED_MASKS:
                 self._masks.clear()
-            mask = torch.zeros(self._rows, dtype=torch.bool)
-            mask[[i for i in self._possible_tokens(key) if self._can_follow(self.token_bytes.of[i], key)]] = True
-            mask[self.end] = True
-            self._masks[key] = mask.to(self._device)
+            possible = self._possible_tokens(key)
+            self._masks[key] = self._mask(i for i in possible if self._can_follow(self.token_bytes.of[i], key))
         return self._masks[key]
+
+    def _mask(self, allowed: Iterable[int]) -> torch.Tensor:
+        mask = torch.zeros(self._rows, dtype=torch.bool)
+        mask[[*allowed, self.end]] = True
+        return mask.to(self._device)
 
     def _possible_tokens(self, state: ConstraintState) -> list[int]:
         """The tokens that need to be checked one by one."""

@@ -14,7 +14,7 @@ Legend: N sequences or tokens, V rows of the model's output, R groups, W candida
 
 import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -27,7 +27,7 @@ from ilm.infilling.beam_search import select_beams, top_sequences
 from ilm.infilling.blanks import Context
 from ilm.infilling.candidates import GeneratedSequence
 from ilm.infilling.constraints import AnswerConstraints, ConstraintState
-from ilm.infilling.kv_cache import AttentionMetadata, KVCache, kv_cache_attention
+from ilm.infilling.kv_cache import KVCache, kv_cache_attention
 from ilm.infilling.sampling import candidate_key, gumbel_max, step_key, top_k_top_p
 from ilm.models.devices import is_out_of_memory
 
@@ -46,28 +46,40 @@ class SequenceGroup:
     columns: int = 0  # of its row in the cache
     parents: list[int] = field(default_factory=list)  # of the beams: the slots that they continue
 
-    @classmethod
-    def of(cls, context: Context, numbers: Sequence[int], seed: int) -> list["SequenceGroup"]:
-        """The candidates of these numbers, in as many groups as they need; in order."""
-        sequences = [GeneratedSequence.begin(context, candidate_key(seed, context.text, number)) for number in numbers]
-        chunks = [sequences[begin : begin + GROUP_SIZE] for begin in range(0, len(sequences), GROUP_SIZE)]
-        return [cls(context, dict(enumerate(chunk))) for chunk in chunks]
-
 
 class Generator:
-    """Finishes groups with a model, as `decoding` say; `max_tokens` bounds context and answers together."""
+    """Generates candidates with a model; `max_tokens` bounds context and answers together."""
 
     def __init__(self, model: PreTrainedModel, constraints: AnswerConstraints, decoding: Decoding, max_tokens: float):
         self._model, self._constraints, self.decoding, self._max_tokens = model, constraints, decoding, max_tokens
-        self._width = decoding.width if decoding.method == "beam" else GROUP_SIZE
+        self._beam = decoding.method == "beam"
+        self._width = decoding.width if self._beam else GROUP_SIZE
         self._running: list[SequenceGroup] = []  # by row of the cache
 
-    @torch.inference_mode()
-    def generate(self, groups: Sequence[SequenceGroup]) -> None:
-        """Finish all candidates of the groups.
+    def sample(self, wanted: Sequence[tuple[Context, Sequence[int]]]) -> list[list[GeneratedSequence]]:
+        """For each context its candidates of these numbers, sampled or greedy; raises what `search` raises."""
+        found, groups = [], []
+        for context, numbers in wanted:
+            keys = [candidate_key(self.decoding.seed, context.text, number) for number in numbers]
+            found.append([GeneratedSequence.begin(context, key) for key in keys])
+            for begin in range(0, len(keys), GROUP_SIZE):
+                groups.append(SequenceGroup(context, dict(enumerate(found[-1][begin : begin + GROUP_SIZE]))))
+        self._finish(groups)
+        return found
+
+    def search(self, contexts: Iterable[Context]) -> dict[Context, list[GeneratedSequence]]:
+        """The likeliest candidates of each context, likeliest first.
 
         Raises: UserError if the model computes NaN, is of an unknown architecture, or memory runs out.
         """
+        groups = [
+            SequenceGroup(context, {0: GeneratedSequence.begin(context, 0)}) for context in dict.fromkeys(contexts)
+        ]
+        self._finish(groups)
+        return {group.context: group.done for group in groups}
+
+    @torch.inference_mode()
+    def _finish(self, groups: Sequence[SequenceGroup]) -> None:
         waiting = deque(sorted(groups, key=lambda group: -len(group.context.ids)))
         if not waiting:
             return
@@ -77,22 +89,13 @@ class Generator:
             while waiting or self._running:
                 new = self._schedule(waiting)
                 logits = self._forward(new)
-                groups_of = [*new, *self._running[: len(self._running) - len(new)]]
-                if self.decoding.method == "beam":
-                    self._beam_step(groups_of, logits)
-                else:
-                    self._decode_step([s for group in groups_of for s in group.sequences.values()], logits)
+                in_order = [*new, *self._running[: len(self._running) - len(new)]]
+                step = self._beam_step if self._beam else self._decode_step
+                step(in_order, logits)
                 self._free_finished()
 
-    def sample(self, wanted: Sequence[tuple[Context, Sequence[int]]]) -> list[list[GeneratedSequence]]:
-        """For each context its candidates of these numbers; raises what `generate` raises."""
-        groups = [SequenceGroup.of(context, numbers, self.decoding.seed) for context, numbers in wanted]
-        found = [[sequence for group in own for sequence in group.sequences.values()] for own in groups]
-        self.generate([group for own in groups for group in own])
-        return found
-
     def _load(self, group: SequenceGroup) -> int:
-        return self._width if self.decoding.method == "beam" else len(group.sequences)
+        return self._width if self._beam else len(group.sequences)
 
     def _schedule(self, waiting: deque[SequenceGroup]) -> list[SequenceGroup]:
         """The groups that begin now."""
@@ -117,51 +120,36 @@ class Generator:
 
     def _forward(self, new: list[SequenceGroup]) -> torch.Tensor:
         """Logits float32 (N, V) for each sequence: those of the new groups first, then of the others in order."""
-        device, cache = self._model.device, self._cache
-        old = self._running[: len(self._running) - len(new)]
-        ids = [i for group in new for i in group.context.ids]
-        positions = [p for group in new for p in range(len(group.context.ids))]
-        contexts, end, last = [], 0, []
+        cache, old = self._cache, self._running[: len(self._running) - len(new)]
+        ids: list[int] = []
+        positions: list[int] = []
+        contexts = []
         for row, group in enumerate(new, start=len(old)):
-            contexts.append((end, end + len(group.context.ids), row))
-            end += len(group.context.ids)
-            last.append(end - 1)
-        keep = [*last, *range(end, end + sum(len(group.sequences) for group in old))]
-        rows, slots, columns, query_of_slot, slot_of_query = [], [], [], [], []
+            contexts.append((len(ids), len(ids) + len(group.context.ids), row))
+            ids += group.context.ids
+            positions += range(len(group.context.ids))
+        n_context = len(ids)
         width = max((len(group.sequences) for group in old), default=0)
         cache.reserve(len(self._running), max((group.columns + width for group in old), default=0))
-        slots_of_row = []
+        candidates = []
         for row, group in enumerate(old):
-            first = len(rows)
             for place, (slot, sequence) in enumerate(group.sequences.items()):
                 ids.append(sequence.last_token)
                 positions.append(sequence.length - 1)
-                rows.append(row)
-                slots.append(slot)
-                columns.append(group.columns + place)
-                slot_of_query.append(row * width + place)
+                candidates.append((row, slot, group.columns + place, place))
             group.columns += len(group.sequences)
-            taken = list(range(first, len(rows)))
-            query_of_slot.append(taken + [first] * (width - len(taken)))
-            slots_of_row.append([*group.sequences, *[next(iter(group.sequences))] * (width - len(taken))])
 
         def on_device(values: Sequence) -> torch.Tensor:
-            return torch.tensor(values, dtype=torch.long, device=device)
+            return torch.tensor(values, dtype=torch.long, device=self._model.device)
 
-        at, to = on_device(rows), on_device(columns)
-        mask = None
-        if old:
-            cache.visible[at, on_device(slots), to] = True
-            mask = cache.attention_mask(on_device(slots_of_row), max(group.columns for group in old), self._model.dtype)
-        metadata = AttentionMetadata(
-            cache, tuple(contexts), at, to, on_device(query_of_slot), on_device(slot_of_query), mask
-        )
+        # Of each context its last token, of each candidate its only one.
+        keep = [*(end - 1 for _, end, _ in contexts), *range(n_context, len(ids))]
         output = self._model(
             input_ids=on_device([ids]),
             position_ids=on_device([positions]),
             use_cache=False,
             logits_to_keep=on_device(keep),
-            attention_metadata=metadata,
+            attention_metadata=cache.metadata(contexts, candidates, len(old), width, self._model.dtype),
         )
         logits = output.logits[0].float()
         # The candidates of a new group begin with the same logits.
@@ -182,27 +170,17 @@ class Generator:
             raise UserError("The model computes NaN: its weights are damaged, or were when training ended.")
         constraints, decoding = self._constraints, self.decoding
         ends = logits[:, constraints.end] - norm
-        logits.index_fill_(1, constraints.forbidden, -math.inf)
         limits = (decoding.max_answer_tokens, decoding.max_answer_words, self._max_tokens)
         states = [sequence.constraint_state(constraints, *limits) for sequence in sequences]
-        restricted: dict[int, tuple[torch.Tensor, list[int]]] = {}
-        free = []
-        for row, state in enumerate(states):
-            if (allowed := constraints.allowed_tokens(state)) is None:
-                free.append(row)
-            else:
-                restricted.setdefault(id(allowed), (allowed, []))[1].append(row)
-        rows_of_free = torch.tensor(free, dtype=torch.long, device=logits.device)
-        logits[rows_of_free[:, None], constraints.continuations] = -math.inf
-        for allowed, rows in restricted.values():
-            logits[rows] = logits[rows].masked_fill_(~allowed, -math.inf)
-        if closed := [row for row, state in enumerate(states) if not state.may_end]:
-            logits[closed, constraints.end] = -math.inf
+        allowed = torch.stack([constraints.allowed_tokens(state) for state in states])
+        logits.masked_fill_(~allowed, -math.inf)
+        logits[[row for row, state in enumerate(states) if not state.may_end], constraints.end] = -math.inf
         return states, norm, ends
 
-    def _decode_step(self, sequences: list[GeneratedSequence], logits: torch.Tensor) -> None:
+    def _decode_step(self, groups: Sequence[SequenceGroup], logits: torch.Tensor) -> None:
         """Add one token to each sequence, chosen by logits (N, V)."""
         decoding, constraints = self.decoding, self._constraints
+        sequences = [sequence for group in groups for sequence in group.sequences.values()]
         states, norm, ends = self._constrain(sequences, logits)
         if decoding.method == "greedy":
             chosen = logits.argmax(-1)
@@ -264,7 +242,7 @@ class Generator:
         """Finished candidates and groups leave; the last group takes the row of one that is gone."""
         for row in reversed(range(len(self._running))):
             group = self._running[row]
-            if self.decoding.method == "beam":
+            if self._beam:
                 if group.sequences:
                     self._cache.reorder(row, group.parents)
             else:

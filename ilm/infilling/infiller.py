@@ -1,8 +1,7 @@
-"""Filling blanks with a model of the objective `ilm`: batched, with a cache, and only with what the grammar allows.
+"""Filling blanks with a model of the objective `ilm`.
 
-1. Texts become contexts (`ilm.infilling.blanks`); of one too long for the model, what is near its blanks
-   (`ilm.infilling.truncation`).
-2. Every candidate of a text is a sequence; they are written many at a time (`ilm.infilling.generate`).
+1. Texts become contexts (`ilm.infilling.blanks`); of one too long for the model, what is near its blanks.
+2. Every candidate of a text is a sequence; many are generated together (`ilm.infilling.generate`).
 3. Finished sequences become `Infilling`s, in the order of the texts.
 """
 
@@ -23,13 +22,12 @@ from ilm.examples.alignment import align
 from ilm.examples.layout import TargetType, lay_out
 from ilm.examples.tokenize import token_positions
 from ilm.examples.vocabulary import Vocabulary
-from ilm.infilling.blanks import NO_LIMITS, BlankLimits, Context
+from ilm.infilling.blanks import NO_LIMITS, BlankLimits, Context, truncate
 from ilm.infilling.candidates import GeneratedSequence, Infilling
 from ilm.infilling.constraints import AnswerConstraints
-from ilm.infilling.generate import Generator, SequenceGroup
+from ilm.infilling.generate import Generator
+from ilm.infilling.kv_cache import UNKNOWN
 from ilm.infilling.token_bytes import TokenBytes
-from ilm.infilling.truncation import truncate
-from ilm.infilling.verify import verify_generation
 from ilm.masking.functions import Span
 from ilm.masking.preview import cut as cut_out
 from ilm.models.devices import usable_device
@@ -41,8 +39,9 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 DEFAULTS = Decoding()
 MAX_ROUNDS = 8  # times `candidates` that are drawn for distinct ones
-
-Limits = Sequence[BlankLimits | None]
+# Between cached and plain passes, relative to 1 - log-probability, of the weights' type.
+MAX_DIFFERENCE = {torch.float32: 1e-3, torch.float64: 1e-3}
+MAX_DIFFERENCE_OF_HALF = 0.2
 
 
 class Infiller:
@@ -53,8 +52,8 @@ class Infiller:
     `max_tokens` bounds context and answers together; it is never more than the model's positions or its window of
     attention. `folder` is where the model came from, for messages.
 
-    Raises: UserError if the model has fewer rows than the vocabulary, is of a kind that cannot be written with
-    (`ilm.infilling.verify`), or computes NaN.
+    Raises: UserError if the model has fewer rows than the vocabulary, an architecture whose cached passes differ from
+    plain ones, or computes NaN.
     """
 
     def __init__(
@@ -69,10 +68,11 @@ class Infiller:
         own = [getattr(model.config, name, None) for name in ("max_position_embeddings", "sliding_window")]
         self.max_tokens: float = min((n for n in (max_tokens, *own) if n is not None), default=math.inf)
         self.token_bytes = TokenBytes(vocabulary)
+        self._tokens = vocabulary, self.token_bytes
         rows = model.get_output_embeddings().weight.shape[0]
         self._constraints = AnswerConstraints(vocabulary, self.token_bytes, rows, model.device)
         self._lock = threading.Lock()
-        verify_generation(self.model, vocabulary, self._constraints)
+        self._verify()
 
     @classmethod
     def from_pretrained(cls, path: str | Path, device: str = "auto", dtype: str = "float32") -> "Infiller":
@@ -100,79 +100,52 @@ class Infiller:
         return cls(model, trained.vocabulary, max_tokens, trained.path)
 
     def __call__(
-        self,
-        texts: str | Context | Sequence[str | Context],
-        decoding: Decoding = DEFAULTS,
-        limits: Limits | Sequence[Limits | None] | None = None,
+        self, texts: str | Context | Sequence[str | Context], decoding: Decoding = DEFAULTS
     ) -> list[list[Infilling]]:
         """Fill the blanks of texts: for each one, in order, its candidates. One string is a list of one text.
 
-        `texts` may also be contexts, as `context` and `context_of_spans` make them. `limits`: for each text None or a
-        list with what the answer to each of its blanks may be (None: anything); for one text the list alone. A result
-        depends neither on the other texts nor on the batch size, as far as the model's arithmetic does not.
+        A result depends neither on the other texts nor on the batch size, as far as the model's arithmetic does not.
 
         Raises: UserError for a text without a blank or too long for the model (see `context`).
         """
-        if isinstance(texts, str | Context):
-            texts, limits = [texts], [limits]
-        limits = [None] * len(texts) if limits is None else limits
-        if len(limits) != len(texts):
-            raise UserError(f"limits: {len(limits)} for {len(texts)} texts")
-        if any(isinstance(text, Context) and own is not None for text, own in zip(texts, limits, strict=True)):
-            raise UserError("limits beside a Context: it has its own. Give them to `context`, which makes it")
-        contexts = [
-            text if isinstance(text, Context) else self.context(text, own, decoding.answer_room)
-            for text, own in zip(texts, limits, strict=True)
-        ]
+        texts = [texts] if isinstance(texts, str | Context) else texts
+        room = decoding.answer_room
+        contexts = [text if isinstance(text, Context) else self.context(text, answer_room=room) for text in texts]
         with self._lock:
-            sequences = self._generate(contexts, Generator(self.model, self._constraints, decoding, self.max_tokens))
-        results = [[sequence.infilling(self.token_bytes) for sequence in own] for own in sequences]
+            found = self._generate(contexts, Generator(self.model, self._constraints, decoding, self.max_tokens))
+        results = [[sequence.infilling(self.token_bytes) for sequence in own] for own in found]
         if decoding.by_probability:
             results = [sorted(group, key=lambda result: -result.log_probability) for group in results]
         return results
 
-    def context(self, text: str, limits: Limits | None = None, answer_room: int | None = None) -> Context:
-        """A typed text made ready; `limits` for each of its blanks replace those typed.
+    def context(
+        self,
+        text: str,
+        limits: Sequence[BlankLimits | None] | None = None,
+        answer_room: int | None = None,
+        spans: Sequence[Span] | None = None,
+    ) -> Context:
+        """A text made ready to be filled.
 
-        `answer_room`: a text too long is cut, so that this many tokens remain for each answer, but that the answers
-        take no more than half of what the model does. None refuses it.
+        `limits`: for each blank what its answer may be; None leaves what was typed. `spans`: the spans of a mask are
+        the blanks, and nothing typed in the text is taken for one. `answer_room`: a text too long is cut, so that this
+        many tokens remain for each answer, but the answers take no more than half of what the model does; None refuses
+        such a text.
 
-        Raises: UserError if it has no blank, leaves no place for the answers, or limits that no answer keeps.
+        Raises: UserError if it has no blank, a mask type that the model does not know, leaves no place for the answers,
+        or limits that no answer keeps.
         """
-        return self._truncated(Context.parse(text, self.vocabulary, self.token_bytes, limits), answer_room)
-
-    def context_of_spans(self, text: str, spans: Sequence[Span], answer_room: int | None = None) -> Context:
-        """A text with the spans of a mask as its blanks; nothing typed in it is taken for one.
-
-        Raises: UserError as `context` does, and for a type of mask that the model has no blank for.
-        """
-        types = self.vocabulary.mask_types
-        if unknown := sorted({span.mask_type for span in spans} - set(types)):
-            raise UserError(
-                f"The model has no blank for {', '.join(unknown)}: it was trained with {', '.join(types)}. Choose "
-                "other masks (masking=...)"
-            )
-        pieces, _ = cut_out(text, spans)
-        blanks = [*(f"[{span.mask_type}]" for span in spans), ""]
-        typed = "".join(piece + blank for piece, blank in zip(pieces, blanks, strict=True))
-        numbers = [types.index(span.mask_type) for span in spans]
-        limits = [NO_LIMITS] * len(spans)
-        made = Context.from_pieces(typed, pieces, numbers, limits, self.vocabulary, self.token_bytes)
-        return self._truncated(made, answer_room)
-
-    def _truncated(self, context: Context, answer_room: int | None) -> Context:
-        least = [self._constraints.min_tokens(context, blank) for blank in range(len(context.types))]
-        for own, fewest in zip(context.limits, least, strict=True):
-            if fewest == math.inf:
-                raise UserError(f"No tokens of the model spell {own.prefix!r}: give another beginning")
-            if fewest > (own.max_tokens or fewest):
-                begins = f"that begins with {own.prefix!r}" if own.prefix else f"of at least {own.min_words} words"
+        context = Context.parse(text, *self._tokens) if spans is None else self._of_spans(text, spans)
+        if limits is not None:
+            if len(limits) != len(context.types):
                 raise UserError(
-                    f"An answer {begins} has {fewest} tokens or more, not at most {own.max_tokens}: allow more tokens"
+                    f"The text has {len(context.types)} blanks, and there are {len(limits)} limits for them"
                 )
-        answers = int(sum(least)) + len(least)
-        # The least of a context: a blank, and what separates it from the answers.
-        if answers + 2 > self.max_tokens:
+            pairs = zip(context.limits, limits, strict=True)
+            context = replace(context, limits=tuple(typed if own is None else own for typed, own in pairs))
+        least = [self._min_tokens(context, blank) for blank in range(len(context.types))]
+        answers = sum(least) + len(least)
+        if answers + 2 > self.max_tokens:  # the least of a context: a blank and the separator
             raise UserError(
                 f"The answers alone take {answers} tokens or more, and the model takes {self.max_tokens}, the text's "
                 "among them: ask for fewer blanks or shorter answers"
@@ -188,7 +161,31 @@ class Infiller:
             )
         wished = sum(own.max_tokens or max(answer_room, n) for own, n in zip(context.limits, least, strict=True))
         room = max(answers, min(wished + len(least), self.max_tokens // 2))
-        return truncate(context, int(self.max_tokens - room), self.vocabulary, self.token_bytes)
+        return truncate(context, int(self.max_tokens - room), *self._tokens)
+
+    def _of_spans(self, text: str, spans: Sequence[Span]) -> Context:
+        types = self.vocabulary.mask_types
+        if unknown := sorted({span.mask_type for span in spans} - set(types)):
+            raise UserError(
+                f"The model has no blank for {', '.join(unknown)}: it was trained with {', '.join(types)}. Choose "
+                "other masks (masking=...)"
+            )
+        pieces, _ = cut_out(text, spans)
+        typed = "".join(f"{piece}[{span.mask_type}]" for piece, span in zip(pieces, spans, strict=False)) + pieces[-1]
+        numbers = [types.index(span.mask_type) for span in spans]
+        return Context.from_pieces(typed, pieces, numbers, [NO_LIMITS] * len(spans), *self._tokens)
+
+    def _min_tokens(self, context: Context, blank: int) -> int:
+        """The fewest tokens of an answer. Raises: UserError if there is no answer within the limits."""
+        fewest, limits = self._constraints.min_tokens(context, blank), context.limits[blank]
+        if fewest == math.inf:
+            raise UserError(f"No tokens of the model spell {limits.prefix!r}: give another beginning")
+        if fewest > (limits.max_tokens or fewest):
+            begins = f"that begins with {limits.prefix!r}" if limits.prefix else f"of at least {limits.min_words} words"
+            raise UserError(
+                f"An answer {begins} has {fewest} tokens or more, not at most {limits.max_tokens}: allow more tokens"
+            )
+        return int(fewest)
 
     def score(self, text: str | Context, answers: Sequence[str]) -> float:
         """The log-probability in nats of `answers`, with their end tokens, in the blanks of `text`.
@@ -234,24 +231,44 @@ class Infiller:
         """The candidates of each context."""
         decoding = generator.decoding
         if decoding.method == "beam":
-            # Of equal contexts one search is enough.
-            groups = {context: SequenceGroup.of(context, [0], decoding.seed)[0] for context in contexts}
-            generator.generate([*groups.values()])
-            return [[replace(sequence) for sequence in groups[context].done] for context in contexts]
-        if decoding.method == "greedy":
-            return generator.sample([(context, range(1)) for context in contexts])
-        if not decoding.distinct:
-            return generator.sample([(context, range(decoding.candidates)) for context in contexts])
+            # Equal contexts share one search.
+            found = generator.search(contexts)
+            return [found[context] for context in contexts]
+        if decoding.method == "greedy" or not decoding.distinct:
+            numbers = range(1 if decoding.method == "greedy" else decoding.candidates)
+            return generator.sample([(context, numbers) for context in contexts])
         # Candidates that read differently, in the order of their numbers.
-        found: list[dict[tuple[str, ...], GeneratedSequence]] = [{} for _ in contexts]
+        different: list[dict[tuple[str, ...], GeneratedSequence]] = [{} for _ in contexts]
         for first in range(0, MAX_ROUNDS * decoding.candidates, decoding.candidates):
-            short = [number for number, own in enumerate(found) if len(own) < decoding.candidates]
+            short = [number for number, own in enumerate(different) if len(own) < decoding.candidates]
             numbers = range(first, first + decoding.candidates)
             more = generator.sample([(contexts[number], numbers) for number in short])
             for number, sequences in zip(short, more, strict=True):
                 for sequence in sequences:
-                    found[number].setdefault(sequence.answers(self.token_bytes), sequence)
-        return [[*own.values()][: decoding.candidates] for own in found]
+                    different[number].setdefault(sequence.answers(self.token_bytes), sequence)
+        return [[*own.values()][: decoding.candidates] for own in different]
+
+    @torch.inference_mode()
+    def _verify(self) -> None:
+        """Compare candidates of two contexts with plain passes of the model.
+
+        An architecture may keep a state of its own (Mamba), look to the right (BERT), or count positions in another
+        way. It would generate something else than the model means, and nothing would tell.
+
+        Raises: UserError if a token has another probability there, or the model's attention cannot be replaced.
+        """
+        blank, start = int(self.vocabulary.blanks[0]), self.vocabulary.start_of_infill  # in every vocabulary
+        limits, most = (BlankLimits(3, 3),), MAX_DIFFERENCE.get(self.model.dtype, MAX_DIFFERENCE_OF_HALF)
+        texts = ((start, blank, start), (blank, start, start, blank, start))
+        contexts = [Context("", ("", ""), (0,), limits, (False,), ids) for ids in texts]
+        for context, results in zip(contexts, self(contexts, Decoding(candidates=2, top_p=None)), strict=True):
+            for result in results:
+                (answer,), (values,) = result.token_ids, result.token_log_probabilities
+                read = torch.tensor([[*context.ids, *answer]], device=self.model.device)
+                logits = self.model(input_ids=read, use_cache=False).logits[0, len(context.ids) - 1 : -1]
+                expected = logits.float().log_softmax(-1).gather(1, read[0, len(context.ids) :, None])[:, 0].cpu()
+                if not bool(((torch.tensor(values) - expected).abs() <= most * (1 - expected)).all()):
+                    raise UserError(f"{type(self.model).__name__} {UNKNOWN}")
 
 
 def _with_fused_activations(model: PreTrainedModel) -> PreTrainedModel:

@@ -1,122 +1,57 @@
 """Texts in, JSON lines out: what `infill.py` does where nobody sits at it."""
 
-import codecs
 import json
-import logging
 import math
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
-from io import IncrementalNewlineDecoder
 from itertools import islice
-from typing import Any, BinaryIO, TextIO
+from typing import Any, TextIO
 
 from tqdm import tqdm
 
 from ilm.config.infill import Decoding
 from ilm.errors import UserError
 from ilm.infilling.blanks import Context
-from ilm.infilling.candidates import Infilling
 from ilm.infilling.infiller import Infiller
-from ilm.infilling.texts import TableText, span_texts
+from ilm.infilling.texts import InputText, span_texts
 from ilm.masking.functions import Span
 
-log = logging.getLogger("ilm")
-
 TEXTS_AT_ONCE = 64
-BYTES_AT_ONCE = 1 << 20
+CANDIDATE = ("text", "answers", "spans", "log_probability", "answer_log_probabilities", "token_log_probabilities")
+CANDIDATE += ("complete", "left_out")
 
-# What a record says of its text, and how an infiller makes a context of it.
-Item = tuple[dict[str, Any], Callable[[Infiller], Context]]
-
-
-def fill_lines(
-    lines: Iterable[Sequence[str]], infillers: Mapping[str, Infiller], decoding: Decoding, out: TextIO
-) -> int:
-    """Fill one text a line; writes a JSON object a line and model, in order; empty lines are left out.
-
-    {"line", "model", "text", "types", "candidates": [{"text", "answers", "spans", "log_probability",
-    "token_log_probabilities", "complete", "left_out"}, ...]}, or "error" in place of types and candidates. `lines` come
-    in the blocks in which they have arrived; each is filled, in parts of TEXTS_AT_ONCE, before the next is asked for.
-    Returns how many texts were filled.
-
-    Raises: UserError at the end, if a text could not be filled or there was none.
-    """
-    room = decoding.answer_room
-
-    def blocks() -> Iterator[list[Item]]:
-        number = 0
-        for block in lines:
-            numbered = list(enumerate(block, start=number + 1))
-            number += len(numbered)
-            yield [({"line": at, "text": line}, partial(_typed, line, room)) for at, line in numbered if line.strip()]
-
-    return _fill(blocks(), "line", infillers, decoding, out)
+# The blanks drawn in a text; None: those typed in it.
+SpansOf = Callable[[InputText], Sequence[Span] | None]
 
 
-def fill_table(
-    texts: Sequence[TableText],
-    spans_of: Callable[[TableText], Sequence[Span] | None],
-    infillers: Mapping[str, Infiller],
-    decoding: Decoding,
-    out: TextIO,
-) -> int:
-    """Fill the blanks that `spans_of` draws in texts of a table, or those typed in them where it gives None.
-
-    As `fill_lines`, with "row" and "id" instead of "line". Drawn blanks have "original", the answers that stood there,
-    "original_spans", where in "text", and for each model "original_log_probability", and that of each answer,
-    "original_answer_log_probabilities" (None where they cannot be score_original).
-    """
-    room = decoding.answer_room
-
-    def items() -> Iterator[Item]:
-        for text in texts:
-            about: dict[str, Any] = {"row": text.row, "id": text.name, "text": text.text}
-            try:
-                spans = spans_of(text)
-            except UserError as error:
-                yield about, partial(_refused, str(error))
-                continue
-            if spans is None:
-                yield about, lambda infiller, text=text.text: infiller.context(text, answer_room=room)
-            else:
-                about["original"] = span_texts(text.text, spans)
-                about["original_spans"] = [(span.start, span.length) for span in spans]
-                yield about, lambda infiller, text=text.text, spans=spans: infiller.context_of_spans(text, spans, room)
-
-    return _fill([items()], "row", infillers, decoding, out, total=len(texts))
-
-
-def _typed(text: str, room: int | None, infiller: Infiller) -> Context:
-    _require_no_json(text)
-    return infiller.context(text, answer_room=room)
-
-
-def _refused(message: str, infiller: Infiller) -> Context:
-    raise UserError(message)
-
-
-def _fill(
-    blocks: Iterable[Iterable[Item]],
-    place: str,
+def fill_texts(
+    blocks: Iterable[Sequence[InputText]],
+    spans_of: SpansOf,
     infillers: Mapping[str, Infiller],
     decoding: Decoding,
     out: TextIO,
     total: int | None = None,
 ) -> int:
+    """Write a JSON object for each text and model, in order; returns how many texts were filled.
+
+    {"line" (or "row" and "id"), "model", "text", "types", "candidates": [{"text", "answers", "spans", ...}, ...]}, or
+    "error" in place of types and candidates. Drawn blanks have "original", the answers that stood there,
+    "original_spans", where in "text", and for each model "original_log_probability", and that of each answer,
+    "original_answer_log_probabilities" (null where two answers share a token, or do not fit). Each of the `blocks` is
+    filled, in parts of TEXTS_AT_ONCE, before the next is asked for; `total` texts are in them.
+
+    Raises: UserError at the end, if a text could not be filled or there was none.
+    """
     filled, failed, first_fault = 0, 0, ""
     # None: on a terminal only; and there not among the records.
     with tqdm(total=total, unit=" texts", leave=False, disable=True if out.isatty() else None) as progress:
         for part in _parts(blocks):
-            records = [
-                record
-                for name, infiller in infillers.items()
-                for record in _filled(part, place, name, infiller, decoding)
-            ]
-            # By text, the models in their order: the sort is stable.
-            _write(sorted(records, key=lambda record: record[place]), out)
+            place = part[0].place
+            blanked = [_with_blanks(text, spans_of) for text in part]
+            of_models = [_filled(blanked, name, infiller, decoding) for name, infiller in infillers.items()]
+            records = [record for of_text in zip(*of_models, strict=True) for record in of_text]
+            _write(records, out)
             progress.update(len(part))
             faults = [f"{place} {record[place]}: {record['error']}" for record in records if "error" in record]
             first_fault = first_fault or next(iter(faults), "")
@@ -128,25 +63,46 @@ def _fill(
     return filled
 
 
-def _parts(blocks: Iterable[Iterable[Item]]) -> Iterator[list[Item]]:
+def _parts(blocks: Iterable[Sequence[InputText]]) -> Iterator[list[InputText]]:
     for block in blocks:
-        items = iter(block)
-        while part := list(islice(items, TEXTS_AT_ONCE)):
+        texts = iter(block)
+        while part := list(islice(texts, TEXTS_AT_ONCE)):
             yield part
 
 
+def _with_blanks(text: InputText, spans_of: SpansOf) -> tuple[dict[str, Any], Sequence[Span] | None]:
+    """What a record says of its text, and the blanks that are drawn in it."""
+    about: dict[str, Any] = {text.place: text.number} | ({"id": text.name} if text.place == "row" else {})
+    about["text"] = text.text
+    try:
+        if text.place == "line":
+            _require_no_json(text.text)
+        spans = spans_of(text)
+    except UserError as error:
+        return about | {"error": str(error)}, None
+    if spans is not None:
+        about["original"] = span_texts(text.text, spans)
+        about["original_spans"] = [(span.start, span.length) for span in spans]
+    return about, spans
+
+
 def _filled(
-    part: Sequence[Item], place: str, name: str, infiller: Infiller, decoding: Decoding
+    blanked: Iterable[tuple[dict[str, Any], Sequence[Span] | None]],
+    name: str,
+    infiller: Infiller,
+    decoding: Decoding,
 ) -> list[dict[str, Any]]:
     """The records of texts filled by one model."""
     records, good = [], []
-    for about, context_of in part:
-        record = {place: about[place], "model": name} | about
+    for about, spans in blanked:
+        place, *others = about
+        record = {place: about[place], "model": name} | {key: about[key] for key in others}
         records.append(record)
-        try:
-            good.append((record, context_of(infiller)))
-        except UserError as error:
-            record["error"] = str(error)
+        if "error" not in record:
+            try:
+                good.append((record, infiller.context(about["text"], answer_room=decoding.answer_room, spans=spans)))
+            except UserError as error:
+                record["error"] = str(error)
     found = infiller([context for _, context in good], decoding)
     for (record, context), results in zip(good, found, strict=True):
         record["types"] = [infiller.vocabulary.mask_types[kind] for kind in context.types]
@@ -154,7 +110,7 @@ def _filled(
             values = score_original(infiller, context, record["original"])
             record["original_log_probability"] = None if values is None else math.fsum(values)
             record["original_answer_log_probabilities"] = values
-        record["candidates"] = [_json(result) for result in results]
+        record["candidates"] = [{key: getattr(result, key) for key in CANDIDATE} for result in results]
     return records
 
 
@@ -192,38 +148,3 @@ def score_original(infiller: Infiller, context: Context, answers: Sequence[str])
         return infiller.answer_scores(context, answers)
     except UserError:
         return None
-
-
-def open_lines(path: str | None) -> BinaryIO:
-    """The file at `path`, or stdin, to be read by `lines_of`.
-
-    Raises: UserError if there is no such file, or no stdin.
-    """
-    if path is None and sys.stdin is None:
-        raise UserError("There is nothing to read: give texts through a pipe, or input=FILE")
-    if path is None and sys.stdin.isatty():
-        log.info("one text a line, with blanks; Ctrl-D ends")
-    try:
-        return sys.stdin.buffer if path is None else open(path, "rb")  # the caller closes it
-    except OSError as error:
-        raise UserError(f"input={path} cannot be read: {error.strerror}") from error
-
-
-def lines_of(stream: BinaryIO) -> Iterator[list[str]]:
-    """The lines of UTF-8, without their ends, in the blocks in which they come: it waits for no line but the first.
-
-    So another program can write a line and wait for its answer. Bytes that are no UTF-8 make their line alone invalid.
-    """
-    utf_8 = codecs.getincrementaldecoder("utf-8-sig")("surrogateescape")
-    decoder, begun = IncrementalNewlineDecoder(utf_8, translate=True), ""
-    while chunk := stream.read1(BYTES_AT_ONCE):
-        *lines, begun = (begun + decoder.decode(chunk)).split("\n")
-        yield lines
-    if begun := begun + decoder.decode(b"", final=True):
-        yield begun.split("\n")
-
-
-def _json(infilling: Infilling) -> dict[str, Any]:
-    keys = ("text", "answers", "spans", "log_probability", "answer_log_probabilities", "token_log_probabilities")
-    keys += ("complete", "left_out")
-    return {key: getattr(infilling, key) for key in keys}

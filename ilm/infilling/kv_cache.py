@@ -57,18 +57,18 @@ class AttentionMetadata:
     """What the N tokens of a pass are: contexts first, then one token of each of M candidates.
 
     `contexts`: (first token, last exclusive, row) of each. `rows`, `columns` int64 (M,): where the keys and values of
-    each candidate's token are stored. `query_of_slot` int64 (R, W): which of the M tokens is the query of candidate w
-    of row r, any one where there is none; `slot_of_query` int64 (M,): its inverse, an index into R * W. `mask`
+    each candidate's token are stored. `query_of_place` int64 (R, W): which of the M tokens is the query at place w of
+    row r, any one where there is none; `place_of_query` int64 (M,): its inverse, an index into R * W. `mask`
     (R, 1, W, T): what each attends to, 0 or minus infinity.
     """
 
     cache: "KVCache"
     contexts: tuple[tuple[int, int, int], ...]
-    rows: torch.Tensor
-    columns: torch.Tensor
-    query_of_slot: torch.Tensor
-    slot_of_query: torch.Tensor
-    mask: torch.Tensor | None
+    rows: torch.Tensor | None = None
+    columns: torch.Tensor | None = None
+    query_of_place: torch.Tensor | None = None
+    place_of_query: torch.Tensor | None = None
+    mask: torch.Tensor | None = None
 
     @property
     def end_of_contexts(self) -> int:
@@ -113,11 +113,32 @@ class KVCache:
         """Beam w of a row continues beam `parents[w]`."""
         self.visible[row, : len(parents)] = self.visible[row, list(parents)]
 
-    def attention_mask(self, slots: torch.Tensor, columns: int, dtype: torch.dtype) -> torch.Tensor:
-        """What the candidates `slots` int64 (R, W) of the first R rows attend to: (R, 1, W, T), 0 or minus infinity."""
-        rows = torch.arange(len(slots), device=slots.device)[:, None]
-        seen = self.visible[rows, slots, :columns]
-        return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, float("-inf"))[:, None]
+    def metadata(
+        self,
+        contexts: Sequence[tuple[int, int, int]],
+        candidates: Sequence[tuple[int, int, int, int]],
+        rows: int,
+        width: int,
+        dtype: torch.dtype,
+    ) -> AttentionMetadata:
+        """Of a pass over contexts, as `AttentionMetadata` has them, and a token of each of the candidates.
+
+        A candidate's token: its row, slot, column and place among those of the row; candidates are in the first `rows`
+        rows, at most `width` in each.
+        """
+        if not candidates:
+            return AttentionMetadata(self, tuple(contexts))
+        at, slots, columns, places = torch.tensor(candidates, device=self.visible.device).T
+        self.visible[at, slots, columns] = True
+        place_of_query = at * width + places
+        query_of_place, slot_of_place = at.new_zeros(2, rows * width)
+        query_of_place[place_of_query] = torch.arange(len(at), device=at.device)
+        slot_of_place[place_of_query] = slots
+        row_of_place = torch.arange(rows, device=at.device)[:, None]
+        seen = self.visible[row_of_place, slot_of_place.view(rows, width), : int(columns.max()) + 1]
+        mask = torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, float("-inf"))[:, None]
+        query_of_place = query_of_place.view(rows, width)
+        return AttentionMetadata(self, tuple(contexts), at, columns, query_of_place, place_of_query, mask)
 
     def layer(self, number: int, key: torch.Tensor, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Keys (R, K, T, D) and values (R, K, T, D') of a layer; those of a pass tell their kind the first time."""
@@ -169,7 +190,7 @@ def attend(
         values[metadata.rows, :, metadata.columns] = value[0, :, begin:].transpose(0, 1)
         rows, _, width, columns = metadata.mask.shape
         # (R, H, W, D); heads that share a key head ask it one after another, so that no key is repeated.
-        queries = query[0, :, begin:].transpose(0, 1)[metadata.query_of_slot].transpose(1, 2)
+        queries = query[0, :, begin:].transpose(0, 1)[metadata.query_of_place].transpose(1, 2)
         queries = queries.reshape(rows, key.shape[1], shared * width, -1)
         found = scaled_dot_product_attention(
             *(queries, keys[:rows, :, :columns], values[:rows, :, :columns]),
@@ -177,7 +198,7 @@ def attend(
             scale=scaling,
         )
         by_token = found.reshape(rows, query.shape[1], width, -1).transpose(1, 2).flatten(0, 1)
-        out[begin:] = by_token[metadata.slot_of_query]
+        out[begin:] = by_token[metadata.place_of_query]
     return out[None], None
 
 

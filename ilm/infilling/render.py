@@ -1,4 +1,4 @@
-"""Candidates as a person reads them: coloured in a terminal, or as a table in Markdown."""
+"""Candidates as a person reads them at the terminal."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from rich.text import Text
 
 from ilm.infilling.candidates import Infilling
 from ilm.masking.functions import Span
-from ilm.tables import Markdown, TextTable, escape_markdown, printable
+from ilm.tables import printable
 
 # Colour of an answer by the geometric mean of its tokens' probabilities, with the end.
 LIKELY, POSSIBLE = 0.3, 0.05
@@ -119,31 +119,3 @@ def _numbered(infillings: Sequence[Infilling]) -> RenderableType:
     for number, infilling in enumerate(infillings, start=1):
         grid.add_row(str(number), shown(infilling))
     return grid
-
-
-def markdown(
-    title: str, text: str, spans: Sequence[Span], found: Mapping[str, Sequence[Infilling]], own: Mapping[str, str]
-) -> str:
-    """A table of the original text and the candidates, answers in bold; `own`: the original's p by model."""
-    p = ", ".join(f"{name}: {value}" for name, value in own.items())
-    rows = [(ORIGINAL, _bold(text, [(s.start, s.length) for s in spans]), p)]
-    for name, infillings in found.items():
-        for infilling in infillings:
-            p = probabilities(infilling).removeprefix("p = ")
-            rows.append((name, _bold(infilling.text, infilling.spans), p))
-    table = TextTable(title, ("model", "text", "p"), rows, "lpl")
-    return f"**{escape_markdown(title)}**\n\n{table.markdown()}\n"
-
-
-def _bold(text: str, spans: Sequence[tuple[int, int]]) -> Markdown:
-    cell, found, done = escape_markdown, "", 0
-    for start, length in spans:
-        answer = text[start : start + length]
-        # Two asterisks set off nothing where a space is inside them.
-        inner = answer.strip()
-        before = answer[: len(answer) - len(answer.lstrip())] if inner else answer
-        found += cell(text[done:start] + before)
-        found += f"**{cell(inner)}**" if inner else ""
-        found += cell(answer[len(before) + len(inner) :])
-        done = start + length
-    return Markdown(found + cell(text[done:]))

@@ -1,10 +1,14 @@
-"""Texts of a table whose blanks are drawn, not typed: a file of any format of `ilm.corpus.formats`, and its masks."""
+"""The texts that infill.py fills: a table, a file of lines, or stdin; and the blanks drawn in them."""
 
+import codecs
 import logging
 import random
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from io import IncrementalNewlineDecoder
 from pathlib import Path
+from typing import BinaryIO
 
 from ilm.corpus.columns import ALIASES
 from ilm.corpus.formats import DELIMITERS, EXCEL, JSON, PARQUET, open_source, stem
@@ -20,16 +24,21 @@ log = logging.getLogger("ilm")
 TABLES = (*DELIMITERS, *JSON, *PARQUET, *EXCEL)
 NO_TEXT = "no text"
 SHOWN = ("writing_id", "cefr_level", "l1", "topic")  # columns that say which text it is, where the file has them
+BYTES_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True)
-class TableText:
-    """A text of a table: its `row` as a spreadsheet numbers it, `name`, its id or file and row, and what is known."""
+class InputText:
+    """A text with its number, of a `line`, or of a `row` as a spreadsheet counts; `name`: its id, or file and number.
 
-    row: int
+    `about`: what else a table says of it (level, L1, topic).
+    """
+
+    place: str  # line or row
+    number: int
     name: str
-    about: tuple[str, ...]
     text: str
+    about: tuple[str, ...] = ()
 
 
 def is_table(path: str) -> bool:
@@ -37,11 +46,10 @@ def is_table(path: str) -> bool:
     return Path(path.lower().removesuffix(".gz")).suffix in TABLES
 
 
-def read_texts(path: str, columns: Mapping[str, str | None], encoding: str, sheet: str | None) -> list[TableText]:
-    """The texts of a table that are not empty. It needs a column of texts alone; `columns`: name -> header.
+def read_texts(path: str, columns: Mapping[str, str | None], encoding: str, sheet: str | None) -> list[InputText]:
+    """The texts of a file that are not empty: of a table's column of texts, else one a line; `columns`: name -> header.
 
-    Rows without a text, or that are none, are left out with a warning. A file whose name is that of no table has one
-    text a line.
+    A table needs a column of texts alone. Its rows without a text, or that are none, are left out with a warning.
 
     Raises: UserError if the file cannot be read, has no such column, or no text in it.
     """
@@ -72,7 +80,7 @@ def read_texts(path: str, columns: Mapping[str, str | None], encoding: str, shee
         elif values[-1].strip():
             about = dict(zip(known, values, strict=False))
             name = about.pop("writing_id", "") or f"{stem(Path(path))}:{row}"
-            found.append(TableText(row, name, tuple(filter(None, about.values())), values[-1]))
+            found.append(InputText("row", row, name, values[-1], tuple(filter(None, about.values()))))
         else:
             faults.add(NO_TEXT, row)
     for cause, rows in faults.items():
@@ -82,26 +90,59 @@ def read_texts(path: str, columns: Mapping[str, str | None], encoding: str, shee
     return found
 
 
-def _read_lines(path: Path, encoding: str) -> list[TableText]:
+def _read_lines(path: Path, encoding: str) -> list[InputText]:
+    # What is no text in this encoding is told of its line alone.
     try:
-        lines = path.read_text(encoding=codec_name(encoding)).split("\n")
-    except (OSError, UnicodeError, LookupError) as error:
+        lines = path.read_text(encoding=codec_name(encoding), errors="surrogateescape").split("\n")
+    except (OSError, LookupError) as error:
         raise UserError(f"input={path} cannot be read as {encoding}: {error}") from error
-    found = [TableText(n, f"{path.stem}:{n}", (), line) for n, line in enumerate(lines, start=1) if line.strip()]
+    found = [InputText("line", n, f"{path.stem}:{n}", line) for n, line in enumerate(lines, start=1) if line.strip()]
     if not found:
         raise UserError(f"{path} has no text in it; expected one a line")
     return found
 
 
+def piped_texts() -> Iterator[list[InputText]]:
+    """The lines of stdin that are not empty, in the blocks in which they come: it waits for no line but the first.
+
+    So another program can write a line and wait for its answer. Bytes that are no UTF-8 make their line alone invalid.
+
+    Raises: UserError if there is no stdin.
+    """
+    if sys.stdin is None:
+        raise UserError("There is nothing to read: give texts through a pipe, or input=FILE")
+    if sys.stdin.isatty():
+        log.info("one text a line, with blanks; Ctrl-D ends")
+    number = 0
+    for lines in lines_of(sys.stdin.buffer):
+        numbered = list(enumerate(lines, start=number + 1))
+        number += len(numbered)
+        yield [InputText("line", at, f"stdin:{at}", line) for at, line in numbered if line.strip()]
+
+
+def lines_of(stream: BinaryIO) -> Iterator[list[str]]:
+    """The lines of UTF-8, without their ends, in the blocks in which they come."""
+    utf_8 = codecs.getincrementaldecoder("utf-8-sig")("surrogateescape")
+    decoder, begun = IncrementalNewlineDecoder(utf_8, translate=True), ""
+    while chunk := stream.read1(BYTES_AT_ONCE):
+        *lines, begun = (begun + decoder.decode(chunk)).split("\n")
+        yield lines
+    if begun := begun + decoder.decode(b"", final=True):
+        yield begun.split("\n")
+
+
 def draw_blanks(
-    text: TableText, n_masks: int | None, function: MaskFunction, seed: int, attempt: int = 0, tries: int = 100
-) -> list[Span]:
-    """The blanks of a text: `n_masks` words, or, where it is None, what the mask function draws, but not nothing.
+    text: InputText, attempt: int = 0, *, n_masks: int | None, function: MaskFunction, seed: int, tries: int = 100
+) -> list[Span] | None:
+    """The blanks of a text: `n_masks` words; of a row, where it is None, what the mask function draws, but not nothing.
 
     They depend on the seed, the text and its name, and the attempt (0, then one more for each time of masking anew).
+    None for 0, and for a line where `n_masks` is None: the blanks are those typed in the text.
 
     Raises: UserError for a text without a word, or of which the function masks nothing in so many `tries`.
     """
+    if n_masks == 0 or (n_masks is None and text.place == "line"):
+        return None
     rng = random.Random(order_key(seed, "blanks", text.name, text.text, attempt))
     if n_masks is not None:
         words = [

@@ -1,8 +1,7 @@
-"""The bytes that each token of a vocabulary stands for inside a text, and which tokens may begin a given string.
+"""The bytes of each token of a vocabulary, and which tokens may begin a given string.
 
 Tokens end inside words and even inside characters, so "the answer begins with lun" is a rule about bytes: the first
-token may be " l", " lun" or " lunch", but not " loud". (Starting a token early or late in this way is often called
-token healing.)
+token may be " l", " lun" or " lunch", but not " loud" (token healing).
 """
 
 import codecs
@@ -11,6 +10,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import takewhile
 
 from transformers import PreTrainedTokenizerBase
 from transformers.convert_slow_tokenizer import bytes_to_unicode
@@ -43,8 +43,10 @@ class TokenBytes:
         self._probe = next((letter for letter in PROBES if self._leads(letter)), None)
         self.adds_prefix_space = self.words_carry_space and self._probe is not None
         self._sorted = sorted((text, i) for i, text in enumerate(self.of) if text)
-        self._texts = [text for text, _ in self._sorted]
-        self._longest = max(map(len, self._texts))
+        self._ids_of: dict[bytes, list[int]] = {}
+        for text, i in self._sorted:
+            self._ids_of.setdefault(text, []).append(i)
+        self._longest = max(map(len, self._ids_of))
         self.min_tokens = lru_cache(maxsize=4096)(self._find_min_tokens)
         self._marker = self._find_marker() if self.adds_prefix_space else None
 
@@ -58,21 +60,14 @@ class TokenBytes:
 
     def beginning_with(self, string: bytes) -> list[int]:
         """The tokens that begin with all of `string`, which is not empty."""
-        first = bisect_left(self._texts, string)
-        after = bisect_left(self._texts, _successor(string)) if _successor(string) else len(self._texts)
-        return [i for _, i in self._sorted[first:after]]
+        first = bisect_left(self._sorted, (string, -1))
+        entries = map(self._sorted.__getitem__, range(first, len(self._sorted)))
+        return [i for _, i in takewhile(lambda entry: entry[0].startswith(string), entries)]
 
     def prefixes_of(self, string: bytes) -> list[int]:
         """The tokens, shorter than `string`, that it begins with."""
-        found = []
-        for end in range(1, min(len(string), self._longest + 1)):
-            place = bisect_left(self._sorted, (string[:end], -1))
-            while place < len(self._sorted) and self._sorted[place][0] == string[:end]:
-                found.append(self._sorted[place][1])
-                place += 1
-            if place == len(self._sorted) or not self._sorted[place][0].startswith(string[:end]):
-                break  # no longer token begins so
-        return found
+        ends = range(1, min(len(string), self._longest + 1))
+        return [i for end in ends for i in self._ids_of.get(string[:end], ())]
 
     def _find_min_tokens(self, string: bytes) -> float:
         """The fewest tokens of a text that begins with `string`, whole characters; infinite if there is none."""
@@ -123,14 +118,7 @@ def count_words(text: bytes, in_word: bool) -> int:
 
     Words are runs of what is no ASCII white space.
     """
-    goes_on = in_word and not text[:1].isspace()
-    return len(text.split()) - int(goes_on)
-
-
-def _successor(string: bytes) -> bytes:
-    """The smallest string after all that begin with `string`; empty if there is none."""
-    kept = string.rstrip(b"\xff")
-    return kept[:-1] + bytes([kept[-1] + 1]) if kept else b""
+    return len(text.split()) - (in_word and not text[:1].isspace())
 
 
 def _bytes_of(tokenizer: PreTrainedTokenizerBase, size: int, vocabulary: Vocabulary) -> Sequence[bytes]:

@@ -2,15 +2,15 @@
 
 import io
 import json
-import re
+from functools import partial
 
 import pytest
 from rich.console import Console
 
 from ilm.errors import UserError
-from ilm.infilling.browse import TableBrowser
-from ilm.infilling.jsonl import fill_table, lines_of, open_lines
-from ilm.infilling.texts import draw_blanks, is_table, read_texts
+from ilm.infilling.browse import TextBrowser
+from ilm.infilling.jsonl import fill_texts
+from ilm.infilling.texts import InputText, draw_blanks, is_table, lines_of, read_texts
 from ilm.masking.functions import Sentences, Span, Words
 from ilm.models.loading import save_model
 from tests.conftest import compose
@@ -33,17 +33,18 @@ def texts(table):
 
 
 @pytest.fixture
-def walk(texts, infiller) -> TableBrowser:
+def walk(texts, infiller) -> TextBrowser:
     console = Console(file=io.StringIO(), width=120, force_terminal=False)
     settings = decoding(candidates=2)
 
-    def spans_of(text, attempt):
-        return draw_blanks(text, 2, Words(), 42, attempt)
-
-    return TableBrowser(texts, spans_of, {"A1": infiller, "B2": infiller}, settings, dict, console)
+    return TextBrowser(texts, words(2, seed=42), {"A1": infiller, "B2": infiller}, settings, dict, console)
 
 
-def said(walk: TableBrowser, *lines: str) -> str:
+def words(n: int | None, seed: int = 0):
+    return partial(draw_blanks, n_masks=n, function=Words(), seed=seed)
+
+
+def said(walk: TextBrowser, *lines: str) -> str:
     walk.console.file = io.StringIO()
     for line in lines:
         walk.respond(line)
@@ -51,7 +52,7 @@ def said(walk: TableBrowser, *lines: str) -> str:
 
 
 def test_texts_of_a_table(texts):
-    assert [(t.row, t.name, t.about) for t in texts] == [(2, "t1", ("A1",)), (3, "t2", ("B1",)), (5, "t4", ("A2",))]
+    assert [(t.number, t.name, t.about) for t in texts] == [(2, "t1", ("A1",)), (3, "t2", ("B1",)), (5, "t4", ("A2",))]
     assert texts[0].text == "I like pasta.\nI _ it | a *lot*."
 
 
@@ -62,7 +63,10 @@ def test_a_column_of_texts_is_enough_and_formats_are_told_by_name(tmp_path):
     (found,) = read_texts(str(tmp_path / "a.jsonl"), {"text": "answer"}, "utf-8", None)
     assert found.text == "I like\nit"
     (tmp_path / "a.txt").write_text("one\n\ntwo\n")
-    assert [(t.row, t.text) for t in read_texts(str(tmp_path / "a.txt"), {}, "utf-8", None)] == [(1, "one"), (3, "two")]
+    assert [(t.place, t.number, t.text) for t in read_texts(str(tmp_path / "a.txt"), {}, "utf-8", None)] == [
+        ("line", 1, "one"),
+        ("line", 3, "two"),
+    ]
     assert [is_table(name) for name in ("a.CSV", "a.csv.gz", "a.xlsx", "a.txt", "a")] == [
         True,
         True,
@@ -92,7 +96,7 @@ def test_tables_without_texts_are_told(tmp_path, name, content, message):
 
 def test_masks_depend_on_seed_text_and_attempt(texts):
     def drawn(text, n, seed=0, attempt=0):
-        return draw_blanks(text, n, Sentences(), seed, attempt)
+        return draw_blanks(text, attempt, n_masks=n, function=Sentences(), seed=seed)
 
     one = texts[0]
     spans = drawn(one, 3)
@@ -105,7 +109,10 @@ def test_masks_depend_on_seed_text_and_attempt(texts):
     with pytest.raises(UserError, match="t4 has no word to mask"):
         drawn(texts[2], 1)
     with pytest.raises(UserError, match=r"the mask function masks nothing of it\. Give n_masks=1"):
-        draw_blanks(one, None, Words(p=0.0), 0)
+        draw_blanks(one, n_masks=None, function=Words(p=0.0), seed=0)
+    line = InputText("line", 1, "a:1", "I _ it")
+    assert (drawn(one, 0), drawn(line, None)) == (None, None)  # the blanks are typed
+    assert len(drawn(line, 1)) == 1
 
 
 def test_the_walk(walk):
@@ -118,10 +125,10 @@ def test_the_walk(walk):
     assert "B2: p = " in second
     assert walk.prompt() == "2/3 > "
     assert "text 1 of 3" in said(walk, "p")
-    assert "This is the first text" in said(walk, "p")
+    assert "There are texts 1 to 3, and no 0" in said(walk, "p")
     assert "There are texts 1 to 3, and no 0" in said(walk, "0")
     assert "and no -1" in said(walk, "-1")
-    assert "and no 99999999999999999999" in said(walk, "9" * 5000)
+    assert "The text has no blank" in said(walk, "9" * 5000)
     assert "text 2 of 3" in said(walk, "2")
     assert "and no 4" in said(walk, "4")
     masks = {said(walk, "r").split("original", 1)[1] for _ in range(6)}
@@ -140,38 +147,20 @@ def test_settings_and_models_change_on_the_way(walk):
     assert [":n", "5", "candidates", "of", "each", "text"] in help_lines
 
 
-def test_a_table_in_markdown(walk, tmp_path):
-    assert "no table of this text yet" in said(walk, ":markdown")
-    said(walk, "1")
-    shown = said(walk, ":markdown")
-    assert "| original | " in shown
-    path = tmp_path / "out.md"
-    assert f"added to {path}" in said(walk, f":markdown {path}", "2", f":markdown {path}").replace("\n", "")
-    tables = path.read_text(encoding="utf-8")
-    assert len(re.findall(r"^\| model +\| text +\| p +\|$", tables, re.MULTILINE)) == 2
-    assert "**text 1 of 3" in tables
-    assert tables.count("**eat**") == 2 * 2 * 2 * 2
-    assert "\\_ it" in tables or "**" in tables
-    assert " \\| a \\*" in tables  # marks of the text's own are literal
-    for line in tables.splitlines():
-        assert not line.startswith("|") or line.replace("\\|", "").count("|") == 4
-    assert "cannot be written" in said(walk, f":markdown {tmp_path}").replace("\n", " ")
-    assert "there is no folder" in said(walk, f":markdown {tmp_path}/no/such.md").replace("\n", " ")
-    assert not (tmp_path / "no").exists()
-
-
 def test_what_is_pasted_is_a_text_and_no_step(walk):
-    said(walk, "1")
-    for pasted in ("2", "n", ""):
-        assert "The text has no blank" in said(walk, ":paste", pasted, ":end")
+    for pasted in ("2", "n", "", "I _ \\n it"):
+        lines = iter([":paste", pasted, ":end", "quit"])
+        walk.run(lambda prompt, lines=lines: next(lines))
         assert walk.prompt() == "1/3 > "
-    assert "I eat \\n it" in said(walk, ":paste", "I _ \\n it", ":end")
+    shown = walk.console.file.getvalue()
+    assert shown.count("The text has no blank") == 3
+    assert "I eat \\n it" in shown
 
 
 def test_json_lines_of_a_table(texts, infiller):
     out = io.StringIO()
     with pytest.raises(UserError, match=r"1 of 3 texts could not be filled; row 5: t4 has no word"):
-        fill_table(texts, lambda t: draw_blanks(t, 1, Words(), 0), {"m": infiller}, decoding(candidates=2), out)
+        fill_texts([texts], words(1), {"m": infiller}, decoding(candidates=2), out)
     records = [json.loads(line) for line in out.getvalue().splitlines()]
     assert [(r["row"], r["id"], r["model"]) for r in records] == [(2, "t1", "m"), (3, "t2", "m"), (5, "t4", "m")]
     assert records[1]["text"] == texts[1].text
@@ -190,14 +179,14 @@ def test_json_lines_of_a_table(texts, infiller):
 def test_blanks_typed_in_a_table(texts, infiller):
     out = io.StringIO()
     with pytest.raises(UserError, match="2 of 3 texts could not be filled; row 3: The text has no blank"):
-        fill_table(texts, lambda t: None, {"m": infiller}, decoding(), out)
+        fill_texts([texts], lambda t: None, {"m": infiller}, decoding(), out)
     record = json.loads(out.getvalue().splitlines()[0])
     assert record["candidates"][0]["text"] == "I like pasta.\nI eat it | a *lot*."
 
 
 def test_a_mask_that_the_model_does_not_know_is_told(infiller, texts):
     with pytest.raises(UserError, match="no blank for paragraph"):
-        infiller.context_of_spans(texts[0].text, [Span("paragraph", 0, 13)])
+        infiller.context(texts[0].text, spans=[Span("paragraph", 0, 13)])
 
 
 def test_the_entry_point_fills_a_table(table, tmp_path, capsys, monkeypatch):
@@ -215,8 +204,8 @@ def test_the_entry_point_fills_a_table(table, tmp_path, capsys, monkeypatch):
     infill(*compose("infill", *given[:2], "masking=sentences", "decoding.max_answer_tokens=4"))
     assert json.loads(capsys.readouterr().out.splitlines()[0])["original"]
     # A person at both ends walks.
-    monkeypatch.setattr("ilm.infilling.browse.is_dialogue", lambda: True)
-    monkeypatch.setattr(TableBrowser, "run", TableBrowser.begin)
+    monkeypatch.setattr("ilm.infilling.terminal.is_dialogue", lambda: True)
+    monkeypatch.setattr(TextBrowser, "run", TextBrowser.begin)
     infill(*compose("infill", *given, "decoding.max_answer_tokens=4"))
     assert "text 1 of 2 · t1 · A1" in capsys.readouterr().out
 
@@ -246,11 +235,9 @@ def test_ids_and_texts_of_a_table_cannot_steer_the_terminal(tmp_path, infiller):
     )
     texts = read_texts(str(path), {}, "utf-8", None)
     console = Console(file=io.StringIO(), width=120, force_terminal=False)
-    walk = TableBrowser(
-        texts, lambda t, n: draw_blanks(t, 1, Words(), 0, n), {"m": infiller}, decoding(), dict, console
-    )
+    walk = TextBrowser(texts, words(1), {"m": infiller}, decoding(), dict, console)
     walk.begin()
-    shown = walk.console.file.getvalue() + said(walk, ":markdown", "n")
+    shown = walk.console.file.getvalue() + said(walk, "n")
     assert "␛[2Jt1 · A\ufffd1" in shown
     assert "␛[2Jt2 has no word to mask" in shown
     assert not set(shown) & {"\x1b", "\x9b", "\x07"}
@@ -261,7 +248,7 @@ def test_rows_left_out_are_told(tmp_path, monkeypatch):
     monkeypatch.setattr("ilm.infilling.texts.log.warning", lambda message, *values: told.append(message % values))
     path = tmp_path / "texts.csv"
     path.write_text("id,text\n1,I like it\n2,a,b\n3,  \n" + "4,\n" * 6, encoding="utf-8")
-    assert [text.row for text in read_texts(str(path), {}, "utf-8", None)] == [2]
+    assert [text.number for text in read_texts(str(path), {}, "utf-8", None)] == [2]
     assert told == [
         f"left out of {path}: wrong number of fields, 1 of its rows (3)",
         f"left out of {path}: no text, 7 of its rows (4, 5, 6, 7, 8, ...)",
@@ -272,11 +259,9 @@ def test_a_file_of_lines_has_the_same_lines_as_where_scripts_read_it(tmp_path):
     path = tmp_path / "a.txt"
     path.write_bytes("\ufeffone\x0bstill\u2028one\r\n\ntwo\x85too".encode())
     texts = read_texts(str(path), {}, "utf-8", None)
-    assert [(text.row, text.text) for text in texts] == [(1, "one\x0bstill\u2028one"), (3, "two\x85too")]
-    with open_lines(str(path)) as stream:
+    assert [(text.number, text.text) for text in texts] == [(1, "one\x0bstill\u2028one"), (3, "two\x85too")]
+    with path.open("rb") as stream:
         assert [line for block in lines_of(stream) for line in block if line.strip()] == [text.text for text in texts]
-    with pytest.raises(UserError, match=r"cannot be read as ascii"):
-        read_texts(str(path), {}, "ascii", None)
     with pytest.raises(UserError, match=r"is a folder"):
         read_texts(str(tmp_path), {}, "utf-8", None)
 
@@ -286,9 +271,8 @@ def test_a_person_walks_through_a_file_of_lines_with_typed_blanks(tmp_path, caps
 
     save_model(random_model("gpt2", ROWS), vocabulary(), tmp_path / "model")
     (tmp_path / "texts.txt").write_text("I _ it.\nYou [word] it.\n", encoding="utf-8")
-    monkeypatch.setattr("ilm.infilling.browse.is_dialogue", lambda: True)
     monkeypatch.setattr("ilm.infilling.terminal.is_dialogue", lambda: True)
-    monkeypatch.setattr(TableBrowser, "run", TableBrowser.begin)
+    monkeypatch.setattr(TextBrowser, "run", TextBrowser.begin)
     given = [f"model_path={tmp_path / 'model'}", f"input={tmp_path / 'texts.txt'}", "decoding.max_answer_tokens=4"]
     infill(*compose("infill", *given))
     assert "text 1 of 2 · texts:1" in capsys.readouterr().out

@@ -122,7 +122,8 @@ def test_limits_are_kept_by_any_model(infiller, settings):
 )
 @pytest.mark.parametrize("text", ["She ate [ngram] for lunch", "[ngram]"])
 def test_answers_have_as_many_words_as_asked(infiller, text, limits, settings):
-    results = infiller(text, decoding(candidates=6, max_answer_tokens=7, **settings), limits=[limits])[0]
+    context = infiller.context(text, [limits])
+    results = infiller(context, decoding(candidates=6, max_answer_tokens=7, **settings))[0]
     for result in results:
         (answer,) = result.answers
         words = answer.encode().split()
@@ -185,9 +186,6 @@ def test_any_token_allowed_leaves_a_way_to_the_words_asked(words, bytes_alone):
                 missing,
             )
             allowed = constraints.allowed_tokens(ConstraintState(*at, left))
-            if allowed is None:
-                allowed = torch.ones(words.size, dtype=torch.bool)
-                allowed[constraints.forbidden] = allowed[constraints.continuations] = False
             allowed = [i for i in allowed.nonzero().flatten().tolist() if i != words.end_of_infill]
             if not allowed:
                 break
@@ -218,17 +216,16 @@ def test_a_prefix_may_end_inside_a_token(words):
 
 def test_a_prefix_of_several_words_and_characters_beyond_ascii(infiller):
     for prefix in ("at 9", "naïve “x", "日本"):
-        for result in infiller(
-            "I [ngram]", decoding(candidates=3, max_answer_tokens=30), limits=[BlankLimits(prefix=prefix)]
-        )[0]:
+        context = infiller.context("I [ngram]", [BlankLimits(prefix=prefix)])
+        for result in infiller(context, decoding(candidates=3, max_answer_tokens=30))[0]:
             assert result.answers[0].startswith(prefix)
 
 
 def test_limits_given_replace_those_typed(infiller):
     text = "I [word:l...] and [word:2 tokens]."
-    (result,) = infiller(text, decoding(seed=1), limits=[BlankLimits(max_tokens=1), None])[0]
+    (result,) = infiller(infiller.context(text, [BlankLimits(max_tokens=1), None]), decoding(seed=1))[0]
     assert [len(ids) - 1 for ids in result.token_ids] == [1, 2]
-    many = infiller([text, "a _"], decoding(), limits=[None, [BlankLimits(3, 3)]])
+    many = infiller([text, infiller.context("a _", [BlankLimits(3, 3)])], decoding())
     assert many[0][0].answers[0].startswith("l")
     assert len(many[1][0].token_ids[0]) == 4
 
@@ -254,13 +251,11 @@ def test_limits_that_cannot_be_kept_are_told(infiller):
         infiller("a " * 20 + "[word:50-60 tokens] [word]", decoding())
     for own in (BlankLimits(prefix="lunch " * 300), BlankLimits(min_words=300), BlankLimits(300)):
         with pytest.raises(UserError, match=r"The answers alone take \d+ tokens or more, and the model takes 64"):
-            infiller("_", decoding(cut=True), limits=[own])
+            infiller.context("_", [own], answer_room=8)
     with pytest.raises(UserError, match="An answer of at least 3 words has 3 tokens or more, not at most 2"):
-        infiller("_", decoding(), limits=[BlankLimits(max_tokens=2, min_words=3)])
-    with pytest.raises(UserError, match="2 blanks, and there are 1 limits"):
-        infiller("_ _", decoding(), limits=[None])
-    with pytest.raises(UserError, match="limits: 1 for 2 texts"):
-        infiller(["_", "_"], decoding(), limits=[None])
+        infiller.context("_", [BlankLimits(max_tokens=2, min_words=3)])
+    with pytest.raises(UserError, match="has 2 blanks, and limits are given for 1"):
+        infiller.context("_ _", [None])
 
 
 def test_every_allowed_token_leaves_a_way(words):

@@ -98,7 +98,7 @@ def test_the_best_come_likeliest_first_and_differ(infiller):
 
 def test_texts_that_read_alike_with_other_blanks_are_searched_apart(infiller):
     typed = infiller.context("I [word] like [word]")
-    drawn = infiller.context_of_spans("I [word] like pasta", [Span("word", 14, 5)])
+    drawn = infiller.context("I [word] like pasta", spans=[Span("word", 14, 5)])
     assert typed.text == drawn.text
     both = infiller([typed, drawn], decoding(method="beam", max_answer_tokens=2))
     assert [len(group[0].answers) for group in both] == [2, 1]
@@ -212,14 +212,14 @@ class TestTextsTooLong:
 
 def test_spans_of_a_mask_are_blanks_and_nothing_else_is(infiller):
     text = "I _ [word] like [MASK] pasta."
-    context = infiller.context_of_spans(text, [Span("word", 11, 4), Span("ngram", 23, 5)])
+    context = infiller.context(text, spans=[Span("word", 11, 4), Span("ngram", 23, 5)])
     assert len(context.types) == 2
     (result,) = infiller(context, decoding(max_answer_tokens=4))[0]
     assert result.text.startswith("I _ [word] ")
     assert result.answers[1] in result.text
     assert infiller.score(context, ["like", "pasta"]) < 0
     with pytest.raises(UserError, match="no blank for document: it was trained with sentence, ngram, word"):
-        infiller.context_of_spans(text, [Span("document", 0, 4)])
+        infiller.context(text, spans=[Span("document", 0, 4)])
 
 
 def test_a_search_closes_every_answer_in_time():

@@ -12,15 +12,21 @@ from rich.console import Console
 from ilm.errors import UserError
 from ilm.infilling.candidates import Infilling
 from ilm.infilling.infiller import Infiller
-from ilm.infilling.jsonl import fill_lines, lines_of, open_lines
+from ilm.infilling.jsonl import fill_texts
 from ilm.infilling.render import probability, shown
 from ilm.infilling.terminal import Terminal, is_dialogue
+from ilm.infilling.texts import InputText, lines_of, piped_texts, read_texts
 from ilm.models.loading import save_model
 from tests.conftest import REPOSITORY, compose, environment, run_command
 from tests.infilling.small_models import ENTRIES, Bigrams, decoding, random_model, vocabulary
 
 ROWS = ENTRIES + 5
 NO_BLANK = "The text has no blank"
+
+
+def fill_lines(lines, infillers, settings, out) -> int:
+    texts = [InputText("line", n, f"stdin:{n}", line) for n, line in enumerate(lines, start=1) if line.strip()]
+    return fill_texts([texts], lambda text: None, infillers, settings, out)
 
 
 @pytest.fixture
@@ -74,26 +80,29 @@ def test_the_likeliest_stands_first(infiller):
 
 
 def test_settings_change_without_leaving(terminal):
-    lines = ["n 5", "temperature 0.8", "top_p 0.9", "top_k 40", "method greedy", "seed 3", "max_answer_tokens 7"]
-    lines += ["max_answer_words 2"]
-    answers = said(terminal, *(f":{line}" for line in lines)).splitlines()
-    assert answers == ["candidates 5", *lines[1:]]
+    lines = ["candidates 5", "temperature 0.8", "top_p 0.9", "top_k 40", "method greedy", "seed 3"]
+    lines += ["max_answer_tokens 7", "max_answer_words 2"]
+    answers = said(terminal, ":n 5", *(f":{line}" for line in lines[1:])).splitlines()
+    assert answers == [line.replace(" ", "=") for line in lines]
     expected = {"method": "greedy", "candidates": 5, "temperature": 0.8, "top_k": 40, "top_p": 0.9, "seed": 3}
     expected |= {"max_answer_tokens": 7, "max_answer_words": 2, "by_probability": True}
     assert terminal.decoding == decoding(**expected)
-    assert said(terminal, ":top_p off", ":max_answer_words off") == "top_p off\nmax_answer_words off\n"
+    assert said(terminal, ":top_p off", ":max_answer_words off") == "top_p=null\nmax_answer_words=null\n"
     assert (terminal.decoding.top_p, terminal.decoding.max_answer_words) == (None, None)
+    assert said(terminal, ":distinct on", ":distinct off", ":cut=false") == "distinct=true\ndistinct=false\ncut=false\n"
 
 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
         (":n 0", "candidates=0: expected at least 1"),
-        (":n many", ":n many is not understood. Type :help"),
-        (":top_p 2", "top_p=2.0: expected at most 1"),
+        (":n many", "candidates=many: expected"),
+        (":top_p 2", "top_p=2: expected at most 1"),
         (":method best", "method=best: expected one of sample, greedy, beam"),
         (":n", ":n is no command"),
         (":", ": is no command. Type :help"),
+        (":n off", "candidates=null"),
+        (":by_probability off", "is no command"),
         (":frobnicate 3", ":frobnicate 3 is no command"),
         (":model", ":model is no command"),
         (":model nope", "'nope' is no level"),
@@ -117,7 +126,7 @@ def test_several_models_side_by_side(terminal):
 
 def test_help_names_blanks_commands_and_settings(terminal):
     text = said(terminal, ":help")
-    for part in ("[sentence] [ngram] [word]", ":n 5", ":model NAME", "candidates 2", "top_p off", "quit"):
+    for part in ("[sentence] [ngram] [word]", ":n 5", ":model A1 B2", "candidates=2", "top_p=null", "quit"):
         assert part in text
 
 
@@ -140,7 +149,9 @@ def test_the_dialogue_ends_by_quit_or_the_end_of_input(terminal, end):
 
 def test_texts_of_many_lines(terminal):
     assert said(terminal, "I _ it.\\nAnna").splitlines()[:3] == ["1 I eat it.  ", "  Anna  p = 1", "2 I eat it.  "]
-    pasted = said(terminal, ":paste", "Hello,", "", ":n 5", "I _ it", ":end").splitlines()
+    terminal.console.file, lines = io.StringIO(), iter([":paste", "Hello,", "", ":n 5", "I _ it", ":end", "quit"])
+    terminal.run(lambda prompt: next(lines))
+    pasted = terminal.console.file.getvalue().splitlines()[1:]
     assert [line.rstrip() for line in pasted[1:5]] == ["1 Hello,", "", "  :n 5", "  I eat it  p = 1"]
     assert terminal.decoding.candidates == 2
 
@@ -194,12 +205,12 @@ def test_limits_that_are_not_understood(terminal):
 
 def test_nothing_to_fill_is_told(infiller):
     with pytest.raises(UserError, match="There is no text to fill"):
-        fill_lines([["", " "]], {"x": infiller}, decoding(), io.StringIO())
+        fill_lines(["", " "], {"x": infiller}, decoding(), io.StringIO())
 
 
 def test_lines_in_json_lines_out(infiller):
     out = io.StringIO()
-    lines = [["I _ it.", ""], ["_ [word]"]]
+    lines = ["I _ it.", "", "_ [word]"]
     assert fill_lines(lines, {"x": infiller, "y": infiller}, decoding(method="greedy"), out) == 4
     records = [json.loads(line) for line in out.getvalue().splitlines()]
     assert [(r["line"], r["model"], r["text"]) for r in records] == [
@@ -219,11 +230,9 @@ def test_lines_in_json_lines_out(infiller):
 def test_a_faulty_line_is_said_in_its_place_and_at_the_end(infiller, tmp_path):
     (tmp_path / "texts").write_bytes("\ufeffI _ it.\r\nnone\nI \xe9 _\n".encode() + b"I \xe9 _\n" + "é _".encode())
     out = io.StringIO()
-    with (
-        open_lines(str(tmp_path / "texts")) as stream,
-        pytest.raises(UserError, match=r"2 of 5 texts could not be filled; line 2: The text has no blank"),
-    ):
-        fill_lines(lines_of(stream), {"x": infiller}, decoding(), out)
+    texts = read_texts(str(tmp_path / "texts"), {}, "utf-8", None)
+    with pytest.raises(UserError, match=r"2 of 5 texts could not be filled; line 2: The text has no blank"):
+        fill_texts([texts], lambda text: None, {"x": infiller}, decoding(), out)
     records = [json.loads(line) for line in out.getvalue().splitlines()]
     assert [r["line"] for r in records] == [1, 2, 3, 4, 5]
     assert [r.get("error", "")[:21] for r in records] == ["", NO_BLANK, "", "The text is not valid", ""]
@@ -232,7 +241,7 @@ def test_a_faulty_line_is_said_in_its_place_and_at_the_end(infiller, tmp_path):
 
 def test_more_lines_than_one_block(infiller):
     out = io.StringIO()
-    assert fill_lines([[f"I {i} _" for i in range(150)]], {"x": infiller}, decoding(), out) == 150
+    assert fill_lines([f"I {i} _" for i in range(150)], {"x": infiller}, decoding(), out) == 150
     texts = [json.loads(line)["candidates"][0]["text"] for line in out.getvalue().splitlines()]
     assert texts == [f"I {i} eat" for i in range(150)]
 
@@ -267,8 +276,8 @@ def test_another_program_may_ask_line_by_line(model_folder, tmp_path):
 
 
 def test_input_that_cannot_be_read():
-    with pytest.raises(UserError, match=r"input=/no/such/file cannot be read: No such file"):
-        open_lines("/no/such/file")
+    with pytest.raises(UserError, match=r"input=/no/such/file cannot be read: no such file"):
+        read_texts("/no/such/file", {}, "utf-8", None)
 
 
 @pytest.fixture
@@ -396,8 +405,8 @@ def test_any_other_error_of_the_model_is_a_bug(terminal, infiller, monkeypatch):
 
 def test_commands_as_hydra_has_them(terminal):
     assert said(terminal, ":n=5", ":temperature=0.5", ":models=[A1,B1]").splitlines() == [
-        "candidates 5",
-        "temperature 0.5",
+        "candidates=5",
+        "temperature=0.5",
         "Models: A1, B1",
     ]
 
@@ -437,7 +446,7 @@ def test_the_width_of_the_search_can_be_changed(terminal):
     assert (
         said(terminal, ":n 1", ":beams 2", ":n 3").splitlines()[-1].startswith("beams=2: expected candidates=3 or more")
     )
-    assert said(terminal, ":beams 0", ":n 3").splitlines() == ["beams 0", "candidates 3"]
+    assert said(terminal, ":beams 0", ":n 3").splitlines() == ["beams=0", "candidates=3"]
 
 
 def test_of_long_texts_what_is_near_the_blanks(infiller):
@@ -474,7 +483,7 @@ def test_no_colours_where_they_are_not_wanted(infiller, monkeypatch):
 
 def test_json_lines_in_place_of_texts_are_told(infiller):
     out = io.StringIO()
-    lines = [['{"text": "I _ it."}', "{I _ it.", '{"a":' * 100_000 + " _", "[1] _ it"]]
+    lines = ['{"text": "I _ it."}', "{I _ it.", '{"a":' * 100_000 + " _", "[1] _ it"]
     with pytest.raises(UserError, match=r"1 of 4 texts could not be filled; line 1: The line is a JSON object"):
         fill_lines(lines, {"x": infiller}, decoding(cut=True), out)
     records = [json.loads(line) for line in out.getvalue().splitlines()]
@@ -510,4 +519,4 @@ def test_no_stdin_is_told(monkeypatch):
     monkeypatch.setattr(sys, "stdin", None)
     assert not is_dialogue()
     with pytest.raises(UserError, match="nothing to read"):
-        open_lines(None)
+        next(piped_texts())
