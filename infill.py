@@ -18,21 +18,17 @@ from ilm.config.infill import Infill
 def infill(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> None:
     """Fill blanks as configured; `choices` are Hydra's chosen options by group, of which `cefr` chooses models."""
     settings = check(cfg, Infill, choices)  # before torch is imported, which takes seconds
-    from ilm.infilling.browse import TextBrowser
+    from ilm.infilling import browse, jsonl, terminal, texts
     from ilm.infilling.infiller import Infiller
-    from ilm.infilling.jsonl import fill_texts
     from ilm.infilling.model_cache import ModelCache
-    from ilm.infilling.terminal import Terminal, is_dialogue, terminal_console
-    from ilm.infilling.texts import draw_blanks, piped_texts, read_texts
     from ilm.masking.generate import mask_function
     from ilm.runs.finder import Finder
     from ilm.runs.trained_model import INFILLING, model_in
 
     set_up_logging()
-    decoding, paths, corpus, file = settings.decoding, settings.paths, settings.corpus, settings.input
-    finder = Finder(Path(paths.experiments), Path(paths.data) / corpus.name, INFILLING)
-    given = settings.model_path
-    models = [model_in(Path(given))] if given else finder.find(settings.models, settings.cefr)
+    decoding, paths, path = settings.decoding, settings.paths, settings.model_path
+    finder = Finder(Path(paths.experiments), Path(paths.data) / settings.corpus.name, INFILLING)
+    models = [model_in(Path(path))] if path else finder.find(settings.models, settings.cefr)
     computing = {"device": settings.device, "dtype": settings.dtype}
     cache = ModelCache(partial(Infiller.of, **computing), settings.server.max_loaded)
     if settings.web:
@@ -40,21 +36,20 @@ def infill(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> Non
 
         serve(models, cache, decoding, settings.server, computing)
         return
-    texts = None if file is None else read_texts(file, corpus.columns.model_dump(), corpus.encoding, corpus.sheet)
+    given = texts.read_texts(settings.input, settings.corpus) if settings.input is not None else None
     function = mask_function(settings.masking.function)
-    spans_of = partial(draw_blanks, n_masks=settings.n_masks, function=function, seed=settings.seed)
+    spans_of = partial(texts.draw_blanks, n_masks=settings.n_masks, function=function, seed=settings.seed)
     infillers = cache.get_all(models)
 
     def load(names: Sequence[str]) -> dict[str, Infiller]:
         return cache.get_all(finder.find(names))
 
-    if not is_dialogue():
-        blocks, total = (piped_texts(), None) if texts is None else ([texts], len(texts))
-        fill_texts(blocks, spans_of, infillers, decoding, sys.stdout, total)
-    elif texts is None:
-        Terminal(infillers, decoding, load, terminal_console()).run()
+    if not terminal.is_dialogue():
+        jsonl.fill_texts([given] if given else texts.piped_texts(), spans_of, infillers, decoding, sys.stdout)
+    elif given is None:
+        terminal.Terminal(infillers, decoding, load, terminal.terminal_console()).run()
     else:
-        TextBrowser(texts, spans_of, infillers, decoding, load, terminal_console()).run()
+        browse.TextBrowser(given, spans_of, infillers, decoding, load, terminal.terminal_console()).run()
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="infill")

@@ -138,9 +138,7 @@ class Infiller:
         context = Context.parse(text, *self._tokens) if spans is None else self._of_spans(text, spans)
         if limits is not None:
             if len(limits) != len(context.types):
-                raise UserError(
-                    f"The text has {len(context.types)} blanks, and there are {len(limits)} limits for them"
-                )
+                raise UserError(f"The text has {len(context.types)} blanks, and limits are given for {len(limits)}")
             pairs = zip(context.limits, limits, strict=True)
             context = replace(context, limits=tuple(typed if own is None else own for typed, own in pairs))
         least = [self._min_tokens(context, blank) for blank in range(len(context.types))]

@@ -31,7 +31,6 @@ def fill_texts(
     infillers: Mapping[str, Infiller],
     decoding: Decoding,
     out: TextIO,
-    total: int | None = None,
 ) -> int:
     """Write a JSON object for each text and model, in order; returns how many texts were filled.
 
@@ -39,11 +38,12 @@ def fill_texts(
     "error" in place of types and candidates. Drawn blanks have "original", the answers that stood there,
     "original_spans", where in "text", and for each model "original_log_probability", and that of each answer,
     "original_answer_log_probabilities" (null where two answers share a token, or do not fit). Each of the `blocks` is
-    filled, in parts of TEXTS_AT_ONCE, before the next is asked for; `total` texts are in them.
+    filled, in parts of TEXTS_AT_ONCE, before the next is asked for.
 
     Raises: UserError at the end, if a text could not be filled or there was none.
     """
     filled, failed, first_fault = 0, 0, ""
+    total = sum(map(len, blocks)) if isinstance(blocks, list) else None
     # None: on a terminal only; and there not among the records.
     with tqdm(total=total, unit=" texts", leave=False, disable=True if out.isatty() else None) as progress:
         for part in _parts(blocks):

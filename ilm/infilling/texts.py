@@ -4,12 +4,13 @@ import codecs
 import logging
 import random
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import IncrementalNewlineDecoder
 from pathlib import Path
 from typing import BinaryIO
 
+from ilm.config.sections import Corpus
 from ilm.corpus.columns import ALIASES
 from ilm.corpus.formats import DELIMITERS, EXCEL, JSON, PARQUET, open_source, stem
 from ilm.corpus.formats.table import NO_ROWS, Tally, first_rows
@@ -46,8 +47,8 @@ def is_table(path: str) -> bool:
     return Path(path.lower().removesuffix(".gz")).suffix in TABLES
 
 
-def read_texts(path: str, columns: Mapping[str, str | None], encoding: str, sheet: str | None) -> list[InputText]:
-    """The texts of a file that are not empty: of a table's column of texts, else one a line; `columns`: name -> header.
+def read_texts(path: str, corpus: Corpus) -> list[InputText]:
+    """The texts of a file that are not empty, read with a corpus's settings: of a table's column, else one a line.
 
     A table needs a column of texts alone. Its rows without a text, or that are none, are left out with a warning.
 
@@ -57,8 +58,9 @@ def read_texts(path: str, columns: Mapping[str, str | None], encoding: str, shee
         fault = "is a folder, and expected is a file" if Path(path).is_dir() else "cannot be read: no such file"
         raise UserError(f"input={path} {fault}")
     if not is_table(path):
-        return _read_lines(Path(path), encoding)
-    source = open_source(Path(path), encoding, sheet)
+        return _read_lines(Path(path), corpus.encoding)
+    source = open_source(Path(path), corpus.encoding, corpus.sheet)
+    columns = corpus.columns.model_dump()
     heads = [" ".join(head.split()).casefold().replace(" ", "_").replace("-", "_") for head in source.header]
 
     def place(name: str) -> int | None:

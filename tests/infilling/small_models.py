@@ -4,9 +4,11 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoConfig, AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
-from ilm.config.check import build
-from ilm.config.infill import Decoding
+from ilm.config.check import build, check
+from ilm.config.infill import Decoding, Infill
+from ilm.config.sections import Corpus
 from ilm.examples.vocabulary import Vocabulary
+from tests.conftest import compose
 
 # Threads only wait for each other on models of this size.
 torch.set_num_threads(1)
@@ -62,6 +64,17 @@ def random_model(kind: str, rows: int, positions: int = 96, scale: float = 0.3):
 def decoding(**values) -> Decoding:
     """One candidate drawn from all tokens of a whole text, where `values` say nothing else."""
     return build(Decoding, **({"candidates": 1, "top_p": None, "cut": False} | values))
+
+
+def checked(root: str, kind: type, *overrides: str):
+    """What `python <root>.py <overrides>` is to do."""
+    cfg, choices = compose(root, *overrides)
+    return check(cfg, kind, choices)
+
+
+def corpus(*overrides: str) -> Corpus:
+    """How infill.py reads texts."""
+    return checked("infill", Infill, *overrides).corpus
 
 
 class Bigrams(GPT2LMHeadModel):

@@ -14,7 +14,7 @@ from ilm.infilling.texts import InputText, draw_blanks, is_table, lines_of, read
 from ilm.masking.functions import Sentences, Span, Words
 from ilm.models.loading import save_model
 from tests.conftest import compose
-from tests.infilling.small_models import ENTRIES, decoding, random_model, vocabulary
+from tests.infilling.small_models import ENTRIES, corpus, decoding, random_model, vocabulary
 
 ROWS = ENTRIES + 5
 CSV = 'id,cefr,essay\nt1,A1,"I like pasta.\nI _ it | a *lot*."\nt2,B1,My name is Anna.\nt3,A1,   \nt4,A2,...\n'
@@ -29,7 +29,7 @@ def table(tmp_path):
 
 @pytest.fixture
 def texts(table):
-    return read_texts(str(table), {}, "utf-8", None)
+    return read_texts(str(table), corpus())
 
 
 @pytest.fixture
@@ -58,12 +58,12 @@ def test_texts_of_a_table(texts):
 
 def test_a_column_of_texts_is_enough_and_formats_are_told_by_name(tmp_path):
     (tmp_path / "a.tsv").write_text("x\ttext\n1\tI like it\n")
-    assert [(t.name, t.text) for t in read_texts(str(tmp_path / "a.tsv"), {}, "utf-8", None)] == [("a:2", "I like it")]
+    assert [(t.name, t.text) for t in read_texts(str(tmp_path / "a.tsv"), corpus())] == [("a:2", "I like it")]
     (tmp_path / "a.jsonl").write_text('{"answer": "I like\\nit"}\n')
-    (found,) = read_texts(str(tmp_path / "a.jsonl"), {"text": "answer"}, "utf-8", None)
+    (found,) = read_texts(str(tmp_path / "a.jsonl"), corpus("corpus.columns.text=answer"))
     assert found.text == "I like\nit"
     (tmp_path / "a.txt").write_text("one\n\ntwo\n")
-    assert [(t.place, t.number, t.text) for t in read_texts(str(tmp_path / "a.txt"), {}, "utf-8", None)] == [
+    assert [(t.place, t.number, t.text) for t in read_texts(str(tmp_path / "a.txt"), corpus())] == [
         ("line", 1, "one"),
         ("line", 3, "two"),
     ]
@@ -91,7 +91,7 @@ def test_tables_without_texts_are_told(tmp_path, name, content, message):
     if content is not None:
         (tmp_path / name).write_text(content)
     with pytest.raises(UserError, match=message):
-        read_texts(str(tmp_path / name), {}, "utf-8", None)
+        read_texts(str(tmp_path / name), corpus())
 
 
 def test_masks_depend_on_seed_text_and_attempt(texts):
@@ -233,7 +233,7 @@ def test_ids_and_texts_of_a_table_cannot_steer_the_terminal(tmp_path, infiller):
     path.write_text(
         'id,cefr,text\n"\x1b[2Jt1","A\x9b1","I \x1b[31m like\x07 it"\n"\x1b[2Jt2",A1,"..."\n', encoding="utf-8"
     )
-    texts = read_texts(str(path), {}, "utf-8", None)
+    texts = read_texts(str(path), corpus())
     console = Console(file=io.StringIO(), width=120, force_terminal=False)
     walk = TextBrowser(texts, words(1), {"m": infiller}, decoding(), dict, console)
     walk.begin()
@@ -248,7 +248,7 @@ def test_rows_left_out_are_told(tmp_path, monkeypatch):
     monkeypatch.setattr("ilm.infilling.texts.log.warning", lambda message, *values: told.append(message % values))
     path = tmp_path / "texts.csv"
     path.write_text("id,text\n1,I like it\n2,a,b\n3,  \n" + "4,\n" * 6, encoding="utf-8")
-    assert [text.number for text in read_texts(str(path), {}, "utf-8", None)] == [2]
+    assert [text.number for text in read_texts(str(path), corpus())] == [2]
     assert told == [
         f"left out of {path}: wrong number of fields, 1 of its rows (3)",
         f"left out of {path}: no text, 7 of its rows (4, 5, 6, 7, 8, ...)",
@@ -258,12 +258,12 @@ def test_rows_left_out_are_told(tmp_path, monkeypatch):
 def test_a_file_of_lines_has_the_same_lines_as_where_scripts_read_it(tmp_path):
     path = tmp_path / "a.txt"
     path.write_bytes("\ufeffone\x0bstill\u2028one\r\n\ntwo\x85too".encode())
-    texts = read_texts(str(path), {}, "utf-8", None)
+    texts = read_texts(str(path), corpus())
     assert [(text.number, text.text) for text in texts] == [(1, "one\x0bstill\u2028one"), (3, "two\x85too")]
     with path.open("rb") as stream:
         assert [line for block in lines_of(stream) for line in block if line.strip()] == [text.text for text in texts]
     with pytest.raises(UserError, match=r"is a folder"):
-        read_texts(str(tmp_path), {}, "utf-8", None)
+        read_texts(str(tmp_path), corpus())
 
 
 def test_a_person_walks_through_a_file_of_lines_with_typed_blanks(tmp_path, capsys, monkeypatch):

@@ -9,6 +9,7 @@ import torch
 import yaml
 from transformers import PreTrainedTokenizerFast
 
+from ilm.config.train import Train
 from ilm.errors import UserError
 from ilm.examples.layout import Example, TargetType, lay_out
 from ilm.examples.vocabulary import Vocabulary
@@ -16,7 +17,7 @@ from ilm.files import write_json
 from ilm.infilling.infiller import Infiller
 from ilm.models.loading import save_model
 from ilm.models.scoring import score
-from tests.infilling.small_models import ENTRIES, MASK_TYPES, Bigrams, decoding, random_model, vocabulary
+from tests.infilling.small_models import ENTRIES, MASK_TYPES, Bigrams, checked, decoding, random_model, vocabulary
 
 TEXTS = [
     "She ate [ngram] for _.",
@@ -379,9 +380,9 @@ def test_a_model_that_computes_nan_is_refused(bigrams):
 def run(tmp_path, words):
     """A finished run's folder."""
 
-    def make(**settings):
+    def make(*overrides: str, model: str = "model=tiny"):
         folder = tmp_path / "sample_A1_ilm"
-        config = {"objective": "ilm", "model": {"pretrained": False}, "data": {"max_length": 64}} | settings
+        config = checked("train", Train, "cefr=A1", "data.max_length=64", model, *overrides).model_dump()
         save_model(random_model("gpt2", ROWS), words, folder / "model")
         write_json(folder / "run.json", {"identity": {}, "commands": []})
         write_json(folder / "status.json", {"state": "finished"})
@@ -403,12 +404,12 @@ def test_a_runs_folder_and_its_model_folder_are_the_same_model(run, words):
 
 
 def test_a_pretrained_model_takes_all_its_positions(run):
-    assert Infiller.from_pretrained(run(model={"pretrained": True})).max_tokens == 96
+    assert Infiller.from_pretrained(run(model="model=gpt2")).max_tokens == 96
 
 
 @pytest.mark.parametrize("objective", ["lm", "naive", "no_context_ilm", "reverse_lm"])
 def test_other_objectives_are_refused(run, objective):
-    folder = run(objective=objective)
+    folder = run(f"objective={objective}")
     for path in (folder, folder / "model"):
         with pytest.raises(UserError, match=f"objective={objective}, and blanks are filled only by.*objective=ilm"):
             Infiller.from_pretrained(path)

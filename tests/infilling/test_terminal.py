@@ -18,7 +18,7 @@ from ilm.infilling.terminal import Terminal, is_dialogue
 from ilm.infilling.texts import InputText, lines_of, piped_texts, read_texts
 from ilm.models.loading import save_model
 from tests.conftest import REPOSITORY, compose, environment, run_command
-from tests.infilling.small_models import ENTRIES, Bigrams, decoding, random_model, vocabulary
+from tests.infilling.small_models import ENTRIES, Bigrams, corpus, decoding, random_model, vocabulary
 
 ROWS = ENTRIES + 5
 NO_BLANK = "The text has no blank"
@@ -230,7 +230,7 @@ def test_lines_in_json_lines_out(infiller):
 def test_a_faulty_line_is_said_in_its_place_and_at_the_end(infiller, tmp_path):
     (tmp_path / "texts").write_bytes("\ufeffI _ it.\r\nnone\nI \xe9 _\n".encode() + b"I \xe9 _\n" + "é _".encode())
     out = io.StringIO()
-    texts = read_texts(str(tmp_path / "texts"), {}, "utf-8", None)
+    texts = read_texts(str(tmp_path / "texts"), corpus())
     with pytest.raises(UserError, match=r"2 of 5 texts could not be filled; line 2: The text has no blank"):
         fill_texts([texts], lambda text: None, {"x": infiller}, decoding(), out)
     records = [json.loads(line) for line in out.getvalue().splitlines()]
@@ -277,7 +277,7 @@ def test_another_program_may_ask_line_by_line(model_folder, tmp_path):
 
 def test_input_that_cannot_be_read():
     with pytest.raises(UserError, match=r"input=/no/such/file cannot be read: no such file"):
-        read_texts("/no/such/file", {}, "utf-8", None)
+        read_texts("/no/such/file", corpus())
 
 
 @pytest.fixture
