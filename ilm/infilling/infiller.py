@@ -259,9 +259,11 @@ class Infiller:
         limits, most = (BlankLimits(3, 3),), MAX_DIFFERENCE.get(self.model.dtype, MAX_DIFFERENCE_OF_HALF)
         texts = ((start, blank, start), (blank, start, start, blank, start))
         contexts = [Context("", ("", ""), (0,), limits, (False,), ids) for ids in texts]
-        for context, results in zip(contexts, self(contexts, Decoding(candidates=2, top_p=None)), strict=True):
-            for result in results:
-                (answer,), (values,) = result.token_ids, result.token_log_probabilities
+        generator = Generator(self.model, self._constraints, Decoding(top_p=None), self.max_tokens)
+        sequences = generator.sample([(context, range(2)) for context in contexts])
+        for context, pair in zip(contexts, sequences, strict=True):
+            for sequence in pair:
+                answer, values = sequence.token_ids[0], sequence.token_log_probabilities[0]
                 read = torch.tensor([[*context.ids, *answer]], device=self.model.device)
                 logits = self.model(input_ids=read, use_cache=False).logits[0, len(context.ids) - 1 : -1]
                 expected = logits.float().log_softmax(-1).gather(1, read[0, len(context.ids) :, None])[:, 0].cpu()
