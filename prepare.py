@@ -43,7 +43,7 @@ def prepare(cfg: DictConfig) -> Path:
     if export:
         export_corpus(prepared, masks, export)
     for path, extra in extras.items():
-        held_out = HeldOut(prepared, settings.split.near_duplicates)
+        held_out = HeldOut(prepared, settings.split.near_duplicates, extra.drop_trained_on)
         prepare_corpus(path, extra_source(extra, corpus), held_out, **options)
     return folder
 

@@ -70,6 +70,17 @@ class Columns(Section):
     split: str | None = None
 
 
+def _pattern(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"expected a regular expression: {error}") from error
+    return pattern
+
+
+Delimiter = Annotated[str, Field(min_length=1, max_length=1)]
+
+
 class Synthetic(Section):
     """The generated sample corpus."""
 
@@ -84,15 +95,18 @@ class Extra(Section):
     name: str | None = None  # of the corpus; null: that of the file
     sheet: str | None = None
     encoding: str | None = None  # null: that of the corpus
+    delimiter: Delimiter | None = None
     columns: Columns = Columns()
+    drop_trained_on: bool = False
 
 
 class Corpus(Section):
     """The texts, and how they are read."""
 
     name: FolderName
-    csv: FilePath | None
+    csv: FilePath | Annotated[list[FilePath], Field(min_length=1)] | None
     sheet: str | None
+    delimiter: Delimiter | None
     reference: FilePath | None  # folder
     extra: Annotated[list[Extra], BeforeValidator(_as_entries)]
     synthetic: Synthetic | None
@@ -101,6 +115,7 @@ class Corpus(Section):
     max_dropped: Annotated[Number, Field(ge=0)]  # share of rows
     sample_size: Positive | None  # texts
     columns: Columns
+    learner_from_id: Annotated[str, AfterValidator(_pattern)] | None
 
     @rule
     def _one_source(self, at: str) -> Iterator[str]:

@@ -29,7 +29,7 @@ from ilm.corpus.statistics import (
     dropped_table,
     l1_table,
     leak_table,
-    length_table,
+    length_tables,
     miss_table,
     shared_table,
     split_table,
@@ -66,7 +66,7 @@ class BuiltCorpus:
         tables = [
             split_table(documents, note),
             l1_table(documents, note=note),
-            length_table(documents, note),
+            *length_tables(documents, note),
             dropped_table(self.read.dropped, note=note),
         ]
         if self.read.notes:
@@ -91,7 +91,7 @@ def build_corpus(
     log.info("%s: %s rows, %s kept", name, f"{read_report.rows:,}", f"{read_report.kept:,}")
     given = "split" in documents
     settings = documents_settings(
-        sources=[read_report.sha256],
+        sources=[report.sha256 for report in read_report.files or (read_report,)],
         columns=read_report.columns_used,
         reading=source.settings,
         sample_size=sample_size,
@@ -103,9 +103,12 @@ def build_corpus(
         _refuse_conflict(folder, settings, instead)
     if sample_size is not None:
         documents = stratified_sample(documents, sample_size, strategy.seed)
-        log.info("sample: %s documents, corpus.sample_size=%d", f"{len(documents):,}", sample_size)
+        why = " (the share of each level is rounded down)" if sample_size > len(documents) < read_report.kept else ""
+        log.info("sample: %s documents, corpus.sample_size=%d%s", f"{len(documents):,}", sample_size, why)
+    if not (source.synthetic or strategy.test_only or "learner_id" in documents):
+        log.warning("warning: %s", _learners_unknown(documents["writing_id"]))
     with _timed("splitting"):
-        split_report = strategy.assign(documents)
+        documents, split_report = strategy.assign(documents)
     read_report = source.keep(folder, read_report)
 
     def manifest_of(stored: pd.DataFrame, leaks: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -210,6 +213,21 @@ def _timed(what: str) -> Iterator[None]:
     began = time.monotonic()
     yield
     log.info("%s: %.1f s", what, time.monotonic() - began)
+
+
+def _learners_unknown(ids: pd.Series) -> str:
+    """What follows if no column names the learners, and what to type if the ids seem to."""
+    said = (
+        "no column names the learners, so texts of one learner may stand in train and in test, and test results may be "
+        "better than those on new learners. If there is such a column, type corpus.columns.learner_id=HEADER"
+    )
+    pattern = r"^(.+)[_-][^_-]+$"
+    learners = ids.str.extract(pattern, expand=False).nunique()
+    # Not where the part in front names the level or the corpus, nor where it is as good as the whole.
+    if len(ids) / 20 < learners < 0.9 * len(ids):
+        said += f"; if ids such as {ids.iloc[0]} begin with the learner ({learners:,} of them), type "
+        said += f"\"corpus.learner_from_id='{pattern}'\""
+    return said
 
 
 def _refuse_conflict(folder: Path, settings: Mapping[str, Any], instead: str) -> None:

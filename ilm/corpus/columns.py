@@ -10,16 +10,17 @@ from ilm.errors import UserError
 REQUIRED = ("writing_id", "l1", "cefr_level", "text")
 OPTIONAL = ("learner_id", "topic")
 SPLIT = "split"
-MAY_LACK = ("writing_id", "l1")  # columns that a file of test-only texts can do without
+MAY_LACK = ("writing_id", "l1")  # columns without which documents can be made: ids only for test-only texts
+CEFR = ("A1", "A2", "B1", "B2", "C1", "C2")
 
 # Compared without case, and with spaces and hyphens as underscores. A teacher's correction ("text_corrected")
 # is on purpose no alias of text, nor is "level" one of cefr_level: EFCAMDAT's is the teaching level, 1 to 16.
 # "fold" is none of split: it names the parts of a cross-validation.
 ALIASES = {
-    "writing_id": ("writing_id", "writingid", "id", "text_id", "document_id", "doc_id"),
+    "writing_id": ("writing_id", "writingid", "id", "text_id", "document_id", "doc_id", "item_id", "essay_id"),
     "l1": ("l1", "native_language", "first_language", "mother_tongue", "nativelang"),
     "cefr_level": ("cefr_level", "cefr_label", "cefr"),
-    "text": ("text", "learner_text", "essay"),
+    "text": ("text", "learner_text", "essay", "answer"),
     "learner_id": ("learner_id", "learnerid", "learner", "student_id", "author_id", "writer_id", "userid", "user_id"),
     "topic": ("topic", "prompt"),
     SPLIT: ("split", "partition"),
@@ -38,19 +39,24 @@ _NAMES_SHOWN, _CHARACTERS_SHOWN = 30, 40
 
 
 def main_level(level: str, levels: Sequence[str]) -> str | None:
-    """The one of `levels` that this is or is a part of; None for any other value."""
-    if level in levels:
-        return level
+    """The one of `levels` that this is or is a part of, in capitals or not; None for any other value."""
+    named = {name.casefold(): name for name in levels}
     found = _SUB_LEVEL.fullmatch(level)
-    return found[1] if found and found[1] in levels else None
+    return named.get(level.casefold()) or (named.get(found[1].casefold()) if found else None)
+
+
+def levels_not_chosen(levels: Sequence[str]) -> tuple[str, ...]:
+    """CEFR levels that texts may have though they are not wanted: all others, where fewer than A1 to C1 are chosen."""
+    others = tuple(level for level in CEFR if level not in levels)
+    return () if others in ((), ("C2",)) else others
 
 
 def find_columns(
     path: Path, header: Sequence[str], asked: Mapping[str, str | None], *, lenient: bool = False
 ) -> dict[str, str]:
-    """Name -> header, for the required columns (`lenient`: but `MAY_LACK`) and the optional ones that are there.
+    """Name -> header, for the columns that are there: all of `REQUIRED` but l1 (`lenient`: but `MAY_LACK`).
 
-    `asked`: name -> header; None: found by `ALIASES`; for an optional column "": not read even if it is there.
+    `asked`: name -> header; None: found by `ALIASES`; "" (l1 and optional columns): not read even if it is there.
 
     Raises: UserError that names all columns that are missing, in doubt or asked for twice, and the header.
     """
@@ -61,7 +67,8 @@ def find_columns(
     used, faults = {}, []
     for name in (*REQUIRED, *OPTIONAL, SPLIT):
         wish = asked.get(name)
-        if wish == "" and name not in REQUIRED:
+        optional = name not in REQUIRED or name == "l1" or (lenient and name in MAY_LACK)
+        if wish == "" and optional:
             continue
         known = set(map(_key, ALIASES[name] if wish is None else [wish]))
         # A name that was typed exactly is taken even if another differs from it by case only.
@@ -73,9 +80,8 @@ def find_columns(
             faults.append(f"{' and '.join(matches)} may both be {name}: type {choice}")
         elif wish is not None:
             faults.append(f"corpus.columns.{name}={wish}, but there is no such column")
-        elif name in REQUIRED and not (lenient and name in MAY_LACK):
-            unknown = ", or add an empty column l1 if it is not known" if name == "l1" else ""
-            faults.append(f"no column for {name}: type corpus.columns.{name}=HEADER{unknown}")
+        elif not optional:
+            faults.append(f"no column for {name}: type corpus.columns.{name}=HEADER")
     twice = [head for head, count in Counter(used.values()).items() if count > 1]
     for head in twice:
         names = [name for name in used if used[name] == head]

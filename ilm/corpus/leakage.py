@@ -114,6 +114,28 @@ def shared_with(documents: pd.DataFrame, other: pd.DataFrame, *, near_duplicates
 
     `near_duplicates`: as in `leak_report`.
     """
+    equal, partner = _partners(documents, other, near_duplicates)
+    ids, other_ids = documents["writing_id"], other["writing_id"]
+    return SharedWith(
+        documents=len(documents),
+        texts=int(equal.sum()),
+        near_duplicates=NOT_LOOKED_FOR if near_duplicates is None else int((partner >= 0).sum()),
+        similarity=near_duplicates,
+        examples=tuple(
+            (ids.iloc[row], other_ids.iloc[partner[row]]) for row in np.flatnonzero(partner >= 0)[:EXAMPLES].tolist()
+        ),
+    )
+
+
+def trained_on(documents: pd.DataFrame, other: pd.DataFrame, *, near_duplicates: float | None) -> np.ndarray:
+    """Which of `documents` are counted by `shared_with`, (D,) bool."""
+    return _partners(documents, other, near_duplicates)[1] >= 0
+
+
+def _partners(
+    documents: pd.DataFrame, other: pd.DataFrame, near_duplicates: float | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which documents equal one of the training data of `other`, (D,) bool; and such a row, or a near one, or -1."""
     trained = np.flatnonzero((other["split"] == "train").to_numpy())
     keys, other_keys = text_keys(documents["text"]), text_keys(other["text"])
     distinct, first = np.unique(other_keys[trained], return_index=True)
@@ -121,7 +143,6 @@ def shared_with(documents: pd.DataFrame, other: pd.DataFrame, *, near_duplicates
     equal = distinct[place] == keys if len(distinct) else np.zeros(len(keys), dtype=bool)
     partner = np.full(len(keys), -1, dtype=np.int64)
     partner[equal] = trained[first[place[equal]]]
-    near: int | str = NOT_LOOKED_FOR
     if near_duplicates is not None:
         asked = np.arange(len(keys) + len(other)) < len(keys)
         reference = np.zeros(len(asked), dtype=bool)
@@ -130,17 +151,7 @@ def shared_with(documents: pd.DataFrame, other: pd.DataFrame, *, near_duplicates
         both = np.concatenate((keys, other_keys))
         partner = near_duplicates_among(texts, asked, reference, near_duplicates, keys=both)[: len(keys)]
         partner = np.where(partner >= 0, partner - len(keys), -1)
-        near = int((partner >= 0).sum())
-    ids, other_ids = documents["writing_id"], other["writing_id"]
-    return SharedWith(
-        documents=len(keys),
-        texts=int(equal.sum()),
-        near_duplicates=near,
-        similarity=near_duplicates,
-        examples=tuple(
-            (ids.iloc[row], other_ids.iloc[partner[row]]) for row in np.flatnonzero(partner >= 0)[:EXAMPLES].tolist()
-        ),
-    )
+    return equal, partner
 
 
 def _near_duplicates(

@@ -55,19 +55,20 @@ def corpus_manifest(
 
     `documents` as they stand on disk. `libraries`: distributions beside those of every corpus that decided something.
     """
-    source = read_report.to_dict()
-    dropped, notes = source.pop("dropped"), source.pop("notes")
+    sources = [report.to_dict() for report in read_report.files or (read_report,)]
+    for source in sources:
+        del source["dropped"], source["notes"], source["files"]
     return {
         "corpus": corpus,
         "synthetic": synthetic,
         "test_only": test_only,
         "documents_hash": digest(settings),
-        "sources": [source],
+        "sources": sources,
         "settings": dict(settings),
-        "text_column": source["columns_used"].get("text", "text"),
+        "text_column": read_report.columns_used.get("text", "text"),
         "counts": summary(documents),
-        "dropped": dropped,
-        "notes": notes,
+        "dropped": read_report.dropped,
+        "notes": read_report.notes,
         "split": split_report.to_dict(),
         "leaks": dict(leaks),
         "versions": {

@@ -12,17 +12,18 @@ apart from a learner's own writing is kept: texts are taken as they stand in the
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from ilm.corpus.columns import OPTIONAL, REQUIRED, find_columns
+from ilm.corpus.columns import OPTIONAL, REQUIRED, SPLIT, find_columns
 from ilm.corpus.formats import open_source, stem
 from ilm.corpus.formats.table import first_rows
-from ilm.corpus.row_validation import NO_SPLIT, take_rows
+from ilm.corpus.row_validation import NO_SPLIT, NOT_CHOSEN, take_rows
 from ilm.errors import UserError
-from ilm.hashing import file_sha256
+from ilm.hashing import digest, file_sha256
 
 __all__ = ["OPTIONAL", "REQUIRED", "ReadReport", "read_corpus"]
 
@@ -39,6 +40,7 @@ class ReadReport:
     dropped: dict[str, dict[str, Any]]  # cause -> {"count": n, "rows": first five row numbers}
     notes: dict[str, dict[str, Any]]  # the same for what is worth knowing but cost no row
     columns_used: dict[str, str]  # name -> header in the file
+    files: tuple["ReadReport", ...] = ()  # of several files: the report of each
 
     def __post_init__(self) -> None:
         assert self.rows == self.kept + sum(found["count"] for found in self.dropped.values())
@@ -56,28 +58,36 @@ def read_corpus(
     encoding: str = "utf-8",
     max_dropped: float = 0.01,
     sheet: str | None = None,
+    delimiter: str | None = None,
+    learner_from_id: str | None = None,
     lenient: bool = False,
 ) -> tuple[pd.DataFrame, ReadReport]:
     """Read a file, of the format that its name tells (see `formats`), into documents.
 
-    `columns`: name -> header; None or left out: found by its usual names; "" for an optional one: not read.
-    `encoding`: of text formats. `sheet`: of a workbook with several. `lenient`, for texts to test on only: a file
-    may have no ids (they become "<file>:<row number>") and no L1 ("unknown").
+    `columns`: name -> header; None or left out: found by its usual names; "" for l1 or an optional one: not read.
+    `encoding`: of text formats. `sheet`: of a workbook with several. `delimiter`: of a CSV file, if it is no comma.
+    `learner_from_id`: a pattern that finds the learner in the id. A file without L1 gets "unknown" for it. `lenient`,
+    for texts to test on only: a file may have no ids (they become "<file>:<row number>").
 
     Returns a DataFrame sorted by `writing_id` with the columns `REQUIRED`, those of `OPTIONAL` that the file has,
     and `split` if it has one, all of dtype `str`. Texts are exactly the file's; white space around the other
-    values is removed; a sub-level (B1+, A1.i) becomes its main level if only that is in `levels`. Rows are dropped
-    for: a wrong number of fields, an empty id, a level that is missing or not in `levels`, a text of white space
-    only, a split that is none, half a surrogate pair, or equality with an earlier row in all columns that are read.
+    values is removed; a sub-level (B1+, A1.i) becomes its main level if only that is in `levels`; b1 is B1. Rows are
+    dropped for: a wrong number of fields, an empty id, a level that is missing or not in `levels`, a text of white
+    space only, a split that is none, half a surrogate pair, or equality with an earlier row in all columns read.
     Row numbers are those of a spreadsheet: the header is 1, a text of many lines is one row; Parquet and JSON
     have no header and begin with 1 (JSON lines count lines).
 
     Raises: UserError for faults of the file, and if more than `max_dropped` (a share of the rows) is dropped.
     """
     path = Path(path)
-    source = open_source(path, encoding, sheet)
+    source = open_source(path, encoding, sheet, delimiter)
     used = find_columns(path, source.header, columns, lenient=lenient)
-    taken = take_rows(path, source, used, levels, stem(path))
+    if learner_from_id is not None and "learner_id" in used:
+        raise UserError(
+            f"{path}: corpus.learner_from_id={learner_from_id}, but column {used['learner_id']} names the learners: "
+            "leave it out, or type corpus.columns.learner_id='' not to read that column"
+        )
+    taken = take_rows(path, source, used, levels, stem(path), learner_from_id)
     del source  # of a workbook, all its cells
     report = ReadReport(
         path=str(path),
@@ -90,19 +100,66 @@ def read_corpus(
         columns_used=used,
     )
     _check_share(report, levels, max_dropped, taken.other_levels)
-    return taken.documents(), report
+    documents = taken.documents()
+    if learner_from_id is not None and (documents["learner_id"] == "").all():
+        example = documents["writing_id"].iloc[0]
+        raise UserError(f"{path}: corpus.learner_from_id={learner_from_id} matches no id, such as {example[:60]!r}")
+    return documents, report
+
+
+def read_corpora(paths: Sequence[Path], **options: Any) -> tuple[pd.DataFrame, ReadReport]:
+    """Read one or more files into the documents of one corpus; `options` of `read_corpus`.
+
+    An optional column that only some files have is empty for the others. Causes of dropped rows name their file.
+
+    Raises: UserError as `read_corpus`, for an id that stands in two files, and if only some files say the split.
+    """
+    if len(paths) == 1:
+        return read_corpus(paths[0], **options)
+    read = [read_corpus(path, **options) for path in paths]
+    reports = tuple(report for _, report in read)
+    for one, other in pairwise(reports):
+        if (SPLIT in one.columns_used) != (SPLIT in other.columns_used):
+            raise UserError(
+                f"of {one.path} and {other.path} only one has a column of splits: type corpus.columns.split='' to have "
+                "the splits drawn"
+            )
+    documents = pd.concat([documents for documents, _ in read], ignore_index=True).fillna("").astype("str")
+    documents = documents.sort_values("writing_id", ignore_index=True, kind="stable")
+    if (repeated := documents["writing_id"].duplicated()).any():
+        writing_id = documents["writing_id"][repeated].iloc[0]
+        places = [report.path for found, report in read if (found["writing_id"] == writing_id).any()]
+        raise UserError(
+            f"{' and '.join(places)} have the same id {writing_id[:60]!r} ({repeated.sum():,} ids stand in two files); "
+            "every document needs an id of its own: correct the files, or leave one out"
+        )
+    names = dict.fromkeys(name for report in reports for name in report.columns_used)
+    headers = {name: dict.fromkeys(r.columns_used[name] for r in reports if name in r.columns_used) for name in names}
+    return documents, ReadReport(
+        path=", ".join(report.path for report in reports),
+        sha256=digest([report.sha256 for report in reports]),
+        bytes=sum(report.bytes for report in reports),
+        rows=sum(report.rows for report in reports),
+        kept=len(documents),
+        dropped={f"{Path(r.path).name}: {cause}": found for r in reports for cause, found in r.dropped.items()},
+        notes={f"{Path(r.path).name}: {cause}": found for r in reports for cause, found in r.notes.items()},
+        columns_used={name: ", ".join(found) for name, found in headers.items()},
+        files=reports,
+    )
 
 
 def _check_share(report: ReadReport, levels: Sequence[str], max_dropped: float, other_levels: Counter[str]) -> None:
-    lost = report.rows - report.kept
     if not report.rows:
         raise UserError(f"{report.path} has a header but no rows; expected one document a row")
-    if report.kept and lost <= max_dropped * report.rows:
+    # Rows of other levels than those asked for are no faults.
+    asked = report.rows - report.dropped.get(NOT_CHOSEN, {"count": 0})["count"]
+    lost = asked - report.kept
+    if report.kept and lost <= max_dropped * asked:
         return
     causes = []
     for cause, found in report.dropped.items():
         causes.append(f"\n  {cause}: {found['count']} (rows {first_rows(found)})")
-    advice = [f"corpus.max_dropped={lost / report.rows + 0.001:.3f}"] if report.kept else []
+    advice = [f"corpus.max_dropped={lost / asked + 0.001:.3f}"] if report.kept else []
     if other_levels:
         found = ", ".join(f"{level!r} ({count})" for level, count in other_levels.most_common(5))
         causes.append(f"\n  levels found: {found}; expected {', '.join(levels)}")
@@ -110,7 +167,7 @@ def _check_share(report: ReadReport, levels: Sequence[str], max_dropped: float, 
     if NO_SPLIT in report.dropped:
         advice.append(f"corpus.columns.split='' to leave column {report.columns_used['split']} unread")
     raise UserError(
-        f"{report.path}: {lost} of {report.rows} rows cannot be used, "
+        f"{report.path}: {lost} of {asked} rows cannot be used, "
         f"{f'more than corpus.max_dropped={max_dropped}' if report.kept else 'none is left'}:{''.join(causes)}\n"
         f"Correct the file{''.join(f', or type {choice}' for choice in advice)}"
     )

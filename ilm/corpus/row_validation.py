@@ -1,5 +1,6 @@
 """Rows of a file sorted into documents, kept in Arrow arrays, and faults, counted by cause."""
 
+import re
 from array import array
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ilm.corpus.columns import MAY_LACK, OPTIONAL, REQUIRED, SPLIT, SPLIT_OF, main_level
+from ilm.corpus.columns import MAY_LACK, OPTIONAL, REQUIRED, SPLIT, SPLIT_OF, levels_not_chosen, main_level
 from ilm.corpus.formats.table import NO_CHARACTER, NO_ROWS, Source, Tally
 from ilm.errors import UserError
 
@@ -22,6 +23,7 @@ UNKNOWN_L1 = "unknown"
 NO_ID = "empty id"
 NO_LEVEL = "level missing"
 OTHER_LEVEL = "level not in corpus.levels"
+NOT_CHOSEN = "another level than those chosen by corpus.levels"
 NO_TEXT = "empty text"
 NO_SPLIT = "no split of train, valid, test"
 REPEATED = "identical row repeated"
@@ -41,6 +43,7 @@ SUSPICIOUS = {  # texts that are kept as they are: pattern (RE2) by what it find
     "text with %% or ####, in the place of something taken out": "%%|####",
 }
 NO_ID_COLUMN = "no column of ids, named by file and row"
+NO_LEARNER = "id that corpus.learner_from_id does not match, learner unknown"
 NO_L1_COLUMN = f'no column of l1, kept as "{UNKNOWN_L1}"'
 
 LEVEL_SHOWN = 20  # characters of a level that is none
@@ -166,15 +169,26 @@ class Taken:
         return pa.table({name: columns[name] for name in self.names}).to_pandas()
 
 
-def take_rows(path: Path, source: Source, used: Mapping[str, str], levels: Sequence[str], file_name: str) -> Taken:
+def take_rows(
+    path: Path,
+    source: Source,
+    used: Mapping[str, str],
+    levels: Sequence[str],
+    file_name: str,
+    learner_from_id: str | None = None,
+) -> Taken:
     """All rows of `source`; `used`: name -> header. A file without ids gets "<file_name>:<row number>".
+
+    `learner_from_id`: a pattern whose first group (or the whole) is the learner's part of an id.
 
     Raises: UserError for faults of the file.
     """
-    names = [name for name in (*REQUIRED, *OPTIONAL, SPLIT) if name in used or name in MAY_LACK]
+    made = MAY_LACK if learner_from_id is None else (*MAY_LACK, "learner_id")
+    names = [name for name in (*REQUIRED, *OPTIONAL, SPLIT) if name in used or name in made]
     read = [name for name in names if name in used]
     taken = Taken(names)
-    judge = _judge(taken, {name: at for at, name in enumerate(read)}, levels, file_name, source.cell_limit)
+    place = {name: at for at, name in enumerate(read)}
+    judge = _judge(taken, place, levels, file_name, source.cell_limit, learner_from_id)
     documents: list[Document] = []
     numbers: list[int] = []
     with closing(source.rows([source.header.index(used[name]) for name in read])) as rows:
@@ -201,13 +215,20 @@ def take_rows(path: Path, source: Source, used: Mapping[str, str], levels: Seque
 
 
 def _judge(
-    taken: Taken, place: Mapping[str, int], levels: Sequence[str], file_name: str, cell_limit: int | None
+    taken: Taken,
+    place: Mapping[str, int],
+    levels: Sequence[str],
+    file_name: str,
+    cell_limit: int | None,
+    learner_from_id: str | None,
 ) -> Callable[[int, Sequence[str]], Document | str]:
     """A function (row number, values) -> the document, or why there is none."""
     id_at, l1_at, level_at, text_at = (place.get(name) for name in REQUIRED)
     others = [place[name] for name in OPTIONAL if name in place]
     split_at = place.get(SPLIT)
     main_of = lru_cache(maxsize=1000)(partial(main_level, levels=tuple(levels)))
+    not_chosen = levels_not_chosen(levels)
+    learner_pattern = None if learner_from_id is None else re.compile(learner_from_id)
 
     def judge(row: int, values: Sequence[str]) -> Document | str:
         writing_id = f"{file_name}:{row}" if id_at is None else values[id_at].strip()
@@ -218,6 +239,8 @@ def _judge(
             return NO_LEVEL
         main = main_of(level)
         if main is None:
+            if main_level(level, not_chosen):
+                return NOT_CHOSEN
             taken.other_levels[level[:LEVEL_SHOWN]] += 1
             return OTHER_LEVEL
         text = values[text_at]
@@ -233,11 +256,17 @@ def _judge(
         if not l1:
             taken.note(NO_L1, row)
             l1 = UNKNOWN_L1
-        if main != level:
+        if main.casefold() != level.casefold():
             taken.note(SUB_LEVEL, row)
+        learner: tuple[str, ...] = ()
+        if learner_pattern is not None:
+            found = learner_pattern.search(writing_id)
+            learner = (found[1 if learner_pattern.groups else 0] or "" if found else "",)
+            if not learner[0]:
+                taken.note(NO_LEARNER, row)
         if cell_limit is not None and len(text.encode("utf-16-le", "surrogatepass")) // 2 >= cell_limit:
             taken.note(LARGEST_CELL, row)
-        return (writing_id, l1, main, text, *(values[at].strip() for at in others), *split)
+        return (writing_id, l1, main, text, *learner, *(values[at].strip() for at in others), *split)
 
     return judge
 

@@ -4,14 +4,14 @@ import shutil
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from ilm.config.sections import Corpus, Extra
-from ilm.corpus.reader import ReadReport, read_corpus
+from ilm.corpus.reader import ReadReport, read_corpora
 from ilm.corpus.synthetic import write_csv
 from ilm.errors import UserError
 from ilm.files import atomic_file
@@ -44,35 +44,29 @@ class CorpusSource(ABC):
 
 @dataclass(frozen=True)
 class FileSource(CorpusSource):
-    """A file of texts, and how `ilm.corpus.reader.read_corpus` reads it."""
+    """Files of texts, and how `ilm.corpus.reader.read_corpus` reads them."""
 
-    path: Path
+    paths: Sequence[Path]
     columns: Mapping[str, str | None]
     levels: Sequence[str]
     encoding: str
     max_dropped: float
     sheet: str | None = None
+    delimiter: str | None = None
+    learner_from_id: str | None = None
     lenient: bool = False
 
     @property
     def settings(self) -> dict[str, Any]:
         settings: dict[str, Any] = {"levels": sorted(self.levels), "encoding": self.encoding}
-        if self.sheet is not None:
-            settings["sheet"] = self.sheet
-        if self.lenient:
-            settings["lenient"] = True
+        for name in ("sheet", "delimiter", "learner_from_id", "lenient"):
+            if value := getattr(self, name):
+                settings[name] = value
         return settings
 
     def read(self) -> tuple[pd.DataFrame, ReadReport]:
-        return read_corpus(
-            self.path,
-            columns=self.columns,
-            levels=self.levels,
-            encoding=self.encoding,
-            max_dropped=self.max_dropped,
-            sheet=self.sheet,
-            lenient=self.lenient,
-        )
+        options = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "paths"}
+        return read_corpora(self.paths, **options)
 
 
 @dataclass(frozen=True)
@@ -84,9 +78,8 @@ class ExtraSource(FileSource):
             return super().read()
         except UserError as error:
             raise UserError(
-                f"corpus.extra: {error}\n(corpus.columns, corpus.sheet and corpus.encoding are those of the main file. "
-                f"For this one type 'corpus.extra=[{{csv: {self.path}, columns: {{text: HEADER}}}}]', and so sheet and "
-                "encoding.)"
+                f"corpus.extra: {error}\n(A file of corpus.extra has its own columns, sheet, delimiter and encoding: "
+                f"'corpus.extra=[{{csv: {self.paths[0]}, columns: {{text: HEADER}}, encoding: cp1252}}]')"
             ) from error
 
 
@@ -106,13 +99,14 @@ class SampleSource(CorpusSource):
         return self._file.settings
 
     def read(self) -> tuple[pd.DataFrame, ReadReport]:
-        write_csv(self._file.path, size=self.size, seed=self.seed)
+        write_csv(self._file.paths[0], size=self.size, seed=self.seed)
         return self._file.read()
 
     def keep(self, folder: Path, report: ReadReport) -> ReadReport:
-        kept = folder / self._file.path.name
+        (path,) = self._file.paths
+        kept = folder / path.name
         with atomic_file(kept) as temporary:
-            shutil.copyfile(self._file.path, temporary)
+            shutil.copyfile(path, temporary)
         self.scratch.cleanup()
         return replace(report, path=str(kept))
 
@@ -120,7 +114,7 @@ class SampleSource(CorpusSource):
     def _file(self) -> FileSource:
         # The settings in its name tell one sample from another.
         path = Path(self.scratch.name) / f"sample_{self.size}_{self.seed}.csv"
-        return FileSource(path, columns={}, levels=self.levels, encoding="utf-8", max_dropped=0.0)
+        return FileSource([path], columns={}, levels=self.levels, encoding="utf-8", max_dropped=0.0)
 
 
 def main_source(corpus: Corpus) -> CorpusSource:
@@ -128,23 +122,26 @@ def main_source(corpus: Corpus) -> CorpusSource:
     if corpus.csv is None:
         return SampleSource(corpus.synthetic.size, corpus.synthetic.seed, corpus.levels)
     return FileSource(
-        Path(corpus.csv),
+        [Path(path) for path in ([corpus.csv] if isinstance(corpus.csv, str) else corpus.csv)],
         columns=corpus.columns.model_dump(),
         levels=corpus.levels,
         encoding=corpus.encoding,
         max_dropped=corpus.max_dropped,
         sheet=corpus.sheet,
+        delimiter=corpus.delimiter,
+        learner_from_id=corpus.learner_from_id,
     )
 
 
 def extra_source(extra: Extra, corpus: Corpus) -> ExtraSource:
     """One of `corpus.extra`: C2 is a level too."""
     return ExtraSource(
-        Path(extra.csv),
+        [Path(extra.csv)],
         columns=extra.columns.model_dump(),
         levels=[*corpus.levels, *(level for level in BEYOND if level not in corpus.levels)],
         encoding=extra.encoding or corpus.encoding,
         max_dropped=corpus.max_dropped,
         sheet=extra.sheet,
+        delimiter=extra.delimiter,
         lenient=True,
     )

@@ -17,14 +17,14 @@ def summary(documents: pd.DataFrame) -> dict[str, Any]:
     """Counts and text lengths of documents with columns `cefr_level`, `l1`, `text`, `split`.
 
     {"documents": n, "levels": {level: {"train", "valid", "test", "total"}}, "l1": {l1: {level: n, ...,
-    "total": n}} with the most frequent L1 first, "characters": {level or "all": {"n", "min", "mean",
-    "median", "max"}}}; levels are sorted by name.
+    "total": n}} with the most frequent L1 first, "characters" and "words": {level or "all": {"n", "min", "mean",
+    "median", "max", "sum"}}}; levels are sorted by name. Words stand between white space.
     """
     return {
         "documents": len(documents),
         "levels": _level_counts(documents),
         "l1": _l1_counts(documents),
-        "characters": _lengths(documents),
+        **_lengths(documents),
     }
 
 
@@ -48,14 +48,19 @@ def l1_table(documents: pd.DataFrame, most: int = 25, note: str | None = None) -
     return TextTable("Documents by L1", ("L1", *columns), rows, "l" + "r" * len(columns), note)
 
 
-def length_table(documents: pd.DataFrame, note: str | None = None) -> TextTable:
-    """Text lengths in characters per level."""
-    rows = [
-        (level, f"{row['n']:,}", f"{row['min']:,}", f"{row['mean']:,.1f}", f"{row['median']:,.1f}", f"{row['max']:,}")
-        for level, row in _lengths(documents).items()
-    ]
-    columns = ("level", "texts", "min", "mean", "median", "max")
-    return TextTable("Text lengths in characters", columns, rows, "lrrrrr", note, sections=[len(rows) - 1])
+def length_tables(documents: pd.DataFrame, note: str | None = None) -> list[TextTable]:
+    """Text lengths per level, in characters and in words."""
+    columns = ("level", "texts", "min", "mean", "median", "max", "sum")
+    formats = (",", ",", ",.1f", ",.1f", ",", ",")
+    tables = []
+    for unit, lengths in _lengths(documents).items():
+        title = f"Text lengths in {unit}{', between white space' if unit == 'words' else ''}"
+        rows = [
+            (level, *(format(value, how) for value, how in zip(row.values(), formats, strict=True)))
+            for level, row in lengths.items()
+        ]
+        tables.append(TextTable(title, columns, rows, "lrrrrrr", note, sections=[len(rows) - 1]))
+    return tables
 
 
 def dropped_table(
@@ -135,16 +140,20 @@ def _l1_counts(documents: pd.DataFrame) -> dict[str, dict[str, int]]:
     return dict(sorted(result.items(), key=lambda item: (-item[1]["total"], item[0])))
 
 
-def _lengths(documents: pd.DataFrame) -> dict[str, dict[str, float]]:
-    characters = documents["text"].str.len().astype("int64")
-    by_level = dict(iter(characters.groupby(documents["cefr_level"])))  # sorted by level
+def _lengths(documents: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
+    counts = {"characters": documents["text"].str.len(), "words": documents["text"].str.count(r"\S+")}
+    return {unit: _by_level(count.astype("int64"), documents["cefr_level"]) for unit, count in counts.items()}
+
+
+def _by_level(counts: pd.Series, levels: pd.Series) -> dict[str, dict[str, float]]:
     return {
         level: {
-            "n": len(lengths),
-            "min": int(lengths.min()),
-            "mean": float(lengths.mean()),
-            "median": float(lengths.median()),
-            "max": int(lengths.max()),
+            "n": len(found),
+            "min": int(found.min()),
+            "mean": float(found.mean()),
+            "median": float(found.median()),
+            "max": int(found.max()),
+            "sum": int(found.sum()),
         }
-        for level, lengths in {**by_level, "all": characters}.items()
+        for level, found in {**dict(iter(counts.groupby(levels))), "all": counts}.items()
     }

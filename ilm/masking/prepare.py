@@ -13,6 +13,7 @@ from ilm.corpus.build import build_corpus, locked_folder
 from ilm.corpus.sources import CorpusSource
 from ilm.corpus.splitting.strategy import SplitStrategy
 from ilm.corpus.store import PreparedCorpus
+from ilm.errors import UserError
 from ilm.files import read_json
 from ilm.hardware import usable_cores
 from ilm.masking.functions import MaskFunction
@@ -20,8 +21,8 @@ from ilm.masking.generate import mask_function, mask_settings, write_masks
 from ilm.masking.preview import stored_previews
 from ilm.masking.sampling import MaskSettings
 from ilm.masking.statistics import statistics_table
-from ilm.masking.store import SETTINGS, STATISTICS, MaskStore
-from ilm.tables import show
+from ilm.masking.store import SETTINGS, STATISTICS, MaskStore, remedy
+from ilm.tables import TextTable, show
 
 log = logging.getLogger("ilm")
 
@@ -63,7 +64,7 @@ def prepare_corpus(
             _draw_masks(masks_folder, corpus, function, settings, workers)
         masks = MaskStore.open(masks_folder)
         title = Rule(f"{escape(folder.name)}{', test-only data' if strategy.test_only else ''}", align="left")
-        tables = [*built.tables(), statistics_table(read_json(masks_folder / STATISTICS), corpus.text_note)]
+        tables = [*built.tables(), _masks_table(masks_folder, corpus.text_note)]
         for table in tables:
             log.info("%s\n%s", table.title, table.markdown(), extra={"file_only": True})
         show(title, *tables, *stored_previews(corpus.documents, masks, preview))
@@ -83,3 +84,10 @@ def _draw_masks(
         f"{found['examples_left_out']:,} left out as repeats, {found['spans_per_example']:.2f} spans an example, "
         f"{found['mask_rate_characters']:.1%} of characters masked"
     )
+
+
+def _masks_table(folder: Path, note: str | None) -> TextTable:
+    try:
+        return statistics_table(read_json(folder / STATISTICS), note)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{folder / STATISTICS} is missing or damaged ({error!r}): {remedy(folder)}.") from error

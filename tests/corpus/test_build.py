@@ -33,7 +33,7 @@ ROWS = rows_of_small_corpus({"A1": 20, "B1": 20})
 
 
 def built(folder: Path, path: Path, strategy=None, *, sample_size=None, overwrite=False, levels=LEVELS, **columns):
-    origin = FileSource(path, columns=columns, levels=levels, encoding="utf-8", max_dropped=0.01)
+    origin = FileSource([path], columns=columns, levels=levels, encoding="utf-8", max_dropped=0.01)
     strategy = strategy or TrainValidTest(0, ["text", "learner_id"])
     return build_corpus(folder, origin, strategy, sample_size=sample_size, overwrite=overwrite)
 
@@ -171,17 +171,19 @@ def test_every_setting_that_decides_the_documents_is_in_their_hash(tmp_path, set
     path = write_csv(tmp_path / "texts.csv", rows)
     origin = {"columns": {}, "levels": LEVELS, "encoding": "utf-8", "max_dropped": 0.01}
     strategy = {"seed": 0, "keep_together": ["text"], "test_on": None, "near_duplicates": None}
-    base = FileSource(path, **origin).settings | TrainValidTest(**strategy).settings(given=False)
+    base = FileSource([path], **origin).settings | TrainValidTest(**strategy).settings(given=False)
     if setting == "columns":
-        columns = [FileSource(path, **origin | {"columns": c}).read()[1].columns_used for c in ({}, {"text": "other"})]
+        columns = [
+            FileSource([path], **origin | {"columns": c}).read()[1].columns_used for c in ({}, {"text": "other"})
+        ]
         assert columns[0] != columns[1]
         return
     if setting in ("sheet", "lenient"):
-        changed = FileSource(path, **origin, **{setting: "Sheet 2" if setting == "sheet" else True})
+        changed = FileSource([path], **origin, **{setting: "Sheet 2" if setting == "sheet" else True})
         assert changed.settings | TrainValidTest(**strategy).settings(given=False) != base
         return
     strategy |= {"test_on": "topic"} if setting == "test_on" else {"keep_together": ["text", "near_duplicates"]}
-    assert FileSource(path, **origin).settings | TrainValidTest(**strategy).settings(given=False) != base
+    assert FileSource([path], **origin).settings | TrainValidTest(**strategy).settings(given=False) != base
 
 
 def test_a_sample_is_kept_beside_its_documents(tmp_path):
@@ -278,6 +280,41 @@ def test_topics_for_the_test_alone(tmp_path):
     assert not tested & set(documents.loc[documents["split"] != "test", "topic"])
 
 
+# Learners -------------------------------------------------------------------------------------------------------------
+
+
+def test_learners_that_nobody_names_are_warned_of(tmp_path):
+    rows = [{**row, "writing_id": f"class{n // 10 % 3}_s{n // 2:02}_t{n % 2}"} for n, row in enumerate(ROWS)]
+    path = write_csv(tmp_path / "texts.csv", rows)
+    told = (prepared(tmp_path / "data", path) / "prepare.log").read_text()
+    assert "no column names the learners, so texts of one learner may stand in train and in test" in told
+    assert "begin with the learner (20 of them), type \"corpus.learner_from_id='^(.+)[_-][^_-]+$'\"" in told
+    folder = prepared(tmp_path / "other", path, "corpus.learner_from_id='^(.+)[_-][^_-]+$'")
+    corpus = PreparedCorpus.open(folder)
+    assert "no column names the learners" not in (folder / "prepare.log").read_text()
+    assert corpus.documents["learner_id"].nunique() == 20
+    assert corpus.manifest["leaks"]["learners"]["values"] == 0
+    assert corpus.manifest["settings"]["learner_from_id"] == "^(.+)[_-][^_-]+$"
+    with pytest.raises(UserError, match=r"corpus\.learner_from_id: .*expected a regular expression"):
+        prepared(tmp_path / "third", path, "corpus.learner_from_id='^('")
+
+
+def test_ids_that_say_nothing_of_learners(tmp_path, path, caplog):
+    built(tmp_path / "mine", path)  # A1-000, A1-001, ...: the level
+    assert "no column names the learners" in caplog.text
+    assert "learner_from_id" not in caplog.text
+
+
+def test_several_files_from_the_command_line(tmp_path, path):
+    other = write_csv(tmp_path / "other.csv", [{**row, "writing_id": f"x{row['writing_id']}"} for row in ROWS[:8]])
+    folder = prepared(tmp_path / "data", path, f"corpus.csv=[{path},{other}]")
+    corpus = PreparedCorpus.open(folder)
+    assert len(corpus.documents) == 48
+    assert [source["kept"] for source in corpus.manifest["sources"]] == [40, 8]
+    assert len(corpus.manifest["settings"]["sources"]) == 2
+    prepare(compose("prepare", "corpus=custom", "corpus.name=mine", f"paths.data={tmp_path / 'data'}", "check=true")[0])
+
+
 # Leaks ----------------------------------------------------------------------------------------------------------------
 
 
@@ -344,6 +381,20 @@ def test_an_extra_corpus_is_test_data_alone(tmp_path, path, extra, capsys):
     names = [[p.name.rpartition("-")[0] for p in (c.folder / "masks").iterdir()] for c in (main, corpus)]
     assert names == [["hierarchical"], ["hierarchical"]]
     assert len(MaskStore.open(next((corpus.folder / "masks").iterdir())).splits["test"].documents) == 16
+
+
+def test_extra_texts_that_models_were_trained_on_can_be_left_out(tmp_path, path, extra):
+    described = f"{{csv: '{extra}', name: other, drop_trained_on: true}}"
+    folder = prepared(tmp_path / "data", path, f"corpus.extra=[{described}]").with_name("other")
+    main, corpus = PreparedCorpus.open(folder.with_name("mine")), PreparedCorpus.open(folder)
+    trained = set(main.documents.loc[main.documents["split"] == "train", "text"])
+    assert len(corpus.documents) == 16 - sum(row["essay"] in trained for row in extra_rows()) < 16
+    assert (corpus.manifest["leaks"]["texts"], corpus.manifest["leaks"]["near_duplicates"]) == (0, 0)
+    told = f"left out: {16 - len(corpus.documents)} of 16 texts, which stand in the training data of mine"
+    assert told in (folder / "prepare.log").read_text()
+    seen = write_csv(tmp_path / "seen.csv", [{"text": text, "cefr": "A1"} for text in sorted(trained)[:3]])
+    with pytest.raises(UserError, match=r"leaves out 3 of 3 texts.*none is left"):
+        prepared(tmp_path / "data", path, f"corpus.extra=[{{csv: '{seen}', drop_trained_on: true}}]")
 
 
 def test_a_fault_of_an_extra_file_says_that_it_is_one(tmp_path, path):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ilm.corpus.reader import read_corpus
+from ilm.corpus.reader import read_corpora, read_corpus
 from ilm.errors import UserError
 from tests.conftest import REPOSITORY
 
@@ -194,10 +194,74 @@ def test_max_dropped_is_a_share_that_may_be_reached_but_not_exceeded(read, refus
 
 
 def test_unknown_levels_are_shown(refused):
-    message = refused(HEADER + "a,French,b2,x\nb,French,b2,y\nc,French,12,z\n" + good_rows(1))
+    message = refused(HEADER + "a,French,C2,x\nb,French,C2,y\nc,French,12,z\n" + good_rows(1))
     assert "level not in corpus.levels: 3 (rows 2, 3, 4)" in message
-    assert "levels found: 'b2' (2), '12' (1); expected A1, A2, B1, B2, C1" in message
+    assert "levels found: 'C2' (2), '12' (1); expected A1, A2, B1, B2, C1" in message
     assert "corpus.levels=[...]" in message
+
+
+def test_levels_in_lower_case(read):
+    documents, report = read(HEADER + "a,x,b2,t\nb,x,a1.I,t\nc,x,c1+,t\n")
+    assert documents["cefr_level"].tolist() == ["B2", "A1", "C1"]
+    assert report.notes["level with a sub-level, kept as its main level"]["rows"] == [3, 4]
+
+
+def test_choosing_fewer_levels_is_no_fault(read, refused):
+    rows = [f"w{n:02},x,{level},t {n}\n" for n, level in enumerate(["A1"] * 5 + ["B1"] * 20 + ["C2", "b2.1"])]
+    documents, report = read(HEADER + "".join(rows), levels=["A1"], max_dropped=0)
+    assert len(documents) == 5
+    chosen_away = report.dropped["another level than those chosen by corpus.levels"]
+    assert chosen_away == {"count": 22, "rows": [7, 8, 9, 10, 11]}
+    assert "1 of 6 rows cannot be used" in refused(HEADER + "".join(rows) + "z,x,12,t\n", levels=["A1"], max_dropped=0)
+    assert "none is left" in refused(HEADER + "".join(rows), levels=["A2"])
+    # All of A1 to C1 is what nobody chose: a level more in the file is told.
+    assert "levels found: 'C2' (1)" in refused(HEADER + "".join(rows), max_dropped=0)
+
+
+@pytest.mark.parametrize("unread", [False, True])
+def test_a_file_without_l1s(read, unread):
+    content = HEADER + good_rows(2) if unread else "item_id,cefr,answer\n1,A1,one\n2,B1,two\n"
+    documents, report = read(content, {"l1": ""} if unread else {})
+    assert documents["l1"].tolist() == ["unknown"] * 2
+    assert report.notes == {'no column of l1, kept as "unknown"': {"count": 2, "rows": [2, 3]}}
+    assert "l1" not in report.columns_used
+
+
+def test_learners_from_ids(read, refused):
+    content = HEADER + "s1_t1,x,A1,a\ns1_t2,x,A1,b\ns2-x_t1,x,A1,c\nodd,x,A1,d\n"
+    documents, report = read(content, learner_from_id="^[^_]+(?=_)")
+    assert documents["learner_id"].tolist() == ["", "s1", "s1", "s2-x"]
+    assert report.notes == {"id that corpus.learner_from_id does not match, learner unknown": {"count": 1, "rows": [5]}}
+    assert read(content, learner_from_id="s(.)")[0]["learner_id"].tolist() == ["", "1", "1", "2"]
+    message = refused(content, learner_from_id="^x")
+    assert "corpus.learner_from_id=^x matches no id, such as 'odd'" in message
+    content = "writing_id,l1,cefr,text,student_id,topic\na_1,x,A1,t,s,food\n"
+    assert "column student_id names the learners" in refused(content, learner_from_id="^.")
+    documents, _ = read(content, {"learner_id": ""}, learner_from_id="^.")
+    assert documents[["learner_id", "topic"]].to_numpy().tolist() == [["a", "food"]]
+
+
+def test_several_files_are_one_corpus(tmp_path):
+    for name, text in {
+        "A.json": '[{"id": 2, "cefr": "A1.i", "text": "a", "userid": "u"}, {"id": 3, "cefr": "A1.i", "text": ""}]',
+        "B.csv": HEADER + "1,x,B1,b\n",
+        "C.csv": HEADER + "2,x,B1,c\n",
+        "D.csv": HEADER.replace("text", "text,split") + "4,x,B1,d,test\n",
+    }.items():
+        (tmp_path / name).write_text(text)
+    a, b, c, d = (tmp_path / name for name in ("A.json", "B.csv", "C.csv", "D.csv"))
+    options = {"columns": {}, "levels": LEVELS, "max_dropped": 0.5}
+    documents, report = read_corpora([a, b], **options)
+    assert documents.to_numpy().tolist() == [["1", "x", "B1", "b", ""], ["2", "unknown", "A1", "a", "u"]]
+    assert set(map(str, documents.dtypes)) == {"str"}
+    assert documents.equals(read_corpora([b, a], **options)[0])
+    assert (report.rows, report.kept, report.dropped) == (3, 2, {"A.json: empty text": {"count": 1, "rows": [2]}})
+    assert report.columns_used["writing_id"] == "id, writing_id"
+    assert [part.path for part in report.files] == [str(a), str(b)]
+    with pytest.raises(UserError, match=r"A\.json and .*C\.csv have the same id '2' \(1 ids stand in two files\)"):
+        read_corpora([a, b, c], **options)
+    with pytest.raises(UserError, match=r"only one has a column of splits: type corpus\.columns\.split=''"):
+        read_corpora([b, d], **options)
 
 
 def test_a_dropped_row_is_no_second_document_with_its_id(read):
@@ -252,7 +316,7 @@ def test_missing_column(refused):
     assert "no column for text: type corpus.columns.text=HEADER" in message
     assert "The header has: writing_id, l1, cefr_level, text_corrected, body" in message
     message = refused("a,b\n1,2\n")
-    assert all(f"no column for {name}" in message for name in ("writing_id", "l1", "cefr_level", "text"))
+    assert all(f"no column for {name}" in message for name in ("writing_id", "cefr_level", "text"))
     message = refused(HEADER + good_rows(1), {"learner_id": "student"})
     assert "corpus.columns.learner_id=student, but there is no such column" in message
 

@@ -11,7 +11,7 @@ from ilm.corpus.statistics import (
     dropped_table,
     l1_table,
     leak_table,
-    length_table,
+    length_tables,
     miss_table,
     split_table,
     summary,
@@ -47,9 +47,13 @@ def test_summary(documents):
         },
         "l1": {"French": {"A1": 2, "B2": 1, "total": 3}, "[red]": {"A1": 1, "total": 1}},
         "characters": {
-            "A1": {"n": 3, "min": 2, "mean": 3.0, "median": 3.0, "max": 4},
-            "B2": {"n": 1, "min": 1500, "mean": 1500.0, "median": 1500.0, "max": 1500},
-            "all": {"n": 4, "min": 2, "mean": 377.25, "median": 3.5, "max": 1500},
+            "A1": {"n": 3, "min": 2, "mean": 3.0, "median": 3.0, "max": 4, "sum": 9},
+            "B2": {"n": 1, "min": 1500, "mean": 1500.0, "median": 1500.0, "max": 1500, "sum": 1500},
+            "all": {"n": 4, "min": 2, "mean": 377.25, "median": 3.5, "max": 1500, "sum": 1509},
+        },
+        "words": {
+            level: {"n": n, "min": 1, "mean": 1.0, "median": 1.0, "max": 1, "sum": n}
+            for level, n in (("A1", 3), ("B2", 1), ("all", 4))
         },
     }
     assert json.loads(json.dumps(summary(documents))) == summary(documents)
@@ -63,10 +67,18 @@ def test_tables_show_the_numbers(documents):
     ]
     assert shown(l1_table(documents)) == [["French", "2", "1", "3"], ["[red]", "1", "0", "1"]]
     assert shown(l1_table(documents, most=1)) == [["French", "2", "1", "3"], ["1 others", "1", "0", "1"]]
-    assert shown(length_table(documents)) == [
-        ["A1", "3", "2", "3.0", "3.0", "4"],
-        ["B2", "1", "1,500", "1,500.0", "1,500.0", "1,500"],
-        ["all", "4", "2", "377.2", "3.5", "1,500"],
+    characters, words = map(
+        shown, length_tables(documents.assign(text=["one two", "a", " 😀\n’ x\u00a0y", "b " * 750]))
+    )
+    assert characters == [
+        ["A1", "3", "1", "5.3", "7.0", "8", "16"],
+        ["B2", "1", "1,500", "1,500.0", "1,500.0", "1,500", "1,500"],
+        ["all", "4", "1", "379.0", "7.5", "1,500", "1,516"],
+    ]
+    assert words == [
+        ["A1", "3", "1", "2.3", "2.0", "4", "7"],
+        ["B2", "1", "750", "750.0", "750.0", "750", "750"],
+        ["all", "4", "1", "189.2", "3.0", "750", "757"],
     ]
 
 
@@ -92,7 +104,7 @@ def test_a_note_stands_below_every_table(documents):
     for table in (
         split_table(documents, note),
         l1_table(documents, note=note),
-        length_table(documents, note),
+        *length_tables(documents, note),
         dropped_table({}, note=note),
         miss_table(report, note),
         leak_table(asdict(leaks), note),

@@ -32,7 +32,7 @@ LEVELS = ["A1", "B1"]
 
 def prepare(folder, csv_path, seed: int = 0, overwrite: bool = False) -> PreparedCorpus:
     """The corpus as prepare.py makes it."""
-    origin = FileSource(csv_path, columns={}, levels=LEVELS, encoding="utf-8", max_dropped=0.01)
+    origin = FileSource([csv_path], columns={}, levels=LEVELS, encoding="utf-8", max_dropped=0.01)
     strategy = TrainValidTest(seed, ["text", "learner_id"])
     return build_corpus(folder, origin, strategy, sample_size=None, overwrite=overwrite).corpus
 

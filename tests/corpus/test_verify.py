@@ -24,7 +24,7 @@ LEVELS = ["A1", "B1"]
 
 def built(folder: Path, rows, strategy, **options) -> PreparedCorpus:
     path = write_csv(folder.parent / f"{folder.name}.csv", rows)
-    origin = FileSource(path, columns={}, levels=LEVELS, encoding="utf-8", max_dropped=0.01, **options)
+    origin = FileSource([path], columns={}, levels=LEVELS, encoding="utf-8", max_dropped=0.01, **options)
     return build_corpus(folder, origin, strategy, sample_size=None, overwrite=True).corpus
 
 

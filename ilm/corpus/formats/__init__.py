@@ -30,8 +30,8 @@ def stem(path: Path) -> str:
     return Path(name).stem
 
 
-def open_source(path: Path, encoding: str, sheet: str | None) -> Source:
-    """The file's header and rows, whatever its format.
+def open_source(path: Path, encoding: str, sheet: str | None, delimiter: str | None = None) -> Source:
+    """The file's header and rows, whatever its format; `delimiter`: of a CSV file, if it is another than usual.
 
     Raises: UserError for a file that is not there, is empty, or is of another format than its name says, and for
     what the format's own reader cannot make sense of.
@@ -54,7 +54,7 @@ def open_source(path: Path, encoding: str, sheet: str | None) -> Source:
     _check_magic(path, text, "")
     if not text:
         raise UserError(f"{path} is empty; expected a header row, or JSON objects, with a text each")
-    return json_source(file) if ending in JSON else delimited_source(file, DELIMITERS.get(ending, ","))
+    return json_source(file) if ending in JSON else delimited_source(file, delimiter or DELIMITERS.get(ending, ","))
 
 
 def _first_bytes(path: Path) -> bytes:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import pandas as pd
 
-from ilm.corpus.leakage import LeakReport, SharedWith, leak_report, shared_with
+from ilm.corpus.leakage import LeakReport, SharedWith, leak_report, shared_with, trained_on
 from ilm.corpus.splitting.assign import SplitReport, assign_splits, given_split
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
@@ -37,8 +37,8 @@ class TrainValidTest:
             settings["near_duplicates"] = self.near_duplicates
         return settings
 
-    def assign(self, documents: pd.DataFrame) -> SplitReport:
-        """Set or look at the column `split`."""
+    def assign(self, documents: pd.DataFrame) -> tuple[pd.DataFrame, SplitReport]:
+        """The documents with the column `split` set, or as it was given."""
         if "split" not in documents:
             documents["split"], report = assign_splits(
                 documents,
@@ -60,7 +60,7 @@ class TrainValidTest:
             )
         for warning in report.warnings:
             log.warning("warning: %s", warning)
-        return report
+        return documents, report
 
     def leaks(self, documents: pd.DataFrame, given: bool) -> LeakReport:
         """The leak report of documents as they stand on disk. Raises: RuntimeError if a guarantee is violated."""
@@ -81,20 +81,34 @@ class TrainValidTest:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Every document is test data, for models trained on the corpus `main`."""
+    """Every document is test data, for models trained on the corpus `main`.
+
+    `drop_trained_on`: documents equal or nearly equal to one of its training data are left out.
+    """
 
     main: PreparedCorpus
     near_duplicates: float | None = None
+    drop_trained_on: bool = False
 
     test_only: ClassVar = True
     seed: ClassVar = 0  # nothing is drawn
 
     def settings(self, given: bool) -> dict[str, Any]:
-        return {"seed": self.seed, "test_only": True}
+        settings: dict[str, Any] = {"seed": self.seed, "test_only": True}
+        if self.drop_trained_on:
+            settings["drop_trained_on"] = self.leaks_asked
+        return settings
 
-    def assign(self, documents: pd.DataFrame) -> SplitReport:
+    def assign(self, documents: pd.DataFrame) -> tuple[pd.DataFrame, SplitReport]:
         documents["split"] = pd.Series("test", index=documents.index, dtype="str")
-        return given_split(documents)
+        if self.drop_trained_on:
+            seen = trained_on(documents, self.main.documents, near_duplicates=self.near_duplicates)
+            told = f"{seen.sum():,} of {len(seen):,} texts, which stand in the training data of {self.main.name}"
+            if seen.all():
+                raise UserError(f"corpus.extra: drop_trained_on leaves out {told}: none is left")
+            log.info("left out: %s", told)
+            documents = documents[~seen].reset_index(drop=True)
+        return documents, given_split(documents)
 
     def leaks(self, documents: pd.DataFrame, given: bool) -> SharedWith:
         return shared_with(documents, self.main.documents, near_duplicates=self.near_duplicates)

@@ -61,6 +61,7 @@ def _from_file(settings: Evaluate) -> tuple[pd.DataFrame, dict[str, Any]]:
         encoding=corpus.encoding,
         max_dropped=corpus.max_dropped,
         sheet=corpus.sheet,
+        delimiter=corpus.delimiter,
     )
     for cause, found in {**report.dropped, **report.notes}.items():
         log.warning("%s: %s: %d", path, cause, found["count"])

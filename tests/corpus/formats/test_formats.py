@@ -23,7 +23,7 @@ LEVELS = ["A1", "A2", "B1", "B2", "C1"]
 NAMES = ["writing_id", "l1", "cefr_level", "text", "split"]
 ROWS = [
     ["w1", "French", "A1", '  He say "hello",\tthen\r\ngo \n\n\nhome. ', "train"],
-    ["w2", "Русский", "B2", "I’m happy 😀 <|endoftext|> _x000D_ & <b>", "valid"],
+    ["w2", "Русский", "B2", "I’m happy 😀 <|endoftext|> _x000D_ & <3", "valid"],
     ["w3", "日本語", "C1", "=SUM(1), -2", "test"],
 ]
 
@@ -162,7 +162,7 @@ def test_sub_levels_count_as_their_main_level(read):
     assert report.notes["level with a sub-level, kept as its main level"]["count"] == 5
 
 
-@pytest.mark.parametrize("level", ["A1-A2", "B1/B2", "b1", "C2+", "A1 i", "Z.i", "+", "A1++", "NA"])
+@pytest.mark.parametrize("level", ["A1-A2", "B1/B2", "C2+", "A1 i", "Z.i", "+", "A1++", "NA"])
 def test_what_is_no_sub_level(refused, level):
     assert f"levels found: {level!r} (1)" in refused("c.csv", f"id,l1,cefr,text\n1,x,{level},t\n")
 
@@ -198,7 +198,7 @@ def test_a_lenient_reader_needs_neither_ids_nor_l1(read, refused):
     )
     message = refused("elle.v1.json", content)
     assert "no column for writing_id: type corpus.columns.writing_id=HEADER" in message
-    assert "no column for l1: type corpus.columns.l1=HEADER" in message
+    assert "no column for l1" not in message
     documents, report = read("elle.v1.json", content, lenient=True, max_dropped=1)
     assert documents["writing_id"].tolist() == ["elle.v1:1", "elle.v1:3"]
     assert documents["l1"].tolist() == ["unknown", "unknown"]
