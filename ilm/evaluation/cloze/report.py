@@ -130,8 +130,8 @@ def notes(header: Mapping[str, Any]) -> list[str]:
             if count
         ),
         f"± is one standard error, clustered by {unit}; blanks that failed, without an answer, count as wrong.",
-        "Unsure are lists that may lack a likelier answer, since more hypotheses were likely than are expanded. Any "
-        "list may lack a word of three or more tokenisations, none of them half as likely as the last word listed.",
+        "Unsure are lists that may lack a likelier answer, since more hypotheses were likely than are expanded. "
+        "Tokenisations of a word add up, but for those less likely than a tenth of the last word listed.",
         "Match, top-5, top-10, MRR and characters fold case, exact does not.",
         "The mean log-probability of the learner's word in nats, log p, compares models of one kind; it is over the "
         "blanks that have one, and pairs of models over those that both have.",

@@ -5,12 +5,11 @@ yields longer hypotheses and finished answers. A score is the sum of the log-pro
 ends the answer, without length normalisation. The segmentations of one word add up. Expansion makes nothing likelier
 (branch and bound), so with the *bar* the worst word wanted so far
 
-1. hypotheses are expanded down to half the bar, so every segmentation likelier than that is found;
-2. then those down to a twentieth of the bar that begin a word found so far: its rarer segmentations.
+1. hypotheses likelier than the bar are expanded, so every segmentation likelier than it is found;
+2. then those that may lift a word above it together, found segmentations and waiting beginnings of it added up.
 
-A word whose sum passes the bar can only be missing if none of its segmentations has half the bar, so if it has three or
-more. A search that has expanded `width` hypotheses of a length prunes the others too, and says so if one of them was
-likelier than the bar.
+So no word likelier than the bar is missing, but for segmentations that have less than a tenth of it each. A search
+that has expanded `width` hypotheses of a length prunes the others too, and says so if one was likelier than the bar.
 
 `ilm.infilling` has a search of its own, for the KV cache and constraints of ILM models and all blanks of a text at
 once. Here models of all kinds are searched alike, so that none has an advantage: one blank at a time, with answers that
@@ -21,7 +20,7 @@ Legend: R hypotheses expanded together, V rows of the model's output.
 
 import heapq
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -33,7 +32,7 @@ from ilm.evaluation.cloze.metrics import folded
 
 TokenIds = tuple[int, ...]
 
-HALF, RARER = math.log(2), math.log(20)  # how far below the bar is looked, in nats
+RARER = math.log(10)  # how far below the bar a segmentation counts, in nats
 
 
 class Hypothesis(NamedTuple):
@@ -65,7 +64,7 @@ class TopWords:
 
     def __init__(self, decode: Callable[[TokenIds], str | None], n: int):
         self.decode, self._n = decode, n
-        self._sums: dict[str, float] = {}
+        self.sums: dict[str, float] = {}
         self._best: dict[str, float] = {}  # the likeliest of the words that differ by case alone
         self.hypotheses: list[Hypothesis] = []
         self.bar = -math.inf
@@ -80,16 +79,11 @@ class TopWords:
         if answer.log_probability <= self.least or (word := self.decode(answer.token_ids)) is None:
             return
         self.hypotheses.append(answer)
-        total = float(np.logaddexp(self._sums.get(word, -math.inf), answer.log_probability))
-        self._sums[word] = total
+        total = float(np.logaddexp(self.sums.get(word, -math.inf), answer.log_probability))
+        self.sums[word] = total
         self._best[folded(word)] = max(self._best.get(folded(word), -math.inf), total)
         if len(self._best) >= self._n:
             self.bar = heapq.nlargest(self._n, self._best.values())[-1]
-
-    def beginnings(self) -> set[str]:
-        """How the words begin that are on the list, or would be with a further segmentation as likely."""
-        near = [word for word, total in self._sums.items() if total > self.bar - HALF]
-        return {word[:end] for word in near for end in range(1, len(word) + 1)}
 
 
 class BestFirstSearch:
@@ -104,7 +98,6 @@ class BestFirstSearch:
         self._heap: list[tuple[float, TokenIds]] = [(0.0, ())]
         self._expanded: Counter = Counter()
         self._pruned = -math.inf  # the likeliest hypothesis that was pruned for the width
-        self._beginnings: set[str] | None = None  # of the words whose rarer segmentations are looked for
 
     @property
     def is_complete(self) -> bool:
@@ -114,28 +107,34 @@ class BestFirstSearch:
     def pop(self, count: int) -> list[Hypothesis]:
         """The likeliest hypotheses that are still to be expanded, at most `count`."""
         popped = []
-        while self._heap and len(popped) < count and -self._heap[0][0] > self._least_expanded:
+        while self._heap and len(popped) < count and -self._heap[0][0] > self.top.bar:
             value, token_ids = heapq.heappop(self._heap)
             if self._expanded[len(token_ids)] < self._width:
-                self._expanded[len(token_ids)] += 1
-                popped.append(Hypothesis(token_ids, -value))
+                popped.append(self._taken(value, token_ids))
             else:
                 self._pruned = max(self._pruned, -value)
-        if popped or self._beginnings is not None:
-            return popped
-        self._beginnings = self.top.beginnings()
-        self._heap = [waiting for waiting in self._heap if self._may_begin(waiting[1])]
-        heapq.heapify(self._heap)
-        return self.pop(count)
+        return popped or self._pop_together(count)
 
-    @property
-    def _least_expanded(self) -> float:
-        return self.top.bar - HALF if self._beginnings is None else self.top.least
+    def _pop_together(self, count: int) -> list[Hypothesis]:
+        """Hypotheses below the bar which, with others and with what is found of a word, may lift it above the bar."""
+        waiting = sorted(h for h in self._heap if -h[0] > self.top.least and self._expanded[len(h[1])] < self._width)
+        texts = [self.top.decode(token_ids) or "" for _, token_ids in waiting]  # half a character begins any word
+        chances: dict[str, float] = defaultdict(float)
+        for text, (value, _) in zip(texts, waiting, strict=True):
+            chances[text] += math.exp(-value)
+        lifted: set[str] = set()
+        for text in {*chances, *self.top.sums} if waiting else ():
+            beginnings = [text[:end] for end in range(len(text) + 1)]
+            together = sum(chances.get(beginning, 0.0) for beginning in beginnings)
+            if together + math.exp(self.top.sums.get(text, -math.inf)) > math.exp(self.top.bar):
+                lifted.update(beginnings)
+        chosen = [hypothesis for hypothesis, text in zip(waiting, texts, strict=True) if text in lifted][:count]
+        self._heap = [hypothesis for hypothesis in waiting if hypothesis not in chosen]  # sorted, so a heap
+        return [self._taken(value, token_ids) for value, token_ids in chosen]
 
-    def _may_begin(self, token_ids: TokenIds) -> bool:
-        """Whether tokens may begin a word that was found; where they spell none, as half a character, they may."""
-        text = self.top.decode(token_ids)
-        return text is None or text in self._beginnings
+    def _taken(self, value: float, token_ids: TokenIds) -> Hypothesis:
+        self._expanded[len(token_ids)] += 1
+        return Hypothesis(token_ids, -value)
 
     def expand(self, hypothesis: Hypothesis, end: float | None, next_tokens: Sequence[tuple[int, float]]) -> None:
         """Add what may follow a hypothesis: its `end` (log-probability, None without end tokens), and `next_tokens`.
@@ -152,7 +151,7 @@ class BestFirstSearch:
             longer = Hypothesis((*token_ids, token), value + log_probability)
             if finishes:
                 self.top.add(longer)
-            elif self._beginnings is None or self._may_begin(longer.token_ids):
+            else:
                 heapq.heappush(self._heap, (-longer.log_probability, longer.token_ids))
         if len(next_tokens) == self._width and not finishes:
             self._pruned = max(self._pruned, value + next_tokens[-1][1])
