@@ -186,9 +186,10 @@ def test_models_of_one_name_are_called_by_their_folders(exported, tmp_path):
     assert model_in(others[0]).name == "exported"
 
 
+FEW_ITEMS = ("task=cloze", "limit=1", "task.levels=[A1]", "task.samples_per_text=1", "task.max_answer_tokens=1")
 COMMANDS: dict[str, Callable[[list[str], str], object]] = {
-    "perplexity": lambda small, name: evaluate(*compose("evaluate", *small, f"models=[{name}]")),
-    "cloze": lambda small, name: evaluate(*compose("evaluate", *small, f"models=[{name}]", "task=cloze")),
+    "perplexity": lambda small, name: evaluate(*compose("evaluate", *small, f"models=[{name}]", "limit=1")),
+    "cloze": lambda small, name: evaluate(*compose("evaluate", *small, f"models=[{name}]", *FEW_ITEMS)),
     "infill": lambda small, name: infill(*compose("infill", *small, f"models=[{name}]", "input=/no/such/file")),
     "match": lambda small, name: train(
         *compose("train", *small, *MODEL, "experiment=token_matched", f"match={name}", "data.num_workers=0")
@@ -209,3 +210,15 @@ def test_every_command_keeps_the_rule(make_run, small, command, caplog, capsys):
     make_run("twin", "cefr=A1")
     with pytest.raises(UserError, match=f"{option}=A1 could be plain, twin: give the name of one of them"):
         COMMANDS[command](small, "A1")
+
+
+@pytest.mark.parametrize("command", ["perplexity", "cloze", "infill"])
+def test_a_run_means_itself_in_every_command_whatever_the_default_corpus(make_run, small, command):
+    folder = make_run("plain", "cefr=A1")
+    elsewhere = [option.replace("corpus.name=small", "corpus.name=nowhere") for option in small]
+    for name in ("plain", str(folder)):
+        try:
+            COMMANDS[command](elsewhere, name)
+        except UserError as error:
+            assert command == "infill"
+            assert "no/such/file" in str(error)
