@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from transformers import AutoConfig
 
 from ilm.config.evaluate import Evaluate, Perplexity
 from ilm.corpus.leakage import shared_with
@@ -59,18 +60,18 @@ def evaluate_perplexity(settings: Evaluate) -> pd.DataFrame:
         "limit": settings.limit,
         "task": {"name": "perplexity", **deciding(settings)},
     }
+    masks = {model.name: _require_fitting(model, corpus, task) for model in models}
     results, sums, runs = [], [], {}
     with open_results(folder, identity):
         for number, model in enumerate(models, start=1):
             log.info("model %d of %d: %s", number, len(models), model.name)
-            masks_folder = _masks_folder(model, corpus, task.masks)
-            scores, counts = _score(model, corpus, MaskStore.open(masks_folder), rows, task, device)
+            scores, counts = _score(model, corpus, MaskStore.open(masks[model.name]), rows, task, device)
             about = {"run": model.name, **model.family, "trained_on": model.level, "seed": model.seed}
             about |= {"corpus": corpus.name, "text_column": source["text_column"], **counts}
             results += [{**about, **result} for result in _by_level(scores, corpus, levels)]
             ids, of_document = (corpus.documents[column] for column in ("writing_id", "cefr_level"))
             sums.append(scores.frame(ids, of_document).assign(run=model.name))
-            runs[model.name] = {**model.record(), "evaluated_masks": masks_folder.name}
+            runs[model.name] = {**model.record(), "evaluated_masks": masks[model.name].name}
         # Models of unknown training have no seed.
         frame = pd.DataFrame(results).astype({"seed": "Int64"})
         header = {
@@ -134,6 +135,22 @@ def _origin(trained_on: PreparedCorpus | None, corpus: PreparedCorpus, rows: np.
     return {**origin, "shared": asdict(shared)}
 
 
+def _require_fitting(model: TrainedModel, corpus: PreparedCorpus, task: Perplexity) -> Path:
+    """The folder of the masks to evaluate a model with.
+
+    Raises: UserError, before any model is scored, if there are none, or the model cannot read them or so many tokens.
+    """
+    folder = _masks_folder(model, corpus, task.masks)
+    mask_types = MaskStore.open(folder).mask_types
+    if model.mask_types != mask_types:
+        raise UserError(
+            f"{model.name} was trained on the mask types {', '.join(model.mask_types)}, not {', '.join(mask_types)}. "
+            "Type task.masks=NAME for masks of its types."
+        )
+    require_length(AutoConfig.from_pretrained(str(model.path)), task.max_length, "task.max_length")
+    return folder
+
+
 def _masks_folder(model: TrainedModel, corpus: PreparedCorpus, name: str | None) -> Path:
     """The folder of the masks to evaluate a model with: those named, else drawn as those it was trained with.
 
@@ -176,12 +193,6 @@ def _score(
 ) -> tuple[DocumentScores, dict[str, int]]:
     """The model's scores, and how many examples there were and were left out, by cause."""
     network, vocabulary = model.load()
-    require_length(network.config, task.max_length, "task.max_length")
-    if vocabulary.mask_types != masks.mask_types:
-        raise UserError(
-            f"{model.name} was trained on the mask types {', '.join(vocabulary.mask_types)}, not "
-            f"{', '.join(masks.mask_types)}. Type task.masks=NAME for masks of its types."
-        )
     dataset = InfillingDataset(
         rows,
         masks.splits[task.split],

@@ -106,6 +106,7 @@ def test_one_level_of_another_corpus(root, tmp_path):
         (["task.corpus=other", "task.split=valid"], "has no level with documents in valid"),
         (["task.corpus=other", "task.levels=[B1]"], "level B1 has no documents"),
         (["task.masks=words"], "holds no such masks.*hierarchical-"),
+        (["task.max_length=100000"], r"task\.max_length=100000 is more than the \d+ tokens"),
         (["task.drop_last=true", "task.batch_size=1000"], "no example is left"),
         (["task.fitting=naive", "task.max_length=3"], "no example is left"),
     ],
@@ -198,6 +199,16 @@ def test_a_folder_of_something_else_is_refused_before_the_first_model_is_scored(
     (tmp_path / "notes" / "thesis.tex").write_text("mine")
     with pytest.raises(UserError, match="notes exists and holds no report"):
         evaluated(root, tmp_path, "models=[run]", "name=notes")
+
+
+def test_every_model_is_checked_before_the_first_is_scored(root, tmp_path, monkeypatch):
+    """The second one reads fewer tokens than asked for."""
+    short = shutil.copytree(root / "experiments" / "run" / "model", tmp_path / "short")
+    config = json.loads((short / "config.json").read_text())
+    (short / "config.json").write_text(json.dumps(config | {"n_positions": 32}))
+    monkeypatch.setattr(task, "score_documents", None)
+    with pytest.raises(UserError, match="is more than the 32 tokens"):
+        evaluated(root, tmp_path / "results", f"models=[run,{short}]")
 
 
 def test_what_was_computed_is_printed_even_if_it_cannot_be_written(root, tmp_path, monkeypatch, capsys):
