@@ -9,7 +9,7 @@
 
 import glob
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +20,10 @@ from ilm.runs.folder import RunFolder
 from ilm.runs.trained_model import TrainedModel, model_in
 
 log = logging.getLogger("ilm")
+
+
+# What a model lacks of what is needed, a line each.
+Unlike = Callable[[TrainedModel], list[str]]
 
 
 @dataclass(frozen=True)
@@ -61,9 +65,7 @@ class Finder:
         called = [model.name for model in models]
         return [model if called.count(model.name) == 1 else replace(model, name=str(model.folder)) for model in models]
 
-    def find_one(
-        self, name: str, option: str, unlike: Callable[[TrainedModel], list[str]] = lambda model: []
-    ) -> TrainedModel:
+    def find_one(self, name: str, option: str, unlike: Unlike = lambda model: []) -> TrainedModel:
         """The one model that `name` means, typed for the key `option`.
 
         A level means only runs of which `unlike` names no difference from what is needed.
@@ -81,21 +83,15 @@ class Finder:
         corpus.require_splits([])  # test-only data, on which nothing is trained, are refused
         return corpus
 
-    def _meant(
-        self,
-        name: str,
-        option: str,
-        *,
-        several: bool,
-        unlike: Callable[[TrainedModel], list[str]] = lambda model: [],
-    ) -> list[TrainedModel]:
+    def _meant(self, name: str, option: str, *, several: bool, unlike: Unlike = lambda model: []) -> list[TrainedModel]:
         for path in (self.experiments / name, Path(name)):
             if any((path / file).is_file() for file in ("run.json", "config.json")):
                 return [model_in(path)]
         if "/" in name and not glob.has_magic(name):
             return [model_in(Path(name))]
         if glob.has_magic(name):
-            found = self._matching(name)
+            paths = sorted(map(Path, glob.glob(str(self.experiments / name)) or glob.glob(name)))
+            found = self._of_objective(_finished(path for path in paths if RunFolder(path).has_begun))
         elif name in (*self._prepared.manifest["settings"]["levels"], "all"):
             found = self._of_level(name, option, several=several, unlike=unlike)
         else:
@@ -109,9 +105,7 @@ class Finder:
         log.info("%s=%s: %s", option, name, ", ".join(model.name for model in found))
         return found
 
-    def _of_level(
-        self, level: str, option: str, *, several: bool, unlike: Callable[[TrainedModel], list[str]]
-    ) -> list[TrainedModel]:
+    def _of_level(self, level: str, option: str, *, several: bool, unlike: Unlike) -> list[TrainedModel]:
         try:
             runs = self._runs(level)
         except UserError as error:
@@ -131,29 +125,11 @@ class Finder:
         meant = sorted(meant, key=lambda run: run.seed)
         return meant if several else meant[:1]
 
-    def _matching(self, pattern: str) -> list[TrainedModel]:
-        paths = sorted(map(Path, glob.glob(str(self.experiments / pattern)) or glob.glob(pattern)))
-        found = []
-        for path in (path for path in paths if (path / "run.json").is_file()):
-            try:
-                found.append(model_in(path))
-            except UserError as error:
-                log.warning("left out: %s", error)
-        return self._of_objective(found)
-
     def _runs(self, level: str | None = None) -> list[TrainedModel]:
         """Every finished run on the corpus, sorted by name."""
-        corpus, found = self._prepared, []
-        for path in sorted(path.parent for path in self.experiments.glob("*/run.json")):
-            identity = RunFolder(path).record["identity"]
-            if identity.get("corpus.name") not in (corpus.name, None):
-                continue
-            try:
-                model = model_in(path)
-                model.require_trained_on(corpus)
-                found.append(model)
-            except UserError as error:
-                log.warning("left out: %s", error)
+        corpus, folders = self._prepared, sorted(path.parent for path in self.experiments.glob("*/run.json"))
+        named = (path for path in folders if RunFolder(path).identity.get("corpus.name") in (corpus.name, None))
+        found = _finished(named, corpus)
         found = [model for model in found if level in (None, model.level)]
         if not found:
             of_level = f" of level {level}" if level else ""
@@ -175,6 +151,20 @@ class Finder:
             if model not in kept:
                 log.warning("left out: the objective of %s is %s, not %s", model.name, model.objective, self.objective)
         return kept
+
+
+def _finished(folders: Iterable[Path], corpus: PreparedCorpus | None = None) -> list[TrainedModel]:
+    """The models of those runs that are finished, and were trained on `corpus`; others are left out with a warning."""
+    found = []
+    for folder in folders:
+        try:
+            model = model_in(folder)
+            if corpus is not None:
+                model.require_trained_on(corpus)
+            found.append(model)
+        except UserError as error:
+            log.warning("left out: %s", error)
+    return found
 
 
 def _ambiguous(option: str, name: str, models: Sequence[TrainedModel]) -> str:

@@ -114,7 +114,7 @@ class RunFolder:
         if overwrite and folder.has_begun:
             return folder
         if folder.has_begun:
-            differences = identity_differences(folder.record["identity"], identity)
+            differences = identity_differences(folder.identity, identity)
             if differences:
                 raise UserError(
                     f"{path} holds another run:\n"
@@ -174,6 +174,10 @@ class RunFolder:
                 "run, or overwrite=true to delete this one and begin anew."
             )
         return found
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        return self.record["identity"]
 
     @property
     def settings(self) -> Train:

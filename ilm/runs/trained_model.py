@@ -57,7 +57,7 @@ class TrainedModel:
     @cached_property
     def identity(self) -> dict[str, Any]:
         """Of the run; empty for a model of unknown training."""
-        return {} if self.run is None else self.run.record["identity"]
+        return {} if self.run is None else self.run.identity
 
     @property
     def documents_hash(self) -> str | None:

@@ -15,7 +15,6 @@ import numpy as np
 import pytorch_lightning as pl
 from transformers import PreTrainedTokenizerBase
 
-from ilm.cli.main import in_submitted_sweep
 from ilm.config.train import Model, Train
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
@@ -24,7 +23,6 @@ from ilm.examples.token_store import TokenStore
 from ilm.examples.tokenizers import corpus_tokenizer, gpt2_tokenizer
 from ilm.examples.vocabulary import START_OF_INFILL, Vocabulary
 from ilm.files import remove_strays
-from ilm.hardware import started_by
 from ilm.masking.generate import mask_settings, train_masks_of_epoch
 from ilm.masking.masks import Masks
 from ilm.masking.store import MaskStore
@@ -110,8 +108,7 @@ def plan_run(settings: Train) -> RunPlan:
     """
     path = Path(settings.paths.experiments) / run_name(settings)
     trainer = make_trainer(settings, path)
-    require_planned_processes(trainer)
-    _require_separate_processes(trainer.world_size, path, settings.overwrite)
+    require_planned_processes(trainer, path, settings.overwrite)
     corpus = open_corpus(settings)
     masks_folder = mask_settings(corpus, settings.masking).folder(corpus.folder)
     masks = MaskStore.open(masks_folder)
@@ -163,20 +160,6 @@ def plan_run(settings: Train) -> RunPlan:
     )
 
 
-def _require_separate_processes(world_size: int, path: Path, overwrite: bool) -> None:
-    """Raises: UserError for several processes a run, where they would start a sweep again or delete their own work."""
-    if world_size > 1 and in_submitted_sweep():
-        raise UserError(
-            f"{world_size} processes a run in launcher=submitit_local: each would start the whole sweep "
-            "again. Type launcher=local or launcher=parallel, which give every run a command of its own."
-        )
-    if overwrite and started_by() in ("torchrun", "srun"):
-        raise UserError(
-            f"overwrite=true with {world_size} processes that start together: some would go on with what the "
-            f"first one deletes. Delete {path} before, or type name=... for another run."
-        )
-
-
 def open_corpus(settings: Train) -> PreparedCorpus:
     """The prepared corpus, having made sure that it is the one the settings mean.
 
@@ -184,21 +167,16 @@ def open_corpus(settings: Train) -> PreparedCorpus:
     """
     corpus = PreparedCorpus.open(Path(settings.paths.data) / settings.corpus.name)
     prepared = corpus.manifest["settings"]
-    found = {
-        "corpus.sample_size": (prepared["sample"] or {}).get("size"),
-        "split.seed": prepared["split"]["seed"],
-    }
-    wanted = {"corpus.sample_size": settings.corpus.sample_size, "split.seed": settings.split.seed}
-    # No sample size means whatever was prepared.
-    differing = [key for key in wanted if wanted[key] not in (None, found[key])]
-    if differing:
-        raise UserError(
-            f"{corpus.folder} was prepared with "
-            + ", ".join(f"{key}={found[key]}" for key in differing)
-            + ", not with "
-            + ", ".join(f"{key}={wanted[key]}" for key in differing)
-            + ". Give the values it was prepared with, or prepare again (python prepare.py ... overwrite=true)."
-        )
+    sample_size = (prepared["sample"] or {}).get("size")
+    for key, found, wanted in (
+        ("corpus.sample_size", sample_size, settings.corpus.sample_size),
+        ("split.seed", prepared["split"]["seed"], settings.split.seed),
+    ):
+        if wanted not in (None, found):  # no sample size means whatever was prepared
+            raise UserError(
+                f"{corpus.folder} was prepared with {key}={found}, not with {key}={wanted}. Give the value it was "
+                "prepared with, or prepare again (python prepare.py ... overwrite=true)."
+            )
     corpus.require_splits(settings.cefr_level.levels)
     return corpus
 
@@ -284,7 +262,7 @@ def _validation_interval(settings: Train, path: Path, total: int) -> int:
         return settings.validation.every_n_steps
     run = RunFolder(path)
     if run.has_begun and not settings.overwrite:
-        return run.record["identity"]["validation.every_n_steps"]
+        return run.identity["validation.every_n_steps"]
     return max(1, min(1000, total // 4))
 
 

@@ -17,6 +17,7 @@ from pytorch_lightning.plugins.environments import (
 )
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
+from ilm.cli.main import in_submitted_sweep
 from ilm.config.train import Optimizer, Train
 from ilm.errors import UserError
 from ilm.hardware import is_first_process, started_by
@@ -93,9 +94,21 @@ def _environment() -> ClusterEnvironment:
     return LightningEnvironment()
 
 
-def require_planned_processes(trainer: pl.Trainer) -> None:
-    """Raises: UserError unless the processes that were started are those that the run is planned for."""
+def require_planned_processes(trainer: pl.Trainer, path: Path, overwrite: bool) -> None:
+    """Raises: UserError unless the processes that were started are those that the run in `path` is planned for; also
+    where several would start a sweep again, or delete (`overwrite`) their own work.
+    """
     devices, nodes, launcher = trainer.num_devices, trainer.num_nodes, started_by()
+    if trainer.world_size > 1 and in_submitted_sweep():
+        raise UserError(
+            f"{trainer.world_size} processes a run in launcher=submitit_local: each would start the whole sweep "
+            "again. Type launcher=local or launcher=parallel, which give every run a command of its own."
+        )
+    if overwrite and trainer.world_size > 1 and launcher in ("torchrun", "srun"):
+        raise UserError(
+            f"overwrite=true with {trainer.world_size} processes that start together: some would go on with what the "
+            f"first one deletes. Delete {path} before, or type name=... for another run."
+        )
     planned = f"trainer.devices={devices} and trainer.num_nodes={nodes} make {devices * nodes}"
     if launcher == "torchrun":
         started = int(os.environ["WORLD_SIZE"])

@@ -260,7 +260,7 @@ def test_a_run_goes_on_with_its_steps_divided_otherwise(here, whole):
 # Stopping and going on ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("micro_batch", [0, 8, 9, 2 * STEPS - 3])
+@pytest.mark.parametrize("micro_batch", [0, 9, 2 * STEPS - 3])
 def test_sigterm_saves_at_the_end_of_the_step(here, whole, micro_batch):
     name = f"term{micro_batch}"
     with pytest.raises(SystemExit) as caught:
@@ -286,7 +286,7 @@ def test_signals_are_as_before_once_a_run_is_over(here):
 
 
 def test_a_run_that_is_stopped_again_and_again(here, whole):
-    for micro_batch in (6, 12, 21, 40, 47, 55):
+    for micro_batch in (6, 12, 21, 55):
         with pytest.raises(SystemExit):
             trained(here, "name=again", *at_micro_batch(micro_batch, "signal"))
     trained(here, "name=again", "data.num_workers=1")
@@ -339,19 +339,6 @@ def test_stopped_from_outside(here, whole, name, stop, code):
         assert "the same command goes on from there" in out
     trained(here, f"name={name}")
     assert_equal_runs(whole, folder_of(here, name))
-
-
-def test_two_processes_train_the_same_model(here, whole):
-    options = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "data.batch_size=2"]
-    done = run_command(REPOSITORY, "train.py", *here, "name=ddp", *options)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert "Traceback" not in done.stderr
-    folder = folder_of(here, "ddp")
-    assert status(folder)["targets_seen"] == status(whole)["targets_seen"]
-    for one, other in zip(metrics(whole), metrics(folder), strict=True):
-        assert one["step"] == other["step"]
-        for key in ("valid/infill_loss", "valid/context_loss", "train/loss"):
-            assert one[key] == other[key] == "" or float(other[key]) == pytest.approx(float(one[key]), abs=1e-5)
 
 
 # What goes wrong while training ---------------------------------------------------------------------------------------

@@ -284,7 +284,7 @@ def test_a_run_with_lora(here, generalist):
 # Masks of each epoch --------------------------------------------------------------------------------------------------
 
 RESAMPLED = ("cefr=C1", "masking.resample_each_epoch=true", "trainer.max_epochs=3", "data.batch_size=64")
-RESAMPLED += ("validation.every_n_steps=2",)
+RESAMPLED += ("validation.every_n_steps=4",)
 
 
 def masks_folders(here) -> list[str]:
