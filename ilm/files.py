@@ -129,7 +129,8 @@ def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON, atomically."""
     with atomic_file(path) as temporary:
         text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-        temporary.write_text(text, encoding="utf-8")
+        # A path that is not UTF-8 holds surrogates, which JSON escapes in the same way.
+        temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
 
 
 def read_json(path: Path) -> Any:

@@ -105,3 +105,9 @@ def test_what_a_library_writes_for_its_owner_alone_gets_the_modes_of_the_umask(t
         os.umask(before)
     found = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "model").rglob("*")}
     assert found == {"inner": 0o750, "weights": 0o640}
+
+
+def test_json_holds_names_of_files_that_are_no_utf_8(tmp_path):
+    name = os.fsdecode(b"caf\xe9 \xc3\xa9.csv")
+    write_json(tmp_path / "x.json", {"path": name})
+    assert read_json(tmp_path / "x.json") == {"path": name}

@@ -82,7 +82,7 @@ def set_up_logging(file: Path | None = None) -> None:
     handlers[0].setFormatter(logging.Formatter("%(message)s"))
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(_LogFile(file, encoding="utf-8"))
+        handlers.append(_LogFile(file, encoding="utf-8", errors="backslashreplace"))
         handlers[1].setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     for old in log.handlers[:]:
         log.removeHandler(old)

@@ -62,7 +62,7 @@ def find_columns(
     """
     repeated = sorted(name for name, count in Counter(header).items() if count > 1 and name.strip())
     if repeated:
-        raise UserError(f"{path}: the header names {_listed(repeated)} more than once; expected different names")
+        raise UserError(f"{path}: the header names {listed(repeated)} more than once; expected different names")
     keys = [_key(head) for head in header]
     used, faults = {}, []
     for name in (*REQUIRED, *OPTIONAL, SPLIT):
@@ -89,7 +89,8 @@ def find_columns(
         advice = f": type {' or '.join(unread)}" if unread else ""
         faults.append(f"column {head} is asked for as {' and as '.join(names)}{advice}")
     if faults:
-        raise UserError(f"{path}: {'; '.join(faults)}. The header has: {_listed(header)}{_hint(header)}")
+        hint = _hint(header)
+        raise UserError(f"{path}: {hint}{'; '.join(faults)}. The header has: {listed(header)}")
     return used
 
 
@@ -97,7 +98,7 @@ def _key(header: str) -> str:
     return re.sub(r"[\s-]+", "_", header.strip().casefold())
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
     """The names, cut to what fits a message: a file without a header has a text in its place."""
     shown = [f"{name[:_CHARACTERS_SHOWN]}..." if len(name) > _CHARACTERS_SHOWN else name for name in names]
     more = len(shown) - _NAMES_SHOWN
@@ -105,12 +106,13 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _hint(header: Sequence[str]) -> str:
+    """What a file seems to be that is read as another format or with the wrong delimiter."""
     first = header[0].lstrip() if header else ""
     if first.startswith(("{", "[")):
-        return "; it looks like JSON: rename the file to end in .json"
-    separator = next((mark for mark in ",;\t|" if len(header) == 1 and mark in header[0]), None)
-    if separator in (",", "\t"):
-        return f"; values seem to be separated by {separator!r}: rename the file to end in " + (
-            ".csv" if separator == "," else ".tsv"
-        )
-    return f"; values seem to be separated by {separator!r}, expected commas" if separator else ""
+        return "it looks like JSON: rename the file to end in .json. "
+    counts = {mark: first.count(mark) for mark in ",;\t|"} if len(header) == 1 else {"": 0}
+    mark = max(counts, key=counts.__getitem__)
+    if not counts[mark]:
+        return ""
+    advice = "rename the file to end in .tsv" if mark == "\t" else f"type \"corpus.delimiter='{mark}'\""
+    return f"its values are separated by {mark!r}, it seems: {advice}. "

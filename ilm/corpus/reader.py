@@ -9,6 +9,7 @@ apart from a learner's own writing is kept: texts are taken as they stand in the
 3. `row_validation`: rows become documents in Arrow arrays, or faults; equal ids are looked for at the end.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,12 +19,14 @@ from typing import Any
 
 import pandas as pd
 
-from ilm.corpus.columns import OPTIONAL, REQUIRED, SPLIT, find_columns
+from ilm.corpus.columns import OPTIONAL, REQUIRED, SPLIT, find_columns, listed
 from ilm.corpus.formats import open_source, stem
 from ilm.corpus.formats.table import first_rows
 from ilm.corpus.row_validation import NO_SPLIT, NOT_CHOSEN, take_rows
 from ilm.errors import UserError
 from ilm.hashing import digest, file_sha256
+
+log = logging.getLogger("ilm")
 
 __all__ = ["OPTIONAL", "REQUIRED", "ReadReport", "read_corpus"]
 
@@ -82,6 +85,9 @@ def read_corpus(
     path = Path(path)
     source = open_source(path, encoding, sheet, delimiter)
     used = find_columns(path, source.header, columns, lenient=lenient)
+    if "l1" not in used and columns.get("l1") is None and not lenient:
+        found = f"The header has: {listed(source.header)}"
+        log.warning("warning: %s: no column for l1; if there is one, type corpus.columns.l1=HEADER. %s", path, found)
     if learner_from_id is not None and "learner_id" in used:
         raise UserError(
             f"{path}: corpus.learner_from_id={learner_from_id}, but column {used['learner_id']} names the learners: "

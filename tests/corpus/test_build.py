@@ -295,7 +295,7 @@ def test_learners_that_nobody_names_are_warned_of(tmp_path):
     assert corpus.documents["learner_id"].nunique() == 20
     assert corpus.manifest["leaks"]["learners"]["values"] == 0
     assert corpus.manifest["settings"]["learner_from_id"] == "^(.+)[_-][^_-]+$"
-    with pytest.raises(UserError, match=r"corpus\.learner_from_id: .*expected a regular expression"):
+    with pytest.raises(UserError, match=r"corpus\.learner_from_id=\^\(: expected a regular expression"):
         prepared(tmp_path / "third", path, "corpus.learner_from_id='^('")
 
 
@@ -303,6 +303,15 @@ def test_ids_that_say_nothing_of_learners(tmp_path, path, caplog):
     built(tmp_path / "mine", path)  # A1-000, A1-001, ...: the level
     assert "no column names the learners" in caplog.text
     assert "learner_from_id" not in caplog.text
+
+
+def test_a_file_name_that_is_no_utf_8(tmp_path, path):
+    odd = path.rename(tmp_path / os.fsdecode(b"caf\xe9.csv"))
+    typed = ["corpus=custom", "corpus.name=mine", f"paths.data={tmp_path / 'data'}", "masking.masks_per_document=1"]
+    for _ in range(2):
+        folder = prepare(compose("prepare", *typed, f"corpus.csv='{odd}'", "num_workers=1")[0])
+    assert PreparedCorpus.open(folder).manifest["sources"][0]["path"] == str(odd)
+    prepare(compose("prepare", *typed, "check=true")[0])
 
 
 def test_several_files_from_the_command_line(tmp_path, path):

@@ -219,12 +219,13 @@ def test_choosing_fewer_levels_is_no_fault(read, refused):
 
 
 @pytest.mark.parametrize("unread", [False, True])
-def test_a_file_without_l1s(read, unread):
+def test_a_file_without_l1s(read, unread, caplog):
     content = HEADER + good_rows(2) if unread else "item_id,cefr,answer\n1,A1,one\n2,B1,two\n"
     documents, report = read(content, {"l1": ""} if unread else {})
     assert documents["l1"].tolist() == ["unknown"] * 2
     assert report.notes == {'no column of l1, kept as "unknown"': {"count": 2, "rows": [2, 3]}}
     assert "l1" not in report.columns_used
+    assert ("no column for l1; if there is one, type corpus.columns.l1=HEADER" in caplog.text) != unread
 
 
 def test_learners_from_ids(read, refused):
@@ -322,7 +323,7 @@ def test_missing_column(refused):
 
 
 def test_other_separator(refused):
-    assert "separated by ';', expected commas" in refused(HEADER.replace(",", ";") + "a;French;A1;x\n")
+    assert "its values are separated by ';', it seems: type" in refused(HEADER.replace(",", ";") + "a;French;A1;x\n")
 
 
 def test_one_column_under_two_names(refused):

@@ -1,5 +1,7 @@
 """Which format a file has: by its name, and whether what is in it agrees."""
 
+import codecs
+import zipfile
 from pathlib import Path
 
 from ilm.corpus.formats.csv import delimited_source
@@ -17,7 +19,7 @@ PARQUET = (".parquet",)
 EXCEL = (".xlsx", ".xlsm")
 
 _MAGIC = (
-    (b"PK\x03\x04", "an XLSX workbook or another zip archive", ".xlsx"),
+    (b"PK\x03\x04", "a zip archive", ".xlsx"),
     (b"PAR1", "a Parquet file", ".parquet"),
     (b"\x1f\x8b", "compressed by gzip", ".gz"),
     (b"\xd0\xcf\x11\xe0", "an Excel workbook of the old format or with a password", ".xls"),
@@ -52,6 +54,7 @@ def open_source(path: Path, encoding: str, sheet: str | None, delimiter: str | N
     file = TextFile(path, encoding, compressed)
     text = file.check()
     _check_magic(path, text, "")
+    _check_text(path, text)
     if not text:
         raise UserError(f"{path} is empty; expected a header row, or JSON objects, with a text each")
     return json_source(file) if ending in JSON else delimited_source(file, delimiter or DELIMITERS.get(ending, ","))
@@ -78,6 +81,37 @@ def _first_bytes(path: Path) -> bytes:
     return head
 
 
+def _check_text(path: Path, head: bytes) -> None:
+    """Texts that are saved in place of a file of texts now and then. Raises: UserError that says what it is."""
+    start = head.removeprefix(codecs.BOM_UTF8).lstrip().lower()
+    if start.startswith(b"version https://git-lfs"):
+        raise UserError(f"{path} is a Git LFS pointer, not the file itself: type git lfs pull in its repository")
+    if start.startswith((b"<!doctype html", b"<html")):
+        raise UserError(
+            f"{path} is a web page (HTML), perhaps one that asks for a login or reports an error: open it in a "
+            "browser, and download the file itself"
+        )
+    if start.startswith((b"<?xml", b"<selections", b"<writings", b"<writing")):
+        raise UserError(
+            f"{path} is XML, which is not read: make a CSV file of it with the columns writing_id, l1, cefr_level, "
+            "text, perhaps learner_id and topic. (In EFCAMDAT's own export the level attribute of a writing is the "
+            "teaching level, 1 to 16, not CEFR: 1-3 are A1, 4-6 A2, 7-9 B1, 10-12 B2, 13-15 C1, 16 C2; the L1 has to "
+            "be guessed from the nationality. The cleaned EFCAMDAT tables have all of it.)"
+        )
+
+
+def _zip_contents(path: Path) -> tuple[str, str]:
+    """What an archive is, and what to do with it."""
+    try:
+        names = [name for name in zipfile.ZipFile(path).namelist() if not name.endswith("/")]
+    except (zipfile.BadZipFile, OSError, ValueError):
+        names = []
+    if any(name.startswith("xl/") for name in names):
+        return "an XLSX workbook", "rename it to end in .xlsx"
+    shown = f" with {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}" if names else ""
+    return f"a zip archive{shown}", f"unpack it first (unzip {path.name}), and give the path of the file in it"
+
+
 def _check_magic(path: Path, head: bytes, ending: str) -> None:
     """Whether the first bytes are those of the format of this ending; "": of a text, which has none."""
     is_of = next(((found, right) for magic, found, right in _MAGIC if head.startswith(magic)), None)
@@ -87,6 +121,9 @@ def _check_magic(path: Path, head: bytes, ending: str) -> None:
         )
     if is_of is not None and is_of[1] != ending:
         found, right = is_of
+        if right == ".xlsx" and not path.name.lower().endswith(".gz"):
+            found, advice = _zip_contents(path)
+            raise UserError(f"{path} is {found}: {advice}")
         if right == ".xls":
             raise UserError(f"{path} is {found}, which is not read; save it as .xlsx without one, or as .csv")
         raise UserError(f"{path} is {found}, but its name does not say so; rename it to end in {right}")

@@ -25,6 +25,11 @@ _LARGEST_AREA = 50_000_000  # cells; calamine takes 32 bytes for each, empty or 
 _BLOCK = 1 << 22  # bytes
 _LONGEST_TAG = 300  # bytes, of a cell or row
 _REFERENCE = re.compile(rb"""<(?:\w+:)?(?:c|row)\s[^<>]{0,200}?\br\s*=\s*["']([A-Za-z]*)([0-9]+)["']""")
+# No value, or an empty one of another type than text, which a formula may well give.
+_UNSAVED_FORMULA = re.compile(
+    rb"""<(?:\w+:)?c(?![^<>]*\bt=["']str)(?:[^<>]*?\br=["'](\w+))?[^<>]*><(?:\w+:)?f(?:[^<>]*/>|[^<>]*>[^<>]{0,8000}</(?:\w+:)?f>)"""
+    rb"""\s*(?:<(?:\w+:)?v\s*/>|<(?:\w+:)?v>\s*</(?:\w+:)?v>)?\s*</(?:\w+:)?c>"""
+)
 # What is raised for archives whose bytes were changed: RuntimeError where a part claims to be encrypted, ValueError
 # for names that are no UTF-8, the errors of each compression.
 _DAMAGE = (
@@ -96,6 +101,11 @@ def _check_parts(path: Path) -> None:
         for _, block in blocks:
             if name.endswith(".xml") and not name.endswith("sharedStrings.xml"):
                 text = rest + block
+                if found := _UNSAVED_FORMULA.search(text):
+                    raise UserError(
+                        f"{path}: {name} has a formula without a value at {(found[1] or b'a cell').decode()}: it was "
+                        "never calculated. Open the workbook in Excel or LibreOffice and save it"
+                    )
                 for column, row in _REFERENCE.findall(text):
                     first.setdefault(column, column + row)
                     rows = max(rows, int(row[:12]))

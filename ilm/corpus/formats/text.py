@@ -30,7 +30,7 @@ class TextFile:
     def check(self) -> bytes:
         """The first bytes of the text. Raises UserError for an unknown encoding or another one's byte order mark."""
         with self._damage_told(), self.binary() as file:
-            head = file.read(16)
+            head = file.read(64)
             check_encoding(self.path, self.encoding, head)
             if codec_name(self.encoding) in _ONE_BYTE:
                 file.seek(0)

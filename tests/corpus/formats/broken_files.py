@@ -179,7 +179,7 @@ def without_l1(draw: random.Random, records: list[Record]) -> None:
 
 def other_level(draw: random.Random, records: list[Record]) -> None:
     record = draw.choice(records)
-    record.values[2] = draw.choice(("D9", "a1", "A1-A2", "12", "B1 to B2"))
+    record.values[2] = draw.choice(("D9", "Z1", "A1-A2", "12", "B1 to B2"))
     record.document = None
 
 

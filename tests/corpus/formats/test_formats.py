@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import os
+import zipfile
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -455,11 +456,8 @@ def test_xlsx_with_a_byte_changed_anywhere_is_noticed(read):
 @pytest.mark.parametrize(
     ("written", "named", "expected"),
     [
-        (
-            "c.xlsx",
-            "c.csv",
-            "is an XLSX workbook or another zip archive, but its name does not say so; rename it to end in .xlsx",
-        ),
+        ("c.xlsx", "c.csv", "is an XLSX workbook: rename it to end in .xlsx"),
+        ("c.xlsx", "c.zip", "is an XLSX workbook: rename it to end in .xlsx"),
         ("c.csv.gz", "c.csv", "is compressed by gzip, but its name does not say so; rename it to end in .gz"),
         ("c.parquet", "c.json", "is a Parquet file, but its name does not say so; rename it to end in .parquet"),
         ("c.parquet", "c.xlsx", "is a Parquet file, but its name does not say so"),
@@ -467,13 +465,58 @@ def test_xlsx_with_a_byte_changed_anywhere_is_noticed(read):
         ("c.csv", "c.xlsx", "ends in .xlsx, but its first bytes are not of that format"),
         ("c.csv", "c.csv.gz", "ends in .gz, but its first bytes are not of that format"),
         ("c.json", "c.csv", "it looks like JSON: rename the file to end in .json"),
-        ("C.TSV", "c.csv", "values seem to be separated by '\\t': rename the file to end in .tsv"),
+        ("C.TSV", "c.csv", "its values are separated by '\\t', it seems: rename the file to end in .tsv"),
         ("c.csv", "c.json", "is no JSON array of objects, nor one object a line: it begins with 'writing_id"),
         ("c.parquet", "c.parquet.gz", "unpack it first: gunzip c.parquet.gz"),
     ],
 )
 def test_a_name_of_another_format(refused, written, named, expected):
     assert expected in refused(named, WRITERS[written]([NAMES, *ROWS]))
+
+
+@pytest.mark.parametrize("name", ["c.zip", "c.csv", "c.csv.zip"])
+def test_a_zip_with_a_csv_in_it(refused, name):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("texts/texts.csv", "id,cefr,text\n")
+    assert f"is a zip archive with texts/texts.csv: unpack it first (unzip {name})" in refused(name, file.getvalue())
+    assert "is a zip archive: unpack it first" in refused(name, file.getvalue()[:40])
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n", "is a Git LFS pointer"),
+        ("\ufeff\n<!DOCTYPE html>\n<html><body>Sign in</body></html>", "is a web page"),
+        ("<html lang='en'>", "is a web page"),
+        ('<?xml version="1.0"?><selections><writings><writing id="1" level="3">', "teaching level, 1 to 16, not CEFR"),
+        ('<writing id="1" level="3" unit="2"><text>', "make a CSV file of it with the columns writing_id"),
+    ],
+)
+@pytest.mark.parametrize("name", ["c.csv", "c.json", "c.csv.gz"])
+def test_what_is_saved_in_the_place_of_a_file(refused, name, content, expected):
+    assert expected in refused(name, gzip.compress(content.encode()) if name.endswith(".gz") else content)
+
+
+@pytest.mark.parametrize("mark", [";", "|"])
+def test_other_delimiters(read, refused, mark):
+    rows = [[value.replace("\r", "") for value in row] for row in (NAMES, *ROWS)]
+    content = delimited(rows, mark)
+    message = refused("c.csv", content)
+    assert f"c.csv: its values are separated by '{mark}', it seems: type \"corpus.delimiter='{mark}'\"." in message
+    assert read("c.csv", content, delimiter=mark)[0].equals(read("c.csv", delimited(rows, ","))[0])
+
+
+@pytest.mark.parametrize("value", ["", "<v/>", "<v></v>"])
+def test_xlsx_formulas_that_were_never_calculated(read, refused, value):
+    for formula in ("<f>A1&amp;B1</f>", '<f t="shared" si="0"/>'):
+        cell = Xml(f'<c r="{{ref}}" s="1">{formula}{value}</c>')
+        assert "has a formula without a value at D2: it was never" in refused(
+            "c.xlsx", workbook({"S": [["id", "l1", "cefr", "text"], ["w", "x", "A1", cell]]})
+        )
+    fine = Xml('<c r="{ref}" t="str"><f>B1</f><v></v></c>'), Xml('<c r="{ref}" t="str"><f>B1</f><v>text</v></c>')
+    documents, _ = read("c.xlsx", workbook({"S": [["id", "l1", "cefr", "text"], ["w", fine[0], "A1", fine[1]]]}))
+    assert documents["text"].tolist() == ["text"]
 
 
 def test_gzip_inside_gzip_and_old_excel(refused):
