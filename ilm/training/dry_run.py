@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from ilm.cli.sweep import note
 from ilm.config.train import Checkpoint, EarlyStopping, Train
 from ilm.errors import UserError
-from ilm.files import read_json, readable_size, write_json
-from ilm.hardware import is_first_process
+from ilm.files import readable_size
 from ilm.models.devices import peak_memory
 from ilm.progress import duration
 from ilm.runs.folder import RunFolder
@@ -81,15 +80,16 @@ class Enough(SystemExit):
 
 
 class Stopwatch(pl.Callback):
-    """Times optimizer steps, and one validation before them; writes what it found to `path` and ends the run.
+    """Times optimizer steps, and one validation before them; then ends the run: `measured` is what it found.
 
     It stands behind the callbacks of the run. All ranks end at the same step.
 
     Raises: Enough.
     """
 
-    def __init__(self, path: str, clock: Callable[[], float] = time.perf_counter):
-        self.path, self.clock = Path(path), clock
+    def __init__(self, clock: Callable[[], float] = time.perf_counter):
+        self.clock = clock
+        self.measured: Measured | None = None
         self._began = self._validated = 0.0
         self._tokens = 0
 
@@ -116,8 +116,7 @@ class Stopwatch(pl.Callback):
             validation.every_n_steps = steps  # none between the steps that are timed
             self._began = self._now()
         elif timed > 0 and (enough or step == steps - 1):
-            if trainer.is_global_zero:
-                write_json(self.path, asdict(self._measured(trainer, module, timed, seconds)))
+            self.measured = self._measured(trainer, module, timed, seconds)
             raise Enough(0)
 
     def _now(self) -> float:
@@ -182,26 +181,26 @@ def _caches_apart(settings: Train) -> Iterator[Train]:
             raise UserError(str(error).replace(name, settings.paths.data)) from error
 
 
-def measure(plan: RunPlan) -> Measured | None:
-    """A few steps of a planned run, in a folder that is gone afterwards; None on all processes but the first.
+def measure(plan: RunPlan) -> Measured:
+    """A few steps of a planned run, in a folder that is gone afterwards.
 
     Raises: UserError if the run has too few steps to tell.
     """
     if plan.total_steps < WARM_UP + FEWEST:
         raise UserError(f"{plan.total_steps} steps are too few to be measured: type at least {WARM_UP + FEWEST}")
     with tempfile.TemporaryDirectory(prefix="ilm-dry-run-") as name:
-        folder = RunFolder(Path(name))
-        result = folder.path / "measured.json"
+        folder, stopwatch = RunFolder(Path(name)), Stopwatch()
         settings = plan.settings.model_copy(
             update={
                 "logger": None,
-                "callbacks": {"stopwatch": {"_target_": f"{__name__}.Stopwatch", "path": str(result)}},
+                "callbacks": None,
                 "validation": plan.settings.validation.model_copy(update={"every_n_steps": WARM_UP}),
                 "early_stopping": EarlyStopping(patience=None),
                 "checkpoint": Checkpoint(every_n_minutes=1e9),
             }
         )
         trainer, validation = make_trainer(settings, folder.path), plan.validation[:VALIDATION_EXAMPLES]
+        trainer.callbacks.append(stopwatch)
         trial = replace(plan, path=folder.path, settings=settings, trainer=trainer, validation=validation)
         level, _ = log.level, log.setLevel(logging.WARNING)  # it speaks of the run as if it were real
         try:
@@ -210,7 +209,7 @@ def measure(plan: RunPlan) -> Measured | None:
             log.debug("measured")
         finally:
             log.setLevel(level)
-        return Measured(**read_json(result)) if is_first_process() else None
+        return stopwatch.measured
 
 
 def cost_of(
@@ -241,13 +240,8 @@ def cost_of(
 
 
 def cost_sheet(plan: RunPlan) -> tuple[str, dict[str, float]]:
-    """The lines of the cost sheet of a planned run, and its sum for the total of a sweep.
-
-    Processes that are not the first of several take part, and know nothing.
-    """
+    """The lines of the cost sheet of a planned run, and its sum for the total of a sweep."""
     found = measure(plan)
-    if found is None:
-        return "", {}
     cost = cost_of(
         found,
         total_steps=plan.total_steps,
