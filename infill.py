@@ -28,7 +28,7 @@ def infill(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> Non
     set_up_logging()
     decoding, paths, path = settings.decoding, settings.paths, settings.model_path
     finder = Finder(Path(paths.experiments), Path(paths.data) / settings.corpus.name, INFILLING)
-    models = [model_in(Path(path))] if path else finder.find(settings.models, settings.cefr)
+    models = [model_in(Path(path))] if path else finder.find(settings.models, settings.cefr, all_seeds=False)
     computing = {"device": settings.device, "dtype": settings.dtype}
     cache = ModelCache(partial(Infiller.of, **computing), settings.server.max_loaded)
     if settings.web:
@@ -36,13 +36,13 @@ def infill(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> Non
 
         serve(models, cache, decoding, settings.server, computing)
         return
-    given = texts.read_texts(settings.input, settings.corpus) if settings.input is not None else None
+    given = texts.read_texts(settings.input, settings.corpus)[: settings.limit] if settings.input is not None else None
     function = mask_function(settings.masking.function)
     spans_of = partial(texts.draw_blanks, n_masks=settings.n_masks, function=function, seed=settings.seed)
     infillers = cache.get_all(models)
 
     def load(names: Sequence[str]) -> dict[str, Infiller]:
-        return cache.get_all(finder.find(names))
+        return cache.get_all(finder.find(names, all_seeds=False))
 
     if not terminal.is_dialogue():
         jsonl.fill_texts([given] if given else texts.piped_texts(), spans_of, infillers, decoding, sys.stdout)

@@ -28,7 +28,7 @@ class Decoding(Section):
     distinct: bool = False  # no candidate of a text twice; fewer if so many are not found
     by_probability: bool = False  # the likeliest first, instead of in the order of drawing
     max_answer_tokens: Positive = 128  # of each answer, without its end token
-    max_answer_words: Positive | None = None  # of each answer whose blank has no limit of words
+    max_answer_words: Positive | None = 1  # of each answer to a blank of type word that has no limit of words
     cut: bool = True  # read of a text too long what is nearest to its blanks, instead of refusing it
     batch_size: Positive = 128  # candidates written together
     seed: Seed = 0
@@ -70,6 +70,7 @@ class Infill(Section):
     model_path: FilePath | None
     input: FilePath | None
     n_masks: NotNegative | None  # words
+    limit: Positive | None  # texts
     web: bool
     server: Server
     device: str
@@ -83,6 +84,8 @@ class Infill(Section):
     def _blanks_are_drawn_in_texts(self, at: str) -> Iterator[str]:
         if self.n_masks is not None and self.input is None:
             yield "n_masks draws blanks in the texts of a file: type input=FILE"
+        if self.limit is not None and self.input is None:
+            yield "limit takes the first texts of a file: type input=FILE"
 
     @rule
     def _one_way_to_name_models(self, at: str) -> Iterator[str]:

@@ -20,6 +20,7 @@ from ilm.errors import UserError
 from ilm.examples.vocabulary import Vocabulary
 from ilm.infilling.token_bytes import TokenBytes
 
+WORD = "word"  # the mask type whose answers have one word by default
 DEFAULT_BLANK = "[MASK]"
 MAX_OPTION_CHARS = 500  # characters behind a colon: without a bound, many open brackets would take minutes
 
@@ -59,10 +60,10 @@ class BlankLimits:
         return len(self.prefix.split()) + self.prefix[-1:].isspace()
 
     def max_words_or(self, default: int | None) -> int | None:
-        """The most words of an answer: `default` where there is no limit, but no fewer than other limits ask for."""
-        if self.max_words is not None or default is None:
+        """The most words of an answer: `default` without a limit of words, but no fewer than its prefix leads to."""
+        if self.max_words is not None or self.min_words > 1 or default is None:
             return self.max_words
-        return max(default, self.min_words, self._words_in_prefix)
+        return max(default, self._words_in_prefix)
 
     @classmethod
     def parse(cls, options: str) -> "BlankLimits":
@@ -101,7 +102,7 @@ NO_LIMITS = BlankLimits()
 
 def default_type(mask_types: Sequence[str]) -> int:
     """Which of the mask types a blank has that names none: `word` where there is one, else the last."""
-    return mask_types.index("word") if "word" in mask_types else len(mask_types) - 1
+    return mask_types.index(WORD) if WORD in mask_types else len(mask_types) - 1
 
 
 def parse_blanks(

@@ -76,6 +76,6 @@ class TextBrowser(Terminal):
         original = marked(text.text, spans or ())
         for name, context in contexts.items() if spans else ():
             values = score_original(self.infillers[name], context, span_texts(text.text, spans))
-            p = "not known" if values is None else joint_probability(values)
-            original.append(f"\n{f'{name}: ' if len(contexts) > 1 else ''}p = {p}", style="dim")
+            p = "p not known" if values is None else joint_probability([[value] for value in values])
+            original.append(f"\n{f'{name}: ' if len(contexts) > 1 else ''}{p}", style="dim")
         self.show(contexts, original)

@@ -13,9 +13,10 @@ class Infilling:
     """A text with its K blanks filled.
 
     `answers` stand in `text` at `spans`, (start, length) in characters. For each answer its `token_ids`, the end token
-    with them, and their `token_log_probabilities` in nats under the model itself. `complete`: the model closed every
-    answer; otherwise one was closed where the allowed tokens ran out. `left_out`: how many characters at the beginning
-    and the end of a text too long for the model were not read; `text` has them.
+    with them, their `token_log_probabilities` in nats under the model itself, and `token_texts`, which make up the
+    answer: a character of several tokens is the text of the last of them, and the end has none. `complete`: the model
+    closed every answer; otherwise one was closed where the allowed tokens ran out. `left_out`: how many characters at
+    the beginning and the end of a text too long for the model were not read; `text` has them.
     """
 
     text: str
@@ -23,6 +24,7 @@ class Infilling:
     spans: tuple[tuple[int, int], ...]
     token_ids: tuple[tuple[int, ...], ...]
     token_log_probabilities: tuple[tuple[float, ...], ...]
+    token_texts: tuple[tuple[str, ...], ...]
     complete: bool
     left_out: tuple[int, int] = (0, 0)
 
@@ -80,7 +82,8 @@ class GeneratedSequence:
         most = max(most, constraints.min_tokens(self.context, self.blank))
         may_end = self.has_text and not self.prefix and not self.partial
         may_end = may_end and n_tokens >= limits.min_tokens and self.n_words >= limits.min_words
-        max_words = limits.max_words_or(max_answer_words)
+        is_word = self.context.types[self.blank] == constraints.word
+        max_words = limits.max_words_or(max_answer_words if is_word else None)
         return ConstraintState(
             prefix=self.prefix,
             partial=self.partial,
@@ -135,6 +138,7 @@ class GeneratedSequence:
             spans,
             tuple(map(tuple, self.token_ids[:-1])),
             tuple(map(tuple, self.token_log_probabilities[:-1])),
+            tuple(map(token_bytes.texts, self.token_ids[:-1], answers)),
             self.complete,
             self.context.left_out,
         )

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import torch
 
 from ilm.examples.vocabulary import Vocabulary
-from ilm.infilling.blanks import Context
+from ilm.infilling.blanks import WORD, Context
 from ilm.infilling.token_bytes import TokenBytes, count_words, partial_character
 
 MAX_CACHED_MASKS = 256
@@ -44,6 +44,7 @@ class AnswerConstraints:
     def __init__(self, vocabulary: Vocabulary, token_bytes: TokenBytes, rows: int, device: torch.device):
         self.token_bytes, self.end, self._device, self._rows = token_bytes, vocabulary.end_of_infill, device, rows
         self._text_tokens = [i for i in range(len(token_bytes.of)) if i not in token_bytes.special]
+        self.word = vocabulary.mask_types.index(WORD) if WORD in vocabulary.mask_types else None
         # No answer begins with a token that continues a character.
         self._continuations = [i for i in self._text_tokens if partial_character(token_bytes.of[i]) is None]
         self._free = self._mask(set(self._text_tokens).difference(self._continuations))

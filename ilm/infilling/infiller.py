@@ -259,7 +259,9 @@ class Infiller:
         limits, most = (BlankLimits(3, 3),), MAX_DIFFERENCE.get(self.model.dtype, MAX_DIFFERENCE_OF_HALF)
         texts = ((start, blank, start), (blank, start, start, blank, start))
         contexts = [Context("", ("", ""), (0,), limits, (False,), ids) for ids in texts]
-        generator = Generator(self.model, self._constraints, Decoding(top_p=None), self.max_tokens)
+        generator = Generator(
+            self.model, self._constraints, Decoding(top_p=None, max_answer_words=None), self.max_tokens
+        )
         sequences = generator.sample([(context, range(2)) for context in contexts])
         for context, pair in zip(contexts, sequences, strict=True):
             for sequence in pair:

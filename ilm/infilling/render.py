@@ -12,9 +12,11 @@ from ilm.infilling.candidates import Infilling
 from ilm.masking.functions import Span
 from ilm.tables import printable
 
-# Colour of an answer by the geometric mean of its tokens' probabilities, with the end.
-LIKELY, POSSIBLE = 0.3, 0.05
-LEGEND = f"answers green: p of a token above {LIKELY}, yellow: above {POSSIBLE}, red: below"
+LIKELY, POSSIBLE = 0.3, 0.05  # probabilities of a token, for its colour
+LEGEND = (
+    f"tokens of answers green: p of {LIKELY} and more, yellow: of {POSSIBLE}, red: below; p of an answer is the "
+    f"product over its tokens and its end, which is named where it is below {LIKELY}"
+)
 NEAR = 200  # characters of a long text that are shown on either side of a blank
 NARROWEST = 30  # characters of a column
 ORIGINAL = "original"
@@ -26,10 +28,16 @@ def shown(infilling: Infilling) -> Text:
     Of what stands farther than NEAR characters from the blanks there are dots only.
     """
     text, done = Text(), 0
-    for (start, length), values in zip(infilling.spans, infilling.token_log_probabilities, strict=True):
+    answers = zip(infilling.spans, infilling.token_texts, infilling.token_log_probabilities, strict=True)
+    for (start, length), tokens, values in answers:
         _append_near(text, infilling.text[done:start], after_blank=bool(done), before_blank=True)
         done = start + length
-        text.append(printable(infilling.text[start:done]), style=f"bold {_colour(values)}")
+        of_character = 0.0  # whose tokens have one text together
+        for token, value in zip(tokens, values, strict=True):
+            of_character += value
+            if token:
+                text.append(printable(token), style=f"bold {_colour(of_character)}")
+                of_character = 0.0
     _append_near(text, infilling.text[done:], after_blank=True, before_blank=False)
     return text.append(f"  {probabilities(infilling)}", style="dim")
 
@@ -47,20 +55,27 @@ def _append_near(text: Text, piece: str, *, after_blank: bool, before_blank: boo
     text.append(printable(piece[last:]))
 
 
-def _colour(log_probabilities: Sequence[float]) -> str:
-    mean = math.exp(math.fsum(log_probabilities) / len(log_probabilities))
-    return "green" if mean >= LIKELY else "yellow" if mean >= POSSIBLE else "red"
+def _colour(log_probability: float) -> str:
+    p = math.exp(log_probability)
+    return "green" if p >= LIKELY else "yellow" if p >= POSSIBLE else "red"
 
 
-def joint_probability(log_probabilities: Sequence[float]) -> str:
-    """0.02 (0.1, 0.2): of all answers, then of each given those before it."""
-    found = probability(math.fsum(log_probabilities))
-    return f"{found} ({', '.join(map(probability, log_probabilities))})" if len(log_probabilities) > 1 else found
+def joint_probability(values: Sequence[Sequence[float]]) -> str:
+    """p = 0.02 (0.1, 0.2): of all answers, then of each given those before it; `values`: of their tokens, in nats.
+
+    An unlikely end is named, since no colour shows it: p = 0.02 (end 0.03).
+    """
+    found = [math.fsum(own) for own in values]
+    ends = [f"end {probability(own[-1])}" if len(own) > 1 and own[-1] < math.log(LIKELY) else "" for own in values]
+    each = [f"{probability(p)} {end}".strip() for p, end in zip(found, ends, strict=True)] if len(values) > 1 else ends
+    joint = probability(math.fsum(found))
+    brackets = f" ({', '.join(each)})" if any(each) else ""
+    return f"p {joint if joint.startswith('>') else f'= {joint}'}{brackets}"
 
 
 def probabilities(infilling: Infilling) -> str:
     """p = 0.02 (0.1, 0.2): of the answers, and what else is to be known."""
-    found = f"p = {joint_probability(infilling.answer_log_probabilities)}"
+    found = joint_probability(infilling.token_log_probabilities)
     if not infilling.complete:
         found += ", not finished"
     unread = [
@@ -72,12 +87,14 @@ def probabilities(infilling: Infilling) -> str:
 
 
 def probability(log_probability: float) -> str:
-    """Two digits of it; those of long answers are smaller than any float."""
-    if log_probability > -700:
-        return f"{math.exp(log_probability):.2g}"
-    exponent = math.floor(log_probability / math.log(10))
+    """Two digits of it, as on the page: 0.34, 0.0012, 3.4e-06; those of long answers are smaller than any float."""
+    exponent = math.floor(log_probability / math.log(10)) if log_probability > -math.inf else 0
+    if exponent > -300:
+        found = f"{math.exp(log_probability):.2g}"
+        return "> 0.99" if found == "1" and log_probability < 0 else found
     digits = f"{math.exp(log_probability - exponent * math.log(10)):.1f}"
-    return f"1.0e{exponent + 1}" if digits == "10.0" else f"{digits}e{exponent}"
+    digits, exponent = ("1", exponent + 1) if digits == "10.0" else (digits.removesuffix(".0"), exponent)
+    return f"{digits}e{exponent}"
 
 
 def marked(text: str, spans: Sequence[Span], style: str = "reverse") -> Text:

@@ -43,7 +43,7 @@ COMMANDS = (
     (":beams 30", "width of the beam search; 0: four times the candidates, at least 8"),
     (":distinct on", "no candidate twice"),
     (":cut off", "refuse a text too long for the model; on reads what is nearest to its blanks"),
-    (":max_answer_words 1", "answers of one word; off: of any number"),
+    (":max_answer_words off", "answers of any number of words to word blanks, _ among them; 1: of one"),
     (":max_answer_tokens 50", "longer answers are closed, and said to be not finished"),
     (":batch_size 16", "candidates written at a time: fewer take less memory, and nothing else changes"),
     (":seed 1", "other candidates; a text has the same ones as long as nothing is changed"),

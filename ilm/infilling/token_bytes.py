@@ -58,6 +58,15 @@ class TokenBytes:
         """Tokens as they read inside a text; bytes that are not UTF-8 become U+FFFD."""
         return self.join(ids).decode("utf-8", "replace")
 
+    def texts(self, ids: Sequence[int], answer: str) -> tuple[str, ...]:
+        """The texts of the tokens of an answer, which make it up; the last token is its end, and has none."""
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        found = [decoder.decode(self.of[i]) for i in ids[:-1]]
+        found[-1] += decoder.decode(b"", final=True)
+        # A space typed before the blank is part of the first token, but not of the answer.
+        typed = len("".join(found)) - len(answer)
+        return (found[0][typed:], *found[1:], "")
+
     def beginning_with(self, string: bytes) -> list[int]:
         """The tokens that begin with all of `string`, which is not empty."""
         first = bisect_left(self._sorted, (string, -1))

@@ -37,8 +37,10 @@ class Finder:
     corpus: Path
     objective: str | None = None
 
-    def find(self, names: Sequence[str] | None, level: str | None = None) -> list[TrainedModel]:
+    def find(self, names: Sequence[str] | None, level: str | None = None, all_seeds: bool = True) -> list[TrainedModel]:
         """The models that `names` mean, none twice, in their order; `level` keeps the runs of that level only.
+
+        A level means all seeds of its model, or the lowest.
 
         Without names: those that `level` means, or else every finished run on the corpus. Two models of the same name
         are called by their folders.
@@ -51,7 +53,7 @@ class Finder:
         if names is None and level is None:
             found = self._runs()
         else:
-            found = [model for name in names or [level] for model in self._meant(name, "models", several=True)]
+            found = [model for name in names or [level] for model in self._meant(name, "models", several=all_seeds)]
         kept = [model for model in found if level is None or model.run is None or model.level == level]
         if not kept:
             listed = ", ".join(model.name for model in found)

@@ -62,8 +62,8 @@ def random_model(kind: str, rows: int, positions: int = 96, scale: float = 0.3):
 
 
 def decoding(**values) -> Decoding:
-    """One candidate drawn from all tokens of a whole text, where `values` say nothing else."""
-    return build(Decoding, **({"candidates": 1, "top_p": None, "cut": False} | values))
+    """One candidate drawn from all tokens of a whole text, of any number of words, where `values` say nothing else."""
+    return build(Decoding, **({"candidates": 1, "top_p": None, "cut": False, "max_answer_words": None} | values))
 
 
 def checked(root: str, kind: type, *overrides: str):

@@ -8,6 +8,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from ilm.config.infill import Decoding
 from ilm.errors import UserError
 from ilm.examples.tokenizers import gpt2_tokenizer
 from ilm.examples.vocabulary import Vocabulary
@@ -142,14 +143,23 @@ def vocabulary_of_bytes() -> Vocabulary:
 
 
 @pytest.mark.parametrize("settings", [{}, {"method": "greedy"}, {"method": "beam"}])
-def test_the_setting_holds_where_a_blank_has_no_limit_of_words(infiller, settings):
-    text = "She ate [word] for [ngram:2-3 words] and [word:at 9...] or [ngram:2- words]."
-    for result in infiller(text, decoding(candidates=4, max_answer_tokens=8, max_answer_words=1, **settings))[0]:
+def test_a_blank_of_type_word_is_one_word_by_default(infiller, settings):
+    text = "She ate [word] for [ngram:2-3 words] and [word:at 9...] or [word:2- words] and _ [word:3 words]."
+    one = Decoding().max_answer_words
+    assert one == 1
+    for result in infiller(text, decoding(candidates=4, max_answer_tokens=8, max_answer_words=one, **settings))[0]:
         counts = [len(answer.encode().split()) for answer in result.answers]
-        # As few as the other limits of a blank leave.
-        assert counts[0] == 1
+        assert counts[0] == counts[4] == 1
         assert 2 <= counts[1] <= 3
-        assert counts[2:] == [2, 2]
+        assert counts[2] == 2  # the fewest that its prefix leaves
+        assert counts[3] >= 2  # what is typed counts alone
+        assert counts[5] == 3
+
+
+@pytest.mark.parametrize(("typed", "most"), [("She ate [ngram]", 1), ("She ate [word]", None)])
+def test_other_types_and_null_have_any_number_of_words(infiller, typed, most):
+    results = infiller(typed, decoding(candidates=8, max_answer_tokens=8, max_answer_words=most))[0]
+    assert max(len(result.answers[0].encode().split()) for result in results) > 1
 
 
 @pytest.mark.parametrize("bytes_alone", [False, True])

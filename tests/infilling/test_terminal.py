@@ -57,16 +57,33 @@ def test_text_is_shown_literally(terminal):
 
 
 def test_answers_alone_are_coloured_and_control_characters_harmless():
-    values = (((-1.0, -0.5),), True)
+    values = (((-1.0, -0.5),), (("\x07c\x9b", ""),), True)
     text = shown(Infilling("a\x1b[2J b\x07c\x9b.", ("b\x07c",), ((7, 3),), ((1, 2),), *values))
     assert text.plain == "a␛[2J b␇c\ufffd.  p = 0.22"
     assert [(span.start, span.end) for span in text.spans if "green" in str(span.style)] == [(7, 10)]
 
 
+def test_colours_of_tokens_and_an_unlikely_end_make_up_the_figure():
+    values = ((math.log(0.9), math.log(0.1), math.log(0.2), math.log(0.01)), (-0.1, -0.1))
+    texts = (("lun", "", "é", ""), ("b", ""))
+    text = shown(Infilling("luné b", ("luné", "b"), ((0, 4), (5, 1)), ((1, 2, 3, 4), (5, 6)), values, texts, True))
+    # The two tokens of é have 0.1 * 0.2.
+    coloured = [(text.plain[span.start : span.end], str(span.style)) for span in text.spans[:3]]
+    assert coloured == [("lun", "bold green"), ("é", "bold red"), ("b", "bold green")]
+    assert text.plain == "luné b  p = 0.00015 (0.00018 end 0.01, 0.82)"
+
+
+def test_texts_of_tokens_make_up_the_answers(infiller):
+    random = Infiller(random_model("gpt2", ROWS), infiller.vocabulary)
+    for result in random("I [ngram] it[word]", decoding(candidates=30, max_answer_tokens=6))[0]:
+        assert tuple(map("".join, result.token_texts)) == result.answers
+        assert [len(texts) for texts in result.token_texts] == [len(ids) for ids in result.token_ids]
+
+
 def test_unfinished_and_tiny_probabilities():
-    text = shown(Infilling("ab", ("b",), ((1, 1),), ((1, 2),), ((-1000.0, -2.0),), False))
+    text = shown(Infilling("ab", ("b",), ((1, 1),), ((1, 2),), ((-1000.0, -2.0),), (("b", ""),), False))
     # exp(-1002) = 10^(-435.16)
-    assert text.plain == "ab  p = 6.9e-436, not finished"
+    assert text.plain == "ab  p = 6.9e-436 (end 0.14), not finished"
 
 
 def test_the_likeliest_stands_first(infiller):
@@ -74,7 +91,7 @@ def test_the_likeliest_stands_first(infiller):
     random = Infiller(random_model("gpt2", ROWS), words)
     terminal = Terminal({"m": random}, decoding(candidates=5, max_answer_tokens=3), dict, Console(width=100))
     lines = said(terminal, "I _ pasta").splitlines()
-    found = [float(line.split("p = ")[1].split(",")[0]) for line in lines if "p = " in line]
+    found = [float(line.split("p = ")[1].replace(",", " ").split()[0]) for line in lines if "p = " in line]
     assert found == sorted(found, reverse=True)
     assert len(found) == 5
 
@@ -185,13 +202,22 @@ def test_ctrl_c_stops_what_is_written_and_nothing_else(terminal, monkeypatch):
 
 
 def test_probabilities_of_each_answer_and_what_was_not_read():
-    two = Infilling("a b", ("a", "b"), ((0, 1), (2, 1)), ((1, 2), (1, 2)), ((-0.1, 0.0), (-4.5, -1.0)), True, (12, 3))
+    two = Infilling(
+        "a b",
+        ("a", "b"),
+        ((0, 1), (2, 1)),
+        ((1, 2), (1, 2)),
+        ((-0.1, 0.0), (-4.5, -1.0)),
+        (("a", ""), ("b", "")),
+        True,
+        (12, 3),
+    )
     text = shown(two)
     assert (
         text.plain
         == "a b  p = 0.0037 (0.9, 0.0041), 12 characters at the beginning and 3 characters at the end not read"
     )
-    assert [str(span.style) for span in text.spans[:2]] == ["bold green", "bold yellow"]
+    assert [str(span.style) for span in text.spans[:2]] == ["bold green", "bold red"]
 
 
 def test_the_likeliest_by_search_at_the_terminal(terminal):
@@ -343,9 +369,16 @@ def test_mistakes_of_the_command_line(given, message):
 
 
 def test_probabilities_smaller_than_any_float_are_written_out():
-    digits = {math.log(0.25): "0.25", math.log(9.2): "9.2e-400", math.log(9.97): "1.0e-399"}
+    digits = {
+        math.log(0.25): "0.25",
+        math.log(9.2): "9.2e-400",
+        math.log(9.97): "1e-399",
+        math.log(9.04e-5) - 400 * math.log(10): "9e-405",
+        -0.001: "> 0.99",
+        0.0: "1",
+    }
     for value, expected in digits.items():
-        assert probability(value if value < 0 else value - 400 * math.log(10)) == expected
+        assert probability(value - 400 * math.log(10) if value > 0 else value) == expected
 
 
 def test_ctrl_c_before_the_first_prompt_leads_to_it(terminal, monkeypatch):

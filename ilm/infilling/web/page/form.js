@@ -89,7 +89,7 @@ function setSettings(values) {
 
 function describe(values) {
   const most = values.max_answer_words;
-  return describeMethod(values) + (most === null || most === undefined ? "" : `, at most ${most} word${most === 1 ? "" : "s"} an answer`);
+  return describeMethod(values) + (most === 1 ? "" : `, ${most ? `at most ${most}` : "any number of"} words in a word blank`);
 }
 
 function describeMethod(values) {
