@@ -203,6 +203,8 @@ def test_the_entry_point_fills_a_table(table, tmp_path, capsys, monkeypatch):
     assert [len(json.loads(line)["original"]) for line in runs[0].splitlines()] == [2, 2]
     infill(*compose("infill", *given[:2], "masking=sentences", "decoding.max_answer_tokens=4"))
     assert json.loads(capsys.readouterr().out.splitlines()[0])["original"]
+    infill(*compose("infill", *given, "limit=1"))
+    assert [json.loads(line)["row"] for line in capsys.readouterr().out.splitlines()] == [2]
     # A person at both ends walks.
     monkeypatch.setattr("ilm.infilling.terminal.is_dialogue", lambda: True)
     monkeypatch.setattr(TextBrowser, "run", TextBrowser.begin)
@@ -214,6 +216,8 @@ def test_the_entry_point_fills_a_table(table, tmp_path, capsys, monkeypatch):
     ("given", "message"),
     [
         (["n_masks=3"], "n_masks draws blanks in the texts of a file: type input=FILE"),
+        (["limit=3"], "limit takes the first texts of a file: type input=FILE"),
+        (["limit=0", "input=x.csv"], "limit=0: expected at least 1"),
         (["n_masks=-1", "input=x.csv"], "n_masks=-1: expected at least 0"),
         (["dtype=int8"], "dtype=int8: expected one of float32, bfloat16"),
         (["decoding.method=best"], "decoding.method=best: expected one of sample, greedy, beam"),

@@ -89,6 +89,7 @@ def test_seeds_of_one_model_are_all_meant_or_the_lowest(make_run, finder):
     make_run("first", "cefr=A1", "seed=1")
     assert names(finder, "A1") == ["first", "second", "tenth"]
     assert finder.find_one("A1", "match").name == "first"
+    assert [model.name for model in finder.find(["A1"], all_seeds=False)] == ["first"]
 
 
 @pytest.mark.parametrize("second", [{"data.max_length": 64}, {}], ids=["another recipe", "the same run twice"])
