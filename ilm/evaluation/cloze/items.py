@@ -9,16 +9,37 @@ and 5 samples are the first 5 of 10.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import pandas as pd
 import regex
+from nltk.tag.perceptron import PerceptronTagger
 
+from ilm.errors import UserError
 from ilm.evaluation.cloze.metrics import normalised
 from ilm.hashing import order_key
 from ilm.masking.segmentation import segment, words_of
+
+# NLTK's data for the parts of speech, and the beginnings of its tags (Penn Treebank, Marcus et al. 1993).
+TAGGER_DATA = "averaged_perceptron_tagger_eng"
+_TAGS = {
+    "pronoun": ("PRP", "WP", "EX"),
+    "proper noun": ("NNP",),  # before NN
+    "determiner": ("PDT", "WDT", "DT"),
+    "adverb": ("WRB", "RB"),
+    "noun": ("NN",),
+    "verb": ("VB",),
+    "modal verb": ("MD",),
+    "adjective": ("JJ",),
+    "particle": ("RP",),
+    "preposition or subordinator": ("IN",),
+    "to": ("TO",),
+    "coordinator": ("CC",),
+    "number": ("CD",),
+}
+Tagger = Callable[[list[str]], list[tuple[str, str]]]
 
 HUMAN_TOKENS, RANDOM = "human-tokens", "random"
 TOO_FEW = "fewer words that may be cut out than task.n_masks"
@@ -145,3 +166,47 @@ def _draw(
             return
         waiting = [number for number in waiting if number not in taken]
         yield tuple(sorted(words[number] for number in taken))
+
+
+def nltk_tagger() -> Tagger | None:
+    """NLTK's averaged perceptron tagger for English; None where its data is not installed.
+
+    NLTK looks in its usual places and in the folders of the environment variable NLTK_DATA.
+
+    Raises: UserError if the data is damaged.
+    """
+    try:
+        return PerceptronTagger().tag
+    except LookupError:
+        return None
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"NLTK's data {TAGGER_DATA} is damaged ({str(error).splitlines()[0]}). Type python -m nltk.downloader "
+            f"--force {TAGGER_DATA}, or delete it."
+        ) from error
+
+
+def parts_of_speech(items: Sequence[Item], tagger: Tagger) -> dict[tuple[str, int], str]:
+    """(item key, number of the blank) -> part of speech, of the learner's word in its sentence."""
+    found: dict[tuple[str, int], str] = {}
+    tags_of: dict[str, dict[tuple[int, int], str]] = {}
+    for item in items:
+        if item.text not in tags_of:
+            tags_of[item.text] = _tags(item.text, tagger)
+        for number, span in enumerate(item.spans):
+            found[item.key, number] = coarse(tags_of[item.text][span])
+    return found
+
+
+def coarse(tag: str) -> str:
+    """The part of speech of a tag of the Penn Treebank; "other" for marks and whatever else."""
+    return next((name for name, beginnings in _TAGS.items() if tag.startswith(beginnings)), "other")
+
+
+def _tags(text: str, tagger: Tagger) -> dict[tuple[int, int], str]:
+    tags = {}
+    for paragraph in segment(text).paragraphs:
+        for sentence in paragraph.sentences:
+            words = [text[start : start + length] for start, length in sentence.words]
+            tags |= dict(zip(sentence.words, (tag for _, tag in tagger(words)), strict=True))
+    return tags

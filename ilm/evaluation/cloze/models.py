@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
-from safetensors import SafetensorError
 from transformers import (
     MODEL_FOR_MASKED_LM_MAPPING,
     AutoConfig,
@@ -34,17 +32,15 @@ from ilm.evaluation.cloze.seq2seq import T5, Bart
 from ilm.evaluation.cloze.subwords import Subwords
 from ilm.hashing import digest, model_fingerprint
 from ilm.infilling.infiller import Infiller
-from ilm.models.loading import load_tokenizer, locate
+from ilm.models.loading import BROKEN, load_tokenizer, locate
 from ilm.runs.finder import Finder
 from ilm.runs.trained_model import TrainedModel, model_in
 
 log = logging.getLogger("ilm")
 
 KINDS = ("ilm", "mlm", "t5", "bart")
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "spiece.model")
 T5_TYPES = ("t5", "mt5", "umt5", "longt5")
 _FORMS = "ilm:experiments/NAME, mlm:bert-base-uncased, t5:t5-small, bart:facebook/bart-base, or folders after the colon"
-_BROKEN = (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError, RuntimeError)
 
 
 @dataclass(frozen=True)
@@ -94,7 +90,7 @@ def find_models(names: Sequence[str] | None, finder: Finder, level: str | None, 
     specs = [_spec(kind, path, n_masks) for kind, path in pairs]
     if infilling or not pairs:
         specs = [*map(_infilling_spec, finder.find(None if names is None else infilling, level)), *specs]
-    return _with_unique_names(_without_duplicates(specs))
+    return _all_different(specs)
 
 
 def _require_infilling(folder: str) -> None:
@@ -109,19 +105,18 @@ def _infilling_spec(model: TrainedModel) -> ModelSpec:
     return ModelSpec(f"ilm:{model.name}", "ilm", str(model.folder), str(model.path), {}, model.fingerprint(), model)
 
 
-def _without_duplicates(specs: Sequence[ModelSpec]) -> list[ModelSpec]:
+def _all_different(specs: Sequence[ModelSpec]) -> list[ModelSpec]:
+    """Each model once, with its whole path for a name where the short ones are ambiguous."""
     first: dict[tuple[str, str], ModelSpec] = {}
     for spec in specs:
         same = first.setdefault((spec.kind, spec.fingerprint), spec)
         if same is not spec:
             log.warning("evaluated once: %s:%s is the same model as %s", spec.kind, spec.path, same.path)
-    return list(first.values())
-
-
-def _with_unique_names(specs: Sequence[ModelSpec]) -> list[ModelSpec]:
-    """With whole paths for names where the short ones are ambiguous."""
-    names = [spec.name for spec in specs]
-    return [spec if names.count(spec.name) == 1 else replace(spec, name=f"{spec.kind}:{spec.path}") for spec in specs]
+    names = [spec.name for spec in first.values()]
+    return [
+        spec if names.count(spec.name) == 1 else replace(spec, name=f"{spec.kind}:{spec.path}")
+        for spec in first.values()
+    ]
 
 
 def _short(path: str) -> str:
@@ -134,15 +129,9 @@ def _spec(kind: str, path: str, n_masks: int) -> ModelSpec:
     location, options = locate(path, advice=f"(models=[{kind}:FOLDER])")
     try:
         config = AutoConfig.from_pretrained(location, **options)
-    except (*_BROKEN, StrictDataclassError) as error:
+    except BROKEN as error:
         raise UserError(f"models: {kind}:{path} holds no model ({_first_line(error)}). {_EXPECTED[kind]}") from error
     _require_kind(kind, path, config)
-    # transformers makes up an empty tokenizer where a folder has none.
-    if Path(location).is_dir() and not any((Path(location) / name).is_file() for name in TOKENIZER_FILES):
-        raise UserError(
-            f"models: {kind}:{path} has no tokenizer (none of {', '.join(TOKENIZER_FILES)}). Copy it from where the "
-            "model came from, or save it there: tokenizer.save_pretrained(FOLDER)."
-        )
     tokenizer = load_tokenizer(location)
     _blank_tokens(kind, path, tokenizer, n_masks)
     Subwords(tokenizer, len(tokenizer))
@@ -209,7 +198,7 @@ def _pretrained(spec: ModelSpec) -> PreTrainedModel:
         model, report = auto.from_pretrained(
             spec.location, dtype=torch.float32, output_loading_info=True, **spec.options
         )
-    except (*_BROKEN, SafetensorError, StrictDataclassError) as error:
+    except (*BROKEN, RuntimeError) as error:
         raise UserError(f"{typed} could not be loaded ({_first_line(error)}). {expected}") from error
     if model.get_output_embeddings() is None:
         raise UserError(

@@ -127,7 +127,8 @@ class BestFirstSearch:
             beginnings = [text[:end] for end in range(len(text) + 1)]
             together = sum(chances.get(beginning, 0.0) for beginning in beginnings)
             if together + math.exp(self.top.sums.get(text, -math.inf)) > math.exp(self.top.bar):
-                lifted.update(beginnings)
+                # The others may not be needed once the likeliest one is expanded.
+                lifted.add(max(beginnings, key=lambda beginning: chances.get(beginning, 0.0)))
         chosen = [hypothesis for hypothesis, text in zip(waiting, texts, strict=True) if text in lifted][:count]
         self._heap = [hypothesis for hypothesis in waiting if hypothesis not in chosen]  # sorted, so a heap
         return [self._taken(value, token_ids) for value, token_ids in chosen]

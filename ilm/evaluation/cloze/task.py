@@ -6,7 +6,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,18 @@ from ilm.cli.logging import set_up_logging
 from ilm.config.evaluate import Cloze, Evaluate
 from ilm.errors import UserError
 from ilm.evaluation.cloze.base import METHOD
-from ilm.evaluation.cloze.items import HUMAN_TOKENS, TOO_FEW, Item, draw_items
+from ilm.evaluation.cloze.items import (
+    HUMAN_TOKENS,
+    TAGGER_DATA,
+    TOO_FEW,
+    Item,
+    Tagger,
+    draw_items,
+    nltk_tagger,
+    parts_of_speech,
+)
 from ilm.evaluation.cloze.metrics import blank_metrics, calibration, compare, grouped
 from ilm.evaluation.cloze.models import ModelSpec, find_models, load_model
-from ilm.evaluation.cloze.pos_tags import DATA, Tagger, nltk_tagger, parts_of_speech
 from ilm.evaluation.cloze.report import print_tables, write_report
 from ilm.evaluation.cloze.store import PredictionFile, write_items
 from ilm.evaluation.cloze.subwords import Subwords
@@ -70,7 +77,9 @@ def evaluate_cloze(settings: Evaluate) -> pd.DataFrame:
         "configuration": settings.model_dump(),
         "device": device.type,
         "versions": versions(),
-        "part_of_speech": f"left out: NLTK's data {DATA} is not installed" if tagger is None else f"NLTK's {DATA}",
+        "part_of_speech": f"left out: NLTK's data {TAGGER_DATA} is not installed"
+        if tagger is None
+        else f"NLTK's {TAGGER_DATA}",
     }
     with open_results(folder, _identity(settings, source, items, device)):
         write_items(folder, items)
@@ -128,7 +137,7 @@ def _log_header(header: Mapping[str, Any], texts: int, seen: Mapping[str, Mappin
     left_out = "; ".join(f"{count:,} {cause}" for cause, count in header["texts_counted"].items())
     log.info("%d items of %d texts; %s", header["items"], texts, left_out or "no text is left out")
     if header["part_of_speech"].startswith("left out"):
-        log.info("by part of speech: %s (python -m nltk.downloader %s)", header["part_of_speech"], DATA)
+        log.info("by part of speech: %s (python -m nltk.downloader %s)", header["part_of_speech"], TAGGER_DATA)
     for model, found in seen.items():
         if found["texts"]:
             log.warning("%s was trained on %d of these %d texts", model, found["texts"], texts)
@@ -177,7 +186,10 @@ def _blank_table(
     tagger: Tagger | None,
 ) -> pd.DataFrame:
     """A row per model and blank, with everything that metrics and groups need."""
-    encoded = {item.key: _gpt2_subwords().encode(item) for item in items}
+    # GPT-2's tokenizer, which comes with the installation, groups words alike for all models.
+    tokenizer = gpt2_tokenizer()
+    subwords = Subwords(tokenizer, len(tokenizer))
+    encoded = {item.key: subwords.encode(item) for item in items}
     rows = []
     for model in models:
         answers = predictions[model.name].read()
@@ -209,13 +221,6 @@ def _blank_table(
         tags = parts_of_speech(items, tagger)
         blanks["part_of_speech"] = [tags[key] for key in zip(blanks["item"], blanks["blank"], strict=True)]
     return blanks
-
-
-@cache
-def _gpt2_subwords() -> Subwords:
-    """Those that group words alike for all models: GPT-2's tokenizer comes with the installation."""
-    tokenizer = gpt2_tokenizer()
-    return Subwords(tokenizer, len(tokenizer))
 
 
 def _summary(

@@ -17,8 +17,8 @@ from transformers import BertModel, ByT5Tokenizer
 from evaluate import evaluate
 from ilm.errors import UserError
 from ilm.evaluation.cloze import task
+from ilm.evaluation.cloze.items import TAGGER_DATA, coarse, nltk_tagger
 from ilm.evaluation.cloze.masked_lm import MaskedLM
-from ilm.evaluation.cloze.pos_tags import DATA, coarse, nltk_tagger
 from ilm.evaluation.cloze.prefix_lm import PrefixLM
 from ilm.evaluation.cloze.report import notes, short_names
 from ilm.models import loading as network_models
@@ -288,14 +288,14 @@ def test_nltks_own_tagger_from_a_folder_of_its_data(tmp_path, monkeypatch):
     """A small tagger in the files of NLTK's: the real data cannot be counted on."""
     small = PerceptronTagger(load=False)
     small.train([[("She", "PRP"), ("ate", "VBD"), ("pasta", "NN")], [("I", "PRP"), ("like", "VBP"), ("rice", "NN")]])
-    folder = tmp_path / "taggers" / DATA
+    folder = tmp_path / "taggers" / TAGGER_DATA
     folder.mkdir(parents=True)
     for file, content in zip(small.param_files("eng"), small.encode_json_obj(), strict=True):
         (folder / file).write_text(json.dumps(list(content) if isinstance(content, set) else content))
     monkeypatch.setattr(nltk.data, "path", [str(tmp_path)])
     assert nltk_tagger()(["She", "ate", "pasta"]) == [("She", "PRP"), ("ate", "VBD"), ("pasta", "NN")]
-    (folder / f"{DATA}.weights.json").write_text("{")
-    with pytest.raises(UserError, match=f"NLTK's data {DATA} is damaged"):
+    (folder / f"{TAGGER_DATA}.weights.json").write_text("{")
+    with pytest.raises(UserError, match=f"NLTK's data {TAGGER_DATA} is damaged"):
         nltk_tagger()
     monkeypatch.setattr(nltk.data, "path", [str(tmp_path / "nowhere")])
     assert nltk_tagger() is None
@@ -606,7 +606,7 @@ def unusable(root) -> Path:
         (["mlm:{root}/unmasked"], "has no mask token"),
         (["t5:{root}/unguarded"], "has no sentinel <extra_id_0>"),
         (["mlm:{root}/headless"], "lacks weights .*drawn at random"),
-        (["mlm:{root}/wordless"], r"wordless has no tokenizer \(none of tokenizer.json, .*save_pretrained"),
+        (["mlm:{root}/wordless"], r"wordless has no tokenizer \(none of tokenizer.json, .*copy it from where"),
         (["t5:{root}/bytes"], "ByT5Tokenizer, gives no character offsets .*not ByT5 or CANINE"),
         (["mlm:{root}/unmarked"], "marks the beginnings of words in no way known here"),
         (["mlm:{root}/perceiver"], "is a perceiver model, whose output is of a form not known here"),
