@@ -6,7 +6,7 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from ilm.cli.logging import set_up_logging
-from ilm.cli.main import chosen_options, entry_point, job
+from ilm.cli.main import entry_point, job
 from ilm.config.check import check
 from ilm.config.evaluate import Cloze, Evaluate
 
@@ -27,8 +27,8 @@ def evaluate(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> p
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="evaluate")
 def main(cfg: DictConfig) -> None:
-    with job():
-        evaluate(cfg, chosen_options())
+    with job() as choices:
+        evaluate(cfg, choices)
 
 
 if __name__ == "__main__":

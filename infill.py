@@ -10,7 +10,7 @@ import hydra
 from omegaconf import DictConfig
 
 from ilm.cli.logging import set_up_logging
-from ilm.cli.main import chosen_options, entry_point, job
+from ilm.cli.main import entry_point, job
 from ilm.config.check import check
 from ilm.config.infill import Infill
 
@@ -34,8 +34,7 @@ def infill(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> Non
     if settings.web:
         from ilm.infilling.web.server import serve
 
-        serve(models, cache, decoding, settings.server, computing)
-        return
+        return serve(models, cache, decoding, settings.server, computing)
     given = texts.read_texts(settings.input, settings.corpus)[: settings.limit] if settings.input is not None else None
     function = mask_function(settings.masking.function)
     spans_of = partial(texts.draw_blanks, n_masks=settings.n_masks, function=function, seed=settings.seed)
@@ -54,8 +53,8 @@ def infill(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> Non
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="infill")
 def main(cfg: DictConfig) -> None:
-    with job():
-        infill(cfg, chosen_options())
+    with job() as choices:
+        infill(cfg, choices)
 
 
 if __name__ == "__main__":

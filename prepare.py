@@ -14,6 +14,7 @@ from ilm.corpus.build import extra_folders, locked_folder
 from ilm.corpus.sources import extra_source, main_source
 from ilm.corpus.splitting.strategy import HeldOut, TrainValidTest
 from ilm.corpus.verify import require_sound
+from ilm.files import require_writable
 from ilm.masking.prepare import prepare_corpus
 from ilm.masking.store import verify_masks
 from ilm.reference.exporter import export_corpus, require_replaceable
@@ -32,7 +33,9 @@ def prepare(cfg: DictConfig) -> Path:
 
         require_sound(folder, *extras, masks=verify_masks, tokens=verify_tokens)
         return folder
+    require_writable(folder, "paths.data")
     if export:
+        require_writable(export, "export")
         require_replaceable(export)
     options = {key: getattr(settings, key) for key in ("masking", "num_workers", "preview", "overwrite")}
     source, strategy = reference_source(corpus) or main_source(corpus), TrainValidTest(**settings.split.model_dump())

@@ -7,11 +7,12 @@ import hydra
 from omegaconf import DictConfig
 
 from ilm.cli.logging import set_up_logging
-from ilm.cli.main import chosen_options, entry_point, job
+from ilm.cli.main import entry_point, job
 from ilm.cli.sweep import note, start_job, sweep_here, was_requeued
 from ilm.config.check import check
 from ilm.config.train import Train
 from ilm.runs.folder import RunFolder
+from ilm.training.prepared import require_prepared
 
 log = logging.getLogger("ilm")
 
@@ -23,6 +24,7 @@ def train(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> dict
     interrupted run; a finished one is reported, not trained again.
     """
     settings = check(cfg, Train, choices)
+    require_prepared(settings)
     from ilm.training.dry_run import dry_run  # only now: torch takes seconds, and a typing mistake is told at once
     from ilm.training.fit import fit, is_finished, report, starting_module
     from ilm.training.plan import plan_run
@@ -52,8 +54,8 @@ def train(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> dict
 def main(cfg: DictConfig) -> dict[str, float]:
     if sweep := sweep_here():
         return start_job(sweep)
-    with job():
-        return train(cfg, chosen_options())
+    with job() as choices:
+        return train(cfg, choices)
 
 
 if __name__ == "__main__":

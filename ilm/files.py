@@ -8,6 +8,7 @@ import platform
 import re
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -206,6 +207,22 @@ def locked(path: Path, refusal: str | None, *, instead: str = "choose another pl
             # Before it is released: filelock takes no lock on a file that is gone, so two never hold it.
             path.unlink(missing_ok=True)
             lock.release()
+
+
+def require_writable(folder: Path, option: str) -> None:
+    """Make sure that files can be made in a folder, or where it is to be made: asked before the first long step.
+
+    Raises: UserError that names the `option` to type for another place.
+    """
+    place = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    try:
+        with tempfile.TemporaryFile(dir=place) as file:
+            file.write(bytes(4096))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        why = DISK_FULL.get(error.errno, error.strerror)
+        raise UserError(f"{folder} cannot be written to ({why}): type {option}=... for another place") from error
 
 
 def readable_size(n_bytes: float) -> str:

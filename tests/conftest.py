@@ -20,7 +20,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import HealthCheck, settings
 from omegaconf import DictConfig, open_dict
 
-from ilm.cli.main import chosen_options
+from ilm.cli.help import chosen_options
 
 # How long an example takes says nothing on a machine that others use too. CI tries the same examples every time.
 in_ci = bool(os.environ.get("CI"))

@@ -1,3 +1,4 @@
+import errno
 import multiprocessing
 import os
 
@@ -5,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ilm.files import atomic_file, atomic_folder, read_json, write_json
+from ilm.errors import UserError
+from ilm.files import atomic_file, atomic_folder, read_json, require_writable, write_json
 from ilm.hashing import canonical_json, digest, file_sha256, order_key, order_keys
 
 
@@ -48,6 +50,23 @@ def test_a_folder_is_whole_or_the_old_one(tmp_path):
         (temporary / "file").write_text("same content, made twice")
     assert (path / "file").read_text() == "new"
     assert names(tmp_path) == ["masks"]
+
+
+def test_a_place_is_tried_before_the_work(tmp_path, monkeypatch):
+    require_writable(tmp_path / "a" / "b", "paths.results")
+    assert names(tmp_path) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(
+        UserError, match=r"file/b cannot be written to \(Not a directory\): type paths\.results=\.\.\. for"
+    ):
+        require_writable(tmp_path / "file" / "b", "paths.results")
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UserError, match="the disk is full"):
+        require_writable(tmp_path, "paths.data")
 
 
 def make_cache(path):

@@ -13,13 +13,14 @@ from typing import Any
 
 import yaml
 from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 CONF = Path(__file__).parent.parent.parent / "conf"
 COLUMN = 32  # where comments begin
-LONGEST = 110  # characters of a section in one line
+LONGEST = 140  # characters of a section in one line
 HIDDEN = ("_partial_",)
 
 OmegaConf.register_new_resolver("home", os.path.expanduser, replace=True)  # in conf/hydra
@@ -54,6 +55,19 @@ def help_text(root: str, arguments: Sequence[str]) -> str:
 
 def typed_overrides(arguments: Sequence[str]) -> list[str]:
     return [part for part in arguments if re.match(r"[\w./@]+=", part)]
+
+
+def chosen_options(hydra: DictConfig | None = None) -> dict[str, str | None]:
+    """The options that Hydra's groups stand at, in this job or in one with this node `hydra`.
+
+    `cefr` is None where it only has the default of its root file, and `cefr_level` was typed instead.
+    """
+    config = HydraConfig.get() if hydra is None else hydra
+    typed = {override.partition("=")[0] for override in config.overrides.task}
+    choices = dict(config.runtime.choices)
+    if "cefr_level" in typed and "cefr" not in typed and choices.get("cefr") == "all":
+        choices["cefr"] = None
+    return choices
 
 
 def composed(root: str, overrides: Sequence[str]) -> DictConfig:

@@ -14,7 +14,7 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
-from ilm.cli.help import help_text
+from ilm.cli.help import chosen_options, help_text
 from ilm.cli.interrupts import imported
 from ilm.cli.mistakes import require_no_dashes, told
 from ilm.cli.sweep import begin_submitted_job, end_sweep, note
@@ -70,8 +70,10 @@ def _print_anything() -> None:
 
 
 @contextmanager
-def job() -> Iterator[None]:
+def job() -> Iterator[dict[str, str | None]]:
     """Around the work of one Hydra job: a user's mistake ends a single run at once, but not the other jobs of a sweep.
+
+    Yields the options that the groups stand at.
 
     A job of a sweep notes how it ended. Where submitit started it nothing is raised, since that would end the sweep for
     the others. In a sweep without notes Hydra goes on after an exception, and raises the first one at its end.
@@ -81,7 +83,7 @@ def job() -> Iterator[None]:
     if submitted:
         begin_submitted_job()
     try:
-        yield
+        yield chosen_options()
         note(exit_code=0)
     except SystemExit as stop:
         # Submitit's own codes send the job back to the queue.
@@ -107,19 +109,6 @@ def job() -> Iterator[None]:
 def _first_line(error: Exception) -> str:
     message = str(error).strip() or type(error).__name__
     return message if isinstance(error, UserError) else f"{type(error).__name__}: {message.splitlines()[0]}"
-
-
-def chosen_options() -> dict[str, str | None]:
-    """The options that Hydra's groups stand at in this job.
-
-    `cefr` is None where it only has the default of its root file, and `cefr_level` was typed instead.
-    """
-    config = HydraConfig.get()
-    typed = {override.partition("=")[0] for override in config.overrides.task}
-    choices = dict(config.runtime.choices)
-    if "cefr_level" in typed and "cefr" not in typed and choices.get("cefr") == "all":
-        choices["cefr"] = None
-    return choices
 
 
 def in_submitted_sweep() -> bool:

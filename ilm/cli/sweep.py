@@ -28,10 +28,17 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
+from hydra.utils import get_method
+from omegaconf import DictConfig, open_dict
 
+from ilm.cli.help import chosen_options
 from ilm.cli.sweep_table import COLUMNS, STOPS, Job, label, row, sweep_table
+from ilm.config.check import check
+from ilm.config.train import Train
+from ilm.errors import UserError
 from ilm.files import atomic_file, read_json, write_json
 from ilm.hardware import is_first_process, jobs_at_once, share, visible_gpus
+from ilm.tables import printable
 
 RECORD = "ILM_JOB_RECORD"
 POLL_SECONDS = 0.1
@@ -107,7 +114,10 @@ class Sweep:
 
 
 class SweepCallback(Callback):
-    """Hydra's callback: makes the `Sweep` before its first job."""
+    """Hydra's callback: makes the `Sweep` before its first job, once all its jobs pass `require`."""
+
+    def __init__(self, require: str):
+        self.require = require  # of a function of the settings, so that it is imported only now
 
     def on_multirun_start(self, config: Any, **kwargs: Any) -> None:
         global _sweep
@@ -120,6 +130,7 @@ class SweepCallback(Callback):
             combinations = BasicSweeper.split_arguments(overrides, None)[0]
         except HydraException:
             return  # the sweeper itself is about to refuse it
+        _require_all(config, combinations, get_method(self.require))
         folder = Path(config.hydra.sweep.dir)
         local = config.hydra.runtime.choices["hydra/launcher"] == "basic"
         gpus = [] if config.trainer.accelerator == "cpu" else visible_gpus()
@@ -132,6 +143,29 @@ class SweepCallback(Callback):
             for number in STOPS:
                 if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
                     signal.signal(number, _sweep.on_signal)
+
+
+def _require_all(config: DictConfig, combinations: Sequence[Sequence[str]], require: Callable[[Train], None]) -> None:
+    """Check the jobs of a sweep before the first one begins.
+
+    Raises: SystemExit, having told the mistakes of each. Hydra would turn other exceptions of a callback into warnings.
+    """
+    told: dict[str, list[str]] = {}
+    common = set.intersection(*map(set, combinations)) if len(combinations) > 1 else set()
+    for one in combinations:
+        job = GlobalHydra.instance().config_loader().load_sweep_config(config, list(one))
+        choices = chosen_options(job.hydra)
+        with open_dict(job):
+            del job["hydra"]
+        try:
+            require(check(job, Train, choices))
+        except UserError as error:
+            told.setdefault(str(error), []).append(" ".join(part for part in one if part not in common))
+    if told:
+        for message, jobs in told.items():
+            print(f"error: {', '.join(jobs)}: {printable(message)}", file=sys.stderr)
+        print("nothing was started", file=sys.stderr)
+        raise SystemExit(2)
 
 
 def sweep_here() -> Sweep | None:

@@ -38,7 +38,7 @@ EXPECTED = {
 def check(cfg: DictConfig, schema: type[Schema], choices: Mapping[str, str | None] | None = None) -> Schema:
     """Check a composed configuration; returns it resolved and typed.
 
-    `choices` are the chosen options by group (`ilm.cli.main.chosen_options`): `cefr` and `cefr_level` must not
+    `choices` are the chosen options by group (`ilm.cli.help.chosen_options`): `cefr` and `cefr_level` must not
     contradict each other. A schema with a field `cefr` gets the chosen option there.
 
     Raises: UserError that lists all mistakes: unknown and missing keys, wrong types, arguments that a `_target_` does

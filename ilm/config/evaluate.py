@@ -61,12 +61,6 @@ class Evaluate(Section):
     cefr: str | None = None  # the chosen option of the group
 
     @rule
-    def _levels_of_the_corpus(self, at: str) -> Iterator[str]:
-        # Other texts may have other levels.
-        if self.task.corpus is None and self.input is None:
-            yield from self.corpus.unknown_levels("task.levels", self.task.levels)
-
-    @rule
     def _texts_of_a_file(self, at: str) -> Iterator[str]:
         if self.input is not None and isinstance(self.task, Perplexity):
             yield "input is for task=cloze"

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field
 
 from ilm.config.section import Number, Section, rule
-from ilm.config.sections import Corpus, FilePath, Masking, NotNegative, Paths, Split
+from ilm.config.sections import Corpus, FilePath, Masking, NotNegative, Paths, Seed, Split
 
 KeepTogether = Literal["text", "learner_id", "topic", "near_duplicates"]
 KEEP_TOGETHER: tuple[str, ...] = get_args(KeepTogether)
@@ -17,6 +17,7 @@ TEST_ON: tuple[str, ...] = get_args(TestOn)
 class PrepareSplit(Split):
     """How the split is drawn."""
 
+    seed: Seed
     keep_together: list[KeepTogether]
     test_on: TestOn | None
     near_duplicates: Annotated[Number, Field(gt=0, le=1)] | None  # Jaccard similarity, such as 0.8

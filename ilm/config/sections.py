@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from ilm.config.section import Number, Section, Whole, rule, shown
+from ilm.config.section import Number, Section, Whole, rule
 
 Positive = Annotated[Whole, Field(ge=1)]
 NotNegative = Annotated[Whole, Field(ge=0)]
@@ -125,11 +125,6 @@ class Corpus(Section):
             other = f"{at}csv" if self.csv is not None else "a synthetic corpus"
             yield f"{at}reference beside {other}: type corpus=custom corpus.name=NAME, and one of the two"
 
-    def unknown_levels(self, key: str, levels: list[str] | None) -> Iterator[str]:
-        """What is wrong with the value of `key` if it is to name levels of this corpus."""
-        if levels is not None and (not levels or set(levels) - set(self.levels)):
-            yield f"{key}={shown(levels)}: expected one or more of corpus.levels={shown(self.levels)}"
-
 
 class Masking(Section):
     """The mask function, and the masks that are drawn with it."""
@@ -145,7 +140,7 @@ class Masking(Section):
 class Split(Section):
     """The assignment of documents to train, valid and test."""
 
-    seed: Seed
+    seed: Seed | None  # null: that of the prepared corpus
 
 
 class Packing(Section):

@@ -1,6 +1,6 @@
 """The settings of train.py."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field
@@ -46,7 +46,7 @@ class CefrLevel(Section):
     """The level that a model is trained on."""
 
     name: FolderName
-    levels: list[str]
+    levels: Annotated[list[str], Field(min_length=1)] | None  # null: all that the corpus has texts of
     max_steps: Bound  # optimizer steps
 
 
@@ -209,9 +209,10 @@ class Train(Section):
     dry_run: bool
     overwrite: bool
 
-    @rule
-    def _levels_of_the_corpus(self, at: str) -> Iterator[str]:
-        yield from self.corpus.unknown_levels("cefr_level.levels", self.cefr_level.levels)
+    def for_corpus(self, levels: Sequence[str], split_seed: int) -> "Train":
+        """With what a prepared corpus decides where nothing was typed: the levels of `cefr=all`, the split's seed."""
+        level = self.cefr_level.model_copy(update={} if self.cefr_level.levels else {"levels": list(levels)})
+        return self.model_copy(update={"cefr_level": level, "split": Split(seed=split_seed)})
 
     @rule
     def _a_run_ends(self, at: str) -> Iterator[str]:
@@ -239,7 +240,7 @@ class Train(Section):
     @rule
     def _levels_to_draw_equally(self, at: str) -> Iterator[str]:
         level = self.cefr_level
-        if self.data.levels_drawn == "equally" and len(level.levels) < 2:
+        if self.data.levels_drawn == "equally" and len(level.levels or "all") < 2:
             yield f"data.levels_drawn=equally with cefr={level.name}: a specialist has one level; type cefr=all"
 
     @rule

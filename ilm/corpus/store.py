@@ -6,6 +6,7 @@ is put in place first (`ilm.corpus.build`), so a process killed in between leave
 same documents in another order of the file have another one, but the same bytes in this file.)
 """
 
+import difflib
 import hashlib
 import io
 import json
@@ -109,7 +110,10 @@ class PreparedCorpus:
         folder = Path(folder)
         absent = [name for name in (MANIFEST, DOCUMENTS) if not (folder / name).exists()]
         if len(absent) == 2:
-            raise UserError(f"{folder} holds no prepared corpus; make it with: {prepare_command(folder.name)}")
+            prepared = [path.parent.name for path in folder.parent.glob(f"*/{MANIFEST}")]
+            close = difflib.get_close_matches(folder.name, prepared, n=1)
+            hint = f"did you mean corpus.name={close[0]}?" if close else f"make it with: {prepare_command(folder.name)}"
+            raise UserError(f"{folder} holds no prepared corpus; {hint}")
         if absent:
             raise _unusable(folder, f"half-written, {absent[0]} is missing")
         try:
@@ -148,6 +152,11 @@ class PreparedCorpus:
     def documents_hash(self) -> str:
         """12 hex digits: names what is made from these documents (masks, tokens, runs)."""
         return self.manifest["documents_hash"]
+
+    @property
+    def levels(self) -> list[str]:
+        """The levels that it has texts of."""
+        return [level for level in self.manifest["settings"]["levels"] if level in self.manifest["counts"]["levels"]]
 
     @property
     def test_only(self) -> bool:

@@ -33,6 +33,7 @@ from ilm.runs.folder import RunFolder
 from ilm.runs.identity import run_identity, run_name
 from ilm.training.batch_plan import StepPlan
 from ilm.training.controls import InitialRun, TokenMatch, comparison_lines, initial_run, match_tokens
+from ilm.training.prepared import open_corpus
 from ilm.training.sampling import Balanced, Order, Shuffled
 from ilm.training.trainer import make_trainer, require_planned_processes
 
@@ -109,7 +110,7 @@ def plan_run(settings: Train) -> RunPlan:
     path = Path(settings.paths.experiments) / run_name(settings)
     trainer = make_trainer(settings, path)
     require_planned_processes(trainer, path, settings.overwrite)
-    corpus = open_corpus(settings)
+    corpus, settings = open_corpus(settings)
     masks_folder = mask_settings(corpus, settings.masking).folder(corpus.folder)
     masks = MaskStore.open(masks_folder)
     initial = initial_run(settings, masks_folder.name, corpus) if settings.init_from else None
@@ -158,27 +159,6 @@ def plan_run(settings: Train) -> RunPlan:
         total_steps=total,
         trainer=trainer,
     )
-
-
-def open_corpus(settings: Train) -> PreparedCorpus:
-    """The prepared corpus, having made sure that it is the one the settings mean.
-
-    Raises: UserError if nothing is prepared, with another sample size or split seed, or a level lacks a split.
-    """
-    corpus = PreparedCorpus.open(Path(settings.paths.data) / settings.corpus.name)
-    prepared = corpus.manifest["settings"]
-    sample_size = (prepared["sample"] or {}).get("size")
-    for key, found, wanted in (
-        ("corpus.sample_size", sample_size, settings.corpus.sample_size),
-        ("split.seed", prepared["split"]["seed"], settings.split.seed),
-    ):
-        if wanted not in (None, found):  # no sample size means whatever was prepared
-            raise UserError(
-                f"{corpus.folder} was prepared with {key}={found}, not with {key}={wanted}. Give the value it was "
-                "prepared with, or prepare again (python prepare.py ... overwrite=true)."
-            )
-    corpus.require_splits(settings.cefr_level.levels)
-    return corpus
 
 
 def starting_model_settings(settings: Train, initial: InitialRun | None) -> Model:

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import pytorch_lightning as pl
 import torch
+import yaml
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -509,6 +510,24 @@ def test_a_level_with_an_empty_split_is_refused_by_training_and_evaluation(tmp_p
         evaluate(cfg, choices)
 
 
+def test_all_means_the_levels_of_the_corpus_which_is_named_by_its_name_alone(tmp_path):
+    """Two levels of one's own, another seed of the split: the manifest knows."""
+    path = write_csv(tmp_path / "texts.csv", [r for r in rows_of_small_corpus() if r["cefr_level"] in ("A2", "B1")])
+    data, levels = f"paths.data={tmp_path / 'data'}", "corpus.levels=[A2,B1,Q7]"
+    mine = ["corpus=custom", "corpus.name=mine", f"corpus.csv={path}", data, levels, "split.seed=3"]
+    prepare(compose("prepare", *mine, "num_workers=1", "masking.masks_per_document=2")[0])
+    named = ["corpus.name=mine", data, f"paths.experiments={tmp_path / 'experiments'}"]
+    run = [*SMALL_MODEL, "masking.masks_per_document=2", "trainer.max_steps=1", "data.batch_size=4"]
+    trained([*named, *run], "cefr=all")
+    trained([*named, *run], "cefr=A2")
+    stored = yaml.safe_load((tmp_path / "experiments" / "mine_all_ilm_tiny_debug" / "config.yaml").read_text())
+    assert (stored["cefr_level"]["levels"], stored["split"]["seed"]) == (["A2", "B1"], 3)
+    with pytest.raises(UserError, match=r"holds no prepared corpus; did you mean corpus\.name=mine\?"):
+        trained([*named[1:], *run], "corpus.name=mien")
+    cfg, choices = compose("evaluate", *named, f"paths.results={tmp_path / 'results'}", "limit=2")
+    assert {"A2", "B1"} <= set(evaluate(cfg, choices)["level"])
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
@@ -592,13 +611,21 @@ def test_a_hub_that_cannot_be_reached(here, tmp_path):
     assert time.monotonic() - began < 120  # about 5 s where nothing else runs, most of it importing torch
 
 
-def test_a_sweep_goes_on_after_a_mistake(here, tmp_path):
-    arguments = ["-m", *here, "name=sweep1,.bad,sweep2", "trainer.max_steps=1"]
-    done = run_command(tmp_path, "train.py", *arguments)
-    assert done.returncode == 2
-    assert "Traceback" not in done.stderr
-    assert "name=.bad" in done.stdout.split("| sweep2 ")[1]  # below the table
-    assert [status(folder_of(here, name))["state"] for name in ("sweep1", "sweep2")] == ["finished", "finished"]
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("name=sweep1,.bad", "name=.bad: 1 mistake in the configuration:"),
+        ("corpus.name=small,nothing", "nothing holds no prepared corpus"),
+        ("masking=hierarchical,words", "masking=words: There are no masks at"),
+        ("cefr_level.levels=[A1],[Z9]", "level Z9 has no documents"),
+    ],
+)
+def test_a_mistake_in_one_run_of_a_sweep_starts_none(here, tmp_path, option, message):
+    done = run_command(tmp_path, "train.py", "-m", *here, "cefr=A1", "trainer.max_steps=1", option)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr
+    assert done.stderr.endswith("nothing was started\n")
+    assert not folder_of(here, "sweep1").exists()
     assert list(tmp_path.iterdir()) == []
 
 

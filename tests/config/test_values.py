@@ -119,7 +119,6 @@ def test_batches_of_tokens_are_whole_blocks():
         (["model=tiny", "model.tokenizer_size=null"], "model.tokenizer_size=null"),
         (["masking.function=null"], "masking.function"),
         (["cefr_level.levels=[]"], "cefr_level.levels"),
-        (["cefr_level.levels=[A1,Z]"], "cefr_level.levels"),
         (["corpus.csv=x.csv"], "corpus.csv=x.csv for a synthetic corpus"),
         (["corpus=custom"], "corpus.name has no value"),
     ],
@@ -193,7 +192,6 @@ def test_hydra_refuses_options_of_another_task(override):
             ["task=cloze", "task.n_masks=0", "limit=0"],
             ["limit=0: expected at least 1", "task.n_masks=0: expected at least 1"],
         ),
-        (["task.levels=[Z]"], ["task.levels=[Z]: expected one or more of corpus.levels=[A1,A2,B1,B2,C1]"]),
         (
             ["task=cloze", "input=x.csv", "task.split=valid"],
             ["task.split is for prepared texts, and input=x.csv gives others"],

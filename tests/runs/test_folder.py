@@ -170,7 +170,7 @@ def test_where_the_corpus_lies_is_free():
         (["data.max_length=128"], ["data.max_length: 256 there, 128 now"]),
         (["masking.masks_per_document=8"], ["masking.masks_per_document: 16 there, 8 now"]),
         (["masking.seed=1"], ["masking.seed: 0 there, 1 now"]),
-        (["split.seed=1"], ["split.seed: 0 there, 1 now"]),
+        (["split.seed=1"], ["split.seed: None there, 1 now"]),
         (["schedule.warmup_steps=10"], ["schedule.warmup_steps: 0 there, 10 now"]),
         (["early_stopping.patience=3"], ["early_stopping.patience: None there, 3 now"]),
         (["validation.every_n_steps=10"], ["validation.every_n_steps: None there, 10 now"]),
@@ -403,6 +403,11 @@ def test_only_the_first_process_writes(environment, first, monkeypatch, tmp_path
 # Exit codes -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(autouse=True)
+def as_typed(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["train.py"])
+
+
 def raising(error: BaseException):
     def main():
         raise error
@@ -467,6 +472,7 @@ def test_bugs_keep_their_traceback():
 def test_a_mistake_ends_a_run_at_once_but_not_a_sweep(mode, monkeypatch, capsys):
     class Config:
         runtime = SimpleNamespace(choices={"hydra/launcher": "basic"})
+        overrides = SimpleNamespace(task=[])
 
     Config.mode = mode
     monkeypatch.setattr(HydraConfig, "get", staticmethod(lambda: Config))

@@ -1,0 +1,43 @@
+"""What a run needs to be there before it is planned; without torch, so that a sweep checks all its runs at once."""
+
+from pathlib import Path
+
+from ilm.config.train import Train
+from ilm.corpus.store import PreparedCorpus
+from ilm.errors import UserError
+from ilm.files import require_writable
+from ilm.masking.generate import mask_settings
+from ilm.masking.store import MaskStore
+
+
+def open_corpus(settings: Train) -> tuple[PreparedCorpus, Train]:
+    """The prepared corpus that the settings mean, and the settings with what it decides: the levels of `cefr=all`.
+
+    Raises: UserError if nothing is prepared, with another sample size or split seed, or a level lacks a split.
+    """
+    corpus = PreparedCorpus.open(Path(settings.paths.data) / settings.corpus.name)
+    prepared = corpus.manifest["settings"]
+    sample_size = (prepared["sample"] or {}).get("size")
+    for key, found, wanted in (
+        ("corpus.sample_size", sample_size, settings.corpus.sample_size),
+        ("split.seed", prepared["split"]["seed"], settings.split.seed),
+    ):
+        if wanted not in (None, found):  # none means whatever was prepared
+            raise UserError(
+                f"{corpus.folder} was prepared with {key}={found}, not with {key}={wanted}. Give the value it was "
+                "prepared with, or prepare again (python prepare.py ... overwrite=true)."
+            )
+    settings = settings.for_corpus(corpus.levels, corpus.seed)
+    corpus.require_splits(settings.cefr_level.levels)
+    return corpus, settings
+
+
+def require_prepared(settings: Train) -> None:
+    """What can be said of a run without its model.
+
+    Raises: UserError as `open_corpus`, if its masks are not there, and if its folder cannot be written.
+    """
+    corpus, settings = open_corpus(settings)
+    MaskStore.open(mask_settings(corpus, settings.masking).folder(corpus.folder))
+    if not settings.dry_run:
+        require_writable(Path(settings.paths.experiments), "paths.experiments")
