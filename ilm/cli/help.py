@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 CONF = Path(__file__).parent.parent.parent / "conf"
 COLUMN = 32  # where comments begin
-LONGEST = 140  # characters of a section in one line
+LONGEST = 110  # characters of a section in one line
 HIDDEN = ("_partial_",)
 
 OmegaConf.register_new_resolver("home", os.path.expanduser, replace=True)  # in conf/hydra
@@ -47,7 +47,6 @@ def help_text(root: str, arguments: Sequence[str]) -> str:
             "",
             "Keys, KEY=VALUE, with a dot in sections: corpus.csv=PATH",
             *(f"  {line}" for line in _lines(settings, _comments(text, "") | comments)),
-            "",
             "-m: every combination of values with commas; --cfg job: the configuration as YAML; --hydra-help: Hydra's",
         ]
     )
