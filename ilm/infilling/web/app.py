@@ -121,9 +121,9 @@ def _require_own_page(request: Request) -> None:
     origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site", "none")
     own = origin is None or origin.partition("://")[2] == request.headers["host"]
     if not own or site not in ("same-origin", "none"):
-        raise HTTPException(403, "Requests of other sites are refused.")
+        raise HTTPException(403, f"A page of {origin or 'another site'} sent this. Open the page itself to ask it.")
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise HTTPException(415, "Expected Content-Type: application/json")
+        raise HTTPException(415, "The request is no JSON. Send it with Content-Type: application/json")
 
 
 async def _body(request: Request) -> bytes:

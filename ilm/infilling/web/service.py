@@ -43,7 +43,10 @@ class WebService:
         for model in models:
             model.require_infilling()
         self.defaults = defaults.replace(by_probability=True)
-        build(InfillRequest, model="", text="", **self.defaults.model_dump())
+        try:
+            build(InfillRequest, model="", text="", **self.defaults.model_dump())
+        except UserError as error:
+            raise UserError(f"These settings are beyond what the page allows: decoding.{error}") from error
         self._models, self._cache = {model.name: model for model in models}, cache
         self._known_types = tuple(dict.fromkeys(kind for model in models for kind in model.mask_types))
         self._about = {**(about or {}), "versions": versions(), "max_loaded": cache.max_loaded}

@@ -192,6 +192,11 @@ def test_what_cannot_be_judged_is_told_by_model(server, text, answers, message):
     assert all(message in row["error"] for row in found["models"])
 
 
+def test_defaults_beyond_what_a_request_may_ask_for_are_told_at_the_start():
+    with pytest.raises(UserError, match=r"the page allows: decoding\.candidates=50: expected at most 20"):
+        WebService([], ModelCache(Infiller.of, max_loaded=1), DEFAULTS.replace(candidates=50))
+
+
 def test_models_are_read_from_folders_when_first_asked(tmp_path, infillers):
     random = infillers["random"]
     save_model(random.model, random.vocabulary, tmp_path / "m")
