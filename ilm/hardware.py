@@ -63,7 +63,7 @@ def started_by(environment: Mapping[str, str] = os.environ) -> str | None:
     A rank that a shell has left behind (RANK, LOCAL_RANK, SLURM_PROCID) is no launcher, nor is the script of a batch
     job, which Slurm starts once.
     """
-    if "TORCHELASTIC_RUN_ID" in environment:
+    if {"TORCHELASTIC_RUN_ID", "RANK"} <= {*environment}:
         return "torchrun"
     if environment.get(PARENT) == str(os.getppid()):
         return "lightning"

@@ -111,7 +111,7 @@ def require_planned_processes(trainer: pl.Trainer, path: Path, overwrite: bool) 
         )
     planned = f"trainer.devices={devices} and trainer.num_nodes={nodes} make {devices * nodes}"
     if launcher == "torchrun":
-        started = int(os.environ["WORLD_SIZE"])
+        started = int(os.environ.get("WORLD_SIZE", 1))
     elif launcher == "srun":
         started = int(os.environ["SLURM_STEP_NUM_TASKS"])
     else:

@@ -1,6 +1,7 @@
 """Two processes train what one trains, and each goes on with what the other began; the six models start alike."""
 
 import csv
+import os
 import shlex
 from pathlib import Path
 
@@ -94,6 +95,10 @@ def test_a_node_that_is_not_told_which_it_is(small, monkeypatch):
 def test_ranks_that_a_shell_left_behind_are_ignored(small, tmp_path):
     """Also for what Lightning has read of them on its import, so in a process of its own."""
     stale = {"RANK": "1", "LOCAL_RANK": "1", "SLURM_PROCID": "3", "SLURM_NTASKS": "4"}
+    srun = tmp_path / "bin" / "srun"  # Lightning would say in every run that it is here and not used
+    srun.parent.mkdir()
+    srun.touch(mode=0o755)
+    stale["PATH"] = f"{srun.parent}:{os.environ['PATH']}"
     done = run_command(REPOSITORY, "train.py", *small, *RUN, "trainer=cpu", "trainer.max_steps=1", "name=x", **stale)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "srun" not in done.stderr
