@@ -13,17 +13,14 @@ from ilm.config.evaluate import Evaluate
 from ilm.corpus.leakage import shared_with
 from ilm.corpus.reader import read_corpus
 from ilm.corpus.sources import BEYOND
-from ilm.corpus.splitting.assign import BY_DEFAULT
-from ilm.corpus.splitting.groups import group_labels, relations
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
+from ilm.evaluation.losses import clusters_of
 from ilm.evaluation.report import source_of, training_corpus
 from ilm.hashing import order_key
 from ilm.runs.trained_model import TrainedModel
 
 log = logging.getLogger("ilm")
-
-_NOBODY = np.array([-1])
 
 
 def read_texts(settings: Evaluate, models: Sequence[TrainedModel]) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -79,13 +76,8 @@ def choose_texts(documents: pd.DataFrame, limit: int | None, seed: int) -> pd.Da
 
 
 def units_of(documents: pd.DataFrame) -> tuple[dict[str, int], str]:
-    """writing_id -> unit, and what the units are: texts, equal ones together, and those of a learner where it is known.
-
-    What comes from one unit is not independent.
-    """
-    relation = relations(documents, BY_DEFAULT, None)
-    labels = group_labels(len(documents), relation.values())
-    what = "learner" if (relation.get("learner_id", _NOBODY) >= 0).any() else "text"
+    """writing_id -> unit, and what the units are: see `ilm.evaluation.losses.clusters_of`."""
+    labels, what = clusters_of(documents)
     return dict(zip(documents["writing_id"], labels.tolist(), strict=True)), what
 
 

@@ -1,4 +1,4 @@
-"""Results as files and tables: report.json, perplexity.csv, perplexity.md, documents.parquet."""
+"""Results as files and tables: report.json, perplexity.csv, perplexity.md."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,11 +8,10 @@ from typing import Any
 import pandas as pd
 
 from ilm.evaluation import report
-from ilm.files import atomic_file
+from ilm.evaluation.perplexity.results import POOLED
 from ilm.models.scoring import KINDS
 from ilm.tables import TextTable, show
 
-POOLED = "all"
 # What the models of one table share: between them only level and seed differ. `masks` is the folder of their masks.
 FAMILY = ("model", "objective", "masking", "experiment", "masks")
 
@@ -43,14 +42,11 @@ class FamilyTable:
         return TextTable(f"Perplexity: {self.title}", columns, rows, align, self.caption, sections[1:])
 
 
-def write_report(folder: Path, header: Mapping[str, Any], results: pd.DataFrame, documents: pd.DataFrame) -> None:
+def write_report(folder: Path, header: Mapping[str, Any], results: pd.DataFrame) -> None:
     """Write all files of an evaluation.
 
-    `header` says how the numbers came about; `results` has one row per run, level, kind and mask type; `documents`
-    the sums per document that they were made of.
+    `header` says how the numbers came about; `results` has one row per run, level, kind and mask type.
     """
-    with atomic_file(folder / "documents.parquet") as temporary:
-        documents.to_parquet(temporary, index=False)
     pages = {"perplexity.md": _markdown(header, results)}
     report.write_report(folder, header, {"perplexity": results}, pages)
 

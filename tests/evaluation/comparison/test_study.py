@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ilm.evaluation.comparison.losses import Losses, Texts
+from ilm.evaluation.losses import Losses, Texts
 from ilm.evaluation.comparison.study import HEADLINE, Model, Settings, Study, compare
 
 LEVELS = ["A1", "A2", "B1", "B2", "C1"]

@@ -1,4 +1,4 @@
-"""Kept scores of several runs on the same texts as arrays: what every number of the comparison is computed from.
+"""Kept scores of runs on the same texts as arrays: what perplexities and comparisons are computed from.
 
 The runs compared have scored the same examples, so each target of one is a target of all, and differences are paired.
 
@@ -12,6 +12,8 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from ilm.corpus.splitting.assign import BY_DEFAULT
+from ilm.corpus.splitting.groups import group_labels, relations
 from ilm.errors import UserError
 from ilm.evaluation.scores import EXAMPLE, Scores
 from ilm.models.scoring import KINDS
@@ -23,11 +25,21 @@ THIRDS = ("first third", "second third", "last third")
 
 @dataclass(frozen=True)
 class Texts:
-    """The scored texts: columns of documents.parquet, and the cluster of each (learner where known, else document)."""
+    """The scored texts: rows of documents.parquet, and the `clusters` (their numbers, from 0) that errors are over.
+
+    What comes from one cluster is not independent: equal texts, and those of a learner where learners are known.
+    `clusters_are` says which: "text" or "learner".
+    """
 
     documents: pd.DataFrame
     clusters: np.ndarray
     clusters_are: str
+
+    @classmethod
+    def of(cls, documents: pd.DataFrame) -> "Texts":
+        documents = documents.reset_index(drop=True)
+        labels, clusters_are = clusters_of(documents)
+        return cls(documents, np.unique(labels, return_inverse=True)[1], clusters_are)
 
     @cached_property
     def rows(self) -> pd.Index:
@@ -68,6 +80,13 @@ class Losses:
         of_rows, n = clusters[self.texts[chosen]], int(clusters.max()) + 1
         nll = np.stack([np.bincount(of_rows, nll[chosen], n) for nll in self.nll])
         return nll, np.bincount(of_rows, self.targets[chosen], n).astype(np.int64)
+
+
+def clusters_of(documents: pd.DataFrame) -> tuple[np.ndarray, str]:
+    """The cluster of each document, as the number of its first one, (D,), and what they are: "learner" or "text"."""
+    relation = relations(documents, BY_DEFAULT, None)
+    known = (relation.get("learner_id", np.array([-1])) >= 0).any()
+    return group_labels(len(documents), relation.values()), "learner" if known else "text"
 
 
 def losses_by_kind(scores: Mapping[str, Scores], texts: Texts) -> dict[str, Losses]:
