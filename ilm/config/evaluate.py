@@ -5,36 +5,51 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ilm.config.section import Section, Whole, rule
+from ilm.config.section import Number, Section, Whole, rule
 from ilm.config.sections import Corpus, FilePath, FolderName, Names, Objective, Packing, Paths, Positive, Seed
 
 
 class Task(Section):
-    """Which prepared texts a task takes, and where it computes."""
+    """Which prepared texts a task takes."""
 
     corpus: str | None
     split: Literal["test", "valid"]
     levels: list[str] | None
+
+
+class Scored(Task):
+    """Which examples are compared, and how differences between models are judged."""
+
+    masks: str | None
+    masks_per_document: Positive
+    max_length: Positive  # tokens
+    fitting: Literal["naive", "complete"] | None
+    smallest_effect: Annotated[Number, Field(gt=0)]  # nats a target
+    resamples: Annotated[Whole, Field(ge=100)]
+
+
+class Perplexity(Scored, Packing):
+    """Perplexity of what is masked in prepared texts, scored where that is not done yet."""
+
+    name: Literal["perplexity"]
+    max_examples: Positive | None
+    objective: Objective | None
+    drop_last: bool
+    batch_size: Positive  # examples
     device: str
 
 
-class Perplexity(Task, Packing):
-    """Perplexity of what is masked in prepared texts."""
+class Comparison(Scored):
+    """The same report from kept scores alone."""
 
-    name: Literal["perplexity"]
-    masks: str | None
-    masks_per_document: Positive
-    max_examples: Positive | None
-    objective: Objective | None
-    fitting: Literal["naive"] | None
-    drop_last: bool
-    batch_size: Positive  # examples
+    name: Literal["comparison"]
 
 
 class Cloze(Task):
     """The cloze test: words that learners wrote are guessed."""
 
     name: Literal["cloze"]
+    device: str
     n_masks: Positive  # blanks of an item
     samples_per_text: Positive  # items
     max_chars: Annotated[Whole, Field(ge=10)] | None
@@ -52,7 +67,7 @@ class Evaluate(Section):
     """`python evaluate.py`."""
 
     corpus: Corpus
-    task: Annotated[Perplexity | Cloze, Field(discriminator="name")]
+    task: Annotated[Perplexity | Comparison | Cloze, Field(discriminator="name")]
     models: Names | None
     name: FolderName | None
     input: FilePath | None
@@ -62,7 +77,7 @@ class Evaluate(Section):
 
     @rule
     def _texts_of_a_file(self, at: str) -> Iterator[str]:
-        if self.input is not None and isinstance(self.task, Perplexity):
+        if self.input is not None and not isinstance(self.task, Cloze):
             yield "input is for task=cloze"
         elif self.input is not None:
             given = {"corpus": self.task.corpus is not None, "split": self.task.split != "test"}

@@ -17,7 +17,7 @@ import pandas as pd
 import yaml
 
 from ilm.cli.help import CONF
-from ilm.config.evaluate import Evaluate, Perplexity
+from ilm.config.evaluate import Cloze, Evaluate, Perplexity
 from ilm.config.keys import flat
 from ilm.corpus.store import PreparedCorpus, text_note
 from ilm.errors import UserError
@@ -39,7 +39,7 @@ def results_folder(settings: Evaluate, texts: str) -> Path:
     task = settings.task
     defaults = yaml.safe_load((CONF / "task" / f"{task.name}.yaml").read_text(encoding="utf-8"))
     parts = [texts, settings.cefr]
-    if settings.models and isinstance(task, Perplexity):
+    if settings.models and not isinstance(task, Cloze):
         models = "-".join(Path(name).name for name in settings.models)
         parts.append(models if len(models) <= _LONGEST else f"{len(settings.models)}-models")
     parts += [f"limit{settings.limit}"] if settings.limit else []

@@ -1,43 +1,56 @@
-"""The comparison as files: report.json, .csv, .md and .tex tables, plots, and report.html, which holds all of it."""
+"""The comparison as tables, figures and pages, of which report.html holds all."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import pandas as pd
+from matplotlib.figure import Figure
 
 from ilm.evaluation.comparison.interpretation import findings, limits
 from ilm.evaluation.comparison.plots import figures, svg
 from ilm.evaluation.comparison.study import Study
 from ilm.evaluation.comparison.tables import About, text_tables
-from ilm.files import write_json
+from ilm.files import atomic_file
 from ilm.tables import TextTable
 
 
-def write_report(folder: Path, study: Study, about: About) -> None:
-    """Write all files into `folder`."""
-    tables = {
-        "matrix": study.matrix,
-        "contrasts": study.contrasts,
-        "groups": study.by_group,
-        "specialisation": study.specialisation,
-        "exposure": about.exposures,
-    }
-    for name, table in tables.items():
-        table.to_csv(folder / f"{name}.csv", index=False)
-    made = figures(study, about.smallest_effect, about.curves, about.models)
-    for name, figure in made.items():
-        figure.savefig(folder / f"{name}.png")
-        figure.savefig(folder / f"{name}.pdf", metadata={"CreationDate": None})
-    shown = text_tables(study, about)
-    (folder / "comparison.md").write_text(_markdown(study, about, shown), encoding="utf-8")
-    (folder / "comparison.tex").write_text(_latex(shown), encoding="utf-8")
-    page = _page(study, about, shown, {name: svg(figure) for name, figure in made.items()})
-    (folder / "report.html").write_text(page, encoding="utf-8")
-    results = {name: _records(table) for name, table in tables.items()}
-    write_json(folder / "report.json", {**about.header, "comparison": results})
+@dataclass(frozen=True)
+class Report:
+    """What a comparison adds to a results folder: `tables` (.csv), `pages` by file name, `figures` (.png, .pdf)."""
+
+    tables: dict[str, pd.DataFrame]
+    pages: dict[str, str]
+    figures: dict[str, Figure]
+
+    def write_figures(self, folder: Path) -> None:
+        for name, figure in self.figures.items():
+            for ending, options in ((".png", {}), (".pdf", {"metadata": {"CreationDate": None}})):
+                with atomic_file(folder / f"{name}{ending}") as temporary:
+                    figure.savefig(temporary, format=ending[1:], **options)
+
+
+def make_report(study: Study, about: About) -> Report:
+    """The comparison's tables, figures and pages."""
+    made, shown = figures(study, about.smallest_effect, about.curves, about.models), text_tables(study, about)
+    return Report(
+        tables={
+            "matrix": study.matrix,
+            "contrasts": study.contrasts,
+            "groups": study.by_group,
+            "specialisation": study.specialisation,
+            "exposure": about.exposures,
+        },
+        pages={
+            "comparison.md": _markdown(study, about, shown),
+            "comparison.tex": _latex(shown),
+            "report.html": _page(study, about, shown, {name: svg(figure) for name, figure in made.items()}),
+        },
+        figures=made,
+    )
 
 
 def _markdown(study: Study, about: About, tables: Mapping[str, TextTable]) -> str:
@@ -94,7 +107,3 @@ def _origin(header: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _title(about: About) -> str:
     return f"Specialists and generalist on {about.corpus}"
-
-
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return table.astype(object).where(table.notna(), None).to_dict("records")

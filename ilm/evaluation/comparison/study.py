@@ -19,8 +19,8 @@ import pandas as pd
 from scipy import stats
 
 from ilm.evaluation.comparison.contrasts import Contrast, PairedLosses, contrasts, omnibus
-from ilm.evaluation.losses import Losses, Texts
 from ilm.evaluation.comparison.verdicts import benjamini_hochberg, verdicts
+from ilm.evaluation.losses import Losses, Texts
 from ilm.evaluation.statistics import holm
 
 HEADLINE = "infill_textonly"

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from ilm.evaluation import report
+from ilm.evaluation.comparison.report import Report
 from ilm.evaluation.perplexity.results import POOLED
 from ilm.models.scoring import KINDS
 from ilm.tables import TextTable, show
@@ -42,13 +43,19 @@ class FamilyTable:
         return TextTable(f"Perplexity: {self.title}", columns, rows, align, self.caption, sections[1:])
 
 
-def write_report(folder: Path, header: Mapping[str, Any], results: pd.DataFrame) -> None:
+def write_report(
+    folder: Path, header: Mapping[str, Any], results: pd.DataFrame, comparison: Report | None = None
+) -> None:
     """Write all files of an evaluation.
 
     `header` says how the numbers came about; `results` has one row per run, level, kind and mask type.
     """
-    pages = {"perplexity.md": _markdown(header, results)}
-    report.write_report(folder, header, {"perplexity": results}, pages)
+    tables, pages = {"perplexity": results}, {"perplexity.md": _markdown(header, results)}
+    if comparison is not None:
+        tables |= comparison.tables
+        pages |= comparison.pages
+        comparison.write_figures(folder)
+    report.write_report(folder, header, tables, pages)
 
 
 def print_tables(header: Mapping[str, Any], results: pd.DataFrame, levels: Sequence[str]) -> None:
@@ -84,7 +91,7 @@ def caption(header: Mapping[str, Any], rows: pd.DataFrame) -> str:
     masks = " or ".join(str(count) for count in sorted(rows["masks_per_document"].unique()))
     chosen = (
         f"the first {evaluation['max_examples']:,} examples by hash"
-        if evaluation["max_examples"]
+        if evaluation.get("max_examples")
         else f"{masks} masks a document, "
         + (f"{evaluation['limit']:,} documents a level" if evaluation["limit"] else "all documents")
     )
@@ -98,9 +105,11 @@ def caption(header: Mapping[str, Any], rows: pd.DataFrame) -> str:
     counts = runs.drop_duplicates("run")[["dropped_examples", "unfitting_examples", "left_over_examples"]].sum()
     dropped, unfitting, left_over = map(int, counts)
     said += [f"{dropped:,} dropped, since two spans share a token"] if dropped else []
-    if evaluation["fitting"]:
+    if evaluation["fitting"] == "complete":
+        said.append(f"{unfitting:,} left out, which are cut for a model")
+    elif evaluation["fitting"]:
         said.append(f"{unfitting:,} left out, whose {evaluation['fitting']} row is longer")
-    if evaluation["drop_last"]:
+    if evaluation.get("drop_last"):
         said.append(f"{left_over:,} left out, the last partial batch of {evaluation['batch_size']}")
     if (origin := header["training_corpus"]) and "shared" in origin:
         shared = origin["shared"]["texts"]

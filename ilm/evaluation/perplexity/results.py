@@ -27,7 +27,11 @@ def results(
     of_examples = of_texts[texts.rows.get_indexer(scores.examples["writing_id"])]
     for level in [*levels, *([POOLED] if len(levels) > 1 else [])]:
         chosen = np.ones(len(of_examples), dtype=bool) if level == POOLED else of_examples == level
-        about = {"level": level, "examples": int(chosen.sum()), "cut_examples": int(scores.examples["cut"][chosen].sum())}
+        about = {
+            "level": level,
+            "examples": int(chosen.sum()),
+            "cut_examples": int(scores.examples["cut"][chosen].sum()),
+        }
         for kind, of_kind in losses.items():
             here = np.ones(len(of_kind.texts), dtype=bool) if level == POOLED else of_texts[of_kind.texts] == level
             yield {**about, "kind": kind, "mask_type": "all", **_loss(of_kind, texts, here)}

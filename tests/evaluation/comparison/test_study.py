@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ilm.evaluation.losses import Losses, Texts
 from ilm.evaluation.comparison.study import HEADLINE, Model, Settings, Study, compare
+from ilm.evaluation.losses import Losses, Texts
 
 LEVELS = ["A1", "A2", "B1", "B2", "C1"]
 PER_LEVEL = 70

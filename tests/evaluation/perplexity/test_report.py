@@ -57,14 +57,13 @@ def test_one_table_for_each_family_of_models():
 
 
 def test_the_files_of_a_report(tmp_path):
-    write_report(tmp_path / "r", HEADER, results(), pd.DataFrame({"writing_id": ["w1"], "context_nll": [1.5]}))
+    write_report(tmp_path / "r", HEADER, results())
     report = read_json(tmp_path / "r" / "report.json")
     assert report["source"]["name"] == "sample"
     assert len(report["results"]["perplexity"]) == len(results())
     assert [r["perplexity"] for r in report["results"]["perplexity"]].count(None) == 1
     again = pd.read_csv(tmp_path / "r" / "perplexity.csv")
     assert again["perplexity"].sum() == pytest.approx(results()["perplexity"].sum())
-    assert pd.read_parquet(tmp_path / "r" / "documents.parquet")["context_nll"].tolist() == [1.5]
     markdown = (tmp_path / "r" / "perplexity.md").read_text()
     rows = [" ".join(line.replace("|", " ").split()) for line in markdown.splitlines()]
     assert "s_A1 infill_textonly 25.00 35.00 30.00" in rows

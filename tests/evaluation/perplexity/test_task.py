@@ -62,7 +62,7 @@ def evaluated(root: Path, results: Path, *more: str) -> tuple[pd.DataFrame, dict
     options = [option for option in chosen(root) if not option.startswith("masking")]
     cfg, choices = compose("evaluate", *options, f"paths.results={results}", *more)
     frame = evaluate(cfg, choices)
-    (folder,) = results.iterdir()
+    (folder,) = (path for path in results.iterdir() if path.name != "scores")
     return frame, json.loads((folder / "report.json").read_text()), folder
 
 

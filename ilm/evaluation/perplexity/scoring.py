@@ -1,0 +1,206 @@
+"""Which examples a model is scored on, and its kept scores of them."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from transformers import AutoConfig
+
+from ilm.config.evaluate import Perplexity, Scored
+from ilm.corpus.store import PreparedCorpus, corpus_arguments
+from ilm.errors import UserError
+from ilm.evaluation.losses import common_examples
+from ilm.evaluation.scores import EXAMPLE, Scores, ScoreStore, score_batches
+from ilm.examples.dataset import InfillingDataset, first_by_hash
+from ilm.examples.token_store import TokenStore
+from ilm.masking.generate import mask_settings
+from ilm.masking.store import MaskStore
+from ilm.models.loading import require_length
+from ilm.models.packing import row_length
+from ilm.progress import ProgressLog
+from ilm.runs.trained_model import TrainedModel
+
+log = logging.getLogger("ilm")
+
+# Masks of a model folder, of whose training nothing is known.
+USUAL_MASKS = "hierarchical"
+
+
+@dataclass(frozen=True)
+class ScoredModel:
+    """A model's scores; `counts` says how many examples there were and were left out, by cause.
+
+    `masks` names the folder of the masks, `added` is whether anything was scored now.
+    """
+
+    model: TrainedModel
+    scores: Scores
+    masks: str
+    mask_types: tuple[str, ...]
+    counts: dict[str, int]
+    added: bool
+
+
+def score_model(
+    model: TrainedModel,
+    corpus: PreparedCorpus,
+    masks_folder: Path,
+    rows: np.ndarray,
+    task: Scored,
+    results: Path,
+    device: torch.device | None,
+) -> ScoredModel | None:
+    """The model's scores of the documents `rows`, from `results` as far as they are kept there.
+
+    The others are computed on `device`; without one (task=comparison) the answer is None where any is missing.
+
+    Raises: UserError if no example is left.
+    """
+    masks, vocabulary = MaskStore.open(masks_folder), model.vocabulary
+    dataset = InfillingDataset(
+        rows,
+        masks.splits[task.split],
+        TokenStore.open_or_make(corpus.folder / "tokens", corpus, vocabulary, model.token_store(vocabulary)),
+        vocabulary,
+        objective=model.objective,
+        max_length=task.max_length,
+        masks_per_document=task.masks_per_document,
+        fitting="naive" if task.fitting == "naive" else None,
+    )
+    numbers, left_over = _chosen(dataset, corpus, task)
+    if not len(numbers):
+        raise UserError(
+            f"{model.name}: no example is left of {len(rows):,} documents ({dataset.dropped:,} dropped, "
+            f"{dataset.unfitting:,} do not fit, {left_over:,} in the last batch): see task.fitting, max_length, "
+            "drop_last and batch_size."
+        )
+    documents, mask_numbers = dataset.keys(numbers)
+    ids = corpus.documents["writing_id"].to_numpy()[documents]
+    keys = pd.MultiIndex.from_arrays([ids, mask_numbers], names=EXAMPLE)
+    settings = {
+        "weights": model.fingerprint(),
+        "documents": corpus.documents_hash,
+        "split": task.split,
+        "masks": masks_folder.name,
+        "max_length": task.max_length,
+        "objective": model.objective,
+    }
+    store = ScoreStore(results, model.name, settings)
+    missing = store.missing(keys)
+    if missing.any() and device is None:
+        log.warning("%s left out: %d of its %d examples are not scored yet", model.name, missing.sum(), len(keys))
+        return None
+    if missing.any():
+        _score_missing(model, store, dataset, numbers, missing, corpus, task, device)
+    counts = {
+        "masks_per_document": dataset.masks_per_document,
+        "dropped_examples": dataset.dropped,
+        "unfitting_examples": dataset.unfitting,
+        "left_over_examples": left_over,
+    }
+    scores = store.read().of(keys)
+    return ScoredModel(model, scores, masks_folder.name, vocabulary.mask_types, counts, bool(missing.any()))
+
+
+def complete_for_all(scored: Sequence[ScoredModel]) -> list[ScoredModel]:
+    """The same with those examples only that are whole under every model."""
+    kept = common_examples({of.model.name: of.scores for of in scored}, complete=True)
+    found = []
+    for of_model in scored:
+        scores = kept[of_model.model.name]
+        left_out = len(of_model.scores.examples) - len(scores.examples)
+        found.append(replace(of_model, scores=scores, counts={**of_model.counts, "unfitting_examples": left_out}))
+    return found
+
+
+def _chosen(dataset: InfillingDataset, corpus: PreparedCorpus, task: Scored) -> tuple[np.ndarray, int]:
+    """The numbers of the examples to score, and how many are left out as the last partial batch."""
+    numbers = np.arange(len(dataset))
+    if not isinstance(task, Perplexity):
+        return numbers, 0
+    if task.max_examples is not None:
+        numbers = first_by_hash(dataset, corpus.documents["writing_id"].array, corpus.seed, task.max_examples)
+    left_over = len(numbers) % task.batch_size if task.drop_last else 0
+    return numbers[: len(numbers) - left_over], left_over
+
+
+def _score_missing(
+    model: TrainedModel,
+    store: ScoreStore,
+    dataset: InfillingDataset,
+    numbers: np.ndarray,
+    missing: np.ndarray,
+    corpus: PreparedCorpus,
+    task: Perplexity,
+    device: torch.device,
+) -> None:
+    network, _ = model.load()
+
+    def batches() -> Iterator[Scores]:
+        for batch in score_batches(
+            network,
+            dataset,
+            numbers[missing],
+            corpus.documents,
+            batch_size=task.batch_size,
+            row_tokens=row_length(task.row_tokens, device, task.max_length),
+            device=device,
+        ):
+            yield batch
+            progress.update(len(batch.examples))
+
+    done = len(numbers) - int(missing.sum())
+    with store.claimed(), ProgressLog(len(numbers), model.name, "examples", initial=done) as progress:
+        store.add(batches())
+
+
+def masks_of(model: TrainedModel, corpus: PreparedCorpus, task: Scored) -> Path:
+    """The folder of the masks to evaluate a model with.
+
+    Raises: UserError, before any model is scored, if there are none, or the model cannot read them or so many tokens.
+    """
+    folder = _masks_folder(model, corpus, task.masks)
+    mask_types = MaskStore.open(folder).mask_types
+    if model.mask_types != mask_types:
+        raise UserError(
+            f"{model.name} was trained on the mask types {', '.join(model.mask_types)}, not {', '.join(mask_types)}. "
+            "Type task.masks=NAME for masks of its types."
+        )
+    require_length(AutoConfig.from_pretrained(str(model.path)), task.max_length, "task.max_length")
+    return folder
+
+
+def _masks_folder(model: TrainedModel, corpus: PreparedCorpus, name: str | None) -> Path:
+    """The folder of the masks to evaluate a model with: those named, else drawn as those it was trained with.
+
+    Raises: UserError if it is not there, or several are.
+    """
+    root = corpus.folder / "masks"
+    present = sorted(path.name for path in root.glob("*-*") if not path.name.startswith("."))
+    if name is None and model.masking is not None:
+        folder = mask_settings(corpus, model.masking).folder(corpus.folder)
+        if folder.name in present:
+            return folder
+        remedy = (
+            f"the command that prepared it with corpus.extra again, with masking={model.masking.name}"
+            if corpus.test_only
+            else f"python prepare.py {corpus_arguments(corpus.name)} masking={model.masking.name}"
+        )
+        raise UserError(
+            f"{corpus.name} has no masks drawn as those that {model.name} was trained with ({folder.name}). Type "
+            f"{remedy} and the settings of its masking, or task.masks=NAME for others. There are: "
+            f"{', '.join(present) or 'none'}"
+        )
+    wanted = name or USUAL_MASKS
+    found = [here for here in present if wanted in (here, here.rpartition("-")[0])]
+    if len(found) != 1:
+        several = "several masks of this name" if found else "no such masks"
+        raise UserError(
+            f"task.masks={wanted}: {root} holds {several}. Type task.masks=NAME with one of: "
+            f"{', '.join(found or present) or 'none'}"
+        )
+    return root / found[0]
