@@ -77,6 +77,8 @@ def _of_kind(
     matrix, tested, grouped = [], [], []
     for level in texts.levels:
         here = _Sums(losses, texts, of_rows == level)
+        if not here.targets.any():
+            continue
         found = here.contrasts([(model, None) for model in models] + pairs, settings)
         matrix += [{"model": m.name, "level": level} | _loss(c) for m, c in zip(models, found, strict=False)]
         tested += [
@@ -121,8 +123,6 @@ class _Sums:
         return PairedLosses(of_a, self.nll[list(b.runs)], self.targets)
 
     def contrasts(self, pairs: Sequence[tuple[Model, Model | None]], settings: Settings) -> list[Contrast]:
-        if not self.targets.any():
-            return []
         paired = [self.pair(a, b) for a, b in pairs]
         return contrasts(paired, resamples=settings.resamples, seed=settings.seed)
 

@@ -36,8 +36,11 @@ def compare_models(
         return None
     models = _models([of.model for of in comparable])
     scores = common_examples({of.model.name: of.scores for of in comparable}, complete=False)
-    settings = Settings(task.smallest_effect, task.resamples)
-    study = compare(losses_by_kind(scores, texts), texts, models, settings)
+    losses = losses_by_kind(scores, texts)
+    if not losses[HEADLINE].targets.any():
+        log.warning("no comparison: of no example an answer is left. See task.max_length and task.fitting")
+        return None
+    study = compare(losses, texts, models, Settings(task.smallest_effect, task.resamples))
     exposures = exposure({m.name: _seen([comparable[run].model for run in m.runs]) for m in models})
     pairs = list(zip(study.contrasts["a"], study.contrasts["b"], strict=True))
     study.contrasts["matched"] = matched(exposures, pairs, study.contrasts["level"])

@@ -1,0 +1,185 @@
+"""`python evaluate.py` on three tiny runs: what is scored once is kept, and what the report is made of."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from evaluate import evaluate
+from ilm.errors import UserError
+from ilm.runs.trained_model import TrainedModel
+from prepare import prepare
+from tests.conftest import SMALL_MODEL, compose, rows_of_small_corpus, write_csv
+from train import train
+
+# With the least number of clusters lowered, there are enough of A1 and B1, and too few of the others.
+SIZES, ENOUGH = {"A1": 300, "A2": 20, "B1": 300, "B2": 20, "C1": 20}, 8
+
+
+@pytest.fixture(scope="module", autouse=True)
+def fewer_clusters_are_enough():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ilm.evaluation.comparison.contrasts.MIN_EFFECTIVE_CLUSTERS", ENOUGH)
+        yield
+
+
+def folders(root: Path) -> list[str]:
+    return ["corpus=custom", "corpus.name=mine", *(f"paths.{name}={root / name}" for name in ("data", "experiments"))]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("comparison")
+    path = write_csv(root / "mine.csv", rows_of_small_corpus(SIZES))
+    masks = "masking.masks_per_document=2"
+    prepare(compose("prepare", *folders(root), f"corpus.csv={path}", masks, "num_workers=1")[0])
+    for level in ("A1", "B1", "all"):
+        options = [
+            *SMALL_MODEL,
+            f"cefr={level}",
+            "trainer.max_steps=3",
+            "data.batch_size=4",
+            "logger=both",
+            masks,
+        ]
+        train(*compose("train", *folders(root), *options))
+    return root
+
+
+@pytest.fixture(scope="module")
+def results(root) -> Path:
+    """The results of the first evaluation. Shared: a test that writes takes a name of its own."""
+    run(root, root / "results", "name=first")
+    return root / "results"
+
+
+def run(root: Path, results: Path, *options: str) -> pd.DataFrame:
+    return evaluate(*compose("evaluate", *folders(root), f"paths.results={results}", "task.resamples=200", *options))
+
+
+def report_of(folder: Path) -> dict:
+    return json.loads((folder / "report.json").read_text())
+
+
+@pytest.fixture
+def no_model(monkeypatch) -> None:
+    """A model that is loaded fails the test."""
+
+    def load(model):
+        raise AssertionError(f"{model.name} was loaded")
+
+    monkeypatch.setattr(TrainedModel, "load", load)
+
+
+def test_the_report_of_specialists_and_generalist(results):
+    folder = results / "first"
+    files = {path.name for path in folder.iterdir()}
+    assert {"report.json", "report.html", "comparison.md", "comparison.tex", "contrasts.csv", "matrix.csv"} <= files
+    assert {"matrix.png", "matrix.pdf", "contrasts.png", "learning_curves.pdf", "groups.png"} <= files
+    tested = pd.read_csv(folder / "contrasts.csv").query("kind == 'infill_textonly'").set_index(["family", "level"])
+    # A1 and B1 have a specialist, and are tested; each is tested on the four other levels too.
+    assert sorted(tested.loc["primary"].index) == ["A1", "B1"]
+    assert len(tested.loc["exploratory"]) == 8
+    assert tested.loc["primary", "p"].notna().all()
+    assert tested.loc["primary", "one_seed"].all()
+    assert tested.loc["exploratory"].loc["C1", "p"].isna().all(), "2 texts of C1 allow no test"
+    page = (folder / "report.html").read_text()
+    assert "holds for these two runs" in page
+    assert page.count("<svg") == 5
+    assert "<script" not in page
+    assert "http" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
+        "http://creativecommons.org", ""
+    ).replace("https://matplotlib.org", "")
+
+
+def test_contrasts_are_differences_of_the_perplexity_table(results):
+    report = report_of(results / "first")["results"]
+    losses = pd.DataFrame(report["perplexity"]).query("mask_type == 'all'").set_index(["trained_on", "level", "kind"])
+    for row in report["contrasts"]:
+        if row["family"] == "omnibus":
+            continue
+        expected = losses.loc[(row["a"], row["level"], row["kind"]), "loss"]
+        expected -= losses.loc[(row["b"], row["level"], row["kind"]), "loss"]
+        assert row["theta"] == pytest.approx(expected, abs=1e-9)
+    for row in report["matrix"]:
+        assert row["loss"] == pytest.approx(losses.loc[(row["model"], row["level"], row["kind"]), "loss"])
+
+
+def test_groups_add_up_to_their_level(results):
+    report = report_of(results / "first")["results"]
+    whole = {row["level"]: row for row in report["contrasts"] if row["family"] == "primary"}
+    groups = pd.DataFrame(report["groups"])
+    assert set(groups["grouping"]) == {"l1", "text length", "mask type", "position", "blank length"}
+    for (level, _), own in groups.groupby(["level", "grouping"]):
+        textonly = [r for r in report["contrasts"] if r["kind"] == "infill_textonly" and r["level"] == level]
+        (primary,) = (row for row in textonly if row["family"] == "primary")
+        assert own["targets"].sum() == primary["targets"]
+        assert (own["theta"] * own["targets"]).sum() / own["targets"].sum() == pytest.approx(primary["theta"])
+    assert set(whole) == {"A1", "B1"}
+
+
+def test_nothing_is_scored_twice(root, results, no_model):
+    first = report_of(results / "first")["results"]
+    for options in (["name=again"], ["task=comparison", "name=kept"]):
+        run(root, results, *options)
+        again = report_of(results / options[-1].removeprefix("name="))["results"]
+        for table in ("perplexity", "contrasts", "groups"):
+            pd.testing.assert_frame_equal(pd.DataFrame(first[table]), pd.DataFrame(again[table]))
+
+
+def test_fewer_texts_are_a_part_of_what_is_kept(root, results, no_model):
+    frame = run(root, results, "name=few", "limit=5")
+    assert frame.query("mask_type == 'all' and kind == 'infill' and level == 'A1'")["documents"].max() <= 5
+
+
+def test_more_texts_add_to_what_is_kept(root, tmp_path, monkeypatch):
+    run(root, tmp_path, "models=[A1]", "limit=5")
+    (store,) = (tmp_path / "scores" / "mine_A1_ilm_tiny_debug").glob("[!.]*")
+    before = pd.read_parquet(store / "examples.parquet")
+    run(root, tmp_path, "models=[A1]", "limit=8")
+    after = pd.read_parquet(store / "examples.parquet")
+    assert len(before) < len(after)
+    merged = before.merge(after, on=["writing_id", "example"], suffixes=("", "_after"))
+    assert merged["context_nll"].tolist() == merged["context_nll_after"].tolist()
+    whole = run(root, tmp_path / "whole", "models=[A1]", "limit=8")
+    parts = run(root, tmp_path, "models=[A1]", "limit=8", "name=parts")
+    assert np.allclose(parts["loss"].dropna(), whole["loss"].dropna(), rtol=1e-6)
+
+
+def test_a_comparison_without_scores_says_how_to_make_them(root, tmp_path):
+    with pytest.raises(UserError, match=r"python evaluate\.py"):
+        run(root, tmp_path, "task=comparison")
+
+
+def test_a_model_that_is_not_scored_is_left_out_of_a_comparison(root, tmp_path, capsys):
+    run(root, tmp_path, "models=[A1,all]")
+    frame = run(root, tmp_path, "task=comparison", "name=kept")
+    assert set(frame["trained_on"]) == {"A1", "all"}
+    assert "mine_B1_ilm_tiny_debug left out" in capsys.readouterr().err
+
+
+def test_only_complete_examples(root, results, tmp_path):
+    options = ["models=[A1,all]", "task.max_length=70"]
+    cut = run(root, tmp_path, *options)
+    complete = run(root, tmp_path, *options, "task.fitting=complete")
+    assert cut["cut_examples"].max() > 0 == complete["cut_examples"].max()
+    first = complete.iloc[0]
+    assert first["unfitting_examples"] > 0
+    assert (
+        first["unfitting_examples"] + complete.query("level == 'all'")["examples"].iloc[0]
+        == (cut.query("level == 'all'")["examples"].iloc[0])
+    )
+
+
+def test_perplexities_stand_in_tensorboard(root, results):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(root / "experiments" / "mine_A1_ilm_tiny_debug"))
+    events.Reload()
+    point = events.Scalars("test/infill_textonly_perplexity_A1")[0]
+    frame = pd.DataFrame(report_of(results / "first")["results"]["perplexity"])
+    chosen = "run == 'mine_A1_ilm_tiny_debug' and level == 'A1' and kind == 'infill_textonly' and mask_type == 'all'"
+    assert point.value == pytest.approx(frame.query(chosen)["perplexity"].item(), rel=1e-5)
+    assert point.step == 3
