@@ -283,11 +283,12 @@ def _t_statistics(sums: np.ndarray, parts: Sequence[PairedLosses], clusters: int
     p = len(parts)
     d, n, dd, dn, nn = np.split(sums, np.cumsum([p, p, p * p, p * p]), axis=1)
     dd, dn, nn = (products.reshape(-1, p, p) for products in (dd, dn, nn))
-    theta = d / n
-    crossed = theta[:, None, :] * dn
-    squares = dd - crossed - crossed.transpose(0, 2, 1) + theta[:, :, None] * theta[:, None, :] * nn
-    # Rounding may leave a variance of 0 a hair below it.
-    v1 = np.maximum(clusters / (clusters - 1) * (squares / (n[:, :, None] * n[:, None, :])).mean(axis=(1, 2)), 0)
-    difference = theta.mean(axis=1) - np.mean([part.theta for part in parts])
+    # Where no drawn cluster has targets, or all are alike, there is no t: 0 tells nothing either way.
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.nan_to_num(difference / np.sqrt(v1), nan=0.0)
+        theta = d / n
+        crossed = theta[:, None, :] * dn
+        squares = dd - crossed - crossed.transpose(0, 2, 1) + theta[:, :, None] * theta[:, None, :] * nn
+        v1 = clusters / (clusters - 1) * (squares / (n[:, :, None] * n[:, None, :])).mean(axis=(1, 2))
+        difference = theta.mean(axis=1) - np.mean([part.theta for part in parts])
+        # Rounding may leave a variance of 0 a hair below it.
+        return np.nan_to_num(difference / np.sqrt(np.maximum(v1, 0)), nan=0.0)

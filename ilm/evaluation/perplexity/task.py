@@ -104,10 +104,13 @@ def _log_to_tensorboard(run: RunFolder, rows: pd.DataFrame, source: Mapping[str,
         return
     from torch.utils.tensorboard import SummaryWriter
 
-    with SummaryWriter(run.path) as writer:
-        for row in rows[(rows["mask_type"] == "all") & rows["perplexity"].notna()].itertuples():
-            name = f"{source['split']}/{row.kind}_perplexity_{row.level}"
-            writer.add_scalar(name, row.perplexity, run.status["step"])
+    try:
+        with SummaryWriter(run.path) as writer:
+            for row in rows[(rows["mask_type"] == "all") & rows["perplexity"].notna()].itertuples():
+                name = f"{source['split']}/{row.kind}_perplexity_{row.level}"
+                writer.add_scalar(name, row.perplexity, run.status["step"])
+    except OSError as error:
+        log.warning("%s takes no perplexities for TensorBoard: %s", run.path, error)
 
 
 def _find_texts(settings: Evaluate, trained_on: PreparedCorpus | None) -> tuple[PreparedCorpus, list[str]]:

@@ -194,7 +194,7 @@ def test_masks_by_name(root, tmp_path):
 
 
 def test_a_folder_of_something_else_is_refused_before_the_first_model_is_scored(root, tmp_path, monkeypatch):
-    monkeypatch.setattr(task, "score_documents", None)
+    monkeypatch.setattr(task, "score_model", None)
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "thesis.tex").write_text("mine")
     with pytest.raises(UserError, match="notes exists and holds no report"):
