@@ -57,7 +57,9 @@ def evaluate_perplexity(settings: Evaluate) -> pd.DataFrame:
         scored = []
         for number, model in enumerate(models, start=1):
             log.info("model %d of %d: %s", number, len(models), model.name)
-            scored.append(score_model(model, corpus, masks[model.name], rows, task, Path(settings.paths.results), device))
+            scored.append(
+                score_model(model, corpus, masks[model.name], rows, task, Path(settings.paths.results), device)
+            )
         scored = [of_model for of_model in scored if of_model is not None]
         if not scored:
             raise UserError(

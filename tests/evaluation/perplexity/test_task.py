@@ -206,7 +206,7 @@ def test_every_model_is_checked_before_the_first_is_scored(root, tmp_path, monke
     short = shutil.copytree(root / "experiments" / "run" / "model", tmp_path / "short")
     config = json.loads((short / "config.json").read_text())
     (short / "config.json").write_text(json.dumps(config | {"n_positions": 32}))
-    monkeypatch.setattr(task, "score_documents", None)
+    monkeypatch.setattr(task, "score_model", None)
     with pytest.raises(UserError, match="is more than the 32 tokens"):
         evaluated(root, tmp_path / "results", f"models=[run,{short}]")
 
