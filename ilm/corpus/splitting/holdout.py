@@ -7,11 +7,9 @@ import pandas as pd
 
 from ilm.config.prepare import TEST_ON
 from ilm.corpus.splitting.groups import group_labels, largest_group
-from ilm.corpus.splitting.stratify import level_counts
 from ilm.errors import UserError
 
-# The levels of a group with their documents: [(level code, documents), ...]
-Counts = list[tuple[int, int]]
+_FEW_GROUPS = 500  # up to which all exchanges of two are tried
 
 
 def column_of_values(documents: pd.DataFrame, column: str) -> pd.Series:
@@ -47,37 +45,53 @@ def draw_held_out(
 
     Groups are documents connected by the column or the relations. In the order of their first documents' rank each
     one goes to test that brings test nearer to its targets (the sum over levels of what is missing or too much).
-    If none does, the one goes that ends nearest, of at most half of the documents. Documents without a value can
+    Then groups are added, left out or exchanged as long as that brings it nearer still (up to 500 groups). If none
+    does, the one goes that ends nearest, of at most half of the documents. Documents without a value can
     stand for no unseen one: alone they never become test data, but they follow a group they are connected with.
 
     Raises: UserError if no such group exists, or only all of them together.
     """
     labels = group_labels(len(levels), [*relations.values(), code])
     firsts, group_of = np.unique(labels, return_inverse=True)
-    of_group = level_counts(group_of, levels)
+    counts = np.zeros((len(firsts), len(targets)), dtype=np.int64)  # documents by group and level
+    np.add.at(counts, (group_of, levels), 1)
     eligible = np.unique(group_of[code >= 0])
-    eligible = eligible[np.argsort(rank[firsts[eligible]])].tolist()
-    need = list(targets)
-    drawn = []
-    for group in eligible:
-        if max(need) <= 0:
+    eligible = eligible[np.argsort(rank[firsts[eligible]])]
+    need = np.array(targets)
+    drawn = np.zeros(len(eligible), dtype=bool)
+    for place, group in enumerate(eligible.tolist()):
+        if need.max() <= 0:
             break
-        if _change(need, of_group[group]) < 0:
-            drawn.append(group)
-            for level, count in of_group[group]:
-                need[level] -= count
-    if not drawn:
-        small = [group for group in eligible if 2 * sum(count for _, count in of_group[group]) <= len(levels)]
-        drawn = sorted(small, key=lambda group: _change(need, of_group[group]))[:1]
-    unseen = np.isin(group_of, drawn)
-    if not drawn or unseen.all():
+        left = need - counts[group]
+        if abs(left).sum() < abs(need).sum():
+            drawn[place], need = True, left
+    if not drawn.any():
+        small = np.flatnonzero(2 * counts[eligible].sum(axis=1) <= len(levels))
+        drawn[small[abs(need - counts[eligible[small]]).sum(axis=1).argsort(kind="stable")[:1]]] = True
+    elif len(eligible) <= _FEW_GROUPS:
+        drawn = _improved(drawn, counts[eligible], np.array(targets))
+    test = np.isin(group_of, eligible[drawn])
+    if not drawn.any() or test.all():
         raise UserError(_too_connected(column, code, relations))
-    return unseen
+    return test
 
 
-def _change(need: Sequence[int], counts: Counts) -> int:
-    """By how much the distance to the targets grows (+) or shrinks (-) with a group more."""
-    return sum(abs(need[level] - count) - abs(need[level]) for level, count in counts)
+def _improved(drawn: np.ndarray, counts: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """The groups drawn, (G,) bool, after changes by one group (out, in or exchanged) while they come nearer to targets.
+
+    `counts`: (G, L) documents by level.
+    """
+    drawn, none = drawn.copy(), np.zeros((1, counts.shape[1]), dtype=np.int64)
+    while True:
+        need = targets - counts[drawn].sum(axis=0)
+        removed, added = np.concatenate((none, counts[drawn])), np.concatenate((none, counts[~drawn]))
+        distances = abs(need + removed[:, None] - added[None]).sum(axis=2)
+        out, new = np.unravel_index(distances.argmin(), distances.shape)
+        if distances[out, new] >= abs(need).sum():
+            return drawn
+        inside, outside = np.flatnonzero(drawn), np.flatnonzero(~drawn)
+        drawn[inside[out - 1 : out]] = False
+        drawn[outside[new - 1 : new]] = True
 
 
 def _too_connected(column: str, code: np.ndarray, relations: Mapping[str, np.ndarray]) -> str:

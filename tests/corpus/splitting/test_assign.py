@@ -237,6 +237,14 @@ def test_a_topic_nearest_to_the_target_is_drawn_where_all_are_too_large():
     assert report.sizes == {"A1": {"train": 66, "valid": 9, "test": 25}}
 
 
+def test_topics_are_exchanged_for_others_that_come_nearer_to_the_target():
+    # Drawn first, the topics of 9 and of 7 would stay, since another one of 10 or of 4 were too many.
+    for sizes in ({"a": 9, "b": 10, "c": 27, "d": 27, "e": 27}, {"a": 7, "b": 6, "c": 4, "d": 41, "e": 42}):
+        for seed in range(6):
+            _, report = assign_splits(on_topics(sizes), seed, test_on="topic")
+            assert report.sizes["A1"]["test"] == 10, (sizes, seed)
+
+
 def test_documents_without_a_topic_are_no_unseen_topic():
     documents = on_topics({"": 50, "a": 10, "b": 40})
     splits, _ = assign_splits(documents, 0, test_on="topic")
