@@ -98,6 +98,7 @@ class BestFirstSearch:
         self._heap: list[tuple[float, TokenIds]] = [(0.0, ())]
         self._expanded: Counter = Counter()
         self._pruned = -math.inf  # the likeliest hypothesis that was pruned for the width
+        self._texts: dict[TokenIds, str] = {}
 
     @property
     def is_complete(self) -> bool:
@@ -113,12 +114,16 @@ class BestFirstSearch:
                 popped.append(self._taken(value, token_ids))
             else:
                 self._pruned = max(self._pruned, -value)
-        return popped or self._pop_together(count)
+        # A list that is not surely the best is not made sure by rarer segmentations.
+        return popped if popped or not self.is_complete else self._pop_together(count)
 
     def _pop_together(self, count: int) -> list[Hypothesis]:
         """Hypotheses below the bar which, with others and with what is found of a word, may lift it above the bar."""
         waiting = sorted(h for h in self._heap if -h[0] > self.top.least and self._expanded[len(h[1])] < self._width)
-        texts = [self.top.decode(token_ids) or "" for _, token_ids in waiting]  # half a character begins any word
+        for _, token_ids in waiting:
+            if token_ids not in self._texts:
+                self._texts[token_ids] = self.top.decode(token_ids) or ""  # half a character begins any word
+        texts = [self._texts[token_ids] for _, token_ids in waiting]
         chances: dict[str, float] = defaultdict(float)
         for text, (value, _) in zip(texts, waiting, strict=True):
             chances[text] += math.exp(-value)

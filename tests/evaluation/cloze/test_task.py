@@ -74,9 +74,10 @@ def root(tmp_path_factory) -> Path:
 
 @pytest.fixture(autouse=True, scope="module")
 def narrow_search():
-    """Models of random weights have no likely answers, so a search of them is long; test_cloze_answers.py has some."""
+    """Models of random weights have no likely answers, so a search of them is long; test_predictions.py has some."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(PrefixLM, "width_per_candidate", 2)
+        patch.setattr(MaskedLM, "width_per_candidate", 2)
         yield
 
 
