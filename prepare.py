@@ -10,10 +10,11 @@ from ilm.cli.logging import set_up_logging
 from ilm.cli.main import entry_point, job
 from ilm.config.check import check
 from ilm.config.prepare import Prepare
-from ilm.corpus.build import extra_folders, locked_folder
+from ilm.corpus.build import extra_folders
 from ilm.corpus.sources import extra_source, main_source
 from ilm.corpus.splitting.strategy import HeldOut, TrainValidTest
 from ilm.corpus.verify import require_sound
+from ilm.examples.survey import show_cuts
 from ilm.files import require_writable
 from ilm.masking.prepare import prepare_corpus
 from ilm.masking.store import verify_masks
@@ -40,14 +41,14 @@ def prepare(cfg: DictConfig) -> Path:
     options = {key: getattr(settings, key) for key in ("masking", "num_workers", "preview", "overwrite")}
     source, strategy = reference_source(corpus) or main_source(corpus), TrainValidTest(**settings.split.model_dump())
     prepared, masks = prepare_corpus(folder, source, strategy, sample_size=corpus.sample_size, **options)
+    show_cuts(prepared, masks, settings.max_length)
     if corpus.reference:
-        with locked_folder(folder):
-            import_masks(prepared, source)
+        import_masks(prepared, source)
     if export:
         export_corpus(prepared, masks, export)
     for path, extra in extras.items():
         held_out = HeldOut(prepared, settings.split.near_duplicates, extra.drop_trained_on)
-        prepare_corpus(path, extra_source(extra, corpus), held_out, **options)
+        show_cuts(*prepare_corpus(path, extra_source(extra, corpus), held_out, **options), settings.max_length)
     return folder
 
 

@@ -90,6 +90,15 @@ def atomic_folder(path: Path, *, keep_existing: bool = False) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def cache_folder(root: Path, name: str, instead: Path | None = None) -> Path:
+    """Where a cache lies, or is to be made: `root/name`, or `instead/name` where `root` cannot be written to."""
+    existing = next(path for path in (root, *root.absolute().parents) if path.exists())
+    if instead is None or (root / name).exists() or os.access(existing, os.W_OK):
+        return root / name
+    log.info("%s cannot be written to: %s is kept in %s", root, name, instead)
+    return instead / name
+
+
 class GrowingArray:
     """An array that waits in a raw file while it grows, so that memory does not grow with it. `path` must be new."""
 

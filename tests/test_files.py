@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ilm.errors import UserError
-from ilm.files import atomic_file, atomic_folder, read_json, require_writable, write_json
+from ilm.files import atomic_file, atomic_folder, cache_folder, read_json, require_writable, write_json
 from ilm.hashing import canonical_json, digest, file_sha256, order_key, order_keys
 
 
@@ -130,3 +130,15 @@ def test_json_holds_names_of_files_that_are_no_utf_8(tmp_path):
     name = os.fsdecode(b"caf\xe9 \xc3\xa9.csv")
     write_json(tmp_path / "x.json", {"path": name})
     assert read_json(tmp_path / "x.json") == {"path": name}
+
+
+def test_a_cache_lies_elsewhere_where_its_folder_cannot_be_written_to(tmp_path, monkeypatch):
+    root, instead = tmp_path / "data" / "tokens", tmp_path / "cache"
+    assert cache_folder(root, "a", instead) == root / "a"
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)  # the first of its parents that is there
+    assert cache_folder(root, "a", instead) == instead / "a"
+    assert cache_folder(root, "a") == root / "a"
+    (root / "a").mkdir(parents=True)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert cache_folder(root, "a", instead) == root / "a"
+    assert cache_folder(root, "b", instead) == instead / "b"

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field
 
 from ilm.config.section import Number, Section, rule
-from ilm.config.sections import Corpus, FilePath, Masking, NotNegative, Paths, Seed, Split
+from ilm.config.sections import Corpus, FilePath, Length, Masking, NotNegative, Paths, Seed, Split
 
 KeepTogether = Literal["text", "learner_id", "topic", "near_duplicates"]
 KEEP_TOGETHER: tuple[str, ...] = get_args(KeepTogether)
@@ -35,6 +35,7 @@ class Prepare(Section):
     masking: Masking
     split: PrepareSplit
     num_workers: NotNegative | None  # processes
+    max_length: Length
     preview: NotNegative  # texts
     overwrite: bool
     check: bool

@@ -70,6 +70,12 @@ class TokenSpans:
         result[self.examples[1:][shared]] = True
         return result
 
+    def followed(self) -> np.ndarray:
+        """1 where the token after a span is no part of the next span, else 0, (S,)."""
+        result = np.ones(len(self.lasts), dtype=np.int64)
+        result[:-1] = (self.firsts[1:] > self.lasts[:-1]) | (self.examples[1:] != self.examples[:-1])
+        return result
+
     def reversed(self, document_tokens: np.ndarray) -> "TokenSpans":
         """The same spans in documents of `document_tokens` (E,) tokens that are read from their end."""
         tokens = document_tokens[self.examples]

@@ -15,8 +15,9 @@ from collections.abc import Callable
 import numpy as np
 
 from ilm.examples.alignment import TokenSpans, align
+from ilm.examples.cuts import Cuts
 from ilm.examples.layout import Example, Examples, lay_out_all
-from ilm.examples.lengths import ExampleCounts, count_examples, full_lengths
+from ilm.examples.lengths import ExampleCounts, count_answers, count_examples, full_lengths
 from ilm.examples.token_store import TokenStore
 from ilm.examples.vocabulary import Vocabulary
 from ilm.hashing import order_keys
@@ -24,6 +25,7 @@ from ilm.masking.masks import Masks, offsets, ranges
 
 # So few that what is looked up of them stays in a processor's cache.
 DOCUMENTS_PER_CHUNK = 2_000
+EXAMPLES_PER_CHUNK = 10_000
 
 
 class InfillingDataset:
@@ -34,7 +36,7 @@ class InfillingDataset:
     fit `max_length` (the reference's `skip_naive_incomplete`, for `naive`, makes its five objectives comparable).
 
     `counts` tells what each example holds. Also counted: `dropped`, examples left out because two spans share a
-    token; `unfitting`, left out by `fitting`; `cut`, examples longer than `max_length` tokens; `n_tokens`, the tokens
+    token; `unfitting`, left out by `fitting`; `cuts`, by document, what the cut takes; `n_tokens`, the tokens
     of all examples after the cut. At most `masks_per_document` of each document are there, counting those left out.
     """
 
@@ -60,7 +62,8 @@ class InfillingDataset:
         if masks_per_document is not None:
             ends = np.minimum(ends, begins + masks_per_document)
         self.masks_per_document = int((ends - begins).max(initial=0))
-        self.dropped = self.unfitting = self.cut = self.n_tokens = 0
+        self.dropped = self.unfitting = self.n_tokens = 0
+        self.cuts = Cuts(len(self.documents), max_length)
         self._mask_numbers, self.counts = self._survey(begins, ends, fitting)
 
     def __len__(self) -> int:
@@ -95,6 +98,21 @@ class InfillingDataset:
         masks = self._mask_numbers[numbers]
         spans = ranges(self._masks.span_offsets[masks], self._masks.span_offsets[masks + 1])
         return self._masks.starts[spans].astype(np.int64), self._masks.lengths[spans].astype(np.int64)
+
+    def cuts_of(self, numbers: np.ndarray) -> tuple[np.ndarray, Cuts]:
+        """The documents that some examples are of, ascending, and what the cut takes from these examples."""
+        of_example = self.keys(numbers)[0]
+        documents, owners = np.unique(of_example, return_inverse=True)
+        cuts = Cuts(len(documents), self.max_length)
+        for begin in range(0, len(numbers), EXAMPLES_PER_CHUNK):
+            chunk = slice(begin, begin + EXAMPLES_PER_CHUNK)
+            sizes, spans = self._aligned(of_example[chunk], self._mask_numbers[numbers[chunk]], 1)
+            self._count_cuts(cuts, owners[chunk], sizes, spans)
+        return documents, cuts
+
+    def _count_cuts(self, cuts: Cuts, owners: np.ndarray, sizes: np.ndarray, spans: TokenSpans, kept=slice(None)):
+        answers, left = count_answers(self.objective, sizes, spans, self.max_length)
+        cuts.add(owners[kept], full_lengths(self.objective, sizes, spans)[kept], answers[kept], left[kept])
 
     def _aligned(self, documents: np.ndarray, mask_numbers: np.ndarray, masks_of_each) -> tuple[np.ndarray, TokenSpans]:
         """The documents' sizes in tokens, and their masks in tokens: of each, the next `masks_of_each`.
@@ -132,7 +150,8 @@ class InfillingDataset:
                 self.unfitting += int((kept & ~fits).sum())
                 kept &= fits
             found = count_examples(self.objective, sizes, spans, self.max_length)
-            self.cut += int((full_lengths(self.objective, sizes, spans)[kept] > self.max_length).sum())
+            owners = begin + np.repeat(np.arange(len(masks_of_each)), masks_of_each)
+            self._count_cuts(self.cuts, owners, sizes, spans, kept)
             self.n_tokens += int(found.lengths[kept].sum())
             here = slice(done, done + int(kept.sum()))
             for column, values in zip((mask_numbers, *counts), (numbers, *found), strict=True):

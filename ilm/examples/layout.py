@@ -193,9 +193,7 @@ class _Runs:
     def add_copy(self, at: np.ndarray, sizes: np.ndarray) -> None:
         """The whole document and its end token, with the masked parts marked as what is asked for."""
         types, firsts, lasts = self.spans.types, self.spans.firsts, self.spans.lasts
-        # The token after a span is special unless the next span begins there.
-        special = np.ones(len(lasts), dtype=np.int64)
-        special[:-1] = (firsts[1:] > lasts[:-1]) | (self.within[1:] == 0)
+        special = self.spans.followed()
         before, after = self._following(lasts + special)
         runs = at[self.example] + 3 * self.within
         self._copy(runs, self.example, before, firsts - before, TargetType.INFILL_REDUNDANT)

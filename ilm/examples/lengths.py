@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ilm.examples.alignment import TokenSpans
+from ilm.masking.masks import offsets
 
 
 class ExampleCounts(NamedTuple):
@@ -50,6 +51,25 @@ def count_examples(objective: str, document_tokens: np.ndarray, spans: TokenSpan
     begins_with_context[some] = spans.firsts[spans.offsets[:-1][some]] > 0
     context -= begins_with_context
     return ExampleCounts(lengths, context, np.maximum(lengths - before_separator - 1, 0))
+
+
+def count_answers(
+    objective: str, document_tokens: np.ndarray, spans: TokenSpans, max_length: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Tokens of the answers with their ends, before and after the cut at `max_length` tokens, (E,) each.
+
+    Where an objective copies the whole document, they are its masked tokens and the one after each masked span.
+    """
+    counts = spans.counts
+    begins = 1 + (document_tokens - spans.masked_tokens + counts if objective in ("ilm", "naive") else 0 * counts)
+    if objective in ("ilm", "no_context_ilm"):
+        answers = spans.masked_tokens + counts
+        return answers, np.clip(max_length - begins, 0, answers)
+    if objective == "reverse_lm":
+        spans = spans.reversed(document_tokens)
+    lengths = spans.lasts - spans.firsts + spans.followed()
+    kept = np.clip(max_length - begins[spans.examples] - spans.firsts, 0, lengths)
+    return tuple(np.diff(offsets(tokens)[spans.offsets]) for tokens in (lengths, kept))
 
 
 def _blanks(spans: TokenSpans, before_separator: np.ndarray, max_length: int) -> np.ndarray:

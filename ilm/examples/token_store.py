@@ -25,7 +25,7 @@ from tqdm import tqdm
 from ilm.errors import UserError
 from ilm.examples.tokenize import tokenize
 from ilm.examples.vocabulary import Vocabulary
-from ilm.files import GrowingArray, atomic_folder, read_json, write_json
+from ilm.files import GrowingArray, atomic_folder, cache_folder, read_json, write_json
 from ilm.hashing import changed_files, digest, file_record
 from ilm.masking.masks import offsets, ranges
 
@@ -60,14 +60,18 @@ class TokenStore:
         return offsets(self._advances[ranges(self.offsets[documents], self.offsets[documents + 1])])
 
     @classmethod
-    def open_or_make(cls, root: Path, corpus, vocabulary: Vocabulary, name: str) -> "TokenStore":
+    def open_or_make(
+        cls, root: Path, corpus, vocabulary: Vocabulary, name: str, instead: Path | None = None
+    ) -> "TokenStore":
         """The store of this corpus and tokenizer below `root`; tokenized now if it is not there yet.
+
+        It is made below `instead` where `root` cannot be written to.
 
         `corpus` is an `ilm.corpus.store.PreparedCorpus`, `name` a readable name of the tokenizer. The folder is
         named by a hash of the documents hash and the tokenizer's definition, so a stale store is never read.
         """
         identity = {"documents": corpus.documents_hash, "tokenizer": vocabulary.fingerprint()}
-        folder = Path(root) / f"{name}-{digest(identity)}"
+        folder = cache_folder(Path(root), f"{name}-{digest(identity)}", instead)
         if not (folder / "settings.json").is_file():
             _write(folder, corpus.documents["text"], vocabulary, identity)
         elif read_json(folder / "settings.json")["identity"] != identity:
@@ -104,7 +108,7 @@ def _write(folder: Path, texts: pd.Series, vocabulary: Vocabulary, identity: dic
     changed, widest = 0, 0
     with atomic_folder(folder, keep_existing=True) as temporary:
         ids, advances, counts = (GrowingArray(temporary / name) for name in ("ids", "advances", "counts"))
-        with tqdm(total=len(texts), desc="Tokenizing", unit=" documents", unit_scale=True) as progress:
+        with tqdm(total=len(texts), desc="Tokenizing", unit=" documents", disable=None) as progress:
             for chunk in tokenize(texts, vocabulary.tokenizer):
                 ids.append(chunk.ids.astype(id_type))
                 advances.append(chunk.advances.astype(np.uint32))

@@ -7,7 +7,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import GPT2Tokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from ilm.corpus.store import PreparedCorpus
-from ilm.files import atomic_folder
+from ilm.files import atomic_folder, cache_folder
 from ilm.hashing import digest
 
 END_OF_TEXT = "<|endoftext|>"
@@ -30,13 +30,18 @@ def gpt2_tokenizer() -> PreTrainedTokenizerBase:
     return GPT2Tokenizer(vocab=vocabulary, merges=merges)
 
 
-def corpus_tokenizer(root: Path, corpus: PreparedCorpus, size: int) -> PreTrainedTokenizerBase:
+def corpus_tokenizer(
+    root: Path, corpus: PreparedCorpus, size: int, instead: Path | None = None
+) -> PreTrainedTokenizerBase:
     """A byte-level BPE of `size` entries, trained once on the training split of all levels, kept below `root`.
+
+    It is kept below `instead` where `root` cannot be written to.
 
     The folder is named by a hash of the documents and the size, so all models of a corpus share one tokenizer and none
     is trained on valid or test texts. It splits texts like GPT-2's: spaces belong to the word after them.
     """
-    folder = Path(root) / f"bpe{size}-{digest({'documents': corpus.documents_hash, 'size': size})}"
+    name = f"bpe{size}-{digest({'documents': corpus.documents_hash, 'size': size})}"
+    folder = cache_folder(Path(root), name, instead)
     if not (folder / "tokenizer.json").is_file():
         documents = corpus.documents
         texts = documents["text"][documents["split"] == "train"]

@@ -7,6 +7,7 @@ what is asked of its result. Those of this module may for example answer, on "Sh
     Documents       [("document", 0, 33)]                  and so Paragraphs, Sentences, Ngrams, Words:
                                                            one level of the hierarchy alone
     Punctuation     [("sentence_terminal", 32, 1)]
+    Verse           as Hierarchical, with stanzas and lines; ProperNouns: names
 
 The single-level functions hide about 15 % of a text by default: the share of masked words in BERT (Devlin et
 al. 2019), and near the 13.6 % of `Hierarchical`, so that models trained with them can be compared.
@@ -18,7 +19,8 @@ from dataclasses import dataclass, fields
 from typing import ClassVar, NamedTuple, Protocol
 
 from ilm.errors import UserError
-from ilm.masking.segmentation import segment
+from ilm.masking.segmentation import Document, segment, segment_verse
+from ilm.masking.tagging import proper_nouns, require_tagger
 
 
 class Span(NamedTuple):
@@ -69,7 +71,20 @@ class Hierarchical(_Checked):
     mask_types: ClassVar[tuple[str, ...]] = ("document", "paragraph", "sentence", "ngram", "word")
 
     def __call__(self, text: str, rng: random.Random) -> list[Span]:
-        return _draw(text, rng, self.p, self.p, self.p, self.p, self.ngram_probability, self.max_ngram_words)
+        return self._drawn(segment(text), rng)
+
+    def _drawn(self, document: Document, rng: random.Random) -> list[Span]:
+        return _draw(document, rng, self.p, self.p, self.p, self.p, self.ngram_probability, self.max_ngram_words)
+
+
+class Verse(Hierarchical):
+    """`Hierarchical` on poems: stanzas have the type "paragraph", lines "sentence", as in the reference implementation.
+
+    Stanzas are parted by empty lines. Equal seeds give the masks of its MaskHierarchicalVerse.
+    """
+
+    def __call__(self, text: str, rng: random.Random) -> list[Span]:
+        return self._drawn(segment_verse(text), rng)
 
 
 @dataclass(frozen=True)
@@ -78,23 +93,23 @@ class _OneLevel(_Checked):
     mask_types: ClassVar[tuple[str, ...]] = ()
 
     def __call__(self, text: str, rng: random.Random) -> list[Span]:
-        return _draw(text, rng, **{f"p_{self.mask_types[0]}": self.p})
+        return _draw(segment(text), rng, **{f"p_{self.mask_types[0]}": self.p})
 
 
 class Documents(_OneLevel):
-    """Masks the whole document with probability `p`: generation without context."""
+    """Masks the whole document with probability `p`: generation without context. A text has at most two masks."""
 
     mask_types = ("document",)
 
 
 class Paragraphs(_OneLevel):
-    """Masks each paragraph (line) with probability `p`."""
+    """Masks each paragraph (line) with probability `p`. A text of n paragraphs has at most 2**n masks."""
 
     mask_types = ("paragraph",)
 
 
 class Sentences(_OneLevel):
-    """Masks each sentence with probability `p`."""
+    """Masks each sentence with probability `p`. A text of n sentences has at most 2**n masks."""
 
     mask_types = ("sentence",)
 
@@ -118,7 +133,7 @@ class Ngrams(_Checked):
     mask_types: ClassVar[tuple[str, ...]] = ("ngram",)
 
     def __call__(self, text: str, rng: random.Random) -> list[Span]:
-        return _draw(text, rng, p_word=self.p, ngram_probability=1, max_ngram_words=self.max_ngram_words)
+        return _draw(segment(text), rng, p_word=self.p, ngram_probability=1, max_ngram_words=self.max_ngram_words)
 
 
 @dataclass(frozen=True)
@@ -137,6 +152,26 @@ class Punctuation(_Checked):
             for start, character in enumerate(text)
             if not (character.isalnum() or character.isspace()) and rng.random() < self.p
         ]
+
+
+@dataclass(frozen=True)
+class ProperNouns(_Checked):
+    """Masks each word that NLTK's tagger takes for a singular proper noun (NNP) with probability `p`.
+
+    With the default of 1, that of the reference implementation, a document has one mask.
+
+    Raises: UserError if the tagger's data is not installed.
+    """
+
+    p: float = 1.0
+    mask_types: ClassVar[tuple[str, ...]] = ("proper_noun",)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_tagger()
+
+    def __call__(self, text: str, rng: random.Random) -> list[Span]:
+        return [Span("proper_noun", *word) for word in proper_nouns(text) if rng.random() < self.p]
 
 
 def check_spans(spans: Sequence[Span], text_length: int, mask_types: Sequence[str], function_name: str) -> None:
@@ -163,7 +198,7 @@ def check_spans(spans: Sequence[Span], text_length: int, mask_types: Sequence[st
 
 
 def _draw(
-    text: str,
+    document: Document,
     rng: random.Random,
     p_document: float = 0,
     p_paragraph: float = 0,
@@ -174,7 +209,6 @@ def _draw(
 ) -> list[Span]:
     """One mask by the rule of `Hierarchical`, each level with its own probability; no draw where it is 0."""
     draw = rng.random
-    document = segment(text)
     if p_document > 0 and draw() < p_document:
         return [Span("document", 0, document.length)]
     spans = []

@@ -23,7 +23,7 @@ from ilm.config.sections import Masking
 from ilm.corpus.splitting.assign import SPLITS
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
-from ilm.files import atomic_folder, locked
+from ilm.files import atomic_folder, cache_folder, locked
 from ilm.hardware import usable_cores
 from ilm.hashing import file_sha256, order_key
 from ilm.masking.functions import MaskFunction
@@ -84,8 +84,10 @@ def mask_settings(corpus: PreparedCorpus, masking: Masking, epoch: int = 0) -> M
     )
 
 
-def train_masks_of_epoch(corpus: PreparedCorpus, masking: Masking, epoch: int) -> Masks:
+def train_masks_of_epoch(corpus: PreparedCorpus, masking: Masking, epoch: int, instead: Path | None = None) -> Masks:
     """The train split's masks of epoch `epoch` (from 1), drawn now if no run has had them before.
+
+    They are kept with the corpus, or below `instead` where its folder cannot be written to.
 
     Several processes may ask at once: one draws, the others wait for it.
 
@@ -93,6 +95,7 @@ def train_masks_of_epoch(corpus: PreparedCorpus, masking: Masking, epoch: int) -
     """
     settings = mask_settings(corpus, masking, epoch)
     folder = settings.folder(corpus.folder)
+    folder = cache_folder(folder.parent, folder.name, instead)
     if not (folder / SETTINGS).is_file():
         with locked(folder.with_name(f".{folder.name}.lock"), refusal=None):
             if not (folder / SETTINGS).is_file():

@@ -8,6 +8,8 @@ import numpy as np
 from ilm.masking.masks import Masks
 from ilm.tables import TextTable
 
+_NOTABLY_FEWER = 0.05  # share of the masks asked for
+
 
 def mask_statistics(
     parts: Sequence[Masks], text_lengths: np.ndarray, mask_types: Sequence[str], requested: int
@@ -41,7 +43,10 @@ def mask_statistics(
 
 
 def statistics_table(statistics: Mapping[str, Mapping[str, Any]], note: str | None = None) -> TextTable:
-    """A table with one column for each entry of `statistics` (split: its `mask_statistics`)."""
+    """A table with one column for each entry of `statistics` (split: its `mask_statistics`).
+
+    Where documents have fewer distinct masks than were asked for the caption says so, above `note`.
+    """
     columns, rows = list(statistics.values()), []
     for label, key, form in (
         ("documents", "documents", "{:,}"),
@@ -56,7 +61,13 @@ def statistics_table(statistics: Mapping[str, Mapping[str, Any]], note: str | No
         rows.append([label, *(form.format(column[key]) for column in columns)])
     for mask_type in columns[0]["span_types"]:
         rows.append([f"spans: {mask_type}", *(f"{column['span_types'][mask_type]:.1%}" for column in columns)])
-    return TextTable("Masks", ["", *statistics], rows, "l" + "r" * len(columns), note)
+    overall, caption = statistics["all"], note
+    examples, left_out = overall["examples"], overall["examples_left_out"]
+    if left_out > _NOTABLY_FEWER * (examples + left_out):
+        asked = (examples + left_out) // overall["documents"]
+        found = f"{overall['examples_per_document']['mean']:.2f} different masks a document, of {asked} asked for"
+        caption = f"{found}: all other draws repeated one of them." + (f" {note}" if note else "")
+    return TextTable("Masks", ["", *statistics], rows, "l" + "r" * len(columns), caption)
 
 
 def _ratio(part: int, whole: int) -> float:

@@ -33,15 +33,12 @@ from ilm.reference.models import is_reference_model, reference_config, reference
 log = logging.getLogger("ilm")
 
 HUB_TIMEOUT_SECONDS = 5
+_FEWEST_TOKENS = 3  # a tokenizer that is made up has up to two beside the special ones
 TO_TRAIN = (
     "(model.path=FOLDER); or train from scratch (model.pretrained=false), or a small model that needs no download "
     "(model=tiny)"
 )
 
-TOKENIZER_FILES = (
-    *("tokenizer.json", "tokenizer_config.json", "vocab.json", "vocab.txt"),
-    *("tokenizer.model", "spiece.model"),
-)
 # Whatever a broken file, or one of something else, leads to.
 BROKEN = (
     *(OSError, ValueError, KeyError, TypeError, AttributeError, ImportError),
@@ -57,14 +54,15 @@ def load_tokenizer(path: str, *, package: str | None = None, gguf_file: str | No
     location, options = locate(path, package, gguf_file)
     if is_reference_model(location):
         return reference_tokenizer(location)
-    folder = Path(location)
-    if gguf_file is None and folder.is_dir() and not any((folder / name).exists() for name in TOKENIZER_FILES):
-        # Transformers would make one of no words.
-        raise UserError(
-            f"{location} has no tokenizer (none of {', '.join(TOKENIZER_FILES)}): copy it from where the model is from"
-        )
     with _told(f"{location} holds no model with a tokenizer", ". Give a folder such as experiments/NAME/model."):
-        return AutoTokenizer.from_pretrained(location, **options)
+        tokenizer = AutoTokenizer.from_pretrained(location, **options)
+    # transformers makes up one of special tokens alone where a folder has none.
+    if len(set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens)) < _FEWEST_TOKENS:
+        raise UserError(
+            f"{location} has no tokenizer (tokenizer.json, or the vocabulary it had instead, is missing or empty). "
+            "Copy it from where the model came from, or save it there: tokenizer.save_pretrained(FOLDER)."
+        )
+    return tokenizer
 
 
 def brings_tokenizer(path: str) -> bool:

@@ -19,6 +19,7 @@ import pandas as pd
 import pyarrow as pa
 
 from ilm.config.sections import Corpus
+from ilm.corpus.build import locked_folder
 from ilm.corpus.formats.table import NO_CHARACTER, Tally
 from ilm.corpus.reader import ReadReport
 from ilm.corpus.row_validation import NO_TEXT, UNKNOWN_L1
@@ -151,7 +152,7 @@ def import_masks(corpus: PreparedCorpus, source: ReferenceSource) -> ImportedMas
         collected.read(corpus.documents, *key, path)
     mask_types = ENUMERATIONS[collected.enumeration or HIERARCHICAL]
     lengths = corpus.documents["text"].str.len().to_numpy(dtype=np.int64)
-    with atomic_folder(folder) as temporary:
+    with locked_folder(corpus.folder), atomic_folder(folder) as temporary:
         writer = MaskWriter(temporary, mask_types, lengths, collected.most)
         for split, masks in collected.masks:
             writer.add(split, masks)

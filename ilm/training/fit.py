@@ -193,7 +193,7 @@ def evaluation_command(plan: RunPlan) -> str:
         f"task.max_examples={len(plan.validation)}",
     ]
     for key, value, default in (
-        ("max_length", settings.data.max_length, 256),
+        ("max_length", settings.data.max_length, 512),
         ("masks_per_document", settings.masking.masks_per_document, 16),
     ):
         arguments += [f"task.{key}={value}"] if value != default else []

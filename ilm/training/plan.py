@@ -18,6 +18,7 @@ from transformers import PreTrainedTokenizerBase
 from ilm.config.train import Model, Train
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
+from ilm.examples.cuts import advice, cut_lines
 from ilm.examples.dataset import InfillingDataset, ResampledDataset, first_by_hash
 from ilm.examples.token_store import TokenStore
 from ilm.examples.tokenizers import corpus_tokenizer, gpt2_tokenizer
@@ -83,8 +84,9 @@ class RunPlan:
             (
                 "examples",
                 f"{len(train):,} of on average {train.n_tokens / len(train):.1f} tokens; {train.dropped:,} dropped "
-                f"(two spans share a token), {train.cut:,} cut at {train.max_length} tokens",
+                "(two spans share a token)",
             ),
+            *zip(("cut", *[""] * len(self.levels), ""), self._cut_lines(train), strict=False),
             ("validation", f"{len(self.validation):,} examples every {settings.validation.every_n_steps:,} steps"),
             (
                 "steps",
@@ -99,6 +101,15 @@ class RunPlan:
             *comparison_lines(settings, self.levels, self.steps, self.total_steps, self.match, self.initial),
         ]
         return f"run {self.name} in {self.path}\n" + "\n".join(f"  {key:<12}{text}" for key, text in lines)
+
+    def _cut_lines(self, train: InfillingDataset) -> list[str]:
+        """What the cut at `data.max_length` takes from the training examples, by level."""
+        cuts = train.cuts
+        rows = cuts.by_level(np.array(self.levels)[self.level_codes[train.documents]], self.levels)
+        if not (found := cut_lines(rows)):
+            return [f"none at {train.max_length:,} tokens: the longest has {cuts.longest:,}"]
+        remedy = advice(rows, cuts.longest, "data.max_length")
+        return [f"at {train.max_length} tokens, of training examples", *found, *([remedy] if remedy else [])]
 
 
 def plan_run(settings: Train) -> RunPlan:
@@ -115,13 +126,14 @@ def plan_run(settings: Train) -> RunPlan:
     masks = MaskStore.open(masks_folder)
     initial = initial_run(settings, masks_folder.name, corpus) if settings.init_from else None
     model = starting_model_settings(settings, initial)
-    tokenizer, store_name = base_tokenizer(model, corpus)
+    caches = Path(settings.paths.experiments) / ".cache" / corpus.name  # where data/ cannot be written to
+    tokenizer, store_name = base_tokenizer(model, corpus, caches)
     store_name = initial.token_store if initial else store_name
     new_rows = START_OF_INFILL not in tokenizer.get_vocab()
     vocabulary = Vocabulary(tokenizer, masks.mask_types)
     if settings.export_reference:
         require_exportable(model_config(model), vocabulary)
-    train, valid = _datasets(settings, corpus, masks, vocabulary, store_name)
+    train, valid = _datasets(settings, corpus, masks, vocabulary, store_name, caches)
     levels = tuple(corpus.manifest["settings"]["levels"])
     level_codes = corpus.documents["cefr_level"].map(levels.index).to_numpy(dtype=np.int64)
     steps = _plan_steps(settings, train, level_codes, trainer.world_size)
@@ -178,7 +190,9 @@ def starting_model_settings(settings: Train, initial: InitialRun | None) -> Mode
     return model
 
 
-def base_tokenizer(model: Model, corpus: PreparedCorpus) -> tuple[PreTrainedTokenizerBase, str]:
+def base_tokenizer(
+    model: Model, corpus: PreparedCorpus, caches: Path | None = None
+) -> tuple[PreTrainedTokenizerBase, str]:
     """The tokenizer of a model, and a name for its token store.
 
     A folder of pretrained weights with a tokenizer comes with that one: it may have learnt the infilling tokens.
@@ -187,17 +201,18 @@ def base_tokenizer(model: Model, corpus: PreparedCorpus) -> tuple[PreTrainedToke
         return gpt2_tokenizer(), "gpt2"
     if model.tokenizer == "corpus":
         size = model.tokenizer_size
-        return corpus_tokenizer(corpus.folder / "tokenizers", corpus, size), f"bpe{size}"
+        instead = caches and caches / "tokenizers"
+        return corpus_tokenizer(corpus.folder / "tokenizers", corpus, size, instead), f"bpe{size}"
     options = {"package": model.package, "gguf_file": model.gguf_file} if model.pretrained else {}
     return load_tokenizer(model.path, **options), model.name or Path(model.path).name
 
 
 def _datasets(
-    settings: Train, corpus: PreparedCorpus, masks: MaskStore, vocabulary: Vocabulary, token_store: str
+    settings: Train, corpus: PreparedCorpus, masks: MaskStore, vocabulary: Vocabulary, token_store: str, caches: Path
 ) -> tuple[InfillingDataset | ResampledDataset, InfillingDataset]:
     """The training and the validation examples."""
     remove_strays(corpus.folder / "tokens")  # of runs that were killed while they made them
-    tokens = TokenStore.open_or_make(corpus.folder / "tokens", corpus, vocabulary, token_store)
+    tokens = TokenStore.open_or_make(corpus.folder / "tokens", corpus, vocabulary, token_store, caches / "tokens")
 
     def dataset(split: str, masks: Masks) -> InfillingDataset:
         rows, length = corpus.rows(split, settings.cefr_level.levels), settings.data.max_length
@@ -208,7 +223,9 @@ def _datasets(
         return train, valid
 
     def of_epoch(epoch: int) -> InfillingDataset:
-        return dataset("train", train_masks_of_epoch(corpus, settings.masking, epoch)) if epoch else train
+        if epoch == 0:
+            return train
+        return dataset("train", train_masks_of_epoch(corpus, settings.masking, epoch, caches / "masks"))
 
     return ResampledDataset(of_epoch), valid
 

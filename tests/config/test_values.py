@@ -90,9 +90,9 @@ def test_zero_steps_or_epochs_are_no_way_to_say_unbounded():
 
 @pytest.mark.parametrize(("section", "root"), [("data", "train"), ("task", "evaluate")])
 def test_a_row_holds_the_longest_example(section, root):
-    checked(root, f"{section}.row_tokens=256")
-    (line,) = mistakes(root, f"{section}.row_tokens=255")
-    assert line.startswith(f"{section}.row_tokens=255")
+    checked(root, f"{section}.row_tokens=512")
+    (line,) = mistakes(root, f"{section}.row_tokens=511")
+    assert line.startswith(f"{section}.row_tokens=511")
 
 
 def test_batches_of_tokens_are_whole_blocks():

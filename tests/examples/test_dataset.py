@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ilm.examples.cuts import advice, cut_lines
 from ilm.examples.dataset import InfillingDataset, ResampledDataset, first_by_hash
 from ilm.examples.layout import TargetType
 from ilm.examples.token_store import TokenStore
@@ -114,8 +115,6 @@ def test_dropped_examples_are_those_whose_spans_share_a_token(stored):
 def test_counts_are_those_of_the_examples(stored, objective):
     store = make_store(stored, objective=objective, max_length=60)
     examples = [store[number] for number in range(len(store))]
-    assert store.cut == sum(example.full_length > 60 for example in examples)
-    assert store.cut > 0
     assert store.n_tokens == sum(len(example.input_ids) for example in examples)
     assert store.counts.lengths.tolist() == [len(example.input_ids) for example in examples]
     targets = [example.target_types[1:] for example in examples]
@@ -124,6 +123,37 @@ def test_counts_are_those_of_the_examples(stored, objective):
     assert store.counts.infill_targets.tolist() == [int((types >= TargetType.INFILL).sum()) for types in targets]
     # A few bytes for each of nine million.
     assert sum(column.itemsize for column in store.counts) == 6
+
+
+@pytest.mark.parametrize("objective", ["ilm", "no_context_ilm", "naive", "lm", "reverse_lm"])
+def test_cuts_are_those_of_the_examples(stored, objective):
+    store, whole = (make_store(stored, objective=objective, max_length=length) for length in (40, 100_000))
+    levels = np.array([("A1", "B2", "C1")[row % 2] for row in range(len(store.documents))])
+    answer = (TargetType.INFILL, TargetType.INFILL_SPECIAL)
+    expected = {level: np.zeros(5, dtype=int) for level in ("A1", "B2", "all")}
+    texts = {level: {} for level in expected}
+    for number in range(len(store)):
+        document = int(np.searchsorted(store.documents, store.keys([number])[0][0]))
+        kept, full = (int(np.isin(data[number].target_types, answer).sum()) for data in (store, whole))
+        for level in (levels[document], "all"):
+            is_cut = store[number].full_length > 40
+            expected[level] += [1, is_cut, full > 0 and kept == 0, full, full - kept]
+            texts[level].setdefault(document, []).append((full, kept))
+    found = store.cuts.by_level(levels, ["A1", "B2", "C1"])
+    assert [row.level for row in found] == ["A1", "B2", "all"]
+    for row in found:
+        assert list(row[1:6]) == expected[row.level].tolist()
+        without = [any(n for n, _ in masks) and not any(n for _, n in masks) for masks in texts[row.level].values()]
+        assert (row.texts, row.texts_unanswered) == (len(texts[row.level]), sum(without))
+    assert store.cuts.longest == max(store[number].full_length for number in range(len(store)))
+    documents, again = store.cuts_of(np.arange(len(store)))
+    assert again.by_level(levels[np.searchsorted(store.documents, documents)], ["A1", "B2"]) == found
+    assert cut_lines(found)
+    advised = advice(found, store.cuts.longest, "data.max_length")
+    assert f"data.max_length={store.cuts.longest} cuts none" in advised
+    rows = whole.cuts.by_level(levels, ["A1", "B2"])
+    assert cut_lines(rows) == []
+    assert advice(rows, whole.cuts.longest, "data.max_length") is None
 
 
 def test_examples_laid_out_together_are_those_of_each_number(stored):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ilm.config.sections import OBJECTIVES
 from ilm.examples.alignment import TokenSpans
 from ilm.examples.layout import Example, Examples, TargetType, lay_out, lay_out_all
-from ilm.examples.lengths import count_examples, full_lengths
+from ilm.examples.lengths import count_answers, count_examples, full_lengths
 from ilm.examples.tokenizers import gpt2_tokenizer
 from ilm.examples.vocabulary import Vocabulary
 from tests.reference_data import MASK_TYPES
@@ -66,6 +66,10 @@ def test_counts_are_those_of_the_examples_laid_out(documents, objective, max_len
     assert counts.lengths.tolist() == [len(one.input_ids) for one in examples]
     assert counts.context_targets.tolist() == [n_targets(one, [TargetType.CONTEXT]) for one in examples]
     assert counts.infill_targets.tolist() == [n_targets(one, INFILL) for one in examples]
+    uncut = [lay_out(ids, spans, VOCABULARY, objective, 1000) for ids, spans in documents]
+    answers, kept = count_answers(objective, sizes, spans, max_length)
+    for counted, laid_out in ((answers, uncut), (kept, examples)):
+        assert counted.tolist() == [n_targets(one, (TargetType.INFILL, TargetType.INFILL_SPECIAL)) for one in laid_out]
 
 
 def n_targets(one: Example, kinds) -> int:

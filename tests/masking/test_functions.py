@@ -1,8 +1,11 @@
+import json
 import random
 
+import nltk
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from nltk.tag.perceptron import PerceptronTagger
 
 from ilm.errors import UserError
 from ilm.files import read_json
@@ -11,13 +14,17 @@ from ilm.masking.functions import (
     Hierarchical,
     Ngrams,
     Paragraphs,
+    ProperNouns,
     Punctuation,
     Sentences,
     Span,
+    Verse,
     Words,
     check_spans,
 )
+from ilm.masking.generate import mask_function
 from ilm.masking.segmentation import segment
+from ilm.masking.tagging import TAGGER_DATA, proper_nouns, require_tagger
 from tests.conftest import REPOSITORY
 
 REFERENCE = read_json(REPOSITORY / "tests" / "data" / "documents.json")["docs"]
@@ -109,6 +116,47 @@ WORDS = [(0, 3), (3, 1), (5, 1), (7, 2), (9, 3), (12, 1), (15, 4), (19, 1), (21,
 )
 def test_one_level_alone(function, mask):
     assert function("Yes! I don't.\n\nFine; bye?", random.Random(0)) == mask
+
+
+def test_verse_is_masked_by_stanzas_and_lines():
+    # document; stanza; stanza, line, line
+    rng = Scripted(0.9, 0.0, 0.9, 0.0, 0.9, 0.9, 0.2, 0.6, 0.9)
+    text = "The rain falls.\nSo do I.\n\nOn you, my dear.\nOn me!"
+    assert Verse(p=0.3)(text, rng) == [("paragraph", 0, 24), ("sentence", 26, 16), ("word", 46, 2)]
+    assert rng.script == []
+    assert Verse.mask_types == Hierarchical.mask_types
+
+
+@pytest.fixture
+def tagger_data(tmp_path, monkeypatch):
+    """A small tagger in the files of NLTK's: the real data cannot be counted on."""
+    small = PerceptronTagger(load=False)
+    small.train([[("Anna", "NNP"), ("met", "VBD"), ("Bob", "NNP"), (".", ".")], [("rice", "NN"), ("met", "VBD")]])
+    folder = tmp_path / "taggers" / TAGGER_DATA
+    folder.mkdir(parents=True)
+    for file, content in zip(small.param_files("eng"), small.encode_json_obj(), strict=True):
+        (folder / file).write_text(json.dumps(list(content) if isinstance(content, set) else content))
+    monkeypatch.setattr(nltk.data, "path", [str(tmp_path)])
+    require_tagger.cache_clear()
+    yield
+    require_tagger.cache_clear()
+    proper_nouns.cache_clear()
+
+
+def test_proper_nouns(tagger_data):
+    text = "Anna met Bob.\nBob met Anna."
+    assert ProperNouns()(text, random.Random(0)) == [
+        ("proper_noun", start, length) for start, length in ((0, 4), (9, 3), (14, 3), (22, 4))
+    ]
+    assert 0 < len(ProperNouns(p=0.5)(text, random.Random(1))) < 4
+    assert ProperNouns()("", random.Random(0)) == []
+
+
+def test_proper_nouns_without_the_taggers_data_say_what_to_install(monkeypatch):
+    monkeypatch.setattr(nltk.data, "path", [])
+    require_tagger.cache_clear()
+    with pytest.raises(UserError, match=f"Type python -m nltk.downloader {TAGGER_DATA}"):
+        mask_function({"_target_": "ilm.masking.functions.ProperNouns", "p": 1.0})
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ilm.files import read_json
-from ilm.masking.segmentation import segment
+from ilm.masking.segmentation import segment, segment_verse, words_across_lines
 from ilm.masking.words import align
 from tests.conftest import REPOSITORY
+from tests.masking import nltk_words
 
 REFERENCE = read_json(REPOSITORY / "tests" / "data" / "documents.json")["docs"]
 
@@ -27,6 +28,32 @@ def test_hierarchy_is_that_of_the_reference(document):
     if isinstance(document["hier"], dict):
         pytest.skip("the reference failed here; its text is in test_quotes_that_nltk_rewrites")
     assert as_lists(segment(document["text"])) == document["hier"]
+
+
+@pytest.mark.parametrize("document", REFERENCE, ids=lambda document: document["name"])
+def test_hierarchy_of_verse_is_that_of_the_reference(document):
+    if isinstance(document["hier_verse"], dict):
+        pytest.skip("the reference failed here")
+    assert as_lists(segment_verse(document["text"])) == document["hier_verse"]
+
+
+def test_verse_has_stanzas_and_lines():
+    text = "  The rain. It falls\n on me,\n\n \n\non ''you''\r\nand us\n\n\n\nall. "
+    stanzas = segment_verse(text).paragraphs
+    assert [text[s.start : s.start + s.length] for s in stanzas] == [
+        "The rain. It falls\n on me,",
+        "on ''you''\r\nand us",
+        "all.",
+    ]
+    lines = [text[line.start : line.start + line.length] for stanza in stanzas for line in stanza.sentences]
+    assert lines == ["The rain. It falls", "on me,", "on ''you''", "and us", "all."]
+    words = [text[start : start + length] for start, length in stanzas[1].sentences[0].words]
+    assert words == ["on", "''", "you", "''"]
+
+
+@given(st.text() | st.text(st.sampled_from("Ab. !?\n'\",”é"), max_size=200))
+def test_words_across_lines_are_those_of_nltk_without_lines(text):
+    assert list(words_across_lines(text)) == (nltk_words.words(text) if text.strip() else [])
 
 
 @pytest.mark.parametrize(

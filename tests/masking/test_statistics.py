@@ -55,12 +55,24 @@ def test_no_documents_have_rate_zero():
 
 def test_the_table_shows_every_split():
     console = Console(width=80, record=True, file=io.StringIO())
-    console.print(statistics_table({"train": statistics(TRAIN), "test": statistics(NONE)}))
+    table = statistics_table({"train": statistics(TRAIN), "test": statistics(NONE), "all": statistics(TRAIN, NONE)})
+    console.print(table)
     lines = [line.strip("│ ").split("│") for line in console.export_text().splitlines()]
     rows = {cells[0].strip(): [cell.strip() for cell in cells[1:]] for cells in lines}
-    assert rows["masked characters"] == ["32.5%", "0.0%"]
-    assert rows["spans: word"] == ["75.0%", "0.0%"]
-    assert rows["fewest / most"] == ["1 / 2", "0 / 0"]
+    assert rows["masked characters"] == ["32.5%", "0.0%", "32.5%"]
+    assert rows["spans: word"] == ["75.0%", "0.0%", "75.0%"]
+    assert rows["fewest / most"] == ["1 / 2", "0 / 0", "1 / 2"]
+
+
+def test_the_table_says_how_many_different_masks_there_are():
+    def caption(requested, note=None):
+        return statistics_table({"all": mask_statistics([TRAIN], LENGTHS, TYPES, requested)}, note).caption
+
+    expected = "1.50 different masks a document, of 3 asked for: all other draws repeated one of them."
+    assert caption(3) == expected
+    assert caption(3, "text column: x") == f"{expected} text column: x"
+    full = mask_statistics([Masks.of([4], MASKS[:1], TYPES)], LENGTHS, TYPES, requested=2)
+    assert statistics_table({"all": full}).caption is None
 
 
 # Texts as learners write them: several lines, one long sentence, single words.

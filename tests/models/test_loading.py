@@ -2,7 +2,16 @@ import time
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel, pipeline
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BertConfig,
+    DebertaV2Config,
+    GPT2Config,
+    GPT2LMHeadModel,
+    T5Config,
+    pipeline,
+)
 
 from ilm.errors import UserError
 from ilm.examples.tokenizers import gpt2_tokenizer
@@ -102,10 +111,19 @@ def test_settings_of_the_wrong_type(tmp_path):
         pretrained_model(str(tmp_path))
     with pytest.raises(UserError, match="No model configuration"):
         new_model(None, str(tmp_path), 100, 0, seed=0)
-    with pytest.raises(UserError, match=r"has no tokenizer \(none of tokenizer.json, .*copy it from where"):
-        load_tokenizer(str(tmp_path))
     (tmp_path / "tokenizer.json").write_text("{")
     with pytest.raises(UserError, match="no model with a tokenizer"):
+        load_tokenizer(str(tmp_path))
+
+
+@pytest.mark.parametrize("config", [GPT2Config(), BertConfig(), T5Config(), DebertaV2Config()])
+@pytest.mark.parametrize("settings", ["no file", "settings alone"])
+def test_a_folder_without_a_vocabulary_has_no_tokenizer(tmp_path, config, settings):
+    """transformers would make up one that encodes every text as nothing."""
+    config.save_pretrained(tmp_path)
+    if settings == "settings alone":
+        (tmp_path / "tokenizer_config.json").write_text("{}")
+    with pytest.raises(UserError, match=r"has no tokenizer .*save_pretrained"):
         load_tokenizer(str(tmp_path))
 
 

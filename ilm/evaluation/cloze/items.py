@@ -9,21 +9,19 @@ and 5 samples are the first 5 of 10.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import pandas as pd
 import regex
-from nltk.tag.perceptron import PerceptronTagger
 
-from ilm.errors import UserError
 from ilm.evaluation.cloze.metrics import normalised
 from ilm.hashing import order_key
 from ilm.masking.segmentation import segment, words_of
+from ilm.masking.tagging import Tagger
 
-# NLTK's data for the parts of speech, and the beginnings of its tags (Penn Treebank, Marcus et al. 1993).
-TAGGER_DATA = "averaged_perceptron_tagger_eng"
+# Parts of speech by the beginnings of the tagger's tags (Penn Treebank, Marcus et al. 1993).
 _TAGS = {
     "pronoun": ("PRP", "WP", "EX"),
     "proper noun": ("NNP",),  # before NN
@@ -39,7 +37,6 @@ _TAGS = {
     "coordinator": ("CC",),
     "number": ("CD",),
 }
-Tagger = Callable[[list[str]], list[tuple[str, str]]]
 
 HUMAN_TOKENS, RANDOM = "human-tokens", "random"
 TOO_FEW = "fewer words that may be cut out than task.n_masks"
@@ -166,24 +163,6 @@ def _draw(
             return
         waiting = [number for number in waiting if number not in taken]
         yield tuple(sorted(words[number] for number in taken))
-
-
-def nltk_tagger() -> Tagger | None:
-    """NLTK's averaged perceptron tagger for English; None where its data is not installed.
-
-    NLTK looks in its usual places and in the folders of the environment variable NLTK_DATA.
-
-    Raises: UserError if the data is damaged.
-    """
-    try:
-        return PerceptronTagger().tag
-    except LookupError:
-        return None
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"NLTK's data {TAGGER_DATA} is damaged ({str(error).splitlines()[0]}). Type python -m nltk.downloader "
-            f"--force {TAGGER_DATA}, or delete it."
-        ) from error
 
 
 def parts_of_speech(items: Sequence[Item], tagger: Tagger) -> dict[tuple[str, int], str]:

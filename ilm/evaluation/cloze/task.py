@@ -18,12 +18,9 @@ from ilm.errors import UserError
 from ilm.evaluation.cloze.base import METHOD
 from ilm.evaluation.cloze.items import (
     HUMAN_TOKENS,
-    TAGGER_DATA,
     TOO_FEW,
     Item,
-    Tagger,
     draw_items,
-    nltk_tagger,
     parts_of_speech,
 )
 from ilm.evaluation.cloze.metrics import blank_metrics, calibration, compare, grouped
@@ -35,6 +32,7 @@ from ilm.evaluation.cloze.texts import choose_texts, read_texts, texts_seen, uni
 from ilm.evaluation.report import deciding, open_results, results_folder
 from ilm.examples.tokenizers import gpt2_tokenizer
 from ilm.hashing import digest
+from ilm.masking.tagging import TAGGER_DATA, Tagger, nltk_tagger
 from ilm.models.devices import usable_device
 from ilm.progress import ProgressLog, duration
 from ilm.runs.finder import Finder

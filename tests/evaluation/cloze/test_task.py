@@ -17,10 +17,11 @@ from transformers import BertModel, ByT5Tokenizer
 from evaluate import evaluate
 from ilm.errors import UserError
 from ilm.evaluation.cloze import task
-from ilm.evaluation.cloze.items import TAGGER_DATA, coarse, nltk_tagger
+from ilm.evaluation.cloze.items import coarse
 from ilm.evaluation.cloze.masked_lm import MaskedLM
 from ilm.evaluation.cloze.prefix_lm import PrefixLM
 from ilm.evaluation.cloze.report import notes, short_names
+from ilm.masking.tagging import TAGGER_DATA, nltk_tagger
 from ilm.models import loading as network_models
 from prepare import prepare
 from tests.conftest import SMALL_MODEL, compose, rows_of_small_corpus, write_csv
@@ -607,7 +608,7 @@ def unusable(root) -> Path:
         (["mlm:{root}/unmasked"], "has no mask token"),
         (["t5:{root}/unguarded"], "has no sentinel <extra_id_0>"),
         (["mlm:{root}/headless"], "lacks weights .*drawn at random"),
-        (["mlm:{root}/wordless"], r"wordless has no tokenizer \(none of tokenizer.json, .*copy it from where"),
+        (["mlm:{root}/wordless"], r"wordless has no tokenizer \(tokenizer.json, .*Copy it from where"),
         (["t5:{root}/bytes"], "ByT5Tokenizer, gives no character offsets .*not ByT5 or CANINE"),
         (["mlm:{root}/unmarked"], "marks the beginnings of words in no way known here"),
         (["mlm:{root}/perceiver"], "is a perceiver model, whose output is of a form not known here"),

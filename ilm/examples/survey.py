@@ -1,0 +1,40 @@
+"""What examples of a prepared corpus lose where they are cut, before any model is trained."""
+
+import logging
+
+import numpy as np
+
+from ilm.corpus.store import PreparedCorpus
+from ilm.examples.cuts import Cuts, advice, cuts_table
+from ilm.masking.store import MaskStore
+from ilm.tables import show
+
+log = logging.getLogger("ilm")
+
+
+def show_cuts(corpus: PreparedCorpus, masks: MaskStore, max_length: int) -> None:
+    """Print a table of the cuts at `max_length` tokens by level, over all splits; it goes to the log file too.
+
+    Tokens are GPT-2's, and stored for the models that share them; the objective is ilm.
+    """
+    # Only now: transformers takes seconds, and a typing mistake is told at once.
+    from ilm.examples.dataset import InfillingDataset
+    from ilm.examples.token_store import TokenStore
+    from ilm.examples.tokenizers import gpt2_tokenizer
+    from ilm.examples.vocabulary import Vocabulary
+
+    vocabulary = Vocabulary(gpt2_tokenizer(), masks.mask_types)
+    tokens = TokenStore.open_or_make(corpus.folder / "tokens", corpus, vocabulary, "gpt2")
+    parts = [
+        InfillingDataset(split.documents, split, tokens, vocabulary, objective="ilm", max_length=max_length).cuts
+        for split in masks.splits.values()
+    ]
+    cuts, documents = Cuts.joined(parts), np.concatenate([split.documents for split in masks.splits.values()])
+    of_document = corpus.documents["cefr_level"].to_numpy(dtype=object)[documents]
+    rows = cuts.by_level(of_document, corpus.manifest["settings"]["levels"])
+    caption = f"Tokens are GPT-2's, the objective is ilm; the longest example has {cuts.longest:,} tokens."
+    if found := advice(rows, cuts.longest, "data.max_length"):
+        caption += f" {found[0].upper()}{found[1:]}."
+    table = cuts_table(rows, f"{corpus.name}: examples cut at {max_length} tokens", caption)
+    log.info("%s\n%s\n\n%s", table.title, table.markdown(), caption, extra={"file_only": True})
+    show(table)
