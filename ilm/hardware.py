@@ -71,6 +71,12 @@ def started_by(environment: Mapping[str, str] = os.environ) -> str | None:
     return "srun" if "SLURM_STEP_NUM_TASKS" in environment and not in_shell else None
 
 
+def processes_started(environment: Mapping[str, str] = os.environ) -> int:
+    """How many processes torchrun or srun started of this command; 1 without them."""
+    counts = {"torchrun": "WORLD_SIZE", "srun": "SLURM_STEP_NUM_TASKS"}
+    return int(environment.get(counts.get(started_by(environment), ""), 1))
+
+
 def is_first_process(environment: Mapping[str, str] = os.environ) -> bool:
     """Whether this process is the one that writes, of those that work together on a run."""
     launcher = started_by(environment)

@@ -20,7 +20,7 @@ from ilm.cli.mistakes import require_no_dashes, told
 from ilm.cli.sweep import begin_submitted_job, end_sweep, note
 from ilm.cli.sweep_table import STOPPED_BY_SIGNAL
 from ilm.errors import UserError
-from ilm.hardware import started_by
+from ilm.hardware import is_first_process, processes_started, started_by
 from ilm.tables import printable
 
 log = logging.getLogger("ilm")
@@ -42,6 +42,7 @@ def entry_point(main: Callable[[], Any]) -> None:
             print(help_text(_command(), sys.argv[1:]))
             return
         require_no_dashes(_command())
+        _require_one_process(_command())
         try:
             main()
         finally:
@@ -53,6 +54,17 @@ def entry_point(main: Callable[[], Any]) -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
+
+
+def _require_one_process(command: str) -> None:
+    """Raises: UserError if torchrun or srun started several of a command that does not divide its work."""
+    if command != "train" and (started := processes_started()) > 1:
+        error = UserError(
+            f"{started_by()} started {started} processes of {command}.py, which each would do the whole work: start "
+            "one (srun --ntasks=1), or without it"
+        )
+        error.told = not is_first_process()
+        raise error
 
 
 def _print_anything() -> None:

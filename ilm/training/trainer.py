@@ -20,7 +20,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from ilm.cli.main import in_submitted_sweep
 from ilm.config.train import Optimizer, Train
 from ilm.errors import UserError
-from ilm.hardware import is_first_process, started_by
+from ilm.hardware import is_first_process, processes_started, started_by
 from ilm.runs.folder import RunFolder
 
 
@@ -110,11 +110,7 @@ def require_planned_processes(trainer: pl.Trainer, path: Path, overwrite: bool) 
             f"first one deletes. Delete {path} before, or type name=... for another run."
         )
     planned = f"trainer.devices={devices} and trainer.num_nodes={nodes} make {devices * nodes}"
-    if launcher == "torchrun":
-        started = int(os.environ.get("WORLD_SIZE", 1))
-    elif launcher == "srun":
-        started = int(os.environ["SLURM_STEP_NUM_TASKS"])
-    else:
+    if launcher not in ("torchrun", "srun"):
         alone = nodes > 1 and "MASTER_ADDR" not in os.environ
         if alone or (int(os.environ.get("NODE_RANK", 0)) >= nodes and "MASTER_ADDR" in os.environ):
             raise UserError(
@@ -122,7 +118,7 @@ def require_planned_processes(trainer: pl.Trainer, path: Path, overwrite: bool) 
                 "(MASTER_ADDR, NODE_RANK). Start all with srun or torchrun, or unset NODE_RANK and MASTER_ADDR."
             )
         return
-    if started != devices * nodes:
+    if (started := processes_started()) != devices * nodes:
         ways = {"torchrun": f"torchrun --nproc-per-node={devices}", "srun": f"srun --ntasks-per-node={devices}"}
         error = UserError(
             f"{launcher} started {started} processes, but {planned}. Type {ways[launcher]} for those, or trainer=ddp "

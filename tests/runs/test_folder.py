@@ -439,6 +439,19 @@ def test_mistakes_are_one_message_and_code_2(error, message, capsys):
     assert (out, err) == ("", message)
 
 
+def test_only_training_divides_its_work_over_processes(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["evaluate.py"])
+    for name, value in {"SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "0", "SLURM_JOB_NAME": "x"}.items():
+        monkeypatch.setenv(name, value)
+    main = raising(ZeroDivisionError())
+    with pytest.raises(SystemExit, match="2"):
+        entry_point(main)
+    assert "srun started 2 processes of evaluate.py" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "argv", ["train.py"])
+    with pytest.raises(ZeroDivisionError):
+        entry_point(main)
+
+
 def test_ctrl_c_is_130(capsys):
     with pytest.raises(SystemExit) as caught:
         entry_point(raising(KeyboardInterrupt()))
