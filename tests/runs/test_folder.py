@@ -511,6 +511,13 @@ def test_the_log_is_appended_to_and_not_doubled(tmp_path, capsys, logging_as_bef
     assert [line.rsplit(" ", 1)[1] for line in lines] == ["one", "two"]
 
 
+def test_a_name_that_is_not_utf_8_is_logged(tmp_path, capsys, logging_as_before):
+    set_up_logging(tmp_path / "train.log")
+    logging.getLogger("ilm").info("read: %s", os.fsdecode(b"caf\xe9.csv"))
+    assert (tmp_path / "train.log").read_text(encoding="utf-8").endswith("read: caf\\udce9.csv\n")
+    assert "cannot be written" not in capsys.readouterr().err
+
+
 def test_versions_do_not_need_git(monkeypatch):
     monkeypatch.setenv("PATH", "")
     found = runs.versions()
