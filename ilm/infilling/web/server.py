@@ -83,6 +83,11 @@ class WebServer(uvicorn.Server):
         """Serve until Ctrl-C, which is raised as KeyboardInterrupt, or `should_exit`."""
         super().run([self.listener])
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's, and tells the address: from here on Ctrl-C is uvicorn's to handle."""
+        await super().startup(sockets)
+        print(f"Filling blanks at {self.url}  (Ctrl-C ends)", flush=True)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn's, which waits for answers; what is being computed ends first."""
         self.worker.stop()
@@ -100,7 +105,6 @@ def serve(
     if not is_loopback(address.host):
         log.warning("server.host=%s: all who reach this machine can use the page, without a password", address.host)
     try:
-        print(f"Filling blanks at {server.url}  (Ctrl-C ends)", flush=True)
         server.run()
     except KeyboardInterrupt:
         print("\nended")

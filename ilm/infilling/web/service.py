@@ -15,7 +15,6 @@ from ilm.errors import UserError
 from ilm.infilling.candidates import Infilling
 from ilm.infilling.infiller import Infiller
 from ilm.infilling.model_cache import ModelCache
-from ilm.infilling.token_bytes import TokenBytes, partial_character
 from ilm.infilling.web.braces import parse_braces, read_answers
 from ilm.infilling.web.level_posterior import cautions, finite_or_none, judge, level_posterior, score
 from ilm.infilling.web.queue import Job
@@ -81,7 +80,7 @@ class WebService:
             "text": text,
             "answers": answers,
             "original": original,
-            "candidates": [candidate_record(infilling, infiller.token_bytes) for infilling in found],
+            "candidates": [candidate_record(infilling) for infilling in found],
             "settings": decoding.model_dump(),
             "seconds": time.perf_counter() - begun,
         }
@@ -140,37 +139,33 @@ def _stepping(infiller: Infiller, job: Job) -> Iterator[None]:
         handle.remove()
 
 
-def candidate_record(infilling: Infilling, token_bytes: TokenBytes) -> dict[str, Any]:
+def candidate_record(infilling: Infilling) -> dict[str, Any]:
     """A candidate: its text, and each answer with its place, probability and tokens.
 
     A token is [text, log-probability in nats]; tokens that make up one character are taken together, and the texts of
     an answer's tokens make up the answer. The last is its end, with an empty text.
     """
-    rows = (infilling.answers, infilling.spans, infilling.token_ids, infilling.token_log_probabilities)
+    rows = (infilling.answers, infilling.spans, infilling.token_texts, infilling.token_log_probabilities)
     answers = [
         {
             "text": answer,
             "start": start,
             "length": length,
             "log_probability": finite_or_none(math.fsum(values)),
-            "tokens": [(text, finite_or_none(value)) for text, value in _tokens(answer, ids, values, token_bytes)],
+            "tokens": [(text, finite_or_none(value)) for text, value in _tokens(texts, values)],
         }
-        for answer, (start, length), ids, values in zip(*rows, strict=True)
+        for answer, (start, length), texts, values in zip(*rows, strict=True)
     ]
     total = finite_or_none(infilling.log_probability)
     about = {name: getattr(infilling, name) for name in ("text", "complete", "left_out")}
     return about | {"log_probability": total, "answers": answers}
 
 
-def _tokens(
-    answer: str, ids: Sequence[int], values: Sequence[float], token_bytes: TokenBytes
-) -> Iterator[tuple[str, float]]:
-    # The space that was typed before the blank is part of the first token, but not of the answer.
-    typed = len(token_bytes.decode(ids[:-1])) - len(answer)
-    character, total = b"", 0.0
-    for number, (token, value) in enumerate(zip(ids[:-1], values, strict=False), start=2):
-        character, total = character + token_bytes.of[token], total + value
-        if number == len(ids) or not partial_character(character):
-            yield character.decode("utf-8", "replace")[typed:], total
-            character, total, typed = b"", 0.0, 0
-    yield "", values[-1]
+def _tokens(texts: Sequence[str], values: Sequence[float]) -> Iterator[tuple[str, float]]:
+    together = 0.0  # of tokens without a text of their own
+    for text, value in zip(texts[:-1], values, strict=False):
+        together += value
+        if text:
+            yield text, together
+            together = 0.0
+    yield "", together + values[-1]

@@ -76,6 +76,18 @@ def test_candidates_stand_side_by_side_with_figures(page):
 
 
 @needs_chromium
+def test_a_word_blank_has_one_word_where_no_more_are_allowed(page):
+    page.js("$('candidates').value = 20; $('max_answer_words').value = 1")
+    page.js("models.slice(0, 2).forEach((m) => m.box.click())")
+    words = "shown[0].candidates.map((candidate) => candidate.answers[0].text.trim().split(/\\s+/).length)"
+    fill(page, "I _ pasta.")
+    assert page.js(f"[shown[0].model, Math.max(...{words})]") == ["random", 1]
+    page.js("$('max_answer_words').value = ''")
+    fill(page, "I _ pasta.")
+    assert page.js(f"Math.max(...{words})") > 1
+
+
+@needs_chromium
 def test_what_looks_like_a_blank_and_is_none_is_told(page):
     fill(page, "I [Word:-3 tokens] it [word:-3 tokens] [MASK] a_b [document].")
     assert "([Word:-3 tokens] [document] read as text" in page.js("$('status').textContent")
@@ -146,8 +158,7 @@ def test_colours_and_figure_of_an_answer_agree(page):
     for (text, classes), answer in zip(shown, found, strict=True):
         assert text == answer["text"]
         bins = [sum(log >= math.log(bound) for bound in (0.01, 0.05, 0.2, 0.5)) for piece, log in answer["tokens"]]
-        empty = answer["tokens"][0][0] == ""  # a first token that is the space typed before the blank
-        assert classes == [*(f"p{n}" for n in bins[empty:-1]), f"end p{bins[-1]}"]
+        assert classes == [*(f"p{n}" for n in bins[:-1]), f"end p{bins[-1]}"]
 
 
 @needs_chromium

@@ -138,8 +138,9 @@ def test_tokens_of_one_character_are_told_together():
     words = vocabulary()
     ids = (*words.encode(" é😀 eat"), words.end_of_infill)
     values = tuple(-0.5 for _ in ids)
-    infilling = Infilling("é😀 eat!", ("é😀 eat",), ((0, 6),), (ids,), (values,), ((),), True)
-    (answer,) = candidate_record(infilling, TokenBytes(words))["answers"]
+    texts = TokenBytes(words).texts(ids, "é😀 eat")
+    infilling = Infilling("é😀 eat!", ("é😀 eat",), ((0, 6),), (ids,), (values,), (texts,), True)
+    (answer,) = candidate_record(infilling)["answers"]
     texts = [text for text, _ in answer["tokens"]]
     assert "".join(texts) == "é😀 eat"
     assert texts[-2:] == [" eat", ""]
@@ -149,10 +150,8 @@ def test_tokens_of_one_character_are_told_together():
 
 
 def test_infinity_is_null():
-    words = vocabulary()
-    (eat,) = words.encode(" eat")
-    infilling = Infilling("eat", ("eat",), ((0, 3),), ((eat, words.end_of_infill),), ((-math.inf, -1.0),), ((),), False)
-    record = candidate_record(infilling, TokenBytes(words))
+    infilling = Infilling("eat", ("eat",), ((0, 3),), ((7, 9),), ((-math.inf, -1.0),), (("eat", ""),), False)
+    record = candidate_record(infilling)
     assert record["log_probability"] is None
     assert record["left_out"] == (0, 0)
     assert record["answers"][0]["tokens"] == [("eat", None), ("", -1.0)]

@@ -154,7 +154,7 @@ async function judge(text, answers) {
   await during("Asking every model", work, (_, state) => ($("clock").textContent += `, ${state}`));
 }
 
-// Which models are in memory: one that was asked may have been put away again for another.
+// Which models are in memory: one that was asked may have been evicted for another.
 async function refreshModels() {
   const found = await call("models").catch(() => ({ models: [] }));
   for (const { name, loaded } of found.models) models.find((model) => model.name === name).loaded = loaded;

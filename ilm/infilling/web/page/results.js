@@ -27,8 +27,7 @@ const nats = (log) => (log === null ? "−∞" : log.toFixed(2).replace("-", "�
 const bin = (log) => (log === null ? 0 : BOUNDS.filter((bound) => Math.exp(log) >= bound).length);
 // A name may break behind its separators, and nowhere else where there is room.
 const named = (name) => name.split(/(?<=[_/.-])/).flatMap((part, at) => (at ? [document.createElement("wbr"), part] : [part]));
-// A first token that is the space typed before the blank has no text of its own.
-const visible = (text) => text.replace(/ /g, "␣").replace(/\n/g, "⏎").replace(/\t/g, "⇥") || "␣";
+const visible = (text) => text.replace(/ /g, "␣").replace(/\n/g, "⏎").replace(/\t/g, "⇥");
 
 // A text with its answers: `plain` of what stands around them, `marked` of each. Python counts characters, JavaScript
 // UTF-16 units.
@@ -112,7 +111,7 @@ function leftOut([before, after]) {
 }
 
 function showAnswer(answer) {
-  const parts = answer.tokens.filter(([text]) => text).map(([text, log]) => make("b", { className: `p${bin(log)}`, textContent: text }));
+  const parts = answer.tokens.slice(0, -1).map(([text, log]) => make("b", { className: `p${bin(log)}`, textContent: text }));
   // The end is a token too: without it the colours would not make up the figure.
   parts.push(make("b", { className: `end p${bin(answer.tokens.at(-1)[1])}` }));
   const spoken = `${answer.text}, probability ${probability(answer.log_probability)}`;
