@@ -104,7 +104,7 @@ class Corpus(Section):
     """The texts, and how they are read."""
 
     name: FolderName
-    csv: FilePath | Annotated[list[FilePath], Field(min_length=1)] | None
+    csv: Annotated[Names, Field(min_length=1)] | None
     sheet: str | None
     delimiter: Delimiter | None
     reference: FilePath | None  # folder
@@ -120,7 +120,8 @@ class Corpus(Section):
     @rule
     def _one_source(self, at: str) -> Iterator[str]:
         if self.csv is not None and self.synthetic is not None:
-            yield f"{at}csv={self.csv} for a synthetic corpus: type corpus=custom corpus.name=NAME corpus.csv=..."
+            files = ",".join(self.csv)
+            yield f"{at}csv={files} for a synthetic corpus: type corpus=custom corpus.name=NAME corpus.csv=..."
         if self.reference is not None and (self.csv is not None or self.synthetic is not None):
             other = f"{at}csv" if self.csv is not None else "a synthetic corpus"
             yield f"{at}reference beside {other}: type corpus=custom corpus.name=NAME, and one of the two"

@@ -101,12 +101,12 @@ def build_corpus(
     if not overwrite:
         instead = "Give the file another name" if strategy.test_only else "Type corpus.name=..."
         _refuse_conflict(folder, settings, instead)
+    if not (source.synthetic or strategy.test_only or "learner_id" in documents):
+        log.warning("warning: %s", _learners_unknown(documents["writing_id"]))
     if sample_size is not None:
         documents = stratified_sample(documents, sample_size, strategy.seed)
         why = " (the share of each level is rounded down)" if sample_size > len(documents) < read_report.kept else ""
         log.info("sample: %s documents, corpus.sample_size=%d%s", f"{len(documents):,}", sample_size, why)
-    if not (source.synthetic or strategy.test_only or "learner_id" in documents):
-        log.warning("warning: %s", _learners_unknown(documents["writing_id"]))
     with _timed("splitting"):
         documents, split_report = strategy.assign(documents)
     read_report = source.keep(folder, read_report)

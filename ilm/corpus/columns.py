@@ -109,10 +109,10 @@ def _hint(header: Sequence[str]) -> str:
     """What a file seems to be that is read as another format or with the wrong delimiter."""
     first = header[0].lstrip() if header else ""
     if first.startswith(("{", "[")):
-        return "it looks like JSON: rename the file to end in .json. "
+        return "it looks like JSON: rename the file to end in .json; otherwise: "
     counts = {mark: first.count(mark) for mark in ",;\t|"} if len(header) == 1 else {"": 0}
     mark = max(counts, key=counts.__getitem__)
     if not counts[mark]:
         return ""
     advice = "rename the file to end in .tsv" if mark == "\t" else f"type \"corpus.delimiter='{mark}'\""
-    return f"its values are separated by {mark!r}, it seems: {advice}. "
+    return f"its values are separated by {mark!r}, it seems: {advice}; otherwise: "

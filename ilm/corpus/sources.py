@@ -122,7 +122,7 @@ def main_source(corpus: Corpus) -> CorpusSource:
     if corpus.csv is None:
         return SampleSource(corpus.synthetic.size, corpus.synthetic.seed, corpus.levels)
     return FileSource(
-        [Path(path) for path in ([corpus.csv] if isinstance(corpus.csv, str) else corpus.csv)],
+        [Path(path) for path in corpus.csv],
         columns=corpus.columns.model_dump(),
         levels=corpus.levels,
         encoding=corpus.encoding,

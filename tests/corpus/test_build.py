@@ -322,6 +322,8 @@ def test_several_files_from_the_command_line(tmp_path, path):
     assert [source["kept"] for source in corpus.manifest["sources"]] == [40, 8]
     assert len(corpus.manifest["settings"]["sources"]) == 2
     prepare(compose("prepare", "corpus=custom", "corpus.name=mine", f"paths.data={tmp_path / 'data'}", "check=true")[0])
+    with pytest.raises(UserError, match=r"corpus\.csv"):
+        prepared(tmp_path / "data", path, "corpus.csv=[]")
 
 
 # Leaks ----------------------------------------------------------------------------------------------------------------

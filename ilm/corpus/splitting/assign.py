@@ -92,14 +92,12 @@ def assign_splits(
     level. So the sizes of a level equal its targets unless groups of several documents exceed one of them.
 
     `test_on` names a column whose values are wholly test data or not at all: see `draw_held_out`. What is not drawn
-    is divided into train and valid, 8 to 1 per level, as above; their targets are of what is left.
-
-    `near_duplicates`: the similarity that `keep_together=near_duplicates` goes by; otherwise not used.
+    is divided into train and valid, 8 to 1 per level, as above; their targets are of what is left. `near_duplicates`
+    is the similarity that `keep_together=near_duplicates` goes by.
 
     The result depends on the set of documents alone, not on their order.
 
-    Raises: UserError for names that are unknown or columns that `test_on` needs, and if the texts hang together so
-    much that no test data could be drawn by `test_on`.
+    Raises: UserError for unknown names, and if no test data can be drawn by `test_on`.
     """
     ids = documents["writing_id"]
     if not ids.is_unique:
@@ -192,7 +190,7 @@ def _far_from_targets(report: SplitReport, linked: Mapping[str, np.ndarray]) -> 
     else:
         instead = f"split.keep_together=[{','.join(name for name in report.keep_together if name != column)}]"
     return (
-        f"splits far from their targets: {', '.join(far[:4])}{', ...' if len(far) > 4 else ''}. Documents are kept "
+        f"splits far from their targets: {', '.join(far[:4])}{' and more' if len(far) > 4 else ''}. Documents are kept "
         f"together in groups of up to {largest:,} documents, without {column} of up to {without:,}: type {instead} "
         f"if the sizes matter more",
     )

@@ -503,7 +503,10 @@ def test_other_delimiters(read, refused, mark):
     rows = [[value.replace("\r", "") for value in row] for row in (NAMES, *ROWS)]
     content = delimited(rows, mark)
     message = refused("c.csv", content)
-    assert f"c.csv: its values are separated by '{mark}', it seems: type \"corpus.delimiter='{mark}'\"." in message
+    assert (
+        f"c.csv: its values are separated by '{mark}', it seems: type \"corpus.delimiter='{mark}'\"; otherwise"
+        in message
+    )
     assert read("c.csv", content, delimiter=mark)[0].equals(read("c.csv", delimited(rows, ","))[0])
 
 
