@@ -66,7 +66,7 @@ class BuiltCorpus:
         tables = [
             split_table(documents, note),
             l1_table(documents, note=note),
-            *length_tables(documents, note),
+            *length_tables(self.corpus.manifest["counts"], note),
             dropped_table(self.read.dropped, note=note),
         ]
         if self.read.notes:

@@ -48,16 +48,16 @@ def l1_table(documents: pd.DataFrame, most: int = 25, note: str | None = None) -
     return TextTable("Documents by L1", ("L1", *columns), rows, "l" + "r" * len(columns), note)
 
 
-def length_tables(documents: pd.DataFrame, note: str | None = None) -> list[TextTable]:
-    """Text lengths per level, in characters and in words."""
+def length_tables(counts: Mapping[str, Any], note: str | None = None) -> list[TextTable]:
+    """Text lengths per level, in characters and in words, of a `summary`."""
     columns = ("level", "texts", "min", "mean", "median", "max", "sum")
     formats = (",", ",", ",.1f", ",.1f", ",", ",")
     tables = []
-    for unit, lengths in _lengths(documents).items():
+    for unit in ("characters", "words"):
         title = f"Text lengths in {unit}{', between white space' if unit == 'words' else ''}"
         rows = [
             (level, *(format(value, how) for value, how in zip(row.values(), formats, strict=True)))
-            for level, row in lengths.items()
+            for level, row in counts[unit].items()
         ]
         tables.append(TextTable(title, columns, rows, "lrrrrrr", note, sections=[len(rows) - 1]))
     return tables

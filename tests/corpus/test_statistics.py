@@ -68,7 +68,7 @@ def test_tables_show_the_numbers(documents):
     assert shown(l1_table(documents)) == [["French", "2", "1", "3"], ["[red]", "1", "0", "1"]]
     assert shown(l1_table(documents, most=1)) == [["French", "2", "1", "3"], ["1 others", "1", "0", "1"]]
     characters, words = map(
-        shown, length_tables(documents.assign(text=["one two", "a", " 😀\n’ x\u00a0y", "b " * 750]))
+        shown, length_tables(summary(documents.assign(text=["one two", "a", " 😀\n’ x\u00a0y", "b " * 750])))
     )
     assert characters == [
         ["A1", "3", "1", "5.3", "7.0", "8", "16"],
@@ -104,7 +104,7 @@ def test_a_note_stands_below_every_table(documents):
     for table in (
         split_table(documents, note),
         l1_table(documents, note=note),
-        *length_tables(documents, note),
+        *length_tables(summary(documents), note),
         dropped_table({}, note=note),
         miss_table(report, note),
         leak_table(asdict(leaks), note),
