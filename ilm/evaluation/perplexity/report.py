@@ -9,7 +9,7 @@ import pandas as pd
 
 from ilm.evaluation import report
 from ilm.evaluation.comparison.report import Report
-from ilm.evaluation.perplexity.results import POOLED
+from ilm.examples.cuts import LevelCuts, advice, cut_lines
 from ilm.models.scoring import KINDS
 from ilm.tables import TextTable, show
 
@@ -97,11 +97,10 @@ def caption(header: Mapping[str, Any], rows: pd.DataFrame) -> str:
     )
     # Kinds and levels repeat the counts of a run.
     runs = rows[rows["kind"] == "infill"]
-    per_level = runs[runs["level"] != POOLED] if (runs["level"] != POOLED).any() else runs
-    share = per_level["cut_examples"].sum() / max(1, per_level["examples"].sum())
     said = [*report.described(header["source"]), chosen]
     said += [f"masks {evaluation['masks']}"] if evaluation["masks"] else []
-    said.append(f"examples cut at {evaluation['max_length']} tokens ({share:.1%} of them)")
+    if evaluation["fitting"] != "complete":
+        said += _cuts(runs, evaluation["max_length"])
     counts = runs.drop_duplicates("run")[["dropped_examples", "unfitting_examples", "left_over_examples"]].sum()
     dropped, unfitting, left_over = map(int, counts)
     said += [f"{dropped:,} dropped, since two spans share a token"] if dropped else []
@@ -115,6 +114,17 @@ def caption(header: Mapping[str, Any], rows: pd.DataFrame) -> str:
         shared = origin["shared"]["texts"]
         said.append(f"models trained on {origin['corpus']}, whose training split has {shared:,} of these texts")
     return "; ".join(said)
+
+
+def _cuts(runs: pd.DataFrame, max_length: int) -> list[str]:
+    """What the cut took, by level; the models of one table have the same examples."""
+    rows = runs[(runs["run"] == runs["run"].iloc[0]) & (runs["mask_type"] == "all")]
+    rows = rows.dropna(subset=["answer_tokens"])  # a level may have no examples
+    cuts = [LevelCuts(level, *map(int, counts)) for level, *counts in rows[list(LevelCuts._fields)].to_numpy().tolist()]
+    longest, at = int(rows["longest_example"].iloc[0]), f"cut at {max_length} tokens"
+    lines = "; ".join(cut_lines(cuts))
+    said = [f"{at}: {lines}" if lines else f"no example {at}: the longest has {longest:,}"]
+    return [*said, *filter(None, [advice(cuts, longest, "task.max_length")])]
 
 
 def _number(value: float) -> str:

@@ -30,7 +30,7 @@ def results(
         about = {
             "level": level,
             "examples": int(chosen.sum()),
-            "cut_examples": int(scores.examples["cut"][chosen].sum()),
+            "cut": int(scores.examples["cut"][chosen].sum()),
         }
         for kind, of_kind in losses.items():
             here = np.ones(len(of_kind.texts), dtype=bool) if level == POOLED else of_texts[of_kind.texts] == level

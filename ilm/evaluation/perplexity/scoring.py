@@ -15,6 +15,7 @@ from ilm.corpus.store import PreparedCorpus, corpus_arguments
 from ilm.errors import UserError
 from ilm.evaluation.losses import common_examples
 from ilm.evaluation.scores import EXAMPLE, Scores, ScoreStore, score_batches
+from ilm.examples.cuts import LevelCuts
 from ilm.examples.dataset import InfillingDataset, first_by_hash
 from ilm.examples.token_store import TokenStore
 from ilm.masking.generate import mask_settings
@@ -34,7 +35,8 @@ USUAL_MASKS = "hierarchical"
 class ScoredModel:
     """A model's scores; `counts` says how many examples there were and were left out, by cause.
 
-    `masks` names the folder of the masks, `added` is whether anything was scored now.
+    `cuts` says by level what the cut took; `masks` names the folder of the masks, `added` is whether anything was
+    scored now.
     """
 
     model: TrainedModel
@@ -42,6 +44,7 @@ class ScoredModel:
     masks: str
     mask_types: tuple[str, ...]
     counts: dict[str, int]
+    cuts: list[LevelCuts]
     added: bool
 
 
@@ -61,10 +64,12 @@ def score_model(
     Raises: UserError if no example is left.
     """
     masks, vocabulary = MaskStore.open(masks_folder), model.vocabulary
+    # Where data/ cannot be written to.
+    caches = (results if model.run is None else model.run.path.parent) / ".cache" / corpus.name / "tokens"
     dataset = InfillingDataset(
         rows,
         masks.splits[task.split],
-        TokenStore.open_or_make(corpus.folder / "tokens", corpus, vocabulary, model.token_store(vocabulary)),
+        TokenStore.open_or_make(corpus.folder / "tokens", corpus, vocabulary, model.token_store(vocabulary), caches),
         vocabulary,
         objective=model.objective,
         max_length=task.max_length,
@@ -102,8 +107,12 @@ def score_model(
         "unfitting_examples": dataset.unfitting,
         "left_over_examples": left_over,
     }
+    documents, cuts = dataset.cuts_of(numbers)
+    counts["longest_example"] = cuts.longest
+    levels = corpus.documents["cefr_level"].to_numpy(dtype=object)[documents]
+    by_level = cuts.by_level(levels, corpus.manifest["settings"]["levels"])
     scores = store.read().of(keys)
-    return ScoredModel(model, scores, masks_folder.name, vocabulary.mask_types, counts, bool(missing.any()))
+    return ScoredModel(model, scores, masks_folder.name, vocabulary.mask_types, counts, by_level, bool(missing.any()))
 
 
 def complete_for_all(scored: Sequence[ScoredModel]) -> list[ScoredModel]:

@@ -96,8 +96,9 @@ def _rows(
         about = {"run": model.name, **model.family, "trained_on": model.level, "seed": model.seed}
         about |= {"corpus": corpus.name, "text_column": corpus.manifest["text_column"], **of_model.counts}
         losses = losses_by_kind({model.name: of_model.scores}, texts)
+        cuts = {of_level.level: of_level._asdict() for of_level in of_model.cuts}
         for row in results(of_model.scores, losses, texts, levels, of_model.mask_types):
-            yield {**about, **row}
+            yield {**about, **cuts.get(row["level"], {}), **row}
 
 
 def _log_to_tensorboard(run: RunFolder, rows: pd.DataFrame, source: Mapping[str, Any]) -> None:

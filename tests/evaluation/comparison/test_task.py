@@ -164,7 +164,7 @@ def test_only_complete_examples(root, results, tmp_path):
     options = ["models=[A1,all]", "task.max_length=70"]
     cut = run(root, tmp_path, *options)
     complete = run(root, tmp_path, *options, "task.fitting=complete")
-    assert cut["cut_examples"].max() > 0 == complete["cut_examples"].max()
+    assert cut["cut"].max() > 0 == complete["cut"].max()
     first = complete.iloc[0]
     assert first["unfitting_examples"] > 0
     assert (

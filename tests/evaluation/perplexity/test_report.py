@@ -38,7 +38,9 @@ def results() -> pd.DataFrame:
                     about = {"run": run, "model": model, "objective": "ilm", "masking": "hierarchical"}
                     about |= {"experiment": None, "masks": "hierarchical-1", "trained_on": run.split("_")[1], "seed": 0}
                     about |= {"level": level, "masks_per_document": 16, "dropped_examples": 0, "examples": 100}
-                    about |= {"cut_examples": 3 if model == "gpt2" else 7, "text_column": "text"}
+                    about |= {"cut": 3 if model == "gpt2" else 7, "unanswered": 2, "answer_tokens": 400}
+                    about |= {"lost_tokens": 8, "texts": 7, "texts_unanswered": 1}
+                    about |= {"longest_example": 300, "text_column": "text"}
                     about |= {"unfitting_examples": 0, "left_over_examples": 0}
                     number = None if (run, level, kind) == ("s_all", "B2", "context") else base + len(kind)
                     rows.append({**about, "kind": kind, "mask_type": mask_type, "perplexity": number, "targets": 1234})
@@ -78,15 +80,27 @@ def test_masks_of_one_name_but_other_settings_stand_in_two_tables():
     assert titles[:2] == ["gpt2, ilm, hierarchical, hierarchical-1", "gpt2, ilm, hierarchical, hierarchical-2"]
 
 
+def cut_by_level(cut: str) -> str:
+    lines = [
+        f"{level}: {cut} of 100 examples ({cut}.0%), 2 with no answer left, 2.0% of the answer tokens lost, "
+        "1 of 7 texts left with no answer"
+        for level in ("A1", "B2", "all")
+    ]
+    remedy = "more than 0.5% of the examples of A1, B2 are cut: task.max_length=300 cuts none"
+    return "cut at 256 tokens: " + "; ".join([*lines, remedy])
+
+
 def test_what_is_printed_with_every_number():
     gpt2, tiny = tables(HEADER, results(), ["A1"])
-    expected = "SYNTHETIC corpus sample, test split; 16 masks a document, all documents; examples cut at 256 tokens"
-    assert (gpt2.caption, tiny.caption) == (f"{expected} (3.0% of them)", f"{expected} (7.0% of them)")
+    expected = f"SYNTHETIC corpus sample, test split; 16 masks a document, all documents; {cut_by_level('3')}"
+    assert (gpt2.caption, tiny.caption) == (expected, expected.replace(" 3 of", " 7 of").replace("(3.0%)", "(7.0%)"))
+    uncut = caption(HEADER, results().assign(cut=0))
+    assert uncut.endswith("all documents; no example cut at 256 tokens: the longest has 300")
     rows = results().assign(masks_per_document=4, dropped_examples=5)
     real = {**HEADER["source"], "synthetic": False}
     limited = {**HEADER, "source": real, "evaluation": {**HEADER["evaluation"], "limit": 1000}}
     assert caption(limited, rows[rows["run"] == "s_A1"]) == (
-        "sample, test split; 4 masks a document, 1,000 documents a level; examples cut at 256 tokens (3.0% of them); "
+        f"sample, test split; 4 masks a document, 1,000 documents a level; {cut_by_level('3')}; "
         "5 dropped, since two spans share a token"
     )
     first = {**HEADER, "evaluation": {**HEADER["evaluation"], "max_examples": 500}}
@@ -102,7 +116,7 @@ def test_what_is_printed_of_another_corpus_and_of_the_ways_of_the_reference():
     header = {**HEADER, "source": source, "training_corpus": origin, "evaluation": evaluation}
     assert caption(header, rows) == (
         "SYNTHETIC corpus sample, test split; text column: text_corrected; 16 masks a document, all documents; "
-        "masks reference; examples cut at 256 tokens (7.0% of them); 1,234 left out, whose naive row is longer; "
+        f"masks reference; {cut_by_level('7')}; 1,234 left out, whose naive row is longer; "
         "5 left out, the last partial batch of 64; models trained on mine, whose training split has 17 of these texts"
     )
     assert "models trained on" not in caption({**HEADER, "training_corpus": None}, rows)

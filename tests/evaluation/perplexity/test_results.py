@@ -89,7 +89,7 @@ def test_levels_count_their_own_examples():
     of_level = TABLE[(TABLE["mask_type"] == "all") & (TABLE["kind"] == "context")].set_index("level")
     assert of_level["examples"].to_dict() == {"A1": 19, "B2": 13, "all": 32}
     cut = [len(example.input_ids) > 200 for example in ROWS.examples]
-    assert of_level.loc["B2", "cut_examples"] == sum(cut[n] for n in range(32) if n % 5 in (1, 3))
+    assert of_level.loc["B2", "cut"] == sum(cut[n] for n in range(32) if n % 5 in (1, 3))
     expected = sum(
         row["nll"][t - 1]
         for n, row in enumerate(EVALUATION["rows"])

@@ -144,7 +144,7 @@ def test_only_examples_whose_naive_row_fits(root, tmp_path):
     left_out = int(fitting["unfitting_examples"].iloc[0])
     assert left_out > 0
     assert overall(fitting).loc["all", "examples"] + left_out == overall(whole).loc["all", "examples"]
-    assert overall(fitting).loc["all", "cut_examples"] == 0 < overall(whole).loc["all", "cut_examples"]
+    assert overall(fitting).loc["all", "cut"] == 0 < overall(whole).loc["all", "cut"]
     assert f"{left_out} left out, whose naive row is longer" in (folder / "perplexity.md").read_text()
 
 
