@@ -35,6 +35,8 @@ def show_cuts(corpus: PreparedCorpus, masks: MaskStore, max_length: int) -> None
     caption = f"Tokens are GPT-2's, the objective is ilm; the longest example has {cuts.longest:,} tokens."
     if found := advice(rows, cuts.longest, "data.max_length"):
         caption += f" {found[0].upper()}{found[1:]}."
+    if corpus.text_note is not None:
+        caption += f"\n{corpus.text_note}"
     table = cuts_table(rows, f"{corpus.name}: examples cut at {max_length} tokens", caption)
     log.info("%s\n%s\n\n%s", table.title, table.markdown(), caption, extra={"file_only": True})
     show(table)

@@ -103,7 +103,7 @@ def test_the_log_says_what_became_of_every_row(tmp_path):
         "masks: 90 of 30 documents in ",
     ):
         assert f"\n{expected}" in f"\n{told}"
-    assert told.endswith(f"masks {next((folder / 'masks').iterdir()).name}")
+    assert f"masks {next((folder / 'masks').iterdir()).name}\n" in told
     assert str(extra) not in told.partition("\n")[2], "the other corpus has a log of its own"
     told = (folder.with_name("extra") / "prepare.log").read_text(encoding="utf-8")
     assert "extra.csv: 5 rows, 5 kept" in told
