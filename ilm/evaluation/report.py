@@ -27,7 +27,7 @@ from ilm.runs.trained_model import TrainedModel
 
 IDENTITY = "identity.json"
 # Settings of a task that change no number; the corpus is told by its documents.
-_NOT_DECIDING = {"name", "corpus", "device", "row_tokens", "resamples"}
+_NOT_DECIDING = {"name", "corpus", "device", "row_tokens"}
 _LONGEST = 60  # characters of the models in a folder's name
 
 
@@ -54,6 +54,8 @@ def deciding(settings: Evaluate) -> dict[str, Any]:
     kept = settings.task.model_dump(exclude=_NOT_DECIDING)
     if isinstance(settings.task, Perplexity) and not settings.task.drop_last:
         del kept["batch_size"]
+    if isinstance(settings.task, Cloze):
+        del kept["resamples"]  # the answers stay
     return kept
 
 
