@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ilm.config.section import Number, Section, Whole, rule
-from ilm.config.sections import Corpus, FilePath, FolderName, Names, Objective, Packing, Paths, Positive, Seed
+from ilm.config.sections import Corpus, FilePath, FolderName, Length, Names, Objective, Packing, Paths, Positive, Seed
 
 
 class Task(Section):
@@ -22,7 +22,7 @@ class Scored(Task):
 
     masks: str | None
     masks_per_document: Positive
-    max_length: Positive  # tokens
+    max_length: Length
     fitting: Literal["naive", "complete"] | None
     smallest_effect: Annotated[Number, Field(gt=0)]  # nats a target
     resamples: Annotated[Whole, Field(ge=100)]

@@ -187,7 +187,7 @@ def test_hydra_refuses_options_of_another_task(override):
     [
         (["input=x.csv"], ["input is for task=cloze"]),
         (["+task.zzzz=1"], ["unknown key task.zzzz"]),
-        (["task.name=bleu"], ["task.name=bleu: expected one of perplexity, cloze"]),
+        (["task.name=bleu"], ["task.name=bleu: expected one of perplexity, comparison, cloze"]),
         (
             ["task=cloze", "task.n_masks=0", "limit=0"],
             ["limit=0: expected at least 1", "task.n_masks=0: expected at least 1"],
