@@ -63,19 +63,7 @@ def score_model(
 
     Raises: UserError if no example is left.
     """
-    masks, vocabulary = MaskStore.open(masks_folder), model.vocabulary
-    # Where data/ cannot be written to.
-    caches = (results if model.run is None else model.run.path.parent) / ".cache" / corpus.name / "tokens"
-    dataset = InfillingDataset(
-        rows,
-        masks.splits[task.split],
-        TokenStore.open_or_make(corpus.folder / "tokens", corpus, vocabulary, model.token_store(vocabulary), caches),
-        vocabulary,
-        objective=model.objective,
-        max_length=task.max_length,
-        masks_per_document=task.masks_per_document,
-        fitting="naive" if task.fitting == "naive" else None,
-    )
+    dataset = _open_dataset(model, corpus, masks_folder, rows, task, results)
     numbers, left_over = _chosen(dataset, corpus, task)
     if not len(numbers):
         raise UserError(
@@ -112,7 +100,25 @@ def score_model(
     levels = corpus.documents["cefr_level"].to_numpy(dtype=object)[documents]
     by_level = cuts.by_level(levels, corpus.manifest["settings"]["levels"])
     scores = store.read().of(keys)
-    return ScoredModel(model, scores, masks_folder.name, vocabulary.mask_types, counts, by_level, bool(missing.any()))
+    return ScoredModel(model, scores, masks_folder.name, model.mask_types, counts, by_level, bool(missing.any()))
+
+
+def _open_dataset(
+    model: TrainedModel, corpus: PreparedCorpus, masks_folder: Path, rows: np.ndarray, task: Scored, results: Path
+) -> InfillingDataset:
+    vocabulary = model.vocabulary
+    # Where data/ cannot be written to.
+    caches = (results if model.run is None else model.run.path.parent) / ".cache" / corpus.name / "tokens"
+    return InfillingDataset(
+        rows,
+        MaskStore.open(masks_folder).splits[task.split],
+        TokenStore.open_or_make(corpus.folder / "tokens", corpus, vocabulary, model.token_store(vocabulary), caches),
+        vocabulary,
+        objective=model.objective,
+        max_length=task.max_length,
+        masks_per_document=task.masks_per_document,
+        fitting="naive" if task.fitting == "naive" else None,
+    )
 
 
 def complete_for_all(scored: Sequence[ScoredModel]) -> list[ScoredModel]:
@@ -122,7 +128,8 @@ def complete_for_all(scored: Sequence[ScoredModel]) -> list[ScoredModel]:
     for of_model in scored:
         scores = kept[of_model.model.name]
         left_out = len(of_model.scores.examples) - len(scores.examples)
-        found.append(replace(of_model, scores=scores, counts={**of_model.counts, "unfitting_examples": left_out}))
+        counts = {**of_model.counts, "unfitting_examples": left_out}
+        found.append(replace(of_model, scores=scores, counts=counts, cuts=[]))
     return found
 
 
