@@ -19,7 +19,7 @@ def _finding(row: Any, about: About) -> str:
     who = (
         f"On average over the levels, specialists against {row.b}"
         if row.family == "omnibus"
-        else f"On {row.level}, {row.a} against {row.b}"
+        else f"On {row.level} texts, the model {row.a} against {row.b}"
     )
     if math.isnan(row.p):
         return (

@@ -15,7 +15,13 @@ from ilm.evaluation.comparison.study import GENERALIST, HEADLINE, Study
 
 _STYLE = Path(__file__).with_name("comparison.mplstyle")
 _KINDS = {"context": "context", "infill": "infill", "infill_textonly": "infill, text only"}
-_VERDICTS = {"better": "#0072B2", "worse": "#D55E00", "equivalent": "#009E73", "not decided": "0.45"}
+_VERDICTS = {
+    "better": "#0072B2",
+    "worse": "#D55E00",
+    "equivalent": "#009E73",
+    "not decided": "0.45",
+    "not tested": "0.7",
+}
 _DIFFERENCE = "specialist minus generalist, nats a token"
 
 
@@ -100,7 +106,7 @@ def gains(contrasts: pd.DataFrame) -> Figure:
         axes.errorbar(places, -of_kind["theta"], np.nan_to_num(errors), fmt="o", label=name)
     axes.set_xticks(range(len(levels)), levels)
     axes.set(xlabel="level", ylabel="gain, nats a token", title="Gain of the specialist over the generalist")
-    axes.legend()
+    axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 

@@ -38,9 +38,9 @@ def test_equivalence_is_adjusted_for_the_family():
     assert verdicts([marginal] * 5, 0.01) == ["not decided"] * 5
 
 
-def test_without_inference_nothing_is_decided():
+def test_too_few_clusters_are_not_tested():
     few = Contrast(-1.0, 0.01, 0.0, 9, 50, 10, 10.0, (3, 3), None)
-    assert verdicts([few, of(-0.05, 0.005)], 0.01) == ["not decided", "better"]
+    assert verdicts([few, of(-0.05, 0.005)], 0.01) == ["not tested", "better"]
 
 
 def test_benjamini_hochberg():
