@@ -131,15 +131,22 @@ def test_a_full_disk_is_told_in_one_message(tmp_path, path, monkeypatch):
     assert not (tmp_path / "data").exists()
 
 
-@pytest.mark.parametrize("name", ["", "masks", "documents.parquet", "prepare.log"])
-def test_something_of_another_kind_in_the_place_of_a_file(tmp_path, path, name):
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("", r"cannot be written to \(Not a directory\): type paths\.data="),
+        *((name, "could not be prepared: .*put right what is in the way") for name in ("masks", "documents.parquet")),
+        ("prepare.log", "could not be prepared: .*put right what is in the way"),
+    ],
+)
+def test_something_of_another_kind_in_the_place_of_a_file(tmp_path, path, name, message):
     place = tmp_path / "data" / "mine" / name
     if "." in name:
         place.mkdir(parents=True)
     else:
         place.parent.mkdir(parents=True)
         place.touch()
-    with pytest.raises(UserError, match=r"could not be prepared: .*put right what is in the way"):
+    with pytest.raises(UserError, match=message):
         prepared(tmp_path / "data", path)
 
 
@@ -538,7 +545,7 @@ def test_strays_of_a_killed_run_are_cleared_away_and_nothing_else(tmp_path, path
     (folder / "masks" / ".hierarchical-0.tmp-here-12-0123abcd").mkdir()
     (folder / "masks" / ".hierarchical-0.tmp-here-12-0123abcd" / "train.arrow").write_bytes(b"half")
     (folder / "masks" / ".hierarchical-0.old-here-12-0123abcd").mkdir()
-    (folder / "tokens").mkdir()
+    (folder / "tokens").mkdir(exist_ok=True)
     (folder / "tokens" / ".gpt2-0.tmp-here-12-0123abcd").mkdir()  # perhaps of a run that trains at this moment
     prepared(tmp_path / "data", path)
     after = contents(folder)

@@ -105,6 +105,8 @@ def test_real_learner_texts(name):
 
 def test_tables_that_are_full_begin_anew(monkeypatch):
     monkeypatch.setattr(words, "_MOST_CHUNKS", 5)
+    for chunks in (words._inner, words._final):
+        chunks.clear()
     text = "Anna likes her old house, because it is near the river and the trees."
     for _ in range(2):
         assert segmented(text) == nltk_words.segment(text)

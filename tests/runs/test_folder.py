@@ -167,7 +167,7 @@ def test_where_the_corpus_lies_is_free():
         (["trainer.precision=bf16-mixed"], ["trainer.precision: '32-true' there, 'bf16-mixed' now"]),
         (["trainer.gradient_clip_val=null"], ["trainer.gradient_clip_val: 1.0 there, None now"]),
         (["objective=lm"], ["objective: 'ilm' there, 'lm' now"]),
-        (["data.max_length=128"], ["data.max_length: 256 there, 128 now"]),
+        (["data.max_length=128"], ["data.max_length: 512 there, 128 now"]),
         (["masking.masks_per_document=8"], ["masking.masks_per_document: 16 there, 8 now"]),
         (["masking.seed=1"], ["masking.seed: 0 there, 1 now"]),
         (["split.seed=1"], ["split.seed: None there, 1 now"]),

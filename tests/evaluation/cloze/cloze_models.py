@@ -89,7 +89,9 @@ def _byte_level() -> str:
 
 def unmarked_tokenizer() -> PreTrainedTokenizerFast:
     """Whole words alone: nothing tells where a word begins."""
-    tokenizer = Tokenizer(models.WordLevel({"[UNK]": 0, "[MASK]": 1, "pasta": 2, "rice": 3}, unk_token="[UNK]"))
+    tokenizer = Tokenizer(
+        models.WordLevel({"[UNK]": 0, "[MASK]": 1, "pasta": 2, "rice": 3, "soup": 4}, unk_token="[UNK]")
+    )
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="[UNK]", mask_token="[MASK]")
 
