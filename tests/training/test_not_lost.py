@@ -204,7 +204,7 @@ def test_no_checkpoint_is_whole(run):
     assert status(run.folder)["state"] == "finished"
 
 
-@pytest.mark.parametrize("how", ["damaged", "old"])
+@pytest.mark.parametrize("how", ["lost", "damaged", "old"])
 def test_best_weights_are_made_of_last_ones(run, whole, how, warnings_of_ilm):
     """Killed after last.ckpt with a new best validation, before best.ckpt was written."""
     with pytest.raises(ZeroDivisionError):
@@ -213,7 +213,9 @@ def test_best_weights_are_made_of_last_ones(run, whole, how, warnings_of_ilm):
     last = torch.load(best.with_name("last.ckpt"), weights_only=True)
     assert last["callbacks"]["Validation"]["best"]["step"] == last["global_step"] == 8
     old = torch.load(best, weights_only=True)
-    if how == "damaged":
+    if how == "lost":
+        best.unlink()
+    elif how == "damaged":
         best.write_bytes(flip(bytearray(best.read_bytes())))
     else:
         torch.save({**old, "global_step": 4}, best)
