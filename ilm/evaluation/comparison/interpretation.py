@@ -11,7 +11,7 @@ from ilm.evaluation.comparison.tables import About, p_value, signed
 def findings(study: Study, about: About) -> list[str]:
     """What the primary contrasts say, in words."""
     if study.contrasts.empty:
-        return ["There is no pair of a specialist and a generalist to compare: the matrix stands alone."]
+        return ["There is neither a specialist beside a generalist nor a pair of models: the matrix stands alone."]
     return [_finding(row, about) for row in study.tested("primary", "omnibus").itertuples()]
 
 

@@ -22,7 +22,7 @@ _VERDICTS = {
     "not decided": "0.45",
     "not tested": "0.7",
 }
-_DIFFERENCE = "specialist minus generalist, nats a token"
+_DIFFERENCE = "a − b, nats a token"
 
 
 def figures(
@@ -83,17 +83,16 @@ def forest(contrasts: pd.DataFrame, smallest_effect: float) -> Figure:
             axes.plot([row.low, row.high], [place, place], color=colour)
         axes.plot(row.theta, place, "o", color=colour)
         axes.annotate(row.verdict, (1.01, place), xycoords=("axes fraction", "data"), va="center", color=colour)
-    several = contrasts["b"].nunique() > 1
-    labels = [f"{row.a} and {row.b}" if several else f"{row.a}" for row in contrasts.itertuples()]
+    labels = [f"{row.level}: {row.a} − {row.b}" for row in contrasts.itertuples()]
     axes.set_yticks(places, labels)
     axes.invert_yaxis()
-    axes.set(xlabel=_DIFFERENCE, title="Specialists on their own level")
+    axes.set(xlabel=_DIFFERENCE, title="Primary contrasts: a − b by level of the texts")
     axes.legend(loc="upper left", bbox_to_anchor=(0, -0.22 - 0.1 * (len(contrasts) < 4)))
     return figure
 
 
 def gains(contrasts: pd.DataFrame) -> Figure:
-    """What each specialist gains over the generalist on its own level, by kind of perplexity."""
+    """What a gains over b on each level, by kind of perplexity."""
     figure = _figure(6.2, 3.0)
     axes = figure.subplots()
     levels = list(dict.fromkeys(contrasts["level"]))
@@ -105,7 +104,7 @@ def gains(contrasts: pd.DataFrame) -> Figure:
         errors = np.stack([of_kind["high"] - of_kind["theta"], of_kind["theta"] - of_kind["low"]])
         axes.errorbar(places, -of_kind["theta"], np.nan_to_num(errors), fmt="o", label=name)
     axes.set_xticks(range(len(levels)), levels)
-    axes.set(xlabel="level", ylabel="gain, nats a token", title="Gain of the specialist over the generalist")
+    axes.set(xlabel="level", ylabel="gain, nats a token", title="Gain of a over b")
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 

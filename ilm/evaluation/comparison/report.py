@@ -77,7 +77,7 @@ def _page(study: Study, about: About, tables: Mapping[str, TextTable], plots: Ma
 
     sections = [
         section("Perplexity of each model on each level", ["matrix"], ["matrix"]),
-        section("Specialists on their own level", ["contrasts", "gain_by_level"], ["primary"]),
+        section("Primary contrasts", ["contrasts", "gain_by_level"], ["primary"]),
         section("Within groups of texts and blanks", ["groups"], ["groups"]),
         section("Specialists on other levels", [], ["exploratory"]),
         section("Training", ["learning_curves"], ["exposure"]),

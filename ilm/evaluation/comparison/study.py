@@ -3,6 +3,7 @@
 1. `matrix`: the loss of every model on every level, with its error.
 2. `contrasts`: specialist minus generalist on its own level (primary: five, Holm), specialists on other levels
    (exploratory, Benjamini-Hochberg) and the mean over the own levels (omnibus).
+   Of two models that are no such pair, the first minus the second on every level is primary.
 3. `by_group`: the primary contrasts within groups of texts and blanks; intervals only.
 4. `specialisation`: log-perplexities without what a model and a level are like on the whole; descriptive.
 
@@ -61,7 +62,7 @@ class Study:
 
 
 def compare(losses: Mapping[str, Losses], texts: Texts, models: Sequence[Model], settings: Settings) -> Study:
-    """All tables for each kind of loss; contrasts need a generalist and specialists of levels of the texts."""
+    """All tables for each kind of loss; contrasts need specialists and a generalist, or two models."""
     found = [_of_kind(kind, of_kind, texts, models, settings) for kind, of_kind in losses.items()]
     matrix, contrasted, by_group = (pd.concat(tables, ignore_index=True) for tables in zip(*found, strict=True))
     return Study(matrix, contrasted, by_group, specialisation(matrix, models, texts.levels))
@@ -73,6 +74,9 @@ def _of_kind(
     generalists = [model for model in models if model.level == GENERALIST]
     specialists = [model for model in models if model.level in texts.levels]
     pairs = [(specialist, generalist) for generalist in generalists for specialist in specialists]
+    any_level = not pairs
+    if any_level and len(models) == 2:
+        pairs = [(models[0], models[1])]
     of_rows = texts.documents["cefr_level"].to_numpy()[losses.texts]
     matrix, tested, grouped = [], [], []
     for level in texts.levels:
@@ -84,7 +88,7 @@ def _of_kind(
         tested += [
             (
                 {
-                    "family": "primary" if specialist.level == level else "exploratory",
+                    "family": "primary" if any_level or specialist.level == level else "exploratory",
                     "level": level,
                     "a": specialist.name,
                     "b": generalist.name,
@@ -93,7 +97,7 @@ def _of_kind(
             )
             for (specialist, generalist), contrast in zip(pairs, found[len(models) :], strict=True)
         ]
-        own = [pair for pair in pairs if pair[0].level == level]
+        own = [pair for pair in pairs if any_level or pair[0].level == level]
         if kind == HEADLINE and own:
             grouped += _by_group(losses, texts, of_rows == level, level, own, settings)
     tested += [

@@ -38,7 +38,7 @@ def text_tables(study: Study, about: About) -> dict[str, TextTable]:
     """The tables for people, by name; those without rows are left out."""
     tables = {
         "matrix": _matrix_table(study.matrix, about),
-        "primary": _contrast_table("Specialists on their own level", study.tested("primary", "omnibus"), about),
+        "primary": _contrast_table("Primary contrasts", study.tested("primary", "omnibus"), about),
         "exploratory": _contrast_table(
             "Specialists on other levels", study.tested("exploratory"), about, exploratory=True
         ),
@@ -88,7 +88,7 @@ def _contrast_table(title: str, contrasts: pd.DataFrame, about: About, *, explor
     caption = (
         "Exploratory: a search among many pairs, not a test of a hypothesis."
         if exploratory
-        else "a - b in nats a token, below 0 where the specialist is better; ratio of perplexities. MDE: found in "
+        else "a - b in nats a token, below 0 where a is better; ratio of perplexities. MDE: found in "
         f"80 % of such studies. Equivalent: within {about.smallest_effect:g} nats."
     )
     return TextTable(title, (*columns, "seeds", "clusters", "effective"), rows, align, caption)
@@ -105,9 +105,7 @@ def _group_table(groups: pd.DataFrame) -> TextTable | None:
         for row in groups.itertuples()
     ]
     columns = ("level", "grouping", "group", "a - b", "95 % interval", "tokens", "clusters", "effective")
-    caption = (
-        "Specialist minus generalist on its own level, within groups. Intervals only; none below 50 effective clusters."
-    )
+    caption = "a - b in nats a token, within groups. Intervals only; none below 50 effective clusters."
     return TextTable("Within groups of texts and blanks", columns, rows, "lllrrrrr", caption)
 
 

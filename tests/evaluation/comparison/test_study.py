@@ -106,7 +106,19 @@ def test_specialisation_is_what_rows_and_columns_leave():
     assert found.query("model == 'all'")["level_distance"].isna().all()
 
 
-def test_without_a_generalist_there_is_a_matrix_only():
+def test_any_two_models_are_compared_on_every_level():
+    of_texts = texts()
+    nll = np.stack([np.full(350, 10.0), np.where(of_texts.documents["cefr_level"] == "B2", 12.0, 10.0)])
+    groups = pd.DataFrame({"l1": of_texts.documents["l1"]})
+    losses = Losses(nll, np.full(350, 4), np.arange(350), groups)
+    models = [Model("A1", "A1", (0,)), Model("B1 lora", "B1", (1,))]
+    found = compare({HEADLINE: losses}, of_texts, models, Settings(resamples=50)).contrasts
+    assert found["family"].tolist() == ["primary"] * 5
+    assert set(zip(found["a"], found["b"], strict=True)) == {("A1", "B1 lora")}
+    assert found["theta"].tolist() == pytest.approx([0, 0, 0, -0.5, 0])
+
+
+def test_one_model_has_a_matrix_only():
     of_texts = texts()
     losses = Losses(
         np.ones((1, 350)), np.ones(350, int), np.arange(350), pd.DataFrame({"l1": of_texts.documents["l1"]})
