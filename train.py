@@ -12,7 +12,6 @@ from ilm.cli.sweep import note, start_job, sweep_here, was_requeued
 from ilm.config.check import check
 from ilm.config.train import Train
 from ilm.runs.folder import RunFolder
-from ilm.training.prepared import require_prepared
 
 log = logging.getLogger("ilm")
 
@@ -20,12 +19,13 @@ log = logging.getLogger("ilm")
 def train(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> dict[str, float]:
     """Train as configured and export the best model; returns its validation losses.
 
-    `choices` are Hydra's chosen options by group. The same call again goes on from the last checkpoint of an
-    interrupted run; a finished one is reported, not trained again.
+    `choices` are Hydra's chosen options by group. The same call resumes an interrupted run, and reports a finished one.
     """
     settings = check(cfg, Train, choices)
+    from ilm.training.prepared import require_prepared  # only now, as torch below: mistakes are told at once
+
     require_prepared(settings)
-    from ilm.training.dry_run import dry_run  # only now: torch takes seconds, and a typing mistake is told at once
+    from ilm.training.dry_run import dry_run
     from ilm.training.fit import fit, is_finished, report, starting_module
     from ilm.training.plan import plan_run
 

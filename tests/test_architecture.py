@@ -129,6 +129,14 @@ def test_light_modules_load_no_torch_transitively():
     assert done.stdout.split() == []
 
 
+def test_train_tells_a_typing_mistake_without_libraries_that_take_seconds():
+    code = "import sys, train; print(*sorted({'nltk', 'pandas', 'scipy', 'torch'} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=REPOSITORY, env=environment(), check=True
+    )
+    assert done.stdout.split() == []
+
+
 @pytest.mark.parametrize("path", ENTRY_POINTS, ids=lambda path: path.name)
 def test_entry_points_read_as_a_sentence(path):
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 62
