@@ -175,11 +175,6 @@ def effective_clusters(targets: np.ndarray) -> float:
     return float(targets.sum()) ** 2 / float((targets.astype(float) ** 2).sum())
 
 
-def contrast(losses: PairedLosses, *, resamples: int = RESAMPLES, seed: int = 0) -> Contrast:
-    """The contrast of two models on one set of texts."""
-    return contrasts([losses], resamples=resamples, seed=seed)[0]
-
-
 def contrasts(several: Sequence[PairedLosses], *, resamples: int = RESAMPLES, seed: int = 0) -> list[Contrast]:
     """Contrasts of models on the same clusters. Those of one seed share their resamples."""
     tested = [k for k, losses in enumerate(several) if _needs_resamples([losses])]

@@ -10,13 +10,16 @@ from ilm.evaluation.comparison.contrasts import (
     Contrast,
     PairedLosses,
     Resampled,
-    contrast,
     contrasts,
     effective_clusters,
     omnibus,
 )
 
 FEW = 300  # resamples
+
+
+def contrast(losses: PairedLosses, **options) -> Contrast:
+    return contrasts([losses], **options)[0]
 
 
 def many(rng: np.random.Generator, clusters: int = 80) -> np.ndarray:
