@@ -76,7 +76,7 @@ def random_examples(count: int) -> list[Example]:
         types = np.full(length, TargetType.CONTEXT, dtype=np.uint8)
         types[-length // 6 :] = TargetType.INFILL
         ids = rng.integers(0, 50_257, length).astype(np.int32)
-        found.append(Example(ids, types, np.full(length, -1, dtype=np.int8), int(length)))
+        found.append(Example(ids, types, int(length)))
     return found
 
 

@@ -238,7 +238,7 @@ def _work(work: dict) -> None:
     stored = np.load(work["examples"])
     ends = np.cumsum(stored["lengths"])[:-1]
     parts = zip(np.split(stored["ids"], ends), np.split(stored["types"], ends), strict=True)
-    examples = [Example(ids, types, np.full(len(ids), -1, dtype=np.int8), len(ids)) for ids, types in parts]
+    examples = [Example(ids, types, len(ids)) for ids, types in parts]
     model = _model(work["model"], int(stored["vocabulary"])).to(device).train()
     if variant.compiled:
         compile_in_place(forward_module(model), device)

@@ -38,5 +38,5 @@ def evaluation_examples() -> list[Example]:
             np.array(row["input_ids"], dtype=np.int32)[real],
             np.array(row["target_types"], dtype=np.uint8)[real],
         )
-        examples.append(Example(ids, types, np.full(len(ids), -1, dtype=np.int8), len(ids)))
+        examples.append(Example(ids, types, len(ids)))
     return examples

@@ -37,8 +37,6 @@ from ilm.config.sections import OBJECTIVES
 from ilm.examples.alignment import TokenSpans
 from ilm.examples.vocabulary import Vocabulary
 
-NO_ANSWER = -1
-
 
 class TargetType(IntEnum):
     """What a token is to the loss; the numbers are the reference's (`ilm/constants.py`, TargetType)."""
@@ -55,14 +53,12 @@ class TargetType(IntEnum):
 class Example(NamedTuple):
     """T tokens of one example.
 
-    `input_ids` int32 (T,); `target_types` uint8 (T,), values of `TargetType`; `answer_types` int8 (T,), for INFILL
-    and INFILL_SPECIAL tokens the index of the mask type of the span they belong to, else NO_ANSWER;
-    `full_length`, the number of tokens before the cut at `max_length`.
+    `input_ids` int32 (T,); `target_types` uint8 (T,), values of `TargetType`; `full_length`, the number of tokens
+    before the cut at `max_length`.
     """
 
     input_ids: np.ndarray
     target_types: np.ndarray
-    answer_types: np.ndarray
     full_length: int
 
 
@@ -72,7 +68,6 @@ class Examples:
 
     input_ids: np.ndarray
     target_types: np.ndarray
-    answer_types: np.ndarray
     lengths: np.ndarray
     full_lengths: np.ndarray
 
@@ -80,7 +75,7 @@ class Examples:
     def of(cls, examples: Sequence[Example]) -> "Examples":
         """Lay examples end to end."""
         if not examples:
-            return cls(*(np.zeros(0, dtype) for dtype in (np.int32, np.uint8, np.int8, np.int64, np.int64)))
+            return cls(*(np.zeros(0, dtype) for dtype in (np.int32, np.uint8, np.int64, np.int64)))
         *columns, full_lengths = zip(*examples, strict=True)
         lengths = np.array([len(ids) for ids in columns[0]], dtype=np.int64)
         return cls(*map(np.concatenate, columns), lengths, np.array(full_lengths, dtype=np.int64))
@@ -93,8 +88,7 @@ class Examples:
             raise IndexError(f"example {number} of {len(self)}")
         end = int(self.lengths[: number + 1].sum())
         tokens = slice(end - int(self.lengths[number]), end)
-        columns = (column[tokens] for column in (self.input_ids, self.target_types, self.answer_types))
-        return Example(*columns, int(self.full_lengths[number]))
+        return Example(self.input_ids[tokens], self.target_types[tokens], int(self.full_lengths[number]))
 
 
 def lay_out(
@@ -153,7 +147,7 @@ def lay_out_all(
 
 class _Runs:
     """R runs of tokens. Columns: `starts`, indices of the first token copied; `lengths`; `target_types`;
-    `answer_types`; `specials`, the id of a run that is one special token, else -1.
+    `specials`, the id of a run that is one special token, else -1.
 
     Each `add_` takes `at` (E,), the number of the first run it adds to each example, and returns the one after its
     last. Document tokens are counted from `begins` (E,) in `direction` 1 or -1.
@@ -162,7 +156,6 @@ class _Runs:
     def __init__(self, n_runs: int, spans: TokenSpans, begins: np.ndarray, direction: int):
         self.starts, self.lengths = np.zeros(n_runs, dtype=np.int64), np.ones(n_runs, dtype=np.int64)
         self.target_types = np.zeros(n_runs, dtype=np.uint8)
-        self.answer_types = np.full(n_runs, NO_ANSWER, dtype=np.int8)
         self.specials = np.full(n_runs, -1, dtype=np.int64)
         self.spans, self.begins, self.direction = spans, begins, direction
         self.example = spans.examples
@@ -184,22 +177,20 @@ class _Runs:
         return at + 1
 
     def add_answers(self, at: np.ndarray, end: int) -> None:
-        types, firsts, lasts = self.spans.types, self.spans.firsts, self.spans.lasts
+        firsts, lasts = self.spans.firsts, self.spans.lasts
         runs = at[self.example] + 2 * self.within
         self._copy(runs, self.example, firsts, lasts - firsts, TargetType.INFILL)
         self.add_special(runs + 1, TargetType.INFILL_SPECIAL, end)
-        self.answer_types[runs] = self.answer_types[runs + 1] = types
 
     def add_copy(self, at: np.ndarray, sizes: np.ndarray) -> None:
         """The whole document and its end token, with the masked parts marked as what is asked for."""
-        types, firsts, lasts = self.spans.types, self.spans.firsts, self.spans.lasts
+        firsts, lasts = self.spans.firsts, self.spans.lasts
         special = self.spans.followed()
         before, after = self._following(lasts + special)
         runs = at[self.example] + 3 * self.within
         self._copy(runs, self.example, before, firsts - before, TargetType.INFILL_REDUNDANT)
         self._copy(runs + 1, self.example, firsts, lasts - firsts, TargetType.INFILL)
         self._copy(runs + 2, self.example, lasts, special, TargetType.INFILL_SPECIAL)
-        self.answer_types[runs + 1] = self.answer_types[runs + 2] = types
         self._copy(at + 3 * self.spans.counts, slice(None), after, sizes + 1 - after, TargetType.INFILL_REDUNDANT)
 
     def repeated(self, ids: np.ndarray, first_runs: np.ndarray, max_length: int, closed_by: int | None) -> Examples:
@@ -221,11 +212,10 @@ class _Runs:
         if closed_by is not None:
             input_ids[first_tokens + full_lengths - 1] = closed_by
         target_types = np.repeat(self.target_types, self.lengths)
-        answer_types = np.repeat(self.answer_types, self.lengths)
         if full_lengths.max(initial=0) > max_length:
             kept = np.arange(n_tokens) - np.repeat(first_tokens, full_lengths) < max_length
-            input_ids, target_types, answer_types = input_ids[kept], target_types[kept], answer_types[kept]
-        return Examples(input_ids, target_types, answer_types, np.minimum(full_lengths, max_length), full_lengths)
+            input_ids, target_types = input_ids[kept], target_types[kept]
+        return Examples(input_ids, target_types, np.minimum(full_lengths, max_length), full_lengths)
 
     def _copy(self, runs, examples, firsts: np.ndarray, lengths: np.ndarray, target_type: TargetType) -> None:
         """`lengths` tokens from token `firsts` of the documents of `examples`."""

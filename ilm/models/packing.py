@@ -21,7 +21,7 @@ class Row:
 
     `input_ids`, `position_ids` int64 (1, T). For each of N targets: `predictors` int64 (N,), the index in the row of
     the token before it, whose logits predict it; `targets` int64 (N,), its id; `target_types` uint8 (N,);
-    `answer_types` int8 (N,), see `Example`; `examples` int64 (N,), the number within the batch of its example.
+    `examples` int64 (N,), the number within the batch of its example.
     `boundaries` int32 (examples + 1,): 0, then where each of the row's examples ends; `longest` tokens has the longest.
     """
 
@@ -30,7 +30,6 @@ class Row:
     predictors: torch.Tensor
     targets: torch.Tensor
     target_types: torch.Tensor
-    answer_types: torch.Tensor
     examples: torch.Tensor
     boundaries: torch.Tensor
     longest: int
@@ -76,7 +75,7 @@ def pack(examples: Examples | Sequence[Example], row_tokens: int) -> tuple[Row, 
     # The first token of an example has nothing before it to be predicted from.
     chosen = np.flatnonzero(_IS_LEARNED[examples.target_types] & (positions > 0))
     ids = examples.input_ids.astype(np.int64)
-    columns = (ids[chosen], examples.target_types[chosen], examples.answer_types[chosen])
+    columns = (ids[chosen], examples.target_types[chosen])
     example_of = np.repeat(np.arange(len(examples)), examples.lengths)[chosen]
     rows, first = [], 0
     while first < len(examples):

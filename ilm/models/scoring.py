@@ -82,12 +82,11 @@ def perplexity(loss: float) -> float:
 class TargetScores:
     """What a model makes of M targets of many examples, in the order of the examples.
 
-    `nll` float64 (M,) in nats; `target_types` uint8 (M,); `answer_types` int8 (M,); `examples` int64 (M,).
+    `nll` float64 (M,) in nats; `target_types` uint8 (M,); `examples` int64 (M,).
     """
 
     nll: np.ndarray
     target_types: np.ndarray
-    answer_types: np.ndarray
     examples: np.ndarray
 
     def total(self, kind: str, chosen: np.ndarray | None = None) -> tuple[float, int]:
@@ -111,10 +110,10 @@ def score(model: PreTrainedModel, examples: Sequence[Example], row_tokens: int, 
     parts = []
     for row in pack(examples, row_tokens):
         nll = target_nll(model, row.to(device)).cpu().double().numpy()
-        parts.append((nll, row.target_types.numpy(), row.answer_types.numpy(), row.examples.numpy()))
+        parts.append((nll, row.target_types.numpy(), row.examples.numpy()))
     model.train(was_training)
     if not parts:
-        return TargetScores(*(np.zeros(0, dtype) for dtype in (np.float64, np.uint8, np.int8, np.int64)))
+        return TargetScores(*(np.zeros(0, dtype) for dtype in (np.float64, np.uint8, np.int64)))
     return TargetScores(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
@@ -125,7 +124,7 @@ def require_separate_examples(model: PreTrainedModel, max_difference: float = 1e
     """
     ids = np.arange(2, 14, dtype=np.int32)
     types = np.full(6, TargetType.CONTEXT, dtype=np.uint8)
-    pair = [Example(part, types, types.astype(np.int8), 6) for part in (ids[:6], ids[6:])]
+    pair = [Example(part, types, 6) for part in (ids[:6], ids[6:])]
     together = score(model, pair, 12, model.device).nll
     apart = score(model, pair, 6, model.device).nll
     difference = float(np.abs(together - apart).max())

@@ -49,7 +49,7 @@ def cannot_be_trained(model: PreTrainedModel, reason: str) -> UserError:
 def _fault(model: PreTrainedModel) -> str | None:
     tokens = np.arange(2, 14, dtype=np.int32)
     types = np.full(6, TargetType.CONTEXT, dtype=np.uint8)
-    pair = [Example(part, types, types.astype(np.int8), 6) for part in (tokens[:6], tokens[6:])]
+    pair = [Example(part, types, 6) for part in (tokens[:6], tokens[6:])]
     ids = torch.tensor(tokens.reshape(2, 6), dtype=torch.int64, device=model.device)
     changed = ids.clone()
     changed[:, -1] = 1

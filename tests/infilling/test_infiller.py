@@ -179,7 +179,7 @@ def test_log_probability_is_what_evaluation_scores(infiller):
             for answer in result.token_ids:
                 ids += answer
                 types += [TargetType.INFILL] * (len(answer) - 1) + [TargetType.INFILL_SPECIAL]
-            arrays = np.array(ids, np.int32), np.array(types, np.uint8), np.zeros(len(ids), np.int8)
+            arrays = np.array(ids, np.int32), np.array(types, np.uint8)
             example = Example(*arrays, len(ids))
             nll, count = score(infiller.model, [example], len(ids), torch.device("cpu")).total("infill")
             assert count == sum(map(len, result.token_ids))

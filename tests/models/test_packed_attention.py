@@ -45,7 +45,6 @@ def examples_of(lengths, seed: int = 0) -> list[Example]:
         Example(
             random.integers(0, 64, length).astype(np.int32),
             random.choice([1, 2, 4, 5], length).astype(np.uint8),
-            np.full(length, -1, dtype=np.int8),
             length,
         )
         for length in lengths

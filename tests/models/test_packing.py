@@ -11,7 +11,7 @@ from ilm.models.packing import pack, row_length
 
 
 def example(ids, types):
-    return Example(np.array(ids, np.int32), np.array(types, np.uint8), np.full(len(ids), -1, np.int8), len(ids))
+    return Example(np.array(ids, np.int32), np.array(types, np.uint8), len(ids))
 
 
 FIRST = example([10, 11, 12, 13, 14], [1, 2, 1, 3, 4])

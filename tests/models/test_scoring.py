@@ -21,7 +21,7 @@ def scored_in_batches(batch_size: int, row_tokens: int) -> TargetScores:
         score(MODEL, EXAMPLES[start : start + batch_size], row_tokens, CPU)
         for start in range(0, len(EXAMPLES), batch_size)
     ]
-    columns = ("nll", "target_types", "answer_types", "examples")
+    columns = ("nll", "target_types", "examples")
     return TargetScores(*(np.concatenate([getattr(part, column) for part in parts]) for column in columns))
 
 
@@ -42,7 +42,7 @@ def test_nll_and_losses_are_those_of_the_reference(batch_size, row_tokens):
 
 
 def test_a_kind_without_targets_is_nan_and_not_an_error():
-    only_context = [Example(e.input_ids[:5], np.ones(5, np.uint8), np.full(5, -1, np.int8), 5) for e in EXAMPLES[:2]]
+    only_context = [Example(e.input_ids[:5], np.ones(5, np.uint8), 5) for e in EXAMPLES[:2]]
     losses = score(MODEL, only_context, 64, CPU).losses()
     assert losses["context"] > 0
     assert math.isnan(losses["infill"])
@@ -51,7 +51,7 @@ def test_a_kind_without_targets_is_nan_and_not_an_error():
 
 def test_redundant_tokens_count_in_no_perplexity():
     types = np.array([1, 3, 6, 6, 4, 5, 6], dtype=np.uint8)
-    example = Example(np.arange(7, dtype=np.int32), types, np.full(7, -1, np.int8), 7)
+    example = Example(np.arange(7, dtype=np.int32), types, 7)
     scores = score(MODEL, [example], 64, CPU)
     assert {kind: scores.total(kind)[1] for kind in KINDS} == {"context": 0, "infill": 2, "infill_textonly": 1}
     assert len(scores.nll) == 5

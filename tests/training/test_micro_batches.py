@@ -8,7 +8,7 @@ from tests.training.stored import StoredExamples, shuffled_plan
 
 # (token ids, target types) of two examples: one target each of context and answer; two answer's targets.
 FIRST, SECOND = (
-    Example(np.array(ids, np.int32), np.array(types, np.uint8), np.full(len(ids), -1, np.int8), len(ids))
+    Example(np.array(ids, np.int32), np.array(types, np.uint8), len(ids))
     for ids, types in (([10, 11, 12, 13, 14], [1, 2, 1, 3, 4]), ([20, 21, 22], [3, 4, 5]))
 )
 

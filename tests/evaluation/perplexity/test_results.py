@@ -31,7 +31,7 @@ class Rows:
         for row in EVALUATION["rows"]:
             types = np.array(row["target_types"], dtype=np.uint8)
             ids, types = np.array(row["input_ids"], dtype=np.int32)[types > 0], types[types > 0]
-            self.examples.append(Example(ids, types, np.full(len(ids), -1, dtype=np.int8), len(ids)))
+            self.examples.append(Example(ids, types, len(ids)))
             # Where spans stand in the document does not matter here, only how many tokens each has.
             counts = np.bincount(np.cumsum(types == TargetType.INFILL_SPECIAL)[types == TargetType.INFILL])
             ends = np.cumsum(counts)
