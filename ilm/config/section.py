@@ -84,5 +84,7 @@ def shown(value: Any) -> str:
     """A value as one would type it."""
     if isinstance(value, list):
         return f"[{','.join(map(shown, value))}]"
+    if isinstance(value, Mapping):
+        return f"{{{','.join(f'{key}: {shown(entry)}' for key, entry in value.items())}}}"
     words = {None: "null", True: "true", False: "false"}
     return words[value] if value is None or isinstance(value, bool) else str(value)

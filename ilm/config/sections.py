@@ -43,11 +43,17 @@ def _as_entries(value: Any) -> Any:
     return [{"csv": e} if isinstance(e, str) else e for e in (value if isinstance(value, list) else [value])]
 
 
+def _sorted(only: dict[str, list[str]]) -> dict[str, list[str]]:
+    return {column: sorted(set(only[column])) for column in sorted(only)}
+
+
 # A shell leaves ~ as it is within quotes.
 FilePath = Annotated[str, AfterValidator(os.path.expanduser)]
 FolderName = Annotated[str, AfterValidator(_folder_name)]
 Node = Annotated[dict[str, Any], AfterValidator(_with_target)]  # what Hydra instantiates: a _target_ and its arguments
 Names = Annotated[list[FilePath], BeforeValidator(_as_list)]  # or paths
+Values = Annotated[list[str], BeforeValidator(_as_list), Field(min_length=1)]
+Only = Annotated[dict[str, Values], Field(min_length=1), AfterValidator(_sorted)]  # columns, and the values wanted
 
 
 class Paths(Section):

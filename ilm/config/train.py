@@ -14,6 +14,7 @@ from ilm.config.sections import (
     Node,
     NotNegative,
     Objective,
+    Only,
     Packing,
     Paths,
     Positive,
@@ -131,6 +132,7 @@ class Data(Packing):
     max_tokens_per_batch: Whole | None
     num_workers: NotNegative  # processes
     levels_drawn: Literal["natural", "equally"]
+    only: Only | None
 
     @property
     def block_tokens(self) -> int:

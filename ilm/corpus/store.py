@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 
 from ilm.config.keys import as_typed, flat
 from ilm.corpus.reader import OPTIONAL, REQUIRED
+from ilm.corpus.selection import having
 from ilm.corpus.splitting.assign import SPLITS
 from ilm.errors import UserError
 from ilm.files import read_json
@@ -184,12 +185,15 @@ class PreparedCorpus:
         except (OSError, pa.ArrowInvalid) as error:
             raise _unusable(self.folder, f"{DOCUMENTS} is damaged ({error})", self.manifest) from error
 
-    def rows(self, split: str, levels: Sequence[str]) -> np.ndarray:
-        """Document numbers (int64, ascending) of the given levels in `split`."""
+    def rows(self, split: str, levels: Sequence[str], only: Mapping[str, Sequence[str]] | None = None) -> np.ndarray:
+        """Document numbers (int64, ascending) of the given levels in `split`, and of `only` these values of columns.
+
+        Raises: UserError as `ilm.corpus.selection.having`.
+        """
         if split not in SPLITS:
             raise ValueError(f"split {split!r} is none of {SPLITS}")
         wanted = (self.documents["split"] == split) & self.documents["cefr_level"].isin(levels)
-        return np.flatnonzero(wanted.to_numpy())
+        return np.flatnonzero(wanted.to_numpy() & having(self.documents, only or {}))
 
     def require_splits(self, levels: Sequence[str], splits: Sequence[str] = SPLITS) -> None:
         """Raise UserError unless each of the levels has documents in each of `splits`."""

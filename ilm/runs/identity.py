@@ -4,12 +4,14 @@ Two commands with equal identities train the same model. The identity is the has
 changes the result; how many steps a run has may grow (`identity_differences`).
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ilm.config.keys import flat
 from ilm.config.train import Train
+from ilm.hashing import digest
 
 # Keys that change neither the result nor its meaning; the global batch stands for how it is divided.
 NOT_IDENTITY = (
@@ -39,6 +41,7 @@ NOT_IDENTITY = (
     "cefr_level.max_steps",
 )
 # A grown run is the longer run, with the validation and the record of its former last step besides.
+LONGEST_PART = 60  # characters of a run's name that say which texts it takes
 MAY_GROW = ("trainer.max_steps", "trainer.max_epochs")
 
 
@@ -56,16 +59,24 @@ def run_name(settings: Train) -> str:
 def run_variant(settings: Train) -> str | None:
     """What sets a run apart from the plain one of its level, model, objective and masking; None for that one.
 
-    The experiment's `variant`, the specialist that it is matched with, the run that it starts from, LoRA, resampled
-    masks.
+    The experiment's `variant`, the only texts it takes, the specialist that it is matched with, the run that it starts
+    from, LoRA, resampled masks.
     """
     parts = [settings.variant] if settings.variant else []
+    parts += [_short_values(column, values) for column, values in (settings.data.only or {}).items()]
     matched = "matched" if settings.match_on == "infill" else f"matched-{settings.match_on}"
     others = ((matched, settings.match), ("from", settings.init_from))
     parts += [f"{key}-{_short_name(run, settings)}" for key, run in others if run]
     parts += ["lora"] if settings.adapter else []
     parts += ["resampled"] if settings.masking.resample_each_epoch else []
     return "_".join(parts) or None
+
+
+def _short_values(column: str, values: Sequence[str]) -> str:
+    """`l1-Portuguese`: a column and its values as a part of a folder's name, cut where they are long."""
+    whole = "-".join([column, *values])
+    name = re.sub(r"[^\w.+-]+", "-", whole)
+    return name if len(name) <= LONGEST_PART else f"{name[: LONGEST_PART - 13]}-{digest(whole)}"
 
 
 def _short_name(run: str, settings: Train) -> str:

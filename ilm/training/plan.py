@@ -75,10 +75,11 @@ class RunPlan:
         settings, optimizer, trainer = self.settings, self.settings.optimizer, self.settings.trainer
         train = self.train.epoch(0) if isinstance(self.train, ResampledDataset) else self.train
         epochs = self.steps.epochs_until(self.total_steps)
+        only = "".join(f", {column} {' or '.join(of)}" for column, of in (settings.data.only or {}).items())
         lines = [
             (
                 "corpus",
-                f"{self.corpus.name}, {settings.cefr_level.name}: {len(train.documents):,} train and "
+                f"{self.corpus.name}, {settings.cefr_level.name}{only}: {len(train.documents):,} train and "
                 f"{len(self.valid.documents):,} valid documents",
             ),
             (
@@ -215,7 +216,8 @@ def _datasets(
     tokens = TokenStore.open_or_make(corpus.folder / "tokens", corpus, vocabulary, token_store, caches / "tokens")
 
     def dataset(split: str, masks: Masks) -> InfillingDataset:
-        rows, length = corpus.rows(split, settings.cefr_level.levels), settings.data.max_length
+        rows = corpus.rows(split, settings.cefr_level.levels, settings.data.only)
+        length = settings.data.max_length
         return InfillingDataset(rows, masks, tokens, vocabulary, objective=settings.objective, max_length=length)
 
     train, valid = (dataset(split, masks.splits[split]) for split in ("train", "valid"))

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ilm.config.section import shown
 from ilm.config.train import Train
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
@@ -13,7 +14,8 @@ from ilm.masking.store import MaskStore
 def open_corpus(settings: Train) -> tuple[PreparedCorpus, Train]:
     """The prepared corpus that the settings mean, and the settings with what it decides: the levels of `cefr=all`.
 
-    Raises: UserError if nothing is prepared, with another sample size or split seed, or a level lacks a split.
+    Raises: UserError if nothing is prepared, with another sample size or split seed, a level lacks a split,
+    or none of its texts is one of `data.only`.
     """
     corpus = PreparedCorpus.open(Path(settings.paths.data) / settings.corpus.name)
     prepared = corpus.manifest["settings"]
@@ -29,6 +31,13 @@ def open_corpus(settings: Train) -> tuple[PreparedCorpus, Train]:
             )
     settings = settings.for_corpus(corpus.levels, corpus.seed)
     corpus.require_splits(settings.cefr_level.levels)
+    level, only = settings.cefr_level, settings.data.only
+    empty = [split for split in ("train", "valid") if only and not len(corpus.rows(split, level.levels, only))]
+    if empty:
+        raise UserError(
+            f"data.only={shown(only)}: {corpus.name} has no such text of cefr={level.name} in {' and '.join(empty)}. "
+            "Give further values, or another level"
+        )
     return corpus, settings
 
 

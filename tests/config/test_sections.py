@@ -15,6 +15,7 @@ DATA = {
     "row_tokens": None,
     "num_workers": 0,
     "levels_drawn": "natural",
+    "only": None,
 }
 
 

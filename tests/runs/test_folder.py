@@ -87,6 +87,11 @@ def differences(*overrides: str, before: tuple[str, ...] = (), **kwargs) -> list
             ["cefr=A1", "init_from=experiments/sample_all_ilm_s1/model", "adapter=lora"],
             "sample_A1_ilm_from-all-s1_lora",
         ),
+        (["cefr=A1", "data.only={l1: [Portuguese]}"], "sample_A1_ilm_l1-Portuguese"),
+        (
+            ["cefr=A1", "data.only={topic: [b/c d], l1: [Thai, Arabic]}", "init_from=A1", "experiment=full_epoch"],
+            "sample_A1_ilm_full_epoch_l1-Arabic-Thai_topic-b-c-d_from-A1",
+        ),
         (["experiment=balanced_generalist"], "sample_all_ilm_balanced_generalist"),
         (["masking.resample_each_epoch=true"], "sample_all_ilm_resampled"),
         (["optimizer.lr=1e-4", "trainer=cpu", "data.batch_size=4"], "sample_all_ilm"),

@@ -178,6 +178,38 @@ def test_of_several_the_one_without_an_experiment_is_meant(here, specialist):
             shutil.rmtree(other)
 
 
+# Texts of one first language ------------------------------------------------------------------------------------------
+
+
+def test_a_specialist_of_a_first_language_has_its_texts_only(here):
+    run, plain = planned(here, "cefr=B1", "data.only={l1: [French]}"), planned(here, "cefr=B1")
+    documents = corpus_of(here).documents
+    for dataset, of_level in ((run.train, plain.train), (run.valid, plain.valid)):
+        of_language = documents["l1"][of_level.documents] == "French"
+        assert np.array_equal(dataset.documents, of_level.documents[of_language])
+        assert 0 < len(dataset.documents) < len(of_level.documents)
+    assert run.name == "small_B1_ilm_tiny_l1-French"
+    assert run.identity["data.only.l1"] == ["French"]
+    assert run.identity != planned(here, "cefr=B1", "data.only={l1: [French, German]}").identity
+    assert f"small, B1, l1 French: {len(run.train.documents)} train" in run.summary()
+
+
+@pytest.mark.parametrize(
+    ("only", "message"),
+    [
+        ("{l2: [French]}", r"only=\{l2: \[French\]\}: the corpus has no such column"),
+        ("{l1: [Frensh]}", "no text has l1 Frensh; did you mean French"),
+        (
+            "{cefr_level: [A1]}",
+            r"data.only=\{cefr_level: \[A1\]\}: small has no such text of cefr=B1 in train and valid",
+        ),
+    ],
+)
+def test_texts_that_are_not_there(here, only, message):
+    with pytest.raises(UserError, match=message):
+        planned(here, "cefr=B1", f"data.only={only}")
+
+
 # Levels drawn equally -------------------------------------------------------------------------------------------------
 
 

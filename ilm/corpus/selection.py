@@ -1,0 +1,35 @@
+"""Texts chosen by the values of their columns: those of a first language, a topic, or whatever the corpus keeps."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from ilm.config.section import shown
+from ilm.errors import UserError
+
+# Columns that tell no group of texts.
+NOT_GROUPS = ("writing_id", "text", "split")
+VALUES_NAMED = 20  # of a column, the most frequent, where one that was asked for is not there
+
+
+def having(documents: pd.DataFrame, only: Mapping[str, Sequence[str]]) -> np.ndarray:
+    """Which documents have one of the given values in every column of `only`, boolean.
+
+    Raises: UserError if there is no such column or value.
+    """
+    columns = [name for name in documents if name not in NOT_GROUPS]
+    chosen = np.ones(len(documents), dtype=bool)
+    for column, values in only.items():
+        typed = f"only={shown({column: list(values)})}"
+        if column not in columns:
+            raise UserError(f"{typed}: the corpus has no such column, but {', '.join(columns)}")
+        counts = documents[column].value_counts()
+        if unknown := [value for value in values if value not in counts.index]:
+            close = difflib.get_close_matches(unknown[0], [*counts.index], n=1)
+            hint = f"; did you mean {close[0]}?" if close else "."
+            named = ", ".join(counts.index[:VALUES_NAMED]) + (", ..." if len(counts) > VALUES_NAMED else "")
+            raise UserError(f"{typed}: no text has {column} {', '.join(unknown)}{hint} There are {named}")
+        chosen &= documents[column].isin(values).to_numpy()
+    return chosen
