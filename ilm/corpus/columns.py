@@ -11,6 +11,7 @@ REQUIRED = ("writing_id", "l1", "cefr_level", "text")
 OPTIONAL = ("learner_id", "topic")
 SPLIT = "split"
 MAY_LACK = ("writing_id", "l1")  # columns without which documents can be made: ids only for test-only texts
+NEEDED = tuple(name for name in REQUIRED if name != "l1")  # of a corpus that is trained on
 CEFR = ("A1", "A2", "B1", "B2", "C1", "C2")
 
 # Compared without case, and with spaces and hyphens as underscores. A teacher's correction ("text_corrected")
@@ -52,11 +53,11 @@ def levels_not_chosen(levels: Sequence[str]) -> tuple[str, ...]:
 
 
 def find_columns(
-    path: Path, header: Sequence[str], asked: Mapping[str, str | None], *, lenient: bool = False
+    path: Path, header: Sequence[str], asked: Mapping[str, str | None], needed: Sequence[str] = NEEDED
 ) -> dict[str, str]:
-    """Name -> header, for the columns that are there: all of `REQUIRED` but l1 (`lenient`: but `MAY_LACK`).
+    """Name -> header, for the columns that are there: those `needed`, and any others.
 
-    `asked`: name -> header; None: found by `ALIASES`; "" (l1 and optional columns): not read even if it is there.
+    `asked`: name -> header; None: found by `ALIASES`; "" (where it is not needed): not read even if it is there.
 
     Raises: UserError that names all columns that are missing, in doubt or asked for twice, and the header.
     """
@@ -67,8 +68,7 @@ def find_columns(
     used, faults = {}, []
     for name in (*REQUIRED, *OPTIONAL, SPLIT):
         wish = asked.get(name)
-        optional = name not in REQUIRED or name == "l1" or (lenient and name in MAY_LACK)
-        if wish == "" and optional:
+        if wish == "" and name not in needed:
             continue
         known = set(map(_key, ALIASES[name] if wish is None else [wish]))
         # A name that was typed exactly is taken even if another differs from it by case only.
@@ -80,12 +80,12 @@ def find_columns(
             faults.append(f"{' and '.join(matches)} may both be {name}: type {choice}")
         elif wish is not None:
             faults.append(f"corpus.columns.{name}={wish}, but there is no such column")
-        elif not optional:
+        elif name in needed:
             faults.append(f"no column for {name}: type corpus.columns.{name}=HEADER")
     twice = [head for head, count in Counter(used.values()).items() if count > 1]
     for head in twice:
         names = [name for name in used if used[name] == head]
-        unread = [f"corpus.columns.{name}='' not to read it as {name}" for name in names if name not in REQUIRED]
+        unread = [f"corpus.columns.{name}='' not to read it as {name}" for name in names if name not in needed]
         advice = f": type {' or '.join(unread)}" if unread else ""
         faults.append(f"column {head} is asked for as {' and as '.join(names)}{advice}")
     if faults:

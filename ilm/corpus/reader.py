@@ -19,7 +19,7 @@ from typing import Any
 
 import pandas as pd
 
-from ilm.corpus.columns import OPTIONAL, REQUIRED, SPLIT, find_columns, listed
+from ilm.corpus.columns import MAY_LACK, NEEDED, OPTIONAL, REQUIRED, SPLIT, find_columns, listed
 from ilm.corpus.formats import open_source, stem
 from ilm.corpus.formats.table import first_rows
 from ilm.corpus.row_validation import NO_SPLIT, NOT_CHOSEN, take_rows
@@ -84,7 +84,8 @@ def read_corpus(
     """
     path = Path(path)
     source = open_source(path, encoding, sheet, delimiter)
-    used = find_columns(path, source.header, columns, lenient=lenient)
+    needed = [name for name in NEEDED if not (lenient and name in MAY_LACK)]
+    used = find_columns(path, source.header, columns, needed)
     if "l1" not in used and columns.get("l1") is None and not lenient:
         found = f"The header has: {listed(source.header)}"
         log.warning("warning: %s: no column for l1; if there is one, type corpus.columns.l1=HEADER. %s", path, found)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ilm.config.sections import Corpus
-from ilm.corpus.columns import ALIASES
+from ilm.corpus.columns import find_columns
 from ilm.corpus.formats import DELIMITERS, EXCEL, JSON, PARQUET, open_source, stem
 from ilm.corpus.formats.table import NO_ROWS, Tally, first_rows
 from ilm.corpus.formats.text import codec_name
@@ -59,23 +59,13 @@ def read_texts(path: str, corpus: Corpus) -> list[InputText]:
         raise UserError(f"input={path} {fault}")
     if not is_table(path):
         return _read_lines(Path(path), corpus.encoding)
-    source = open_source(Path(path), corpus.encoding, corpus.sheet)
-    columns = corpus.columns.model_dump()
-    heads = [" ".join(head.split()).casefold().replace(" ", "_").replace("-", "_") for head in source.header]
-
-    def place(name: str) -> int | None:
-        if columns.get(name):
-            return source.header.index(columns[name]) if columns[name] in source.header else None
-        return next((heads.index(alias) for alias in ALIASES[name] if alias in heads), None)
-
-    text_at = place("text")
-    if text_at is None:
-        names = ", ".join(head[:40] for head in source.header[:30])
-        raise UserError(f"{path} has no column of texts: type corpus.columns.text=HEADER. The header has: {names}")
-    known = [name for name in SHOWN if place(name) is not None]
+    source = open_source(Path(path), corpus.encoding, corpus.sheet, corpus.delimiter)
+    used = find_columns(Path(path), source.header, corpus.columns.model_dump(), needed=["text"])
+    known = [name for name in SHOWN if name in used]
+    places = [source.header.index(used[name]) for name in (*known, "text")]
     found, faults = [], Tally()
     # The last one is the text once more: rows of a single column would not be sequences.
-    for row, values in source.rows([*(place(name) for name in known), text_at, text_at]):
+    for row, values in source.rows([*places, places[-1]]):
         if isinstance(values, str):
             if values not in NO_ROWS:
                 faults.add(values, row)
@@ -88,7 +78,7 @@ def read_texts(path: str, corpus: Corpus) -> list[InputText]:
     for cause, rows in faults.items():
         log.warning("left out of %s: %s, %d of its rows (%s)", path, cause, rows["count"], first_rows(rows))
     if not found:
-        raise UserError(f"{path} has no text in its column {source.header[text_at]}")
+        raise UserError(f"{path} has no text in its column {used['text']}")
     return found
 
 

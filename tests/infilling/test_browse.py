@@ -59,6 +59,9 @@ def test_texts_of_a_table(texts):
 def test_a_column_of_texts_is_enough_and_formats_are_told_by_name(tmp_path):
     (tmp_path / "a.tsv").write_text("x\ttext\n1\tI like it\n")
     assert [(t.name, t.text) for t in read_texts(str(tmp_path / "a.tsv"), corpus())] == [("a:2", "I like it")]
+    (tmp_path / "a.csv").write_text("x;text\n1;I like, it\n")
+    (found,) = read_texts(str(tmp_path / "a.csv"), corpus("corpus.delimiter=';'"))
+    assert found.text == "I like, it"
     (tmp_path / "a.jsonl").write_text('{"answer": "I like\\nit"}\n')
     (found,) = read_texts(str(tmp_path / "a.jsonl"), corpus("corpus.columns.text=answer"))
     assert found.text == "I like\nit"
@@ -83,7 +86,8 @@ def test_a_column_of_texts_is_enough_and_formats_are_told_by_name(tmp_path):
         ("empty.csv", "", r"empty\.csv is empty"),
         ("header.csv", "id,text\n", r"header\.csv has no text in its column text"),
         ("blank.csv", "id,text\n1,  \n", "has no text"),
-        ("column.csv", "id,words\n1,a\n", r"no column of texts: type corpus\.columns\.text=HEADER.* id, words"),
+        ("column.csv", "id,words\n1,a\n", r"no column for text: type corpus\.columns\.text=HEADER.* id, words"),
+        ("semicolons.csv", "id;text\n1;a\n", r"separated by ';'.* type \"corpus\.delimiter=';'\""),
         ("lines.txt", "\n \n", "has no text in it; expected one a line"),
     ],
 )
