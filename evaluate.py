@@ -1,8 +1,9 @@
 """Evaluate trained models: `python evaluate.py cefr=A1`, or without it every model on every level."""
 
 import ilm.cli.interrupts  # noqa: F401  # isort: skip
+from typing import TYPE_CHECKING
+
 import hydra
-import pandas as pd
 from omegaconf import DictConfig
 
 from ilm.cli.logging import set_up_logging
@@ -10,8 +11,11 @@ from ilm.cli.main import entry_point, job
 from ilm.config.check import check
 from ilm.config.evaluate import Cloze, Evaluate
 
+if TYPE_CHECKING:
+    import pandas as pd
 
-def evaluate(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> pd.DataFrame:
+
+def evaluate(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> "pd.DataFrame":
     """Evaluate as configured; `choices` are Hydra's chosen options by group, of which `cefr` chooses models."""
     settings = check(cfg, Evaluate, choices)
     set_up_logging()

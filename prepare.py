@@ -10,33 +10,33 @@ from ilm.cli.logging import set_up_logging
 from ilm.cli.main import entry_point, job
 from ilm.config.check import check
 from ilm.config.prepare import Prepare
-from ilm.corpus.build import extra_folders
-from ilm.corpus.sources import extra_source, main_source
-from ilm.corpus.splitting.strategy import HeldOut, TrainValidTest
-from ilm.corpus.verify import require_sound
-from ilm.examples.survey import show_cuts
 from ilm.files import require_writable
-from ilm.masking.prepare import prepare_corpus
-from ilm.masking.store import verify_masks
-from ilm.reference.exporter import export_corpus, require_replaceable
-from ilm.reference.importer import import_masks, reference_source
 
 
 def prepare(cfg: DictConfig) -> Path:
     """Read, split and mask a corpus as configured, and those of `corpus.extra` beside it; returns its folder."""
-    settings = check(cfg, Prepare)
+    settings = check(cfg, Prepare)  # before pandas and NLTK are imported, which takes seconds
+    from ilm.corpus.build import extra_folders
+    from ilm.corpus.sources import extra_source, main_source
+    from ilm.corpus.splitting.strategy import HeldOut, TrainValidTest
+    from ilm.corpus.verify import require_sound
+    from ilm.examples.survey import show_cuts
+    from ilm.masking.prepare import prepare_corpus
+    from ilm.masking.store import verify_masks
+    from ilm.reference.exporter import export_corpus, require_replaceable
+    from ilm.reference.importer import import_masks, reference_source
+
+    set_up_logging()
     corpus, export = settings.corpus, settings.export and Path(settings.export)
     folder = Path(settings.paths.data) / corpus.name
-    set_up_logging()
     extras = extra_folders(corpus.extra, folder)
     if settings.check:
-        from ilm.examples.token_store import verify_tokens  # only now: it imports transformers, which takes seconds
+        from ilm.examples.token_store import verify_tokens  # only now, since it imports transformers
 
         require_sound(folder, *extras, masks=verify_masks, tokens=verify_tokens)
         return folder
     require_writable(folder, "paths.data")
     if export:
-        require_writable(export, "export")
         require_replaceable(export)
     options = {key: getattr(settings, key) for key in ("masking", "num_workers", "preview", "overwrite")}
     source, strategy = reference_source(corpus) or main_source(corpus), TrainValidTest(**settings.split.model_dump())

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from ilm.corpus.splitting.assign import SPLITS
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
-from ilm.files import atomic_folder, write_json
+from ilm.files import atomic_folder, require_writable, write_json
 from ilm.masking.masks import Masks
 from ilm.masking.store import MaskStore
 from ilm.reference.masks import ALL_LEVELS, MaskedPickleWriter, enumeration_of, mask_file, text_file
@@ -146,7 +146,8 @@ def _chunks(masks: Masks) -> Iterator[Masks]:
 
 
 def require_replaceable(folder: Path) -> None:
-    """Raises: UserError if there is something in `folder` that no export wrote: it would be deleted."""
+    """Raises: UserError if `folder` cannot be written, or holds what no export wrote: it would be deleted."""
+    require_writable(folder, "export")
     if not folder.exists():
         return
     written = {f"{split}.{kind}" for split in SPLITS for kind in ("txt", "pkl")}
