@@ -147,15 +147,13 @@ def _chunks(masks: Masks) -> Iterator[Masks]:
 
 def require_replaceable(folder: Path) -> None:
     """Raises: UserError if `folder` cannot be written, or holds what no export wrote: it would be deleted."""
-    require_writable(folder, "export")
-    if not folder.exists():
-        return
     written = {f"{split}.{kind}" for split in SPLITS for kind in ("txt", "pkl")}
     is_export = (folder / EXPORT_REPORT).is_file()
-    for path in folder.rglob("*") if folder.is_dir() else [folder]:
+    for path in [folder] if folder.is_file() else folder.rglob("*"):
         is_ours = path == folder / EXPORT_REPORT or (path.name in written and path.parent.parent == folder)
         if not path.is_dir() and not (is_export and is_ours):
             raise UserError(
                 f"export={folder} holds other files ({path.name}). Give a new folder: an export replaces its folder as "
                 "a whole."
             )
+    require_writable(folder, "export")
