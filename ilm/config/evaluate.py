@@ -32,6 +32,7 @@ class Perplexity(Scored, Packing):
     """Perplexity of what is masked in prepared texts, scored where that is not done yet."""
 
     name: Literal["perplexity"]
+    also_score: Literal["test", "valid"] | None
     max_examples: Positive | None
     objective: Objective | None
     drop_last: bool

@@ -1,11 +1,12 @@
 """Kept scores of runs on the same texts as arrays: what perplexities and comparisons are computed from.
 
 The runs compared have scored the same examples, so each target of one is a target of all, and differences are paired.
+Runs with different tokenizers share no targets: their answers are compared in bits per character cut out.
 
 Legend: R runs, U rows (examples for the kind `context`, blanks for the others), G clusters.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,7 +17,9 @@ from ilm.corpus.splitting.assign import BY_DEFAULT
 from ilm.corpus.splitting.groups import group_labels, relations
 from ilm.errors import UserError
 from ilm.evaluation.scores import EXAMPLE, Scores
-from ilm.models.scoring import KINDS
+
+# The kind of loss of runs with different tokenizers.
+PER_CHARACTER = "bits_per_character"
 
 # Edges of the groups that blanks are put in by the number of words cut out.
 _WORDS = {"1 word": 1, "2 words": 2, "3-4 words": 4, "5-8 words": 8, "9 or more words": np.inf}
@@ -51,6 +54,19 @@ class Texts:
         return sorted(self.documents["cefr_level"].unique())
 
     @cached_property
+    def topics(self) -> np.ndarray | None:
+        """The number of each text's topic, from 0, or None where no topic is known. A text without one stands alone."""
+        if "topic" not in self.documents:
+            return None
+        topics = self.documents["topic"].fillna("").astype(str).str.strip().to_numpy()
+        named = topics != ""
+        if not named.any():
+            return None
+        found = np.unique(topics, return_inverse=True)[1].astype(np.int64)
+        found[~named] = len(topics) + np.flatnonzero(~named)
+        return np.unique(found, return_inverse=True)[1]
+
+    @cached_property
     def lengths(self) -> pd.Categorical:
         """The quarter of all texts by length that each is in, named by its range of words."""
         words = self.documents["text"].str.split().str.len()
@@ -66,8 +82,9 @@ class Texts:
 class Losses:
     """`nll` of R runs in nats (R, U), the rows' `targets` (U,), and `texts` (U,), the row of each among the texts.
 
-    `groups` has a column for each grouping of the rows: by the text (`l1`, `text length`) and, but for `context`, by
-    the blank (`mask type`, `position`, `blank length`).
+    Of the kind `PER_CHARACTER` NLL are in bits and targets are characters. `groups` has a column for each grouping of
+    the rows: by the text (`l1`, `text length`) and, but for `context`, by the blank (`mask type`, `position`,
+    `blank length`).
     """
 
     nll: np.ndarray
@@ -94,38 +111,32 @@ def losses_by_kind(scores: Mapping[str, Scores], texts: Texts) -> dict[str, Loss
 
     Raises: UserError if two runs have scored different targets (another tokenizer, or other masks).
     """
-    (first_name, first), *others = scores.items()
-    examples, blanks = first.examples, first.blanks
-    for name, other in others:
-        if not (_same(examples, other.examples, "context_targets") and _same(blanks, other.blanks, "targets")):
-            raise UserError(
-                f"{name} and {first_name} were not scored on the same targets: their tokenizers or masks differ. Name "
-                "models that can be compared with models=[...]"
-            )
-    of_example, of_blank = (texts.rows.get_indexer(table["writing_id"]) for table in (examples, blanks))
-    of_text = pd.DataFrame({"l1": texts.documents["l1"].astype(str).array, "text length": texts.lengths})
-    blank_groups = (
-        of_text.iloc[of_blank]
-        .reset_index(drop=True)
-        .assign(
-            **{
-                "mask type": blanks["mask_type"].array,
-                "position": _thirds(blanks["start"].to_numpy(), texts.documents["text"].str.len().to_numpy()[of_blank]),
-                "blank length": _word_groups(blanks["words"].to_numpy()),
-            }
-        )
-    )
-    found = {}
-    for kind in KINDS:
-        if kind == "context":
-            nll, targets = _columns(scores, "examples", "context_nll"), examples["context_targets"].to_numpy()
-            found[kind] = Losses(nll, targets, of_example, of_text.iloc[of_example].reset_index(drop=True))
-            continue
-        nll, targets = _columns(scores, "blanks", "nll"), blanks["targets"].to_numpy()
-        if kind == "infill":
-            nll, targets = nll + _columns(scores, "blanks", "end_nll"), targets + blanks["end_targets"].to_numpy()
-        found[kind] = Losses(nll, targets, of_blank, blank_groups)
-    return found
+    first = _require_same(scores, "context_targets", "targets")
+    of_example, of_blank = (texts.rows.get_indexer(table["writing_id"]) for table in (first.examples, first.blanks))
+    context_nll = _columns(scores, "examples", "context_nll")
+    text_nll, end_nll = (_columns(scores, "blanks", column) for column in ("nll", "end_nll"))
+    context = first.examples["context_targets"].to_numpy()
+    text, end = (first.blanks[column].to_numpy() for column in ("targets", "end_targets"))
+    groups = _groups_of_blanks(first.blanks, texts)
+    return {
+        "context": Losses(context_nll, context, of_example, _groups_of_texts(of_example, texts)),
+        "infill": Losses(text_nll + end_nll, text + end, of_blank, groups),
+        "infill_textonly": Losses(text_nll, text, of_blank, groups),
+    }
+
+
+def losses_per_character(scores: Mapping[str, Scores], texts: Texts) -> dict[str, Losses]:
+    """Bits of whole answers, their ends among them, over the characters cut out; of examples that no run cuts.
+
+    A tokenizer decides how much of a text stands in an answer and in its end, and only the sum means the same for
+    all. Characters are those of the span in the text, whatever tokens were cut out for it.
+
+    Raises: UserError if the runs have other masks.
+    """
+    blanks = _require_same(scores, None, "characters").blanks
+    bits = (_columns(scores, "blanks", "nll") + _columns(scores, "blanks", "end_nll")) / np.log(2)
+    rows = texts.rows.get_indexer(blanks["writing_id"])
+    return {PER_CHARACTER: Losses(bits, blanks["characters"].to_numpy(), rows, _groups_of_blanks(blanks, texts))}
 
 
 def common_examples(scores: Mapping[str, Scores], *, complete: bool) -> dict[str, Scores]:
@@ -138,9 +149,38 @@ def common_examples(scores: Mapping[str, Scores], *, complete: bool) -> dict[str
     return {name: of_run.of(keys) for name, of_run in scores.items()}
 
 
-def _same(a: pd.DataFrame, b: pd.DataFrame, targets: str) -> bool:
-    columns = [column for column in (*EXAMPLE, "blank", "start", targets) if column in a]
+def _require_same(scores: Mapping[str, Scores], of_example: str | None, of_blank: str) -> Scores:
+    """The scores of the first run; the rows of all others, and these columns of them, are the same."""
+    (first_name, first), *others = scores.items()
+    for name, other in others:
+        if not (
+            _same(first.examples, other.examples, [*EXAMPLE, *filter(None, [of_example])])
+            and _same(first.blanks, other.blanks, [*EXAMPLE, "blank", "start", of_blank])
+        ):
+            raise UserError(
+                f"{name} and {first_name} were not scored on the same targets: their tokenizers or masks differ. Name "
+                "models that can be compared with models=[...]"
+            )
+    return first
+
+
+def _same(a: pd.DataFrame, b: pd.DataFrame, columns: Sequence[str]) -> bool:
     return len(a) == len(b) and all(np.array_equal(a[column].array, b[column].array) for column in columns)
+
+
+def _groups_of_texts(rows: np.ndarray, texts: Texts) -> pd.DataFrame:
+    of_text = pd.DataFrame({"l1": texts.documents["l1"].astype(str).array, "text length": texts.lengths})
+    return of_text.iloc[rows].reset_index(drop=True)
+
+
+def _groups_of_blanks(blanks: pd.DataFrame, texts: Texts) -> pd.DataFrame:
+    rows = texts.rows.get_indexer(blanks["writing_id"])
+    blank_groups = {
+        "mask type": blanks["mask_type"].array,
+        "position": _thirds(blanks["start"].to_numpy(), texts.documents["text"].str.len().to_numpy()[rows]),
+        "blank length": _word_groups(blanks["words"].to_numpy()),
+    }
+    return _groups_of_texts(rows, texts).assign(**blank_groups)
 
 
 def _columns(scores: Mapping[str, Scores], table: str, column: str) -> np.ndarray:

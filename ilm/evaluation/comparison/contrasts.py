@@ -170,6 +170,16 @@ class PairedLosses:
         return [_variance_of_mean(nll.sum(axis=1) / self.targets.sum()) for nll in of_seeds]
 
 
+def variance_of_texts(parts: Sequence[PairedLosses]) -> tuple[float, int]:
+    """(V1 of the mean over `parts` of theta, on the same clusters; how many clusters there are, G).
+
+    V1 is NaN for one cluster. A cluster without targets is none.
+    """
+    clusters = int((_targets(parts) > 0).sum())
+    errors = np.mean([(part.differences - part.theta * part.targets) / part.targets.sum() for part in parts], axis=0)
+    return clusters / (clusters - 1) * float((errors**2).sum()) if clusters > 1 else math.nan, clusters
+
+
 def effective_clusters(targets: np.ndarray) -> float:
     """How many clusters of equal size carry as much as clusters of these sizes: (sum n)^2 / sum n^2."""
     return float(targets.sum()) ** 2 / float((targets.astype(float) ** 2).sum())
@@ -216,9 +226,7 @@ def _contrast(
 ) -> Contrast:
     """The contrast that is the mean of `parts`; `seed_terms` are the summands of V2, none of them with one seed."""
     targets = _targets(parts)
-    clusters, effective = int((targets > 0).sum()), effective_clusters(targets)
-    errors = np.mean([(part.differences - part.theta * part.targets) / part.targets.sum() for part in parts], axis=0)
-    v1 = clusters / (clusters - 1) * float((errors**2).sum()) if clusters > 1 else math.nan
+    effective, (v1, clusters) = effective_clusters(targets), variance_of_texts(parts)
     df = _satterthwaite([(v1, clusters - 1), *seed_terms])
     distribution: Distribution | None = None
     if effective >= MIN_EFFECTIVE_CLUSTERS:

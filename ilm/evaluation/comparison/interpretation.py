@@ -6,16 +6,17 @@ from typing import Any
 from ilm.evaluation.comparison.exposure import NOT_MATCHED
 from ilm.evaluation.comparison.study import Study
 from ilm.evaluation.comparison.tables import About, p_value, signed
+from ilm.examples.cuts import advice
 
 
 def findings(study: Study, about: About) -> list[str]:
     """What the primary contrasts say, in words."""
     if study.contrasts.empty:
         return ["There is neither a specialist beside a generalist nor a pair of models: the matrix stands alone."]
-    return [_finding(row, about) for row in study.tested("primary", "omnibus").itertuples()]
+    return [_finding(row, study, about) for row in study.tested("primary", "omnibus").itertuples()]
 
 
-def _finding(row: Any, about: About) -> str:
+def _finding(row: Any, study: Study, about: About) -> str:
     who = (
         f"On average over the levels, specialists against {row.b}"
         if row.family == "omnibus"
@@ -24,14 +25,14 @@ def _finding(row: Any, about: About) -> str:
     if math.isnan(row.p):
         return (
             f"{who}: {row.effective_clusters:.0f} effective clusters ({row.clusters:,} {about.clusters_are}s) are too "
-            f"few for an interval or a test. The difference is {signed(row.theta)} nats a token."
+            f"few for an interval or a test. The difference is {signed(row.theta)} {study.unit}."
         )
-    difference = (
-        f"{signed(row.theta)} nats a token (95 % interval {signed(row.low)} to {signed(row.high)}), "
-        f"{abs(row.perplexity_ratio - 1):.1%} {'lower' if row.theta < 0 else 'higher'} perplexity"
-    )
+    difference = f"{signed(row.theta)} {study.unit} (95 % interval {signed(row.low)} to {signed(row.high)})"
+    if study.of_tokens:
+        difference += f", {abs(row.perplexity_ratio - 1):.1%} {'lower' if row.theta < 0 else 'higher'} perplexity"
     if row.verdict == "equivalent":
-        return f"{who}: equivalent, the difference lies within {about.smallest_effect:g} nats. It is {difference}."
+        margin = f"{about.smallest_effect:g} {study.unit.split()[0]}"
+        return f"{who}: equivalent, the difference is smaller than {margin}. It is {difference}."
     if row.verdict == "not decided":
         return (
             f"{who}: not decided. The difference is {difference}; the test finds a difference of "
@@ -61,16 +62,10 @@ def limits(study: Study, about: About) -> list[str]:
                 "much the models were trained, not from the level. Controls: experiment=token_matched match=LEVEL, "
                 "experiment=balanced_generalist."
             )
+        said.append(_level_and_topic(about))
+    if cut := advice(about.cuts, about.longest_example, "task.max_length"):
         said.append(
-            "Level goes with topic, text length and first language in most corpora: a specialist may know the prompts "
-            "of its level rather than its language."
-            + ("" if about.has_topics else " This corpus names no topics, so that cannot be told apart here.")
-        )
-    if cut := {level: share for level, share in about.cut.items() if share > 0.005}:
-        listed = ", ".join(f"{level} {share:.1%}" for level, share in cut.items())
-        said.append(
-            f"Examples longer than max_length were cut, and answers are lost first ({listed}): task.fitting=complete "
-            "leaves those examples out, a larger max_length keeps them."
+            f"Where an example is cut its answers are lost first: {cut}, task.fitting=complete leaves them out."
         )
     if about.clusters_are == "text":
         said.append(
@@ -82,3 +77,17 @@ def limits(study: Study, about: About) -> list[str]:
 
 def _stated(p: float) -> str:
     return f"p {p_value(p)}" if p < 0.001 else f"p = {p_value(p)}"
+
+
+def _level_and_topic(about: About) -> str:
+    said = (
+        "Level goes with topic, text length and first language in most corpora (in EFCAMDAT every level has prompts of "
+        "its own): a specialist may know the topics of its level rather than its language."
+    )
+    if about.topics is None:
+        return f"{said} This corpus names no topics, so that cannot be looked into here."
+    topics, alone = about.topics
+    return (
+        f"{said} Here {alone:,} of {topics:,} topics stand on one level only. The standard errors over topics say how "
+        "far a result depends on the topics drawn; no error separates level from topic."
+    )

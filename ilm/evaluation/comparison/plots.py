@@ -11,10 +11,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 
-from ilm.evaluation.comparison.study import GENERALIST, HEADLINE, Study
+from ilm.evaluation.comparison.study import GENERALIST, HEADLINE, KINDS, Study
 
 _STYLE = Path(__file__).with_name("comparison.mplstyle")
-_KINDS = {"context": "context", "infill": "infill", "infill_textonly": "infill, text only"}
 _VERDICTS = {
     "better": "#0072B2",
     "worse": "#D55E00",
@@ -22,7 +21,6 @@ _VERDICTS = {
     "not decided": "0.45",
     "not tested": "0.7",
 }
-_DIFFERENCE = "a − b, nats a token"
 
 
 def figures(
@@ -32,19 +30,21 @@ def figures(
     made: dict[str, Figure] = {}
     own_level = study.tested("primary")
     with matplotlib.style.context(_STYLE):
-        made["matrix"] = matrix(study.matrix[study.matrix["kind"] == HEADLINE], models)
+        made["matrix"] = matrix(study, models)
         if len(own_level):
-            made["contrasts"] = forest(own_level, smallest_effect)
-            made["gain_by_level"] = gains(study.contrasts[study.contrasts["family"] == "primary"])
+            made["contrasts"] = forest(own_level, smallest_effect, study.unit)
+            made["gain_by_level"] = gains(study.contrasts[study.contrasts["family"] == "primary"], study.unit)
         if len(study.by_group):
-            made["groups"] = groups(study.by_group)
+            made["groups"] = groups(study.by_group, study.unit)
         if curves:
             made["learning_curves"] = learning_curves(curves)
     return made
 
 
-def matrix(table: pd.DataFrame, models: Sequence[str]) -> Figure:
+def matrix(study: Study, models: Sequence[str]) -> Figure:
     """Perplexities with their intervals; a cell's colour is its log ratio to the generalist on the same texts."""
+    table = study.matrix[study.matrix["kind"] == study.headline]
+    as_shown = np.exp if study.of_tokens else np.asarray
     wide = {column: table.pivot(index="model", columns="level", values=column) for column in ("loss", "low", "high")}
     loss, low, high = (wide[column].reindex(list(models)) for column in ("loss", "low", "high"))
     reference = loss.loc[GENERALIST] if GENERALIST in loss.index else loss.mean(axis=0)
@@ -57,24 +57,25 @@ def matrix(table: pd.DataFrame, models: Sequence[str]) -> Figure:
     for row, column in np.ndindex(shown.shape):
         if np.isnan(shown[row, column]):
             continue
-        value, ends = np.exp(loss.iat[row, column]), np.exp([low.iat[row, column], high.iat[row, column]])
+        value, *ends = as_shown([wide.iat[row, column] for wide in (loss, low, high)])
         text = f"{value:.4g}" + ("" if np.isnan(ends).any() else f"\n{ends[0]:.4g} to {ends[1]:.4g}")
         dark = abs(shown[row, column]) > 0.65 * limit
         axes.text(column, row, text, ha="center", va="center", fontsize=7, color="white" if dark else "black")
     axes.set_xticks(range(loss.shape[1]), loss.columns)
     axes.set_yticks(range(loss.shape[0]), loss.index)
-    axes.set(xlabel="tested on", ylabel="trained on", title="Perplexity of masked text")
+    title = "Perplexity of masked text" if study.of_tokens else "Bits a character of masked text"
+    axes.set(xlabel="tested on", ylabel="trained on", title=title)
     axes.tick_params(length=0)
     relative_to = "the generalist" if GENERALIST in loss.index else "the mean"
-    figure.colorbar(image, label=f"loss minus that of {relative_to}, nats a token")
+    figure.colorbar(image, label=f"loss minus that of {relative_to}, {study.unit}")
     return figure
 
 
-def forest(contrasts: pd.DataFrame, smallest_effect: float) -> Figure:
+def forest(contrasts: pd.DataFrame, smallest_effect: float, unit: str) -> Figure:
     """The primary contrasts with their intervals, and the band of differences too small to matter."""
     figure = _figure(6.2, 1.2 + 0.42 * len(contrasts))
     axes = figure.subplots()
-    axes.axvspan(-smallest_effect, smallest_effect, color="0.9", zorder=0, label=f"within {smallest_effect:g} nats")
+    axes.axvspan(-smallest_effect, smallest_effect, color="0.9", zorder=0, label=f"within {smallest_effect:g}")
     axes.axvline(0, color="0.4", linewidth=1)
     places = range(len(contrasts))
     for place, row in zip(places, contrasts.itertuples(), strict=True):
@@ -86,30 +87,31 @@ def forest(contrasts: pd.DataFrame, smallest_effect: float) -> Figure:
     labels = [f"{row.level}: {row.a} − {row.b}" for row in contrasts.itertuples()]
     axes.set_yticks(places, labels)
     axes.invert_yaxis()
-    axes.set(xlabel=_DIFFERENCE, title="Primary contrasts: a − b by level of the texts")
+    axes.set(xlabel=f"a − b, {unit}", title="Primary contrasts: a − b by level of the texts")
     axes.legend(loc="upper left", bbox_to_anchor=(0, -0.22 - 0.1 * (len(contrasts) < 4)))
     return figure
 
 
-def gains(contrasts: pd.DataFrame) -> Figure:
+def gains(contrasts: pd.DataFrame, unit: str) -> Figure:
     """What a gains over b on each level, by kind of perplexity."""
     figure = _figure(6.2, 3.0)
     axes = figure.subplots()
     levels = list(dict.fromkeys(contrasts["level"]))
     axes.axhline(0, color="0.4", linewidth=1)
     first = contrasts[contrasts["b"] == contrasts["b"].iloc[0]]
-    for number, (kind, name) in enumerate(_KINDS.items()):
+    kinds = [kind for kind in KINDS if kind in set(first["kind"])]
+    for number, kind in enumerate(kinds):
         of_kind = first[first["kind"] == kind].set_index("level").reindex(levels)
         places = np.arange(len(levels)) + 0.15 * (number - 1)
         errors = np.stack([of_kind["high"] - of_kind["theta"], of_kind["theta"] - of_kind["low"]])
-        axes.errorbar(places, -of_kind["theta"], np.nan_to_num(errors), fmt="o", label=name)
+        axes.errorbar(places, -of_kind["theta"], np.nan_to_num(errors), fmt="o", label=KINDS[kind])
     axes.set_xticks(range(len(levels)), levels)
-    axes.set(xlabel="level", ylabel="gain, nats a token", title="Gain of a over b")
+    axes.set(xlabel="level", ylabel=f"gain, {unit}", title="Gain of a over b")
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 
-def groups(table: pd.DataFrame) -> Figure:
+def groups(table: pd.DataFrame, unit: str) -> Figure:
     """The primary contrasts within groups of texts and blanks, a panel a grouping."""
     table = table[table["b"] == table["b"].iloc[0]]
     groupings, levels = list(dict.fromkeys(table["grouping"])), list(dict.fromkeys(table["level"]))
@@ -130,7 +132,7 @@ def groups(table: pd.DataFrame) -> Figure:
         axes.set_yticks(range(len(names)), names)
         axes.invert_yaxis()
         axes.set_title(f"By {grouping}", loc="left")
-    panels[-1].set_xlabel(_DIFFERENCE)
+    panels[-1].set_xlabel(f"a − b, {unit}")
     panels[0].legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 

@@ -76,10 +76,11 @@ def _page(study: Study, about: About, tables: Mapping[str, TextTable], plots: Ma
         }
 
     sections = [
-        section("Perplexity of each model on each level", ["matrix"], ["matrix"]),
-        section("Primary contrasts", ["contrasts", "gain_by_level"], ["primary"]),
+        section("Each model on each level", ["matrix"], ["matrix"]),
+        section("Primary contrasts", ["contrasts", "gain_by_level"], ["primary", "errors"]),
         section("Within groups of texts and blanks", ["groups"], ["groups"]),
         section("Specialists on other levels", [], ["exploratory"]),
+        section("Specialisation", [], ["specialisation"]),
         section("Training", ["learning_curves"], ["exposure"]),
     ]
     template = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(

@@ -1,16 +1,15 @@
 """The comparison's tables for people: text cells, with what every table says about its numbers."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from ilm.evaluation.comparison.study import Study
+from ilm.evaluation.comparison.study import KINDS, Study
+from ilm.examples.cuts import LevelCuts
 from ilm.tables import TextTable
-
-KINDS = {"context": "context", "infill": "infill", "infill_textonly": "infill, text only"}
 
 
 @dataclass(frozen=True)
@@ -18,7 +17,9 @@ class About:
     """What a report says beside its numbers.
 
     `models` are in the order of the tables; `exposures` as in `ilm.evaluation.comparison.exposure`; `curves` the runs'
-    metrics.csv; `cut` the share of examples longer than max_length, by level; `header` goes into report.json as it is.
+    metrics.csv; `cuts` what the cut at max_length took, by level, and `longest_example` tokens; `topics` how many
+    topics there are, and how many of them stand on one level only, None where none is known; `header` goes into
+    report.json as it is.
     """
 
     corpus: str
@@ -29,89 +30,130 @@ class About:
     models: Sequence[str]
     exposures: pd.DataFrame
     curves: Mapping[str, pd.DataFrame]
-    cut: Mapping[str, float]
-    has_topics: bool
+    cuts: Sequence[LevelCuts]
+    longest_example: int
+    topics: tuple[int, int] | None
     header: Mapping[str, Any]
 
 
 def text_tables(study: Study, about: About) -> dict[str, TextTable]:
     """The tables for people, by name; those without rows are left out."""
     tables = {
-        "matrix": _matrix_table(study.matrix, about),
-        "primary": _contrast_table("Primary contrasts", study.tested("primary", "omnibus"), about),
-        "exploratory": _contrast_table(
-            "Specialists on other levels", study.tested("exploratory"), about, exploratory=True
-        ),
-        "groups": _group_table(study.by_group),
+        "matrix": _matrix_table(study, about),
+        "primary": _primary_table(study, about),
+        "errors": _error_table(study, about),
+        "exploratory": _exploratory_table(study),
+        "groups": _group_table(study),
+        "specialisation": _specialisation_table(study),
         "exposure": _exposure_table(about.exposures),
     }
-    return {name: table for name, table in tables.items() if table is not None and table.rows}
+    return {name: table for name, table in tables.items() if table.rows}
 
 
-def _matrix_table(matrix: pd.DataFrame, about: About) -> TextTable:
+def _matrix_table(study: Study, about: About) -> TextTable:
     rows, sections = [], []
-    levels = list(dict.fromkeys(matrix["level"]))
+    levels = list(dict.fromkeys(study.matrix["level"]))
     for kind, name in KINDS.items():
-        of_kind = matrix[matrix["kind"] == kind].set_index(["model", "level"])
-        if of_kind.empty:
-            continue
-        sections.append(len(rows))
-        for model in about.models:
-            cells = [
-                _perplexity(of_kind.loc[(model, level)]) if (model, level) in of_kind.index else "" for level in levels
-            ]
-            rows.append((name, model, *cells))
+        cells = {
+            (row.model, row.level): _loss(row, math.exp if study.of_tokens else float)
+            for row in study.matrix[study.matrix["kind"] == kind].itertuples()
+        }
+        if cells:
+            sections.append(len(rows))
+            rows += [(name, model, *(cells.get((model, level), "") for level in levels)) for model in about.models]
     caption = f"{about.corpus}, {about.split} split. In brackets 95 % intervals over {about.clusters_are}s and seeds."
-    return TextTable("Perplexity", ("kind", "trained on", *levels), rows, "ll" + "r" * len(levels), caption, sections)
+    title = "Perplexity" if study.of_tokens else "Bits a character of the answers"
+    return TextTable(title, ("of", "trained on", *levels), rows, "ll" + "r" * len(levels), caption, sections)
 
 
-def _contrast_table(title: str, contrasts: pd.DataFrame, about: About, *, exploratory: bool = False) -> TextTable:
-    rows = []
-    for row in contrasts.itertuples():
-        seeds = f"{row.seeds_a}, {row.seeds_b}"
-        cells = (
-            row.level,
-            row.a,
-            row.b,
-            signed(row.theta),
-            _interval(row.low, row.high),
-            f"{row.perplexity_ratio:.3f}",
-        )
-        cells += (p_value(row.p), p_value(row.p_adjusted))
-        if not exploratory:
-            cells += (row.verdict, _mde(row.minimum_detectable_effect), row.matched)
-        rows.append((*cells, seeds, f"{row.clusters:,}", f"{row.effective_clusters:,.0f}"))
-    adjusted = "p (BH)" if exploratory else "p (Holm)"
-    columns = ("level", "a", "b", "a - b", "95 % interval", "ratio", "p", adjusted)
-    columns += () if exploratory else ("verdict", "MDE", "training data")
-    align = "lll" + "r" * 5 + ("" if exploratory else "lrl") + "lrr"
+def _contrast_columns(study: Study) -> tuple[str, ...]:
+    return ("level", "a", "b", "a − b", "95 % interval", *(["ratio"] if study.of_tokens else []), "p")
+
+
+def _contrast_cells(row: Any) -> tuple[str, ...]:
+    ratio = [f"{row.perplexity_ratio:.3f}"] if hasattr(row, "perplexity_ratio") else []
+    return (row.level, row.a, row.b, signed(row.theta), _interval(row.low, row.high), *ratio, p_value(row.p))
+
+
+def _primary_table(study: Study, about: About) -> TextTable:
+    rows = [
+        (*_contrast_cells(row), p_value(row.p_adjusted), row.verdict, row.matched)
+        for row in study.tested("primary", "omnibus").itertuples()
+    ]
+    ratio = "; ratio of perplexities" if study.of_tokens else ""
     caption = (
-        "Exploratory: a search among many pairs, not a test of a hypothesis."
-        if exploratory
-        else "a - b in nats a token, below 0 where a is better; ratio of perplexities. MDE: found in "
-        f"80 % of such studies. Equivalent: within {about.smallest_effect:g} nats."
+        f"a − b in {study.unit}, below 0 where a is better{ratio}. "
+        f"Equivalent: within {about.smallest_effect:g} {study.unit.split()[0]}."
     )
-    return TextTable(title, (*columns, "seeds", "clusters", "effective"), rows, align, caption)
+    columns = (*_contrast_columns(study), "p (Holm)", "verdict", "training data")
+    return TextTable("Primary contrasts", columns, rows, "lll" + "r" * (len(columns) - 5) + "ll", caption)
 
 
-def _group_table(groups: pd.DataFrame) -> TextTable | None:
-    if groups.empty:
-        return None
+def _error_table(study: Study, about: About) -> TextTable:
+    """How certain the primary contrasts are, and of what."""
+    by_topic = about.topics is not None
     rows = [
         (
-            *(row.level, row.grouping, row.group, signed(row.theta), _interval(row.low, row.high)),
+            *(row.level, row.a, row.b, f"{row.standard_error:.4f}"),
+            *(f"{math.sqrt(row.v1):.4f}", "" if row.one_seed else f"{math.sqrt(row.v2):.4f}"),
+            *(f"{row.seeds_a}, {row.seeds_b}", f"{row.clusters:,}", f"{row.effective_clusters:,.0f}"),
+            "" if math.isnan(row.minimum_detectable_effect) else f"{row.minimum_detectable_effect:.3g}",
+            *([f"{row.standard_error_over_topics:.4f}", f"{row.topics:,}"] if by_topic else []),
+        )
+        for row in study.tested("primary", "omnibus").itertuples()
+    ]
+    clusters = f"{about.clusters_are}s"
+    columns = ["level", "a", "b", "SE", f"over {clusters}", "over seeds", "seeds", clusters, "effective", "MDE"]
+    columns += ["SE over topics", "topics"] if by_topic else []
+    caption = (
+        f"Standard errors in {study.unit}, with their parts, √V1 and √V2. Effective: so many {clusters} of equal size. "
+        "MDE: the difference found in 80 % of studies of this size."
+        + (f" SE over topics: with topics in place of {clusters}." if by_topic else "")
+    )
+    return TextTable("Where the errors come from", columns, rows, "lll" + "r" * (len(columns) - 3), caption)
+
+
+def _exploratory_table(study: Study) -> TextTable:
+    rows = [
+        (*_contrast_cells(row), p_value(row.p_adjusted), f"{row.clusters:,}", f"{row.effective_clusters:,.0f}")
+        for row in study.tested("exploratory").itertuples()
+    ]
+    columns = (*_contrast_columns(study), "p (BH)", "clusters", "effective")
+    caption = "Exploratory: a search among many pairs, not a test of a hypothesis."
+    return TextTable("Specialists on other levels", columns, rows, "lll" + "r" * (len(columns) - 3), caption)
+
+
+def _specialisation_table(study: Study) -> TextTable:
+    own = study.specialisation[study.specialisation["kind"] == study.headline]
+    levels = list(dict.fromkeys(own["level"]))
+    gains = {(row.model, row.level): _gain(row) for row in own.itertuples()}
+    rows = [(model, *(gains[(model, level)] for level in levels)) for model in dict.fromkeys(own["model"])]
+    caption = (
+        f"Descriptive, without a test. Gain in {study.unit}: the loss without the means of its row and column, the "
+        "sign turned, so above 0 where a specialist is better than it and the level would lead to expect; in brackets "
+        "on its own level."
+    )
+    if len(own) and not math.isnan(correlation := own["correlation"].iloc[0]):
+        rank = f"{correlation:+.2f}".replace("-", "−")
+        caption += f" Spearman's correlation of the gain with the nearness of the two levels, −|i − j|: {rank}."
+    return TextTable("Specialisation", ("trained on", *levels), rows, "l" + "r" * len(levels), caption)
+
+
+def _group_table(study: Study) -> TextTable:
+    rows = [
+        (
+            *(row.level, row.grouping, row.group, row.a, row.b, signed(row.theta), _interval(row.low, row.high)),
             *(f"{row.targets:,}", f"{row.clusters:,}", f"{row.effective_clusters:,.0f}"),
         )
-        for row in groups.itertuples()
+        for row in study.by_group.itertuples()
     ]
-    columns = ("level", "grouping", "group", "a - b", "95 % interval", "tokens", "clusters", "effective")
-    caption = "a - b in nats a token, within groups. Intervals only; none below 50 effective clusters."
-    return TextTable("Within groups of texts and blanks", columns, rows, "lllrrrrr", caption)
+    targets = "tokens" if study.of_tokens else "characters"
+    columns = ("level", "by", "group", "a", "b", "a − b", "95 % interval", targets, "clusters", "effective")
+    caption = f"a − b in {study.unit}, within groups. Intervals only; none below 50 effective clusters."
+    return TextTable("Within groups of texts and blanks", columns, rows, "lllllrrrrr", caption)
 
 
-def _exposure_table(exposures: pd.DataFrame) -> TextTable | None:
-    if exposures.empty:
-        return None
+def _exposure_table(exposures: pd.DataFrame) -> TextTable:
     levels = list(dict.fromkeys(exposures["level"]))
     rows = []
     for model, own in exposures.groupby("model", sort=False):
@@ -134,14 +176,15 @@ def p_value(value: float) -> str:
     return "" if math.isnan(value) else "< .001" if value < 0.001 else f"{value:.3f}".lstrip("0")
 
 
-def _perplexity(row: pd.Series) -> str:
-    value = f"{row['perplexity']:.4g}"
-    return value if math.isnan(row["low"]) else f"{value} [{math.exp(row['low']):.4g}, {math.exp(row['high']):.4g}]"
+def _loss(row: Any, shown: Callable[[float], float]) -> str:
+    value = f"{shown(row.loss):.4g}"
+    return value if math.isnan(row.low) else f"{value} [{shown(row.low):.4g}, {shown(row.high):.4g}]"
+
+
+def _gain(row: Any) -> str:
+    value = f"{row.gain:+.3f}".replace("-", "−")
+    return f"[{value}]" if row.level_distance == 0 else value
 
 
 def _interval(low: float, high: float) -> str:
     return "" if math.isnan(low) else f"{signed(low)} to {signed(high)}"
-
-
-def _mde(value: float) -> str:
-    return "" if math.isnan(value) else f"{value:.3g}"

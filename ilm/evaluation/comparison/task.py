@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -13,8 +12,9 @@ from ilm.evaluation.comparison.exposure import exposure, matched
 from ilm.evaluation.comparison.report import Report, make_report
 from ilm.evaluation.comparison.study import GENERALIST, HEADLINE, Model, Settings, compare
 from ilm.evaluation.comparison.tables import About, text_tables
-from ilm.evaluation.losses import Texts, common_examples, losses_by_kind
+from ilm.evaluation.losses import Texts, common_examples, losses_by_kind, losses_per_character
 from ilm.evaluation.perplexity.scoring import ScoredModel
+from ilm.hashing import digest
 from ilm.runs.trained_model import TrainedModel
 from ilm.tables import show
 
@@ -26,18 +26,19 @@ def compare_models(
 ) -> Report | None:
     """The comparison, its main table printed; None where there are no models to compare."""
     comparable = [of for of in scored if of.model.run is not None]
-    kinds = {(of.model.objective, of.masks, of.model.vocabulary.fingerprint()) for of in comparable}
     if len(comparable) < 2:
         return None
-    if len(kinds) > 1:
-        log.warning(
-            "no comparison: the models differ in objective, masks or tokenizer. Name those to compare with models=[...]"
-        )
+    if len({(of.model.objective, of.masks) for of in comparable}) > 1:
+        log.warning("no comparison: the models differ in objective or masks. Name those to compare with models=[...]")
         return None
     models = _models([of.model for of in comparable])
-    scores = common_examples({of.model.name: of.scores for of in comparable}, complete=False)
-    losses = losses_by_kind(scores, texts)
-    if not losses[HEADLINE].targets.any():
+    scores = {of.model.name: of.scores for of in comparable}
+    if len({of.model.vocabulary.fingerprint() for of in comparable}) == 1:
+        losses = losses_by_kind(common_examples(scores, complete=False), texts)
+    else:
+        log.info("tokenizers differ: answers are compared in bits a character, on the examples that no model cuts")
+        losses = losses_per_character(common_examples(scores, complete=True), texts)
+    if not any(of_kind.targets.any() for kind, of_kind in losses.items() if kind != "context"):
         log.warning("no comparison: of no example an answer is left. See task.max_length and task.fitting")
         return None
     study = compare(losses, texts, models, Settings(task.smallest_effect, task.resamples))
@@ -53,8 +54,9 @@ def compare_models(
         models=[model.name for model in models],
         exposures=exposures,
         curves={of.model.name: metrics for of in comparable if (metrics := _metrics(of.model)) is not None},
-        cut=_cut(comparable[0], texts),
-        has_topics="topic" in texts.documents,
+        cuts=comparable[0].cuts,
+        longest_example=comparable[0].counts["longest_example"],
+        topics=_topics(texts),
         header=header,
     )
     if "primary" in (shown := text_tables(study, about)):
@@ -64,21 +66,24 @@ def compare_models(
 
 def _models(runs: Sequence[TrainedModel]) -> list[Model]:
     """Runs that differ in their seeds alone as one model, the generalist last."""
-
-    def way(number: int) -> tuple[Any, ...]:
+    recipes: dict[str, dict[int, int]] = {}
+    for number in sorted(range(len(runs)), key=lambda number: (runs[number].level == GENERALIST, runs[number].name)):
         run = runs[number]
-        family = run.family
-        generalist = run.level == GENERALIST
-        return generalist, run.level, *(str(family[key] or "") for key in ("experiment", "model", "masking"))
+        seeds = recipes.setdefault(digest({key: v for key, v in run.identity.items() if key != "seed"}), {})
+        if run.seed in seeds:
+            log.warning("%s is not compared: it is the same run as %s", run.name, runs[seeds[run.seed]].name)
+        seeds.setdefault(run.seed, number)
+    grouped = [tuple(seeds.values()) for seeds in recipes.values()]
+    first = [runs[numbers[0]] for numbers in grouped]
+    labels = [_label(run, [other for other in first if other.level == run.level]) for run in first]
+    labels = [run.name if labels.count(label) > 1 else label for run, label in zip(first, labels, strict=True)]
+    return [Model(label, run.level, numbers) for label, run, numbers in zip(labels, first, grouped, strict=True)]
 
-    grouped = [(key, tuple(numbers)) for key, numbers in groupby(sorted(range(len(runs)), key=way), key=way)]
-    found = []
-    for (_, level, *rest), numbers in grouped:
-        alike = [key for key, _ in grouped if key[1] == level]
-        # Named by the level, and by what sets it apart from others of its level.
-        apart = [part for place, part in enumerate(rest) if len({key[2 + place] for key in alike}) > 1 and part]
-        found.append(Model(" ".join([level, *apart]), level, numbers))
-    return found
+
+def _label(run: TrainedModel, of_level: Sequence[TrainedModel]) -> str:
+    """Its level, and what sets it apart from others of its level."""
+    apart = [key for key in ("experiment", "model", "masking") if len({other.family[key] for other in of_level}) > 1]
+    return " ".join([run.level, *(run.family[key] for key in apart if run.family[key])])
 
 
 def _seen(runs: Sequence[TrainedModel]) -> dict[str, dict[str, float]]:
@@ -98,8 +103,9 @@ def _metrics(run: TrainedModel) -> pd.DataFrame | None:
     return metrics if f"valid/{HEADLINE}_perplexity" in metrics else None
 
 
-def _cut(scored: ScoredModel, texts: Texts) -> dict[str, float]:
-    """The share of examples longer than max_length, by level."""
-    examples = scored.scores.examples
-    levels = texts.documents["cefr_level"].to_numpy()[texts.rows.get_indexer(examples["writing_id"])]
-    return examples["cut"].groupby(levels).mean().to_dict()
+def _topics(texts: Texts) -> tuple[int, int] | None:
+    """(Topics; those of them on one level only)."""
+    if texts.topics is None:
+        return None
+    levels = texts.documents.groupby("topic")["cefr_level"].nunique()
+    return len(levels), int((levels == 1).sum())

@@ -11,9 +11,8 @@ import numpy as np
 from ilm.evaluation.losses import Losses, Texts
 from ilm.evaluation.scores import Scores
 from ilm.evaluation.statistics import ratio_standard_error
+from ilm.examples.cuts import POOLED
 from ilm.models.scoring import perplexity
-
-POOLED = "all"
 
 
 def results(

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from ilm.config.evaluate import Evaluate, Perplexity
 from ilm.corpus.leakage import shared_with
@@ -17,9 +18,10 @@ from ilm.errors import UserError
 from ilm.evaluation.comparison.task import compare_models
 from ilm.evaluation.losses import Texts, losses_by_kind
 from ilm.evaluation.perplexity.report import print_tables, write_report
-from ilm.evaluation.perplexity.results import POOLED, results
+from ilm.evaluation.perplexity.results import results
 from ilm.evaluation.perplexity.scoring import ScoredModel, complete_for_all, masks_of, score_model
 from ilm.evaluation.report import deciding, open_results, results_folder, source_of, training_corpus
+from ilm.examples.cuts import POOLED
 from ilm.hashing import order_key
 from ilm.models.devices import usable_device
 from ilm.runs.finder import Finder
@@ -40,7 +42,7 @@ def evaluate_perplexity(settings: Evaluate) -> pd.DataFrame:
     device = usable_device(task.device, "task.device") if isinstance(task, Perplexity) else None
     models, trained_on = _find_models(settings)
     corpus, levels = _find_texts(settings, trained_on)
-    rows = np.sort(np.concatenate([_limited(corpus, task.split, level, settings.limit) for level in levels]))
+    rows = _document_rows(corpus, task.split, levels, settings.limit)
     source = source_of(corpus, task.split, levels)
     of_another = trained_on is not None and settings.task.corpus is not None
     folder = results_folder(settings, f"{trained_on.name}_on_{corpus.name}" if of_another else corpus.name)
@@ -54,13 +56,7 @@ def evaluate_perplexity(settings: Evaluate) -> pd.DataFrame:
     }
     masks = {model.name: masks_of(model, corpus, task) for model in models}
     with open_results(folder, identity):
-        scored = []
-        for number, model in enumerate(models, start=1):
-            log.info("model %d of %d: %s", number, len(models), model.name)
-            scored.append(
-                score_model(model, corpus, masks[model.name], rows, task, Path(settings.paths.results), device)
-            )
-        scored = [of_model for of_model in scored if of_model is not None]
+        scored = _score(models, corpus, masks, rows, settings, device)
         if not scored:
             raise UserError(
                 "No model is scored on these texts yet. Score them: python evaluate.py with the same options"
@@ -85,7 +81,42 @@ def evaluate_perplexity(settings: Evaluate) -> pd.DataFrame:
         if of_model.added and of_model.model.run is not None:
             _log_to_tensorboard(of_model.model.run, frame[frame["run"] == of_model.model.name], source)
     log.info("written: %s", folder)
+    if device is not None and task.also_score not in (None, task.split):
+        _score_behind(models, corpus, levels, masks, settings, device)
     return frame
+
+
+def _score(
+    models: Sequence[TrainedModel],
+    corpus: PreparedCorpus,
+    masks: Mapping[str, Path],
+    rows: np.ndarray,
+    settings: Evaluate,
+    device: torch.device | None,
+) -> list[ScoredModel]:
+    """The scores of the documents `rows` of task.split; without a device, of the models that have them all."""
+    results, scored = Path(settings.paths.results), []
+    for number, model in enumerate(models, start=1):
+        log.info("model %d of %d: %s", number, len(models), model.name)
+        scored.append(score_model(model, corpus, masks[model.name], rows, settings.task, results, device))
+    return [of_model for of_model in scored if of_model is not None]
+
+
+def _score_behind(
+    models: Sequence[TrainedModel],
+    corpus: PreparedCorpus,
+    levels: Sequence[str],
+    masks: Mapping[str, Path],
+    settings: Evaluate,
+    device: torch.device,
+) -> None:
+    """Score the texts of task.also_score, which no report is made of; a test-only corpus has none."""
+    task = settings.task
+    rows = _document_rows(corpus, task.also_score, levels, settings.limit)
+    if len(rows):
+        log.info("now the %s texts, whose scores are kept (task.also_score=null leaves them out)", task.also_score)
+        task = task.model_copy(update={"split": task.also_score})
+        _score(models, corpus, masks, rows, settings.model_copy(update={"task": task}), device)
 
 
 def _rows(
@@ -174,10 +205,12 @@ def _complete_levels(corpus: PreparedCorpus, splits: Sequence[str]) -> list[str]
     return complete
 
 
-def _limited(corpus: PreparedCorpus, split: str, level: str, limit: int | None) -> np.ndarray:
-    """Document rows of a level: all, or the first `limit` by hash, the same for every model."""
-    rows = corpus.rows(split, [level])
-    if limit is None or limit >= len(rows):
-        return rows
+def _document_rows(corpus: PreparedCorpus, split: str, levels: Sequence[str], limit: int | None) -> np.ndarray:
+    """Document rows of a split, sorted: of each level all, or the first `limit` by hash, the same for every model."""
     ids = corpus.documents["writing_id"].array
-    return np.array(sorted(rows, key=lambda row: order_key(corpus.seed, "evaluation", ids[row]))[:limit])
+    chosen = [corpus.rows(split, [level]) for level in levels]
+    if limit is not None:
+        chosen = [
+            sorted(rows, key=lambda row: order_key(corpus.seed, "evaluation", ids[row]))[:limit] for rows in chosen
+        ]
+    return np.sort(np.concatenate(chosen)).astype(np.int64)

@@ -13,6 +13,7 @@ from ilm.evaluation.comparison.contrasts import (
     contrasts,
     effective_clusters,
     omnibus,
+    variance_of_texts,
 )
 
 FEW = 300  # resamples
@@ -56,6 +57,13 @@ class TestByHand:
         paired = contrast(PairedLosses(self.a, self.b[:2], np.array([10, 30]), paired=True))
         assert paired.v2 == pytest.approx(0.005 / 2)
         assert paired.df == pytest.approx((paired.v1 + 0.0025) ** 2 / (paired.v1**2 / 1 + 0.0025**2 / 1))
+
+    def test_variance_over_other_clusters(self):
+        # e = d - .875 n = (.125, .25, -.375); a cluster without targets is none.
+        losses = PairedLosses(np.array([[1.0, 2.0, 0.5]]), np.zeros((1, 3)), np.array([1, 2, 1]))
+        assert losses.theta == pytest.approx(3.5 / 4)
+        assert variance_of_texts([losses]) == (pytest.approx(3 / 2 * (0.125**2 + 0.25**2 + 0.375**2) / 16), 3)
+        assert variance_of_texts([PairedLosses(np.ones((1, 2)), np.zeros((1, 2)), np.array([3, 0]))])[1] == 1
 
     def test_effective_clusters(self):
         assert effective_clusters(np.array([10, 30])) == pytest.approx(1600 / 1000)

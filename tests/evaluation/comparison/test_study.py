@@ -4,25 +4,26 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ilm.evaluation.comparison.study import HEADLINE, Model, Settings, Study, compare
+from ilm.evaluation.comparison.study import HEADLINE, Model, Settings, Study, compare, specialisation
 from ilm.evaluation.losses import Losses, Texts
 
 LEVELS = ["A1", "A2", "B1", "B2", "C1"]
 PER_LEVEL = 70
 
 
-def texts(learners: bool = False) -> Texts:
+def texts(learners: bool = False, topics: pd.Series | None = None) -> Texts:
     n = PER_LEVEL * len(LEVELS)
     words = ["a " * (10 + k % 40) for k in range(n)]
     columns = {"writing_id": [f"w{k:04}" for k in range(n)], "text": words}
     columns |= {"cefr_level": [LEVELS[k % 5] for k in range(n)], "l1": ["German", "Thai"] * (n // 2)}
+    columns |= {} if topics is None else {"topic": topics}
     clusters = np.arange(n) // 5 if learners else np.arange(n)
     return Texts(pd.DataFrame(columns), clusters, "learner" if learners else "text")
 
 
-def study(effect: float, noise: float, seeds: int = 3, learners: bool = False, seed: int = 0) -> Study:
+def study(effect: float, noise: float, seeds: int = 3, seed: int = 0, **of_corpus) -> Study:
     """Specialists are better than the generalist by `effect` nats on their level and worse elsewhere."""
-    rng, of_texts = np.random.default_rng(seed), texts(learners)
+    rng, of_texts = np.random.default_rng(seed), texts(**of_corpus)
     levels, n = of_texts.documents["cefr_level"].to_numpy(), len(of_texts.documents)
     targets = rng.integers(5, 40, n)
     difficulty = rng.normal(3, 0.4, n)
@@ -97,13 +98,47 @@ def test_groups_have_intervals_only():
 
 
 def test_specialisation_is_what_rows_and_columns_leave():
-    found = study(effect=0.05, noise=0.001).specialisation
-    wide = found.pivot(index="model", columns="level", values="residual")
-    assert np.allclose(wide.mean(axis=0), 0)
-    assert np.allclose(wide.mean(axis=1), 0)
-    assert (np.diag(wide.loc[LEVELS]) < -0.1).all()
-    assert found["correlation"].iloc[0] > 0.2
-    assert found.query("model == 'all'")["level_distance"].isna().all()
+    found = study(effect=0.05, noise=0.001)
+    gain = found.specialisation.pivot(index="model", columns="level", values="gain")
+    assert gain.index.tolist() == LEVELS, "a generalist is no specialist"
+    # By hand: of each of five levels a loss of -.05 for its own specialist and .15 for the others.
+    assert np.allclose(gain, np.where(np.eye(5), 0.2 * 0.8, -0.2 * 0.2), atol=0.01)
+    assert np.allclose(gain.mean(axis=0), 0)
+    assert np.allclose(gain.mean(axis=1), 0)
+    distance = found.specialisation.pivot(index="model", columns="level", values="level_distance")
+    assert distance.loc["A1"].tolist() == [0, 1, 2, 3, 4]
+    # Own levels gain and are nearest.
+    assert found.specialisation["correlation"].iloc[0] > 0.2
+
+
+def test_gains_that_fall_with_the_distance_of_levels():
+    matrix = pd.DataFrame(
+        [
+            {"kind": HEADLINE, "model": a, "level": b, "loss": 3 + i / 10 + j / 20 + (i - j) ** 2 / 100}
+            for i, a in enumerate(LEVELS)
+            for j, b in enumerate(LEVELS)
+        ]
+    )
+    found = specialisation(matrix, [Model(level, level, (0,)) for level in LEVELS], LEVELS)
+    assert found["correlation"].iloc[0] > 0.8
+    one = [Model("A1", "A1", (0,))]
+    assert specialisation(matrix[matrix["model"] == "A1"], one, LEVELS).empty
+
+
+def test_errors_over_topics_stand_beside():
+    of_texts = texts()
+    topics = of_texts.documents["cefr_level"] + (np.arange(PER_LEVEL * 5) // 5 % 7).astype(str)
+    found = study(effect=0.05, noise=0.05, topics=topics)
+    plain = study(effect=0.05, noise=0.05)
+    assert "topics" not in plain.contrasts
+    pd.testing.assert_frame_equal(
+        found.contrasts.drop(columns=["topics", "standard_error_over_topics"]), plain.contrasts
+    )
+    own = found.contrasts.query("family == 'primary'")
+    assert own["topics"].tolist() == [7] * 5
+    assert found.contrasts.query("family == 'omnibus'")["topics"].tolist() == [35]
+    # Topics are no part of the losses here, so errors over them are as large.
+    assert 0.3 < (own["standard_error_over_topics"] / own["standard_error"]).mean() < 2
 
 
 def test_any_two_models_are_compared_on_every_level():

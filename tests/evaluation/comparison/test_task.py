@@ -9,6 +9,7 @@ import pytest
 
 from evaluate import evaluate
 from ilm.errors import UserError
+from ilm.evaluation.scores import EXAMPLE, ScoreStore
 from ilm.runs.trained_model import TrainedModel
 from prepare import prepare
 from tests.conftest import SMALL_MODEL, compose, rows_of_small_corpus, write_csv
@@ -56,7 +57,9 @@ def results(root) -> Path:
 
 
 def run(root: Path, results: Path, *options: str) -> pd.DataFrame:
-    return evaluate(*compose("evaluate", *folders(root), f"paths.results={results}", "task.resamples=200", *options))
+    """Evaluate; other than by default, the texts of the report alone are scored."""
+    quick = ["task.resamples=200", *([] if "task=comparison" in options else ["task.also_score=null"])]
+    return evaluate(*compose("evaluate", *folders(root), f"paths.results={results}", *quick, *options))
 
 
 def report_of(folder: Path) -> dict:
@@ -148,6 +151,44 @@ def test_more_texts_add_to_what_is_kept(root, tmp_path, monkeypatch):
     assert np.allclose(parts["loss"].dropna(), whole["loss"].dropna(), rtol=1e-6)
 
 
+def splits_scored(results: Path) -> dict[str, int]:
+    """The examples scored of each split, of one model."""
+    return {
+        json.loads((store / "settings.json").read_text())["split"]: len(pd.read_parquet(store / "examples.parquet"))
+        for store in results.glob("scores/*/[!.]*")
+    }
+
+
+def test_validation_texts_are_scored_behind_the_report(root, tmp_path, monkeypatch, capsys):
+    options = ["models=[A1]", "limit=4", "task.also_score=valid"]
+    score, kept = ScoreStore.add, []
+
+    def killed_at_the_second(store, batches):
+        if kept:
+            raise KeyboardInterrupt
+        kept.append(store)
+        score(store, batches)
+
+    monkeypatch.setattr(ScoreStore, "add", killed_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        run(root, tmp_path, *options)
+    assert list(splits_scored(tmp_path)) == ["test"]
+    (report,) = tmp_path.glob("*/report.json")
+    first = report.read_bytes()
+    monkeypatch.setattr(ScoreStore, "add", score)
+    run(root, tmp_path, *options)
+    found = splits_scored(tmp_path)
+    assert set(found) == {"test", "valid"}
+    assert min(found.values()) > 0
+    assert json.loads(first)["results"] == report_of(report.parent)["results"]
+    assert "now the valid texts" in capsys.readouterr().err
+
+
+def test_a_report_of_validation_texts_scores_no_others(root, tmp_path):
+    run(root, tmp_path, "models=[A1]", "limit=4", "task.split=valid", "task.also_score=valid")
+    assert list(splits_scored(tmp_path)) == ["valid"]
+
+
 def test_a_comparison_without_scores_says_how_to_make_them(root, tmp_path):
     with pytest.raises(UserError, match=r"python evaluate\.py"):
         run(root, tmp_path, "task=comparison")
@@ -171,6 +212,36 @@ def test_only_complete_examples(root, results, tmp_path):
         first["unfitting_examples"] + complete.query("level == 'all'")["examples"].iloc[0]
         == (cut.query("level == 'all'")["examples"].iloc[0])
     )
+
+
+def blanks_of(results: Path, run: str) -> pd.DataFrame:
+    """The kept blanks of a run, and whether their examples are cut."""
+    (folder,) = (results / "scores" / run).glob("[!.]*")
+    examples, blanks = (pd.read_parquet(folder / f"{table}.parquet") for table in ("examples", "blanks"))
+    return blanks.merge(examples[[*EXAMPLE, "cut"]], on=EXAMPLE).set_index([*EXAMPLE, "blank"])
+
+
+def test_between_tokenizers_bits_a_character_are_compared(root, tmp_path, capsys):
+    options = [*SMALL_MODEL, "cefr=B1", "model.tokenizer_size=300", "masking.masks_per_document=2"]
+    options += ["trainer.max_steps=3", "data.batch_size=4", f"paths.experiments={tmp_path}", "name=smaller"]
+    train(*compose("train", *folders(root), *options))
+    run(root, tmp_path, f"models=[A1,{tmp_path / 'smaller'}]", "name=both", "task.max_length=120")
+    assert "tokenizers differ" in capsys.readouterr().err
+    report = report_of(tmp_path / "both")["results"]
+    assert {row["kind"] for row in report["contrasts"]} == {"bits_per_character"}
+    assert not {"perplexity", "perplexity_ratio"} & {*report["matrix"][0], *report["contrasts"][0]}
+    a, b = (blanks_of(tmp_path, run) for run in ("mine_A1_ilm_tiny_debug", "smaller"))
+    assert not a["cut"].equals(b["cut"]), "an example is cut for one of them only"
+    whole = ~(a["cut"] | b["cut"])
+    assert (a["targets"] != b["targets"])[whole].any()
+    documents = pd.read_parquet(root / "data" / "mine" / "documents.parquet").set_index("writing_id")
+    levels = documents["cefr_level"][a[whole].index.get_level_values("writing_id")].to_numpy()
+    bits = (a["nll"] + a["end_nll"] - b["nll"] - b["end_nll"])[whole] / np.log(2)
+    expected = bits.groupby(levels).sum() / a["characters"][whole].groupby(levels).sum()
+    assert {row["level"]: row["theta"] for row in report["contrasts"]} == pytest.approx(expected.to_dict())
+    page = (tmp_path / "both" / "report.html").read_text()
+    assert "bits a character" in page
+    assert "nats" not in page
 
 
 def test_perplexities_stand_in_tensorboard(root, results):

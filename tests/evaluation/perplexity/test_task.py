@@ -60,7 +60,8 @@ def masks_option() -> list[str]:
 def evaluated(root: Path, results: Path, *more: str) -> tuple[pd.DataFrame, dict, Path]:
     """What an evaluation returns, its report, and its folder."""
     options = [option for option in chosen(root) if not option.startswith("masking")]
-    cfg, choices = compose("evaluate", *options, f"paths.results={results}", *more)
+    quick = [] if any(option.startswith("task=") for option in more) else ["task.also_score=null"]
+    cfg, choices = compose("evaluate", *options, f"paths.results={results}", *quick, *more)
     frame = evaluate(cfg, choices)
     (folder,) = (path for path in results.iterdir() if path.name != "scores")
     return frame, json.loads((folder / "report.json").read_text()), folder
