@@ -24,6 +24,7 @@ LONGEST = 110  # characters of a section in one line
 HIDDEN = ("_partial_",)
 
 OmegaConf.register_new_resolver("home", os.path.expanduser, replace=True)  # in conf/hydra
+OmegaConf.register_new_resolver("join", ",".join, replace=True)  # in conf/experiment
 
 
 def help_text(root: str, arguments: Sequence[str]) -> str:

@@ -19,11 +19,15 @@ STOPPED_BY_SIGNAL = {128 + number for number in (*STOPS, signal.SIGUSR2)}
 
 @dataclass
 class Job:
-    """One run of a sweep: the overrides that make it, and its process where this process started it."""
+    """One run of a sweep: the overrides that make it, and its process where this process started it.
+
+    It waits for the jobs of earlier stages (`hydra_plugins.staged_sweeper`).
+    """
 
     number: int
     overrides: list[str]
     record: Path
+    stage: int = 0
     process: subprocess.Popen | None = None
 
     @property

@@ -176,6 +176,7 @@ class Checkpoint(Section):
 class Sweep(Section):
     """Several runs in one command."""
 
+    levels: Annotated[list[FolderName], Field(min_length=1)]
     at_once: Positive | None  # runs
 
 

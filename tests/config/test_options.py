@@ -173,7 +173,8 @@ def test_only_options_are_listed():
 def test_no_seed_of_the_data_is_swept(path):
     """Three seeds: only `seed` may be swept or set by an experiment."""
     if path.parent.name == "experiment":
-        assert not [key for key, _ in flat(OmegaConf.to_container(OmegaConf.load(path))) if key.endswith(".seed")]
+        keys = [key for key, _ in flat(OmegaConf.to_container(OmegaConf.load(path)))]
+        assert not [key for key in keys if key.endswith(".seed") and key != "hydra.sweeper.params.seed"]
 
 
 def test_slurm_launcher_is_described_where_it_is_missing():
