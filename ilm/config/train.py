@@ -133,11 +133,18 @@ class Data(Packing):
     num_workers: NotNegative  # processes
     levels_drawn: Literal["natural", "equally"]
     only: Only | None
+    like: FolderName | None
+    draw: NotNegative
 
     @property
     def block_tokens(self) -> int:
         """Tokens of a block that holds examples of up to `max_length`: BLOCK_TOKENS, or the next multiple of it."""
         return -(-self.max_length // BLOCK_TOKENS) * BLOCK_TOKENS
+
+    @rule
+    def _a_draw_is_of_something(self, at: str) -> Iterator[str]:
+        if self.draw and self.like is None:
+            yield f"{at}draw={self.draw} draws nothing: type {at}like=C1 (the level whose targets are to be reached)"
 
     @rule
     def _batches_are_whole_blocks(self, at: str) -> Iterator[str]:
@@ -197,7 +204,7 @@ class Train(Section):
     name: FolderName | None
     variant: FolderName | None
     match: FilePath | None
-    match_on: Literal["infill", "all"]
+    match_on: Literal["infill", "all", "steps"]
     init_from: FilePath | None
     data: Data
     schedule: Schedule
@@ -222,7 +229,7 @@ class Train(Section):
         if not self.trainer.bounds and self.match is None:
             yield (
                 "trainer.max_steps and trainer.max_epochs set no end: give one a positive number, or type match=C1 "
-                "(the specialist whose target tokens end the run)"
+                "(the specialist that decides when it ends; of experiment=random_subset: data.like=C1)"
             )
 
     @rule
@@ -239,6 +246,16 @@ class Train(Section):
             yield f"match={self.match} with cefr={self.cefr_level.name}: it stops the generalist, so type cefr=all"
         if self.match == "all":
             yield "match=all: expected what the generalist is matched with, a level such as C1, a run or its folder"
+
+    @rule
+    def _texts_of_all_levels_are_drawn(self, at: str) -> Iterator[str]:
+        level, like = self.cefr_level, self.data.like
+        if like is not None and level.name != "all":
+            yield f"data.like={like} with cefr={level.name}: texts of all levels are drawn, so type cefr=all"
+        if like is not None and like not in self.corpus.levels:
+            yield f"data.like={like}: expected a level, one of {', '.join(self.corpus.levels)}"
+        if like is not None and self.data.only is not None:
+            yield f"data.like={like} beside data.only: texts are drawn from those of all levels; give one of them"
 
     @rule
     def _levels_to_draw_equally(self, at: str) -> Iterator[str]:

@@ -2,8 +2,9 @@
 
 - A run's name or a folder means itself, whatever corpus it was trained on.
 - A level means the plain run of that level on the given corpus: without experiment, adapter or another masking. If
-  there is no plain one, it means the only run of the level. Runs that differ in their seed alone are one model: where
-  several models are wanted all its seeds are taken, elsewhere the lowest. Several models are refused with their list.
+  there is no plain one, it means the only run of the level. Runs that differ in their seed or draw alone are one model:
+  where several models are wanted all its runs are taken, elsewhere that of the seed that asks, or else of the lowest.
+  Several models are refused with their list.
 - A pattern means every finished run that it matches.
 """
 
@@ -17,6 +18,7 @@ from pathlib import Path
 from ilm.corpus.store import PreparedCorpus, corpus_arguments
 from ilm.errors import UserError
 from ilm.runs.folder import RunFolder
+from ilm.runs.identity import REPLICATES
 from ilm.runs.trained_model import TrainedModel, model_in
 
 log = logging.getLogger("ilm")
@@ -67,14 +69,17 @@ class Finder:
         called = [model.name for model in models]
         return [model if called.count(model.name) == 1 else replace(model, name=str(model.folder)) for model in models]
 
-    def find_one(self, name: str, option: str, unlike: Unlike = lambda model: []) -> TrainedModel:
+    def find_one(
+        self, name: str, option: str, unlike: Unlike = lambda model: [], seed: int | None = None
+    ) -> TrainedModel:
         """The one model that `name` means, typed for the key `option`.
 
-        A level means only runs of which `unlike` names no difference from what is needed.
+        A level means only runs of which `unlike` names no difference from what is needed; of several seeds `seed`,
+        else the lowest.
 
         Raises: UserError as `find` does, if a pattern matches several, or no run of a level will do.
         """
-        found = self._meant(name, option, several=False, unlike=unlike)
+        found = self._meant(name, option, several=False, unlike=unlike, seed=seed)
         if len(found) > 1:
             raise UserError(_ambiguous(option, name, found))
         return found[0]
@@ -85,7 +90,15 @@ class Finder:
         corpus.require_splits([])  # test-only data, on which nothing is trained, are refused
         return corpus
 
-    def _meant(self, name: str, option: str, *, several: bool, unlike: Unlike = lambda model: []) -> list[TrainedModel]:
+    def _meant(
+        self,
+        name: str,
+        option: str,
+        *,
+        several: bool,
+        unlike: Unlike = lambda model: [],
+        seed: int | None = None,
+    ) -> list[TrainedModel]:
         for path in (self.experiments / name, Path(name)):
             if any((path / file).is_file() for file in ("run.json", "config.json")):
                 return [model_in(path)]
@@ -95,7 +108,7 @@ class Finder:
             paths = sorted(map(Path, glob.glob(str(self.experiments / name)) or glob.glob(name)))
             found = self._of_objective(_finished(path for path in paths if RunFolder(path).has_begun))
         elif name in (*self._prepared.manifest["settings"]["levels"], "all"):
-            found = self._of_level(name, option, several=several, unlike=unlike)
+            found = self._of_level(name, option, several=several, unlike=unlike, seed=seed)
         else:
             found = []
         if not found:
@@ -107,7 +120,9 @@ class Finder:
         log.info("%s=%s: %s", option, name, ", ".join(model.name for model in found))
         return found
 
-    def _of_level(self, level: str, option: str, *, several: bool, unlike: Unlike) -> list[TrainedModel]:
+    def _of_level(
+        self, level: str, option: str, *, several: bool, unlike: Unlike, seed: int | None
+    ) -> list[TrainedModel]:
         try:
             runs = self._runs(level)
         except UserError as error:
@@ -120,11 +135,10 @@ class Finder:
                 f"{option}={level}: no finished run fits this one: {lines}. Train one, or give this one's name."
             )
         meant = [run for run in alike if run.is_plain] or alike
-        identities = [{k: v for k, v in run.identity.items() if k != "seed"} for run in meant]
-        seeds = {run.seed for run in meant}
-        if any(identity != identities[0] for identity in identities) or len(seeds) < len(meant):
+        identities = [{k: v for k, v in run.identity.items() if k not in REPLICATES} for run in meant]
+        if any(identity != identities[0] for identity in identities) or len({r.replicate for r in meant}) < len(meant):
             raise UserError(_ambiguous(option, level, meant))
-        meant = sorted(meant, key=lambda run: run.seed)
+        meant = sorted(meant, key=lambda run: (run.seed != seed, run.replicate))
         return meant if several else meant[:1]
 
     def _runs(self, level: str | None = None) -> list[TrainedModel]:

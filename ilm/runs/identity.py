@@ -40,18 +40,21 @@ NOT_IDENTITY = (
     *("corpus.levels", "corpus.max_dropped", "corpus.sample_size", "corpus.synthetic"),
     "cefr_level.max_steps",
 )
+# Runs that differ in these alone are one model: seeds and draws, and the runs that such a run follows with its own.
+REPLICATES = ("seed", "data.draw", "data.init_from", "data.matched")
 # A grown run is the longer run, with the validation and the record of its former last step besides.
 LONGEST_PART = 60  # characters of a run's name that say which texts it takes
 MAY_GROW = ("trainer.max_steps", "trainer.max_epochs")
 
 
 def run_name(settings: Train) -> str:
-    """`<corpus>_<level>_<objective>`, and model, masking, variant and seed where they are not the default."""
+    """`<corpus>_<level>_<objective>`, and model, masking, variant, draw and seed where they are not the default."""
     if settings.name:
         return settings.name
     parts = [_name_of_level(settings, settings.cefr_level.name)]
     parts += [settings.masking.name] if settings.masking.name != "hierarchical" else []
     parts += [variant] if (variant := run_variant(settings)) else []
+    parts += [f"d{settings.data.draw}"] if settings.data.draw else []
     parts += [f"s{settings.seed}"] if settings.seed else []
     return "_".join(parts)
 
@@ -59,13 +62,16 @@ def run_name(settings: Train) -> str:
 def run_variant(settings: Train) -> str | None:
     """What sets a run apart from the plain one of its level, model, objective and masking; None for that one.
 
-    The experiment's `variant`, the only texts it takes, the specialist that it is matched with, the run that it starts
+    The experiment's `variant`, the texts that it takes, the specialist that it is matched with, the run that it starts
     from, LoRA, resampled masks.
     """
     parts = [settings.variant] if settings.variant else []
     parts += [_short_values(column, values) for column, values in (settings.data.only or {}).items()]
+    parts += [f"like-{settings.data.like}"] if settings.data.like else []
     matched = "matched" if settings.match_on == "infill" else f"matched-{settings.match_on}"
-    others = ((matched, settings.match), ("from", settings.init_from))
+    # A subset like a level's has its steps.
+    match = None if settings.match_on == "steps" and settings.match == settings.data.like else settings.match
+    others = ((matched, match), ("from", settings.init_from))
     parts += [f"{key}-{_short_name(run, settings)}" for key, run in others if run]
     parts += ["lora"] if settings.adapter else []
     parts += ["resampled"] if settings.masking.resample_each_epoch else []

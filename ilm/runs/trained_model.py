@@ -51,6 +51,11 @@ class TrainedModel:
         return self.settings and self.settings.seed
 
     @property
+    def replicate(self) -> tuple[int, int]:
+        """Seed and draw of a run: what tells runs of one model apart."""
+        return self.settings.seed, self.settings.data.draw
+
+    @property
     def masking(self) -> Masking | None:
         return self.settings and self.settings.masking
 
@@ -75,7 +80,7 @@ class TrainedModel:
 
     @property
     def family(self) -> dict[str, Any]:
-        """What the models of one table share: all that differs between them is their level and seed."""
+        """What the models of one table share: all that differs between them is level, seed and draw."""
         if self.run is None:
             return {"model": None, "objective": self.objective, "masking": None, "experiment": None, "masks": None}
         model = self.settings.model

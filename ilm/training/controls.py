@@ -21,27 +21,27 @@ RECIPE = (
     *("trainer.gradient_clip_val", "trainer.precision"),
 )
 
-# The kinds of targets that count for each `match_on`.
+# The kinds of targets that count for `match_on`, where it is not steps.
 KINDS_MATCHED = {"infill": ("infill",), "all": ("context", "infill")}
 
 
 @dataclass(frozen=True)
 class TokenMatch:
-    """The generalist stops at optimizer step `step`, the first with the `targets` of `run`.
+    """The generalist stops at optimizer step `step`, the first with the `amount` of `run`.
 
-    They are its infill targets, or (`on` "all") those of the context too. `differing` are the parts of the recipe in
-    which the two differ.
+    That is the number of its infill targets, or (`on` "all") those of the context too, or (`on` "steps") of its
+    optimizer steps. `differing` are the parts of the recipe in which the two differ.
     """
 
     run: str
-    on: Literal["infill", "all"]
-    targets: int
+    on: Literal["infill", "all", "steps"]
+    amount: int
     step: int
     differing: tuple[str, ...]
 
     def record(self) -> dict[str, Any]:
         """What the run's status keeps of it."""
-        return {"run": self.run, "on": self.on, "targets": self.targets, "step": self.step}
+        return {"run": self.run, "on": self.on, "amount": self.amount, "step": self.step}
 
 
 @dataclass(frozen=True)
@@ -68,13 +68,17 @@ def match_tokens(settings: Train, data: Mapping[str, Any], corpus: PreparedCorpu
     run = _comparable_run("match", settings.match, settings, data["masks"], corpus, strict=True)
     if run.level == "all":
         raise UserError(f"match={settings.match}: {run.name} is a generalist itself. Give one, such as match=C1.")
-    seen, on = run.run.status["targets_seen"], settings.match_on
-    targets = sum(sum(seen[kind].values()) for kind in KINDS_MATCHED[on])
+    status, on = run.run.status, settings.match_on
+    if on == "steps":
+        amount = step = status["step"]
+    else:
+        amount = sum(sum(status["targets_seen"][kind].values()) for kind in KINDS_MATCHED[on])
+        step = plan.first_step_reaching(amount, KINDS_MATCHED[on])
     theirs = {key: run.identity.get(key) for key in ("examples_per_step", "tokens_per_step")}
     theirs |= {"init_from": run.identity.get("data.init_from"), **_recipe(run.settings)}
     ours = {**dict.fromkeys(theirs), **plan.size, "init_from": data["init_from"], **_recipe(settings)}
     differing = tuple(key for key in theirs if theirs[key] != ours[key])
-    return TokenMatch(run.name, on, targets, plan.first_step_reaching(targets, KINDS_MATCHED[on]), differing)
+    return TokenMatch(run.name, on, amount, step, differing)
 
 
 def _recipe(settings: Train) -> dict[str, Any]:
@@ -115,7 +119,7 @@ def _comparable_run(
             lines += [f"{key}={theirs} instead of {ours}" for key, theirs, ours in pairs if theirs != ours]
         return lines
 
-    found = Finder(Path(settings.paths.experiments), corpus.folder).find_one(name, option, differences)
+    found = Finder(Path(settings.paths.experiments), corpus.folder).find_one(name, option, differences, settings.seed)
     try:
         found.require_trained_on(corpus)
     except UserError as error:
@@ -139,12 +143,14 @@ def comparison_lines(
     """(topic, text) of what makes a run comparable, for its summary."""
     if match is not None:
         kind = "infill" if match.on == "infill" else "context and infill"
-        said = f"ends at the first step with the {match.targets:,} {kind} targets that {match.run} was trained on"
-        yield "matched", said
+        said = f"ends at the first step with the {match.amount:,} {kind} targets that {match.run} was trained on"
+        yield "matched", said if match.on != "steps" else f"ends after {match.step:,} steps, as {match.run} did"
     if match is not None and match.differing:
         yield "NOTE", f"{match.run} was trained with another {', '.join(match.differing)}"
     if initial is not None:
         yield "starts from", f"the best weights of {initial.run} ({initial.weights}); its infilling tokens are kept"
+    if (like := settings.data.like) is not None:
+        yield "texts", f"draw {settings.data.draw} of all levels', until they had the infill targets of all of {like}'s"
     if settings.data.levels_drawn == "equally":
         times = plan.order.times_seen(plan.examples_until(total_steps))
         seen = ", ".join(f"{levels[code]} {count:.3g}" for code, count in times.items())

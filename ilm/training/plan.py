@@ -24,6 +24,7 @@ from ilm.examples.token_store import TokenStore
 from ilm.examples.tokenizers import corpus_tokenizer, gpt2_tokenizer
 from ilm.examples.vocabulary import START_OF_INFILL, Vocabulary
 from ilm.files import remove_strays
+from ilm.hashing import order_keys
 from ilm.masking.generate import mask_settings, train_masks_of_epoch
 from ilm.masking.masks import Masks
 from ilm.masking.store import MaskStore
@@ -35,7 +36,7 @@ from ilm.runs.identity import run_identity, run_name
 from ilm.training.batch_plan import StepPlan
 from ilm.training.controls import InitialRun, TokenMatch, comparison_lines, initial_run, match_tokens
 from ilm.training.prepared import open_corpus
-from ilm.training.sampling import Balanced, Order, Shuffled
+from ilm.training.sampling import Balanced, Order, Shuffled, drawn_until
 from ilm.training.trainer import make_trainer, require_planned_processes
 
 
@@ -153,7 +154,7 @@ def plan_run(settings: Train) -> RunPlan:
         path=path,
         settings=settings,
         identity=run_identity(
-            settings, store_name, {**data, "matched": match and f"{match.targets} {match.on}"}, steps.size
+            settings, store_name, {**data, "matched": match and f"{match.amount} {match.on}"}, steps.size
         ),
         corpus=corpus,
         vocabulary=vocabulary,
@@ -215,19 +216,28 @@ def _datasets(
     remove_strays(corpus.folder / "tokens")  # of runs that were killed while they made them
     tokens = TokenStore.open_or_make(corpus.folder / "tokens", corpus, vocabulary, token_store, caches / "tokens")
 
-    def dataset(split: str, masks: Masks) -> InfillingDataset:
-        rows = corpus.rows(split, settings.cefr_level.levels, settings.data.only)
+    def dataset(rows: np.ndarray, masks: Masks) -> InfillingDataset:
         length = settings.data.max_length
         return InfillingDataset(rows, masks, tokens, vocabulary, objective=settings.objective, max_length=length)
 
-    train, valid = (dataset(split, masks.splits[split]) for split in ("train", "valid"))
+    def infill_targets(rows: np.ndarray) -> np.ndarray:
+        examples = dataset(np.sort(rows), masks.splits["train"])
+        return np.bincount(examples.keys()[0], examples.counts.infill_targets, len(corpus.documents))[rows]
+
+    level, data = settings.cefr_level, settings.data
+    rows, of_valid = (corpus.rows(split, level.levels, data.only) for split in ("train", "valid"))
+    if data.like is not None:
+        ids, key = corpus.documents["writing_id"].array, order_keys(corpus.seed, "subset", data.like, data.draw)
+        wanted = int(infill_targets(corpus.rows("train", [data.like])).sum())
+        rows = drawn_until(rows, lambda row: key(ids[row]), wanted, infill_targets)
+    train, valid = dataset(rows, masks.splits["train"]), dataset(of_valid, masks.splits["valid"])
     if not settings.masking.resample_each_epoch:
         return train, valid
 
     def of_epoch(epoch: int) -> InfillingDataset:
         if epoch == 0:
             return train
-        return dataset("train", train_masks_of_epoch(corpus, settings.masking, epoch, caches / "masks"))
+        return dataset(rows, train_masks_of_epoch(corpus, settings.masking, epoch, caches / "masks"))
 
     return ResampledDataset(of_epoch), valid
 

@@ -1,6 +1,7 @@
-"""Which examples an epoch of a run holds, and in which order: pure functions of (seed, epoch).
+"""Which texts a run is trained on, which examples an epoch of it holds, and in which order.
 
-The data order depends on nothing else, neither on batch sizes nor on ranks and workers.
+All are pure functions: orders of (seed, epoch), subsets of (seed of the split, level, draw). Nothing depends on batch
+sizes, ranks or workers.
 """
 
 from collections.abc import Callable
@@ -9,6 +10,8 @@ from typing import Protocol
 import numpy as np
 
 from ilm.hashing import order_key
+
+TEXTS_AT_A_TIME = 10_000
 
 
 class Order(Protocol):
@@ -19,6 +22,22 @@ class Order(Protocol):
 
     def examples_in(self, number: int) -> int:
         """`len(self.epoch(number))`, where possible without drawing the epoch."""
+
+
+def drawn_until(
+    pool: np.ndarray, key: Callable[[int], int], targets: int, targets_of: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """Document rows drawn of `pool` until they hold `targets` infill targets, sorted: the last one drawn reaches them.
+
+    `key` of a row is its place in the order of drawing; `targets_of` tells the infill targets of each of some rows.
+    """
+    order, held = np.array(sorted(pool.tolist(), key=key), dtype=np.int64), 0
+    for begin in range(0, len(order), TEXTS_AT_A_TIME):
+        reached = held + np.cumsum(targets_of(order[begin : begin + TEXTS_AT_A_TIME]))
+        if reached[-1] >= targets:
+            return np.sort(order[: begin + int(np.searchsorted(reached, targets)) + 1])
+        held = int(reached[-1])
+    return pool
 
 
 class Shuffled:

@@ -34,9 +34,10 @@ NEEDS = {
     ("corpus", "efcamdat"): ["corpus.csv=all.csv"],
     ("model", "custom"): ["model.path=org/model"],
     ("experiment", "token_matched"): ["match=C1"],
+    ("experiment", "random_subset"): ["data.like=C1"],
 }
 # Experiments of the generalist.
-OF_ALL = ("token_matched", "balanced_generalist")
+OF_ALL = ("token_matched", "balanced_generalist", "random_subset")
 OPTIONS = sorted((path.parent.name, path.stem) for path in CONF.glob("*/*.yaml") if path.parent.name != "base")
 BY_ROOT = [(root, group, option) for root, groups in GROUPS.items() for group, option in OPTIONS if group in groups]
 LEVELS = ("A1", "A2", "B1", "B2", "C1", "all")

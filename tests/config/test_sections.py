@@ -16,6 +16,8 @@ DATA = {
     "num_workers": 0,
     "levels_drawn": "natural",
     "only": None,
+    "like": None,
+    "draw": 0,
 }
 
 

@@ -92,6 +92,19 @@ def test_seeds_of_one_model_are_all_meant_or_the_lowest(make_run, finder):
     assert [model.name for model in finder.find(["A1"], all_seeds=False)] == ["first"]
 
 
+def test_of_several_seeds_that_of_the_run_that_asks(make_run, finder):
+    for seed in (1, 2):
+        make_run(f"from_generalist_{seed}", "cefr=A1", f"seed={seed}", **{"data.init_from": f"weights of seed {seed}"})
+    assert [finder.find_one("A1", "init_from", seed=seed).seed for seed in (0, 1, 2)] == [1, 1, 2]
+
+
+def test_draws_of_one_model_are_all_meant_or_the_lowest(make_run, finder):
+    for draw in (1, 0):
+        make_run(f"draw_{draw}", "data.like=C1", f"data.draw={draw}", experiment="like-C1", **{"data.draw": draw})
+    assert names(finder, "all") == ["draw_0", "draw_1"]
+    assert finder.find_one("all", "init_from").name == "draw_0"
+
+
 @pytest.mark.parametrize("second", [{"data.max_length": 64}, {}], ids=["another recipe", "the same run twice"])
 def test_several_that_could_be_meant_are_refused_with_their_list(make_run, finder, second):
     make_run("a", "cefr=A1")

@@ -92,6 +92,16 @@ def differences(*overrides: str, before: tuple[str, ...] = (), **kwargs) -> list
             ["cefr=A1", "data.only={topic: [b/c d], l1: [Thai, Arabic]}", "init_from=A1", "experiment=full_epoch"],
             "sample_A1_ilm_full_epoch_l1-Arabic-Thai_topic-b-c-d_from-A1",
         ),
+        (["experiment=random_subset", "data.like=C1"], "sample_all_ilm_random_subset_like-C1"),
+        (
+            ["experiment=random_subset", "data.like=C1", "data.draw=3", "seed=1"],
+            "sample_all_ilm_random_subset_like-C1_d3_s1",
+        ),
+        (
+            ["experiment=random_subset", "data.like=C1", "match_on=infill"],
+            "sample_all_ilm_random_subset_like-C1_matched-C1",
+        ),
+        (["experiment=finetuned_generalist", "cefr=C1", "seed=1"], "sample_C1_ilm_from-all_s1"),
         (["experiment=balanced_generalist"], "sample_all_ilm_balanced_generalist"),
         (["masking.resample_each_epoch=true"], "sample_all_ilm_resampled"),
         (["optimizer.lr=1e-4", "trainer=cpu", "data.batch_size=4"], "sample_all_ilm"),

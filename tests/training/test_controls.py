@@ -103,7 +103,7 @@ def test_a_matched_generalist_ends_at_the_first_step_with_the_specialists_target
     assert "NOTE" not in run.summary()
     train(*compose("train", *here, "experiment=token_matched", "match=C1"))
     found = status(run.path)
-    assert found["matched"] == {"run": "small_C1_ilm_tiny", "on": "infill", "targets": targets, "step": run.total_steps}
+    assert found["matched"] == {"run": "small_C1_ilm_tiny", "on": "infill", "amount": targets, "step": run.total_steps}
     assert (found["state"], found["step"]) == ("finished", run.total_steps)
     assert sum(found["targets_seen"]["infill"].values()) == sum(by_step)
 
@@ -112,7 +112,7 @@ def test_matched_on_all_targets(here, specialist):
     theirs = status(specialist)["targets_seen"]
     run = planned(here, "experiment=token_matched", "match=C1", "match_on=all")
     assert run.name == "small_all_ilm_tiny_matched-all-C1"
-    assert run.match.targets == sum(theirs["infill"].values()) + sum(theirs["context"].values())
+    assert run.match.amount == sum(theirs["infill"].values()) + sum(theirs["context"].values())
 
 
 def test_a_specialist_told_in_other_ways_is_the_same_match(here, specialist):
@@ -176,6 +176,37 @@ def test_of_several_the_one_without_an_experiment_is_meant(here, specialist):
     finally:
         for other in others:
             shutil.rmtree(other)
+
+
+# A random subset ------------------------------------------------------------------------------------------------------
+
+
+def test_a_placebo_has_a_levels_targets_and_steps_but_not_its_texts(here, specialist):
+    run = planned(here, "experiment=random_subset", "data.like=C1")
+    assert run.name == "small_all_ilm_tiny_random_subset_like-C1"
+    level, everything = planned(here, "cefr=C1").train, planned(here)
+    targets = int(level.counts.infill_targets.sum())
+    of_texts = np.bincount(run.train.keys()[0], run.train.counts.infill_targets)
+    assert 0 <= of_texts.sum() - targets < of_texts.max()
+    assert run.total_steps == status(specialist)["step"]
+    assert np.array_equal(run.valid.documents, everything.valid.documents)
+    # Its levels have the shares that they have in the corpus, within the error of a sample.
+    shares = [
+        np.bincount(run.level_codes[d.documents], minlength=5) / len(d.documents) for d in (run.train, everything.train)
+    ]
+    error = np.sqrt(shares[1] * (1 - shares[1]) / len(run.train.documents))
+    assert (np.abs(shares[0] - shares[1]) < 3 * error).all()
+    assert f"ends after {run.total_steps} steps, as small_C1_ilm_tiny did" in run.summary()
+
+
+def test_draws_differ_and_are_runs_of_one_model(here, specialist):
+    placebo = ("experiment=random_subset", "data.like=C1")
+    first, again, second = (planned(here, *placebo, f"data.draw={draw}") for draw in (0, 0, 1))
+    assert np.array_equal(first.train.documents, again.train.documents)
+    assert not np.array_equal(first.train.documents, second.train.documents)
+    assert first.identity == again.identity
+    assert {key for key in first.identity if first.identity[key] != second.identity[key]} == {"data.draw"}
+    assert second.name == f"{first.name}_d1"
 
 
 # Texts of one first language ------------------------------------------------------------------------------------------
@@ -376,6 +407,11 @@ def test_a_resampled_run_goes_on_in_the_middle_of_an_epoch(here):
         (["experiment=token_matched", "match=C1", "cefr=A1"], "match=C1 with cefr=A1: it stops the generalist"),
         (["experiment=token_matched", "match=all"], "match=all: expected what the generalist is matched with"),
         (["experiment=balanced_generalist", "cefr=B1"], "data.levels_drawn=equally with cefr=B1: a specialist has one"),
+        (["experiment=random_subset"], "of experiment=random_subset: data.like=C1"),
+        (["experiment=random_subset", "data.like=D1"], "data.like=D1: expected a level, one of A1, A2"),
+        (["data.like=C1", "cefr=A1"], "data.like=C1 with cefr=A1: texts of all levels are drawn"),
+        (["data.like=C1", "data.only={l1: [Thai]}"], "data.like=C1 beside data.only"),
+        (["data.draw=1"], "data.draw=1 draws nothing: type data.like=C1"),
         (["data.levels_drawn=equaly"], "data.levels_drawn=equaly: expected one of natural, equally"),
         (
             ["data.levels_drawn=equally", "masking.resample_each_epoch=true"],
