@@ -57,9 +57,10 @@ def test_the_temperature_is_found(true):
     rng = np.random.default_rng(0)
     context = rng.normal(100, 1.5 * true, (3, 20_000))
     posterior = np.exp(log_posterior(context, true))
-    drawn = (rng.random(20_000) > posterior.cumsum(axis=0)).sum(axis=0)
     # Each specialist gives its own answer 0.9 and those of the two others 0.05.
-    answers = np.where(np.arange(3)[:, None] == drawn, -np.log(0.9), -np.log(0.05))
+    specialist = (rng.random(20_000) > posterior.cumsum(axis=0)).sum(axis=0)
+    answer = (specialist + rng.choice(3, 20_000, p=[0.9, 0.05, 0.05])) % 3
+    answers = np.where(np.arange(3)[:, None] == answer, -np.log(0.9), -np.log(0.05))
     assert fit_temperature([members(context, answers)]) == pytest.approx(true, rel=0.1)
 
 
@@ -67,8 +68,8 @@ def test_answers_are_summed_by_example():
     examples = pd.DataFrame({"writing_id": ["a", "a", "b"], "example": [0, 2, 0], "context_nll": [1.0, 2.0, 3.0]})
     blanks = pd.DataFrame(
         {
-            **{"writing_id": ["a", "a", "b"], "example": [0, 0, 0], "blank": [0, 1, 0]},
-            **{"nll": [1.0, 2.0, 4.0], "end_nll": [0.1, 0.2, 0.4], "targets": [3, 1, 2], "end_targets": [1, 1, 0]},
+            "writing_id": ["a", "a", "b"], "example": [0, 0, 0], "blank": [0, 1, 0],
+            "nll": [1.0, 2.0, 4.0], "end_nll": [0.1, 0.2, 0.4], "targets": [3, 1, 2], "end_targets": [1, 1, 0],
         }
     )
     found = Members.of({"A1": Scores(examples, blanks)})
