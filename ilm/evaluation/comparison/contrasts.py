@@ -24,6 +24,7 @@ from typing import Protocol
 import numpy as np
 from scipy import stats
 from scipy.optimize import brentq
+from scipy.special import stdtr, stdtrit
 
 MIN_EFFECTIVE_CLUSTERS = 50
 RESAMPLES = 10_000
@@ -40,6 +41,22 @@ class Distribution(Protocol):
     def cdf(self, t: float) -> float: ...
     def sf(self, t: float) -> float: ...
     def ppf(self, q: float) -> float: ...
+
+
+@dataclass(frozen=True)
+class StudentT:
+    """Of `df` degrees of freedom. scipy.stats.t(df) takes milliseconds to make, and a study has hundreds."""
+
+    df: float
+
+    def cdf(self, t: float) -> float:
+        return float(stdtr(self.df, t))
+
+    def sf(self, t: float) -> float:
+        return float(stdtr(self.df, -t))
+
+    def ppf(self, q: float) -> float:
+        return float(stdtrit(self.df, q))
 
 
 class Resampled:
@@ -230,7 +247,7 @@ def _contrast(
     df = _satterthwaite([(v1, clusters - 1), *seed_terms])
     distribution: Distribution | None = None
     if effective >= MIN_EFFECTIVE_CLUSTERS:
-        distribution = stats.t(df) if resampled is None else Resampled(resampled)
+        distribution = StudentT(df) if resampled is None else Resampled(resampled)
     return Contrast(
         theta=float(np.mean([part.theta for part in parts])),
         v1=v1,
