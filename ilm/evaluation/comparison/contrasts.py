@@ -26,13 +26,12 @@ from scipy import stats
 from scipy.optimize import brentq
 from scipy.special import stdtr, stdtrit
 
+from ilm.evaluation.comparison.bootstrap import bootstrap_t
+
 MIN_EFFECTIVE_CLUSTERS = 50
 RESAMPLES = 10_000
 # Holm's first step in the family of five primary contrasts, and the usual power.
 MDE_LEVEL, MDE_POWER = 0.05 / 5, 0.8
-
-# Resampled cluster counts held in memory at once.
-_COUNTS_AT_ONCE = 16_000_000
 
 
 class Distribution(Protocol):
@@ -205,7 +204,7 @@ def effective_clusters(targets: np.ndarray) -> float:
 def contrasts(several: Sequence[PairedLosses], *, resamples: int = RESAMPLES, seed: int = 0) -> list[Contrast]:
     """Contrasts of models on the same clusters. Those of one seed share their resamples."""
     tested = [k for k, losses in enumerate(several) if _needs_resamples([losses])]
-    drawn = dict(zip(tested, _bootstrap_t([[several[k]] for k in tested], resamples, seed), strict=True))
+    drawn = dict(zip(tested, _resampled([[several[k]] for k in tested], resamples, seed), strict=True))
     return [_contrast([losses], losses.seed_terms, drawn.get(k)) for k, losses in enumerate(several)]
 
 
@@ -216,7 +215,7 @@ def omnibus(levels: Sequence[PairedLosses], *, resamples: int = RESAMPLES, seed:
     generalist, with the same runs at every level: its variance from training is that of its level-averaged loss.
     """
     if _needs_resamples(levels):
-        return _contrast(levels, [], _bootstrap_t([levels], resamples, seed)[0])
+        return _contrast(levels, [], _resampled([levels], resamples, seed)[0])
     if not all(losses.seed_terms for losses in levels):
         return _contrast(levels, [], None)
     specialists = [(variance / len(levels) ** 2, df) for variance, df in (losses.seed_terms[0] for losses in levels)]
@@ -227,6 +226,11 @@ def omnibus(levels: Sequence[PairedLosses], *, resamples: int = RESAMPLES, seed:
 def _needs_resamples(parts: Sequence[PairedLosses]) -> bool:
     seeds = min(min(len(losses.a), len(losses.b)) for losses in parts)
     return seeds == 1 and effective_clusters(_targets(parts)) >= MIN_EFFECTIVE_CLUSTERS
+
+
+def _resampled(several: Sequence[Sequence[PairedLosses]], resamples: int, seed: int) -> list[np.ndarray]:
+    means = [[(losses.differences, losses.targets) for losses in parts] for parts in several]
+    return bootstrap_t(means, resamples, seed)
 
 
 def _targets(parts: Sequence[PairedLosses]) -> np.ndarray:
@@ -265,50 +269,3 @@ def _satterthwaite(terms: Sequence[tuple[float, int]]) -> float:
     """Degrees of freedom of a sum of independent variances, each given with its own."""
     total = sum(variance for variance, _ in terms)
     return total**2 / sum(variance**2 / df for variance, df in terms) if total > 0 else float(terms[0][1])
-
-
-def _bootstrap_t(several: Sequence[Sequence[PairedLosses]], resamples: int, seed: int) -> list[np.ndarray]:
-    """Resampled t statistics (theta* - theta) / sqrt(V1*), (R,), of contrasts that are each the mean of some parts.
-
-    Clusters are drawn with replacement, the same for all. V1* is a quadratic form in theta*, so sums over the drawn
-    clusters of d_k d_l, d_k n_l and n_k n_l (d differences, n targets, parts k and l) are all it takes.
-    """
-    if not several:
-        return []
-    there = np.flatnonzero(_targets([part for parts in several for part in parts]))
-    generator = np.random.default_rng(seed)
-    columns = [_columns([(part.differences[there], part.targets[there]) for part in parts]) for parts in several]
-    ends = np.cumsum([of_contrast.shape[1] for of_contrast in columns])
-    stacked = np.concatenate(columns, axis=1)
-    sums = np.empty((resamples, stacked.shape[1]))
-    at_once = max(1, _COUNTS_AT_ONCE // len(there))
-    for begin in range(0, resamples, at_once):
-        counts = np.empty((min(at_once, resamples - begin), len(there)))
-        for row in counts:
-            drawn = generator.integers(len(there), size=len(there), dtype=np.int32)
-            row[:] = np.bincount(drawn, minlength=len(there))
-        sums[begin : begin + len(counts)] = counts @ stacked
-    of_each = np.split(sums, ends[:-1], axis=1)
-    return [_t_statistics(part_sums, parts, len(there)) for part_sums, parts in zip(of_each, several, strict=True)]
-
-
-def _columns(parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-    """d (P), n (P), d d' (P^2), d n' (P^2) and n n' (P^2) of each cluster, (G, 2 P + 3 P^2)."""
-    d, n = (np.stack(column, axis=1).astype(float) for column in zip(*parts, strict=True))
-    products = [(x[:, :, None] * y[:, None, :]).reshape(len(d), -1) for x, y in ((d, d), (d, n), (n, n))]
-    return np.concatenate([d, n, *products], axis=1)
-
-
-def _t_statistics(sums: np.ndarray, parts: Sequence[PairedLosses], clusters: int) -> np.ndarray:
-    p = len(parts)
-    d, n, dd, dn, nn = np.split(sums, np.cumsum([p, p, p * p, p * p]), axis=1)
-    dd, dn, nn = (products.reshape(-1, p, p) for products in (dd, dn, nn))
-    # Where no drawn cluster has targets, or all are alike, there is no t: 0 tells nothing either way.
-    with np.errstate(divide="ignore", invalid="ignore"):
-        theta = d / n
-        crossed = theta[:, None, :] * dn
-        squares = dd - crossed - crossed.transpose(0, 2, 1) + theta[:, :, None] * theta[:, None, :] * nn
-        v1 = clusters / (clusters - 1) * (squares / (n[:, :, None] * n[:, None, :])).mean(axis=(1, 2))
-        difference = theta.mean(axis=1) - np.mean([part.theta for part in parts])
-        # Rounding may leave a variance of 0 a hair below it.
-        return np.nan_to_num(difference / np.sqrt(np.maximum(v1, 0)), nan=0.0)
