@@ -73,6 +73,17 @@ def build(schema: type[Schema], /, **values: Any) -> Schema:
     return section
 
 
+def read_back(schema: type[Schema], given: Mapping[str, Any]) -> Schema:
+    """A section as it was stored; its rules held when it was typed, and what a run decided since may break them.
+
+    Raises: UserError that lists all mistakes.
+    """
+    section, mistakes = _read(schema, given)
+    if mistakes:
+        raise UserError("; ".join(mistakes))
+    return section
+
+
 def _read(schema: type[Schema], given: Mapping[str, Any]) -> tuple[Schema, list[str]]:
     """The section and what is wrong with its fields, which are left out then: reading one raises InvalidField."""
     try:

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
 
+from ilm.config.check import read_back
 from ilm.config.train import Train
 from ilm.errors import UserError
 from ilm.files import (
@@ -187,10 +187,17 @@ class RunFolder:
         """
         file = self.path / "config.yaml"
         try:
-            return Train.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
-        except (OSError, yaml.YAMLError, ValidationError) as error:
+            stored = yaml.safe_load(file.read_text(encoding="utf-8"))
+            if not isinstance(stored, dict):
+                raise ValueError("no settings are in it")
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise UserError(f"{file} is damaged: {' '.join(str(error).split())}") from error
+        try:
+            return read_back(Train, stored)
+        except UserError as error:
             raise UserError(
-                f"{file} cannot be read ({str(error).splitlines()[0]}): damaged, or written by another version"
+                f"{file} was written by another version of this program: {error}. Train the run anew, or correct the "
+                "file: delete keys that are unknown, add those that are missing (python train.py --help has defaults)"
             ) from error
 
     @property

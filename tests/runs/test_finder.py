@@ -237,3 +237,18 @@ def test_a_run_means_itself_in_every_command_whatever_the_default_corpus(make_ru
     for name in ("plain", str(folder)):
         with refused:
             COMMANDS[command](elsewhere, name)
+
+
+def test_the_keys_of_a_run_of_another_version_are_named(make_run):
+    file = make_run("old") / "config.yaml"
+    settings = yaml.safe_load(file.read_text())
+    del settings["data"]["levels_drawn"]
+    settings["data"]["shuffle"] = True
+    file.write_text(yaml.safe_dump(settings))
+    message = r"another version.*: (?=.*unknown key data\.shuffle)(?=.*data\.levels_drawn is missing).* correct the file"
+    with pytest.raises(UserError, match=message):
+        model_in(file.parent)
+    for damaged in ("", "- a", "data: [", "\udcff"):
+        file.write_text(damaged, errors="surrogateescape")
+        with pytest.raises(UserError, match=r"config\.yaml is damaged: "):
+            model_in(file.parent)
