@@ -41,9 +41,15 @@ class _StderrHandler(logging.StreamHandler):
 
 
 class _LogFile(logging.FileHandler):
-    """A log that cannot be written (a full disk) is told once, and no reason to stop."""
+    """A log that cannot be written (a full disk, another's file) is told once, and no reason to stop."""
 
     told = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            super().emit(record)  # which opens it first
+        except OSError:
+            self.handleError(record)
 
     def handleError(self, record: logging.LogRecord) -> None:
         if not self.told:
@@ -82,7 +88,7 @@ def set_up_logging(file: Path | None = None) -> None:
     handlers[0].setFormatter(logging.Formatter("%(message)s"))
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(_LogFile(file, encoding="utf-8", errors="backslashreplace"))
+        handlers.append(_LogFile(file, encoding="utf-8", errors="backslashreplace", delay=True))
         handlers[1].setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     for old in log.handlers[:]:
         log.removeHandler(old)

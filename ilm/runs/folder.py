@@ -32,6 +32,7 @@ from ilm.files import (
     read_object,
     remove_folder,
     remove_strays,
+    require_writable,
     write_json,
 )
 from ilm.hardware import is_first_process
@@ -135,10 +136,12 @@ class RunFolder:
 
         With `overwrite` the run that is there is deleted.
 
-        Raises: UserError if the disk is full.
+        Raises: UserError if the folder cannot be written.
         """
         if not is_first_process():
             return
+        for place in (self.path, self.checkpoints):
+            require_writable(place, "paths.experiments")
         if overwrite and self.has_begun:
             remove_folder(self.path)
         commands = self.record["commands"] if self.has_begun else []

@@ -246,6 +246,17 @@ def opened(path: Path, overwrite: bool = False, **changed) -> RunFolder:
     return folder
 
 
+def test_a_folder_that_cannot_be_written_is_one_message_and_stays(tmp_path):
+    opened(tmp_path / "run")
+    (tmp_path / "run" / "checkpoints").rmdir()
+    (tmp_path / "run" / "checkpoints").touch()  # whoever runs the tests, nothing can be written in it
+    before = contents(tmp_path)
+    for overwrite in (False, True):
+        with pytest.raises(UserError, match=r"checkpoints cannot be written to .* type paths\.experiments=\.\.\."):
+            opened(tmp_path / "run", overwrite)
+    assert contents(tmp_path) == before
+
+
 def test_a_new_folder_holds_what_the_run_is(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["train.py", "cefr=A1"])
     folder = opened(tmp_path / "e" / "a")
@@ -531,6 +542,16 @@ def test_a_name_that_is_not_utf_8_is_logged(tmp_path, capsys, logging_as_before)
     logging.getLogger("ilm").info("read: %s", os.fsdecode(b"caf\xe9.csv"))
     assert (tmp_path / "train.log").read_text(encoding="utf-8").endswith("read: caf\\udce9.csv\n")
     assert "cannot be written" not in capsys.readouterr().err
+
+
+def test_a_log_that_cannot_be_opened_is_told_once_and_stops_nothing(tmp_path, capsys, logging_as_before):
+    (tmp_path / "train.log").mkdir()
+    set_up_logging(tmp_path / "train.log")
+    for line in ("one", "two"):
+        logging.getLogger("ilm").info(line)
+    told = capsys.readouterr().err.splitlines()
+    assert [line for line in told if "train.log cannot be written" not in line] == ["one", "two"]
+    assert len(told) == 3
 
 
 def test_versions_do_not_need_git(monkeypatch):
