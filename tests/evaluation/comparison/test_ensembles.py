@@ -68,8 +68,13 @@ def test_answers_are_summed_by_example():
     examples = pd.DataFrame({"writing_id": ["a", "a", "b"], "example": [0, 2, 0], "context_nll": [1.0, 2.0, 3.0]})
     blanks = pd.DataFrame(
         {
-            "writing_id": ["a", "a", "b"], "example": [0, 0, 0], "blank": [0, 1, 0],
-            "nll": [1.0, 2.0, 4.0], "end_nll": [0.1, 0.2, 0.4], "targets": [3, 1, 2], "end_targets": [1, 1, 0],
+            "writing_id": ["a", "a", "b"],
+            "example": [0, 0, 0],
+            "blank": [0, 1, 0],
+            "nll": [1.0, 2.0, 4.0],
+            "end_nll": [0.1, 0.2, 0.4],
+            "targets": [3, 1, 2],
+            "end_targets": [1, 1, 0],
         }
     )
     found = Members.of({"A1": Scores(examples, blanks)})
