@@ -11,6 +11,7 @@ from ilm.config.sections import (
     FilePath,
     FolderName,
     Masking,
+    Names,
     Node,
     NotNegative,
     Objective,
@@ -41,6 +42,7 @@ def _bound(value: int) -> int:
 
 
 Bound = Annotated[Whole, AfterValidator(_bound)]
+Steps = Annotated[Whole, Field(ge=-1)]  # optimizer steps; -1 for no bound
 
 
 class CefrLevel(Section):
@@ -107,7 +109,7 @@ class Trainer(Section):
     num_nodes: Any
     strategy: Any
     precision: Any
-    max_steps: Bound | None  # optimizer steps
+    max_steps: Steps | None
     max_epochs: Bound | None
     accumulate_grad_batches: Positive
     gradient_clip_val: Annotated[Number, Field(ge=0)] | None
@@ -205,7 +207,7 @@ class Train(Section):
     variant: FolderName | None
     match: FilePath | None
     match_on: Literal["infill", "all", "steps"]
-    init_from: FilePath | None
+    init_from: Annotated[Names, Field(min_length=1)] | None
     data: Data
     schedule: Schedule
     validation: Validation
@@ -231,6 +233,11 @@ class Train(Section):
                 "trainer.max_steps and trainer.max_epochs set no end: give one a positive number, or type match=C1 "
                 "(the specialist that decides when it ends; of experiment=random_subset: data.like=C1)"
             )
+
+    @rule
+    def _there_is_something_to_export(self, at: str) -> Iterator[str]:
+        if self.trainer.max_steps == 0 and self.init_from is None:
+            yield "trainer.max_steps=0: expected a positive number, or -1 for no bound; 0 is for init_from alone"
 
     @rule
     def _the_specialist_decides_the_end(self, at: str) -> Iterator[str]:

@@ -3,7 +3,7 @@
 import copy
 import importlib.util
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -126,6 +126,19 @@ def initial_model(model: Model, vocabulary: Vocabulary, seed: int, *, new_rows: 
     require_causal_rows(network)
     log.info("model: %s parameters, %s with the infilling tokens", f"{before:,}", f"{network.num_parameters():,}")
     return network
+
+
+def average_weights(model: PreTrainedModel, folders: Sequence[Path]) -> None:
+    """Give `model`, which has the weights of the first of these folders, the mean of those of all.
+
+    Models that started from the same weights and were trained apart can be averaged (model soups, Wortsman et al. 2022,
+    arXiv 2203.05482).
+    """
+    weights = dict(model.named_parameters())
+    with torch.no_grad():
+        for number, folder in enumerate(folders[1:], start=2):
+            for name, other in pretrained_model(str(folder)).named_parameters():
+                weights[name].lerp_(other, 1 / number)
 
 
 def new_model(

@@ -12,7 +12,7 @@ import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -228,3 +228,11 @@ class RunFolder:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def total_targets(statuses: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
+    """The targets by kind and level that finished runs were trained on together, and what those had that they started
+    from.
+    """
+    seen = [status[key] for status in statuses for key in ("targets_seen", "targets_inherited") if status.get(key)]
+    return {kind: {level: sum(of[kind][level] for of in seen) for level in seen[0][kind]} for kind in seen[0]}

@@ -71,8 +71,9 @@ def run_variant(settings: Train) -> str | None:
     matched = "matched" if settings.match_on == "infill" else f"matched-{settings.match_on}"
     # A subset like a level's has its steps.
     match = None if settings.match_on == "steps" and settings.match == settings.data.like else settings.match
-    others = ((matched, match), ("from", settings.init_from))
-    parts += [f"{key}-{_short_name(run, settings)}" for key, run in others if run]
+    initial = settings.init_from or []
+    others = ((matched, [match] if match else []), ("from" if len(initial) == 1 else "average", initial))
+    parts += ["-".join([key, *(_short_name(run, settings) for run in runs)]) for key, runs in others if runs]
     parts += ["lora"] if settings.adapter else []
     parts += ["resampled"] if settings.masking.resample_each_epoch else []
     return "_".join(parts) or None

@@ -12,6 +12,7 @@ from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
 from ilm.hashing import digest, file_sha256
 from ilm.runs.finder import Finder
+from ilm.runs.folder import total_targets
 from ilm.runs.trained_model import TrainedModel
 from ilm.training.batch_plan import StepPlan
 
@@ -45,18 +46,22 @@ class TokenMatch:
 
 
 @dataclass(frozen=True)
-class InitialRun:
-    """The finished run `run` whose weights, in `folder`, a run starts from; `weights` is their hash."""
+class InitialRuns:
+    """The finished `runs` whose weights, in `folders`, a run starts from: the mean of several; `weights` is their hash.
 
-    run: str
-    folder: Path
+    `targets_seen` is what all of them were trained on, by kind and level.
+    """
+
+    runs: tuple[str, ...]
+    folders: tuple[Path, ...]
     token_store: str
     weights: str
+    targets_seen: dict[str, dict[str, int]]
 
     def replace_weights(self, model: Model) -> Model:
-        """The model settings that load these weights."""
+        """The model settings that load the weights of the first."""
         return model.model_copy(
-            update={"path": str(self.folder), "pretrained": True, "tokenizer": None, "package": None}
+            update={"path": str(self.folders[0]), "pretrained": True, "tokenizer": None, "package": None}
         )
 
 
@@ -89,16 +94,24 @@ def _recipe(settings: Train) -> dict[str, Any]:
     }
 
 
-def initial_run(settings: Train, masks: str, corpus: PreparedCorpus) -> InitialRun:
+def initial_runs(settings: Train, masks: str, corpus: PreparedCorpus) -> InitialRuns:
     """The weights that `init_from` names; `masks` is the name of the run's own masks.
 
-    Only a run on the same documents will do: the training texts of another could be test texts here.
+    Only runs on the same documents will do: the training texts of others could be test texts here.
 
-    Raises: UserError if the run is missing, unfinished, of other documents or another model.
+    Raises: UserError if a run is missing, unfinished, of other documents or another model; of several, if they differ
+    from this one in objective or masks.
     """
-    run = _comparable_run("init_from", settings.init_from, settings, masks, corpus, strict=False)
-    files = {path.name: file_sha256(path) for path in sorted(run.path.glob("*.safetensors"))}
-    return InitialRun(run.name, run.path, run.identity["token_store"], digest(files))
+    strict = len(settings.init_from) > 1
+    runs = [_comparable_run("init_from", n, settings, masks, corpus, strict=strict) for n in settings.init_from]
+    hashes = [digest({path.name: file_sha256(path) for path in sorted(run.path.glob("*.safetensors"))}) for run in runs]
+    return InitialRuns(
+        runs=tuple(run.name for run in runs),
+        folders=tuple(run.path for run in runs),
+        token_store=runs[0].identity["token_store"],
+        weights=hashes[0] if len(hashes) == 1 else digest(hashes),
+        targets_seen=total_targets([run.run.status for run in runs]),
+    )
 
 
 def _comparable_run(
@@ -138,7 +151,7 @@ def comparison_lines(
     plan: StepPlan,
     total_steps: int,
     match: TokenMatch | None,
-    initial: InitialRun | None,
+    initial: InitialRuns | None,
 ) -> Iterator[tuple[str, str]]:
     """(topic, text) of what makes a run comparable, for its summary."""
     if match is not None:
@@ -148,7 +161,9 @@ def comparison_lines(
     if match is not None and match.differing:
         yield "NOTE", f"{match.run} was trained with another {', '.join(match.differing)}"
     if initial is not None:
-        yield "starts from", f"the best weights of {initial.run} ({initial.weights}); its infilling tokens are kept"
+        runs = ", ".join(initial.runs)
+        of = f"the mean of the best weights of {runs}" if len(initial.runs) > 1 else f"the best weights of {runs}"
+        yield "starts from", f"{of} ({initial.weights}); their infilling tokens are kept"
     if (like := settings.data.like) is not None:
         yield "texts", f"draw {settings.data.draw} of all levels', until they had the infill targets of all of {like}'s"
     if settings.data.levels_drawn == "equally":

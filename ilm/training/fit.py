@@ -12,9 +12,10 @@ import shlex
 
 from ilm.corpus.store import corpus_arguments
 from ilm.hardware import is_first_process, starting_others
-from ilm.models.loading import initial_model, pretrained_model, save_model
+from ilm.models.loading import average_weights, initial_model, pretrained_model, save_model
 from ilm.models.lora import add_lora, merged
-from ilm.models.scoring import KINDS, perplexity
+from ilm.models.packing import row_length
+from ilm.models.scoring import KINDS, perplexity, score
 from ilm.reference.models import write_reference_model
 from ilm.runs.folder import RunFolder
 from ilm.runs.trained_model import holds_model
@@ -92,8 +93,10 @@ def fit(plan: RunPlan, module: InfillingModule, folder: RunFolder) -> None:
             with starting_others():
                 trainer.fit(module, datamodule=_datamodule(plan, done), ckpt_path=checkpoint, weights_only=True)
             done = trainer.global_step
-        else:  # only the export is missing
+        elif checkpoint:  # only the export is missing
             module.load_state_dict(state["state_dict"])
+        else:  # a run without steps
+            validation.first = validation.last = {"step": 0, **_validation_losses(plan, module)}
         if is_first_process():
             _export(plan, folder, module, validation, metrics, done)
         trainer.strategy.barrier("exported")
@@ -106,6 +109,8 @@ def starting_module(plan: RunPlan) -> InfillingModule:
     """
     settings, adapted = plan.settings, None
     model = initial_model(plan.model, plan.vocabulary, settings.seed, new_rows=plan.new_rows)
+    if plan.initial is not None:
+        average_weights(model, plan.initial.folders)
     if settings.adapter is not None:
         adapted = add_lora(model, settings.adapter, plan.vocabulary, settings.seed)
     return InfillingModule(
@@ -117,6 +122,12 @@ def starting_module(plan: RunPlan) -> InfillingModule:
         compiled=settings.compile,
         adapted=adapted,
     )
+
+
+def _validation_losses(plan: RunPlan, module: InfillingModule) -> dict[str, float]:
+    data, device = plan.settings.data, module.device
+    examples = plan.valid.lay_out(plan.validation)
+    return score(module.model, examples, row_length(data.row_tokens, device, data.max_length), device).losses()
 
 
 def _datamodule(plan: RunPlan, first_step: int) -> InfillingDataModule:
@@ -138,8 +149,8 @@ def _export(
     metrics: Metrics,
     step: int,
 ) -> None:
-    """Write the best weights to model/; where they are lost, those that `module` has after its last step."""
-    weights, best = best_weights(folder, validation), validation.best
+    """Write the best weights to model/; where they are lost, or no step was made, those that `module` has."""
+    weights, best = best_weights(folder, validation) if step else None, validation.best
     if weights is None:
         best = validation.last
     else:
@@ -156,6 +167,7 @@ def _export(
         first=losses_as_json(validation.first),
         best=losses_as_json(best),
         matched=plan.match and plan.match.record(),
+        targets_inherited=plan.initial and plan.initial.targets_seen,
         targets_seen=metrics.targets_by_level(),
     )
 

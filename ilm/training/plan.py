@@ -34,7 +34,7 @@ from ilm.reference.models import require_exportable
 from ilm.runs.folder import RunFolder
 from ilm.runs.identity import run_identity, run_name
 from ilm.training.batch_plan import StepPlan
-from ilm.training.controls import InitialRun, TokenMatch, comparison_lines, initial_run, match_tokens
+from ilm.training.controls import InitialRuns, TokenMatch, comparison_lines, initial_runs, match_tokens
 from ilm.training.prepared import open_corpus
 from ilm.training.sampling import Balanced, Order, Shuffled, drawn_until
 from ilm.training.trainer import make_trainer, require_planned_processes
@@ -56,7 +56,7 @@ class RunPlan:
     vocabulary: Vocabulary
     model: Model
     new_rows: bool
-    initial: InitialRun | None
+    initial: InitialRuns | None
     match: TokenMatch | None
     train: InfillingDataset | ResampledDataset
     valid: InfillingDataset
@@ -126,7 +126,7 @@ def plan_run(settings: Train) -> RunPlan:
     corpus, settings = open_corpus(settings)
     masks_folder = mask_settings(corpus, settings.masking).folder(corpus.folder)
     masks = MaskStore.open(masks_folder)
-    initial = initial_run(settings, masks_folder.name, corpus) if settings.init_from else None
+    initial = initial_runs(settings, masks_folder.name, corpus) if settings.init_from else None
     model = starting_model_settings(settings, initial)
     caches = Path(settings.paths.experiments) / ".cache" / corpus.name  # where data/ cannot be written to
     tokenizer, store_name = base_tokenizer(model, corpus, caches)
@@ -175,7 +175,7 @@ def plan_run(settings: Train) -> RunPlan:
     )
 
 
-def starting_model_settings(settings: Train, initial: InitialRun | None) -> Model:
+def starting_model_settings(settings: Train, initial: InitialRuns | None) -> Model:
     """What the run's model is loaded from, having made sure that it can be."""
     if settings.adapter is not None:
         require_peft()
@@ -276,10 +276,12 @@ def _validation_interval(settings: Train, path: Path, total: int) -> int:
 
 
 def total_steps(max_steps: int | None, max_epochs: int | None, plan: StepPlan) -> int:
-    """Optimizer steps of a run: the smaller of the two bounds; None or a number below 1 sets none.
+    """Optimizer steps of a run: the smaller of the two bounds; None or -1 sets none.
 
     Raises: UserError if neither sets a bound.
     """
+    if max_steps == 0:
+        return 0
     bounds = [max_steps] if max_steps and max_steps > 0 else []
     bounds += [plan.steps_of_epochs(max_epochs, *bounds)] if max_epochs and max_epochs > 0 else []
     if not bounds:

@@ -17,6 +17,7 @@ from ilm.masking.store import verify_masks
 from ilm.models.loading import pretrained_model
 from ilm.models.scoring import score
 from ilm.runs.finder import Finder
+from ilm.runs.folder import total_targets
 from ilm.training.plan import RunPlan, plan_run
 from tests.conftest import compose
 from train import train
@@ -278,6 +279,28 @@ def test_a_specialist_begins_where_the_generalist_ended(here, generalist):
     assert model.family["experiment"] == "from-all"
     with pytest.raises(UserError, match="none of small_B1_ilm_tiny_from-all is of level A1"):
         finder.find(["small_B1_ilm_tiny_from-all"], level="A1")
+
+
+def test_the_mean_of_several_runs_is_a_run_without_steps(here, generalist):
+    """Their weights, averaged; it is finished at once, and knows what they were trained on."""
+    train(*compose("train", *here, "cefr=B1", "trainer.max_steps=2"))
+    options = ["cefr=all", f"init_from=[{generalist},B1]", "trainer.max_steps=0"]
+    run = planned(here, *options)
+    assert run.name == "small_all_ilm_tiny_average-all-B1"
+    losses = train(*compose("train", *here, *options))
+    models = [generalist, experiments_of(here) / "small_B1_ilm_tiny", run.path]
+    first, second, mean = (load_file(path / "model" / "model.safetensors") for path in models)
+    for name, weight in mean.items():
+        torch.testing.assert_close(weight, (first[name] + second[name]) / 2)
+    found = status(run.path)
+    assert (found["state"], found["step"], found["first"]) == ("finished", 0, found["best"])
+    assert losses["infill"] == pytest.approx(infill_loss(run, run.path / "model"), abs=1e-5)
+    parts = [status(path)["targets_seen"]["infill"] for path in models]
+    assert found["targets_inherited"]["infill"] == {level: parts[0][level] + parts[1][level] for level in parts[0]}
+    assert sum(parts[2].values()) == 0
+    (same,) = Finder(experiments_of(here), corpus_of(here).folder).find([run.name])
+    assert total_targets([same.run.status]) == found["targets_inherited"]
+    assert train(*compose("train", *here, *options)) == losses
 
 
 def test_the_weights_it_starts_from_are_part_of_a_runs_identity(here, generalist, tmp_path):

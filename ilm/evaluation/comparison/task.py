@@ -15,6 +15,7 @@ from ilm.evaluation.comparison.tables import About, text_tables
 from ilm.evaluation.losses import Texts, common_examples, losses_by_kind, losses_per_character
 from ilm.evaluation.perplexity.scoring import ScoredModel
 from ilm.hashing import digest
+from ilm.runs.folder import total_targets
 from ilm.runs.trained_model import TrainedModel
 from ilm.tables import show
 
@@ -87,8 +88,8 @@ def _label(run: TrainedModel, of_level: Sequence[TrainedModel]) -> str:
 
 
 def _seen(runs: Sequence[TrainedModel]) -> dict[str, dict[str, float]]:
-    """Targets by kind and level, means over the runs."""
-    seen = [run.run.status["targets_seen"] for run in runs]
+    """Targets by kind and level that the runs and those that they started from have seen, means over the runs."""
+    seen = [total_targets([run.run.status]) for run in runs]
     return {
         kind: {level: float(np.mean([of_run[kind][level] for of_run in seen])) for level in seen[0][kind]}
         for kind in seen[0]
