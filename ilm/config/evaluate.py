@@ -24,6 +24,7 @@ class Scored(Task):
     masks_per_document: Positive
     max_length: Length
     fitting: Literal["naive", "complete"] | None
+    condition: str
     smallest_effect: Annotated[Number, Field(gt=0)]  # nats a target
     resamples: Annotated[Whole, Field(ge=100)]
 

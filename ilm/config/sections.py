@@ -84,6 +84,17 @@ def _pattern(pattern: str) -> str:
     return pattern
 
 
+# What a model can be told of a text, by columns of the documents, and the words for it.
+CONDITIONS = {"cefr_level": "level", "l1": "first language"}
+
+
+def _in_order(fields: list[str]) -> list[str]:
+    return [field for field in CONDITIONS if field in fields]
+
+
+Condition = Annotated[
+    list[Literal["cefr_level", "l1"]], Field(min_length=1), BeforeValidator(_as_list), AfterValidator(_in_order)
+]
 Delimiter = Annotated[str, Field(min_length=1, max_length=1)]
 
 

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, ConfigDict, Field
 
 from ilm.config.section import Number, Section, Whole, rule, shown
 from ilm.config.sections import (
+    Condition,
     Corpus,
     FilePath,
     FolderName,
@@ -137,6 +138,7 @@ class Data(Packing):
     only: Only | None
     like: FolderName | None
     draw: NotNegative
+    condition: Condition | None
 
     @property
     def block_tokens(self) -> int:
@@ -263,6 +265,12 @@ class Train(Section):
             yield f"data.like={like}: expected a level, one of {', '.join(self.corpus.levels)}"
         if like is not None and self.data.only is not None:
             yield f"data.like={like} beside data.only: texts are drawn from those of all levels; give one of them"
+
+    @rule
+    def _a_specialist_knows_its_level(self, at: str) -> Iterator[str]:
+        level, condition = self.cefr_level, self.data.condition
+        if "cefr_level" in (condition or []) and len(level.levels or "all") < 2:
+            yield f"data.condition={shown(condition)} with cefr={level.name}: a specialist has one level; type cefr=all"
 
     @rule
     def _levels_to_draw_equally(self, at: str) -> Iterator[str]:

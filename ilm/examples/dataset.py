@@ -15,8 +15,9 @@ from collections.abc import Callable
 import numpy as np
 
 from ilm.examples.alignment import TokenSpans, align
+from ilm.examples.conditions import Conditions
 from ilm.examples.cuts import Cuts
-from ilm.examples.layout import Example, Examples, lay_out_all
+from ilm.examples.layout import Example, Examples, lay_out_all, tell
 from ilm.examples.lengths import ExampleCounts, count_answers, count_examples, full_lengths
 from ilm.examples.token_store import TokenStore
 from ilm.examples.vocabulary import Vocabulary
@@ -34,6 +35,7 @@ class InfillingDataset:
     `documents` are sorted row numbers, all in the split of `masks`. `masks_per_document` keeps only the first masks
     of each document (None: all). `fitting` names an objective: only examples are kept whose row of that objective would
     fit `max_length` (the reference's `skip_naive_incomplete`, for `naive`, makes its five objectives comparable).
+    `conditions` says what each example is told of its document, in tokens beside `max_length`.
 
     `counts` tells what each example holds. Also counted: `dropped`, examples left out because two spans share a
     token; `unfitting`, left out by `fitting`; `cuts`, by document, what the cut takes; `n_tokens`, the tokens
@@ -51,10 +53,11 @@ class InfillingDataset:
         max_length: int,
         masks_per_document: int | None = None,
         fitting: str | None = None,
+        conditions: Conditions | None = None,
     ):
         self.documents = np.asarray(documents)
         self.vocabulary, self.objective, self.max_length = vocabulary, objective, max_length
-        self._masks, self._tokens = masks, tokens
+        self._masks, self._tokens, self._conditions = masks, tokens, conditions
         if not np.isin(self.documents, masks.documents).all():
             raise ValueError("documents and masks are of different splits")
         entries = np.searchsorted(masks.documents, self.documents)
@@ -69,15 +72,24 @@ class InfillingDataset:
     def __len__(self) -> int:
         return len(self._mask_numbers)
 
+    @property
+    def max_tokens(self) -> int:
+        """What an example has at most: `max_length` tokens, and those of what it is told."""
+        return self.max_length + (self._conditions.longest if self._conditions else 0)
+
     def __getitem__(self, number: int) -> Example:
         return self.lay_out(np.array([number]))[0]
 
     def lay_out(self, numbers: np.ndarray) -> Examples:
         """Some examples laid out end to end."""
-        documents, _ = self.keys(numbers)
+        documents, masks = self.keys(numbers)
         begins = self._tokens.offsets[documents]
         sizes, spans = self._aligned(documents, self._mask_numbers[numbers], 1)
-        return lay_out_all(self._tokens.all_ids, begins, sizes, spans, self.vocabulary, self.objective, self.max_length)
+        ids, length = self._tokens.all_ids, self.max_length
+        examples = lay_out_all(ids, begins, sizes, spans, self.vocabulary, self.objective, length)
+        if self._conditions is None:
+            return examples
+        return tell(examples, [self._conditions.prefixes[n] for n in self._conditions.of_examples(documents, masks)])
 
     def keys(self, numbers=slice(None)) -> tuple[np.ndarray, np.ndarray]:
         """The document row of each of some examples (by default of all), and which of its masks."""
@@ -135,7 +147,7 @@ class InfillingDataset:
         """The examples among the masks begins[k]..ends[k]-1 of document k: their mask numbers, and what they hold."""
         n_candidates = int((ends - begins).sum())
         mask_numbers = np.empty(n_candidates, dtype=np.int32)
-        count_type = np.uint16 if self.max_length < 2**16 else np.uint32
+        count_type = np.uint16 if self.max_tokens < 2**16 else np.uint32
         counts = ExampleCounts(*(np.empty(n_candidates, dtype=count_type) for _ in ExampleCounts._fields))
         done = 0
         for begin in range(0, len(self.documents), DOCUMENTS_PER_CHUNK):
@@ -150,6 +162,10 @@ class InfillingDataset:
                 self.unfitting += int((kept & ~fits).sum())
                 kept &= fits
             found = count_examples(self.objective, sizes, spans, self.max_length)
+            if self._conditions is not None:
+                documents = np.repeat(self.documents[chunk], masks_of_each)
+                told = self._conditions.lengths(documents, numbers - np.repeat(begins[chunk], masks_of_each))
+                found = found._replace(lengths=found.lengths + told)
             owners = begin + np.repeat(np.arange(len(masks_of_each)), masks_of_each)
             self._count_cuts(self.cuts, owners, sizes, spans, kept)
             self.n_tokens += int(found.lengths[kept].sum())
@@ -173,7 +189,7 @@ class ResampledDataset:
         self._open_epoch = open_epoch
         self._epochs: list[InfillingDataset] = []
         self._ends = [0]
-        self.max_length = self.epoch(0).max_length
+        self.max_tokens = self.epoch(0).max_tokens
 
     def epoch(self, epoch: int) -> InfillingDataset:
         """The dataset of an epoch (from 0)."""

@@ -91,6 +91,24 @@ class Examples:
         return Example(self.input_ids[tokens], self.target_types[tokens], int(self.full_lengths[number]))
 
 
+def tell(examples: Examples, prefixes: Sequence[np.ndarray]) -> Examples:
+    """The examples with the tokens of a line before each (`ilm.examples.conditions`); `full_lengths` stay.
+
+    Neither the line nor the first token behind it is a target.
+    """
+    added = np.array([len(ids) for ids in prefixes], dtype=np.int64)
+    begins = np.cumsum(examples.lengths) - examples.lengths
+    types, first = examples.target_types.copy(), begins[added > 0]
+    types[first[types[first] == TargetType.CONTEXT]] = TargetType.CONTEXT_SPECIAL
+    places = np.repeat(begins, added)
+    return Examples(
+        np.insert(examples.input_ids, places, np.concatenate([np.zeros(0, np.int32), *prefixes])),
+        np.insert(types, places, TargetType.CONTEXT_SPECIAL),
+        examples.lengths + added,
+        examples.full_lengths,
+    )
+
+
 def lay_out(
     ids: Sequence[int],
     spans: Sequence[tuple[int, int, int]],

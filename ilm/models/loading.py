@@ -181,12 +181,16 @@ def add_special_rows(model: PreTrainedModel, vocabulary: Vocabulary, seed: int) 
             weight[new] = drawn
 
 
-def require_length(config: PreTrainedConfig, max_length: int, option: str) -> None:
-    """Raises: UserError if a model's positions end before `max_length` tokens (set by the config key `option`)."""
+def require_length(config: PreTrainedConfig, max_length: int, option: str, told: int = 0) -> None:
+    """Raises: UserError if a model's positions end before `max_length` tokens (set by the config key `option`), with
+    those that a conditioned model is `told` before them.
+    """
     limit = positions(config)
-    if limit is not None and max_length > limit:
+    if limit is not None and max_length + told > limit:
+        with_told = f", with {told} that tell it of the text," if told else ""
         raise UserError(
-            f"{option}={max_length} is more than the {limit} tokens the model can read. Type {option}={limit}."
+            f"{option}={max_length}{with_told} is more than the {limit} tokens the model can read. "
+            f"Type {option}={limit - told}."
         )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ilm.config.keys import flat
+from ilm.config.sections import CONDITIONS
 from ilm.config.train import Train
 from ilm.hashing import digest
 
@@ -62,13 +63,16 @@ def run_name(settings: Train) -> str:
 def run_variant(settings: Train) -> str | None:
     """What sets a run apart from the plain one of its level, model, objective and masking; None for that one.
 
-    The experiment's `variant`, the texts that it takes, the specialist that it is matched with, the run that it starts
+    The experiment's `variant`, the texts that it takes and what it is told of them, the
+    specialist that it is matched with, the run that it starts
     from, LoRA, resampled masks.
     """
     parts = [settings.variant] if settings.variant else []
     parts += [_short_values(column, values) for column, values in (settings.data.only or {}).items()]
     parts += [f"like-{settings.data.like}"] if settings.data.like else []
     matched = "matched" if settings.match_on == "infill" else f"matched-{settings.match_on}"
+    condition = [CONDITIONS[field].replace(" ", "-") for field in settings.data.condition or ()]
+    parts += ["-".join(["conditioned", *condition])] if condition else []
     # A subset like a level's has its steps.
     match = None if settings.match_on == "steps" and settings.match == settings.data.like else settings.match
     initial = settings.init_from or []

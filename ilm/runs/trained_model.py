@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from transformers import PreTrainedModel
+from transformers import AutoConfig, PreTrainedModel
 
 from ilm.config.sections import Masking
 from ilm.config.train import Train
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
+from ilm.examples.conditions import stored_condition
 from ilm.examples.vocabulary import Vocabulary
 from ilm.hashing import model_fingerprint
 from ilm.models.loading import load_tokenizer, pretrained_model, require_rows
@@ -108,6 +109,11 @@ class TrainedModel:
     def vocabulary(self) -> Vocabulary:
         """Raises: UserError if it has no tokenizer, or one without infilling tokens."""
         return Vocabulary.of_trained(load_tokenizer(str(self.path)))
+
+    @cached_property
+    def condition(self) -> dict[str, list[str]]:
+        """What it is told of a text (`CONDITIONS`), and the values that it knows; empty if it is told nothing."""
+        return stored_condition(AutoConfig.from_pretrained(str(self.path)))
 
     @property
     def mask_types(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from ilm.config.keys import flat
 from ilm.config.train import Model, Train
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
+from ilm.examples.conditions import LEFT_OUT_ONCE_IN, told_line
 from ilm.hashing import digest, file_sha256
 from ilm.runs.finder import Finder
 from ilm.runs.folder import total_targets
@@ -166,6 +167,9 @@ def comparison_lines(
         yield "starts from", f"{of} ({initial.weights}); their infilling tokens are kept"
     if (like := settings.data.like) is not None:
         yield "texts", f"draw {settings.data.draw} of all levels', until they had the infill targets of all of {like}'s"
+    if settings.data.condition is not None:
+        line = told_line(dict.fromkeys(settings.data.condition, "...")).strip()
+        yield "told", f"'{line}' of each text; one example in {LEFT_OUT_ONCE_IN} is told nothing"
     if settings.data.levels_drawn == "equally":
         times = plan.order.times_seen(plan.examples_until(total_steps))
         seen = ", ".join(f"{levels[code]} {count:.3g}" for code, count in times.items())

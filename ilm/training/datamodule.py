@@ -138,7 +138,7 @@ class InfillingDataModule(pl.LightningDataModule):
     @property
     def row_tokens(self) -> int:
         """Tokens in a row, on the device that is trained on."""
-        return row_length(self._row_tokens, self.trainer.strategy.root_device, self.batches.dataset.max_length)
+        return row_length(self._row_tokens, self.trainer.strategy.root_device, self.batches.dataset.max_tokens)
 
     def train_dataloader(self) -> DataLoader:
         batches = replace(self.batches, row_tokens=self.row_tokens, rank=self.trainer.global_rank)

@@ -11,6 +11,7 @@ import logging
 import shlex
 
 from ilm.corpus.store import corpus_arguments
+from ilm.examples.conditions import store_condition
 from ilm.hardware import is_first_process, starting_others
 from ilm.models.loading import average_weights, initial_model, pretrained_model, save_model
 from ilm.models.lora import add_lora, merged
@@ -127,7 +128,7 @@ def starting_module(plan: RunPlan) -> InfillingModule:
 def _validation_losses(plan: RunPlan, module: InfillingModule) -> dict[str, float]:
     data, device = plan.settings.data, module.device
     examples = plan.valid.lay_out(plan.validation)
-    return score(module.model, examples, row_length(data.row_tokens, device, data.max_length), device).losses()
+    return score(module.model, examples, row_length(data.row_tokens, device, plan.valid.max_tokens), device).losses()
 
 
 def _datamodule(plan: RunPlan, first_step: int) -> InfillingDataModule:
@@ -157,6 +158,7 @@ def _export(
         module.load_state_dict(weights)
     adapted = module.adapted
     model = module.model if adapted is None else merged(adapted, folder.path / "adapter")
+    store_condition(model.config, plan.condition)
     save_model(model, plan.vocabulary, folder.model)
     folder.set_status(
         state="finished",

@@ -20,13 +20,9 @@ from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
 from ilm.examples.cuts import advice, cut_lines
 from ilm.examples.dataset import InfillingDataset, ResampledDataset, first_by_hash
-from ilm.examples.token_store import TokenStore
 from ilm.examples.tokenizers import corpus_tokenizer, gpt2_tokenizer
 from ilm.examples.vocabulary import START_OF_INFILL, Vocabulary
-from ilm.files import remove_strays
-from ilm.hashing import order_keys
-from ilm.masking.generate import mask_settings, train_masks_of_epoch
-from ilm.masking.masks import Masks
+from ilm.masking.generate import mask_settings
 from ilm.masking.store import MaskStore
 from ilm.models.loading import brings_tokenizer, load_tokenizer, model_config, require_length
 from ilm.models.lora import require_peft
@@ -35,8 +31,9 @@ from ilm.runs.folder import RunFolder
 from ilm.runs.identity import run_identity, run_name
 from ilm.training.batch_plan import StepPlan
 from ilm.training.controls import InitialRuns, TokenMatch, comparison_lines, initial_runs, match_tokens
+from ilm.training.datasets import known_values, open_datasets, require_room
 from ilm.training.prepared import open_corpus
-from ilm.training.sampling import Balanced, Order, Shuffled, drawn_until
+from ilm.training.sampling import Balanced, Order, Shuffled
 from ilm.training.trainer import make_trainer, require_planned_processes
 
 
@@ -45,8 +42,9 @@ class RunPlan:
     """What a run needs.
 
     `model` is the model it starts from: that of the settings, unless another run's weights (`initial`) or a dry run
-    without the hub replace it; `new_rows` says that the infilling tokens are new to it. `validation` are numbers of
-    examples in `valid`; `level_codes[row]` is the index in `levels` of a document row's level.
+    without the hub replace it; `new_rows` says that the infilling tokens are new to it. `condition` is what it is told
+    of a text, with the values that it knows. `validation` are numbers of examples in `valid`; `level_codes[row]` is the
+    index in `levels` of a document row's level.
     """
 
     path: Path
@@ -58,6 +56,7 @@ class RunPlan:
     new_rows: bool
     initial: InitialRuns | None
     match: TokenMatch | None
+    condition: dict[str, list[str]]
     train: InfillingDataset | ResampledDataset
     valid: InfillingDataset
     validation: np.ndarray
@@ -135,7 +134,12 @@ def plan_run(settings: Train) -> RunPlan:
     vocabulary = Vocabulary(tokenizer, masks.mask_types)
     if settings.export_reference:
         require_exportable(model_config(model), vocabulary)
-    train, valid = _datasets(settings, corpus, masks, vocabulary, store_name, caches)
+    train, valid = open_datasets(settings, corpus, masks, vocabulary, store_name, caches)
+    if settings.data.condition is not None:
+        require_room(settings, train.max_tokens)
+        told = train.max_tokens - settings.data.max_length
+        require_length(model_config(model), settings.data.max_length, "data.max_length", told)
+    first = train.epoch(0) if isinstance(train, ResampledDataset) else train
     levels = tuple(corpus.manifest["settings"]["levels"])
     level_codes = corpus.documents["cefr_level"].map(levels.index).to_numpy(dtype=np.int64)
     steps = _plan_steps(settings, train, level_codes, trainer.world_size)
@@ -162,6 +166,7 @@ def plan_run(settings: Train) -> RunPlan:
         new_rows=new_rows,
         initial=initial,
         match=match,
+        condition=known_values(settings, first.documents, corpus),
         train=train,
         valid=valid,
         validation=first_by_hash(
@@ -207,39 +212,6 @@ def base_tokenizer(
         return corpus_tokenizer(corpus.folder / "tokenizers", corpus, size, instead), f"bpe{size}"
     options = {"package": model.package, "gguf_file": model.gguf_file} if model.pretrained else {}
     return load_tokenizer(model.path, **options), model.name or Path(model.path).name
-
-
-def _datasets(
-    settings: Train, corpus: PreparedCorpus, masks: MaskStore, vocabulary: Vocabulary, token_store: str, caches: Path
-) -> tuple[InfillingDataset | ResampledDataset, InfillingDataset]:
-    """The training and the validation examples."""
-    remove_strays(corpus.folder / "tokens")  # of runs that were killed while they made them
-    tokens = TokenStore.open_or_make(corpus.folder / "tokens", corpus, vocabulary, token_store, caches / "tokens")
-
-    def dataset(rows: np.ndarray, masks: Masks) -> InfillingDataset:
-        length = settings.data.max_length
-        return InfillingDataset(rows, masks, tokens, vocabulary, objective=settings.objective, max_length=length)
-
-    def infill_targets(rows: np.ndarray) -> np.ndarray:
-        examples = dataset(np.sort(rows), masks.splits["train"])
-        return np.bincount(examples.keys()[0], examples.counts.infill_targets, len(corpus.documents))[rows]
-
-    level, data = settings.cefr_level, settings.data
-    rows, of_valid = (corpus.rows(split, level.levels, data.only) for split in ("train", "valid"))
-    if data.like is not None:
-        ids, key = corpus.documents["writing_id"].array, order_keys(corpus.seed, "subset", data.like, data.draw)
-        wanted = int(infill_targets(corpus.rows("train", [data.like])).sum())
-        rows = drawn_until(rows, lambda row: key(ids[row]), wanted, infill_targets)
-    train, valid = dataset(rows, masks.splits["train"]), dataset(of_valid, masks.splits["valid"])
-    if not settings.masking.resample_each_epoch:
-        return train, valid
-
-    def of_epoch(epoch: int) -> InfillingDataset:
-        if epoch == 0:
-            return train
-        return dataset(rows, train_masks_of_epoch(corpus, settings.masking, epoch, caches / "masks"))
-
-    return ResampledDataset(of_epoch), valid
 
 
 def _plan_steps(

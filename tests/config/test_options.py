@@ -37,7 +37,7 @@ NEEDS = {
     ("experiment", "random_subset"): ["data.like=C1"],
 }
 # Experiments of the generalist.
-OF_ALL = ("token_matched", "balanced_generalist", "random_subset")
+OF_ALL = ("token_matched", "balanced_generalist", "random_subset", "conditioned")
 OPTIONS = sorted((path.parent.name, path.stem) for path in CONF.glob("*/*.yaml") if path.parent.name != "base")
 BY_ROOT = [(root, group, option) for root, groups in GROUPS.items() for group, option in OPTIONS if group in groups]
 LEVELS = ("A1", "A2", "B1", "B2", "C1", "all")

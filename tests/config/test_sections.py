@@ -18,6 +18,7 @@ DATA = {
     "only": None,
     "like": None,
     "draw": 0,
+    "condition": None,
 }
 
 

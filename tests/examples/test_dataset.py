@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ilm.config.sections import OBJECTIVES
+from ilm.examples.conditions import Conditions
 from ilm.examples.cuts import advice, cut_lines
 from ilm.examples.dataset import InfillingDataset, ResampledDataset, first_by_hash
 from ilm.examples.layout import TargetType
@@ -21,6 +23,7 @@ from ilm.masking.functions import Hierarchical
 from ilm.masking.generate import write_masks
 from ilm.masking.sampling import MaskSettings
 from ilm.masking.store import MaskStore
+from ilm.models.packing import pack
 from ilm.training.sampling import Shuffled
 from tests.reference_data import DOCUMENTS, MASK_TYPES
 
@@ -239,10 +242,41 @@ def test_target_types_of_a_stored_example(stored):
     assert (types == TargetType.CONTEXT_SPECIAL).sum() == (types == TargetType.INFILL_SPECIAL).sum() == 2
 
 
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_what_is_told_stands_before_the_same_example_with_the_same_targets(stored, objective):
+    corpus, *_ = stored
+    documents = corpus.documents.assign(cefr_level="B1")
+    told = Conditions.of(["cefr_level"], documents, VOCABULARY).left_out(documents["writing_id"], seed=0)
+    plain, conditioned = (make_store(stored, objective=objective, max_length=60, conditions=c) for c in (None, told))
+    assert conditioned.keys()[0].tolist() == plain.keys()[0].tolist()
+    numbers, line = np.arange(40), VOCABULARY.encode("level: B1\n")
+    longer = 0
+    for whole, example, counts in zip(
+        conditioned.lay_out(numbers),
+        plain.lay_out(numbers),
+        zip(*conditioned.counts_of(numbers), strict=True),
+        strict=True,
+    ):
+        added = len(whole.input_ids) - len(example.input_ids)
+        longer += added > 0
+        assert whole.input_ids.tolist() == line[:added] + example.input_ids.tolist()
+        assert (whole.target_types[:added] == TargetType.CONTEXT_SPECIAL).all()
+        assert whole.full_length == example.full_length
+        types = [row.target_types.tolist() for e in (whole, example) for row in pack([e], 100)]
+        assert types[: len(types) // 2] == types[len(types) // 2 :]
+        assert counts[0] == len(whole.input_ids) <= conditioned.max_tokens == 60 + len(line)
+    assert 30 < longer < 40
+    assert [c.tolist() for c in conditioned.counts[1:]] == [c.tolist() for c in plain.counts[1:]]
+    assert conditioned.n_tokens == conditioned.counts_of(slice(None)).lengths.sum()
+    assert conditioned.cuts.by_level(documents["cefr_level"], ["B1"]) == plain.cuts.by_level(
+        documents["cefr_level"], ["B1"]
+    )
+
+
 class Numbered:
     """Examples that tell which epoch and number they are."""
 
-    max_length = 9
+    max_tokens = 9
 
     def __init__(self, epoch: int, size: int):
         self.epoch, self.size = epoch, size
@@ -277,7 +311,7 @@ def test_epochs_follow_each_other_and_are_opened_when_asked_for():
         assert read(np.array([4, 0])) == [(0, 4), (0, 0)]
         assert read(np.array([5, 7])) == [(1, 0), (1, 2)]
         assert read(np.array([8, 11])) == [(2, 0), (2, 3)]
-    assert found.max_length == 9
+    assert found.max_tokens == 9
 
 
 def test_a_step_is_of_one_epoch():

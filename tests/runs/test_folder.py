@@ -102,6 +102,8 @@ def differences(*overrides: str, before: tuple[str, ...] = (), **kwargs) -> list
             "sample_all_ilm_random_subset_like-C1_matched-C1",
         ),
         (["experiment=finetuned_generalist", "cefr=C1", "seed=1"], "sample_C1_ilm_from-all_s1"),
+        (["experiment=conditioned"], "sample_all_ilm_conditioned-level"),
+        (["data.condition=[l1,cefr_level]", "seed=1"], "sample_all_ilm_conditioned-level-first-language_s1"),
         (["experiment=balanced_generalist"], "sample_all_ilm_balanced_generalist"),
         (["masking.resample_each_epoch=true"], "sample_all_ilm_resampled"),
         (["optimizer.lr=1e-4", "trainer=cpu", "data.batch_size=4"], "sample_all_ilm"),

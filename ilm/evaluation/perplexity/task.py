@@ -19,7 +19,7 @@ from ilm.evaluation.comparison.task import compare_models
 from ilm.evaluation.losses import Texts, losses_by_kind
 from ilm.evaluation.perplexity.report import print_tables, write_report
 from ilm.evaluation.perplexity.results import results
-from ilm.evaluation.perplexity.scoring import ScoredModel, complete_for_all, masks_of, score_model
+from ilm.evaluation.perplexity.scoring import ScoredModel, complete_for_all, masks_of, require_condition, score_model
 from ilm.evaluation.report import deciding, open_results, results_folder, source_of, training_corpus
 from ilm.examples.cuts import POOLED
 from ilm.hashing import order_key
@@ -54,6 +54,7 @@ def evaluate_perplexity(settings: Evaluate) -> pd.DataFrame:
         "limit": settings.limit,
         "task": {"name": task.name, **deciding(settings)},
     }
+    require_condition(models, task.condition)
     masks = {model.name: masks_of(model, corpus, task) for model in models}
     with open_results(folder, identity):
         scored = _score(models, corpus, masks, rows, settings, device)

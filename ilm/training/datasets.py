@@ -1,0 +1,83 @@
+"""The examples that a run is trained and validated on.
+
+1. Its texts: those of its level, perhaps only some (`data.only`), or a random subset of all levels' (`data.like`).
+2. What it is told of each text (`data.condition`).
+3. The examples, under the prepared masks or, while it trains, under masks of each epoch.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from ilm.config.train import Train
+from ilm.corpus.store import PreparedCorpus
+from ilm.errors import UserError
+from ilm.examples.conditions import Conditions
+from ilm.examples.dataset import InfillingDataset, ResampledDataset
+from ilm.examples.token_store import TokenStore
+from ilm.examples.vocabulary import Vocabulary
+from ilm.files import remove_strays
+from ilm.hashing import order_keys
+from ilm.masking.generate import train_masks_of_epoch
+from ilm.masking.masks import Masks
+from ilm.masking.store import MaskStore
+from ilm.training.sampling import drawn_until
+
+
+def open_datasets(
+    settings: Train, corpus: PreparedCorpus, masks: MaskStore, vocabulary: Vocabulary, token_store: str, caches: Path
+) -> tuple[InfillingDataset | ResampledDataset, InfillingDataset]:
+    """The training and the validation examples."""
+    remove_strays(corpus.folder / "tokens")  # of runs that were killed while they made them
+    tokens = TokenStore.open_or_make(corpus.folder / "tokens", corpus, vocabulary, token_store, caches / "tokens")
+    level, data = settings.cefr_level, settings.data
+    documents, told = corpus.documents, None
+
+    def dataset(rows: np.ndarray, masks: Masks, conditions: Conditions | None = None) -> InfillingDataset:
+        options = {"objective": settings.objective, "max_length": data.max_length, "conditions": conditions}
+        return InfillingDataset(rows, masks, tokens, vocabulary, **options)
+
+    def infill_targets(rows: np.ndarray) -> np.ndarray:
+        examples = dataset(np.sort(rows), masks.splits["train"])
+        return np.bincount(examples.keys()[0], examples.counts.infill_targets, len(documents))[rows]
+
+    rows, of_valid = (corpus.rows(split, level.levels, data.only) for split in ("train", "valid"))
+    if data.like is not None:
+        ids, key = documents["writing_id"].array, order_keys(corpus.seed, "subset", data.like, data.draw)
+        wanted = int(infill_targets(corpus.rows("train", [data.like])).sum())
+        rows = drawn_until(rows, lambda row: key(ids[row]), wanted, infill_targets)
+    if data.condition is not None:
+        told = Conditions.of(data.condition, documents, vocabulary)
+    in_training = told and told.left_out(documents["writing_id"], settings.seed)
+    train, valid = dataset(rows, masks.splits["train"], in_training), dataset(of_valid, masks.splits["valid"], told)
+    if not settings.masking.resample_each_epoch:
+        return train, valid
+
+    def of_epoch(epoch: int) -> InfillingDataset:
+        if epoch == 0:
+            return train
+        return dataset(rows, train_masks_of_epoch(corpus, settings.masking, epoch, caches / "masks"), in_training)
+
+    return ResampledDataset(of_epoch), valid
+
+
+def known_values(settings: Train, documents: np.ndarray, corpus: PreparedCorpus) -> dict[str, list[str]]:
+    """Of each column that a run is told, the values in the `documents` it is trained on."""
+    columns = corpus.documents.loc[documents, settings.data.condition or []]
+    return {field: sorted(value for value in columns[field].dropna().unique() if value) for field in columns}
+
+
+def require_room(settings: Train, max_tokens: int) -> None:
+    """Raises: UserError unless a row holds `max_tokens`, those of what is told included."""
+    data = settings.data
+    rooms = {
+        "a row holds (data.row_tokens)": data.row_tokens,
+        "a block of a batch holds": data.block_tokens if data.max_tokens_per_batch is not None else None,
+    }
+    for what, room in rooms.items():
+        if room is not None and max_tokens > room:
+            told = max_tokens - data.max_length
+            raise UserError(
+                f"data.condition takes up to {told} tokens beside data.max_length={data.max_length}, and {what} "
+                f"{room}. Type data.max_length={room - told}."
+            )
