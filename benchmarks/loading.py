@@ -65,12 +65,13 @@ def _prepared(folder: Path, size: int) -> Path:
     data = folder / f"data_{size}"
     corpus = data / f"c{size}"
     if not (corpus / "manifest.json").is_file():
+        from ilm.corpus.columns import REQUIRED
         from ilm.corpus.synthetic import write_csv
 
         folder.mkdir(parents=True, exist_ok=True)
         source = folder / f"texts_{size}.csv"
         if not source.exists():
-            write_csv(source, size=size, seed=1, floor=size * 7 // 100)
+            write_csv(source, size=size, seed=1, floor=size * 7 // 100, columns=REQUIRED)
         names = ("corpus=custom", f"corpus.name=c{size}", f"corpus.csv={source}", f"paths.data={data}")
         subprocess.run([sys.executable, "prepare.py", *names], cwd=REPOSITORY, check=True)
     if not (corpus / "tokens").is_dir():

@@ -72,11 +72,12 @@ def _arguments() -> argparse.Namespace:
 
 
 def _write_texts(path: Path, size: int) -> None:
+    from ilm.corpus.columns import REQUIRED
     from ilm.corpus.synthetic import write_csv
 
     print(f"writing {size:,} synthetic texts to {path}", flush=True)
     # More texts of the higher, longer levels than in EFCAMDAT: so the mean is 330 characters.
-    write_csv(path, size=size, seed=1, floor=size * 7 // 100)
+    write_csv(path, size=size, seed=1, floor=size * 7 // 100, columns=REQUIRED)
 
 
 def _measured(folder: Path, source: Path, size: int, workers: int) -> list[dict]:

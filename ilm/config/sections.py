@@ -76,6 +76,19 @@ class Columns(Section):
     split: str | None = None
 
 
+def _further_columns(names: list[str]) -> list[str]:
+    if "" in names:
+        raise ValueError("expected names of columns")
+    if taken := [name for name in names if name.casefold() in Columns.model_fields]:
+        raise ValueError(
+            f"{', '.join(taken)}: documents have a column of that name anyway; leave it out, or rename it in the file"
+        )
+    return sorted(set(names))
+
+
+KeptColumns = Annotated[list[str], BeforeValidator(_as_list), AfterValidator(_further_columns)]
+
+
 def _pattern(pattern: str) -> str:
     try:
         re.compile(pattern)
@@ -114,6 +127,7 @@ class Extra(Section):
     encoding: str | None = None  # null: that of the corpus
     delimiter: Delimiter | None = None
     columns: Columns = Columns()
+    keep_columns: KeptColumns = Field(default=[])
     drop_trained_on: bool = False
 
 
@@ -132,6 +146,7 @@ class Corpus(Section):
     max_dropped: Annotated[Number, Field(ge=0)]  # share of rows
     sample_size: Positive | None  # texts
     columns: Columns
+    keep_columns: KeptColumns
     learner_from_id: Annotated[str, AfterValidator(_pattern)] | None
 
     @rule
@@ -142,6 +157,11 @@ class Corpus(Section):
         if self.reference is not None and (self.csv is not None or self.synthetic is not None):
             other = f"{at}csv" if self.csv is not None else "a synthetic corpus"
             yield f"{at}reference beside {other}: type corpus=custom corpus.name=NAME, and one of the two"
+
+    @rule
+    def _columns_are_those_of_a_table(self, at: str) -> Iterator[str]:
+        if self.reference is not None and self.keep_columns:
+            yield f"{at}keep_columns beside {at}reference, whose files have no columns: leave it out"
 
 
 class Masking(Section):

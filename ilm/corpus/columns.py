@@ -1,5 +1,6 @@
 """Which column of a file is which, and the values that have more than one spelling."""
 
+import difflib
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,7 @@ from ilm.errors import UserError
 REQUIRED = ("writing_id", "l1", "cefr_level", "text")
 OPTIONAL = ("learner_id", "topic")
 SPLIT = "split"
+SCHEMA = (*REQUIRED, *OPTIONAL, SPLIT)
 MAY_LACK = ("writing_id", "l1")  # columns without which documents can be made: ids only for test-only texts
 NEEDED = tuple(name for name in REQUIRED if name != "l1")  # of a corpus that is trained on
 CEFR = ("A1", "A2", "B1", "B2", "C1", "C2")
@@ -53,11 +55,17 @@ def levels_not_chosen(levels: Sequence[str]) -> tuple[str, ...]:
 
 
 def find_columns(
-    path: Path, header: Sequence[str], asked: Mapping[str, str | None], needed: Sequence[str] = NEEDED
+    path: Path,
+    header: Sequence[str],
+    asked: Mapping[str, str | None],
+    needed: Sequence[str] = NEEDED,
+    *,
+    keep: Sequence[str] = (),
 ) -> dict[str, str]:
     """Name -> header, for the columns that are there: those `needed`, and any others.
 
     `asked`: name -> header; None: found by `ALIASES`; "" (where it is not needed): not read even if it is there.
+    `keep`: headers of further columns, none of them a name of `SCHEMA`, which keep their names.
 
     Raises: UserError that names all columns that are missing, in doubt or asked for twice, and the header.
     """
@@ -66,7 +74,7 @@ def find_columns(
         raise UserError(f"{path}: the header names {listed(repeated)} more than once; expected different names")
     keys = [_key(head) for head in header]
     used, faults = {}, []
-    for name in (*REQUIRED, *OPTIONAL, SPLIT):
+    for name in SCHEMA:
         wish = asked.get(name)
         if wish == "" and name not in needed:
             continue
@@ -88,10 +96,15 @@ def find_columns(
         unread = [f"corpus.columns.{name}='' not to read it as {name}" for name in names if name not in needed]
         advice = f": type {' or '.join(unread)}" if unread else ""
         faults.append(f"column {head} is asked for as {' and as '.join(names)}{advice}")
+    for name in keep:
+        if name not in header:
+            close = difflib.get_close_matches(name.casefold(), keys, n=1)
+            meant = f"; did you mean {header[keys.index(close[0])]}?" if close else ""
+            faults.append(f"corpus.keep_columns={name}, but there is no such column{meant}")
     if faults:
         hint = _hint(header)
         raise UserError(f"{path}: {hint}{'; '.join(faults)}. The header has: {listed(header)}")
-    return used
+    return used | {name: name for name in keep}
 
 
 def _key(header: str) -> str:

@@ -63,29 +63,31 @@ def read_corpus(
     sheet: str | None = None,
     delimiter: str | None = None,
     learner_from_id: str | None = None,
+    keep_columns: Sequence[str] = (),
     lenient: bool = False,
 ) -> tuple[pd.DataFrame, ReadReport]:
     """Read a file, of the format that its name tells (see `formats`), into documents.
 
     `columns`: name -> header; None or left out: found by its usual names; "" for l1 or an optional one: not read.
     `encoding`: of text formats. `sheet`: of a workbook with several. `delimiter`: of a CSV file, if it is no comma.
-    `learner_from_id`: a pattern that finds the learner in the id. A file without L1 gets "unknown" for it. `lenient`,
-    for texts to test on only: a file may have no ids (they become "<file>:<row number>").
+    `learner_from_id`: a pattern that finds the learner in the id. `keep_columns`: headers of further columns. A file
+    without L1 gets "unknown" for it. `lenient`, for texts to test on only: a file may have no ids (they become
+    "<file>:<row number>").
 
     Returns a DataFrame sorted by `writing_id` with the columns `REQUIRED`, those of `OPTIONAL` that the file has,
-    and `split` if it has one, all of dtype `str`. Texts are exactly the file's; white space around the other
-    values is removed; a sub-level (B1+, A1.i) becomes its main level if only that is in `levels`; b1 is B1. Rows are
-    dropped for: a wrong number of fields, an empty id, a level that is missing or not in `levels`, a text of white
-    space only, a split that is none, half a surrogate pair, or equality with an earlier row in all columns read.
-    Row numbers are those of a spreadsheet: the header is 1, a text of many lines is one row; Parquet and JSON
-    have no header and begin with 1 (JSON lines count lines).
+    `split` if it has one, and `keep_columns`, all of dtype `str`. Texts and kept columns are exactly the file's; white
+    space around the other values is removed; a sub-level (B1+, A1.i) becomes its main level if only that is in
+    `levels`; b1 is B1. Rows are dropped for: a wrong number of fields, an empty id, a level that is missing or not in
+    `levels`, a text of white space only, a split that is none, half a surrogate pair, or equality with an earlier row
+    in all columns read. Row numbers are those of a spreadsheet: the header is 1, a text of many lines is one row;
+    Parquet and JSON have no header and begin with 1 (JSON lines count lines).
 
     Raises: UserError for faults of the file, and if more than `max_dropped` (a share of the rows) is dropped.
     """
     path = Path(path)
     source = open_source(path, encoding, sheet, delimiter)
     needed = [name for name in NEEDED if not (lenient and name in MAY_LACK)]
-    used = find_columns(path, source.header, columns, needed)
+    used = find_columns(path, source.header, columns, needed, keep=keep_columns)
     if "l1" not in used and columns.get("l1") is None and not lenient:
         found = f"The header has: {listed(source.header)}"
         log.warning("warning: %s: no column for l1; if there is one, type corpus.columns.l1=HEADER. %s", path, found)

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ilm.corpus.columns import MAY_LACK, OPTIONAL, REQUIRED, SPLIT, SPLIT_OF, levels_not_chosen, main_level
+from ilm.corpus.columns import MAY_LACK, OPTIONAL, REQUIRED, SCHEMA, SPLIT, SPLIT_OF, levels_not_chosen, main_level
 from ilm.corpus.formats.table import NO_CHARACTER, NO_ROWS, Source, Tally
 from ilm.errors import UserError
 
@@ -184,7 +184,7 @@ def take_rows(
     Raises: UserError for faults of the file.
     """
     made = MAY_LACK if learner_from_id is None else (*MAY_LACK, "learner_id")
-    names = [name for name in (*REQUIRED, *OPTIONAL, SPLIT) if name in used or name in made]
+    names = [name for name in SCHEMA if name in used or name in made] + [name for name in used if name not in SCHEMA]
     read = [name for name in names if name in used]
     taken = Taken(names)
     place = {name: at for at, name in enumerate(read)}
@@ -225,7 +225,7 @@ def _judge(
     """A function (row number, values) -> the document, or why there is none."""
     id_at, l1_at, level_at, text_at = (place.get(name) for name in REQUIRED)
     others = [place[name] for name in OPTIONAL if name in place]
-    split_at = place.get(SPLIT)
+    split_at, kept = place.get(SPLIT), [at for name, at in place.items() if name not in SCHEMA]
     main_of = lru_cache(maxsize=1000)(partial(main_level, levels=tuple(levels)))
     not_chosen = levels_not_chosen(levels)
     learner_pattern = None if learner_from_id is None else re.compile(learner_from_id)
@@ -266,7 +266,8 @@ def _judge(
                 taken.note(NO_LEARNER, row)
         if cell_limit is not None and len(text.encode("utf-16-le", "surrogatepass")) // 2 >= cell_limit:
             taken.note(LARGEST_CELL, row)
-        return (writing_id, l1, main, text, *learner, *(values[at].strip() for at in others), *split)
+        cells = (values[at].strip() for at in others)
+        return (writing_id, l1, main, text, *learner, *cells, *split, *(values[at] for at in kept))
 
     return judge
 

@@ -54,6 +54,7 @@ class FileSource(CorpusSource):
     sheet: str | None = None
     delimiter: str | None = None
     learner_from_id: str | None = None
+    keep_columns: Sequence[str] = ()
     lenient: bool = False
 
     @property
@@ -90,6 +91,7 @@ class SampleSource(CorpusSource):
     size: int
     seed: int
     levels: Sequence[str]
+    keep_columns: Sequence[str] = ()
     scratch: tempfile.TemporaryDirectory = field(default_factory=tempfile.TemporaryDirectory)
 
     synthetic = True
@@ -114,16 +116,18 @@ class SampleSource(CorpusSource):
     def _file(self) -> FileSource:
         # The settings in its name tell one sample from another.
         path = Path(self.scratch.name) / f"sample_{self.size}_{self.seed}.csv"
-        return FileSource([path], columns={}, levels=self.levels, encoding="utf-8", max_dropped=0.0)
+        options = {"keep_columns": self.keep_columns, "levels": self.levels}
+        return FileSource([path], columns={}, **options, encoding="utf-8", max_dropped=0.0)
 
 
 def main_source(corpus: Corpus) -> CorpusSource:
     """The main corpus: its file, or a generated sample."""
     if corpus.csv is None:
-        return SampleSource(corpus.synthetic.size, corpus.synthetic.seed, corpus.levels)
+        return SampleSource(corpus.synthetic.size, corpus.synthetic.seed, corpus.levels, corpus.keep_columns)
     return FileSource(
         [Path(path) for path in corpus.csv],
         columns=corpus.columns.model_dump(),
+        keep_columns=corpus.keep_columns,
         levels=corpus.levels,
         encoding=corpus.encoding,
         max_dropped=corpus.max_dropped,
@@ -138,6 +142,7 @@ def extra_source(extra: Extra, corpus: Corpus) -> ExtraSource:
     return ExtraSource(
         [Path(extra.csv)],
         columns=extra.columns.model_dump(),
+        keep_columns=extra.keep_columns,
         levels=[*corpus.levels, *(level for level in BEYOND if level not in corpus.levels)],
         encoding=extra.encoding or corpus.encoding,
         max_dropped=corpus.max_dropped,

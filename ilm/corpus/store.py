@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ilm.config.keys import as_typed, flat
-from ilm.corpus.reader import OPTIONAL, REQUIRED
+from ilm.corpus.columns import REQUIRED, SCHEMA
 from ilm.corpus.selection import having
 from ilm.corpus.splitting.assign import SPLITS
 from ilm.errors import UserError
@@ -31,7 +31,6 @@ from ilm.hashing import FORMAT_VERSION, digest, file_sha256
 
 DOCUMENTS = "documents.parquet"
 MANIFEST = "manifest.json"
-COLUMNS = (*REQUIRED, *OPTIONAL, "split")
 
 _METADATA_KEY = b"ilm_documents_sha256"
 _ROWS_OF_A_GROUP = 50_000
@@ -40,8 +39,8 @@ _ROWS_OF_A_GROUP = 50_000
 def write_documents(path: Path, documents: pd.DataFrame) -> None:
     """Write `documents` as a parquet file that carries a digest of them.
 
-    `documents`: `COLUMNS`, perhaps without those of `OPTIONAL`; the row's position is the document's number. Equal
-    documents give equal bytes, however their columns lie in memory.
+    `documents`: `SCHEMA`, perhaps without those of `OPTIONAL`, and further columns; the row's position is the
+    document's number. Equal documents give equal bytes, however their columns lie in memory.
     """
     missing = [name for name in (*REQUIRED, "split") if name not in documents]
     if missing:
@@ -50,7 +49,8 @@ def write_documents(path: Path, documents: pd.DataFrame) -> None:
     if strange:
         raise ValueError(f"column split holds {sorted(map(str, strange))}")
     # An explicit schema: pandas' own metadata would tie the bytes to its version.
-    schema = pa.schema([pa.field(name, pa.large_string(), nullable=False) for name in COLUMNS if name in documents])
+    names = [*(name for name in SCHEMA if name in documents), *sorted(set(documents) - set(SCHEMA))]
+    schema = pa.schema([pa.field(name, pa.large_string(), nullable=False) for name in names])
     content = _Sha256()
     options = {"compression": "zstd", "use_dictionary": ["l1", "cefr_level", "split"], "write_page_checksum": True}
     with pq.ParquetWriter(path, schema, **options) as writer, pa.ipc.new_stream(content, schema) as digested:
@@ -176,7 +176,8 @@ class PreparedCorpus:
 
     @cached_property
     def documents(self) -> pd.DataFrame:
-        """All documents, sorted by `writing_id`: `COLUMNS` (perhaps without some of `OPTIONAL`), of dtype `str`.
+        """All documents, sorted by `writing_id`, of dtype `str`: `SCHEMA`, perhaps without some of `OPTIONAL`, and the
+        columns of `corpus.keep_columns`.
 
         The row number (the index, 0 to n - 1) is the document number everywhere else.
         """

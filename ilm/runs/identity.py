@@ -38,7 +38,7 @@ NOT_IDENTITY = (
     "data.row_tokens",
     # The hash of the documents stands for these.
     *("corpus.csv", "corpus.sheet", "corpus.reference", "corpus.extra", "corpus.encoding", "corpus.columns"),
-    *("corpus.levels", "corpus.max_dropped", "corpus.sample_size", "corpus.synthetic"),
+    *("corpus.levels", "corpus.max_dropped", "corpus.sample_size", "corpus.synthetic", "corpus.keep_columns"),
     "cefr_level.max_steps",
 )
 # Runs that differ in these alone are one model: seeds and draws, and the runs that such a run follows with its own.

@@ -120,6 +120,8 @@ def test_batches_of_tokens_are_whole_blocks():
         (["masking.function=null"], "masking.function"),
         (["cefr_level.levels=[]"], "cefr_level.levels"),
         (["corpus.csv=x.csv"], "corpus.csv=x.csv for a synthetic corpus"),
+        (["corpus.keep_columns=[age,Topic]"], "corpus.keep_columns=[age,Topic]: Topic: documents have"),
+        (["corpus.synthetic=null", "corpus.reference=x"], "corpus.keep_columns beside corpus.reference"),
         (["corpus=custom"], "corpus.name has no value"),
     ],
 )

@@ -172,17 +172,16 @@ def test_neither_the_order_of_the_rows_nor_the_workers_change_the_data(tmp_path,
         assert mine.read_bytes() == others.read_bytes(), name
 
 
-@pytest.mark.parametrize("setting", ["test_on", "near_duplicates", "columns", "sheet", "lenient"])
+@pytest.mark.parametrize("setting", ["test_on", "near_duplicates", "columns", "keep_columns", "sheet", "lenient"])
 def test_every_setting_that_decides_the_documents_is_in_their_hash(tmp_path, setting):
     rows = [{**row, "topic": f"t{n % 8}", "other": row["text"] + "!"} for n, row in enumerate(ROWS)]
     path = write_csv(tmp_path / "texts.csv", rows)
     origin = {"columns": {}, "levels": LEVELS, "encoding": "utf-8", "max_dropped": 0.01}
     strategy = {"seed": 0, "keep_together": ["text"], "test_on": None, "near_duplicates": None}
     base = FileSource([path], **origin).settings | TrainValidTest(**strategy).settings(given=False)
-    if setting == "columns":
-        columns = [
-            FileSource([path], **origin | {"columns": c}).read()[1].columns_used for c in ({}, {"text": "other"})
-        ]
+    if setting in ("columns", "keep_columns"):
+        changed = {"columns": {"text": "other"}} if setting == "columns" else {"keep_columns": ["other"]}
+        columns = [FileSource([path], **origin | more).read()[1].columns_used for more in ({}, changed)]
         assert columns[0] != columns[1]
         return
     if setting in ("sheet", "lenient"):
@@ -210,9 +209,9 @@ def test_a_sample_is_kept_beside_its_documents(tmp_path):
 
 
 def test_a_sample_that_is_refused_leaves_nothing(tmp_path):
-    strategy = TrainValidTest(0, ["text"], "topic")
+    strategy = TrainValidTest(0, ["near_duplicates"])
     origin = SampleSource(60, 1, [*LEVELS, "A2", "B2", "C1"])
-    with pytest.raises(UserError, match="no column topic"):
+    with pytest.raises(UserError, match="null looks for none"):
         build_corpus(tmp_path / "sample", origin, strategy, sample_size=None, overwrite=False)
     assert list(tmp_path.iterdir()) == []
 
@@ -240,6 +239,28 @@ def test_what_prepare_prints_of_corrected_texts(tmp_path, capsys):
     prepared(tmp_path / "data", path, "corpus.columns.text=text_corrected")
     out = capsys.readouterr().out
     assert out.count("text column: text_corrected") == out.count("┏") > 4
+
+
+# Further columns ------------------------------------------------------------------------------------------------------
+
+
+def test_kept_columns_stand_in_the_documents_and_change_their_hash_alone(tmp_path):
+    rows = [{**row, "text_corrected": row["text"].upper(), "a b": str(n)} for n, row in enumerate(ROWS)]
+    path = write_csv(tmp_path / "texts.csv", rows)
+    usual = PreparedCorpus.open(prepared(tmp_path / "usual", path))
+    extra = f"corpus.extra=[{{csv: '{path}', name: more, keep_columns: 'a b'}}]"
+    options = ("corpus.keep_columns=[text_corrected,a b,'a b']", extra)
+    kept = PreparedCorpus.open(prepared(tmp_path / "kept", path, *options))
+    assert list(kept.documents) == [*usual.documents, "a b", "text_corrected"]
+    assert kept.documents[list(usual.documents)].equals(usual.documents)
+    assert (kept.documents["text_corrected"] == kept.documents["text"].str.upper()).all()
+    assert kept.documents_hash != usual.documents_hash
+    further = {"a b": "a b", "text_corrected": "text_corrected"}
+    assert kept.manifest["settings"]["columns"] == usual.manifest["settings"]["columns"] | further
+    more = PreparedCorpus.open(tmp_path / "kept" / "more").documents
+    assert more.set_index("writing_id")["a b"].to_dict() == kept.documents.set_index("writing_id")["a b"].to_dict()
+    with pytest.raises(UserError, match=r"columns\.a b: prepared with a b, asked for None"):
+        prepared(tmp_path / "kept", path)
 
 
 # Splits given by the file ---------------------------------------------------------------------------------------------
@@ -513,7 +534,7 @@ def test_mistakes_in_extra_files_are_told_at_the_door(tmp_path, path, given, mes
 
 def test_held_out_documents_have_levels_up_to_c2(tmp_path):
     fields = dict.fromkeys(Corpus.model_fields) | {"name": "mine", "extra": [], "encoding": "utf-8", "max_dropped": 0.0}
-    extra, columns = extra_file(tmp_path), {"columns": Columns()}
+    extra, columns = extra_file(tmp_path), {"columns": Columns(), "keep_columns": []}
     for levels, known in ((LEVELS, ["A1", "B1", "C2"]), (["C2"], ["C2"])):
         assert extra_source(extra, Corpus(**fields | columns | {"levels": list(levels)})).levels == known
     assert HeldOut.test_only

@@ -106,6 +106,18 @@ def test_columns_asked_for(read):
     assert read(content)[0]["text"].tolist() == ["one"]
 
 
+def test_a_column_to_keep_that_is_not_there(refused):
+    message = refused("id,l1,cefr,text,Text_Corrected\nw1,French,A1,x,y\n", keep_columns=["text_corected", "age"])
+    assert "corpus.keep_columns=text_corected, but there is no such column; did you mean Text_Corrected?" in message
+    assert "corpus.keep_columns=age, but there is no such column. The header has: id, l1, cefr, text, Text" in message
+
+
+def test_a_row_repeated_but_for_a_kept_column(read, refused):
+    content = "id,l1,cefr,text,age\nw1,French,A1,x,20\nw1,French,A1,x,21\n"
+    assert read(content, max_dropped=1)[1].kept == 1
+    assert "have the same id 'w1' but different contents (age)" in refused(content, keep_columns=["age"])
+
+
 def test_a_text_of_10_megabytes(read):
     text = "word, " * 1_750_000
     assert read(f'{HEADER}w1,French,A1,"{text}"\n')[0]["text"].tolist() == [text]

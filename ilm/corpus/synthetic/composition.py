@@ -1,4 +1,4 @@
-"""One text: a writer, a topic of the level, and as many of its steps as the text is long."""
+"""One text: a writer, a topic of the level, as many of its steps as the text is long, and what goes wrong."""
 
 import re
 from bisect import bisect
@@ -6,11 +6,13 @@ from collections.abc import Callable
 from functools import cache
 from itertools import accumulate
 from random import Random
+from typing import NamedTuple
 
 from ilm.corpus.synthetic.errors import make_errors
 from ilm.corpus.synthetic.grammar import HARD_BREAK, SOFT_BREAK, Expansion, Grammar, Topic, parse_grammar, read_data
-from ilm.corpus.synthetic.oddities import add_oddities
+from ilm.corpus.synthetic.oddities import add_oddities, typed
 from ilm.corpus.synthetic.writers import Writer
+from ilm.hashing import order_key
 
 SHORTEST, LONGEST = 118, 1082  # characters
 
@@ -36,16 +38,24 @@ _SPACES = re.compile(r" {2,}")
 _SPACE_BY_BREAK = re.compile(rf" *([{SOFT_BREAK}{HARD_BREAK}]+) *")
 
 
+class Composition(NamedTuple):
+    """A text, the name of its writing task, and the text as a teacher would give it back: without the errors."""
+
+    topic: str
+    text: str
+    text_corrected: str
+
+
 @cache
 def grammar_of(level: str) -> Grammar:
     """The writing tasks of a level, with the words that all levels draw from."""
     return parse_grammar(read_data(f"topics_{level.lower()}.txt"), parse_grammar(read_data("words.txt")))
 
 
-def compose(level: str, l1: str, rng: Random) -> str:
-    """A text of `level` by a writer whose first language is `l1`: 118 to 1,082 characters."""
+def compose(level: str, l1: str, key: int, rng: Random) -> Composition:
+    """A text of `level`, of 118 to 1,082 characters, by the learner of this first language and `key`."""
     random = rng.random
-    writer = Writer(l1, random)
+    writer = Writer(l1, order_key(key, "life"), random)
     task_level = _neighbour(level, random) if random() < _NEIGHBOURING_TASK else level
     grammar = grammar_of(task_level)
     weights = list(accumulate(topic.weight for topic in grammar.topics))
@@ -56,9 +66,10 @@ def compose(level: str, l1: str, rng: Random) -> str:
     clean = ""
     while not SHORTEST <= len(clean) <= LONGEST:  # hardly ever twice: contractions may bring a text under the limit
         clean = _polish(_write(topic, expansion, intended, rng), level, random)
-    erroneous = add_oddities(make_errors(clean, level, l1, rng), writer, level, rng)
+    right = add_oddities(clean, writer, level, rng)
+    text, corrected = typed(make_errors(right, level, l1, order_key(key, "errors"), rng), right, rng)
     # Errors change the length a little; a text that they would push over a limit goes without them.
-    return erroneous if SHORTEST <= len(erroneous) <= LONGEST else clean
+    return Composition(topic.name, *((text, corrected) if SHORTEST <= len(text) <= LONGEST else (clean, clean)))
 
 
 def _neighbour(level: str, random: Callable[[], float]) -> str:

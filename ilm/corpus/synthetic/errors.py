@@ -1,4 +1,4 @@
-"""Learners' errors: what a writer's first language brings into English, and what careless typing does to any text."""
+"""Learners' errors: what a writer's first language and habits bring into English, and what careless typing does."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -50,18 +50,25 @@ def _parse_rule(line: str, alternatives: Mapping[str, str]) -> Rule:
     return Rule(find, pattern, replacement.strip(), float(rate) / 100)
 
 
-def make_errors(text: str, level: str, l1: str, rng: Random) -> str:
-    """`text` as a writer of this level and first language might have written it."""
-    random = rng.random
-    carelessness = 0.25 + 3 * random() * random()  # mean 1: some writers check their text, a few never do
-    factor = _LEVEL_FACTOR[level] * carelessness
+def make_errors(text: str, level: str, l1: str, key: int, rng: Random) -> str:
+    """`text` as the learner of this level, first language and `key` might have written it.
+
+    The key decides on habits: how careless the learner is, and which errors are made often or hardly ever.
+    """
+    random, habits = rng.random, Random(key).random
+    factor = _LEVEL_FACTOR[level] * _habit(habits)  # some writers check their text, a few never do
     for rule in rules_of(l1):
+        chance = rule.rate * factor * _habit(habits)
         if rule.find in text:
             if rule.pattern is None:
-                text = _replace_words(text, rule, rule.rate * factor, random)
+                text = _replace_words(text, rule, chance, random)
             else:
-                text = _replace_pattern(text, rule, rule.rate * factor, random)
-    return _mistype(text, level, l1, factor, rng)
+                text = _replace_pattern(text, rule, chance, random)
+    return _mistype(text, l1, factor, rng)
+
+
+def _habit(random: Callable[[], float]) -> float:
+    return 0.25 + 3 * random() * random()  # mean 1
 
 
 def _replace_words(text: str, rule: Rule, chance: float, random: Callable[[], float]) -> str:
@@ -84,7 +91,7 @@ def _replace_pattern(text: str, rule: Rule, chance: float, random: Callable[[], 
     return rule.pattern.sub(replace, text)
 
 
-def _mistype(text: str, level: str, l1: str, factor: float, rng: Random) -> str:
+def _mistype(text: str, l1: str, factor: float, rng: Random) -> str:
     """Slips that no rule knows: letters swapped, doubled or lost, capitals and spaces forgotten."""
     random = rng.random
     for _ in range(int(len(text) * factor / 400 + random())):

@@ -23,7 +23,7 @@ _APOSTROPHES = ["I'm", "don't", "It's", "it's", "can't", "I've", "didn't", "isn'
 
 
 def add_oddities(text: str, writer: Writer, level: str, rng: Random) -> str:
-    """`text` with the few oddities that this writer's keyboard and habits bring."""
+    """`text` with the few oddities that it may have before there are errors in it."""
     random = rng.random
     if "\n" in text and random() < _TRIPLE_NEWLINE:
         text = text.replace("\n\n", "\n").replace("\n", "\n\n\n", 1 + int(random() * 2))
@@ -35,11 +35,21 @@ def add_oddities(text: str, writer: Writer, level: str, rng: Random) -> str:
         text = _after_a_sentence(text, rng.choice(_EMOJIS) * rng.choice((1, 1, 1, 2, 3)), rng)
     if random() < _CONTROL_TOKEN:
         text = _after_a_sentence(text, rng.choice(_CONTROL_TOKENS), rng)
-    if random() < _CURLY:
-        return _with_curly_quotes(text)
-    if random() < _TWO_APOSTROPHES:
-        return _with_two_apostrophes(text, rng)
     return text
+
+
+def typed(text: str, corrected: str, rng: Random) -> tuple[str, str]:
+    """Text and correction with the apostrophes and quotation marks of this writer's keyboard.
+
+    A key hit twice is an error, which the correction does not have.
+    """
+    if rng.random() < _CURLY:
+        return _with_curly_quotes(text), _with_curly_quotes(corrected)
+    if rng.random() < _TWO_APOSTROPHES:
+        if '"' in text:
+            return text.replace('"', "''"), corrected.replace('"', "''")
+        return _with_two_apostrophes(text, rng), corrected
+    return text, corrected
 
 
 def _after_a_sentence(text: str, sign: str, rng: Random) -> str:
@@ -55,9 +65,6 @@ def _with_curly_quotes(text: str) -> str:
 
 
 def _with_two_apostrophes(text: str, rng: Random) -> str:
-    """Quotation marks typed as '' '', or an apostrophe key hit twice."""
-    if '"' in text:
-        return text.replace('"', "''")
     for word in rng.sample(_APOSTROPHES, len(_APOSTROPHES)):
         if word in text:
             return text.replace(word, word.replace("'", "''"), 1)

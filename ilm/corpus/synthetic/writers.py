@@ -1,17 +1,20 @@
-"""Who writes: one writer's life, drawn from the names and places of a first language.
+"""Who writes: one learner's life, drawn from the names and places of a first language.
 
 The facts that a text's steps may mention are drawn together, so that a student of 19 has no grown-up children and
 a man's wife is not his husband.
 """
 
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from random import Random
+from typing import Any
 
 import yaml
 
 from ilm.corpus.synthetic.grammar import read_data
+from ilm.hashing import order_key
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -77,21 +80,25 @@ def first_languages() -> dict[str, FirstLanguage]:
 
 
 class Writer:
-    """One writer: `facts` for an `Expansion`, and the people around, of whom no two have the same first name."""
+    """The writer of a text: `facts` for an `Expansion`, and the people around, no two with the same first name.
 
-    def __init__(self, l1: str, random: Callable[[], float]) -> None:
-        self.l1, self.language, self.random = l1, first_languages()[l1], random
-        self.accents = random() < 0.22  # who has no such keys types "Sao Paulo"
-        countries = _weighted_countries(l1)
-        country = countries[int(random() * len(countries))]
-        self.sex = "woman" if random() < 0.52 else "man"
-        self.age = 17 + int(random() ** 1.7 * 43)
-        first, surname = self._name(self.sex)
+    Facts and relatives follow from `key`, so they are the same in all texts of a learner; `random` draws others.
+    """
+
+    def __init__(self, l1: str, key: int, random: Callable[[], float]) -> None:
+        self.l1, self.language = l1, first_languages()[l1]
+        self.key, self.random = key, random
+        life = Random(key).random
+        self.accents = life() < 0.22  # who has no such keys types "Sao Paulo"
+        country = _pick(_weighted_countries(l1), life)
+        self.sex = "woman" if life() < 0.52 else "man"
+        self.age = 17 + int(life() ** 1.7 * 43)
+        first, surname = self._name(self.sex, life)
         self.names = {first, surname}
-        self.city = other = self._pick(country.cities)
+        self.city = other = _pick(country.cities, life)
         while other == self.city:
-            other = self._pick(country.cities)
-        years = max(1, min(self.age - 20, 2 + int(random() * 22)))
+            other = _pick(country.cities, life)
+        years = max(1, min(self.age - 20, 2 + int(life() * 22)))
         self.facts = {
             "name": self._spelt(first),
             "surname": self._spelt(surname),
@@ -102,11 +109,11 @@ class Writer:
             "nationality": country.nationality,
             "language": "Chinese" if l1 == "Mandarin" else l1,
             "experience": f"{years} years" if years > 1 else "a year",
-            "dish": self._spelt(self._pick(country.dishes)),
-            **self._family(),
+            "dish": self._spelt(_pick(country.dishes, life)),
+            **self._family(life),
         }
-        if self.age < 21 or (self.age < 26 and random() < 0.6):
-            subject = self._pick(_SUBJECTS)
+        if self.age < 21 or (self.age < 26 and life() < 0.6):
+            subject = _pick(_SUBJECTS, life)
             self.facts |= {"job.title": "student", "job.work": f"study {subject} at university"}
             self.facts |= {"job.works": "goes to university", "job.field": "a café at weekends"}
 
@@ -116,13 +123,14 @@ class Writer:
         if role not in _PEOPLE:
             return None
         sex, older = _PEOPLE[role]
-        sex = sex or ("woman" if self.random() < 0.5 else "man")
-        abroad = role == "penpal" or (role not in _RELATIVES and self.random() < 0.25)
-        first, surname = self._name(sex, abroad)
+        random = Random(order_key(self.key, key)).random if role in _RELATIVES else self.random
+        sex = sex or ("woman" if random() < 0.5 else "man")
+        abroad = role == "penpal" or (role not in _RELATIVES and random() < 0.25)
+        first, surname = self._name(sex, random, abroad)
         while first in self.names or surname in self.names:
-            first, surname = self._name(sex, abroad)
+            first, surname = self._name(sex, random, abroad)
         self.names.add(first)
-        age = max(16, self.age - 5 + int(self.random() * 11)) + older
+        age = max(16, self.age - 5 + int(random() * 11)) + older
         return {
             "name": self._spelt(first),
             "surname": self._spelt(surname),
@@ -130,27 +138,27 @@ class Writer:
             **_PRONOUNS[sex],
         }
 
-    def _name(self, sex: str, abroad: bool = False) -> tuple[str, str]:
+    def _name(self, sex: str, random: Callable[[], float], abroad: bool = False) -> tuple[str, str]:
         firsts = self.language.women if sex == "woman" else self.language.men
-        first = self._pick(_FRIENDS_ABROAD[sex] if abroad else firsts)
-        surname = self._pick(self.language.surnames)
+        first = _pick(_FRIENDS_ABROAD[sex] if abroad else firsts, random)
+        surname = _pick(self.language.surnames, random)
         return first, surname + "a" if self.l1 == "Russian" and sex == "woman" else surname
 
-    def _family(self) -> dict[str, str]:
-        woman, chance = self.sex == "woman", self.random()
+    def _family(self, random: Callable[[], float]) -> dict[str, str]:
+        woman, chance = self.sex == "woman", random()
         spouse, dear = ("husband", "boyfriend") if woman else ("wife", "girlfriend")
         if self.age < 26 or chance < 0.3:
             family, partner = "I am single.", "my best friend"
-            if self.random() < 0.4:
+            if random() < 0.4:
                 family, partner = f"I am not married, but I have a {dear}.", f"my {dear}"
-            home = "with my parents" if self.age < 24 or self.random() < 0.2 else "alone in a small flat"
+            home = "with my parents" if self.age < 24 or random() < 0.2 else "alone in a small flat"
             return {"family": family, "partner": partner, "livewith": home, "child": "my little nephew"}
         partner = f"my {spouse}"
         if chance < 0.45:
             family = "I am married, but I have no children."
             return {"family": family, "partner": partner, "livewith": f"with {partner}", "child": "my nephew"}
-        number = self._pick(("one", "one", "two", "two", "three"))
-        child = self._pick(("son", "daughter"))
+        number = _pick(("one", "one", "two", "two", "three"), random)
+        child = _pick(("son", "daughter"), random)
         children = child if number == "one" else f"{number} children"
         return {
             "family": f"I am married and I have {f'a {child}' if number == 'one' else children}.",
@@ -159,11 +167,12 @@ class Writer:
             "child": f"my {child}" if number == "one" else f"my youngest {child}",
         }
 
-    def _pick(self, items: tuple[str, ...]) -> str:
-        return items[int(self.random() * len(items))]
-
     def _spelt(self, name: str) -> str:
         return name if self.accents else without_accents(name)
+
+
+def _pick(items: Sequence[Any], random: Callable[[], float]) -> Any:
+    return items[int(random() * len(items))]
 
 
 @cache

@@ -103,6 +103,17 @@ def test_every_format_gives_the_same_documents(read, name):
 
 
 @pytest.mark.parametrize("name", WRITERS)
+def test_kept_columns_of_every_format_stand_behind_the_others_untouched(read, name):
+    kept = {"größe": ["1,80", "", " 2"], "a b": ["x\n y ", "é", "=1"], "id": ["1", "2", "3"]}
+    rows = [[*NAMES, *kept], *([*row, *more] for row, more in zip(ROWS, zip(*kept.values(), strict=True), strict=True))]
+    documents, report = read(name, WRITERS[name](rows), {"writing_id": "writing_id"}, keep_columns=["a b", "größe"])
+    assert documents[NAMES].to_numpy().tolist() == ROWS
+    assert documents[["a b", "größe"]].to_dict("list") == {name: kept[name] for name in ("a b", "größe")}
+    assert all(dtype == "str" for dtype in documents.dtypes)
+    assert report.columns_used == {name: name for name in (*NAMES, "a b", "größe")}
+
+
+@pytest.mark.parametrize("name", WRITERS)
 def test_row_numbers_and_faults_of_every_format(read, name):
     rows = [NAMES, *ROWS, ["", "French", "A1", "no id", "train"], ["w5", "French", "A1", " \n", "train"]]
     rows += [["w6", "", "A1", "no l1", "test"], ["w1", *ROWS[0][1:]], ["w8", "French", "A1", "x", "fold 3"]]
