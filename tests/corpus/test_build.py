@@ -136,7 +136,6 @@ def test_a_full_disk_is_told_in_one_message(tmp_path, path, monkeypatch):
     [
         ("", r"cannot be written to \(Not a directory\): type paths\.data="),
         *((name, "could not be prepared: .*put right what is in the way") for name in ("masks", "documents.parquet")),
-        ("prepare.log", "could not be prepared: .*put right what is in the way"),
     ],
 )
 def test_something_of_another_kind_in_the_place_of_a_file(tmp_path, path, name, message):
@@ -148,6 +147,12 @@ def test_something_of_another_kind_in_the_place_of_a_file(tmp_path, path, name, 
         place.touch()
     with pytest.raises(UserError, match=message):
         prepared(tmp_path / "data", path)
+
+
+def test_a_log_that_cannot_be_written_costs_the_log_alone(tmp_path, path, capsys):
+    (tmp_path / "data" / "mine" / "prepare.log").mkdir(parents=True)
+    prepared(tmp_path / "data", path)
+    assert "prepare.log cannot be written" in capsys.readouterr().err
 
 
 def test_an_error_of_the_program_is_no_fault_of_the_disk(tmp_path):
