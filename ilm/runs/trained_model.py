@@ -14,7 +14,7 @@ from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
 from ilm.examples.conditions import stored_condition
 from ilm.examples.vocabulary import Vocabulary
-from ilm.hashing import model_fingerprint
+from ilm.hashing import digest, file_sha256, model_fingerprint
 from ilm.models.loading import load_tokenizer, pretrained_model, require_rows
 from ilm.runs.folder import RunFolder
 
@@ -122,6 +122,11 @@ class TrainedModel:
     def fingerprint(self) -> str:
         """A digest of its files as they are now."""
         return model_fingerprint(self.path)
+
+    @cached_property
+    def weights(self) -> str:
+        """A digest of its weights alone, by which runs that start from them (`init_from`) know it."""
+        return digest({path.name: file_sha256(path) for path in sorted(self.path.glob("*.safetensors"))})
 
     def load(self) -> tuple[PreTrainedModel, Vocabulary]:
         """The model, float32, in evaluation mode, and its vocabulary."""

@@ -11,7 +11,7 @@ from ilm.config.train import Model, Train
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
 from ilm.examples.conditions import LEFT_OUT_ONCE_IN, told_line
-from ilm.hashing import digest, file_sha256
+from ilm.hashing import digest
 from ilm.runs.finder import Finder
 from ilm.runs.folder import total_targets
 from ilm.runs.trained_model import TrainedModel
@@ -105,7 +105,7 @@ def initial_runs(settings: Train, masks: str, corpus: PreparedCorpus) -> Initial
     """
     strict = len(settings.init_from) > 1
     runs = [_comparable_run("init_from", n, settings, masks, corpus, strict=strict) for n in settings.init_from]
-    hashes = [digest({path.name: file_sha256(path) for path in sorted(run.path.glob("*.safetensors"))}) for run in runs]
+    hashes = [run.weights for run in runs]
     return InitialRuns(
         runs=tuple(run.name for run in runs),
         folders=tuple(run.path for run in runs),

@@ -212,12 +212,16 @@ def omnibus(levels: Sequence[PairedLosses], *, resamples: int = RESAMPLES, seed:
     """The mean over levels of theta, specialist minus generalist: does specialising pay at all?
 
     All `levels` lie on the same G clusters; a cluster without texts of a level has no targets there. b is the
-    generalist, with the same runs at every level: its variance from training is that of its level-averaged loss.
+    generalist, with the same runs at every level: its variance from training is that of its level-averaged loss. Of
+    paired seeds it is that of the level-averaged differences.
     """
     if _needs_resamples(levels):
         return _contrast(levels, [], _resampled([levels], resamples, seed)[0])
     if not all(losses.seed_terms for losses in levels):
         return _contrast(levels, [], None)
+    if all(losses.paired for losses in levels):
+        by_seed = [(losses.a - losses.b).sum(axis=1) / losses.targets.sum() for losses in levels]
+        return _contrast(levels, [_variance_of_mean(np.mean(by_seed, axis=0))], None)
     specialists = [(variance / len(levels) ** 2, df) for variance, df in (losses.seed_terms[0] for losses in levels)]
     generalist = np.mean([losses.b.sum(axis=1) / losses.targets.sum() for losses in levels], axis=0)
     return _contrast(levels, [*specialists, _variance_of_mean(generalist)], None)

@@ -33,11 +33,20 @@ KINDS = {"context": "context", "infill": "infill", HEADLINE: "infill, text only"
 
 @dataclass(frozen=True)
 class Model:
-    """Runs that differ in their seeds alone: `runs` are their rows among the R runs of the losses."""
+    """Runs that differ in their seeds alone: `runs` are their rows among the R runs of the losses.
+
+    `parents` are the rows of the runs that each of them started from (`init_from`), where all of those are compared.
+    """
 
     name: str
     level: str
     runs: tuple[int, ...]
+    parents: tuple[int, ...] = ()
+
+    def paired_with(self, other: "Model") -> tuple[int, ...]:
+        """The runs of `other` that belong to those of this model, in their order; none where they share no ancestor."""
+        own, others = self.parents or self.runs, dict(zip(other.parents or other.runs, other.runs, strict=True))
+        return tuple(others[run] for run in own) if set(own) == set(others) and len(own) == len(others) else ()
 
 
 @dataclass(frozen=True)
@@ -129,7 +138,8 @@ class _Sums:
         of_a = self.nll[list(a.runs)]
         if b is None:
             return PairedLosses(of_a, np.zeros_like(of_a), self.targets, paired=True)
-        return PairedLosses(of_a, self.nll[list(b.runs)], self.targets)
+        paired = a.paired_with(b)
+        return PairedLosses(of_a, self.nll[list(paired or b.runs)], self.targets, bool(paired))
 
     def contrasts(self, pairs: Sequence[tuple[Model, Model | None]], settings: Settings) -> list[Contrast]:
         paired = [self.pair(a, b) for a, b in pairs]

@@ -16,6 +16,7 @@ from ilm.evaluation.losses import Texts, common_examples, losses_by_kind, losses
 from ilm.evaluation.perplexity.scoring import ScoredModel
 from ilm.hashing import digest
 from ilm.runs.folder import total_targets
+from ilm.runs.identity import REPLICATES
 from ilm.runs.trained_model import TrainedModel
 from ilm.tables import show
 
@@ -67,18 +68,30 @@ def compare_models(
 
 def _models(runs: Sequence[TrainedModel]) -> list[Model]:
     """Runs that differ in their seeds alone as one model, the generalist last."""
-    recipes: dict[str, dict[int, int]] = {}
+    recipes: dict[str, dict[tuple[int, int], int]] = {}
     for number in sorted(range(len(runs)), key=lambda number: (runs[number].level == GENERALIST, runs[number].name)):
         run = runs[number]
-        seeds = recipes.setdefault(digest({key: v for key, v in run.identity.items() if key != "seed"}), {})
-        if run.seed in seeds:
-            log.warning("%s is not compared: it is the same run as %s", run.name, runs[seeds[run.seed]].name)
-        seeds.setdefault(run.seed, number)
+        seeds = recipes.setdefault(digest({key: v for key, v in run.identity.items() if key not in REPLICATES}), {})
+        if run.replicate in seeds:
+            log.warning("%s is not compared: it is the same run as %s", run.name, runs[seeds[run.replicate]].name)
+        seeds.setdefault(run.replicate, number)
     grouped = [tuple(seeds.values()) for seeds in recipes.values()]
     first = [runs[numbers[0]] for numbers in grouped]
     labels = [_label(run, [other for other in first if other.level == run.level]) for run in first]
     labels = [run.name if labels.count(label) > 1 else label for run, label in zip(first, labels, strict=True)]
-    return [Model(label, run.level, numbers) for label, run, numbers in zip(labels, first, grouped, strict=True)]
+    return [
+        Model(label, run.level, numbers, _parents(runs, numbers))
+        for label, run, numbers in zip(labels, first, grouped, strict=True)
+    ]
+
+
+def _parents(runs: Sequence[TrainedModel], numbers: Sequence[int]) -> tuple[int, ...]:
+    """Which of `runs` each run of a model started from; none unless all of them are there, each once."""
+    wanted = [runs[number].identity.get("data.init_from") for number in numbers]
+    if None in wanted or len(set(wanted)) < len(wanted):
+        return ()
+    found = {run.weights: number for number, run in enumerate(runs)}
+    return tuple(found[weights] for weights in wanted) if set(wanted) <= set(found) else ()
 
 
 def _label(run: TrainedModel, of_level: Sequence[TrainedModel]) -> str:

@@ -175,6 +175,13 @@ class TestOmnibus:
         specialists = sum(level.a.sum(axis=1).var(ddof=1) / 600**2 / 2 / 4 for level in levels)
         assert omnibus(levels).v2 == pytest.approx(specialists + losses.var(ddof=1) / 2)
 
+    def test_paired_seeds_vary_by_their_level_averaged_differences(self, rng):
+        levels = [PairedLosses(level.a, level.b, level.targets, paired=True) for level in self.levels(rng, seeds=3)]
+        differences = [(level.a - level.b).sum(axis=1) / level.targets.sum() for level in levels]
+        found = omnibus(levels)
+        assert found.v2 == pytest.approx(np.mean(differences, axis=0).var(ddof=1) / 3)
+        assert found.df == pytest.approx((found.v1 + found.v2) ** 2 / (found.v1**2 / 119 + found.v2**2 / 2))
+
     def test_learners_of_two_levels_are_one_cluster(self, rng):
         effects = rng.normal(size=60)
         twice = [one_seed(effects, np.ones(60)), one_seed(effects, np.ones(60))]

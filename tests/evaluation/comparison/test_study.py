@@ -162,3 +162,29 @@ def test_one_model_has_a_matrix_only():
     assert len(found.matrix) == 5
     assert found.contrasts.empty
     assert found.by_group.empty
+
+
+def test_runs_that_started_from_each_other_are_pairs():
+    generalist, plain = Model("all", "all", (0, 1, 2)), Model("A1", "A1", (3, 4, 5))
+    tuned, another = (
+        Model("A1 from-all", "A1", (6, 7, 8), (1, 0, 2)),
+        Model("B1 from-all", "B1", (9, 10, 11), (0, 1, 2)),
+    )
+    assert tuned.paired_with(generalist) == (1, 0, 2)
+    assert tuned.paired_with(another) == (10, 9, 11)
+    # Equal seeds pair nothing, nor do parents of which some are not compared.
+    assert plain.paired_with(generalist) == plain.paired_with(tuned) == ()
+    assert tuned.paired_with(Model("all", "all", (0, 1))) == ()
+
+
+def test_paired_runs_vary_by_their_differences():
+    rng, of_texts = np.random.default_rng(0), texts()
+    shifts = rng.normal(0, 0.2, 3)  # of the generalist's runs, which those that start from them keep
+    nll = np.concatenate([[np.full(350, 3 + shift) for shift in shifts]] * 2) + rng.normal(0, 0.01, (6, 350))
+    losses = Losses(nll, np.ones(350, int), np.arange(350), pd.DataFrame({"l1": of_texts.documents["l1"]}))
+    v2 = [
+        compare({HEADLINE: losses}, of_texts, models, Settings(resamples=100)).contrasts["v2"].mean()
+        for parents in ((), (0, 1, 2))
+        for models in [[Model("A1", "A1", (3, 4, 5), parents), Model("all", "all", (0, 1, 2))]]
+    ]
+    assert v2[1] < 1e-3 * v2[0]

@@ -9,6 +9,7 @@ import pytest
 
 from evaluate import evaluate
 from ilm.errors import UserError
+from ilm.evaluation.comparison.task import _models
 from ilm.evaluation.scores import EXAMPLE, ScoreStore
 from ilm.runs.trained_model import TrainedModel
 from prepare import prepare
@@ -254,3 +255,26 @@ def test_perplexities_stand_in_tensorboard(root, results):
     chosen = "run == 'mine_A1_ilm_tiny_debug' and level == 'A1' and kind == 'infill_textonly' and mask_type == 'all'"
     assert point.value == pytest.approx(frame.query(chosen)["perplexity"].item(), rel=1e-5)
     assert point.step == 3
+
+
+class Run:
+    """What the comparison asks of a run to tell which are one model."""
+
+    def __init__(self, name: str, seed: int, init_from: str | None = None, **identity):
+        self.name, self.level, self.weights, self.replicate = name, name.split("_")[0], f"weights of {name}", (seed, 0)
+        self.family = {"experiment": init_from and "from-all", "model": "tiny", "masking": None}
+        self.identity = {"level": self.level, "seed": seed, "data.init_from": init_from, **self.family, **identity}
+
+
+def test_runs_that_differ_in_their_seeds_alone_are_one_model():
+    runs = [Run("all_s1", 1), Run("all", 0), Run("A1", 0), Run("A1_again", 0), Run("A1_slow", 0, lr=1e-5)]
+    runs += [Run(f"A1_from{seed}", seed, f"weights of all{'_s1' * seed}") for seed in (0, 1)]
+    models = _models(runs)
+    assert [(model.name, model.runs) for model in models] == [
+        ("A1", (2,)),
+        ("A1 from-all", (5, 6)),
+        ("A1_slow", (4,)),
+        ("all", (1, 0)),
+    ]
+    assert models[1].parents == (1, 0)
+    assert models[1].paired_with(models[3]) == (1, 0)
