@@ -25,9 +25,10 @@ from typing import Any
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
-from hydra.utils import get_method, instantiate
+from hydra.utils import get_method
 from omegaconf import DictConfig, open_dict
 
 from ilm.cli.help import chosen_options
@@ -129,7 +130,7 @@ class SweepCallback(Callback):
             overrides = OverridesParser.create(config_loader=loader).parse_overrides(
                 [*parameters, *config.hydra.overrides.task]
             )
-            stages = instantiate(config.hydra.sweeper).split_arguments(overrides, None)
+            stages = Plugins.instance()._instantiate(config.hydra.sweeper).split_arguments(overrides, None)
         except (HydraException, UserError):
             return  # the sweeper itself is about to refuse it
         combinations = [(stage, one) for stage, jobs in enumerate(stages) for one in jobs]
