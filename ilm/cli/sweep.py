@@ -70,6 +70,9 @@ class Sweep:
         Raises: SystemExit with 128 + signal once a signal has come and the running jobs have ended.
         """
         job = self.jobs[number]
+        if self.dry and (alike := next((other for other in self.jobs[:number] if _same_cost(other, job)), None)):
+            write_json(job.record, {**alike.noted, "name": None})
+            return
         self._wait_until(
             lambda: len(self.running) < self.at_once and all(other.stage == job.stage for other in self.running)
         )
@@ -255,16 +258,29 @@ def end_sweep() -> int:
     return sweep.exit_code()
 
 
+def _same_cost(a: Job, b: Job) -> bool:
+    """Whether two runs differ in their seed or draw alone."""
+    of_a, of_b = ({o for o in job.overrides if not o.startswith(("seed=", "data.draw="))} for job in (a, b))
+    return of_a == of_b
+
+
 def _print_total(jobs: Sequence[Job]) -> None:
-    costs = [job.noted["cost"] for job in jobs if "cost" in job.noted]
+    """What all runs cost; one that follows another, which is not trained yet, costs as much as that one."""
+    noted = [job.noted for job in jobs]
+    by_level = {of["level"]: of["cost"] for of in reversed(noted) if "level" in of}
+    follows = [of["follows"] for of in noted if of.get("follows")]
+    costs = [of["cost"] for of in noted if "cost" in of] + [by_level[level] for level in follows if level in by_level]
     if costs:
         hours, disk = (sum(cost[key] for cost in costs) for key in ("hours", "disk_gib"))
         memory = max(cost["memory_gib"] for cost in costs)
+        left_out = f", without {missing} that cannot be told yet" if (missing := len(jobs) - len(costs)) else ""
         print(
-            f"\nall {len(costs)} of {len(jobs)} runs, one after another: {hours:.1f} h, {disk:.1f} GiB of disk; "
+            f"\nall {len(jobs)} runs{left_out}, one after another: {hours:.1f} h, {disk:.1f} GiB of disk; "
             f"the largest needs {memory:.1f} GiB of memory",
             flush=True,
         )
+        if follows:
+            print(f"{len(follows)} of them follow runs that are not trained yet, and are counted as those", flush=True)
 
 
 def _remove(sweep: Sweep) -> None:

@@ -9,7 +9,7 @@ import logging
 import platform
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,13 +19,14 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
-from ilm.cli.sweep import note
+from ilm.cli.sweep import is_recorded, note
 from ilm.config.train import Checkpoint, EarlyStopping, Train
 from ilm.errors import UserError
 from ilm.files import readable_size
 from ilm.models.devices import peak_memory
 from ilm.progress import duration
 from ilm.runs.folder import RunFolder
+from ilm.runs.identity import run_name
 from ilm.training.callbacks.metrics import at_step_end
 from ilm.training.callbacks.validation import Validation
 from ilm.training.fit import fit, starting_module
@@ -39,6 +40,8 @@ FEWEST, MOST = 3, 100  # steps that are timed
 SECONDS = 20.0  # after which no more are
 VALIDATION_EXAMPLES = 32
 GIB = 2**30
+# What a run without steps costs, beside its weights.
+NOTHING = {"hours": 0.0, "disk_gib": 0.0, "memory_gib": 0.0}
 
 
 @dataclass(frozen=True)
@@ -152,14 +155,29 @@ class _Nowhere(TorchCheckpointIO):
 
 
 def dry_run(settings: Train) -> None:
-    """Log what a run would do and cost, and note the cost for the table of a sweep; nothing is left behind."""
+    """Log what a run would do and cost, and note the cost for the table of a sweep; nothing is left behind.
+
+    In a sweep, a run that waits for another one (`match`, `init_from`) is noted to cost as much as that one.
+    """
+    others = [settings.match] if settings.match else settings.init_from or []
     with _caches_apart(settings) as apart:
-        plan = plan_run(apart)
+        try:
+            plan = plan_run(apart)
+        except UserError as error:
+            if not (others and is_recorded()):
+                raise
+            trained = settings.trainer.max_steps != 0
+            note(name=run_name(settings), **({"follows": others[0]} if trained else {"cost": NOTHING}))
+            log.info("%s cannot be planned yet: %s", run_name(settings), error)
+            return
         note(name=plan.name)
         log.info("%s", plan.summary())
+        if not plan.total_steps:
+            note(cost=NOTHING)
+            return
         lines, cost = cost_sheet(plan)
     log.info("%s", lines)
-    note(cost=cost)
+    note(cost=cost, level=settings.cefr_level.name)
 
 
 @contextmanager
