@@ -3,7 +3,7 @@
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from hydra_plugins.staged_sweeper import StagedSweeper
+from hydra_plugins import staged_sweeper  # Hydra loads its plugins anew: the class is asked for when it is needed
 from ilm.cli.sweep import Sweep
 from ilm.cli.sweep_table import Job
 from ilm.errors import UserError
@@ -13,7 +13,7 @@ STAGES = [["cefr=A1,all", "experiment=balanced_generalist"], ["experiment=token_
 
 def runs(*typed: str) -> list[list[list[str]]]:
     overrides = OverridesParser.create().parse_overrides(["seed=0,1", *typed])
-    return StagedSweeper(STAGES, {"seed": "0,1"}).split_arguments(overrides, None)
+    return staged_sweeper.StagedSweeper(STAGES, {"seed": "0,1"}).split_arguments(overrides, None)
 
 
 def test_each_line_is_a_sweep_of_its_own():
