@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +25,7 @@ from ilm.corpus.sampling import stratified_sample
 from ilm.corpus.sources import CorpusSource
 from ilm.corpus.splitting.assign import SplitReport
 from ilm.corpus.splitting.strategy import SplitStrategy
-from ilm.corpus.statistics import (
-    dropped_table,
-    l1_table,
-    leak_table,
-    length_tables,
-    miss_table,
-    shared_table,
-    split_table,
-)
+from ilm.corpus.statistics import count_tables, dropped_table, leak_table, miss_table, shared_table
 from ilm.corpus.store import (
     DOCUMENTS,
     MANIFEST,
@@ -62,17 +54,12 @@ class BuiltCorpus:
 
     def tables(self) -> list[TextTable]:
         """What `prepare.py` prints of the documents."""
-        documents, note, leaks = self.corpus.documents, self.corpus.text_note, self.corpus.manifest["leaks"]
-        tables = [
-            split_table(documents, note),
-            l1_table(documents, note=note),
-            *length_tables(self.corpus.manifest["counts"], note),
-            dropped_table(self.read.dropped, note=note),
-        ]
-        if self.read.notes:
-            tables.append(dropped_table(self.read.notes, "Rows kept, but to be known", note))
-        tables += [miss_table(self.split, note)] if self.split.misses else []
-        return [*tables, shared_table(leaks, note) if self.corpus.test_only else leak_table(leaks, note)]
+        leaks = self.corpus.manifest["leaks"]
+        tables = [*count_tables(self.corpus.manifest["counts"]), dropped_table(self.read.dropped)]
+        tables += [dropped_table(self.read.notes, "Rows kept, but to be known")] if self.read.notes else []
+        tables += [miss_table(self.split)] if self.split.misses else []
+        tables.append(shared_table(leaks) if self.corpus.test_only else leak_table(leaks))
+        return [replace(table, caption=self.corpus.text_note) for table in tables]
 
 
 def build_corpus(

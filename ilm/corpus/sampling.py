@@ -5,7 +5,6 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from ilm.errors import UserError
 from ilm.hashing import order_key
 
 
@@ -41,8 +40,6 @@ def stratified_sample(documents: pd.DataFrame, size: int, seed: int) -> pd.DataF
     the documents with the smallest `order_key(seed, "sample", writing_id)` are taken. The result
     depends on the set of documents alone, not on their order.
     """
-    if size < 1:
-        raise UserError(f"corpus.sample_size={size}: expected a number of documents of at least 1, or null for all")
     ordered = documents.sort_values("writing_id", ignore_index=True)
     if size >= len(ordered):
         return ordered

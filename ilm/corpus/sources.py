@@ -124,29 +124,22 @@ def main_source(corpus: Corpus) -> CorpusSource:
     """The main corpus: its file, or a generated sample."""
     if corpus.csv is None:
         return SampleSource(corpus.synthetic.size, corpus.synthetic.seed, corpus.levels, corpus.keep_columns)
-    return FileSource(
-        [Path(path) for path in corpus.csv],
-        columns=corpus.columns.model_dump(),
-        keep_columns=corpus.keep_columns,
-        levels=corpus.levels,
-        encoding=corpus.encoding,
-        max_dropped=corpus.max_dropped,
-        sheet=corpus.sheet,
-        delimiter=corpus.delimiter,
-        learner_from_id=corpus.learner_from_id,
-    )
+    options = {"learner_from_id": corpus.learner_from_id, **_options(corpus, corpus)}
+    return FileSource([Path(path) for path in corpus.csv], levels=corpus.levels, **options)
 
 
 def extra_source(extra: Extra, corpus: Corpus) -> ExtraSource:
     """One of `corpus.extra`: C2 is a level too."""
-    return ExtraSource(
-        [Path(extra.csv)],
-        columns=extra.columns.model_dump(),
-        keep_columns=extra.keep_columns,
-        levels=[*corpus.levels, *(level for level in BEYOND if level not in corpus.levels)],
-        encoding=extra.encoding or corpus.encoding,
-        max_dropped=corpus.max_dropped,
-        sheet=extra.sheet,
-        delimiter=extra.delimiter,
-        lenient=True,
-    )
+    levels = [*corpus.levels, *(level for level in BEYOND if level not in corpus.levels)]
+    return ExtraSource([Path(extra.csv)], levels=levels, lenient=True, **_options(extra, corpus))
+
+
+def _options(section: Corpus | Extra, corpus: Corpus) -> dict[str, Any]:
+    return {
+        "columns": section.columns.model_dump(),
+        "keep_columns": section.keep_columns,
+        "encoding": section.encoding or corpus.encoding,
+        "max_dropped": corpus.max_dropped,
+        "sheet": section.sheet,
+        "delimiter": section.delimiter,
+    }

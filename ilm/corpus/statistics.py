@@ -1,11 +1,9 @@
-"""Tables that describe a corpus, and the same numbers for its manifest. Lengths are in characters.
-
-`note` of a table stands below it: what every reader has to know, for example which column the texts are from.
-"""
+"""Counts of a corpus for its manifest, and tables of them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ilm.corpus.formats.table import first_rows
@@ -28,28 +26,23 @@ def summary(documents: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def split_table(documents: pd.DataFrame, note: str | None = None) -> TextTable:
-    """Documents per level and split, with totals."""
-    counts = _level_counts(documents)
-    counts["all"] = {name: sum(row[name] for row in counts.values()) for name in (*SPLITS, "total")}
-    rows = [(level, *(f"{n:,}" for n in row.values())) for level, row in counts.items()]
+def count_tables(counts: Mapping[str, Any], most: int = 25) -> list[TextTable]:
+    """A `summary` as tables: documents by level and split, by L1 (all but the `most` frequent in one row), lengths."""
+    levels = {level: tuple(row.values()) for level, row in counts["levels"].items()}
+    rows = [(level, *(f"{n:,}" for n in row)) for level, row in levels.items()]
+    rows.append(("all", *(f"{sum(column):,}" for column in zip(*levels.values(), strict=True))))
     columns = ("level", *SPLITS, "total")
-    return TextTable("Documents by level and split", columns, rows, "lrrrr", note, sections=[len(rows) - 1])
-
-
-def l1_table(documents: pd.DataFrame, most: int = 25, note: str | None = None) -> TextTable:
-    """Documents per L1 and level: the `most` frequent L1s, the others summed up in one row."""
-    columns = (*sorted(documents["cefr_level"].unique()), "total")
-    counts = list(_l1_counts(documents).items())
-    if rest := counts[most:]:
+    by_level = TextTable("Documents by level and split", columns, rows, "lrrrr", sections=[len(rows) - 1])
+    columns, l1s = (*levels, "total"), list(counts["l1"].items())
+    if rest := l1s[most:]:
         sums = {name: sum(row.get(name, 0) for _, row in rest) for name in columns}
-        counts = [*counts[:most], (f"{len(rest)} others", sums)]
-    rows = [(l1, *(f"{row.get(name, 0):,}" for name in columns)) for l1, row in counts]
-    return TextTable("Documents by L1", ("L1", *columns), rows, "l" + "r" * len(columns), note)
+        l1s = [*l1s[:most], (f"{len(rest)} others", sums)]
+    rows = [(l1, *(f"{row.get(name, 0):,}" for name in columns)) for l1, row in l1s]
+    by_l1 = TextTable("Documents by L1", ("L1", *columns), rows, "l" + "r" * len(columns))
+    return [by_level, by_l1, *_length_tables(counts)]
 
 
-def length_tables(counts: Mapping[str, Any], note: str | None = None) -> list[TextTable]:
-    """Text lengths per level, in characters and in words, of a `summary`."""
+def _length_tables(counts: Mapping[str, Any]) -> list[TextTable]:
     columns = ("level", "texts", "min", "mean", "median", "max", "sum")
     formats = (",", ",", ",.1f", ",.1f", ",", ",")
     tables = []
@@ -59,25 +52,23 @@ def length_tables(counts: Mapping[str, Any], note: str | None = None) -> list[Te
             (level, *(format(value, how) for value, how in zip(row.values(), formats, strict=True)))
             for level, row in counts[unit].items()
         ]
-        tables.append(TextTable(title, columns, rows, "lrrrrrr", note, sections=[len(rows) - 1]))
+        tables.append(TextTable(title, columns, rows, "lrrrrrr", sections=[len(rows) - 1]))
     return tables
 
 
-def dropped_table(
-    dropped: Mapping[str, Mapping[str, Any]], title: str = "Rows dropped", note: str | None = None
-) -> TextTable:
+def dropped_table(dropped: Mapping[str, Mapping[str, Any]], title: str = "Rows dropped") -> TextTable:
     """Rows by cause, with the first row numbers (the header is row 1), of `ReadReport.dropped` or `.notes`."""
     rows = [(cause, f"{found['count']:,}", first_rows(found)) for cause, found in dropped.items()]
-    return TextTable(title, ("cause", "rows", "first rows"), rows or [("none", "0", "")], "lrl", note)
+    return TextTable(title, ("cause", "rows", "first rows"), rows or [("none", "0", "")], "lrl")
 
 
-def miss_table(report: SplitReport, note: str | None = None) -> TextTable:
+def miss_table(report: SplitReport) -> TextTable:
     """Documents above (+) or below (-) target per level and split: what groups kept together cost."""
     rows = [(level, *(f"{miss.get(split, 0):+,}" for split in SPLITS)) for level, miss in report.misses.items()]
-    return TextTable("Documents above or below the target of the split", ("level", *SPLITS), rows, "lrrr", note)
+    return TextTable("Documents above or below the target of the split", ("level", *SPLITS), rows, "lrrr")
 
 
-def leak_table(leaks: Mapping[str, Any], note: str | None = None) -> TextTable:
+def leak_table(leaks: Mapping[str, Any]) -> TextTable:
     """What stands in more than one split, or why that is not known, with a first example.
 
     `leaks`: a `LeakReport` as it stands in a manifest.
@@ -104,14 +95,14 @@ def leak_table(leaks: Mapping[str, Any], note: str | None = None) -> TextTable:
         found = f"{tested:,} of {tested + held_out['other'] + held_out['divided']:,} values"
         rows.append((f"{column}: in test alone, as split.test_on asks", found, "", ""))
         rows.append((f"{column}: in test and elsewhere", f"{held_out['divided']:,}", "", ""))
-    return TextTable("Leaks between splits", ("what", "found", "documents", "for example"), rows, "lprp", note)
+    return TextTable("Leaks between splits", ("what", "found", "documents", "for example"), rows, "lprp")
 
 
 def _example(examples: Sequence[Sequence[Sequence[str]]]) -> str:
     return ", ".join(f"{name} ({split})" for name, split in examples[0]) if examples else ""
 
 
-def shared_table(leaks: Mapping[str, Any], note: str | None) -> TextTable:
+def shared_table(leaks: Mapping[str, Any]) -> TextTable:
     """How many texts of test-only data stand in the training data of the main corpus, of `SharedWith` in a manifest."""
     near, documents = leaks["near_duplicates"], leaks["documents"]
     rows = [("equal", f"{leaks['texts']:,} of {documents:,}")]
@@ -119,25 +110,18 @@ def shared_table(leaks: Mapping[str, Any], note: str | None) -> TextTable:
         rows.append(("nearly equal", near))
     else:
         rows.append((f"nearly equal (similarity {leaks['similarity']:g})", f"{near:,} of {documents:,}"))
-    return TextTable(f"In the training data of {leaks['asked']['corpus']}", ("texts", "found"), rows, "lp", note)
+    return TextTable(f"In the training data of {leaks['asked']['corpus']}", ("texts", "found"), rows, "lp")
 
 
 def _level_counts(documents: pd.DataFrame) -> dict[str, dict[str, int]]:
-    counts = documents.groupby(["cefr_level", "split"]).size().to_dict()
-    result = {}
-    for level in sorted(documents["cefr_level"].unique()):
-        row = {split: int(counts.get((level, split), 0)) for split in SPLITS}
-        result[level] = {**row, "total": sum(row.values())}
-    return result
+    table = pd.crosstab(documents["cefr_level"], documents["split"]).reindex(columns=list(SPLITS), fill_value=0)
+    return table.assign(total=table.sum(axis=1)).to_dict("index")
 
 
 def _l1_counts(documents: pd.DataFrame) -> dict[str, dict[str, int]]:
-    result: dict[str, dict[str, int]] = {}
-    for (l1, level), count in sorted(documents.groupby(["l1", "cefr_level"]).size().to_dict().items()):
-        result.setdefault(l1, {})[level] = int(count)
-    for row in result.values():
-        row["total"] = sum(row.values())
-    return dict(sorted(result.items(), key=lambda item: (-item[1]["total"], item[0])))
+    table = pd.crosstab(documents["l1"], documents["cefr_level"])
+    table = table.assign(total=table.sum(axis=1)).sort_values("total", ascending=False, kind="stable")
+    return {l1: {level: count for level, count in row.items() if count} for l1, row in table.to_dict("index").items()}
 
 
 def _lengths(documents: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
@@ -146,14 +130,6 @@ def _lengths(documents: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
 
 
 def _by_level(counts: pd.Series, levels: pd.Series) -> dict[str, dict[str, float]]:
-    return {
-        level: {
-            "n": len(found),
-            "min": int(found.min()),
-            "mean": float(found.mean()),
-            "median": float(found.median()),
-            "max": int(found.max()),
-            "sum": int(found.sum()),
-        }
-        for level, found in {**dict(iter(counts.groupby(levels))), "all": counts}.items()
-    }
+    names = {"n": "count", "min": "min", "mean": "mean", "median": "median", "max": "max", "sum": "sum"}
+    of_level, of_all = (counts.groupby(by).agg(**names).to_dict("index") for by in (levels, np.zeros(len(counts))))
+    return of_level | {"all": of_all[0]}

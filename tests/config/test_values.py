@@ -129,6 +129,14 @@ def test_values_that_make_no_sense_together(overrides, expected):
     assert any(line.startswith(expected) for line in mistakes("train", *overrides))
 
 
+def test_what_prepare_is_to_keep_together_and_to_test_on():
+    (line,) = mistakes("prepare", "split.keep_together=[near_duplicates]", "split.near_duplicates=null")
+    assert line.startswith("split.keep_together names near_duplicates, but split.near_duplicates is null")
+    for override in ("split.keep_together=[l1]", "split.test_on=text", "corpus.sample_size=0"):
+        (line,) = mistakes("prepare", override)
+        assert line.startswith(override.partition("=")[0])
+
+
 def test_the_least_values_of_a_new_model_are_fine():
     checked("train", "model=tiny", "model.tokenizer_size=257")
     checked("train", "model.pretrained=false", "model.path=null")

@@ -214,9 +214,9 @@ def test_a_sample_is_kept_beside_its_documents(tmp_path):
 
 
 def test_a_sample_that_is_refused_leaves_nothing(tmp_path):
-    strategy = TrainValidTest(0, ["near_duplicates"])
+    strategy = TrainValidTest(0, ["topic"], "l1")
     origin = SampleSource(60, 1, [*LEVELS, "A2", "B2", "C1"])
-    with pytest.raises(UserError, match="null looks for none"):
+    with pytest.raises(UserError, match="no values of l1 can be test data"):
         build_corpus(tmp_path / "sample", origin, strategy, sample_size=None, overwrite=False)
     assert list(tmp_path.iterdir()) == []
 

@@ -121,8 +121,7 @@ def test_values_of_the_test_data_elsewhere(split, divided):
 def test_markup_in_ids_is_no_markup():
     documents = corpus(("train", "x"), ("test", "x")).assign(writing_id=["[red]1", "[/x]"])
     assert (
-        cells(leak_table(asdict(leak_report(documents, near_duplicates=None)), note="[b]"))[0][3]
-        == "[red]1 (train), [/x] (test)"
+        cells(leak_table(asdict(leak_report(documents, near_duplicates=None))))[0][3] == "[red]1 (train), [/x] (test)"
     )
 
 

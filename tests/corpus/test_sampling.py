@@ -1,10 +1,8 @@
 import pandas as pd
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ilm.corpus.sampling import apportion, level_quotas, stratified_sample
-from ilm.errors import UserError
 from ilm.hashing import order_key
 
 EFCAMDAT = {"A1": 341155, "A2": 215344, "B1": 116539, "B2": 40238, "C1": 10006}
@@ -66,8 +64,6 @@ def test_size_of_the_corpus_or_more_gives_everything():
     documents = corpus({("A1", "x"): 7})
     for size in (7, 8, 100):
         assert stratified_sample(documents.iloc[::-1], size, seed=0).equals(documents)
-    with pytest.raises(UserError, match=r"corpus\.sample_size=0"):
-        stratified_sample(documents, 0, seed=0)
 
 
 @given(

@@ -1,21 +1,11 @@
 import json
-from dataclasses import asdict
 
 import pandas as pd
 import pytest
 from rich.console import Console
 
-from ilm.corpus.leakage import leak_report
 from ilm.corpus.splitting.assign import SplitReport
-from ilm.corpus.statistics import (
-    dropped_table,
-    l1_table,
-    leak_table,
-    length_tables,
-    miss_table,
-    split_table,
-    summary,
-)
+from ilm.corpus.statistics import count_tables, dropped_table, miss_table, summary
 
 
 @pytest.fixture
@@ -60,16 +50,16 @@ def test_summary(documents):
 
 
 def test_tables_show_the_numbers(documents):
-    assert shown(split_table(documents)) == [
+    documents = documents.assign(text=["one two", "a", " 😀\n’ x\u00a0y", "b " * 750])
+    by_level, by_l1, characters, words = map(shown, count_tables(summary(documents)))
+    assert by_level == [
         ["A1", "2", "0", "1", "3"],
         ["B2", "0", "1", "0", "1"],
         ["all", "2", "1", "1", "4"],
     ]
-    assert shown(l1_table(documents)) == [["French", "2", "1", "3"], ["[red]", "1", "0", "1"]]
-    assert shown(l1_table(documents, most=1)) == [["French", "2", "1", "3"], ["1 others", "1", "0", "1"]]
-    characters, words = map(
-        shown, length_tables(summary(documents.assign(text=["one two", "a", " 😀\n’ x\u00a0y", "b " * 750])))
-    )
+    assert by_l1 == [["French", "2", "1", "3"], ["[red]", "1", "0", "1"]]
+    rest = shown(count_tables(summary(documents), most=1)[1])
+    assert rest == [["French", "2", "1", "3"], ["1 others", "1", "0", "1"]]
     assert characters == [
         ["A1", "3", "1", "5.3", "7.0", "8", "16"],
         ["B2", "1", "1,500", "1,500.0", "1,500.0", "1,500", "1,500"],
@@ -95,20 +85,3 @@ def test_misses():
     targets = {"A1": {"train": 8, "valid": 1, "test": 1}, "B1": {"train": 8, "valid": 1, "test": 1}}
     sizes = {"A1": {"train": 9, "valid": 0, "test": 1}, "B1": {"train": 8, "valid": 1, "test": 1}}
     assert shown(miss_table(SplitReport(0, targets, sizes))) == [["A1", "+1", "-1", "+0"]]
-
-
-def test_a_note_stands_below_every_table(documents):
-    report = SplitReport(0, {}, {})
-    leaks = leak_report(documents, near_duplicates=None)
-    note = "texts: [corrected]"
-    for table in (
-        split_table(documents, note),
-        l1_table(documents, note=note),
-        *length_tables(summary(documents), note),
-        dropped_table({}, note=note),
-        miss_table(report, note),
-        leak_table(asdict(leaks), note),
-    ):
-        console = Console(width=120, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-        console.print(table)
-        assert note in console.export_text()

@@ -3,10 +3,12 @@
 import codecs
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,6 +18,8 @@ from ilm.errors import UserError
 
 _PROGRESS_FROM_BYTES = 20_000_000
 _BLOCK = 1 << 20  # bytes
+_STRAY_BYTE = re.compile("[\udc80-\udcff]")  # as Python's "surrogateescape" decodes it
+_BEYOND_ASCII = re.compile("[^\0-\x7f\udc80-\udcff]")
 _ONE_BYTE = ("cp1252", "iso8859-1", "iso8859-15", "cp1250", "cp850", "mac-roman")  # a byte a character
 
 
@@ -63,12 +67,9 @@ class TextFile:
                 yield text, lambda: bar.update(raw.tell() - bar.n)
                 bar.update(size - bar.n)
         except UnicodeError as error:
-            # Damage behind the wrong byte explains it better, so the file is first read to its end.
+            # Python's text layer knows no positions. Damage behind the wrong byte explains it better, and is told here.
             with self._damage_told(), self.binary() as again:
-                while again.read(_BLOCK):
-                    pass
-            with self.binary() as again:
-                raise wrong_encoding(self.path, self.encoding, again) from error
+                raise wrong_encoding(self.path, self.encoding, again.read()) from error
 
     @contextmanager
     def _damage_told(self) -> Iterator[None]:
@@ -110,55 +111,33 @@ def check_encoding(path: Path, encoding: str, head: bytes) -> None:
         )
 
 
-def wrong_encoding(path: Path, encoding: str, file: BinaryIO) -> UserError:
-    """The error for a text that cannot be decoded, with the position of its first wrong byte (uncompressed).
-
-    `file`: its bytes, read again for it, since Python's text layer knows no byte positions.
-    """
-    decoder = codecs.getincrementaldecoder(codec_name(encoding))()
-    end = 0
-    while block := file.read(_BLOCK):
-        end += len(block)
-        try:
-            decoder.decode(block)
-        except UnicodeDecodeError as error:
-            # error.object is what the decoder had kept back and the last block: it ends at byte `end` of the file.
-            at, byte = end - len(error.object) + error.start, error.object[error.start]
-            file.seek(0)
-            found = f"byte {at} (0x{byte:02x}) does not belong to it"
-            return UserError(f"{path} is not {encoding}: {found}; {_advice(encoding, file)}")
-        except UnicodeError:  # UTF-16 without its byte order mark: Python gives no position
-            return UserError(f"{path} is not {encoding}: byte 0 begins no byte order mark; {_other(encoding)}")
+def wrong_encoding(path: Path, encoding: str, text: bytes) -> UserError:
+    """The error for a text that cannot be decoded, with the position of its first wrong byte (uncompressed)."""
     try:
-        decoder.decode(b"", final=True)
+        codecs.getincrementaldecoder(codec_name(encoding))().decode(text, final=True)
     except UnicodeDecodeError as error:
-        at, byte = end - len(error.object) + error.start, error.object[error.start]
-        return UserError(
-            f"{path} is not {encoding}: byte {at} (0x{byte:02x}) does not belong to it; the file is cut off inside a "
-            "character; get it again"
-        )
+        at = len(text) - len(error.object) + error.start  # behind a byte order mark
+        cut_off = error.reason in ("unexpected end of data", "truncated data")
+        advice = "the file is cut off inside a character; get it again" if cut_off else _advice(encoding, text)
+        return UserError(f"{path} is not {encoding}: byte {at} (0x{text[at]:02x}) does not belong to it; {advice}")
+    except UnicodeError:  # UTF-16 without its byte order mark: Python gives no position
+        return UserError(f"{path} is not {encoding}: byte 0 begins no byte order mark; {_other(encoding)}")
     raise RuntimeError(f"{path} changed while it was read")
 
 
-def _advice(encoding: str, file: BinaryIO) -> str:
+def _advice(encoding: str, text: bytes) -> str:
     """What to do about bytes that do not belong to the encoding: what else is in the file decides."""
-    if codec_name(encoding) != "utf-8-sig":
+    lines = text.decode("utf-8", "surrogateescape").split("\n")
+    stray = {number: len(found) for number, line in enumerate(lines, 1) if (found := _STRAY_BYTE.findall(line))}
+    characters = sum(len(_BEYOND_ASCII.findall(line)) for line in lines)
+    count = sum(stray.values())
+    if codec_name(encoding) != "utf-8-sig" or characters < count:
         return _other(encoding)
-    characters, stray, lines = 0, 0, []
-    for number, line in enumerate(file, start=1):
-        if not line.isascii():
-            text = line.decode("utf-8", "surrogateescape")
-            wrong = sum("\udc80" <= character <= "\udcff" for character in text)
-            characters += sum(character > "\x7f" for character in text) - wrong
-            stray += wrong
-            lines += [number] * (wrong > 0)
-    if characters < stray:
-        return _other(encoding)
-    shown = ", ".join(map(str, lines[:5])) + (", ..." if len(lines) > 5 else "")
+    shown = ", ".join(map(str, [*stray][:5])) + (", ..." if len(stray) > 5 else "")
     return (
         f"but all other bytes do, and make {characters:,} characters beyond ASCII: "
-        f"{f'{stray:,} bytes are' if stray > 1 else '1 byte is'} damaged or pasted in from a file of another encoding, "
-        f"in line{'s' * (len(lines) > 1)} {shown}. Correct them there, or leave them out: iconv -c -f utf-8 -t utf-8 "
+        f"{f'{count:,} bytes are' if count > 1 else '1 byte is'} damaged or pasted in from a file of another encoding, "
+        f"in line{'s' * (len(stray) > 1)} {shown}. Correct them there, or leave them out: iconv -c -f utf-8 -t utf-8 "
         "OLD > NEW. (Another corpus.encoding would turn every é into Ã©.)"
     )
 
@@ -170,12 +149,9 @@ def _other(encoding: str) -> str:
 
 def _require_no_utf8(path: Path, encoding: str, file: BinaryIO) -> None:
     """Encodings of one byte a character take any file; what is UTF-8 from beginning to end is no other by chance."""
-    decoder, characters = codecs.getincrementaldecoder("utf-8")(), 0
     try:
-        while block := file.read(_BLOCK):
-            text = decoder.decode(block)
-            characters += 0 if text.isascii() else sum(character > "\x7f" for character in text)
-        decoder.decode(b"", final=True)
+        texts = codecs.iterdecode(iter(partial(file.read, _BLOCK), b""), "utf-8")
+        characters = sum(len(_BEYOND_ASCII.findall(text)) for text in texts)
     except UnicodeDecodeError:
         return
     if characters:

@@ -19,7 +19,6 @@ from ilm.corpus.splitting.groups import group_labels, largest_group, relations, 
 from ilm.corpus.splitting.holdout import column_of_values, draw_held_out
 from ilm.corpus.splitting.stratify import Placement, Sizes, sizes_by_level
 from ilm.corpus.text_keys import blocks
-from ilm.errors import UserError
 from ilm.hashing import order_key
 
 SPLITS = ("train", "valid", "test")
@@ -97,7 +96,7 @@ def assign_splits(
 
     The result depends on the set of documents alone, not on their order.
 
-    Raises: UserError for unknown names, and if no test data can be drawn by `test_on`.
+    Raises: UserError if no test data can be drawn by `test_on`.
     """
     ids = documents["writing_id"]
     if not ids.is_unique:
@@ -135,13 +134,7 @@ def assign_splits(
 
 
 def given_split(documents: pd.DataFrame) -> SplitReport:
-    """Describe the splits that the file gave, column `split`. Raises: UserError for a value that is no split."""
-    strange = sorted(set(documents["split"].unique()) - set(SPLITS))
-    if strange:
-        raise UserError(
-            f"the column of splits holds {', '.join(map(repr, strange[:5]))}: expected {', '.join(SPLITS)} in every "
-            f"row; put the file right, or type corpus.columns.split='' to have the splits drawn"
-        )
+    """Describe the splits that the file gave, column `split`."""
     levels, names = pd.factorize(documents["cefr_level"], sort=True)
     split_of = pd.Categorical(documents["split"], categories=list(SPLITS)).codes.astype(np.int64)
     return SplitReport(seed=None, targets=None, sizes=sizes_by_level(names.tolist(), levels, split_of, SPLITS))

@@ -11,10 +11,8 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from ilm.config.prepare import KEEP_TOGETHER
 from ilm.corpus.near_duplicates import near_duplicate_pairs
 from ilm.corpus.text_keys import text_keys
-from ilm.errors import UserError
 
 
 def relations(documents: pd.DataFrame, columns: Sequence[str], near_duplicates: float | None) -> dict[str, np.ndarray]:
@@ -22,25 +20,13 @@ def relations(documents: pd.DataFrame, columns: Sequence[str], near_duplicates: 
 
     "text" connects texts that are equal when folded, "near_duplicates" those that are similar by at least
     `near_duplicates`, directly or through others; "learner_id" and "topic" connect equal values, an empty one nothing.
-
-    Raises: UserError for an unknown name, and for "near_duplicates" without a similarity.
     """
-    if unknown := sorted(set(columns) - set(KEEP_TOGETHER)):
-        raise UserError(
-            f"split.keep_together names {unknown}: expected some of {list(KEEP_TOGETHER)}, "
-            f"for example split.keep_together=[text,learner_id]"
-        )
     found: dict[str, np.ndarray] = {}
     keys = text_keys(documents["text"]) if {"text", "near_duplicates"} & set(columns) else None
     for column in columns:
         if column == "text":
             found[column] = np.unique(keys, return_inverse=True)[1]
         elif column == "near_duplicates":
-            if near_duplicates is None:
-                raise UserError(
-                    "split.keep_together names near_duplicates, but split.near_duplicates=null looks for none; "
-                    "expected a similarity, for example split.near_duplicates=0.8"
-                )
             pairs = near_duplicate_pairs(documents["text"], near_duplicates, keys=keys)
             found[column] = connected(len(documents), pairs)
         elif column in documents:
