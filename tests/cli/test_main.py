@@ -1,15 +1,13 @@
 """The whole pipeline as it is typed: prepare, train, stop it in every way, go on, evaluate; and mistakes on the way.
 
-What a subprocess would add nothing to is called as a function; `run_command` stands where exit codes, signals or
-several processes are the point.
+What a process of its own would add nothing to is called as a function; `run_forked` stands where exit codes, signals
+or several processes are the point, and `run_command` where libraries read the environment when they are imported.
 """
 
 import json
 import math
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -24,16 +22,8 @@ from evaluate import evaluate
 from ilm.errors import UserError
 from ilm.training.callbacks.nonfinite import NonFiniteLoss
 from prepare import prepare
-from tests.conftest import (
-    REPOSITORY,
-    SMALL_MODEL,
-    compose,
-    contents,
-    environment,
-    rows_of_small_corpus,
-    run_command,
-    write_csv,
-)
+from tests.conftest import SMALL_MODEL, compose, contents, rows_of_small_corpus, run_command, write_csv
+from tests.forked import Forked, run_forked
 from tests.run_logs import metrics, tensorboard
 from train import train
 
@@ -122,30 +112,18 @@ def whole(here) -> Path:
     return folder_of(here, "whole")
 
 
-def started(overrides, *more: str) -> subprocess.Popen:
-    """train.py in a session of its own, as a terminal starts it."""
-    return subprocess.Popen(
-        [sys.executable, str(REPOSITORY / "train.py"), *overrides, *more],
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def stop_after(process: subprocess.Popen, folder: Path, step: int, stop) -> str:
+def stop_after(process: Forked, folder: Path, step: int, stop) -> str:
     """Call `stop` once the run's last checkpoint is of `step` or later; returns what it printed."""
     deadline = time.monotonic() + 120
-    while process.poll() is None and time.monotonic() < deadline:
+    while process.returncode is None and time.monotonic() < deadline:
         # The file is replaced atomically, so it is whole whenever it is there.
         if (folder / "status.json").exists() and status(folder)["step"] >= step:
             stop(process.pid)
             break
         time.sleep(0.002)
-    out, _ = process.communicate(timeout=120)
+    done = process.wait(120)
     assert status(folder)["state"] != "finished", "the run was over before it could be stopped"
-    return out
+    return done.stdout + done.stderr
 
 
 # A run and what is said of it -----------------------------------------------------------------------------------------
@@ -328,10 +306,10 @@ def test_a_damaged_last_row_of_metrics_is_made_good(here, whole):
         ("ctrl_c", os.killpg, 128 + signal.SIGINT),
     ],
 )
-def test_stopped_from_outside(here, whole, name, stop, code):
+def test_stopped_from_outside(here, whole, tmp_path, name, stop, code):
     """As a scheduler and a terminal do it: the signal reaches the whole group, with it the loader's worker."""
     sent = -code if code < 0 else code - 128
-    process = started(here, f"name={name}", "data.num_workers=1", "callbacks=default")
+    process = Forked(tmp_path, "train.py", *here, f"name={name}", "data.num_workers=1", "callbacks=default")
     out = stop_after(process, folder_of(here, name), 8, lambda pid: stop(pid, sent))
     assert process.returncode == code, out
     if code > 0:
@@ -591,7 +569,7 @@ def test_a_folder_of_results_that_is_none_is_not_replaced(here, whole, tmp_path)
     ],
 )
 def test_a_mistake_is_one_message_and_leaves_nothing(tmp_path, script, arguments, message):
-    done = run_command(tmp_path, script, *arguments)
+    done = run_forked(tmp_path, script, *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: ")
     assert message in done.stderr
@@ -621,7 +599,7 @@ def test_a_hub_that_cannot_be_reached(here, tmp_path):
     ],
 )
 def test_a_mistake_in_one_run_of_a_sweep_starts_none(here, tmp_path, option, message):
-    done = run_command(tmp_path, "train.py", "-m", *here, "cefr=A1", "trainer.max_steps=1", option)
+    done = run_forked(tmp_path, "train.py", "-m", *here, "cefr=A1", "trainer.max_steps=1", option)
     assert (done.returncode, done.stdout) == (2, "")
     assert message in done.stderr
     assert done.stderr.endswith("nothing was started\n")
@@ -632,7 +610,7 @@ def test_a_mistake_in_one_run_of_a_sweep_starts_none(here, tmp_path, option, mes
 def test_several_processes_in_a_job_of_submitit_are_refused(here, tmp_path):
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
     arguments = ["-m", *here, "cefr=A1", "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
-    done = run_command(tmp_path, "train.py", *arguments, "trainer.max_steps=1", "launcher=submitit_local")
+    done = run_forked(tmp_path, "train.py", *arguments, "trainer.max_steps=1", "launcher=submitit_local")
     assert done.returncode == 2
     assert "Type launcher=local or launcher=parallel" in done.stdout
     assert not folder_of(here, "small_A1_ilm_tiny_debug").exists()

@@ -9,7 +9,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
 from ilm.cli.mistakes import told
-from tests.conftest import REPOSITORY, compose, environment, run_command
+from tests.conftest import REPOSITORY, compose, environment
+from tests.forked import run_forked
 
 ENTRY_POINTS = ("prepare", "train", "evaluate", "infill")
 
@@ -88,6 +89,6 @@ def test_a_home_folder_in_quotes(monkeypatch, tmp_path):
     cwd = tmp_path / "cwd"
     cwd.mkdir()
     options = ["-m", "corpus=sample", "paths.data='~/d'", "paths.experiments='~/e'", "name=a,b"]
-    done = run_command(cwd, "train.py", *options, HOME=str(tmp_path))
+    done = run_forked(cwd, "train.py", *options, HOME=str(tmp_path))
     assert f"{tmp_path}/d/sample holds no prepared corpus" in done.stdout + done.stderr
     assert list(cwd.iterdir()) == []

@@ -17,7 +17,9 @@ from ilm.cli.sweep import RECORD, note, was_requeued
 from ilm.cli.sweep_table import Job, label, row, state, sweep_table
 from ilm.errors import UserError
 from ilm.hardware import jobs_at_once, share, visible_gpus
-from tests.conftest import REPOSITORY, SMALL_MODEL, compose, environment, run_command
+from ilm.training.callbacks.stop_signals import StopSignals
+from tests.conftest import REPOSITORY, SMALL_MODEL, compose
+from tests.forked import Forked, run_forked
 from train import train
 
 RUN = (*SMALL_MODEL, "trainer.max_steps=6", "validation.every_n_steps=3", "validation.max_examples=10", "trainer=cpu")
@@ -41,7 +43,7 @@ def table(overrides) -> list[dict[str, str]]:
 
 
 def sweep(tmp_path, *overrides: str, **env: str) -> subprocess.CompletedProcess:
-    return run_command(tmp_path, "train.py", "-m", *overrides, **env)
+    return run_forked(tmp_path, "train.py", "-m", *overrides, **env)
 
 
 # The whole command ----------------------------------------------------------------------------------------------------
@@ -84,19 +86,19 @@ def test_a_job_that_is_refused_shows_no_figures_of_the_run_that_was_there(here, 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a run outlives a sweep that is killed")
 def test_a_sweep_that_is_killed_twice_ends_complete(here, tmp_path):
-    long = [*here, "cefr=A1,C1", "trainer.max_steps=60", "checkpoint.every_n_minutes=0", "validation.every_n_steps=60"]
-    folders = [experiments(here) / f"small_{level}_ilm_tiny_debug" for level in ("A1", "C1")]
-    process, out = stopped(tmp_path, long, folders[0], os.kill, signal.SIGTERM)
-    assert process.returncode == 128 + signal.SIGTERM, out
+    held = f"+callbacks.test={{_target_: {__name__}.Held, step: 2, folder: {tmp_path}}}"
+    long = [*here, "cefr=A1,C1", "checkpoint.every_n_minutes=0", "validation.every_n_steps=6", held]
+    folder = experiments(here) / "small_A1_ilm_tiny_debug"
+    done = stopped(tmp_path, long, signal.SIGTERM)
+    assert done.returncode == 128 + signal.SIGTERM, done.stderr
     assert [line["state"] for line in table(here)] == ["interrupted", "not started"]
     assert table(here)[1]["run"] == "cefr=C1"
-    process, _ = stopped(tmp_path, long, folders[1], os.kill, signal.SIGKILL)
-    assert process.returncode == -signal.SIGKILL
-    wait_until(lambda: state_of(folders[1]) == "interrupted")  # the run has noticed, and saved
+    assert stopped(tmp_path, long, signal.SIGKILL).returncode == -signal.SIGKILL
+    wait_until(lambda: state_of(folder) == "interrupted")  # the run has noticed, and saved
     done = sweep(tmp_path, *long)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert [line["state"] for line in table(here)] == ["finished before", "finished"]
-    assert [line["step"] for line in table(here)] == [line["of"] for line in table(here)] == ["60", "44"]
+    assert [line["state"] for line in table(here)] == ["finished", "finished"]
+    assert [line["step"] for line in table(here)] == [line["of"] for line in table(here)] == ["6", "6"]
     assert "going on from step" in done.stderr
 
 
@@ -150,26 +152,29 @@ def test_an_extra_that_is_not_installed_is_one_message(here, tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def started(tmp_path, overrides) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, str(REPOSITORY / "train.py"), "-m", *overrides],
-        cwd=tmp_path,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+class Held(pl.Callback):
+    """A test's callback: while the file `hold` is there, a run waits at `step` for a signal, and says that it does."""
+
+    def __init__(self, step: int, folder: str):
+        self.step, self.folder = step, Path(folder)
+
+    def on_train_batch_start(self, trainer, module, batch, batch_idx):
+        if trainer.global_step >= self.step and (self.folder / "hold").exists():
+            (self.folder / "held").touch()
+            (signals,) = (callback for callback in trainer.callbacks if isinstance(callback, StopSignals))
+            wait_until(lambda: signals.received is not None)
 
 
-def stopped(tmp_path, overrides, folder: Path, stop, number: int) -> tuple[subprocess.Popen, str]:
-    """A sweep that is stopped once the run in `folder` has saved something."""
-    process = started(tmp_path, overrides)
-    wait_until(lambda: (folder / "checkpoints" / "last.ckpt").exists() or process.poll() is not None)
-    stop(process.pid, number)
-    # After SIGKILL the run still holds the pipe, until it has saved.
-    out, _ = process.communicate(timeout=120)
-    return process, out
+def stopped(tmp_path, overrides, number: int) -> subprocess.CompletedProcess:
+    """A sweep that is sent a signal while a run of it has saved something, and is not at its end."""
+    (tmp_path / "hold").touch()
+    process = Forked(tmp_path, "train.py", "-m", *overrides)
+    wait_until(lambda: (tmp_path / "held").exists() or process.returncode is not None)
+    os.kill(process.pid, number)
+    done = process.wait(120)
+    for name in ("hold", "held"):
+        (tmp_path / name).unlink()
+    return done
 
 
 def state_of(folder: Path) -> str:

@@ -17,7 +17,8 @@ from ilm.infilling.render import probability, shown
 from ilm.infilling.terminal import Terminal, is_dialogue
 from ilm.infilling.texts import InputText, lines_of, piped_texts, read_texts
 from ilm.models.loading import save_model
-from tests.conftest import REPOSITORY, compose, environment, run_command
+from tests.conftest import REPOSITORY, compose, environment
+from tests.forked import run_forked
 from tests.infilling.small_models import ENTRIES, Bigrams, corpus, decoding, random_model, vocabulary
 
 ROWS = ENTRIES + 5
@@ -330,7 +331,7 @@ def test_the_entry_point_fills_a_file(model_folder, tmp_path, capsys):
 
 
 def test_the_command_reads_stdin_and_exits_with_2_on_a_mistake(model_folder, tmp_path, monkeypatch):
-    found = run_command(tmp_path, "infill.py", f"model_path={tmp_path}", "decoding.candidates=1")
+    found = run_forked(tmp_path, "infill.py", f"model_path={tmp_path}", "decoding.candidates=1")
     assert (found.returncode, found.stdout) == (2, "")
     assert "holds no model" in found.stderr
     assert found.stderr.count("\n") == 1

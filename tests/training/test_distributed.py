@@ -16,6 +16,7 @@ from ilm.training.fit import evaluation_command, starting_module
 from ilm.training.plan import plan_run
 from ilm.training.trainer import make_trainer
 from tests.conftest import REPOSITORY, SMALL_MODEL, compose, run_command
+from tests.forked import run_forked
 from train import train
 
 RUN = (
@@ -37,7 +38,7 @@ def rows(folder: Path) -> list[dict[str, str]]:
 
 def test_two_processes_and_one_train_the_same_model(small, tmp_path):
     """Steps 1 to 4 by two ranks and 5 to 8 by one, against 1 to 8 by one; gradients, losses, weights."""
-    done = run_command(REPOSITORY, "train.py", *small, *RUN, *TWO, "name=both", "trainer.max_steps=4")
+    done = run_forked(REPOSITORY, "train.py", *small, *RUN, *TWO, "name=both", "trainer.max_steps=4")
     assert done.returncode == 0, done.stderr[-3000:]
     assert "Traceback" not in done.stderr
     train(*compose("train", *small, *RUN, *ONE, "name=both", "trainer.max_steps=8"))

@@ -29,13 +29,13 @@ from tests.run_logs import metrics, tensorboard
 ROUNDS = int(os.environ.get("KILL_ROUNDS", "2"))
 SEED = int(os.environ.get("KILL_SEED", "0"))
 KILLS = 3  # a round, at most
-STEPS = 60
+STEPS = 40
 RUN = (
     *SMALL_MODEL,
     f"trainer.max_steps={STEPS}",
     "trainer.log_every_n_steps=3",
     "validation.every_n_steps=7",
-    "validation.max_examples=100",
+    "validation.max_examples=40",
     "checkpoint.every_n_minutes=0.002",
     "data.batch_size=4",
     "data.num_workers=1",

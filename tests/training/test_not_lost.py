@@ -27,7 +27,8 @@ from ilm.training.callbacks import validation
 from ilm.training.callbacks.checkpoints import find_damage
 from ilm.training.callbacks.nonfinite import NonFiniteLoss
 from ilm.training.errors import failures_recorded
-from tests.conftest import REPOSITORY, SMALL_MODEL, compose, contents, run_command
+from tests.conftest import REPOSITORY, SMALL_MODEL, compose, contents
+from tests.forked import run_forked
 from train import train
 
 STEPS = 12
@@ -457,7 +458,7 @@ def test_documents_of_a_bad_step_are_named(run, micro_batch):
 def test_all_ranks_stop_at_a_bad_step(here, tmp_path):
     options = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "data.batch_size=2", "name=bad_ranks"]
     # The tests are on the path of both processes by conftest's folder.
-    done = run_command(
+    done = run_forked(
         REPOSITORY, "train.py", *here, *options, at(6, "poison"), PYTHONPATH=f"{REPOSITORY}:{REPOSITORY / 'tests'}"
     )
     assert done.returncode == 2, done.stderr
