@@ -18,7 +18,7 @@ from ilm.config.infill import Infill
 def infill(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> None:
     """Fill blanks as configured; `choices` are Hydra's chosen options by group, of which `cefr` chooses models."""
     settings = check(cfg, Infill, choices)  # before torch is imported, which takes seconds
-    from ilm.infilling import browse, jsonl, terminal, texts
+    from ilm.infilling import browse, conditions, jsonl, terminal, texts
     from ilm.infilling.infiller import Infiller
     from ilm.infilling.model_cache import ModelCache
     from ilm.masking.generate import mask_function
@@ -30,6 +30,7 @@ def infill(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> Non
     finder = Finder(Path(paths.experiments), Path(paths.data) / settings.corpus.name, INFILLING)
     models = [model_in(Path(path))] if path else finder.find(settings.models, settings.cefr, all_seeds=False)
     computing = {"device": settings.device, "dtype": settings.dtype}
+    conditions.require_told((model.condition for model in models), decoding.model_dump())
     cache = ModelCache(partial(Infiller.of, **computing), settings.server.max_loaded)
     if settings.web:
         from ilm.infilling.web.server import serve

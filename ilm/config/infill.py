@@ -31,6 +31,8 @@ class Decoding(Section):
     max_answer_words: Positive | None = 1  # of each answer to a blank of type word that has no limit of words
     cut: bool = True  # read of a text too long what is nearest to its blanks, instead of refusing it
     batch_size: Positive = 128  # candidates written together
+    level: str | None = None  # that a conditioned model is told; None tells none
+    l1: str | None = None  # likewise
     seed: Seed = 0
 
     @property
@@ -75,6 +77,8 @@ class Infill(Section):
     server: Server
     device: str
     dtype: Literal["float32", "bfloat16"]
+    level: str | None
+    l1: str | None
     seed: Seed  # of the answers, and of the blanks drawn in a table's texts
     decoding: Decoding
     paths: Paths

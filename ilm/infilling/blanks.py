@@ -137,7 +137,7 @@ class Context:
     `pieces`, `types` and `limits` as `parse_blanks` gives them; `leading_space`: whether the answer begins with a space
     that is not shown, mostly the one typed before its blank. `ids`: the tokens up to and with the separator.
     `left_out`: how many characters at the beginning of the first piece and at the end of the last are not among them,
-    since the text was too long (`truncate`).
+    since the text was too long (`truncate`). `told`: the first of `ids`, which tell a conditioned model of the text.
     """
 
     text: str
@@ -147,6 +147,7 @@ class Context:
     leading_space: tuple[bool, ...]
     ids: tuple[int, ...]
     left_out: tuple[int, int] = (0, 0)
+    told: tuple[int, ...] = ()
 
     @classmethod
     def parse(cls, text: str, vocabulary: Vocabulary, token_bytes: TokenBytes) -> "Context":
@@ -181,6 +182,10 @@ class Context:
             ids += [*_encode_before_answer(piece, space, encode, token_bytes), int(vocabulary.blanks[mask_type])]
         ids += [*token_bytes.encode_continuation(pieces[-1]), vocabulary.start_of_infill]
         return cls(text, tuple(pieces), tuple(types), tuple(limits), tuple(leading_space), tuple(ids))
+
+    def after(self, told: tuple[int, ...]) -> "Context":
+        """The same behind tokens that tell of the text."""
+        return replace(self, ids=(*told, *self.ids), told=told)
 
     def answer_prefix(self, blank: int) -> bytes:
         """What the answer to a blank must begin with, as the model writes it."""

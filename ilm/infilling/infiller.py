@@ -19,11 +19,13 @@ from transformers.activations import NewGELUActivation
 from ilm.config.infill import Decoding
 from ilm.errors import UserError
 from ilm.examples.alignment import align
-from ilm.examples.layout import TargetType, lay_out
+from ilm.examples.conditions import longest_line, stored_condition
+from ilm.examples.layout import Examples, TargetType, lay_out, tell
 from ilm.examples.tokenize import token_positions
 from ilm.examples.vocabulary import Vocabulary
 from ilm.infilling.blanks import NO_LIMITS, BlankLimits, Context, truncate
 from ilm.infilling.candidates import GeneratedSequence, Infilling
+from ilm.infilling.conditions import tokens_told
 from ilm.infilling.constraints import AnswerConstraints
 from ilm.infilling.generate import Generator
 from ilm.infilling.kv_cache import UNKNOWN
@@ -50,7 +52,8 @@ class Infiller:
     The model is put into eval mode, and its GELUs of GPT-2 become torch's own, of the same formula and faster.
 
     `max_tokens` bounds context and answers together; it is never more than the model's positions or its window of
-    attention. `folder` is where the model came from, for messages.
+    attention. `folder` is where the model came from, for messages. `condition`: what a conditioned model is told of a
+    text, with the values that it knows.
 
     Raises: UserError if the model has fewer rows than the vocabulary, an architecture whose cached passes differ from
     plain ones, or computes NaN.
@@ -65,6 +68,7 @@ class Infiller:
     ):
         require_rows(model, vocabulary, folder)
         self.model, self.vocabulary = _with_fused_activations(model.eval()), vocabulary
+        self.condition = stored_condition(model.config)
         own = [getattr(model.config, name, None) for name in ("max_position_embeddings", "sliding_window")]
         self.max_tokens: float = min((n for n in (max_tokens, *own) if n is not None), default=math.inf)
         self.token_bytes = TokenBytes(vocabulary)
@@ -95,8 +99,9 @@ class Infiller:
             raise UserError(f"dtype={dtype}: expected one of {', '.join(DTYPES)}")
         trained.require_infilling()
         from_scratch = trained.settings is not None and not trained.settings.model.pretrained
-        max_tokens = trained.settings.data.max_length if from_scratch else None
         model = pretrained_model(str(trained.path)).to(place, DTYPES[dtype])
+        told = longest_line(stored_condition(model.config), trained.vocabulary)
+        max_tokens = trained.settings.data.max_length + told if from_scratch else None
         return cls(model, trained.vocabulary, max_tokens, trained.path)
 
     def __call__(
@@ -109,8 +114,8 @@ class Infiller:
         Raises: UserError for a text without a blank or too long for the model (see `context`).
         """
         texts = [texts] if isinstance(texts, str | Context) else texts
-        room = decoding.answer_room
-        contexts = [text if isinstance(text, Context) else self.context(text, answer_room=room) for text in texts]
+        options = {"answer_room": decoding.answer_room, "level": decoding.level, "l1": decoding.l1}
+        contexts = [text if isinstance(text, Context) else self.context(text, **options) for text in texts]
         with self._lock:
             found = self._generate(contexts, Generator(self.model, self._constraints, decoding, self.max_tokens))
         results = [[sequence.infilling(self.token_bytes) for sequence in own] for own in found]
@@ -124,17 +129,21 @@ class Infiller:
         limits: Sequence[BlankLimits | None] | None = None,
         answer_room: int | None = None,
         spans: Sequence[Span] | None = None,
+        level: str | None = None,
+        l1: str | None = None,
     ) -> Context:
         """A text made ready to be filled.
 
         `limits`: for each blank what its answer may be; None leaves what was typed. `spans`: the spans of a mask are
         the blanks, and nothing typed in the text is taken for one. `answer_room`: a text too long is cut, so that this
         many tokens remain for each answer, but the answers take no more than half of what the model does; None refuses
-        such a text.
+        such a text. `level` and `l1`: what a conditioned model is told of the text.
 
         Raises: UserError if it has no blank, a mask type that the model does not know, leaves no place for the answers,
-        or limits that no answer keeps.
+        limits that no answer keeps, or is to be told what it does not know.
         """
+        told = tokens_told(self.condition, self.vocabulary, {"level": level, "l1": l1})
+        max_tokens = self.max_tokens - len(told)
         context = Context.parse(text, *self._tokens) if spans is None else self._of_spans(text, spans)
         if limits is not None:
             if len(limits) != len(context.types):
@@ -143,23 +152,23 @@ class Infiller:
             context = replace(context, limits=tuple(typed if own is None else own for typed, own in pairs))
         least = [self._min_tokens(context, blank) for blank in range(len(context.types))]
         answers = sum(least) + len(least)
-        if answers + 2 > self.max_tokens:  # the least of a context: a blank and the separator
+        if answers + 2 > max_tokens:  # the least of a context: a blank and the separator
             raise UserError(
-                f"The answers alone take {answers} tokens or more, and the model takes {self.max_tokens}, the text's "
+                f"The answers alone take {answers} tokens or more, and the model takes {max_tokens}, the text's "
                 "among them: ask for fewer blanks or shorter answers"
             )
-        fitting = self.max_tokens - answers
+        fitting = max_tokens - answers
         if len(context.ids) <= fitting:
-            return context
+            return context.after(told)
         if answer_room is None:
             raise UserError(
                 f"The text has {len(context.ids)} tokens, and {max(fitting, 0)} fit: the model takes "
-                f"{self.max_tokens}, at least {answers} of them for the answers. Shorten it, or set cut=true to read "
+                f"{max_tokens}, at least {answers} of them for the answers. Shorten it, or set cut=true to read "
                 "only what is nearest to the blanks."
             )
         wished = sum(own.max_tokens or max(answer_room, n) for own, n in zip(context.limits, least, strict=True))
-        room = max(answers, min(wished + len(least), self.max_tokens // 2))
-        return truncate(context, int(self.max_tokens - room), *self._tokens)
+        room = max(answers, min(wished + len(least), max_tokens // 2))
+        return truncate(context, int(max_tokens - room), *self._tokens).after(told)
 
     def _of_spans(self, text: str, spans: Sequence[Span]) -> Context:
         types = self.vocabulary.mask_types
@@ -192,15 +201,18 @@ class Infiller:
         """
         return math.fsum(self.answer_scores(text, answers))
 
-    def answer_scores(self, text: str | Context, answers: Sequence[str]) -> tuple[float, ...]:
+    def answer_scores(
+        self, text: str | Context, answers: Sequence[str], told: tuple[int, ...] = ()
+    ) -> tuple[float, ...]:
         """The log-probability in nats of each answer with its end token, given the text and the answers before it.
 
         As in evaluation: the filled text is tokenised whole and laid out as a training example. An answer that the
-        model wrote in other tokens than the tokenizer's own has another log-probability as an `Infilling`.
+        model wrote in other tokens than the tokenizer's own has another log-probability as an `Infilling`. `told`: of a
+        text that is no Context, the tokens that tell of it.
 
         Raises: UserError for the wrong number of answers, an empty one, two that share a token, or too long a text.
         """
-        context = text if isinstance(text, Context) else self.context(text)
+        context = text if isinstance(text, Context) else self.context(text).after(told)
         if len(answers) != len(context.types) or not all(answers):
             raise UserError(f"{len(context.types)} blanks need as many answers, none of them empty: got {answers}")
         filled, spans = context.fill(answers)
@@ -214,12 +226,12 @@ class Infiller:
         runs = list(zip(context.types, first.tolist(), last.tolist(), strict=True))
         ids = encoded.input_ids
         example = lay_out(ids, runs, self.vocabulary, INFILLING, max_length=len(ids) + 2 * len(runs) + 1)
-        if example.full_length > self.max_tokens:
-            raise UserError(
-                f"Text and answers have {example.full_length} tokens, and the model takes {self.max_tokens}"
-            )
+        example = tell(Examples.of([example]), [np.array(context.told, dtype=np.int32)])[0]
+        length = len(example.input_ids)
+        if length > self.max_tokens:
+            raise UserError(f"Text and answers have {length} tokens, and the model takes {self.max_tokens}")
         with self._lock:
-            scores = score_examples(self.model, [example], example.full_length, self.model.device)
+            scores = score_examples(self.model, [example], length, self.model.device)
         # The targets behind the separator: each answer's tokens, and its end.
         of_answers = np.isin(scores.target_types, (TargetType.INFILL, TargetType.INFILL_SPECIAL))
         ends = np.flatnonzero(scores.target_types[of_answers] == TargetType.INFILL_SPECIAL)

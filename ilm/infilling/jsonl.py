@@ -13,6 +13,7 @@ from tqdm import tqdm
 from ilm.config.infill import Decoding
 from ilm.errors import UserError
 from ilm.infilling.blanks import Context
+from ilm.infilling.conditions import told_to
 from ilm.infilling.infiller import Infiller
 from ilm.infilling.texts import InputText, span_texts
 from ilm.masking.functions import Span
@@ -100,7 +101,9 @@ def _filled(
         records.append(record)
         if "error" not in record:
             try:
-                good.append((record, infiller.context(about["text"], answer_room=decoding.answer_room, spans=spans)))
+                told = told_to(infiller.condition, decoding)
+                context = infiller.context(about["text"], answer_room=decoding.answer_room, spans=spans, **told)
+                good.append((record, context))
             except UserError as error:
                 record["error"] = str(error)
     found = infiller([context for _, context in good], decoding)

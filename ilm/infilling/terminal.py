@@ -14,6 +14,7 @@ from rich.text import Text
 from ilm.config.infill import Decoding
 from ilm.errors import UserError
 from ilm.infilling.blanks import Context
+from ilm.infilling.conditions import require_told, told_to
 from ilm.infilling.infiller import Infiller
 from ilm.infilling.render import LEGEND, side_by_side
 from ilm.masking.functions import Span
@@ -46,6 +47,7 @@ COMMANDS = (
     (":max_answer_words off", "answers of any number of words to word blanks, _ among them; 1: of one"),
     (":max_answer_tokens 50", "longer answers are closed, and said to be not finished"),
     (":batch_size 16", "candidates written at a time: fewer take less memory, and nothing else changes"),
+    (":level B1", "what a conditioned model is told of the texts, :l1 Portuguese likewise; off tells nothing"),
     (":seed 1", "other candidates; a text has the same ones as long as nothing is changed"),
     (":model A1 B2", "other models, as models=[A1,B2] names them; in quotes where a name has spaces"),
     (":help", "this; Ctrl-C stops what is being written; quit or Ctrl-D ends"),
@@ -139,7 +141,8 @@ class Terminal:
         found, faults = {}, {}
         for name, infiller in self.infillers.items():
             try:
-                found[name] = infiller.context(text, answer_room=self.decoding.answer_room, spans=spans)
+                told = told_to(infiller.condition, self.decoding)
+                found[name] = infiller.context(text, answer_room=self.decoding.answer_room, spans=spans, **told)
             except UserError as error:
                 faults[name] = str(error)
         told = [f"{name}: {fault}" for name, fault in faults.items()]
@@ -165,11 +168,15 @@ class Terminal:
         if name == "help" and not value:
             self._help()
         elif name == "model" and value:
-            self.infillers = self.load(_names(value))
+            infillers = self.load(_names(value))
+            require_told([infiller.condition for infiller in infillers.values()], self.decoding.model_dump())
+            self.infillers = infillers
             self.say(f"Models: {', '.join(self.infillers)}")
             self.changed()
         elif name in SETTINGS and value:
-            self.decoding = self.decoding.replace(**{name: _parsed(value, getattr(self.decoding, name))})
+            decoding = self.decoding.replace(**{name: _parsed(value, getattr(self.decoding, name))})
+            require_told([infiller.condition for infiller in self.infillers.values()], decoding.model_dump())
+            self.decoding = decoding
             self.say(self._setting(name))
             self.changed()
         else:

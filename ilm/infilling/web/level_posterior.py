@@ -66,7 +66,7 @@ def score(
     """The judgement of a model that does not read `left_out` characters at the beginning and the end of the text."""
     before, after = left_out
     try:
-        scores = infiller.answer_scores(context.text[before : len(context.text) - after], answers)
+        scores = infiller.answer_scores(context.text[before : len(context.text) - after], answers, context.told)
     except UserError as error:
         scores = str(error)
     if not isinstance(scores, str) and any(map(math.isnan, scores)):

@@ -13,6 +13,7 @@ from ilm.config.check import build
 from ilm.config.infill import Decoding
 from ilm.errors import UserError
 from ilm.infilling.candidates import Infilling
+from ilm.infilling.conditions import SETTINGS, told_to
 from ilm.infilling.infiller import Infiller
 from ilm.infilling.model_cache import ModelCache
 from ilm.infilling.web.braces import parse_braces, read_answers
@@ -53,7 +54,13 @@ class WebService:
     def models(self) -> dict[str, Any]:
         """The models in their order, the settings to begin with, and what computes."""
         found = [
-            {"name": m.name, "level": m.level, "blanks": m.mask_types, "loaded": m in self._cache}
+            {
+                "name": m.name,
+                "level": m.level,
+                "blanks": m.mask_types,
+                "told": {SETTINGS[field]: values for field, values in m.condition.items()},
+                "loaded": m in self._cache,
+            }
             for m in self._models.values()
         ]
         return {"models": found, "settings": self.defaults.model_dump(), "about": self._about}
@@ -67,7 +74,8 @@ class WebService:
         text, answers = parse_braces(request.text, model.mask_types, self._known_types)
         infiller = self._load(model, job, "filling")
         begun = time.perf_counter()
-        context, original = infiller.context(text, answer_room=decoding.answer_room), None
+        told = told_to(infiller.condition, decoding)
+        context, original = infiller.context(text, answer_room=decoding.answer_room, **told), None
         assumed = [number for number, answer in enumerate(answers) if answer is None]
         with _stepping(infiller, job):
             found = infiller(context, decoding)[0]

@@ -7,7 +7,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -57,6 +57,7 @@ class ServedModel:
     level: str
     load: Callable[[], Infiller]
     mask_types: tuple[str, ...] = MASK_TYPES
+    condition: dict[str, list[str]] = field(default_factory=dict)
     run = None
 
     @cached_property

@@ -41,4 +41,4 @@ def test_the_settings_are_those_there_are():
     assert named == set(Decoding.model_fields)
     conf = yaml.safe_load((REPOSITORY / "conf" / "infill.yaml").read_text(encoding="utf-8"))
     assert set(conf["decoding"]) == set(Decoding.model_fields)
-    assert {**conf["decoding"], "seed": conf["seed"]} == Decoding().model_dump()
+    assert {**conf["decoding"], **{key: conf[key] for key in ("level", "l1", "seed")}} == Decoding().model_dump()

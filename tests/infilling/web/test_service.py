@@ -46,8 +46,8 @@ def test_models_are_listed_with_their_blanks_and_loaded_when_asked(infillers):
         after = ask(server, "GET", "/models")[2]
     blanks = ["sentence", "ngram", "word"]
     assert before["models"] == [
-        {"name": "a1", "level": "A1", "blanks": blanks, "loaded": False},
-        {"name": "b2", "level": "B2", "blanks": blanks, "loaded": False},
+        {"name": "a1", "level": "A1", "blanks": blanks, "told": {}, "loaded": False},
+        {"name": "b2", "level": "B2", "blanks": blanks, "told": {}, "loaded": False},
     ]
     assert [model["loaded"] for model in after["models"]] == [False, True]
     assert before["settings"]["candidates"] == 2

@@ -3,6 +3,7 @@
 
 const NUMBERS = ["candidates", "temperature", "top_p", "top_k", "max_answer_words", "max_answer_tokens", "seed"];
 const SWITCHES = ["distinct", "cut"];
+const TOLD = ["level", "l1"]; // what conditioned models are told of the text
 const CHECKED_AT_FIRST = 6;
 const EXAMPLES = [
   "She ate [ngram] for [word].",
@@ -21,6 +22,11 @@ function listModels(found) {
     box.addEventListener("change", describeModels);
     return { ...model, box, note: make("small") };
   });
+  for (const id of TOLD) {
+    const values = [...new Set(found.flatMap((model) => model.told[id] ?? []))];
+    $(id).replaceChildren(new Option("not told", ""), ...values.map((value) => new Option(value)));
+    $(id).parentElement.hidden = !values.length;
+  }
   $("models").replaceChildren(...models.map((m) => make("label", {}, m.box, make("bdi", { className: "name" }, ...named(m.name)), m.note)));
   describeModels();
 }
@@ -78,18 +84,20 @@ function settings() {
   const values = { method: $("method").value };
   for (const id of SWITCHES) values[id] = $(id).checked;
   for (const id of NUMBERS) values[id] = $(id).value === "" ? null : Number($(id).value);
+  for (const id of TOLD) values[id] = $(id).value || null;
   return values;
 }
 
 function setSettings(values) {
-  for (const id of NUMBERS) $(id).value = values[id] ?? "";
+  for (const id of [...NUMBERS, ...TOLD]) $(id).value = values[id] ?? "";
   for (const id of SWITCHES) $(id).checked = values[id];
   $("method").value = values.method;
 }
 
 function describe(values) {
   const most = values.max_answer_words;
-  return describeMethod(values) + (most === 1 ? "" : `, ${most ? `at most ${most}` : "any number of"} words in a word blank`);
+  const told = TOLD.map((id) => values[id]).filter(Boolean);
+  return describeMethod(values) + (told.length ? `, told ${told.join(", ")}` : "") + (most === 1 ? "" : `, ${most ? `at most ${most}` : "any number of"} words in a word blank`);
 }
 
 function describeMethod(values) {
@@ -110,7 +118,7 @@ function describeSettings() {
 function formState() {
   const state = new URLSearchParams({ text: $("text").value, method: $("method").value });
   for (const model of chosen()) state.append("model", model.name);
-  for (const id of NUMBERS) state.set(id, $(id).value);
+  for (const id of [...NUMBERS, ...TOLD]) state.set(id, $(id).value);
   for (const id of SWITCHES) state.set(id, $(id).checked);
   return state.toString();
 }
@@ -118,7 +126,7 @@ function formState() {
 function restore(string) {
   const state = new URLSearchParams(string);
   if (state.has("text")) $("text").value = state.get("text");
-  for (const id of [...NUMBERS, "method"]) if (state.has(id)) $(id).value = state.get(id);
+  for (const id of [...NUMBERS, ...TOLD, "method"]) if (state.has(id)) $(id).value = state.get(id);
   for (const id of SWITCHES) if (state.has(id)) $(id).checked = state.get(id) === "true";
   const names = state.getAll("model");
   if (names.length) for (const model of models) model.box.checked = names.includes(model.name);
@@ -140,8 +148,8 @@ function keepDraft() {
 
 function begin(found) {
   about = found.about;
-  setSettings(found.settings);
   listModels(found.models);
+  setSettings(found.settings);
   $("text").value = EXAMPLES[0];
   restore(location.hash.slice(1) || sessionStorage.getItem("draft") || "");
   $("ask").addEventListener("input", keepDraft);
