@@ -10,6 +10,7 @@ from ilm.evaluation.comparison.contrasts import (
     Contrast,
     PairedLosses,
     Resampled,
+    StudentT,
     contrasts,
     effective_clusters,
     omnibus,
@@ -85,12 +86,19 @@ class TestSeveralSeeds:
         ends = found.interval(1 - found.p_value())
         assert min(abs(ends[0]), abs(ends[1])) == pytest.approx(0, abs=1e-9)
 
-    def test_detectable_effect_has_power_of_80_percent(self, rng):
-        effects = rng.normal(size=(2, 2, 60))
-        found = contrast(PairedLosses(effects[0], effects[1], np.ones(60)))
-        shift = found.minimum_detectable_effect() / found.standard_error
-        simulated = stats.nct.rvs(found.df, shift, size=40_000, random_state=0)
-        assert (np.abs(simulated) > stats.t.ppf(1 - 0.005, found.df)).mean() == pytest.approx(0.8, abs=0.01)
+    @pytest.mark.parametrize("df", [3.0, 120.0])
+    def test_detectable_effect_has_power_of_80_percent(self, df):
+        found = Contrast(0.0, 0.01, 0.03, df, 500, 100, 100.0, (2, 2), StudentT(df))
+        shift = found.minimum_detectable_effect() / 0.2
+        rng = np.random.default_rng(0)
+        simulated = (rng.normal(size=400_000) + shift) / np.sqrt(rng.chisquare(df, 400_000) / df)
+        assert (np.abs(simulated) > stats.t.ppf(1 - 0.005, df)).mean() == pytest.approx(0.8, abs=0.004)
+
+    def test_student_t(self):
+        ours, theirs = StudentT(7.3), stats.t(7.3)
+        for found in ("cdf", "sf"):
+            assert getattr(ours, found)(1.7) == pytest.approx(getattr(theirs, found)(1.7))
+        assert ours.ppf(0.975) == pytest.approx(theirs.ppf(0.975))
 
 
 class TestOneSeed:
@@ -98,6 +106,13 @@ class TestOneSeed:
         found = contrast(one_seed(rng.normal(size=80), np.ones(80)), resamples=FEW)
         assert found.one_seed
         assert found.seeds == (1, 1)
+
+    def test_one_seed_of_either_is_one_seed(self, rng):
+        several = PairedLosses(rng.normal(size=(3, 80)), rng.normal(size=(1, 80)), np.ones(80))
+        found = contrast(several, resamples=FEW)
+        assert found.one_seed
+        assert found.seeds == (3, 1)
+        assert isinstance(found.distribution, Resampled)
 
     def test_orientation_of_the_interval(self):
         # t* of -3 .. 1: theta tends to be underestimated, so its interval reaches further up than down.
