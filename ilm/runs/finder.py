@@ -18,7 +18,6 @@ from pathlib import Path
 from ilm.corpus.store import PreparedCorpus, corpus_arguments
 from ilm.errors import UserError
 from ilm.runs.folder import RunFolder
-from ilm.runs.identity import REPLICATES
 from ilm.runs.trained_model import TrainedModel, model_in
 
 log = logging.getLogger("ilm")
@@ -135,8 +134,7 @@ class Finder:
                 f"{option}={level}: no finished run fits this one: {lines}. Train one, or give this one's name."
             )
         meant = [run for run in alike if run.is_plain] or alike
-        identities = [{k: v for k, v in run.identity.items() if k not in REPLICATES} for run in meant]
-        if any(identity != identities[0] for identity in identities) or len({r.replicate for r in meant}) < len(meant):
+        if len({run.recipe for run in meant}) > 1 or len({run.replicate for run in meant}) < len(meant):
             raise UserError(_ambiguous(option, level, meant))
         meant = sorted(meant, key=lambda run: (run.seed != seed, run.replicate))
         return meant if several else meant[:1]

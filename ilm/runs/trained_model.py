@@ -17,6 +17,7 @@ from ilm.examples.vocabulary import Vocabulary
 from ilm.hashing import digest, file_sha256, model_fingerprint
 from ilm.models.loading import load_tokenizer, pretrained_model, require_rows
 from ilm.runs.folder import RunFolder
+from ilm.runs.identity import REPLICATES
 
 INFILLING = "ilm"  # the objective whose models fill blanks
 GPT2_ENTRIES = 50_257
@@ -50,6 +51,11 @@ class TrainedModel:
     @property
     def seed(self) -> int | None:
         return self.settings and self.settings.seed
+
+    @property
+    def recipe(self) -> str:
+        """A digest of all that the runs of one model share: they differ in `replicate` alone."""
+        return digest({key: value for key, value in self.identity.items() if key not in REPLICATES})
 
     @property
     def replicate(self) -> tuple[int, int]:

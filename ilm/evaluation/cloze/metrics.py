@@ -90,8 +90,8 @@ def blank_metrics(word: str, candidates: Sequence[tuple[str, float]], log_probab
 def grouped(blanks: pd.DataFrame) -> pd.DataFrame:
     """A row per model, grouping, group and metric: value, standard error, n, and the units that the n are of.
 
-    `blanks` has a row per model and blank: `model`, `unit`, `METRICS`, and the groupings `cefr_level`, `l1`,
-    `subtokens`, `own_subtokens`, `part_of_speech` (of which the last may be missing).
+    `blanks` has a row per run and blank: `model`, `run` (a model may have several, its seeds), `unit`, `METRICS`, and
+    the groupings `cefr_level`, `l1`, `subtokens`, `own_subtokens`, `part_of_speech` (of which the last may be missing).
     """
     groupings = {"all": pd.Series("all", blanks.index)}
     groupings |= {name: blanks[name] for name in ("cefr_level", "l1")}
@@ -107,6 +107,10 @@ def grouped(blanks: pd.DataFrame) -> pd.DataFrame:
             for metric in METRICS:
                 values = part[metric].to_numpy(float)
                 value, error, n = clustered_mean(values, units)
+                if error is not None and part["run"].nunique() > 1:
+                    # Texts vary and training varies: the variances add up.
+                    of_runs = part.groupby("run")[metric].mean()
+                    error = math.hypot(error, of_runs.std() / math.sqrt(len(of_runs)))
                 if n:
                     number = len(set(units[~np.isnan(values)]))
                     about = {"model": model, "grouping": grouping, "group": label, "metric": metric}
@@ -165,7 +169,8 @@ def compare(blanks: pd.DataFrame, kinds: Mapping[str, str], resamples: int, seed
     about, pairs = [], []
     for grouping, group, part in groups:
         for metric in METRICS:
-            wide = part.pivot(index=["unit", "item", "blank"], columns="model", values=metric)
+            # Means over the runs of a model.
+            wide = part.groupby(["unit", "item", "blank", "model"])[metric].mean().unstack("model")
             for a, b in combinations(kinds, 2):
                 both = wide[[a, b]].dropna()
                 if len(both) and (metric != LOG_PROBABILITY or kinds[a] == kinds[b]):

@@ -122,6 +122,7 @@ def notes(header: Mapping[str, Any]) -> list[str]:
     """Sentences that must be known to read the tables: what was compared, and what was not."""
     models = header["models"]
     kinds, unit = {about["kind"] for about in models.values()}, header["unit"]
+    seeds = any(len(about["runs"]) > 1 for about in models.values())
     seen = {model: about["texts_seen_in_training"]["texts"] for model, about in models.items()}
     said = [
         *(
@@ -130,6 +131,10 @@ def notes(header: Mapping[str, Any]) -> list[str]:
             if count
         ),
         f"± is one standard error, clustered by {unit}; blanks that failed, without an answer, count as wrong.",
+        *(
+            ["With several seeds n counts the answers of all, ± is over seeds too, pairs are of means over seeds."]
+            * seeds
+        ),
         "Unsure are lists that may lack a likelier answer, since more hypotheses were likely than are expanded. "
         "Tokenisations of a word add up, but for those less likely than a tenth of the last word listed.",
         "Match, top-5, top-10, MRR and characters fold case, exact does not.",

@@ -84,8 +84,9 @@ def evaluate_cloze(settings: Evaluate) -> pd.DataFrame:
         set_up_logging(folder / "cloze.log")
         _log_header(header, len(texts), seen)
         predictions = _predict(models, items, folder, options, device)
-        blanks = _blank_table(models, predictions, items, units, tagger)
-        header["models"] = {model.name: _summary(model, predictions[model.name], blanks, seen) for model in models}
+        systems = systems_of(models)
+        blanks = _blank_table(systems, predictions, items, units, tagger)
+        header["models"] = {name: _summary(name, runs, predictions, blanks, seen) for name, runs in systems.items()}
         tables = _tables(header, blanks, options)
         print_tables(header, tables)  # first, for who cannot write
         write_report(folder, header, tables)
@@ -176,20 +177,31 @@ def _log_expected_time(work: Sequence[tuple[ModelSpec, Sequence[Item]]], options
         log.info("expected to take about %s (by one batch of each model: %s)", duration(sum(expected.values())), each)
 
 
+def systems_of(models: Sequence[ModelSpec]) -> dict[str, list[ModelSpec]]:
+    """The models by name; runs that differ in their seed or draw alone are one, named by the first of them."""
+    found: dict[str, list[ModelSpec]] = {}
+    for model in models:
+        key = model.trained.recipe if model.trained is not None and model.trained.run is not None else model.name
+        again = any(other.trained.replicate == model.trained.replicate for other in found.get(key, []))
+        found.setdefault(model.name if again else key, []).append(model)
+    named = sorted(found.values(), key=lambda runs: models.index(runs[0]))
+    return {runs[0].name if len(runs) == 1 else f"{runs[0].name} ({len(runs)} seeds)": runs for runs in named}
+
+
 def _blank_table(
-    models: Sequence[ModelSpec],
+    systems: Mapping[str, Sequence[ModelSpec]],
     predictions: Mapping[str, PredictionFile],
     items: Sequence[Item],
     units: Mapping[str, int],
     tagger: Tagger | None,
 ) -> pd.DataFrame:
-    """A row per model and blank, with everything that metrics and groups need."""
+    """A row per run and blank, with everything that metrics and groups need."""
     # GPT-2's tokenizer, which comes with the installation, groups words alike for all models.
     tokenizer = gpt2_tokenizer()
     subwords = Subwords(tokenizer, len(tokenizer))
     encoded = {item.key: subwords.encode(item) for item in items}
     rows = []
-    for model in models:
+    for name, model in ((name, run) for name, runs in systems.items() for run in runs):
         answers = predictions[model.name].read()
         for item in items:
             common = encoded[item.key]
@@ -197,7 +209,8 @@ def _blank_table(
                 word, candidates = answer["word"], answer["candidates"]
                 rows.append(
                     {
-                        "model": model.name,
+                        "model": name,
+                        "run": model.name,
                         "item": item.key,
                         "blank": blank,
                         "writing_id": item.writing_id,
@@ -222,16 +235,20 @@ def _blank_table(
 
 
 def _summary(
-    model: ModelSpec, predictions: PredictionFile, blanks: pd.DataFrame, seen: Mapping[str, Any]
+    name: str,
+    runs: Sequence[ModelSpec],
+    predictions: Mapping[str, PredictionFile],
+    blanks: pd.DataFrame,
+    seen: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """What the report says of a model, but for its metrics."""
-    own = blanks[blanks["model"] == model.name]
+    """What the report says of a model, but for its metrics; what its runs share is said of the first."""
+    own, first = blanks[blanks["model"] == name], runs[0]
     return {
-        "kind": model.kind,
-        "model": model.path,
-        "fingerprint": model.fingerprint,
-        "asked": predictions.info(),
-        "texts_seen_in_training": seen[model.name],
+        "kind": first.kind,
+        "model": first.path,
+        "runs": {run.name: run.fingerprint for run in runs},
+        "asked": predictions[first.name].info(),
+        "texts_seen_in_training": seen[first.name],
         "blanks": len(own),
         "failures": dict(Counter(own["failure"].dropna())),
         "without_log_probability": dict(Counter(own["unscored"].dropna())),

@@ -3,6 +3,8 @@
 import math
 from typing import Any
 
+import pandas as pd
+
 from ilm.evaluation.comparison.exposure import NOT_MATCHED
 from ilm.evaluation.comparison.study import Study
 from ilm.evaluation.comparison.tables import About, p_value, signed
@@ -38,7 +40,8 @@ def _finding(row: Any, study: Study, about: About) -> str:
             f"{who}: not decided. The difference is {difference}; the test finds a difference of "
             f"{row.minimum_detectable_effect:.3g} nats in 80 % of studies of this size."
         )
-    return f"{who}: {row.verdict}, {difference}, {_stated(row.p_adjusted)} after Holm."
+    adjusted = "" if row.family == "omnibus" else " after Holm"
+    return f"{who}: {row.verdict}, {difference}, {_stated(row.p_adjusted)}{adjusted}."
 
 
 def limits(study: Study, about: About) -> list[str]:
@@ -46,19 +49,19 @@ def limits(study: Study, about: About) -> list[str]:
     said = []
     tested = study.tested("primary")
     if len(tested):
-        if tested["one_seed"].any():
+        if one_seed := _levels(tested[tested["one_seed"]]):
             said.append(
-                "At least one side has one seed: what is said holds for these two runs and not for their recipe. Train "
-                "several seeds (seed=0,1,2; five are advised)."
+                f"On {one_seed} a side has one seed: what is said there holds for these two runs and not for their "
+                "recipe. Train several seeds (seed=0,1,2; five are advised)."
             )
-        elif (tested["v2"] > tested["v1"]).any():
-            levels = ", ".join(tested[tested["v2"] > tested["v1"]]["level"])
+        if varying := _levels(tested[tested["v2"] > tested["v1"]]):
             said.append(
-                f"On {levels} training varies more than the texts do (V2 above V1): more seeds would help most."
+                f"On {varying} training varies more than the texts do (V2 above V1): more seeds would help most, and "
+                "with three seeds the tests together err in more than 5 % of studies."
             )
-        if unmatched := tested[tested["matched"] == NOT_MATCHED]["level"].tolist():
+        if unmatched := _levels(tested[tested["matched"] == NOT_MATCHED]):
             said.append(
-                f"Not matched in training data ({', '.join(dict.fromkeys(unmatched))}): a difference may come from how "
+                f"Not matched in training data ({unmatched}): a difference may come from how "
                 "much the models were trained, not from the level. Controls: experiment=token_matched match=LEVEL, "
                 "experiment=balanced_generalist."
             )
@@ -73,6 +76,10 @@ def limits(study: Study, about: About) -> list[str]:
             "several."
         )
     return said
+
+
+def _levels(contrasts: pd.DataFrame) -> str:
+    return ", ".join(dict.fromkeys(contrasts["level"]))
 
 
 def _stated(p: float) -> str:

@@ -24,9 +24,9 @@ _VERDICTS = {
 
 
 def figures(
-    study: Study, smallest_effect: float, curves: Mapping[str, pd.DataFrame], models: Sequence[str]
+    study: Study, smallest_effect: float, curves: Mapping[str, Sequence[pd.DataFrame]], models: Sequence[str]
 ) -> dict[str, Figure]:
-    """The figures by file name; those without data are left out. `curves` are the runs' metrics.csv by run."""
+    """The figures by file name; those without data are left out. `curves` are the metrics.csv by model."""
     made: dict[str, Figure] = {}
     own_level = study.tested("primary")
     with matplotlib.style.context(_STYLE):
@@ -36,7 +36,7 @@ def figures(
             made["gain_by_level"] = gains(study.contrasts[study.contrasts["family"] == "primary"], study.unit)
         if len(study.by_group):
             made["groups"] = groups(study.by_group, study.unit)
-        if curves:
+        if any(curves.values()):
             made["learning_curves"] = learning_curves(curves)
     return made
 
@@ -137,14 +137,16 @@ def groups(table: pd.DataFrame, unit: str) -> Figure:
     return figure
 
 
-def learning_curves(curves: Mapping[str, pd.DataFrame]) -> Figure:
-    """Validation perplexity of each run by optimizer step."""
+def learning_curves(curves: Mapping[str, Sequence[pd.DataFrame]]) -> Figure:
+    """Validation perplexity by optimizer step, a line for each run, a colour for each model."""
     figure = _figure(6.2, 3.2)
     axes = figure.subplots()
     column = f"valid/{HEADLINE}_perplexity"
-    for name, metrics in curves.items():
-        known = metrics.dropna(subset=[column])
-        axes.plot(known["step"], known[column], marker=".", label=name)
+    for number, (name, of_runs) in enumerate(curves.items()):
+        for metrics in of_runs:
+            known = metrics.dropna(subset=[column])
+            label = name if metrics is of_runs[0] else None
+            axes.plot(known["step"], known[column], marker=".", linewidth=1, color=f"C{number}", label=label)
     axes.set_yscale("log")
     axes.set(xlabel="optimizer step", ylabel="validation perplexity", title="Learning curves (each on its own level)")
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1))

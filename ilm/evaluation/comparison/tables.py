@@ -16,10 +16,10 @@ from ilm.tables import TextTable
 class About:
     """What a report says beside its numbers.
 
-    `models` are in the order of the tables; `exposures` as in `ilm.evaluation.comparison.exposure`; `curves` the runs'
-    metrics.csv; `cuts` what the cut at max_length took, by level, and `longest_example` tokens; `topics` how many
-    topics there are, and how many of them stand on one level only, None where none is known; `header` goes into
-    report.json as it is.
+    `models` are in the order of the tables; `exposures` as in `ilm.evaluation.comparison.exposure`; `curves` the
+    metrics.csv of each model's runs; `cuts` what the cut at max_length took, by level, and `longest_example` tokens;
+    `topics` how many topics there are, and how many of them stand on one level only, None where none is known;
+    `header` goes into report.json as it is.
     """
 
     corpus: str
@@ -29,7 +29,7 @@ class About:
     smallest_effect: float
     models: Sequence[str]
     exposures: pd.DataFrame
-    curves: Mapping[str, pd.DataFrame]
+    curves: Mapping[str, Sequence[pd.DataFrame]]
     cuts: Sequence[LevelCuts]
     longest_example: int
     topics: tuple[int, int] | None

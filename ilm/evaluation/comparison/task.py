@@ -14,9 +14,7 @@ from ilm.evaluation.comparison.study import GENERALIST, HEADLINE, Model, Setting
 from ilm.evaluation.comparison.tables import About, text_tables
 from ilm.evaluation.losses import Texts, common_examples, losses_by_kind, losses_per_character
 from ilm.evaluation.perplexity.scoring import ScoredModel
-from ilm.hashing import digest
 from ilm.runs.folder import total_targets
-from ilm.runs.identity import REPLICATES
 from ilm.runs.trained_model import TrainedModel
 from ilm.tables import show
 
@@ -55,7 +53,7 @@ def compare_models(
         smallest_effect=task.smallest_effect,
         models=[model.name for model in models],
         exposures=exposures,
-        curves={of.model.name: metrics for of in comparable if (metrics := _metrics(of.model)) is not None},
+        curves={model.name: _curves([comparable[run].model for run in model.runs]) for model in models},
         cuts=comparable[0].cuts,
         longest_example=comparable[0].counts["longest_example"],
         topics=_topics(texts),
@@ -71,7 +69,7 @@ def _models(runs: Sequence[TrainedModel]) -> list[Model]:
     recipes: dict[str, dict[tuple[int, int], int]] = {}
     for number in sorted(range(len(runs)), key=lambda number: (runs[number].level == GENERALIST, runs[number].name)):
         run = runs[number]
-        seeds = recipes.setdefault(digest({key: v for key, v in run.identity.items() if key not in REPLICATES}), {})
+        seeds = recipes.setdefault(run.recipe, {})
         if run.replicate in seeds:
             log.warning("%s is not compared: it is the same run as %s", run.name, runs[seeds[run.replicate]].name)
         seeds.setdefault(run.replicate, number)
@@ -109,12 +107,11 @@ def _seen(runs: Sequence[TrainedModel]) -> dict[str, dict[str, float]]:
     }
 
 
-def _metrics(run: TrainedModel) -> pd.DataFrame | None:
-    file = run.run.path / "metrics.csv"
-    if not file.is_file():
-        return None
-    metrics = pd.read_csv(file)
-    return metrics if f"valid/{HEADLINE}_perplexity" in metrics else None
+def _curves(runs: Sequence[TrainedModel]) -> list[pd.DataFrame]:
+    """The metrics.csv of each run that has validation perplexities."""
+    files = [run.run.path / "metrics.csv" for run in runs]
+    tables = [pd.read_csv(file) for file in files if file.is_file()]
+    return [table for table in tables if f"valid/{HEADLINE}_perplexity" in table]
 
 
 def _topics(texts: Texts) -> tuple[int, int] | None:

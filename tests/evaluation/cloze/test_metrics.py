@@ -84,7 +84,7 @@ def test_groups():
     rows = []
     for number, (level, own, right) in enumerate([("A1", 1, 1), ("A1", 3, 0), ("B1", None, 1)]):
         metrics = dict.fromkeys(METRICS, math.nan) | {"folded": float(right)}
-        about = {"model": "m", "unit": number, "cefr_level": level, "l1": "French"}
+        about = {"model": "m", "run": "m", "unit": number, "cefr_level": level, "l1": "French"}
         rows.append(about | {"subtokens": number + 1, "own_subtokens": own, **metrics})
     found = grouped(pd.DataFrame(rows)).set_index(["grouping", "group"])
     assert found.loc[("all", "all"), "value"] == pytest.approx(2 / 3)
@@ -116,7 +116,14 @@ def asked_of(kinds: dict[str, str], level=lambda number: "A1") -> pd.DataFrame:
     for model, kind in kinds.items():
         for number in range(12):
             metrics = blank_metrics("x", [("x", -0.1)], -float(number), kind == "mlm")
-            about = {"model": model, "item": f"{number}#0", "blank": 0, "unit": number, "cefr_level": level(number)}
+            about = {
+                "model": model,
+                "run": model,
+                "item": f"{number}#0",
+                "blank": 0,
+                "unit": number,
+                "cefr_level": level(number),
+            }
             rows.append(about | metrics)
     return pd.DataFrame(rows)
 
@@ -157,3 +164,21 @@ def test_a_model_alone_is_compared_with_nothing():
 def test_a_probability_is_at_most_one():
     """Sums of floats over tokenisations may miss it by a hair."""
     assert blank_metrics("pasta", [("pasta", 1e-7)], None, False)["confidence"] == 1.0
+
+
+def test_runs_of_one_model_add_the_variance_of_training():
+    blanks = asked_of({"a": "ilm", "b": "ilm", "c": "ilm"}).assign(l1="Thai", subtokens=1.0, own_subtokens=1.0)
+    right = {"a": 0.0, "b": (np.arange(36) % 12 < 6).astype(float), "c": 1.0}
+    for run, values in right.items():
+        blanks.loc[blanks["run"] == run, "folded"] = values if run != "b" else values[:12]
+    apart = grouped(blanks).query("grouping == 'all' and metric == 'folded'").set_index("model")
+    one = blanks.assign(model="a")
+    together = grouped(one).query("grouping == 'all' and metric == 'folded'").iloc[0]
+    assert (together["value"], together["n"], together["units"]) == (pytest.approx(0.5), 36, 12)
+    # Over the texts: means over runs of 2/3 for six of them and 1/3 for six; over runs: 0, 1/2, 1.
+    texts = 12 / 11 * 12 * (1 / 6) ** 2 / 12**2
+    assert together["standard_error"] == pytest.approx(math.sqrt(texts + 0.25 / 3))
+    assert apart.loc["a", "standard_error"] == 0
+    # A pair is compared by means over runs.
+    paired = compare(pd.concat([one, blanks[blanks["run"] == "a"].assign(model="z")]), {"a": "ilm", "z": "ilm"}, 50, 0)
+    assert paired.set_index("metric").loc["folded", "difference"] == pytest.approx(0.5)

@@ -263,7 +263,8 @@ class Run:
     def __init__(self, name: str, seed: int, init_from: str | None = None, **identity):
         self.name, self.level, self.weights, self.replicate = name, name.split("_")[0], f"weights of {name}", (seed, 0)
         self.family = {"experiment": init_from and "from-all", "model": "tiny", "masking": None}
-        self.identity = {"level": self.level, "seed": seed, "data.init_from": init_from, **self.family, **identity}
+        self.identity = {"data.init_from": init_from}
+        self.recipe = str((self.level, self.family, identity))
 
 
 def test_runs_that_differ_in_their_seeds_alone_are_one_model():
