@@ -82,7 +82,6 @@ def build_corpus(
         columns=read_report.columns_used,
         reading=source.settings,
         sample_size=sample_size,
-        seed=strategy.seed,
         split=strategy.settings(given),
     )
     if not overwrite:

@@ -21,7 +21,6 @@ def documents_settings(
     columns: Mapping[str, str],
     reading: Mapping[str, Any],
     sample_size: int | None,
-    seed: int,
     split: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Everything the documents follow from; `ilm.hashing.digest` of it is the documents hash.
@@ -34,7 +33,7 @@ def documents_settings(
         "sources": list(sources),
         "columns": dict(columns),
         **reading,
-        "sample": None if sample_size is None else {"size": sample_size, "seed": seed},
+        "sample": None if sample_size is None else {"size": sample_size, "seed": split["seed"]},
         "split": dict(split),
     }
 

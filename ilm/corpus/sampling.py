@@ -2,13 +2,16 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
+from typing import TypeVar
 
 import pandas as pd
 
 from ilm.hashing import order_key
 
+Name = TypeVar("Name", str, int)
 
-def apportion(seats: int, sizes: Mapping[str, int]) -> dict[str, int]:
+
+def apportion(seats: int, sizes: Mapping[Name, int]) -> dict[Name, int]:
     """Share `seats` over cells in proportion to their sizes, by largest remainder; ties go to the first name.
 
     Integer arithmetic throughout. As long as `seats` is at most the sum of the sizes no cell gets more

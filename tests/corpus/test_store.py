@@ -125,26 +125,24 @@ BASE = {
     "columns": {"text": "text"},
     "reading": {"levels": ["A1", "B1"], "encoding": "utf-8"},
     "sample_size": None,
-    "seed": 0,
     "split": {"seed": 0, "keep_together": ["text"]},
 }
 
 
 @pytest.mark.parametrize(
-    ("change", "same"),
+    "change",
     [
-        ({"sources": ["1f" * 32]}, False),
-        ({"columns": {"text": "text_corrected"}}, False),
-        ({"reading": {"levels": ["A1"], "encoding": "utf-8"}}, False),
-        ({"reading": {"levels": ["A1", "B1"], "encoding": "cp1252"}}, False),
-        ({"sample_size": 100}, False),
-        ({"seed": 1}, True),  # of a sample that is not drawn
-        ({"split": {"seed": 0, "given": True}}, False),
+        {"sources": ["1f" * 32]},
+        {"columns": {"text": "text_corrected"}},
+        {"reading": {"levels": ["A1"], "encoding": "utf-8"}},
+        {"reading": {"levels": ["A1", "B1"], "encoding": "cp1252"}},
+        {"sample_size": 100},
+        {"split": {"seed": 0, "given": True}},
     ],
 )
-def test_what_the_documents_hash_depends_on(change, same):
+def test_what_the_documents_hash_depends_on(change):
     digest = ilm.hashing.digest
-    assert (digest(documents_settings(**BASE | change)) == digest(documents_settings(**BASE))) == same
+    assert digest(documents_settings(**BASE | change)) != digest(documents_settings(**BASE))
 
 
 def split_settings(**changed) -> dict:

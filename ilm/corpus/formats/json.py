@@ -48,7 +48,7 @@ def json_source(file: TextFile) -> Source:
                     yield row, NO_OBJECT
                 else:
                     texts = [_text(value.get(name)) for name in wanted]
-                    yield row, NESTED if None in texts else texts
+                    yield row, f"{NESTED}, in {wanted[texts.index(None)]}" if None in texts else texts
 
     return Source(header, rows)
 

@@ -101,12 +101,12 @@ class Placement:
         targets = np.zeros((len(self.cell_keys), len(self.splits)), dtype=np.int64)
         sizes = np.bincount(self.cells, minlength=len(self.cell_keys))
         for level, target in enumerate(self.targets):
-            # Ties go to the first L1 by name, and cells are in that order: numbers of one width keep it as strings.
-            left = {f"{cell:09d}": int(sizes[cell]) for cell in np.flatnonzero(self.level_of_cell == level)}
+            # Ties go to the first L1 by name, and cells are in that order.
+            left = {cell: int(sizes[cell]) for cell in np.flatnonzero(self.level_of_cell == level).tolist()}
             for split, wanted in enumerate(target.values()):
                 shares = apportion(wanted, left) if split < len(self.splits) - 1 else left
                 for cell, share in shares.items():
-                    targets[int(cell), split] = share
+                    targets[cell, split] = share
                 left = {cell: count - shares[cell] for cell, count in left.items()}
         return targets
 

@@ -267,7 +267,7 @@ def test_json_rows_that_are_no_documents(read):
     assert report.dropped == {
         "no JSON object": {"count": 5, "rows": [2, 3, 4, 5, 10]},
         "a field named twice": {"count": 1, "rows": [6]},
-        "a list or an object in place of text": {"count": 1, "rows": [7]},
+        "a list or an object in place of text, in text": {"count": 1, "rows": [7]},
         "half of a surrogate pair or NUL, which no text has": {"count": 2, "rows": [8, 9]},
     }
 
