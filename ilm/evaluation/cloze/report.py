@@ -233,10 +233,8 @@ def _compared(row: Any) -> list[str]:
 def _failures(header: Mapping[str, Any], names: Mapping[str, str]) -> TextTable:
     rows = []
     for model, about in header["models"].items():
-        for what, counts in (
-            ("no answer (wrong)", about["failures"]),
-            ("no log p", about["without_log_probability"]),
-        ):
+        causes = (("no answer (wrong)", about["failures"]), ("no log p", about["without_log_probability"]))
+        for what, counts in causes:
             rows += [[names[model], what, cause, str(count)] for cause, count in counts.items()]
     title = "Blanks without an answer or a log-probability"
     return TextTable(title, ["model", "what", "cause", "blanks"], rows, "llpr")
