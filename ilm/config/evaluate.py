@@ -15,6 +15,7 @@ class Task(Section):
     corpus: str | None
     split: Literal["test", "valid"]
     levels: list[str] | None
+    condition: str
 
 
 class Scored(Task):
@@ -24,7 +25,6 @@ class Scored(Task):
     masks_per_document: Positive
     max_length: Length
     fitting: Literal["naive", "complete"] | None
-    condition: str
     smallest_effect: Annotated[Number, Field(gt=0)]  # nats a target
     resamples: Annotated[Whole, Field(ge=100)]
 

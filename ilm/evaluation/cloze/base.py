@@ -77,7 +77,7 @@ class ClozeModel(ABC):
     @torch.inference_mode()
     def predict(self, items: Sequence[Item]) -> list[tuple[Prediction, ...]]:
         """Predictions for the blanks of each item."""
-        encoded = [self.subwords.encode(item) for item in items]
+        encoded = [self._encode_item(item) for item in items]
         errors = [e if isinstance(e, str) else self._input_error(e) for e in encoded]
         valid = [at for at, error in enumerate(errors) if error is None]
         found = dict(zip(valid, self._predict([encoded[at] for at in valid]) if valid else [], strict=True))
@@ -85,6 +85,10 @@ class ClozeModel(ABC):
             found[at] if at in found else tuple(Prediction((), None, None, error, error) for _ in item.spans)
             for at, (item, error) in enumerate(zip(items, errors, strict=True))
         ]
+
+    def _encode_item(self, item: Item) -> EncodedItem | str:
+        """The item's tokens, or why there are none."""
+        return self.subwords.encode(item)
 
     def _predict(self, items: list[EncodedItem]) -> list[tuple[Prediction, ...]]:
         scores = self._score(items)

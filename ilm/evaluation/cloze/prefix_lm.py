@@ -10,15 +10,19 @@ from abc import abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from copy import deepcopy
+from dataclasses import replace
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from ilm.config.evaluate import Cloze
 from ilm.evaluation.cloze.base import ClozeModel
 from ilm.evaluation.cloze.search import BestFirstSearch, TokenIds, best_first
 from ilm.evaluation.cloze.subwords import EncodedItem
-from ilm.examples.layout import lay_out
+from ilm.evaluation.conditions import told_instead
+from ilm.examples.conditions import told_tokens
+from ilm.examples.layout import Examples, lay_out, tell
 from ilm.infilling.blanks import default_type
 from ilm.infilling.infiller import Infiller
 from ilm.models.scoring import score
@@ -107,7 +111,8 @@ class InfillingLM(PrefixLM):
 
         She ate<|infill_word|> for lunch.<|startofinfill|>      generates   pasta<|endofinfill|>
 
-    Its blanks are of the type that a blank typed without one has.
+    Its blanks are of the type that a blank typed without one has. A conditioned model is told what `task.condition`
+    says (`ilm.evaluation.conditions`), in the prefix of an item.
     """
 
     kind = "ilm"
@@ -115,18 +120,27 @@ class InfillingLM(PrefixLM):
     def __init__(self, infiller: Infiller, options: Cloze):
         self.vocabulary = infiller.vocabulary
         super().__init__(infiller.model, self.vocabulary.tokenizer, options, max_tokens=infiller.max_tokens)
+        self.condition = infiller.condition
         self.mask_type = default_type(self.vocabulary.mask_types)
 
     def info(self):
         return {**super().info(), "blank": self.vocabulary.mask_types[self.mask_type]}
 
+    def _encode_item(self, item):
+        encoded = super()._encode_item(item)
+        if isinstance(encoded, str):
+            return encoded
+        own = {field: getattr(item, field) for field, known in self.condition.items() if getattr(item, field) in known}
+        told = own | told_instead(self.condition, self.options.condition)
+        return replace(encoded, prefix=told_tokens(told, self.vocabulary))
+
     def _input_length(self, item: EncodedItem) -> int:
         blanks = len(item.token_spans)
-        return len(item.ids) + 2 * blanks + 1 + blanks * self.options.max_answer_tokens
+        return len(item.prefix) + len(item.ids) + 2 * blanks + 1 + blanks * self.options.max_answer_tokens
 
     def _score(self, items):
         examples = [self._example(item) for item in items]
-        longest = max(example.full_length for example in examples)
+        longest = max(len(example.input_ids) for example in examples)
         found = score(self.model, examples, longest, self.model.device)
         scores = []
         for number, item in enumerate(items):
@@ -141,13 +155,14 @@ class InfillingLM(PrefixLM):
         """The text as the training example whose answers are the learner's words."""
         spans = [(self.mask_type, first, last) for first, last in item.token_spans]
         length = len(item.ids) + 2 * len(spans) + 1
-        return lay_out(list(item.ids), spans, self.vocabulary, INFILLING, length)
+        example = lay_out(list(item.ids), spans, self.vocabulary, INFILLING, length)
+        return tell(Examples.of([example]), [np.array(item.prefix, dtype=np.int32)])[0]
 
     def _prompt(self, item, blank, filled):
         end = self.vocabulary.end_of_infill
         blanks = [[int(self.vocabulary.blanks[self.mask_type])]] * len(item.token_spans)
         answered = [token for ids in filled for token in (*ids, end)]
-        context = (*item.fill(blanks), self.vocabulary.start_of_infill)
+        context = (*item.prefix, *item.fill(blanks), self.vocabulary.start_of_infill)
         return Prompt((), (*context, *answered), (end,))
 
     def _forward(self, prompts):

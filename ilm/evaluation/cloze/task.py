@@ -29,6 +29,7 @@ from ilm.evaluation.cloze.report import print_tables, write_report
 from ilm.evaluation.cloze.store import PredictionFile, write_items
 from ilm.evaluation.cloze.subwords import Subwords
 from ilm.evaluation.cloze.texts import choose_texts, read_texts, texts_seen, units_of
+from ilm.evaluation.conditions import require_condition
 from ilm.evaluation.report import deciding, open_results, results_folder
 from ilm.examples.tokenizers import gpt2_tokenizer
 from ilm.hashing import digest
@@ -57,6 +58,7 @@ def evaluate_cloze(settings: Evaluate) -> pd.DataFrame:
     device = usable_device(options.device, "task.device")
     finder = Finder(Path(settings.paths.experiments), data / settings.corpus.name, INFILLING)
     models = find_models(settings.models, finder, settings.cefr, options.n_masks)
+    require_condition([model.trained for model in models if model.trained], options.condition)
     documents, source = read_texts(settings, [model.trained for model in models if model.trained])
     texts = choose_texts(documents, settings.limit, options.seed)
     items, counts = _items(texts, options)

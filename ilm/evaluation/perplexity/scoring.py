@@ -13,9 +13,10 @@ from transformers import AutoConfig
 from ilm.config.evaluate import Perplexity, Scored
 from ilm.corpus.store import PreparedCorpus, corpus_arguments
 from ilm.errors import UserError
+from ilm.evaluation.conditions import told_conditions
 from ilm.evaluation.losses import common_examples
 from ilm.evaluation.scores import EXAMPLE, Scores, ScoreStore, score_batches
-from ilm.examples.conditions import Conditions, longest_line
+from ilm.examples.conditions import longest_line
 from ilm.examples.cuts import LevelCuts
 from ilm.examples.dataset import InfillingDataset, first_by_hash
 from ilm.examples.token_store import TokenStore
@@ -30,9 +31,6 @@ log = logging.getLogger("ilm")
 
 # Masks of a model folder, of whose training nothing is known.
 USUAL_MASKS = "hierarchical"
-# What conditioned models are told, where it is no level.
-OWN, NONE = "own", "none"
-LEVEL = "cefr_level"
 
 
 @dataclass(frozen=True)
@@ -125,29 +123,6 @@ def _open_dataset(
         fitting="naive" if task.fitting == "naive" else None,
         conditions=told_conditions(model, corpus, task.condition) if model.condition else None,
     )
-
-
-def told_conditions(model: TrainedModel, corpus: PreparedCorpus, condition: str = OWN) -> Conditions:
-    """What a conditioned model is told of the texts of a corpus: `own`, `none`, or the same level of all.
-
-    A value that it was not trained on is not told.
-    """
-    documents = corpus.documents
-    known = {field: documents[field].where(documents[field].isin(values)) for field, values in model.condition.items()}
-    instead = {OWN: {}, NONE: dict.fromkeys(known)}.get(condition, {LEVEL: condition})
-    return Conditions.of([*known], pd.DataFrame(known), model.vocabulary, instead)
-
-
-def require_condition(models: Sequence[TrainedModel], condition: str) -> None:
-    """Raises: UserError if no model can be told this level, or nothing in place of what is so."""
-    if condition == OWN:
-        return
-    levels = dict.fromkeys(level for model in models for level in model.condition.get(LEVEL, []))
-    if condition not in ([NONE, *levels] if any(model.condition for model in models) else []):
-        can = (
-            f"levels that these models know: {', '.join(levels)}" if levels else "none of these models is told a level"
-        )
-        raise UserError(f"task.condition={condition}: expected {OWN}, {NONE} or a level; {can}")
 
 
 def complete_for_all(scored: Sequence[ScoredModel]) -> list[ScoredModel]:

@@ -16,10 +16,11 @@ from ilm.corpus.splitting.assign import SPLITS
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
 from ilm.evaluation.comparison.task import compare_models
+from ilm.evaluation.conditions import require_condition
 from ilm.evaluation.losses import Texts, losses_by_kind
 from ilm.evaluation.perplexity.report import print_tables, write_report
 from ilm.evaluation.perplexity.results import results
-from ilm.evaluation.perplexity.scoring import ScoredModel, complete_for_all, masks_of, require_condition, score_model
+from ilm.evaluation.perplexity.scoring import ScoredModel, complete_for_all, masks_of, score_model
 from ilm.evaluation.report import deciding, open_results, results_folder, source_of, training_corpus
 from ilm.examples.cuts import POOLED
 from ilm.hashing import order_key

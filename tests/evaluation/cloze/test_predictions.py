@@ -398,6 +398,19 @@ def test_candidates_of_an_infilling_model_have_the_probability_that_the_infiller
         assert value == pytest.approx(infiller_of(lm).score("She ate [word] for lunch.", [word]), abs=1e-3)
 
 
+@pytest.mark.parametrize(("condition", "level"), [("own", "A1"), ("C1", "C1"), ("none", None)])
+def test_a_conditioned_model_is_told_what_the_task_says(condition, level):
+    vocabulary = ilm_vocabulary(("ngram", "word"))
+    model = gpt2(vocabulary.size)
+    model.config.infilling_condition = {"cefr_level": ["A1", "C1"], "l1": ["Thai"]}
+    infiller = Infiller(model, vocabulary)
+    found = answers(InfillingLM(infiller, options(condition=condition)))
+    context = infiller.context("She ate [word] for lunch.", level=level)  # its L1, French, is not known to the model
+    assert found.log_probability == pytest.approx(infiller.score(context, ["pasta"]), abs=1e-4)
+    word, value = found.candidates[0]
+    assert value == pytest.approx(infiller.score(context, [word]), abs=1e-4)
+
+
 def test_an_infilling_model_is_asked_by_words_where_it_has_them():
     assert ilm_model(("word", "ngram")).info()["blank"] == "word"
     assert ilm_model(("document", "sentence")).info()["blank"] == "sentence"
