@@ -22,7 +22,8 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel
 
-from ilm.evaluation.comparison.study import HEADLINE, Model, Settings, compare
+from ilm.evaluation.comparison.records import Model, Settings
+from ilm.evaluation.comparison.study import HEADLINE, compare
 from ilm.evaluation.losses import Losses, Texts
 from ilm.examples.layout import Example, TargetType
 from ilm.models.scoring import score

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from ilm.evaluation.comparison.controls import CONTROLS
 from ilm.evaluation.comparison.exposure import NOT_MATCHED
 from ilm.evaluation.comparison.study import Study
 from ilm.evaluation.comparison.tables import About, p_value, signed
@@ -61,10 +62,10 @@ def limits(study: Study, about: About) -> list[str]:
             )
         if unmatched := _levels(tested[tested["matched"] == NOT_MATCHED]):
             said.append(
-                f"Not matched in training data ({unmatched}): a difference may come from how "
-                "much the models were trained, not from the level. Controls: experiment=token_matched match=LEVEL, "
-                "experiment=balanced_generalist."
+                f"Not matched in training data ({unmatched}): a difference may come from how much the models were "
+                "trained, not from the level; see the controls."
             )
+        said += _missing_controls(about)
         said.append(_level_and_topic(about))
     if cut := advice(about.cuts, about.longest_example, "task.max_length"):
         said.append(
@@ -98,3 +99,14 @@ def _level_and_topic(about: About) -> str:
         f"{said} Here {alone:,} of {topics:,} topics stand on one level only. The standard errors over topics say how "
         "far a result depends on the topics drawn; no error separates level from topic."
     )
+
+
+def _missing_controls(about: About) -> list[str]:
+    """What to type for the controls that are not there."""
+    if not about.missing_controls:
+        return []
+    listed = "; ".join(
+        " ".join([control, *([f"of {', '.join(levels)}"] if levels else []), f"({CONTROLS[control]})"])
+        for control, levels in about.missing_controls.items()
+    )
+    return [f"Missing controls, and what to type behind python train.py for them: {listed}."]

@@ -78,6 +78,7 @@ def _page(study: Study, about: About, tables: Mapping[str, TextTable], plots: Ma
     sections = [
         section("Each model on each level", ["matrix"], ["matrix"]),
         section("Primary contrasts", ["contrasts", "gain_by_level"], ["primary", "errors"]),
+        section("Controls", [], ["controls"]),
         section("Within groups of texts and blanks", ["groups"], ["groups"]),
         section("Specialists on other levels", [], ["exploratory"]),
         section("Specialisation", [], ["specialisation"]),

@@ -2,8 +2,8 @@
 
 1. `matrix`: the loss of every model on every level, with its error.
 2. `contrasts`: specialist minus generalist on its own level (primary: five, Holm), specialists on other levels
-   (exploratory, Benjamini-Hochberg) and the mean over the own levels (omnibus).
-   Of two models that are no such pair, the first minus the second on every level is primary.
+   (exploratory, Benjamini-Hochberg), the mean over the own levels (omnibus), and what the controls allow (control,
+   Benjamini-Hochberg). Of two models that are no such pair, the first minus the second on every level is primary.
 3. `by_group`: the primary contrasts within groups of texts and blanks; intervals only.
 4. `specialisation`: losses without what a specialist and a level are like on the whole; descriptive.
 
@@ -18,9 +18,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from ilm.evaluation.comparison.contrasts import Contrast, PairedLosses, contrasts, omnibus, variance_of_texts
+from ilm.evaluation.comparison.controls import BESIDE_GENERALIST
+from ilm.evaluation.comparison.records import ClusterSums, Model, Settings, difference_record, loss_record
+from ilm.evaluation.comparison.specialisation import specialisation
 from ilm.evaluation.comparison.verdicts import benjamini_hochberg, verdicts
 from ilm.evaluation.losses import PER_CHARACTER, Losses, Texts
 from ilm.evaluation.statistics import holm
@@ -29,33 +31,6 @@ HEADLINE = "infill_textonly"
 GENERALIST = "all"
 # The kinds of loss, as people read them.
 KINDS = {"context": "context", "infill": "infill", HEADLINE: "infill, text only", PER_CHARACTER: "answers"}
-
-
-@dataclass(frozen=True)
-class Model:
-    """Runs that differ in their seeds alone: `runs` are their rows among the R runs of the losses.
-
-    `parents` are the rows of the runs that each of them started from (`init_from`), where all of those are compared.
-    """
-
-    name: str
-    level: str
-    runs: tuple[int, ...]
-    parents: tuple[int, ...] = ()
-
-    def paired_with(self, other: "Model") -> tuple[int, ...]:
-        """The runs of `other` that belong to those of this model, in their order; none where they share no ancestor."""
-        own, others = self.parents or self.runs, dict(zip(other.parents or other.runs, other.runs, strict=True))
-        return tuple(others[run] for run in own) if set(own) == set(others) and len(own) == len(others) else ()
-
-
-@dataclass(frozen=True)
-class Settings:
-    """`smallest_effect` in the unit of the losses; `resamples` of the bootstrap-t and its `seed`."""
-
-    smallest_effect: float = 0.01
-    resamples: int = 10_000
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -78,7 +53,7 @@ class Study:
         return "nats a token" if self.of_tokens else "bits a character"
 
     def tested(self, *families: str) -> pd.DataFrame:
-        """The contrasts of some families (primary, exploratory, omnibus) in the headline's kind of loss."""
+        """The contrasts of some families (see the module) in the headline's kind of loss."""
         chosen = self.contrasts["family"].isin(families) & (self.contrasts["kind"] == self.headline)
         return self.contrasts[chosen]
 
@@ -90,14 +65,16 @@ def compare(losses: Mapping[str, Losses], texts: Texts, models: Sequence[Model],
         _of_kind(kind, of_kind, texts, models, settings, grouped=kind == headline) for kind, of_kind in losses.items()
     ]
     matrix, contrasted, by_group = (pd.concat(tables, ignore_index=True) for tables in zip(*found, strict=True))
-    return Study(headline, matrix, contrasted, by_group, specialisation(matrix, models, texts.levels))
+    specialists = {model.name: model.level for model in models if model.level in texts.levels and not model.control}
+    return Study(headline, matrix, contrasted, by_group, specialisation(matrix, specialists, texts.levels))
 
 
 def _of_kind(
     kind: str, losses: Losses, texts: Texts, models: Sequence[Model], settings: Settings, *, grouped: bool
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    generalists = [model for model in models if model.level == GENERALIST]
-    specialists = [model for model in models if model.level in texts.levels]
+    generalists = [model for model in models if model.level == GENERALIST and model.control is None]
+    specialists = [model for model in models if model.level in texts.levels and model.control is None]
+    controls = [model for model in models if model.control is not None]
     pairs = [(specialist, generalist) for generalist in generalists for specialist in specialists]
     any_level = not pairs and len(models) == 2
     if any_level:
@@ -105,14 +82,16 @@ def _of_kind(
     of_rows = texts.documents["cefr_level"].to_numpy()[losses.texts]
     matrix, tested, by_group = [], [], []
     for level in texts.levels:
-        here = _Sums(losses, texts.clusters, of_rows == level)
+        here = ClusterSums(losses, texts.clusters, of_rows == level)
         if not here.targets.any():
             continue
-        found = here.contrasts([(model, None) for model in models] + pairs, settings)
-        matrix += [{"model": m.name, "level": level} | _loss(c) for m, c in zip(models, found, strict=False)]
-        by_topic = None if texts.topics is None else _Sums(losses, texts.topics, of_rows == level)
-        for (a, b), contrast in zip(pairs, found[len(models) :], strict=True):
-            family = "primary" if any_level or a.level == level else "exploratory"
+        beside = _pairs_of_controls(level, specialists, generalists, controls)
+        found = here.contrasts([(model, None) for model in models] + pairs + beside, settings)
+        matrix += [{"model": m.name, "level": level} | loss_record(c) for m, c in zip(models, found, strict=False)]
+        by_topic = None if texts.topics is None else ClusterSums(losses, texts.topics, of_rows == level)
+        for number, ((a, b), contrast) in enumerate(zip(pairs + beside, found[len(models) :], strict=True)):
+            own_level = any_level or a.level == level
+            family = "control" if number >= len(pairs) else "primary" if own_level else "exploratory"
             about = {"family": family, "level": level, "a": a.name, "b": b.name}
             tested.append((about | _over_topics(contrast, [by_topic.pair(a, b)] if by_topic else None), contrast))
         own = [pair for pair in pairs if any_level or pair[0].level == level]
@@ -127,23 +106,17 @@ def _of_kind(
     return tuple(frame.assign(kind=kind) for frame in frames)
 
 
-class _Sums:
-    """NLL and targets of some rows by cluster."""
-
-    def __init__(self, losses: Losses, clusters: np.ndarray, chosen: np.ndarray):
-        self.nll, self.targets = losses.by_cluster(clusters, chosen)
-
-    def pair(self, a: Model, b: Model | None) -> PairedLosses:
-        """The losses of a and b; of a and 0 for b None, which makes the contrast the loss of a."""
-        of_a = self.nll[list(a.runs)]
-        if b is None:
-            return PairedLosses(of_a, np.zeros_like(of_a), self.targets, paired=True)
-        paired = a.paired_with(b)
-        return PairedLosses(of_a, self.nll[list(paired or b.runs)], self.targets, bool(paired))
-
-    def contrasts(self, pairs: Sequence[tuple[Model, Model | None]], settings: Settings) -> list[Contrast]:
-        paired = [self.pair(a, b) for a, b in pairs]
-        return contrasts(paired, resamples=settings.resamples, seed=settings.seed)
+def _pairs_of_controls(
+    level: str, specialists: Sequence[Model], generalists: Sequence[Model], controls: Sequence[Model]
+) -> list[tuple[Model, Model]]:
+    """What is compared on a level to learn where a difference comes from: the specialist with controls, some of these
+    with the generalist.
+    """
+    there = [control for control in controls if control.like in (None, level)]
+    return [
+        *((s, c) for s in specialists for c in there if s.level == level and c.control not in BESIDE_GENERALIST),
+        *((c, g) for g in generalists for c in there if c.control in BESIDE_GENERALIST),
+    ]
 
 
 def _omnibus(
@@ -155,7 +128,7 @@ def _omnibus(
     settings: Settings,
 ) -> tuple[dict[str, Any], Contrast]:
     def by_level(clusters: np.ndarray) -> list[PairedLosses]:
-        return [_Sums(losses, clusters, of_rows == s.level).pair(s, generalist) for s in specialists]
+        return [ClusterSums(losses, clusters, of_rows == s.level).pair(s, generalist) for s in specialists]
 
     found = omnibus(by_level(texts.clusters), resamples=settings.resamples, seed=settings.seed)
     about = {"family": "omnibus", "level": "all", "a": "specialists", "b": generalist.name}
@@ -183,7 +156,7 @@ def _by_group(
     for grouping in losses.groups:
         of_rows = losses.groups[grouping]
         for group in of_rows[chosen].drop_duplicates().sort_values():
-            sums = _Sums(losses, texts.clusters, chosen & (of_rows == group).to_numpy())
+            sums = ClusterSums(losses, texts.clusters, chosen & (of_rows == group).to_numpy())
             if sums.targets.any():
                 about += [
                     {"level": level, "grouping": grouping, "group": str(group), "a": a.name, "b": b.name}
@@ -191,52 +164,14 @@ def _by_group(
                 ]
                 paired += [sums.pair(a, b) for a, b in pairs]
     found = contrasts(paired, resamples=settings.resamples, seed=settings.seed)
-    return [row | _difference(contrast) for row, contrast in zip(about, found, strict=True)]
-
-
-def _loss(contrast: Contrast) -> dict[str, Any]:
-    low, high = contrast.interval()
-    return {
-        "perplexity": math.exp(contrast.theta),
-        "loss": contrast.theta,
-        "standard_error": contrast.standard_error,
-        "low": low,
-        "high": high,
-        **_sizes(contrast),
-        "seeds": contrast.seeds[0],
-    }
-
-
-def _difference(contrast: Contrast) -> dict[str, Any]:
-    low, high = contrast.interval()
-    return {
-        "theta": contrast.theta,
-        "low": low,
-        "high": high,
-        "standard_error": contrast.standard_error,
-        "perplexity_ratio": contrast.ratio,
-        **_sizes(contrast),
-        "v1": contrast.v1,
-        "v2": contrast.v2,
-        "seeds_a": contrast.seeds[0],
-        "seeds_b": contrast.seeds[1],
-        "one_seed": contrast.one_seed,
-    }
-
-
-def _sizes(contrast: Contrast) -> dict[str, Any]:
-    return {
-        "targets": contrast.targets,
-        "clusters": contrast.clusters,
-        "effective_clusters": contrast.effective_clusters,
-    }
+    return [row | difference_record(contrast) for row, contrast in zip(about, found, strict=True)]
 
 
 def _tested(tested: Sequence[tuple[dict[str, Any], Contrast]], smallest_effect: float) -> pd.DataFrame:
     """A row per contrast, its p adjusted within its family and generalist, and a verdict where it is primary."""
     rows = [
         about
-        | _difference(contrast)
+        | difference_record(contrast)
         | {
             "p": contrast.p_value(),
             "p_equivalence": contrast.equivalence_p_value(smallest_effect),
@@ -248,36 +183,13 @@ def _tested(tested: Sequence[tuple[dict[str, Any], Contrast]], smallest_effect: 
         return pd.DataFrame(columns=["family", "level", "a", "b"])
     frame = pd.DataFrame(rows)
     frame["p_adjusted"], frame["verdict"] = frame["p"], ""
-    for (family, _), members in frame.groupby(["family", "b"]):
+    # A generalist has a family of its own; the controls are one.
+    families = frame["b"].where(frame["family"] != "control", "")
+    for (family, _), members in frame.groupby([frame["family"], families]):
         at = members.index
-        if family == "exploratory":
+        if family in ("exploratory", "control"):
             frame.loc[at, "p_adjusted"] = benjamini_hochberg(members["p"].to_numpy())
             continue
         frame.loc[at, "p_adjusted"] = holm(members["p"])
         frame.loc[at, "verdict"] = verdicts([tested[row][1] for row in at], smallest_effect)
     return frame
-
-
-def specialisation(matrix: pd.DataFrame, models: Sequence[Model], levels: Sequence[str]) -> pd.DataFrame:
-    """What each specialist gains on each level beyond what it and the level are like; a row per kind, model, level.
-
-    `gain` is the loss with the means of its row and column removed, the sign turned: above 0 where a specialist is
-    better on a level than both would lead to expect. `level_distance` counts the levels from its own to the texts';
-    `correlation` is Spearman's between the gain and minus that distance: above 0 where gains are larger nearby.
-    Empty with fewer than two specialists or levels.
-    """
-    place = {level: k for k, level in enumerate(levels)}
-    trained_on = {model.name: model.level for model in models if model.level in place}
-    tables = []
-    for kind, of_kind in matrix[matrix["model"].isin(trained_on)].groupby("kind", sort=False):
-        loss = of_kind.pivot(index="model", columns="level", values="loss").reindex(list(trained_on))
-        if min(loss.shape) < 2:
-            continue
-        gain = loss.mean(axis=1).to_numpy()[:, None] + loss.mean(axis=0).to_numpy() - loss - loss.to_numpy().mean()
-        rows = gain.stack().rename("gain").reset_index().assign(kind=kind)
-        rows["level_distance"] = (rows["model"].map(trained_on).map(place) - rows["level"].map(place)).abs()
-        varies = min(rows["level_distance"].nunique(), rows["gain"].nunique()) > 1
-        rank = stats.spearmanr(rows["gain"], -rows["level_distance"]).statistic if varies else math.nan
-        tables.append(rows.assign(correlation=rank))
-    columns = ["model", "level", "gain", "kind", "level_distance", "correlation"]
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)

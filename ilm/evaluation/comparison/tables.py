@@ -11,6 +11,13 @@ from ilm.evaluation.comparison.study import KINDS, Study
 from ilm.examples.cuts import LevelCuts
 from ilm.tables import TextTable
 
+SEARCH = "Exploratory: a search among many pairs, not a test of a hypothesis."
+BY_CONTROL = (
+    "What is left of a specialist's gain where something else is equal: token-matched, as many targets; random subset, "
+    "as many targets and steps on texts of all levels; balanced, every level as often; conditioned, the level told. "
+    "Beside the generalist stand itself fine-tuned on the level, and the mean of the specialists' weights. Exploratory."
+)
+
 
 @dataclass(frozen=True)
 class About:
@@ -19,7 +26,7 @@ class About:
     `models` are in the order of the tables; `exposures` as in `ilm.evaluation.comparison.exposure`; `curves` the
     metrics.csv of each model's runs; `cuts` what the cut at max_length took, by level, and `longest_example` tokens;
     `topics` how many topics there are, and how many of them stand on one level only, None where none is known;
-    `header` goes into report.json as it is.
+    `missing_controls` as in `ilm.evaluation.comparison.controls`; `header` goes into report.json as it is.
     """
 
     corpus: str
@@ -33,6 +40,7 @@ class About:
     cuts: Sequence[LevelCuts]
     longest_example: int
     topics: tuple[int, int] | None
+    missing_controls: Mapping[str, Sequence[str]]
     header: Mapping[str, Any]
 
 
@@ -42,7 +50,8 @@ def text_tables(study: Study, about: About) -> dict[str, TextTable]:
         "matrix": _matrix_table(study, about),
         "primary": _primary_table(study, about),
         "errors": _error_table(study, about),
-        "exploratory": _exploratory_table(study),
+        "controls": _search_table("Controls", study.tested("control"), study, BY_CONTROL),
+        "exploratory": _search_table("Specialists on other levels", study.tested("exploratory"), study, SEARCH),
         "groups": _group_table(study),
         "specialisation": _specialisation_table(study),
         "exposure": _exposure_table(about.exposures),
@@ -113,14 +122,13 @@ def _error_table(study: Study, about: About) -> TextTable:
     return TextTable("Where the errors come from", columns, rows, "lll" + "r" * (len(columns) - 3), caption)
 
 
-def _exploratory_table(study: Study) -> TextTable:
+def _search_table(title: str, contrasts: pd.DataFrame, study: Study, caption: str) -> TextTable:
     rows = [
         (*_contrast_cells(row), p_value(row.p_adjusted), f"{row.clusters:,}", f"{row.effective_clusters:,.0f}")
-        for row in study.tested("exploratory").itertuples()
+        for row in contrasts.itertuples()
     ]
     columns = (*_contrast_columns(study), "p (BH)", "clusters", "effective")
-    caption = "Exploratory: a search among many pairs, not a test of a hypothesis."
-    return TextTable("Specialists on other levels", columns, rows, "lll" + "r" * (len(columns) - 3), caption)
+    return TextTable(title, columns, rows, "lll" + "r" * (len(columns) - 3), caption)
 
 
 def _specialisation_table(study: Study) -> TextTable:

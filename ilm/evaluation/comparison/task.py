@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 
 from ilm.config.evaluate import Scored
+from ilm.evaluation.comparison.controls import control_of, missing_controls
 from ilm.evaluation.comparison.exposure import exposure, matched
+from ilm.evaluation.comparison.records import Model, Settings
 from ilm.evaluation.comparison.report import Report, make_report
-from ilm.evaluation.comparison.study import GENERALIST, HEADLINE, Model, Settings, compare
+from ilm.evaluation.comparison.study import GENERALIST, HEADLINE, compare
 from ilm.evaluation.comparison.tables import About, text_tables
 from ilm.evaluation.losses import Texts, common_examples, losses_by_kind, losses_per_character
 from ilm.evaluation.perplexity.scoring import ScoredModel
@@ -57,6 +59,7 @@ def compare_models(
         cuts=comparable[0].cuts,
         longest_example=comparable[0].counts["longest_example"],
         topics=_topics(texts),
+        missing_controls=missing_controls([(model.control, model.like) for model in models], texts.levels),
         header=header,
     )
     if "primary" in (shown := text_tables(study, about)):
@@ -78,7 +81,7 @@ def _models(runs: Sequence[TrainedModel]) -> list[Model]:
     labels = [_label(run, [other for other in first if other.level == run.level]) for run in first]
     labels = [run.name if labels.count(label) > 1 else label for run, label in zip(first, labels, strict=True)]
     return [
-        Model(label, run.level, numbers, _parents(runs, numbers))
+        Model(label, run.level, numbers, _parents(runs, numbers), *control_of(run, runs))
         for label, run, numbers in zip(labels, first, grouped, strict=True)
     ]
 

@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ilm.evaluation.comparison.study import HEADLINE, Model, Settings, Study, compare, specialisation
+from ilm.evaluation.comparison.records import Model, Settings
+from ilm.evaluation.comparison.specialisation import specialisation
+from ilm.evaluation.comparison.study import HEADLINE, Study, compare
 from ilm.evaluation.losses import Losses, Texts
 
 LEVELS = ["A1", "A2", "B1", "B2", "C1"]
@@ -119,10 +121,9 @@ def test_gains_that_fall_with_the_distance_of_levels():
             for j, b in enumerate(LEVELS)
         ]
     )
-    found = specialisation(matrix, [Model(level, level, (0,)) for level in LEVELS], LEVELS)
+    found = specialisation(matrix, dict(zip(LEVELS, LEVELS, strict=True)), LEVELS)
     assert found["correlation"].iloc[0] > 0.8
-    one = [Model("A1", "A1", (0,))]
-    assert specialisation(matrix[matrix["model"] == "A1"], one, LEVELS).empty
+    assert specialisation(matrix[matrix["model"] == "A1"], {"A1": "A1"}, LEVELS).empty
 
 
 def test_errors_over_topics_stand_beside():
@@ -188,3 +189,27 @@ def test_paired_runs_vary_by_their_differences():
         for models in [[Model("A1", "A1", (3, 4, 5), parents), Model("all", "all", (0, 1, 2))]]
     ]
     assert v2[1] < 1e-3 * v2[0]
+
+
+def test_controls_are_a_family_of_their_own():
+    """A control of a level is compared there alone, one of all levels everywhere; none of them is primary."""
+    of_texts = texts()
+    rng, n = np.random.default_rng(0), len(of_texts.documents)
+    targets = rng.integers(5, 40, n)
+    models = [
+        *(Model(level, level, (k,)) for k, level in enumerate(["A1", "B1", "all"])),
+        Model("all matched-A1", "all", (3,), control="token-matched", like="A1"),
+        Model("all balanced", "all", (4,), control="balanced"),
+        Model("A1 from-all", "A1", (5,), control="fine-tuned", like="A1"),
+        Model("all average", "all", (6,), control="average"),
+    ]
+    losses = Losses(rng.normal(3, 0.1, (7, n)) * targets, targets, np.arange(n), pd.DataFrame({"l1": ["a"] * n}))
+    found = compare({HEADLINE: losses}, of_texts, models, Settings(resamples=400)).contrasts.set_index("family")
+    pairs = {f: {*map(tuple, found.loc[[f], ["level", "a", "b"]].to_numpy())} for f in set(found.index)}
+    assert pairs["primary"] == {("A1", "A1", "all"), ("B1", "B1", "all")}
+    assert {a for _, a, _ in pairs["exploratory"]} == {"A1", "B1"}
+    beside = {(level, "all average", "all") for level in LEVELS} | {("A1", "A1 from-all", "all")}
+    balanced = {(level, level, "all balanced") for level in ("A1", "B1")}
+    assert pairs["control"] == beside | balanced | {("A1", "A1", "all matched-A1")}
+    assert (found.loc["control", "p_adjusted"] >= found.loc["control", "p"]).all()
+    assert (found.loc["control", "verdict"] == "").all()

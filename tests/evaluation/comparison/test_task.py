@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -265,6 +266,8 @@ class Run:
         self.family = {"experiment": init_from and "from-all", "model": "tiny", "masking": None}
         self.identity = {"data.init_from": init_from}
         self.recipe = str((self.level, self.family, identity))
+        data = SimpleNamespace(like=None, condition=None, levels_drawn="natural")
+        self.settings = SimpleNamespace(data=data, match=None, init_from=init_from and ["all"])
 
 
 def test_runs_that_differ_in_their_seeds_alone_are_one_model():
@@ -277,5 +280,6 @@ def test_runs_that_differ_in_their_seeds_alone_are_one_model():
         ("A1_slow", (4,)),
         ("all", (1, 0)),
     ]
+    assert [(model.control, model.like) for model in models[:2]] == [(None, None), ("fine-tuned", "A1")]
     assert models[1].parents == (1, 0)
     assert models[1].paired_with(models[3]) == (1, 0)
