@@ -23,12 +23,12 @@ def infill(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> Non
     from ilm.infilling.model_cache import ModelCache
     from ilm.masking.generate import mask_function
     from ilm.runs.finder import Finder
-    from ilm.runs.trained_model import INFILLING, model_in
+    from ilm.runs.trained_model import INFILLING
 
     set_up_logging()
-    decoding, paths, path = settings.decoding, settings.paths, settings.model_path
+    decoding, paths = settings.decoding, settings.paths
     finder = Finder(Path(paths.experiments), Path(paths.data) / settings.corpus.name, INFILLING)
-    models = [model_in(Path(path))] if path else finder.find(settings.models, settings.cefr, all_seeds=False)
+    models = finder.find(settings.models, settings.cefr, all_seeds=False)
     computing = {"device": settings.device, "dtype": settings.dtype}
     conditions.require_told((model.condition for model in models), decoding.model_dump())
     cache = ModelCache(partial(Infiller.of, **computing), settings.server.max_loaded)

@@ -249,7 +249,7 @@ def end_sweep() -> int:
             "", sweep_table(rows).markdown(), *errors, f"the table: {sweep.folder / 'runs.csv'}", sep="\n", flush=True
         )
         if any(line[1] not in ("finished", "finished before") for line in rows):
-            print("the same command goes on with what is not finished", flush=True)
+            print("type the same command again to go on with what is not finished", flush=True)
         for job in sweep.jobs:  # Hydra makes a folder for each
             with suppress(OSError):
                 (sweep.folder / str(job.number)).rmdir()

@@ -69,7 +69,6 @@ class Infill(Section):
     corpus: Corpus
     masking: Masking
     models: Names | None
-    model_path: FilePath | None
     input: FilePath | None
     n_masks: NotNegative | None  # words
     limit: Positive | None  # texts
@@ -90,12 +89,6 @@ class Infill(Section):
             yield "n_masks draws blanks in the texts of a file: type input=FILE"
         if self.limit is not None and self.input is None:
             yield "limit takes the first texts of a file: type input=FILE"
-
-    @rule
-    def _one_way_to_name_models(self, at: str) -> Iterator[str]:
-        if self.model_path is not None and (self.models is not None or self.cefr):
-            other = f"cefr={self.cefr}" if self.cefr else "models"
-            yield f"model_path={self.model_path} beside {other}: give one of them"
 
     @rule
     def _page_or_file(self, at: str) -> Iterator[str]:

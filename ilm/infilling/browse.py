@@ -20,7 +20,7 @@ from ilm.tables import printable
 KEYS = (
     ("Enter or n", "the next text"),
     ("p", "the previous one"),
-    ("r", "mask this one anew"),
+    ("r", "other blanks in this one"),
     ("12", "text number 12"),
 )
 STEPS = {"": 1, "n": 1, "p": -1, "r": 0}
@@ -45,8 +45,8 @@ class TextBrowser(Terminal):
         self._attempts = [0] * len(texts)
 
     def begin(self) -> None:
-        self.say(f"{len(self._texts)} texts; models: {', '.join(self.infillers)}. Enter: next, p: previous, r: mask")
-        self.say("anew, a number: that text, :help, quit")
+        self.say(f"{len(self._texts)} texts; models: {', '.join(self.infillers)}")
+        self.say("Enter: next text, p: previous one, r: other blanks, a number: that text; :help, quit")
         self.answer(self.changed)
 
     def prompt(self) -> str:

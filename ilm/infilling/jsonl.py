@@ -60,7 +60,7 @@ def fill_texts(
     if failed:
         raise UserError(f"{failed} of {filled + failed} texts could not be filled; {first_fault}")
     if not filled:
-        raise UserError("There is no text to fill: give one a line, with blanks, as in: She ate _ for lunch.")
+        raise UserError("There is no text to fill: give one per line, with blanks: She ate _ for lunch.")
     return filled
 
 

@@ -147,7 +147,7 @@ def test_settings_and_models_change_on_the_way(walk):
     assert "I eat it" in said(walk, "I _ it")
     assert ":frob is no command" in said(walk, ":frob")
     help_lines = [line.split() for line in said(walk, ":help").splitlines()]
-    assert ["r", "mask", "this", "one", "anew"] in help_lines
+    assert ["r", "other", "blanks", "in", "this", "one"] in help_lines
     assert [":n", "5", "candidates", "of", "each", "text"] in help_lines
 
 
@@ -198,7 +198,7 @@ def test_the_entry_point_fills_a_table(table, tmp_path, capsys, monkeypatch):
 
     save_model(random_model("gpt2", ROWS), vocabulary(), tmp_path / "model")
     table.write_text(CSV.replace("t4,A2,...\n", ""), encoding="utf-8")
-    given = [f"model_path={tmp_path / 'model'}", f"input={table}", "n_masks=2", "seed=42", "decoding.candidates=1"]
+    given = [f"models=[{tmp_path / 'model'}]", f"input={table}", "n_masks=2", "seed=42", "decoding.candidates=1"]
     runs = []
     for _ in range(2):
         infill(*compose("infill", *given, "decoding.max_answer_tokens=4"))
@@ -281,6 +281,6 @@ def test_a_person_walks_through_a_file_of_lines_with_typed_blanks(tmp_path, caps
     (tmp_path / "texts.txt").write_text("I _ it.\nYou [word] it.\n", encoding="utf-8")
     monkeypatch.setattr("ilm.infilling.terminal.is_dialogue", lambda: True)
     monkeypatch.setattr(TextBrowser, "run", TextBrowser.begin)
-    given = [f"model_path={tmp_path / 'model'}", f"input={tmp_path / 'texts.txt'}", "decoding.max_answer_tokens=4"]
+    given = [f"models=[{tmp_path / 'model'}]", f"input={tmp_path / 'texts.txt'}", "decoding.max_answer_tokens=4"]
     infill(*compose("infill", *given))
     assert "text 1 of 2 · texts:1" in capsys.readouterr().out

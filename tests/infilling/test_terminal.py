@@ -286,7 +286,7 @@ def test_lines_come_as_they_are_written():
 
 
 def test_another_program_may_ask_line_by_line(model_folder, tmp_path):
-    command = [sys.executable, str(REPOSITORY / "infill.py"), f"model_path={model_folder}", "decoding.method=greedy"]
+    command = [sys.executable, str(REPOSITORY / "infill.py"), f"models=[{model_folder}]", "decoding.method=greedy"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, cwd=tmp_path, env=environment(), text=True, **pipes) as process:
         try:
@@ -318,7 +318,7 @@ def test_the_entry_point_fills_a_file(model_folder, tmp_path, capsys):
     from infill import infill
 
     (tmp_path / "texts").write_text("She ate [ngram] for _.\n[sentence]\n")
-    given = [f"model_path={model_folder}", f"input={tmp_path / 'texts'}", "device=cpu", "seed=4"]
+    given = [f"models=[{model_folder}]", f"input={tmp_path / 'texts'}", "device=cpu", "seed=4"]
     cfg, choices = compose("infill", *given, "decoding.candidates=2", "decoding.max_answer_tokens=5")
     infill(cfg, choices)
     records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -331,7 +331,7 @@ def test_the_entry_point_fills_a_file(model_folder, tmp_path, capsys):
 
 
 def test_the_command_reads_stdin_and_exits_with_2_on_a_mistake(model_folder, tmp_path, monkeypatch):
-    found = run_forked(tmp_path, "infill.py", f"model_path={tmp_path}", "decoding.candidates=1")
+    found = run_forked(tmp_path, "infill.py", f"models=[{tmp_path}]", "decoding.candidates=1")
     assert (found.returncode, found.stdout) == (2, "")
     assert "holds no model" in found.stderr
     assert found.stderr.count("\n") == 1
@@ -341,7 +341,7 @@ def test_stdin_is_read_where_it_is_no_terminal(model_folder, monkeypatch, capsys
     from infill import infill
 
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("é _\n".encode())))
-    cfg, choices = compose("infill", f"model_path={model_folder}", "decoding.method=greedy")
+    cfg, choices = compose("infill", f"models=[{model_folder}]", "decoding.method=greedy")
     infill(cfg, choices)
     (record,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert record["text"] == "é _"
@@ -354,11 +354,9 @@ def test_stdin_is_read_where_it_is_no_terminal(model_folder, monkeypatch, capsys
         (["decoding.candidates=0"], "decoding.candidates=0: expected at least 1"),
         (["decoding.temperature=0"], "decoding.temperature=0: expected more than 0"),
         (["decoding.top_p=1.5"], "decoding.top_p=1.5: expected at most 1"),
-        (["model_path=x", "models=[A1]"], "model_path=x beside models: give one of them"),
-        (["model_path=x", "cefr=A1"], "model_path=x beside cefr=A1: give one of them"),
         (["+decoding.topp=0.9"], "unknown key decoding.topp; did you mean decoding.top_p?"),
         (["models=[A1]", "paths.data=/no/such"], "holds no prepared corpus"),
-        (["model_path=/no/such"], "The model folder /no/such does not exist"),
+        (["models=[/no/such]"], "The model folder /no/such does not exist"),
     ],
 )
 def test_mistakes_of_the_command_line(given, message):
@@ -539,7 +537,7 @@ def test_output_that_nobody_takes(model_folder, tmp_path, name, told):
     command = [
         sys.executable,
         str(REPOSITORY / "infill.py"),
-        f"model_path={model_folder}",
+        f"models=[{model_folder}]",
         f"input={tmp_path / 'texts'}",
     ]
     found = subprocess.run(command, cwd=tmp_path, env=environment(), stdout=writer, stderr=subprocess.PIPE, text=True)

@@ -135,7 +135,7 @@ def notes(header: Mapping[str, Any]) -> list[str]:
             ["With several seeds n counts the answers of all, ± is over seeds too, pairs are of means over seeds."]
             * seeds
         ),
-        "Unsure are lists that may lack a likelier answer, since more hypotheses were likely than are expanded. "
+        "Unsure: lists that may lack a likelier answer, since the search could not expand all likely hypotheses. "
         "Tokenisations of a word add up, but for those less likely than a tenth of the last word listed.",
         "Match, top-5, top-10, MRR and characters fold case, exact does not.",
         "The mean log-probability of the learner's word in nats, log p, compares models of one kind; it is over the "

@@ -160,7 +160,7 @@ def _predict(
             progress = ProgressLog(len(items), spec.name, "items", initial=len(items) - len(left))
             found[spec.name].add(load_model(spec, options, device), left, options.batch_size, progress)
         else:
-            log.info("its predictions for all items are there already")
+            log.info("all of its predictions are in the results already")
     return found
 
 
@@ -176,7 +176,9 @@ def _log_expected_time(work: Sequence[tuple[ModelSpec, Sequence[Item]]], options
         expected[spec.name] = (time.monotonic() - began) * len(items) / options.batch_size
     if expected:
         each = ", ".join(f"{name} {duration(seconds)}" for name, seconds in expected.items())
-        log.info("expected to take about %s (by one batch of each model: %s)", duration(sum(expected.values())), each)
+        log.info(
+            "expected to take about %s (timed on one batch of each model: %s)", duration(sum(expected.values())), each
+        )
 
 
 def systems_of(models: Sequence[ModelSpec]) -> dict[str, list[ModelSpec]]:

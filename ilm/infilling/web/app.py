@@ -74,7 +74,7 @@ def create_app(service: WebService, worker: Worker, host: str) -> Starlette:
             405: _unknown,
             HTTPException: lambda request, error: _fault(error.status_code, error.detail),
             UserError: lambda request, error: _fault(400, str(error)),
-            ClientDisconnect: lambda request, error: _fault(400, "The request did not arrive whole."),
+            ClientDisconnect: lambda request, error: _fault(400, "The request is incomplete."),
             # A bug: uvicorn logs the whole of it for the one who runs the server.
             Exception: lambda request, error: _fault(500, "The server failed; its terminal says why."),
         },

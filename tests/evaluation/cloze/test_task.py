@@ -406,7 +406,7 @@ def test_how_long_it_will_take_is_said_beforehand(root, tmp_path, monkeypatch, c
     said = capsys.readouterr().err
     time = r"0:\d\d:\d\d"
     each = f"mlm:bert {time}, mlm:roberta {time}"
-    assert re.search(rf"expected to take about {time} \(by one batch of each model: {each}\)", said)
+    assert re.search(rf"expected to take about {time} \(timed on one batch of each model: {each}\)", said)
     assert said.index("expected to take") < said.index("model 1 of 2")
     run(root, tmp_path, models=("mlm:bert", "mlm:roberta"))
     assert "expected to take" not in capsys.readouterr().err, "nothing is missing"

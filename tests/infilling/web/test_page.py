@@ -452,7 +452,7 @@ def test_the_command_serves_and_ends_with_ctrl_c(tmp_path, models):
     random = models["random"]
     save_model(random.model, random.vocabulary, tmp_path / "m")
     process = subprocess.Popen(
-        [sys.executable, str(REPOSITORY / "infill.py"), "web=true", f"model_path={tmp_path / 'm'}", "server.port=0"],
+        [sys.executable, str(REPOSITORY / "infill.py"), "web=true", f"models=[{tmp_path / 'm'}]", "server.port=0"],
         cwd=tmp_path,
         env=environment(),
         stdout=subprocess.PIPE,
