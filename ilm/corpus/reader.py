@@ -77,10 +77,9 @@ def read_corpus(
     Returns a DataFrame sorted by `writing_id` with the columns `REQUIRED`, those of `OPTIONAL` that the file has,
     `split` if it has one, and `keep_columns`, all of dtype `str`. Texts and kept columns are exactly the file's; white
     space around the other values is removed; a sub-level (B1+, A1.i) becomes its main level if only that is in
-    `levels`; b1 is B1. Rows are dropped for: a wrong number of fields, an empty id, a level that is missing or not in
-    `levels`, a text of white space only, a split that is none, half a surrogate pair, or equality with an earlier row
-    in all columns read. Row numbers are those of a spreadsheet: the header is 1, a text of many lines is one row;
-    Parquet and JSON have no header and begin with 1 (JSON lines count lines).
+    `levels`; b1 is B1. Rows are dropped for a wrong number of fields, an empty id, another or no level, a text of white
+    space only, a split that is none, half a surrogate pair, or equality with an earlier row in all columns read. Row
+    numbers are those of a spreadsheet: the header is 1, a text of many lines is one row; Parquet and JSON begin with 1.
 
     Raises: UserError for faults of the file, and if more than `max_dropped` (a share of the rows) is dropped.
     """
@@ -89,8 +88,8 @@ def read_corpus(
     needed = [name for name in NEEDED if not (lenient and name in MAY_LACK)]
     used = find_columns(path, source.header, columns, needed, keep=keep_columns)
     if "l1" not in used and columns.get("l1") is None and not lenient:
-        found = f"The header has: {listed(source.header)}"
-        log.warning("warning: %s: no column for l1; if there is one, type corpus.columns.l1=HEADER. %s", path, found)
+        advice = f"if there is one, type corpus.columns.l1=HEADER. The header has: {listed(source.header)}"
+        log.warning("warning: %s: no column for l1; %s", path, advice)
     if learner_from_id is not None and "learner_id" in used:
         raise UserError(
             f"{path}: corpus.learner_from_id={learner_from_id}, but column {used['learner_id']} names the learners: "
@@ -111,8 +110,8 @@ def read_corpus(
     _check_share(report, levels, max_dropped, taken.other_levels)
     documents = taken.documents()
     if learner_from_id is not None and (documents["learner_id"] == "").all():
-        example = documents["writing_id"].iloc[0]
-        raise UserError(f"{path}: corpus.learner_from_id={learner_from_id} matches no id, such as {example[:60]!r}")
+        example = documents["writing_id"].iloc[0][:60]
+        raise UserError(f"{path}: corpus.learner_from_id={learner_from_id} matches no id, such as {example!r}")
     return documents, report
 
 

@@ -18,7 +18,7 @@ from ilm.files import atomic_file
 from ilm.hashing import order_key
 
 FLOOR = 3_000
-"""Texts that every level has at least: with fewer the test split of C1 has less than 80 effective clusters."""
+"""Texts that every level has at least, for 80 effective clusters in its test split; at 2,900 C1 has 80.0, no margin."""
 
 COLUMNS = ("writing_id", "learner_id", "l1", "cefr_level", "topic", "text", "text_corrected")
 
