@@ -39,6 +39,8 @@ def help_text(root: str, arguments: Sequence[str]) -> str:
             comments |= _comments(file.read_text(encoding="utf-8"), group)
     settings = OmegaConf.to_container(config)
     del settings["hydra"]
+    if root == "train":  # the other keys say how prepare.py reads the texts
+        settings["corpus"] = {"name": settings["corpus"]["name"]}
     return "\n".join(
         [
             *purpose,

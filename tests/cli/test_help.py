@@ -34,6 +34,8 @@ def test_every_key_is_there(command):
     settings = checked(root).model_dump()
     text = "\n".join(lines)
     for key, _ in flat(settings):
+        if root == "train" and key.startswith("corpus."):
+            key = "corpus.name"  # the others say how texts are read, which prepare.py does
         last = key.rsplit(".", 1)[-1]
         assert re.search(rf"\b{re.escape(last)}: ", text) or last in ("_partial_", "cefr"), key
 
