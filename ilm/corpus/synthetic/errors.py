@@ -16,10 +16,10 @@ _LEVEL_FACTOR = {"A1": 1.0, "A2": 0.95, "B1": 0.7, "B2": 0.42, "C1": 0.2}
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`find` as whole words, or `pattern` where `find` occurs, becomes `replacement` at `rate` of its places."""
+    """`pattern` becomes `replacement` at `rate` of its places, in a text that contains `find`."""
 
     find: str
-    pattern: re.Pattern[str] | None
+    pattern: re.Pattern[str]
     replacement: str
     rate: float
 
@@ -41,13 +41,12 @@ def _data() -> dict[str, Any]:
 def _parse_rule(line: str, alternatives: Mapping[str, str]) -> Rule:
     find, _, rest = line.partition(" =>")
     replacement, _, rate = rest.rpartition(" : ")
-    pattern = None
+    expression = rf"(?<![^\W_]){re.escape(find)}(?![^\W_])"  # whole words
     if find.startswith("/"):
         find, _, expression = find[1:].partition("/ ")
         for name, words in alternatives.items():
             expression = expression.replace(f"{{{name}}}", words)
-        pattern = re.compile(expression)
-    return Rule(find, pattern, replacement.strip(), float(rate) / 100)
+    return Rule(find, re.compile(expression), replacement.strip(), float(rate) / 100)
 
 
 def make_errors(text: str, level: str, l1: str, key: int, rng: Random) -> str:
@@ -60,10 +59,7 @@ def make_errors(text: str, level: str, l1: str, key: int, rng: Random) -> str:
     for rule in rules_of(l1):
         chance = rule.rate * factor * _habit(habits)
         if rule.find in text:
-            if rule.pattern is None:
-                text = _replace_words(text, rule, chance, random)
-            else:
-                text = _replace_pattern(text, rule, chance, random)
+            text = _replace(text, rule, chance, random)
     return _mistype(text, l1, factor, rng)
 
 
@@ -71,20 +67,7 @@ def _habit(random: Callable[[], float]) -> float:
     return 0.25 + 3 * random() * random()  # mean 1
 
 
-def _replace_words(text: str, rule: Rule, chance: float, random: Callable[[], float]) -> str:
-    find = rule.find
-    start = text.find(find)
-    while start >= 0:
-        end = start + len(find)
-        inside_word = text[start - 1 : start].isalnum() or text[end : end + 1].isalnum()
-        if not inside_word and random() < chance:
-            text = text[:start] + rule.replacement + text[end:]
-            end = start + len(rule.replacement)
-        start = text.find(find, end)
-    return text
-
-
-def _replace_pattern(text: str, rule: Rule, chance: float, random: Callable[[], float]) -> str:
+def _replace(text: str, rule: Rule, chance: float, random: Callable[[], float]) -> str:
     def replace(match: re.Match[str]) -> str:
         return match.expand(rule.replacement) if random() < chance else match[0]
 

@@ -21,7 +21,7 @@ from ilm.corpus import synthetic
 from ilm.corpus.splitting.assign import assign_splits
 from ilm.corpus.synthetic import COLUMNS, composition, generate, level_counts, write_csv
 from ilm.corpus.synthetic.composition import Composition, _polish, _write, compose, grammar_of
-from ilm.corpus.synthetic.errors import Rule, _replace_words, make_errors, rules_of
+from ilm.corpus.synthetic.errors import _parse_rule, _replace, make_errors, rules_of
 from ilm.corpus.synthetic.grammar import Expansion, parse_grammar, parse_template
 from ilm.corpus.synthetic.learners import L1_SHARES, LEVEL_SHARES
 from ilm.corpus.synthetic.oddities import _with_curly_quotes, typed
@@ -327,10 +327,10 @@ def test_errors_belong_to_the_first_language() -> None:
 
 
 def test_a_plain_rule_replaces_whole_words_only() -> None:
-    rule = Rule("other", None, "others", 1.0)
+    rule = _parse_rule("other => others : 100", {})
     text = "The other one, another one, not otherwise. Other? (other)"
     expected = "The others one, another one, not otherwise. Other? (others)"
-    assert _replace_words(text, rule, 1.0, Random(0).random) == expected
+    assert _replace(text, rule, rule.rate, Random(0).random) == expected
 
 
 def test_advanced_writers_make_fewer_errors() -> None:
@@ -348,8 +348,8 @@ def test_every_rule_changes_something_it_matches(l1: str) -> None:
     assert len(rules) > 60
     for rule in rules:
         assert 0 < rule.rate <= 0.5
-        assert rule.find.strip() or rule.pattern, rule
-        assert rule.pattern or rule.find != rule.replacement, rule
+        assert rule.find and not rule.pattern.match(""), rule
+        assert rule.find != rule.replacement, rule
 
 
 def test_oddities_occur_at_their_rates(rows: list[dict[str, str]]) -> None:
