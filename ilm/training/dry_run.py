@@ -2,7 +2,7 @@
 
 1. The run itself is started in a temporary folder, with its model, data, loader and precision, but no logger.
 2. After `WARM_UP` steps and a validation of a few examples, steps are timed (`Stopwatch`) until there are enough.
-3. Hours follow in proportion to tokens; the disk from the sizes of weights and optimizer (`cost_of`).
+3. Hours follow in proportion to tokens; the disk from the sizes of weights and optimizer (`ilm.training.cost`).
 """
 
 import logging
@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,13 @@ from ilm.config.train import Checkpoint, EarlyStopping, Train
 from ilm.errors import UserError
 from ilm.files import readable_size
 from ilm.models.devices import peak_memory
+from ilm.models.summary import module_lines
 from ilm.progress import duration
 from ilm.runs.folder import RunFolder
 from ilm.runs.identity import run_name
 from ilm.training.callbacks.metrics import at_step_end
 from ilm.training.callbacks.validation import Validation
+from ilm.training.cost import Measured, cost_of
 from ilm.training.fit import fit, starting_module
 from ilm.training.plan import RunPlan, plan_run
 from ilm.training.trainer import make_trainer
@@ -42,40 +44,6 @@ VALIDATION_EXAMPLES = 32
 GIB = 2**30
 # What a run without steps costs, beside its weights.
 NOTHING = {"hours": 0.0, "disk_gib": 0.0, "memory_gib": 0.0}
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What a few steps showed; sizes in bytes. `peak_memory` is that of the GPU, on a CPU that of the process."""
-
-    steps: int
-    seconds: float
-    tokens: int
-    validation_examples: int
-    validation_seconds: float
-    parameters: int
-    trained_parameters: int
-    weights: int
-    gradients: int
-    optimizer: int
-    peak_memory: int
-    device: str
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What a run will take, in seconds and bytes: `disk` when it has ended, `most_disk` while it saves."""
-
-    training_seconds: float
-    validation_seconds: float
-    validations: int
-    checkpoint: int
-    disk: int
-    most_disk: int
-
-    @property
-    def seconds(self) -> float:
-        return self.training_seconds + self.validation_seconds
 
 
 class Enough(SystemExit):
@@ -144,6 +112,7 @@ class Stopwatch(pl.Callback):
             optimizer=_bytes(value for value in states if isinstance(value, torch.Tensor)),
             peak_memory=peak_memory(),
             device=torch.cuda.get_device_name() if on_gpu else f"{module.device.type}, {platform.machine()}",
+            modules=tuple(module_lines(module.model)),
         )
 
 
@@ -230,33 +199,6 @@ def measure(plan: RunPlan) -> Measured:
         return stopwatch.measured
 
 
-def cost_of(
-    measured: Measured,
-    *,
-    total_steps: int,
-    tokens_per_step: float,
-    validation_interval: int,
-    validation_examples: int,
-) -> Cost:
-    """The cost of a run of `total_steps` steps, each of `tokens_per_step` tokens on average.
-
-    Time is taken to be proportional to tokens, and to examples in a validation.
-    """
-    # Before the first step, at every interval, and after the last step.
-    validations = 1 + -(-total_steps // validation_interval)
-    validated = validations * validation_examples / measured.validation_examples
-    checkpoint = measured.weights + measured.optimizer
-    disk = 2 * checkpoint + 2 * measured.weights  # last.ckpt and previous.ckpt; best.ckpt and model/
-    return Cost(
-        training_seconds=total_steps * tokens_per_step * measured.seconds / measured.tokens,
-        validation_seconds=validated * measured.validation_seconds,
-        validations=validations,
-        checkpoint=checkpoint,
-        disk=disk,
-        most_disk=disk + checkpoint,  # written beside the two that are there
-    )
-
-
 def cost_sheet(plan: RunPlan) -> tuple[str, dict[str, float]]:
     """The lines of the cost sheet of a planned run, and its sum for the total of a sweep."""
     found = measure(plan)
@@ -275,6 +217,7 @@ def cost_sheet(plan: RunPlan) -> tuple[str, dict[str, float]]:
     pretrained = plan.settings.model.pretrained and not plan.model.pretrained
     note = "; random weights of the same shape, since the pretrained ones are not here" if pretrained else ""
     lines = {
+        "modules": "\n              ".join(found.modules),
         "parameters": f"{found.parameters:,}{trained}",
         "memory": f"{peak} at its peak{processes}: weights {weights}, gradients {gradients}, optimizer {optimizer}; "
         "the rest are activations, on a CPU libraries and corpus too",

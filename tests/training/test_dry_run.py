@@ -7,13 +7,12 @@ import pytest
 from ilm.config.check import check
 from ilm.config.train import Train
 from ilm.errors import UserError
+from ilm.training.cost import Measured, cost_of
 from ilm.training.dry_run import (
     FEWEST,
     VALIDATION_EXAMPLES,
     WARM_UP,
-    Measured,
     Stopwatch,
-    cost_of,
     cost_sheet,
     measure,
 )
@@ -104,7 +103,9 @@ def test_a_dry_run_leaves_nothing_and_changes_nothing(small_csv, tmp_path, capsy
     there = [*corpus, f"paths.experiments={tmp_path / 'experiments'}"]
     assert train(*compose("train", *there, *SMALL_MODEL, *options, "trainer=cpu", "dry_run=true")) == {}
     lines = ("parameters", "memory", "disk", "time", "measured", "assumed")
-    assert [line.split()[0] for line in capsys.readouterr().err.splitlines()[-6:]] == [*lines]
+    said = capsys.readouterr().err
+    assert [line.split()[0] for line in said.splitlines()[-6:]] == [*lines]
+    assert "modules     transformer.wte" in said
     assert contents(tmp_path) == before
     assert {path.name for path in tmp_path.iterdir()} == {"data", "tmp"}
     assert list((tmp_path / "tmp").iterdir()) == []
