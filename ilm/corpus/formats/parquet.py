@@ -14,8 +14,10 @@ from ilm.corpus.formats.table import Row, Source, number_text
 from ilm.errors import UserError
 
 _ROWS_AT_A_TIME = 10_000
-_AS_TEXT = (kinds.is_integer, kinds.is_boolean, kinds.is_decimal, kinds.is_temporal, kinds.is_null)
-_TEXT = (kinds.is_string, kinds.is_large_string, kinds.is_string_view)
+_PLAIN = (
+    *(kinds.is_string, kinds.is_large_string, kinds.is_string_view, kinds.is_floating, kinds.is_integer),
+    *(kinds.is_boolean, kinds.is_decimal, kinds.is_temporal, kinds.is_null),
+)
 
 
 def parquet_source(path: Path) -> Source:
@@ -60,19 +62,13 @@ def _texts(values: pa.Array) -> list[str]:
         values = values.dictionary_decode()
     if kinds.is_floating(values.type):
         return ["" if value is None or value != value else number_text(value) for value in values.to_pylist()]
-    if not _is_any(values.type, _TEXT):
-        values = values.cast(pa.large_string())
-    return ["" if value is None else value for value in values.to_pylist()]
+    return values.cast(pa.large_string()).fill_null("").to_pylist()
 
 
 def _check_type(path: Path, field: pa.Field) -> None:
     kind: Any = field.type.value_type if kinds.is_dictionary(field.type) else field.type
-    if not (kinds.is_floating(kind) or _is_any(kind, _TEXT + _AS_TEXT)):
+    if not any(test(kind) for test in _PLAIN):
         raise UserError(f"{path}: column {field.name} holds {field.type}; expected text, numbers or dates")
-
-
-def _is_any(kind: pa.DataType, tests: Sequence[Any]) -> bool:
-    return any(test(kind) for test in tests)
 
 
 @contextmanager

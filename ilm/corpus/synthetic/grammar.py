@@ -145,11 +145,7 @@ class Expansion:
         people: Callable[[str], Mapping[str, str] | None],
     ) -> None:
         self.lists, self.fields, self.random, self.people = grammar.lists, grammar.fields, random, people
-        self.values: dict[tuple[str, str], str] = {(key, ""): value for key, value in facts.items()}
-        for key, value in facts.items():
-            if "." in key:
-                name, _, part = key.partition(".")
-                self.values[name, part] = value
+        self.values: dict[tuple[str, ...], str] = {key.partition(".")[::2]: value for key, value in facts.items()}
         self.used: dict[str, set[int]] = {}
         self.avoided = set(facts.values())  # "different from the situation in France", but not by a writer from France
 
