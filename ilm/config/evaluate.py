@@ -3,10 +3,26 @@
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from ilm.config.section import Number, Section, Whole, rule
-from ilm.config.sections import Corpus, FilePath, FolderName, Length, Names, Objective, Packing, Paths, Positive, Seed
+from ilm.config.sections import (
+    Corpus,
+    FilePath,
+    FolderName,
+    Length,
+    Names,
+    Objective,
+    Packing,
+    Paths,
+    Positive,
+    Seed,
+    Values,
+)
+
+
+def _distinct(values: list[str]) -> list[str]:
+    return list(dict.fromkeys(values))
 
 
 class Task(Section):
@@ -15,12 +31,13 @@ class Task(Section):
     corpus: str | None
     split: Literal["test", "valid"]
     levels: list[str] | None
-    condition: str
 
 
 class Scored(Task):
     """Which examples are compared, and how differences between models are judged."""
 
+    also_score: Literal["test", "valid"] | None
+    condition: Annotated[Values, AfterValidator(_distinct)]
     masks: str | None
     masks_per_document: Positive
     max_length: Length
@@ -33,7 +50,6 @@ class Perplexity(Scored, Packing):
     """Perplexity of what is masked in prepared texts, scored where that is not done yet."""
 
     name: Literal["perplexity"]
-    also_score: Literal["test", "valid"] | None
     max_examples: Positive | None
     objective: Objective | None
     drop_last: bool
@@ -51,6 +67,7 @@ class Cloze(Task):
     """The cloze test: words that learners wrote are guessed."""
 
     name: Literal["cloze"]
+    condition: str
     device: str
     n_masks: Positive  # blanks of an item
     samples_per_text: Positive  # items

@@ -32,11 +32,11 @@ def told_conditions(model: TrainedModel, corpus: PreparedCorpus, condition: str 
 
 
 def require_condition(models: Iterable[TrainedModel], condition: str) -> None:
-    """Raises: UserError if no model can be told this level, or nothing in place of what is so."""
-    if condition == OWN:
+    """Raises: UserError if no model can be told this level."""
+    if condition in (OWN, NONE):
         return
     told = [model.condition for model in models if model.condition]
     levels = dict.fromkeys(level for of_model in told for level in of_model.get(LEVEL, []))
-    if condition not in ([NONE, *levels] if told else []):
+    if condition not in levels:
         known = f"levels that these models know: {', '.join(levels)}" if levels else "no model here is told a level"
         raise UserError(f"task.condition={condition}: expected {OWN}, {NONE} or a level; {known}")

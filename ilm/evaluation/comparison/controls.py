@@ -23,6 +23,8 @@ CONTROLS = {
     "fine-tuned": "experiment=finetuned_generalist cefr=LEVEL",
     "average": "experiment=weight_average",
 }
+# A conditioned model that is told nothing, or another level than the text's.
+TOLD_OTHERWISE = "told otherwise"
 # Those of one level, and those that are compared with the generalist rather than with the specialist.
 OF_ONE_LEVEL = {"token-matched", "random subset", "fine-tuned"}
 BESIDE_GENERALIST = {"fine-tuned", "average"}

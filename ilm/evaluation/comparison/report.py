@@ -43,6 +43,7 @@ def make_report(study: Study, about: About) -> Report:
             "groups": study.by_group,
             "specialisation": study.specialisation,
             "exposure": about.exposures,
+            **({} if about.systems is None else {"systems": about.systems.table}),
         },
         pages={
             "comparison.md": _markdown(study, about, shown),
@@ -79,6 +80,7 @@ def _page(study: Study, about: About, tables: Mapping[str, TextTable], plots: Ma
         section("Each model on each level", ["matrix"], ["matrix"]),
         section("Primary contrasts", ["contrasts", "gain_by_level"], ["primary", "errors"]),
         section("Controls", [], ["controls"]),
+        section("Which system to use", [], ["systems"]),
         section("Within groups of texts and blanks", ["groups"], ["groups"]),
         section("Specialists on other levels", [], ["exploratory"]),
         section("Specialisation", [], ["specialisation"]),

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from ilm.evaluation.comparison.study import KINDS, Study
+from ilm.evaluation.comparison.systems import Systems
 from ilm.examples.cuts import LevelCuts
 from ilm.tables import TextTable
 
@@ -26,7 +27,8 @@ class About:
     `models` are in the order of the tables; `exposures` as in `ilm.evaluation.comparison.exposure`; `curves` the
     metrics.csv of each model's runs; `cuts` what the cut at max_length took, by level, and `longest_example` tokens;
     `topics` how many topics there are, and how many of them stand on one level only, None where none is known;
-    `missing_controls` as in `ilm.evaluation.comparison.controls`; `header` goes into report.json as it is.
+    `systems` as in `ilm.evaluation.comparison.systems`, None where none can be made; `missing_controls` as in
+    `ilm.evaluation.comparison.controls`; `header` goes into report.json as it is.
     """
 
     corpus: str
@@ -40,6 +42,7 @@ class About:
     cuts: Sequence[LevelCuts]
     longest_example: int
     topics: tuple[int, int] | None
+    systems: Systems | None
     missing_controls: Mapping[str, Sequence[str]]
     header: Mapping[str, Any]
 
@@ -51,6 +54,7 @@ def text_tables(study: Study, about: About) -> dict[str, TextTable]:
         "primary": _primary_table(study, about),
         "errors": _error_table(study, about),
         "controls": _search_table("Controls", study.tested("control"), study, BY_CONTROL),
+        "systems": _systems_table(about),
         "exploratory": _search_table("Specialists on other levels", study.tested("exploratory"), study, SEARCH),
         "groups": _group_table(study),
         "specialisation": _specialisation_table(study),
@@ -129,6 +133,30 @@ def _search_table(title: str, contrasts: pd.DataFrame, study: Study, caption: st
     ]
     columns = (*_contrast_columns(study), "p (BH)", "clusters", "effective")
     return TextTable(title, columns, rows, "lll" + "r" * (len(columns) - 3), caption)
+
+
+def _systems_table(about: About) -> TextTable:
+    made = about.systems
+    table = pd.DataFrame(columns=["system", "level"]) if made is None else made.table
+    levels = list(dict.fromkeys(table["level"]))
+    cells = {(row.system, row.level): _loss(row, math.exp) for row in table.itertuples()}
+    for row in table[table["level"] == "all"].itertuples() if made is not None else ():
+        cells[row.system, "difference"] = "" if math.isnan(row.difference_theta) else signed(row.difference_theta)
+        cells[row.system, "interval"] = _interval(row.difference_low, row.difference_high)
+    columns = (*levels, "difference", "interval")
+    rows = [
+        (system, *(cells.get((system, column), "") for column in columns)) for system in dict.fromkeys(table["system"])
+    ]
+    caption = (
+        "Perplexity of whole answers with their ends. Mixture: every specialist's answer, weighed by what it makes of "
+        "the context; routing: the one that makes most of it; oracle: that of the text's level. Difference from the "
+        "first row on all texts, in nats a token."
+    )
+    if made is not None and made.temperature is not None:
+        caption += f" Temperature of the mixture, fitted on validation texts: {made.temperature:.3g}."
+    title = "Where the level is not known, and where it is"
+    columns = ("system", *levels, "difference", "95 % interval")
+    return TextTable(title, columns, rows, "l" + "r" * (len(columns) - 1), caption)
 
 
 def _specialisation_table(study: Study) -> TextTable:

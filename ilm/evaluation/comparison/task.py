@@ -8,14 +8,17 @@ import numpy as np
 import pandas as pd
 
 from ilm.config.evaluate import Scored
-from ilm.evaluation.comparison.controls import control_of, missing_controls
+from ilm.evaluation.comparison.controls import TOLD_OTHERWISE, control_of, missing_controls
 from ilm.evaluation.comparison.exposure import exposure, matched
 from ilm.evaluation.comparison.records import Model, Settings
 from ilm.evaluation.comparison.report import Report, make_report
 from ilm.evaluation.comparison.study import GENERALIST, HEADLINE, compare
+from ilm.evaluation.comparison.systems import systems
 from ilm.evaluation.comparison.tables import About, text_tables
+from ilm.evaluation.conditions import OWN
 from ilm.evaluation.losses import Texts, common_examples, losses_by_kind, losses_per_character
 from ilm.evaluation.perplexity.scoring import ScoredModel
+from ilm.evaluation.scores import Scores
 from ilm.runs.folder import total_targets
 from ilm.runs.trained_model import TrainedModel
 from ilm.tables import show
@@ -24,26 +27,34 @@ log = logging.getLogger("ilm")
 
 
 def compare_models(
-    scored: Sequence[ScoredModel], texts: Texts, header: Mapping[str, Any], task: Scored
+    scored: Sequence[ScoredModel], valid: Mapping[str, Scores], texts: Texts, header: Mapping[str, Any], task: Scored
 ) -> Report | None:
-    """The comparison, its main table printed; None where there are no models to compare."""
+    """The comparison, its main table printed; None where there are no models to compare.
+
+    `valid` are scores of validation texts, by name of the model, as far as they are there.
+    """
     comparable = [of for of in scored if of.model.run is not None]
     if len(comparable) < 2:
         return None
     if len({(of.model.objective, of.masks) for of in comparable}) > 1:
         log.warning("no comparison: the models differ in objective or masks. Name those to compare with models=[...]")
         return None
-    models = _models([of.model for of in comparable])
-    scores = {of.model.name: of.scores for of in comparable}
+    models = _models(comparable)
+    scores, settings = {of.name: of.scores for of in comparable}, Settings(task.smallest_effect, task.resamples)
+    made = None
     if len({of.model.vocabulary.fingerprint() for of in comparable}) == 1:
-        losses = losses_by_kind(common_examples(scores, complete=False), texts)
+        scores = common_examples(scores, complete=False)
+        losses = losses_by_kind(scores, texts)
+        valid = common_examples(valid, complete=task.fitting == "complete")
+        of_valid = [valid.get(of.name) for of in comparable]
+        made = systems(list(scores.values()), of_valid, texts, models, settings)
     else:
         log.info("tokenizers differ: answers are compared in bits a character, on the examples that no model cuts")
         losses = losses_per_character(common_examples(scores, complete=True), texts)
     if not any(of_kind.targets.any() for kind, of_kind in losses.items() if kind != "context"):
         log.warning("no comparison: of no example an answer is left. See task.max_length and task.fitting")
         return None
-    study = compare(losses, texts, models, Settings(task.smallest_effect, task.resamples))
+    study = compare(losses, texts, models, settings)
     exposures = exposure({m.name: _seen([comparable[run].model for run in m.runs]) for m in models})
     pairs = list(zip(study.contrasts["a"], study.contrasts["b"], strict=True))
     study.contrasts["matched"] = matched(exposures, pairs, study.contrasts["level"])
@@ -59,6 +70,7 @@ def compare_models(
         cuts=comparable[0].cuts,
         longest_example=comparable[0].counts["longest_example"],
         topics=_topics(texts),
+        systems=made,
         missing_controls=missing_controls([(model.control, model.like) for model in models], texts.levels),
         header=header,
     )
@@ -67,23 +79,32 @@ def compare_models(
     return make_report(study, about)
 
 
-def _models(runs: Sequence[TrainedModel]) -> list[Model]:
-    """Runs that differ in their seeds alone as one model, the generalist last."""
-    recipes: dict[str, dict[tuple[int, int], int]] = {}
+def _models(scored: Sequence[ScoredModel]) -> list[Model]:
+    """Runs that differ in their seeds alone as one model, the generalist last; under each condition one by itself."""
+    runs = [of.model for of in scored]
+    recipes: dict[tuple[str, str], dict[tuple[int, int], int]] = {}
     for number in sorted(range(len(runs)), key=lambda number: (runs[number].level == GENERALIST, runs[number].name)):
         run = runs[number]
-        seeds = recipes.setdefault(run.recipe, {})
+        seeds = recipes.setdefault((run.recipe, scored[number].condition), {})
         if run.replicate in seeds:
             log.warning("%s is not compared: it is the same run as %s", run.name, runs[seeds[run.replicate]].name)
         seeds.setdefault(run.replicate, number)
-    grouped = [tuple(seeds.values()) for seeds in recipes.values()]
-    first = [runs[numbers[0]] for numbers in grouped]
-    labels = [_label(run, [other for other in first if other.level == run.level]) for run in first]
-    labels = [run.name if labels.count(label) > 1 else label for run, label in zip(first, labels, strict=True)]
-    return [
-        Model(label, run.level, numbers, _parents(runs, numbers), *control_of(run, runs))
-        for label, run, numbers in zip(labels, first, grouped, strict=True)
-    ]
+    first = {recipe: runs[next(iter(seeds.values()))] for recipe, seeds in recipes.items()}
+    distinct = {recipe: run for (recipe, _), run in first.items()}
+    labels = {
+        recipe: _label(run, [o for o in distinct.values() if o.level == run.level]) for recipe, run in distinct.items()
+    }
+    called = list(labels.values())
+    found = []
+    for (recipe, condition), seeds in recipes.items():
+        run, numbers = first[recipe, condition], tuple(seeds.values())
+        label = labels[recipe] if called.count(labels[recipe]) == 1 else run.name
+        if condition == OWN:
+            found.append(Model(label, run.level, numbers, _parents(runs, numbers), *control_of(run, runs)))
+        else:  # paired with the same runs told the truth
+            truth = tuple(recipes.get((recipe, OWN), {}).values())
+            found.append(Model(f"{label} told {condition}", run.level, numbers, truth, TOLD_OTHERWISE))
+    return found
 
 
 def _parents(runs: Sequence[TrainedModel], numbers: Sequence[int]) -> tuple[int, ...]:

@@ -13,10 +13,10 @@ from transformers import AutoConfig
 from ilm.config.evaluate import Perplexity, Scored
 from ilm.corpus.store import PreparedCorpus, corpus_arguments
 from ilm.errors import UserError
-from ilm.evaluation.conditions import told_conditions
+from ilm.evaluation.conditions import OWN, told_conditions
 from ilm.evaluation.losses import common_examples
 from ilm.evaluation.scores import EXAMPLE, Scores, ScoreStore, score_batches
-from ilm.examples.conditions import longest_line
+from ilm.examples.conditions import Conditions, longest_line
 from ilm.examples.cuts import LevelCuts
 from ilm.examples.dataset import InfillingDataset, first_by_hash
 from ilm.examples.token_store import TokenStore
@@ -37,11 +37,12 @@ USUAL_MASKS = "hierarchical"
 class ScoredModel:
     """A model's scores; `counts` says how many examples there were and were left out, by cause.
 
-    `cuts` says by level what the cut took; `masks` names the folder of the masks, `added` is whether anything was
-    scored now.
+    `condition` is what a conditioned model was told (`ilm.evaluation.conditions`). `cuts` says by level what the cut
+    took; `masks` names the folder of the masks, `added` is whether anything was scored now.
     """
 
     model: TrainedModel
+    condition: str
     scores: Scores
     masks: str
     mask_types: tuple[str, ...]
@@ -49,9 +50,15 @@ class ScoredModel:
     cuts: list[LevelCuts]
     added: bool
 
+    @property
+    def name(self) -> str:
+        """The run's, and what else than the truth it was told."""
+        return self.model.name if self.condition == OWN else f"{self.model.name} told {self.condition}"
+
 
 def score_model(
     model: TrainedModel,
+    condition: str,
     corpus: PreparedCorpus,
     masks_folder: Path,
     rows: np.ndarray,
@@ -65,7 +72,8 @@ def score_model(
 
     Raises: UserError if no example is left.
     """
-    dataset = _open_dataset(model, corpus, masks_folder, rows, task, results)
+    conditions = told_conditions(model, corpus, condition) if model.condition else None
+    dataset = _open_dataset(model, conditions, corpus, masks_folder, rows, task, results)
     numbers, left_over = _chosen(dataset, corpus, task)
     if not len(numbers):
         raise UserError(
@@ -83,7 +91,7 @@ def score_model(
         "masks": masks_folder.name,
         "max_length": task.max_length,
         "objective": model.objective,
-        **({"condition": task.condition} if model.condition else {}),
+        **({"condition": condition} if model.condition else {}),
     }
     store = ScoreStore(results, model.name, settings)
     missing = store.missing(keys)
@@ -103,11 +111,19 @@ def score_model(
     levels = corpus.documents["cefr_level"].to_numpy(dtype=object)[documents]
     by_level = cuts.by_level(levels, corpus.manifest["settings"]["levels"])
     scores = store.read().of(keys)
-    return ScoredModel(model, scores, masks_folder.name, model.mask_types, counts, by_level, bool(missing.any()))
+    return ScoredModel(
+        model, condition, scores, masks_folder.name, model.mask_types, counts, by_level, bool(missing.any())
+    )
 
 
 def _open_dataset(
-    model: TrainedModel, corpus: PreparedCorpus, masks_folder: Path, rows: np.ndarray, task: Scored, results: Path
+    model: TrainedModel,
+    conditions: Conditions | None,
+    corpus: PreparedCorpus,
+    masks_folder: Path,
+    rows: np.ndarray,
+    task: Scored,
+    results: Path,
 ) -> InfillingDataset:
     vocabulary = model.vocabulary
     # Where data/ cannot be written to.
@@ -121,16 +137,16 @@ def _open_dataset(
         max_length=task.max_length,
         masks_per_document=task.masks_per_document,
         fitting="naive" if task.fitting == "naive" else None,
-        conditions=told_conditions(model, corpus, task.condition) if model.condition else None,
+        conditions=conditions,
     )
 
 
 def complete_for_all(scored: Sequence[ScoredModel]) -> list[ScoredModel]:
     """The same with those examples only that are whole under every model."""
-    kept = common_examples({of.model.name: of.scores for of in scored}, complete=True)
+    kept = common_examples({of.name: of.scores for of in scored}, complete=True)
     found = []
     for of_model in scored:
-        scores = kept[of_model.model.name]
+        scores = kept[of_model.name]
         left_out = len(of_model.scores.examples) - len(scores.examples)
         counts = {**of_model.counts, "unfitting_examples": left_out}
         found.append(replace(of_model, scores=scores, counts=counts, cuts=[]))

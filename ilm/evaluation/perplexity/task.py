@@ -16,12 +16,13 @@ from ilm.corpus.splitting.assign import SPLITS
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
 from ilm.evaluation.comparison.task import compare_models
-from ilm.evaluation.conditions import require_condition
+from ilm.evaluation.conditions import OWN, require_condition
 from ilm.evaluation.losses import Texts, losses_by_kind
 from ilm.evaluation.perplexity.report import print_tables, write_report
 from ilm.evaluation.perplexity.results import results
 from ilm.evaluation.perplexity.scoring import ScoredModel, complete_for_all, masks_of, score_model
 from ilm.evaluation.report import deciding, open_results, results_folder, source_of, training_corpus
+from ilm.evaluation.scores import Scores
 from ilm.examples.cuts import POOLED
 from ilm.hashing import order_key
 from ilm.models.devices import usable_device
@@ -55,7 +56,8 @@ def evaluate_perplexity(settings: Evaluate) -> pd.DataFrame:
         "limit": settings.limit,
         "task": {"name": task.name, **deciding(settings)},
     }
-    require_condition(models, task.condition)
+    for condition in task.condition:
+        require_condition(models, condition)
     masks = {model.name: masks_of(model, corpus, task) for model in models}
     with open_results(folder, identity):
         scored = _score(models, corpus, masks, rows, settings, device)
@@ -74,17 +76,16 @@ def evaluate_perplexity(settings: Evaluate) -> pd.DataFrame:
             "leaks": corpus.manifest["leaks"],
             "training_corpus": _origin(trained_on, corpus, rows),
             "evaluation": {**task.model_dump(exclude={"name"}), "limit": settings.limit},
-            "runs": {of.model.name: {**of.model.record(), "evaluated_masks": of.masks} for of in scored},
+            "runs": {of.name: {**of.model.record(), "evaluated_masks": of.masks} for of in scored},
             "versions": versions(),
         }
         print_tables(header, frame, [*levels, POOLED])  # first, for who cannot write
-        write_report(folder, header, frame, compare_models(scored, texts, header, task))
+        valid = _score_behind(models, corpus, levels, masks, settings, device)
+        write_report(folder, header, frame, compare_models(scored, valid, texts, header, task))
     for of_model in scored:
-        if of_model.added and of_model.model.run is not None:
-            _log_to_tensorboard(of_model.model.run, frame[frame["run"] == of_model.model.name], source)
+        if of_model.added and of_model.model.run is not None and of_model.condition == OWN:
+            _log_to_tensorboard(of_model.model.run, frame[frame["run"] == of_model.name], source)
     log.info("written: %s", folder)
-    if device is not None and task.also_score not in (None, task.split):
-        _score_behind(models, corpus, levels, masks, settings, device)
     return frame
 
 
@@ -100,8 +101,10 @@ def _score(
     results, scored = Path(settings.paths.results), []
     for number, model in enumerate(models, start=1):
         log.info("model %d of %d: %s", number, len(models), model.name)
-        scored.append(score_model(model, corpus, masks[model.name], rows, settings.task, results, device))
-    return [of_model for of_model in scored if of_model is not None]
+        for condition in settings.task.condition if model.condition else [OWN]:
+            found = score_model(model, condition, corpus, masks[model.name], rows, settings.task, results, device)
+            scored += [found] if found is not None else []
+    return scored
 
 
 def _score_behind(
@@ -110,15 +113,21 @@ def _score_behind(
     levels: Sequence[str],
     masks: Mapping[str, Path],
     settings: Evaluate,
-    device: torch.device,
-) -> None:
-    """Score the texts of task.also_score, which no report is made of; a test-only corpus has none."""
+    device: torch.device | None,
+) -> dict[str, Scores]:
+    """The scores of the texts of task.also_score, which a mixture of models is fitted on, as far as they are there.
+
+    A test-only corpus has no such texts.
+    """
     task = settings.task
-    rows = _document_rows(corpus, task.also_score, levels, settings.limit)
-    if len(rows):
-        log.info("now the %s texts, whose scores are kept (task.also_score=null leaves them out)", task.also_score)
-        task = task.model_copy(update={"split": task.also_score})
-        _score(models, corpus, masks, rows, settings.model_copy(update={"task": task}), device)
+    if task.also_score in (None, task.split) or not len(
+        rows := _document_rows(corpus, task.also_score, levels, settings.limit)
+    ):
+        return {}
+    log.info("now the %s texts (task.also_score=null leaves them out)", task.also_score)
+    task = task.model_copy(update={"split": task.also_score})
+    scored = _score(models, corpus, masks, rows, settings.model_copy(update={"task": task}), device)
+    return {of_model.name: of_model.scores for of_model in scored}
 
 
 def _rows(
@@ -126,7 +135,7 @@ def _rows(
 ) -> Iterator[dict[str, Any]]:
     for of_model in scored:
         model = of_model.model
-        about = {"run": model.name, **model.family, "trained_on": model.level, "seed": model.seed}
+        about = {"run": of_model.name, **model.family, "trained_on": model.level, "seed": model.seed}
         about |= {"corpus": corpus.name, "text_column": corpus.manifest["text_column"], **of_model.counts}
         losses = losses_by_kind({model.name: of_model.scores}, texts)
         cuts = {of_level.level: of_level._asdict() for of_level in of_model.cuts}

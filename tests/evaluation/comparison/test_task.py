@@ -161,7 +161,7 @@ def splits_scored(results: Path) -> dict[str, int]:
     }
 
 
-def test_validation_texts_are_scored_behind_the_report(root, tmp_path, monkeypatch, capsys):
+def test_validation_texts_are_scored_too_and_a_kill_there_loses_nothing(root, tmp_path, monkeypatch, capsys):
     options = ["models=[A1]", "limit=4", "task.also_score=valid"]
     score, kept = ScoreStore.add, []
 
@@ -175,15 +175,38 @@ def test_validation_texts_are_scored_behind_the_report(root, tmp_path, monkeypat
     with pytest.raises(KeyboardInterrupt):
         run(root, tmp_path, *options)
     assert list(splits_scored(tmp_path)) == ["test"]
-    (report,) = tmp_path.glob("*/report.json")
-    first = report.read_bytes()
+    printed = capsys.readouterr()
+    assert "infill_textonly" in printed.out, "the table comes first"
+    assert "now the valid texts" in printed.err
     monkeypatch.setattr(ScoreStore, "add", score)
     run(root, tmp_path, *options)
     found = splits_scored(tmp_path)
     assert set(found) == {"test", "valid"}
     assert min(found.values()) > 0
-    assert json.loads(first)["results"] == report_of(report.parent)["results"]
-    assert "now the valid texts" in capsys.readouterr().err
+    assert len(list(tmp_path.glob("*/report.json"))) == 1
+
+
+def test_systems_made_of_the_specialists(root, tmp_path):
+    """Their losses are those of the specialists where these are asked; without validation scores there is no mixture."""
+    run(root, tmp_path, "limit=30", "name=with", "task.also_score=valid")
+    table = pd.read_csv(tmp_path / "with" / "systems.csv").set_index(["system", "level"])
+    assert set(table.index.get_level_values("system")) == {"all", "mixture", "routing", "oracle"}
+    matrix = (
+        pd.read_csv(tmp_path / "with" / "matrix.csv").query("kind == 'infill'").set_index(["model", "level"])["loss"]
+    )
+    for level in ("A1", "B1"):
+        assert table.loc[("oracle", level), "loss"] == pytest.approx(matrix[level, level])
+        assert table.loc[("all", level), "loss"] == pytest.approx(matrix["all", level])
+        both = matrix["A1", level], matrix["B1", level]
+        assert table.loc[("routing", level), "loss"] < max(both)
+        difference = table.loc[("mixture", level), "loss"] - table.loc[("all", level), "loss"]
+        assert table.loc[("mixture", level), "difference_theta"] == pytest.approx(difference)
+    assert ("oracle", "A2") not in table.index, "A2 has no specialist"
+    assert "Temperature of the mixture" in (tmp_path / "with" / "comparison.md").read_text()
+    run(root, tmp_path, "limit=30", "name=without", "task=comparison", "task.also_score=null")
+    without = pd.read_csv(tmp_path / "without" / "systems.csv").set_index(["system", "level"])
+    assert "mixture" not in without.index
+    assert without.loc["routing", "loss"].tolist() == table.loc["routing", "loss"].tolist()
 
 
 def test_a_report_of_validation_texts_scores_no_others(root, tmp_path):
@@ -273,7 +296,7 @@ class Run:
 def test_runs_that_differ_in_their_seeds_alone_are_one_model():
     runs = [Run("all_s1", 1), Run("all", 0), Run("A1", 0), Run("A1_again", 0), Run("A1_slow", 0, lr=1e-5)]
     runs += [Run(f"A1_from{seed}", seed, f"weights of all{'_s1' * seed}") for seed in (0, 1)]
-    models = _models(runs)
+    models = _models([SimpleNamespace(model=run, condition="own") for run in runs])
     assert [(model.name, model.runs) for model in models] == [
         ("A1", (2,)),
         ("A1 from-all", (5, 6)),
