@@ -65,7 +65,7 @@ def planned(here, *overrides: str) -> RunPlan:
 
 def losses(here, *overrides: str) -> pd.Series:
     """Of the run, by level and kind."""
-    common = ("task.max_length=100", "task.also_score=null", "task.device=cpu", "task.resamples=100")
+    common = ("task.max_length=100", "task.also_score=null", "task.resamples=100", "task.condition=own")
     found = evaluate(*compose("evaluate", *here, *common, *overrides))
     return found[found["mask_type"] == "all"].set_index(["level", "kind"])["loss"]
 

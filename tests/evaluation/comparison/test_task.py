@@ -187,7 +187,7 @@ def test_validation_texts_are_scored_too_and_a_kill_there_loses_nothing(root, tm
 
 
 def test_systems_made_of_the_specialists(root, tmp_path):
-    """Their losses are those of the specialists where these are asked; without validation scores there is no mixture."""
+    """Their losses are those of the specialists where these are asked; no mixture without validation scores."""
     run(root, tmp_path, "limit=30", "name=with", "task.also_score=valid")
     table = pd.read_csv(tmp_path / "with" / "systems.csv").set_index(["system", "level"])
     assert set(table.index.get_level_values("system")) == {"all", "mixture", "routing", "oracle"}
