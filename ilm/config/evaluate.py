@@ -13,6 +13,7 @@ from ilm.config.sections import (
     Length,
     Names,
     Objective,
+    Only,
     Packing,
     Paths,
     Positive,
@@ -38,6 +39,7 @@ class Scored(Task):
 
     also_score: Literal["test", "valid"] | None
     condition: Annotated[Values, AfterValidator(_distinct)]
+    only: Only | None
     masks: str | None
     masks_per_document: Positive
     max_length: Length

@@ -22,7 +22,7 @@ from ilm.config.keys import flat
 from ilm.corpus.store import PreparedCorpus, text_note
 from ilm.errors import UserError
 from ilm.files import DISK_ERRORS, DISK_FULL, atomic_file, locked, read_object, remove_strays, write_json
-from ilm.runs.identity import identity_differences
+from ilm.runs.identity import identity_differences, short_values
 from ilm.runs.trained_model import TrainedModel
 
 IDENTITY = "identity.json"
@@ -62,6 +62,8 @@ def deciding(settings: Evaluate) -> dict[str, Any]:
 def _part(key: str, value: Any) -> str:
     if key in ("split", "levels", "masks"):
         return "-".join(value) if isinstance(value, list) else value
+    if isinstance(value, dict):
+        return "_".join(short_values(column, values) for column, values in value.items())
     number = isinstance(value, int) and not isinstance(value, bool)
     return f"{key}{value}" if number else f"{key}-{value}".lower()
 

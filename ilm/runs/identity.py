@@ -68,7 +68,7 @@ def run_variant(settings: Train) -> str | None:
     from, LoRA, resampled masks.
     """
     parts = [settings.variant] if settings.variant else []
-    parts += [_short_values(column, values) for column, values in (settings.data.only or {}).items()]
+    parts += [short_values(column, values) for column, values in (settings.data.only or {}).items()]
     parts += [f"like-{settings.data.like}"] if settings.data.like else []
     matched = "matched" if settings.match_on == "infill" else f"matched-{settings.match_on}"
     condition = [CONDITIONS[field].replace(" ", "-") for field in settings.data.condition or ()]
@@ -83,7 +83,7 @@ def run_variant(settings: Train) -> str | None:
     return "_".join(parts) or None
 
 
-def _short_values(column: str, values: Sequence[str]) -> str:
+def short_values(column: str, values: Sequence[str]) -> str:
     """`l1-Portuguese`: a column and its values as a part of a folder's name, cut where they are long."""
     whole = "-".join([column, *values])
     name = re.sub(r"[^\w.+-]+", "-", whole)

@@ -98,6 +98,7 @@ def caption(header: Mapping[str, Any], rows: pd.DataFrame) -> str:
     # Kinds and levels repeat the counts of a run.
     runs = rows[rows["kind"] == "infill"]
     said = [*report.described(header["source"]), chosen]
+    said += [f"{column} {' or '.join(values)} only" for column, values in (evaluation["only"] or {}).items()]
     said += [f"masks {evaluation['masks']}"] if evaluation["masks"] else []
     if evaluation["fitting"] != "complete":
         said += _cuts(runs, evaluation["max_length"])

@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 
 from ilm.config.evaluate import Evaluate, Perplexity
+from ilm.config.section import shown
 from ilm.corpus.leakage import shared_with
 from ilm.corpus.splitting.assign import SPLITS
 from ilm.corpus.store import PreparedCorpus
@@ -44,7 +45,13 @@ def evaluate_perplexity(settings: Evaluate) -> pd.DataFrame:
     device = usable_device(task.device, "task.device") if isinstance(task, Perplexity) else None
     models, trained_on = _find_models(settings)
     corpus, levels = _find_texts(settings, trained_on)
-    rows = _document_rows(corpus, task.split, levels, settings.limit)
+    rows, of_levels = _document_rows(corpus, task.split, levels, settings)
+    if not of_levels:
+        raise UserError(
+            f"task.only={shown(task.only)}: {corpus.name} has no such text of {', '.join(levels)} in {task.split}. "
+            "Give further values, or other levels"
+        )
+    levels = of_levels
     source = source_of(corpus, task.split, levels)
     of_another = trained_on is not None and settings.task.corpus is not None
     folder = results_folder(settings, f"{trained_on.name}_on_{corpus.name}" if of_another else corpus.name)
@@ -120,9 +127,10 @@ def _score_behind(
     A test-only corpus has no such texts.
     """
     task = settings.task
-    if task.also_score in (None, task.split) or not len(
-        rows := _document_rows(corpus, task.also_score, levels, settings.limit)
-    ):
+    if task.also_score in (None, task.split):
+        return {}
+    rows, _ = _document_rows(corpus, task.also_score, levels, settings)
+    if not len(rows):
         return {}
     log.info("now the %s texts (task.also_score=null leaves them out)", task.also_score)
     task = task.model_copy(update={"split": task.also_score})
@@ -216,12 +224,17 @@ def _complete_levels(corpus: PreparedCorpus, splits: Sequence[str]) -> list[str]
     return complete
 
 
-def _document_rows(corpus: PreparedCorpus, split: str, levels: Sequence[str], limit: int | None) -> np.ndarray:
-    """Document rows of a split, sorted: of each level all, or the first `limit` by hash, the same for every model."""
-    ids = corpus.documents["writing_id"].array
-    chosen = [corpus.rows(split, [level]) for level in levels]
-    if limit is not None:
-        chosen = [
-            sorted(rows, key=lambda row: order_key(corpus.seed, "evaluation", ids[row]))[:limit] for rows in chosen
-        ]
-    return np.sort(np.concatenate(chosen)).astype(np.int64)
+def _document_rows(
+    corpus: PreparedCorpus, split: str, levels: Sequence[str], settings: Evaluate
+) -> tuple[np.ndarray, list[str]]:
+    """Document rows of a split, sorted, and the levels that they are of.
+
+    Of each level these are all, or the first `limit` by hash, the same for every model; of `task.only` alone.
+
+    Raises: UserError if there is no such column or value.
+    """
+    ids, only, limit = corpus.documents["writing_id"].array, settings.task.only, settings.limit
+    chosen = {level: rows for level in levels if len(rows := corpus.rows(split, [level], only))}
+    for level, rows in chosen.items() if limit is not None else ():
+        chosen[level] = sorted(rows, key=lambda row: order_key(corpus.seed, "evaluation", ids[row]))[:limit]
+    return np.sort(np.concatenate([*chosen.values(), []])).astype(np.int64), [*chosen]

@@ -191,6 +191,22 @@ def test_masks_by_name(root, tmp_path):
         assert f"masks {name}" in (folder / "perplexity.md").read_text()
 
 
+def test_texts_of_one_first_language(root, tmp_path, capsys):
+    frame, report, folder = evaluated(root, tmp_path, "models=[run]", "task.only={l1: [French]}")
+    assert folder.name == "mine_run_l1-French_perplexity"
+    documents = PreparedCorpus.open(root / "data" / "mine").documents.query("split == 'test' and l1 == 'French'")
+    found = overall(frame, "context")["documents"].drop("all")
+    assert found.to_dict() == documents["cefr_level"].value_counts().sort_index().to_dict()
+    assert report["source"]["levels"] == list(found.index)
+    assert "l1 French only" in capsys.readouterr().out
+    for only, message in (
+        ("{l1: [Greek]}", "no text has l1 Greek"),
+        ("{cefr_level: [A1]}", r"task.only=\{cefr_level: \[A1\]\}: mine has no such text of C1 in test"),
+    ):
+        with pytest.raises(UserError, match=message):
+            evaluated(root, tmp_path / "none", "models=[run]", f"task.only={only}", "task.levels=[C1]")
+
+
 # The folder of results ------------------------------------------------------------------------------------------------
 
 
