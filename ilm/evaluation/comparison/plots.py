@@ -75,7 +75,8 @@ def forest(contrasts: pd.DataFrame, smallest_effect: float, unit: str) -> Figure
     """The primary contrasts with their intervals, and the band of differences too small to matter."""
     figure = _figure(6.2, 1.2 + 0.42 * len(contrasts))
     axes = figure.subplots()
-    axes.axvspan(-smallest_effect, smallest_effect, color="0.9", zorder=0, label=f"within {smallest_effect:g}")
+    band = f"within {smallest_effect:g}: too small to matter"
+    axes.axvspan(-smallest_effect, smallest_effect, color="0.9", zorder=0, label=band)
     axes.axvline(0, color="0.4", linewidth=1)
     places = range(len(contrasts))
     for place, row in zip(places, contrasts.itertuples(), strict=True):
@@ -86,7 +87,7 @@ def forest(contrasts: pd.DataFrame, smallest_effect: float, unit: str) -> Figure
         axes.annotate(row.verdict, (1.01, place), xycoords=("axes fraction", "data"), va="center", color=colour)
     labels = [f"{row.level}: {row.a} − {row.b}" for row in contrasts.itertuples()]
     axes.set_yticks(places, labels)
-    axes.invert_yaxis()
+    axes.set_ylim(len(contrasts) - 0.5, -0.5)
     axes.set(xlabel=f"a − b, {unit}", title="Primary contrasts: a − b by level of the texts")
     axes.legend(loc="upper left", bbox_to_anchor=(0, -0.22 - 0.1 * (len(contrasts) < 4)))
     return figure

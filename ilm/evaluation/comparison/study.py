@@ -64,7 +64,11 @@ def compare(losses: Mapping[str, Losses], texts: Texts, models: Sequence[Model],
     found = [
         _of_kind(kind, of_kind, texts, models, settings, grouped=kind == headline) for kind, of_kind in losses.items()
     ]
-    matrix, contrasted, by_group = (pd.concat(tables, ignore_index=True) for tables in zip(*found, strict=True))
+    # Frames without rows know no types, and would make floats of all counts.
+    matrix, contrasted, by_group = (
+        pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
+        for tables in zip(*found, strict=True)
+    )
     specialists = {model.name: model.level for model in models if model.level in texts.levels and not model.control}
     return Study(headline, matrix, contrasted, by_group, specialisation(matrix, specialists, texts.levels))
 

@@ -23,7 +23,7 @@ def texts(learners: bool = False, topics: pd.Series | None = None) -> Texts:
     return Texts(pd.DataFrame(columns), clusters, "learner" if learners else "text")
 
 
-def study(effect: float, noise: float, seeds: int = 3, seed: int = 0, **of_corpus) -> Study:
+def study(effect: float, noise: float, seeds: int = 3, seed: int = 0, kinds=(HEADLINE,), **of_corpus) -> Study:
     """Specialists are better than the generalist by `effect` nats on their level and worse elsewhere."""
     rng, of_texts = np.random.default_rng(seed), texts(**of_corpus)
     levels, n = of_texts.documents["cefr_level"].to_numpy(), len(of_texts.documents)
@@ -37,7 +37,7 @@ def study(effect: float, noise: float, seeds: int = 3, seed: int = 0, **of_corpu
             nll.append((difficulty + shift + rng.normal(0, noise, n) + rng.normal(0, noise / 50)) * targets)
     groups = pd.DataFrame({"l1": of_texts.documents["l1"], "text length": of_texts.lengths})
     losses = Losses(np.stack(nll), targets, np.arange(n), groups)
-    return compare({HEADLINE: losses}, of_texts, models, Settings(resamples=400))
+    return compare(dict.fromkeys(kinds, losses), of_texts, models, Settings(resamples=400))
 
 
 def verdicts_of(found: Study) -> list[str]:
@@ -88,13 +88,15 @@ def test_clusters_are_learners():
 
 
 def test_groups_have_intervals_only():
-    found = study(effect=0.05, noise=0.05).by_group
+    found = study(effect=0.05, noise=0.05, kinds=("context", HEADLINE)).by_group
+    assert set(found["kind"]) == {HEADLINE}
     assert set(found["grouping"]) == {"l1", "text length"}
     assert not {"p", "verdict"} & set(found)
     by_l1 = found.query("grouping == 'l1' and level == 'A2'")
     assert by_l1["group"].tolist() == ["German", "Thai"]
     whole = study(effect=0.05, noise=0.05).matrix.query("level == 'A2' and model == 'A2'")["targets"].item()
     assert by_l1["targets"].sum() == whole
+    assert found["clusters"].dtype == found["targets"].dtype == np.int64
     # 35 texts of an L1 are too few for an interval.
     assert by_l1["low"].isna().all()
 
