@@ -122,8 +122,9 @@ class TestOneSeed:
         assert found.interval(0.0 + 1e-9) == pytest.approx((1.0, 1.0))
         assert found.interval(1.0) == pytest.approx((1.0 - 1.0 * 0.5, 1.0 + 3.0 * 0.5))
 
-    def test_p_is_never_0(self):
-        found = contrast(one_seed(np.linspace(0.9, 1.1, 80), np.ones(80)), resamples=FEW)
+    @pytest.mark.parametrize("sign", [1, -1])
+    def test_p_is_never_0(self, sign):
+        found = contrast(one_seed(sign * np.linspace(0.9, 1.1, 80), np.ones(80)), resamples=FEW)
         assert found.p_value() == pytest.approx(2 / (FEW + 1))
 
     def test_quadratic_form_is_the_variance_of_the_drawn_clusters(self, rng):
