@@ -41,6 +41,7 @@ class TestByHand:
 
     def test_the_loss_is_divided_once(self):
         assert self.losses.theta == pytest.approx(1.1 - 2.3)
+        assert contrast(self.losses).ratio == pytest.approx(math.exp(1.1) / math.exp(2.3))
 
     def test_variance_of_the_texts(self):
         # d = (10 - 24, 34 - 68) = (-14, -34); e = d + 1.2 n = (-2, 2); V1 = 2/1 * 8 / 40^2
