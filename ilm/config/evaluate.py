@@ -40,6 +40,7 @@ class Scored(Task):
     also_score: Literal["test", "valid"] | None
     condition: Annotated[Values, AfterValidator(_distinct)]
     only: Only | None
+    baselines: list[Literal["ngram", "base"]]
     masks: str | None
     masks_per_document: Positive
     max_length: Length

@@ -101,6 +101,10 @@ class InfillingDataset:
         """What some examples hold, as int64; the columns of `counts` are too narrow to add up."""
         return ExampleCounts(*(column[numbers].astype(np.int64) for column in self.counts))
 
+    def document_tokens(self, rows: np.ndarray) -> list[np.ndarray]:
+        """The token ids of whole documents, by their rows."""
+        return [self._tokens.all_ids[slice(*self._tokens.offsets[[row, row + 1]])] for row in rows]
+
     def token_spans(self, numbers: np.ndarray) -> TokenSpans:
         """The masked spans of some examples."""
         return self._aligned(self.keys(numbers)[0], self._mask_numbers[numbers], 1)[1]

@@ -44,6 +44,7 @@ def make_report(study: Study, about: About) -> Report:
             "specialisation": study.specialisation,
             "exposure": about.exposures,
             **({} if about.systems is None else {"systems": about.systems.table}),
+            **({} if about.baselines is None else {"baselines": about.baselines}),
         },
         pages={
             "comparison.md": _markdown(study, about, shown),
@@ -81,6 +82,7 @@ def _page(study: Study, about: About, tables: Mapping[str, TextTable], plots: Ma
         section("Primary contrasts", ["contrasts", "gain_by_level"], ["primary", "errors"]),
         section("Controls", [], ["controls"]),
         section("Which system to use", [], ["systems"]),
+        section("Baselines", [], ["baselines"]),
         section("Within groups of texts and blanks", ["groups"], ["groups"]),
         section("Specialists on other levels", [], ["exploratory"]),
         section("Specialisation", [], ["specialisation"]),

@@ -27,7 +27,8 @@ class About:
     `models` are in the order of the tables; `exposures` as in `ilm.evaluation.comparison.exposure`; `curves` the
     metrics.csv of each model's runs; `cuts` what the cut at max_length took, by level, and `longest_example` tokens;
     `topics` how many topics there are, and how many of them stand on one level only, None where none is known;
-    `systems` as in `ilm.evaluation.comparison.systems`, None where none can be made; `missing_controls` as in
+    `systems` as in `ilm.evaluation.comparison.systems`, None where none can be made; `baselines` a row for each and
+    each level, None where none was scored; `missing_controls` as in
     `ilm.evaluation.comparison.controls`; `header` goes into report.json as it is.
     """
 
@@ -43,6 +44,7 @@ class About:
     longest_example: int
     topics: tuple[int, int] | None
     systems: Systems | None
+    baselines: pd.DataFrame | None
     missing_controls: Mapping[str, Sequence[str]]
     header: Mapping[str, Any]
 
@@ -55,6 +57,7 @@ def text_tables(study: Study, about: About) -> dict[str, TextTable]:
         "errors": _error_table(study, about),
         "controls": _search_table("Controls", study.tested("control"), study, BY_CONTROL),
         "systems": _systems_table(about),
+        "baselines": _baseline_table(about),
         "exploratory": _search_table("Specialists on other levels", study.tested("exploratory"), study, SEARCH),
         "groups": _group_table(study),
         "specialisation": _specialisation_table(study),
@@ -133,6 +136,20 @@ def _search_table(title: str, contrasts: pd.DataFrame, study: Study, caption: st
     ]
     columns = (*_contrast_columns(study), "p (BH)", "clusters", "effective")
     return TextTable(title, columns, rows, "lll" + "r" * (len(columns) - 3), caption)
+
+
+def _baseline_table(about: About) -> TextTable:
+    table = pd.DataFrame(columns=["baseline", "level"]) if about.baselines is None else about.baselines
+    levels = list(dict.fromkeys(table["level"]))
+    cells = {(row.baseline, row.level): _loss(row, math.exp) for row in table.itertuples()}
+    rows = [(name, *(cells.get((name, level), "") for level in levels)) for name in dict.fromkeys(table["baseline"])]
+    caption = (
+        "Perplexity of masked text, the tokens of the first matrix, read from left to right in the whole text: without "
+        "what follows a blank, and with what was cut out before it. base: the pretrained model; ngram: 5-grams "
+        "of the training texts of a level, Witten-Bell interpolated."
+    )
+    columns = ("baseline", *levels)
+    return TextTable("Baselines that know no blanks", columns, rows, "l" + "r" * len(levels), caption)
 
 
 def _systems_table(about: About) -> TextTable:

@@ -10,7 +10,7 @@ import pandas as pd
 from ilm.config.evaluate import Scored
 from ilm.evaluation.comparison.controls import TOLD_OTHERWISE, control_of, missing_controls
 from ilm.evaluation.comparison.exposure import exposure, matched
-from ilm.evaluation.comparison.records import Model, Settings
+from ilm.evaluation.comparison.records import ClusterSums, Model, Settings, loss_record
 from ilm.evaluation.comparison.report import Report, make_report
 from ilm.evaluation.comparison.study import GENERALIST, HEADLINE, compare
 from ilm.evaluation.comparison.systems import systems
@@ -18,7 +18,7 @@ from ilm.evaluation.comparison.tables import About, text_tables
 from ilm.evaluation.conditions import OWN
 from ilm.evaluation.losses import Texts, common_examples, losses_by_kind, losses_per_character
 from ilm.evaluation.perplexity.scoring import ScoredModel
-from ilm.evaluation.scores import Scores
+from ilm.evaluation.scores import EXAMPLE, Scores
 from ilm.runs.folder import total_targets
 from ilm.runs.trained_model import TrainedModel
 from ilm.tables import show
@@ -27,11 +27,17 @@ log = logging.getLogger("ilm")
 
 
 def compare_models(
-    scored: Sequence[ScoredModel], valid: Mapping[str, Scores], texts: Texts, header: Mapping[str, Any], task: Scored
+    scored: Sequence[ScoredModel],
+    valid: Mapping[str, Scores],
+    baselines: Mapping[str, Scores],
+    texts: Texts,
+    header: Mapping[str, Any],
+    task: Scored,
 ) -> Report | None:
     """The comparison, its main table printed; None where there are no models to compare.
 
-    `valid` are scores of validation texts, by name of the model, as far as they are there.
+    `valid` are scores of validation texts, by name of the model, as far as they are there; `baselines` as in
+    `ilm.evaluation.baselines`.
     """
     comparable = [of for of in scored if of.model.run is not None]
     if len(comparable) < 2:
@@ -41,12 +47,13 @@ def compare_models(
         return None
     models = _models(comparable)
     scores, settings = {of.name: of.scores for of in comparable}, Settings(task.smallest_effect, task.resamples)
-    made = None
+    made = beside = None
     if len({of.model.vocabulary.fingerprint() for of in comparable}) == 1:
         scores = common_examples(scores, complete=False)
         losses = losses_by_kind(scores, texts)
         valid = common_examples(valid, complete=task.fitting == "complete")
         of_valid = [valid.get(of.name) for of in comparable]
+        beside = _of_baselines(baselines, next(iter(scores.values())), texts, settings)
         made = systems(list(scores.values()), of_valid, texts, models, settings)
     else:
         log.info("tokenizers differ: answers are compared in bits a character, on the examples that no model cuts")
@@ -71,12 +78,31 @@ def compare_models(
         longest_example=comparable[0].counts["longest_example"],
         topics=_topics(texts),
         systems=made,
+        baselines=beside,
         missing_controls=missing_controls([(model.control, model.like) for model in models], texts.levels),
         header=header,
     )
     if "primary" in (shown := text_tables(study, about)):
         show(shown["primary"])
     return make_report(study, about)
+
+
+def _of_baselines(
+    baselines: Mapping[str, Scores], of_run: Scores, texts: Texts, settings: Settings
+) -> pd.DataFrame | None:
+    """A row per baseline and level, its loss of the headline's targets; None without baselines."""
+    if not baselines:
+        return None
+    keys = pd.MultiIndex.from_frame(of_run.examples[EXAMPLE])
+    losses = losses_by_kind({name: scores.of(keys) for name, scores in baselines.items()}, texts)[HEADLINE]
+    models = [Model(name, name, (number,)) for number, name in enumerate(baselines)]
+    of_rows, rows = texts.documents["cefr_level"].to_numpy()[losses.texts], []
+    for level in texts.levels:
+        sums = ClusterSums(losses, texts.clusters, of_rows == level)
+        if sums.targets.any():
+            found = sums.contrasts([(model, None) for model in models], settings)
+            rows += [{"baseline": m.name, "level": level} | loss_record(c) for m, c in zip(models, found, strict=True)]
+    return pd.DataFrame(rows)
 
 
 def _models(scored: Sequence[ScoredModel]) -> list[Model]:

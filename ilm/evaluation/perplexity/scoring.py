@@ -73,7 +73,7 @@ def score_model(
     Raises: UserError if no example is left.
     """
     conditions = told_conditions(model, corpus, condition) if model.condition else None
-    dataset = _open_dataset(model, conditions, corpus, masks_folder, rows, task, results)
+    dataset = open_dataset(model, conditions, corpus, masks_folder, rows, task, results)
     numbers, left_over = _chosen(dataset, corpus, task)
     if not len(numbers):
         raise UserError(
@@ -116,7 +116,7 @@ def score_model(
     )
 
 
-def _open_dataset(
+def open_dataset(
     model: TrainedModel,
     conditions: Conditions | None,
     corpus: PreparedCorpus,
@@ -125,6 +125,7 @@ def _open_dataset(
     task: Scored,
     results: Path,
 ) -> InfillingDataset:
+    """The examples of the documents `rows` as a model is scored on them."""
     vocabulary = model.vocabulary
     # Where data/ cannot be written to.
     caches = (results if model.run is None else model.run.path.parent) / ".cache" / corpus.name / "tokens"

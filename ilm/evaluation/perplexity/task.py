@@ -16,6 +16,7 @@ from ilm.corpus.leakage import shared_with
 from ilm.corpus.splitting.assign import SPLITS
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
+from ilm.evaluation.baselines import baseline_scores
 from ilm.evaluation.comparison.task import compare_models
 from ilm.evaluation.conditions import OWN, require_condition
 from ilm.evaluation.losses import Texts, losses_by_kind
@@ -88,7 +89,8 @@ def evaluate_perplexity(settings: Evaluate) -> pd.DataFrame:
         }
         print_tables(header, frame, [*levels, POOLED])  # first, for who cannot write
         valid = _score_behind(models, corpus, levels, masks, settings, device)
-        write_report(folder, header, frame, compare_models(scored, valid, texts, header, task))
+        beside = _baselines(scored, corpus, rows, settings, device)
+        write_report(folder, header, frame, compare_models(scored, valid, beside, texts, header, task))
     for of_model in scored:
         if of_model.added and of_model.model.run is not None and of_model.condition == OWN:
             _log_to_tensorboard(of_model.model.run, frame[frame["run"] == of_model.name], source)
@@ -136,6 +138,20 @@ def _score_behind(
     task = task.model_copy(update={"split": task.also_score})
     scored = _score(models, corpus, masks, rows, settings.model_copy(update={"task": task}), device)
     return {of_model.name: of_model.scores for of_model in scored}
+
+
+def _baselines(
+    scored: Sequence[ScoredModel],
+    corpus: PreparedCorpus,
+    rows: np.ndarray,
+    settings: Evaluate,
+    device: torch.device | None,
+) -> dict[str, Scores]:
+    """The scores of the baselines, where runs are compared that share a tokenizer."""
+    runs = [of for of in scored if of.model.run is not None]
+    if len(runs) < 2 or len({of.model.vocabulary.fingerprint() for of in runs}) > 1:
+        return {}
+    return baseline_scores(runs[0], corpus, rows, settings.task, Path(settings.paths.results), device)
 
 
 def _rows(

@@ -9,10 +9,12 @@ import pandas as pd
 import pytest
 
 from evaluate import evaluate
+from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
 from ilm.evaluation.comparison.task import _models
+from ilm.evaluation.ngrams import NGramModel
 from ilm.evaluation.scores import EXAMPLE, ScoreStore
-from ilm.runs.trained_model import TrainedModel
+from ilm.runs.trained_model import TrainedModel, model_in
 from prepare import prepare
 from tests.conftest import SMALL_MODEL, compose, rows_of_small_corpus, write_csv
 from train import train
@@ -207,6 +209,33 @@ def test_systems_made_of_the_specialists(root, tmp_path):
     without = pd.read_csv(tmp_path / "without" / "systems.csv").set_index(["system", "level"])
     assert "mixture" not in without.index
     assert without.loc["routing", "loss"].tolist() == table.loc["routing", "loss"].tolist()
+
+
+def test_baselines_are_asked_for_the_tokens_that_were_cut_out(root, tmp_path):
+    run(root, tmp_path, "limit=5", "name=with")
+    kept = {path.parent.name: pd.read_parquet(path / "blanks.parquet") for path in tmp_path.glob("scores/*/[!.]*")}
+    own = kept["mine_A1_ilm_tiny_debug"]
+    assert {"ngram_A1", "ngram_C1", "ngram_all"} <= set(kept)
+    corpus = PreparedCorpus.open(root / "data" / "mine")
+    texts = corpus.documents.set_index("writing_id")["text"]
+    vocabulary = model_in(root / "experiments" / "mine_A1_ilm_tiny_debug").vocabulary
+    training = [
+        np.array(vocabulary.encode(text)) for text in corpus.documents["text"].iloc[corpus.rows("train", ["A1"])]
+    ]
+    ngrams = NGramModel(training, vocabulary.base_size)
+    for blank in kept["ngram_A1"].merge(own[[*EXAMPLE, "blank"]]).sample(40, random_state=0).itertuples():
+        encoded = vocabulary.tokenizer(texts[blank.writing_id], return_offsets_mapping=True)
+        (nll,) = ngrams.nll([np.array(encoded.input_ids)])
+        ends = np.array([end for _, end in encoded.offset_mapping])
+        first = int(np.searchsorted(ends, blank.start, side="right"))
+        assert blank.nll == pytest.approx(nll[first : first + blank.targets].sum())
+    table = pd.read_csv(tmp_path / "with" / "baselines.csv").set_index(["baseline", "level"])
+    of_a1 = kept["ngram_A1"][
+        kept["ngram_A1"]["writing_id"].map(corpus.documents.set_index("writing_id")["cefr_level"]) == "A1"
+    ]
+    assert table.loc[("ngram A1", "A1"), "loss"] == pytest.approx(of_a1["nll"].sum() / of_a1["targets"].sum())
+    run(root, tmp_path, "limit=5", "name=again", "task=comparison")
+    assert (tmp_path / "again" / "baselines.csv").read_text() == (tmp_path / "with" / "baselines.csv").read_text()
 
 
 def test_a_report_of_validation_texts_scores_no_others(root, tmp_path):

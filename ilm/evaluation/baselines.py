@@ -1,0 +1,131 @@
+"""Baselines that know no blanks: they read texts from left to right, and are asked for what was cut out where it stood.
+
+    base     the pretrained model that the runs started from: what learner texts and infilling add to it
+    ngram    n-grams of the training texts of each level and of all (`ilm.evaluation.ngrams`): what counting achieves
+
+A blank's NLL is that of its tokens, given the whole text before them. Nothing ends an answer, so there is a loss of
+`infill_textonly` alone; its targets are those of the runs, cuts included. They do not see what follows a blank, and see
+what the runs are to infer of the blanks before it.
+
+Legend: S blanks.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from ilm.config.evaluate import Perplexity, Scored
+from ilm.corpus.store import PreparedCorpus
+from ilm.evaluation.ngrams import NGramModel
+from ilm.evaluation.perplexity.scoring import ScoredModel, open_dataset
+from ilm.evaluation.scores import EXAMPLE, Scores, ScoreStore
+from ilm.examples.dataset import InfillingDataset
+from ilm.models.left_to_right import text_nll
+from ilm.models.loading import pretrained_model
+from ilm.models.packing import row_length
+from ilm.progress import ProgressLog
+
+log = logging.getLogger("ilm")
+
+ORDER = 5
+TEXTS_AT_ONCE = 64
+
+TextLosses = Callable[[Sequence[np.ndarray]], list[np.ndarray]]
+
+
+def baseline_scores(
+    of_run: ScoredModel,
+    corpus: PreparedCorpus,
+    rows: np.ndarray,
+    task: Scored,
+    results: Path,
+    device: torch.device | None,
+) -> dict[str, Scores]:
+    """The scores of the baselines on the blanks that a run was scored on, by name; kept as those of models are.
+
+    Without a device only those are given that are there. None for objectives other than ilm, whose cut leaves other
+    tokens of a blank.
+    """
+    if of_run.model.objective != "ilm":
+        return {}
+    dataset = open_dataset(of_run.model, None, corpus, corpus.folder / "masks" / of_run.masks, rows, task, results)
+    levels = corpus.manifest["settings"]["levels"]
+    made: dict[str, tuple[dict, Callable[[], TextLosses]]] = {}
+    if "ngram" in task.baselines:
+        for level in (*levels, "all"):
+            of_levels = levels if level == "all" else [level]
+            about = {"baseline": "ngram", "order": ORDER, "levels": list(of_levels)}
+            made[f"ngram {level}"] = about, lambda of=of_levels: _ngrams(dataset, corpus, of)
+    model = of_run.model.settings.model
+    if "base" in task.baselines and model.pretrained:
+        name = f"base {model.name or Path(model.path).name}"
+        made[name] = {"baseline": "base", "model": model.path}, lambda: _base(of_run, task, device)
+    common = {
+        "documents": corpus.documents_hash,
+        "split": task.split,
+        "masks": of_run.masks,
+        "max_length": task.max_length,
+        "tokenizer": of_run.model.vocabulary.fingerprint(),
+    }
+    found = {}
+    for name, (about, losses) in made.items():
+        store = ScoreStore(results, name.replace(" ", "_"), common | about)
+        keys = pd.MultiIndex.from_frame(of_run.scores.examples[EXAMPLE])
+        if store.missing(keys).any():
+            if device is None:
+                continue
+            with store.claimed():
+                store.add([_scores(name, dataset, of_run.scores, losses(), corpus)])
+        found[name] = store.read().of(keys)
+    return found
+
+
+def _ngrams(dataset: InfillingDataset, corpus: PreparedCorpus, levels: Sequence[str]) -> TextLosses:
+    texts = dataset.document_tokens(corpus.rows("train", levels))
+    return NGramModel(texts, dataset.vocabulary.base_size, ORDER).nll
+
+
+def _base(of_run: ScoredModel, task: Perplexity, device: torch.device) -> TextLosses:
+    of, tokenizer = of_run.model.settings.model, of_run.model.vocabulary.tokenizer
+    model = pretrained_model(of.path, package=of.package, gguf_file=of.gguf_file).eval().to(device)
+    first = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
+    window = min(getattr(model.config, "max_position_embeddings", None) or 1024, 1024)
+    row_tokens = row_length(task.row_tokens, device, window)
+    return lambda texts: text_nll(model, texts, first, window=window, row_tokens=row_tokens, device=device)
+
+
+def _scores(name: str, dataset: InfillingDataset, of_run: Scores, losses: TextLosses, corpus: PreparedCorpus) -> Scores:
+    """The run's tables with the baseline's NLL of the same targets; those that it has no loss of are 0."""
+    rows, examples = dataset.keys()
+    spans = dataset.token_spans(np.arange(len(dataset)))
+    documents = np.unique(rows)
+    upto = {}  # sums of the NLL of the tokens before each one
+    with ProgressLog(len(documents), name, "texts") as progress:
+        for begin in range(0, len(documents), TEXTS_AT_ONCE):
+            part = documents[begin : begin + TEXTS_AT_ONCE]
+            for row, nll in zip(part, losses(dataset.document_tokens(part)), strict=True):
+                upto[row] = np.concatenate([[0.0], np.cumsum(nll)])
+            progress.update(len(part))
+    ids = corpus.documents["writing_id"].to_numpy()
+    blanks = pd.DataFrame(
+        {
+            "writing_id": ids[rows[spans.examples]],
+            "example": examples[spans.examples],
+            "blank": np.arange(len(spans.types)) - spans.offsets[spans.examples],
+            "row": rows[spans.examples],
+            "first": spans.firsts,
+        }
+    )
+    own = of_run.blanks.merge(blanks, on=[*EXAMPLE, "blank"], how="left", validate="one_to_one")
+    nll = [
+        upto[row][first + targets] - upto[row][first]
+        for row, first, targets in zip(own["row"], own["first"], own["targets"], strict=True)
+    ]
+    return Scores(
+        of_run.examples.assign(context_nll=0.0, context_targets=0),
+        of_run.blanks.assign(nll=nll, end_nll=0.0, end_targets=0),
+    )
