@@ -19,6 +19,7 @@ from ilm.models.packing import row_length
 from ilm.models.scoring import KINDS, perplexity, score
 from ilm.reference.models import write_reference_model
 from ilm.runs.folder import RunFolder
+from ilm.runs.model_card import write_model_card
 from ilm.runs.trained_model import holds_model
 from ilm.training.callbacks.checkpoints import (
     Checkpoints,
@@ -172,6 +173,7 @@ def _export(
         targets_inherited=plan.initial and plan.initial.targets_seen,
         targets_seen=metrics.targets_by_level(),
     )
+    write_model_card(folder, plan.corpus.manifest)
 
 
 def report(plan: RunPlan, folder: RunFolder) -> dict[str, float]:

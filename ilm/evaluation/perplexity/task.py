@@ -30,6 +30,7 @@ from ilm.hashing import order_key
 from ilm.models.devices import usable_device
 from ilm.runs.finder import Finder
 from ilm.runs.folder import RunFolder, versions
+from ilm.runs.model_card import write_model_card
 from ilm.runs.trained_model import TrainedModel
 
 log = logging.getLogger("ilm")
@@ -94,8 +95,20 @@ def evaluate_perplexity(settings: Evaluate) -> pd.DataFrame:
     for of_model in scored:
         if of_model.added and of_model.model.run is not None and of_model.condition == OWN:
             _log_to_tensorboard(of_model.model.run, frame[frame["run"] == of_model.name], source)
+    if _is_whole(settings) and trained_on is not None and trained_on.documents_hash == corpus.documents_hash:
+        for of_model in scored:
+            if of_model.model.run is not None and of_model.condition == OWN:
+                own = frame[frame["run"] == of_model.name].assign(split=task.split)
+                write_model_card(of_model.model.run, corpus.manifest, own.to_dict("records"))
     log.info("written: %s", folder)
     return frame
+
+
+def _is_whole(settings: Evaluate) -> bool:
+    """Whether what is evaluated are all test texts, as a model card tells."""
+    task = settings.task
+    parts = (settings.limit, settings.cefr, task.levels, task.only, task.fitting, getattr(task, "max_examples", None))
+    return task.split == "test" and all(part is None for part in parts)
 
 
 def _score(

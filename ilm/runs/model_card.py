@@ -1,0 +1,120 @@
+"""The model card of a run, README.md in its model/: what it was trained on, how good it is, what it is for."""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from ilm.files import atomic_file
+from ilm.models.scoring import perplexity
+from ilm.runs.folder import RunFolder, total_targets
+from ilm.tables import TextTable
+
+log = logging.getLogger("ilm")
+
+HEADLINE = "infill_textonly"
+
+
+def write_model_card(run: RunFolder, manifest: Mapping[str, Any], results: Sequence[Mapping[str, Any]] = ()) -> None:
+    """Write the card of a finished run on the corpus of `manifest`.
+
+    `results` are rows of a perplexity report (`ilm.evaluation.perplexity.results`) with their `split`; without them the
+    card has the training's validation losses. A folder that cannot be written to keeps the card that it has.
+    """
+    settings, status, corpus = run.settings, run.status, manifest["corpus"]
+    rows = [row for row in results if row["kind"] == HEADLINE and row["mask_type"] == "all" and row["targets"]]
+    level, model = settings.cefr_level.name, settings.model
+    base = model.path if model.pretrained else f"random weights ({model.name})"
+    texts = "learner texts of all levels" if level == "all" else f"learner texts of CEFR level {level}"
+    seen = total_targets([status])
+    text = files("ilm.runs").joinpath("model_card.md").read_text(encoding="utf-8")
+    card = ModelCard.from_template(
+        ModelCardData(
+            language="en",
+            library_name="transformers",
+            pipeline_tag="text-generation",
+            tags=["infilling", "learner-english", f"cefr-{level}"],
+            base_model=model.path if model.pretrained else None,
+            model_name=run.path.name,
+            eval_results=[_eval_result(row, corpus) for row in rows] or None,
+        ),
+        template_str=text,
+        name=run.path.name,
+        what=f"A causal language model trained on {texts} ({corpus}), from {base}.",
+        training={
+            "steps": f"{status['step']:,} optimizer steps",
+            "seed": settings.seed,
+            "targets seen": ", ".join(f"{sum(by_level.values()):,} {kind}" for kind, by_level in seen.items()),
+            "targets seen by level": ", ".join(f"{key} {number:,}" for key, number in seen["infill"].items())
+            + " (infill)",
+            "objective, masking": f"{settings.objective}, {settings.masking.name}",
+            "recipe": f"learning rate {settings.optimizer.lr:g}, at most {settings.data.max_length} tokens an example",
+            "command": f"`{run.record['commands'][-1]['command']}`",
+            "versions": ", ".join(f"{key} {value}" for key, value in run.record["commands"][-1]["versions"].items()),
+        },
+        data=list(_data(manifest)),
+        results=list(_results(rows, status)),
+        corpus=corpus,
+        base=base,
+    )
+    try:
+        with atomic_file(run.model / "README.md") as temporary:
+            temporary.write_text(str(card), encoding="utf-8")
+    except OSError as error:
+        log.warning("%s takes no model card: %s", run.model, error)
+
+
+def _eval_result(row: Mapping[str, Any], corpus: str) -> EvalResult:
+    return EvalResult(
+        task_type="text-generation",
+        task_name=f"infilling, {row['level']} texts",
+        dataset_type=corpus,
+        dataset_name=corpus,
+        dataset_config=row["level"],
+        dataset_split=row["split"],
+        metric_type="perplexity",
+        metric_name=f"{HEADLINE} perplexity on {row['level']}",
+        metric_value=round(row["perplexity"], 4),
+    )
+
+
+def _data(manifest: Mapping[str, Any]) -> Iterable[str]:
+    """What a user of the model must know of its texts: what they are, how they were split, what leaks."""
+    if manifest["synthetic"]:
+        yield "The texts are synthetic: the model shows that the machinery works, and nothing about learners."
+    yield f"corpus {manifest['corpus']}, documents hash {manifest['documents_hash']}"
+    for level, counts in manifest["counts"]["levels"].items():
+        yield f"{level}: " + ", ".join(f"{counts[split]:,} {split}" for split in ("train", "valid", "test"))
+    leaks = manifest["leaks"]
+    for what in ("texts", "learners", "topics"):
+        found = leaks[what]
+        yield f"{what} in several splits: {found if isinstance(found, str) else found['values']}"
+
+
+def _results(rows: Sequence[Mapping[str, Any]], status: Mapping[str, Any]) -> Iterable[str]:
+    """Perplexities with intervals, or the validation losses where it was not evaluated."""
+    if not rows:
+        losses = {kind: status["best"][kind] for kind in ("context", "infill", HEADLINE)}
+        shown = ", ".join(f"{kind} {perplexity(loss):.2f}" for kind, loss in losses.items() if loss is not None)
+        yield f"Validation perplexity of the best weights: {shown}. Type `python evaluate.py` for test texts."
+        return
+    cells = [
+        (
+            row["level"],
+            f"{row['perplexity']:.4g}",
+            f"{perplexity(row['loss'] - 1.96 * row['loss_standard_error']):.4g} to "
+            f"{perplexity(row['loss'] + 1.96 * row['loss_standard_error']):.4g}",
+            f"{row['targets']:,}",
+            f"{row['clusters']:,}",
+        )
+        for row in rows
+    ]
+    columns = ("texts of", "perplexity", "95 % interval", "tokens", "clusters")
+    yield TextTable(None, columns, cells, "lrrrr").markdown()
+    yield ""
+    yield (
+        f"`{HEADLINE}`: of what was cut out of {rows[0]['split']} texts, without the ends of answers. Intervals "
+        "are normal, over texts or, where they are known, learners, and of this run alone."
+    )
