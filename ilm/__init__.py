@@ -1,5 +1,9 @@
-"""Infilling language models for learner English (Donahue, Lee and Liang, ACL 2020)."""
+"""Infilling language models for learner English (Donahue, Lee and Liang, ACL 2020).
 
+`from ilm import Infiller, InfillingModule, InfillingDataModule, PreparedCorpus`; each is imported when it is asked for.
+"""
+
+import importlib
 import os
 import sys
 
@@ -14,3 +18,20 @@ if sys.platform == "win32":
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 __version__ = "0.1.0"
+
+_MODULES = {
+    "Infiller": "ilm.infilling.infiller",
+    "InfillingModule": "ilm.training.module",
+    "InfillingDataModule": "ilm.training.datamodule",
+    "PreparedCorpus": "ilm.corpus.store",
+}
+
+
+def __getattr__(name: str):
+    if name in _MODULES:
+        return getattr(importlib.import_module(_MODULES[name]), name)
+    raise AttributeError(f"module 'ilm' has no attribute {name!r}")
+
+
+def __dir__():
+    return [*globals(), *_MODULES]

@@ -34,6 +34,13 @@ NAMES = {
 LONGEST = 300
 
 
+def test_the_python_api_is_imported_when_it_is_asked_for():
+    code = (
+        "import ilm, sys; assert 'torch' not in sys.modules; from ilm import Infiller, InfillingModule, PreparedCorpus"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, env=environment(), check=True)
+
+
 def name_of(path: Path) -> str:
     return str(path.relative_to(PACKAGE))
 
