@@ -49,7 +49,7 @@ def matrix(study: Study, models: Sequence[str]) -> Figure:
     loss, low, high = (wide[column].reindex(list(models)) for column in ("loss", "low", "high"))
     reference = loss.loc[GENERALIST] if GENERALIST in loss.index else loss.mean(axis=0)
     shown = (loss - reference).to_numpy()
-    figure = _figure(1.5 + 1.05 * loss.shape[1], 1.2 + 0.62 * loss.shape[0])
+    figure = _figure(1.5 + 1.05 * loss.shape[1], max(3.6, 1.2 + 0.62 * loss.shape[0]))
     axes = figure.subplots()
     axes.grid(False)
     limit = max(1e-6, float(np.nanmax(np.abs(shown))))
@@ -107,6 +107,7 @@ def gains(contrasts: pd.DataFrame, unit: str) -> Figure:
         errors = np.stack([of_kind["high"] - of_kind["theta"], of_kind["theta"] - of_kind["low"]])
         axes.errorbar(places, -of_kind["theta"], np.nan_to_num(errors), fmt="o", label=KINDS[kind])
     axes.set_xticks(range(len(levels)), levels)
+    axes.set_xlim(-0.5, len(levels) - 0.5)
     axes.set(xlabel="level", ylabel=f"gain, {unit}", title="Gain of a over b")
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure
