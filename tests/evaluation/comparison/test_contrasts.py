@@ -179,6 +179,11 @@ class TestOmnibus:
         levels = self.levels(rng)
         assert omnibus(levels).theta == pytest.approx((levels[0].theta + levels[1].theta) / 2)
 
+    def test_levels_weigh_alike_whatever_their_targets(self):
+        nll, targets = np.array([[10.0, 0.0], [0.0, 60.0]]), np.array([[10, 0], [0, 30]])
+        levels = [PairedLosses(of_level[None], np.zeros((1, 2)), n) for of_level, n in zip(nll, targets, strict=True)]
+        assert omnibus(levels).theta == pytest.approx((1 + 2) / 2)
+
     def test_clusters_of_one_level_add_up(self, rng):
         levels = self.levels(rng)
         parts = [contrast(level) for level in levels]

@@ -17,6 +17,7 @@ HEADER = {
     "evaluation": {
         "masks": None,
         "fitting": None,
+        "only": None,
         "drop_last": False,
         "batch_size": 64,
         "masks_per_document": 16,
