@@ -34,7 +34,7 @@ def scores(tokens_per_answer: list[int], cut: list[bool]) -> Scores:
     return Scores(examples.assign(tokens=9, context_nll=4.0, context_targets=4), blanks)
 
 
-BYTES, WORDS = scores([3, 5, 2], [False, False, False]), scores([1, 2, 1], [False, True, False])
+BYTES, WORDS = scores([4, 5, 2], [False, False, False]), scores([1, 2, 1], [False, True, False])
 
 
 def test_runs_with_other_tokenizers_share_no_targets():
@@ -46,10 +46,10 @@ def test_bits_a_character_are_of_answers_with_their_ends_that_no_run_cuts():
     shared = common_examples({"bytes": BYTES, "words": WORDS}, complete=True)
     (kind, losses), *others = losses_per_character(shared, texts()).items()
     assert (kind, others) == (PER_CHARACTER, [])
-    # The second example is cut for one of the two. 3.5 nats over 3 characters, 2.5 over 2; 1.5 over each.
+    # The second example is cut for one of the two. 4.5 nats over 3 characters, 2.5 over 2; 1.5 over each.
     assert losses.targets.tolist() == [3, 2]
     assert losses.texts.tolist() == [0, 3]
-    assert losses.nll * np.log(2) == pytest.approx(np.array([[3.5, 2.5], [1.5, 1.5]]))
+    assert losses.nll * np.log(2) == pytest.approx(np.array([[4.5, 2.5], [1.5, 1.5]]))
     assert losses.groups["mask type"].tolist() == ["word", "word"]
 
 
@@ -62,8 +62,8 @@ def test_characters_are_those_of_the_same_spans():
 def test_kinds_of_one_tokenizer():
     losses = losses_by_kind({"one": BYTES, "two": BYTES}, texts())
     assert list(losses) == ["context", "infill", "infill_textonly"]
-    assert [of_kind.targets.sum() for of_kind in losses.values()] == [12, 13, 10]
-    assert [of_kind.nll[1].sum() for of_kind in losses.values()] == pytest.approx([12, 11.5, 10])
+    assert [of_kind.targets.sum() for of_kind in losses.values()] == [12, 14, 11]
+    assert [of_kind.nll[1].sum() for of_kind in losses.values()] == pytest.approx([12, 12.5, 11])
 
 
 def test_clusters_are_equal_texts_and_learners():
