@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-from ilm.masking.sentences import sentence_bounds
 from ilm.masking.words import Word, append_words
 
 Bounds = tuple[int, int]
@@ -44,6 +43,8 @@ class Document(NamedTuple):
 @lru_cache(maxsize=8)
 def segment(text: str) -> Document:
     """The hierarchy of a document. Any text is accepted; words cover all of it but white space."""
+    from ilm.masking.sentences import sentence_bounds  # NLTK takes a second to import, and training segments nothing
+
     return _document(text, _stripped(text.splitlines(keepends=True)), sentence_bounds)
 
 
@@ -92,6 +93,8 @@ def _stripped(pieces: Iterable[str], separator: int = 0) -> Iterator[Bounds]:
 def _words(sentence: str, offset: int) -> tuple[Word, ...]:
     # `nltk.word_tokenize` splits into sentences first, also what is a sentence already, and a sentence
     # taken out of its paragraph may well split again.
+    from ilm.masking.sentences import sentence_bounds
+
     words: list[Word] = []
     for begin, end in sentence_bounds(sentence):
         append_words(words, sentence[begin:end], offset + begin)

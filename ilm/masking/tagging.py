@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from functools import cache, lru_cache
 
-from nltk.tag.perceptron import PerceptronTagger
-
 from ilm.errors import UserError
 from ilm.masking.segmentation import words_across_lines
 from ilm.masking.words import Word
@@ -21,6 +19,8 @@ def nltk_tagger() -> Tagger | None:
 
     Raises: UserError if the data is damaged.
     """
+    from nltk.tag.perceptron import PerceptronTagger  # NLTK takes a second to import
+
     try:
         return PerceptronTagger().tag
     except LookupError:

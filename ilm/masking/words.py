@@ -22,9 +22,8 @@ chunk without a straight double quote or two apostrophes, these alone can see be
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from itertools import islice
-
-from nltk.tokenize.destructive import NLTKWordTokenizer
 
 Word = tuple[int, int]
 """(start, length) in characters of the document."""
@@ -41,7 +40,12 @@ _MOST_CHUNKS = 100_000
 _PLAIN = re.compile(r"([A-Za-z]+)([,;:?!.]?)")
 _CONTRACTIONS = frozenset(("cannot", "gimme", "gonna", "gotta", "lemme", "wanna"))
 
-_nltk = NLTKWordTokenizer()
+
+@cache
+def _nltk():
+    from nltk.tokenize.destructive import NLTKWordTokenizer  # which takes a second to import
+
+    return NLTKWordTokenizer()
 
 
 def append_words(words: list[Word], sentence: str, offset: int) -> None:
@@ -66,7 +70,7 @@ def append_words(words: list[Word], sentence: str, offset: int) -> None:
                 words.append((position + start, length))
             return
     del words[before:]
-    words += [(offset + start, end - start) for start, end in align(_nltk.tokenize(sentence), sentence)]
+    words += [(offset + start, end - start) for start, end in align(_nltk().tokenize(sentence), sentence)]
 
 
 def align(tokens: list[str], text: str) -> Iterator[tuple[int, int]]:
@@ -111,7 +115,7 @@ class _Chunks(dict[str, tuple[Word, ...] | None]):
                 return ((0, len(chunk)),)
             return ((0, len(chunk) - 1), (len(chunk) - 1, 1))
         sentence = f"x {chunk}" if self.final else f"x {chunk} x"
-        bounds = list(align(_nltk.tokenize(sentence), sentence))
+        bounds = list(align(_nltk().tokenize(sentence), sentence))
         return tuple((start - 2, end - start) for start, end in (bounds[1:] if self.final else bounds[1:-1]))
 
 

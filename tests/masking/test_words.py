@@ -117,7 +117,8 @@ def test_most_words_of_learners_need_no_nltk(monkeypatch):
     """The point of it all: what is slow is asked for little of a text."""
     texts = [row["text"] for row in generate(size=300, seed=4)]
     asked = []
-    monkeypatch.setattr(words, "_nltk", Counting(words._nltk, asked))
+    tokenizer = Counting(words._nltk(), asked)
+    monkeypatch.setattr(words, "_nltk", lambda: tokenizer)
     monkeypatch.setattr(sentences._tokenizer(), "decision", lambda text: asked.append(text) or False)
     for chunks in (words._inner, words._final):
         chunks.clear()
