@@ -16,7 +16,8 @@ def findings(study: Study, about: About) -> list[str]:
     """What the primary contrasts say, in words."""
     if study.contrasts.empty:
         return ["There is neither a specialist beside a generalist nor a pair of models: the matrix stands alone."]
-    return [_finding(row, study, about) for row in study.tested("primary", "omnibus").itertuples()]
+    found = [_finding(row, study, about) for row in study.tested("primary", "omnibus").itertuples()]
+    return found if about.systems is None else [*found, _best_system(about.systems.table)]
 
 
 def _finding(row: Any, study: Study, about: About) -> str:
@@ -43,6 +44,19 @@ def _finding(row: Any, study: Study, about: About) -> str:
         )
     adjusted = "" if row.family == "omnibus" else " after Holm"
     return f"{who}: {row.verdict}, {difference}, {_stated(row.p_adjusted)}{adjusted}."
+
+
+def _best_system(systems: pd.DataFrame) -> str:
+    """What predicts best where the level of a text is not known."""
+    of_all = systems[(systems["level"] == "all") & ~systems["knows_level"]]
+    generalist, best = of_all.iloc[0], of_all.loc[of_all["loss"].idxmin()]
+    said = f"Where a text's level is not known, {best['system']} predicts whole answers best (perplexity "
+    said += f"{best['perplexity']:.4g} on all texts)"
+    if best["system"] == generalist["system"]:
+        return f"{said}; descriptive."
+    interval = f"95 % interval {signed(best['difference_low'])} to {signed(best['difference_high'])}"
+    difference = f"{signed(best['difference_theta'])} nats a token from {generalist['system']}"
+    return f"{said}, {difference}{'' if math.isnan(best['difference_low']) else f' ({interval})'}; descriptive."
 
 
 def limits(study: Study, about: About) -> list[str]:

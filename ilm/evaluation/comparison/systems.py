@@ -6,7 +6,7 @@ would need the weights of each token.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,8 @@ MIXTURE, ROUTING, ORACLE = "mixture", "routing", "oracle"
 class Systems:
     """`table`: a row per system and level (`all`: all texts), its loss, and its difference from the generalist.
 
-    `temperature` is the mixture's, None where no validation scores are there to fit it on.
+    `knows_level`: it is told the level of a text, or knows it. `temperature` is the mixture's, None where no validation
+    scores are there to fit it on.
     """
 
     table: pd.DataFrame
@@ -64,7 +65,7 @@ def systems(
     alone = [model for model in models if model.level == GENERALIST and model is not generalist]
     nll, found = [], []
     for model in (generalist, *alone):
-        found.append(Model(model.name, model.level, tuple(range(len(nll), len(nll) + len(model.runs)))))
+        found.append(replace(model, runs=tuple(range(len(nll), len(nll) + len(model.runs))), parents=()))
         nll += [Members.of({model.name: scores[run]}).answers[0] for run in model.runs]
     for name, of_name in made.items():
         found.append(Model(name, name, tuple(range(len(nll), len(nll) + len(of_name)))))
@@ -97,5 +98,6 @@ def _table(
         differences = [{}, *map(difference_record, found[len(here) :])]
         for model, loss, difference in zip(here, found, differences, strict=False):
             kept = {f"difference_{key}": difference.get(key, np.nan) for key in ("theta", "low", "high")}
-            rows.append({"system": model.name, "level": level} | loss_record(loss) | kept)
+            knows = model.name == ORACLE or model.control == "conditioned"
+            rows.append({"system": model.name, "level": level, "knows_level": knows} | loss_record(loss) | kept)
     return pd.DataFrame(rows)

@@ -141,7 +141,7 @@ def _search_table(title: str, contrasts: pd.DataFrame, study: Study, caption: st
 def _baseline_table(about: About) -> TextTable:
     table = pd.DataFrame(columns=["baseline", "level"]) if about.baselines is None else about.baselines
     levels = list(dict.fromkeys(table["level"]))
-    cells = {(row.baseline, row.level): _loss(row, math.exp) for row in table.itertuples()}
+    cells = {(row.baseline, row.level): f"{row.perplexity:.4g}" for row in table.itertuples()}
     rows = [(name, *(cells.get((name, level), "") for level in levels)) for name in dict.fromkeys(table["baseline"])]
     caption = (
         "Perplexity of masked text, the tokens of the first matrix, read from left to right in the whole text: without "
@@ -156,7 +156,7 @@ def _systems_table(about: About) -> TextTable:
     made = about.systems
     table = pd.DataFrame(columns=["system", "level"]) if made is None else made.table
     levels = list(dict.fromkeys(table["level"]))
-    cells = {(row.system, row.level): _loss(row, math.exp) for row in table.itertuples()}
+    cells = {(row.system, row.level): f"{row.perplexity:.4g}" for row in table.itertuples()}
     for row in table[table["level"] == "all"].itertuples() if made is not None else ():
         cells[row.system, "difference"] = "" if math.isnan(row.difference_theta) else signed(row.difference_theta)
         cells[row.system, "interval"] = _interval(row.difference_low, row.difference_high)

@@ -1,6 +1,9 @@
 """`python evaluate.py` on three tiny runs: what is scored once is kept, and what the report is made of."""
 
 import json
+import re
+import shutil
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -99,6 +102,31 @@ def test_the_report_of_specialists_and_generalist(results):
     assert "http" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
         "http://creativecommons.org", ""
     ).replace("https://matplotlib.org", "")
+
+
+def test_the_tables_for_a_paper_are_latex(results, tmp_path):
+    """Compiled where a TeX is at hand; elsewhere every environment and brace is closed, and every row is whole."""
+    tex = (results / "first" / "comparison.tex").read_text()
+    compiler = shutil.which("tectonic") or shutil.which("pdflatex")
+    if compiler is not None:
+        preamble = "\\documentclass{article}\\usepackage[T1]{fontenc}\\usepackage{booktabs,longtable}"
+        (tmp_path / "paper.tex").write_text(f"{preamble}\\begin{{document}}{tex}\\end{{document}}")
+        subprocess.run([compiler, "paper.tex"], cwd=tmp_path, check=True, capture_output=True, stdin=subprocess.DEVNULL)
+        return
+    opened: list[str] = []
+    for kind, name in re.findall(r"\\(begin|end)\{(\w+)\}", tex):
+        if kind == "begin":
+            opened.append(name)
+        else:
+            assert opened.pop() == name
+    assert not opened
+    assert len(re.findall(r"(?<!\\)\{", tex)) == len(re.findall(r"(?<!\\)\}", tex))
+    tables = re.findall(r"\\begin\{(?:tabular|longtable)\}\{@\{\}([lr]+)@\{\}\}(.*?)\\end\{", tex, flags=re.S)
+    assert len(tables) >= 4
+    for columns, body in tables:
+        rows = [line for line in body.splitlines() if "&" in line]
+        assert rows
+        assert {len(re.findall(r"(?<!\\)&", row)) for row in rows} == {len(columns) - 1}
 
 
 def test_contrasts_are_differences_of_the_perplexity_table(results):
