@@ -132,13 +132,8 @@ def plan_run(settings: Train) -> RunPlan:
     store_name = initial.token_store if initial else store_name
     new_rows = START_OF_INFILL not in tokenizer.get_vocab()
     vocabulary = Vocabulary(tokenizer, masks.mask_types)
-    if settings.export_reference:
-        require_exportable(model_config(model), vocabulary)
     train, valid = open_datasets(settings, corpus, masks, vocabulary, store_name, caches)
-    if settings.data.condition is not None:
-        require_room(settings, train.max_tokens)
-        told = train.max_tokens - settings.data.max_length
-        require_length(model_config(model), settings.data.max_length, "data.max_length", told)
+    _require_fitting(settings, model, vocabulary, train.max_tokens)
     first = train.epoch(0) if isinstance(train, ResampledDataset) else train
     levels = tuple(corpus.manifest["settings"]["levels"])
     level_codes = corpus.documents["cefr_level"].map(levels.index).to_numpy(dtype=np.int64)
@@ -178,6 +173,16 @@ def plan_run(settings: Train) -> RunPlan:
         total_steps=total,
         trainer=trainer,
     )
+
+
+def _require_fitting(settings: Train, model: Model, vocabulary: Vocabulary, max_tokens: int) -> None:
+    """Raises: UserError if the model has no room for what is told before an example, or cannot be exported as asked."""
+    if settings.data.condition is not None:
+        require_room(settings, max_tokens)
+        told = max_tokens - settings.data.max_length
+        require_length(model_config(model), settings.data.max_length, "data.max_length", told)
+    if settings.export_reference:
+        require_exportable(model_config(model), vocabulary)
 
 
 def starting_model_settings(settings: Train, initial: InitialRuns | None) -> Model:

@@ -92,16 +92,24 @@ def evaluate_perplexity(settings: Evaluate) -> pd.DataFrame:
         valid = _score_behind(models, corpus, levels, masks, settings, device)
         beside = _baselines(scored, corpus, rows, settings, device)
         write_report(folder, header, frame, compare_models(scored, valid, beside, texts, header, task))
-    for of_model in scored:
-        if of_model.added and of_model.model.run is not None and of_model.condition == OWN:
-            _log_to_tensorboard(of_model.model.run, frame[frame["run"] == of_model.name], source)
-    if _is_whole(settings) and trained_on is not None and trained_on.documents_hash == corpus.documents_hash:
-        for of_model in scored:
-            if of_model.model.run is not None and of_model.condition == OWN:
-                own = frame[frame["run"] == of_model.name].assign(split=task.split)
-                write_model_card(of_model.model.run, corpus.manifest, own.to_dict("records"))
+    own = trained_on is not None and trained_on.documents_hash == corpus.documents_hash
+    _tell_runs(scored, frame, source, corpus if own and _is_whole(settings) else None)
     log.info("written: %s", folder)
     return frame
+
+
+def _tell_runs(
+    scored: Sequence[ScoredModel], frame: pd.DataFrame, source: Mapping[str, Any], corpus: PreparedCorpus | None
+) -> None:
+    """Perplexities for the runs' TensorBoard, and for their model cards if these are those of the whole `corpus`."""
+    for of_model in scored:
+        run, rows = of_model.model.run, frame[frame["run"] == of_model.name]
+        if run is None or of_model.condition != OWN:
+            continue
+        if of_model.added:
+            _log_to_tensorboard(run, rows, source)
+        if corpus is not None:
+            write_model_card(run, corpus.manifest, rows.assign(split=source["split"]).to_dict("records"))
 
 
 def _is_whole(settings: Evaluate) -> bool:
