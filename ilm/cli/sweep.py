@@ -145,7 +145,8 @@ class SweepCallback(Callback):
         gpus_per_job = devices if isinstance(devices, int) and devices > 0 else max(1, len(gpus))
         at_once = 1 if config.dry_run else jobs_at_once(config.sweep.at_once, len(gpus), gpus_per_job)
         jobs = [
-            Job(number, list(one), folder / f"{number}.json", stage) for number, (stage, one) in enumerate(combinations)
+            Job(number, list(one), folder / f"{number}.json", stage=stage)
+            for number, (stage, one) in enumerate(combinations)
         ]
         _sweep = Sweep(folder, jobs, config.dry_run, gpus, gpus_per_job, at_once)
         if local:

@@ -27,8 +27,8 @@ class Job:
     number: int
     overrides: list[str]
     record: Path
-    stage: int = 0
     process: subprocess.Popen | None = None
+    stage: int = 0
 
     @property
     def noted(self) -> dict[str, Any]:

@@ -58,6 +58,8 @@ def baseline_scores(
     if "ngram" in task.baselines:
         for level in (*levels, "all"):
             of_levels = levels if level == "all" else [level]
+            if not len(corpus.rows("train", of_levels)):
+                continue
             about = {"baseline": "ngram", "order": ORDER, "levels": list(of_levels)}
             made[f"ngram {level}"] = about, lambda of=of_levels: _ngrams(dataset, corpus, of)
     model = of_run.model.settings.model

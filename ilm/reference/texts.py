@@ -72,8 +72,7 @@ def _parts(path: Path, encoding: str) -> Iterator[str]:
             try:
                 block = file.read(_BLOCK_CHARACTERS)
             except UnicodeError as error:
-                with open(path, "rb") as raw:
-                    raise wrong_encoding(path, encoding, raw) from error
+                raise wrong_encoding(path, encoding, path.read_bytes()) from error
             waiting += block
             if not begun:
                 waiting = waiting.lstrip()

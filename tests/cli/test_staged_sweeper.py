@@ -48,7 +48,7 @@ class _Process:
 
 
 def test_a_stage_begins_when_the_one_before_has_ended(tmp_path, monkeypatch):
-    jobs = [Job(number, [], tmp_path / f"{number}.json", stage) for number, stage in enumerate((0, 0, 1))]
+    jobs = [Job(number, [], tmp_path / f"{number}.json", stage=stage) for number, stage in enumerate((0, 0, 1))]
     running_at_start = []
 
     def start(*args, **kwargs):
