@@ -2,7 +2,6 @@
 
 import ilm.cli.interrupts  # noqa: F401  # isort: skip
 import sys
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from ilm.config.infill import Infill
 def infill(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> None:
     """Fill blanks as configured; `choices` are Hydra's chosen options by group, of which `cefr` chooses models."""
     settings = check(cfg, Infill, choices)  # before torch is imported, which takes seconds
-    from ilm.infilling import browse, conditions, jsonl, terminal, texts
+    from ilm.infilling import browse, conditions, jsonl, mixture, terminal, texts
     from ilm.infilling.infiller import Infiller
     from ilm.infilling.model_cache import ModelCache
     from ilm.masking.generate import mask_function
@@ -28,7 +27,8 @@ def infill(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> Non
     set_up_logging()
     decoding, paths = settings.decoding, settings.paths
     finder = Finder(Path(paths.experiments), Path(paths.data) / settings.corpus.name, INFILLING)
-    models = finder.find(settings.models, settings.cefr, all_seeds=False)
+    find = partial(mixture.find_models, finder, settings.mixture_of, settings.mixture_temperature)
+    models = find(settings.models, settings.cefr)
     computing = {"device": settings.device, "dtype": settings.dtype}
     conditions.require_told((model.condition for model in models), decoding.model_dump())
     cache = ModelCache(partial(Infiller.of, **computing), settings.server.max_loaded)
@@ -41,8 +41,8 @@ def infill(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> Non
     spans_of = partial(texts.draw_blanks, n_masks=settings.n_masks, function=function, seed=settings.seed)
     infillers = cache.get_all(models)
 
-    def load(names: Sequence[str]) -> dict[str, Infiller]:
-        return cache.get_all(finder.find(names, all_seeds=False))
+    def load(names: list[str]) -> dict[str, mixture.Filler]:
+        return cache.get_all(find(names))
 
     if not terminal.is_dialogue():
         jsonl.fill_texts([given] if given else texts.piped_texts(), spans_of, infillers, decoding, sys.stdout)

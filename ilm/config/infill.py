@@ -76,6 +76,8 @@ class Infill(Section):
     server: Server
     device: str
     dtype: Literal["float32", "bfloat16"]
+    mixture_of: Names | None
+    mixture_temperature: Annotated[Number, Field(gt=0)]
     level: str | None
     l1: str | None
     seed: Seed  # of the answers, and of the blanks drawn in a table's texts

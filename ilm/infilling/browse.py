@@ -9,8 +9,8 @@ from rich.text import Text
 
 from ilm.config.infill import Decoding
 from ilm.errors import UserError
-from ilm.infilling.infiller import Infiller
 from ilm.infilling.jsonl import score_original
+from ilm.infilling.mixture import Filler
 from ilm.infilling.render import joint_probability, marked
 from ilm.infilling.terminal import BLANKS, COMMANDS, Terminal
 from ilm.infilling.texts import InputText, span_texts
@@ -35,9 +35,9 @@ class TextBrowser(Terminal):
         self,
         texts: Sequence[InputText],
         spans_of: Callable[[InputText, int], Sequence[Span] | None],
-        infillers: Mapping[str, Infiller],
+        infillers: Mapping[str, Filler],
         decoding: Decoding,
-        load: Callable[[Sequence[str]], Mapping[str, Infiller]],
+        load: Callable[[list[str]], Mapping[str, Filler]],
         console: Console,
     ):
         super().__init__(infillers, decoding, load, console)

@@ -1,11 +1,15 @@
 """A candidate while it is generated, and the filled text that it becomes."""
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from ilm.config.infill import Decoding
 from ilm.infilling.blanks import Context
 from ilm.infilling.constraints import AnswerConstraints, ConstraintState
 from ilm.infilling.token_bytes import TokenBytes, count_words, partial_character
+
+MAX_ROUNDS = 8  # times `candidates` that are drawn for distinct ones
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,27 @@ class Infilling:
     def answer_log_probabilities(self) -> tuple[float, ...]:
         """Of each answer with its end token, given the context and the answers before it, in nats."""
         return tuple(map(math.fsum, self.token_log_probabilities))
+
+
+# The candidates of these numbers, of each context.
+Sample = Callable[[Sequence[tuple[Context, Sequence[int]]]], list[list[Infilling]]]
+
+
+def draw(contexts: Sequence[Context], decoding: Decoding, sample: Sample) -> list[list[Infilling]]:
+    """The candidates of each context, in the order of their numbers; with `distinct` those that read differently."""
+    if decoding.method == "greedy" or not decoding.distinct:
+        numbers = range(1 if decoding.method == "greedy" else decoding.candidates)
+        return sample([(context, numbers) for context in contexts])
+    different: list[dict[tuple[str, ...], Infilling]] = [{} for _ in contexts]
+    for first in range(0, MAX_ROUNDS * decoding.candidates, decoding.candidates):
+        if not (short := [number for number, own in enumerate(different) if len(own) < decoding.candidates]):
+            break
+        numbers = range(first, first + decoding.candidates)
+        more = sample([(contexts[number], numbers) for number in short])
+        for number, infillings in zip(short, more, strict=True):
+            for infilling in infillings:
+                different[number].setdefault(infilling.answers, infilling)
+    return [[*own.values()][: decoding.candidates] for own in different]
 
 
 @dataclass

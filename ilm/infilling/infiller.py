@@ -7,8 +7,9 @@
 
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +21,11 @@ from ilm.config.infill import Decoding
 from ilm.errors import UserError
 from ilm.examples.alignment import align
 from ilm.examples.conditions import longest_line, stored_condition
-from ilm.examples.layout import Examples, TargetType, lay_out, tell
+from ilm.examples.layout import Example, Examples, TargetType, lay_out, tell
 from ilm.examples.tokenize import token_positions
 from ilm.examples.vocabulary import Vocabulary
 from ilm.infilling.blanks import NO_LIMITS, BlankLimits, Context, truncate
-from ilm.infilling.candidates import GeneratedSequence, Infilling
+from ilm.infilling.candidates import GeneratedSequence, Infilling, draw
 from ilm.infilling.conditions import tokens_told
 from ilm.infilling.constraints import AnswerConstraints
 from ilm.infilling.generate import Generator
@@ -34,13 +35,14 @@ from ilm.masking.functions import Span
 from ilm.masking.preview import cut as cut_out
 from ilm.models.devices import usable_device
 from ilm.models.loading import pretrained_model, require_rows
-from ilm.models.scoring import score as score_examples
+from ilm.models.scoring import TargetScores
+from ilm.models.scoring import score as score_targets
 from ilm.runs.trained_model import INFILLING, TrainedModel, model_in
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 DEFAULTS = Decoding()
-MAX_ROUNDS = 8  # times `candidates` that are drawn for distinct ones
+ROW_TOKENS = 4096  # scored in one pass
 # Between cached and plain passes, relative to 1 - log-probability, of the weights' type.
 MAX_DIFFERENCE = {torch.float32: 1e-3, torch.float64: 1e-3}
 MAX_DIFFERENCE_OF_HALF = 0.2
@@ -116,12 +118,27 @@ class Infiller:
         texts = [texts] if isinstance(texts, str | Context) else texts
         options = {"answer_room": decoding.answer_room, "level": decoding.level, "l1": decoding.l1}
         contexts = [text if isinstance(text, Context) else self.context(text, **options) for text in texts]
-        with self._lock:
-            found = self._generate(contexts, Generator(self.model, self._constraints, decoding, self.max_tokens))
-        results = [[sequence.infilling(self.token_bytes) for sequence in own] for own in found]
+        if decoding.method == "beam":
+            # Equal contexts share one search.
+            with self._lock:
+                of_contexts = self._generator(decoding).search(contexts)
+            results = self._finished(of_contexts[context] for context in contexts)
+        else:
+            results = draw(contexts, decoding, partial(self.sample, decoding=decoding))
         if decoding.by_probability:
             results = [sorted(group, key=lambda result: -result.log_probability) for group in results]
         return results
+
+    def sample(self, wanted: Sequence[tuple[Context, Sequence[int]]], decoding: Decoding) -> list[list[Infilling]]:
+        """The candidates of these numbers, of each context, sampled or greedy."""
+        with self._lock:
+            return self._finished(self._generator(decoding).sample(wanted))
+
+    def _generator(self, decoding: Decoding) -> Generator:
+        return Generator(self.model, self._constraints, decoding, self.max_tokens)
+
+    def _finished(self, found: Iterable[Sequence[GeneratedSequence]]) -> list[list[Infilling]]:
+        return [[sequence.infilling(self.token_bytes) for sequence in own] for own in found]
 
     def context(
         self,
@@ -230,33 +247,17 @@ class Infiller:
         length = len(example.input_ids)
         if length > self.max_tokens:
             raise UserError(f"Text and answers have {length} tokens, and the model takes {self.max_tokens}")
-        with self._lock:
-            scores = score_examples(self.model, [example], length, self.model.device)
+        scores = self.score_examples([example])
         # The targets behind the separator: each answer's tokens, and its end.
         of_answers = np.isin(scores.target_types, (TargetType.INFILL, TargetType.INFILL_SPECIAL))
         ends = np.flatnonzero(scores.target_types[of_answers] == TargetType.INFILL_SPECIAL)
         return tuple(-math.fsum(nll) for nll in np.split(scores.nll[of_answers], ends[:-1] + 1))
 
-    def _generate(self, contexts: Sequence[Context], generator: Generator) -> list[list[GeneratedSequence]]:
-        """The candidates of each context."""
-        decoding = generator.decoding
-        if decoding.method == "beam":
-            # Equal contexts share one search.
-            found = generator.search(contexts)
-            return [found[context] for context in contexts]
-        if decoding.method == "greedy" or not decoding.distinct:
-            numbers = range(1 if decoding.method == "greedy" else decoding.candidates)
-            return generator.sample([(context, numbers) for context in contexts])
-        # Candidates that read differently, in the order of their numbers.
-        different: list[dict[tuple[str, ...], GeneratedSequence]] = [{} for _ in contexts]
-        for first in range(0, MAX_ROUNDS * decoding.candidates, decoding.candidates):
-            short = [number for number, own in enumerate(different) if len(own) < decoding.candidates]
-            numbers = range(first, first + decoding.candidates)
-            more = generator.sample([(contexts[number], numbers) for number in short])
-            for number, sequences in zip(short, more, strict=True):
-                for sequence in sequences:
-                    different[number].setdefault(sequence.answers(self.token_bytes), sequence)
-        return [[*own.values()][: decoding.candidates] for own in different]
+    def score_examples(self, examples: Sequence[Example]) -> TargetScores:
+        """The NLL of every target, as evaluation computes it."""
+        longest = max((len(example.input_ids) for example in examples), default=0)
+        with self._lock:
+            return score_targets(self.model, examples, max(longest, ROW_TOKENS), self.model.device)
 
     @torch.inference_mode()
     def _verify(self) -> None:
@@ -271,9 +272,7 @@ class Infiller:
         limits, most = (BlankLimits(3, 3),), MAX_DIFFERENCE.get(self.model.dtype, MAX_DIFFERENCE_OF_HALF)
         texts = ((start, blank, start), (blank, start, start, blank, start))
         contexts = [Context("", ("", ""), (0,), limits, (False,), ids) for ids in texts]
-        generator = Generator(
-            self.model, self._constraints, Decoding(top_p=None, max_answer_words=None), self.max_tokens
-        )
+        generator = self._generator(Decoding(top_p=None, max_answer_words=None))
         sequences = generator.sample([(context, range(2)) for context in contexts])
         for context, pair in zip(contexts, sequences, strict=True):
             for sequence in pair:

@@ -14,7 +14,7 @@ from ilm.config.infill import Decoding
 from ilm.errors import UserError
 from ilm.infilling.blanks import Context
 from ilm.infilling.conditions import told_to
-from ilm.infilling.infiller import Infiller
+from ilm.infilling.mixture import Filler
 from ilm.infilling.texts import InputText, span_texts
 from ilm.masking.functions import Span
 
@@ -29,7 +29,7 @@ SpansOf = Callable[[InputText], Sequence[Span] | None]
 def fill_texts(
     blocks: Iterable[Sequence[InputText]],
     spans_of: SpansOf,
-    infillers: Mapping[str, Infiller],
+    infillers: Mapping[str, Filler],
     decoding: Decoding,
     out: TextIO,
 ) -> int:
@@ -90,7 +90,7 @@ def _with_blanks(text: InputText, spans_of: SpansOf) -> tuple[dict[str, Any], Se
 def _filled(
     blanked: Iterable[tuple[dict[str, Any], Sequence[Span] | None]],
     name: str,
-    infiller: Infiller,
+    infiller: Filler,
     decoding: Decoding,
 ) -> list[dict[str, Any]]:
     """The records of texts filled by one model."""
@@ -145,7 +145,7 @@ def _write(records: Iterable[Mapping[str, Any]], out: TextIO) -> None:
         raise fault from error
 
 
-def score_original(infiller: Infiller, context: Context, answers: Sequence[str]) -> tuple[float, ...] | None:
+def score_original(infiller: Filler, context: Context, answers: Sequence[str]) -> tuple[float, ...] | None:
     """The log-probability of each original answer; None where tokens do not end with them, or are too many."""
     try:
         return infiller.answer_scores(context, answers)

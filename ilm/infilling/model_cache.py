@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ilm.infilling.infiller import Infiller
+from ilm.infilling.mixture import Filler, Mixture, Specialists
 from ilm.runs.trained_model import TrainedModel
 
 log = logging.getLogger("ilm")
@@ -50,6 +51,11 @@ class ModelCache:
         self._entries.move_to_end(key)
         return self._entries[key][0]
 
-    def get_all(self, models: Sequence[TrainedModel]) -> dict[str, Infiller]:
-        """The Infillers of several models by name."""
-        return {model.name: self.get(model) for model in models}
+    def get_all(self, models: Sequence[TrainedModel | Specialists]) -> dict[str, Filler]:
+        """The Infillers of several models by name, and the mixture of those in memory."""
+        return {
+            model.name: Mixture(self.get_all(model.members), model.temperature)
+            if isinstance(model, Specialists)
+            else self.get(model)
+            for model in models
+        }

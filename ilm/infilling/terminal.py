@@ -15,7 +15,7 @@ from ilm.config.infill import Decoding
 from ilm.errors import UserError
 from ilm.infilling.blanks import Context
 from ilm.infilling.conditions import require_told, told_to
-from ilm.infilling.infiller import Infiller
+from ilm.infilling.mixture import Filler
 from ilm.infilling.render import LEGEND, side_by_side
 from ilm.masking.functions import Span
 from ilm.tables import printable
@@ -61,9 +61,9 @@ class Terminal:
 
     def __init__(
         self,
-        infillers: Mapping[str, Infiller],
+        infillers: Mapping[str, Filler],
         decoding: Decoding,
-        load: Callable[[Sequence[str]], Mapping[str, Infiller]],
+        load: Callable[[list[str]], Mapping[str, Filler]],
         console: Console,
     ):
         # A person wants the likeliest first, whatever order a script is given.

@@ -83,6 +83,22 @@ class Finder:
             raise UserError(_ambiguous(option, name, found))
         return found[0]
 
+    def is_known(self, name: str) -> bool:
+        """Whether a name is a run's, a folder's, or a level of the corpus."""
+        return self._folder(name) is not None or name in self._prepared.manifest["settings"]["levels"]
+
+    def levels(self) -> list[str]:
+        """The corpus's levels that have a finished run, in order."""
+        trained = {model.level for model in self._runs()}
+        return [level for level in self._prepared.manifest["settings"]["levels"] if level in trained]
+
+    def _folder(self, name: str) -> Path | None:
+        """The folder that a name means itself."""
+        for path in (self.experiments / name, Path(name)):
+            if any((path / file).is_file() for file in ("run.json", "config.json")):
+                return path
+        return None
+
     @cached_property
     def _prepared(self) -> PreparedCorpus:
         corpus = PreparedCorpus.open(self.corpus)
@@ -98,9 +114,8 @@ class Finder:
         unlike: Unlike = lambda model: [],
         seed: int | None = None,
     ) -> list[TrainedModel]:
-        for path in (self.experiments / name, Path(name)):
-            if any((path / file).is_file() for file in ("run.json", "config.json")):
-                return [model_in(path)]
+        if (folder := self._folder(name)) is not None:
+            return [model_in(folder)]
         if "/" in name and not glob.has_magic(name):
             return [model_in(Path(name))]
         if glob.has_magic(name):

@@ -15,6 +15,7 @@ from ilm.config.train import Train
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
 from ilm.files import write_json
+from ilm.infilling.mixture import find_models
 from ilm.models.loading import save_model
 from ilm.runs.finder import Finder
 from ilm.runs.trained_model import INFILLING, model_in
@@ -198,6 +199,33 @@ def test_models_of_one_name_are_called_by_their_folders(exported, tmp_path):
     found = Finder(tmp_path, tmp_path).find([*map(str, others), str(nested), f"{others[0]}/"])
     assert [model.name for model in found] == [*map(str, others), "a/model"]
     assert model_in(others[0]).name == "exported"
+
+
+def test_a_mixture_is_of_the_specialists_of_all_levels_there_are(make_run, finder):
+    def found(*wanted: str, members: list[str] | None = None, level: str | None = None) -> list:
+        return find_models(finder, members, 2.5, list(wanted), level)
+
+    make_run("of_all", "cefr=all")
+    with pytest.raises(UserError, match=r"two members or more, and there is none.*mixture_of="):
+        found("mixture")
+    make_run("low", "cefr=A1")
+    make_run("again", "cefr=A1", "seed=2")
+    with pytest.raises(UserError, match="two members or more, and there is low"):
+        found("mixture")
+    make_run("high", "cefr=B1")
+    make_run("words", "cefr=B1", "masking=words")
+    (mixture,) = found("mixture")
+    assert ([model.name for model in mixture.members], mixture.temperature) == (["low", "high"], 2.5)
+    assert [model.name for model in found("mixture", "all")] == ["mixture", "of_all"]
+    assert [model.name for model in found("B1", "mixture")] == ["high", "mixture"]
+    (mixture,) = found("mixture", members=["words", "A1"])
+    assert [model.name for model in mixture.members] == ["words", "low"]
+    with pytest.raises(UserError, match="mixture_of=nope: 'nope' is no level"):
+        found("mixture", members=["nope", "A1"])
+    with pytest.raises(UserError, match=r"cefr=A1: .* Leave cefr out"):
+        found("mixture", level="A1")
+    folder = make_run("mixture", "cefr=A1", "seed=3")
+    assert [model.folder for model in found("mixture")] == [folder]  # a run of this name is meant itself
 
 
 FEW_TEXTS = ("limit=1", "task.max_length=64")

@@ -15,6 +15,7 @@ from ilm.errors import UserError
 from ilm.infilling.candidates import Infilling
 from ilm.infilling.conditions import SETTINGS, told_to
 from ilm.infilling.infiller import Infiller
+from ilm.infilling.mixture import Specialists
 from ilm.infilling.model_cache import ModelCache
 from ilm.infilling.web.braces import parse_braces, read_answers
 from ilm.infilling.web.level_posterior import cautions, finite_or_none, judge, level_posterior, score
@@ -41,6 +42,8 @@ class WebService:
         about: Mapping[str, Any] | None = None,
     ):
         for model in models:
+            if isinstance(model, Specialists):
+                raise UserError("web=true: the page shows no mixture. Leave it out of models")
             model.require_infilling()
         self.defaults = defaults.replace(by_probability=True)
         try:

@@ -11,6 +11,7 @@ import torch
 
 from ilm.errors import UserError
 from ilm.infilling.infiller import Infiller
+from ilm.infilling.mixture import Specialists
 from ilm.infilling.model_cache import ModelCache
 from ilm.infilling.web.queue import Job
 from ilm.infilling.web.schema import InfillRequest, LevelsRequest
@@ -32,6 +33,11 @@ from tests.infilling.web.serving import (
     service_with,
     slow,
 )
+
+
+def test_the_page_shows_no_mixture():
+    with pytest.raises(UserError, match="the page shows no mixture"):
+        WebService([Specialists((), 1.0)], ModelCache(Infiller.of, 1), DEFAULTS)
 
 
 def filling(model: str) -> InfillRequest:

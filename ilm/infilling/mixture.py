@@ -1,0 +1,204 @@
+"""The mixture of the specialists: what fills the blanks of a text whose level is not known.
+
+Specialist k reads the context before any answer, and C_k, the context's NLL in nats, says how well the text fits its
+level; nothing of the answers is in it. As in DEMix (Gururangan et al. 2022) and in the evaluation's report,
+
+    pi_k = softmax_k(-C_k / T)
+    p(answers) = sum_k pi_k p_k(answers)
+
+Candidates are drawn by ancestral sampling, which is exact: first a specialist from pi, then its answers. Their
+probabilities are the mixture's: of each token, given those before it, under the weights that these leave.
+
+Legend: K specialists, N tokens or answers.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain
+from typing import ClassVar
+
+import numpy as np
+import torch
+from scipy.special import log_softmax, logsumexp
+
+from ilm.config.infill import Decoding
+from ilm.errors import UserError
+from ilm.examples.layout import Example, TargetType
+from ilm.hashing import order_key
+from ilm.infilling.blanks import Context
+from ilm.infilling.candidates import Infilling, draw
+from ilm.infilling.infiller import DEFAULTS, Infiller
+from ilm.infilling.sampling import candidate_key, gumbel_max
+from ilm.runs.finder import Finder
+from ilm.runs.trained_model import TrainedModel
+
+NAME = "mixture"
+
+
+@dataclass(frozen=True)
+class Specialists:
+    """The models of a mixture, beside `TrainedModel`s where models are chosen; it is told nothing of a text."""
+
+    members: tuple[TrainedModel, ...]
+    temperature: float
+    name: ClassVar[str] = NAME
+    condition: ClassVar[Mapping[str, Sequence[str]]] = {}
+
+
+def find_models(
+    finder: Finder,
+    members: Sequence[str] | None,
+    temperature: float,
+    names: Sequence[str] | None,
+    level: str | None = None,
+) -> list[TrainedModel | Specialists]:
+    """What `Finder.find` finds, of several seeds the lowest, and the mixture if `names` ask for it: first or last.
+
+    Its members are the models that `members` name, or else that of each level. A folder or a level called mixture
+    means itself.
+
+    Raises: UserError as `Finder.find` does, or if a mixture has fewer than two members.
+    """
+    if NAME not in (names or ()) or finder.is_known(NAME):
+        return finder.find(names, level, all_seeds=False)
+    if level is not None:
+        raise UserError(f"cefr={level}: models=[{NAME}] means models of several levels. Leave cefr out")
+    found = [finder.find_one(name, "mixture_of") for name in members or finder.levels()]
+    specialists = tuple({model.path.resolve(): model for model in found}.values())
+    if len(specialists) < 2:
+        listed = ", ".join(model.name for model in specialists) or "none"
+        raise UserError(
+            f"models=[{NAME}]: a mixture has two members or more, and there is {listed}. Train the model of another "
+            "level, or name the members: mixture_of=[A1,B1]"
+        )
+    others = [name for name in names if name != NAME]
+    models = finder.find(others, all_seeds=False) if others else []
+    models = [replace(model, name=str(model.folder)) if model.name == NAME else model for model in models]
+    mixture = Specialists(specialists, temperature)
+    return [mixture, *models] if names[0] == NAME else [*models, mixture]
+
+
+class Mixture:
+    """Fills blanks as an `Infiller` does; `members` by name.
+
+    Raises: UserError unless the members have one tokenizer, the same types of blanks, and take as many tokens.
+    """
+
+    def __init__(self, members: Mapping[str, Infiller], temperature: float):
+        self.members, self.temperature = list(members.values()), temperature
+        self.condition, self.vocabulary = Specialists.condition, self.members[0].vocabulary
+        of_members = {
+            name: f"tokenizer {own.vocabulary.fingerprint()[:12]}, blanks {' '.join(own.vocabulary.mask_types)}, "
+            f"{own.max_tokens} tokens"
+            for name, own in members.items()
+        }
+        if len(set(of_members.values())) > 1:
+            listed = "; ".join(f"{name}: {found}" for name, found in of_members.items())
+            raise UserError(f"The members of a mixture must be alike (choose others: mixture_of=[...]). {listed}")
+
+    def __call__(
+        self, texts: str | Context | Sequence[str | Context], decoding: Decoding = DEFAULTS
+    ) -> list[list[Infilling]]:
+        """Candidates of each text, as `Infiller` gives them.
+
+        Those of method greedy and beam are the members' own, the likeliest under the mixture first.
+        """
+        texts = [texts] if isinstance(texts, str | Context) else texts
+        options = {"answer_room": decoding.answer_room, "level": decoding.level, "l1": decoding.l1}
+        contexts = [text if isinstance(text, Context) else self.context(text, **options) for text in texts]
+        if decoding.method == "sample":
+            found = self._scored(contexts, draw(contexts, decoding, partial(self._sample, decoding=decoding)))
+            return [sorted(own, key=_unlikely) for own in found] if decoding.by_probability else found
+        of_members = [member(contexts, decoding) for member in self.members]
+        pooled = self._scored(contexts, [[*chain(*groups)] for groups in zip(*of_members, strict=True)])
+        most = decoding.candidates if decoding.method == "beam" else 1
+        # Of candidates that read alike the likeliest: the last one stays.
+        different = [{i.answers: i for i in sorted(own, key=_unlikely, reverse=True)} for own in pooled]
+        return [sorted(own.values(), key=_unlikely)[:most] for own in different]
+
+    def context(self, *arguments, **options) -> Context:
+        """As `Infiller.context`: all members read the same tokens."""
+        return self.members[0].context(*arguments, **options)
+
+    def log_posterior(self, contexts: Sequence[Context]) -> np.ndarray:
+        """log pi of each context, float64 (contexts, K)."""
+        scores = self._token_scores([(context, ()) for context in contexts])
+        return np.array([self._log_pi(nll) for nll, _ in scores])
+
+    def score(self, text: str | Context, answers: Sequence[str]) -> float:
+        """The log-probability in nats of `answers`; raises what `Infiller.answer_scores` raises."""
+        return math.fsum(self.answer_scores(text, answers))
+
+    def answer_scores(self, text: str | Context, answers: Sequence[str]) -> tuple[float, ...]:
+        """That of each answer, given the text and the answers before it."""
+        context = text if isinstance(text, Context) else self.context(text)
+        of_members = np.array([member.answer_scores(context, answers) for member in self.members])
+        return tuple(mixed(self.log_posterior([context])[0], of_members).tolist())
+
+    def _sample(self, wanted: Sequence[tuple[Context, Sequence[int]]], decoding: Decoding) -> list[list[Infilling]]:
+        """The candidates of these numbers, each written by the member that is drawn for it."""
+        found: list[dict[int, Infilling]] = [{} for _ in wanted]
+        of_members: list[list[list[int]]] = [[[] for _ in wanted] for _ in self.members]
+        for place, log_pi in enumerate(self.log_posterior([context for context, _ in wanted])):
+            context, numbers = wanted[place]
+            keys = [order_key(candidate_key(decoding.seed, context.text, number), NAME) for number in numbers]
+            drawn = gumbel_max(torch.tensor(log_pi).expand(len(keys), -1), None, keys).tolist()
+            for number, k in zip(numbers, drawn, strict=True):
+                of_members[k][place].append(number)
+        for member, of_texts in zip(self.members, of_members, strict=True):
+            written = member.sample([(c, own) for (c, _), own in zip(wanted, of_texts, strict=True)], decoding)
+            for of_text, own, infillings in zip(found, of_texts, written, strict=True):
+                of_text.update(zip(own, infillings, strict=True))
+        return [[of_text[n] for n in numbers] for of_text, (_, numbers) in zip(found, wanted, strict=True)]
+
+    def _scored(self, contexts: Sequence[Context], found: Sequence[Sequence[Infilling]]) -> list[list[Infilling]]:
+        """The same with the mixture's probabilities, of the tokens as they were written."""
+        pairs = list(dict.fromkeys((c, i.token_ids) for c, own in zip(contexts, found, strict=True) for i in own))
+        values = {}
+        for (context, tokens), (nll, of_members) in zip(pairs, self._token_scores(pairs), strict=True):
+            ends = np.cumsum([len(ids) for ids in tokens])[:-1]
+            of_answers = np.split(mixed(self._log_pi(nll), of_members), ends)
+            values[context, tokens] = tuple(tuple(own.tolist()) for own in of_answers)
+        return [
+            [replace(i, token_log_probabilities=values[context, i.token_ids]) for i in own]
+            for context, own in zip(contexts, found, strict=True)
+        ]
+
+    def _token_scores(
+        self, pairs: Sequence[tuple[Context, Sequence[Sequence[int]]]]
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Of each context with the tokens of answers: C (K,), and the tokens' log-probabilities (K, N)."""
+        examples = []
+        for context, answers in pairs:
+            ids = np.array([*context.ids, *chain(*answers)], dtype=np.int32)
+            types = np.where(ids < self.vocabulary.base_size, TargetType.CONTEXT, TargetType.CONTEXT_SPECIAL)
+            types[len(context.ids) :] = TargetType.INFILL
+            examples.append(Example(ids, types.astype(np.uint8), len(ids)))
+        scores = [member.score_examples(examples) for member in self.members]
+        nll, types = np.stack([own.nll for own in scores]), scores[0].target_types
+        bounds = np.searchsorted(scores[0].examples, np.arange(len(pairs) + 1))
+        found = []
+        for of_pair in map(slice, bounds[:-1], bounds[1:]):
+            values, kinds = nll[:, of_pair], types[of_pair]
+            found.append((values[:, kinds == TargetType.CONTEXT].sum(axis=1), -values[:, kinds == TargetType.INFILL]))
+        return found
+
+    def _log_pi(self, nll: np.ndarray) -> np.ndarray:
+        """log pi from C, both (K,)."""
+        with np.errstate(over="ignore"):  # however low the temperature, the least is 0
+            return log_softmax((nll.min() - nll) / self.temperature)
+
+
+Filler = Infiller | Mixture
+
+
+def mixed(log_weights: np.ndarray, log_probabilities: np.ndarray) -> np.ndarray:
+    """The mixture's log-probabilities (N,), each given those before it, of the members' own (K, N); log pi is (K,)."""
+    joint = logsumexp(log_weights[:, None] + log_probabilities.cumsum(axis=1), axis=0)
+    return np.diff(joint, prepend=0.0)
+
+
+def _unlikely(infilling: Infilling) -> float:
+    return -infilling.log_probability
