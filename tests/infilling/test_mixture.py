@@ -62,6 +62,7 @@ def test_weights_and_probabilities_are_those_of_a_plain_computation(members, mix
     assert mixture.score(TEXT, ANSWERS) == pytest.approx(math.log((weights * np.exp(-answers)).sum()), abs=1e-3)
     # Of the first answer without the second.
     of_members = np.array([member.answer_scores(TEXT, ANSWERS) for member in members.values()])
+    assert of_members.sum(axis=1).min() < mixture.score(TEXT, ANSWERS) < of_members.sum(axis=1).max()
     first = math.log((weights * np.exp(of_members[:, 0])).sum())
     assert mixture.answer_scores(TEXT, ANSWERS)[0] == pytest.approx(first, abs=1e-3)
 
