@@ -14,7 +14,7 @@ INSTALLED := $(VENV)/.installed
 quickstart: $(INSTALLED)
 	$(RUN) prepare.py corpus=sample
 	$(RUN) train.py experiment=quickstart cefr=A1
-	$(RUN) evaluate.py cefr=A1 models=[sample_A1_ilm_tiny_quickstart]
+	$(RUN) evaluate.py cefr=A1 models=[sample_A1_ilm_tiny_quickstart] task.also_score=null
 	$(RUN) -m ilm.evaluation.quickstart experiments/sample_A1_ilm_tiny_quickstart docs/quickstart.json
 
 test: $(INSTALLED)
