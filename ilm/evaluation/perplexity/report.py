@@ -92,7 +92,7 @@ def caption(header: Mapping[str, Any], rows: pd.DataFrame) -> str:
     chosen = (
         f"the first {evaluation['max_examples']:,} examples by hash"
         if evaluation.get("max_examples")
-        else f"{masks} masks a document, "
+        else f"{masks} {'mask' if masks == '1' else 'masks'} a document, "
         + (f"{evaluation['limit']:,} documents a level" if evaluation["limit"] else "all documents")
     )
     # Kinds and levels repeat the counts of a run.
