@@ -64,8 +64,7 @@ class Sweep:
         return [job for job in self._places.values() if job.process.poll() is None]
 
     def start(self, number: int, overrides: Sequence[str]) -> None:
-        """Start job `number` as a command of its own, as soon as there is a place for it and those of earlier stages
-        have ended.
+        """Start job `number` as a command of its own, once earlier stages have ended and there is a place for it.
 
         Raises: SystemExit with 128 + signal once a signal has come and the running jobs have ended.
         """
