@@ -50,7 +50,7 @@ def _best_system(systems: pd.DataFrame) -> str:
     """What predicts best where the level of a text is not known."""
     of_all = systems[(systems["level"] == "all") & ~systems["knows_level"]]
     generalist, best = of_all.iloc[0], of_all.loc[of_all["loss"].idxmin()]
-    said = f"Where a text's level is not known, {best['system']} predicts whole answers best (perplexity "
+    said = f"Where a text's level is not known, the system '{best['system']}' predicts whole answers best (perplexity "
     said += f"{best['perplexity']:.4g} on all texts)"
     if best["system"] == generalist["system"]:
         return f"{said}; descriptive."

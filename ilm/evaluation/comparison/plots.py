@@ -36,8 +36,9 @@ def figures(
             made["gain_by_level"] = gains(study.contrasts[study.contrasts["family"] == "primary"], study.unit)
         if len(study.by_group):
             made["groups"] = groups(study.by_group, study.unit)
-        if any(curves.values()):
-            made["learning_curves"] = learning_curves(curves)
+        of_shown = {model: curves.get(model, ()) for model in models}
+        if any(of_shown.values()):
+            made["learning_curves"] = learning_curves(of_shown)
     return made
 
 

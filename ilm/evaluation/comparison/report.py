@@ -35,7 +35,7 @@ class Report:
 
 def make_report(study: Study, about: About) -> Report:
     """The comparison's tables, figures and pages."""
-    made, shown = figures(study, about.smallest_effect, about.curves, about.models), text_tables(study, about)
+    made, shown = figures(study, about.smallest_effect, about.curves, about.plotted), text_tables(study, about)
     return Report(
         tables={
             "matrix": study.matrix,

@@ -24,8 +24,9 @@ BY_CONTROL = (
 class About:
     """What a report says beside its numbers.
 
-    `models` are in the order of the tables; `exposures` as in `ilm.evaluation.comparison.exposure`; `curves` the
-    metrics.csv of each model's runs; `cuts` what the cut at max_length took, by level, and `longest_example` tokens;
+    `models` are in the order of the tables, `plotted` those without the controls; `exposures` as in
+    `ilm.evaluation.comparison.exposure`; `curves` the metrics.csv of each model's runs; `cuts` what the cut at
+    max_length took, by level, and `longest_example` tokens;
     `topics` how many topics there are, and how many of them stand on one level only, None where none is known;
     `systems` as in `ilm.evaluation.comparison.systems`, None where none can be made; `baselines` a row for each and
     each level, None where none was scored; `missing_controls` as in
@@ -38,6 +39,7 @@ class About:
     clusters_are: str
     smallest_effect: float
     models: Sequence[str]
+    plotted: Sequence[str]
     exposures: pd.DataFrame
     curves: Mapping[str, Sequence[pd.DataFrame]]
     cuts: Sequence[LevelCuts]

@@ -72,6 +72,7 @@ def compare_models(
         clusters_are=texts.clusters_are,
         smallest_effect=task.smallest_effect,
         models=[model.name for model in models],
+        plotted=[model.name for model in models if model.control is None] or [model.name for model in models],
         exposures=exposures,
         curves={model.name: _curves([comparable[run].model for run in model.runs]) for model in models},
         cuts=comparable[0].cuts,
