@@ -25,6 +25,8 @@ CONTROLS = {
 }
 # A conditioned model that is told nothing, or another level than the text's.
 TOLD_OTHERWISE = "told otherwise"
+# Trained on some texts of a level, or of all (data.only): neither a specialist nor a generalist, and no control.
+SELECTION = "selection"
 # Those of one level, and those that are compared with the generalist rather than with the specialist.
 OF_ONE_LEVEL = {"token-matched", "random subset", "fine-tuned"}
 BESIDE_GENERALIST = {"fine-tuned", "average"}
@@ -36,6 +38,8 @@ def control_of(run: TrainedModel, runs: Sequence[TrainedModel]) -> tuple[str | N
     `runs` are those compared, among which the specialist is that it was matched with.
     """
     settings = run.settings
+    if settings.data.only is not None:
+        return SELECTION, None
     if settings.data.like is not None:
         return "random subset", settings.data.like
     if settings.match is not None:

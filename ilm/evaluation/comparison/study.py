@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from ilm.evaluation.comparison.contrasts import Contrast, PairedLosses, contrasts, omnibus, variance_of_texts
-from ilm.evaluation.comparison.controls import BESIDE_GENERALIST, TOLD_OTHERWISE
+from ilm.evaluation.comparison.controls import BESIDE_GENERALIST, SELECTION, TOLD_OTHERWISE
 from ilm.evaluation.comparison.records import ClusterSums, Model, Settings, difference_record, loss_record
 from ilm.evaluation.comparison.specialisation import specialisation
 from ilm.evaluation.comparison.verdicts import benjamini_hochberg, verdicts
@@ -118,7 +118,7 @@ def _pairs_of_controls(
     """
     there = [control for control in controls if control.like in (None, level)]
     own = [specialist for specialist in specialists if specialist.level == level]
-    others = {TOLD_OTHERWISE, *BESIDE_GENERALIST}
+    others = {SELECTION, TOLD_OTHERWISE, *BESIDE_GENERALIST}
     return [
         *((s, c) for s in own for c in there if c.control not in others),
         *((c, g) for g in generalists for c in there if c.control in BESIDE_GENERALIST),

@@ -30,7 +30,6 @@ class Systems:
 
     table: pd.DataFrame
     temperature: float | None
-    specialists: Sequence[str]
 
 
 def systems(
@@ -71,7 +70,7 @@ def systems(
         found.append(Model(name, name, tuple(range(len(nll), len(nll) + len(of_name)))))
         nll += of_name
     losses = Losses(np.stack(nll), of_seeds[0].targets, rows, pd.DataFrame())
-    return Systems(_table(losses, texts, of_examples, found, levels, settings), temperature, levels)
+    return Systems(_table(losses, texts, of_examples, found, levels, settings), temperature)
 
 
 def _members(scores: Sequence[Scores], specialists: Sequence[Model], seed: int) -> Members:

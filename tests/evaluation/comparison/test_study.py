@@ -212,8 +212,9 @@ def test_controls_are_a_family_of_their_own():
         Model("all balanced", "all", (4,), control="balanced"),
         Model("A1 from-all", "A1", (5,), control="fine-tuned", like="A1"),
         Model("all average", "all", (6,), control="average"),
+        Model("all l1-Thai", "all", (7,), control="selection"),
     ]
-    losses = Losses(rng.normal(3, 0.1, (7, n)) * targets, targets, np.arange(n), pd.DataFrame({"l1": ["a"] * n}))
+    losses = Losses(rng.normal(3, 0.1, (8, n)) * targets, targets, np.arange(n), pd.DataFrame({"l1": ["a"] * n}))
     found = compare({HEADLINE: losses}, of_texts, models, Settings(resamples=400)).contrasts.set_index("family")
     pairs = {f: {*map(tuple, found.loc[[f], ["level", "a", "b"]].to_numpy())} for f in set(found.index)}
     assert pairs["primary"] == {("A1", "A1", "all"), ("B1", "B1", "all")}

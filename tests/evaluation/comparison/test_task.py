@@ -341,12 +341,12 @@ def test_perplexities_stand_in_tensorboard(root, results):
 class Run:
     """What the comparison asks of a run to tell which are one model."""
 
-    def __init__(self, name: str, seed: int, init_from: str | None = None, **identity):
+    def __init__(self, name: str, seed: int, init_from: str | None = None, only=None, **identity):
         self.name, self.level, self.weights, self.replicate = name, name.split("_")[0], f"weights of {name}", (seed, 0)
         self.family = {"experiment": init_from and "from-all", "model": "tiny", "masking": None}
         self.identity = {"data.init_from": init_from}
         self.recipe = str((self.level, self.family, identity))
-        data = SimpleNamespace(like=None, condition=None, levels_drawn="natural")
+        data = SimpleNamespace(like=None, only=only, condition=None, levels_drawn="natural")
         self.settings = SimpleNamespace(data=data, match=None, init_from=init_from and ["all"])
 
 
@@ -360,6 +360,8 @@ def test_runs_that_differ_in_their_seeds_alone_are_one_model():
         ("A1_slow", (4,)),
         ("all", (1, 0)),
     ]
+    (of_l1,) = _models([SimpleNamespace(model=Run("all_l1", 0, only={"l1": ["Thai"]}), condition="own")])
+    assert of_l1.control == "selection", "trained on a first language, it is no generalist"
     assert [(model.control, model.like) for model in models[:2]] == [(None, None), ("fine-tuned", "A1")]
     assert models[1].parents == (1, 0)
     assert models[1].paired_with(models[3]) == (1, 0)
