@@ -99,8 +99,8 @@ class Evaluate(Section):
 
     @rule
     def _texts_of_a_file(self, at: str) -> Iterator[str]:
-        if self.input is not None and not isinstance(self.task, Cloze):
-            yield "input is for task=cloze"
+        if self.input is not None and isinstance(self.task, Scored):
+            yield f"input is not for task={self.task.name}, which is about prepared texts: task=cloze reads a file"
         elif self.input is not None:
             given = {"corpus": self.task.corpus is not None, "split": self.task.split != "test"}
             for key in (key for key, is_given in given.items() if is_given):

@@ -10,7 +10,7 @@ from ilm.errors import UserError
 
 REQUIRED = ("writing_id", "l1", "cefr_level", "text")
 OPTIONAL = ("learner_id", "topic")
-SPLIT = "split"
+LEVEL, SPLIT = "cefr_level", "split"
 SCHEMA = (*REQUIRED, *OPTIONAL, SPLIT)
 MAY_LACK = ("writing_id", "l1")  # columns without which documents can be made: ids only for test-only texts
 NEEDED = tuple(name for name in REQUIRED if name != "l1")  # of a corpus that is trained on

@@ -19,7 +19,7 @@ from typing import Any
 
 import pandas as pd
 
-from ilm.corpus.columns import MAY_LACK, NEEDED, OPTIONAL, REQUIRED, SPLIT, find_columns, listed
+from ilm.corpus.columns import LEVEL, MAY_LACK, NEEDED, OPTIONAL, REQUIRED, SPLIT, find_columns, listed
 from ilm.corpus.formats import open_source, stem
 from ilm.corpus.formats.table import first_rows
 from ilm.corpus.row_validation import NO_SPLIT, NOT_CHOSEN, take_rows
@@ -65,6 +65,7 @@ def read_corpus(
     learner_from_id: str | None = None,
     keep_columns: Sequence[str] = (),
     lenient: bool = False,
+    need_level: bool = True,
 ) -> tuple[pd.DataFrame, ReadReport]:
     """Read a file, of the format that its name tells (see `formats`), into documents.
 
@@ -72,7 +73,7 @@ def read_corpus(
     `encoding`: of text formats. `sheet`: of a workbook with several. `delimiter`: of a CSV file, if it is no comma.
     `learner_from_id`: a pattern that finds the learner in the id. `keep_columns`: headers of further columns. A file
     without L1 gets "unknown" for it. `lenient`, for texts to test on only: a file may have no ids (they become
-    "<file>:<row number>").
+    "<file>:<row number>"). `need_level=False`: texts of which no level of `levels` is told are kept, their level "".
 
     Returns a DataFrame sorted by `writing_id` with the columns `REQUIRED`, those of `OPTIONAL` that the file has,
     `split` if it has one, and `keep_columns`, all of dtype `str`. Texts and kept columns are exactly the file's; white
@@ -86,6 +87,7 @@ def read_corpus(
     path = Path(path)
     source = open_source(path, encoding, sheet, delimiter)
     needed = [name for name in NEEDED if not (lenient and name in MAY_LACK)]
+    needed = [name for name in needed if need_level or name != LEVEL]
     used = find_columns(path, source.header, columns, needed, keep=keep_columns)
     if "l1" not in used and columns.get("l1") is None and not lenient:
         advice = f"if there is one, type corpus.columns.l1=HEADER. The header has: {listed(source.header)}"
@@ -95,7 +97,7 @@ def read_corpus(
             f"{path}: corpus.learner_from_id={learner_from_id}, but column {used['learner_id']} names the learners: "
             "leave it out, or type corpus.columns.learner_id='' not to read that column"
         )
-    taken = take_rows(path, source, used, levels, stem(path), learner_from_id)
+    taken = take_rows(path, source, used, levels, stem(path), learner_from_id, need_level=need_level)
     del source  # of a workbook, all its cells
     report = ReadReport(
         path=str(path),

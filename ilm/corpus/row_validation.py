@@ -13,7 +13,17 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ilm.corpus.columns import MAY_LACK, OPTIONAL, REQUIRED, SCHEMA, SPLIT, SPLIT_OF, levels_not_chosen, main_level
+from ilm.corpus.columns import (
+    LEVEL,
+    MAY_LACK,
+    OPTIONAL,
+    REQUIRED,
+    SCHEMA,
+    SPLIT,
+    SPLIT_OF,
+    levels_not_chosen,
+    main_level,
+)
 from ilm.corpus.formats.table import NO_CHARACTER, NO_ROWS, Source, Tally
 from ilm.errors import UserError
 
@@ -28,6 +38,7 @@ NO_TEXT = "empty text"
 NO_SPLIT = "no split of train, valid, test"
 REPEATED = "identical row repeated"
 # Rows that are kept.
+UNKNOWN_LEVEL = "level missing or not in corpus.levels, kept without"
 NO_L1 = f'l1 missing, kept as "{UNKNOWN_L1}"'
 SUB_LEVEL = "level with a sub-level, kept as its main level"
 LARGEST_CELL = "text of Excel's largest cell size, perhaps cut off"
@@ -176,6 +187,8 @@ def take_rows(
     levels: Sequence[str],
     file_name: str,
     learner_from_id: str | None = None,
+    *,
+    need_level: bool = True,
 ) -> Taken:
     """All rows of `source`; `used`: name -> header. A file without ids gets "<file_name>:<row number>".
 
@@ -183,12 +196,12 @@ def take_rows(
 
     Raises: UserError for faults of the file.
     """
-    made = MAY_LACK if learner_from_id is None else (*MAY_LACK, "learner_id")
+    made = (*MAY_LACK, *[LEVEL] * (not need_level), *["learner_id"] * (learner_from_id is not None))
     names = [name for name in SCHEMA if name in used or name in made] + [name for name in used if name not in SCHEMA]
     read = [name for name in names if name in used]
     taken = Taken(names)
     place = {name: at for at, name in enumerate(read)}
-    judge = _judge(taken, place, levels, file_name, source.cell_limit, learner_from_id)
+    judge = _judge(taken, place, levels, file_name, source.cell_limit, learner_from_id, need_level)
     documents: list[Document] = []
     numbers: list[int] = []
     with closing(source.rows([source.header.index(used[name]) for name in read])) as rows:
@@ -221,6 +234,7 @@ def _judge(
     file_name: str,
     cell_limit: int | None,
     learner_from_id: str | None,
+    need_level: bool,
 ) -> Callable[[int, Sequence[str]], Document | str]:
     """A function (row number, values) -> the document, or why there is none."""
     id_at, l1_at, level_at, text_at = (place.get(name) for name in REQUIRED)
@@ -234,11 +248,15 @@ def _judge(
         writing_id = f"{file_name}:{row}" if id_at is None else values[id_at].strip()
         if not writing_id:
             return NO_ID
-        level = values[level_at].strip()
-        if not level:
-            return NO_LEVEL
+        level = "" if level_at is None else values[level_at].strip()
         main = main_of(level)
+        if main is None and not need_level:
+            if level_at is not None:
+                taken.note(UNKNOWN_LEVEL, row)
+            main = level = ""
         if main is None:
+            if not level:
+                return NO_LEVEL
             if main_level(level, not_chosen):
                 return NOT_CHOSEN
             taken.other_levels[level[:LEVEL_SHOWN]] += 1

@@ -195,7 +195,7 @@ def test_hydra_refuses_options_of_another_task(override):
 @pytest.mark.parametrize(
     ("overrides", "expected"),
     [
-        (["input=x.csv"], ["input is for task=cloze"]),
+        (["input=x.csv"], ["input is not for task=perplexity, which is about prepared texts: task=cloze reads a file"]),
         (["+task.zzzz=1"], ["unknown key task.zzzz"]),
         (["task.name=bleu"], ["task.name=bleu: expected one of perplexity, comparison, cloze"]),
         (

@@ -15,7 +15,6 @@ from ilm.evaluation.cloze.items import (
     draw_items,
     eligible_words,
 )
-from ilm.evaluation.cloze.texts import choose_texts, units_of
 from ilm.masking.segmentation import words_of
 
 
@@ -75,18 +74,6 @@ def test_letters_with_accents_of_their_own_are_letters():
     ]
 
 
-def test_texts_that_hang_together():
-    texts = documents({"a": "She ate  pasta.", "b": "Rice.", "c": "she ate pasta.", "d": "Soup."})
-    units, what = units_of(texts)
-    assert what == "text"
-    assert len({units["a"], units["b"], units["d"]}) == 3
-    assert units["a"] == units["c"]
-    units, what = units_of(texts.assign(learner_id=["x", "y", "z", ""]))
-    assert what == "learner"
-    units, _ = units_of(texts.assign(learner_id=["x", "z", "z", ""]))
-    assert units["a"] == units["b"] == units["c"] != units["d"]
-
-
 def test_random_positions_are_all_words_numbers_and_marks():
     assert words_that_may_be_cut("I don't, 3 x.", RANDOM) == ["I", "do", "n't", ",", "3", "x", "."]
 
@@ -138,19 +125,3 @@ def test_texts_that_are_cut_are_counted():
     items, counts = drawn({"a": "One two. Three four five.", "b": "One."}, max_chars=12)
     assert {item.text for item in items} == {"One two.", "One."}
     assert counts["texts cut at task.max_chars"] == 1
-
-
-def test_a_limit_is_one_of_each_level():
-    frame = pd.concat(
-        [
-            documents({f"{level}{n}": "x y" for n in range(size)}, level)
-            for level, size in (("A1", 9), ("B1", 1), ("C1", 5))
-        ]
-    )
-    chosen = choose_texts(frame, 3, seed=1)
-    assert chosen["cefr_level"].value_counts().to_dict() == {"A1": 3, "C1": 3, "B1": 1}
-    assert chosen["writing_id"].is_monotonic_increasing
-    # More texts contain fewer, and their order in the file does not matter.
-    assert set(chosen["writing_id"]) < set(choose_texts(frame.sample(frac=1, random_state=0), 4, seed=1)["writing_id"])
-    assert len(choose_texts(frame, None, seed=1)) == len(choose_texts(frame, 99, seed=1)) == 15
-    assert set(chosen["writing_id"]) != set(choose_texts(frame, 3, seed=2)["writing_id"])

@@ -1,4 +1,7 @@
-"""The texts that words are cut out of, which of them are independent, and whether a model was trained on them."""
+"""The texts that tasks without prepared masks are about: of a prepared split, or of any file (`input`).
+
+Which of them are independent, and whether a model was trained on them. Tasks with masks: `ilm.evaluation.perplexity`.
+"""
 
 import logging
 import re
@@ -22,17 +25,21 @@ from ilm.runs.trained_model import TrainedModel
 log = logging.getLogger("ilm")
 
 
-def read_texts(settings: Evaluate, models: Sequence[TrainedModel]) -> tuple[pd.DataFrame, dict[str, Any]]:
+def read_texts(
+    settings: Evaluate, models: Sequence[TrainedModel], *, need_level: bool = True, keep_columns: Sequence[str] = ()
+) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The documents of `input`, or of a split of a prepared corpus, with a record of their source.
 
-    The corpus is `task.corpus`, else that which the runs among the `models` were trained on, else `corpus`.
+    The corpus is `task.corpus`, else that which the runs among the `models` were trained on, else `corpus`. Columns are
+    those of `ilm.corpus.reader.read_corpus`; a file must have `keep_columns` too. Without `need_level` texts of a file
+    may have no level, which is "" then.
 
     Raises: UserError if there are none, or the models are of several corpora.
     """
     level = settings.cefr
     wanted = settings.task.levels or ([level] if level not in (None, "all") else None)
     if settings.input is not None:
-        documents, source = _from_file(settings)
+        documents, source = _from_file(settings, need_level=need_level, keep_columns=keep_columns)
     else:
         name = settings.task.corpus or training_corpus(models) or settings.corpus.name
         corpus = PreparedCorpus.open(Path(settings.paths.data) / name)
@@ -42,11 +49,14 @@ def read_texts(settings: Evaluate, models: Sequence[TrainedModel]) -> tuple[pd.D
         documents = documents[documents["cefr_level"].isin(wanted)]
     if not len(documents):
         of_levels = f" of level {', '.join(wanted)}" if wanted else ""
-        raise UserError(f"{source['name']} has no texts{of_levels} to cut words out of: see task.levels, input=FILE.")
-    return documents, {**source, "levels": sorted(documents["cefr_level"].unique())}
+        raise UserError(f"{source['name']} has no texts{of_levels}: see task.levels, input=FILE.")
+    levels = sorted(set(documents["cefr_level"]) - {""})
+    return documents, {**source, "levels": levels}
 
 
-def _from_file(settings: Evaluate) -> tuple[pd.DataFrame, dict[str, Any]]:
+def _from_file(
+    settings: Evaluate, *, need_level: bool, keep_columns: Sequence[str]
+) -> tuple[pd.DataFrame, dict[str, Any]]:
     corpus, path = settings.corpus, Path(settings.input)
     documents, report = read_corpus(
         path,
@@ -54,10 +64,13 @@ def _from_file(settings: Evaluate) -> tuple[pd.DataFrame, dict[str, Any]]:
         columns={**corpus.columns.model_dump(), "split": ""},
         levels=[*corpus.levels, *(name for name in BEYOND if name not in corpus.levels)],
         lenient=True,
+        need_level=need_level,
+        keep_columns=keep_columns,
         encoding=corpus.encoding,
         max_dropped=corpus.max_dropped,
         sheet=corpus.sheet,
         delimiter=corpus.delimiter,
+        learner_from_id=corpus.learner_from_id,
     )
     for cause, found in {**report.dropped, **report.notes}.items():
         log.warning("%s: %s: %d", path, cause, found["count"])
@@ -68,6 +81,7 @@ def _from_file(settings: Evaluate) -> tuple[pd.DataFrame, dict[str, Any]]:
 def choose_texts(documents: pd.DataFrame, limit: int | None, seed: int) -> pd.DataFrame:
     """At most `limit` documents of each level, the first by a hash of (seed, writing_id); sorted by `writing_id`."""
     if limit is not None:
+        # Tasks share the word "cloze", and so the texts that a limit and a seed choose.
         order = [order_key(seed, "cloze", writing_id) for writing_id in documents["writing_id"]]
         hashed = documents.assign(order=order).sort_values(["order", "writing_id"]).drop(columns="order")
         documents = hashed.groupby("cefr_level").head(limit)
