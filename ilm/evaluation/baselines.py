@@ -24,7 +24,7 @@ from ilm.evaluation.ngrams import NGramModel
 from ilm.evaluation.perplexity.scoring import ScoredModel, open_dataset
 from ilm.evaluation.scores import EXAMPLE, Scores, ScoreStore
 from ilm.examples.dataset import InfillingDataset
-from ilm.models.left_to_right import text_nll
+from ilm.models.left_to_right import score_texts
 from ilm.models.loading import pretrained_model
 from ilm.models.packing import row_length
 from ilm.progress import ProgressLog
@@ -97,7 +97,8 @@ def _base(of_run: ScoredModel, task: Perplexity, device: torch.device) -> TextLo
     first = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
     window = min(getattr(model.config, "max_position_embeddings", None) or 1024, 1024)
     row_tokens = row_length(task.row_tokens, device, window)
-    return lambda texts: text_nll(model, texts, first, window=window, row_tokens=row_tokens, device=device)
+    options = {"first": first, "window": window, "row_tokens": row_tokens, "device": device}
+    return lambda texts: [scores.nll for scores in score_texts(model, texts, **options)]
 
 
 def _scores(name: str, dataset: InfillingDataset, of_run: Scores, losses: TextLosses, corpus: PreparedCorpus) -> Scores:

@@ -1,44 +1,132 @@
-"""The NLL of every token of plain texts, from left to right, without blanks.
+"""Whole texts read from left to right, without blanks: the one scorer of texts, whatever the task.
+
+    told     text                                   told: what a conditioned model is told, before every window
+    ids      t1 t2 t3 ... tT                        t1 has a probability only where `first` stands before it
+    nll      -  x  x  ... x
+    begins   -  x  x  ... x  x                      whether the next token begins a word: also asked behind the last
 
 A text longer than a window is read in windows of which each begins half a window after the one before: its second half
 is scored with at least half a window of text before it, and every token once.
+
+Models trained on masked texts give some probability to blanks. `kept` takes it away: probabilities are then those
+among the first `kept` rows of the head, and what is taken away is told.
+
+Legend: T tokens of a text, V rows of the head, K rows kept, N targets of a row.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from transformers import PreTrainedModel
 
 from ilm.examples.layout import Example, TargetType
-from ilm.models.scoring import score
+from ilm.models.packing import Row, pack
+from ilm.models.scoring import target_logits
+
+# Logits whose exponentials are summed at a time: on a CPU what its cache holds.
+SUMMED_BYTES = {"cpu": 2**22, "cuda": 2**28}
 
 
-def text_nll(
+@dataclass(frozen=True, eq=False)
+class TextScores:
+    """What a model makes of a text of T tokens; float64, in nats.
+
+    `nll` (T,): of each token among those kept; NaN for the first where no token stands before it.
+    `log_kept` (T,): log-probability that the model gave to all tokens kept together, 0 where none was left out. So
+    `nll - log_kept` is the NLL before anything was left out, and `-expm1(log_kept)` the probability taken away.
+    `log_begins` (T + 1,): log-probability, among those kept, that a token of `begins` stands at each place, the last
+    one behind the text; None if it was not asked for.
+    """
+
+    nll: np.ndarray
+    log_kept: np.ndarray
+    log_begins: np.ndarray | None
+
+
+@torch.inference_mode()
+def score_texts(
     model: PreTrainedModel,
     texts: Sequence[np.ndarray],
-    first: int,
     *,
     window: int,
     row_tokens: int,
     device: torch.device,
-) -> list[np.ndarray]:
-    """The NLL in nats of every token of each text, float64; token `first` (id) stands before each, and is not scored.
+    first: int | None = None,
+    told: Sequence[Sequence[int]] | None = None,
+    kept: int | None = None,
+    begins: np.ndarray | None = None,
+) -> list[TextScores]:
+    """Score every token of `texts`, token ids, under a model in evaluation mode on `device`.
 
-    `window` is in tokens, `first` included, and at most `row_tokens`.
+    `window` is in tokens, `first` included, the tokens `told` of each text not; with them it fits in `row_tokens`.
+    `first` (id) stands before each text and is not scored; without it the first token of a text is not, whatever is
+    told, so that the same tokens are scored under every condition. `kept`: as many rows of the head, from the first;
+    None: all. `begins`: ids below `kept`.
     """
-    windows = [list(_windows(np.concatenate([[first], ids]).astype(np.int32), window)) for ids in texts]
-    nll = score(model, [example for of_text in windows for example in of_text], row_tokens, device).nll
-    return np.split(nll, np.cumsum([len(ids) for ids in texts])[:-1]) if len(texts) else []
+    lead, tail = [] if first is None else [first], [] if begins is None else [0]  # nothing is predicted from the tail
+    wholes = [np.concatenate([lead, ids, tail]).astype(np.int32) for ids in texts]
+    of_texts = [
+        list(_windows(whole, window, () if told is None else told[number])) for number, whole in enumerate(wholes)
+    ]
+    flat = [example for of_text in of_texts for example in of_text]
+    columns = [np.zeros((0, 3))]
+    for row in pack(flat, row_tokens):
+        columns.append(_columns(model, row.to(device), kept, begins))
+    found = np.concatenate(columns)
+    # Every token of a whole is scored once, but the first.
+    counts = [max(len(whole) - 1, 0) for whole in wholes]
+    parts = np.split(found, np.cumsum(counts)[:-1]) if texts else []
+    missing = np.full((1 - len(lead), 3), np.nan)
+    return [
+        _of_text(np.concatenate([missing, part]), len(ids), begins is not None)
+        for part, ids in zip(parts, texts, strict=True)
+    ]
 
 
-def _windows(ids: np.ndarray, window: int) -> Iterator[Example]:
-    """Examples whose CONTEXT tokens are all of `ids` but the first, each once."""
+def _of_text(columns: np.ndarray, tokens: int, asked: bool) -> TextScores:
+    nll, log_kept, log_begins = columns.T
+    return TextScores(nll[:tokens], log_kept[:tokens], log_begins if asked else None)
+
+
+def _windows(ids: np.ndarray, window: int, told: Sequence[int]) -> Iterator[Example]:
+    """Examples whose CONTEXT tokens are all of `ids` but the first, each once; `told` before each example."""
+    told = np.array(told, dtype=np.int32)
     scored = 1
     while scored < len(ids):
         begin = 0 if scored == 1 else scored - window // 2
-        part = ids[begin : begin + window]
+        part = np.concatenate([told, ids[begin : begin + window]])
         types = np.full(len(part), TargetType.CONTEXT, dtype=np.uint8)
-        types[: scored - begin] = TargetType.CONTEXT_SPECIAL
+        types[: len(told) + scored - begin] = TargetType.CONTEXT_SPECIAL
         yield Example(part, types, len(part))
-        scored = begin + len(part)
+        scored = begin + len(part) - len(told)
+
+
+def _columns(model: PreTrainedModel, row: Row, kept: int | None, begins: np.ndarray | None) -> np.ndarray:
+    """(N, 3) of a row: NLL, log_kept and log_begins of each target; the last is 0 where it is not asked for."""
+    found, done, is_begin = [], 0, None
+    for block in target_logits(model, row):
+        kept = block.shape[1] if kept is None else kept
+        if is_begin is None:
+            is_begin = torch.zeros(kept, device=block.device)
+            is_begin[[] if begins is None else begins] = 1
+        size = max(1, SUMMED_BYTES.get(block.device.type, 2**22) // (4 * block.shape[1]))
+        for logits in block.split(size):
+            targets = row.targets[done : done + len(logits), None]
+            highest = logits[:, :kept].amax(-1, keepdim=True)
+            masses = (logits[:, :kept] - highest).exp_()
+            parts = (
+                (logits.gather(1, targets) - highest)[:, 0],
+                masses.sum(-1),
+                # A probability too small for a float is taken for the smallest.
+                (masses @ is_begin).clamp_min(torch.finfo(torch.float32).tiny),
+                logits[:, kept:].logsumexp(-1) - highest[:, 0],
+            )
+            found.append(torch.stack(parts, dim=1))
+            done += len(logits)
+    of_target, mass, of_begins, left_out = torch.cat(found).cpu().double().numpy().T
+    log_mass = np.log(mass)
+    return np.stack(
+        [log_mass - of_target, -np.log1p(np.exp(left_out - log_mass)), np.log(of_begins) - log_mass], axis=1
+    )

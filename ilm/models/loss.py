@@ -30,6 +30,11 @@ def plain_head(model: PreTrainedModel) -> nn.Linear | None:
     return head if type(head) is nn.Linear and head.bias is None else None
 
 
+def block_rows(weight: torch.Tensor) -> int:
+    """Hidden states whose logits are made at a time, of a head's weight (V, E)."""
+    return max(1, CHUNK_BYTES.get(weight.device.type, 2**26) // (len(weight) * weight.dtype.itemsize))
+
+
 def linear_cross_entropy(
     hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -51,7 +56,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         nll = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
         of_hidden = torch.empty_like(states) if wants_gradient and ctx.needs_input_grad[0] else None
         of_weight = None
-        rows = max(1, CHUNK_BYTES.get(hidden.device.type, 2**26) // (len(weight) * dtype.itemsize))
+        rows = block_rows(table)
         for begin in range(0, len(targets), rows):
             part = slice(begin, begin + rows)
             error = states[part] @ table.T  # the logits, (chunk, V)

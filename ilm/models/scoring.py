@@ -8,7 +8,7 @@ at hand.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,7 @@ from transformers import PreTrainedModel
 
 from ilm.examples.layout import Example, TargetType
 from ilm.models.devices import compute_dtype
-from ilm.models.loss import linear_cross_entropy, plain_head
+from ilm.models.loss import block_rows, linear_cross_entropy, plain_head
 from ilm.models.packed_attention import boundary_arguments, row_attention
 from ilm.models.packing import Row, pack
 
@@ -46,6 +46,17 @@ def target_nll(model: PreTrainedModel, row: Row) -> torch.Tensor:
         return linear_cross_entropy(hidden, head.weight, row.targets)[1]
     logits = _forward(model, model, row, logits_to_keep=row.predictors).logits[0]
     return cross_entropy(logits.float(), row.targets, reduction="none")
+
+
+def target_logits(model: PreTrainedModel, row: Row) -> Iterator[torch.Tensor]:
+    """The logits from which each of the row's N targets is predicted: float32 (block, V), a block at a time."""
+    head = plain_head(model)
+    if head is None:
+        yield _forward(model, model, row, logits_to_keep=row.predictors).logits[0].float()
+        return
+    hidden = _forward(model, model.base_model, row).last_hidden_state[0, row.predictors]
+    for part in hidden.split(block_rows(head.weight)):
+        yield head(part).float()
 
 
 def forward_module(model: PreTrainedModel) -> torch.nn.Module:
