@@ -1,0 +1,177 @@
+"""The longest stretch of tokens of each answer that stands word for word in a training text.
+
+1. Every run of 1, 2, 3, ... tokens of an answer is hashed: h(t_1..t_n) = h(t_1..t_{n-1}) * B + r(t_n) mod 2^64, with
+   a random odd B and random r(t) (Karp and Rabin 1987).
+2. The training texts are read in chunks of whole texts. Of a chunk only those places are kept whose first token is one
+   of an answer, of these only those whose first two are a run of an answer, and so on until none is left.
+
+Memory is that of a chunk and of the runs of a group of answers, however many training texts there are. No stretch runs
+over the end of a text. Two runs that differ have equal hashes with a probability below 2^-50, and what is found is
+compared token by token in the end.
+
+Legend: A answers, Q tokens of a group of them, K distinct runs of one length, T training tokens of a chunk.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ilm.masking.masks import offsets, ranges
+
+CHUNK_TOKENS = 2_000_000
+# Runs of all lengths of a group of answers, 24 bytes each. Another group means to read the training texts again.
+RUNS_AT_ONCE = 20_000_000
+# A table of the first bits of hashes says of most places that they match no run: worth it while many are left.
+_LONGEST_IN_TABLE = 8
+
+
+@dataclass(frozen=True)
+class Stretches:
+    """Of each of A answers, all int64 (A,): `lengths` in tokens of its longest stretch, 0 for none, and where it begins
+    in the answer, `starts`; `texts`, the number of a training text that holds it, and the token there, `places`."""
+
+    lengths: np.ndarray
+    starts: np.ndarray
+    texts: np.ndarray
+    places: np.ndarray
+
+
+def longest_stretches(
+    answers: Sequence[np.ndarray],
+    ids: np.ndarray,
+    begins: np.ndarray,
+    ends: np.ndarray,
+    progress: Callable[[int], None] = lambda tokens: None,
+) -> Stretches:
+    """The longest stretches of `answers`, arrays of token ids, in the texts ids[begins[k] : ends[k]].
+
+    `ids` may be mapped from disk. `progress` is told of tokens as they are read; `readings` says how many times.
+    """
+    found = Stretches(*(np.full(len(answers), value, dtype=np.int64) for value in (0, 0, -1, -1)))
+    sizes = (ends - begins).astype(np.int64)
+    before = offsets(sizes + 1)  # in what is read every text ends with a token of no answer
+    hashing = _Hashing.of_ids(max((int(part.max(initial=0)) for part in (ids, *answers)), default=0))
+    for group in _groups(answers):
+        sizes_of_group = np.array([len(answers[number]) for number in group])
+        runs = list(_runs_by_length([answers[number] for number in group], hashing))
+        first = 0
+        while first < len(sizes) and runs and len(ids):
+            reached = np.searchsorted(before, before[first] + CHUNK_TOKENS, side="right") - 1
+            last = max(first + 1, int(reached))
+            chunk = ids[np.minimum(ranges(begins[first:last], ends[first:last] + 1), len(ids) - 1)].astype(np.int64)
+            chunk[before[first + 1 : last + 1] - before[first] - 1] = hashing.end
+            _look_up(chunk, int(before[first]), runs, hashing)
+            progress(int(sizes[first:last].sum()))
+            first = last
+        _take(found, group, sizes_of_group, runs, before)
+    _require_equal(found, answers, ids, begins)
+    return found
+
+
+def readings(answers: Sequence[np.ndarray]) -> int:
+    """How many times the training texts are read for these answers."""
+    return sum(1 for _ in _groups(answers))
+
+
+@dataclass(frozen=True)
+class _Hashing:
+    """`base` and the `values` of token ids, uint64; `end` is an id that no answer has."""
+
+    base: np.uint64
+    values: np.ndarray
+
+    @classmethod
+    def of_ids(cls, highest: int) -> "_Hashing":
+        generator = np.random.default_rng(0)
+        values = generator.integers(2**64, size=highest + 2, dtype=np.uint64)
+        # Odd, and as far from 1 as from -1 modulo powers of 2: the differences of its powers have few factors of 2.
+        return cls(np.uint64(int(generator.integers(2**61)) * 8 + 3), values)
+
+    @property
+    def end(self) -> int:
+        return len(self.values) - 1
+
+
+class _Runs:
+    """The runs of one length `n`: their sorted hashes `keys` (K,), and the first place of each in all texts, `found`
+    (K,), -1 for none yet. `at` are the places in the answers where a run begins, `key_of_each` its number.
+    """
+
+    def __init__(self, n: int, hashes: np.ndarray, at: np.ndarray):
+        self.n, self.at = n, at.astype(np.int32)
+        self.keys, key_of_each = np.unique(hashes, return_inverse=True)
+        self.key_of_each = key_of_each.astype(np.int32)
+        self.found = np.full(len(self.keys), -1, dtype=np.int64)
+        self._table = None
+        if n <= _LONGEST_IN_TABLE:
+            # About 32 entries for each key, as much as a processor's cache holds.
+            bits = min(22, max(8, 5 + len(self.keys).bit_length()))
+            self._shift, self._table = np.uint64(64 - bits), np.zeros(1 << bits, dtype=bool)
+            self._table[self.keys >> self._shift] = True
+
+    def matching(self, hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Which of some hashes are those of a run, and the numbers of their keys."""
+        likely = np.arange(len(hashes)) if self._table is None else np.flatnonzero(self._table[hashes >> self._shift])
+        numbers = np.searchsorted(self.keys, hashes[likely])
+        numbers[numbers == len(self.keys)] = 0
+        same = self.keys[numbers] == hashes[likely]
+        return likely[same], numbers[same]
+
+
+def _groups(answers: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+    """The numbers of the answers in groups of at most `RUNS_AT_ONCE` runs, or of one answer."""
+    sizes = np.array([len(answer) for answer in answers], dtype=np.int64)
+    group = np.cumsum(sizes * (sizes + 1) // 2) // RUNS_AT_ONCE
+    yield from np.split(np.arange(len(answers)), np.flatnonzero(np.diff(group)) + 1) if len(answers) else ()
+
+
+def _runs_by_length(answers: Sequence[np.ndarray], hashing: _Hashing) -> Iterator[_Runs]:
+    """The runs of 1, 2, ... tokens."""
+    sizes = np.array([len(answer) for answer in answers])
+    tokens = np.concatenate([np.asarray(answer, dtype=np.int64) for answer in answers])
+    left = np.repeat(np.cumsum(sizes), sizes) - np.arange(len(tokens))  # tokens of the answer from each place on
+    hashes, at = np.zeros(len(tokens), dtype=np.uint64), np.arange(len(tokens))
+    for n in range(1, int(sizes.max(initial=0)) + 1):
+        kept = left[at] >= n
+        at = at[kept]
+        hashes = hashes[kept] * hashing.base + hashing.values[tokens[at + n - 1]]
+        yield _Runs(n, hashes, at)
+
+
+def _look_up(chunk: np.ndarray, begin: int, runs: Sequence[_Runs], hashing: _Hashing) -> None:
+    """Note which runs stand in a chunk of T token ids that begins at place `begin` of all that is read."""
+    places, hashes = np.arange(len(chunk)), np.zeros(len(chunk), dtype=np.uint64)
+    for of_length in runs:
+        # A run that was found so far has no end of a text in it, so there is a token behind it.
+        hashes = hashes * hashing.base + hashing.values[chunk[places + of_length.n - 1]]
+        matching, numbers = of_length.matching(hashes)
+        if not len(matching):
+            return
+        places, hashes = places[matching], hashes[matching]
+        new = of_length.found[numbers] < 0
+        of_length.found[numbers[new]] = begin + places[new]
+
+
+def _take(found: Stretches, group: np.ndarray, sizes: np.ndarray, runs: Sequence[_Runs], before: np.ndarray) -> None:
+    """Note the longest runs that were found of a group of answers, which have `sizes` tokens."""
+    answer_of, first_token = np.repeat(group, sizes), np.repeat(np.cumsum(sizes) - sizes, sizes)
+    for of_length in runs:  # longer ones replace shorter ones
+        place = of_length.found[of_length.key_of_each]
+        # The first of an answer is written last.
+        there = np.flatnonzero(place >= 0)[::-1]
+        at, place = of_length.at[there], place[there]
+        text = np.searchsorted(before, place, side="right") - 1
+        found.lengths[answer_of[at]] = of_length.n
+        found.starts[answer_of[at]] = at - first_token[at]
+        found.texts[answer_of[at]] = text
+        found.places[answer_of[at]] = place - before[text]
+
+
+def _require_equal(found: Stretches, answers: Sequence[np.ndarray], ids: np.ndarray, begins: np.ndarray) -> None:
+    """Raises: RuntimeError if what was found by its hash is something else."""
+    for answer, n, start, text, place in zip(
+        answers, found.lengths, found.starts, found.texts, found.places, strict=True
+    ):
+        if n and not np.array_equal(answer[start : start + n], ids[begins[text] + place :][:n]):
+            raise RuntimeError("two runs of tokens have the same hash: change the seed of _Hashing")
