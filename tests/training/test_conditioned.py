@@ -115,3 +115,17 @@ def test_a_specialist_is_not_told_its_level(here):
 def test_a_level_that_no_model_can_be_told(here, run):
     with pytest.raises(UserError, match=r"task.condition=B1: expected own, none or a level; levels .* know: A1, C1"):
         losses(here, "task.condition=B1", f"models=[{run}]")
+
+
+def test_told_the_right_level_it_is_better_on_the_sample_corpus(tmp_path):
+    here = ["corpus=sample", "corpus.levels=[A1,C1]"]
+    here += [f"paths.{name}={tmp_path / name}" for name in ("data", "experiments", "results")]
+    masks = "masking.masks_per_document=4"
+    prepare(compose("prepare", *here, masks, "corpus.synthetic.size=1000", "num_workers=1")[0])
+    model = ("model.tokenizer_size=1000", "model.architecture.n_layer=1", "model.architecture.n_embd=64")
+    options = ("trainer.max_steps=160", "trainer.max_epochs=2", "optimizer.lr=5e-3", "data.batch_size=16")
+    train(*compose("train", *here, *SHORT, masks, *model, *options, "data.max_length=256"))
+    common = ("task.max_length=256", "task.masks_per_document=4", "task.baselines=[]")
+    own, a1, c1 = (losses(here, *common, f"task.condition={condition}") for condition in ("own", *LEVELS))
+    assert (own["A1"] < c1["A1"]).all()
+    assert (own["C1"] < a1["C1"]).all()
