@@ -20,8 +20,9 @@ HEADLINE = "infill_textonly"
 def write_model_card(run: RunFolder, manifest: Mapping[str, Any], results: Sequence[Mapping[str, Any]] = ()) -> None:
     """Write the card of a finished run on the corpus of `manifest`.
 
-    `results` are rows of a perplexity report (`ilm.evaluation.perplexity.results`) with their `split`; without them the
-    card has the training's validation losses. A folder that cannot be written to keeps the card that it has.
+    `results` are rows of a perplexity report (`ilm.evaluation.perplexity.results`) with their `split`,
+    `masks_per_document` and `max_length`; without them the card has the training's validation losses. A folder that
+    cannot be written to keeps the card that it has.
     """
     settings, status, corpus = run.settings, run.status, manifest["corpus"]
     rows = [row for row in results if row["kind"] == HEADLINE and row["mask_type"] == "all" and row["targets"]]
@@ -115,6 +116,7 @@ def _results(rows: Sequence[Mapping[str, Any]], status: Mapping[str, Any]) -> It
     yield TextTable(None, columns, cells, "lrrrr").markdown()
     yield ""
     yield (
-        f"`{HEADLINE}`: of what was cut out of {rows[0]['split']} texts, without the ends of answers. Intervals "
+        f"`{HEADLINE}`: of what up to {rows[0]['masks_per_document']} masks cut out of each {rows[0]['split']} text, "
+        f"without the ends of answers; examples cut at {rows[0]['max_length']} tokens. Intervals "
         "are normal, over texts or, where they are known, learners, and of this run alone."
     )

@@ -46,6 +46,7 @@ def test_evaluation_adds_the_test_perplexities(run, prepared):
     assert given == {level: pytest.approx(value, abs=1e-4) for level, value in found.items()}
     assert len(given) == 6
     assert "95 % interval" in card.text
+    assert "masks cut out of each test text" in card.text
     assert model_fingerprint(run.model) == before
 
 

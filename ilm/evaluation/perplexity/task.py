@@ -93,7 +93,8 @@ def evaluate_perplexity(settings: Evaluate) -> pd.DataFrame:
         beside = _baselines(scored, corpus, rows, settings, device)
         write_report(folder, header, frame, compare_models(scored, valid, beside, texts, header, task))
     own = trained_on is not None and trained_on.documents_hash == corpus.documents_hash
-    _tell_runs(scored, frame, source, corpus if own and _is_whole(settings) else None)
+    of = {"split": source["split"], "masks_per_document": task.masks_per_document, "max_length": task.max_length}
+    _tell_runs(scored, frame.assign(**of), source, corpus if own and _is_whole(settings) else None)
     log.info("written: %s", folder)
     return frame
 
@@ -109,7 +110,7 @@ def _tell_runs(
         if of_model.added:
             _log_to_tensorboard(run, rows, source)
         if corpus is not None:
-            write_model_card(run, corpus.manifest, rows.assign(split=source["split"]).to_dict("records"))
+            write_model_card(run, corpus.manifest, rows.to_dict("records"))
 
 
 def _is_whole(settings: Evaluate) -> bool:
