@@ -85,11 +85,23 @@ class Cloze(Task):
     resamples: Positive
 
 
+class Surprisal(Task):
+    """How surprising each word of a text is."""
+
+    name: Literal["surprisal"]
+    condition: str
+    max_length: Annotated[Whole, Field(ge=16)] | None  # tokens
+    renormalise: bool
+    infill: bool
+    format: Literal["csv", "parquet"]
+    device: str
+
+
 class Evaluate(Section):
     """`python evaluate.py`."""
 
     corpus: Corpus
-    task: Annotated[Perplexity | Comparison | Cloze, Field(discriminator="name")]
+    task: Annotated[Perplexity | Comparison | Cloze | Surprisal, Field(discriminator="name")]
     models: Names | None
     name: FolderName | None
     input: FilePath | None

@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterable
 
 import pandas as pd
 
-from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
 from ilm.examples.conditions import Conditions
 from ilm.runs.trained_model import TrainedModel
@@ -24,9 +23,8 @@ def told_instead(fields: Collection[str], condition: str) -> dict[str, str | Non
     return {LEVEL: condition} if LEVEL in fields else {}
 
 
-def told_conditions(model: TrainedModel, corpus: PreparedCorpus, condition: str = OWN) -> Conditions:
-    """What a conditioned model is told of the texts of a corpus."""
-    documents = corpus.documents
+def told_conditions(model: TrainedModel, documents: pd.DataFrame, condition: str = OWN) -> Conditions:
+    """What a conditioned model is told of documents."""
     known = {field: documents[field].where(documents[field].isin(values)) for field, values in model.condition.items()}
     return Conditions.of([*known], pd.DataFrame(known), model.vocabulary, told_instead(known, condition))
 

@@ -27,7 +27,7 @@ from ilm.runs.trained_model import TrainedModel
 
 IDENTITY = "identity.json"
 # Settings of a task that change no number; the corpus is told by its documents.
-_NOT_DECIDING = {"name", "corpus", "also_score", "device", "row_tokens"}
+_NOT_DECIDING = {"name", "corpus", "also_score", "device", "row_tokens", "format"}
 _LONGEST = 60  # characters of the models in a folder's name
 
 

@@ -72,7 +72,7 @@ def score_model(
 
     Raises: UserError if no example is left.
     """
-    conditions = told_conditions(model, corpus, condition) if model.condition else None
+    conditions = told_conditions(model, corpus.documents, condition) if model.condition else None
     dataset = open_dataset(model, conditions, corpus, masks_folder, rows, task, results)
     numbers, left_over = _chosen(dataset, corpus, task)
     if not len(numbers):

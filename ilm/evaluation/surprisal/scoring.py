@@ -1,0 +1,171 @@
+"""The scores of words: read from left to right, and masked in turn.
+
+Both are kept as those of blanks are (`ilm.evaluation.scores`), so a killed evaluation goes on:
+
+    read      an example is a text (its number is 0), and its words are the blanks
+    masked    an example is a text with one word masked (its number is the word's), which is its blank 0
+
+The tables have further columns, and `nll` is NaN where there is none: of the first word of a text, which has nothing
+before it; of a word without tokens of its own; and of one that does not fit in `max_length` with its end.
+
+Legend: N words and T tokens of a text.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from transformers import PreTrainedModel
+
+from ilm.evaluation.scores import Scores
+from ilm.evaluation.surprisal.words import bounds_of_words, stacked, tokens_of_words, word_beginnings
+from ilm.examples.alignment import TokenSpans, align
+from ilm.examples.layout import Examples, TargetType, lay_out_all, tell
+from ilm.examples.tokenize import tokenize
+from ilm.examples.vocabulary import Vocabulary
+from ilm.infilling.blanks import WORD
+from ilm.masking.masks import offsets
+from ilm.models.left_to_right import TextScores, score_texts
+from ilm.models.scoring import score
+from ilm.runs.trained_model import INFILLING
+
+TEXTS_READ_AT_ONCE, TEXTS_MASKED_AT_ONCE = 64, 8
+# The blank, the separator, and the end of the answer.
+_ADDED = 3
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A model on `device` that reads texts; `max_length` and `row_tokens` without what a conditioned model is told."""
+
+    model: PreTrainedModel
+    vocabulary: Vocabulary
+    max_length: int
+    row_tokens: int
+    device: torch.device
+
+    def read(self, texts: pd.DataFrame, told: Sequence[np.ndarray], *, renormalise: bool) -> Iterator[Scores]:
+        """The words of `texts` (writing_id, text), of which the model is `told` these tokens, some texts at a time.
+
+        `nll` of a word are those of its `targets` tokens; `begins` and `ends` the log-probabilities that a word begins
+        where it does, and behind it (nats); `shared` as in `WordTokens`. Of a text, `targets` are all tokens that have
+        a probability, and `taken` the sum of what was taken from infilling tokens before each.
+        """
+        vocabulary = self.vocabulary
+        for begin in range(0, len(texts), TEXTS_READ_AT_ONCE):
+            part = texts.iloc[begin : begin + TEXTS_READ_AT_ONCE]
+            tokens = tokens_of_texts(part["text"], vocabulary)
+            found = score_texts(
+                self.model,
+                [ids for ids, _ in tokens],
+                window=self.max_length,
+                row_tokens=self._row_tokens(told),
+                device=self.device,
+                told=told[begin : begin + len(part)],
+                kept=vocabulary.base_size if renormalise else None,
+                begins=word_beginnings(vocabulary),
+            )
+            taken = [-np.expm1(scores.log_kept[1:]) for scores in found]
+            about = {"writing_id": part["writing_id"], "example": 0, "targets": [*map(len, taken)]}
+            of_words = [
+                _read_words(text, positions, scores)
+                for text, (_, positions), scores in zip(part["text"], tokens, found, strict=True)
+            ]
+            blanks = stacked(part["writing_id"], of_words).assign(example=0)
+            yield Scores(pd.DataFrame({**about, "taken": [*map(np.sum, taken)]}), blanks)
+
+    def mask(self, texts: pd.DataFrame, told: Sequence[np.ndarray]) -> Iterator[Scores]:
+        """Each word of `texts` masked in turn by a blank for a word, as in training; some texts at a time.
+
+        `nll` is that of the word's `targets` tokens and `end_nll` that of the end behind them, given the text on both
+        sides; `cut`: of a text too long for the model it had only what is nearest.
+        """
+        for begin in range(0, len(texts), TEXTS_MASKED_AT_ONCE):
+            part = texts.iloc[begin : begin + TEXTS_MASKED_AT_ONCE]
+            tokens = tokens_of_texts(part["text"], self.vocabulary)
+            of_texts = [
+                {**_masked_words(text, positions, self.max_length - _ADDED), "text": number}
+                for number, (text, (_, positions)) in enumerate(zip(part["text"], tokens, strict=True))
+            ]
+            words = stacked(part["writing_id"], of_texts)
+            fits = words["fits"].to_numpy()
+            nll = np.full((2, len(words)), np.nan)
+            nll[:, fits] = self._score(words[fits], [ids for ids, _ in tokens], told[begin : begin + len(part)])
+            words["nll"], words["end_nll"] = nll
+            words["targets"], words["blank"] = words["last"] - words["first"], 0
+            yield Scores(
+                words[["writing_id", "example", "cut"]],
+                words[["writing_id", "example", "blank", "nll", "targets", "end_nll"]],
+            )
+
+    def _score(self, words: pd.DataFrame, ids: Sequence[np.ndarray], told: Sequence[np.ndarray]) -> np.ndarray:
+        """(2, N): the NLL of the words' tokens, and of their ends."""
+        of_text = words["text"].to_numpy()
+        starts = offsets([len(own) for own in ids])[of_text]
+        spans = TokenSpans(
+            np.arange(len(words) + 1),
+            np.full(len(words), self.vocabulary.mask_types.index(WORD)),
+            (words["first"] - words["begin"]).to_numpy(),
+            (words["last"] - words["begin"]).to_numpy(),
+        )
+        sizes = words["size"].to_numpy()
+        laid_out = lay_out_all(
+            *(np.concatenate(ids), starts + words["begin"].to_numpy(), sizes, spans),
+            *(self.vocabulary, INFILLING, self.max_length),
+        )
+        # Nobody asks for the probability of the context.
+        types = laid_out.target_types.copy()
+        types[types == TargetType.CONTEXT] = TargetType.CONTEXT_SPECIAL
+        examples: Examples = tell(replace(laid_out, target_types=types), [told[number] for number in of_text])
+        scores = score(self.model, examples, self._row_tokens(told), self.device)
+        is_end = scores.target_types == TargetType.INFILL_SPECIAL
+        return np.stack([np.bincount(scores.examples[of], scores.nll[of], len(words)) for of in (~is_end, is_end)])
+
+    def _row_tokens(self, told: Sequence[np.ndarray]) -> int:
+        return max(self.row_tokens, self.max_length + max(map(len, told), default=0))
+
+
+def tokens_of_texts(texts: pd.Series, vocabulary: Vocabulary) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The ids (T,) and positions (T + 1,) in characters of each text's tokens."""
+    found = []
+    for chunk in tokenize(texts, vocabulary.tokenizer):
+        bounds = offsets(chunk.counts)
+        for first, last in pairwise(bounds):
+            found.append((chunk.ids[first:last], offsets(chunk.advances[first:last])))
+    return found
+
+
+def _read_words(text: str, positions: np.ndarray, scores: TextScores) -> dict[str, np.ndarray]:
+    firsts, lasts, shared = tokens_of_words(positions, bounds_of_words(text))
+    known = np.concatenate([[0.0], np.cumsum(np.nan_to_num(scores.nll))])
+    unknown = offsets(np.isnan(scores.nll))
+    is_known = (lasts > firsts) & (unknown[lasts] == unknown[firsts])
+    return {
+        "blank": np.arange(len(firsts)),
+        "nll": np.where(is_known, known[lasts] - known[firsts], np.nan),
+        "targets": lasts - firsts,
+        "begins": scores.log_begins[firsts],
+        "ends": scores.log_begins[lasts],
+        "shared": shared,
+    }
+
+
+def _masked_words(text: str, positions: np.ndarray, most: int) -> dict[str, Any]:
+    """Of each word: its tokens first to last, and the `size` tokens of its text from `begin` on that are read."""
+    starts, ends = bounds_of_words(text).T
+    first, last = align(positions, starts, ends - starts)
+    tokens = len(positions) - 1
+    size = min(tokens, most)
+    return {
+        "example": np.arange(len(starts)),
+        "first": first,
+        "last": last,
+        "begin": np.clip(first - (size - (last - first)) // 2, 0, tokens - size),
+        "size": size,
+        "cut": size < tokens,
+        "fits": last - first <= size,
+    }

@@ -1,0 +1,234 @@
+"""`python evaluate.py task=surprisal`: how surprising each word of a text is to each model, one row a word."""
+
+import logging
+import shlex
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from transformers import AutoConfig
+
+from ilm.cli.logging import set_up_logging
+from ilm.config.evaluate import Evaluate, Surprisal
+from ilm.corpus.store import PreparedCorpus
+from ilm.errors import UserError
+from ilm.evaluation.conditions import require_condition, told_conditions
+from ilm.evaluation.report import deciding, open_results, results_folder, training_corpus
+from ilm.evaluation.scores import EXAMPLE, Scores, ScoreStore
+from ilm.evaluation.surprisal.report import print_summary, summary_row, word_table, write_report
+from ilm.evaluation.surprisal.scoring import Reader
+from ilm.evaluation.surprisal.words import WORD, Unigrams, words_of_texts
+from ilm.evaluation.texts import choose_texts, read_texts, texts_seen
+from ilm.examples.conditions import longest_line
+from ilm.infilling import blanks
+from ilm.models.devices import usable_device
+from ilm.models.loading import positions, require_length
+from ilm.models.packing import row_length
+from ilm.progress import ProgressLog
+from ilm.runs.finder import Finder
+from ilm.runs.folder import versions
+from ilm.runs.trained_model import INFILLING, TrainedModel
+
+log = logging.getLogger("ilm")
+
+# Tokens that a model of unknown training reads at a time, if it can.
+USUAL_LENGTH = 512
+
+
+def evaluate_surprisal(settings: Evaluate) -> pd.DataFrame:
+    """Score every word of texts under every model.
+
+    Writes results/<name>/ with the table of words and prints a summary; returns the summary, a row a model.
+
+    Raises: UserError for models, texts or settings that do not fit together.
+    """
+    task, data = settings.task, Path(settings.paths.data)
+    device = usable_device(task.device, "task.device")
+    finder = Finder(Path(settings.paths.experiments), data / settings.corpus.name, INFILLING)
+    models = finder.find(settings.models, settings.cefr)
+    lengths = {model.name: _length_of(model, task) for model in models}
+    require_condition(models, task.condition)
+    documents, source = read_texts(settings, models, need_level=False)
+    texts = choose_texts(documents, settings.limit, seed=0)
+    words = words_of_texts(texts)
+    if words.empty:
+        raise UserError(f"None of {len(texts):,} texts of {source['name']} has a word: give other texts.")
+    words["unigram_bits"], counted = _unigram_bits(words["word"], models, settings)
+    seen = {model.name: texts_seen(model, texts, data) for model in models}
+    of_models = {
+        model.name: {**model.record(), "max_length": lengths[model.name], "texts_seen_in_training": seen[model.name]}
+        for model in models
+    }
+    header = {
+        "task": task.name,
+        "command": "python " + shlex.join(sys.argv),
+        "source": source,
+        "texts": len(texts),
+        "words": len(words),
+        "unigrams": counted,
+        "configuration": settings.model_dump(),
+        "device": device.type,
+        "versions": versions(),
+        "models": of_models,
+    }
+    identity = {
+        "texts": _texts_key(source, settings),
+        "of": {key: source[key] for key in ("split", "levels") if key in source},
+        "models": settings.models,
+        "cefr": settings.cefr,
+        "limit": settings.limit,
+        "task": {"name": task.name, **deciding(settings)},
+    }
+    folder = results_folder(settings, source["name"])
+    with open_results(folder, identity):
+        set_up_logging(folder / "surprisal.log")
+        _tell_of_texts(texts, words, seen, counted)
+        scored = []
+        for number, model in enumerate(models, start=1):
+            log.info("model %d of %d: %s", number, len(models), model.name)
+            scored.append(_ScoredWords(model, texts, words, lengths[model.name], identity["texts"], settings))
+            scored[-1].score(device)
+        summary = write_report(folder, header, (of.table() for of in scored), task.format)
+    print_summary(header, summary)
+    log.info("written: %s/{words.%s,models.{csv,md,tex},report.json,surprisal.log}", folder, task.format)
+    return summary
+
+
+@dataclass(frozen=True)
+class _ScoredWords:
+    """The kept scores of a model's words: `texts` (writing_id, text, ...) with their `words`."""
+
+    model: TrainedModel
+    texts: pd.DataFrame
+    words: pd.DataFrame
+    max_length: int
+    texts_key: Mapping[str, Any]
+    settings: Evaluate
+
+    def score(self, device: torch.device) -> None:
+        """Compute what is not kept yet."""
+        missing = {name: store.missing(self._keys[name]) for name, store in self._stores.items()}
+        if not any(which.any() for which in missing.values()):
+            log.info("all of its scores are in the results already")
+            return
+        network, vocabulary = self.model.load()
+        row_tokens = row_length(None, device, self.max_length)
+        reader = Reader(network.to(device), vocabulary, self.max_length, row_tokens, device)
+        for name, store in self._stores.items():
+            ids = self._keys[name].get_level_values(0)[missing[name]]
+            left = self.texts[self.texts["writing_id"].isin(ids)]
+            if left.empty:
+                continue
+            told = self._told(left)
+            is_read = name == "read"
+            batches = (
+                reader.read(left, told, renormalise=self.settings.task.renormalise)
+                if is_read
+                else reader.mask(left, told)
+            )
+            what = f"{self.model.name}, {'left to right' if is_read else 'masked'}"
+            done = int((~self.words["writing_id"].isin(left["writing_id"])).sum())
+            with store.claimed(), ProgressLog(len(self.words), what, "words", initial=done) as progress:
+                store.add(_counted(batches, progress))
+
+    def table(self) -> tuple[pd.DataFrame, dict[str, Any]]:
+        """The model's part of the table of words, and its row of the summary."""
+        kept = {name: store.read().of(self._keys[name]) for name, store in self._stores.items()}
+        read, masked = kept["read"], kept.get("masked")
+        table = word_table(self.model, self.texts, self.words, read, masked, infill=self.settings.task.infill)
+        return table, summary_row(table, read, masked)
+
+    @cached_property
+    def _stores(self) -> dict[str, ScoreStore]:
+        task, results = self.settings.task, Path(self.settings.paths.results)
+        common = {
+            "task": task.name,
+            "weights": self.model.fingerprint(),
+            **self.texts_key,
+            "max_length": self.max_length,
+            **({"condition": task.condition} if self.model.condition else {}),
+        }
+        found = {"read": {**common, "reading": "left to right", "renormalise": task.renormalise}}
+        if task.infill and blanks.WORD in self.model.mask_types:
+            found["masked"] = {**common, "reading": "masked"}
+        elif task.infill:
+            known = ", ".join(self.model.mask_types)
+            log.warning("%s has no blank for a word (it knows %s): no infill_bits", self.model.name, known)
+        return {name: ScoreStore(results, self.model.name, key) for name, key in found.items()}
+
+    @cached_property
+    def _keys(self) -> dict[str, pd.MultiIndex]:
+        """What each store is to hold: (writing_id, example)."""
+        ids = self.texts["writing_id"]
+        masked = pd.MultiIndex.from_frame(self.words[WORD], names=EXAMPLE)
+        return {"read": pd.MultiIndex.from_arrays([ids, np.zeros(len(ids), int)], names=EXAMPLE), "masked": masked}
+
+    def _told(self, texts: pd.DataFrame) -> list[np.ndarray]:
+        """The tokens that tell the model of each text."""
+        if not self.model.condition:
+            return [np.zeros(0, dtype=np.int32)] * len(texts)
+        conditions = told_conditions(self.model, texts, self.settings.task.condition)
+        return [conditions.prefixes[number] for number in conditions.numbers[:, 0]]
+
+
+def _counted(batches: Iterator[Scores], progress: ProgressLog) -> Iterator[Scores]:
+    for batch in batches:
+        yield batch
+        progress.update(len(batch.blanks))
+
+
+def _length_of(model: TrainedModel, task: Surprisal) -> int:
+    """The tokens that a model reads at a time. Raises: UserError if it cannot read so many, or fills no blanks."""
+    model.require_infilling()
+    config = AutoConfig.from_pretrained(str(model.path))
+    if task.max_length is not None:
+        require_length(config, task.max_length, "task.max_length", longest_line(model.condition, model.vocabulary))
+        return task.max_length
+    if model.settings is not None:
+        return model.settings.data.max_length
+    most = (positions(config) or USUAL_LENGTH) - longest_line(model.condition, model.vocabulary)
+    return min(most, USUAL_LENGTH)
+
+
+def _texts_key(source: Mapping[str, Any], settings: Evaluate) -> dict[str, Any]:
+    """What decides on the texts that a writing_id stands for."""
+    if "file" not in source:
+        return {"documents": source["documents_hash"]}
+    corpus = settings.corpus
+    columns = {name: header for name, header in corpus.columns.model_dump().items() if header is not None}
+    return {"file": source["file"]["sha256"], "columns": columns, "encoding": corpus.encoding, "sheet": corpus.sheet}
+
+
+def _unigram_bits(
+    words: pd.Series, models: Sequence[TrainedModel], settings: Evaluate
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """The surprisal of each word by itself, and the training texts whose words were counted for it."""
+    name = training_corpus(models) or settings.corpus.name
+    try:
+        corpus = PreparedCorpus.open(Path(settings.paths.data) / name)
+    except UserError:
+        return np.full(len(words), np.nan), {"why_none": f"no corpus {name} is prepared in {settings.paths.data}"}
+    texts = corpus.documents.loc[corpus.documents["split"] == "train", "text"]
+    if texts.empty:
+        return np.full(len(words), np.nan), {"why_none": f"{name} has no training texts"}
+    unigrams = Unigrams(texts)
+    return unigrams.bits(words), {"corpus": name, "documents_hash": corpus.documents_hash, **unigrams.record()}
+
+
+def _tell_of_texts(
+    texts: pd.DataFrame, words: pd.DataFrame, seen: Mapping[str, Mapping[str, Any]], counted: Mapping[str, Any]
+) -> None:
+    log.info("%d words of %d texts", len(words), len(texts))
+    if empty := len(texts) - words["writing_id"].nunique():
+        log.warning("%d texts have no word, and no row", empty)
+    if "why_none" in counted:
+        log.warning("unigram_bits are left empty: %s", counted["why_none"])
+    for model, found in seen.items():
+        if found["texts"]:
+            log.warning("%s was trained on %d of these %d texts", model, found["texts"], len(texts))
