@@ -3,6 +3,7 @@
 import re
 import shlex
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -20,9 +21,9 @@ from ilm.masking.functions import Hierarchical
 from tests.conftest import REPOSITORY, compose
 
 SCHEMAS = {"prepare.py": Prepare, "train.py": Train, "evaluate.py": Evaluate, "infill.py": Infill}
-README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-PAGES = README + "".join(path.read_text(encoding="utf-8") for path in sorted((REPOSITORY / "docs").glob("*.md")))
-DATA = (REPOSITORY / "docs" / "data.md").read_text(encoding="utf-8")
+DOCS = REPOSITORY / "docs"
+TEXTS = {path: path.read_text(encoding="utf-8") for path in (REPOSITORY / "README.md", *sorted(DOCS.glob("*.md")))}
+PAGES = "".join(TEXTS.values())
 
 
 def commands() -> list[str]:
@@ -52,16 +53,38 @@ def test_every_command_is_one_that_works(command):
     check(cfg, SCHEMAS[script], choices)
 
 
-@pytest.mark.parametrize("row", re.findall(r"^\| `([^`]*=[^`]*)` \|", README, flags=re.MULTILINE))
-def test_every_override_of_the_table_is_one_that_works(row):
+def overrides_in_tables() -> list[str]:
+    """What the tables of docs/settings.md and docs/data.md say to type."""
+    pages = TEXTS[DOCS / "settings.md"] + TEXTS[DOCS / "data.md"]
+    return re.findall(r"^\| `([^`]*=[^`]*)` \|", pages, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("row", overrides_in_tables())
+def test_every_override_of_a_table_is_one_that_works(row):
     of_prepare = re.match(r"split\.|corpus\.extra|check", row) is not None
     cfg, choices = compose("prepare" if of_prepare else "train", *shlex.split(row))
     check(cfg, Prepare if of_prepare else Train, choices)
 
 
-def test_every_folder_of_the_map_is_there():
-    for folder in re.findall(r"^\| `((?:conf|ilm)/[\w/]*)` \|", README, flags=re.MULTILINE):
-        assert (REPOSITORY / folder).is_dir()
+def test_every_room_of_the_map_is_there():
+    rooms = re.findall(r"^ {4}(\w+) {4,}\S", TEXTS[DOCS / "architecture.md"], flags=re.MULTILINE)
+    assert set(rooms) == {path.parent.name for path in (REPOSITORY / "ilm").glob("*/__init__.py")}
+
+
+def anchors(page: Path) -> set[str]:
+    """The names by which a page's headings and terms can be linked, made as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", TEXTS[page], flags=re.MULTILINE)
+    made = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return made | set(re.findall(r'<a id="([\w-]+)">', TEXTS[page]))
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page):
+    for target in re.findall(r"\]\((?!https?:)([^)]*)\)", TEXTS[page]):
+        path, _, anchor = target.partition("#")
+        linked = (page.parent / path).resolve() if path else page
+        assert linked.exists(), target
+        assert not anchor or anchor in anchors(linked), target
 
 
 def test_the_python_of_the_page_on_data_runs_as_it_stands(prepared, tmp_path, monkeypatch):
@@ -70,7 +93,7 @@ def test_the_python_of_the_page_on_data_runs_as_it_stands(prepared, tmp_path, mo
     TokenStore.open_or_make(folder / "tokens", PreparedCorpus.open(folder), vocabulary, "gpt2")
     monkeypatch.chdir(folder)
     names = {}
-    for block in re.findall(r"^```python\n(.*?)^```", DATA, flags=re.MULTILINE | re.DOTALL):
+    for block in re.findall(r"^```python\n(.*?)^```", TEXTS[DOCS / "data.md"], flags=re.MULTILINE | re.DOTALL):
         exec(block, names)
     assert len(names["masks"]) == names["mapped"].num_rows > 90
     assert names["answers"]
@@ -87,7 +110,7 @@ def test_the_make_targets_are_there():
 
 
 def test_the_numbers_to_expect_are_those_that_quickstart_shows():
-    expected = read_json(REPOSITORY / "docs" / "quickstart.json")
+    expected = read_json(DOCS / "quickstart.json")
     for kind in ("context", "infill", "infill_textonly"):
         before, after = expected["before"][kind], expected["after"][kind]
-        assert f"| {kind} | {before:,.1f} | {after:,.1f} |" in README
+        assert f"| {kind} | {before:,.1f} | {after:,.1f} |" in TEXTS[REPOSITORY / "README.md"]
