@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from ilm.cli.logging import set_up_logging
 from ilm.cli.main import entry_point, job
 from ilm.config.check import check
-from ilm.config.evaluate import Cloze, Evaluate, Surprisal
+from ilm.config.evaluate import Cloze, Evaluate, Levels, Surprisal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +24,10 @@ def evaluate(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> "
         from ilm.evaluation.cloze.task import evaluate_cloze
 
         return evaluate_cloze(settings)
+    if isinstance(settings.task, Levels):
+        from ilm.evaluation.levels.task import evaluate_levels
+
+        return evaluate_levels(settings)
     if isinstance(settings.task, Surprisal):
         from ilm.evaluation.surprisal.task import evaluate_surprisal
 

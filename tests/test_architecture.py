@@ -175,7 +175,8 @@ def test_no_data_file_can_run_code(path):
             assert given["weights_only"].value is True, where
         if (module, node.func.attr) == ("np", "load"):
             assert "allow_pickle" not in given or given["allow_pickle"].value is False, where
-        if node.func.attr == "fit":
+        # A Trainer reads a checkpoint. Evaluation has none, and estimators of scikit-learn read no file.
+        if node.func.attr == "fit" and "evaluation" not in path.parts:
             assert given["weights_only"].value is True, where
 
 

@@ -85,6 +85,19 @@ class Cloze(Task):
     resamples: Positive
 
 
+class Levels(Task):
+    """Which level wrote a text: a posterior over levels from its losses under the models of all levels."""
+
+    name: Literal["levels"]
+    likelihood: Literal["left_to_right", "document"]
+    max_length: Length
+    prior: Literal["uniform", "fitted"]
+    masks: Positive | None  # of each text
+    resamples: Annotated[Whole, Field(ge=100)]
+    seed: Seed
+    device: str
+
+
 class Surprisal(Task):
     """How surprising each word of a text is."""
 
@@ -101,7 +114,7 @@ class Evaluate(Section):
     """`python evaluate.py`."""
 
     corpus: Corpus
-    task: Annotated[Perplexity | Comparison | Cloze | Surprisal, Field(discriminator="name")]
+    task: Annotated[Perplexity | Comparison | Cloze | Levels | Surprisal, Field(discriminator="name")]
     models: Names | None
     name: FolderName | None
     input: FilePath | None
@@ -112,8 +125,13 @@ class Evaluate(Section):
     @rule
     def _texts_of_a_file(self, at: str) -> Iterator[str]:
         if self.input is not None and isinstance(self.task, Scored):
-            yield f"input is not for task={self.task.name}, which is about prepared texts: task=cloze reads a file"
+            yield f"input is not for task={self.task.name}, which is about prepared texts; task=cloze reads a file"
         elif self.input is not None:
             given = {"corpus": self.task.corpus is not None, "split": self.task.split != "test"}
             for key in (key for key, is_given in given.items() if is_given):
                 yield f"task.{key} is for prepared texts, and input={self.input} gives others"
+
+    @rule
+    def _models_of_all_levels(self, at: str) -> Iterator[str]:
+        if isinstance(self.task, Levels) and self.cefr is not None:
+            yield f"cefr={self.cefr} takes the models of one level, and task=levels needs several: type models=[A1,B1]"

@@ -25,7 +25,6 @@ from ilm.evaluation.perplexity.scoring import ScoredModel, open_dataset
 from ilm.evaluation.scores import EXAMPLE, Scores, ScoreStore
 from ilm.examples.dataset import InfillingDataset
 from ilm.models.left_to_right import score_texts
-from ilm.models.loading import pretrained_model
 from ilm.models.packing import row_length
 from ilm.progress import ProgressLog
 
@@ -92,8 +91,8 @@ def _ngrams(dataset: InfillingDataset, corpus: PreparedCorpus, levels: Sequence[
 
 
 def _base(of_run: ScoredModel, task: Perplexity, device: torch.device) -> TextLosses:
-    of, tokenizer = of_run.model.settings.model, of_run.model.vocabulary.tokenizer
-    model = pretrained_model(of.path, package=of.package, gguf_file=of.gguf_file).eval().to(device)
+    tokenizer = of_run.model.vocabulary.tokenizer
+    model = of_run.model.load_base().eval().to(device)
     first = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
     window = min(getattr(model.config, "max_position_embeddings", None) or 1024, 1024)
     row_tokens = row_length(task.row_tokens, device, window)

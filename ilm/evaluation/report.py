@@ -60,13 +60,13 @@ def deciding(settings: Evaluate) -> dict[str, Any]:
 
 
 def _part(key: str, value: Any) -> str:
-    if key in ("split", "levels", "masks"):
+    number = isinstance(value, int) and not isinstance(value, bool)
+    if key in ("split", "levels", "masks") and not number:
         return "-".join(value) if isinstance(value, list) else value
     if isinstance(value, dict):
         return "_".join(short_values(column, values) for column, values in value.items())
     if isinstance(value, list):
         return "-".join([key, *value])
-    number = isinstance(value, int) and not isinstance(value, bool)
     return f"{key}{value}" if number else f"{key}-{value}".lower()
 
 

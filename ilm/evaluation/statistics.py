@@ -18,6 +18,7 @@ from ilm.hashing import order_key
 
 FEWEST = 6  # units: of fewer, no choice of signs has p < 0.05
 EXACT = 20  # units up to which every choice of signs is tried
+BINS = 10  # of probabilities, for calibration
 _AT_ONCE = 10_000_000  # numbers in memory
 
 
@@ -68,7 +69,8 @@ def compare_pairs(pairs: Sequence[tuple[np.ndarray, np.ndarray]], draws: int, se
     for group in alike.values():
         numbers, *columns = zip(*group, strict=True)
         sums, counts = (np.stack(column, axis=1) for column in columns)
-        low, high = np.quantile(_drawn(sums, counts, draws, seed), [0.025, 0.975], axis=0)
+        drawn = resampled_totals(np.hstack([sums, counts]), draws, seed)
+        low, high = np.quantile(drawn[:, : len(numbers)] / drawn[:, len(numbers) :], [0.025, 0.975], axis=0)
         p = sign_flip_p(sums, draws, seed)
         for at, number in enumerate(numbers):
             found[number] |= {"low": float(low[at]), "high": float(high[at]), "p": float(p[at])}
@@ -107,20 +109,53 @@ def holm(values: pd.Series) -> pd.Series:
     return (ordered * times).clip(upper=1.0).cummax().reindex(values.index)
 
 
+def calibration(confidence: np.ndarray, correct: np.ndarray, units: np.ndarray) -> tuple[float | None, pd.DataFrame]:
+    """The expected calibration error of confidences (N,), NaN left out, and its reliability table.
+
+    ECE = sum over `BINS` equal bins of n_bin / n * |share correct - mean confidence| (Naeini et al. 2015, AAAI; Guo et
+    al. 2017, ICML). The table has a row per bin that is not empty: low, high, n, confidence, correct, standard_error
+    (of `correct`, by `units` (N,)).
+    """
+    there = ~np.isnan(confidence)
+    confidence, correct, units = confidence[there], correct[there], units[there]
+    # 1.0 belongs to the last bin.
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    rows = [
+        {
+            "low": bin_ / BINS,
+            "high": (bin_ + 1) / BINS,
+            "n": int((bins == bin_).sum()),
+            "confidence": float(confidence[bins == bin_].mean()),
+            "correct": float(correct[bins == bin_].mean()),
+            "standard_error": clustered_mean(correct[bins == bin_], units[bins == bin_])[1],
+        }
+        for bin_ in range(BINS)
+        if (bins == bin_).any()
+    ]
+    types = {"low": float, "high": float, "n": int, "confidence": float, "correct": float, "standard_error": float}
+    table = pd.DataFrame(rows, columns=list(types)).astype(types)
+    if not len(confidence):
+        return None, table
+    return float((table["n"] * (table["correct"] - table["confidence"]).abs()).sum() / table["n"].sum()), table
+
+
+def resampled_totals(totals: np.ndarray, draws: int, seed: int) -> np.ndarray:
+    """The totals (draws, C) of columns summed by unit (G, C), when as many units are drawn with replacement.
+
+    Whole units are drawn, with all they have. Equal G, draws and seed draw the same units.
+    """
+    generator = np.random.default_rng(order_key(seed, "cloze", "bootstrap"))
+    units = len(totals)
+    equally, at_once = np.full(units, 1 / units), max(1, _AT_ONCE // units)
+    drawn = []
+    for begin in range(0, draws, at_once):
+        # (draws, G): how often each unit was drawn.
+        times = generator.multinomial(units, equally, min(at_once, draws - begin)).astype(float)
+        drawn.append(times @ totals)
+    return np.concatenate(drawn)
+
+
 def _by_unit(values: np.ndarray, units: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(sums, counts) of values (N,) by unit, each (G,)."""
     _, unit_of_each = np.unique(units, return_inverse=True)
     return np.bincount(unit_of_each, values), np.bincount(unit_of_each)
-
-
-def _drawn(sums: np.ndarray, counts: np.ndarray, resamples: int, seed: int) -> np.ndarray:
-    """The differences of P pairs in each draw, (draws, P), of their sums and counts by unit, (G, P)."""
-    generator = np.random.default_rng(order_key(seed, "cloze", "bootstrap"))
-    units = len(sums)
-    equally, at_once = np.full(units, 1 / units), max(1, _AT_ONCE // units)
-    drawn = []
-    for begin in range(0, resamples, at_once):
-        # (draws, G): how often each unit was drawn.
-        times = generator.multinomial(units, equally, min(at_once, resamples - begin)).astype(float)
-        drawn.append((times @ sums) / (times @ counts))
-    return np.concatenate(drawn)

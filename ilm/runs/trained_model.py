@@ -134,6 +134,11 @@ class TrainedModel:
         """A digest of its weights alone, by which runs that start from them (`init_from`) know it."""
         return digest({path.name: file_sha256(path) for path in sorted(self.path.glob("*.safetensors"))})
 
+    def load_base(self) -> PreTrainedModel:
+        """The model that training started from, float32: of a run of a pretrained model."""
+        of = self.settings.model
+        return pretrained_model(of.path, package=of.package, gguf_file=of.gguf_file)
+
     def load(self) -> tuple[PreTrainedModel, Vocabulary]:
         """The model, float32, in evaluation mode, and its vocabulary."""
         model = pretrained_model(str(self.path))

@@ -7,7 +7,14 @@ import pandas as pd
 import pytest
 
 from ilm.evaluation import statistics
-from ilm.evaluation.statistics import clustered_mean, compare_pairs, holm, ratio_standard_error, sign_flip_p
+from ilm.evaluation.statistics import (
+    calibration,
+    clustered_mean,
+    compare_pairs,
+    holm,
+    ratio_standard_error,
+    sign_flip_p,
+)
 
 
 def test_standard_errors_are_clustered_by_text():
@@ -147,3 +154,18 @@ def test_the_standard_error_is_that_of_the_ratio_of_two_totals():
     assert claimed == pytest.approx(spread, rel=0.05)
     assert ratio_standard_error(np.array([3.0, 0.0]), np.array([2, 0])) is None
     assert ratio_standard_error(np.array([2.0, 4.0]), np.array([1, 2])) == 0.0
+
+
+def test_calibration_by_hand():
+    confidence = np.array([0.05, 0.15, 0.15, 0.95, 1.0, math.nan])
+    correct = np.array([0.0, 0.0, 1.0, 1.0, 1.0, 0.0])
+    error, table = calibration(confidence, correct, np.array([1, 2, 3, 4, 4, 5]))
+    assert table["n"].tolist() == [1, 2, 2]
+    # One text, two texts, two blanks of one text.
+    assert table["standard_error"].tolist() == pytest.approx([math.nan, 0.5, math.nan], nan_ok=True)
+    assert table["low"].tolist() == [0.0, 0.1, 0.9]
+    assert error == pytest.approx((1 * 0.05 + 2 * abs(0.5 - 0.15) + 2 * abs(1 - 0.975)) / 5)
+    assert calibration(np.array([math.nan]), np.array([0.0]), np.array([1]))[0] is None
+
+
+# Pairs of models -----------------------------------------------------------------------------------------------------

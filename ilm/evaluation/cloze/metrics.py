@@ -23,7 +23,6 @@ MATCHES = ("exact", "folded", *(f"top{k}" for k in TOP), "mrr")
 CHARACTERS = tuple(f"{gram}_{what}" for gram in ("unigram", "bigram") for what in ("recall", "precision", "f1"))
 LOG_PROBABILITY, PSEUDO = "log_probability", "pseudo_log_likelihood"
 METRICS = (*MATCHES, *CHARACTERS, LOG_PROBABILITY, PSEUDO)
-BINS = 10
 
 _COMPARED = ["grouping", "group", "metric", "a", "b", "difference", "low", "high", "p", "p_holm", "n", "units"]
 
@@ -123,36 +122,6 @@ def subtoken_group(count: float) -> str | None:
     if pd.isna(count):
         return None
     return "1" if count == 1 else "2" if count == 2 else "3-4" if count <= 4 else "5+"
-
-
-def calibration(confidence: np.ndarray, correct: np.ndarray, units: np.ndarray) -> tuple[float | None, pd.DataFrame]:
-    """The expected calibration error of confidences (N,), NaN left out, and its reliability table.
-
-    ECE = sum over `BINS` equal bins of n_bin / n * |share correct - mean confidence| (Naeini et al. 2015, AAAI; Guo et
-    al. 2017, ICML). The table has a row per bin that is not empty: low, high, n, confidence, correct, standard_error
-    (of `correct`, by `units` (N,)).
-    """
-    there = ~np.isnan(confidence)
-    confidence, correct, units = confidence[there], correct[there], units[there]
-    # 1.0 belongs to the last bin.
-    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    rows = [
-        {
-            "low": bin_ / BINS,
-            "high": (bin_ + 1) / BINS,
-            "n": int((bins == bin_).sum()),
-            "confidence": float(confidence[bins == bin_].mean()),
-            "correct": float(correct[bins == bin_].mean()),
-            "standard_error": clustered_mean(correct[bins == bin_], units[bins == bin_])[1],
-        }
-        for bin_ in range(BINS)
-        if (bins == bin_).any()
-    ]
-    types = {"low": float, "high": float, "n": int, "confidence": float, "correct": float, "standard_error": float}
-    table = pd.DataFrame(rows, columns=list(types)).astype(types)
-    if not len(confidence):
-        return None, table
-    return float((table["n"] * (table["correct"] - table["confidence"]).abs()).sum() / table["n"].sum()), table
 
 
 def compare(blanks: pd.DataFrame, kinds: Mapping[str, str], resamples: int, seed: int) -> pd.DataFrame:

@@ -273,7 +273,7 @@ def _plot_calibration(reliability: pd.DataFrame, models: Mapping[str, Mapping[st
     """A panel per model: share of right first answers against their mean probability, by bin.
 
     Areas are the bins' shares of the answers, bars one standard error. `reliability` has the columns of
-    `ilm.evaluation.cloze.metrics.calibration` and `model`; `models` their records.
+    `ilm.evaluation.statistics.calibration` and `model`; `models` their records.
     """
     columns = min(3, len(models))
     rows = -(-len(models) // columns)

@@ -23,13 +23,14 @@ from ilm.evaluation.cloze.items import (
     draw_items,
     parts_of_speech,
 )
-from ilm.evaluation.cloze.metrics import blank_metrics, calibration, compare, grouped
+from ilm.evaluation.cloze.metrics import blank_metrics, compare, grouped
 from ilm.evaluation.cloze.models import ModelSpec, find_models, load_model
 from ilm.evaluation.cloze.report import print_tables, write_report
 from ilm.evaluation.cloze.store import PredictionFile, write_items
 from ilm.evaluation.cloze.subwords import Subwords
 from ilm.evaluation.conditions import require_condition
 from ilm.evaluation.report import deciding, open_results, results_folder
+from ilm.evaluation.statistics import calibration
 from ilm.evaluation.texts import choose_texts, read_texts, texts_seen, units_of
 from ilm.examples.tokenizers import gpt2_tokenizer
 from ilm.hashing import digest

@@ -2,18 +2,15 @@
 
 import io
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
-import matplotlib.style
 import numpy as np
 import pandas as pd
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 
 from ilm.evaluation.comparison.study import GENERALIST, HEADLINE, KINDS, Study
+from ilm.evaluation.figures import figure_style, new_figure
 
-_STYLE = Path(__file__).with_name("comparison.mplstyle")
 _VERDICTS = {
     "better": "#0072B2",
     "worse": "#D55E00",
@@ -29,7 +26,7 @@ def figures(
     """The figures by file name; those without data are left out. `curves` are the metrics.csv by model."""
     made: dict[str, Figure] = {}
     own_level = study.tested("primary")
-    with matplotlib.style.context(_STYLE):
+    with figure_style():
         made["matrix"] = matrix(study, models)
         if len(own_level):
             made["contrasts"] = forest(own_level, smallest_effect, study.unit)
@@ -50,7 +47,7 @@ def matrix(study: Study, models: Sequence[str]) -> Figure:
     loss, low, high = (wide[column].reindex(list(models)) for column in ("loss", "low", "high"))
     reference = loss.loc[GENERALIST] if GENERALIST in loss.index else loss.mean(axis=0)
     shown = (loss - reference).to_numpy()
-    figure = _figure(1.5 + 1.05 * loss.shape[1], max(3.6, 1.2 + 0.62 * loss.shape[0]))
+    figure = new_figure(1.5 + 1.05 * loss.shape[1], max(3.6, 1.2 + 0.62 * loss.shape[0]))
     axes = figure.subplots()
     axes.grid(False)
     limit = max(1e-6, float(np.nanmax(np.abs(shown))))
@@ -74,7 +71,7 @@ def matrix(study: Study, models: Sequence[str]) -> Figure:
 
 def forest(contrasts: pd.DataFrame, smallest_effect: float, unit: str) -> Figure:
     """The primary contrasts with their intervals, and the band of differences too small to matter."""
-    figure = _figure(6.2, 1.2 + 0.42 * len(contrasts))
+    figure = new_figure(6.2, 1.2 + 0.42 * len(contrasts))
     axes = figure.subplots()
     band = f"within {smallest_effect:g}: too small to matter"
     axes.axvspan(-smallest_effect, smallest_effect, color="0.9", zorder=0, label=band)
@@ -96,7 +93,7 @@ def forest(contrasts: pd.DataFrame, smallest_effect: float, unit: str) -> Figure
 
 def gains(contrasts: pd.DataFrame, unit: str) -> Figure:
     """What a gains over b on each level, by kind of perplexity."""
-    figure = _figure(6.2, 3.0)
+    figure = new_figure(6.2, 3.0)
     axes = figure.subplots()
     levels = list(dict.fromkeys(contrasts["level"]))
     axes.axhline(0, color="0.4", linewidth=1)
@@ -118,7 +115,7 @@ def groups(table: pd.DataFrame, unit: str) -> Figure:
     """The primary contrasts within groups of texts and blanks, a panel a grouping."""
     table = table[table["b"] == table["b"].iloc[0]]
     groupings, levels = list(dict.fromkeys(table["grouping"])), list(dict.fromkeys(table["level"]))
-    figure = _figure(7.5, 0.6 + sum(0.5 + 0.3 * table[table["grouping"] == g]["group"].nunique() for g in groupings))
+    figure = new_figure(7.5, 0.6 + sum(0.5 + 0.3 * table[table["grouping"] == g]["group"].nunique() for g in groupings))
     heights = [1 + table[table["grouping"] == grouping]["group"].nunique() for grouping in groupings]
     panels = figure.subplots(len(groupings), 1, squeeze=False, height_ratios=heights, sharex=True)[:, 0]
     for axes, grouping in zip(panels, groupings, strict=True):
@@ -142,7 +139,7 @@ def groups(table: pd.DataFrame, unit: str) -> Figure:
 
 def learning_curves(curves: Mapping[str, Sequence[pd.DataFrame]]) -> Figure:
     """Validation perplexity by optimizer step, a line for each run, a colour for each model."""
-    figure = _figure(6.2, 3.2)
+    figure = new_figure(6.2, 3.2)
     axes = figure.subplots()
     column = f"valid/{HEADLINE}_perplexity"
     for number, (name, of_runs) in enumerate(curves.items()):
@@ -159,14 +156,7 @@ def learning_curves(curves: Mapping[str, Sequence[pd.DataFrame]]) -> Figure:
 def svg(figure: Figure) -> str:
     """A figure to stand in a page, without the declarations of a file of its own."""
     buffer = io.StringIO()
-    with matplotlib.style.context(_STYLE):
+    with figure_style():
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     text = buffer.getvalue()
     return text[text.index("<svg") :]
-
-
-def _figure(width: float, height: float) -> Figure:
-    """A figure of its own canvas, which needs no display and touches no state of pyplot; inches."""
-    figure = Figure(figsize=(width, height))
-    FigureCanvasAgg(figure)
-    return figure

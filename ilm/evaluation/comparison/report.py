@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -14,7 +13,6 @@ from ilm.evaluation.comparison.interpretation import findings, limits
 from ilm.evaluation.comparison.plots import figures, svg
 from ilm.evaluation.comparison.study import Study
 from ilm.evaluation.comparison.tables import About, text_tables
-from ilm.files import atomic_file
 from ilm.tables import TextTable
 
 
@@ -25,12 +23,6 @@ class Report:
     tables: dict[str, pd.DataFrame]
     pages: dict[str, str]
     figures: dict[str, Figure]
-
-    def write_figures(self, folder: Path) -> None:
-        for name, figure in self.figures.items():
-            for ending, options in ((".png", {}), (".pdf", {"metadata": {"CreationDate": None}})):
-                with atomic_file(folder / f"{name}{ending}") as temporary:
-                    figure.savefig(temporary, format=ending[1:], **options)
 
 
 def make_report(study: Study, about: About) -> Report:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from ilm.evaluation import report
 from ilm.evaluation.comparison.report import Report
+from ilm.evaluation.figures import write_figures
 from ilm.examples.cuts import LevelCuts, advice, cut_lines
 from ilm.models.scoring import KINDS
 from ilm.tables import TextTable, show
@@ -54,7 +55,7 @@ def write_report(
     if comparison is not None:
         tables |= comparison.tables
         pages |= comparison.pages
-        comparison.write_figures(folder)
+        write_figures(folder, comparison.figures)
     report.write_report(folder, header, tables, pages)
 
 

@@ -9,7 +9,6 @@ import pytest
 from ilm.evaluation.cloze.metrics import (
     METRICS,
     blank_metrics,
-    calibration,
     compare,
     grouped,
     overlap,
@@ -93,21 +92,6 @@ def test_groups():
     assert found.loc[("subtokens_grouped", "3-4"), "n"] == 1
     assert set(found.loc["own_subtokens"].index) == {"1", "3"}, "a blank without tokens is in no group of theirs"
     assert "part_of_speech" not in found.index.get_level_values(0)
-
-
-def test_calibration_by_hand():
-    confidence = np.array([0.05, 0.15, 0.15, 0.95, 1.0, math.nan])
-    correct = np.array([0.0, 0.0, 1.0, 1.0, 1.0, 0.0])
-    error, table = calibration(confidence, correct, np.array([1, 2, 3, 4, 4, 5]))
-    assert table["n"].tolist() == [1, 2, 2]
-    # One text, two texts, two blanks of one text.
-    assert table["standard_error"].tolist() == pytest.approx([math.nan, 0.5, math.nan], nan_ok=True)
-    assert table["low"].tolist() == [0.0, 0.1, 0.9]
-    assert error == pytest.approx((1 * 0.05 + 2 * abs(0.5 - 0.15) + 2 * abs(1 - 0.975)) / 5)
-    assert calibration(np.array([math.nan]), np.array([0.0]), np.array([1]))[0] is None
-
-
-# Pairs of models -----------------------------------------------------------------------------------------------------
 
 
 def asked_of(kinds: dict[str, str], level=lambda number: "A1") -> pd.DataFrame:

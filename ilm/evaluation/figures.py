@@ -1,0 +1,33 @@
+"""What the figures of all reports share: their style, and files as PNG and PDF."""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import matplotlib.style
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from ilm.files import atomic_file
+
+_STYLE = Path(__file__).with_name("figures.mplstyle")
+
+
+def figure_style() -> AbstractContextManager[None]:
+    """In it a figure is made, and drawn as SVG."""
+    return matplotlib.style.context(_STYLE)
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """A figure of its own canvas, which needs no display and touches no state of pyplot; inches."""
+    figure = Figure(figsize=(width, height))
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def write_figures(folder: Path, figures: Mapping[str, Figure]) -> None:
+    """Write each figure as NAME.png and NAME.pdf."""
+    for name, figure in figures.items():
+        for ending, options in ((".png", {}), (".pdf", {"metadata": {"CreationDate": None}})):
+            with atomic_file(folder / f"{name}{ending}") as temporary:
+                figure.savefig(temporary, format=ending[1:], **options)

@@ -1,0 +1,122 @@
+"""What predicted levels are worth: all metrics are functions of counts, so that resampled learners give theirs at once.
+
+Levels are numbers: A1 is 1, C2 is 6. Definitions are those of scikit-learn and scipy.
+
+Legend: N texts, G units (learners where known, else texts), K = 6 levels, R draws.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ilm.corpus.columns import CEFR
+from ilm.evaluation.statistics import BINS, FEWEST, resampled_totals
+
+METRICS = ("accuracy", "adjacent", "macro_f1", "rmse", "spearman", "qwk", "ece")
+K = len(CEFR)
+_DISTANCE = np.abs(np.subtract.outer(np.arange(K), np.arange(K)))
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What one system says of N texts, all with a level.
+
+    `levels`, `predicted` (N,) names; `confidence` (N,) the probability of the level predicted, None for a system
+    without; `units` (N,), what learners are drawn by.
+    """
+
+    levels: np.ndarray
+    predicted: np.ndarray
+    confidence: np.ndarray | None
+    units: np.ndarray
+
+    def of(self, chosen: np.ndarray) -> "Predictions":
+        confidence = None if self.confidence is None else self.confidence[chosen]
+        return Predictions(self.levels[chosen], self.predicted[chosen], confidence, self.units[chosen])
+
+    def counts(self) -> np.ndarray:
+        """Of each unit, (G, K * K + 3 * BINS): true by predicted; n, right and summed confidence by bin."""
+        true, predicted = (pd.Index(CEFR).get_indexer(names) for names in (self.levels, self.predicted))
+        _, unit = np.unique(self.units, return_inverse=True)
+        n = unit.max() + 1
+        confusion = np.bincount(unit * K * K + true * K + predicted, minlength=n * K * K).reshape(n, K * K)
+        if self.confidence is None:
+            return np.hstack([confusion, np.zeros((n, 3 * BINS))])
+        bins = unit * BINS + np.minimum((self.confidence * BINS).astype(int), BINS - 1)
+        by_bin = [np.bincount(bins, w, n * BINS).reshape(n, BINS) for w in (None, true == predicted, self.confidence)]
+        return np.hstack([confusion, *by_bin])
+
+
+def metrics_of(counts: np.ndarray) -> dict[str, np.ndarray]:
+    """Each metric (...,) of counts (..., K * K + 3 * BINS); NaN where one is not defined."""
+    confusion = counts[..., : K * K].reshape(*counts.shape[:-1], K, K)
+    n, right, confidence = np.split(counts[..., K * K :], 3, axis=-1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ece = np.abs(right - confidence).sum(-1) / n.sum(-1)
+    return {**of_confusion(confusion), "ece": ece}
+
+
+def of_confusion(confusion: np.ndarray) -> dict[str, np.ndarray]:
+    """The metrics of counts of true by predicted levels, (..., K, K).
+
+    `macro_f1` is over the levels that texts have; `qwk` is Cohen's kappa with quadratic weights; `spearman` gives equal
+    values their mean rank, and is not defined where all predictions, or all levels, are one.
+    """
+    n = confusion.sum((-2, -1))
+    true, predicted = confusion.sum(-1), confusion.sum(-2)
+    diagonal = np.diagonal(confusion, axis1=-2, axis2=-1)
+    squares = _DISTANCE**2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        f1 = np.where(true > 0, 2 * diagonal / (true + predicted), 0.0)
+        expected = true[..., :, None] * predicted[..., None, :] / n[..., None, None]
+        # Middle ranks, from their mean (n + 1) / 2.
+        ranks = [
+            np.cumsum(marginal, -1) - (marginal - 1) / 2 - (n[..., None] + 1) / 2 for marginal in (true, predicted)
+        ]
+        covariance = np.einsum("...i,...ij,...j->...", ranks[0], confusion, ranks[1])
+        variances = [(marginal * rank**2).sum(-1) for marginal, rank in zip((true, predicted), ranks, strict=True)]
+        return {
+            "accuracy": diagonal.sum(-1) / n,
+            "adjacent": (confusion * (_DISTANCE <= 1)).sum((-2, -1)) / n,
+            "macro_f1": f1.sum(-1) / (true > 0).sum(-1),
+            "rmse": np.sqrt((confusion * squares).sum((-2, -1)) / n),
+            "spearman": covariance / np.sqrt(variances[0] * variances[1]),
+            "qwk": 1 - (confusion * squares).sum((-2, -1)) / (expected * squares).sum((-2, -1)),
+        }
+
+
+def measured(predictions: Predictions, resamples: int, seed: int) -> pd.DataFrame:
+    """A row per metric: metric, value, low, high, n (texts), units.
+
+    low and high are the 95 % percentile interval of a bootstrap over units; none (NaN) below `FEWEST` of them.
+    """
+    counts = predictions.counts()
+    values = metrics_of(counts.sum(0))
+    ends = dict.fromkeys(METRICS, (np.nan, np.nan))
+    if len(counts) >= FEWEST:
+        there = counts.any(0)  # most pairs of levels are never confused
+        drawn = np.zeros((resamples, counts.shape[1]))
+        drawn[:, there] = resampled_totals(counts[:, there].astype(float), resamples, seed)
+        ends = {metric: _interval(of_draws) for metric, of_draws in metrics_of(drawn).items()}
+    rows = [(metric, float(values[metric]), *ends[metric]) for metric in METRICS]
+    table = pd.DataFrame(rows, columns=["metric", "value", "low", "high"])
+    return table.assign(n=len(predictions.levels), units=len(counts))
+
+
+def _interval(values: np.ndarray) -> tuple[float, float]:
+    known = values[~np.isnan(values)]
+    return tuple(np.quantile(known, [0.025, 0.975]).tolist()) if len(known) else (np.nan, np.nan)
+
+
+def chance(levels: Sequence[str]) -> dict[str, float]:
+    """What guessing achieves: `squares`, levels drawn by their shares among texts; `majority`, always the largest."""
+    shares = pd.Series(levels).value_counts(normalize=True)
+    return {"squares": float((shares**2).sum()), "majority": float(shares.max())}
+
+
+def confusion_table(predictions: Predictions) -> pd.DataFrame:
+    """level, predicted, n of each pair of levels that there are."""
+    pairs = pd.DataFrame({"level": predictions.levels, "predicted": predictions.predicted})
+    return pairs.value_counts().rename("n").reset_index().sort_values(["level", "predicted"], ignore_index=True)
