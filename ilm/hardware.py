@@ -1,7 +1,12 @@
 """Detects GPUs, cores and process ranks, and shares a machine between jobs that run at the same time."""
 
+import atexit
+import ctypes
 import os
+import signal
 import subprocess
+import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -84,6 +89,31 @@ def is_first_process(environment: Mapping[str, str] = os.environ) -> bool:
     # Without torchrun or srun a person starts one process on each node, and tells it which node that is.
     node = "NODE_RANK" if launcher in ("lightning", None) and "MASTER_ADDR" in environment else None
     return all(int(environment.get(name, 0)) == 0 for name in (rank, node) if name is not None)
+
+
+def end_with_parent() -> None:
+    """In a new process, before its program: SIGTERM when the sweep's process is gone, so that no run is left behind.
+
+    Linux only; elsewhere a run goes on to its end.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+
+
+@contextmanager
+def failing_together() -> Iterator[None]:
+    """Around what the processes of one srun do together: where one fails, the others would wait for it for ever, so it
+    ends them with itself at its exit.
+    """
+    try:
+        yield
+    except Exception:
+        if started_by() == "srun" and processes_started() > 1:
+            step = f"{os.environ['SLURM_JOB_ID']}.{os.environ['SLURM_STEP_ID']}"
+            atexit.register(subprocess.run, ["scancel", "--signal=KILL", step])
+            if not is_first_process():
+                atexit.register(time.sleep, 15)  # before that: the first one may have more to say
+        raise
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from ilm.cli.help import chosen_options, help_text
 from ilm.cli.interrupts import imported
 from ilm.cli.mistakes import require_no_dashes, told
-from ilm.cli.sweep import begin_submitted_job, end_sweep, note
+from ilm.cli.sweep import end_sweep, note
 from ilm.cli.sweep_table import STOPPED_BY_SIGNAL
 from ilm.errors import UserError
 from ilm.hardware import is_first_process, processes_started, started_by
@@ -87,23 +87,18 @@ def job() -> Iterator[dict[str, str | None]]:
 
     Yields the options that the groups stand at.
 
-    A job of a sweep notes how it ended. Where submitit started it nothing is raised, since that would end the sweep for
-    the others. In a sweep without notes Hydra goes on after an exception, and raises the first one at its end.
+    A job of a sweep notes how it ended. In a sweep without notes Hydra goes on after an exception, and raises the first
+    one at its end.
     """
     single = HydraConfig.get().mode == RunMode.RUN
-    submitted = not single and HydraConfig.get().runtime.choices.get("hydra/launcher") != "basic"
-    if submitted:
-        begin_submitted_job()
+    note(exit_code=None, error=None)  # of a job that was in the queue before
     try:
         yield chosen_options()
         note(exit_code=0)
     except SystemExit as stop:
-        # Submitit's own codes send the job back to the queue.
-        ours = stop.code in STOPPED_BY_SIGNAL
-        if ours:
+        if stop.code in STOPPED_BY_SIGNAL:
             note(exit_code=stop.code)
-        if not (submitted and ours):
-            raise
+        raise
     except Exception as error:
         known = isinstance(error, UserError)
         note(exit_code=EXIT_USER_ERROR if known else 1, error=_first_line(error))
@@ -112,24 +107,12 @@ def job() -> Iterator[dict[str, str | None]]:
         if known:
             log.error("error: %s", error)
             error.told = True
-        if not submitted:
-            raise
-        if not known:
-            log.exception("the job failed")
+        raise
 
 
 def _first_line(error: Exception) -> str:
     message = str(error).strip() or type(error).__name__
     return message if isinstance(error, UserError) else f"{type(error).__name__}: {message.splitlines()[0]}"
-
-
-def in_submitted_sweep() -> bool:
-    """Whether this is a job of `--multirun` in a process that submitit started, which cannot start others like it.
-
-    Slurm starts all processes of a job itself.
-    """
-    in_sweep = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
-    return in_sweep and started_by() != "srun"
 
 
 def _exit_with(error: Exception) -> None:

@@ -1,15 +1,14 @@
 """Several runs in one command (`-m`), and the table that the command ends with.
 
 1. Hydra's callback makes a `Sweep` before the first job: which jobs there will be, and a folder for what they tell.
-2. A sweep on this machine starts every job as a command of its own, `sweep.at_once` at the same time: what one model
-   does wrong, or a kill for want of memory, ends that one alone, and several processes a run work as they always do.
-   With submitit (Slurm) the jobs run where it starts them.
+2. Every job is a command of its own, `sweep.at_once` at the same time: what one model does wrong, or a kill for want of
+   memory, ends that one alone, and several processes a run work as they always do. It is a process of this machine, or
+   with launcher=slurm the script of a Slurm job (`ilm.cli.slurm`).
 3. Every job notes in <folder>/<number>.json which run it is and how it ended; the rest is in the runs' status.json.
 4. `end_sweep` waits, prints one row for every job, stores the rows, and says which exit code tells the truth.
 """
 
 import csv
-import ctypes
 import os
 import shutil
 import signal
@@ -18,7 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +31,13 @@ from hydra.utils import get_method
 from omegaconf import DictConfig, open_dict
 
 from ilm.cli.help import chosen_options
-from ilm.cli.sweep_table import COLUMNS, STOPS, Job, label, row, sweep_table
+from ilm.cli.slurm import SlurmQueue, job_options, job_script
+from ilm.cli.sweep_table import COLUMNS, STOPS, Job, label, print_total, row, sweep_table
 from ilm.config.check import check
 from ilm.config.train import Train
 from ilm.errors import UserError
 from ilm.files import atomic_file, read_json, write_json
-from ilm.hardware import is_first_process, jobs_at_once, share, visible_gpus
+from ilm.hardware import end_with_parent, is_first_process, jobs_at_once, share, visible_gpus
 from ilm.tables import printable
 
 RECORD = "ILM_JOB_RECORD"
@@ -56,17 +56,20 @@ class Sweep:
     gpus: list[str]
     gpus_per_job: int
     at_once: int
+    queue: SlurmQueue | None = None
     stopped_by: int | None = None
-    _places: dict[int, Job] = field(default_factory=dict)
 
     @property
     def running(self) -> list[Job]:
-        return [job for job in self._places.values() if job.process.poll() is None]
+        return [job for job in self.jobs if job.process is not None and job.process.poll() is None]
 
-    def start(self, number: int, overrides: Sequence[str]) -> None:
+    def start(self, number: int, overrides: Sequence[str], launcher: Any, trainer: Any) -> None:
         """Start job `number` as a command of its own, once earlier stages have ended and there is a place for it.
 
-        Raises: SystemExit with 128 + signal once a signal has come and the running jobs have ended.
+        `launcher` and `trainer` are those sections of its configuration.
+
+        Raises: SystemExit with 128 + signal once a signal has come and the jobs of this machine have ended; with 2
+        where Slurm refuses the job.
         """
         job = self.jobs[number]
         if self.dry and (alike := next((other for other in self.jobs[:number] if _same_cost(other, job)), None)):
@@ -75,40 +78,61 @@ class Sweep:
         self._wait_until(
             lambda: len(self.running) < self.at_once and all(other.stage == job.stage for other in self.running)
         )
-        place = next(p for p in range(self.at_once) if p not in self._places or self._places[p] not in self.running)
-        own_log = self.folder / f"{number}.log" if self.at_once > 1 else None
-        where = f", log {own_log}" if own_log else ""
+        log = (self.folder / f"{number}.log").absolute() if self.at_once > 1 or self.queue is not None else None
+        where = f", log {log}" if log else ""
         print(f"\n[{number + 1}/{len(self.jobs)}] {label(job, self.jobs)}{where}", file=sys.stderr, flush=True)
-        own = share(place, self.at_once, self.gpus, self.gpus_per_job)
-        with open(own_log, "ab") if own_log else open(os.devnull) as file:
+        command = [sys.executable, os.path.abspath(sys.argv[0]), *overrides, "hydra.mode=RUN"]
+        if self.queue is not None:
+            self._submit(job, command, launcher, trainer, log)
+        else:
+            self._start_here(job, command, log)
+        if self.at_once == 1:
+            self._wait_until(lambda: not self.running)
+        if self.dry and log and log.exists():
+            print(log.read_text(encoding="utf-8", errors="replace"), file=sys.stderr, flush=True)
+
+    def _start_here(self, job: Job, command: Sequence[str], log: Path | None) -> None:
+        job.place = next(place for place in range(self.at_once) if place not in {job.place for job in self.running})
+        own = share(job.place, self.at_once, self.gpus, self.gpus_per_job)
+        with open(log, "ab") if log else open(os.devnull) as file:
             job.process = subprocess.Popen(
-                [sys.executable, os.path.abspath(sys.argv[0]), *overrides, "hydra.mode=RUN"],
+                command,
                 env={**os.environ, **own, RECORD: str(job.record)},
                 # A terminal's Ctrl-C would reach it beside what this process sends: twice means stop at once.
                 start_new_session=True,
-                preexec_fn=_end_with_parent,
-                **({"stdout": file, "stderr": subprocess.STDOUT} if own_log else {}),
+                preexec_fn=end_with_parent,
+                **({"stdout": file, "stderr": subprocess.STDOUT} if log else {}),
             )
-        self._places[place] = job
         if self.stopped_by is not None:
             job.process.send_signal(self.stopped_by)
-        if self.at_once == 1:
-            self._wait_until(lambda: not self.running)
+
+    def _submit(self, job: Job, command: Sequence[str], launcher: Any, trainer: Any, log: Path) -> None:
+        name, script = label(job, self.jobs), log.with_suffix(".sh")
+        script.write_text(job_script(command, {RECORD: str(job.record.absolute())}, launcher), encoding="utf-8")
+        try:
+            options = [*job_options(launcher, trainer), f"--job-name={name}", f"--output={log}"]
+            job.process = self.queue.submit(script, options, name)
+        except UserError as error:  # Hydra would go on with the next one
+            print(f"error: {printable(str(error))}", file=sys.stderr)
+            raise SystemExit(2) from error
+        print(f"Slurm job {job.process.number}", file=sys.stderr, flush=True)
 
     def wait(self) -> None:
         """Wait for all jobs that run; raises SystemExit as `start` does."""
         self._wait_until(lambda: not self.running)
 
     def on_signal(self, received: int, frame: Any) -> None:
-        """Hand a signal on to the running jobs: each saves, and the second one ends it at once."""
+        """Hand a signal on to the running jobs: each saves, the second one ends it at once. Those of Slurm go on."""
         self.stopped_by = received
-        for job in self.running:
+        for job in self.running if self.queue is None else []:
             job.process.send_signal(received)
 
     def _wait_until(self, reached: Callable[[], bool]) -> None:
-        while not reached() or (self.stopped_by is not None and self.running):
+        while self.stopped_by is None and not reached():
             time.sleep(POLL_SECONDS)
         if self.stopped_by is not None:
+            while self.queue is None and self.running:
+                time.sleep(POLL_SECONDS)
             raise SystemExit(128 + self.stopped_by)
 
     def exit_code(self) -> int:
@@ -138,20 +162,20 @@ class SweepCallback(Callback):
         combinations = [(stage, one) for stage, jobs in enumerate(stages) for one in jobs]
         _require_all(config, [one for _, one in combinations], get_method(self.require))
         folder = Path(config.hydra.sweep.dir)
-        local = config.hydra.runtime.choices["hydra/launcher"] == "basic"
-        gpus = [] if config.trainer.accelerator == "cpu" else visible_gpus()
+        queue = SlurmQueue() if config.hydra.runtime.choices["hydra/launcher"] == "slurm" else None
+        gpus = [] if config.trainer.accelerator == "cpu" or queue is not None else visible_gpus()
         devices = config.trainer.devices
         gpus_per_job = devices if isinstance(devices, int) and devices > 0 else max(1, len(gpus))
-        at_once = 1 if config.dry_run else jobs_at_once(config.sweep.at_once, len(gpus), gpus_per_job)
+        asked = len(combinations) if queue is not None and config.sweep.at_once is None else config.sweep.at_once
+        at_once = 1 if config.dry_run else jobs_at_once(asked, len(gpus), gpus_per_job)
         jobs = [
             Job(number, list(one), folder / f"{number}.json", stage=stage)
             for number, (stage, one) in enumerate(combinations)
         ]
-        _sweep = Sweep(folder, jobs, config.dry_run, gpus, gpus_per_job, at_once)
-        if local:
-            for number in STOPS:
-                if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
-                    signal.signal(number, _sweep.on_signal)
+        _sweep = Sweep(folder, jobs, config.dry_run, gpus, gpus_per_job, at_once, queue)
+        for number in STOPS:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+                signal.signal(number, _sweep.on_signal)
 
 
 def _require_all(config: DictConfig, combinations: Sequence[Sequence[str]], require: Callable[[Train], None]) -> None:
@@ -188,20 +212,14 @@ def sweep_here() -> Sweep | None:
     return _sweep
 
 
-def start_job(sweep: Sweep) -> None:
-    """Start the job that Hydra has arrived at (see `Sweep.start`)."""
+def start_job(sweep: Sweep, settings: DictConfig) -> None:
+    """Start the job that Hydra has arrived at (see `Sweep.start`), with these settings."""
     config = HydraConfig.get()
     options = [override for override in config.overrides.hydra if override.startswith("hydra.searchpath=")]
     options += ["--config-name", config.job.config_name] if config.job.config_name != config.job.name else []
     folders = [s.path for s in config.runtime.config_sources if s.provider == "command-line"]
     options += [part for path in folders for part in ("--config-dir", path)]
-    sweep.start(config.job.num, [*options, *config.overrides.task])
-
-
-def begin_submitted_job() -> None:
-    """In a process that submitit has started: where to note."""
-    config = HydraConfig.get()
-    os.environ[RECORD] = str(Path(config.sweep.dir).absolute() / f"{config.job.num}.json")
+    sweep.start(config.job.num, [*options, *config.overrides.task], config.launcher, settings.trainer)
 
 
 def is_recorded() -> bool:
@@ -236,10 +254,10 @@ def end_sweep() -> int:
         sweep.wait()
     rows = [row(job, sweep.jobs) for job in sweep.jobs]
     if sweep.dry:
-        _print_total(sweep.jobs)
+        print_total(sweep.jobs)
         _remove(sweep)
     elif any(job.noted or job.process for job in sweep.jobs):
-        errors = [f"{label(job, sweep.jobs)}: {job.noted['error']}" for job in sweep.jobs if "error" in job.noted]
+        errors = [f"{label(job, sweep.jobs)}: {job.noted['error']}" for job in sweep.jobs if job.noted.get("error")]
         with (
             atomic_file(sweep.folder / "runs.csv") as temporary,
             open(temporary, "w", newline="", encoding="utf-8") as file,
@@ -248,6 +266,8 @@ def end_sweep() -> int:
         print(
             "", sweep_table(rows).markdown(), *errors, f"the table: {sweep.folder / 'runs.csv'}", sep="\n", flush=True
         )
+        if sweep.queue is not None and (left := [job.process.number for job in sweep.running]):
+            print(f"the jobs go on; `scancel {' '.join(left)}` ends them", flush=True)
         if any(line[1] not in ("finished", "finished before") for line in rows):
             print("type the same command again to go on with what is not finished", flush=True)
         for job in sweep.jobs:  # Hydra makes a folder for each
@@ -264,37 +284,9 @@ def _same_cost(a: Job, b: Job) -> bool:
     return of_a == of_b
 
 
-def _print_total(jobs: Sequence[Job]) -> None:
-    """What all runs cost; one that follows another, which is not trained yet, costs as much as that one."""
-    noted = [job.noted for job in jobs]
-    by_level = {of["level"]: of["cost"] for of in reversed(noted) if "level" in of}
-    follows = [of["follows"] for of in noted if of.get("follows")]
-    costs = [of["cost"] for of in noted if "cost" in of] + [by_level[level] for level in follows if level in by_level]
-    if costs:
-        hours, disk = (sum(cost[key] for cost in costs) for key in ("hours", "disk_gib"))
-        memory = max(cost["memory_gib"] for cost in costs)
-        left_out = f", without {missing} that cannot be told yet" if (missing := len(jobs) - len(costs)) else ""
-        print(
-            f"\nall {len(jobs)} runs{left_out}, one after another: {hours:.1f} h, {disk:.1f} GiB of disk; "
-            f"the largest needs {memory:.1f} GiB of memory",
-            flush=True,
-        )
-        if follows:
-            print(f"{len(follows)} of them follow runs that are not trained yet, and are counted as those", flush=True)
-
-
 def _remove(sweep: Sweep) -> None:
     """The sweep's folder, and what is empty of `experiments/.sweeps` above it."""
     shutil.rmtree(sweep.folder, ignore_errors=True)
     for path in (sweep.folder.parent, sweep.folder.parent.parent):
         with suppress(OSError):
             path.rmdir()
-
-
-def _end_with_parent() -> None:
-    """In a new process, before its program: SIGTERM when the sweep's process is gone, so that no run is left behind.
-
-    Linux only; elsewhere a run goes on to its end.
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG

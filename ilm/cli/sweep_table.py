@@ -8,18 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ilm.cli.slurm import FINISHED, SlurmJob
 from ilm.files import read_object
 from ilm.progress import duration
 from ilm.tables import TextTable
 
 COLUMNS = ("run", "state", "step", "of", "target tokens", "infill", "infill_textonly", "time trained")
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
-STOPPED_BY_SIGNAL = {128 + number for number in (*STOPS, signal.SIGUSR2)}
+STOPPED_BY_SIGNAL = {128 + number for number in STOPS}
 
 
 @dataclass
 class Job:
-    """One run of a sweep: the overrides that make it, and its process where this process started it.
+    """One run of a sweep: the overrides that make it, its process or Slurm job once it is started, and which of the
+    places on this machine it has.
 
     It waits for the jobs of earlier stages (`hydra_plugins.staged_sweeper`).
     """
@@ -27,8 +29,9 @@ class Job:
     number: int
     overrides: list[str]
     record: Path
-    process: subprocess.Popen | None = None
+    process: subprocess.Popen | SlurmJob | None = None
     stage: int = 0
+    place: int = 0
 
     @property
     def noted(self) -> dict[str, Any]:
@@ -37,6 +40,9 @@ class Job:
     @property
     def exit_code(self) -> int | None:
         """As a shell tells it; None for a job that has not ended, or was lost without a word."""
+        if isinstance(self.process, SlurmJob):
+            ended, noted = self.process.poll(), self.noted.get("exit_code")
+            return None if ended is None else noted if noted is not None else int(ended != FINISHED)
         if self.process is not None and self.process.returncode is not None:
             code = self.process.returncode
             return 128 - code if code < 0 else code
@@ -47,8 +53,8 @@ def label(job: Job, jobs: Sequence[Job]) -> str:
     """The run's name once the job has said it; until then the overrides in which it differs from the other jobs."""
     if name := job.noted.get("name"):
         return name
-    common = set.intersection(*(set(other.overrides) for other in jobs)) if len(jobs) > 1 else set()
-    return " ".join(override for override in job.overrides if override not in common)
+    common = set.intersection(*(set(other.overrides) for other in jobs))
+    return " ".join(override for override in job.overrides if override not in common) or "train"
 
 
 def row(job: Job, jobs: Sequence[Job]) -> tuple[str, ...]:
@@ -73,15 +79,37 @@ def row(job: Job, jobs: Sequence[Job]) -> tuple[str, ...]:
 def state(job: Job) -> str:
     """In one or two words, how a job stands."""
     code = job.exit_code
+    if isinstance(job.process, SlurmJob) and (code is None or job.noted.get("exit_code") is None):
+        # Slurm's word where the run has said none; a kill is a failed job to it.
+        return {"FAILED": "killed"}.get(job.process.state, job.process.state.lower().replace("_", " "))
     if code == 0:
         return "finished before" if job.noted.get("finished_before") else "finished"
     if code in STOPPED_BY_SIGNAL:
         return "interrupted"
     if code is None:
-        return "running or lost" if job.record.exists() else "not started"
+        return "lost" if job.record.exists() else "not started"
     return f"killed (signal {code - 128})" if code > 128 else "failed"
 
 
 def sweep_table(rows: Sequence[Sequence[str]]) -> TextTable:
     """The rows below `COLUMNS`."""
     return TextTable(None, COLUMNS, rows, "ll" + "r" * (len(COLUMNS) - 2))
+
+
+def print_total(jobs: Sequence[Job]) -> None:
+    """What all runs cost; one that follows another, which is not trained yet, costs as much as that one."""
+    noted = [job.noted for job in jobs]
+    by_level = {of["level"]: of["cost"] for of in reversed(noted) if "level" in of}
+    follows = [of["follows"] for of in noted if of.get("follows")]
+    costs = [of["cost"] for of in noted if "cost" in of] + [by_level[level] for level in follows if level in by_level]
+    if costs:
+        hours, disk = (sum(cost[key] for cost in costs) for key in ("hours", "disk_gib"))
+        memory = max(cost["memory_gib"] for cost in costs)
+        left_out = f", without {missing} that cannot be told yet" if (missing := len(jobs) - len(costs)) else ""
+        print(
+            f"\nall {len(jobs)} runs{left_out}, one after another: {hours:.1f} h, {disk:.1f} GiB of disk; "
+            f"the largest needs {memory:.1f} GiB of memory",
+            flush=True,
+        )
+        if follows:
+            print(f"{len(follows)} of them follow runs that are not trained yet, and are counted as those", flush=True)

@@ -35,7 +35,7 @@ from ilm.files import (
     require_writable,
     write_json,
 )
-from ilm.hardware import is_first_process
+from ilm.hardware import failing_together, is_first_process
 from ilm.runs.identity import identity_differences
 
 log = logging.getLogger("ilm")
@@ -84,12 +84,13 @@ class RunFolder:
     @classmethod
     @contextmanager
     def claimed(cls, path: Path) -> Iterator[None]:
-        """Hold the run folder `path` for this process, and those that work with it on the run.
+        """Hold the run folder `path` for this process, and those that work with it on the run and end with it.
 
         Raises: UserError if another process trains there.
         """
         if not is_first_process():
-            yield
+            with failing_together():
+                yield
             return
         status = cls(path).status
         by = f" (process {status['pid']} on {status['host']})" if "pid" in status else ""
@@ -97,7 +98,7 @@ class RunFolder:
             f"{path} is being trained by another process{by}. Wait until it has ended, or type name=... for a run of "
             "its own."
         )
-        with locked(path.with_name(f".{path.name}.lock"), refusal):
+        with failing_together(), locked(path.with_name(f".{path.name}.lock"), refusal):
             yield
 
     @classmethod

@@ -17,7 +17,6 @@ from pytorch_lightning.plugins.environments import (
 )
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from ilm.cli.main import in_submitted_sweep
 from ilm.config.train import Optimizer, Train
 from ilm.errors import UserError
 from ilm.hardware import is_first_process, processes_started, started_by
@@ -96,14 +95,9 @@ def _environment() -> ClusterEnvironment:
 
 def require_planned_processes(trainer: pl.Trainer, path: Path, overwrite: bool) -> None:
     """Raises: UserError unless the processes that were started are those that the run in `path` is planned for; also
-    where several would start a sweep again, or delete (`overwrite`) their own work.
+    where several would delete (`overwrite`) their own work.
     """
     devices, nodes, launcher = trainer.num_devices, trainer.num_nodes, started_by()
-    if trainer.world_size > 1 and in_submitted_sweep():
-        raise UserError(
-            f"{trainer.world_size} processes a run in launcher=submitit_local: each would start the whole sweep "
-            "again. Type launcher=local or launcher=parallel, which give every run a command of its own."
-        )
     if overwrite and trainer.world_size > 1 and launcher in ("torchrun", "srun"):
         raise UserError(
             f"overwrite=true with {trainer.world_size} processes that start together: some would go on with what the "

@@ -605,12 +605,3 @@ def test_a_mistake_in_one_run_of_a_sweep_starts_none(here, tmp_path, option, mes
     assert done.stderr.endswith("nothing was started\n")
     assert not folder_of(here, "sweep1").exists()
     assert list(tmp_path.iterdir()) == []
-
-
-def test_several_processes_in_a_job_of_submitit_are_refused(here, tmp_path):
-    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
-    arguments = ["-m", *here, "cefr=A1", "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
-    done = run_forked(tmp_path, "train.py", *arguments, "trainer.max_steps=1", "launcher=submitit_local")
-    assert done.returncode == 2
-    assert "Type launcher=local or launcher=parallel" in done.stdout
-    assert not folder_of(here, "small_A1_ilm_tiny_debug").exists()

@@ -1,13 +1,10 @@
 """Every shipped option composes, passes the check and can be instantiated."""
 
-import importlib.util
 from itertools import product
-from pathlib import Path
 
 import hydra
 import pytest
 import torch
-from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
@@ -17,7 +14,7 @@ from ilm.config.keys import flat
 from ilm.masking import functions
 from ilm.masking.generate import mask_function
 from tests.config.checked import CONF, SCHEMAS, checked
-from tests.conftest import REPOSITORY, compose
+from tests.conftest import compose
 
 GROUPS = {
     "train": {
@@ -50,11 +47,6 @@ def test_every_group_is_known_here():
 
 @pytest.mark.parametrize(("root", "group", "option"), BY_ROOT)
 def test_every_shipped_option_is_valid(root, group, option):
-    if (
-        option in ("slurm", "submitit_local")
-        and importlib.util.find_spec("hydra_plugins.hydra_submitit_launcher") is None
-    ):
-        pytest.skip("hydra-submitit-launcher is not installed")
     settings = checked(root, f"{group}={option}", *NEEDS.get((group, option), []))
     if group not in ("cefr", "experiment", "launcher", "hydra") and (group, option) != ("adapter", "none"):
         assert getattr(settings, group) is not None
@@ -176,11 +168,3 @@ def test_no_seed_of_the_data_is_swept(path):
     if path.parent.name == "experiment":
         keys = [key for key, _ in flat(OmegaConf.to_container(OmegaConf.load(path)))]
         assert not [key for key in keys if key.endswith(".seed") and key != "hydra.sweeper.params.seed"]
-
-
-def test_slurm_launcher_is_described_where_it_is_missing():
-    text = (Path(CONF) / "launcher" / "slurm.yaml").read_text()
-    if any("submitit" in plugin.__name__.lower() for plugin in Plugins.instance().discover()):
-        pytest.skip("hydra-submitit-launcher is installed")
-    extra = text.split("[")[1].split("]")[0]
-    assert f"\n{extra} = [" in (REPOSITORY / "pyproject.toml").read_text()

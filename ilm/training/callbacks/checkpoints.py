@@ -104,7 +104,6 @@ class Checkpoints(pl.Callback):
     def _stop(self, trainer: pl.Trainer) -> None:
         number = self.signals.received or 15
         log.info("stopped by signal %d at step %d; the same command goes on from there", number, trainer.global_step)
-        self.signals.requeue()
         raise SystemExit(128 + number)
 
     def _on_any_rank(self, trainer: pl.Trainer, flag: bool) -> bool:

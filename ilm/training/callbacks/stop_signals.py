@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,9 +25,6 @@ class StopSignals(pl.Callback):
     128 + signal. A second signal exits at once, unless it comes so soon after the first that both are one request, sent
     to all processes of a job by its scheduler and by whoever started this one.
 
-    In a job of submitit SIGUSR2 says that its time is over, or its place needed: what submitit does then (it sends the
-    job back to the queue) is done once the run has saved (`requeue`).
-
     It stands before the other callbacks. Lightning sets handlers of its own between `listening` and the start of
     training (one makes SIGTERM exit with 0, one saves in the middle of a step on a Slurm cluster), so these are set
     once more then.
@@ -40,14 +37,11 @@ class StopSignals(pl.Callback):
         self._process = os.getpid()
         self._stepping = False
         self._at = 0.0
-        self._requeue_job: Callable[[int, Any], None] | None = None
 
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Listen within the block, and put back the handlers that were there before."""
         before = {number: signal.getsignal(number) for number in NUMBERS}
-        if "SUBMITIT_EXECUTOR" in os.environ and callable(handler := signal.getsignal(signal.SIGUSR2)):
-            self._requeue_job = before[signal.SIGUSR2] = handler
         self._listen(before)
         try:
             yield
@@ -63,13 +57,7 @@ class StopSignals(pl.Callback):
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self._stepping = False
         if self.received is not None:
-            self.requeue()
             raise SystemExit(128 + self.received)
-
-    def requeue(self) -> None:
-        """Send a job of submitit back to the queue, if that was asked for: raises its SystemExit then."""
-        if self.received == signal.SIGUSR2 and self._requeue_job is not None:
-            self._requeue_job(self.received, None)
 
     def _listen(self, before: dict[int, Any]) -> None:
         for number, handler in before.items():
@@ -81,14 +69,11 @@ class StopSignals(pl.Callback):
         if os.getpid() != self._process:
             return  # a worker that has only just been forked
         now = time.monotonic()
-        # A scheduler that wants the place sends SIGTERM first, and SIGUSR2 for the queue behind it.
-        if self.received is not None and number != signal.SIGUSR2 and now - self._at > SAME_REQUEST_SECONDS:
-            os._exit(128 + number)
-        if self.received is not None and number != signal.SIGUSR2:
+        if self.received is not None:
+            if now - self._at > SAME_REQUEST_SECONDS:
+                os._exit(128 + number)
             return
         self.received, self._at = number, now
-        if not self._stepping:
-            self.requeue()
         if not self._stepping:
             raise SystemExit(128 + number)
         name = signal.Signals(number).name
