@@ -112,5 +112,6 @@ def test_the_make_targets_are_there():
 def test_the_numbers_to_expect_are_those_that_quickstart_shows():
     expected = read_json(DOCS / "quickstart.json")
     for kind in ("context", "infill", "infill_textonly"):
-        before, after = expected["before"][kind], expected["after"][kind]
-        assert f"| {kind} | {before:,.1f} | {after:,.1f} |" in TEXTS[REPOSITORY / "README.md"]
+        before, after = (f"{expected[when][kind]:,.1f}" for when in ("before", "after"))
+        assert f"| {kind} | {before} | {after} |" in TEXTS[REPOSITORY / "README.md"]
+        assert f"| {kind} | {before} | {before} | {after} | {after} |" in TEXTS[DOCS / "first_table.md"]
