@@ -7,6 +7,7 @@
 No text is predicted by what was fitted on it, on an equal one, or on another one of its learner.
 """
 
+import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
+from ilm.corpus.columns import CEFR
 from ilm.evaluation.levels.classifiers import (
     loss_classifier,
     loss_features,
@@ -24,6 +26,8 @@ from ilm.evaluation.levels.classifiers import (
     text_baselines,
 )
 from ilm.evaluation.losses import clusters_of
+
+log = logging.getLogger("ilm")
 
 IN_DOMAIN, ZERO_SHOT, FOLDS = "fitted on valid", "zero-shot", "90-10"
 POSTERIOR = "posterior"
@@ -69,6 +73,7 @@ def fitted_elsewhere(
     """The posterior fitted on `fit` and baselines on the documents `train`, on other `texts`."""
     posteriors = {POSTERIOR: _posterior(fit, texts, models, prior)}
     if texts.levels.astype(bool).any():  # without levels there is nothing to compare
+        log.info("fitting the baselines on %d training texts", len(train))
         for name, make in text_baselines(prior).items():
             fitted = make().fit(train["text"].tolist(), train["cefr_level"])
             posteriors[name] = fitted.posterior(texts.texts)
@@ -137,16 +142,17 @@ def _systems(
     index = texts.features.index
     tables = {name: table.set_axis(index) for name, table in posteriors.items()}
     own, *baselines = tables
-    levels = tuple(tables[own])
-    of_levels = [model for model in models if model in levels]
+    learnt = tuple(tables[own])
+    of_levels = tuple(model for model in models if model in CEFR)
 
-    def system(name: str, predicted: np.ndarray, posterior: pd.DataFrame | None = None) -> System:
+    def system(
+        name: str, predicted: np.ndarray, posterior: pd.DataFrame | None = None, levels: tuple[str, ...] = learnt
+    ) -> System:
         return System(protocol, name, pd.Series(predicted, index), posterior, levels)
 
     found = [
         system(own, most_likely(tables[own]), tables[own]),
         system("rounded expectation", rounded_expectation(tables[own])),
+        system("lowest loss", lowest_loss(texts.features[[*of_levels]]), levels=of_levels),
     ]
-    if len(of_levels) > 1:
-        found.append(system("lowest loss", lowest_loss(texts.features[of_levels])))
     return found + [system(name, most_likely(tables[name]), tables[name]) for name in baselines]

@@ -114,6 +114,7 @@ def _predict(
         _with_scores(of, features[name], scored) for name, of in (("test", material.texts), (FIT, material.fit))
     )
     protocol = IN_DOMAIN if material.in_domain else ZERO_SHOT
+    log.info("fitting the posterior on %d texts", len(fit.levels))
     prior = settings.task.prior
     systems = fitted_elsewhere(protocol, fit, material.train, texts, scored, prior)
     labelled = texts.of(np.flatnonzero(texts.levels != ""))
