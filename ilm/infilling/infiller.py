@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from transformers import PreTrainedModel
-from transformers.activations import NewGELUActivation
 
 from ilm.config.infill import Decoding
 from ilm.errors import UserError
@@ -33,6 +32,7 @@ from ilm.infilling.kv_cache import UNKNOWN
 from ilm.infilling.token_bytes import TokenBytes
 from ilm.masking.functions import Span
 from ilm.masking.preview import cut as cut_out
+from ilm.models.activations import with_fused_activations
 from ilm.models.devices import usable_device
 from ilm.models.loading import pretrained_model, require_rows
 from ilm.models.scoring import TargetScores
@@ -69,7 +69,7 @@ class Infiller:
         folder: str | Path = "the model",
     ):
         require_rows(model, vocabulary, folder)
-        self.model, self.vocabulary = _with_fused_activations(model.eval()), vocabulary
+        self.model, self.vocabulary = with_fused_activations(model.eval()), vocabulary
         self.condition = stored_condition(model.config)
         own = [getattr(model.config, name, None) for name in ("max_position_embeddings", "sliding_window")]
         self.max_tokens: float = min((n for n in (max_tokens, *own) if n is not None), default=math.inf)
@@ -282,12 +282,3 @@ class Infiller:
                 expected = logits.float().log_softmax(-1).gather(1, read[0, len(context.ids) :, None])[:, 0].cpu()
                 if not bool(((torch.tensor(values) - expected).abs() <= most * (1 - expected)).all()):
                     raise UserError(f"{type(self.model).__name__} {UNKNOWN}")
-
-
-def _with_fused_activations(model: PreTrainedModel) -> PreTrainedModel:
-    """The model with torch's own GELU in place of transformers' one of the same formula, which takes nine passes."""
-    for module in list(model.modules()):
-        for name, child in module.named_children():
-            if isinstance(child, NewGELUActivation):
-                setattr(module, name, torch.nn.GELU(approximate="tanh"))
-    return model

@@ -27,6 +27,7 @@ from ilm.evaluation.surprisal.words import WORD, Unigrams, words_of_texts
 from ilm.evaluation.texts import choose_texts, read_texts, texts_seen
 from ilm.examples.conditions import longest_line
 from ilm.infilling import blanks
+from ilm.models.activations import with_fused_activations
 from ilm.models.devices import usable_device
 from ilm.models.loading import positions, require_length
 from ilm.models.packing import row_length
@@ -119,7 +120,7 @@ class _ScoredWords:
             return
         network, vocabulary = self.model.load()
         row_tokens = row_length(None, device, self.max_length)
-        reader = Reader(network.to(device), vocabulary, self.max_length, row_tokens, device)
+        reader = Reader(with_fused_activations(network.to(device)), vocabulary, self.max_length, row_tokens, device)
         for name, store in self._stores.items():
             ids = self._keys[name].get_level_values(0)[missing[name]]
             left = self.texts[self.texts["writing_id"].isin(ids)]
