@@ -24,7 +24,8 @@ def delimited_source(file: TextFile, delimiter: str) -> Source:
         _, header, _ = next(records, (1, [], 0))
 
     def rows(places: Sequence[int]) -> Generator[Row, None, None]:
-        take = itemgetter(*places)
+        # Of one place itemgetter gives the bare value, and a row is a sequence of values.
+        take = itemgetter(*places) if len(places) > 1 else itemgetter(slice(places[0], places[0] + 1))
         with closing(_records(file, delimiter)) as records:
             next(records, None)
             for row, fields, quotes in records:

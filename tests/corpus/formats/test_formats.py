@@ -558,3 +558,13 @@ def test_a_gzip_file_cut_off_anywhere(refused, name):
 def test_a_wrong_byte_behind_gzip(refused):
     content = delimited([NAMES, *ROWS]) + b"w9,caf\xe9,A1,x,test\n"
     assert f"byte {content.index(0xE9)} (0xe9)" in refused("c.csv.gz", gzip.compress(content))
+
+
+@pytest.mark.parametrize("name", ["texts.csv", "texts.json"])
+def test_a_file_of_texts_alone(read, name):
+    texts = ["Hello there, my friend.", "I likes it"]
+    content = json.dumps([{"text": text} for text in texts])
+    if name.endswith("csv"):
+        content = "text\n" + "".join(f'"{text}"\n' for text in texts)
+    documents, _ = read(name, content, lenient=True, need_level=False)
+    assert documents["text"].tolist() == texts
