@@ -67,8 +67,12 @@ def find_models(settings: Evaluate) -> Models:
     """
     task, data = settings.task, Path(settings.paths.data)
     finder = Finder(Path(settings.paths.experiments), data / settings.corpus.name, INFILLING)
+    names = settings.models
+    if names is None:
+        # By level, so that the plain run of each is taken where there are others.
+        names = sorted({model.level for model in finder.find(None)})
     found: dict[str, list[TrainedModel]] = {}
-    for model in finder.find(settings.models):
+    for model in finder.find(names):
         if model.run is None:
             raise UserError(f"models: {model.folder} is no run: the level that it was trained on is not known")
         model.require_infilling()

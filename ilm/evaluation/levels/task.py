@@ -217,7 +217,7 @@ def _write_by_text(
     levels = material.texts.set_index("writing_id")["cefr_level"]
     posteriors = {system.protocol: system.posterior for system in systems if system.name == POSTERIOR}
     said = [
-        with_columns(posterior).join(levels).reset_index().assign(protocol=protocol)
+        with_columns(posterior).join(levels).assign(protocol=protocol).rename_axis("writing_id").reset_index()
         for protocol, posterior in posteriors.items()
     ]
     write_csv(folder / "predictions.csv", pd.concat(said))
