@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from ilm.cli.logging import set_up_logging
 from ilm.cli.main import entry_point, job
 from ilm.config.check import check
-from ilm.config.evaluate import Cloze, Evaluate, Levels, Surprisal
+from ilm.config.evaluate import Evaluate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,21 +20,18 @@ def evaluate(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> "
     settings = check(cfg, Evaluate, choices)
     set_up_logging()
     # Only now: torch takes seconds to import.
-    if isinstance(settings.task, Cloze):
-        from ilm.evaluation.cloze.task import evaluate_cloze
-
-        return evaluate_cloze(settings)
-    if isinstance(settings.task, Levels):
-        from ilm.evaluation.levels.task import evaluate_levels
-
-        return evaluate_levels(settings)
-    if isinstance(settings.task, Surprisal):
-        from ilm.evaluation.surprisal.task import evaluate_surprisal
-
-        return evaluate_surprisal(settings)
-    from ilm.evaluation.perplexity.task import evaluate_perplexity
-
-    return evaluate_perplexity(settings)
+    match settings.task.name:
+        case "cloze":
+            from ilm.evaluation.cloze.task import evaluate_cloze as run
+        case "levels":
+            from ilm.evaluation.levels.task import evaluate_levels as run
+        case "memorisation":
+            from ilm.evaluation.memorisation.task import evaluate_memorisation as run
+        case "surprisal":
+            from ilm.evaluation.surprisal.task import evaluate_surprisal as run
+        case _:
+            from ilm.evaluation.perplexity.task import evaluate_perplexity as run
+    return run(settings)
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="evaluate")

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from ilm.config.infill import Decoding
 from ilm.config.section import Number, Section, Whole, rule
 from ilm.config.sections import (
     Corpus,
@@ -34,16 +35,22 @@ class Task(Section):
     levels: list[str] | None
 
 
-class Scored(Task):
+class Masked(Section):
+    """Which examples of texts are scored."""
+
+    split: Literal["test", "valid"]
+    masks: str | None
+    masks_per_document: Positive
+    max_length: Length
+
+
+class Scored(Task, Masked):
     """Which examples are compared, and how differences between models are judged."""
 
     also_score: Literal["test", "valid"] | None
     condition: Annotated[Values, AfterValidator(_distinct)]
     only: Only | None
     baselines: list[Literal["ngram", "base"]]
-    masks: str | None
-    masks_per_document: Positive
-    max_length: Length
     fitting: Literal["naive", "complete"] | None
     smallest_effect: Annotated[Number, Field(gt=0)]  # nats a target
     resamples: Annotated[Whole, Field(ge=100)]
@@ -64,6 +71,26 @@ class Comparison(Scored):
     """The same report from kept scores alone."""
 
     name: Literal["comparison"]
+
+
+class Memorisation(Masked, Packing):
+    """What infills repeat of the training texts, and whether these can be told by their loss."""
+
+    name: Literal["memorisation"]
+    levels: list[str] | None
+    infills_per_document: Positive
+    decoding: Decoding
+    resamples: Annotated[Whole, Field(ge=100)]
+    batch_size: Positive  # examples
+    device: str
+
+    @rule
+    def _filled_masks_are_scored(self, at: str) -> Iterator[str]:
+        if self.infills_per_document > self.masks_per_document:
+            yield (
+                f"{at}infills_per_document={self.infills_per_document}: expected {at}masks_per_document="
+                f"{self.masks_per_document} or fewer"
+            )
 
 
 class Cloze(Task):
@@ -114,7 +141,9 @@ class Evaluate(Section):
     """`python evaluate.py`."""
 
     corpus: Corpus
-    task: Annotated[Perplexity | Comparison | Cloze | Levels | Surprisal, Field(discriminator="name")]
+    task: Annotated[
+        Perplexity | Comparison | Cloze | Levels | Memorisation | Surprisal, Field(discriminator="name")
+    ]
     models: Names | None
     name: FolderName | None
     input: FilePath | None

@@ -11,14 +11,14 @@ Legend: S blanks.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 
-from ilm.config.evaluate import Perplexity, Scored
+from ilm.config.evaluate import Masked, Memorisation, Perplexity
 from ilm.corpus.store import PreparedCorpus
 from ilm.evaluation.ngrams import NGramModel
 from ilm.evaluation.perplexity.scoring import ScoredModel, open_dataset
@@ -40,21 +40,22 @@ def baseline_scores(
     of_run: ScoredModel,
     corpus: PreparedCorpus,
     rows: np.ndarray,
-    task: Scored,
+    wanted: Collection[str],
+    task: Masked,
     results: Path,
     device: torch.device | None,
 ) -> dict[str, Scores]:
-    """The scores of the baselines on the blanks that a run was scored on, by name; kept as those of models are.
+    """The scores of the baselines `wanted` (ngram, base) on the blanks that a run was scored on, by name.
 
-    Without a device only those are given that are there. None for objectives other than ilm, whose cut leaves other
-    tokens of a blank.
+    They are kept as those of models are. Without a device only those are given that are there. None for objectives
+    other than ilm, whose cut leaves other tokens of a blank.
     """
     if of_run.model.objective != "ilm":
         return {}
     dataset = open_dataset(of_run.model, None, corpus, corpus.folder / "masks" / of_run.masks, rows, task, results)
     levels = corpus.manifest["settings"]["levels"]
     made: dict[str, tuple[dict, Callable[[], TextLosses]]] = {}
-    if "ngram" in task.baselines:
+    if "ngram" in wanted:
         for level in (*levels, "all"):
             of_levels = levels if level == "all" else [level]
             if not len(corpus.rows("train", of_levels)):
@@ -62,7 +63,7 @@ def baseline_scores(
             about = {"baseline": "ngram", "order": ORDER, "levels": list(of_levels)}
             made[f"ngram {level}"] = about, lambda of=of_levels: _ngrams(dataset, corpus, of)
     model = of_run.model.settings.model
-    if "base" in task.baselines and model.pretrained:
+    if "base" in wanted and model.pretrained:
         name = f"base {model.name or Path(model.path).name}"
         made[name] = {"baseline": "base", "model": model.path}, lambda: _base(of_run, task, device)
     common = {
@@ -90,7 +91,7 @@ def _ngrams(dataset: InfillingDataset, corpus: PreparedCorpus, levels: Sequence[
     return NGramModel(texts, dataset.vocabulary.base_size, ORDER).nll
 
 
-def _base(of_run: ScoredModel, task: Perplexity, device: torch.device) -> TextLosses:
+def _base(of_run: ScoredModel, task: Perplexity | Memorisation, device: torch.device) -> TextLosses:
     tokenizer = of_run.model.vocabulary.tokenizer
     model = of_run.model.load_base().eval().to(device)
     first = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id

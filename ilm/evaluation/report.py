@@ -17,7 +17,7 @@ import pandas as pd
 import yaml
 
 from ilm.cli.help import CONF
-from ilm.config.evaluate import Cloze, Evaluate, Perplexity
+from ilm.config.evaluate import Cloze, Evaluate, Memorisation, Perplexity
 from ilm.config.keys import flat
 from ilm.corpus.store import PreparedCorpus, text_note
 from ilm.errors import UserError
@@ -44,7 +44,7 @@ def results_folder(settings: Evaluate, texts: str) -> Path:
         parts.append(models if len(models) <= _LONGEST else f"{len(settings.models)}-models")
     parts += [f"limit{settings.limit}"] if settings.limit else []
     kept = deciding(settings)
-    parts += [_part(key, kept[key]) for key, default in defaults.items() if key in kept and kept[key] != default]
+    parts += [_part(key, value) for key, value, default in _beside(kept, defaults) if value != default]
     name = "_".join(re.sub(r"[^\w.+-]", "-", part) for part in [*parts, task.name] if part)
     return Path(settings.paths.results) / (settings.name or name)
 
@@ -52,11 +52,24 @@ def results_folder(settings: Evaluate, texts: str) -> Path:
 def deciding(settings: Evaluate) -> dict[str, Any]:
     """The settings of the task that numbers depend on."""
     kept = settings.task.model_dump(exclude=_NOT_DECIDING)
-    if isinstance(settings.task, Perplexity) and not settings.task.drop_last:
+    if isinstance(settings.task, Memorisation) or (
+        isinstance(settings.task, Perplexity) and not settings.task.drop_last
+    ):
         del kept["batch_size"]
+    if isinstance(settings.task, Memorisation):
+        del kept["decoding"]["batch_size"]
     if isinstance(settings.task, Cloze):
         del kept["resamples"]  # the answers stay
     return kept
+
+
+def _beside(kept: Mapping[str, Any], defaults: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """(key, value, default) of those settings, and of those of their sections, that have a default."""
+    for key in (key for key in defaults if key in kept):
+        if isinstance(defaults[key], dict):
+            yield from _beside(kept[key], defaults[key])
+        else:
+            yield key, kept[key], defaults[key]
 
 
 def _part(key: str, value: Any) -> str:

@@ -1,4 +1,7 @@
-"""The model card of a run, README.md in its model/: what it was trained on, how good it is, what it is for."""
+"""The model card of a run, README.md in its model/: what it was trained on, how good it is, what it repeats.
+
+experiments/<name>/evaluated.json    what evaluations of these very weights found, by task: the card has all of it
+"""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,7 +10,8 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from ilm.files import atomic_file
+from ilm.files import atomic_file, read_object, write_json
+from ilm.hashing import model_fingerprint
 from ilm.models.scoring import perplexity
 from ilm.runs.folder import RunFolder, total_targets
 from ilm.tables import TextTable
@@ -17,15 +21,22 @@ log = logging.getLogger("ilm")
 HEADLINE = "infill_textonly"
 
 
-def write_model_card(run: RunFolder, manifest: Mapping[str, Any], results: Sequence[Mapping[str, Any]] = ()) -> None:
-    """Write the card of a finished run on the corpus of `manifest`.
+def write_model_card(run: RunFolder, manifest: Mapping[str, Any], **found: Any) -> None:
+    """Write the card of a finished run on the corpus of `manifest`, with what evaluations `found` now or before.
 
-    `results` are rows of a perplexity report (`ilm.evaluation.perplexity.results`) with their `split`,
-    `masks_per_document` and `max_length`; without them the card has the training's validation losses. A folder that
-    cannot be written to keeps the card that it has.
+    `perplexity`: rows of a report (`ilm.evaluation.perplexity.results`) with their `split`, `masks_per_document` and
+    `max_length`; without them the card has the training's validation losses. `memorisation`:
+    `ilm.evaluation.memorisation.report.card_results`. A folder that cannot be written to keeps the card that it has.
     """
     settings, status, corpus = run.settings, run.status, manifest["corpus"]
-    rows = [row for row in results if row["kind"] == HEADLINE and row["mask_type"] == "all" and row["targets"]]
+    if "perplexity" in found:
+        found["perplexity"] = [row for row in found["perplexity"] if _is_headline(row)]
+    try:
+        found = _evaluated(run, found)
+    except OSError as error:
+        log.warning("%s takes no model card: %s", run.path, error)
+        return
+    rows = found.get("perplexity", [])
     level, model = settings.cefr_level.name, settings.model
     base = model.path if model.pretrained else f"random weights ({model.name})"
     texts = "learner texts of all levels" if level == "all" else f"learner texts of CEFR level {level}"
@@ -57,6 +68,7 @@ def write_model_card(run: RunFolder, manifest: Mapping[str, Any], results: Seque
         },
         data=list(_data(manifest)),
         results=list(_results(rows, status)),
+        memorisation=list(_memorisation(found.get("memorisation"))),
         corpus=corpus,
         base=base,
     )
@@ -65,6 +77,20 @@ def write_model_card(run: RunFolder, manifest: Mapping[str, Any], results: Seque
             temporary.write_text(str(card), encoding="utf-8")
     except OSError as error:
         log.warning("%s takes no model card: %s", run.model, error)
+
+
+def _evaluated(run: RunFolder, found: Mapping[str, Any]) -> dict[str, Any]:
+    """What is known of the run's weights, by task: what was `found` now, and what is kept of earlier evaluations."""
+    file, weights = run.path / "evaluated.json", model_fingerprint(run.model)
+    before = (read_object(file, "weights") or {}) if file.exists() else {}
+    known = {**(before if before.get("weights") == weights else {}), **found, "weights": weights}
+    if found:
+        write_json(file, known)
+    return known
+
+
+def _is_headline(row: Mapping[str, Any]) -> bool:
+    return bool(row["kind"] == HEADLINE and row["mask_type"] == "all" and row["targets"])
 
 
 def _eval_result(row: Mapping[str, Any], corpus: str) -> EvalResult:
@@ -120,3 +146,36 @@ def _results(rows: Sequence[Mapping[str, Any]], status: Mapping[str, Any]) -> It
         f"without the ends of answers; examples cut at {rows[0]['max_length']} tokens. Intervals "
         "are normal, over texts or, where they are known, learners, and of this run alone."
     )
+
+
+def _memorisation(found: Mapping[str, Any] | None) -> Iterable[str]:
+    """What it repeats of its training texts, and whether they can be told from others."""
+    if found is None:
+        yield "Not measured: type `python evaluate.py task=memorisation` before the weights are passed on."
+        return
+    of, split, least = found["repetition"], found["split"], found["least_tokens"]
+    interval = "" if of["low"] is None else f" (95 % interval {of['low']:+.2f} to {of['high']:+.2f})"
+    yield (
+        f"In {of['answers']:,} blanks of {split} texts it wrote {of['tokens']:.1f} tokens on average. The longest "
+        f"stretch that stands in a training text has {of['longest']} tokens, in what learners wrote there "
+        f"{of['learner_longest']}; in answers of equal length the mean differs by {of['difference']:+.2f} "
+        f"tokens{interval}. Of its answers of {least} tokens or more {of['whole']} of {of['long_answers']} stand in a "
+        f"training text whole, of the learners' {of['learner_whole']} of {of['learner_long_answers']}."
+    )
+    yield ""
+    cells = [
+        (row["mask_type"], row["score"], _with_interval(row, "auc"), _with_interval(row, "tpr"))
+        for row in found["membership"]
+    ]
+    columns = ("blanks", "score", "AUC", "true positives at 1 % false")
+    yield TextTable(None, columns, cells, "llrr").markdown()
+    yield ""
+    yield (
+        f"Membership: whether training texts can be told from {split} texts by their loss; AUC .5 is chance. This "
+        "bounds one attack, and is no proof that nothing can be extracted."
+    )
+
+
+def _with_interval(row: Mapping[str, Any], key: str) -> str:
+    low, high = row[f"{key}_low"], row[f"{key}_high"]
+    return f"{row[key]:.3f}" + ("" if low is None else f" ({low:.3f} to {high:.3f})")

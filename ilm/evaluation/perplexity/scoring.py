@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from transformers import AutoConfig
 
-from ilm.config.evaluate import Perplexity, Scored
+from ilm.config.evaluate import Masked, Memorisation, Perplexity, Scored
 from ilm.corpus.store import PreparedCorpus, corpus_arguments
 from ilm.errors import UserError
 from ilm.evaluation.conditions import OWN, told_conditions
@@ -62,7 +62,7 @@ def score_model(
     corpus: PreparedCorpus,
     masks_folder: Path,
     rows: np.ndarray,
-    task: Scored,
+    task: Masked,
     results: Path,
     device: torch.device | None,
 ) -> ScoredModel | None:
@@ -122,24 +122,29 @@ def open_dataset(
     corpus: PreparedCorpus,
     masks_folder: Path,
     rows: np.ndarray,
-    task: Scored,
+    task: Masked,
     results: Path,
 ) -> InfillingDataset:
     """The examples of the documents `rows` as a model is scored on them."""
-    vocabulary = model.vocabulary
-    # Where data/ cannot be written to.
-    caches = (results if model.run is None else model.run.path.parent) / ".cache" / corpus.name / "tokens"
     return InfillingDataset(
         rows,
         MaskStore.open(masks_folder).splits[task.split],
-        TokenStore.open_or_make(corpus.folder / "tokens", corpus, vocabulary, model.token_store(vocabulary), caches),
-        vocabulary,
+        open_tokens(model, corpus, results),
+        model.vocabulary,
         objective=model.objective,
         max_length=task.max_length,
         masks_per_document=task.masks_per_document,
-        fitting="naive" if task.fitting == "naive" else None,
+        fitting="naive" if isinstance(task, Scored) and task.fitting == "naive" else None,
         conditions=conditions,
     )
+
+
+def open_tokens(model: TrainedModel, corpus: PreparedCorpus, results: Path) -> TokenStore:
+    """The corpus in the tokens of a model."""
+    vocabulary = model.vocabulary
+    # Where data/ cannot be written to.
+    caches = (results if model.run is None else model.run.path.parent) / ".cache" / corpus.name / "tokens"
+    return TokenStore.open_or_make(corpus.folder / "tokens", corpus, vocabulary, model.token_store(vocabulary), caches)
 
 
 def complete_for_all(scored: Sequence[ScoredModel]) -> list[ScoredModel]:
@@ -154,7 +159,7 @@ def complete_for_all(scored: Sequence[ScoredModel]) -> list[ScoredModel]:
     return found
 
 
-def _chosen(dataset: InfillingDataset, corpus: PreparedCorpus, task: Scored) -> tuple[np.ndarray, int]:
+def _chosen(dataset: InfillingDataset, corpus: PreparedCorpus, task: Masked) -> tuple[np.ndarray, int]:
     """The numbers of the examples to score, and how many are left out as the last partial batch."""
     numbers = np.arange(len(dataset))
     if not isinstance(task, Perplexity):
@@ -172,7 +177,7 @@ def _score_missing(
     numbers: np.ndarray,
     missing: np.ndarray,
     corpus: PreparedCorpus,
-    task: Perplexity,
+    task: Perplexity | Memorisation,
     device: torch.device,
 ) -> None:
     network, _ = model.load()
@@ -195,7 +200,7 @@ def _score_missing(
         store.add(batches())
 
 
-def masks_of(model: TrainedModel, corpus: PreparedCorpus, task: Scored) -> Path:
+def masks_of(model: TrainedModel, corpus: PreparedCorpus, task: Masked) -> Path:
     """The folder of the masks to evaluate a model with.
 
     Raises: UserError, before any model is scored, if there are none, or the model cannot read them or so many tokens.

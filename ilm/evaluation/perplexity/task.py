@@ -12,6 +12,7 @@ import torch
 
 from ilm.config.evaluate import Evaluate, Perplexity
 from ilm.config.section import shown
+from ilm.config.sections import Only
 from ilm.corpus.leakage import shared_with
 from ilm.corpus.splitting.assign import SPLITS
 from ilm.corpus.store import PreparedCorpus
@@ -47,7 +48,7 @@ def evaluate_perplexity(settings: Evaluate) -> pd.DataFrame:
     device = usable_device(task.device, "task.device") if isinstance(task, Perplexity) else None
     models, trained_on = _find_models(settings)
     corpus, levels = _find_texts(settings, trained_on)
-    rows, of_levels = _document_rows(corpus, task.split, levels, settings)
+    rows, of_levels = document_rows(corpus, task.split, levels, task.only, settings.limit)
     if not of_levels:
         raise UserError(
             f"task.only={shown(task.only)}: {corpus.name} has no such text of {', '.join(levels)} in {task.split}. "
@@ -110,7 +111,8 @@ def _tell_runs(
         if of_model.added:
             _log_to_tensorboard(run, rows, source)
         if corpus is not None:
-            write_model_card(run, corpus.manifest, rows.to_dict("records"))
+            results = rows.astype(object)
+            write_model_card(run, corpus.manifest, perplexity=results.where(results.notna(), None).to_dict("records"))
 
 
 def _is_whole(settings: Evaluate) -> bool:
@@ -153,7 +155,7 @@ def _score_behind(
     task = settings.task
     if task.also_score in (None, task.split):
         return {}
-    rows, _ = _document_rows(corpus, task.also_score, levels, settings)
+    rows, _ = document_rows(corpus, task.also_score, levels, task.only, settings.limit)
     if not len(rows):
         return {}
     log.info("now the %s texts (task.also_score=null leaves them out)", task.also_score)
@@ -173,7 +175,8 @@ def _baselines(
     runs = [of for of in scored if of.model.run is not None]
     if len(runs) < 2 or len({of.model.vocabulary.fingerprint() for of in runs}) > 1:
         return {}
-    return baseline_scores(runs[0], corpus, rows, settings.task, Path(settings.paths.results), device)
+    task, results = settings.task, Path(settings.paths.results)
+    return baseline_scores(runs[0], corpus, rows, task.baselines, task, results, device)
 
 
 def _rows(
@@ -262,16 +265,16 @@ def _complete_levels(corpus: PreparedCorpus, splits: Sequence[str]) -> list[str]
     return complete
 
 
-def _document_rows(
-    corpus: PreparedCorpus, split: str, levels: Sequence[str], settings: Evaluate
+def document_rows(
+    corpus: PreparedCorpus, split: str, levels: Sequence[str], only: Only | None, limit: int | None
 ) -> tuple[np.ndarray, list[str]]:
     """Document rows of a split, sorted, and the levels that they are of.
 
-    Of each level these are all, or the first `limit` by hash, the same for every model; of `task.only` alone.
+    Of each level these are all, or the first `limit` by hash, the same for every model; of `only` these values alone.
 
     Raises: UserError if there is no such column or value.
     """
-    ids, only, limit = corpus.documents["writing_id"].array, settings.task.only, settings.limit
+    ids = corpus.documents["writing_id"].array
     chosen = {level: rows for level in levels if len(rows := corpus.rows(split, [level], only))}
     for level, rows in chosen.items() if limit is not None else ():
         chosen[level] = sorted(rows, key=lambda row: order_key(corpus.seed, "evaluation", ids[row]))[:limit]

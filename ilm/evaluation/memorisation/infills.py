@@ -1,0 +1,189 @@
+"""What a model writes into the blanks of texts that it was not trained on, and how much of it stands in those it was.
+
+1. The first masks of each text that have blanks are filled; answers are kept as they are made:
+
+    results/<name>/infills/<run>-<fingerprint>.jsonl    a line per text and mask: writing_id, example, and `answers`, by
+                                                        candidate and blank; none where the text is too long
+
+2. An answer is the tokens that cover it in the filled text, as those of a learner's answer cover it in theirs.
+3. The longest stretch of each is looked for in the training texts (`ilm.evaluation.memorisation.stretches`), and once
+   more after the longer of the two answers was cut to the length of the other: more tokens hold longer stretches.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ilm.config.infill import Decoding
+from ilm.corpus.store import PreparedCorpus
+from ilm.errors import UserError
+from ilm.evaluation.kept_lines import KeptLines, Record
+from ilm.evaluation.memorisation.stretches import longest_stretches, readings
+from ilm.examples.alignment import align
+from ilm.examples.dataset import InfillingDataset
+from ilm.examples.token_store import TokenStore
+from ilm.examples.tokenize import token_positions
+from ilm.examples.vocabulary import Vocabulary
+from ilm.infilling.infiller import Infiller
+from ilm.masking.functions import Span
+from ilm.masking.preview import cut
+from ilm.progress import ProgressLog
+from ilm.runs.trained_model import TrainedModel
+
+log = logging.getLogger("ilm")
+
+KEY = ("writing_id", "example")
+
+
+@dataclass(frozen=True)
+class MaskedText:
+    """A text, the spans cut out of it, and the tokens of each; `told`: what a conditioned model is told of the text."""
+
+    writing_id: str
+    example: int
+    text: str
+    spans: tuple[Span, ...]
+    tokens: tuple[np.ndarray, ...]
+    told: dict[str, str | None]
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.writing_id, self.example
+
+    def filled(self, answers: Sequence[str]) -> tuple[str, list[tuple[int, int]]]:
+        """The text with other answers, and their spans (start, length) in characters."""
+        pieces, _ = cut(self.text, self.spans)
+        text, spans = pieces[0], []
+        for answer, piece in zip(answers, pieces[1:], strict=True):
+            spans.append((len(text), len(answer)))
+            text += answer + piece
+        return text, spans
+
+
+def masked_texts(
+    dataset: InfillingDataset, corpus: PreparedCorpus, per_document: int, condition: dict[str, list[str]]
+) -> list[MaskedText]:
+    """The first examples of each document that have blanks, at most so many `per_document`."""
+    rows, masks = dataset.keys()
+    spans = dataset.token_spans(np.arange(len(dataset)))
+    with_blanks = np.flatnonzero(spans.counts)
+    turn = pd.Series(rows[with_blanks]).groupby(rows[with_blanks]).cumcount().to_numpy()
+    chosen = with_blanks[turn < per_document]
+    starts, lengths = dataset.character_spans(np.arange(len(dataset)))
+    documents, found = corpus.documents, []
+    columns = {name: documents[name].array for name in ("writing_id", "text", *condition)}
+    for number in chosen:
+        row, types = int(rows[number]), dataset.vocabulary.mask_types
+        (tokens,) = dataset.document_tokens([row])
+        of_example = range(*spans.offsets[[number, number + 1]])
+        told = {field: columns[field][row] for field, values in condition.items() if columns[field][row] in values}
+        found.append(
+            MaskedText(
+                columns["writing_id"][row],
+                int(masks[number]),
+                columns["text"][row],
+                tuple(Span(types[spans.types[s]], int(starts[s]), int(lengths[s])) for s in of_example),
+                tuple(tokens[spans.firsts[s] : spans.lasts[s]] for s in of_example),
+                {"level": told.get("cefr_level"), "l1": told.get("l1")},
+            )
+        )
+    return found
+
+
+def fill(
+    model: TrainedModel, texts: Sequence[MaskedText], decoding: Decoding, kept: KeptLines, device: str
+) -> dict[tuple, Record]:
+    """The records of the texts' answers by writing_id and example: those kept, the others made now."""
+    missing = [text for text in texts if text.key not in kept.read()]
+    if missing:
+        progress = ProgressLog(len(texts), model.name, "texts filled", initial=len(texts) - len(missing))
+        kept.add(_filled(Infiller.of(model, device), missing, decoding), progress)
+    return kept.read()
+
+
+def _filled(infiller: Infiller, texts: Sequence[MaskedText], decoding: Decoding) -> Iterator[list[Record]]:
+    at_once = max(1, decoding.batch_size // decoding.candidates)
+    for begin in range(0, len(texts), at_once):
+        batch, contexts = texts[begin : begin + at_once], []
+        for text in batch:
+            options = {"answer_room": decoding.answer_room, "spans": text.spans, **text.told}
+            try:
+                contexts.append(infiller.context(text.text, **options))
+            except UserError as error:
+                log.debug("%s left out: %s", text.writing_id, error)
+                contexts.append(None)
+        candidates = iter(infiller([context for context in contexts if context is not None], decoding))
+        yield [
+            {
+                **dict(zip(KEY, text.key, strict=True)),
+                "answers": [] if context is None else [list(one.answers) for one in next(candidates)],
+            }
+            for text, context in zip(batch, contexts, strict=True)
+        ]
+
+
+def blank_table(
+    texts: Sequence[MaskedText],
+    records: dict[tuple, Record],
+    vocabulary: Vocabulary,
+    tokens: TokenStore,
+    trained_on: np.ndarray,
+    name: str,
+) -> pd.DataFrame:
+    """A row per answer that a model wrote: how long a stretch of the documents `trained_on` (rows) it repeats.
+
+    Columns: writing_id, example, blank, candidate, mask_type; `answer` and `learner`, what the model and what the
+    learner wrote; `tokens` and `longest` of the answer, in tokens; likewise `learner_tokens`, `learner_longest`;
+    `equal_longest` and `learner_equal_longest` of both, the longer one cut to the length of the other; `stretch`, what
+    the answer repeats, and `source`, the row of a training text that has it (-1: none).
+    """
+    rows, written, filled = [], [], []
+    own: list[np.ndarray] = []
+    for text in texts:
+        for candidate, answers in enumerate(records[text.key]["answers"]):
+            filled.append(text.filled(answers))
+            own += text.tokens
+            learner = [text.text[span.start : span.start + span.length] for span in text.spans]
+            for blank, (span, answer, of_learner) in enumerate(zip(text.spans, answers, learner, strict=True)):
+                rows.append((*text.key, blank, candidate, span.mask_type, answer, of_learner))
+    for begin in range(0, len(filled), 256):
+        written += _tokens_of_spans(filled[begin : begin + 256], vocabulary)
+    cut_to = [min(len(a), len(b)) for a, b in zip(written, own, strict=True)]
+    answers = [*written, *own, *(part[:n] for of in (written, own) for part, n in zip(of, cut_to, strict=True))]
+    begins, ends = tokens.offsets[trained_on], tokens.offsets[trained_on + 1]
+    with ProgressLog(readings(answers) * int((ends - begins).sum()), name, "training tokens searched") as progress:
+        found = longest_stretches(answers, tokens.all_ids, begins, ends, progress.update)
+    longest, own_longest, cut_longest, own_cut = np.split(found.lengths, 4)
+    starts, sources = found.starts[: len(written)], found.texts[: len(written)]
+    table = pd.DataFrame(rows, columns=[*KEY, "blank", "candidate", "mask_type", "answer", "learner"])
+    return table.assign(
+        tokens=[len(part) for part in written],
+        longest=longest,
+        learner_tokens=[len(part) for part in own],
+        learner_longest=own_longest,
+        equal_longest=cut_longest,
+        learner_equal_longest=own_cut,
+        stretch=[
+            vocabulary.decode(part[start : start + n]) for part, start, n in zip(written, starts, longest, strict=True)
+        ],
+        source=np.where(sources < 0, -1, trained_on[sources]),
+    )
+
+
+def _tokens_of_spans(
+    filled: Sequence[tuple[str, list[tuple[int, int]]]], vocabulary: Vocabulary
+) -> Iterator[np.ndarray]:
+    """The tokens that cover each span of each text."""
+    texts = [text for text, _ in filled]
+    encoded = vocabulary.tokenizer(
+        texts, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True
+    )
+    for text, spans, ids, offsets in zip(
+        texts, (spans for _, spans in filled), encoded.input_ids, encoded.offset_mapping, strict=True
+    ):
+        starts, lengths = np.array(spans, dtype=np.int64).reshape(-1, 2).T
+        first, last = align(token_positions(offsets, len(text)), starts, lengths)
+        yield from (np.array(ids[a:b]) for a, b in zip(first, last, strict=True))

@@ -1,0 +1,101 @@
+"""Do losses tell the texts that a model was trained on from texts of the same kind that it was not trained on?
+
+A text's score is minus its mean NLL (Yeom et al. 2018, Privacy Risk in Machine Learning), or the mean NLL under a
+reference model that saw neither text minus its own (Carlini et al. 2022, Membership Inference Attacks From First
+Principles): some texts are easy for every model. Members are to have the higher scores:
+
+    auc     probability that a member has a higher score than another text, ties counted half; .5 is chance
+    tpr     share of the members above the lowest threshold that at most 1 % of the other texts are above
+
+Intervals are percentiles of a bootstrap over clusters, members' and others' apart; none below 50 effective clusters of
+either.
+
+Legend: N texts, G clusters of members or of others, R resamples.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from ilm.evaluation.comparison.contrasts import MIN_EFFECTIVE_CLUSTERS, effective_clusters
+
+FALSE_POSITIVES = 0.01
+_AT_ONCE = 4_000_000  # numbers in memory
+
+
+@dataclass(frozen=True)
+class Membership:
+    """`auc` and `tpr` at 1 % false positives with 95 % intervals (None where there are too few clusters).
+
+    `members` and `others` are numbers of texts, `clusters` those of both.
+    """
+
+    auc: float
+    auc_low: float | None
+    auc_high: float | None
+    tpr: float
+    tpr_low: float | None
+    tpr_high: float | None
+    members: int
+    others: int
+    clusters: int
+
+
+def membership(
+    scores: np.ndarray, is_member: np.ndarray, clusters: np.ndarray, *, resamples: int, seed: int = 0
+) -> Membership | None:
+    """How well scores (N,) tell members (boolean, (N,)); `clusters` (N,). NaN scores have no part.
+
+    None without a member or without another text.
+    """
+    there = ~np.isnan(scores)
+    scores, is_member, clusters = scores[there], is_member[there], clusters[there]
+    if is_member.all() or not is_member.any():
+        return None
+    order = np.argsort(-scores, kind="stable")
+    curve = _Curve(scores[order], is_member[order])
+    auc, tpr = (float(value[0]) for value in curve.read(np.ones((1, len(order)))))
+    bounds: list[float | None] = [None] * 4
+    # A cluster of both sides is one of each.
+    labels, of_each = np.unique(2 * clusters[order] + is_member[order], return_inverse=True)
+    of_members = labels % 2 == 1
+    sizes = np.bincount(of_each)
+    if min(effective_clusters(sizes[side]) for side in (of_members, ~of_members)) >= MIN_EFFECTIVE_CLUSTERS:
+        drawn = [curve.read(times[:, of_each]) for times in _draws(of_members, len(order), resamples, seed)]
+        aucs, tprs = (np.concatenate(column) for column in zip(*drawn, strict=True))
+        bounds = [float(bound) for values in (aucs, tprs) for bound in np.quantile(values, [0.025, 0.975])]
+    members = int(is_member.sum())
+    return Membership(auc, *bounds[:2], tpr, *bounds[2:], members, len(order) - members, len(labels))
+
+
+@dataclass(frozen=True)
+class _Curve:
+    """Scores in falling order (N,), and whether each is a member's."""
+
+    scores: np.ndarray
+    is_member: np.ndarray
+
+    def read(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """AUC and TPR of texts that count `weights` (R, N) times, each (R,)."""
+        # Equal scores are passed at once.
+        last_of_equal = np.append(self.scores[1:] != self.scores[:-1], True)
+        above = [np.cumsum(weights * side, axis=1)[:, last_of_equal] for side in (self.is_member, ~self.is_member)]
+        true, false = (counts / counts[:, -1:] for counts in above)
+        steps = np.diff(false, axis=1, prepend=0)
+        before = np.concatenate([np.zeros((len(true), 1)), true[:, :-1]], axis=1)
+        auc = (steps * (true + before) / 2).sum(axis=1)
+        # Shares of whole numbers miss the bound by a hair.
+        tpr = np.where(false <= FALSE_POSITIVES + 1e-12, true, 0).max(axis=1)
+        return auc, tpr
+
+
+def _draws(of_members: np.ndarray, texts: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """How often each cluster (G of both sides) is drawn, in blocks of draws; as many of each side as there are."""
+    generator, at_once = np.random.default_rng(seed), max(1, _AT_ONCE // texts)
+    for begin in range(0, resamples, at_once):
+        times = np.zeros((min(at_once, resamples - begin), len(of_members)))
+        for side in (of_members, ~of_members):
+            n = int(side.sum())
+            times[:, side] = generator.multinomial(n, np.full(n, 1 / n), len(times))
+        yield times

@@ -1,0 +1,153 @@
+"""The report of what models repeat: its files, its tables for a terminal and a page, and how to read them."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ilm.evaluation import report
+from ilm.evaluation.memorisation.losses import ALL_TYPES, CONTEXT
+from ilm.evaluation.memorisation.membership import FALSE_POSITIVES
+from ilm.evaluation.statistics import compare_pairs
+from ilm.tables import TextTable, show
+
+# An answer of fewer tokens that stands in a training text says nothing: most do.
+LEAST_TOKENS = 8
+SHOWN = 20  # of the longest stretches of a run
+
+
+def repetition(blanks: pd.DataFrame, resamples: int) -> pd.DataFrame:
+    """A row per run and mask type (and all): what its answers repeat of the training texts, and what learners' do.
+
+    `blanks`: see `blank_table`, with `run` and `unit`. Lengths are in tokens: means of the answers (`tokens`,
+    `learner_tokens`) and of the longest stretches of answers of equal length, their `difference` with its interval, and
+    the longest stretch of all. `whole`: of the answers of LEAST_TOKENS or more, how many a training text has whole.
+    """
+    rows, pairs = [], []
+    for run, of_run in blanks.groupby("run", sort=False):
+        groups = [(ALL_TYPES, of_run), *of_run.groupby("mask_type")]
+        for mask_type, part in groups:
+            row = {"run": run, "mask_type": mask_type, "answers": len(part)}
+            for of in ("", "learner_"):
+                long = part[f"{of}tokens"] >= LEAST_TOKENS
+                row[f"{of}tokens"] = part[f"{of}tokens"].mean()
+                row[f"{of}equal_longest"] = part[f"{of}equal_longest"].mean()
+                row[f"{of}longest"] = int(part[f"{of}longest"].max())
+                row[f"{of}long_answers"] = int(long.sum())
+                row[f"{of}whole"] = int((long & (part[f"{of}longest"] == part[f"{of}tokens"])).sum())
+            rows.append(row)
+            differences = (part["equal_longest"] - part["learner_equal_longest"]).to_numpy(float)
+            pairs.append((differences, part["unit"].to_numpy()))
+    return pd.DataFrame(rows).join(pd.DataFrame(compare_pairs(pairs, resamples, 0)).drop(columns="n"))
+
+
+def card_results(run: str, repeated: pd.DataFrame, members: pd.DataFrame, split: str) -> dict[str, Any]:
+    """What a model card keeps of a run: plain values."""
+    (of_run,) = repeated[(repeated["run"] == run) & (repeated["mask_type"] == ALL_TYPES)].to_dict("records")
+    level = members[members["run"] == run]["level"].iloc[-1]  # all of them where there are several
+    chosen = (members["run"] == run) & (members["level"] == level)
+    chosen &= members["mask_type"].isin([ALL_TYPES, CONTEXT])
+    return {
+        "split": split,
+        "least_tokens": LEAST_TOKENS,
+        "repetition": _plain([of_run])[0],
+        "membership": _plain(members[chosen].to_dict("records")),
+    }
+
+
+def _plain(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [{key: None if pd.isna(value) else value for key, value in record.items()} for record in records]
+
+
+def write_report(
+    folder: Path,
+    header: Mapping[str, Any],
+    repeated: pd.DataFrame,
+    members: pd.DataFrame,
+    blanks: pd.DataFrame,
+) -> None:
+    """Write all files: the answers one by one, the longest stretches, both tables, the page, report.json."""
+    report.write_csv(folder / "blanks.csv", blanks)
+    longest = (
+        blanks.sort_values(["longest", "tokens"], ascending=[False, True], kind="stable").groupby("run").head(SHOWN)
+    )
+    columns = ["run", "longest", "mask_type", "stretch", "writing_id", "example", "blank", "source"]
+    results = {"repetition": repeated, "membership": members, "stretches": longest[columns]}
+    report.write_report(folder, header, results, {"memorisation.md": _page(header, repeated, members, longest)})
+
+
+def print_tables(header: Mapping[str, Any], repeated: pd.DataFrame, members: pd.DataFrame) -> None:
+    """All mask types together, for a terminal."""
+    of_all = repeated[repeated["mask_type"] == ALL_TYPES]
+    short = members[members["mask_type"].isin([ALL_TYPES, CONTEXT])]
+    show(_repetition_table(of_all), _membership_table(short), " ".join(notes(header)))
+
+
+def notes(header: Mapping[str, Any]) -> list[str]:
+    """Sentences that must be known to read the tables."""
+    split, clusters = header["source"]["split"], header["clusters_are"]
+    too_long = sum(header["too_long_to_fill"].values())
+    return [
+        f"{'; '.join(report.described(header['source']))}.",
+        f"Answers: what models and learners wrote in the same blanks of {split} texts, in tokens. Longest stretches of "
+        "equal length are those of both answers cut to the shorter one.",
+        *([f"{too_long:,} texts were too long to be filled."] if too_long else []),
+        f"AUC: the probability that a training text has the higher score than a {split} text, .5 is chance; TPR: the "
+        f"share of training texts found where {100 * FALSE_POSITIVES:g} % of {split} texts are taken for such. "
+        f"Intervals (95 %) are over {clusters}s; below 50 effective ones there is none.",
+    ]
+
+
+def _page(header: Mapping[str, Any], repeated: pd.DataFrame, members: pd.DataFrame, longest: pd.DataFrame) -> str:
+    tables = [
+        _repetition_table(repeated),
+        _membership_table(members),
+        TextTable(
+            "The longest stretches",
+            ["run", "tokens", "mask type", "stretch", "in the blank of", "stands in"],
+            [
+                [row.run, str(row.longest), row.mask_type, row.stretch, row.writing_id, row.source]
+                for row in longest.itertuples()
+            ],
+            "lrlpll",
+        ),
+    ]
+    parts = ["# Memorisation\n", "".join(f"- {note}\n" for note in notes(header))]
+    return "\n".join(parts + [f"## {table.title}\n\n{table.markdown()}\n" for table in tables])
+
+
+def _repetition_table(repeated: pd.DataFrame) -> TextTable:
+    rows = []
+    for row in repeated.itertuples():
+        interval = "" if pd.isna(row.low) else f" [{row.low:+.2f}, {row.high:+.2f}]"
+        rows.append(
+            [
+                *(row.run, row.mask_type, f"{row.answers:,}", f"{row.tokens:.1f} / {row.learner_tokens:.1f}"),
+                f"{row.equal_longest:.2f} / {row.learner_equal_longest:.2f}",
+                f"{row.difference:+.2f}{interval}",
+                f"{row.longest} / {row.learner_longest}",
+                f"{row.whole} of {row.long_answers} / {row.learner_whole} of {row.learner_long_answers}",
+            ]
+        )
+    columns = ["run", "mask type", "answers", "tokens", "longest, equal length", "difference"]
+    columns += ["longest of all", f"whole, of {LEAST_TOKENS}+ tokens"]
+    return TextTable("Stretches of training texts in answers: model / learner", columns, rows, "llrrrrrr")
+
+
+def _membership_table(members: pd.DataFrame) -> TextTable:
+    rows = [
+        [
+            *(row.run, row.level, row.mask_type, row.score),
+            _share(row.auc, row.auc_low, row.auc_high),
+            _share(row.tpr, row.tpr_low, row.tpr_high),
+            f"{row.members:,} / {row.others:,}",
+        ]
+        for row in members.itertuples()
+    ]
+    columns = ["run", "level", "blanks", "score", "AUC", "TPR", "texts: training / other"]
+    return TextTable("Can training texts be told from others?", columns, rows, "llllrrr")
+
+
+def _share(value: float, low: float | None, high: float | None) -> str:
+    return f"{value:.3f}" + ("" if pd.isna(low) else f" [{low:.3f}, {high:.3f}]")

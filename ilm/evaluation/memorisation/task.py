@@ -1,0 +1,140 @@
+"""`python evaluate.py task=memorisation`: what models repeat of their training texts, and how these can be told."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ilm.config.evaluate import Evaluate
+from ilm.corpus.store import PreparedCorpus
+from ilm.errors import UserError
+from ilm.evaluation.kept_lines import KeptLines
+from ilm.evaluation.losses import clusters_of
+from ilm.evaluation.memorisation.infills import KEY, blank_table, fill, masked_texts
+from ilm.evaluation.memorisation.losses import MEMBERS, TextLosses, Trained, text_losses
+from ilm.evaluation.memorisation.membership import membership
+from ilm.evaluation.memorisation.report import card_results, print_tables, repetition, write_report
+from ilm.evaluation.perplexity.scoring import masks_of, open_dataset, open_tokens
+from ilm.evaluation.report import deciding, open_results, results_folder, source_of, training_corpus
+from ilm.examples.cuts import POOLED
+from ilm.models.devices import usable_device
+from ilm.runs.finder import Finder
+from ilm.runs.folder import versions
+from ilm.runs.model_card import write_model_card
+from ilm.runs.trained_model import INFILLING, TrainedModel
+
+log = logging.getLogger("ilm")
+
+
+def evaluate_memorisation(settings: Evaluate) -> pd.DataFrame:
+    """Fill blanks of texts that no model was trained on, and compare the loss of those with that of training texts.
+
+    Writes results/<name>/, the kept scores and the models' cards, and prints the tables; returns one row per run,
+    level, mask type and score of membership.
+
+    Raises: UserError if no run is found, or none of its levels is asked for.
+    """
+    task = settings.task
+    device = usable_device(task.device, "task.device")
+    models, corpus = _find_models(settings)
+    runs = [Trained.of(model, masks_of(model, corpus, task), corpus, settings) for model in models]
+    if not any(run.levels for run in runs):
+        raise UserError(f"task.levels={task.levels}: no model was trained on these levels")
+    source = source_of(corpus, task.split, sorted({level for run in runs for level in run.levels}))
+    folder = results_folder(settings, corpus.name)
+    identity = {
+        "texts": {key: source[key] for key in ("name", "documents_hash", "split", "levels")},
+        "cefr": settings.cefr,
+        "models": settings.models,
+        "limit": settings.limit,
+        "task": {"name": task.name, **deciding(settings)},
+    }
+    with open_results(folder, identity):
+        found = dict(zip((run.name for run in runs), text_losses(runs, corpus, settings, device), strict=True))
+        members = pd.DataFrame(_membership_rows(runs, found, corpus, task.resamples))
+        tables, not_filled = zip(*(_infilled(run, corpus, settings, folder) for run in runs), strict=True)
+        blanks = pd.concat(tables, ignore_index=True)
+        repeated = repetition(blanks, task.resamples)
+        header = {
+            "task": task.name,
+            "source": source,
+            "evaluation": {**task.model_dump(exclude={"name"}), "limit": settings.limit},
+            "clusters_are": clusters_of(corpus.documents)[1],
+            "runs": {run.name: {**run.model.record(), "training_texts": len(run.trained_on)} for run in runs},
+            "too_long_to_fill": dict(zip(found, not_filled, strict=True)),
+            "versions": versions(),
+        }
+        print_tables(header, repeated, members)
+        write_report(folder, header, repeated, members, blanks)
+    for run in runs:
+        if settings.limit is None and task.levels is None:
+            results = card_results(run.name, repeated, members, task.split)
+            write_model_card(run.model.run, corpus.manifest, memorisation=results)
+    log.info("written: %s/{report.json,memorisation.md,*.csv}", folder)
+    return members
+
+
+def _find_models(settings: Evaluate) -> tuple[list[TrainedModel], PreparedCorpus]:
+    """The runs to ask, and the corpus that they were trained on."""
+    data = Path(settings.paths.data)
+    finder = Finder(Path(settings.paths.experiments), data / settings.corpus.name, INFILLING)
+    models = finder.find(settings.models, settings.cefr)
+    for model in models:
+        model.require_infilling()
+    corpus = PreparedCorpus.open(data / (training_corpus(models) or settings.corpus.name))
+    for model in models:
+        model.require_trained_on(corpus)
+    known = [model for model in models if model.settings.data.like is None]
+    for model in models:
+        if model not in known:
+            log.warning("left out: %s was trained on texts drawn at random, which only train.py draws", model.name)
+    if not known:
+        raise UserError("No model is left: name others with models=[...]")
+    return known, corpus
+
+
+def _infilled(run: Trained, corpus: PreparedCorpus, settings: Evaluate, folder: Path) -> tuple[pd.DataFrame, int]:
+    """The table of a run's answers (`blank_table`) with `run`, `cefr_level` and `unit`; how many were not filled."""
+    task, model = settings.task, run.model
+    rows, results = run.rows[task.split], Path(settings.paths.results)
+    dataset = open_dataset(model, None, corpus, run.masks, rows, task, results)
+    texts = masked_texts(dataset, corpus, task.infills_per_document, model.condition)
+    kept = KeptLines(folder / "infills" / f"{model.name.replace('/', '_')}-{model.fingerprint()}.jsonl", KEY)
+    records = fill(model, texts, task.decoding, kept, task.device)
+    tokens = open_tokens(model, corpus, results)
+    table = blank_table(texts, records, model.vocabulary, tokens, run.trained_on, run.name)
+    documents = corpus.documents
+    table["source"] = np.where(table["source"] < 0, "", documents["writing_id"].to_numpy()[table["source"]])
+    at = pd.Index(documents["writing_id"]).get_indexer(table["writing_id"])
+    table.insert(0, "run", run.name)
+    table["cefr_level"] = documents["cefr_level"].to_numpy()[at]
+    table["unit"] = clusters_of(documents)[0][at]
+    return table, sum(not records[text.key]["answers"] for text in texts)
+
+
+def _membership_rows(
+    runs: Sequence[Trained], found: dict[str, TextLosses], corpus: PreparedCorpus, resamples: int
+) -> Iterator[dict[str, Any]]:
+    """A row per run, level (of several also all), mask type and score."""
+    documents = corpus.documents
+    ids, units = pd.Index(documents["writing_id"]), clusters_of(documents)[0]
+    for run in runs:
+        losses = found[run.name]
+        rows = ids.get_indexer(losses.own.index)
+        is_member = documents["split"].to_numpy()[rows] == MEMBERS
+        levels = documents["cefr_level"].to_numpy()[rows]
+        scores = {"loss": -losses.own}
+        if losses.reference is not None:
+            scores[f"loss against {losses.reference_is}"] = losses.reference - losses.own
+        for level in [*run.levels, *([POOLED] if len(run.levels) > 1 else [])]:
+            here = np.ones(len(rows), dtype=bool) if level == POOLED else levels == level
+            for mask_type in losses.own:
+                for score, of_texts in scores.items():
+                    values = of_texts[mask_type].to_numpy(float)[here]
+                    of = membership(values, is_member[here], units[rows][here], resamples=resamples)
+                    if of is not None:
+                        yield {"run": run.name, "level": level, "mask_type": mask_type, "score": score, **asdict(of)}
