@@ -153,7 +153,7 @@ class Evaluate(Section):
 
     @rule
     def _texts_of_a_file(self, at: str) -> Iterator[str]:
-        if self.input is not None and isinstance(self.task, Scored):
+        if self.input is not None and isinstance(self.task, Masked):
             yield f"input is not for task={self.task.name}, which is about prepared texts; task=cloze reads a file"
         elif self.input is not None:
             given = {"corpus": self.task.corpus is not None, "split": self.task.split != "test"}
