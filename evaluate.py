@@ -23,6 +23,8 @@ def evaluate(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> "
     match settings.task.name:
         case "cloze":
             from ilm.evaluation.cloze.task import evaluate_cloze as run
+        case "forms":
+            from ilm.evaluation.forms.task import evaluate_forms as run
         case "levels":
             from ilm.evaluation.levels.task import evaluate_levels as run
         case "memorisation":

@@ -13,6 +13,7 @@ from ilm.config.sections import (
     FolderName,
     Length,
     Names,
+    NotNegative,
     Objective,
     Only,
     Packing,
@@ -112,6 +113,19 @@ class Cloze(Task):
     resamples: Positive
 
 
+class Forms(Task):
+    """Learners' forms against the corrected ones."""
+
+    name: Literal["forms"]
+    corrected: str  # column
+    annotator: NotNegative
+    context: Literal["learner", "corrected"]
+    resamples: Positive
+    seed: Seed
+    batch_size: Positive  # edits
+    device: str
+
+
 class Levels(Task):
     """Which level wrote a text: a posterior over levels from its losses under the models of all levels."""
 
@@ -142,7 +156,7 @@ class Evaluate(Section):
 
     corpus: Corpus
     task: Annotated[
-        Perplexity | Comparison | Cloze | Levels | Memorisation | Surprisal, Field(discriminator="name")
+        Perplexity | Comparison | Cloze | Forms | Levels | Memorisation | Surprisal, Field(discriminator="name")
     ]
     models: Names | None
     name: FolderName | None

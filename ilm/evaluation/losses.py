@@ -177,8 +177,8 @@ def _groups_of_blanks(blanks: pd.DataFrame, texts: Texts) -> pd.DataFrame:
     rows = texts.rows.get_indexer(blanks["writing_id"])
     blank_groups = {
         "mask type": blanks["mask_type"].array,
-        "position": _thirds(blanks["start"].to_numpy(), texts.documents["text"].str.len().to_numpy()[rows]),
-        "blank length": _word_groups(blanks["words"].to_numpy()),
+        "position": thirds(blanks["start"].to_numpy(), texts.documents["text"].str.len().to_numpy()[rows]),
+        "blank length": word_groups(blanks["words"].to_numpy()),
     }
     return _groups_of_texts(rows, texts).assign(**blank_groups)
 
@@ -187,9 +187,11 @@ def _columns(scores: Mapping[str, Scores], table: str, column: str) -> np.ndarra
     return np.stack([getattr(of_run, table)[column].to_numpy() for of_run in scores.values()])
 
 
-def _thirds(starts: np.ndarray, lengths: np.ndarray) -> pd.Categorical:
-    return pd.Categorical.from_codes(np.minimum(3 * starts // np.maximum(1, lengths), 2), THIRDS)
+def thirds(starts: np.ndarray, lengths: np.ndarray | int) -> pd.Categorical:
+    """The third that each place lies in, of something of this length."""
+    return pd.Categorical.from_codes(np.minimum(3 * starts // np.maximum(1, lengths), 2).astype(int), THIRDS)
 
 
-def _word_groups(words: np.ndarray) -> pd.Categorical:
+def word_groups(words: np.ndarray) -> pd.Categorical:
+    """Numbers of words in groups."""
     return pd.cut(words, [-1, *_WORDS.values()], labels=list(_WORDS))

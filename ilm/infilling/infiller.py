@@ -18,15 +18,14 @@ from transformers import PreTrainedModel
 
 from ilm.config.infill import Decoding
 from ilm.errors import UserError
-from ilm.examples.alignment import align
 from ilm.examples.conditions import longest_line, stored_condition
-from ilm.examples.layout import Example, Examples, TargetType, lay_out, tell
-from ilm.examples.tokenize import token_positions
+from ilm.examples.layout import Example, TargetType
 from ilm.examples.vocabulary import Vocabulary
 from ilm.infilling.blanks import NO_LIMITS, BlankLimits, Context, truncate
 from ilm.infilling.candidates import GeneratedSequence, Infilling, draw
 from ilm.infilling.conditions import tokens_told
 from ilm.infilling.constraints import AnswerConstraints
+from ilm.infilling.filled import filled_example
 from ilm.infilling.generate import Generator
 from ilm.infilling.kv_cache import UNKNOWN
 from ilm.infilling.token_bytes import TokenBytes
@@ -37,7 +36,7 @@ from ilm.models.devices import usable_device
 from ilm.models.loading import pretrained_model, require_rows
 from ilm.models.scoring import TargetScores
 from ilm.models.scoring import score as score_targets
-from ilm.runs.trained_model import INFILLING, TrainedModel, model_in
+from ilm.runs.trained_model import TrainedModel, model_in
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -233,17 +232,7 @@ class Infiller:
         if len(answers) != len(context.types) or not all(answers):
             raise UserError(f"{len(context.types)} blanks need as many answers, none of them empty: got {answers}")
         filled, spans = context.fill(answers)
-        encoded = self.vocabulary.tokenizer(
-            filled, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True
-        )
-        starts, lengths = np.array(spans).T
-        first, last = align(token_positions(encoded.offset_mapping, len(filled)), starts, lengths)
-        if (first[1:] < last[:-1]).any():
-            raise UserError("Two answers share a token. Leave a space between the blanks.")
-        runs = list(zip(context.types, first.tolist(), last.tolist(), strict=True))
-        ids = encoded.input_ids
-        example = lay_out(ids, runs, self.vocabulary, INFILLING, max_length=len(ids) + 2 * len(runs) + 1)
-        example = tell(Examples.of([example]), [np.array(context.told, dtype=np.int32)])[0]
+        example = filled_example(filled, spans, context.types, self.vocabulary, context.told)
         length = len(example.input_ids)
         if length > self.max_tokens:
             raise UserError(f"Text and answers have {length} tokens, and the model takes {self.max_tokens}")

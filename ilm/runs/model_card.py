@@ -131,8 +131,7 @@ def _results(rows: Sequence[Mapping[str, Any]], status: Mapping[str, Any]) -> It
         (
             row["level"],
             f"{row['perplexity']:.4g}",
-            f"{perplexity(row['loss'] - 1.96 * row['loss_standard_error']):.4g} to "
-            f"{perplexity(row['loss'] + 1.96 * row['loss_standard_error']):.4g}",
+            _interval(row["loss"], row["loss_standard_error"]),
             f"{row['targets']:,}",
             f"{row['clusters']:,}",
         )
@@ -146,6 +145,13 @@ def _results(rows: Sequence[Mapping[str, Any]], status: Mapping[str, Any]) -> It
         f"without the ends of answers; examples cut at {rows[0]['max_length']} tokens. Intervals "
         "are normal, over texts or, where they are known, learners, and of this run alone."
     )
+
+
+def _interval(loss: float, standard_error: float | None) -> str:
+    """Of the perplexity; a single cluster has none."""
+    if standard_error is None:
+        return ""
+    return " to ".join(f"{perplexity(loss + sign * 1.96 * standard_error):.4g}" for sign in (-1, 1))
 
 
 def _memorisation(found: Mapping[str, Any] | None) -> Iterable[str]:

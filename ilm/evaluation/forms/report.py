@@ -1,0 +1,89 @@
+"""The report of forms: its files, its tables for a terminal and a page, and how to read them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ilm.evaluation import report
+from ilm.evaluation.forms.results import ALL, GROUPINGS, LEVEL
+from ilm.tables import TextTable, show
+
+TITLES = {"kind": "kind of edit", "words": "words of the longer form", "position": "place in the text", "l1": "L1"}
+
+
+def write_report(
+    folder: Path, header: Mapping[str, Any], results: pd.DataFrame, pairs: pd.DataFrame, edits: pd.DataFrame
+) -> None:
+    """Write all files: every edit under every run, both tables, the page, report.json."""
+    report.write_csv(folder / "edits.csv", edits)
+    report.write_report(
+        folder, header, {"forms": results, "comparisons": pairs}, {"forms.md": _page(header, results, pairs)}
+    )
+
+
+def print_tables(header: Mapping[str, Any], results: pd.DataFrame) -> None:
+    """Means by level, and by kind of edit where kinds are known."""
+    kinds = [_by(results, "kind")] if (results["grouping"] == "kind").any() else []
+    show(_by(results, LEVEL), *kinds, " ".join(notes(header)))
+
+
+def notes(header: Mapping[str, Any]) -> list[str]:
+    """Sentences that must be known to read the tables."""
+    options, unit = header["evaluation"], header["unit"]
+    around = "the learner's text, other errors as they are" if options["context"] == "learner" else "the corrected text"
+    counted = [f"{count:,} {cause}" for cause, count in header["counts"].items()]
+    seen = {run: about["texts_seen_in_training"]["texts"] for run, about in header["runs"].items()}
+    left_out = [
+        f"{run} left out {', '.join(f'{n:,} ({cause})' for cause, n in about['left_out'].items())}"
+        for run, about in header["runs"].items()
+        if about["left_out"]
+    ]
+    about = [*report.described(header["source"]), f"{header['edits']:,} edits of {header['texts']:,} texts"]
+    return [
+        f"{'; '.join(about)}.",
+        *([f"Not scored: {'; '.join(counted)}."] if counted else []),
+        *([f"{'; '.join(left_out)}."] if left_out else []),
+        *(f"Of these texts {run} was trained on {count:,}." for run, count in seen.items() if count),
+        "Log-odds: log p(learner's form + end) - log p(corrected form + end) in nats, in one blank of "
+        f"{around}; above 0 the learner's form is the likelier one, in so many per cent of the edits. Intervals (95 %) "
+        f"are over {unit}s, too short below 50 of them, none below 6.",
+    ]
+
+
+def _page(header: Mapping[str, Any], results: pd.DataFrame, pairs: pd.DataFrame) -> str:
+    tables = [_by(results, name) for name in GROUPINGS if (results["grouping"] == name).any()]
+    tables += [_pairs(pairs)] if len(pairs) else []
+    parts = ["# Learners' forms and corrected ones\n", "".join(f"- {note}\n" for note in notes(header))]
+    return "\n".join(parts + [f"## {table.title}\n\n{table.markdown()}\n" for table in tables])
+
+
+def _by(results: pd.DataFrame, grouping: str) -> TextTable:
+    """A row per group, and all edits; a column per run."""
+    runs = list(dict.fromkeys(results["run"]))
+    cells = {(row.grouping, row.group, row.run): row for row in results.itertuples()}
+    own = results[results["grouping"] == grouping]
+    groups = [(grouping, group) for group in sorted(dict.fromkeys(own["group"]))] + [(ALL, ALL)]
+    rows = []
+    for key in groups:
+        found = [cells.get((*key, run)) for run in runs]
+        n = max(row.n for row in found if row is not None)
+        rows.append([key[1], f"{n:,}", *("" if row is None else _cell(row) for row in found)])
+    columns = [TITLES.get(grouping, "level"), "edits", *runs]
+    return TextTable(f"Log-odds of learners' forms by {columns[0]}", columns, rows, "l" + "r" * (len(columns) - 1))
+
+
+def _cell(row: Any) -> str:
+    interval = "" if pd.isna(row.low) else f" [{row.low:+.2f}, {row.high:+.2f}]"
+    return f"{row.log_odds:+.2f}{interval} ({100 * row.preferred:.0f} %)"
+
+
+def _pairs(pairs: pd.DataFrame) -> TextTable:
+    rows = []
+    for row in pairs.itertuples():
+        tested = ["", "", ""] if pd.isna(row.p) else [f"{row.low:+.2f} to {row.high:+.2f}", f"{row.p:.3f}"]
+        tested += [] if pd.isna(row.p) else [f"{row.p_holm:.3f}"]
+        rows.append([row.group, f"{row.a} − {row.b}", f"{row.difference:+.2f}", *tested, str(row.n)])
+    columns = ["level", "pair", "difference", "95 % interval", "p", "p (Holm)", "n"]
+    return TextTable("Pairs of models: difference in log-odds", columns, rows, "lprrrrr")

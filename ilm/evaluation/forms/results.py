@@ -1,0 +1,97 @@
+"""How strongly models prefer learners' forms: means of log-odds with intervals, by group, and between models.
+
+    log-odds = log p(learner's form + end | context) - log p(corrected form + end | context)       nats
+
+Above 0 the learner's form is the likelier one. Edits of a unit (learner, or text) are not independent: intervals are a
+bootstrap over units, p by flipping the signs of units (`ilm.evaluation.statistics`).
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+import pandas as pd
+
+from ilm.evaluation.forms.scoring import Item
+from ilm.evaluation.kept_lines import Record
+from ilm.evaluation.losses import thirds, word_groups
+from ilm.evaluation.statistics import compare_pairs, holm
+
+ALL, LEVEL = "all", "cefr_level"
+GROUPINGS = (LEVEL, "kind", "words", "position", "l1")
+UNKNOWN = "unknown"
+
+
+def edit_table(
+    items: Sequence[Item], records: Mapping[str, Mapping[tuple, Record]], units: Mapping[str, int]
+) -> pd.DataFrame:
+    """A row per run and edit that has scores, with all that it is grouped by; log-probabilities in nats."""
+    rows = []
+    for run, of_run in records.items():
+        for item in items:
+            record = of_run[item.key]
+            if "left_out" not in record:
+                length = len(item.before) + len(item.after) + 1
+                rows.append(
+                    {
+                        "run": run,
+                        "writing_id": item.writing_id,
+                        "edit": item.edit,
+                        "unit": units[item.writing_id],
+                        LEVEL: item.level or UNKNOWN,
+                        "l1": item.l1 or UNKNOWN,
+                        "kind": item.kind,
+                        "learner": item.learner,
+                        "corrected": item.corrected,
+                        "words": item.words,
+                        "position": len(item.before) / length,
+                        "learner_log_p": record["learner"],
+                        "corrected_log_p": record["corrected"],
+                        "log_odds": record["learner"] - record["corrected"],
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def preferences(edits: pd.DataFrame, resamples: int, seed: int) -> pd.DataFrame:
+    """A row per run, grouping and group: mean `log_odds`, low, high, p, n edits, units, and `preferred`, the share of
+    edits whose learner's form is the likelier one.
+    """
+    groups = {
+        ALL: pd.Series(ALL, edits.index),
+        **{name: edits[name] for name in (LEVEL, "kind", "l1")},
+        "words": word_groups(edits["words"].to_numpy()),
+        "position": thirds(edits["position"].to_numpy(), 1),
+    }
+    rows, pairs = [], []
+    for grouping in (ALL, *GROUPINGS):
+        of_each = pd.Series(groups[grouping], edits.index).astype(object)
+        for (run, group), part in edits.groupby([edits["run"], of_each], sort=True):
+            preferred = float((part["log_odds"] > 0).mean())
+            rows.append({"run": run, "grouping": grouping, "group": str(group), "preferred": preferred})
+            pairs.append((part["log_odds"].to_numpy(), part["unit"].to_numpy()))
+    found = pd.DataFrame(compare_pairs(pairs, resamples, seed)).rename(columns={"difference": "log_odds"})
+    return pd.DataFrame(rows).join(found.astype(dict.fromkeys(("low", "high", "p"), float)))
+
+
+def comparisons(edits: pd.DataFrame, resamples: int, seed: int) -> pd.DataFrame:
+    """A row per level (and all) and pair of runs: mean difference in log-odds of a and b on the same edits, low, high,
+    p, p_holm, n, units. Holm's method is for the pairs over all edits, and for those within levels.
+    """
+    about, pairs = [], []
+    groups = [(ALL, ALL, edits)]
+    if edits[LEVEL].nunique() > 1:
+        groups += [(LEVEL, level, part) for level, part in edits.groupby(LEVEL)]
+    for grouping, group, part in groups:
+        wide = part.set_index(["unit", "writing_id", "edit", "run"])["log_odds"].unstack("run")
+        for a, b in combinations(dict.fromkeys(edits["run"]), 2):
+            both = wide.reindex(columns=[a, b]).dropna()
+            if len(both):
+                about.append({"grouping": grouping, "group": group, "a": a, "b": b})
+                pairs.append(((both[a] - both[b]).to_numpy(), both.index.get_level_values("unit").to_numpy()))
+    columns = ["grouping", "group", "a", "b", "difference", "low", "high", "p", "p_holm", "n", "units"]
+    if not pairs:
+        return pd.DataFrame(columns=columns)
+    found = pd.DataFrame(about).join(
+        pd.DataFrame(compare_pairs(pairs, resamples, seed)).astype(dict.fromkeys(("low", "high", "p"), float))
+    )
+    return found.assign(p_holm=found.groupby("grouping")["p"].transform(holm))[columns]

@@ -1,0 +1,149 @@
+"""The log-probabilities of the learner's form and of the corrected one, in one blank of the same text.
+
+    I <|infill_word|> a apple.<|startofinfill|> has<|endofinfill|>      log p(" has" + end | context)
+    I <|infill_word|> a apple.<|startofinfill|> have<|endofinfill|>     log p(" have" + end | context)
+
+Around the blank stands the learner's text with all of its other errors (`context` learner), or the corrected one. Both
+forms stand in the same tokens of context and the same type of blank, `word` if both are one word, else `ngram`: where
+tokens reach over the end of a form, so that they do not, the edit is counted and not scored.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ilm.errors import UserError
+from ilm.evaluation.forms.edits import ParallelText, Stretch
+from ilm.evaluation.kept_lines import KeptLines, Record
+from ilm.examples.layout import Example, TargetType
+from ilm.infilling.blanks import WORD
+from ilm.infilling.conditions import tokens_told
+from ilm.infilling.filled import filled_example
+from ilm.infilling.infiller import Infiller
+from ilm.progress import ProgressLog
+from ilm.runs.trained_model import TrainedModel
+
+NGRAM = "ngram"
+KEY = ("writing_id", "edit")
+INSERTION = "the learner wrote nothing there"
+DELETION = "nothing stands there in the corrected text"
+BEYOND = "tokens reach over the end of a form"
+TOO_LONG = "text too long for the model"
+
+
+@dataclass(frozen=True)
+class Item:
+    """An edit as a blank: the `before` and `after` of the text around it, both forms, and where it came from."""
+
+    writing_id: str
+    edit: int
+    level: str
+    l1: str
+    kind: str | None
+    before: str
+    after: str
+    learner: str
+    corrected: str
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.writing_id, self.edit
+
+    @property
+    def words(self) -> int:
+        """Of the longer form."""
+        return max(len(form.split()) for form in (self.learner, self.corrected))
+
+
+def items_of(texts: Sequence[ParallelText], context: str) -> tuple[list[Item], Counter]:
+    """The edits with words on both sides, `context` learner or corrected; and how many others there are, by cause."""
+    items, counts = [], Counter()
+    for text in texts:
+        counts["texts without an edit"] += not text.edits
+        for number, edit in enumerate(text.edits):
+            around = text.learner if context == "learner" else text.corrected
+            start, length = edit.learner if context == "learner" else edit.corrected
+            learner, corrected = _form(text.learner, edit.learner), _form(text.corrected, edit.corrected)
+            if not learner or not corrected:
+                counts[DELETION if learner else INSERTION] += 1
+                continue
+            about = (text.writing_id, number, text.level, text.l1, edit.kind)
+            items.append(Item(*about, around[:start], around[start + length :], learner, corrected))
+    return items, +counts
+
+
+def _form(text: str, stretch: Stretch) -> str:
+    return text[stretch[0] : stretch[0] + stretch[1]]
+
+
+def score_items(
+    model: TrainedModel, items: Sequence[Item], folder: Path, batch_size: int, device: str
+) -> dict[tuple, Record]:
+    """A record of each item: `learner` and `corrected`, log-probabilities in nats with the end of the answer, or why it
+    has none, `left_out`. Those kept in `folder` are read, the others made now.
+    """
+    kept = KeptLines(folder / "scores" / f"{model.name.replace('/', '_')}-{model.fingerprint()}.jsonl", KEY)
+    there = kept.read()
+    missing = [item for item in items if item.key not in there]
+    if missing:
+        infiller = Infiller.of(model, device)
+        types = [infiller.vocabulary.mask_types.index(name) for name in (WORD, NGRAM) if name in model.mask_types]
+        if len(types) < 2:
+            raise UserError(
+                f"{model.name} was trained with blanks of the types {', '.join(model.mask_types)}, and forms need "
+                f"{WORD} and {NGRAM}"
+            )
+        # The longest first: what does not fit in memory fails at once.
+        missing.sort(key=lambda item: (-len(item.before) - len(item.after), item.key))
+        progress = ProgressLog(len(items), model.name, "edits", initial=len(items) - len(missing))
+        kept.add(_scored(infiller, missing, types, batch_size), progress)
+    return kept.read()
+
+
+def _scored(infiller: Infiller, items: Sequence[Item], types: Sequence[int], batch_size: int) -> Iterator[list[Record]]:
+    for begin in range(0, len(items), batch_size):
+        batch = items[begin : begin + batch_size]
+        pairs = [_examples(infiller, item, types) for item in batch]
+        examples = [example for pair in pairs if not isinstance(pair, str) for example in pair]
+        scores = infiller.score_examples(examples)
+        of_answers = np.isin(scores.target_types, (TargetType.INFILL, TargetType.INFILL_SPECIAL))
+        log_p = iter(-np.bincount(scores.examples[of_answers], scores.nll[of_answers], len(examples)))
+        yield [
+            dict(zip(KEY, item.key, strict=True))
+            | ({"left_out": pair} if isinstance(pair, str) else {"learner": next(log_p), "corrected": next(log_p)})
+            for item, pair in zip(batch, pairs, strict=True)
+        ]
+
+
+def _examples(infiller: Infiller, item: Item, types: Sequence[int]) -> tuple[Example, Example] | str:
+    """Of the learner's form and the corrected one; or why they cannot be compared."""
+    known = {
+        setting: value
+        for setting, field, value in (("level", "cefr_level", item.level), ("l1", "l1", item.l1))
+        if value in infiller.condition.get(field, ())
+    }
+    told = tokens_told(infiller.condition, infiller.vocabulary, known)
+    learner, corrected = (
+        filled_example(
+            item.before + form + item.after,
+            [(len(item.before), len(form))],
+            [types[item.words > 1]],
+            infiller.vocabulary,
+            told,
+        )
+        for form in (item.learner, item.corrected)
+    )
+    if not np.array_equal(_context(learner), _context(corrected)):
+        return BEYOND
+    return (
+        TOO_LONG if max(len(e.input_ids) for e in (learner, corrected)) > infiller.max_tokens else (learner, corrected)
+    )
+
+
+def _context(example: Example) -> np.ndarray:
+    """The tokens up to and with the separator."""
+    (separator,) = np.flatnonzero(example.target_types == TargetType.CONTEXT_INFILL_SEP)
+    return example.input_ids[: separator + 1]

@@ -1,0 +1,141 @@
+"""`python evaluate.py task=forms`: do models prefer what learners wrote, or what it was corrected to?"""
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ilm.config.evaluate import Evaluate
+from ilm.corpus.store import corpus_arguments
+from ilm.errors import UserError
+from ilm.evaluation.forms.edits import ParallelText, aligned_edits
+from ilm.evaluation.forms.m2 import read_m2
+from ilm.evaluation.forms.report import print_tables, write_report
+from ilm.evaluation.forms.results import comparisons, edit_table, preferences
+from ilm.evaluation.forms.scoring import Item, items_of, score_items
+from ilm.evaluation.kept_lines import Record
+from ilm.evaluation.report import deciding, open_results, results_folder
+from ilm.evaluation.texts import choose_texts, read_texts, texts_seen, units_of
+from ilm.hashing import digest, file_record
+from ilm.models.devices import usable_device
+from ilm.runs.finder import Finder
+from ilm.runs.folder import versions
+from ilm.runs.trained_model import INFILLING, TrainedModel
+
+log = logging.getLogger("ilm")
+
+NOT_CORRECTED = "texts without a corrected version"
+
+
+def evaluate_forms(settings: Evaluate) -> pd.DataFrame:
+    """Score learners' forms and the corrected ones in the same blanks under every model.
+
+    Writes results/<name>/ and prints the tables; returns a row per run, grouping and group.
+
+    Raises: UserError if there is no model, no corrected text, or no edit to score.
+    """
+    task, data = settings.task, Path(settings.paths.data)
+    usable_device(task.device, "task.device")
+    finder = Finder(Path(settings.paths.experiments), data / settings.corpus.name, INFILLING)
+    models = finder.find(settings.models, settings.cefr)
+    for model in models:
+        model.require_infilling()
+    documents, source = _documents(settings, models)
+    texts, counts = _parallel_texts(documents, task.corrected)
+    counts |= Counter(source.pop("counts", {}))
+    items, not_scored = items_of(texts, task.context)
+    counts |= not_scored
+    if not items:
+        raise UserError(f"{source['name']}: no edit has words on both sides. Found: {_listed(counts)}")
+    folder = results_folder(settings, source["name"])
+    with open_results(folder, _identity(settings, source, items)):
+        log.info("%d edits of %d texts; %s", len(items), len(texts), _listed(counts))
+        records: dict[str, dict[tuple, Record]] = {}
+        for number, model in enumerate(models, start=1):
+            log.info("model %d of %d: %s", number, len(models), model.name)
+            records[model.name] = score_items(model, items, folder, task.batch_size, task.device)
+        units, unit = units_of(documents)
+        edits = edit_table(items, records, units)
+        if not len(edits):
+            left_out = Counter(record["left_out"] for of_model in records.values() for record in of_model.values())
+            raise UserError(f"{source['name']}: no edit could be scored. Found: {_listed(left_out)}")
+        header = {
+            "task": task.name,
+            "source": source,
+            "texts": len(texts),
+            "edits": len(items),
+            "counts": dict(counts),
+            "unit": unit,
+            "evaluation": {**task.model_dump(exclude={"name"}), "limit": settings.limit},
+            "runs": {model.name: _about(model, records[model.name], documents, data) for model in models},
+            "versions": versions(),
+        }
+        results = preferences(edits, task.resamples, task.seed)
+        pairs = comparisons(edits, task.resamples, task.seed)
+        print_tables(header, results)  # first, for who cannot write
+        write_report(folder, header, results, pairs, edits)
+    log.info("written: %s/{report.json,forms.md,*.csv}", folder)
+    return results
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return "; ".join(f"{count:,} {cause}" for cause, count in counts.items()) or "nothing is left out"
+
+
+def _documents(settings: Evaluate, models: Sequence[TrainedModel]) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The texts, with a column of corrected ones or, of an M2 file, of `edits`, and what the report says of them."""
+    task = settings.task
+    if settings.input is not None and settings.input.endswith(".m2"):
+        path = Path(settings.input)
+        texts, counts = read_m2(path, task.annotator)
+        columns = {"writing_id": "writing_id", "l1": "l1", "cefr_level": "level", "text": "learner", "edits": "edits"}
+        documents = pd.DataFrame({name: [getattr(text, field) for text in texts] for name, field in columns.items()})
+        documents["corrected"] = [text.corrected for text in texts]
+        source = {"name": path.stem, "file": file_record(path), "synthetic": False, "counts": dict(counts)}
+    else:
+        documents, source = read_texts(settings, models, need_level=False, keep_columns=[task.corrected])
+        if task.corrected not in documents:
+            raise UserError(
+                f"task.corrected={task.corrected}: {source['name']} has no such column. Keep it: python prepare.py "
+                f"{corpus_arguments(source['name'])} corpus.keep_columns=[{task.corrected}] overwrite=true, with the "
+                "other options as before; or name another with task.corrected"
+            )
+    return choose_texts(documents, settings.limit, task.seed), source
+
+
+def _parallel_texts(documents: pd.DataFrame, column: str) -> tuple[list[ParallelText], Counter]:
+    texts, counts = [], Counter()
+    for row in documents.to_dict("records"):
+        about = (row["writing_id"], row["cefr_level"], row["l1"], row["text"])
+        if "edits" in row:
+            texts.append(ParallelText(*about, row["corrected"], row["edits"]))
+        elif isinstance(row[column], str) and row[column].strip():
+            edits = aligned_edits(row["text"], row[column])
+            texts.append(ParallelText(*about, row[column], tuple(edits)))
+        else:
+            counts[NOT_CORRECTED] += 1
+    return texts, counts
+
+
+def _identity(settings: Evaluate, source: Mapping[str, Any], items: Sequence[Item]) -> dict[str, Any]:
+    """What decides the numbers, but for the models' files."""
+    texts = {key: source[key] for key in ("name", "documents_hash", "split", "levels") if key in source}
+    return {
+        "texts": texts | ({"sha256": source["file"]["sha256"]} if "file" in source else {}),
+        "cefr": settings.cefr,
+        "models": settings.models,
+        "limit": settings.limit,
+        "task": {"name": settings.task.name, **deciding(settings)},
+        "items": digest([asdict(item) for item in items]),
+    }
+
+
+def _about(model: TrainedModel, records: Mapping[tuple, Record], documents: pd.DataFrame, data: Path) -> dict[str, Any]:
+    """What the report says of a model."""
+    left_out = Counter(record["left_out"] for record in records.values() if "left_out" in record)
+    seen = texts_seen(model, documents, data)
+    return {**model.record(), "left_out": dict(left_out), "texts_seen_in_training": seen}
