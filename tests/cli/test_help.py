@@ -63,7 +63,7 @@ def test_comments_stand_beside_their_keys():
 def test_the_chosen_options_are_shown():
     text = help_text("evaluate", ["task=cloze", "--help", "limit=3"])
     assert "cloze" in text
-    assert "[cloze] comparison memorisation perplexity" in text
+    assert "[cloze] comparison forms levels memorisation perplexity surprisal" in text
     assert "samples_per_text: 5" in text
     assert "max_length" not in text
     assert "limit: 3" in text

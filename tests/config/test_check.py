@@ -27,7 +27,7 @@ def test_hydra_refuses_unknown_keys(override):
         ("train", "experiment=debgu", "debug"),
         ("train", "masking=word", "words"),
         ("evaluate", "cefr=D9", "A1"),
-        ("evaluate", "task=bleu", "cloze\n\tcomparison\n\tperplexity"),
+        ("evaluate", "task=bleu", "cloze\n\tcomparison\n\tforms\n\tlevels\n\tmemorisation\n\tperplexity"),
         ("prepare", "corpus=efcamdt", "efcamdat"),
     ],
 )

@@ -200,7 +200,10 @@ def test_hydra_refuses_options_of_another_task(override):
             ["input is not for task=perplexity, which is about prepared texts; task=cloze reads a file"],
         ),
         (["+task.zzzz=1"], ["unknown key task.zzzz"]),
-        (["task.name=bleu"], ["task.name=bleu: expected one of perplexity, comparison, cloze, levels, surprisal"]),
+        (
+            ["task.name=bleu"],
+            ["task.name=bleu: expected one of perplexity, comparison, cloze, forms, levels, memorisation, surprisal"],
+        ),
         (
             ["task=cloze", "task.n_masks=0", "limit=0"],
             ["limit=0: expected at least 1", "task.n_masks=0: expected at least 1"],

@@ -7,7 +7,7 @@ Words are those that the masks use; they are aligned by `difflib` (Ratcliff and 
 knows no kinds of errors. Neighbouring words that differ are one edit. What differs in white space alone is none.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
@@ -47,19 +47,14 @@ def aligned_edits(learner: str, corrected: str) -> list[Edit]:
     words = ([text[start : start + length] for start, length in of] for text, of in sides)
     matcher = SequenceMatcher(None, *words, autojunk=False)
     return [
-        Edit(covering(own[a:b], own[b:]), covering(other[c:d], other[d:]))
+        Edit(covering(own, a, b), covering(other, c, d))
         for operation, a, b, c, d in matcher.get_opcodes()
         if operation != "equal"
     ]
 
 
-def covering(words: Sequence[Stretch], following: Sequence[Stretch]) -> Stretch:
-    """From the first of some words to the last; of none, nothing before the one that follows."""
-    if not words:
-        return (following[0][0], 0) if following else (0, 0)
-    return words[0][0], words[-1][0] + words[-1][1] - words[0][0]
-
-
-def touched(learner: str, corrected: str) -> Iterator[Stretch]:
-    """The stretches of the learner's text that edits change, those of an insertion of length 0."""
-    yield from (edit.learner for edit in aligned_edits(learner, corrected))
+def covering(words: Sequence[Stretch], first: int, last: int) -> Stretch:
+    """From the beginning of word `first` to the end of the one before `last`; between words where they are the same."""
+    if first < last:
+        return words[first][0], sum(words[last - 1]) - words[first][0]
+    return (words[first][0] if first < len(words) else sum(words[-1]) if words else 0), 0

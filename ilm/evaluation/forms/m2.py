@@ -107,7 +107,7 @@ def _parallel(name: str, tokens: Sequence[str], edits: Sequence[tuple[int, int, 
     new += tokens[done:]
     (learner, own), (corrected, other) = joined(tokens), joined(new)
     found = [
-        Edit(covering(own[first:last], own[last:]), covering(other[a:b], other[b:]), kind)
+        Edit(covering(own, first, last), covering(other, a, b), kind)
         for (first, last, kind, _), (a, b) in zip(edits, ranges, strict=True)
     ]
     return ParallelText(name, "", "", learner, corrected, tuple(found))
