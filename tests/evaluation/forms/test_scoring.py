@@ -1,15 +1,16 @@
 """Forms in blanks: the sign of the log-odds, equal contexts, and scores that equal the Infiller's own."""
 
 import math
-from itertools import pairwise
 
 import pytest
+import torch
 
 from ilm.evaluation.forms.edits import ParallelText, aligned_edits
 from ilm.evaluation.forms.results import comparisons, edit_table, preferences
 from ilm.evaluation.forms.scoring import BEYOND, DELETION, INSERTION, KEY, TOO_LONG, _scored, items_of
+from ilm.infilling.filled import filled_example
 from ilm.infilling.infiller import Infiller
-from tests.infilling.small_models import ENTRIES, MASK_TYPES, Bigrams, random_model, vocabulary
+from tests.infilling.small_models import ENTRIES, MASK_TYPES, random_model, vocabulary
 
 ROWS = ENTRIES + 2 + len(MASK_TYPES)
 TYPES = [MASK_TYPES.index("word"), MASK_TYPES.index("ngram")]
@@ -63,10 +64,14 @@ def test_scores_are_those_of_answers_in_the_same_blank(infiller, batch_size):
             assert records[item.key][form] == pytest.approx(expected, abs=1e-4)
 
 
-def test_above_zero_the_learners_form_is_the_likelier_one():
-    model, words = Bigrams(ROWS), vocabulary()
-    for token, following in pairwise([*words.encode(" likes"), words.end_of_infill]):
-        model.table[token, following] = 12.0
+def test_a_model_that_learned_the_learners_form_has_log_odds_above_zero():
+    words, model = vocabulary(), random_model("gpt2", ROWS).train()
+    ids = torch.tensor(filled_example("I likes pasta.", [(2, 5)], [TYPES[0]], words).input_ids[None].astype(int))
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    for _ in range(20):
+        model(ids, labels=ids).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
     infiller = Infiller(model, words)
     texts = [parallel("I likes pasta.", "I like pasta.", f"t{number}") for number in range(7)]
     texts += [parallel("I like pasta.", "I likes pasta.", "turned")]
