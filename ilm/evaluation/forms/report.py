@@ -64,7 +64,7 @@ def _by(results: pd.DataFrame, grouping: str) -> TextTable:
     runs = list(dict.fromkeys(results["run"]))
     cells = {(row.grouping, row.group, row.run): row for row in results.itertuples()}
     own = results[results["grouping"] == grouping]
-    groups = [(grouping, group) for group in sorted(dict.fromkeys(own["group"]))] + [(ALL, ALL)]
+    groups = [(grouping, group) for group in dict.fromkeys(own["group"])] + [(ALL, ALL)]
     rows = []
     for key in groups:
         found = [cells.get((*key, run)) for run in runs]
@@ -82,8 +82,13 @@ def _cell(row: Any) -> str:
 def _pairs(pairs: pd.DataFrame) -> TextTable:
     rows = []
     for row in pairs.itertuples():
-        tested = ["", "", ""] if pd.isna(row.p) else [f"{row.low:+.2f} to {row.high:+.2f}", f"{row.p:.3f}"]
-        tested += [] if pd.isna(row.p) else [f"{row.p_holm:.3f}"]
+        tested = ["", "", ""]
+        if not pd.isna(row.p):
+            tested = [f"{row.low:+.2f} to {row.high:+.2f}", *(_p(value) for value in (row.p, row.p_holm))]
         rows.append([row.group, f"{row.a} − {row.b}", f"{row.difference:+.2f}", *tested, str(row.n)])
     columns = ["level", "pair", "difference", "95 % interval", "p", "p (Holm)", "n"]
     return TextTable("Pairs of models: difference in log-odds", columns, rows, "lprrrrr")
+
+
+def _p(value: float) -> str:
+    return "<0.001" if value < 0.001 else f"{value:.3f}"

@@ -64,8 +64,9 @@ def preferences(edits: pd.DataFrame, resamples: int, seed: int) -> pd.DataFrame:
     }
     rows, pairs = [], []
     for grouping in (ALL, *GROUPINGS):
-        of_each = pd.Series(groups[grouping], edits.index).astype(object)
-        for (run, group), part in edits.groupby([edits["run"], of_each], sort=True):
+        # Lengths and thirds come in their order, all others by name.
+        of_each = pd.Series(groups[grouping], edits.index)
+        for (run, group), part in edits.groupby([edits["run"], of_each], sort=True, observed=True):
             preferred = float((part["log_odds"] > 0).mean())
             rows.append({"run": run, "grouping": grouping, "group": str(group), "preferred": preferred})
             pairs.append((part["log_odds"].to_numpy(), part["unit"].to_numpy()))
