@@ -104,7 +104,8 @@ class Cloze(Task):
     samples_per_text: Positive  # items
     max_chars: Annotated[Whole, Field(ge=10)] | None
     seed: Seed
-    positions: Literal["human-tokens", "random"]
+    positions: Literal["human-tokens", "random", "edits"]
+    corrected: str  # column
     one_word: bool
     candidates: Annotated[Whole, Field(ge=10)]
     max_answer_tokens: Positive

@@ -60,6 +60,8 @@ def deciding(settings: Evaluate) -> dict[str, Any]:
         del kept["decoding"]["batch_size"]
     if isinstance(settings.task, Cloze):
         del kept["resamples"]  # the answers stay
+        if settings.task.positions != "edits":
+            del kept["corrected"]
     return kept
 
 

@@ -15,7 +15,7 @@ from ilm.config.evaluate import Evaluate
 from ilm.corpus.leakage import shared_with
 from ilm.corpus.reader import read_corpus
 from ilm.corpus.sources import BEYOND
-from ilm.corpus.store import PreparedCorpus
+from ilm.corpus.store import PreparedCorpus, corpus_arguments
 from ilm.errors import UserError
 from ilm.evaluation.losses import clusters_of
 from ilm.evaluation.report import source_of, training_corpus
@@ -31,7 +31,7 @@ def read_texts(
     """The documents of `input`, or of a split of a prepared corpus, with a record of their source.
 
     The corpus is `task.corpus`, else that which the runs among the `models` were trained on, else `corpus`. Columns are
-    those of `ilm.corpus.reader.read_corpus`; a file must have `keep_columns` too. Without `need_level` texts of a file
+    those of `ilm.corpus.reader.read_corpus`; there must be `keep_columns` too. Without `need_level` texts of a file
     may have no level, which is "" then.
 
     Raises: UserError if there are none, or the models are of several corpora.
@@ -44,6 +44,12 @@ def read_texts(
         name = settings.task.corpus or training_corpus(models) or settings.corpus.name
         corpus = PreparedCorpus.open(Path(settings.paths.data) / name)
         documents = corpus.documents[corpus.documents["split"] == settings.task.split]
+        if missing := [column for column in keep_columns if column not in documents]:
+            raise UserError(
+                f"{corpus.name} has no column {', '.join(missing)}. Keep it: python prepare.py "
+                f"{corpus_arguments(corpus.name)} corpus.keep_columns=[{','.join(keep_columns)}] overwrite=true, with "
+                "the other options as before. If it has another name, type task.corrected=NAME"
+            )
         source = source_of(corpus, settings.task.split, ())
     if wanted is not None:
         documents = documents[documents["cefr_level"].isin(wanted)]

@@ -17,6 +17,7 @@ import pandas as pd
 import regex
 
 from ilm.evaluation.cloze.metrics import normalised
+from ilm.evaluation.forms.edits import aligned_edits
 from ilm.hashing import order_key
 from ilm.masking.segmentation import segment, words_of
 from ilm.masking.tagging import Tagger
@@ -38,7 +39,7 @@ _TAGS = {
     "number": ("CD",),
 }
 
-HUMAN_TOKENS, RANDOM = "human-tokens", "random"
+HUMAN_TOKENS, RANDOM, EDITS = "human-tokens", "random", "edits"
 TOO_FEW = "fewer words that may be cut out than task.n_masks"
 FEWER_SAMPLES = "too few words for all of task.samples_per_text"
 
@@ -68,17 +69,33 @@ class Item:
 
 
 def draw_items(
-    documents: pd.DataFrame, *, n_masks: int, samples_per_text: int, max_chars: int | None, seed: int, positions: str
+    documents: pd.DataFrame,
+    *,
+    n_masks: int,
+    samples_per_text: int,
+    max_chars: int | None,
+    seed: int,
+    positions: str,
+    corrected: str | None = None,
 ) -> tuple[list[Item], dict[str, int]]:
     """The items of `documents` (writing_id, l1, cefr_level, text), in their order; and texts counted by what they lack.
 
-    `positions`: "human-tokens" or "random" (see `eligible_words`).
+    `positions`: "human-tokens", "random", or "edits", for which `corrected` names the column of corrected texts (see
+    `eligible_words`).
     """
     items, counts = [], Counter()
-    for row in documents.itertuples():
+    others = documents[corrected] if positions == EDITS else [None] * len(documents)
+    for row, other in zip(documents.itertuples(), others, strict=True):
         text = cut(row.text, max_chars)
         counts["texts cut at task.max_chars"] += len(text) < len(row.text)
-        drawn = list(_draw(text, row.writing_id, n_masks, samples_per_text, seed, positions))
+        words = words_of(text)
+        waiting = eligible_words(text, words, positions)
+        if positions == EDITS:
+            is_corrected = isinstance(other, str) and bool(other.strip())
+            counts["texts without a corrected version"] += not is_corrected
+            edits = aligned_edits(row.text, other) if is_corrected else []
+            waiting = [number for number in waiting if any(_overlap(words[number], edit.learner) for edit in edits)]
+        drawn = list(_draw(words, waiting, row.writing_id, n_masks, samples_per_text, seed))
         counts[TOO_FEW] += not drawn
         counts[FEWER_SAMPLES] += 0 < len(drawn) < samples_per_text
         items += [
@@ -115,7 +132,8 @@ def eligible_words(text: str, words: Sequence[tuple[int, int]], positions: str) 
     """The numbers of the `words` that may be cut out.
 
     "random": all. "human-tokens": those of letters only that stand alone: not the "do" of "don't", nor a part of
-    "e-mail" or "and/or". Between white space, brackets, quotation and punctuation marks a word stands alone.
+    "e-mail" or "and/or". Between white space, brackets, quotation and punctuation marks a word stands alone. "edits":
+    the same, of which `draw_items` takes those that were corrected.
     """
     if positions == RANDOM:
         return list(range(len(words)))
@@ -140,18 +158,19 @@ def _stands_alone(text: str, start: int, end: int) -> bool:
     )
 
 
+def _overlap(word: tuple[int, int], stretch: tuple[int, int]) -> bool:
+    return word[0] < sum(stretch) and stretch[0] < sum(word)
+
+
 def _draw(
-    text: str, writing_id: str, n_masks: int, samples: int, seed: int, positions: str
+    words: Sequence[tuple[int, int]], eligible: Sequence[int], writing_id: str, n_masks: int, samples: int, seed: int
 ) -> Iterator[tuple[tuple[int, int], ...]]:
-    """The spans of the samples of a text, as many as it has words for.
+    """The spans of the samples of a text, as many as it has `eligible` words for.
 
     No two blanks of a sample are neighbours: a model that writes them one after the other could not tell where the
     first one ends.
     """
-    words = words_of(text)
-    waiting = sorted(
-        eligible_words(text, words, positions), key=lambda number: order_key(seed, "cloze", writing_id, number)
-    )
+    waiting = sorted(eligible, key=lambda number: order_key(seed, "cloze", writing_id, number))
     for _ in range(samples):
         taken: list[int] = []
         for number in waiting:

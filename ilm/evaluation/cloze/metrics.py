@@ -23,6 +23,17 @@ MATCHES = ("exact", "folded", *(f"top{k}" for k in TOP), "mrr")
 CHARACTERS = tuple(f"{gram}_{what}" for gram in ("unigram", "bigram") for what in ("recall", "precision", "f1"))
 LOG_PROBABILITY, PSEUDO = "log_probability", "pseudo_log_likelihood"
 METRICS = (*MATCHES, *CHARACTERS, LOG_PROBABILITY, PSEUDO)
+# What results are broken down by, and what reports call it.
+LEVELS = "CEFR level"
+GROUPINGS = {
+    "cefr_level": LEVELS,
+    "l1": "L1",
+    "position": "place in the text",
+    "word_class": "class of word",
+    "subtokens_grouped": "number of subtokens (GPT-2's)",
+    "own_subtokens_grouped": "number of subtokens (the model's own)",
+    "part_of_speech": "part of speech",
+}
 
 _COMPARED = ["grouping", "group", "metric", "a", "b", "difference", "low", "high", "p", "p_holm", "n", "units"]
 
@@ -90,17 +101,18 @@ def grouped(blanks: pd.DataFrame) -> pd.DataFrame:
     """A row per model, grouping, group and metric: value, standard error, n, and the units that the n are of.
 
     `blanks` has a row per run and blank: `model`, `run` (a model may have several, its seeds), `unit`, `METRICS`, and
-    the groupings `cefr_level`, `l1`, `subtokens`, `own_subtokens`, `part_of_speech` (of which the last may be missing).
+    the groupings `cefr_level`, `l1`, `position` (ordered), `word_class`, `subtokens`, `own_subtokens`, `part_of_speech`
+    (of which the last may be missing).
     """
     groupings = {"all": pd.Series("all", blanks.index)}
-    groupings |= {name: blanks[name] for name in ("cefr_level", "l1")}
+    groupings |= {name: blanks[name] for name in ("cefr_level", "l1", "position", "word_class")}
     for name in ("subtokens", "own_subtokens"):
         groupings |= {name: blanks[name], f"{name}_grouped": blanks[name].map(subtoken_group)}
     if "part_of_speech" in blanks:
         groupings["part_of_speech"] = blanks["part_of_speech"]
     rows = []
     for grouping, groups in groupings.items():
-        for (model, group), part in blanks.groupby([blanks["model"], groups], sort=True):
+        for (model, group), part in blanks.groupby([blanks["model"], groups], sort=True, observed=True):
             units = part["unit"].to_numpy()
             label = str(int(group)) if isinstance(group, float) else str(group)
             for metric in METRICS:

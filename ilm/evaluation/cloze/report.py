@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ilm.evaluation import report
-from ilm.evaluation.cloze.metrics import LOG_PROBABILITY, MATCHES, PSEUDO
+from ilm.evaluation.cloze.metrics import GROUPINGS, LEVELS, LOG_PROBABILITY, MATCHES, PSEUDO
 from ilm.evaluation.statistics import EXACT, FEWEST
 from ilm.files import atomic_file
 from ilm.tables import TextTable, show, wrap_name
@@ -23,14 +23,6 @@ SHARES |= {"unigram_f1": "char F1", "bigram_f1": "bigram F1"}
 HEADINGS = {**SHARES, "mrr": "MRR", LOG_PROBABILITY: "log p", PSEUDO: "PLL"}
 OTHERS = ("unigram_f1", "bigram_f1", LOG_PROBABILITY, PSEUDO)
 MAIN = ("folded", LOG_PROBABILITY, PSEUDO)  # shown where there is no room for all
-LEVELS = "CEFR level"
-GROUPINGS = {
-    "cefr_level": LEVELS,
-    "l1": "L1",
-    "subtokens_grouped": "number of subtokens (GPT-2's)",
-    "own_subtokens_grouped": "number of subtokens (the model's own)",
-    "part_of_speech": "part of speech",
-}
 _INCHES = 3.0  # of a panel of the plot
 
 Tables = Mapping[str, pd.DataFrame]
@@ -185,7 +177,7 @@ def _by_group(header: Mapping[str, Any], tables: Tables, names: Mapping[str, str
         part = results[(results["grouping"] == grouping) & (results["metric"] == "folded")]
         cells = {(row.model, row.group): _cell(row._asdict(), "folded") for row in part.itertuples()}
         rows = []
-        for group, counts in part.groupby("group")["n"]:
+        for group, counts in part.groupby("group", sort=False)["n"]:
             n = f"{counts.min()}" if counts.nunique() == 1 else f"{counts.min()}-{counts.max()}"
             rows.append([group, n, *(cells.get((model, group), "") for model in models)])
         if rows:
@@ -236,8 +228,9 @@ def _failures(header: Mapping[str, Any], names: Mapping[str, str]) -> TextTable:
         causes = (("no answer (wrong)", about["failures"]), ("no log p", about["without_log_probability"]))
         for what, counts in causes:
             rows += [[names[model], what, cause, str(count)] for cause, count in counts.items()]
-    title = "Blanks without an answer or a log-probability"
-    return TextTable(title, ["model", "what", "cause", "blanks"], rows, "llpr")
+    return TextTable(
+        "Blanks without an answer or a log-probability", ["model", "what", "cause", "blanks"], rows, "llpr"
+    )
 
 
 def _models(header: Mapping[str, Any], names: Mapping[str, str], *, with_places: bool = True) -> TextTable:

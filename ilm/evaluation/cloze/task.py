@@ -17,7 +17,8 @@ from ilm.config.evaluate import Cloze, Evaluate
 from ilm.errors import UserError
 from ilm.evaluation.cloze.base import METHOD
 from ilm.evaluation.cloze.items import (
-    HUMAN_TOKENS,
+    EDITS,
+    RANDOM,
     TOO_FEW,
     Item,
     draw_items,
@@ -28,7 +29,9 @@ from ilm.evaluation.cloze.models import ModelSpec, find_models, load_model
 from ilm.evaluation.cloze.report import print_tables, write_report
 from ilm.evaluation.cloze.store import PredictionFile, write_items
 from ilm.evaluation.cloze.subwords import Subwords
+from ilm.evaluation.cloze.word_classes import word_class
 from ilm.evaluation.conditions import require_condition
+from ilm.evaluation.losses import thirds
 from ilm.evaluation.report import deciding, open_results, results_folder
 from ilm.evaluation.statistics import calibration
 from ilm.evaluation.texts import choose_texts, read_texts, texts_seen, units_of
@@ -60,7 +63,9 @@ def evaluate_cloze(settings: Evaluate) -> pd.DataFrame:
     finder = Finder(Path(settings.paths.experiments), data / settings.corpus.name, INFILLING)
     models = find_models(settings.models, finder, settings.cefr, options.n_masks)
     require_condition([model.trained for model in models if model.trained], options.condition)
-    documents, source = read_texts(settings, [model.trained for model in models if model.trained])
+    columns = [options.corrected] if options.positions == EDITS else []
+    runs = [model.trained for model in models if model.trained]
+    documents, source = read_texts(settings, runs, keep_columns=columns)
     texts = choose_texts(documents, settings.limit, options.seed)
     items, counts = _items(texts, options)
     tagger = nltk_tagger()
@@ -107,12 +112,14 @@ def _items(texts: pd.DataFrame, options: Cloze) -> tuple[list[Item], dict[str, i
         max_chars=options.max_chars,
         seed=options.seed,
         positions=options.positions,
+        corrected=options.corrected,
     )
     if items:
         return items, counts
-    n, letters = options.n_masks, options.positions == HUMAN_TOKENS
+    n, letters = options.n_masks, options.positions != RANDOM
     needed = f"{n} words that may be cut out and are no neighbours" if n > 1 else "a word"
     needed += " of letters alone" if letters and n == 1 else ""
+    needed += " that was corrected" if options.positions == EDITS else ""
     remedies = [f"lower task.n_masks={n}"] if n > 1 else []
     remedies += ["type task.positions=random for words of any kind"] if letters else []
     raise UserError(f"None of {len(texts):,} texts has {needed}: {', or '.join(remedies) or 'give other texts'}.")
@@ -223,6 +230,8 @@ def _blank_table(
                         "cefr_level": item.cefr_level,
                         "l1": item.l1,
                         "word": word,
+                        "word_class": word_class(word),
+                        "place": item.spans[blank][0] / len(item.text),
                         "answer": candidates[0][0] if candidates else None,
                         "subtokens": None if isinstance(common, str) else len(common.word_ids(blank)),
                         "own_subtokens": answer["subtokens"],
@@ -233,6 +242,7 @@ def _blank_table(
                     }
                 )
     blanks = pd.DataFrame(rows)
+    blanks["position"] = thirds(blanks.pop("place").to_numpy(), 1)
     if tagger is not None:
         tags = parts_of_speech(items, tagger)
         blanks["part_of_speech"] = [tags[key] for key in zip(blanks["item"], blanks["blank"], strict=True)]

@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 
 from ilm.config.evaluate import Evaluate
-from ilm.corpus.store import corpus_arguments
 from ilm.errors import UserError
 from ilm.evaluation.forms.edits import ParallelText, aligned_edits
 from ilm.evaluation.forms.m2 import read_m2
@@ -98,12 +97,6 @@ def _documents(settings: Evaluate, models: Sequence[TrainedModel]) -> tuple[pd.D
         source = {"name": path.stem, "file": file_record(path), "synthetic": False, "counts": dict(counts)}
     else:
         documents, source = read_texts(settings, models, need_level=False, keep_columns=[task.corrected])
-        if task.corrected not in documents:
-            raise UserError(
-                f"task.corrected={task.corrected}: {source['name']} has no such column. Keep it: python prepare.py "
-                f"{corpus_arguments(source['name'])} corpus.keep_columns=[{task.corrected}] overwrite=true, with the "
-                "other options as before; or name another with task.corrected"
-            )
     return choose_texts(documents, settings.limit, task.seed), source
 
 

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from ilm.evaluation.cloze.items import (
+    EDITS,
     FEWER_SAMPLES,
     HUMAN_TOKENS,
     RANDOM,
@@ -125,3 +126,14 @@ def test_texts_that_are_cut_are_counted():
     items, counts = drawn({"a": "One two. Three four five.", "b": "One."}, max_chars=12)
     assert {item.text for item in items} == {"One two.", "One."}
     assert counts["texts cut at task.max_chars"] == 1
+
+
+def test_edits_take_the_words_of_letters_that_were_corrected():
+    table = documents({"a": "I likes pasta, and she go to home.", "b": "I like pasta.", "c": "I likes it."})
+    table["fixed"] = ["I like pasta, and she goes home.", "I like pasta.", ""]
+    settings = {"n_masks": 1, "samples_per_text": 9, "max_chars": 500, "seed": 1}
+    items, counts = draw_items(table, **settings, positions=EDITS, corrected="fixed")
+    assert {item.writing_id for item in items} == {"a"}
+    assert sorted(word for item in items for word in item.words) == ["go", "likes", "to"]
+    assert counts["texts without a corrected version"] == 1
+    assert counts[TOO_FEW] == 2

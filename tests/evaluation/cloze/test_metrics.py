@@ -84,8 +84,12 @@ def test_groups():
     for number, (level, own, right) in enumerate([("A1", 1, 1), ("A1", 3, 0), ("B1", None, 1)]):
         metrics = dict.fromkeys(METRICS, math.nan) | {"folded": float(right)}
         about = {"model": "m", "run": "m", "unit": number, "cefr_level": level, "l1": "French"}
+        about |= {"position": ("first", "second", "last")[number], "word_class": "content word"}
         rows.append(about | {"subtokens": number + 1, "own_subtokens": own, **metrics})
-    found = grouped(pd.DataFrame(rows)).set_index(["grouping", "group"])
+    blanks = pd.DataFrame(rows)
+    blanks["position"] = pd.Categorical(blanks["position"], ["first", "second", "last"])
+    found = grouped(blanks).set_index(["grouping", "group"])
+    assert list(dict.fromkeys(found.loc["position"].index)) == ["first", "second", "last"], "in their order"
     assert found.loc[("all", "all"), "value"] == pytest.approx(2 / 3)
     assert found.loc[("cefr_level", "A1"), ["value", "n", "units"]].tolist() == [0.5, 2, 2]
     assert found.loc[("subtokens", "2"), "value"] == 0
@@ -151,7 +155,8 @@ def test_a_probability_is_at_most_one():
 
 
 def test_runs_of_one_model_add_the_variance_of_training():
-    blanks = asked_of({"a": "ilm", "b": "ilm", "c": "ilm"}).assign(l1="Thai", subtokens=1.0, own_subtokens=1.0)
+    blanks = asked_of({"a": "ilm", "b": "ilm", "c": "ilm"})
+    blanks = blanks.assign(l1="Thai", position="x", word_class="y", subtokens=1.0, own_subtokens=1.0)
     right = {"a": 0.0, "b": (np.arange(36) % 12 < 6).astype(float), "c": 1.0}
     for run, values in right.items():
         blanks.loc[blanks["run"] == run, "folded"] = values if run != "b" else values[:12]
