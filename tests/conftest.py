@@ -137,6 +137,12 @@ def run_command(cwd: Path, script: str, *arguments: str, **env: str) -> subproce
     )
 
 
+@pytest.fixture
+def without_figures(monkeypatch) -> None:
+    """Reports have no figures, which take half of their time; those of module-wide fixtures are drawn."""
+    monkeypatch.setattr("ilm.evaluation.comparison.report.figures", lambda *args: {})
+
+
 @pytest.fixture(scope="session")
 def small_csv(tmp_path_factory) -> Path:
     """The CSV file of the small corpus: 122 texts of five levels."""

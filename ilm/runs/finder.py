@@ -29,7 +29,8 @@ Unlike = Callable[[TrainedModel], list[str]]
 
 @dataclass(frozen=True)
 class Finder:
-    """Finds models below `experiments`; a level is one of the corpus prepared in the folder `corpus`.
+    """Finds models below `experiments`; a level is one of the corpus prepared in the folder `corpus`. One finder reads
+    the runs once: what finishes later another one finds.
 
     `objective`: levels, patterns and "every run" mean the models of this objective alone; None means any.
     """
@@ -105,6 +106,14 @@ class Finder:
         corpus.require_splits([])  # test-only data, on which nothing is trained, are refused
         return corpus
 
+    @cached_property
+    def _on_corpus(self) -> list[TrainedModel]:
+        """Every finished run on the corpus, of any objective; read once, however many names are to be found."""
+        folders = sorted(path.parent for path in self.experiments.glob("*/run.json"))
+        corpora = (self._prepared.name, None)
+        named = (path for path in folders if RunFolder(path).identity.get("corpus.name") in corpora)
+        return _finished(named, self._prepared)
+
     def _meant(
         self,
         name: str,
@@ -156,10 +165,8 @@ class Finder:
 
     def _runs(self, level: str | None = None) -> list[TrainedModel]:
         """Every finished run on the corpus, sorted by name."""
-        corpus, folders = self._prepared, sorted(path.parent for path in self.experiments.glob("*/run.json"))
-        named = (path for path in folders if RunFolder(path).identity.get("corpus.name") in (corpus.name, None))
-        found = _finished(named, corpus)
-        found = [model for model in found if level in (None, model.level)]
+        corpus = self._prepared
+        found = [model for model in self._on_corpus if level in (None, model.level)]
         if not found:
             of_level = f" of level {level}" if level else ""
             raise UserError(

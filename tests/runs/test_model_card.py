@@ -11,6 +11,8 @@ from ilm.runs.model_card import write_model_card
 from tests.conftest import SMALL_MODEL, compose
 from train import train
 
+pytestmark = pytest.mark.usefixtures("without_figures")
+
 
 @pytest.fixture(scope="module")
 def run(prepared, tmp_path_factory) -> RunFolder:

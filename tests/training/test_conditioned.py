@@ -18,6 +18,8 @@ from prepare import prepare
 from tests.conftest import SMALL_MODEL, compose, write_csv
 from train import train
 
+pytestmark = pytest.mark.usefixtures("without_figures")
+
 LEVELS = ("A1", "C1")
 WORDS = {
     "A1": ["the", "cat", "sat", "on", "a", "red", "mat", "and", "ate"],

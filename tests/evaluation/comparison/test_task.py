@@ -22,6 +22,8 @@ from prepare import prepare
 from tests.conftest import SMALL_MODEL, compose, rows_of_small_corpus, write_csv
 from train import train
 
+pytestmark = pytest.mark.usefixtures("without_figures")
+
 # With the least number of clusters lowered, there are enough of A1 and B1, and too few of the others.
 SIZES, ENOUGH = {"A1": 300, "A2": 20, "B1": 300, "B2": 20, "C1": 20}, 8
 

@@ -24,6 +24,8 @@ from prepare import prepare
 from tests.conftest import SMALL_MODEL, compose, rows_of_small_corpus, write_csv
 from train import train
 
+pytestmark = pytest.mark.usefixtures("without_figures")
+
 SIZES = {"A1": 30, "A2": 20, "B1": 20, "B2": 10, "C1": 10}
 MASKS = 3
 
