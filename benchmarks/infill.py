@@ -44,12 +44,8 @@ PEAKED = 6.0  # factor of the last layer norm
 
 def main() -> None:
     arguments = _arguments()
-    vocabulary = Vocabulary(gpt2_tokenizer(), Hierarchical.mask_types)
-    torch.manual_seed(0)
-    model = GPT2LMHeadModel(GPT2Config(vocab_size=vocabulary.size)).eval()
-    model.transformer.ln_f.weight.data.mul_(PEAKED)
-    infiller = Infiller(model.to(DTYPES[arguments.dtype]), vocabulary)
-    contexts, lengths = _contexts(_texts(arguments), infiller, arguments.contexts)
+    infiller = random_infiller(arguments.dtype)
+    contexts, lengths = _contexts(_texts(arguments.texts), infiller, arguments.contexts)
     decoding = Decoding(candidates=arguments.candidates, top_p=TOP_P, batch_size=arguments.batch_size)
     infiller(contexts[:2], decoding)  # warm up
     plain, ours, results = [], [], []
@@ -97,18 +93,34 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _texts(arguments: argparse.Namespace) -> list[str]:
-    if arguments.texts is not None:
-        with open(arguments.texts, encoding="utf-8", newline="") as file:
-            return [row["text"] for row in csv.DictReader(file)]
+def random_infiller(dtype: str, device: str | torch.device = "cpu", small: bool = False) -> Infiller:
+    """An infiller of a GPT-2 with random weights, `small` of two narrow layers."""
+    vocabulary, shape = Vocabulary(gpt2_tokenizer(), Hierarchical.mask_types), {}
+    if small:
+        shape = {"n_layer": 2, "n_embd": 32, "n_head": 2}
+    torch.manual_seed(0)
+    model = GPT2LMHeadModel(GPT2Config(vocab_size=vocabulary.size, **shape)).eval()
+    model.transformer.ln_f.weight.data.mul_(PEAKED)
+    return Infiller(model.to(device, DTYPES[dtype]), vocabulary)
+
+
+def contexts_of(infiller: Infiller, count: int) -> list[Context]:
+    """Synthetic texts with blanks."""
+    return _contexts(_texts(None), infiller, count)[0]
+
+
+def _texts(file: Path | None) -> list[str]:
+    """Those of a CSV file, else synthetic ones."""
+    if file is not None:
+        with open(file, encoding="utf-8", newline="") as opened:
+            return [row["text"] for row in csv.DictReader(opened)]
     import tempfile
 
     from ilm.corpus.synthetic import write_csv
 
     with tempfile.TemporaryDirectory() as folder:
         write_csv(Path(folder) / "texts.csv", size=1000, seed=1, floor=70)
-        arguments.texts = Path(folder) / "texts.csv"
-        return _texts(arguments)
+        return _texts(Path(folder) / "texts.csv")
 
 
 def _contexts(texts: list[str], infiller: Infiller, count: int) -> tuple[list[Context], list[list[int]]]:

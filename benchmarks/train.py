@@ -2,7 +2,6 @@
 
     python benchmarks/train.py                                  # GPT-2 124M, 8 examples a step, this machine's device
     python benchmarks/train.py --texts mycorpus.csv             # examples of texts of your own
-    python benchmarks/train.py --device cuda --batch-size 8 256 1024 --row-tokens 4096 --compile
 
 The baseline works as the reference implementation (chrisdonahue/ilm) does: every example padded on the right to 256
 tokens, float32, logits at every position, one cross-entropy for the context and one for the answers, AdamW as torch
@@ -11,10 +10,8 @@ and the dropout of GPT-2's configuration (0.1).
 
 Every row of the table is a process of its own, so that its memory is its own; rounds of all rows follow one another,
 and a ratio is the median of those within a round: other programs on the machine slow both. Tokens are real ones, never
-padding. Memory is the process's largest (CPU) or what was allocated on the card. On a GPU also: MFU, the share of the
-card's dense bfloat16 peak that 6 x parameters x real tokens need (Chowdhery et al. 2022, arXiv 2204.02311, appendix B,
-without attention), and the hours that one epoch of all six models would take at the fastest rate. How fast batches are
-made is measured by `benchmarks/loading.py`.
+padding. Memory is the process's largest (CPU) or what was allocated on the card. A GPU is measured by
+`benchmarks/gpu.py`, and how fast batches are made by `benchmarks/loading.py`.
 """
 
 import argparse
@@ -38,16 +35,12 @@ import ilm  # noqa: F401  sets what OpenMP reads when it begins
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 MAX_LENGTH = 256  # tokens
-# One epoch of all six models of the study: 16 masks of each of 723,282 texts, once by level and once together.
-EPOCH_EXAMPLES, EPOCH_TOKENS = 18.5e6, 1.6e9
 MODELS = {
     "tiny": {"n_layer": 4, "n_embd": 192, "n_head": 4},
     "gpt2": {"n_layer": 12, "n_embd": 768, "n_head": 12},
     "gpt2-medium": {"n_layer": 24, "n_embd": 1024, "n_head": 16},
     "gpt2-large": {"n_layer": 36, "n_embd": 1280, "n_head": 20},
 }
-# Dense bfloat16 peaks in TFLOP/s, from NVIDIA's data sheets (half of what they give with sparsity).
-PEAKS = {"H200": 989, "H100 PCIe": 756, "H100": 989, "A100": 312, "L40S": 362, "L4": 121, "A10": 125, "RTX 4090": 165}
 
 
 @dataclass(frozen=True)
@@ -95,7 +88,7 @@ def main() -> None:
     }
     for batch_size in arguments.batch_size:
         examples = folder / f"examples_{batch_size}.npz"
-        _write_examples(examples, arguments.texts, (arguments.steps + 1) * batch_size)
+        write_examples(examples, arguments.texts, (arguments.steps + 1) * batch_size)
         report["sizes"][batch_size] = _measured(arguments, batch_size, examples)
     (folder / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     print(json.dumps({key: report[key] for key in ("machine", "versions", "python")}, indent=2))
@@ -134,7 +127,6 @@ def _measured(arguments: argparse.Namespace, batch_size: int, examples: Path) ->
             print(".", end="", file=sys.stderr, flush=True)
     print(f"\n{arguments.model}, {batch_size} examples a step, {found[0][0]['tokens_per_example']:.0f} tokens each\n")
     columns = ["", "tokens/s", "spread", "ratio", "added", "memory", "of baseline"]
-    columns += ["MFU"] if found[0][0]["peak"] else []
     print("| " + " | ".join(columns) + " |\n|---" + "|---:" * (len(columns) - 1) + "|")
     table, before = [], None
     for row, results in zip(rows, found, strict=True):
@@ -149,16 +141,9 @@ def _measured(arguments: argparse.Namespace, batch_size: int, examples: Path) ->
             *(row.name, f"{median(rates):,.0f}", f"{min(rates):,.0f} to {max(rates):,.0f}", f"{ratio:.2f}"),
             *("" if before is None else f"x {ratio / before:.2f}", f"{memory / 1e9:.1f} GB", f"{share:.2f}"),
         ]
-        if peak := results[0]["peak"]:
-            cells.append(f"{median(rates) * 6 * results[0]['parameters'] / (peak * 1e12):.1%}")
         print("| " + " | ".join(cells) + " |", flush=True)
         table.append({"row": asdict(row), "rates": rates, "ratio": ratio, "memory": memory, "loss": results[0]["loss"]})
         before = ratio
-    if arguments.device != "cpu":
-        fastest = max(median(row["rates"]) for row in table)
-        print(
-            f"\none epoch of all six models: {EPOCH_TOKENS / fastest / 3600:.1f} hours ({EPOCH_EXAMPLES:,.0f} examples)"
-        )
     return table
 
 
@@ -181,7 +166,7 @@ def _run(arguments: argparse.Namespace, batch_size: int, examples: Path, row: Va
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def _write_examples(path: Path, texts: Path | None, count: int) -> None:
+def write_examples(path: Path, texts: Path | None, count: int) -> None:
     """`count` examples with the default masks, of the texts of a CSV file or of synthetic ones, in random order."""
     from ilm.corpus.synthetic import write_csv
     from ilm.examples.alignment import align
@@ -239,7 +224,7 @@ def _work(work: dict) -> None:
     ends = np.cumsum(stored["lengths"])[:-1]
     parts = zip(np.split(stored["ids"], ends), np.split(stored["types"], ends), strict=True)
     examples = [Example(ids, types, len(ids)) for ids, types in parts]
-    model = _model(work["model"], int(stored["vocabulary"])).to(device).train()
+    model = new_model(work["model"], int(stored["vocabulary"])).to(device).train()
     if variant.compiled:
         compile_in_place(forward_module(model), device)
     optimizer = torch.optim.AdamW(
@@ -249,7 +234,7 @@ def _work(work: dict) -> None:
     seconds, tokens, losses = [], [], []
     for step in range(work["steps"] + 1):
         chosen = examples[step * batch : (step + 1) * batch]
-        rows = [row.to(device) for row in pack(chosen, row_tokens)] if variant.packed else [_padded(chosen, device)]
+        rows = [row.to(device) for row in pack(chosen, row_tokens)] if variant.packed else [padded(chosen, device)]
         torch.manual_seed(step)
         _wait(device)
         begin = clock()
@@ -264,21 +249,18 @@ def _work(work: dict) -> None:
         seconds.append(clock() - begin)
         tokens.append(sum(len(example.input_ids) for example in chosen))
     on_gpu = device.type == "cuda"
-    name = torch.cuda.get_device_name(device) if on_gpu else ""
     result = {
         "tokens_per_second": sum(tokens[1:]) / sum(seconds[1:]),
         "tokens_per_example": sum(tokens) / len(tokens) / batch,
         "memory": torch.cuda.max_memory_allocated(device)
         if on_gpu
         else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "peak": next((peak for card, peak in PEAKS.items() if card in name), None),
         "loss": losses[-1],
     }
     print(json.dumps(result))
 
 
-def _model(name: str, vocabulary: int):
+def new_model(name: str, vocabulary: int):
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -294,7 +276,7 @@ def _wait(device) -> None:
         torch.cuda.synchronize(device)
 
 
-def _padded(examples: list, device):
+def padded(examples: list, device):
     """Ids and target types (examples, 256), padded on the right with zeros."""
     import torch
 
@@ -308,17 +290,11 @@ def _padded(examples: list, device):
 def _loss(model, rows: list, variant: Variant):
     """The mean NLL of the context targets plus that of the infill targets, over all rows."""
     import torch
-    from torch.nn.functional import cross_entropy
 
     from ilm.models.scoring import row_loss, target_nll
 
     if not variant.packed:
-        ((ids, types),) = rows
-        logits = model(ids, use_cache=False).logits[:, :-1].transpose(1, 2)
-        return sum(
-            cross_entropy(logits, torch.where(_of(types[:, 1:], kind), ids[:, 1:], -1), ignore_index=-1)
-            for kind in (False, True)
-        )
+        return padded_loss(model, *rows)
     kinds = torch.cat([row.target_types for row in rows]) == 1
     shares = torch.where(kinds, 1 / kinds.sum().clamp(min=1), 1 / (~kinds).sum().clamp(min=1))
     losses = []
@@ -330,6 +306,19 @@ def _loss(model, rows: list, variant: Variant):
         else:
             losses.append(_two_losses(model, row, weights))
     return sum(losses)
+
+
+def padded_loss(model, batch: tuple):
+    """Logits at every position of padded rows (`padded`), and two cross-entropies."""
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    ids, types = batch
+    logits = model(ids, use_cache=False).logits[:, :-1].transpose(1, 2)
+    return sum(
+        cross_entropy(logits, torch.where(_of(types[:, 1:], kind), ids[:, 1:], -1), ignore_index=-1)
+        for kind in (False, True)
+    )
 
 
 def _two_losses(model, row, weights):

@@ -104,5 +104,7 @@ def set_up_logging(file: Path | None = None) -> None:
     # The data does resume in the middle of an epoch, though not in the way Lightning looks for.
     warnings.filterwarnings("ignore", message=r"You're resuming from a checkpoint that ended before the epoch ended")
     warnings.filterwarnings("ignore", message=r"The number of training batches .* is smaller than the logging interval")
+    # Which processes there are was compared with the plan before (`ilm.training.trainer`).
+    warnings.filterwarnings("ignore", message=r"The `srun` command is available on your system but is not used")
     warnings.filterwarnings("ignore", message=r".*does not have many workers which may be a bottleneck")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

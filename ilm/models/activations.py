@@ -1,4 +1,4 @@
-"""Faster activations for models that are not trained further."""
+"""Faster activations: equal to rounding, so where numbers must stay (training on a CPU) they are left alone."""
 
 import torch
 from transformers import PreTrainedModel

@@ -34,8 +34,8 @@ def compute_dtype(tensor: torch.Tensor) -> torch.dtype:
 
 def peak_memory() -> int:
     """The most bytes that this process has had: on its GPU where it uses one, else in main memory."""
-    if torch.cuda.is_initialized():
-        return torch.cuda.max_memory_allocated()
+    if torch.cuda.is_initialized() and (most := torch.cuda.max_memory_allocated()):
+        return most
     kilobytes = 1024 if sys.platform == "linux" else 1  # macOS counts bytes
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilobytes
 

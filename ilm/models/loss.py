@@ -18,8 +18,9 @@ from ilm.models.devices import compute_dtype
 PLAIN_HEADS = ("gpt2", "gpt_neox", "llama", "mistral", "qwen2", "qwen3")
 # Bytes that the logits of a chunk may take, in the type of the matrix products: long chunks make fast products.
 CHUNK_BYTES = {"cpu": 2**26, "cuda": 2**28}
-# Targets whose softmax is taken at a time: their logits in float32 stay below what malloc gives back at once.
-SOFTMAX_ROWS = 128
+# Targets whose softmax is taken at a time: on a CPU their logits in float32 stay below what malloc gives back at once,
+# on a GPU few kernels are launched.
+SOFTMAX_ROWS = {"cpu": 128, "cuda": 4096}
 
 
 def plain_head(model: PreTrainedModel) -> nn.Linear | None:
@@ -86,8 +87,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
 def _to_errors(logits: torch.Tensor, targets: torch.Tensor, wants_error: bool) -> torch.Tensor:
     """NLL float32 (N,) of a chunk; its logits (N, V) become their softmax less one at the target, where wanted."""
-    nll = []
-    for some, wanted in zip(logits.split(SOFTMAX_ROWS), targets[:, None].split(SOFTMAX_ROWS), strict=True):
+    nll, rows = [], SOFTMAX_ROWS.get(logits.device.type, 128)
+    for some, wanted in zip(logits.split(rows), targets[:, None].split(rows), strict=True):
         exact = some.float()
         highest, of_target = exact.amax(-1), exact.gather(1, wanted)[:, 0]
         softmax = exact.softmax(-1)

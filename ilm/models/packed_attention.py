@@ -8,8 +8,7 @@ as `boundaries`. The work grows with the sum of the squared lengths of the examp
   beside the causal one, since a real token never looks to its right. The probabilities are computed again in the
   backward pass, as flash attention does (Dao et al. 2022, arXiv 2205.14135), and so is dropout, from one seed a layer:
   a mask that is kept has no shape that torch.compile could know, and drawing again costs less than 1 ms.
-- CUDA without dropout in bfloat16 or float16: flash attention of variable lengths (`torch.nn.attention.varlen`), where
-  the GPU has it; otherwise scaled dot product attention of nested tensors, which knows dropout, float32 and older GPUs.
+- CUDA: kernels that take the ends of the examples (`ilm.models.cuda_attention`).
 
 Legend: H heads, K key heads, T tokens of a row, D size of a head, B examples of a group, L its longest.
 """
@@ -22,10 +21,9 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch.nn.attention.varlen import varlen_attn
-from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, PreTrainedModel
 
+from ilm.models.cuda_attention import cuda_attention
 from ilm.models.devices import compute_dtype
 
 NAME = "ilm_rows"
@@ -102,42 +100,7 @@ def attend(
         seed = torch.randint(2**62, ()) if dropout else torch.zeros((), dtype=torch.int64)
         return _grouped(query[0], key[0], value[0], cu_seq_lens_q, seed, scaling, dropout)[None], None
     query, key, value = (part[0].transpose(0, 1) for part in (query, key, value))  # (T, H, D)
-    if not dropout and _has_flash(query):
-        out = varlen_attn(
-            *(query, key, value, cu_seq_lens_q, cu_seq_lens_q, max_length_q, max_length_q),
-            scale=scaling,
-            window_size=(-1, 0),
-            enable_gqa=query.shape[1] != key.shape[1],
-        )
-        return out[None], None
-    return nested_attention(query, key, value, cu_seq_lens_q, max_length_q, scaling, dropout)[None], None
-
-
-def _has_flash(query: torch.Tensor) -> bool:
-    """Whether the kernels of flash attention take such a query: its type, its size D, and a GPU from Ampere on."""
-    size, half = query.shape[-1], query.dtype in (torch.bfloat16, torch.float16)
-    return half and size % 8 == 0 and size <= 256 and torch.cuda.get_device_properties(query.device).major >= 8
-
-
-def nested_attention(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    boundaries: torch.Tensor,
-    longest: int,
-    scaling: float,
-    dropout: float,
-) -> torch.Tensor:
-    """Attention of nested tensors: query (T, H, D), key and value (T, K, D); returns (T, H, D)."""
-    repeats = query.shape[1] // key.shape[1]
-    if repeats > 1:
-        key, value = (part.repeat_interleave(repeats, dim=1) for part in (key, value))
-    nested = (
-        torch.nested.nested_tensor_from_jagged(part, boundaries, min_seqlen=1, max_seqlen=longest).transpose(1, 2)
-        for part in (query, key, value)
-    )
-    out = scaled_dot_product_attention(*nested, dropout_p=dropout, is_causal=True, scale=scaling)
-    return out.transpose(1, 2).values()
+    return cuda_attention(query, key, value, cu_seq_lens_q, max_length_q, scaling, dropout)[None], None
 
 
 class Group(NamedTuple):

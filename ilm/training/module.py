@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 from ilm.config.train import Schedule
 from ilm.examples.layout import TargetType
 from ilm.hashing import order_key
+from ilm.models.activations import with_fused_activations
 from ilm.models.devices import compile_in_place
 from ilm.models.scoring import forward_module, require_separate_examples, row_loss
 from ilm.training.callbacks.nonfinite import NonFiniteLoss
@@ -52,6 +53,8 @@ class InfillingModule(pl.LightningModule):
         self._step_loss: torch.Tensor | float = 0.0
 
     def on_fit_start(self) -> None:
+        if self.device.type == "cuda":
+            with_fused_activations(self.model)
         require_separate_examples(self.model)
         if self.compiled:
             compile_in_place(forward_module(self.model), self.device)
@@ -62,26 +65,39 @@ class InfillingModule(pl.LightningModule):
         torch.manual_seed(order_key(self.seed, "dropout", batch.index, self.global_rank) % 2**63)
         # In bf16-true the default type is bfloat16, too coarse for sums and for what they are divided by.
         exactly = {"dtype": torch.float32, "device": self.device}
-        sums, loss = torch.zeros(2, **exactly), torch.zeros((), **exactly)
+        sums = torch.zeros(2, **exactly)
+        # No target here (a last partial step has fewer examples than micro-batches): a zero with a gradient.
+        loss = sum(parameter.flatten()[:0].sum() for parameter in self.parameters()) if not batch.rows else None
+        # Lightning divides by the accumulated micro-batches, DDP by the ranks; the totals have done that already.
+        scale = self.trainer.accumulate_grad_batches * self.trainer.world_size
         of_context, of_infill = (
             torch.full((), 1 / max(targets, 1), **exactly)
             for targets in (batch.step.context_targets, batch.step.infill_targets)
         )
         for row in batch.rows:
+            if loss is not None:
+                self._backward(loss / self.trainer.accumulate_grad_batches)
             context = row.target_types == TargetType.CONTEXT
             row_sum, nll = row_loss(self.model, row, torch.where(context, of_context, of_infill))
-            loss = loss + row_sum
+            self._step_loss = self._step_loss + row_sum.detach()
+            # Reading the loss here would wait for a GPU at every row. One that is not finite makes all of the
+            # gradient NaN instead, on all ranks, and is found at the end of the step.
+            loss = row_sum * torch.where(row_sum.detach().isfinite(), scale, math.nan)
             sums = sums + torch.stack([nll.where(context, 0.0).sum(), nll.where(~context, 0.0).sum()])
-        if not batch.rows:
-            # No target here (a last partial step has fewer examples than micro-batches): a zero with a gradient.
-            loss = sum(parameter.flatten()[:0].sum() for parameter in self.parameters())
         self.nll_sums = sums
-        self._step_loss = self._step_loss + loss.detach()
-        # Lightning divides by the accumulated micro-batches, DDP by the ranks; the totals have done that already.
-        scale = self.trainer.accumulate_grad_batches * self.trainer.world_size
-        # Reading the loss here would wait for a GPU at every micro-batch. One that is not finite makes all of the
-        # gradient NaN instead, on all ranks, and is found at the end of the step.
-        return loss * torch.where(loss.detach().isfinite(), scale, math.nan)
+        return loss  # of the last row
+
+    def _backward(self, loss: torch.Tensor) -> None:
+        """The backward pass of a row before the next one begins, so that only one row's activations are held."""
+        with torch.autocast(self.device.type, enabled=False):
+            self.trainer.strategy.backward(loss, None)
+
+    def optimizer_step(self, *arguments, **options) -> None:
+        super().optimizer_step(*arguments, **options)
+        self.optimizer.zero_grad()
+
+    def optimizer_zero_grad(self, *arguments, **options) -> None:
+        """Nothing: Lightning asks for it behind `training_step`, which has gradients of rows already."""
 
     def configure_gradient_clipping(self, optimizer, gradient_clip_val=None, gradient_clip_algorithm=None) -> None:
         limit = gradient_clip_val or float("inf")

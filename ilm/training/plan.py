@@ -34,7 +34,7 @@ from ilm.training.controls import InitialRuns, TokenMatch, comparison_lines, ini
 from ilm.training.datasets import known_values, open_datasets, require_room
 from ilm.training.prepared import open_corpus
 from ilm.training.sampling import Balanced, Order, Shuffled
-from ilm.training.trainer import make_trainer, require_planned_processes
+from ilm.training.trainer import arithmetic, make_trainer, require_planned_processes, with_precision
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class RunPlan:
 
     def summary(self) -> str:
         """What the run will do, one line per topic."""
-        settings, optimizer, trainer = self.settings, self.settings.optimizer, self.settings.trainer
+        settings, optimizer = self.settings, self.settings.optimizer
         train = self.train.epoch(0) if isinstance(self.train, ResampledDataset) else self.train
         epochs = self.steps.epochs_until(self.total_steps)
         only = "".join(f", {column} {' or '.join(of)}" for column, of in (settings.data.only or {}).items())
@@ -97,7 +97,7 @@ class RunPlan:
             (
                 "optimizer",
                 f"{optimizer.target.rpartition('.')[2]}, learning rate {optimizer.lr:g}, {settings.schedule.shape}; "
-                f"{trainer.accelerator}, {trainer.precision}",
+                + arithmetic(self.trainer),
             ),
             *comparison_lines(settings, self.levels, self.steps, self.total_steps, self.match, self.initial),
         ]
@@ -120,6 +120,9 @@ def plan_run(settings: Train) -> RunPlan:
     split, the model cannot be reached, or a run to match or to start from does not fit.
     """
     path = Path(settings.paths.experiments) / run_name(settings)
+    run = RunFolder(path)
+    before = run.identity["trainer.precision"] if run.has_begun and not settings.overwrite else None
+    settings = with_precision(settings, before)
     trainer = make_trainer(settings, path)
     require_planned_processes(trainer, path, settings.overwrite)
     corpus, settings = open_corpus(settings)

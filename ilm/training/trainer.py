@@ -53,6 +53,35 @@ def make_trainer(settings: Train, folder: Path) -> pl.Trainer:
         raise UserError(f"Lightning refuses {shown}: {error.__cause__ or error}") from error
 
 
+def with_precision(settings: Train, before: str | None) -> Train:
+    """The settings with the precision that `trainer.precision=auto` means: that which the run has had `before`, else
+    bfloat16 arithmetic on float32 weights where a GPU has it, else float32.
+
+    Raises: UserError if bfloat16 is asked of a GPU without it.
+    """
+    trainer = settings.trainer
+    on_gpu = trainer.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+    # Also older cards say that they know bfloat16: they imitate it, and the kernels of attention do not.
+    knows = on_gpu and torch.cuda.get_device_capability() >= (8, 0)
+    precision = trainer.precision
+    if precision == "auto":
+        precision = before or ("bf16-mixed" if knows else "32-true")
+    if on_gpu and not knows and str(precision).startswith("bf16"):
+        major, minor = torch.cuda.get_device_capability()
+        raise UserError(
+            f"trainer.precision={precision}: {torch.cuda.get_device_name()} (compute capability {major}.{minor}) has "
+            "no bfloat16. Type trainer.precision=16-mixed optimizer.fused=false, or trainer.precision=32-true."
+        )
+    return settings.model_copy(update={"trainer": trainer.model_copy(update={"precision": precision})})
+
+
+def arithmetic(trainer: pl.Trainer) -> str:
+    """On what a run computes, and how exactly."""
+    device = trainer.strategy.root_device
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    return f"{name}, {trainer.precision}"
+
+
 def make_loggers(settings: Train, folder: RunFolder, purge_step: int) -> list[Logger]:
     """The loggers of the configuration, which write into a run folder.
 

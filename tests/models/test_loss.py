@@ -22,7 +22,7 @@ def test_loss_and_gradients_are_those_of_plain_cross_entropy(targets, size, voca
     weight = torch.randn(vocabulary, size, generator=generator).requires_grad_()
     wanted = torch.randint(vocabulary, (targets,), generator=generator)
     weights = torch.rand(targets, generator=generator)
-    sizes = {"CHUNK_BYTES": {"cpu": chunk * vocabulary * 4}, "SOFTMAX_ROWS": 1 + chunk // 2}
+    sizes = {"CHUNK_BYTES": {"cpu": chunk * vocabulary * 4}, "SOFTMAX_ROWS": {"cpu": 1 + chunk // 2}}
     with patch.multiple(loss, **sizes):
         total, nll = linear_cross_entropy(hidden, weight, wanted, weights)
     (3.0 * total).backward()

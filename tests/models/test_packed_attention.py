@@ -1,16 +1,12 @@
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch.nn.functional import scaled_dot_product_attention
-from transformers import AttentionInterface, AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from ilm.examples.layout import Example
-from ilm.models import packed_attention as attention
-from ilm.models.packed_attention import attend, groups_of, knows_rows, nested_attention, row_attention
+from ilm.models.packed_attention import attend, groups_of, knows_rows, row_attention
 from ilm.models.packing import pack
 from ilm.models.scoring import require_separate_examples, row_loss, score, target_nll
 
@@ -192,64 +188,6 @@ def test_dropout_keeps_the_mean():
     drawn = torch.stack([attend(None, *parts, None, dropout=0.2, cu_seq_lens_q=boundaries)[0] for _ in range(2000)])
     assert (drawn.mean(0) - exact).abs().max() < 0.1
     assert drawn.std(0).mean() > 0.05
-
-
-def kernel_of_a_gpu(query, key, value, *, dropout_p, is_causal, scale):
-    """What torch computes of nested tensors (B, H, -, D) on a GPU alone, in their own layouts."""
-    assert is_causal
-    assert dropout_p == 0.0
-    parts = zip(*(part.transpose(1, 2).unbind() for part in (query, key, value)), strict=True)
-    outs = [
-        scaled_dot_product_attention(*(part.transpose(0, 1) for part in of_one), is_causal=True, scale=scale)
-        for of_one in parts
-    ]
-    values = torch.cat([out.transpose(0, 1) for out in outs])
-    return torch.nested.nested_tensor_from_jagged(values, query.offsets()).transpose(1, 2)
-
-
-@pytest.mark.parametrize("model_type", SMALL)
-def test_scores_of_nested_tensors_are_the_same(model_type, monkeypatch):
-    model, examples = small_model(model_type), examples_of(LENGTHS)
-    expected = score(model, examples, 64, CPU).nll
-
-    def of_a_gpu(module, query, key, value, mask, *, cu_seq_lens_q, scaling, **others):
-        parts = (part[0].transpose(0, 1) for part in (query, key, value))
-        return nested_attention(*parts, cu_seq_lens_q, 128, scaling, 0.0)[None], None
-
-    monkeypatch.setattr(attention, "scaled_dot_product_attention", kernel_of_a_gpu)
-    monkeypatch.setitem(AttentionInterface._global_mapping, attention.NAME, of_a_gpu)
-    assert np.allclose(score(model, examples, 64, CPU).nll, expected, atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("dtype", "size", "major", "has"),
-    [
-        (torch.bfloat16, 64, 9, True),
-        (torch.float16, 64, 8, True),
-        (torch.float32, 64, 9, False),
-        (torch.float16, 64, 7, False),
-        (torch.bfloat16, 20, 9, False),
-        (torch.bfloat16, 320, 9, False),
-    ],
-)
-def test_which_queries_flash_attention_takes(dtype, size, major, has, monkeypatch):
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(major=major))
-    assert attention._has_flash(torch.zeros(3, 2, size, dtype=dtype)) is has
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="kernels of a GPU")
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_attention_on_a_gpu_is_the_same(dtype):
-    torch.manual_seed(0)
-    query, key, value = torch.randn(1, 4, 12, 64), torch.randn(1, 2, 12, 64), torch.randn(1, 2, 12, 64)
-    boundaries = torch.tensor([0, 5, 12], dtype=torch.int32)
-    expected = attend(None, query, key, value, None, cu_seq_lens_q=boundaries)[0]
-    moved = (part.to("cuda", dtype) for part in (query, key, value))
-    found = attend(None, *moved, None, cu_seq_lens_q=boundaries.cuda(), max_length_q=128)[0]
-    assert torch.allclose(found.cpu().float(), expected, atol=1e-5 if dtype == torch.float32 else 0.05)
-    parts = (part[0].transpose(0, 1).to("cuda", dtype) for part in (query, key, value))
-    nested = nested_attention(*parts, boundaries.cuda(), 128, 64**-0.5, 0.0)
-    assert torch.allclose(nested.cpu().float(), expected[0], atol=1e-5 if dtype == torch.float32 else 0.05)
 
 
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=12))

@@ -181,7 +181,7 @@ def test_where_the_corpus_lies_is_free():
     [
         (["seed=1"], ["seed: 0 there, 1 now"]),
         (["optimizer.lr=1e-4"], ["optimizer.lr: 5e-05 there, 0.0001 now"]),
-        (["trainer.precision=bf16-mixed"], ["trainer.precision: '32-true' there, 'bf16-mixed' now"]),
+        (["trainer.precision=bf16-mixed"], ["trainer.precision: 'auto' there, 'bf16-mixed' now"]),
         (["trainer.gradient_clip_val=null"], ["trainer.gradient_clip_val: 1.0 there, None now"]),
         (["objective=lm"], ["objective: 'ilm' there, 'lm' now"]),
         (["data.max_length=128"], ["data.max_length: 512 there, 128 now"]),

@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from ilm.hardware import end_with_parent
+
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun")
 NODES = ("n1", "n2")
 # Partitions whose jobs lose their place to those of `urgent`: after 10 seconds, or at once.
@@ -113,7 +115,12 @@ def _free_ports(number: int) -> list[int]:
 def _daemon(stack: ExitStack, variables: dict[str, str], home: Path, *command: str) -> None:
     with open(home / f"{'-'.join((command[0], command[-1])).replace('/', '_')[:40]}.log", "ab") as log:
         process = subprocess.Popen(
-            command, env={**os.environ, **variables}, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            command,
+            env={**os.environ, **variables},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            preexec_fn=end_with_parent,
         )
     stack.callback(_end, process)
 

@@ -213,7 +213,9 @@ def test_5_runs_of_two_processes_at_the_same_time_in_a_batch_job(here, tmp_path,
 
 
 def test_5_refusals_and_failures_are_told_and_are_those_of_their_jobs(here, tmp_path, slurm_variables):
-    wrong = Command(tmp_path, slurm_variables, *TRAIN, *here, *LAUNCHER, "hydra.launcher.partition=nowhere")
+    wrong = Command(
+        tmp_path, slurm_variables, *TRAIN, *here, "trainer=cpu", *LAUNCHER, "hydra.launcher.partition=nowhere"
+    )
     code, told = wrong.wait()
     assert code == 2
     assert told.count("error: ") == 1

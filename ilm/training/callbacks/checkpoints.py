@@ -10,7 +10,7 @@ import os
 import shutil
 import time
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,7 @@ class Checkpoints(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self._saved_at = time.monotonic()
-        if self._on_any_rank(trainer, self.signals.received is not None):
+        if any(self._on_any_rank(trainer, self.signals.received is not None)):
             self._stop(trainer)  # nothing has happened since the checkpoint
         if self.validation.unsaved_best:
             self._save_best(trainer)
@@ -64,11 +64,11 @@ class Checkpoints(pl.Callback):
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
         if not at_step_end(trainer, batch_idx):
             return
-        stopping = self._on_any_rank(trainer, self.signals.received is not None)
         ending = trainer.should_stop or is_last(trainer, batch_idx)
         due = ending or time.monotonic() - self._saved_at >= 60.0 * self.every_n_minutes
         # The clock of any rank decides for all: saving is done together.
-        if stopping or self.validation.unsaved_best or self._on_any_rank(trainer, due):
+        stopping, due = self._on_any_rank(trainer, self.signals.received is not None, due)
+        if stopping or self.validation.unsaved_best or due:
             self._save_last(trainer)
         if self.validation.unsaved_best:
             self._save_best(trainer)
@@ -106,8 +106,12 @@ class Checkpoints(pl.Callback):
         log.info("stopped by signal %d at step %d; the same command goes on from there", number, trainer.global_step)
         raise SystemExit(128 + number)
 
-    def _on_any_rank(self, trainer: pl.Trainer, flag: bool) -> bool:
-        return flag if trainer.world_size == 1 else not trainer.strategy.reduce_boolean_decision(not flag, all=True)
+    def _on_any_rank(self, trainer: pl.Trainer, *flags: bool) -> Sequence[bool]:
+        """Which of the flags any process has; one wait for the others, whatever their number."""
+        if trainer.world_size == 1:
+            return flags
+        counts = torch.tensor(flags, dtype=torch.int32, device=trainer.strategy.root_device)
+        return trainer.strategy.reduce(counts, reduce_op="sum").bool().tolist()
 
 
 class _UncopiedIO(TorchCheckpointIO):
