@@ -3,11 +3,10 @@
 import ilm.cli.interrupts  # noqa: F401  # isort: skip
 from typing import TYPE_CHECKING
 
-import hydra
 from omegaconf import DictConfig
 
 from ilm.cli.logging import set_up_logging
-from ilm.cli.main import entry_point, job
+from ilm.cli.main import composed, entry_point, job
 from ilm.config.check import check
 from ilm.config.evaluate import Evaluate
 
@@ -36,7 +35,7 @@ def evaluate(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> "
     return run(settings)
 
 
-@hydra.main(version_base="1.3", config_path="conf", config_name="evaluate")
+@composed("evaluate")
 def main(cfg: DictConfig) -> None:
     with job() as choices:
         evaluate(cfg, choices)

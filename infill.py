@@ -4,12 +4,12 @@ import ilm.cli.interrupts  # noqa: F401  # isort: skip
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-import hydra
 from omegaconf import DictConfig
 
 from ilm.cli.logging import set_up_logging
-from ilm.cli.main import entry_point, job
+from ilm.cli.main import composed, entry_point, job
 from ilm.config.check import check
 from ilm.config.infill import Infill
 
@@ -29,7 +29,7 @@ def infill(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> Non
     finder = Finder(Path(paths.experiments), Path(paths.data) / settings.corpus.name, INFILLING)
     find = partial(mixture.find_models, finder, settings.mixture_of, settings.mixture_temperature)
     models = find(settings.models, settings.cefr)
-    computing = {"device": settings.device, "dtype": settings.dtype}
+    computing: dict[str, Any] = {"device": settings.device, "dtype": settings.dtype}
     conditions.require_told((model.condition for model in models), decoding.model_dump())
     cache = ModelCache(partial(Infiller.of, **computing), settings.server.max_loaded)
     if settings.web:
@@ -52,7 +52,7 @@ def infill(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> Non
         browse.TextBrowser(given, spans_of, infillers, decoding, load, terminal.terminal_console()).run()
 
 
-@hydra.main(version_base="1.3", config_path="conf", config_name="infill")
+@composed("infill")
 def main(cfg: DictConfig) -> None:
     with job() as choices:
         infill(cfg, choices)

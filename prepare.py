@@ -3,11 +3,10 @@
 import ilm.cli.interrupts  # noqa: F401  # isort: skip
 from pathlib import Path
 
-import hydra
 from omegaconf import DictConfig
 
 from ilm.cli.logging import set_up_logging
-from ilm.cli.main import entry_point, job
+from ilm.cli.main import composed, entry_point, job
 from ilm.config.check import check
 from ilm.config.prepare import Prepare
 from ilm.files import require_writable
@@ -24,7 +23,7 @@ def prepare(cfg: DictConfig) -> Path:
     from ilm.masking.prepare import prepare_corpus
     from ilm.masking.store import verify_masks
     from ilm.reference.exporter import export_corpus, require_replaceable
-    from ilm.reference.importer import import_masks, reference_source
+    from ilm.reference.importer import ReferenceSource, import_masks, reference_source
 
     set_up_logging()
     corpus, export = settings.corpus, settings.export and Path(settings.export)
@@ -42,7 +41,7 @@ def prepare(cfg: DictConfig) -> Path:
     source, strategy = reference_source(corpus) or main_source(corpus), TrainValidTest(**settings.split.model_dump())
     prepared, masks = prepare_corpus(folder, source, strategy, sample_size=corpus.sample_size, **options)
     show_cuts(prepared, masks, settings.max_length)
-    if corpus.reference:
+    if isinstance(source, ReferenceSource):
         import_masks(prepared, source)
     if export:
         export_corpus(prepared, masks, export)
@@ -52,7 +51,7 @@ def prepare(cfg: DictConfig) -> Path:
     return folder
 
 
-@hydra.main(version_base="1.3", config_path="conf", config_name="prepare")
+@composed("prepare")
 def main(cfg: DictConfig) -> None:
     with job():
         prepare(cfg)

@@ -3,11 +3,10 @@
 import ilm.cli.interrupts  # noqa: F401  # isort: skip
 import logging
 
-import hydra
 from omegaconf import DictConfig
 
 from ilm.cli.logging import set_up_logging
-from ilm.cli.main import entry_point, job
+from ilm.cli.main import composed, entry_point, job
 from ilm.cli.sweep import note, start_job, sweep_here, was_requeued
 from ilm.config.check import check
 from ilm.config.train import Train
@@ -26,7 +25,7 @@ def train(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> dict
 
     require_prepared(settings)
     from ilm.training.dry_run import dry_run
-    from ilm.training.fit import fit, is_finished, report, starting_module
+    from ilm.training.fit import InfillingModule, fit, is_finished, report
     from ilm.training.plan import plan_run
 
     set_up_logging()
@@ -43,17 +42,18 @@ def train(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> dict
             log.info("%s is finished: not trained again", plan.name)
             note(finished_before=True)
         else:
-            module = starting_module(plan)  # what it refuses is told before anything is written
+            module = InfillingModule.of(plan)  # what it refuses is told before anything is written
             folder.begin(plan.settings, plan.identity, anew)
             set_up_logging(folder.path / "train.log")
             fit(plan, module, folder)
         return report(plan, folder)
 
 
-@hydra.main(version_base="1.3", config_path="conf", config_name="train")
+@composed("train")
 def main(cfg: DictConfig) -> dict[str, float]:
     if sweep := sweep_here():
-        return start_job(sweep, cfg)
+        start_job(sweep, cfg)
+        return {}
     with job() as choices:
         return train(cfg, choices)
 

@@ -30,7 +30,9 @@ class StagedSweeper(BasicSweeper):
         super().__init__(max_batch_size=None, params=params)
         self.stages = stages
 
-    def split_arguments(self, overrides: list[Override], max_batch_size: int | None) -> list[list[list[str]]]:
+    def split_arguments(  # type: ignore[override]  # static in Hydra, where nothing but `overrides` decides
+        self, overrides: list[Override], max_batch_size: int | None
+    ) -> list[list[list[str]]]:
         """The overrides of each run of each stage; `overrides` are those of `params`, then those typed.
 
         Raises: UserError if a key was typed that the stages decide.

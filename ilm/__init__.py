@@ -1,11 +1,13 @@
 """Infilling language models for learner English (Donahue, Lee and Liang, ACL 2020).
 
-`from ilm import Infiller, InfillingModule, InfillingDataModule, PreparedCorpus`; each is imported when it is asked for.
+`from ilm import Infiller, InfillingModule, InfillingDataModule, PreparedCorpus, plan_training`; each is imported when
+it is asked for.
 """
 
 import importlib
 import os
 import sys
+from typing import Any
 
 if sys.version_info < (3, 11):  # noqa: UP036  said here, since an older Python stops at code that it cannot read
     raise SystemExit("ilm needs Python 3.11 or newer; this is {}.{}".format(*sys.version_info))
@@ -24,14 +26,15 @@ _MODULES = {
     "InfillingModule": "ilm.training.module",
     "InfillingDataModule": "ilm.training.datamodule",
     "PreparedCorpus": "ilm.corpus.store",
+    "plan_training": "ilm.training.plan",
 }
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return getattr(importlib.import_module(_MODULES[name]), name)
     raise AttributeError(f"module 'ilm' has no attribute {name!r}")
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return [*globals(), *_MODULES]

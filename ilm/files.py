@@ -230,7 +230,7 @@ def require_writable(folder: Path, option: str) -> None:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        why = DISK_FULL.get(error.errno, error.strerror)
+        why = DISK_FULL.get(error.errno or 0, error.strerror or str(error))
         raise UserError(f"{folder} cannot be written to ({why}): type {option}=... for another place") from error
 
 

@@ -79,13 +79,13 @@ def started_by(environment: Mapping[str, str] = os.environ) -> str | None:
 def processes_started(environment: Mapping[str, str] = os.environ) -> int:
     """How many processes torchrun or srun started of this command; 1 without them."""
     counts = {"torchrun": "WORLD_SIZE", "srun": "SLURM_STEP_NUM_TASKS"}
-    return int(environment.get(counts.get(started_by(environment), ""), 1))
+    return int(environment.get(counts.get(started_by(environment) or "", ""), 1))
 
 
 def is_first_process(environment: Mapping[str, str] = os.environ) -> bool:
     """Whether this process is the one that writes, of those that work together on a run."""
     launcher = started_by(environment)
-    rank = {"torchrun": "RANK", "srun": "SLURM_PROCID", "lightning": "LOCAL_RANK"}.get(launcher)
+    rank = {"torchrun": "RANK", "srun": "SLURM_PROCID", "lightning": "LOCAL_RANK"}.get(launcher or "")
     # Without torchrun or srun a person starts one process on each node, and tells it which node that is.
     node = "NODE_RANK" if launcher in ("lightning", None) and "MASTER_ADDR" in environment else None
     return all(int(environment.get(name, 0)) == 0 for name in (rank, node) if name is not None)

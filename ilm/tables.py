@@ -157,8 +157,8 @@ class TextTable:
         """
         caption = "\\caption{" + " ".join(map(escape_latex, (f"{self.title}.", *sentences))) + "}"
         columns = "{@{}" + self.align.replace("p", "p{0.3\\linewidth}") + "@{}}"
-        head, *body = (self._latex_row(row) for row in (self.columns, *self.rows))
-        head = ["\\toprule", head, "\\midrule"]
+        columns_row, *body = (self._latex_row(row) for row in (self.columns, *self.rows))
+        head = ["\\toprule", columns_row, "\\midrule"]
         small = ["\\footnotesize", "\\setlength{\\tabcolsep}{3.5pt}", "\\setlength{\\belowcaptionskip}{5pt}"]
         if len(body) > _LATEX_PAGE:
             lines = ["{", *small, "\\begin{longtable}" + columns, caption + " \\\\", *head, "\\endhead"]

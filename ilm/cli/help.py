@@ -9,16 +9,21 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-CONF = Path(__file__).parent.parent.parent / "conf"
+from ilm.config.check import check
+from ilm.config.section import Section
+
+_PACKAGE = Path(__file__).parent.parent
+# Beside the commands, which stand in a checkout beside the package, and in it where a wheel was installed (setup.py).
+CONF = next(folder for folder in (_PACKAGE / "commands" / "conf", _PACKAGE.parent / "conf") if folder.is_dir())
 COLUMN = 32  # where comments begin
 LONGEST = 110  # characters of a section in one line
 HIDDEN = ("_partial_",)
@@ -33,11 +38,11 @@ def help_text(root: str, arguments: Sequence[str]) -> str:
     config = composed(root, typed_overrides(arguments))
     chosen = dict(config.hydra.runtime.choices)
     purpose = [line.removeprefix("#").removeprefix(" ") for line in text.split("\ndefaults:")[0].splitlines()]
-    comments = {}
+    comments: dict[str, str] = {}
     for group, option in chosen.items():
         for file in _files(group, option):
             comments |= _comments(file.read_text(encoding="utf-8"), group)
-    settings = OmegaConf.to_container(config)
+    settings: Any = OmegaConf.to_container(config)
     del settings["hydra"]
     if root == "train":  # the other keys say how prepare.py reads the texts
         settings["corpus"] = {"name": settings["corpus"]["name"]}
@@ -70,6 +75,22 @@ def chosen_options(hydra: DictConfig | None = None) -> dict[str, str | None]:
     if "cefr_level" in typed and "cefr" not in typed and choices.get("cefr") == "all":
         choices["cefr"] = None
     return choices
+
+
+S = TypeVar("S", bound=Section)
+
+
+def composed_settings(root: str, schema: type[S], overrides: Sequence[str]) -> S:
+    """The checked settings of a command, where it is not typed but called.
+
+    Raises: UserError, or an error of Hydra's, if the overrides are wrong.
+    """
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose(root, list(overrides), return_hydra_config=True)
+    choices = chosen_options(cfg.hydra)
+    with open_dict(cfg):
+        del cfg["hydra"]
+    return check(cfg, schema, choices)
 
 
 def composed(root: str, overrides: Sequence[str]) -> DictConfig:

@@ -65,7 +65,7 @@ def logging_begun_afterwards(file: Path) -> Iterator[None]:
     """
     records: list[logging.LogRecord] = []
     handler = logging.Handler()
-    handler.emit = records.append
+    handler.emit = records.append  # type: ignore[method-assign, assignment]  # nothing but to keep the records
     log.addHandler(handler)
     try:
         log.info("python %s", shlex.join(sys.argv), extra={"file_only": True})

@@ -3,18 +3,21 @@
 import codecs
 import logging
 import os
+import runpy
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from ilm.cli.help import chosen_options, help_text
+from ilm.cli.help import CONF, chosen_options, help_text
 from ilm.cli.interrupts import imported
 from ilm.cli.mistakes import require_no_dashes, told
 from ilm.cli.sweep import end_sweep, note
@@ -56,6 +59,17 @@ def entry_point(main: Callable[[], Any]) -> None:
         sys.exit(130)
 
 
+def composed(command: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], Any]]:
+    """Decorates a main function, which Hydra then calls with the configuration of conf/COMMAND.yaml."""
+    return hydra.main(version_base="1.3", config_path=str(CONF), config_name=command)
+
+
+def console_command() -> None:
+    """`ilm-train` and the others, as installed: the script of that name, which stands beside conf/ in a wheel too."""
+    name = Path(sys.argv[0]).stem.removeprefix("ilm-")
+    runpy.run_path(str(CONF.parent / f"{name}.py"), run_name="__main__")
+
+
 def _require_one_process(command: str) -> None:
     """Raises: UserError if torchrun or srun started several of a command that does not divide its work."""
     if command != "train" and (started := processes_started()) > 1:
@@ -72,6 +86,7 @@ def _print_anything() -> None:
     plain = {"−": "-", "–": "-", "—": "-", "±": "+-", "…": "...", "‘": "'", "’": "'", "“": '"', "”": '"'}
 
     def replaced(error: UnicodeError) -> tuple[str, int]:
+        assert isinstance(error, UnicodeEncodeError)
         character = error.object[error.start]
         return plain.get(character, character.encode("ascii", "backslashreplace").decode()), error.start + 1
 
@@ -106,7 +121,8 @@ def job() -> Iterator[dict[str, str | None]]:
             _exit_with(error)
         if known:
             log.error("error: %s", error)
-            error.told = True
+            if isinstance(error, UserError):
+                error.told = True
         raise
 
 

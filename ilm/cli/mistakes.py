@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
@@ -77,7 +78,7 @@ def _no_such_option(missing: str, options: Sequence[str], command: str) -> str:
 
 def _keys(unknown: str, command: str) -> list[str]:
     """The keys of this command's configuration, with the options chosen beside the `unknown` key; and its groups."""
-    settings = OmegaConf.to_container(_composed(command, f"{unknown}="))
+    settings: Any = OmegaConf.to_container(_composed(command, f"{unknown}="))
     del settings["hydra"]
     return ([] if "." in unknown else group_names(command)) + [key for key, _ in flat(settings)]
 

@@ -83,7 +83,7 @@ class Sweep:
         print(f"\n[{number + 1}/{len(self.jobs)}] {label(job, self.jobs)}{where}", file=sys.stderr, flush=True)
         command = [sys.executable, os.path.abspath(sys.argv[0]), *overrides, "hydra.mode=RUN"]
         if self.queue is not None:
-            self._submit(job, command, launcher, trainer, log)
+            self._submit(job, command, launcher, trainer, log)  # type: ignore[arg-type]  # a queue has logs
         else:
             self._start_here(job, command, log)
         if self.at_once == 1:
@@ -94,8 +94,8 @@ class Sweep:
     def _start_here(self, job: Job, command: Sequence[str], log: Path | None) -> None:
         job.place = next(place for place in range(self.at_once) if place not in {job.place for job in self.running})
         own = share(job.place, self.at_once, self.gpus, self.gpus_per_job)
-        with open(log, "ab") if log else open(os.devnull) as file:
-            job.process = subprocess.Popen(
+        with open(log or os.devnull, "ab") as file:
+            job.process = process = subprocess.Popen(  # type: ignore[call-overload]  # options in a dictionary
                 command,
                 env={**os.environ, **own, RECORD: str(job.record)},
                 # A terminal's Ctrl-C would reach it beside what this process sends: twice means stop at once.
@@ -104,14 +104,14 @@ class Sweep:
                 **({"stdout": file, "stderr": subprocess.STDOUT} if log else {}),
             )
         if self.stopped_by is not None:
-            job.process.send_signal(self.stopped_by)
+            process.send_signal(self.stopped_by)
 
     def _submit(self, job: Job, command: Sequence[str], launcher: Any, trainer: Any, log: Path) -> None:
         name, script = label(job, self.jobs), log.with_suffix(".sh")
         script.write_text(job_script(command, {RECORD: str(job.record.absolute())}, launcher), encoding="utf-8")
         try:
             options = [*job_options(launcher, trainer), f"--job-name={name}", f"--output={log}"]
-            job.process = self.queue.submit(script, options, name)
+            job.process = self.queue.submit(script, options, name)  # type: ignore[union-attr]
         except UserError as error:  # Hydra would go on with the next one
             print(f"error: {printable(str(error))}", file=sys.stderr)
             raise SystemExit(2) from error
@@ -125,7 +125,7 @@ class Sweep:
         """Hand a signal on to the running jobs: each saves, the second one ends it at once. Those of Slurm go on."""
         self.stopped_by = received
         for job in self.running if self.queue is None else []:
-            job.process.send_signal(received)
+            job.process.send_signal(received)  # type: ignore[union-attr]  # a process of this machine
 
     def _wait_until(self, reached: Callable[[], bool]) -> None:
         while self.stopped_by is None and not reached():
@@ -156,7 +156,7 @@ class SweepCallback(Callback):
             overrides = OverridesParser.create(config_loader=loader).parse_overrides(
                 [*parameters, *config.hydra.overrides.task]
             )
-            stages = Plugins.instance()._instantiate(config.hydra.sweeper).split_arguments(overrides, None)
+            stages = Plugins.instance()._instantiate(config.hydra.sweeper).split_arguments(overrides, None)  # type: ignore[attr-defined]  # all sweepers have it
         except (HydraException, UserError):
             return  # the sweeper itself is about to refuse it
         combinations = [(stage, one) for stage, jobs in enumerate(stages) for one in jobs]
@@ -216,7 +216,7 @@ def start_job(sweep: Sweep, settings: DictConfig) -> None:
     """Start the job that Hydra has arrived at (see `Sweep.start`), with these settings."""
     config = HydraConfig.get()
     options = [override for override in config.overrides.hydra if override.startswith("hydra.searchpath=")]
-    options += ["--config-name", config.job.config_name] if config.job.config_name != config.job.name else []
+    options += ["--config-name", config.job.config_name or ""] if config.job.config_name != config.job.name else []
     folders = [s.path for s in config.runtime.config_sources if s.provider == "command-line"]
     options += [part for path in folders for part in ("--config-dir", path)]
     sweep.start(config.job.num, [*options, *config.overrides.task], config.launcher, settings.trainer)
@@ -266,7 +266,7 @@ def end_sweep() -> int:
         print(
             "", sweep_table(rows).markdown(), *errors, f"the table: {sweep.folder / 'runs.csv'}", sep="\n", flush=True
         )
-        if sweep.queue is not None and (left := [job.process.number for job in sweep.running]):
+        if sweep.queue is not None and (left := [str(getattr(job.process, "number", "")) for job in sweep.running]):
             print(f"the jobs go on; `scancel {' '.join(left)}` ends them", flush=True)
         if any(line[1] not in ("finished", "finished before") for line in rows):
             print("type the same command again to go on with what is not finished", flush=True)

@@ -45,7 +45,7 @@ def check(cfg: DictConfig, schema: type[Schema], choices: Mapping[str, str | Non
     not take, values out of range, values that make no sense together.
     """
     try:
-        given = OmegaConf.to_container(cfg, resolve=True)
+        given: Any = OmegaConf.to_container(cfg, resolve=True)
     except OmegaConfBaseException as error:
         raise UserError(f"the configuration cannot be resolved: {str(error).splitlines()[0]}") from error
     cefr, level = (choices or {}).get("cefr"), (choices or {}).get("cefr_level")

@@ -35,7 +35,7 @@ class Section(BaseModel):
     def __getattr__(self, name: str) -> Any:
         if name in type(self).model_fields:
             raise InvalidField(name)
-        return super().__getattr__(name)
+        return super().__getattr__(name)  # type: ignore[misc]  # pydantic hides it from type checkers
 
 
 def rule(method: Callable[[Any, str], Iterator[str]]) -> Callable[[Any, str], Iterator[str]]:
@@ -44,7 +44,7 @@ def rule(method: Callable[[Any, str], Iterator[str]]) -> Callable[[Any, str], It
     It is given the prefix of the section's keys (`data.`, or nothing at the root), and is skipped where a field that it
     reads is invalid: one rule, one method.
     """
-    method.is_rule = True
+    setattr(method, "is_rule", True)  # noqa: B010  for a type checker, functions have no such attribute
     return method
 
 
@@ -57,7 +57,7 @@ def broken_rules(section: Section, prefix: str = "") -> Iterator[str]:
                 yield from broken_rules(part, f"{prefix}{name}.")
     for name in dir(type(section)):
         method = getattr(type(section), name, None)
-        if getattr(method, "is_rule", False):
+        if callable(method) and getattr(method, "is_rule", False):
             try:
                 yield from [*method(section, prefix)]
             except InvalidField:

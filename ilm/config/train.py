@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field
 
+from ilm.config.model import Adapter, Model
 from ilm.config.section import Number, Section, Whole, rule, shown
 from ilm.config.sections import (
     Condition,
@@ -53,41 +54,11 @@ class CefrLevel(Section):
     levels: Annotated[list[str], Field(min_length=1)] | None  # null: all that the corpus has texts of
     max_steps: Bound  # optimizer steps
 
-
-class Model(Section):
-    """The language model that a run starts from."""
-
-    name: FolderName | None
-    path: FilePath | None
-    package: str | None
-    gguf_file: str | None
-    pretrained: bool
-    tokenizer: Literal["gpt2", "corpus"] | None
-    tokenizer_size: Whole | None  # entries
-    architecture: dict[str, Any] | None
-
-    @rule
-    def _tokenizer_of_the_corpus(self, at: str) -> Iterator[str]:
-        if self.tokenizer == "corpus" and (self.tokenizer_size or 0) < 257:
-            yield f"{at}tokenizer_size={shown(self.tokenizer_size)}: a byte-level BPE needs more than 256 entries"
-        if self.tokenizer == "corpus" and self.pretrained:
-            yield f"{at}pretrained=true with {at}tokenizer=corpus: pretrained weights need their own tokenizer"
-
-    @rule
-    def _there_is_a_model(self, at: str) -> Iterator[str]:
-        if self.path is None and (self.pretrained or self.tokenizer is None or self.architecture is None):
-            yield f"{at}path has no value: type {at}path=NAME_OR_FOLDER, a model on the hub or a folder in its format"
-        if self.path is None and self.name is None:
-            yield f"{at}name has no value"
-
-
-class Adapter(Section):
-    """LoRA."""
-
-    rank: Positive
-    alpha: Annotated[Number, Field(ge=0)]
-    dropout: Annotated[Number, Field(ge=0, lt=1)]
-    target_modules: list[str] | None
+    @property
+    def chosen(self) -> list[str]:
+        """The levels once they are those of a corpus (`Train.for_corpus`)."""
+        assert self.levels is not None
+        return self.levels
 
 
 class Optimizer(Section):
@@ -170,6 +141,12 @@ class Validation(Section):
 
     every_n_steps: Positive | None  # optimizer steps
     max_examples: Positive
+
+    @property
+    def interval(self) -> int:
+        """`every_n_steps` of a run that is planned (`ilm.training.plan`)."""
+        assert self.every_n_steps is not None
+        return self.every_n_steps
 
 
 class EarlyStopping(Section):

@@ -73,14 +73,16 @@ def find_columns(
     if repeated:
         raise UserError(f"{path}: the header names {listed(repeated)} more than once; expected different names")
     keys = [_key(head) for head in header]
-    used, faults = {}, []
+    used: dict[str, str] = {}
+    faults = []
     for name in SCHEMA:
         wish = asked.get(name)
         if wish == "" and name not in needed:
             continue
         known = set(map(_key, ALIASES[name] if wish is None else [wish]))
         # A name that was typed exactly is taken even if another differs from it by case only.
-        matches = [wish] if wish in header else [head for head, key in zip(header, keys, strict=True) if key in known]
+        alike = [head for head, key in zip(header, keys, strict=True) if key in known]
+        matches = [wish] if wish is not None and wish in header else alike
         if len(matches) == 1:
             used[name] = matches[0]
         elif matches:

@@ -22,6 +22,7 @@ The order within buckets is that of the texts' keys, so neither the order of the
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -248,8 +249,8 @@ def _sketched(texts: Picked, rows: np.ndarray) -> Iterator[np.ndarray]:
 
 def _progress(work: int | np.ndarray, what: str, unit: str) -> tqdm:
     """A bar on a terminal over something to be iterated, or a number of things."""
-    work = {"total": work} if isinstance(work, int) else {"iterable": work}
-    return tqdm(**work, desc=what, unit=unit, disable=None, leave=False)
+    given: dict[str, Any] = {"total": work} if isinstance(work, int) else {"iterable": work}
+    return tqdm(**given, desc=what, unit=unit, disable=None, leave=False)
 
 
 def _mixed(values: np.ndarray) -> np.ndarray:

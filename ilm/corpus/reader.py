@@ -171,8 +171,8 @@ def _check_share(report: ReadReport, levels: Sequence[str], max_dropped: float, 
         causes.append(f"\n  {cause}: {found['count']} (rows {first_rows(found)})")
     advice = [f"corpus.max_dropped={lost / asked + 0.001:.3f}"] if report.kept else []
     if other_levels:
-        found = ", ".join(f"{level!r} ({count})" for level, count in other_levels.most_common(5))
-        causes.append(f"\n  levels found: {found}; expected {', '.join(levels)}")
+        levels_found = ", ".join(f"{level!r} ({count})" for level, count in other_levels.most_common(5))
+        causes.append(f"\n  levels found: {levels_found}; expected {', '.join(levels)}")
         advice.append("corpus.levels=[...] for other levels")
     if NO_SPLIT in report.dropped:
         advice.append(f"corpus.columns.split='' to leave column {report.columns_used['split']} unread")

@@ -237,7 +237,8 @@ def _judge(
     need_level: bool,
 ) -> Callable[[int, Sequence[str]], Document | str]:
     """A function (row number, values) -> the document, or why there is none."""
-    id_at, l1_at, level_at, text_at = (place.get(name) for name in REQUIRED)
+    id_at, l1_at, level_at = (place.get(name) for name in REQUIRED if name != "text")
+    text_at = place["text"]
     others = [place[name] for name in OPTIONAL if name in place]
     split_at, kept = place.get(SPLIT), [at for name, at in place.items() if name not in SCHEMA]
     main_of = lru_cache(maxsize=1000)(partial(main_level, levels=tuple(levels)))

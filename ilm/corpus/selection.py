@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,16 @@ from ilm.errors import UserError
 # Columns that tell no group of texts.
 NOT_GROUPS = ("writing_id", "text", "split")
 VALUES_NAMED = 20  # of a column, the most frequent, where one that was asked for is not there
+
+
+class Documents(Protocol):
+    """Texts with a name for what is made of them: those of a prepared corpus, or others."""
+
+    @property
+    def documents(self) -> pd.DataFrame: ...
+
+    @property
+    def documents_hash(self) -> str: ...
 
 
 def having(documents: pd.DataFrame, only: Mapping[str, Sequence[str]]) -> np.ndarray:

@@ -116,13 +116,20 @@ class SampleSource(CorpusSource):
     def _file(self) -> FileSource:
         # The settings in its name tell one sample from another.
         path = Path(self.scratch.name) / f"sample_{self.size}_{self.seed}.csv"
-        options = {"keep_columns": self.keep_columns, "levels": self.levels}
-        return FileSource([path], columns={}, **options, encoding="utf-8", max_dropped=0.0)
+        return FileSource(
+            [path],
+            columns={},
+            keep_columns=self.keep_columns,
+            levels=self.levels,
+            encoding="utf-8",
+            max_dropped=0.0,
+        )
 
 
 def main_source(corpus: Corpus) -> CorpusSource:
     """The main corpus: its file, or a generated sample."""
     if corpus.csv is None:
+        assert corpus.synthetic is not None  # a rule of the section
         return SampleSource(corpus.synthetic.size, corpus.synthetic.seed, corpus.levels, corpus.keep_columns)
     options = {"learner_from_id": corpus.learner_from_id, **_options(corpus, corpus)}
     return FileSource([Path(path) for path in corpus.csv], levels=corpus.levels, **options)

@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from typing_extensions import Buffer
 
 from ilm.config.keys import as_typed, flat
 from ilm.corpus.columns import REQUIRED, SCHEMA
@@ -73,9 +74,9 @@ class _Sha256(io.RawIOBase):
     def writable(self) -> bool:
         return True
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: Buffer) -> int:
         self._digest.update(data)
-        return len(data)
+        return memoryview(data).nbytes
 
     def hexdigest(self) -> str:
         return self._digest.hexdigest()

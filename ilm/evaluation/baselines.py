@@ -12,13 +12,14 @@ Legend: S blanks.
 
 import logging
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 
-from ilm.config.evaluate import Masked, Memorisation, Perplexity
+from ilm.config.evaluate import Masked, Memorisation, Perplexity, Scored
 from ilm.corpus.store import PreparedCorpus
 from ilm.evaluation.ngrams import NGramModel
 from ilm.evaluation.perplexity.scoring import ScoredModel, open_dataset
@@ -61,11 +62,12 @@ def baseline_scores(
             if not len(corpus.rows("train", of_levels)):
                 continue
             about = {"baseline": "ngram", "order": ORDER, "levels": list(of_levels)}
-            made[f"ngram {level}"] = about, lambda of=of_levels: _ngrams(dataset, corpus, of)
-    model = of_run.model.settings.model
+            made[f"ngram {level}"] = about, partial(_ngrams, dataset, corpus, of_levels)
+    _, settings = of_run.model.trained()
+    model = settings.model
     if "base" in wanted and model.pretrained:
-        name = f"base {model.name or Path(model.path).name}"
-        made[name] = {"baseline": "base", "model": model.path}, lambda: _base(of_run, task, device)
+        name = f"base {model.label}"
+        made[name] = {"baseline": "base", "model": model.path}, partial(_base, of_run, task, device)
     common = {
         "documents": corpus.documents_hash,
         "split": task.split,
@@ -82,7 +84,7 @@ def baseline_scores(
                 continue
             with store.claimed():
                 store.add([_scores(name, dataset, of_run.scores, losses(), corpus)])
-        found[name] = store.read().of(keys)
+        found[name] = store.read_all(keys)
     return found
 
 
@@ -91,7 +93,9 @@ def _ngrams(dataset: InfillingDataset, corpus: PreparedCorpus, levels: Sequence[
     return NGramModel(texts, dataset.vocabulary.base_size, ORDER).nll
 
 
-def _base(of_run: ScoredModel, task: Perplexity | Memorisation, device: torch.device) -> TextLosses:
+def _base(of_run: ScoredModel, task: Scored | Memorisation, device: torch.device | None) -> TextLosses:
+    assert isinstance(task, Perplexity | Memorisation)  # a comparison scores nothing
+    assert device is not None
     tokenizer = of_run.model.vocabulary.tokenizer
     model = of_run.model.load_base().eval().to(device)
     first = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
@@ -124,11 +128,11 @@ def _scores(name: str, dataset: InfillingDataset, of_run: Scores, losses: TextLo
         }
     )
     own = of_run.blanks.merge(blanks, on=[*EXAMPLE, "blank"], how="left", validate="one_to_one")
-    nll = [
+    nll_of_blanks = [
         upto[row][first + targets] - upto[row][first]
         for row, first, targets in zip(own["row"], own["first"], own["targets"], strict=True)
     ]
     return Scores(
         of_run.examples.assign(context_nll=0.0, context_targets=0),
-        of_run.blanks.assign(nll=nll, end_nll=0.0, end_targets=0),
+        of_run.blanks.assign(nll=nll_of_blanks, end_nll=0.0, end_targets=0),
     )

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import matplotlib.style
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -28,6 +29,7 @@ def new_figure(width: float, height: float) -> Figure:
 def write_figures(folder: Path, figures: Mapping[str, Figure]) -> None:
     """Write each figure as NAME.png and NAME.pdf."""
     for name, figure in figures.items():
-        for ending, options in ((".png", {}), (".pdf", {"metadata": {"CreationDate": None}})):
+        undated: dict[str, Any] = {"metadata": {"CreationDate": None}}
+        for ending, options in ((".png", {}), (".pdf", undated)):
             with atomic_file(folder / f"{name}{ending}") as temporary:
                 figure.savefig(temporary, format=ending[1:], **options)

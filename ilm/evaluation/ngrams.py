@@ -11,6 +11,7 @@ Legend: V size of the vocabulary, N tokens of all texts with their beginnings.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -61,7 +62,8 @@ class NGramModel:
         """The NLL in nats of every token of each text, float64."""
         ids, places = self._joined(texts)
         first = self._orders[0]
-        types, tokens = int(first.types_behind[0]), int(first.tokens_behind[0])
+        tokens: Any = int(first.tokens_behind[0])  # then arrays, as types
+        types: Any = int(first.types_behind[0])
         p = (first.counts[ids] + types / (self._base - 1)) / (tokens + types)
         strings = ids
         for k, order in enumerate(self._orders[1:], start=2):

@@ -135,7 +135,7 @@ def training_corpus(models: Sequence[TrainedModel]) -> str | None:
 
     Raises: UserError if there are several.
     """
-    names = sorted({model.corpus_name for model in models if model.run is not None})
+    names = sorted({str(model.corpus_name) for model in models if model.run is not None})
     if len(names) > 1:
         raise UserError(
             f"models: they were trained on several corpora ({', '.join(names)}), and a report is about the texts of "

@@ -92,6 +92,12 @@ class ScoreStore:
         lock = self.folder.with_name(f".{self.folder.name}.lock")
         return locked(lock, refusal, instead="type paths.results=... for another place")
 
+    def read_all(self, keys: pd.DataFrame) -> Scores:
+        """Those of examples that are all there."""
+        found = self.read()
+        assert found is not None
+        return found.of(keys)
+
     def read(self) -> Scores | None:
         """All scores that are there; None if there are none."""
         found = [self.folder] if (self.folder / "examples.parquet").is_file() else []

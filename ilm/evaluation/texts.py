@@ -63,6 +63,7 @@ def read_texts(
 def _from_file(
     settings: Evaluate, *, need_level: bool, keep_columns: Sequence[str]
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
+    assert settings.input is not None
     corpus, path = settings.corpus, Path(settings.input)
     documents, report = read_corpus(
         path,
@@ -110,7 +111,7 @@ def texts_seen(model: TrainedModel | None, documents: pd.DataFrame, data: Path) 
         return {"texts": None, "corpus": None, "why_unknown": "what it was trained on is not known here"}
     name, trained_on = model.corpus_name, model.documents_hash
     try:
-        corpus = PreparedCorpus.open(data / name)
+        corpus = PreparedCorpus.open(data / str(name))
     except UserError:
         corpus = None
     if corpus is None or corpus.documents_hash != trained_on:

@@ -106,11 +106,10 @@ class Conditions:
 
     def of_examples(self, documents: np.ndarray, masks: np.ndarray) -> np.ndarray:
         """The number in `prefixes` of each example, (E,), of its document and which of the document's masks it has."""
-        way = 0
-        if self.turns is not None:
-            way = (self.turns[documents] + masks) % LEFT_OUT_ONCE_IN + 1
-            way = np.where(way < self.numbers.shape[1], way, 0)
-        return self.numbers[documents, way]
+        if self.turns is None:
+            return self.numbers[documents, 0]
+        way = (self.turns[documents] + masks) % LEFT_OUT_ONCE_IN + 1
+        return self.numbers[documents, np.where(way < self.numbers.shape[1], way, 0)]
 
     def lengths(self, documents: np.ndarray, masks: np.ndarray) -> np.ndarray:
         """Tokens that stand before each example, (E,)."""

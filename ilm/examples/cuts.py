@@ -73,7 +73,8 @@ class Cuts:
         """The sums over the `chosen` documents (boolean, (D,))."""
         counts = self._counts[:, chosen]
         unanswered = (counts[3] > 0) & (counts[4] == counts[3])
-        return LevelCuts(level, *counts.sum(axis=1).tolist(), int((counts[0] > 0).sum()), int(unanswered.sum()))
+        sums: tuple[int, int, int, int, int] = tuple(counts.sum(axis=1).tolist())
+        return LevelCuts(level, *sums, int((counts[0] > 0).sum()), int(unanswered.sum()))
 
     def by_level(self, level_of_document: np.ndarray, levels: Sequence[str]) -> list[LevelCuts]:
         """The sums of each of `levels` that has documents, and of all of them if there are several."""

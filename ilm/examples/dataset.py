@@ -91,7 +91,7 @@ class InfillingDataset:
             return examples
         return tell(examples, [self._conditions.prefixes[n] for n in self._conditions.of_examples(documents, masks)])
 
-    def keys(self, numbers=slice(None)) -> tuple[np.ndarray, np.ndarray]:
+    def keys(self, numbers: np.ndarray | slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
         """The document row of each of some examples (by default of all), and which of its masks."""
         masks = self._mask_numbers[numbers]
         entries = np.searchsorted(self._masks.mask_offsets, masks, side="right") - 1
@@ -126,11 +126,20 @@ class InfillingDataset:
             self._count_cuts(cuts, owners[chunk], sizes, spans)
         return documents, cuts
 
-    def _count_cuts(self, cuts: Cuts, owners: np.ndarray, sizes: np.ndarray, spans: TokenSpans, kept=slice(None)):
+    def _count_cuts(
+        self,
+        cuts: Cuts,
+        owners: np.ndarray,
+        sizes: np.ndarray,
+        spans: TokenSpans,
+        kept: np.ndarray | slice = slice(None),
+    ) -> None:
         answers, left = count_answers(self.objective, sizes, spans, self.max_length)
         cuts.add(owners[kept], full_lengths(self.objective, sizes, spans)[kept], answers[kept], left[kept])
 
-    def _aligned(self, documents: np.ndarray, mask_numbers: np.ndarray, masks_of_each) -> tuple[np.ndarray, TokenSpans]:
+    def _aligned(
+        self, documents: np.ndarray, mask_numbers: np.ndarray, masks_of_each: int | np.ndarray
+    ) -> tuple[np.ndarray, TokenSpans]:
         """The documents' sizes in tokens, and their masks in tokens: of each, the next `masks_of_each`.
 
         All are aligned together: their tokens and spans lie end to end in one line of characters.
@@ -235,7 +244,7 @@ class ResampledDataset:
         return self._epochs[epochs[0]], numbers - self._ends[epochs[0]]
 
 
-def first_by_hash(dataset: InfillingDataset, writing_ids, seed: int, count: int) -> np.ndarray:
+def first_by_hash(dataset: InfillingDataset, writing_ids: np.ndarray, seed: int, count: int) -> np.ndarray:
     """The numbers of the first `count` examples by hash(seed, writing_id, mask): a fixed, representative sample.
 
     At most one example per document while documents last, then at most two, and so on; `writing_ids[row]` is the id

@@ -78,7 +78,8 @@ class Examples:
             return cls(*(np.zeros(0, dtype) for dtype in (np.int32, np.uint8, np.int64, np.int64)))
         *columns, full_lengths = zip(*examples, strict=True)
         lengths = np.array([len(ids) for ids in columns[0]], dtype=np.int64)
-        return cls(*map(np.concatenate, columns), lengths, np.array(full_lengths, dtype=np.int64))
+        input_ids, target_types = map(np.concatenate, columns)
+        return cls(input_ids, target_types, lengths, np.array(full_lengths, dtype=np.int64))
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -235,7 +236,14 @@ class _Runs:
             input_ids, target_types = input_ids[kept], target_types[kept]
         return Examples(input_ids, target_types, np.minimum(full_lengths, max_length), full_lengths)
 
-    def _copy(self, runs, examples, firsts: np.ndarray, lengths: np.ndarray, target_type: TargetType) -> None:
+    def _copy(
+        self,
+        runs: np.ndarray | slice,
+        examples: np.ndarray | slice,
+        firsts: np.ndarray,
+        lengths: np.ndarray,
+        target_type: TargetType,
+    ) -> None:
         """`lengths` tokens from token `firsts` of the documents of `examples`."""
         self.starts[runs] = self.begins[examples] + self.direction * firsts
         self.lengths[runs] = lengths

@@ -7,7 +7,7 @@ counts equal those of the examples that `ilm.examples.layout` lays out.
 Legend: E examples, S spans in all of them.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,7 +23,7 @@ class ExampleCounts(NamedTuple):
     infill_targets: np.ndarray
 
 
-def example_length(objective: str, document_tokens, masked_tokens, n_spans):
+def example_length(objective: str, document_tokens: Any, masked_tokens: Any, n_spans: Any) -> Any:
     """The full length in tokens of `lay_out`'s example, from counts alone (integers or arrays of them)."""
     return {
         "ilm": document_tokens + 2 * n_spans + 1,

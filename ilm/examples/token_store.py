@@ -17,11 +17,13 @@ Legend: D documents, N tokens in all.
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from ilm.corpus.selection import Documents
 from ilm.errors import UserError
 from ilm.examples.tokenize import tokenize
 from ilm.examples.vocabulary import Vocabulary
@@ -46,7 +48,7 @@ class TokenStore:
             for name in ("offsets.npy", "ids.npy", "advances.npy")
         )
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         # A process that is not forked maps the files again, rather than receive a copy of them.
         return TokenStore, (self.folder,)
 
@@ -61,7 +63,7 @@ class TokenStore:
 
     @classmethod
     def open_or_make(
-        cls, root: Path, corpus, vocabulary: Vocabulary, name: str, instead: Path | None = None
+        cls, root: Path, corpus: Documents, vocabulary: Vocabulary, name: str, instead: Path | None = None
     ) -> "TokenStore":
         """The store of this corpus and tokenizer below `root`; tokenized now if it is not there yet.
 

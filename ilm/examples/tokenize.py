@@ -117,7 +117,7 @@ def is_byte_level(tokenizer: PreTrainedTokenizerBase) -> bool:
     """Whether the tokens are the bytes of the text: no normalizer, no added space, nothing unknown."""
     backend = tokenizer.backend_tokenizer
     splitter = backend.pre_tokenizer
-    parts = list(splitter) if isinstance(splitter, pre_tokenizers.Sequence) else [splitter]
+    parts = [*iter(splitter)] if isinstance(splitter, pre_tokenizers.Sequence) else [splitter]
     byte_levels = [part for part in parts if isinstance(part, pre_tokenizers.ByteLevel)]
     return (
         backend.normalizer is None

@@ -15,6 +15,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ilm.errors import UserError
 from ilm.examples.vocabulary import Vocabulary
@@ -43,7 +44,7 @@ class BlankLimits:
     min_words: int = 1
     max_words: int | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         numbers = (("tokens", self.min_tokens, self.max_tokens), ("words", self.min_words, self.max_words))
         for unit, least, most in numbers:
             if least < 1 or (most is not None and most < least):
@@ -71,7 +72,7 @@ class BlankLimits:
 
         Raises: UserError if it is neither a number of words or tokens nor a beginning with its dots.
         """
-        found: dict[str, int | str] = {}
+        found: dict[str, Any] = {}
         # A beginning may hold colons itself, so it comes last.
         head, _, rest = options.partition(":")
         numbers = re.fullmatch(r"(\d{0,9})(-?)(\d{0,9}) ?(?:(word|token)s?)?", head)

@@ -75,6 +75,7 @@ class TextBrowser(Terminal):
         contexts = self.contexts(text.text, spans)
         original = marked(text.text, spans or ())
         for name, context in contexts.items() if spans else ():
+            assert spans is not None
             values = score_original(self.infillers[name], context, span_texts(text.text, spans))
             p = "p not known" if values is None else joint_probability([[value] for value in values])
             original.append(f"\n{f'{name}: ' if len(contexts) > 1 else ''}{p}", style="dim")

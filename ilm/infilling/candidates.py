@@ -103,7 +103,7 @@ class GeneratedSequence:
         limits, n_tokens = self.context.limits[self.blank], len(self.token_ids[-1])
         later = range(self.blank + 1, len(self.context.types))
         reserved = sum(constraints.min_tokens(self.context, blank) + 1 for blank in later)
-        most = max_answer_tokens if limits.max_tokens is None else limits.max_tokens
+        most: float = max_answer_tokens if limits.max_tokens is None else limits.max_tokens
         most = max(most, constraints.min_tokens(self.context, self.blank))
         may_end = self.has_text and not self.prefix and not self.partial
         may_end = may_end and n_tokens >= limits.min_tokens and self.n_words >= limits.min_words

@@ -1,6 +1,7 @@
 """What a conditioned model is told of the texts that it fills: the settings `level` and `l1`."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from ilm.config.infill import Decoding
 from ilm.errors import UserError
@@ -26,7 +27,7 @@ def tokens_told(condition: Condition, vocabulary: Vocabulary, told: Mapping[str,
     return told_tokens(of_fields, vocabulary)
 
 
-def told_to(condition: Condition, decoding: Decoding) -> dict[str, str | None]:
+def told_to(condition: Condition, decoding: Decoding) -> dict[str, Any]:
     """The settings that a model can be told: beside a conditioned model others are asked too, and told nothing."""
     return {setting: getattr(decoding, setting) for field, setting in SETTINGS.items() if field in condition}
 

@@ -225,7 +225,8 @@ class Generator:
         log_probabilities[last, constraints.end] = -math.inf
         totals = torch.tensor([sequence.log_probability for sequence in before], device=log_probabilities.device)
         scores = log_probabilities + totals[:, None]
-        parents, group.sequences = [], {}
+        parents: list[int] = []
+        group.sequences = {}
         for parent, token in select_beams(scores, [s.blank for s in before], constraints.end, decoding.width):
             sequence = before[parent].copy()
             sequence.append(token, float(log_probabilities[parent, token]), constraints)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -99,10 +100,11 @@ class Infiller:
         if dtype not in DTYPES:
             raise UserError(f"dtype={dtype}: expected one of {', '.join(DTYPES)}")
         trained.require_infilling()
-        from_scratch = trained.settings is not None and not trained.settings.model.pretrained
+        settings = trained.settings
         model = pretrained_model(str(trained.path)).to(place, DTYPES[dtype])
         told = longest_line(stored_condition(model.config), trained.vocabulary)
-        max_tokens = trained.settings.data.max_length + told if from_scratch else None
+        from_scratch = settings is not None and not settings.model.pretrained
+        max_tokens = settings.data.max_length + told if settings and from_scratch else None
         return cls(model, trained.vocabulary, max_tokens, trained.path)
 
     def __call__(
@@ -115,7 +117,7 @@ class Infiller:
         Raises: UserError for a text without a blank or too long for the model (see `context`).
         """
         texts = [texts] if isinstance(texts, str | Context) else texts
-        options = {"answer_room": decoding.answer_room, "level": decoding.level, "l1": decoding.l1}
+        options: dict[str, Any] = {"answer_room": decoding.answer_room, "level": decoding.level, "l1": decoding.l1}
         contexts = [text if isinstance(text, Context) else self.context(text, **options) for text in texts]
         if decoding.method == "beam":
             # Equal contexts share one search.

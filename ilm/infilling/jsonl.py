@@ -19,8 +19,8 @@ from ilm.infilling.texts import InputText, span_texts
 from ilm.masking.functions import Span
 
 TEXTS_AT_ONCE = 64
-CANDIDATE = ("text", "answers", "spans", "log_probability", "answer_log_probabilities", "token_log_probabilities")
-CANDIDATE += ("complete", "left_out")
+_TEXT, _PROBABILITIES = ("text", "answers", "spans"), ("log_probability", "answer_log_probabilities")
+CANDIDATE = (*_TEXT, *_PROBABILITIES, "token_log_probabilities", "complete", "left_out")
 
 # The blanks drawn in a text; None: those typed in it.
 SpansOf = Callable[[InputText], Sequence[Span] | None]

@@ -19,6 +19,7 @@ T columns.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
@@ -95,8 +96,10 @@ class KVCache:
         have = self._size
         if rows <= have[0] and columns <= have[1]:
             return
-        wanted = zip((rows, columns), have, strict=True)
-        self._size = tuple(old if n <= old else max(n, old + old // 2) for n, old in wanted)
+        n_rows, n_columns = (
+            old if n <= old else max(n, old + old // 2) for n, old in zip((rows, columns), have, strict=True)
+        )
+        self._size = n_rows, n_columns
         self.visible = _grown(self.visible, (self._size[0], self.visible.shape[1], self._size[1]))
         for part in (self.keys, self.values):
             for layer, old in part.items():
@@ -157,7 +160,7 @@ def _grown(old: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
 
 
 def attend(
-    module: torch.nn.Module,
+    module: Any,
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
@@ -165,7 +168,7 @@ def attend(
     *,
     scaling: float | None = None,
     attention_metadata: AttentionMetadata | None = None,
-    **others,
+    **others: Any,
 ) -> tuple[torch.Tensor, None]:
     """As transformers calls it: query (1, H, N, D), key (1, K, N, D), value (1, K, N, D'); returns (1, N, H, D').
 

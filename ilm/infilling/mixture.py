@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -61,8 +61,8 @@ def find_models(
 
     Raises: UserError as `Finder.find` does, or if a mixture has fewer than two members.
     """
-    if NAME not in (names or ()) or finder.is_known(NAME):
-        return finder.find(names, level, all_seeds=False)
+    if names is None or NAME not in names or finder.is_known(NAME):
+        return [*finder.find(names, level, all_seeds=False)]
     if level is not None:
         raise UserError(f"cefr={level}: models=[{NAME}] means models of several levels. Leave cefr out")
     found = [finder.find_one(name, "mixture_of") for name in members or finder.levels()]
@@ -118,7 +118,7 @@ class Mixture:
         different = [{i.answers: i for i in sorted(own, key=_unlikely, reverse=True)} for own in pooled]
         return [sorted(own.values(), key=_unlikely)[:most] for own in different]
 
-    def context(self, *arguments, **options) -> Context:
+    def context(self, *arguments: Any, **options: Any) -> Context:
         """As `Infiller.context`: all members read the same tokens."""
         return self.members[0].context(*arguments, **options)
 

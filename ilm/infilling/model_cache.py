@@ -54,7 +54,7 @@ class ModelCache:
     def get_all(self, models: Sequence[TrainedModel | Specialists]) -> dict[str, Filler]:
         """The Infillers of several models by name, and the mixture of those in memory."""
         return {
-            model.name: Mixture(self.get_all(model.members), model.temperature)
+            model.name: Mixture({member.name: self.get(member) for member in model.members}, model.temperature)
             if isinstance(model, Specialists)
             else self.get(model)
             for model in models

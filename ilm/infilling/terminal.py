@@ -6,6 +6,8 @@ import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from io import TextIOWrapper
+from typing import cast
 
 from rich.console import Console
 from rich.table import Table
@@ -141,8 +143,8 @@ class Terminal:
         found, faults = {}, {}
         for name, infiller in self.infillers.items():
             try:
-                told = told_to(infiller.condition, self.decoding)
-                found[name] = infiller.context(text, answer_room=self.decoding.answer_room, spans=spans, **told)
+                options = told_to(infiller.condition, self.decoding)
+                found[name] = infiller.context(text, answer_room=self.decoding.answer_room, spans=spans, **options)
             except UserError as error:
                 faults[name] = str(error)
         told = [f"{name}: {fault}" for name, fault in faults.items()]
@@ -219,7 +221,7 @@ def is_dialogue() -> bool:
 
 def terminal_console() -> Console:
     """The terminal; a character that its encoding does not have is shown as a question mark."""
-    sys.stdout.reconfigure(errors="replace")
+    cast(TextIOWrapper, sys.stdout).reconfigure(errors="replace")
     return Console()
 
 

@@ -6,9 +6,9 @@ import random
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from io import IncrementalNewlineDecoder
+from io import BufferedReader, IncrementalNewlineDecoder
 from pathlib import Path
-from typing import BinaryIO
+from typing import cast
 
 from ilm.config.sections import Corpus
 from ilm.corpus.columns import find_columns
@@ -106,13 +106,13 @@ def piped_texts() -> Iterator[list[InputText]]:
     if sys.stdin.isatty():
         log.info("one text a line, with blanks; Ctrl-D ends")
     number = 0
-    for lines in lines_of(sys.stdin.buffer):
+    for lines in lines_of(cast(BufferedReader, sys.stdin.buffer)):
         numbered = list(enumerate(lines, start=number + 1))
         number += len(numbered)
         yield [InputText("line", at, f"stdin:{at}", line) for at, line in numbered if line.strip()]
 
 
-def lines_of(stream: BinaryIO) -> Iterator[list[str]]:
+def lines_of(stream: BufferedReader) -> Iterator[list[str]]:
     """The lines of UTF-8, without their ends, in the blocks in which they come."""
     utf_8 = codecs.getincrementaldecoder("utf-8-sig")("surrogateescape")
     decoder, begun = IncrementalNewlineDecoder(utf_8, translate=True), ""

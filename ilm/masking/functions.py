@@ -16,7 +16,7 @@ al. 2019), and near the 13.6 % of `Hierarchical`, so that models trained with th
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from ilm.errors import UserError
 from ilm.masking.segmentation import Document, segment, segment_verse
@@ -42,6 +42,7 @@ class MaskFunction(Protocol):
     def __call__(self, text: str, rng: random.Random) -> list[Span]: ...
 
 
+@dataclass(frozen=True)
 class _Checked:
     """Raises UserError where a parameter of a mask function is no probability or no number of words."""
 
@@ -93,7 +94,8 @@ class _OneLevel(_Checked):
     mask_types: ClassVar[tuple[str, ...]] = ()
 
     def __call__(self, text: str, rng: random.Random) -> list[Span]:
-        return _draw(segment(text), rng, **{f"p_{self.mask_types[0]}": self.p})
+        probability: dict[str, Any] = {f"p_{self.mask_types[0]}": self.p}
+        return _draw(segment(text), rng, **probability)
 
 
 class Documents(_OneLevel):
@@ -185,7 +187,7 @@ def check_spans(spans: Sequence[Span], text_length: int, mask_types: Sequence[st
         try:
             mask_type, start, length = span
         except (TypeError, ValueError):
-            mask_type = start = length = None
+            mask_type, start, length = "", -1, 0
         is_span = mask_type in mask_types and type(start) is int and type(length) is int
         if not is_span or start < end or length < min(1, text_length) or start + length > text_length:
             raise UserError(

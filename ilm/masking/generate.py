@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 import ilm
 from ilm.config.sections import Masking
+from ilm.corpus.selection import Documents
 from ilm.corpus.splitting.assign import SPLITS
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
@@ -59,14 +60,14 @@ def mask_function(node: Mapping[str, Any]) -> MaskFunction:
     return function
 
 
-def mask_settings(corpus: PreparedCorpus, masking: Masking, epoch: int = 0) -> MaskSettings:
+def mask_settings(corpus: Documents, masking: Masking, epoch: int = 0) -> MaskSettings:
     """The settings of the masks that `masking` asks for in an epoch of training.
 
     Raises: UserError if the function cannot be imported.
     """
     target = masking.function["_target_"]
     try:
-        source = Path(inspect.getsourcefile(get_object(target)))
+        source = Path(inspect.getfile(get_object(target)))
     except (ImportError, ValueError) as error:
         raise UserError(
             f"The mask function {target} cannot be imported ({error}). Put its module beside train.py or on PYTHONPATH."

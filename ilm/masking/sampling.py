@@ -1,5 +1,6 @@
 """The distinct masks of a document, and the settings that they are a function of."""
 
+import _random
 import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -115,4 +116,4 @@ def example_generator(seed: int, function_digest: str, writing_id: str) -> Calla
 class _Generator(random.Random):
     """`random.Random` seeded with an int, at once: its own `seed` looks for other types first."""
 
-    seed = random.Random.__base__.seed
+    seed = _random.Random.seed  # type: ignore[assignment]  # takes an int alone

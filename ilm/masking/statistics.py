@@ -25,7 +25,7 @@ def mask_statistics(
     characters = sum(int(counts @ text_lengths[masks.documents]) for counts, masks in pairs)
     masked = sum(int(masks.lengths.sum(dtype=np.int64)) for masks in parts)
     empty = sum(int((np.diff(masks.span_offsets) == 0).sum()) for masks in parts)
-    types = sum(np.bincount(masks.types, minlength=len(mask_types)) for masks in parts).tolist()
+    types = np.sum([np.bincount(masks.types, minlength=len(mask_types)) for masks in parts], axis=0).tolist()
     return {
         "documents": documents,
         "examples": examples,

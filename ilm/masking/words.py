@@ -24,6 +24,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from itertools import islice
+from typing import Any
 
 Word = tuple[int, int]
 """(start, length) in characters of the document."""
@@ -42,7 +43,7 @@ _CONTRACTIONS = frozenset(("cannot", "gimme", "gonna", "gotta", "lemme", "wanna"
 
 
 @cache
-def _nltk():
+def _nltk() -> Any:
     from nltk.tokenize.destructive import NLTKWordTokenizer  # which takes a second to import
 
     return NLTKWordTokenizer()

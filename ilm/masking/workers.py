@@ -7,7 +7,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,7 +24,7 @@ def ordered_map(workers: int) -> Iterator[Callable]:
     executor = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_begin_worker)
 
     def in_order(call: Callable, items: Iterable) -> Iterator:
-        pending = deque()
+        pending: deque[Future] = deque()
         for item in items:
             with _without_interrupts():
                 pending.append(executor.submit(call, item))
@@ -60,7 +60,9 @@ def _begin_worker() -> None:
 
 
 def _end_with_parent() -> None:
-    multiprocessing.parent_process().join()
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # this is a worker
+    parent.join()
     os._exit(1)
 
 

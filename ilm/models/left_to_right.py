@@ -54,7 +54,7 @@ def score_texts(
     row_tokens: int,
     device: torch.device,
     first: int | None = None,
-    told: Sequence[Sequence[int]] | None = None,
+    told: Sequence[Sequence[int] | np.ndarray] | None = None,
     kept: int | None = None,
     begins: np.ndarray | None = None,
 ) -> list[TextScores]:
@@ -90,13 +90,13 @@ def _of_text(columns: np.ndarray, tokens: int, asked: bool) -> TextScores:
     return TextScores(nll[:tokens], log_kept[:tokens], log_begins if asked else None)
 
 
-def _windows(ids: np.ndarray, window: int, told: Sequence[int]) -> Iterator[Example]:
+def _windows(ids: np.ndarray, window: int, told: Sequence[int] | np.ndarray) -> Iterator[Example]:
     """Examples whose CONTEXT tokens are all of `ids` but the first, each once; `told` before each example."""
-    told = np.array(told, dtype=np.int32)
+    prefix = np.array(told, dtype=np.int32)
     scored = 1
     while scored < len(ids):
         begin = 0 if scored == 1 else scored - window // 2
-        part = np.concatenate([told, ids[begin : begin + window]])
+        part = np.concatenate([prefix, ids[begin : begin + window]])
         types = np.full(len(part), TargetType.CONTEXT, dtype=np.uint8)
         types[: len(told) + scored - begin] = TargetType.CONTEXT_SPECIAL
         yield Example(part, types, len(part))

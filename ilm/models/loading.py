@@ -22,7 +22,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from ilm.config.train import Model
+from ilm.config.model import Model
 from ilm.errors import UserError
 from ilm.examples.vocabulary import Vocabulary
 from ilm.files import atomic_folder
@@ -100,7 +100,7 @@ def model_config(model: Model) -> PreTrainedConfig:
     """
     if not model.pretrained and model.architecture is not None:
         return _configuration(**model.architecture)
-    return _stored_configuration(model.path, model.package, model.gguf_file)
+    return _stored_configuration(model.location, model.package, model.gguf_file)
 
 
 def initial_model(model: Model, vocabulary: Vocabulary, seed: int, *, new_rows: bool) -> PreTrainedModel:
@@ -111,7 +111,7 @@ def initial_model(model: Model, vocabulary: Vocabulary, seed: int, *, new_rows: 
     Raises: UserError as `pretrained_model`, if a model that has learnt them lacks rows, or cannot be trained here.
     """
     if model.pretrained:
-        network = pretrained_model(model.path, package=model.package, gguf_file=model.gguf_file)
+        network = pretrained_model(model.location, package=model.package, gguf_file=model.gguf_file)
     else:
         end_of_text = vocabulary.tokenizer.eos_token_id
         network = new_model(model.architecture, model.path, vocabulary.base_size, end_of_text, seed)
@@ -122,7 +122,7 @@ def initial_model(model: Model, vocabulary: Vocabulary, seed: int, *, new_rows: 
         except (AttributeError, NotImplementedError, RuntimeError, TypeError) as error:  # it hides its embeddings
             raise cannot_be_trained(network, f"its embeddings take no new tokens ({error})") from error
     else:
-        require_rows(network, vocabulary, model.path)
+        require_rows(network, vocabulary, model.location)
     require_causal_rows(network)
     log.info("model: %s parameters, %s with the infilling tokens", f"{before:,}", f"{network.num_parameters():,}")
     return network
@@ -256,7 +256,8 @@ def locate(
 
     Raises: UserError, within seconds, if it is neither a folder nor in the local cache nor on a hub that answers.
     """
-    if package is not None and (spec := importlib.util.find_spec(package)) is not None:
+    spec = importlib.util.find_spec(package) if package is not None else None
+    if spec is not None and spec.origin is not None:
         if any(importlib.util.find_spec(name) is None for name in ("gguf", "accelerate")):
             raise UserError(
                 f"The weights in the package {package} are a GGUF file: type `make smollm2` to install its reader."

@@ -8,6 +8,8 @@ the sum of the gradient over chunks in float32.
 Legend: N targets, E size of a hidden state, V vocabulary.
 """
 
+from typing import Any
+
 import torch
 from torch import nn
 from transformers import PreTrainedModel
@@ -51,7 +53,14 @@ def linear_cross_entropy(
 
 class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, hidden, weight, targets, weights, wants_gradient):
+    def forward(
+        ctx: Any,
+        hidden: torch.Tensor,
+        weight: torch.Tensor,
+        targets: torch.Tensor,
+        weights: torch.Tensor,
+        wants_gradient: bool,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         dtype = compute_dtype(hidden)
         states, table = hidden.to(dtype), weight.to(dtype)
         nll = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
@@ -72,7 +81,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         return (nll * weights).sum(), nll
 
     @staticmethod
-    def backward(ctx, grad, _):
+    def backward(ctx: Any, grad: torch.Tensor, _: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         if ctx.dtypes is None:
             raise RuntimeError("the gradient of a fused loss can be taken once")
         found = []

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -78,7 +78,7 @@ def attend(
     dropout: float = 0.0,
     cu_seq_lens_q: torch.Tensor | None = None,
     max_length_q: int = 0,
-    **others,
+    **others: Any,
 ) -> tuple[torch.Tensor, None]:
     """Causal attention within examples, as transformers calls it: query (1, H, T, D), key and value (1, K, T, D).
 
@@ -160,7 +160,7 @@ def _grouped(
 
 
 @_grouped.register_fake
-def _(query, key, value, boundaries, seed, scaling, dropout):
+def _(query: torch.Tensor, *_: Any) -> torch.Tensor:
     heads, length, size = query.shape
     return query.new_empty(length, heads, size)
 
@@ -201,17 +201,17 @@ def _grouped_backward(
 
 
 @_grouped_backward.register_fake
-def _(grad, query, key, value, boundaries, seed, scaling, dropout):
+def _(grad: torch.Tensor, query: torch.Tensor, *_: Any) -> list[torch.Tensor]:
     heads, length, size = query.shape
     return [query.new_empty(length, heads, size).transpose(0, 1) for _ in range(3)]
 
 
-def _save_for_backward(ctx, inputs, output) -> None:
+def _save_for_backward(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
     query, key, value, boundaries, seed, ctx.scaling, ctx.dropout = inputs
     ctx.save_for_backward(query, key, value, boundaries, seed)
 
 
-def _backward(ctx, grad: torch.Tensor):
+def _backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
     return (*_grouped_backward(grad, *ctx.saved_tensors, ctx.scaling, ctx.dropout), None, None, None, None)
 
 

@@ -5,6 +5,7 @@ Legend: T tokens in a row, N targets in a row.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,20 +37,23 @@ class Row:
 
     def to(self, device: torch.device) -> "Row":
         # Lightning waits for all but plain tensors, and from pinned memory that is for nothing.
-        options = {"device": device, "non_blocking": torch.device(device).type == "cuda"}
-        return replace(self, **{name: tensor.to(**options) for name, tensor in self._tensors()})
+        on_gpu = torch.device(device).type == "cuda"
+        return self._with({name: tensor.to(device, non_blocking=on_gpu) for name, tensor in self._tensors()})
 
     def pin_memory(self) -> "Row":
-        return replace(self, **{name: tensor.pin_memory() for name, tensor in self._tensors()})
+        return self._with({name: tensor.pin_memory() for name, tensor in self._tensors()})
+
+    def _with(self, tensors: dict[str, Any]) -> "Row":
+        return replace(self, **tensors)
 
     def _tensors(self) -> list[tuple[str, torch.Tensor]]:
         return [(f.name, getattr(self, f.name)) for f in fields(self) if f.name != "longest"]
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         # From a worker a row comes as plain bytes; every tensor would be a file that both processes have open.
         return vars(self) | {name: tensor.numpy() for name, tensor in self._tensors()}
 
-    def __setstate__(self, state) -> None:
+    def __setstate__(self, state: dict[str, Any]) -> None:
         is_array = {name: isinstance(value, np.ndarray) for name, value in state.items()}
         vars(self).update({name: torch.from_numpy(v) if is_array[name] else v for name, v in state.items()})
 
@@ -94,6 +98,8 @@ def pack(examples: Examples | Sequence[Example], row_tokens: int) -> tuple[Row, 
                 (bounds[first : last + 1] - begin).astype(np.int32),
             )
             longest = int(examples.lengths[first:last].max())
-            rows.append(Row(*(torch.from_numpy(array) for array in arrays), longest))
+            names = [field.name for field in fields(Row) if field.name != "longest"]
+            tensors: dict[str, Any] = dict(zip(names, map(torch.from_numpy, arrays), strict=True))
+            rows.append(Row(**tensors, longest=longest))
         first = last
     return tuple(rows)

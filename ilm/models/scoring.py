@@ -8,15 +8,16 @@ at hand.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
-from ilm.examples.layout import Example, TargetType
+from ilm.examples.layout import Example, Examples, TargetType
 from ilm.models.devices import compute_dtype
 from ilm.models.loss import block_rows, linear_cross_entropy, plain_head
 from ilm.models.packed_attention import boundary_arguments, row_attention
@@ -64,7 +65,7 @@ def forward_module(model: PreTrainedModel) -> torch.nn.Module:
     return model if plain_head(model) is None else model.base_model
 
 
-def _forward(model: PreTrainedModel, part: torch.nn.Module, row: Row, **arguments):
+def _forward(model: PreTrainedModel, part: torch.nn.Module, row: Row, **arguments: Any) -> Any:
     """What `part`, the model or its body, makes of a row."""
     with row_attention(model) as within_boundaries:
         if within_boundaries:
@@ -72,7 +73,7 @@ def _forward(model: PreTrainedModel, part: torch.nn.Module, row: Row, **argument
         return part(input_ids=row.input_ids, position_ids=row.position_ids, use_cache=False, **arguments)
 
 
-def of_kind(target_types, kind: str):
+def of_kind(target_types: Any, kind: str) -> Any:
     """Which targets count for a perplexity: `context`, `infill` or `infill_textonly`, the paper's headline.
 
     `target_types` is a tensor or an array; the answer is a boolean one of its shape. The copied document of the
@@ -114,15 +115,23 @@ class TargetScores:
 
 
 @torch.inference_mode()
-def score(model: PreTrainedModel, examples: Sequence[Example], row_tokens: int, device: torch.device) -> TargetScores:
+def score(
+    model: PreTrainedModel, examples: Examples | Sequence[Example], row_tokens: int, device: torch.device
+) -> TargetScores:
     """Score every target of `examples`, laid in rows of at most `row_tokens` tokens, with the model in eval mode."""
     was_training = model.training
     model.eval()
-    parts = []
-    for row in pack(examples, row_tokens):
-        nll = target_nll(model, row.to(device)).cpu().double().numpy()
-        parts.append((nll, row.target_types.numpy(), row.examples.numpy()))
+    scores = score_rows(model, (row.to(device) for row in pack(examples, row_tokens)))
     model.train(was_training)
+    return scores
+
+
+def score_rows(model: PreTrainedModel, rows: Iterable[Row]) -> TargetScores:
+    """Score every target of rows that lie where the model does, in the mode that it is in."""
+    parts = []
+    for row in rows:
+        nll = target_nll(model, row).cpu().double().numpy()
+        parts.append((nll, row.target_types.cpu().numpy(), row.examples.cpu().numpy()))
     if not parts:
         return TargetScores(*(np.zeros(0, dtype) for dtype in (np.float64, np.uint8, np.int64)))
     return TargetScores(*(np.concatenate(column) for column in zip(*parts, strict=True)))

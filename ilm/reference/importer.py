@@ -157,7 +157,7 @@ def import_masks(corpus: PreparedCorpus, source: ReferenceSource) -> ImportedMas
         for split, masks in collected.masks:
             writer.add(split, masks)
         writer.finish(settings)
-        report = {
+        report: dict[str, Any] = {
             "kept": collected.kept,
             "kept_after_sorting": collected.sorted,
             "left_out": dict(sorted(collected.left_out.items())),
@@ -193,7 +193,7 @@ class _Collected:
                     f"{path} is no longer the file that this corpus was made from. Prepare the corpus again from it "
                     "(overwrite=true), or give the file as it was."
                 )
-            masks = [self._checked(document, path) for document in wanted]
+            masks = [self._checked(document, path) for document in wanted if document]
             mask_types = ENUMERATIONS[self.enumeration or HIERARCHICAL]
             self.masks.append((split, Masks.of(rows[begin:end], masks, mask_types)))
             begin = end

@@ -110,10 +110,10 @@ def enumeration_of(mask_types: Sequence[str]) -> str:
     for name, known in ENUMERATIONS.items():
         if set(mask_types) <= set(known):
             return name
-    known = "; ".join(", ".join(types) for types in ENUMERATIONS.values())
+    expected = "; ".join(", ".join(types) for types in ENUMERATIONS.values())
     raise UserError(
         f"Masks of the types {', '.join(mask_types)} cannot be exported: the reference implementation knows the types "
-        f"{known}. Export with masks of such types, for example masking=hierarchical."
+        f"{expected}. Export with masks of such types, for example masking=hierarchical."
     )
 
 

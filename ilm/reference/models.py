@@ -129,7 +129,7 @@ def reference_model(folder: str | Path) -> PreTrainedModel:
         for name, value in expected.items()
         if name in weights and weights[name].shape != value.shape
     ]
-    if not faults and not torch.equal(weights["lm_head.weight"], rows):
+    if not faults and not torch.equal(weights["lm_head.weight"], weights["transformer.wte.weight"]):
         faults.append("lm_head.weight differs from transformer.wte.weight, which it is tied to")
     if faults:
         more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from pickletools import genops
-from typing import Any, NamedTuple, NoReturn
+from typing import IO, Any, NamedTuple, NoReturn, cast
 
 from ilm.errors import UserError
 
@@ -111,7 +111,8 @@ class _Machine:
         """Run the pickle to its end, which sets `result`; yields `root` while there is something in it."""
         stack, memo, last = self.stack, self.memo, 0
         try:
-            for number, (opcode, argument, _) in enumerate(genops(self.data)):
+            argument: Any
+            for number, (opcode, argument, _) in enumerate(genops(cast(IO[bytes], self.data))):
                 name = opcode.name
                 if name in _LITERALS:
                     stack.append(argument)

@@ -52,10 +52,11 @@ class Finder:
         """
         if names is not None and not names:
             raise UserError("models=[] names no model: type models=[A1], or leave it out for every finished run")
-        if names is None and level is None:
+        asked = names or ([level] if level else [])
+        if not asked:
             found = self._runs()
         else:
-            found = [model for name in names or [level] for model in self._meant(name, "models", several=all_seeds)]
+            found = [model for name in asked for model in self._meant(name, "models", several=all_seeds)]
         kept = [model for model in found if level is None or model.run is None or model.level == level]
         if not kept:
             listed = ", ".join(model.name for model in found)

@@ -103,7 +103,7 @@ def _short_name(run: str, settings: Train) -> str:
 
 def _name_of_level(settings: Train, level: str) -> str:
     model = settings.model
-    name = model.name or Path(model.path).name
+    name = model.label
     parts = [settings.corpus.name, level, settings.objective]
     parts += [name] if name != "gpt2" else []
     parts += ["scratch"] if name != "tiny" and not model.pretrained else []

@@ -38,6 +38,12 @@ class TrainedModel:
     run: RunFolder | None = None
     settings: Train | None = None
 
+    def trained(self) -> tuple[RunFolder, Train]:
+        """Its run and the settings of it, of a model that is known to be of a run."""
+        assert self.run is not None, self.name
+        assert self.settings is not None
+        return self.run, self.settings
+
     @property
     def folder(self) -> Path:
         """The folder that a person names: the run's, or that of the model."""
@@ -50,7 +56,7 @@ class TrainedModel:
 
     @property
     def seed(self) -> int | None:
-        return self.settings and self.settings.seed
+        return None if self.settings is None else self.settings.seed
 
     @property
     def recipe(self) -> str:
@@ -60,11 +66,12 @@ class TrainedModel:
     @property
     def replicate(self) -> tuple[int, int]:
         """Seed and draw of a run: what tells runs of one model apart."""
-        return self.settings.seed, self.settings.data.draw
+        _, settings = self.trained()
+        return settings.seed, settings.data.draw
 
     @property
     def masking(self) -> Masking | None:
-        return self.settings and self.settings.masking
+        return None if self.settings is None else self.settings.masking
 
     @cached_property
     def identity(self) -> dict[str, Any]:
@@ -83,18 +90,19 @@ class TrainedModel:
     @property
     def is_plain(self) -> bool:
         """Whether nothing sets the run apart from others of its level: no experiment, adapter or other masking."""
-        return self.identity.get("experiment_name") is None and self.masking.name == PLAIN_MASKING
+        _, settings = self.trained()
+        return self.identity.get("experiment_name") is None and settings.masking.name == PLAIN_MASKING
 
     @property
     def family(self) -> dict[str, Any]:
         """What the models of one table share: all that differs between them is level, seed and draw."""
         if self.run is None:
             return {"model": None, "objective": self.objective, "masking": None, "experiment": None, "masks": None}
-        model = self.settings.model
+        _, settings = self.trained()
         return {
-            "model": model.name or Path(model.path).name,
+            "model": settings.model.label,
             "objective": self.objective,
-            "masking": self.masking.name,
+            "masking": settings.masking.name,
             "experiment": self.identity.get("experiment_name"),
             "masks": self.identity["data.masks"],
         }
@@ -103,7 +111,8 @@ class TrainedModel:
         """What a report keeps of it."""
         if self.run is None:
             return {"folder": str(self.folder)}
-        return {"settings": self.settings.model_dump(), "status": self.run.status}
+        run, settings = self.trained()
+        return {"settings": settings.model_dump(), "status": run.status}
 
     def token_store(self, vocabulary: Vocabulary) -> str:
         """The readable part of the name of its token stores."""
@@ -136,8 +145,8 @@ class TrainedModel:
 
     def load_base(self) -> PreTrainedModel:
         """The model that training started from, float32: of a run of a pretrained model."""
-        of = self.settings.model
-        return pretrained_model(of.path, package=of.package, gguf_file=of.gguf_file)
+        of = self.trained()[1].model
+        return pretrained_model(of.location, package=of.package, gguf_file=of.gguf_file)
 
     def load(self) -> tuple[PreTrainedModel, Vocabulary]:
         """The model, float32, in evaluation mode, and its vocabulary."""

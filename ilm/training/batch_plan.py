@@ -84,8 +84,9 @@ class StepPlan:
     @property
     def size(self) -> dict[str, int]:
         """What a whole step holds at most: `examples_per_step` or `tokens_per_step`."""
-        if self._max_tokens is None:
+        if self._batch_size is not None:
             return {"examples_per_step": self._batch_size * self._batches_per_step}
+        assert self._max_tokens is not None
         return {"tokens_per_step": self._max_tokens * self._batches_per_step}
 
     def step(self, step: int) -> np.ndarray:
@@ -156,6 +157,7 @@ class StepPlan:
             if reached[-1] >= targets:
                 return self.steps_of_epochs(number) + int(np.searchsorted(reached, targets)) + 1
             done = int(reached[-1])
+        raise AssertionError("there is always a next epoch")
 
     def _counts(self, epoch: _Epoch) -> Iterator[ExampleCounts]:
         """What the examples of an epoch hold, a part of them at a time."""
@@ -174,7 +176,7 @@ class StepPlan:
 
     def _add_epoch(self) -> None:
         number = len(self._first_steps) - 1
-        if self._max_tokens is None:
+        if self._batch_size is not None:
             n_batches = -(-self.order.examples_in(number) // self._batch_size)
         else:
             n_batches = len(self._load(number).begins) - 1
@@ -201,7 +203,8 @@ def _block_begins(examples: np.ndarray, store: Counted, block_tokens: int) -> np
     while here < len(examples):
         window = examples[here : here + max(EXAMPLES_AT_A_TIME, 2 * block_tokens)]
         is_last = here + len(window) == len(examples)
-        ends = memoryview(np.cumsum(store.counts_of(window).lengths))
+        # A memoryview is searched faster than an array; NumPy declares the buffer protocol from Python 3.12 on.
+        ends: Sequence[int] = memoryview(np.cumsum(store.counts_of(window).lengths))  # type: ignore[arg-type]
         n, begin, filled = len(ends), 0, 0
         while begin < n:
             # No example is empty, so a block has at most as many examples as tokens.

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ilm.config.keys import flat
-from ilm.config.train import Model, Train
+from ilm.config.model import Model
+from ilm.config.train import Train
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
 from ilm.examples.conditions import LEFT_OUT_ONCE_IN, told_line
@@ -16,6 +17,7 @@ from ilm.runs.finder import Finder
 from ilm.runs.folder import total_targets
 from ilm.runs.trained_model import TrainedModel
 from ilm.training.batch_plan import StepPlan
+from ilm.training.sampling import Balanced
 
 # What else two runs can differ in, so that equal targets alone do not make them comparable.
 RECIPE = (
@@ -71,17 +73,19 @@ def match_tokens(settings: Train, data: Mapping[str, Any], corpus: PreparedCorpu
 
     Raises: UserError if no specialist, or several, of this data, objective, model, masking and seed are finished.
     """
+    assert settings.match is not None
     run = _comparable_run("match", settings.match, settings, data["masks"], corpus, strict=True)
     if run.level == "all":
         raise UserError(f"match={settings.match}: {run.name} is a generalist itself. Give one, such as match=C1.")
-    status, on = run.run.status, settings.match_on
+    folder, their_settings = run.trained()
+    status, on = folder.status, settings.match_on
     if on == "steps":
         amount = step = status["step"]
     else:
         amount = sum(sum(status["targets_seen"][kind].values()) for kind in KINDS_MATCHED[on])
         step = plan.first_step_reaching(amount, KINDS_MATCHED[on])
     theirs = {key: run.identity.get(key) for key in ("examples_per_step", "tokens_per_step")}
-    theirs |= {"init_from": run.identity.get("data.init_from"), **_recipe(run.settings)}
+    theirs |= {"init_from": run.identity.get("data.init_from"), **_recipe(their_settings)}
     ours = {**dict.fromkeys(theirs), **plan.size, "init_from": data["init_from"], **_recipe(settings)}
     differing = tuple(key for key in theirs if theirs[key] != ours[key])
     return TokenMatch(run.name, on, amount, step, differing)
@@ -103,6 +107,7 @@ def initial_runs(settings: Train, masks: str, corpus: PreparedCorpus) -> Initial
     Raises: UserError if a run is missing, unfinished, of other documents or another model; of several, if they differ
     from this one in objective or masks.
     """
+    assert settings.init_from is not None
     strict = len(settings.init_from) > 1
     runs = [_comparable_run("init_from", n, settings, masks, corpus, strict=strict) for n in settings.init_from]
     hashes = [run.weights for run in runs]
@@ -111,7 +116,7 @@ def initial_runs(settings: Train, masks: str, corpus: PreparedCorpus) -> Initial
         folders=tuple(run.path for run in runs),
         token_store=runs[0].identity["token_store"],
         weights=hashes[0] if len(hashes) == 1 else digest(hashes),
-        targets_seen=total_targets([run.run.status for run in runs]),
+        targets_seen=total_targets([run.trained()[0].status for run in runs]),
     )
 
 
@@ -126,7 +131,7 @@ def _comparable_run(
     """
 
     def differences(run: TrainedModel, strict: bool = True) -> list[str]:
-        theirs, ours = run.settings.model.model_dump(), settings.model.model_dump()
+        theirs, ours = run.trained()[1].model.model_dump(), settings.model.model_dump()
         lines = [f"model.{key}={theirs[key]} instead of {ours[key]}" for key in ours if theirs[key] != ours[key]]
         if strict:
             pairs = [("objective", run.objective, settings.objective), ("masks", run.family["masks"], masks)]
@@ -170,7 +175,7 @@ def comparison_lines(
     if settings.data.condition is not None:
         line = told_line(dict.fromkeys(settings.data.condition, "...")).strip()
         yield "told", f"'{line}' of each text; one example in {LEFT_OUT_ONCE_IN} is told nothing"
-    if settings.data.levels_drawn == "equally":
+    if isinstance(plan.order, Balanced):
         times = plan.order.times_seen(plan.examples_until(total_steps))
         seen = ", ".join(f"{levels[code]} {count:.3g}" for code, count in times.items())
         yield "levels", f"drawn equally; an example of each is seen, on average, so many times: {seen}"

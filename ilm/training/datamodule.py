@@ -12,18 +12,25 @@ Legend: E examples.
 """
 
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
+from ilm.errors import UserError
 from ilm.examples.dataset import InfillingDataset, ResampledDataset
 from ilm.examples.layout import Example
 from ilm.models.packing import Row, pack, row_length
 from ilm.training.batch_plan import StepPlan
 from ilm.training.callbacks.stop_signals import init_worker
+from ilm.training.lightning import trainer_of
+
+if TYPE_CHECKING:
+    from ilm.training.plan import RunPlan
 
 # Each worker keeps so many batches ready, so that a moment's load on the machine delays nothing.
 PREFETCH_FACTOR = 16
@@ -71,7 +78,7 @@ class MicroBatchDataset(Dataset):
     plan: StepPlan
     level_codes: np.ndarray
     n_levels: int
-    row_tokens: int | None = None
+    row_tokens: int = 0  # known once there is a device
     rank: int = 0
 
     def __getitem__(self, index: int) -> MicroBatch:
@@ -95,28 +102,59 @@ class MicroBatchDataset(Dataset):
         )
 
 
-class ResumableSampler(Sampler[int]):
+class ResumableSampler(DistributedSampler[int]):
     """start..stop-1. `iter()` does not consume `start`, since a DataLoader with workers calls it twice.
 
-    `len()` is always `stop`: Lightning counts the batches of the whole run, also of a resumed one.
+    `len()` is always `stop`: Lightning counts the batches of the whole run, also of a resumed one. It is a
+    DistributedSampler so that Lightning puts none of its own in its place: the batches are a rank's own already.
     """
 
     def __init__(self, start: int, stop: int):
         self.start, self.stop = start, stop
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[int]:
         return iter(range(self.start, self.stop))
 
     def __len__(self) -> int:
         return self.stop
 
 
+@dataclass(frozen=True, eq=False)
+class EvaluationBatches(Dataset):
+    """The rows of examples to be scored, `batch_size` of them at a time."""
+
+    examples: list[Example] | InfillingDataset
+    batch_size: int
+    row_tokens: int
+
+    def __len__(self) -> int:
+        return -(-len(self.examples) // self.batch_size)
+
+    def __getitem__(self, index: int) -> tuple[Row, ...]:
+        begin = index * self.batch_size
+        numbers = range(begin, min(begin + self.batch_size, len(self.examples)))
+        return pack([self.examples[number] for number in numbers], self.row_tokens)
+
+
+class EachOnce(DistributedSampler[int]):
+    """Every world_size-th batch. Torch's own sampler repeats batches until all ranks have equally many."""
+
+    def __init__(self, count: int, rank: int, world_size: int):
+        self.numbers = range(count)[rank::world_size]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.numbers)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+
 class InfillingDataModule(pl.LightningDataModule):
-    """Micro-batches of a run of `total_steps` optimizer steps, and its validation examples.
+    """Micro-batches of a run of `total_steps` optimizer steps, its validation examples, and those of the test split.
 
     One Lightning epoch is the whole run, because Lightning resumes exactly only within an epoch; a resumed run
     begins at optimizer step `first_step`. The rank and, where `row_tokens` is None, the length of a row are those of
-    the trainer and its device.
+    the trainer and its device. `evaluation_batch_size` examples are scored at a time, which changes no result.
     """
 
     def __init__(
@@ -128,26 +166,64 @@ class InfillingDataModule(pl.LightningDataModule):
         total_steps: int,
         row_tokens: int | None,
         num_workers: int,
+        test: Callable[[], InfillingDataset] | None = None,
+        evaluation_batch_size: int = 64,
     ):
         super().__init__()
         self.batches, self.validation, self.num_workers = batches, validation, num_workers
+        self.test, self.evaluation_batch_size = test, evaluation_batch_size
         self._row_tokens = row_tokens
         accumulate = batches.plan.accumulate
         self.sampler = ResumableSampler(first_step * accumulate, total_steps * accumulate)
 
+    @classmethod
+    def of(cls, plan: "RunPlan", first_step: int = 0, evaluation_batch_size: int = 64) -> "InfillingDataModule":
+        """The data of a planned run; one that is resumed begins at `first_step`."""
+        return cls(
+            MicroBatchDataset(plan.train, plan.steps, plan.level_codes, len(plan.levels)),
+            [plan.valid[int(number)] for number in plan.validation],
+            first_step=first_step,
+            total_steps=plan.total_steps,
+            row_tokens=plan.settings.data.row_tokens,
+            num_workers=plan.settings.data.num_workers,
+            test=plan.test,
+            evaluation_batch_size=evaluation_batch_size,
+        )
+
     @property
     def row_tokens(self) -> int:
         """Tokens in a row, on the device that is trained on."""
-        return row_length(self._row_tokens, self.trainer.strategy.root_device, self.batches.dataset.max_tokens)
+        return row_length(self._row_tokens, trainer_of(self).strategy.root_device, self.batches.dataset.max_tokens)
 
     def train_dataloader(self) -> DataLoader:
-        batches = replace(self.batches, row_tokens=self.row_tokens, rank=self.trainer.global_rank)
+        trainer, plan = trainer_of(self), self.batches.plan
+        if (trainer.accumulate_grad_batches, trainer.world_size) != (plan.accumulate, plan.world_size):
+            raise UserError(
+                f"The trainer has accumulate_grad_batches={trainer.accumulate_grad_batches} and {trainer.world_size} "
+                f"processes, but the run was planned for {plan.accumulate} and {plan.world_size}. Plan it with "
+                "trainer.accumulate_grad_batches=N, and trainer=ddp trainer.devices=N."
+            )
+        batches = replace(self.batches, row_tokens=self.row_tokens, rank=trainer_of(self).global_rank)
         return micro_batch_loader(batches, self.sampler, self.num_workers)
+
+    def val_dataloader(self) -> DataLoader:
+        return self._evaluation_loader(self.validation)
+
+    def test_dataloader(self) -> DataLoader:
+        if self.test is None:
+            raise UserError("This data module has no examples of the test split: InfillingDataModule.of(plan) has.")
+        return self._evaluation_loader(self.test())
+
+    def _evaluation_loader(self, examples: list[Example] | InfillingDataset) -> DataLoader:
+        trainer = trainer_of(self)
+        batches = EvaluationBatches(examples, self.evaluation_batch_size, self.row_tokens)
+        sampler = EachOnce(len(batches), trainer.global_rank, trainer.world_size)
+        return DataLoader(batches, batch_size=None, sampler=sampler, generator=torch.Generator())
 
 
 def micro_batch_loader(batches: MicroBatchDataset, sampler: ResumableSampler, num_workers: int) -> DataLoader:
     """A loader of micro-batches `sampler.start`..; without workers the process that asks for them makes them."""
-    workers = {}
+    workers: dict[str, Any] = {}
     if num_workers:
         # The epoch that comes first is drawn here, so that forked workers share it, as they do all that the store
         # holds. Where Linux would not fork (Python 3.14) they would receive copies instead.

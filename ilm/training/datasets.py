@@ -5,6 +5,7 @@
 3. The examples, under the prepared masks or, while it trains, under masks of each epoch.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -26,22 +27,26 @@ from ilm.training.sampling import drawn_until
 
 def open_datasets(
     settings: Train, corpus: PreparedCorpus, masks: MaskStore, vocabulary: Vocabulary, token_store: str, caches: Path
-) -> tuple[InfillingDataset | ResampledDataset, InfillingDataset]:
-    """The training and the validation examples."""
+) -> tuple[InfillingDataset | ResampledDataset, InfillingDataset, Callable[[], InfillingDataset]]:
+    """The training and the validation examples, and a function that opens those of the test split."""
     remove_strays(corpus.folder / "tokens")  # of runs that were killed while they made them
     tokens = TokenStore.open_or_make(corpus.folder / "tokens", corpus, vocabulary, token_store, caches / "tokens")
     level, data = settings.cefr_level, settings.data
     documents, told = corpus.documents, None
 
     def dataset(rows: np.ndarray, masks: Masks, conditions: Conditions | None = None) -> InfillingDataset:
-        options = {"objective": settings.objective, "max_length": data.max_length, "conditions": conditions}
-        return InfillingDataset(rows, masks, tokens, vocabulary, **options)
+        return InfillingDataset(
+            *(rows, masks, tokens, vocabulary),
+            objective=settings.objective,
+            max_length=data.max_length,
+            conditions=conditions,
+        )
 
     def infill_targets(rows: np.ndarray) -> np.ndarray:
         examples = dataset(np.sort(rows), masks.splits["train"])
         return np.bincount(examples.keys()[0], examples.counts.infill_targets, len(documents))[rows]
 
-    rows, of_valid = (corpus.rows(split, level.levels, data.only) for split in ("train", "valid"))
+    rows, of_valid = (corpus.rows(split, level.chosen, data.only) for split in ("train", "valid"))
     if data.like is not None:
         ids, key = documents["writing_id"].array, order_keys(corpus.seed, "subset", data.like, data.draw)
         wanted = int(infill_targets(corpus.rows("train", [data.like])).sum())
@@ -50,15 +55,19 @@ def open_datasets(
         told = Conditions.of(data.condition, documents, vocabulary)
     in_training = told and told.left_out(documents["writing_id"], settings.seed)
     train, valid = dataset(rows, masks.splits["train"], in_training), dataset(of_valid, masks.splits["valid"], told)
+
+    def test() -> InfillingDataset:
+        return dataset(corpus.rows("test", level.chosen, data.only), masks.splits["test"], told)
+
     if not settings.masking.resample_each_epoch:
-        return train, valid
+        return train, valid, test
 
     def of_epoch(epoch: int) -> InfillingDataset:
         if epoch == 0:
             return train
         return dataset(rows, train_masks_of_epoch(corpus, settings.masking, epoch, caches / "masks"), in_training)
 
-    return ResampledDataset(of_epoch), valid
+    return ResampledDataset(of_epoch), valid, test
 
 
 def known_values(settings: Train, documents: np.ndarray, corpus: PreparedCorpus) -> dict[str, list[str]]:

@@ -31,7 +31,9 @@ from ilm.runs.identity import run_name
 from ilm.training.callbacks.metrics import at_step_end
 from ilm.training.callbacks.validation import Validation
 from ilm.training.cost import Measured, cost_of
-from ilm.training.fit import fit, starting_module
+from ilm.training.fit import fit
+from ilm.training.lightning import callbacks_of, datamodule_of
+from ilm.training.module import InfillingModule
 from ilm.training.plan import RunPlan, plan_run
 from ilm.training.trainer import make_trainer
 
@@ -70,10 +72,12 @@ class Stopwatch(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self._validated = _validation(trainer).seconds
 
-    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         if not at_step_end(trainer, batch_idx):
             return
-        step, steps = trainer.global_step, trainer.num_training_batches // trainer.accumulate_grad_batches
+        step, steps = trainer.global_step, int(trainer.num_training_batches) // trainer.accumulate_grad_batches
         if step > WARM_UP:
             self._tokens += batch.step.tokens
         now = self._now()
@@ -95,7 +99,7 @@ class Stopwatch(pl.Callback):
             torch.cuda.synchronize()  # a GPU works on after its orders are given
         return self.clock()
 
-    def _measured(self, trainer: pl.Trainer, module: pl.LightningModule, steps: int, seconds: float) -> Measured:
+    def _measured(self, trainer: pl.Trainer, module: Any, steps: int, seconds: float) -> Measured:
         states = (value for state in trainer.optimizers[0].state.values() for value in state.values())
         trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
         on_gpu = module.device.type == "cuda"
@@ -103,7 +107,7 @@ class Stopwatch(pl.Callback):
             steps=steps,
             seconds=seconds,
             tokens=self._tokens,
-            validation_examples=len(trainer.datamodule.validation),
+            validation_examples=len(datamodule_of(trainer).validation),
             validation_seconds=self._validated,
             parameters=sum(parameter.numel() for parameter in module.parameters()),
             trained_parameters=sum(parameter.numel() for parameter in trained),
@@ -187,15 +191,17 @@ def measure(plan: RunPlan) -> Measured:
             }
         )
         trainer, validation = make_trainer(settings, folder.path), plan.validation[:VALIDATION_EXAMPLES]
-        trainer.callbacks.append(stopwatch)
+        callbacks_of(trainer).append(stopwatch)
         trial = replace(plan, path=folder.path, settings=settings, trainer=trainer, validation=validation)
-        level, _ = log.level, log.setLevel(logging.WARNING)  # it speaks of the run as if it were real
+        level = log.level
+        log.setLevel(logging.WARNING)  # it speaks of the run as if it were real
         try:
-            fit(trial, starting_module(trial), folder)
+            fit(trial, InfillingModule.of(trial), folder)
         except Enough:
             log.debug("measured")
         finally:
             log.setLevel(level)
+        assert stopwatch.measured is not None  # the run has steps enough
         return stopwatch.measured
 
 
@@ -206,7 +212,7 @@ def cost_sheet(plan: RunPlan) -> tuple[str, dict[str, float]]:
         found,
         total_steps=plan.total_steps,
         tokens_per_step=plan.steps.means()[1],
-        validation_interval=plan.settings.validation.every_n_steps,
+        validation_interval=plan.settings.validation.interval,
         validation_examples=len(plan.validation),
     )
     weights, gradients, optimizer, checkpoint, peak = map(
@@ -235,7 +241,7 @@ def cost_sheet(plan: RunPlan) -> tuple[str, dict[str, float]]:
 
 
 def _validation(trainer: pl.Trainer) -> Validation:
-    return next(callback for callback in trainer.callbacks if isinstance(callback, Validation))
+    return next(callback for callback in callbacks_of(trainer) if isinstance(callback, Validation))
 
 
 def _bytes(tensors: Iterable[torch.Tensor]) -> int:

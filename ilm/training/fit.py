@@ -9,12 +9,13 @@ A kill in any of them leaves a folder in which the same command goes on.
 
 import logging
 import shlex
+from typing import Any
 
 from ilm.corpus.store import corpus_arguments
 from ilm.examples.conditions import store_condition
 from ilm.hardware import is_first_process, starting_others
-from ilm.models.loading import average_weights, initial_model, pretrained_model, save_model
-from ilm.models.lora import add_lora, merged
+from ilm.models.loading import pretrained_model, save_model
+from ilm.models.lora import merged
 from ilm.models.packing import row_length
 from ilm.models.scoring import KINDS, perplexity, score
 from ilm.reference.models import write_reference_model
@@ -34,11 +35,12 @@ from ilm.training.callbacks.nonfinite import NonFiniteReport
 from ilm.training.callbacks.status import StatusReporter, losses_as_json
 from ilm.training.callbacks.stop_signals import StopSignals
 from ilm.training.callbacks.validation import Validation
-from ilm.training.datamodule import InfillingDataModule, MicroBatchDataset
+from ilm.training.datamodule import InfillingDataModule
 from ilm.training.errors import failures_recorded
+from ilm.training.lightning import callbacks_of
 from ilm.training.module import InfillingModule
 from ilm.training.plan import RunPlan
-from ilm.training.trainer import make_loggers, make_optimizer
+from ilm.training.trainer import make_loggers
 
 log = logging.getLogger("ilm")
 
@@ -64,13 +66,13 @@ def fit(plan: RunPlan, module: InfillingModule, folder: RunFolder) -> None:
     signals = StopSignals(saving=not settings.dry_run)
     with signals.listening(), failures_recorded(folder, settings):
         validation = Validation(
-            every_n_steps=settings.validation.every_n_steps,
+            every_n_steps=settings.validation.interval,
             patience=settings.early_stopping.patience,
             stop_requested=lambda: signals.received is not None,
         )
         metrics = Metrics(plan.levels, settings.trainer.log_every_n_steps, lambda: validation.seconds)
         checkpoint = find_checkpoint(folder)
-        state = load_checkpoint(checkpoint) if checkpoint else {"global_step": 0}
+        state: dict[str, Any] = load_checkpoint(checkpoint) if checkpoint else {"global_step": 0}
         done = state["global_step"]
         if checkpoint:
             for callback in (validation, metrics):
@@ -84,7 +86,7 @@ def fit(plan: RunPlan, module: InfillingModule, folder: RunFolder) -> None:
         if done < plan.total_steps and not validation.stopped:
             status = StatusReporter(folder, metrics, validation, total_steps=plan.total_steps)
             trainer.loggers = make_loggers(settings, folder, purge_step=done + 1 if checkpoint else 0)
-            trainer.callbacks[:0] = [
+            callbacks_of(trainer)[:0] = [
                 signals,
                 NonFiniteReport(folder, plan.corpus.documents["writing_id"].array),
                 metrics,
@@ -93,7 +95,9 @@ def fit(plan: RunPlan, module: InfillingModule, folder: RunFolder) -> None:
                 Checkpoints(folder, signals, validation, settings.checkpoint.every_n_minutes, on_saved=status.write),
             ]
             with starting_others():
-                trainer.fit(module, datamodule=_datamodule(plan, done), ckpt_path=checkpoint, weights_only=True)
+                trainer.fit(
+                    module, datamodule=InfillingDataModule.of(plan, done), ckpt_path=checkpoint, weights_only=True
+                )
             done = trainer.global_step
         elif checkpoint:  # only the export is missing
             module.load_state_dict(state["state_dict"])
@@ -104,43 +108,10 @@ def fit(plan: RunPlan, module: InfillingModule, folder: RunFolder) -> None:
         trainer.strategy.barrier("exported")
 
 
-def starting_module(plan: RunPlan) -> InfillingModule:
-    """The model before its first step, with its optimizer.
-
-    Raises: UserError if the optimizer refuses its arguments.
-    """
-    settings, adapted = plan.settings, None
-    model = initial_model(plan.model, plan.vocabulary, settings.seed, new_rows=plan.new_rows)
-    if plan.initial is not None:
-        average_weights(model, plan.initial.folders)
-    if settings.adapter is not None:
-        adapted = add_lora(model, settings.adapter, plan.vocabulary, settings.seed)
-    return InfillingModule(
-        model,
-        make_optimizer(settings.optimizer, [weight for weight in model.parameters() if weight.requires_grad]),
-        schedule=settings.schedule,
-        total_steps=plan.total_steps,
-        seed=settings.seed,
-        compiled=settings.compile,
-        adapted=adapted,
-    )
-
-
 def _validation_losses(plan: RunPlan, module: InfillingModule) -> dict[str, float]:
     data, device = plan.settings.data, module.device
     examples = plan.valid.lay_out(plan.validation)
     return score(module.model, examples, row_length(data.row_tokens, device, plan.valid.max_tokens), device).losses()
-
-
-def _datamodule(plan: RunPlan, first_step: int) -> InfillingDataModule:
-    return InfillingDataModule(
-        MicroBatchDataset(plan.train, plan.steps, plan.level_codes, len(plan.levels)),
-        [plan.valid[int(number)] for number in plan.validation],
-        first_step=first_step,
-        total_steps=plan.total_steps,
-        row_tokens=plan.settings.data.row_tokens,
-        num_workers=plan.settings.data.num_workers,
-    )
 
 
 def _export(

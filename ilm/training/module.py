@@ -1,10 +1,11 @@
 """The LightningModule: the loss of an optimizer step, and the optimizer."""
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import PreTrainedModel
 
@@ -13,12 +14,26 @@ from ilm.examples.layout import TargetType
 from ilm.hashing import order_key
 from ilm.models.activations import with_fused_activations
 from ilm.models.devices import compile_in_place
-from ilm.models.scoring import forward_module, require_separate_examples, row_loss
+from ilm.models.loading import average_weights, initial_model
+from ilm.models.lora import add_lora
+from ilm.models.packing import Row
+from ilm.models.scoring import (
+    KINDS,
+    forward_module,
+    perplexity,
+    require_separate_examples,
+    row_loss,
+    score_rows,
+)
 from ilm.training.callbacks.nonfinite import NonFiniteLoss
 from ilm.training.datamodule import MicroBatch
+from ilm.training.lightning import mean_losses
+from ilm.training.trainer import make_optimizer
 
 if TYPE_CHECKING:
     from peft import PeftModel
+
+    from ilm.training.plan import RunPlan
 
 
 class InfillingModule(pl.LightningModule):
@@ -50,7 +65,31 @@ class InfillingModule(pl.LightningModule):
         self.gradient_norm = self.learning_rate = float("nan")
         # NLL sums of the last micro-batch, (context, infill), for the metrics.
         self.nll_sums = torch.zeros(2)
-        self._step_loss: torch.Tensor | float = 0.0
+        # Sums of NLL and numbers of targets, (kind, 2), of a validation or test.
+        self._scored = torch.zeros(len(KINDS), 2, dtype=torch.float64)
+        self._step_loss: Any = 0.0  # a tensor once a micro-batch was added
+
+    @classmethod
+    def of(cls, plan: "RunPlan") -> "InfillingModule":
+        """The model of a planned run before its first step, with its optimizer.
+
+        Raises: UserError if the optimizer refuses its arguments.
+        """
+        settings, adapted = plan.settings, None
+        model = initial_model(plan.model, plan.vocabulary, settings.seed, new_rows=plan.new_rows)
+        if plan.initial is not None:
+            average_weights(model, plan.initial.folders)
+        if settings.adapter is not None:
+            adapted = add_lora(model, settings.adapter, plan.vocabulary, settings.seed)
+        return cls(
+            model,
+            make_optimizer(settings.optimizer, [weight for weight in model.parameters() if weight.requires_grad]),
+            schedule=settings.schedule,
+            total_steps=plan.total_steps,
+            seed=settings.seed,
+            compiled=settings.compile,
+            adapted=adapted,
+        )
 
     def on_fit_start(self) -> None:
         if self.device.type == "cuda":
@@ -64,10 +103,10 @@ class InfillingModule(pl.LightningModule):
         # Dropout is a pure function of (seed, micro-batch, rank): a resumed run draws what the whole run would have.
         torch.manual_seed(order_key(self.seed, "dropout", batch.index, self.global_rank) % 2**63)
         # In bf16-true the default type is bfloat16, too coarse for sums and for what they are divided by.
-        exactly = {"dtype": torch.float32, "device": self.device}
+        exactly: dict[str, Any] = {"dtype": torch.float32, "device": self.device}
         sums = torch.zeros(2, **exactly)
         # No target here (a last partial step has fewer examples than micro-batches): a zero with a gradient.
-        loss = sum(parameter.flatten()[:0].sum() for parameter in self.parameters()) if not batch.rows else None
+        loss: Any = sum(parameter.flatten()[:0].sum() for parameter in self.parameters()) if not batch.rows else None
         # Lightning divides by the accumulated micro-batches, DDP by the ranks; the totals have done that already.
         scale = self.trainer.accumulate_grad_batches * self.trainer.world_size
         of_context, of_infill = (
@@ -99,7 +138,38 @@ class InfillingModule(pl.LightningModule):
     def optimizer_zero_grad(self, *arguments, **options) -> None:
         """Nothing: Lightning asks for it behind `training_step`, which has gradients of rows already."""
 
-    def configure_gradient_clipping(self, optimizer, gradient_clip_val=None, gradient_clip_algorithm=None) -> None:
+    def on_validation_epoch_start(self) -> None:
+        self._scored = torch.zeros(len(KINDS), 2, dtype=torch.float64)
+
+    def validation_step(self, batch: tuple[Row, ...], batch_idx: int) -> None:
+        scores = score_rows(self.model, batch)
+        self._scored += torch.tensor([scores.total(kind) for kind in KINDS], dtype=torch.float64)
+
+    def on_validation_epoch_end(self) -> None:
+        self._log_losses("valid")
+
+    def on_test_epoch_start(self) -> None:
+        self.on_validation_epoch_start()
+
+    def test_step(self, batch: tuple[Row, ...], batch_idx: int) -> None:
+        self.validation_step(batch, batch_idx)
+
+    def on_test_epoch_end(self) -> None:
+        self._log_losses("test")
+
+    def _log_losses(self, split: str) -> None:
+        """Log SPLIT/KIND_loss (mean NLL in nats of all targets) and SPLIT/KIND_perplexity; no kind without targets."""
+        for kind, loss in mean_losses(self._scored, self.trainer, self.device).items():
+            if not math.isnan(loss):
+                values = {f"{split}/{kind}_loss": loss, f"{split}/{kind}_perplexity": perplexity(loss)}
+                self.log_dict(values, sync_dist=True)  # which is the same on all ranks
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
         limit = gradient_clip_val or float("inf")
         # Here, since Lightning moves the schedule on before a callback sees the end of the step.
         self.learning_rate = optimizer.param_groups[0]["lr"]
@@ -131,7 +201,7 @@ class InfillingModule(pl.LightningModule):
     def adapted(self) -> "PeftModel | None":
         return self._adapted[0]
 
-    def configure_optimizers(self):
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         scheduler = LambdaLR(self.optimizer, lambda step: learning_rate_factor(step, self.schedule, self.total_steps))
         return {"optimizer": self.optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 

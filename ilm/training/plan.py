@@ -7,6 +7,7 @@
 `ilm.training.fit` carries the plan out.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ import numpy as np
 import pytorch_lightning as pl
 from transformers import PreTrainedTokenizerBase
 
-from ilm.config.train import Model, Train
+from ilm.cli.help import composed_settings
+from ilm.config.model import Model
+from ilm.config.train import Train
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
 from ilm.examples.cuts import advice, cut_lines
@@ -43,7 +46,8 @@ class RunPlan:
 
     `model` is the model it starts from: that of the settings, unless another run's weights (`initial`) or a dry run
     without the hub replace it; `new_rows` says that the infilling tokens are new to it. `condition` is what it is told
-    of a text, with the values that it knows. `validation` are numbers of examples in `valid`; `level_codes[row]` is the
+    of a text, with the values that it knows. `validation` are numbers of examples in `valid`; `test` opens the examples
+    of the test split, which training has no use for; `level_codes[row]` is the
     index in `levels` of a document row's level.
     """
 
@@ -59,6 +63,7 @@ class RunPlan:
     condition: dict[str, list[str]]
     train: InfillingDataset | ResampledDataset
     valid: InfillingDataset
+    test: Callable[[], InfillingDataset]
     validation: np.ndarray
     level_codes: np.ndarray
     levels: tuple[str, ...]
@@ -135,7 +140,7 @@ def plan_run(settings: Train) -> RunPlan:
     store_name = initial.token_store if initial else store_name
     new_rows = START_OF_INFILL not in tokenizer.get_vocab()
     vocabulary = Vocabulary(tokenizer, masks.mask_types)
-    train, valid = open_datasets(settings, corpus, masks, vocabulary, store_name, caches)
+    train, valid, test = open_datasets(settings, corpus, masks, vocabulary, store_name, caches)
     _require_fitting(settings, model, vocabulary, train.max_tokens)
     first = train.epoch(0) if isinstance(train, ResampledDataset) else train
     levels = tuple(corpus.manifest["settings"]["levels"])
@@ -167,8 +172,9 @@ def plan_run(settings: Train) -> RunPlan:
         condition=known_values(settings, first.documents, corpus),
         train=train,
         valid=valid,
+        test=test,
         validation=first_by_hash(
-            valid, corpus.documents["writing_id"].array, settings.split.seed, settings.validation.max_examples
+            valid, corpus.documents["writing_id"].array, corpus.seed, settings.validation.max_examples
         ),
         level_codes=level_codes,
         levels=levels,
@@ -176,6 +182,11 @@ def plan_run(settings: Train) -> RunPlan:
         total_steps=total,
         trainer=trainer,
     )
+
+
+def plan_training(*overrides: str) -> RunPlan:
+    """The plan of `python train.py OVERRIDES`, for a notebook: `plan_training("corpus=sample", "cefr=A1")`."""
+    return plan_run(composed_settings("train", Train, overrides))
 
 
 def _require_fitting(settings: Train, model: Model, vocabulary: Vocabulary, max_tokens: int) -> None:
@@ -212,14 +223,14 @@ def base_tokenizer(
 
     A folder of pretrained weights with a tokenizer comes with that one: it may have learnt the infilling tokens.
     """
-    if model.tokenizer == "gpt2" and not (model.pretrained and brings_tokenizer(model.path)):
+    if model.tokenizer == "gpt2" and not (model.pretrained and brings_tokenizer(model.location)):
         return gpt2_tokenizer(), "gpt2"
     if model.tokenizer == "corpus":
-        size = model.tokenizer_size
+        size = model.tokenizer_size or 0  # a rule of the section: more than 256
         instead = caches and caches / "tokenizers"
         return corpus_tokenizer(corpus.folder / "tokenizers", corpus, size, instead), f"bpe{size}"
     options = {"package": model.package, "gguf_file": model.gguf_file} if model.pretrained else {}
-    return load_tokenizer(model.path, **options), model.name or Path(model.path).name
+    return load_tokenizer(model.location, **options), model.label
 
 
 def _plan_steps(

@@ -30,9 +30,9 @@ def open_corpus(settings: Train) -> tuple[PreparedCorpus, Train]:
                 "prepared with, or prepare again (python prepare.py ... overwrite=true)."
             )
     settings = settings.for_corpus(corpus.levels, corpus.seed)
-    corpus.require_splits(settings.cefr_level.levels)
+    corpus.require_splits(settings.cefr_level.chosen)
     level, only = settings.cefr_level, settings.data.only
-    empty = [split for split in ("train", "valid") if only and not len(corpus.rows(split, level.levels, only))]
+    empty = [split for split in ("train", "valid") if only and not len(corpus.rows(split, level.chosen, only))]
     if empty:
         raise UserError(
             f"data.only={shown(only)}: {corpus.name} has no such text of cefr={level.name} in {' and '.join(empty)}. "

@@ -41,6 +41,9 @@ def make_trainer(settings: Train, folder: Path) -> pl.Trainer:
             plugins=[_environment()],
             default_root_dir=str(folder),
             enable_checkpointing=False,
+            # The callback `Validation` does it: before the first step and after the last, to be broken off by a signal.
+            limit_val_batches=0,
+            num_sanity_val_steps=0,
             enable_progress_bar=any(isinstance(callback, pl.callbacks.ProgressBar) for callback in callbacks),
             enable_model_summary=False,
             use_distributed_sampler=False,
@@ -118,7 +121,7 @@ def _environment() -> ClusterEnvironment:
         for name in ("RANK", "LOCAL_RANK", "GROUP_RANK", "WORLD_SIZE"):
             os.environ.pop(name, None)
     # Lightning has read a rank on its import already; a strategy of several processes sets its own.
-    rank_zero_only.rank = 0 if is_first_process() else 1
+    rank_zero_only.rank = 0 if is_first_process() else 1  # type: ignore[attr-defined]  # set on the function
     return LightningEnvironment()
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import AutoConfig
 
-from ilm.config.train import Model
+from ilm.config.model import Model
 from ilm.errors import UserError
 from ilm.models.loading import initial_model
 from ilm.models.packing import pack

@@ -12,7 +12,8 @@ from safetensors.torch import load_file
 from ilm.config.check import check
 from ilm.config.train import Train
 from ilm.errors import UserError
-from ilm.training.fit import evaluation_command, starting_module
+from ilm.training.fit import evaluation_command
+from ilm.training.module import InfillingModule
 from ilm.training.plan import plan_run
 from ilm.training.trainer import make_trainer
 from tests.conftest import REPOSITORY, SMALL_MODEL, compose, run_command
@@ -113,7 +114,7 @@ def test_the_six_models_start_from_the_same_weights(small):
 
     def start(*overrides: str) -> dict[str, torch.Tensor]:
         cfg, choices = compose("train", *small, *SMALL_MODEL, "trainer=cpu", *overrides)
-        model = starting_module(plan_run(check(cfg, Train, choices))).model
+        model = InfillingModule.of(plan_run(check(cfg, Train, choices))).model
         rows = model.get_input_embeddings().weight
         assert rows.shape[0] == 400 + 7
         return {"special": rows[400:].detach(), **model.state_dict()}

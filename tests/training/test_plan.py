@@ -1,6 +1,6 @@
 import pytest
 
-from ilm.config.train import Model
+from ilm.config.model import Model
 from ilm.errors import UserError
 from ilm.examples.tokenizers import gpt2_tokenizer
 from ilm.examples.vocabulary import START_OF_INFILL, Vocabulary

@@ -21,7 +21,7 @@ def delimited_source(file: TextFile, delimiter: str) -> Source:
     Raises: UserError, here or while rows are read, for a wrong encoding, bad quoting, a quote that never ends, NUL.
     """
     with closing(_records(file, delimiter)) as records:
-        _, header, _ = next(records, (1, [], 0))
+        header = list(next(records, (1, [], 0))[1])
 
     def rows(places: Sequence[int]) -> Generator[Row, None, None]:
         # Of one place itemgetter gives the bare value, and a row is a sequence of values.

@@ -48,7 +48,9 @@ def json_source(file: TextFile) -> Source:
                     yield row, NO_OBJECT
                 else:
                     texts = [_text(value.get(name)) for name in wanted]
-                    yield row, f"{NESTED}, in {wanted[texts.index(None)]}" if None in texts else texts
+                    strings = [text for text in texts if text is not None]
+                    whole = len(strings) == len(texts)
+                    yield row, strings if whole else f"{NESTED}, in {wanted[texts.index(None)]}"
 
     return Source(header, rows)
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TextIO, cast
 
 from tqdm import tqdm
 
@@ -43,10 +43,10 @@ class TextFile:
 
     def binary(self) -> BinaryIO:
         """The bytes of the text, uncompressed."""
-        return gzip.open(self.path, "rb") if self.compressed else open(self.path, "rb")
+        return cast(BinaryIO, gzip.open(self.path, "rb")) if self.compressed else open(self.path, "rb")
 
     @contextmanager
-    def opened(self, newline: str) -> Iterator[tuple[io.TextIOWrapper, Callable[[], None]]]:
+    def opened(self, newline: str) -> Iterator[tuple[TextIO, Callable[[], object]]]:
         """The text, and a function to call now and then, which moves the progress bar.
 
         For use inside a generator: errors of whoever consumes its values then do not pass through here.
@@ -60,7 +60,7 @@ class TextFile:
             with (
                 self._damage_told(),
                 open(self.path, "rb") as raw,
-                gzip.GzipFile(fileobj=raw) if self.compressed else raw as plain,
+                cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if self.compressed else raw as plain,
                 io.TextIOWrapper(plain, encoding=codec_name(self.encoding), newline=newline) as text,
                 tqdm(total=size, unit="B", unit_scale=True, desc=self.path.name, disable=quiet) as bar,
             ):

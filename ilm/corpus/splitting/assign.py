@@ -169,11 +169,12 @@ def _group_sizes(labels: np.ndarray) -> dict[int, int]:
 
 def _far_from_targets(report: SplitReport, linked: Mapping[str, np.ndarray]) -> tuple[str, ...]:
     """What makes splits stay far from their targets, and what to type instead."""
+    targets = report.targets or {}
     far = [
-        f"{level} {split} {report.sizes[level][split]:,} instead of {report.targets[level][split]:,}"
+        f"{level} {split} {report.sizes[level][split]:,} instead of {targets[level][split]:,}"
         for level, miss in report.misses.items()
         for split, count in miss.items()
-        if abs(count) > FAR * report.targets[level][split]
+        if abs(count) > FAR * targets[level][split]
     ]
     if not far or not linked:
         return ()

@@ -22,11 +22,13 @@ def relations(documents: pd.DataFrame, columns: Sequence[str], near_duplicates: 
     `near_duplicates`, directly or through others; "learner_id" and "topic" connect equal values, an empty one nothing.
     """
     found: dict[str, np.ndarray] = {}
-    keys = text_keys(documents["text"]) if {"text", "near_duplicates"} & set(columns) else None
+    by_text = {"text", "near_duplicates"} & set(columns)
+    keys = text_keys(documents["text"]) if by_text else np.zeros(0, dtype=np.uint64)
     for column in columns:
         if column == "text":
             found[column] = np.unique(keys, return_inverse=True)[1]
         elif column == "near_duplicates":
+            assert near_duplicates is not None  # a rule of the split
             pairs = near_duplicate_pairs(documents["text"], near_duplicates, keys=keys)
             found[column] = connected(len(documents), pairs)
         elif column in documents:

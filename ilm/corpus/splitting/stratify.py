@@ -1,6 +1,6 @@
 """Placing groups of documents into splits by what each split still lacks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -121,7 +121,9 @@ def level_counts(group_of: np.ndarray, levels: np.ndarray) -> list[list[tuple[in
     return result
 
 
-def sizes_by_level(names: Sequence[str], levels: np.ndarray, split_of: np.ndarray, splits: Sequence[str]) -> Mapping:
+def sizes_by_level(
+    names: Sequence[str], levels: np.ndarray, split_of: np.ndarray, splits: Sequence[str]
+) -> dict[str, dict[str, int]]:
     """Documents by level name and split; `split_of`: (D,) position in `splits`."""
     counts = np.bincount(levels * len(splits) + split_of, minlength=len(names) * len(splits))
     rows = counts.reshape(len(names), len(splits)).tolist()

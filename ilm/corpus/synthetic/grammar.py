@@ -90,7 +90,9 @@ def parse_template(text: str) -> Template:
 
 
 def _parse_slot(token: str) -> Slot:
-    capital, fresh, source, tag, name = _SLOT.fullmatch(token).groups()
+    match = _SLOT.fullmatch(token)
+    assert match is not None, token
+    capital, fresh, source, tag, name = match.groups()
     return Slot(source, f"{source}:{tag}" if tag else source, name or "", bool(fresh), bool(capital))
 
 
@@ -158,10 +160,9 @@ class Expansion:
     def _walk(self, template: Template, parts: list[str]) -> None:
         random = self.random
         for node in template:
-            kind = node.__class__
-            if kind is str:
+            if isinstance(node, str):
                 parts.append(node)
-            elif kind is Choice:
+            elif isinstance(node, Choice):
                 options = node.options
                 self._walk(options[int(random() * len(options))], parts)
             else:

@@ -80,7 +80,8 @@ class ClozeModel(ABC):
         encoded = [self._encode_item(item) for item in items]
         errors = [e if isinstance(e, str) else self._input_error(e) for e in encoded]
         valid = [at for at, error in enumerate(errors) if error is None]
-        found = dict(zip(valid, self._predict([encoded[at] for at in valid]) if valid else [], strict=True))
+        inputs: list[Any] = [encoded[at] for at in valid]
+        found = dict(zip(valid, self._predict(inputs) if valid else [], strict=True))
         return [
             found[at] if at in found else tuple(Prediction((), None, None, error, error) for _ in item.spans)
             for at, (item, error) in enumerate(zip(items, errors, strict=True))
@@ -92,7 +93,7 @@ class ClozeModel(ABC):
 
     def _predict(self, items: list[EncodedItem]) -> list[tuple[Prediction, ...]]:
         scores = self._score(items)
-        filled: list[list[TokenIds | None]] = [[] for _ in items]
+        filled: list[list[Any]] = [[] for _ in items]  # token ids; None where nothing was found
         predictions: list[list[Prediction]] = [[] for _ in items]
         for blank in range(len(items[0].token_spans)):
             failures = [
@@ -123,7 +124,7 @@ class ClozeModel(ABC):
         sums: dict[tuple[str, int], float] = {}
         tokens: dict[tuple[str, int], TokenIds] = {}
         for token_ids, log_probability in sorted(answers, key=lambda answer: (-answer[1], answer[0])):
-            key = (self.decode(token_ids), self._n_masks(token_ids))
+            key = (self.decode(token_ids) or "", self._n_masks(token_ids))
             sums[key] = float(np.logaddexp(sums.get(key, -math.inf), log_probability))
             tokens.setdefault(key, token_ids)
         ranked = sorted(sums, key=lambda key: (-self._ranking_score(sums[key], tokens[key]), key))

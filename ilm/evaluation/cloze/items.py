@@ -83,7 +83,8 @@ def draw_items(
     `positions`: "human-tokens", "random", or "edits", for which `corrected` names the column of corrected texts (see
     `eligible_words`).
     """
-    items, counts = [], Counter()
+    items: list[Item] = []
+    counts: Counter[str] = Counter()
     others = documents[corrected] if positions == EDITS else [None] * len(documents)
     for row, other in zip(documents.itertuples(), others, strict=True):
         text = cut(row.text, max_chars)
@@ -202,7 +203,7 @@ def coarse(tag: str) -> str:
 
 
 def _tags(text: str, tagger: Tagger) -> dict[tuple[int, int], str]:
-    tags = {}
+    tags: dict[tuple[int, int], str] = {}
     for paragraph in segment(text).paragraphs:
         for sentence in paragraph.sentences:
             words = [text[start : start + length] for start, length in sentence.words]

@@ -16,6 +16,7 @@ Jiang et al. 2020 (EMNLP, X-FACTR) choose among lengths.
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -49,7 +50,7 @@ class MaskedLM(ClozeModel):
     def _is_guessed(self) -> bool:
         return self.options.mlm_length == "guessed"
 
-    def info(self):
+    def info(self) -> dict[str, Any]:
         return {**super().info(), "length_of_the_word": self.options.mlm_length}
 
     def _input_length(self, item: EncodedItem) -> int:
@@ -92,7 +93,9 @@ class MaskedLM(ClozeModel):
         shift = sum(len(contents[n]) - (last - first) for n, (first, last) in enumerate(item.token_spans[:blank]))
         return ids, len(item.prefix) + item.token_spans[blank][0] + shift + len(filled[blank])
 
-    def _search(self, items, blank, filled):
+    def _search(
+        self, items: Sequence[EncodedItem], blank: int, filled: Sequence[Sequence[TokenIds]]
+    ) -> list[BestFirstSearch]:
         # One search for each length that is tried.
         searches = [
             self.new_search(number, item, blank, (), length)
@@ -117,10 +120,10 @@ class MaskedLM(ClozeModel):
             for number, (first, last) in enumerate(item.token_spans)
         ]
 
-    def _n_masks(self, token_ids):
+    def _n_masks(self, token_ids: TokenIds) -> int:
         return len(token_ids)
 
-    def _ranking_score(self, log_probability, token_ids):
+    def _ranking_score(self, log_probability: float, token_ids: TokenIds) -> float:
         return log_probability / len(token_ids)
 
     def _logits(self, queries: Sequence[Query]) -> torch.Tensor:

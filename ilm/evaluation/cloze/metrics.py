@@ -75,7 +75,9 @@ def overlap(word: str, answer: str, n: int) -> tuple[float, float, float] | None
     )
 
 
-def blank_metrics(word: str, candidates: Sequence[tuple[str, float]], log_probability: float | None, pseudo: bool):
+def blank_metrics(
+    word: str, candidates: Sequence[tuple[str, float]], log_probability: float | None, pseudo: bool
+) -> dict[str, float]:
     """All of `METRICS` of one blank (NaN where there is none), and `confidence`, the probability of the first answer.
 
     `candidates` are (word, log-probability in nats), best first.

@@ -149,7 +149,7 @@ _EXPECTED = {
 }
 
 
-def _require_kind(kind: str, path: str, config) -> None:
+def _require_kind(kind: str, path: str, config: Any) -> None:
     is_of_kind = {
         "mlm": type(config) in MODEL_FOR_MASKED_LM_MAPPING and not config.is_encoder_decoder,
         "t5": config.model_type in T5_TYPES,

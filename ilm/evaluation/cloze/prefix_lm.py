@@ -11,18 +11,19 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from ilm.config.evaluate import Cloze
 from ilm.evaluation.cloze.base import ClozeModel
+from ilm.evaluation.cloze.items import Item
 from ilm.evaluation.cloze.search import BestFirstSearch, TokenIds, best_first
 from ilm.evaluation.cloze.subwords import EncodedItem
 from ilm.evaluation.conditions import told_instead
 from ilm.examples.conditions import told_tokens
-from ilm.examples.layout import Examples, lay_out, tell
+from ilm.examples.layout import Example, Examples, lay_out, tell
 from ilm.infilling.blanks import default_type
 from ilm.infilling.infiller import Infiller
 from ilm.models.scoring import score
@@ -91,7 +92,9 @@ class PrefixLM(ClozeModel):
     def _forward(self, prompts: Sequence[Prompt]) -> Forward:
         """What reads the decoder's side of these prompts."""
 
-    def _search(self, items, blank, filled):
+    def _search(
+        self, items: Sequence[EncodedItem], blank: int, filled: Sequence[Sequence[TokenIds]]
+    ) -> list[BestFirstSearch]:
         prompts = [self._prompt(item, blank, before) for item, before in zip(items, filled, strict=True)]
         searches = [
             self.new_search(number, item, blank, prompt.end_tokens, self.options.max_answer_tokens)
@@ -123,10 +126,10 @@ class InfillingLM(PrefixLM):
         self.condition = infiller.condition
         self.mask_type = default_type(self.vocabulary.mask_types)
 
-    def info(self):
+    def info(self) -> dict[str, Any]:
         return {**super().info(), "blank": self.vocabulary.mask_types[self.mask_type]}
 
-    def _encode_item(self, item):
+    def _encode_item(self, item: Item) -> EncodedItem | str:
         encoded = super()._encode_item(item)
         if isinstance(encoded, str):
             return encoded
@@ -138,7 +141,7 @@ class InfillingLM(PrefixLM):
         blanks = len(item.token_spans)
         return len(item.prefix) + len(item.ids) + 2 * blanks + 1 + blanks * self.options.max_answer_tokens
 
-    def _score(self, items):
+    def _score(self, items: Sequence[EncodedItem]) -> list[list[float]]:
         examples = [self._example(item) for item in items]
         longest = max(len(example.input_ids) for example in examples)
         found = score(self.model, examples, longest, self.model.device)
@@ -151,22 +154,22 @@ class InfillingLM(PrefixLM):
             scores.append([-float(nll[end - n : end].sum()) for end, n in zip(ends, lengths, strict=True)])
         return scores
 
-    def _example(self, item: EncodedItem):
+    def _example(self, item: EncodedItem) -> Example:
         """The text as the training example whose answers are the learner's words."""
         spans = [(self.mask_type, first, last) for first, last in item.token_spans]
         length = len(item.ids) + 2 * len(spans) + 1
         example = lay_out(list(item.ids), spans, self.vocabulary, INFILLING, length)
         return tell(Examples.of([example]), [np.array(item.prefix, dtype=np.int32)])[0]
 
-    def _prompt(self, item, blank, filled):
+    def _prompt(self, item: EncodedItem, blank: int, filled: Sequence[TokenIds]) -> Prompt:
         end = self.vocabulary.end_of_infill
         blanks = [[int(self.vocabulary.blanks[self.mask_type])]] * len(item.token_spans)
         answered = [token for ids in filled for token in (*ids, end)]
         context = (*item.prefix, *item.fill(blanks), self.vocabulary.start_of_infill)
         return Prompt((), (*context, *answered), (end,))
 
-    def _forward(self, prompts):
-        def forward(ids, mask, positions, _, cache):
+    def _forward(self, prompts: Sequence[Prompt]) -> Forward:
+        def forward(ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, _: torch.Tensor, cache: Any) -> Any:
             return self.model(
                 input_ids=ids,
                 attention_mask=mask,

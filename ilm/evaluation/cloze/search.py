@@ -107,7 +107,7 @@ class BestFirstSearch:
 
     def pop(self, count: int) -> list[Hypothesis]:
         """The likeliest hypotheses that are still to be expanded, at most `count`."""
-        popped = []
+        popped: list[Hypothesis] = []
         while self._heap and len(popped) < count and -self._heap[0][0] > self.top.bar:
             value, token_ids = heapq.heappop(self._heap)
             if self._expanded[len(token_ids)] < self._width:

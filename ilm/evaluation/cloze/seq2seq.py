@@ -14,8 +14,9 @@ Legend: B texts, R hypotheses, T tokens, V rows of the model's output.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
 import torch
 from torch.nn import functional
@@ -40,7 +41,7 @@ class Seq2SeqLM(PrefixLM):
         super().__init__(model, tokenizer, options, max_tokens=max_tokens)
         self.start = model.config.decoder_start_token_id
 
-    def _score(self, items):
+    def _score(self, items: Sequence[EncodedItem]) -> list[list[float]]:
         # One sequence holds the answers to all blanks of a text: the last prompt and its answer.
         blanks = range(len(items[0].token_spans))
         prompts = [
@@ -74,10 +75,12 @@ class Seq2SeqLM(PrefixLM):
         mask = (torch.arange(longest, device=device) < lengths[:, None]).long()
         return self.model.get_encoder()(input_ids=ids, attention_mask=mask, return_dict=True), mask
 
-    def _forward(self, prompts):
+    def _forward(self, prompts: Sequence[Prompt]) -> Callable[..., Any]:
         states, encoder_mask = self._encode(prompts)
 
-        def forward(ids, mask, positions, rows, cache):
+        def forward(
+            ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, rows: torch.Tensor, cache: Any
+        ) -> Any:
             with self._decoder_positions(positions):
                 return self.model(
                     encoder_outputs=BaseModelOutput(states.last_hidden_state[rows]),
@@ -106,7 +109,9 @@ def _log_probability(logits: torch.Tensor, prompt: Prompt, answer: TokenIds) -> 
 class T5(Seq2SeqLM):
     kind = "t5"
 
-    def __init__(self, model, tokenizer, options, sentinels: Sequence[int]):
+    def __init__(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, options: Cloze, sentinels: Sequence[int]
+    ):
         """`sentinels`: the ids of <extra_id_0>, <extra_id_1>, ..., one more than blanks."""
         super().__init__(model, tokenizer, options)  # its positions are relative: no text is too long
         self.sentinels, self.end = sentinels, model.config.eos_token_id
@@ -114,7 +119,7 @@ class T5(Seq2SeqLM):
     def _input_length(self, item: EncodedItem) -> int:
         return len(item.ids) + len(item.suffix)
 
-    def _prompt(self, item, blank, filled):
+    def _prompt(self, item: EncodedItem, blank: int, filled: Sequence[TokenIds]) -> Prompt:
         blanks = [[self.sentinels[number]] for number in range(len(item.token_spans))]
         encoder_ids = (*item.prefix, *item.fill(blanks), *item.suffix)
         answered = [token for number, ids in enumerate(filled) for token in (self.sentinels[number], *ids)]
@@ -126,7 +131,7 @@ class T5(Seq2SeqLM):
 class Bart(Seq2SeqLM):
     kind = "bart"
 
-    def __init__(self, model, tokenizer, options):
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, options: Cloze):
         super().__init__(model, tokenizer, options, model.config.max_position_embeddings)
         self.mask = tokenizer.mask_token_id
 
@@ -134,7 +139,7 @@ class Bart(Seq2SeqLM):
         answers = len(item.token_spans) * self.options.max_answer_tokens
         return 1 + len(item.prefix) + len(item.ids) + len(item.suffix) + answers
 
-    def _prompt(self, item, blank, filled):
+    def _prompt(self, item: EncodedItem, blank: int, filled: Sequence[TokenIds]) -> Prompt:
         encoder_ids = (*item.prefix, *item.fill([[self.mask]] * len(item.token_spans)), *item.suffix)
         done, prefix = 0, [self.start, *item.prefix]
         for (first, last), answer in zip(item.token_spans, filled, strict=False):
@@ -146,10 +151,10 @@ class Bart(Seq2SeqLM):
         return Prompt(encoder_ids, tuple(prefix), following[:1])
 
     @contextmanager
-    def _decoder_positions(self, positions):
+    def _decoder_positions(self, positions: torch.Tensor) -> Iterator[None]:
         embeddings = self.model.get_decoder().embed_positions
 
-        def of_rows(module, _, __):
+        def of_rows(module: Any, _: Any, __: Any) -> torch.Tensor:
             return functional.embedding(positions + module.offset, module.weight)
 
         handle = embeddings.register_forward_hook(of_rows)

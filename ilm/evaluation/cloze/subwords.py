@@ -77,7 +77,7 @@ class Subwords:
             mark: sum(t is not None and t.startswith(mark) for t in raw)
             for mark in (BYTE_LEVEL, SENTENCE_PIECE, WORD_PIECE)
         }
-        self.style = max(marks, key=marks.get)
+        self.style = max(marks, key=lambda mark: marks[mark])
         if not marks[self.style]:
             raise UserError(
                 f"The tokenizer of {tokenizer.name_or_path!r} marks the beginnings of words in no way known here (as "
@@ -85,12 +85,12 @@ class Subwords:
                 "model."
             )
         self._raw = [None if i in special else token for i, token in enumerate(raw)]
-        texts = [None if token is None else self._text(token) for token in self._raw]
-        usable = [text is not None and text != "" for text in texts]
+        texts = ["" if token is None else self._text(token) or "" for token in self._raw]
+        usable = [text != "" for text in texts]
         self.regular = _rows(usable, rows)
         if self.style == WORD_PIECE:
             self.continuing = _rows(
-                [bool(u and self._raw[i].startswith(WORD_PIECE)) for i, u in enumerate(usable)], rows
+                [u and (self._raw[i] or "").startswith(WORD_PIECE) for i, u in enumerate(usable)], rows
             )
             self.with_space = self.without_space = self.regular & ~self.continuing
         else:

@@ -59,6 +59,7 @@ def evaluate_cloze(settings: Evaluate) -> pd.DataFrame:
     Raises: UserError for models, texts or settings that make no cloze test.
     """
     options, data = settings.task, Path(settings.paths.data)
+    assert isinstance(options, Cloze)
     device = usable_device(options.device, "task.device")
     finder = Finder(Path(settings.paths.experiments), data / settings.corpus.name, INFILLING)
     models = find_models(settings.models, finder, settings.cefr, options.n_masks)
@@ -189,12 +190,16 @@ def _log_expected_time(work: Sequence[tuple[ModelSpec, Sequence[Item]]], options
         )
 
 
+def _replicate(model: ModelSpec) -> tuple[int, int] | None:
+    return model.trained.replicate if model.trained is not None else None
+
+
 def systems_of(models: Sequence[ModelSpec]) -> dict[str, list[ModelSpec]]:
     """The models by name; runs that differ in their seed or draw alone are one, named by the first of them."""
     found: dict[str, list[ModelSpec]] = {}
     for model in models:
         key = model.trained.recipe if model.trained is not None and model.trained.run is not None else model.name
-        again = any(other.trained.replicate == model.trained.replicate for other in found.get(key, []))
+        again = any(_replicate(other) == _replicate(model) for other in found.get(key, []))
         found.setdefault(model.name if again else key, []).append(model)
     named = sorted(found.values(), key=lambda runs: models.index(runs[0]))
     return {runs[0].name if len(runs) == 1 else f"{runs[0].name} ({len(runs)} seeds)": runs for runs in named}

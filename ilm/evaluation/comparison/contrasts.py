@@ -162,7 +162,7 @@ class PairedLosses:
     targets: np.ndarray
     paired: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.a.shape[1:] != self.targets.shape or self.b.shape[1:] != self.targets.shape:
             raise ValueError(f"NLL {self.a.shape} and {self.b.shape} are not of {len(self.targets)} clusters")
         if self.paired and len(self.a) != len(self.b):

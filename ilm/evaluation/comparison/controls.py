@@ -37,13 +37,13 @@ def control_of(run: TrainedModel, runs: Sequence[TrainedModel]) -> tuple[str | N
 
     `runs` are those compared, among which the specialist is that it was matched with.
     """
-    settings = run.settings
+    folder, settings = run.trained()
     if settings.data.only is not None:
         return SELECTION, None
     if settings.data.like is not None:
         return "random subset", settings.data.like
     if settings.match is not None:
-        matched = run.run.status["matched"]["run"]
+        matched = folder.status["matched"]["run"]
         return "token-matched", next((other.level for other in runs if other.name == matched), settings.match)
     if settings.init_from is not None:
         return ("fine-tuned", run.level) if len(settings.init_from) == 1 else ("average", None)
@@ -54,7 +54,7 @@ def control_of(run: TrainedModel, runs: Sequence[TrainedModel]) -> tuple[str | N
 
 def missing_controls(there: Sequence[tuple[str | None, str | None]], levels: Sequence[str]) -> dict[str, list[str]]:
     """The controls that are not there, and for which levels they are not; none listed where it is for all."""
-    found = {}
+    found: dict[str, list[str]] = {}
     for control in CONTROLS:
         if control in OF_ONE_LEVEL:
             without = [level for level in levels if (control, level) not in there]

@@ -9,7 +9,7 @@ TOLERANCE = 0.05
 COMPUTE_MATCHED, LEVEL_MATCHED, NOT_MATCHED = "compute matched", "own-level matched", "not matched"
 
 
-def exposure(seen: Mapping[str, Mapping[str, Mapping[str, int]]]) -> pd.DataFrame:
+def exposure(seen: Mapping[str, Mapping[str, Mapping[str, float]]]) -> pd.DataFrame:
     """A row per model and level: the `context` and `infill` targets of the level that its training has seen.
 
     `seen` maps models to kinds to levels to targets, means over the model's seeds.

@@ -57,7 +57,7 @@ def _markdown(study: Study, about: About, tables: Mapping[str, TextTable]) -> st
 
 def _latex(tables: Mapping[str, TextTable]) -> str:
     parts = ["% \\usepackage[T1]{fontenc}\n% \\usepackage{booktabs,longtable}\n"]
-    return "\n".join(parts + [table.latex(table.caption) for table in tables.values()])
+    return "\n".join(parts + [table.latex(table.caption or "") for table in tables.values()])
 
 
 def _page(study: Study, about: About, tables: Mapping[str, TextTable], plots: Mapping[str, str]) -> str:

@@ -90,7 +90,7 @@ def _of_kind(
         if not here.targets.any():
             continue
         beside = _pairs_of_controls(level, specialists, generalists, controls)
-        found = here.contrasts([(model, None) for model in models] + pairs + beside, settings)
+        found = here.contrasts([*((model, None) for model in models), *pairs, *beside], settings)
         matrix += [{"model": m.name, "level": level} | loss_record(c) for m, c in zip(models, found, strict=False)]
         by_topic = None if texts.topics is None else ClusterSums(losses, texts.topics, of_rows == level)
         for number, ((a, b), contrast) in enumerate(zip(pairs + beside, found[len(models) :], strict=True)):
@@ -104,9 +104,13 @@ def _of_kind(
     # The mean over the own levels is for one specialist a level, and two levels or more.
     if len(specialists) == len({s.level for s in specialists}) >= 2:
         tested += [_omnibus(losses, texts, of_rows, specialists, generalist, settings) for generalist in generalists]
-    frames = (pd.DataFrame(matrix), _tested(tested, settings.smallest_effect), pd.DataFrame(by_group))
+    frames: tuple[pd.DataFrame, ...] = (
+        pd.DataFrame(matrix),
+        _tested(tested, settings.smallest_effect),
+        pd.DataFrame(by_group),
+    )
     if kind == PER_CHARACTER:
-        frames = (frame.drop(columns=["perplexity", "perplexity_ratio"], errors="ignore") for frame in frames)
+        frames = tuple(frame.drop(columns=["perplexity", "perplexity_ratio"], errors="ignore") for frame in frames)
     return tuple(frame.assign(kind=kind) for frame in frames)
 
 

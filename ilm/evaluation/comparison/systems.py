@@ -7,6 +7,7 @@ would need the weights of each token.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -62,7 +63,8 @@ def systems(
         ORACLE: [of_seed.oracle(of_examples) for of_seed in of_seeds],
     }
     alone = [model for model in models if model.level == GENERALIST and model is not generalist]
-    nll, found = [], []
+    nll: list[np.ndarray] = []
+    found: list[Model] = []
     for model in (generalist, *alone):
         found.append(replace(model, runs=tuple(range(len(nll), len(nll) + len(model.runs))), parents=()))
         nll += [Members.of({model.name: scores[run]}).answers[0] for run in model.runs]
@@ -73,7 +75,7 @@ def systems(
     return Systems(_table(losses, texts, of_examples, found, levels, settings), temperature)
 
 
-def _members(scores: Sequence[Scores], specialists: Sequence[Model], seed: int) -> Members:
+def _members(scores: Sequence[Any], specialists: Sequence[Model], seed: int) -> Members:
     return Members.of({model.level: scores[model.runs[seed]] for model in specialists})
 
 

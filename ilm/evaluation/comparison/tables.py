@@ -69,7 +69,8 @@ def text_tables(study: Study, about: About) -> dict[str, TextTable]:
 
 
 def _matrix_table(study: Study, about: About) -> TextTable:
-    rows, sections = [], []
+    rows: list[tuple[str, ...]] = []
+    sections: list[int] = []
     levels = list(dict.fromkeys(study.matrix["level"]))
     for kind, name in KINDS.items():
         cells = {

@@ -136,7 +136,7 @@ def _models(scored: Sequence[ScoredModel]) -> list[Model]:
 
 def _parents(runs: Sequence[TrainedModel], numbers: Sequence[int]) -> tuple[int, ...]:
     """Which of `runs` each run of a model started from; none unless all of them are there, each once."""
-    wanted = [runs[number].identity.get("data.init_from") for number in numbers]
+    wanted: list[Any] = [runs[number].identity.get("data.init_from") for number in numbers]
     if None in wanted or len(set(wanted)) < len(wanted):
         return ()
     found = {run.weights: number for number, run in enumerate(runs)}
@@ -151,7 +151,7 @@ def _label(run: TrainedModel, of_level: Sequence[TrainedModel]) -> str:
 
 def _seen(runs: Sequence[TrainedModel]) -> dict[str, dict[str, float]]:
     """Targets by kind and level that the runs and those that they started from have seen, means over the runs."""
-    seen = [total_targets([run.run.status]) for run in runs]
+    seen = [total_targets([run.trained()[0].status]) for run in runs]
     return {
         kind: {level: float(np.mean([of_run[kind][level] for of_run in seen])) for level in seen[0][kind]}
         for kind in seen[0]
@@ -160,7 +160,7 @@ def _seen(runs: Sequence[TrainedModel]) -> dict[str, dict[str, float]]:
 
 def _curves(runs: Sequence[TrainedModel]) -> list[pd.DataFrame]:
     """The metrics.csv of each run that has validation perplexities."""
-    files = [run.run.path / "metrics.csv" for run in runs]
+    files = [run.folder / "metrics.csv" for run in runs]
     tables = [pd.read_csv(file) for file in files if file.is_file()]
     return [table for table in tables if f"valid/{HEADLINE}_perplexity" in table]
 

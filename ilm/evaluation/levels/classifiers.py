@@ -6,6 +6,7 @@ penalty weighs all directions alike. Baselines read the texts: they show what le
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,7 +34,7 @@ class LevelClassifier:
         self._pipeline, self._prior = pipeline, prior
         self._times: np.ndarray | None = None
 
-    def fit(self, inputs, levels: Sequence[str]) -> "LevelClassifier":
+    def fit(self, inputs: Any, levels: Sequence[str] | np.ndarray) -> "LevelClassifier":
         """Learn from `inputs` (N rows) and their levels (N,)."""
         levels = np.asarray(levels, dtype=object)
         self._pipeline.fit(inputs, levels)
@@ -41,7 +42,7 @@ class LevelClassifier:
         self._times = 1 / shares if self._prior == UNIFORM else np.ones(len(shares))
         return self
 
-    def posterior(self, inputs) -> pd.DataFrame:
+    def posterior(self, inputs: Any) -> pd.DataFrame:
         """Probabilities (N, levels learnt).
 
         Another prior than that of the texts learnt from multiplies odds by the ratio of the two (Saerens, Latinne and
@@ -70,7 +71,7 @@ def text_baselines(prior: str) -> dict[str, Callable[[], LevelClassifier]]:
     def length(texts: Sequence[str]) -> np.ndarray:
         return np.log([[max(1, len(text.split()))] for text in texts])
 
-    def made(*steps, prior: str = prior) -> Callable[[], LevelClassifier]:
+    def made(*steps: Callable[[], Any], prior: str = prior) -> Callable[[], LevelClassifier]:
         return lambda: LevelClassifier(make_pipeline(*(step() for step in steps)), prior)
 
     return {

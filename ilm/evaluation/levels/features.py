@@ -59,5 +59,5 @@ def features_of(
     return pd.DataFrame(columns, index=index)
 
 
-def _mean(tables):
+def _mean(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return sum(tables[1:], start=tables[0]) / len(tables)

@@ -110,7 +110,7 @@ def _interval(values: np.ndarray) -> tuple[float, float]:
     return tuple(np.quantile(known, [0.025, 0.975]).tolist()) if len(known) else (np.nan, np.nan)
 
 
-def chance(levels: Sequence[str]) -> dict[str, float]:
+def chance(levels: Sequence[str] | np.ndarray) -> dict[str, float]:
     """What guessing achieves: `squares`, levels drawn by their shares among texts; `majority`, always the largest."""
     shares = pd.Series(levels).value_counts(normalize=True)
     return {"squares": float((shares**2).sum()), "majority": float(shares.max())}

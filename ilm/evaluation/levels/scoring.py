@@ -74,15 +74,15 @@ class Scorer:
 
     def native_scores(self, model: TrainedModel, texts: TextSet) -> Scores:
         """Of whole texts, left to right, under the pretrained model that a run started from."""
-        of = model.settings.model
+        of = model.trained()[1].model
         about = {"base": of.path, "likelihood": "left_to_right"}
-        name = f"{NATIVE}_{of.name or Path(of.path).name}"
+        name = f"{NATIVE}_{of.label}"
         return self._kept(name, about, texts, model.vocabulary, 0, lambda: self._left_to_right(model.load_base(), None))
 
     def masked_scores(self, model: TrainedModel, texts: TextSet) -> Scores:
         """Of `task.masks` masks of each text, drawn as those of a run's training texts, under it."""
-        masking, ids = model.settings.masking, texts.documents["writing_id"]
-        settings = replace(mask_settings(texts, masking), count=self.task.masks)
+        masking, ids = model.trained()[1].masking, texts.documents["writing_id"]
+        settings = replace(mask_settings(texts, masking), count=self.task.masks or 0)
         function, rows = mask_function(masking.function), np.arange(len(ids))
         masks = draw_chunk(function, settings, (rows, ids.tolist(), texts.documents["text"].tolist()))
         about = {"weights": model.fingerprint(), "masks": settings.identity}
@@ -103,7 +103,11 @@ class Scorer:
 
             def batches() -> Iterator[Scores]:
                 network, _ = model.load()
-                options = {"row_tokens": self._row_tokens(), "device": self.device, "batch_size": _TEXTS_AT_ONCE}
+                options: dict[str, Any] = {
+                    "row_tokens": self._row_tokens(),
+                    "device": self.device,
+                    "batch_size": _TEXTS_AT_ONCE,
+                }
                 for batch in score_batches(network, dataset, missing, texts.documents, **options):
                     yield batch
                     progress.update(len(batch.examples))
@@ -115,7 +119,7 @@ class Scorer:
                     ProgressLog(len(keys), f"{model.name}, masked", "examples", initial=done) as progress,
                 ):
                     store.add(batches())
-        return store.read().of(keys)
+        return store.read_all(keys)
 
     def _kept(
         self,
@@ -144,7 +148,7 @@ class Scorer:
             done = len(documents) - len(missing)
             with store.claimed(), ProgressLog(len(documents), name, "texts", initial=done) as progress:
                 store.add(batches())
-        return store.read().of(keys)
+        return store.read_all(keys)
 
     def _store(self, name: str, about: Mapping[str, Any], texts: TextSet) -> ScoreStore:
         settings = {"texts": dict(texts.identity), "max_length": self.task.max_length, **about}
@@ -158,7 +162,11 @@ class Scorer:
 
     def _left_to_right(self, network: PreTrainedModel, kept: int | None) -> TextLosses:
         network = network.eval().to(self.device)
-        options = {"window": self.task.max_length, "row_tokens": self._row_tokens(), "device": self.device}
+        options: dict[str, Any] = {
+            "window": self.task.max_length,
+            "row_tokens": self._row_tokens(),
+            "device": self.device,
+        }
         return lambda texts: [scores.nll for scores in score_texts(network, texts, kept=kept, **options)]
 
     def _as_answers(

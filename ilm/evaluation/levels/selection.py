@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from transformers import AutoConfig
 
-from ilm.config.evaluate import Evaluate
+from ilm.config.evaluate import Evaluate, Levels
 from ilm.config.sections import Corpus
 from ilm.corpus.columns import CEFR
 from ilm.corpus.formats import open_source
@@ -72,6 +72,7 @@ def find_models(settings: Evaluate) -> Models:
         # By level, so that the plain run of each is taken where there are others.
         names = sorted({model.level for model in finder.find(None)})
     found: dict[str, list[TrainedModel]] = {}
+    assert isinstance(task, Levels)
     for model in finder.find(names):
         if model.run is None:
             raise UserError(f"models: {model.folder} is no run: the level that it was trained on is not known")
@@ -100,7 +101,7 @@ def find_texts(settings: Evaluate, runs: Sequence[TrainedModel]) -> Material:
 
     Raises: UserError if there are none, or they are the same.
     """
-    own = PreparedCorpus.open(Path(settings.paths.data) / training_corpus(runs))
+    own = PreparedCorpus.open(Path(settings.paths.data) / str(training_corpus(runs)))
     for run in runs:
         run.require_trained_on(own)
     documents, source = read_texts(settings, runs, need_level=False)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ilm.cli.logging import set_up_logging
-from ilm.config.evaluate import Evaluate
+from ilm.config.evaluate import Evaluate, Levels
 from ilm.corpus.formats import stem
 from ilm.evaluation.levels.copies import with_columns, write_copy
 from ilm.evaluation.levels.features import features_of
@@ -47,6 +47,7 @@ def evaluate_levels(settings: Evaluate) -> pd.DataFrame:
     Raises: UserError for models, texts or settings that do not fit together.
     """
     task, data = settings.task, Path(settings.paths.data)
+    assert isinstance(task, Levels)
     device = usable_device(task.device, "task.device")
     models = find_models(settings)
     runs = [run for of_level in models.values() for run in of_level]
@@ -76,7 +77,7 @@ def evaluate_levels(settings: Evaluate) -> pd.DataFrame:
             "versions": versions(),
         }
         header["warnings"] = _warnings(tables["levels"], header)
-        for warning in header["warnings"]:
+        for warning in _warnings(tables["levels"], header):
             log.warning("%s", warning)
         print_tables(header, tables)  # first, for who cannot write
         _write_by_text(folder, settings, material, features, systems)
@@ -98,8 +99,9 @@ def _features(models: Models, material: Material, scorer: Scorer, settings: Eval
             scores[name].setdefault(level, []).append(scorer.scores(run, texts))
             if settings.task.masks is not None:
                 masked[name].setdefault(level, []).append(scorer.masked_scores(run, texts))
-    if all(run.settings.model.pretrained for run in runs) and len({run.settings.model.path for run in runs}) == 1:
-        log.info("the pretrained model: %s", runs[0].settings.model.path)
+    of = [run.trained()[1].model for run in runs]
+    if all(model.pretrained for model in of) and len({model.path for model in of}) == 1:
+        log.info("the pretrained model: %s", of[0].path)
         for name, texts in sets.items():
             scores[name][NATIVE] = [scorer.native_scores(runs[0], texts)]
     return {name: features_of(texts.documents, scores[name], masked[name]) for name, texts in sets.items()}

@@ -34,7 +34,9 @@ class FamilyTable:
 
     def in_short(self) -> TextTable:
         """With labels, for a terminal: six levels take at most 80 columns."""
-        rows, sections, previous = [], [], None
+        rows: list[tuple[str, ...]] = []
+        sections: list[int] = []
+        previous = None
         for (run, kind), row in self.wide.iterrows():
             sections += [len(rows)] * (run != previous)
             rows.append(("" if run == previous else self.labels[run], kind, *map(_number, row)))

@@ -44,7 +44,7 @@ def _loss(losses: Losses, texts: Texts, chosen: np.ndarray) -> dict[str, Any]:
     total = int(targets.sum())
     loss = float(nll.sum() / total) if total else None
     return {
-        "perplexity": perplexity(loss) if total else None,
+        "perplexity": None if loss is None else perplexity(loss),
         "loss": loss,
         "loss_standard_error": ratio_standard_error(nll, targets) if total else None,
         "targets": total,

@@ -95,10 +95,10 @@ def score_model(
     }
     store = ScoreStore(results, model.name, settings)
     missing = store.missing(keys)
-    if missing.any() and device is None:
-        log.warning("%s left out: %d of its %d examples are not scored yet", model.name, missing.sum(), len(keys))
-        return None
     if missing.any():
+        if device is None or not isinstance(task, Perplexity):
+            log.warning("%s left out: %d of its %d examples are not scored yet", model.name, missing.sum(), len(keys))
+            return None
         _score_missing(model, store, dataset, numbers, missing, corpus, task, device)
     counts = {
         "masks_per_document": dataset.masks_per_document,
@@ -110,7 +110,7 @@ def score_model(
     counts["longest_example"] = cuts.longest
     levels = corpus.documents["cefr_level"].to_numpy(dtype=object)[documents]
     by_level = cuts.by_level(levels, corpus.manifest["settings"]["levels"])
-    scores = store.read().of(keys)
+    scores = store.read_all(keys)
     return ScoredModel(
         model, condition, scores, masks_folder.name, model.mask_types, counts, by_level, bool(missing.any())
     )

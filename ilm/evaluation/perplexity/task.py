@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ilm.config.evaluate import Evaluate, Perplexity
+from ilm.config.evaluate import Evaluate, Perplexity, Scored
 from ilm.config.section import shown
 from ilm.config.sections import Only
 from ilm.corpus.leakage import shared_with
@@ -44,7 +44,7 @@ def evaluate_perplexity(settings: Evaluate) -> pd.DataFrame:
 
     Raises: UserError if no model or text is found, or they do not fit together.
     """
-    task = settings.task
+    task = _scored(settings)
     device = usable_device(task.device, "task.device") if isinstance(task, Perplexity) else None
     models, trained_on = _find_models(settings)
     corpus, levels = _find_texts(settings, trained_on)
@@ -57,7 +57,9 @@ def evaluate_perplexity(settings: Evaluate) -> pd.DataFrame:
     levels = of_levels
     source = source_of(corpus, task.split, levels)
     of_another = trained_on is not None and settings.task.corpus is not None
-    folder = results_folder(settings, f"{trained_on.name}_on_{corpus.name}" if of_another else corpus.name)
+    folder = results_folder(
+        settings, f"{trained_on.name}_on_{corpus.name}" if trained_on and of_another else corpus.name
+    )
     identity = {
         "texts": {key: source[key] for key in ("name", "documents_hash", "split", "levels")},
         "trained_on": trained_on and trained_on.documents_hash,
@@ -117,7 +119,7 @@ def _tell_runs(
 
 def _is_whole(settings: Evaluate) -> bool:
     """Whether what is evaluated are all test texts, as a model card tells."""
-    task = settings.task
+    task = _scored(settings)
     parts = (settings.limit, settings.cefr, task.levels, task.only, task.fitting, getattr(task, "max_examples", None))
     return task.split == "test" and all(part is None for part in parts)
 
@@ -131,11 +133,12 @@ def _score(
     device: torch.device | None,
 ) -> list[ScoredModel]:
     """The scores of the documents `rows` of task.split; without a device, of the models that have them all."""
-    results, scored = Path(settings.paths.results), []
+    results, task = Path(settings.paths.results), _scored(settings)
+    scored: list[ScoredModel] = []
     for number, model in enumerate(models, start=1):
         log.info("model %d of %d: %s", number, len(models), model.name)
-        for condition in settings.task.condition if model.condition else [OWN]:
-            found = score_model(model, condition, corpus, masks[model.name], rows, settings.task, results, device)
+        for condition in task.condition if model.condition else [OWN]:
+            found = score_model(model, condition, corpus, masks[model.name], rows, task, results, device)
             scored += [found] if found is not None else []
     return scored
 
@@ -152,7 +155,7 @@ def _score_behind(
 
     A test-only corpus has no such texts.
     """
-    task = settings.task
+    task = _scored(settings)
     if task.also_score in (None, task.split):
         return {}
     rows, _ = document_rows(corpus, task.also_score, levels, task.only, settings.limit)
@@ -175,8 +178,13 @@ def _baselines(
     runs = [of for of in scored if of.model.run is not None]
     if len(runs) < 2 or len({of.model.vocabulary.fingerprint() for of in runs}) > 1:
         return {}
-    task, results = settings.task, Path(settings.paths.results)
+    task, results = _scored(settings), Path(settings.paths.results)
     return baseline_scores(runs[0], corpus, rows, task.baselines, task, results, device)
+
+
+def _scored(settings: Evaluate) -> Scored:
+    assert isinstance(settings.task, Scored)
+    return settings.task
 
 
 def _rows(
@@ -234,7 +242,7 @@ def _find_models(settings: Evaluate) -> tuple[list[TrainedModel], PreparedCorpus
         )
     if not runs:
         return [replace(model, objective=objective or model.objective) for model in models], None
-    trained_on = PreparedCorpus.open(data / training_corpus(runs))
+    trained_on = PreparedCorpus.open(data / str(training_corpus(runs)))
     for run in runs:
         run.require_trained_on(trained_on)
     return models, trained_on
@@ -277,5 +285,6 @@ def document_rows(
     ids = corpus.documents["writing_id"].array
     chosen = {level: rows for level in levels if len(rows := corpus.rows(split, [level], only))}
     for level, rows in chosen.items() if limit is not None else ():
-        chosen[level] = sorted(rows, key=lambda row: order_key(corpus.seed, "evaluation", ids[row]))[:limit]
+        first = sorted(rows, key=lambda row: order_key(corpus.seed, "evaluation", ids[row]))[:limit]
+        chosen[level] = np.array(first)
     return np.sort(np.concatenate([*chosen.values(), []])).astype(np.int64), [*chosen]

@@ -125,7 +125,7 @@ def _words_file(path: Path, form: str) -> Iterator[Callable[[pd.DataFrame], None
                 yield lambda table: table.to_csv(file, index=False, header=file.tell() == 0, lineterminator="\n")
         else:
             with ExitStack() as stack:
-                writers = []
+                writers: list[pq.ParquetWriter] = []
 
                 def append(table: pd.DataFrame) -> None:
                     rows = pa.Table.from_pandas(table, preserve_index=False)

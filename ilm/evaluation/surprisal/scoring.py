@@ -141,6 +141,7 @@ def tokens_of_texts(texts: pd.Series, vocabulary: Vocabulary) -> list[tuple[np.n
 
 def _read_words(text: str, positions: np.ndarray, scores: TextScores) -> dict[str, np.ndarray]:
     firsts, lasts, shared = tokens_of_words(positions, bounds_of_words(text))
+    assert scores.log_begins is not None  # asked for
     known = np.concatenate([[0.0], np.cumsum(np.nan_to_num(scores.nll))])
     unknown = offsets(np.isnan(scores.nll))
     is_known = (lasts > firsts) & (unknown[lasts] == unknown[firsts])

@@ -50,6 +50,7 @@ def evaluate_surprisal(settings: Evaluate) -> pd.DataFrame:
     Raises: UserError for models, texts or settings that do not fit together.
     """
     task, data = settings.task, Path(settings.paths.data)
+    assert isinstance(task, Surprisal)
     device = usable_device(task.device, "task.device")
     finder = Finder(Path(settings.paths.experiments), data / settings.corpus.name, INFILLING)
     models = finder.find(settings.models, settings.cefr)
@@ -78,7 +79,7 @@ def evaluate_surprisal(settings: Evaluate) -> pd.DataFrame:
         "versions": versions(),
         "models": of_models,
     }
-    identity = {
+    identity: dict[str, Any] = {
         "texts": _texts_key(source, settings),
         "of": {key: source[key] for key in ("split", "levels") if key in source},
         "models": settings.models,
@@ -140,7 +141,7 @@ class _ScoredWords:
 
     def table(self) -> tuple[pd.DataFrame, dict[str, Any]]:
         """The model's part of the table of words, and its row of the summary."""
-        kept = {name: store.read().of(self._keys[name]) for name, store in self._stores.items()}
+        kept = {name: store.read_all(self._keys[name]) for name, store in self._stores.items()}
         read, masked = kept["read"], kept.get("masked")
         table = word_table(self.model, self.texts, self.words, read, masked, infill=self.settings.task.infill)
         return table, summary_row(table, read, masked)
@@ -174,7 +175,7 @@ class _ScoredWords:
         """The tokens that tell the model of each text."""
         if not self.model.condition:
             return [np.zeros(0, dtype=np.int32)] * len(texts)
-        conditions = told_conditions(self.model, texts, self.settings.task.condition)
+        conditions = told_conditions(self.model, texts, str(self.settings.task.condition))
         return [conditions.prefixes[number] for number in conditions.numbers[:, 0]]
 
 

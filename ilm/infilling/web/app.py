@@ -70,8 +70,8 @@ def create_app(service: WebService, worker: Worker, host: str) -> Starlette:
         ],
         middleware=[Middleware(KnownHosts, host=host)],
         exception_handlers={
-            404: _unknown,
-            405: _unknown,
+            404: _unknown,  # type: ignore[dict-item]  # with these it is an HTTPException
+            405: _unknown,  # type: ignore[dict-item]
             HTTPException: lambda request, error: _fault(error.status_code, error.detail),
             UserError: lambda request, error: _fault(400, str(error)),
             ClientDisconnect: lambda request, error: _fault(400, "The request is incomplete."),

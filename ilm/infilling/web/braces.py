@@ -60,9 +60,12 @@ def read_answers(
 
     Raises: UserError if there is no answer, or another number of them than of blanks.
     """
+    marked: Sequence[str | None]
     if answers is None:
-        text, answers = parse_braces(text, mask_types, known_types)
-    given = [answer for answer in answers if answer is not None]
+        text, marked = parse_braces(text, mask_types, known_types)
+    else:
+        marked = answers
+    given = [answer for answer in marked if answer is not None]
     if not given:
         raise UserError("No answer is marked. Put braces around what is to be judged: She ate {pasta} for lunch.")
     blanks = len(parse_blanks(text, mask_types)[1])

@@ -38,16 +38,18 @@ class Judgement:
 
     @property
     def score(self) -> float:
+        assert not isinstance(self.scores, str)
         return math.fsum(value for number, value in enumerate(self.scores) if number not in self.assumed)
 
     def record(self) -> dict[str, Any]:
         """The filled text, where its answers stand, and "log_probability" or "error"."""
-        failed = isinstance(self.scores, str)
-        record = {"error": self.scores} if failed else {"log_probability": finite_or_none(self.score)}
+        scores = self.scores
+        failed = isinstance(scores, str)
+        record: dict[str, Any] = {"error": scores} if failed else {"log_probability": finite_or_none(self.score)}
         if self.context is None:
             return record
         text, spans = self.context.fill(self.answers)
-        values = [None] * len(spans) if failed else map(finite_or_none, self.scores)
+        values = [None] * len(spans) if isinstance(scores, str) else [*map(finite_or_none, scores)]
         answers = [
             {"text": answer, "start": start, "length": length, "log_probability": value}
             for number, (answer, (start, length), value) in enumerate(zip(self.answers, spans, values, strict=True))
@@ -65,6 +67,7 @@ def score(
 ) -> Judgement:
     """The judgement of a model that does not read `left_out` characters at the beginning and the end of the text."""
     before, after = left_out
+    scores: tuple[float, ...] | str
     try:
         scores = infiller.answer_scores(context.text[before : len(context.text) - after], answers, context.told)
     except UserError as error:
@@ -91,8 +94,9 @@ def judge(
     for model in models:
         try:
             text, answers = read(model)
-            own = Judgement("", answers, _context(load(model), text, answers, cut))
-            left_out = max(left_out[0], own.context.left_out[0]), max(left_out[1], own.context.left_out[1])
+            context = _context(load(model), text, answers, cut)
+            own = Judgement("", answers, context)
+            left_out = max(left_out[0], context.left_out[0]), max(left_out[1], context.left_out[1])
         except UserError as error:
             own = Judgement(str(error))  # the error itself would hold the model, by its traceback
         found[model.name] = own
@@ -135,13 +139,14 @@ def cautions(models: Sequence[TrainedModel]) -> list[str]:
     differing = [key for key in ("model", "masking", "experiment", "corpus") if len({kind[key] for kind in kinds}) > 1]
     if differing:
         found.append(f"The models differ in more than their level ({', '.join(differing)}), and the shares reflect it.")
-    seen = sorted((sum(m.run.status["targets_seen"]["infill"].values()), m.name) for m in specialists)
+    seen = sorted((sum(m.trained()[0].status["targets_seen"]["infill"].values()), m.name) for m in specialists)
     if len(seen) > 1 and seen[-1][0] > UNEQUAL * seen[0][0]:
         times = f"{seen[-1][0] / max(seen[0][0], 1):.1f} times as many answer tokens as {seen[0][1]}"
         found.append(f"{seen[-1][1]} was trained on {times}, which alone makes most answers likelier.")
     toys = []
     for model in known:
-        steps, best = model.run.status["step"], model.run.status["best"]
+        status = model.trained()[0].status
+        steps, best = status["step"], status["best"]
         perplexity = math.exp(best["infill_textonly"]) if best else math.inf
         if steps < FEW_STEPS or perplexity > HIGH_PERPLEXITY:
             toys.append(f"{model.name} ({steps:,} steps, perplexity of its validation answers {perplexity:,.0f})")

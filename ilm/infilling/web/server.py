@@ -12,6 +12,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ilm.config.infill import Decoding, Server
 from ilm.errors import UserError
+from ilm.infilling.mixture import Specialists
 from ilm.infilling.model_cache import ModelCache
 from ilm.infilling.web.app import HEADERS, create_app, is_loopback
 from ilm.infilling.web.queue import Worker
@@ -30,7 +31,7 @@ class TimedProtocol(H11Protocol):
 
     _timer: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=0)  # writing pauses while anything is not taken
         self._after_limit(self._close_incomplete)
@@ -39,7 +40,8 @@ class TimedProtocol(H11Protocol):
             transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._timer.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
@@ -73,13 +75,13 @@ class WebServer(uvicorn.Server):
         shown = socket.gethostname() if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
         self.url = f"http://{shown}:{self.address[1]}"
         self.worker = Worker()
-        quiet = {"log_config": None, "log_level": "error", "access_log": False, "server_header": False}
+        quiet: dict[str, Any] = {"log_config": None, "log_level": "error", "access_log": False, "server_header": False}
         # One connection, one request: none is kept open for a later one.
         headers = [*HEADERS.items(), ("Connection", "close")]
         app = create_app(service, self.worker, host)
         super().__init__(uvicorn.Config(app, http=TimedProtocol, ws="none", lifespan="off", headers=headers, **quiet))
 
-    def run(self) -> None:
+    def run(self) -> None:  # type: ignore[override]  # on its own socket
         """Serve until Ctrl-C, which is raised as KeyboardInterrupt, or `should_exit`."""
         super().run([self.listener])
 
@@ -95,7 +97,11 @@ class WebServer(uvicorn.Server):
 
 
 def serve(
-    models: Sequence[TrainedModel], cache: ModelCache, defaults: Decoding, address: Server, about: Mapping[str, Any]
+    models: Sequence[TrainedModel | Specialists],
+    cache: ModelCache,
+    defaults: Decoding,
+    address: Server,
+    about: Mapping[str, Any],
 ) -> None:
     """Serve the page until Ctrl-C; see `WebService` for what it serves.
 
@@ -118,7 +124,7 @@ def _listen(host: str, port: int) -> socket.socket:
             raise OSError(errno.EADDRNOTAVAIL, "it is empty")
         return socket.create_server((host, port), family=family, dualstack_ipv6=v6 and socket.has_dualstack_ipv6())
     except OSError as error:
-        reason = error.strerror.partition(" (while")[0]
+        reason = (error.strerror or str(error)).partition(" (while")[0]
         raise UserError(
             f"The page cannot be served at server.host={host} server.port={port}: {reason}. Type another port, "
             "python infill.py web=true server.port=0 for any free one, or an address of this machine, such as "

@@ -36,22 +36,23 @@ class WebService:
 
     def __init__(
         self,
-        models: Sequence[TrainedModel],
+        models: Sequence[TrainedModel | Specialists],
         cache: ModelCache,
         defaults: Decoding,
         about: Mapping[str, Any] | None = None,
     ):
-        for model in models:
-            if isinstance(model, Specialists):
-                raise UserError("web=true: the page shows no mixture. Leave it out of models")
+        trained = [model for model in models if isinstance(model, TrainedModel)]
+        if len(trained) < len(models):
+            raise UserError("web=true: the page shows no mixture. Leave it out of models")
+        for model in trained:
             model.require_infilling()
         self.defaults = defaults.replace(by_probability=True)
         try:
             build(InfillRequest, model="", text="", **self.defaults.model_dump())
         except UserError as error:
             raise UserError(f"These settings are beyond what the page allows: decoding.{error}") from error
-        self._models, self._cache = {model.name: model for model in models}, cache
-        self._known_types = tuple(dict.fromkeys(kind for model in models for kind in model.mask_types))
+        self._models, self._cache = {model.name: model for model in trained}, cache
+        self._known_types = tuple(dict.fromkeys(kind for model in trained for kind in model.mask_types))
         self._about = {**(about or {}), "versions": versions(), "max_loaded": cache.max_loaded}
 
     def models(self) -> dict[str, Any]:
@@ -83,7 +84,7 @@ class WebService:
         with _stepping(infiller, job):
             found = infiller(context, decoding)[0]
             if len(assumed) < len(answers):
-                whole = [found[0].answers[n] if n in assumed else answer for n, answer in enumerate(answers)]
+                whole: list[Any] = [found[0].answers[n] if n in assumed else answer for n, answer in enumerate(answers)]
                 original = score(infiller, context, whole, context.left_out, assumed).record()
                 original |= {"assumed": assumed, "left_out": context.left_out}
         return {
@@ -112,7 +113,7 @@ class WebService:
         rows, scored = [], []
         for model, own in zip(models, found, strict=True):
             rows.append(self._described(model) | own.record())
-            if not isinstance(own.scores, str):
+            if not isinstance(own.scores, str) and own.context is not None:
                 types = [model.mask_types[kind] for kind in own.context.types]
                 rows[-1] |= {"blanked": own.context.text, "blanks": types}
                 scored.append((model.level, own.score))

@@ -25,6 +25,7 @@ from ilm.runs.folder import RunFolder
 from ilm.training.callbacks.metrics import at_step_end, is_last
 from ilm.training.callbacks.stop_signals import StopSignals
 from ilm.training.callbacks.validation import Validation
+from ilm.training.lightning import continue_at_step
 
 log = logging.getLogger("ilm")
 
@@ -61,7 +62,9 @@ class Checkpoints(pl.Callback):
         if self.validation.unsaved_best:
             self._save_best(trainer)
 
-    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         if not at_step_end(trainer, batch_idx):
             return
         ending = trainer.should_stop or is_last(trainer, batch_idx)
@@ -76,16 +79,7 @@ class Checkpoints(pl.Callback):
             self._stop(trainer)
 
     def on_load_checkpoint(self, trainer: pl.Trainer, module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
-        # Lightning counts micro-batches. A step may have another number of them now, and what was the run's last one
-        # need not be: a run may grow.
-        loops = checkpoint["loops"]["fit_loop"]
-        # Saved by a callback, before Lightning counts the step.
-        loops["epoch_loop.state_dict"]["_batches_that_stepped"] = checkpoint["global_step"]
-        progress = loops["epoch_loop.batch_progress"]
-        progress["is_last_batch"] = False
-        done = checkpoint["global_step"] * trainer.accumulate_grad_batches
-        for counts in (progress["total"], progress["current"]):
-            counts.update(dict.fromkeys(counts, done))
+        continue_at_step(checkpoint, trainer.accumulate_grad_batches)
 
     def _save_last(self, trainer: pl.Trainer) -> None:
         # What is recorded up to this step has to outlive a kill: nothing will record it again.
@@ -181,7 +175,7 @@ def find_checkpoint(folder: RunFolder) -> Path | None:
 
     Raises: UserError if there are checkpoints and all are damaged.
     """
-    found = {}
+    found: dict[Path, str | None] = {}
     for name in ("last.ckpt", "previous.ckpt"):
         path = folder.checkpoints / name
         if not path.is_file():

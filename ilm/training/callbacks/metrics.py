@@ -138,11 +138,11 @@ class Metrics(pl.Callback):
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
 
-    def on_train_batch_start(self, trainer, module, batch, batch_idx) -> None:
+    def on_train_batch_start(self, trainer: pl.Trainer, module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
         if self._clock is None:
             self._clock = (self._trained_seconds(), self._examples_seen, self._tokens_seen)
 
-    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         self._step_sums += module.nll_sums.to(self._step_sums.device)
         if not at_step_end(trainer, batch_idx):
             return
@@ -179,6 +179,7 @@ class Metrics(pl.Callback):
 
     def _measure(self) -> dict[str, float]:
         """The losses and rates since the last record."""
+        assert self._clock is not None
         began, examples, tokens = self._clock
         seconds = self._trained_seconds() - began
         named = zip(("train/context_loss", "train/infill_loss"), self._sums.tolist(), self._counts, strict=True)
@@ -214,7 +215,7 @@ class Metrics(pl.Callback):
         self._clock = None
 
 
-def record(trainer: pl.Trainer, metrics: Mapping[str, float]) -> None:
+def record(trainer: pl.Trainer, metrics: Mapping[str, Any]) -> None:
     """Give metrics to every logger of the trainer, at its optimizer step."""
     for logger in trainer.loggers:
         logger.log_metrics(dict(metrics), step=trainer.global_step)

@@ -14,6 +14,7 @@ from ilm.files import write_json
 from ilm.models.scoring import target_nll
 from ilm.runs.folder import RunFolder
 from ilm.training.datamodule import MicroBatch
+from ilm.training.lightning import datamodule_of
 
 log = logging.getLogger("ilm")
 
@@ -34,7 +35,7 @@ class NonFiniteReport(pl.Callback):
         self.folder, self.writing_ids = folder, writing_ids
         self._batches: list[MicroBatch] = []
 
-    def on_train_batch_start(self, trainer, module, batch, batch_idx) -> None:
+    def on_train_batch_start(self, trainer: pl.Trainer, module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
         if batch_idx % trainer.accumulate_grad_batches == 0:
             self._batches = []
         self._batches.append(batch)
@@ -57,7 +58,7 @@ class NonFiniteReport(pl.Callback):
     @torch.no_grad()
     def _documents(self, trainer: pl.Trainer, module: pl.LightningModule) -> list[dict[str, Any]]:
         """Each example of the step with its mean NLL in nats, without dropout, under the weights that failed."""
-        dataset = trainer.datamodule.batches.dataset
+        dataset = datamodule_of(trainer).batches.dataset
         module.eval()
         documents = []
         for batch in self._batches:

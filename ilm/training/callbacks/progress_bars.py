@@ -34,7 +34,9 @@ class TqdmBar(ProgressBar):
         # tqdm's own time left counts the validations as steps that are slow.
         self._bar.bar_format = "{desc}: {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]"
 
-    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         if self._bar is not None and at_step_end(trainer, batch_idx):
             self._bar.set_postfix(bar_figures(trainer), refresh=False)
             self._bar.update(trainer.global_step - self._bar.n)

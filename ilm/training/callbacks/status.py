@@ -13,6 +13,7 @@ from ilm.progress import duration
 from ilm.runs.folder import RunFolder
 from ilm.training.callbacks.metrics import Metrics, at_step_end, is_last
 from ilm.training.callbacks.validation import Validation
+from ilm.training.lightning import callbacks_of
 
 log = logging.getLogger("ilm")
 
@@ -50,12 +51,14 @@ class StatusReporter(pl.Callback):
         # The first line comes after a sixth of the usual time: it tells soonest whether anything is wrong.
         self._last_line = self._began - self.log_seconds * 5 / 6
         bar = trainer.progress_bar_callback
-        self._has_bar = bar is not None and bar.is_enabled
+        self._has_bar = bool(getattr(bar, "is_enabled", False))
         if trainer.is_global_zero:
             self._trained_before = self.folder.status.get("seconds_trained", 0)
             self.write(trainer)
 
-    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         if not trainer.is_global_zero or not at_step_end(trainer, batch_idx):
             return
         now = time.monotonic()
@@ -105,7 +108,7 @@ class StatusReporter(pl.Callback):
 
 def bar_figures(trainer: pl.Trainer) -> dict[str, Any]:
     """What a progress bar shows of a run."""
-    return next((callback.shown for callback in trainer.callbacks if isinstance(callback, StatusReporter)), {})
+    return next((callback.shown for callback in callbacks_of(trainer) if isinstance(callback, StatusReporter)), {})
 
 
 def losses_as_json(losses: Mapping[str, float]) -> dict[str, float | None]:

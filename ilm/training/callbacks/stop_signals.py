@@ -41,7 +41,7 @@ class StopSignals(pl.Callback):
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Listen within the block, and put back the handlers that were there before."""
-        before = {number: signal.getsignal(number) for number in NUMBERS}
+        before: dict[int, Any] = {number: signal.getsignal(number) for number in NUMBERS}
         self._listen(before)
         try:
             yield

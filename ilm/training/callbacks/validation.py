@@ -11,6 +11,7 @@ import torch
 
 from ilm.models.scoring import KINDS, perplexity, score
 from ilm.training.callbacks.metrics import at_step_end, is_last, record
+from ilm.training.lightning import datamodule_of, mean_losses, publish
 
 log = logging.getLogger("ilm")
 
@@ -28,9 +29,9 @@ class Validation(pl.Callback):
 
     def __init__(self, *, every_n_steps: int, patience: int | None, stop_requested: Callable[[], bool]):
         self.every_n_steps, self.patience, self.stop_requested = every_n_steps, patience, stop_requested
-        self.first: dict[str, float] = {}
-        self.best: dict[str, float] = {}
-        self.last: dict[str, float] = {}
+        self.first: dict[str, Any] = {}  # step (int) and the mean NLL of each kind
+        self.best: dict[str, Any] = {}
+        self.last: dict[str, Any] = {}
         self.unsaved_best = False
         self.seconds = 0.0
         self._without_progress = 0
@@ -60,7 +61,9 @@ class Validation(pl.Callback):
         if step == 0 or interrupted:
             self._validate(trainer, module, may_stop=trainer.world_size == 1)
 
-    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         if not at_step_end(trainer, batch_idx):
             return
         ending = is_last(trainer, batch_idx)
@@ -78,7 +81,9 @@ class Validation(pl.Callback):
         perplexities = {kind: perplexity(loss) for kind, loss in losses.items()}
         metrics = {f"valid/{kind}_loss": loss for kind, loss in losses.items()}
         metrics |= {f"valid/{kind}_perplexity": value for kind, value in perplexities.items()}
-        record(trainer, {key: value for key, value in metrics.items() if not math.isnan(value)})
+        metrics = {key: value for key, value in metrics.items() if not math.isnan(value)}
+        record(trainer, metrics)
+        publish(trainer, metrics)
         better = not self.best or losses["infill"] < self.best["infill"]
         self._without_progress = 0 if better else self._without_progress + 1
         if better:
@@ -97,7 +102,7 @@ class Validation(pl.Callback):
 
         None if it was asked to stop.
         """
-        examples = trainer.datamodule.validation
+        examples = datamodule_of(trainer).validation
         starts = range(0, len(examples), EXAMPLES_AT_A_TIME)[trainer.global_rank :: trainer.world_size]
         sums = torch.zeros(len(KINDS), 2, dtype=torch.float64)
         # Bars of this package show a validation too (`ilm.training.callbacks.progress_bars`).
@@ -106,11 +111,6 @@ class Validation(pl.Callback):
             if may_stop and self.stop_requested():
                 return None
             part = examples[start : start + EXAMPLES_AT_A_TIME]
-            scores = score(module.model, part, trainer.datamodule.row_tokens, module.device)
+            scores = score(module.model, part, datamodule_of(trainer).row_tokens, module.device)
             sums += torch.tensor([scores.total(kind) for kind in KINDS], dtype=torch.float64)
-        if trainer.world_size > 1:
-            sums = trainer.strategy.reduce(sums.to(module.device), reduce_op="sum").cpu()
-        return {
-            kind: total / count if count else float("nan")
-            for kind, (total, count) in zip(KINDS, sums.tolist(), strict=True)
-        }
+        return mean_losses(sums, trainer, module.device)
