@@ -41,7 +41,7 @@ class WebService:
         defaults: Decoding,
         about: Mapping[str, Any] | None = None,
     ):
-        trained = [model for model in models if isinstance(model, TrainedModel)]
+        trained = [model for model in models if not isinstance(model, Specialists)]
         if len(trained) < len(models):
             raise UserError("web=true: the page shows no mixture. Leave it out of models")
         for model in trained:
