@@ -351,6 +351,9 @@ class Run:
         data = SimpleNamespace(like=None, only=only, condition=None, levels_drawn="natural")
         self.settings = SimpleNamespace(data=data, match=None, init_from=init_from and ["all"])
 
+    def trained(self) -> tuple[None, SimpleNamespace]:
+        return None, self.settings
+
 
 def test_runs_that_differ_in_their_seeds_alone_are_one_model():
     runs = [Run("all_s1", 1), Run("all", 0), Run("A1", 0), Run("A1_again", 0), Run("A1_slow", 0, lr=1e-5)]
