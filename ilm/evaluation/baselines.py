@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ilm.config.evaluate import Masked, Memorisation, Perplexity, Scored
+from ilm.config.evaluate import Masked, Memorisation, Perplexity
 from ilm.corpus.store import PreparedCorpus
 from ilm.evaluation.ngrams import NGramModel
 from ilm.evaluation.perplexity.scoring import ScoredModel, open_dataset
@@ -93,7 +93,7 @@ def _ngrams(dataset: InfillingDataset, corpus: PreparedCorpus, levels: Sequence[
     return NGramModel(texts, dataset.vocabulary.base_size, ORDER).nll
 
 
-def _base(of_run: ScoredModel, task: Scored | Memorisation, device: torch.device | None) -> TextLosses:
+def _base(of_run: ScoredModel, task: Masked, device: torch.device | None) -> TextLosses:
     assert isinstance(task, Perplexity | Memorisation)  # a comparison scores nothing
     assert device is not None
     tokenizer = of_run.model.vocabulary.tokenizer

@@ -81,8 +81,10 @@ def find_models(settings: Evaluate) -> Models:
         found.setdefault(model.level, []).append(model)
     for level, of_level in found.items():
         if len({model.recipe for model in of_level}) > 1:
-            names = ", ".join(model.name for model in of_level)
-            raise UserError(f"models: {names} are several models of {level}: type models=[...] with one of each level")
+            several = ", ".join(model.name for model in of_level)
+            raise UserError(
+                f"models: {several} are several models of {level}: type models=[...] with one of each level"
+            )
     if strange := sorted(set(found) - {*CEFR, POOLED}):
         raise UserError(f"task=levels knows the levels {', '.join(CEFR)}; there are models of {', '.join(strange)}")
     if len(set(found) - {POOLED}) < 2:

@@ -96,9 +96,10 @@ def score_model(
     store = ScoreStore(results, model.name, settings)
     missing = store.missing(keys)
     if missing.any():
-        if device is None or not isinstance(task, Perplexity):
+        if device is None:
             log.warning("%s left out: %d of its %d examples are not scored yet", model.name, missing.sum(), len(keys))
             return None
+        assert isinstance(task, Perplexity | Memorisation)  # others have no device
         _score_missing(model, store, dataset, numbers, missing, corpus, task, device)
     counts = {
         "masks_per_document": dataset.masks_per_document,
