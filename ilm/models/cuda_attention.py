@@ -86,9 +86,11 @@ def nested_attention(
     dropout: float,
 ) -> torch.Tensor:
     """The same of nested tensors, all (T, H, D)."""
-    nested = (
+    nested_query, nested_key, nested_value = (
         torch.nested.nested_tensor_from_jagged(part, boundaries, min_seqlen=1, max_seqlen=longest).transpose(1, 2)
         for part in (query, key, value)
     )
-    out = scaled_dot_product_attention(*nested, dropout_p=dropout, is_causal=True, scale=scale)
+    out = scaled_dot_product_attention(
+        nested_query, nested_key, nested_value, dropout_p=dropout, is_causal=True, scale=scale
+    )
     return out.transpose(1, 2).values()

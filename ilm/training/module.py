@@ -131,11 +131,11 @@ class InfillingModule(pl.LightningModule):
         with torch.autocast(self.device.type, enabled=False):
             self.trainer.strategy.backward(loss, None)
 
-    def optimizer_step(self, *arguments, **options) -> None:
+    def optimizer_step(self, *arguments: Any, **options: Any) -> None:
         super().optimizer_step(*arguments, **options)
         self.optimizer.zero_grad()
 
-    def optimizer_zero_grad(self, *arguments, **options) -> None:
+    def optimizer_zero_grad(self, *arguments: Any, **options: Any) -> None:
         """Nothing: Lightning asks for it behind `training_step`, which has gradients of rows already."""
 
     def on_validation_epoch_start(self) -> None:
