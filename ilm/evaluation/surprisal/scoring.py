@@ -34,6 +34,7 @@ from ilm.models.scoring import score
 from ilm.runs.trained_model import INFILLING
 
 TEXTS_READ_AT_ONCE, TEXTS_MASKED_AT_ONCE = 64, 8
+MASKED_TOKENS_AT_ONCE = 2**15
 # The blank, the separator, and the end of the answer.
 _ADDED = 3
 
@@ -79,7 +80,7 @@ class Reader:
             yield Scores(pd.DataFrame({**about, "taken": [*map(np.sum, taken)]}), blanks)
 
     def mask(self, texts: pd.DataFrame, told: Sequence[np.ndarray]) -> Iterator[Scores]:
-        """Each word of `texts` masked in turn by a blank for a word, as in training; some texts at a time.
+        """Each word of `texts` masked in turn by a blank for a word, as in training; some words at a time.
 
         `nll` is that of the word's `targets` tokens and `end_nll` that of the end behind them, given the text on both
         sides; `cut`: of a text too long for the model it had only what is nearest.
@@ -92,15 +93,19 @@ class Reader:
                 for number, (text, (_, positions)) in enumerate(zip(part["text"], tokens, strict=True))
             ]
             words = stacked(part["writing_id"], of_texts)
-            fits = words["fits"].to_numpy()
-            nll = np.full((2, len(words)), np.nan)
-            nll[:, fits] = self._score(words[fits], [ids for ids, _ in tokens], told[begin : begin + len(part)])
-            words["nll"], words["end_nll"] = nll
-            words["targets"], words["blank"] = words["last"] - words["first"], 0
-            yield Scores(
-                words[["writing_id", "example", "cut"]],
-                words[["writing_id", "example", "blank", "nll", "targets", "end_nll"]],
-            )
+            ids = [own for own, _ in tokens]
+            for _, some in words.groupby(words["size"].cumsum() // MASKED_TOKENS_AT_ONCE):
+                yield self._masked(some, ids, told[begin : begin + len(part)])
+
+    def _masked(self, words: pd.DataFrame, ids: Sequence[np.ndarray], told: Sequence[np.ndarray]) -> Scores:
+        fits = words["fits"].to_numpy()
+        nll = np.full((2, len(words)), np.nan)
+        if fits.any():
+            nll[:, fits] = self._score(words[fits], ids, told)
+        blanks = words[["writing_id", "example"]].assign(
+            blank=0, nll=nll[0], targets=words["last"] - words["first"], end_nll=nll[1]
+        )
+        return Scores(words[["writing_id", "example", "cut"]], blanks)
 
     def _score(self, words: pd.DataFrame, ids: Sequence[np.ndarray], told: Sequence[np.ndarray]) -> np.ndarray:
         """(2, N): the NLL of the words' tokens, and of their ends."""

@@ -117,6 +117,15 @@ def test_a_masked_word_is_what_the_infiller_makes_of_its_blank(reader, told):
             assert min(word["nll"], word["end_nll"]) > 0
 
 
+def test_masked_words_are_the_same_in_smaller_batches(reader, monkeypatch):
+    whole = pd.concat([batch.blanks for batch in reader.mask(TEXTS, NOTHING)])
+    monkeypatch.setattr("ilm.evaluation.surprisal.scoring.MASKED_TOKENS_AT_ONCE", 40)
+    batches = [*reader.mask(TEXTS, NOTHING)]
+    assert len(batches) > len(TEXTS)
+    found = pd.concat([batch.blanks for batch in batches])
+    pd.testing.assert_frame_equal(found.reset_index(drop=True), whole.reset_index(drop=True), atol=1e-5)
+
+
 def test_of_a_long_text_a_masked_word_has_what_is_nearest(reader):
     text = " ".join(["I like to eat an apple for lunch."] * 8)
     long = pd.DataFrame({"writing_id": ["a"], "text": [text]})
