@@ -16,7 +16,9 @@ from torch.nn.functional import scaled_dot_product_attention
 
 # The arguments by position that the calls below count on, seen in torch 2.13.
 FLASH = (*("query", "key", "value", "cum_seq_q", "cum_seq_k", "max_q", "max_k"), *("dropout_p", "is_causal"))
-EFFICIENT = (*("query", "key", "value", "bias", "cu_seqlens_q", "cu_seqlens_k", "max_seqlen_q", "max_seqlen_k"),)
+EFFICIENT: tuple[str, ...] = (
+    *("query", "key", "value", "bias", "cu_seqlens_q", "cu_seqlens_k", "max_seqlen_q", "max_seqlen_k"),
+)
 EFFICIENT = (*EFFICIENT, "dropout_p", "custom_mask_type", "compute_log_sumexp")
 CAUSAL = 1  # of custom_mask_type: from the first token of each example
 
