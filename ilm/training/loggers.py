@@ -5,6 +5,7 @@ They take what `ilm.training.trainer.make_trainer` gives every logger; metrics.c
 """
 
 import importlib.util
+import logging
 import os
 import secrets
 from pathlib import Path
@@ -18,6 +19,8 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from ilm.errors import UserError
 from ilm.files import atomic_file
 from ilm.hardware import is_first_process
+
+log = logging.getLogger("ilm")
 
 ID_FILE = "wandb_id.txt"
 
@@ -82,9 +85,12 @@ class WeightsAndBiases(WandbLogger):
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        super().finalize(status)
-        # The next run of this process is a run of its own there too.
-        self.experiment.finish()
+        try:
+            super().finalize(status)
+            # The next run of this process is a run of its own there too.
+            self.experiment.finish()
+        except ConnectionError as error:  # a signal of Slurm reaches all processes of a job
+            log.warning("wandb's own process has ended before the run (%s): `wandb sync` sends what it kept", error)
 
 
 def _run_id(folder: Path) -> str:
