@@ -250,9 +250,6 @@ def test_5_the_script_of_the_documentation(here, tmp_path, slurm_variables):
     assert weights(folder)
 
 
-@pytest.mark.xfail(
-    reason="wandb's own process ends at the signal too, whatever is blocked where it starts", strict=True
-)
 def test_5_a_run_logged_at_wandb_saves_and_goes_on(here, tmp_path, slurm_variables):
     pytest.importorskip("wandb")
     logged = ["logger=all", "logger.wandb.offline=true", "trainer=cpu", *STEPS, SLOW.format(0.5), *LAUNCHER]
