@@ -149,3 +149,19 @@ def test_an_exported_model_works_in_a_pipeline_of_batches(tmp_path):
     write = pipeline("text-generation", str(tmp_path / "model"), do_sample=False, max_new_tokens=4, max_length=None)
     together, alone = write(texts, batch_size=4), [write(text) for text in texts]
     assert together == alone
+
+
+def test_lm_evaluation_harness_reads_a_saved_model(tmp_path):
+    """Not among the development packages, since it brings dozens: `pip install lm_eval` where this should run."""
+    harness = pytest.importorskip("lm_eval.models.huggingface", reason="lm_eval is not installed")
+    from lm_eval.api.instance import Instance
+
+    vocabulary = Vocabulary(gpt2_tokenizer(), MASK_TYPES)
+    model = new_model(SMALL, None, 50257, 50256, seed=0)
+    add_special_rows(model, vocabulary, seed=0)
+    save_model(model, vocabulary, tmp_path / "model")
+    loaded = harness.HFLM(pretrained=str(tmp_path / "model"), device="cpu", batch_size=2)
+    ((found, _),) = loaded.loglikelihood([Instance("loglikelihood", {}, ("She ate", " her lunch."), 0)])
+    (ids,) = vocabulary.tokenizer("She ate her lunch.", return_tensors="pt").input_ids
+    log_p = model.eval()(ids[None]).logits[0].log_softmax(-1)
+    assert found == pytest.approx(sum(log_p[at - 1, ids[at]].item() for at in range(2, len(ids))), rel=1e-4)

@@ -3,11 +3,15 @@
 import re
 from importlib.metadata import version
 from itertools import chain
+from pathlib import Path
 from types import SimpleNamespace
 
+import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import pytorch_lightning as pl
 import torch
+from pyarrow import csv
 
 from evaluate import evaluate
 from ilm import InfillingDataModule, InfillingModule, plan_training
@@ -50,6 +54,7 @@ def test_perplexities_are_those_of_evaluate_py_at_every_batch_size(run, small, t
     cfg, choices = compose("evaluate", *small, "models=[run]", "cefr=A1", "task.also_score=null")
     frame = evaluate(cfg, choices)
     wanted = frame[(frame["level"] == "A1") & (frame["mask_type"] == "all")].set_index("kind")["perplexity"]
+    read_every_table(tmp_path)
     plan = plan_training(*run)
     module = InfillingModule.of(plan)
     best = torch.load(tmp_path / "experiments" / "run" / "checkpoints" / "best.ckpt", weights_only=True)
@@ -61,6 +66,19 @@ def test_perplexities_are_those_of_evaluate_py_at_every_batch_size(run, small, t
             assert found[f"test/{kind}_perplexity"] == pytest.approx(wanted[kind], rel=1e-6)
     (found,) = pl.Trainer(**QUIET).validate(module, datamodule=data, verbose=False)
     assert set(found) == {f"valid/{kind}_{what}" for kind in KINDS for what in ("loss", "perplexity")}
+
+
+def read_every_table(folder: Path) -> None:
+    """pandas and pyarrow read the same rows of each table that a run and its evaluation have written."""
+    tables = [path for path in folder.rglob("*") if path.suffix in (".csv", ".parquet")]
+    assert {path.suffix for path in tables} == {".csv", ".parquet"}
+    for path in tables:
+        by_pandas, by_arrow = (
+            (pd.read_csv(path), csv.read_csv(path))
+            if path.suffix == ".csv"
+            else (pd.read_parquet(path), pq.read_table(path))
+        )
+        assert (by_pandas.shape, list(by_pandas.columns)) == (by_arrow.shape, by_arrow.column_names), path
 
 
 @pytest.mark.parametrize(("count", "ranks"), [(0, 2), (1, 2), (7, 3)])
