@@ -1,9 +1,9 @@
-"""From a source of documents (a file, the sample generator) to a prepared corpus.
+"""Prepare a corpus from a source of documents (a file, or the sample generator).
 
-1. Read the source, and refuse what would replace documents prepared otherwise; nothing has been written until here.
-2. Draw a sample, and bring the documents into splits.
-3. Write documents.parquet under a temporary name, read it back, and look for leaks in what was read back.
-4. Only then put it in its place, and the manifest beside it.
+1. Read the source. Refuse to replace documents prepared with other settings. Nothing is written before this point.
+2. Draw a sample and assign documents to splits.
+3. Write documents.parquet under a temporary name, read it back, and check the copy for leaks.
+4. Rename it into place and write the manifest.
 """
 
 import logging
@@ -46,17 +46,17 @@ log = logging.getLogger("ilm")
 
 @dataclass(frozen=True)
 class BuiltCorpus:
-    """A prepared corpus and how it came about."""
+    """A prepared corpus with its reports on reading and splitting."""
 
     corpus: PreparedCorpus
     read: ReadReport
     split: SplitReport
 
     def tables(self) -> list[TextTable]:
-        """What `prepare.py` prints of the documents."""
+        """The tables on documents that `prepare.py` prints."""
         leaks = self.corpus.manifest["leaks"]
         tables = [*count_tables(self.corpus.manifest["counts"]), dropped_table(self.read.dropped)]
-        tables += [dropped_table(self.read.notes, "Rows kept, but to be known")] if self.read.notes else []
+        tables += [dropped_table(self.read.notes, "Rows kept, with notes")] if self.read.notes else []
         tables += [miss_table(self.split)] if self.split.misses else []
         tables.append(shared_table(leaks) if self.corpus.test_only else leak_table(leaks))
         return [replace(table, caption=self.corpus.text_note) for table in tables]
@@ -65,12 +65,12 @@ class BuiltCorpus:
 def build_corpus(
     folder: Path, source: CorpusSource, strategy: SplitStrategy, *, sample_size: int | None, overwrite: bool
 ) -> BuiltCorpus:
-    """Prepare the documents of `source` in `folder`, in splits as `strategy` says.
+    """Prepare the documents of `source` in `folder`, split by `strategy`.
 
-    The same documents already there are left as they are. `sample_size` documents are drawn (None: all are taken).
+    Identical documents already there are left untouched. `sample_size`: documents to draw; None: all.
 
-    Raises: UserError for faults of the source, and if `folder` holds documents prepared with other settings and
-    `overwrite` is false; nothing is written then. RuntimeError if what was written breaks a guarantee.
+    Raises: UserError for faults of the source, or if `folder` holds documents prepared with other settings and
+    `overwrite` is false; nothing is written in either case. RuntimeError if the written data break a guarantee.
     """
     with _timed("reading"):
         documents, read_report = source.read()
@@ -120,9 +120,9 @@ def build_corpus(
 
 
 def _write(folder: Path, documents: pd.DataFrame, manifest_of: Callable[[pd.DataFrame], dict[str, Any]]) -> None:
-    with _timed(f"writing {DOCUMENTS} and looking for leaks in it"), atomic_file(folder / DOCUMENTS) as temporary:
+    with _timed(f"writing {DOCUMENTS} and checking it for leaks"), atomic_file(folder / DOCUMENTS) as temporary:
         write_documents(temporary, documents)
-        manifest = manifest_of(read_documents(temporary))  # of what was written
+        manifest = manifest_of(read_documents(temporary))  # describes what is on disk, not what is in memory
         manifest["files"] = {DOCUMENTS: describe_documents(temporary)}
     write_json(folder / MANIFEST, with_digest(manifest))
 
@@ -130,7 +130,7 @@ def _write(folder: Path, documents: pd.DataFrame, manifest_of: Callable[[pd.Data
 def _update_manifest(
     prepared: PreparedCorpus, manifest_of: Callable[..., dict[str, Any]], leaks_asked: Mapping[str, Any]
 ) -> None:
-    """The source may have been moved, and other leaks may be looked for in the same splits."""
+    """Update the manifest of unchanged documents: the source may have moved, or other leak checks may be asked for."""
     before = prepared.manifest
     known = before["leaks"] if before["leaks"]["asked"] == leaks_asked else None
     manifest = manifest_of(prepared.documents, known) | {"files": before["files"]}
@@ -142,18 +142,18 @@ def _update_manifest(
 
 @contextmanager
 def locked_folder(folder: Path) -> Iterator[None]:
-    """Hold the corpus folder `data/<corpus>` for this process; first remove what a killed one left half-written.
+    """Lock the corpus folder `data/<corpus>`, after removing files that a killed process left half-written.
 
-    The lock is a file beside the folder. Tokens are left alone: training makes them without this lock. Where nothing
-    was prepared in the end (a faulty file, a full disk) nothing is left, no empty folder either.
+    The lock is a file beside the folder. Tokens are not touched: training writes them without this lock. If nothing
+    was prepared (a faulty file, a full disk), no empty folder stays behind.
 
-    Raises: UserError if another process prepares this corpus, or it cannot be written (a full disk, a file in the way).
+    Raises: UserError if another process is preparing this corpus, or if writing fails (a full disk, a file in the way).
     """
     data = folder.parent
     created = [path for path in (data, *data.parents) if not path.exists()]
     refusal = (
-        f"{folder} is being prepared by another process. Wait until it has ended, or type corpus.name=... for a "
-        "corpus of its own."
+        f"{folder} is being prepared by another process. Wait for it to finish, or type corpus.name=... to prepare a "
+        "separate corpus."
     )
     try:
         with locked(data / f".{folder.name}.lock", refusal, instead="type paths.data=... for another"):
@@ -161,11 +161,11 @@ def locked_folder(folder: Path) -> Iterator[None]:
                 remove_strays(place, all_of_them=True)
             yield
     except OSError as error:
-        if error.errno not in DISK_ERRORS:  # NumPy has no number for a full disk
+        if error.errno not in DISK_ERRORS:  # NumPy raises OSError without errno on a full disk
             raise
         raise UserError(
-            f"{folder} could not be prepared: {error}. Make room, or put right what is in the way, and type the same "
-            "command again; or type paths.data=... for another place."
+            f"{folder} could not be prepared: {error}. Free some space or remove the obstacle, and type the same "
+            "command again; or type paths.data=... to use another disk."
         ) from error
     finally:
         for path in (folder / "masks", folder, *created):
@@ -176,18 +176,18 @@ def locked_folder(folder: Path) -> Iterator[None]:
 def extra_folders(extras: Sequence[Extra], main: Path) -> dict[Path, Extra]:
     """The folder of each of `corpus.extra`, beside that of the `main` corpus.
 
-    Raises: UserError for a file that is not there, or a name that is that of the main corpus or of another file.
+    Raises: UserError for a missing file, or a name already taken by the main corpus or another file.
     """
     folders: dict[Path, Extra] = {}
     for extra in extras:
         path = Path(extra.csv)
         if not path.is_file():
-            raise UserError(f"corpus.extra={path}: there is no such file; give its path: corpus.extra=[FILE]")
+            raise UserError(f"corpus.extra={path}: no such file; give its path: corpus.extra=[FILE]")
         folder = main.with_name(re.sub(r"[^\w.+-]+", "_", extra.name or stem(path)).lstrip(".+-") or "extra")
-        taken = "the main corpus" if folder == main else folders[folder].csv if folder in folders else None
-        if taken is not None:
+        taken_by = "the main corpus" if folder == main else folders[folder].csv if folder in folders else None
+        if taken_by is not None:
             raise UserError(
-                f"corpus.extra: {path} would be prepared in {folder}, as {taken} is; give it another name: "
+                f"corpus.extra: {path} would be prepared in {folder}, which {taken_by} already uses; rename it: "
                 f"'corpus.extra=[{{csv: {path}, name: NAME}}]'"
             )
         folders[folder] = extra
@@ -202,18 +202,18 @@ def _timed(what: str) -> Iterator[None]:
 
 
 def _learners_unknown(ids: pd.Series) -> str:
-    """What follows if no column names the learners, and what to type if the ids seem to."""
-    said = (
-        "no column names the learners, so texts of one learner may stand in train and in test, and test results may be "
-        "better than those on new learners. If there is such a column, type corpus.columns.learner_id=HEADER"
+    """The warning that no column identifies learners, with a hint if the ids seem to."""
+    warning = (
+        "no column identifies learners, so texts of one learner may end up in both train and test, and test results "
+        "may look better than on unseen learners. If there is such a column, type corpus.columns.learner_id=HEADER"
     )
     pattern = r"^(.+)[_-][^_-]+$"
     learners = ids.str.extract(pattern, expand=False).nunique()
-    # Not where the part in front names the level or the corpus, nor where it is as good as the whole.
+    # A prefix with few values names a level or corpus; one with almost as many values as ids is an id itself.
     if len(ids) / 20 < learners < 0.9 * len(ids):
-        said += f"; if ids such as {ids.iloc[0]} begin with the learner ({learners:,} of them), type "
-        said += f"\"corpus.learner_from_id='{pattern}'\""
-    return said
+        warning += f"; if ids such as {ids.iloc[0]} begin with a learner id ({learners:,} distinct ones), type "
+        warning += f"\"corpus.learner_from_id='{pattern}'\""
+    return warning
 
 
 def _refuse_conflict(folder: Path, settings: Mapping[str, Any], instead: str) -> None:
@@ -221,16 +221,16 @@ def _refuse_conflict(folder: Path, settings: Mapping[str, Any], instead: str) ->
         raise UserError(
             f"{folder} holds documents prepared with other settings:\n"
             + "\n".join(f"  - {line}" for line in conflict)
-            + f"\n{instead} for a corpus of its own, or type overwrite=true to replace them; runs trained on "
+            + f"\n{instead} to prepare a separate corpus, or type overwrite=true to replace them; runs trained on "
             "them can then be neither resumed nor evaluated."
         )
 
 
 def _prepared(folder: Path, settings: Mapping[str, Any]) -> PreparedCorpus | None:
-    """The corpus in `folder` if it is whole, as it was written, and follows from `settings`."""
+    """The corpus in `folder` if it is complete, unmodified, and was prepared with `settings`."""
     try:
         corpus = PreparedCorpus.open(folder)
     except UserError:
         return None
-    as_written = file_sha256(folder / DOCUMENTS) == corpus.manifest["files"][DOCUMENTS]["sha256"]
-    return corpus if as_written and corpus.documents_hash == digest(settings) else None
+    unmodified = file_sha256(folder / DOCUMENTS) == corpus.manifest["files"][DOCUMENTS]["sha256"]
+    return corpus if unmodified and corpus.documents_hash == digest(settings) else None

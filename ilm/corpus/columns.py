@@ -1,4 +1,4 @@
-"""Which column of a file is which, and the values that have more than one spelling."""
+"""Maps a file's header to the schema, and spelling variants of levels and splits to their names."""
 
 import difflib
 import re
@@ -12,13 +12,13 @@ REQUIRED = ("writing_id", "l1", "cefr_level", "text")
 OPTIONAL = ("learner_id", "topic")
 LEVEL, SPLIT = "cefr_level", "split"
 SCHEMA = (*REQUIRED, *OPTIONAL, SPLIT)
-MAY_LACK = ("writing_id", "l1")  # columns without which documents can be made: ids only for test-only texts
-NEEDED = tuple(name for name in REQUIRED if name != "l1")  # of a corpus that is trained on
+MAY_LACK = ("writing_id", "l1")  # columns that can be filled in; writing_id only for test-only texts
+NEEDED = tuple(name for name in REQUIRED if name != "l1")  # required of training data
 CEFR = ("A1", "A2", "B1", "B2", "C1", "C2")
 
-# Compared without case, and with spaces and hyphens as underscores. A teacher's correction ("text_corrected")
-# is on purpose no alias of text, nor is "level" one of cefr_level: EFCAMDAT's is the teaching level, 1 to 16.
-# "fold" is none of split: it names the parts of a cross-validation.
+# Matching ignores case and treats spaces and hyphens as underscores. Deliberately no aliases: "text_corrected" for
+# text (a teacher's correction), "level" for cefr_level (in EFCAMDAT the teaching level, 1 to 16), and "fold" for
+# split (a cross-validation fold).
 ALIASES = {
     "writing_id": ("writing_id", "writingid", "id", "text_id", "document_id", "doc_id", "item_id", "essay_id"),
     "l1": ("l1", "native_language", "first_language", "mother_tongue", "nativelang"),
@@ -36,20 +36,20 @@ _SPLIT_NAMES = {
 }
 SPLIT_OF = {name: split for split, names in _SPLIT_NAMES.items() for name in names}
 
-# W&I's A1.i, others' B1.2, B1_1, B1+, A2-; not "A1-A2" or "B1/B2", which are between levels.
+# A1.i (W&I), B1.2, B1_1, B1+, A2-; not "A1-A2" or "B1/B2", which lie between levels.
 _SUB_LEVEL = re.compile(r"(.+?)(?:[._](?:[ivx]+|\d+)|[+-])", re.IGNORECASE)
 _NAMES_SHOWN, _CHARACTERS_SHOWN = 30, 40
 
 
 def main_level(level: str, levels: Sequence[str]) -> str | None:
-    """The one of `levels` that this is or is a part of, in capitals or not; None for any other value."""
+    """The one of `levels` that `level` equals or is a sub-level of, ignoring case; None if there is none."""
     named = {name.casefold(): name for name in levels}
     found = _SUB_LEVEL.fullmatch(level)
     return named.get(level.casefold()) or (named.get(found[1].casefold()) if found else None)
 
 
 def levels_not_chosen(levels: Sequence[str]) -> tuple[str, ...]:
-    """CEFR levels that texts may have though they are not wanted: all others, where fewer than A1 to C1 are chosen."""
+    """CEFR levels excluded by the choice of `levels`; empty if that is at least A1 to C1."""
     others = tuple(level for level in CEFR if level not in levels)
     return () if others in ((), ("C2",)) else others
 
@@ -62,16 +62,16 @@ def find_columns(
     *,
     keep: Sequence[str] = (),
 ) -> dict[str, str]:
-    """Name -> header, for the columns that are there: those `needed`, and any others.
+    """Map schema names to headers for all columns present; those `needed` must be.
 
-    `asked`: name -> header; None: found by `ALIASES`; "" (where it is not needed): not read even if it is there.
-    `keep`: headers of further columns, none of them a name of `SCHEMA`, which keep their names.
+    `asked`: name -> header; None: look up `ALIASES`; "": don't read the column (optional columns only).
+    `keep`: headers of extra columns to read under their own names; none may be a name in `SCHEMA`.
 
-    Raises: UserError that names all columns that are missing, in doubt or asked for twice, and the header.
+    Raises: UserError listing every missing, ambiguous or doubly assigned column, and the header.
     """
     repeated = sorted(name for name, count in Counter(header).items() if count > 1 and name.strip())
     if repeated:
-        raise UserError(f"{path}: the header names {listed(repeated)} more than once; expected different names")
+        raise UserError(f"{path}: the header has {listed(repeated)} more than once; expected unique names")
     keys = [_key(head) for head in header]
     used: dict[str, str] = {}
     faults = []
@@ -95,7 +95,7 @@ def find_columns(
     twice = [head for head, count in Counter(used.values()).items() if count > 1]
     for head in twice:
         names = [name for name in used if used[name] == head]
-        unread = [f"corpus.columns.{name}='' not to read it as {name}" for name in names if name not in needed]
+        unread = [f"corpus.columns.{name}='' to ignore it as {name}" for name in names if name not in needed]
         advice = f": type {' or '.join(unread)}" if unread else ""
         faults.append(f"column {head} is asked for as {' and as '.join(names)}{advice}")
     for name in keep:
@@ -114,14 +114,14 @@ def _key(header: str) -> str:
 
 
 def listed(names: Sequence[str]) -> str:
-    """The names, cut to what fits a message: a file without a header has a text in its place."""
+    """The names, shortened to fit a message: a file without a header has a whole text in its place."""
     shown = [f"{name[:_CHARACTERS_SHOWN]}..." if len(name) > _CHARACTERS_SHOWN else name for name in names]
     more = len(shown) - _NAMES_SHOWN
     return ", ".join(shown[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _hint(header: Sequence[str]) -> str:
-    """What a file seems to be that is read as another format or with the wrong delimiter."""
+    """A guess at what went wrong if the header looks like JSON or like another delimiter."""
     first = header[0].lstrip() if header else ""
     if first.startswith(("{", "[")):
         return "it looks like JSON: rename the file to end in .json; otherwise: "
@@ -130,4 +130,4 @@ def _hint(header: Sequence[str]) -> str:
     if not counts[mark]:
         return ""
     advice = "rename the file to end in .tsv" if mark == "\t" else f"type \"corpus.delimiter='{mark}'\""
-    return f"its values are separated by {mark!r}, it seems: {advice}; otherwise: "
+    return f"its values seem to be separated by {mark!r}: {advice}; otherwise: "

@@ -1,4 +1,4 @@
-"""What of the test data a model could have seen: counted in the documents that were written, not assumed."""
+"""Leakage between splits, counted in the documents as written to disk."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,35 +24,35 @@ class SharedValues:
     """Texts, learners or topics in more than one split."""
 
     values: int
-    documents: int  # that have one of these values
-    without_value: int  # documents of which nothing is known, such as those without a learner id
+    documents: int  # documents with one of these values
+    without_value: int  # documents whose value is missing, such as a learner id
     examples: tuple[tuple[Place, Place], ...]  # two documents with the same value
 
 
 @dataclass(frozen=True)
 class NearDuplicates:
-    """Documents whose text is equal or nearly equal to one of the training data."""
+    """Documents whose text equals or nearly equals a training text."""
 
-    similarity: float  # Jaccard similarity of character 5-grams from which texts count
-    documents: dict[str, int]  # split -> documents looked at
+    similarity: float  # threshold, Jaccard similarity of character 5-grams
+    documents: dict[str, int]  # split -> documents checked
     near: dict[str, int]  # split -> those with a near-duplicate in train
-    examples: tuple[tuple[Place, Place], ...]  # of each split the first ones, with their near-duplicate in train
+    examples: tuple[tuple[Place, Place], ...]  # the first few of each split, with their near-duplicate in train
 
 
 @dataclass(frozen=True)
 class HeldOutValues:
-    """Values of the column `split.test_on`: each was to be in test as a whole or not at all."""
+    """Values of the column `split.test_on`; all documents of a value should be in test, or none."""
 
     column: str
     test_only: int  # values
-    other: int  # values that no test document has
-    divided: int  # values of test documents and of others: a leak
+    other: int  # values absent from test
+    divided: int  # values both in test and elsewhere: a leak
     without_value: int  # documents
 
 
 @dataclass(frozen=True)
 class LeakReport:
-    """What stands in more than one split. A string says why something is not known."""
+    """What occurs in more than one split. A string gives the reason why something is unknown."""
 
     texts: SharedValues
     learners: SharedValues | str
@@ -61,7 +61,7 @@ class LeakReport:
     held_out: HeldOutValues | None = None
 
     def violated(self, keep_together: Sequence[str]) -> list[str]:
-        """What was to be kept together and was not, one line each; empty if the splits are what they claim to be."""
+        """Broken guarantees, one line each; empty if everything in `keep_together` was kept together."""
         found = {"text": self.texts, "learner_id": self.learners, "topic": self.topics}
         lines = []
         for column in keep_together:
@@ -71,29 +71,29 @@ class LeakReport:
                     what = "documents of valid or test have a near-duplicate in train"
                     lines.append(f"{count} {what}, for example {_pair(examples[0])}")
             elif isinstance(shared := found[column], SharedValues) and shared.values:
-                what = f"values of {column} stand in several splits"
+                what = f"values of {column} occur in several splits"
                 lines.append(f"{shared.values} {what}, for example {_pair(shared.examples[0])}")
         if self.held_out is not None and self.held_out.divided:
-            lines.append(f"{self.held_out.divided} values of {self.held_out.column} stand in test and elsewhere")
+            lines.append(f"{self.held_out.divided} values of {self.held_out.column} occur both in test and elsewhere")
         return lines
 
 
 @dataclass(frozen=True)
 class SharedWith:
-    """What of a corpus stands in the training data of another."""
+    """Overlap of a corpus with the training data of another."""
 
     documents: int  # of the corpus
-    texts: int  # documents whose folded text is also one of the training data
-    near_duplicates: int | str  # documents that are equal or nearly equal to one of the training data
+    texts: int  # documents whose folded text equals a training text
+    near_duplicates: int | str  # documents equal or nearly equal to a training text
     similarity: float | None
     examples: tuple[tuple[str, str], ...]  # writing_id here, writing_id there
 
 
 def leak_report(documents: pd.DataFrame, *, near_duplicates: float | None, test_on: str | None = None) -> LeakReport:
-    """Look at documents with column `split` for what stands in more than one of them.
+    """Report what documents in different splits (column `split`) share.
 
-    `near_duplicates`: the similarity from which texts count as nearly equal; None does not look for them.
-    `test_on`: the column whose values were to be in test as a whole or not at all.
+    `near_duplicates`: similarity threshold for near-duplicates; None: don't search for them.
+    `test_on`: the column whose values must lie wholly inside or outside test.
     """
     splits = pd.Categorical(documents["split"], categories=list(SPLITS)).codes
     keys = text_keys(documents["text"])
@@ -110,7 +110,7 @@ def leak_report(documents: pd.DataFrame, *, near_duplicates: float | None, test_
 
 
 def shared_with(documents: pd.DataFrame, other: pd.DataFrame, *, near_duplicates: float | None) -> SharedWith:
-    """How many of `documents` stand in the training data of the corpus `other` (with column `split`).
+    """Count the `documents` that occur in the training data of the corpus `other` (with column `split`).
 
     `near_duplicates`: as in `leak_report`.
     """
@@ -128,14 +128,14 @@ def shared_with(documents: pd.DataFrame, other: pd.DataFrame, *, near_duplicates
 
 
 def trained_on(documents: pd.DataFrame, other: pd.DataFrame, *, near_duplicates: float | None) -> np.ndarray:
-    """Which of `documents` are counted by `shared_with`, (D,) bool."""
+    """Mask of the `documents` that `shared_with` counts, (D,) bool."""
     return _partners(documents, other, near_duplicates)[1] >= 0
 
 
 def _partners(
     documents: pd.DataFrame, other: pd.DataFrame, near_duplicates: float | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Which documents equal one of the training data of `other`, (D,) bool; and such a row, or a near one, or -1."""
+    """Whether each document equals a training text of `other`, (D,) bool; and an equal or similar row, else -1."""
     trained = np.flatnonzero((other["split"] == "train").to_numpy())
     keys, other_keys = text_keys(documents["text"]), text_keys(other["text"])
     distinct, first = np.unique(other_keys[trained], return_index=True)
@@ -178,7 +178,7 @@ def _shared_column(documents: pd.DataFrame, column: str, splits: np.ndarray) -> 
 
 
 def _shared(documents: pd.DataFrame, code: np.ndarray, splits: np.ndarray) -> SharedValues:
-    """`code`: (D,) equal for documents with the same value, -1 for those without one."""
+    """`code`: (D,) one code per value, -1 for a missing value."""
     known = np.flatnonzero(code >= 0)
     values, first = np.unique(code[known], return_index=True)
     first_row = np.zeros(code.max(initial=-1) + 1, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""What `manifest.json` says of a corpus, and the settings that its documents follow from."""
+"""The contents of `manifest.json`, and the settings that determine the documents hash."""
 
 import importlib.metadata
 import platform
@@ -23,11 +23,11 @@ def documents_settings(
     sample_size: int | None,
     split: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Everything the documents follow from; `ilm.hashing.digest` of it is the documents hash.
+    """Everything that determines the documents; its `ilm.hashing.digest` is the documents hash.
 
-    `sources`: SHA-256 of each file. `columns`: name -> header of the file (`ReadReport.columns_used`). `reading`: how
-    the files were read (`CorpusSource.settings`). `split`: `SplitStrategy.settings`. Whatever cannot
-    change the documents is left out: paths, workers, the seed of a sample that is not drawn.
+    `sources`: SHA-256 of each file. `columns`: name -> header of the file (`ReadReport.columns_used`). `reading`:
+    `CorpusSource.settings`. `split`: `SplitStrategy.settings`. Anything that cannot change the documents is left out:
+    paths, workers, the sampling seed if no sample is drawn.
     """
     return {
         "sources": list(sources),
@@ -50,9 +50,9 @@ def corpus_manifest(
     leaks: Mapping[str, Any],
     libraries: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The manifest of a corpus: without time stamps, so the same input gives the same bytes.
+    """The manifest of a corpus. It has no time stamps, so equal input gives equal bytes.
 
-    `documents` as they stand on disk. `libraries`: distributions beside those of every corpus that decided something.
+    `documents`: as read back from disk. `libraries`: further distributions whose version affects the result.
     """
     sources = [report.to_dict() for report in read_report.files or (read_report,)]
     for source in sources:

@@ -1,22 +1,21 @@
-"""Texts that are nearly the same: MinHash finds candidates, exact similarity decides.
+"""Near-duplicate texts: MinHash finds candidates, exact Jaccard similarity decides.
 
-1. Shingles: a folded text is the set of its character 5-grams, and the similarity of two texts is the Jaccard
-   similarity of their sets (Broder 1997, On the resemblance and containment of documents; there of words). Characters,
-   because learners' texts are short (about 60 words) and differ by their spelling: at 0.8 two texts of 330
-   characters may differ in about four words or in seven letters; with 3-grams of words it were two. They also
-   work for scripts without spaces.
-2. Sketch: 126 MinHash values per text (R-MinHash of the library `rensa`, fixed seed); two texts agree in each with a
-   probability equal to their similarity.
-3. Candidates: the values are cut into bands; texts equal in all values of a band share a bucket (locality-sensitive
+1. Shingles: a folded text is the set of its character 5-grams; the similarity of two texts is the Jaccard similarity
+   of their sets (Broder 1997, On the resemblance and containment of documents, with word shingles). Characters suit
+   learner texts, which are short (about 60 words) and vary in spelling: at 0.8, two texts of 330 characters may
+   differ in about four words or seven letters; word 3-grams would allow two words. They also work without spaces.
+2. Sketch: 126 MinHash values per text (R-MinHash of the library `rensa`, fixed seed); each agrees between two texts
+   with a probability equal to their similarity.
+3. Candidates: the values are cut into bands; texts that agree on a whole band share a bucket (locality-sensitive
    hashing; Leskovec, Rajaraman and Ullman, Mining of Massive Datasets, chapter 3).
-4. Candidates whose sketches agree too little are passed over, the others compared by their shingles.
+4. Candidates whose sketches agree too little are skipped; the rest are compared by their shingles.
 
-Guaranteed: whatever is reported is similar by at least the threshold (shingles are compared by 48 bits of their hash:
-one wrong comparison in 10^9). Not guaranteed: that all are found. A pair at the threshold itself shares a bucket with
-a probability of at least 99 %, a more similar one more surely. In buckets of more than `LEADERS` + 1 texts each
-text is compared with the first `LEADERS` only, so that work grows linearly with the texts even where thousands copy
-one model answer: of 30,000 texts filled into one template, 98 % of the pairs above 0.8 were found.
-The order within buckets is that of the texts' keys, so neither the order of the rows nor that of threads matters.
+Guaranteed: every reported pair is at least as similar as the threshold (shingles are compared by 48 bits of their
+hash: one wrong comparison in 10^9). Not guaranteed: full recall. A pair exactly at the threshold shares a bucket with
+a probability of at least 99 %, a more similar one with a higher one. In buckets of more than `LEADERS` + 1 texts each
+text is compared with the first `LEADERS` only, so work grows linearly even if thousands copy one model answer: of
+30,000 texts filled into one template, 98 % of the pairs above 0.8 were found.
+Buckets are ordered by text key, so the order of rows and of threads does not matter.
 """
 
 from collections.abc import Callable, Iterator
@@ -34,24 +33,24 @@ from ilm.corpus.text_keys import BLOCK, Picked, folded, text_keys
 SHINGLE = 5  # characters
 VALUES = 126  # MinHash values per text: 21 bands of 6 at a similarity of 0.8
 SEED = 1
-RECALL = 0.99  # of pairs exactly at the threshold
+RECALL = 0.99  # for pairs exactly at the threshold
 LEADERS = 64
 REMEMBERED = 1_000_000  # pairs, about 100 MB
 
-# Worked on at once: little enough for the processor's cache, a multiple of the time otherwise.
+# Batch sizes that fit the processor's cache; larger ones take several times as long.
 _CHARACTERS = 200_000
 _PAIRS = 1 << 12
 
-# Of pairs a, b of distinct texts: which are to be compared; and what was found.
+# Callbacks on pairs a, b of distinct texts: which ones to compare, and which ones are similar.
 Wanted = Callable[[np.ndarray, np.ndarray], np.ndarray]
 Found = Callable[[np.ndarray, np.ndarray], None]
 
 
 def near_duplicate_pairs(texts: pd.Series, similarity: float, *, keys: np.ndarray | None = None) -> np.ndarray:
-    """Pairs of rows, (P, 2) int64, the smaller first, whose connected components are the clusters of near-duplicates.
+    """Pairs of rows, (P, 2) int64, smaller row first; their connected components are the near-duplicate clusters.
 
-    Not every pair: texts that are equal when folded are joined to one of them, and two texts already connected are
-    not compared. `keys`: `text_keys(texts)`, if they are known.
+    Not every similar pair is listed: texts equal when folded are all linked to one of them, and texts already
+    connected are not compared. `keys`: `text_keys(texts)`, if already computed.
     """
     index = _Index.of(texts, similarity, text_keys(texts) if keys is None else keys)
     label = np.arange(len(index.rows))
@@ -74,14 +73,13 @@ def near_duplicates_among(
     *,
     keys: np.ndarray | None = None,
 ) -> np.ndarray:
-    """For each row that is `asked` a row of `reference` with an equal or similar text, (D,) int64; -1: none.
+    """For each `asked` row, a `reference` row with an equal or similar text, (D,) int64; -1: none.
 
-    `asked`, `reference`: (D,) bool, of different rows. Compares texts directly: to be similar to a text that is similar
-    to one of the reference does not count. What `near_duplicate_pairs` of these texts leaves unconnected is not
-    found here either.
+    `asked`, `reference`: (D,) bool, disjoint. Similarity is direct, not transitive. Pairs that `near_duplicate_pairs`
+    leaves unconnected are not found here either.
     """
     index = _Index.of(texts, similarity, text_keys(texts) if keys is None else keys)
-    # Of each distinct text: its first row in the reference; whether it is asked; what it is similar to.
+    # For each distinct text: its first reference row, whether it is asked, and its match.
     row_in = np.full(len(index.rows), -1, dtype=np.int64)
     rows = np.flatnonzero(reference)[::-1]
     row_in[index.distinct[rows]] = rows
@@ -103,7 +101,7 @@ def near_duplicates_among(
 
 @dataclass(frozen=True)
 class _Index:
-    """The distinct texts in the order of their keys, T of them, and their sketches."""
+    """The T distinct texts, ordered by key, and their sketches."""
 
     texts: Picked
     similarity: float
@@ -121,7 +119,7 @@ class _Index:
         bands = np.empty((VALUES // width, len(rows)), dtype=np.uint32)
         sketches = np.empty((len(rows), VALUES), dtype=np.uint8)
         texts, at = Picked(texts), 0
-        # In the order of the rows, which is that of the memory.
+        # In row order, which is memory order.
         in_order = np.argsort(rows)
         with _progress(len(rows), "Near-duplicates: sketching", " texts") as progress:
             for values in _sketched(texts, rows[in_order]):
@@ -134,8 +132,8 @@ class _Index:
         return cls(texts, similarity, rows, distinct, bands, sketches)
 
     def search(self, wanted: Wanted, found: Found) -> None:
-        """Compare the texts that share a bucket, first with first, and hand what is similar to `found` at once."""
-        different: set[int] = set()  # pairs that were compared in vain, as one number: they meet in several buckets
+        """Compare texts that share a bucket and pass similar pairs to `found` as they turn up."""
+        different: set[int] = set()  # dissimilar pairs, encoded as one integer: they may meet again in another bucket
         for keys in _progress(self.bands, "Near-duplicates: comparing", " bands"):
             order = np.argsort(keys, kind="stable")
             starts = np.flatnonzero(np.diff(keys[order], prepend=keys[order[:1]] + 1))
@@ -159,7 +157,7 @@ class _Index:
                     found(a[part][similar], b[part][similar])
 
     def _agreeing(self, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The pairs whose sketches do not rule it out, by three standard deviations of the estimate."""
+        """The pairs that may be similar: their sketch estimate is at most three standard deviations too low."""
         deviation = (self.similarity * (1 - self.similarity) / VALUES) ** 0.5
         least = (self.similarity - 3 * deviation) * VALUES
         kept = np.concatenate(
@@ -172,7 +170,7 @@ class _Index:
         return a[kept], b[kept]
 
     def _compared(self, a: np.ndarray, b: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-        """In parts of the pairs: which of them are similar by their shingles."""
+        """Yield slices of the pairs with a mask of those whose shingles are similar enough."""
         at = 0
         while at < len(a):
             part = slice(at, at + _PAIRS)
@@ -186,7 +184,7 @@ class _Index:
 
 
 def band_width(similarity: float) -> int:
-    """MinHash values per band: the most by which a pair at the threshold is found with probability `RECALL`."""
+    """MinHash values per band: the largest number that finds a pair at the threshold with probability `RECALL`."""
     widths = range(VALUES, 0, -1)
     return next((w for w in widths if 1 - (1 - similarity**w) ** (VALUES // w) >= RECALL), 1)
 
@@ -194,11 +192,11 @@ def band_width(similarity: float) -> int:
 def jaccard(strings: list[str], one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Jaccard similarity of the shingle sets of folded texts, (P,) float, for pairs of positions in `strings`.
 
-    At most 2^16 strings and pairs: shingles are sorted as one integer, 16 bits of position and 48 of hash.
+    At most 2^16 strings and pairs: a shingle is one integer of 16 bits of position and 48 of hash.
     """
     hashes, offsets = _shingles(strings)
     position = np.repeat(np.arange(len(strings), dtype=np.uint64), np.diff(offsets))
-    # Sorted here: numpy.unique hashes instead, which is far slower for millions of values.
+    # Sort by hand: numpy.unique hashes, which is far slower for millions of values.
     tagged = np.sort((position << np.uint64(48)) | (hashes >> np.uint64(16)))
     tagged = tagged[np.diff(tagged, prepend=tagged[:1] + 1) != 0]
     sizes = np.bincount((tagged >> np.uint64(48)).astype(np.int64), minlength=len(strings))
@@ -213,9 +211,9 @@ def jaccard(strings: list[str], one: np.ndarray, other: np.ndarray) -> np.ndarra
 
 
 def _shingles(strings: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Hashes of the character 5-grams of folded texts, uint64, and where each text's begin, (S + 1,).
+    """Hashes of the character 5-grams of folded texts, uint64, and the offset of each text's first, (S + 1,).
 
-    A shorter text is one shingle, so that it is similar to itself alone.
+    A text shorter than that is one shingle, so it is similar only to itself.
     """
     padded = [string if len(string) >= SHINGLE else string.ljust(SHINGLE, "\0") for string in strings]
     ends = np.cumsum([len(string) for string in padded], dtype=np.int64)
@@ -225,7 +223,7 @@ def _shingles(strings: list[str]) -> tuple[np.ndarray, np.ndarray]:
     hashes = two[:-3] * np.uint64(0xC2B2AE3D27D4EB4F) + two[2:-1]
     hashes *= np.uint64(0x165667B19E3779F9)
     hashes += one[4:]
-    # The multipliers spread characters upwards only; sketches and comparisons use the bits of both ends.
+    # Multiplying mixes towards high bits only; sketches and comparisons use both ends.
     hashes ^= hashes >> np.uint64(32)
     hashes *= np.uint64(0xD6E8FEB86659FD93)
     hashes ^= hashes >> np.uint64(32)
@@ -236,7 +234,7 @@ def _shingles(strings: list[str]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _sketched(texts: Picked, rows: np.ndarray) -> Iterator[np.ndarray]:
-    """The MinHash values of the texts at `rows`, block after block, (B, VALUES) uint32."""
+    """The MinHash values of the texts at `rows` in blocks of (B, VALUES) uint32."""
     for first in range(0, len(rows), BLOCK):
         strings = [folded(text) for text in texts.at(rows[first : first + BLOCK])]
         parts = np.cumsum([len(string) for string in strings]) // _CHARACTERS
@@ -254,7 +252,7 @@ def _progress(work: int | np.ndarray, what: str, unit: str) -> tqdm:
 
 
 def _mixed(values: np.ndarray) -> np.ndarray:
-    """One 32-bit key per row of (B, W) uint32. Unequal rows with equal keys cost a comparison, nothing else."""
+    """One 32-bit key per row of (B, W) uint32. A collision costs one comparison, nothing else."""
     key = np.zeros(len(values), dtype=np.uint64)
     for column in values.T:
         key = (key ^ column) * np.uint64(0x9E3779B97F4A7C15)
@@ -263,15 +261,15 @@ def _mixed(values: np.ndarray) -> np.ndarray:
 
 
 def _counting(counts: np.ndarray) -> np.ndarray:
-    """0, 1, ..., c - 1 for each of the counts, one after another."""
+    """Concatenated 0, 1, ..., c - 1 for each count c."""
     return np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
 
 
 def _join(label: np.ndarray, one: np.ndarray, other: np.ndarray) -> None:
-    """Connect the components of the nodes `one` and `other` in place: each node's label is its component's least node.
+    """Union-find in place: merge the components of `one` and `other`; a node's label is its component's least node.
 
-    Every root with a smaller neighbour is hung below the smallest one, and all paths are cut short, until no
-    edge joins two components (Shiloach and Vishkin 1982): a few array operations per round.
+    Each round hooks roots to their smallest neighbour and shortens all paths, until no edge joins two components
+    (Shiloach and Vishkin 1982).
     """
     while True:
         roots, other_roots = label[one], label[other]

@@ -1,12 +1,12 @@
-"""A file of learner texts to documents, with nothing lost in silence.
+"""Reads a file of learner texts into documents. Nothing is lost silently.
 
-Faults of the file (cut off, wrong encoding, no such column, one id for two texts) stop with a `UserError`;
-faults of single rows are dropped, counted by cause and stop only above a share. What cannot be told
-apart from a learner's own writing is kept: texts are taken as they stand in the file.
+A faulty file (cut off, wrong encoding, missing column, one id for two texts) raises `UserError`. Faulty rows are
+dropped and counted by cause; too large a share of them raises too. Whatever a learner might have written is kept:
+texts are taken verbatim.
 
-1. `formats`: the file's name tells its format, which gives a header and numbered rows of text.
-2. `columns`: which of them is the id, the level, the text.
-3. `row_validation`: rows become documents in Arrow arrays, or faults; equal ids are looked for at the end.
+1. `formats`: chosen by file name; yields a header and numbered rows of text.
+2. `columns`: finds the id, the level, the text in the header.
+3. `row_validation`: turns rows into documents in Arrow arrays, or faults; duplicate ids are checked at the end.
 """
 
 import logging
@@ -33,7 +33,7 @@ __all__ = ["OPTIONAL", "REQUIRED", "ReadReport", "read_corpus"]
 
 @dataclass(frozen=True)
 class ReadReport:
-    """What became of each row: `rows == kept + sum of the dropped`."""
+    """What became of the rows: `rows == kept + sum of the dropped`."""
 
     path: str
     sha256: str
@@ -41,9 +41,9 @@ class ReadReport:
     rows: int  # records after the header, blank lines not counted
     kept: int
     dropped: dict[str, dict[str, Any]]  # cause -> {"count": n, "rows": first five row numbers}
-    notes: dict[str, dict[str, Any]]  # the same for what is worth knowing but cost no row
+    notes: dict[str, dict[str, Any]]  # the same for remarks on rows that were kept
     columns_used: dict[str, str]  # name -> header in the file
-    files: tuple["ReadReport", ...] = ()  # of several files: the report of each
+    files: tuple["ReadReport", ...] = ()  # one report per file if there are several
 
     def __post_init__(self) -> None:
         assert self.rows == self.kept + sum(found["count"] for found in self.dropped.values())
@@ -67,22 +67,22 @@ def read_corpus(
     lenient: bool = False,
     need_level: bool = True,
 ) -> tuple[pd.DataFrame, ReadReport]:
-    """Read a file, of the format that its name tells (see `formats`), into documents.
+    """Read a file into documents; its name decides the format (see `formats`).
 
-    `columns`: name -> header; None or left out: found by its usual names; "" for l1 or an optional one: not read.
-    `encoding`: of text formats. `sheet`: of a workbook with several. `delimiter`: of a CSV file, if it is no comma.
-    `learner_from_id`: a pattern that finds the learner in the id. `keep_columns`: headers of further columns. A file
-    without L1 gets "unknown" for it. `lenient`, for texts to test on only: a file may have no ids (they become
-    "<file>:<row number>"). `need_level=False`: texts of which no level of `levels` is told are kept, their level "".
+    `columns`: name -> header; None or absent: found by alias; "" for l1 or an optional column: not read. `encoding`:
+    for text formats. `sheet`: for workbooks. `delimiter`: for CSV files that don't use commas. `learner_from_id`: a
+    pattern that extracts the learner from the id. `keep_columns`: headers of extra columns. A missing L1 becomes
+    "unknown". `lenient` (test-only texts): ids may be absent and become "<file>:<row number>". `need_level=False`:
+    texts without a level in `levels` are kept with level "".
 
-    Returns a DataFrame sorted by `writing_id` with the columns `REQUIRED`, those of `OPTIONAL` that the file has,
-    `split` if it has one, and `keep_columns`, all of dtype `str`. Texts and kept columns are exactly the file's; white
-    space around the other values is removed; a sub-level (B1+, A1.i) becomes its main level if only that is in
-    `levels`; b1 is B1. Rows are dropped for a wrong number of fields, an empty id, another or no level, a text of white
-    space only, a split that is none, half a surrogate pair, or equality with an earlier row in all columns read. Row
-    numbers are those of a spreadsheet: the header is 1, a text of many lines is one row; Parquet and JSON begin with 1.
+    Returns a DataFrame sorted by `writing_id` with the columns `REQUIRED`, any of `OPTIONAL` and `split` that the file
+    has, and `keep_columns`, all of dtype `str`. Texts and kept columns are verbatim; other values are stripped of white
+    space. A sub-level (B1+, A1.i) becomes its main level if only that is in `levels`; b1 is B1. A row is dropped for a
+    wrong number of fields, an empty id, another or no level, an empty text, an invalid split, half a surrogate pair, or
+    if it repeats an earlier row in all columns read. Rows are numbered as in a spreadsheet: the header is 1, a
+    multi-line text is one row; Parquet and JSON count from 1.
 
-    Raises: UserError for faults of the file, and if more than `max_dropped` (a share of the rows) is dropped.
+    Raises: UserError for faults of the file, or if more than the share `max_dropped` of the rows is dropped.
     """
     path = Path(path)
     source = open_source(path, encoding, sheet, delimiter)
@@ -94,11 +94,11 @@ def read_corpus(
         log.warning("warning: %s: no column for l1; %s", path, advice)
     if learner_from_id is not None and "learner_id" in used:
         raise UserError(
-            f"{path}: corpus.learner_from_id={learner_from_id}, but column {used['learner_id']} names the learners: "
-            "leave it out, or type corpus.columns.learner_id='' not to read that column"
+            f"{path}: corpus.learner_from_id={learner_from_id}, but column {used['learner_id']} identifies learners: "
+            "drop it, or type corpus.columns.learner_id='' to ignore that column"
         )
     taken = take_rows(path, source, used, levels, stem(path), learner_from_id, need_level=need_level)
-    del source  # of a workbook, all its cells
+    del source  # holds all cells of a workbook
     report = ReadReport(
         path=str(path),
         sha256=file_sha256(path),
@@ -118,11 +118,11 @@ def read_corpus(
 
 
 def read_corpora(paths: Sequence[Path], **options: Any) -> tuple[pd.DataFrame, ReadReport]:
-    """Read one or more files into the documents of one corpus; `options` of `read_corpus`.
+    """Read one or more files into one corpus; `options` go to `read_corpus`.
 
-    An optional column that only some files have is empty for the others. Causes of dropped rows name their file.
+    An optional column that some files lack is empty for them. Causes of dropped rows name their file.
 
-    Raises: UserError as `read_corpus`, for an id that stands in two files, and if only some files say the split.
+    Raises: UserError as `read_corpus`, for an id in two files, or if only some files have a split column.
     """
     if len(paths) == 1:
         return read_corpus(paths[0], **options)
@@ -131,8 +131,8 @@ def read_corpora(paths: Sequence[Path], **options: Any) -> tuple[pd.DataFrame, R
     for one, other in pairwise(reports):
         if (SPLIT in one.columns_used) != (SPLIT in other.columns_used):
             raise UserError(
-                f"of {one.path} and {other.path} only one has a column of splits: type corpus.columns.split='' to have "
-                "the splits drawn"
+                f"only one of {one.path} and {other.path} has a split column: type corpus.columns.split='' to draw the "
+                "splits instead"
             )
     documents = pd.concat([documents for documents, _ in read], ignore_index=True).fillna("").astype("str")
     documents = documents.sort_values("writing_id", ignore_index=True, kind="stable")
@@ -140,8 +140,8 @@ def read_corpora(paths: Sequence[Path], **options: Any) -> tuple[pd.DataFrame, R
         writing_id = documents["writing_id"][repeated].iloc[0]
         places = [report.path for found, report in read if (found["writing_id"] == writing_id).any()]
         raise UserError(
-            f"{' and '.join(places)} have the same id {writing_id[:60]!r} ({repeated.sum():,} ids stand in two files); "
-            "every document needs an id of its own: correct the files, or leave one out"
+            f"{' and '.join(places)} have the same id {writing_id[:60]!r} ({repeated.sum():,} ids occur in two files); "
+            "ids must be unique: correct the files, or leave one out"
         )
     names = dict.fromkeys(name for report in reports for name in report.columns_used)
     headers = {name: dict.fromkeys(r.columns_used[name] for r in reports if name in r.columns_used) for name in names}
@@ -161,7 +161,7 @@ def read_corpora(paths: Sequence[Path], **options: Any) -> tuple[pd.DataFrame, R
 def _check_share(report: ReadReport, levels: Sequence[str], max_dropped: float, other_levels: Counter[str]) -> None:
     if not report.rows:
         raise UserError(f"{report.path} has a header but no rows; expected one document a row")
-    # Rows of other levels than those asked for are no faults.
+    # Rows of levels that were not asked for don't count as faults.
     asked = report.rows - report.dropped.get(NOT_CHOSEN, {"count": 0})["count"]
     lost = asked - report.kept
     if report.kept and lost <= max_dropped * asked:
@@ -175,7 +175,7 @@ def _check_share(report: ReadReport, levels: Sequence[str], max_dropped: float, 
         causes.append(f"\n  levels found: {levels_found}; expected {', '.join(levels)}")
         advice.append("corpus.levels=[...] for other levels")
     if NO_SPLIT in report.dropped:
-        advice.append(f"corpus.columns.split='' to leave column {report.columns_used['split']} unread")
+        advice.append(f"corpus.columns.split='' to ignore column {report.columns_used['split']}")
     raise UserError(
         f"{report.path}: {lost} of {asked} rows cannot be used, "
         f"{f'more than corpus.max_dropped={max_dropped}' if report.kept else 'none is left'}:{''.join(causes)}\n"

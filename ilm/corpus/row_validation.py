@@ -1,4 +1,4 @@
-"""Rows of a file sorted into documents, kept in Arrow arrays, and faults, counted by cause."""
+"""Sorts the rows of a file into documents, kept in Arrow arrays, and faults, counted by cause."""
 
 import re
 from array import array
@@ -42,7 +42,7 @@ UNKNOWN_LEVEL = "level missing or not in corpus.levels, kept without"
 NO_L1 = f'l1 missing, kept as "{UNKNOWN_L1}"'
 SUB_LEVEL = "level with a sub-level, kept as its main level"
 LARGEST_CELL = "text of Excel's largest cell size, perhaps cut off"
-SUSPICIOUS = {  # texts that are kept as they are: pattern (RE2) by what it finds
+SUSPICIOUS = {  # texts kept verbatim but noted: description -> pattern (RE2)
     "text with mojibake (such as Ã© or â€™), UTF-8 once read as another encoding": (
         "[ÂÃ][\u0080-\u00bf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]|â€[\u0080-\u00bf™œžš“”˜¦¢]|ðŸ"
     ),
@@ -57,7 +57,7 @@ NO_ID_COLUMN = "no column of ids, named by file and row"
 NO_LEARNER = "id that corpus.learner_from_id does not match, learner unknown"
 NO_L1_COLUMN = f'no column of l1, kept as "{UNKNOWN_L1}"'
 
-LEVEL_SHOWN = 20  # characters of a level that is none
+LEVEL_SHOWN = 20  # characters of an invalid level quoted in a message
 _CHUNK = 10_000  # rows of an Arrow array
 
 Document = tuple[str, ...]
@@ -66,7 +66,7 @@ Document = tuple[str, ...]
 class Taken:
     """The documents of a file, and what became of its other rows.
 
-    `dropped`, `notes`: cause -> count and first row numbers. `other_levels`: values that are none of the levels.
+    `dropped`, `notes`: cause -> count and first row numbers. `other_levels`: counts of values that are no level.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -76,20 +76,20 @@ class Taken:
         self.other_levels: Counter[str] = Counter()
         self._chunks: dict[str, list[pa.Array]] = {name: [] for name in names}
         self._numbers = array("q")  # row number of each document
-        self._noted: dict[str, array] = {}  # cause -> row numbers; a note counts only if the row is kept in the end
-        self._order = np.empty(0, np.int64)  # the documents that are kept, by writing_id
+        self._noted: dict[str, array] = {}  # cause -> row numbers; counted only if the row is kept in the end
+        self._order = np.empty(0, np.int64)  # kept documents, sorted by writing_id
 
     @property
     def kept(self) -> int:
-        """Number of documents, once `finish` was called."""
+        """Number of documents; valid after `finish`."""
         return len(self._order)
 
     def note(self, cause: str, row: int) -> None:
-        """Remember what is to be known of a row, if it is kept in the end."""
+        """Note something about a row; it counts only if the row is kept in the end."""
         self._noted.setdefault(cause, array("q")).append(row)
 
     def add(self, documents: Sequence[Document], numbers: Sequence[int]) -> None:
-        """Take documents (values in the order of `names`) with their row numbers."""
+        """Add documents (values in the order of `names`) with their row numbers."""
         if not documents:
             return
         try:
@@ -115,17 +115,17 @@ class Taken:
         self._numbers.extend(numbers)
 
     def finish(self, path: Path) -> None:
-        """Order the documents by id, and drop those that repeat an earlier one.
+        """Sort the documents by id and drop exact repetitions.
 
-        Raises: UserError for the first row that has the id of an earlier one but other contents.
+        Raises: UserError for the first row that reuses an earlier id with other contents.
         """
         if not self._numbers:
             return
         numbers = np.frombuffer(self._numbers, np.int64)
         ids = pa.chunked_array(self._chunks["writing_id"])
-        order = pc.sort_indices(ids)  # stable; by bytes of UTF-8, which is the order of Python's strings
+        order = pc.sort_indices(ids)  # stable; UTF-8 byte order equals Python's string order
         by_id = ids.take(order)
-        same = np.zeros(len(ids), bool)  # as the one before
+        same = np.zeros(len(ids), bool)  # same id as the one before
         same[1:] = pc.equal(by_id.slice(1), by_id.slice(0, len(ids) - 1)).to_numpy()
         order = order.to_numpy().astype(np.int64)
         if same.any():
@@ -143,7 +143,7 @@ class Taken:
                 self.notes.add(cause, *found)
 
     def _check_equal(self, path: Path, repeated: np.ndarray, earlier: np.ndarray) -> None:
-        """Raise UserError unless the documents `repeated` equal those `earlier` (both positions, in row order)."""
+        """Raise UserError unless the documents at `repeated` equal those at `earlier` (positions, in row order)."""
         for start in range(0, len(repeated), _CHUNK):
             here, there = repeated[start : start + _CHUNK], earlier[start : start + _CHUNK]
             differs = {
@@ -158,22 +158,22 @@ class Taken:
             writing_id = pa.chunked_array(self._chunks["writing_id"])[here[at]].as_py()
             raise UserError(
                 f"{path}: rows {first} and {row} have the same id {writing_id[:60]!r} but different "
-                f"contents ({', '.join(name for name in self.names if differs[name][at])}); every document needs an "
-                f"id of its own: correct the file, or name another column: corpus.columns.writing_id=..."
+                f"contents ({', '.join(name for name in self.names if differs[name][at])}); ids must "
+                f"be unique: correct the file, or choose another column: corpus.columns.writing_id=..."
             )
 
     def note_all(self, cause: str) -> None:
-        """Note something of every document that is kept."""
+        """Add a note to every document kept."""
         if self.kept:
             self.notes.add(cause, *np.sort(np.frombuffer(self._numbers, np.int64)[self._order]))
 
     def documents(self) -> pd.DataFrame:
-        """The documents by `writing_id`, one Arrow array a column. What was collected is given up: call it once."""
+        """The documents sorted by `writing_id`, one Arrow array per column. Frees the collected rows: call it once."""
         columns = {}
-        # The texts last: while a column is put in order it takes twice its size.
+        # Texts last: sorting a column takes twice its size.
         for name in sorted(self.names, key=lambda name: name == "text"):
             values = pa.concat_arrays(self._chunks.pop(name))
-            # Otherwise Arrow keeps the memory of the chunks and takes more: 240 MB at 723,282 texts.
+            # Otherwise Arrow keeps the chunks' memory and allocates more: 240 MB at 723,282 texts.
             pa.default_memory_pool().release_unused()
             columns[name] = values.take(pa.array(self._order))
             del values
@@ -190,9 +190,9 @@ def take_rows(
     *,
     need_level: bool = True,
 ) -> Taken:
-    """All rows of `source`; `used`: name -> header. A file without ids gets "<file_name>:<row number>".
+    """Read and validate all rows of `source`; `used`: name -> header. Absent ids become "<file_name>:<row number>".
 
-    `learner_from_id`: a pattern whose first group (or the whole) is the learner's part of an id.
+    `learner_from_id`: a pattern whose first group (or whole match) is the learner's part of an id.
 
     Raises: UserError for faults of the file.
     """

@@ -14,8 +14,7 @@ Name = TypeVar("Name", str, int)
 def apportion(seats: int, sizes: Mapping[Name, int]) -> dict[Name, int]:
     """Share `seats` over cells in proportion to their sizes, by largest remainder; ties go to the first name.
 
-    Integer arithmetic throughout. As long as `seats` is at most the sum of the sizes no cell gets more
-    than its size.
+    Uses integer arithmetic. No cell gets more than its size if `seats` is at most the sum of the sizes.
     """
     total = sum(sizes.values())
     if total == 0:
@@ -28,7 +27,7 @@ def apportion(seats: int, sizes: Mapping[Name, int]) -> dict[Name, int]:
 
 
 def level_quotas(size: int, counts: Mapping[str, int]) -> dict[str, int]:
-    """Documents to draw from each level: its share of `size` rounded down, but at least one.
+    """Documents to draw from each level: its share of `size`, rounded down but at least one.
 
     The sum differs from `size` by less than the number of levels.
     """
@@ -37,11 +36,10 @@ def level_quotas(size: int, counts: Mapping[str, int]) -> dict[str, int]:
 
 
 def stratified_sample(documents: pd.DataFrame, size: int, seed: int) -> pd.DataFrame:
-    """About `size` documents drawn by level and L1, sorted by `writing_id`; all of them if there are fewer.
+    """Draw about `size` documents, stratified by level and L1 and sorted by `writing_id`; all if there are fewer.
 
-    Levels get `level_quotas`, the L1s of a level share its quota by largest remainder, and within a cell
-    the documents with the smallest `order_key(seed, "sample", writing_id)` are taken. The result
-    depends on the set of documents alone, not on their order.
+    Levels get `level_quotas`; the L1s of a level share its quota by largest remainder; a cell takes the documents
+    with the smallest `order_key(seed, "sample", writing_id)`. The order of the input does not matter.
     """
     ordered = documents.sort_values("writing_id", ignore_index=True)
     if size >= len(ordered):

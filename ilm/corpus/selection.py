@@ -1,4 +1,4 @@
-"""Texts chosen by the values of their columns: those of a first language, a topic, or whatever the corpus keeps."""
+"""Selects texts by column values: a first language, a topic, or any kept column."""
 
 import difflib
 from collections.abc import Mapping, Sequence
@@ -10,9 +10,9 @@ import pandas as pd
 from ilm.config.section import shown
 from ilm.errors import UserError
 
-# Columns that tell no group of texts.
+# Columns that define no group of texts.
 NOT_GROUPS = ("writing_id", "text", "split")
-VALUES_NAMED = 20  # of a column, the most frequent, where one that was asked for is not there
+VALUES_NAMED = 20  # most frequent values listed when an unknown one was asked for
 
 
 class Documents(Protocol):
@@ -26,7 +26,7 @@ class Documents(Protocol):
 
 
 def having(documents: pd.DataFrame, only: Mapping[str, Sequence[str]]) -> np.ndarray:
-    """Which documents have one of the given values in every column of `only`, boolean.
+    """Boolean mask of the documents that have one of the given values in every column of `only`.
 
     Raises: UserError if there is no such column or value.
     """

@@ -1,4 +1,4 @@
-"""Where the documents of a corpus come from: a file of texts, or the generator of the sample."""
+"""Sources of documents: files of texts, or the sample generator."""
 
 import shutil
 import tempfile
@@ -21,24 +21,24 @@ BEYOND = ("C2",)
 
 
 class CorpusSource(ABC):
-    """Where the documents of a corpus come from."""
+    """A source of documents."""
 
     synthetic = False
 
     @property
     @abstractmethod
     def settings(self) -> dict[str, Any]:
-        """How it is read: what decides on the documents beside the bytes of its files. Part of the documents hash."""
+        """The reading options that affect the documents; part of the documents hash."""
 
     @abstractmethod
     def read(self) -> tuple[pd.DataFrame, ReadReport]:
         """Documents sorted by `writing_id` (`ilm.corpus.reader.read_corpus`), and what became of each row.
 
-        A column `split` among them is taken as it is. Raises: UserError for faults of the files.
+        A `split` column is used unchanged. Raises: UserError for faults of the files.
         """
 
     def keep(self, folder: Path, report: ReadReport) -> ReadReport:
-        """Called once the corpus is not refused: put what `read` has made itself into the corpus's folder."""
+        """Called when the corpus is accepted: move files that `read` generated into the corpus folder."""
         return report
 
 
@@ -86,7 +86,7 @@ class ExtraSource(FileSource):
 
 @dataclass(frozen=True)
 class SampleSource(CorpusSource):
-    """A generated sample of `size` texts; its CSV is kept beside the documents, as an example of the schema."""
+    """A generated sample of `size` texts; its CSV is kept beside the documents as an example of the schema."""
 
     size: int
     seed: int
@@ -114,7 +114,7 @@ class SampleSource(CorpusSource):
 
     @property
     def _file(self) -> FileSource:
-        # The settings in its name tell one sample from another.
+        # The name carries the settings, to tell samples apart.
         path = Path(self.scratch.name) / f"sample_{self.size}_{self.seed}.csv"
         return FileSource(
             [path],
@@ -127,7 +127,7 @@ class SampleSource(CorpusSource):
 
 
 def main_source(corpus: Corpus) -> CorpusSource:
-    """The main corpus: its file, or a generated sample."""
+    """The source of the main corpus: its files, or a generated sample."""
     if corpus.csv is None:
         assert corpus.synthetic is not None  # a rule of the section
         return SampleSource(corpus.synthetic.size, corpus.synthetic.seed, corpus.levels, corpus.keep_columns)
@@ -136,7 +136,7 @@ def main_source(corpus: Corpus) -> CorpusSource:
 
 
 def extra_source(extra: Extra, corpus: Corpus) -> ExtraSource:
-    """One of `corpus.extra`: C2 is a level too."""
+    """The source of one of `corpus.extra`, where C2 is a level too."""
     levels = [*corpus.levels, *(level for level in BEYOND if level not in corpus.levels)]
     return ExtraSource([Path(extra.csv)], levels=levels, lenient=True, **_options(extra, corpus))
 

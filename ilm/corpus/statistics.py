@@ -1,4 +1,4 @@
-"""Counts of a corpus for its manifest, and tables of them."""
+"""Corpus statistics for the manifest, and their tables."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ def summary(documents: pd.DataFrame) -> dict[str, Any]:
 
     {"documents": n, "levels": {level: {"train", "valid", "test", "total"}}, "l1": {l1: {level: n, ...,
     "total": n}} with the most frequent L1 first, "characters" and "words": {level or "all": {"n", "min", "mean",
-    "median", "max", "sum"}}}; levels are sorted by name. Words stand between white space.
+    "median", "max", "sum"}}}; levels are sorted by name. Words are separated by white space.
     """
     return {
         "documents": len(documents),
@@ -27,7 +27,7 @@ def summary(documents: pd.DataFrame) -> dict[str, Any]:
 
 
 def count_tables(counts: Mapping[str, Any], most: int = 25) -> list[TextTable]:
-    """A `summary` as tables: documents by level and split, by L1 (all but the `most` frequent in one row), lengths."""
+    """A `summary` as tables: documents by level and split, by L1 (beyond the `most` frequent in one row), lengths."""
     levels = {level: tuple(row.values()) for level, row in counts["levels"].items()}
     rows = [(level, *(f"{n:,}" for n in row)) for level, row in levels.items()]
     rows.append(("all", *(f"{sum(column):,}" for column in zip(*levels.values(), strict=True))))
@@ -63,15 +63,15 @@ def dropped_table(dropped: Mapping[str, Mapping[str, Any]], title: str = "Rows d
 
 
 def miss_table(report: SplitReport) -> TextTable:
-    """Documents above (+) or below (-) target per level and split: what groups kept together cost."""
+    """Documents above (+) or below (-) target per level and split, a consequence of keeping groups together."""
     rows = [(level, *(f"{miss.get(split, 0):+,}" for split in SPLITS)) for level, miss in report.misses.items()]
     return TextTable("Documents above or below the target of the split", ("level", *SPLITS), rows, "lrrr")
 
 
 def leak_table(leaks: Mapping[str, Any]) -> TextTable:
-    """What stands in more than one split, or why that is not known, with a first example.
+    """What occurs in more than one split, or why that is unknown, with an example each.
 
-    `leaks`: a `LeakReport` as it stands in a manifest.
+    `leaks`: a `LeakReport` as stored in a manifest.
     """
     rows = []
     for what in ("texts", "learners", "topics"):
@@ -103,7 +103,7 @@ def _example(examples: Sequence[Sequence[Sequence[str]]]) -> str:
 
 
 def shared_table(leaks: Mapping[str, Any]) -> TextTable:
-    """How many texts of test-only data stand in the training data of the main corpus, of `SharedWith` in a manifest."""
+    """How many test-only texts occur in the main corpus's training data; `leaks`: a `SharedWith` from a manifest."""
     near, documents = leaks["near_duplicates"], leaks["documents"]
     rows = [("equal", f"{leaks['texts']:,} of {documents:,}")]
     if isinstance(near, str):

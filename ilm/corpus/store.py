@@ -1,9 +1,8 @@
 """A prepared corpus on disk: `documents.parquet`, one row a document, and `manifest.json`.
 
-A digest of the documents ties the two together, which stands in the parquet's metadata and in the manifest. The parquet
-is put in place first (`ilm.corpus.build`), so a process killed in between leaves a pair whose digests differ, which
-`PreparedCorpus.open` refuses. (The documents hash, which names what is made from a corpus, is that of the settings: the
-same documents in another order of the file have another one, but the same bytes in this file.)
+Both carry a digest of the documents. The parquet is renamed into place first (`ilm.corpus.build`), so a process killed
+in between leaves two different digests, and `PreparedCorpus.open` refuses the pair. (The documents hash, which names
+masks, tokens and runs, is a digest of the settings instead: reordering the input file changes it, but not the parquet.)
 """
 
 import difflib
@@ -38,10 +37,10 @@ _ROWS_OF_A_GROUP = 50_000
 
 
 def write_documents(path: Path, documents: pd.DataFrame) -> None:
-    """Write `documents` as a parquet file that carries a digest of them.
+    """Write `documents` as a parquet file with their digest in its metadata.
 
-    `documents`: `SCHEMA`, perhaps without those of `OPTIONAL`, and further columns; the row's position is the
-    document's number. Equal documents give equal bytes, however their columns lie in memory.
+    `documents`: the columns of `SCHEMA` (those of `OPTIONAL` may be absent) and any others; the row position is the
+    document number. Equal documents give equal bytes, whatever their layout in memory.
     """
     missing = [name for name in (*REQUIRED, "split") if name not in documents]
     if missing:
@@ -55,8 +54,8 @@ def write_documents(path: Path, documents: pd.DataFrame) -> None:
     content = _Sha256()
     options = {"compression": "zstd", "use_dictionary": ["l1", "cefr_level", "split"], "write_page_checksum": True}
     with pq.ParquetWriter(path, schema, **options) as writer, pa.ipc.new_stream(content, schema) as digested:
-        # A group of rows at a time: the columns are Arrow's already, and only one group is copied. The copy is in one
-        # piece, since pages end where pieces of memory do.
+        # One row group at a time, so only one is copied. The copy is contiguous because chunk boundaries in memory
+        # would become page boundaries.
         for begin in range(0, max(1, len(documents)), _ROWS_OF_A_GROUP):
             rows = documents.iloc[begin : begin + _ROWS_OF_A_GROUP][schema.names]
             table = pa.Table.from_pandas(rows, schema, preserve_index=False).combine_chunks()
@@ -66,7 +65,7 @@ def write_documents(path: Path, documents: pd.DataFrame) -> None:
 
 
 class _Sha256(io.RawIOBase):
-    """A file that keeps nothing but the SHA-256 of what is written to it."""
+    """A file object that only computes the SHA-256 of what is written to it."""
 
     def __init__(self) -> None:
         self._digest = hashlib.sha256()
@@ -83,13 +82,13 @@ class _Sha256(io.RawIOBase):
 
 
 def describe_documents(path: Path) -> dict[str, Any]:
-    """What the manifest says of a parquet file of `write_documents`: that of its bytes, and the digest it carries."""
+    """The manifest entry of a parquet file of `write_documents`: size, SHA-256, and the digest in its metadata."""
     carried = (pq.read_metadata(path).metadata or {}).get(_METADATA_KEY, b"none").decode()
     return {"sha256": file_sha256(path), "bytes": path.stat().st_size, "documents_sha256": carried}
 
 
 def read_documents(path: Path) -> pd.DataFrame:
-    """The documents in a parquet file of `write_documents`, as Arrow-backed columns of dtype `str`.
+    """Read a parquet file of `write_documents` into Arrow-backed columns of dtype `str`.
 
     Raises: OSError or ArrowInvalid for a damaged file; every page has a checksum.
     """
@@ -98,16 +97,16 @@ def read_documents(path: Path) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class PreparedCorpus:
-    """A prepared corpus: made by `open`, which checks that its files belong together."""
+    """A prepared corpus; `open` checks that its files belong together."""
 
     folder: Path
     manifest: dict[str, Any]
 
     @classmethod
     def open(cls, folder: Path) -> "PreparedCorpus":
-        """Open `data/<corpus>/`; reads the manifest and the parquet's footer only.
+        """Open `data/<corpus>/`; reads only the manifest and the parquet footer.
 
-        Raises UserError if there is no corpus, or one that is half-written, damaged or of another format.
+        Raises UserError if there is no corpus, or if it is half-written, damaged or of another format version.
         """
         folder = Path(folder)
         absent = [name for name in (MANIFEST, DOCUMENTS) if not (folder / name).exists()]
@@ -124,14 +123,14 @@ class PreparedCorpus:
             raise _unusable(folder, f"{MANIFEST} is damaged ({error})") from error
         try:
             stored = pq.read_metadata(folder / DOCUMENTS)
-        except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:  # Arrow has all of them for a damaged footer
+        except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:  # Arrow raises any of them for a damaged footer
             raise _unusable(folder, f"{DOCUMENTS} is damaged ({error})", manifest) from error
         try:
             documents_hash, settings = manifest["documents_hash"], manifest["settings"]
             documents, described = manifest["counts"]["documents"], manifest["files"][DOCUMENTS]["documents_sha256"]
             _ = [manifest[key] for key in ("corpus", "test_only", "text_column", "leaks")]
         except (KeyError, TypeError) as error:
-            raise _unusable(folder, f"{MANIFEST} is not the manifest of a corpus ({error!r})") from error
+            raise _unusable(folder, f"{MANIFEST} is not a corpus manifest ({error!r})") from error
         if digest(settings) != documents_hash:
             why = "prepared by a version of this program with another file format, or edited by hand"
             raise _unusable(folder, why, manifest)
@@ -140,7 +139,7 @@ class PreparedCorpus:
             raise _unusable(
                 folder,
                 f"{DOCUMENTS} ({stored.num_rows} documents, digest {found[:12]}) does not belong to "
-                f"{MANIFEST} ({documents} documents, digest {described[:12]}), perhaps preparing was interrupted",
+                f"{MANIFEST} ({documents} documents, digest {described[:12]}), perhaps from an interrupted run",
                 manifest,
             )
         return cls(folder, manifest)
@@ -152,33 +151,33 @@ class PreparedCorpus:
 
     @property
     def documents_hash(self) -> str:
-        """12 hex digits: names what is made from these documents (masks, tokens, runs)."""
+        """12 hex digits that identify these documents in the names of masks, tokens and runs."""
         return self.manifest["documents_hash"]
 
     @property
     def levels(self) -> list[str]:
-        """The levels that it has texts of."""
+        """The levels with texts, in the order of the settings."""
         return [level for level in self.manifest["settings"]["levels"] if level in self.manifest["counts"]["levels"]]
 
     @property
     def test_only(self) -> bool:
-        """Whether it was prepared by `corpus.extra`: all of its documents are test data."""
+        """Whether all documents are test data, prepared by `corpus.extra`."""
         return self.manifest["test_only"]
 
     @property
     def seed(self) -> int:
-        """The seed of its split, by which documents and examples are chosen too."""
+        """The split seed; it also selects samples of documents and examples."""
         return self.manifest["settings"]["split"]["seed"]
 
     @property
     def text_note(self) -> str | None:
-        """What every table has to say if the texts are not those of a column `text`, such as a teacher's correction."""
+        """The caption for all tables if the texts come from another column than `text`, such as a correction."""
         return text_note(self.manifest["text_column"])
 
     @cached_property
     def documents(self) -> pd.DataFrame:
-        """All documents, sorted by `writing_id`, of dtype `str`: `SCHEMA`, perhaps without some of `OPTIONAL`, and the
-        columns of `corpus.keep_columns`.
+        """All documents, sorted by `writing_id`, of dtype `str`: the columns of `SCHEMA` (those of `OPTIONAL` may be
+        absent) and of `corpus.keep_columns`.
 
         The row number (the index, 0 to n - 1) is the document number everywhere else.
         """
@@ -188,12 +187,12 @@ class PreparedCorpus:
             raise _unusable(self.folder, f"{DOCUMENTS} is damaged ({error})", self.manifest) from error
 
     def rows(self, split: str, levels: Sequence[str], only: Mapping[str, Sequence[str]] | None = None) -> np.ndarray:
-        """Document numbers (int64, ascending) of the given levels in `split`, and of `only` these values of columns.
+        """Document numbers (int64, ascending) of the given levels in `split` whose columns have the values in `only`.
 
         Raises: UserError as `ilm.corpus.selection.having`.
         """
         if split not in SPLITS:
-            raise ValueError(f"split {split!r} is none of {SPLITS}")
+            raise ValueError(f"split {split!r}: expected one of {SPLITS}")
         wanted = (self.documents["split"] == split) & self.documents["cefr_level"].isin(levels)
         return np.flatnonzero(wanted.to_numpy() & having(self.documents, only or {}))
 
@@ -201,7 +200,7 @@ class PreparedCorpus:
         """Raise UserError unless each of the levels has documents in each of `splits`."""
         if self.test_only and "train" in splits:
             raise UserError(
-                f"corpus {self.name} is test-only data (corpus.extra): nothing is trained on it. Evaluate models of "
+                f"corpus {self.name} is test-only data (corpus.extra) and cannot be trained on. Evaluate models of "
                 f"another corpus on it: python evaluate.py corpus=NAME task.corpus={self.name}"
             )
         counts = self.manifest["counts"]["levels"]
@@ -216,24 +215,24 @@ class PreparedCorpus:
                 faults += [f"level {level} has no documents in {' and '.join(empty)} ({sizes})"] if empty else []
         if faults:
             raise UserError(
-                f"corpus {self.name}: {'; '.join(faults)}. Add texts (10 of a level always fill its three "
-                f"splits unless they hang together) and prepare again, or choose another level: "
+                f"corpus {self.name}: {'; '.join(faults)}. Add texts (10 of a level fill its three "
+                f"splits unless they are kept together) and prepare again, or choose another level: "
                 f"{', '.join(complete) or 'none is complete'}"
             )
 
 
 def text_note(column: str) -> str | None:
-    """What every table has to say of texts that stand in a column of this header; None for the usual one."""
+    """The table caption that names an unusual text column; None for `text`."""
     return None if column.strip().casefold() == "text" else f"text column: {column}"
 
 
 def corpus_arguments(name: str) -> str:
-    """What to type to choose the corpus of this name: an option of conf/corpus, or one of the user's own."""
+    """The arguments that select the corpus `name`: an option of conf/corpus, or the user's own."""
     return f"corpus={name}" if name in ("sample", "efcamdat") else f"corpus=custom corpus.name={name}"
 
 
 def prepare_command(name: str, manifest: Mapping[str, Any] | None = None) -> str:
-    """The command that prepares the corpus of this name; with the path of its file where a manifest tells it."""
+    """The command that prepares the corpus `name`, with the path of its file if a manifest gives one."""
     main = name
     match manifest:
         case {"synthetic": True}:
@@ -250,21 +249,20 @@ def prepare_command(name: str, manifest: Mapping[str, Any] | None = None) -> str
 
 
 def again(name: str, manifest: Mapping[str, Any] | None = None) -> str:
-    """What to type to replace a corpus that cannot be used."""
+    """The command that replaces an unusable corpus."""
     return f"{prepare_command(name, manifest)} overwrite=true (and the other options that prepare.log names)"
 
 
 def with_digest(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """The manifest with a "digest" of everything else in it, so that `check=true` sees what was changed later."""
+    """The manifest with a "digest" of the rest, so that `check=true` notices later edits."""
     rest = {key: value for key, value in manifest.items() if key != "digest"}
     return {**rest, "digest": digest(rest)}
 
 
 def existing_conflict(folder: Path, settings: Mapping[str, Any]) -> list[str]:
-    """How the corpus already prepared in `folder` differs from `settings`, one line a difference.
+    """How the settings of the corpus in `folder` differ from `settings`, one line per difference.
 
-    Empty where nothing is prepared or the settings are the same; otherwise entry points refuse to
-    replace it without `overwrite=true`.
+    Empty if there is no corpus or its settings are the same. Otherwise replacing it takes `overwrite=true`.
     """
     path = Path(folder) / MANIFEST
     if not path.exists():
@@ -281,7 +279,7 @@ def existing_conflict(folder: Path, settings: Mapping[str, Any]) -> list[str]:
         if old.get(name) != new.get(name)
     ]
     if not lines and old_hash != digest(settings):
-        lines.append(f"file format: prepared in another one than the present {FORMAT_VERSION}")
+        lines.append(f"file format: prepared with another version, expected {FORMAT_VERSION}")
     return lines
 
 

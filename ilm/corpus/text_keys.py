@@ -1,4 +1,4 @@
-"""When two texts count as equal: compared by 64-bit keys, so that no second copy of a corpus is held."""
+"""Equality of texts: folded and compared by 64-bit keys, without holding a second copy of the corpus."""
 
 from collections.abc import Iterator
 from hashlib import blake2b
@@ -7,26 +7,26 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-BLOCK = 2000  # texts that are Python strings at a time
+BLOCK = 2000  # texts converted to Python strings at a time
 
 
 def folded(text: str) -> str:
-    """The text by which two documents count as equal: case folded, every run of white space one space."""
+    """The text as compared between documents: case folded, every run of white space one space."""
     text = text.casefold()
-    # Most texts have single spaces only: seeing that costs less than taking them apart.
+    # Most texts have single spaces only; checking that is cheaper than splitting them.
     if text.isascii() and text.isprintable() and "  " not in text and text.strip(" ") == text:
         return text
     return " ".join(text.split())
 
 
 def blocks(values: pd.Series, size: int = BLOCK) -> Iterator[list[str]]:
-    """The values of a column in order, in lists of at most `size`."""
+    """Yield the values of a column in lists of at most `size`."""
     for start in range(0, len(values), size):
         yield values.iloc[start : start + size].tolist()
 
 
 class Picked:
-    """Values of a column at rows of one's choice. (pandas' own choice copies the column if it is in several chunks.)"""
+    """Random access to the values of a column. (pandas' `take` copies a column that has several chunks.)"""
 
     def __init__(self, values: pd.Series) -> None:
         arrow = pa.array(values)
@@ -44,10 +44,10 @@ class Picked:
 
 
 def text_keys(texts: pd.Series) -> np.ndarray:
-    """One key per text, (D,) uint64: equal for texts that are equal when folded.
+    """One key per text, (D,) uint64; texts that are equal when folded have equal keys.
 
-    Keys are 8 bytes of BLAKE2b. Among a million texts the chance that any two different ones get one key is 3 in 100
-    million, and all that would follow is that two documents are kept together without need.
+    Keys are 8 bytes of BLAKE2b. The chance of any collision among a million texts is 3 in 100 million; it would only
+    keep two documents together unnecessarily.
     """
     keys = np.empty(len(texts), dtype=np.uint64)
     at = 0

@@ -1,4 +1,4 @@
-"""`python prepare.py check=true`: whether a corpus folder is what its manifest says."""
+"""`python prepare.py check=true`: verifies a corpus folder against its manifest."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from ilm.tables import TextTable, show
 
 @dataclass(frozen=True)
 class Finding:
-    """One part of a corpus folder, what was looked at, and what is wrong with it; `skipped`: why it was not."""
+    """A part of a corpus folder, what was checked, and its faults; `skipped`: why it was not checked."""
 
     part: str
     checked: str
@@ -25,12 +25,11 @@ class Finding:
 
 
 def verify_corpus(folder: Path, caches: Mapping[str, Callable[[Path, pd.DataFrame], list[str]]]) -> Iterator[Finding]:
-    """Compare everything below `data/<corpus>` with its manifest and its documents.
+    """Verify everything below `data/<corpus>` against its manifest and documents.
 
-    `caches`: subfolder (masks, tokens) -> a function that lists what is wrong with one folder in it, made of these
-    documents.
+    `caches`: subfolder (masks, tokens) -> a function that lists the faults of one folder in it, given the documents.
 
-    Raises: UserError if there is no corpus at all.
+    Raises: UserError if there is no corpus.
     """
     corpus = PreparedCorpus.open(folder)
     manifest = corpus.manifest
@@ -42,7 +41,7 @@ def verify_corpus(folder: Path, caches: Mapping[str, Callable[[Path, pd.DataFram
         if path.is_file():
             yield Finding(f"source {path}", "size and sha256", tuple(_file_faults(path, source)))
         else:
-            why = "a folder" if path.is_dir() else "it is not here any more"
+            why = "a folder" if path.is_dir() else "no longer there"
             yield Finding(f"source {path}", "size and sha256", skipped=why)
     if corpus.test_only:
         yield _main_corpus(folder, manifest["leaks"]["asked"])
@@ -52,33 +51,33 @@ def verify_corpus(folder: Path, caches: Mapping[str, Callable[[Path, pd.DataFram
         for cache in sorted((folder / kind).glob("[!.]*")):
             part = f"{kind}/{cache.name}"
             if (other := _documents_of(cache)) not in (None, corpus.documents_hash):
-                why = f"made of documents {other}, which are replaced: nothing reads it, delete it"
+                why = f"made from documents {other}, since replaced: nothing reads it, delete it"
                 yield Finding(part, "its documents", skipped=why)
             else:
                 yield Finding(part, "against its name and the documents", tuple(faults_of(cache, corpus.documents)))
 
 
 def require_sound(*folders: Path, **caches: Callable[[Path, pd.DataFrame], list[str]]) -> None:
-    """Verify each `data/<corpus>` and print what was found; `caches` as for `verify_corpus`.
+    """Verify each `data/<corpus>` and print the findings; `caches` as for `verify_corpus`.
 
-    Raises: UserError if anything is wrong.
+    Raises: UserError if there is any fault.
     """
-    told = []
+    errors = []
     for folder in folders:
         findings = list(verify_corpus(folder, caches))
         show(findings_table(folder, findings))
         if faults := sum(len(finding.faults) for finding in findings):
             manifest = PreparedCorpus.open(folder).manifest
-            told.append(
-                f"{folder}: {faults} fault{'s' * (faults > 1)}. Delete a folder of masks or tokens that has one, and "
-                f"prepare again: {again(folder.name, manifest)}"
+            errors.append(
+                f"{folder}: {faults} fault{'s' * (faults > 1)}. Delete faulty folders of masks or tokens, and prepare "
+                f"again: {again(folder.name, manifest)}"
             )
-    if told:
-        raise UserError("\n".join(told))
+    if errors:
+        raise UserError("\n".join(errors))
 
 
 def findings_table(folder: Path, findings: list[Finding]) -> TextTable:
-    """What was checked and what was found, a row for each finding and each fault."""
+    """A table of what was checked, one row per finding or fault."""
     rows = []
     for finding in findings:
         skipped = [f"not checked: {finding.skipped}"] if finding.skipped else ["ok"]
@@ -90,18 +89,18 @@ def findings_table(folder: Path, findings: list[Finding]) -> TextTable:
 
 
 def _documents_of(cache: Path) -> str | None:
-    """The hash of the documents that masks or tokens were made of; None if what they say of it cannot be relied on."""
+    """The hash of the documents that masks or tokens were made from; None if their settings cannot be trusted."""
     try:
         about = read_json(cache / "settings.json")
         made_of = about.get("settings") or about["identity"]
         return made_of["documents"] if cache.name.endswith(f"-{digest(made_of)}") else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None  # whoever knows these files says what is wrong with them
+        return None  # the check of this kind of folder reports the fault
 
 
 def _manifest_faults(manifest: Mapping[str, Any]) -> Iterator[str]:
     if (found := with_digest(manifest)["digest"]) != manifest.get("digest"):
-        yield f"{found}, expected {manifest.get('digest')}: it was edited, or is damaged"
+        yield f"{found}, expected {manifest.get('digest')}: edited or damaged"
 
 
 def _file_faults(path: Path, wanted: Mapping[str, Any]) -> Iterator[str]:
@@ -112,8 +111,8 @@ def _file_faults(path: Path, wanted: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _main_corpus(folder: Path, asked: Mapping[str, Any]) -> Finding:
-    """Whether the corpus that test-only data were compared with is still the same."""
-    part, checked = "leaks", f"the training data of {asked['corpus']} that they were looked for in"
+    """Whether the corpus that test-only data were compared with is unchanged."""
+    part, checked = "leaks", f"the training data of {asked['corpus']} they were compared with"
     try:
         now = PreparedCorpus.open(folder.with_name(asked["corpus"])).documents_hash
     except UserError as error:
@@ -121,4 +120,4 @@ def _main_corpus(folder: Path, asked: Mapping[str, Any]) -> Finding:
     if now == asked["documents_hash"]:
         return Finding(part, checked)
     change = f"documents {asked['documents_hash']} then, {now} now"
-    return Finding(part, checked, (f"prepared anew ({change}): prepare again with corpus.extra",))
+    return Finding(part, checked, (f"prepared again since ({change}): repeat prepare.py with corpus.extra",))

@@ -428,7 +428,7 @@ def faulty_csv(path: Path, fault: str) -> Path:
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        ("missing", "there is no such file; give its path: corpus.csv=FILE"),
+        ("missing", "no such file; give its path: corpus.csv=FILE"),
         ("empty", "is empty"),
         ("no text column", "type corpus.columns.text=HEADER"),
         ("one id twice", "rows 5 and 42 have the same id 'A1-003' but different contents (text)"),
@@ -556,7 +556,7 @@ def test_a_folder_of_results_that_is_none_is_not_replaced(here, whole, tmp_path)
         ("evaluate.py", ["task.max_example=1"], "did you mean task.max_examples?"),
         ("train.py", ["+foo=1", "seed=x"], "2 mistakes in the configuration:"),
         ("evaluate.py", [], "python prepare.py corpus=sample"),
-        ("prepare.py", ["corpus=custom", "corpus.name=mine", "corpus.csv=nope.csv"], "nope.csv: there is no such file"),
+        ("prepare.py", ["corpus=custom", "corpus.name=mine", "corpus.csv=nope.csv"], "nope.csv: no such file"),
         (
             "prepare.py",
             ["corpus=custom", "corpus.csv=my (1).csv"],

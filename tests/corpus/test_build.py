@@ -135,7 +135,7 @@ def test_a_full_disk_is_told_in_one_message(tmp_path, path, monkeypatch):
     ("name", "message"),
     [
         ("", r"cannot be written to \(Not a directory\): type paths\.data="),
-        *((name, "could not be prepared: .*put right what is in the way") for name in ("masks", "documents.parquet")),
+        *((name, "could not be prepared: .*remove the obstacle") for name in ("masks", "documents.parquet")),
     ],
 )
 def test_something_of_another_kind_in_the_place_of_a_file(tmp_path, path, name, message):
@@ -292,7 +292,7 @@ def test_a_text_on_two_sides_of_a_given_split_is_told_and_counted(tmp_path, capl
     rows[1]["text"] = rows[8]["text"]  # train and test
     with caplog.at_level("WARNING", "ilm"):
         corpus = built(tmp_path / "mine", write_csv(tmp_path / "texts.csv", rows)).corpus
-    assert "the splits given by the file: 1 values of text stand in several splits, for example 'A1-001'" in caplog.text
+    assert "splits given by the file: 1 values of text occur in several splits, for example 'A1-001'" in caplog.text
     assert corpus.manifest["leaks"]["texts"]["documents"] == 2
 
 
@@ -320,11 +320,11 @@ def test_learners_that_nobody_names_are_warned_of(tmp_path):
     rows = [{**row, "writing_id": f"class{n // 10 % 3}_s{n // 2:02}_t{n % 2}"} for n, row in enumerate(ROWS)]
     path = write_csv(tmp_path / "texts.csv", rows)
     told = (prepared(tmp_path / "data", path) / "prepare.log").read_text()
-    assert "no column names the learners, so texts of one learner may stand in train and in test" in told
-    assert "begin with the learner (20 of them), type \"corpus.learner_from_id='^(.+)[_-][^_-]+$'\"" in told
+    assert "no column identifies learners, so texts of one learner may end up in both train and test" in told
+    assert "begin with a learner id (20 distinct ones), type \"corpus.learner_from_id='^(.+)[_-][^_-]+$'\"" in told
     folder = prepared(tmp_path / "other", path, "corpus.learner_from_id='^(.+)[_-][^_-]+$'")
     corpus = PreparedCorpus.open(folder)
-    assert "no column names the learners" not in (folder / "prepare.log").read_text()
+    assert "no column identifies learners" not in (folder / "prepare.log").read_text()
     assert corpus.documents["learner_id"].nunique() == 20
     assert corpus.manifest["leaks"]["learners"]["values"] == 0
     assert corpus.manifest["settings"]["learner_from_id"] == "^(.+)[_-][^_-]+$"
@@ -334,7 +334,7 @@ def test_learners_that_nobody_names_are_warned_of(tmp_path):
 
 def test_ids_that_say_nothing_of_learners(tmp_path, path, caplog):
     built(tmp_path / "mine", path)  # A1-000, A1-001, ...: the level
-    assert "no column names the learners" in caplog.text
+    assert "no column identifies learners" in caplog.text
     assert "learner_from_id" not in caplog.text
 
 
@@ -374,7 +374,7 @@ def test_a_split_that_leaks_stops_before_anything_is_put_in_place(tmp_path, path
     rows[1]["text"] = rows[0]["text"]
     path = write_csv(tmp_path / "texts.csv", rows)
     monkeypatch.setattr(division_module, "assign_splits", leaking)
-    with pytest.raises(RuntimeError, match=r"1 values of text stand in several splits"):
+    with pytest.raises(RuntimeError, match=r"1 values of text occur in several splits"):
         built(tmp_path / "mine", path)
     assert list((tmp_path / "mine").iterdir()) == []
 
@@ -434,10 +434,10 @@ def test_extra_texts_that_models_were_trained_on_can_be_left_out(tmp_path, path,
     trained = set(main.documents.loc[main.documents["split"] == "train", "text"])
     assert len(corpus.documents) == 16 - sum(row["essay"] in trained for row in extra_rows()) < 16
     assert (corpus.manifest["leaks"]["texts"], corpus.manifest["leaks"]["near_duplicates"]) == (0, 0)
-    told = f"left out: {16 - len(corpus.documents)} of 16 texts, which stand in the training data of mine"
+    told = f"dropped {16 - len(corpus.documents)} of 16 texts that are in the training data of mine"
     assert told in (folder / "prepare.log").read_text()
     seen = write_csv(tmp_path / "seen.csv", [{"text": text, "cefr": "A1"} for text in sorted(trained)[:3]])
-    with pytest.raises(UserError, match=r"leaves out 3 of 3 texts.*none is left"):
+    with pytest.raises(UserError, match=r"drops 3 of 3 texts.*none are left"):
         prepared(tmp_path / "data", path, f"corpus.extra=[{{csv: '{seen}', drop_trained_on: true}}]")
 
 
@@ -482,9 +482,9 @@ def test_a_new_main_corpus_brings_the_shared_texts_up_to_date(tmp_path, path, ex
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["nope.csv"], "there is no such file"),
-        (["mine.csv"], "as the main corpus is"),
-        (["a b.csv", "a_b.csv"], "a b.csv is"),
+        (["nope.csv"], "no such file"),
+        (["mine.csv"], "which the main corpus already uses"),
+        (["a b.csv", "a_b.csv"], "a b.csv already uses"),
     ],
 )
 def test_names_of_extra_corpora(tmp_path, names, message):

@@ -49,7 +49,7 @@ def test_what_stands_in_several_splits():
     assert report.topics == SharedValues(1, 2, 2, ((("a", "train"), ("b", "test")),))
     assert report.near_duplicates == "not looked for: split.near_duplicates=null"
     assert report.violated(["learner_id"]) == [
-        "1 values of learner_id stand in several splits, for example 'b' (test) and 'd' (train)"
+        "1 values of learner_id occur in several splits, for example 'b' (test) and 'd' (train)"
     ]
     assert len(report.violated(["text", "learner_id", "topic", "near_duplicates"])) == 3
     assert report.violated([]) == []

@@ -249,7 +249,7 @@ def test_learners_from_ids(read, refused):
     message = refused(content, learner_from_id="^x")
     assert "corpus.learner_from_id=^x matches no id, such as 'odd'" in message
     content = "writing_id,l1,cefr,text,student_id,topic\na_1,x,A1,t,s,food\n"
-    assert "column student_id names the learners" in refused(content, learner_from_id="^.")
+    assert "column student_id identifies learners" in refused(content, learner_from_id="^.")
     documents, _ = read(content, {"learner_id": ""}, learner_from_id="^.")
     assert documents[["learner_id", "topic"]].to_numpy().tolist() == [["a", "food"]]
 
@@ -271,9 +271,9 @@ def test_several_files_are_one_corpus(tmp_path):
     assert (report.rows, report.kept, report.dropped) == (3, 2, {"A.json: empty text": {"count": 1, "rows": [2]}})
     assert report.columns_used["writing_id"] == "id, writing_id"
     assert [part.path for part in report.files] == [str(a), str(b)]
-    with pytest.raises(UserError, match=r"A\.json and .*C\.csv have the same id '2' \(1 ids stand in two files\)"):
+    with pytest.raises(UserError, match=r"A\.json and .*C\.csv have the same id '2' \(1 ids occur in two files\)"):
         read_corpora([a, b, c], **options)
-    with pytest.raises(UserError, match=r"only one has a column of splits: type corpus\.columns\.split=''"):
+    with pytest.raises(UserError, match=r"has a split column: type corpus\.columns\.split=''"):
         read_corpora([b, d], **options)
 
 
@@ -335,7 +335,7 @@ def test_missing_column(refused):
 
 
 def test_other_separator(refused):
-    assert "its values are separated by ';', it seems: type" in refused(HEADER.replace(",", ";") + "a;French;A1;x\n")
+    assert "its values seem to be separated by ';': type" in refused(HEADER.replace(",", ";") + "a;French;A1;x\n")
 
 
 def test_one_column_under_two_names(refused):
@@ -343,12 +343,12 @@ def test_one_column_under_two_names(refused):
     assert "id and writing_id may both be writing_id" in message
     assert "corpus.columns.writing_id=id or corpus.columns.writing_id=writing_id" in message
     assert "column text is asked for as l1 and as text" in refused(HEADER + good_rows(1), {"l1": "text"})
-    advice = "type corpus.columns.topic='' not to read it as topic"
+    advice = "type corpus.columns.topic='' to ignore it as topic"
     assert advice in refused("writing_id,l1,cefr_level,body,topic\n" + good_rows(1), {"text": "topic"})
 
 
 def test_duplicate_header(refused):
-    assert "names text more than once" in refused("writing_id,l1,cefr_level,text,text\na,French,A1,x,y\n")
+    assert "has text more than once" in refused("writing_id,l1,cefr_level,text,text\na,French,A1,x,y\n")
 
 
 def test_same_id_different_text(refused):
@@ -393,9 +393,9 @@ def test_an_odd_quote_mark_is_the_rest_of_a_text_that_lost_its_beginning(read):
 
 
 def test_nul_byte(refused):
-    assert "row 3 holds a NUL byte" in refused(HEADER + good_rows(1) + "w,French,A1,a\0b\n")
+    assert "row 3 contains a NUL byte" in refused(HEADER + good_rows(1) + "w,French,A1,a\0b\n")
     message = refused((HEADER + good_rows(1)).encode("utf-16-le"))
-    assert "row 1 holds a NUL byte" in message
+    assert "row 1 contains a NUL byte" in message
     assert "corpus.encoding=utf-16-le" in message
 
 
@@ -410,11 +410,11 @@ def test_a_stray_byte_in_a_utf_8_file_is_no_reason_for_another_encoding(refused)
     rows = [f"w{n},French,A1,café {n}\n".encode() for n in range(9)]
     rows[3], rows[5] = b"x,French,A1,don\x92t \x93no\n", b"y,French,A1,caf\xe9\n"
     message = refused(HEADER.encode() + b"".join(rows))
-    assert "(0x92) does not belong to it; but all other bytes do, and make 7 characters beyond ASCII" in message
-    assert "3 bytes are damaged or pasted in from a file of another encoding, in lines 5, 7." in message
+    assert "(0x92) is invalid; but all other bytes are valid, with 7 non-ASCII characters" in message
+    assert "3 bytes are damaged or pasted from a file in another encoding, in lines 5, 7." in message
     assert "iconv -c -f utf-8" in message
     assert "corpus.encoding=cp1252" not in message
-    assert "1 byte is damaged or pasted in from a file of another encoding, in line 5." in refused(
+    assert "1 byte is damaged or pasted from a file in another encoding, in line 5." in refused(
         HEADER.encode() + b"".join(rows[:3]) + b"x,French,A1,don\x92t\n"
     )
 
@@ -422,7 +422,7 @@ def test_a_stray_byte_in_a_utf_8_file_is_no_reason_for_another_encoding(refused)
 @pytest.mark.parametrize("encoding", ["latin-1", "cp1252"])
 def test_a_utf_8_file_is_not_read_by_an_encoding_that_takes_any_bytes(read, refused, encoding):
     message = refused(HEADER + "w,French,A1,café déjà\n", encoding=encoding)
-    assert f"is UTF-8, with 3 characters beyond ASCII: read as {encoding}, every é would become Ã©" in message
+    assert f"is UTF-8, with 3 non-ASCII characters: read as {encoding}, every é would become Ã©" in message
     documents, _ = read((HEADER + "w,French,A1,café déjà\n").encode(encoding), encoding=encoding)
     assert documents["text"].tolist() == ["café déjà"]
     read(HEADER + good_rows(2), encoding=encoding)
@@ -468,11 +468,11 @@ def test_byte_order_mark_of_another_encoding(refused, encoding):
         stated = "utf-8" if content[:3] != b"\xef\xbb\xbf" else "latin-1"
         expected = encoding if stated == "utf-8" else "utf-8"
         message = refused(content, encoding=stated)
-        assert "at byte 0" in message
+        assert "begins with the byte order mark" in message
         assert message.endswith(f"type corpus.encoding={expected}")
 
 
 def test_utf_16_without_its_mark_and_unknown_encodings(refused):
-    assert "byte 0 begins no byte order mark" in refused(HEADER + good_rows(1), encoding="utf-16")
+    assert "it has no byte order mark" in refused(HEADER + good_rows(1), encoding="utf-16")
     for encoding in ("utf-9", "rot13", "hex"):
-        assert f"corpus.encoding={encoding} is not known" in refused(HEADER + good_rows(1), encoding=encoding)
+        assert f"corpus.encoding={encoding} is unknown" in refused(HEADER + good_rows(1), encoding=encoding)

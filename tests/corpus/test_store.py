@@ -258,7 +258,7 @@ def test_damaged_files(folder):
         assert existing_conflict(folder, {}) == ["manifest.json cannot be read"]
     for content in ("[]", "{}", "null", '{"documents_hash": "0", "settings": {}}'):
         manifest.write_text(content)
-        assert "is not the manifest of a corpus" in refused(folder)
+        assert "is not a corpus manifest" in refused(folder)
 
 
 def test_a_flipped_bit_in_a_text_is_noticed(folder):

@@ -76,12 +76,12 @@ def test_a_changed_byte_in_the_documents_or_the_source(corpus):
     source.unlink()
     assert faults(corpus.folder) == {}
     (skipped,) = [f for f in verify_corpus(corpus.folder, {}) if f.skipped]
-    assert skipped == Finding(f"source {source}", "size and sha256", skipped="it is not here any more")
+    assert skipped == Finding(f"source {source}", "size and sha256", skipped="no longer there")
 
 
 def test_whatever_is_changed_in_the_manifest(corpus):
     changed(corpus, lambda manifest: manifest["leaks"].update(topics="holds"))
-    assert "it was edited, or is damaged" in faults(corpus.folder)["manifest.json"]
+    assert "edited or damaged" in faults(corpus.folder)["manifest.json"]
 
 
 def test_test_only_data_and_the_corpus_beside_them(corpus):
@@ -89,7 +89,7 @@ def test_test_only_data_and_the_corpus_beside_them(corpus):
     assert faults(extra.folder) == {}
     rows = rows_of_small_corpus({"A1": 20, "B1": 10})
     built(corpus.folder, rows, TrainValidTest(1, ["text"]))
-    assert "prepared anew (documents " in faults(extra.folder)["leaks"]
+    assert "prepared again since (documents " in faults(extra.folder)["leaks"]
 
 
 def test_caches_are_looked_at_by_who_knows_them(corpus):
@@ -116,7 +116,7 @@ def test_caches_of_documents_that_were_replaced_are_no_fault(corpus):
             (cache / "settings.json").write_text(json.dumps({key: of_others}))
     found = list(verify_corpus(corpus.folder, dict.fromkeys(("masks", "tokens"), lambda *_: ["looked at"])))
     skipped = [(finding.part, finding.skipped) for finding in found if finding.skipped]
-    why = "made of documents 0123456789ab, which are replaced: nothing reads it, delete it"
+    why = "made from documents 0123456789ab, since replaced: nothing reads it, delete it"
     assert skipped == [(f"{kind}/old-{digest(of_others)}", why) for kind in ("masks", "tokens")]
     assert [f.part for f in found if f.faults] == ["masks/damaged-0", "tokens/damaged-0"]
 
@@ -143,7 +143,7 @@ def test_as_it_is_typed(prepared, tmp_path):
     masks = next((copy / "masks").glob("hierarchical-*"))
     whole = (masks / "valid.arrow").read_bytes()
     (masks / "valid.arrow").write_bytes(whole[:-200] + bytes([whole[-200] ^ 1]) + whole[-199:])
-    with pytest.raises(UserError, match=r"small: 1 fault\. Delete a folder of masks"):
+    with pytest.raises(UserError, match=r"small: 1 fault\. Delete faulty folders of masks"):
         prepare(compose("prepare", *typed, f"paths.data={tmp_path / 'data'}")[0])
 
 

@@ -1,4 +1,4 @@
-"""Which format a file has: by its name, and whether what is in it agrees."""
+"""Chooses a reader by file name, after checking that the contents match."""
 
 import codecs
 import zipfile
@@ -27,26 +27,26 @@ _MAGIC = (
 
 
 def stem(path: Path) -> str:
-    """The file's name without the endings that tell its format."""
+    """The file name without format suffixes."""
     name = path.name.removesuffix(".gz")
     return Path(name).stem
 
 
 def open_source(path: Path, encoding: str, sheet: str | None, delimiter: str | None = None) -> Source:
-    """The file's header and rows, whatever its format; `delimiter`: of a CSV file, if it is another than usual.
+    """Open a file of any format as a header and rows. `delimiter`: of a CSV file; None: by file name.
 
-    Raises: UserError for a file that is not there, is empty, or is of another format than its name says, and for
-    what the format's own reader cannot make sense of.
+    Raises: UserError for a missing or empty file, for contents that do not match the file name, and for anything
+    the format's reader cannot parse.
     """
     name = path.name.lower()
     compressed = name.endswith(".gz")
     ending = Path(name.removesuffix(".gz")).suffix
     head = _first_bytes(path)
     if sheet is not None and ending not in EXCEL:
-        raise UserError(f"corpus.sheet={sheet} for {path}: only an XLSX workbook has sheets; leave it out")
+        raise UserError(f"corpus.sheet={sheet} for {path}: only XLSX workbooks have sheets; leave it out")
     if ending in PARQUET + EXCEL:
         if compressed:
-            raise UserError(f"{path}: {ending} is compressed in itself; unpack it first: gunzip {path.name}")
+            raise UserError(f"{path}: {ending} is already compressed; unpack it first: gunzip {path.name}")
         _check_magic(path, head, ending)
         return parquet_source(path) if ending in PARQUET else excel_source(path, sheet)
     if compressed:
@@ -64,16 +64,16 @@ def _first_bytes(path: Path) -> bytes:
     if path.is_dir():
         raise UserError(f"{path} is a folder; expected a file of texts: corpus.csv=FILE")
     if path.exists() and not path.is_file():
-        # Opening a pipe would wait for its writer, and what has been read of it is gone.
+        # Opening a pipe would block, and it can be read only once.
         raise UserError(
-            f"{path} is no ordinary file (a pipe, perhaps), and it is read more than once: save it as a file first, "
-            f"and give the path of that: corpus.csv=FILE"
+            f"{path} is not a regular file (perhaps a pipe), and it is read more than once: save it to a file first "
+            f"and give that path: corpus.csv=FILE"
         )
     try:
         with open(path, "rb") as file:
             head = file.read(4)
     except FileNotFoundError as error:
-        raise UserError(f"{path}: there is no such file; give its path: corpus.csv=FILE") from error
+        raise UserError(f"{path}: no such file; give its path: corpus.csv=FILE") from error
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
     if not head:
@@ -82,26 +82,26 @@ def _first_bytes(path: Path) -> bytes:
 
 
 def _check_text(path: Path, head: bytes) -> None:
-    """Texts that are saved in place of a file of texts now and then. Raises: UserError that says what it is."""
+    """Raises: UserError for what people often save by mistake: Git LFS pointers, HTML pages, XML."""
     start = head.removeprefix(codecs.BOM_UTF8).lstrip().lower()
     if start.startswith(b"version https://git-lfs"):
         raise UserError(f"{path} is a Git LFS pointer, not the file itself: type git lfs pull in its repository")
     if start.startswith((b"<!doctype html", b"<html")):
         raise UserError(
-            f"{path} is a web page (HTML), perhaps one that asks for a login or reports an error: open it in a "
-            "browser, and download the file itself"
+            f"{path} is a web page (HTML), perhaps a login or error page: open it in a browser, and download the file "
+            "itself"
         )
     if start.startswith((b"<?xml", b"<selections", b"<writings", b"<writing")):
         raise UserError(
-            f"{path} is XML, which is not read: make a CSV file of it with the columns writing_id, l1, cefr_level, "
-            "text, perhaps learner_id and topic. (In EFCAMDAT's own export the level attribute of a writing is the "
-            "teaching level, 1 to 16, not CEFR: 1-3 are A1, 4-6 A2, 7-9 B1, 10-12 B2, 13-15 C1, 16 C2; the L1 has to "
-            "be guessed from the nationality. The cleaned EFCAMDAT tables have all of it.)"
+            f"{path} is XML, which is not supported: convert it to a CSV file with the columns writing_id, l1, "
+            "cefr_level, text, and optionally learner_id and topic. (In EFCAMDAT's own export the level attribute of a "
+            "writing is the teaching level, 1 to 16, not CEFR: 1-3 are A1, 4-6 A2, 7-9 B1, 10-12 B2, 13-15 C1, 16 C2; "
+            "the L1 must be guessed from the nationality. The cleaned EFCAMDAT tables have both.)"
         )
 
 
 def _zip_contents(path: Path) -> tuple[str, str]:
-    """What an archive is, and what to do with it."""
+    """A description of an archive, and what to do with it."""
     try:
         names = [name for name in zipfile.ZipFile(path).namelist() if not name.endswith("/")]
     except (zipfile.BadZipFile, OSError, ValueError):
@@ -109,21 +109,19 @@ def _zip_contents(path: Path) -> tuple[str, str]:
     if any(name.startswith("xl/") for name in names):
         return "an XLSX workbook", "rename it to end in .xlsx"
     shown = f" with {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}" if names else ""
-    return f"a zip archive{shown}", f"unpack it first (unzip {path.name}), and give the path of the file in it"
+    return f"a zip archive{shown}", f"unpack it first (unzip {path.name}), and give the path of the unpacked file"
 
 
 def _check_magic(path: Path, head: bytes, ending: str) -> None:
-    """Whether the first bytes are those of the format of this ending; "": of a text, which has none."""
-    is_of = next(((found, right) for magic, found, right in _MAGIC if head.startswith(magic)), None)
-    if is_of is None and ending:
-        raise UserError(
-            f"{path} ends in {ending}, but its first bytes are not of that format; rename it or get it again"
-        )
-    if is_of is not None and is_of[1] != ending:
-        found, right = is_of
+    """Raises: UserError unless the magic bytes match `ending` ("": a text file, which has none)."""
+    actual = next(((found, right) for magic, found, right in _MAGIC if head.startswith(magic)), None)
+    if actual is None and ending:
+        raise UserError(f"{path} ends in {ending}, but its contents are not in that format; rename it or get it again")
+    if actual is not None and actual[1] != ending:
+        found, right = actual
         if right == ".xlsx" and not path.name.lower().endswith(".gz"):
             found, advice = _zip_contents(path)
             raise UserError(f"{path} is {found}: {advice}")
         if right == ".xls":
-            raise UserError(f"{path} is {found}, which is not read; save it as .xlsx without one, or as .csv")
+            raise UserError(f"{path} is {found}, which is not supported; save it as .xlsx without one, or as .csv")
         raise UserError(f"{path} is {found}, but its name does not say so; rename it to end in {right}")

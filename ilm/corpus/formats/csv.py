@@ -13,12 +13,12 @@ _NAMES = {",": "comma", "\t": "tab"}
 
 
 def delimited_source(file: TextFile, delimiter: str) -> Source:
-    """Rows are numbered as in a spreadsheet: the header is 1, a text of many lines is one row.
+    """Rows are numbered as in a spreadsheet: the header is 1, a multi-line text is one row.
 
-    Where a quote was lost, the next text may be cut at a line end and its last line look like a row, with one quote
-    mark left over; RFC 4180 allows none inside an unquoted field, so a row with an odd number is a fault.
+    If a quote mark was lost, the next text may end at a line break, and its last line may look like a row with one
+    quote mark left over. RFC 4180 allows none in an unquoted field, so a row with an odd number of them is a fault.
 
-    Raises: UserError, here or while rows are read, for a wrong encoding, bad quoting, a quote that never ends, NUL.
+    Raises: UserError, here or while reading rows, for a wrong encoding, bad quoting, an unclosed quote, or NUL.
     """
     with closing(_records(file, delimiter)) as records:
         header = list(next(records, (1, [], 0))[1])
@@ -40,7 +40,7 @@ def delimited_source(file: TextFile, delimiter: str) -> Source:
 
 
 def _records(file: TextFile, delimiter: str) -> Generator[tuple[int, list[str] | str, int], None, None]:
-    """(Row number, fields, quote marks) of every record, the header included; a blank line has no fields."""
+    """Yield (row number, fields, quote marks) of every record, header included; a blank line has no fields."""
     row, last, quotes = 0, "", 0
 
     def watched(lines: Iterator[str]) -> Iterator[str]:
@@ -53,13 +53,13 @@ def _records(file: TextFile, delimiter: str) -> Generator[tuple[int, list[str] |
     limit = csv.field_size_limit(2**31 - 1)
     try:
         with file.opened(newline="") as (lines, tick):
-            # Strict: otherwise a file cut off inside quotes, or a stray quote, is read without an error.
+            # Strict: otherwise a file cut off inside quotes, or a stray quote, passes without an error.
             reader = csv.reader(watched(lines), delimiter=delimiter, strict=True)
             for row, fields in enumerate(reader, start=1):
                 if "\0" in "".join(fields):
                     raise UserError(
-                        f"{file.path}: row {row} holds a NUL byte, which no text has. Either the file is UTF-16 "
-                        f"without a byte order mark (then corpus.encoding=utf-16-le) or it is damaged: get it again"
+                        f"{file.path}: row {row} contains a NUL byte. Either the file is UTF-16 without a "
+                        f"byte order mark (then type corpus.encoding=utf-16-le) or it is damaged: get it again"
                     )
                 yield row, fields, quotes
                 quotes = 0
@@ -71,7 +71,7 @@ def _records(file: TextFile, delimiter: str) -> Generator[tuple[int, list[str] |
         if "end of data" in str(error):
             raise UserError(
                 f"{file.path}: the quoted field that opens in row {row + 1} never ends; the file is cut off, or a "
-                f"closing quote is missing there. Get the file again or add the quote"
+                f"closing quote is missing. Get the file again or add the quote"
             ) from error
         raise UserError(
             f"{file.path}: bad quoting in the record that starts as row {row + 1} ({error}). Inside a quoted field "

@@ -1,6 +1,6 @@
 """XLSX workbooks, read by calamine.
 
-At 723,282 texts on one core calamine took 3.8 s and 490 MB, openpyxl 48 s and 110 MB.
+For 723,282 texts on one core calamine took 3.8 s and 490 MB, openpyxl 48 s and 110 MB.
 """
 
 import lzma
@@ -25,13 +25,13 @@ _LARGEST_AREA = 50_000_000  # cells; calamine takes 32 bytes for each, empty or 
 _BLOCK = 1 << 22  # bytes
 _LONGEST_TAG = 300  # bytes, of a cell or row
 _REFERENCE = re.compile(rb"""<(?:\w+:)?(?:c|row)\s[^<>]{0,200}?\br\s*=\s*["']([A-Za-z]*)([0-9]+)["']""")
-# No value, or an empty one of another type than text, which a formula may well give.
+# A formula with no value, or an empty one that is not text (a formula may well yield an empty text).
 _UNSAVED_FORMULA = re.compile(
     rb"""<(?:\w+:)?c(?![^<>]*\bt=["']str)(?:[^<>]*?\br=["'](\w+))?[^<>]*><(?:\w+:)?f(?:[^<>]*/>|[^<>]*>[^<>]{0,8000}</(?:\w+:)?f>)"""
     rb"""\s*(?:<(?:\w+:)?v\s*/>|<(?:\w+:)?v>\s*</(?:\w+:)?v>)?\s*</(?:\w+:)?c>"""
 )
-# What is raised for archives whose bytes were changed: RuntimeError where a part claims to be encrypted, ValueError
-# for names that are no UTF-8, the errors of each compression.
+# Raised for corrupt archives: RuntimeError if a part claims to be encrypted, ValueError for names that are not UTF-8,
+# and the errors of each compression.
 _DAMAGE = (
     *(python_calamine.CalamineError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
     *(EOFError, OSError, RuntimeError, ValueError),
@@ -41,11 +41,11 @@ Cell = str | float | bool | date | datetime | time | timedelta
 
 
 def excel_source(path: Path, sheet: str | None) -> Source:
-    """Rows are numbered as Excel does; the first row that holds anything is the header.
+    """Rows are numbered as in Excel; the first non-empty row is the header.
 
-    Whole numbers come without a fraction, dates as 2020-01-31, cells with an error as empty.
+    Whole numbers have no decimal point, dates are ISO (2020-01-31), and error cells are empty.
 
-    Raises: UserError for a damaged file, for several sheets and no `sheet`, and for a `sheet` that is not there.
+    Raises: UserError for a damaged file, an unknown `sheet`, or several sheets and no `sheet`.
     """
     _check_parts(path)
     with _damage_told(path), python_calamine.CalamineWorkbook.from_path(path) as book:
@@ -86,14 +86,14 @@ def _text(value: Cell) -> str:
 
 
 def _typed(sheet: str) -> str:
-    """As it is typed in a shell."""
+    """The sheet's name, quoted for the shell."""
     return sheet if re.fullmatch(r"\w+", sheet) else f"\"'{sheet}'\""
 
 
 def _check_parts(path: Path) -> None:
-    """Read every part of the archive to its end, where its checksum is compared: calamine stops before.
+    """Read every part of the archive to the end, where its checksum is verified; calamine stops earlier.
 
-    Refuse a sheet with a cell far off: calamine would ask for memory for all the cells up to it, and abort.
+    Refuses a sheet with a far-off cell: calamine would allocate every cell up to it, and abort.
     """
     for name, blocks in groupby(_blocks(path), itemgetter(0)):
         first = {b"A": b"A1"}  # column -> the first cell in it
@@ -104,7 +104,7 @@ def _check_parts(path: Path) -> None:
                 if found := _UNSAVED_FORMULA.search(text):
                     raise UserError(
                         f"{path}: {name} has a formula without a value at {(found[1] or b'a cell').decode()}: it was "
-                        "never calculated. Open the workbook in Excel or LibreOffice and save it"
+                        "never calculated. Open the workbook in Excel or LibreOffice, and save it"
                     )
                 for column, row in _REFERENCE.findall(text):
                     first.setdefault(column, column + row)
@@ -114,12 +114,12 @@ def _check_parts(path: Path) -> None:
         if _number(widest) * rows > _LARGEST_AREA:
             raise UserError(
                 f"{path}: {name} has cells as far as {first[widest][:20].decode()} and {rows} rows, too large an "
-                f"area; expected one document a row and its columns side by side. Delete cells that stand apart"
+                f"area; expected one document per row in adjacent columns. Delete stray cells"
             )
 
 
 def _blocks(path: Path) -> Generator[tuple[str, bytes], None, None]:
-    """(Name of the part, bytes) of the whole archive."""
+    """Yield (part name, block of bytes) for the whole archive."""
     with _damage_told(path), zipfile.ZipFile(path) as archive:
         for name in archive.namelist():
             with archive.open(name) as part:
@@ -128,7 +128,7 @@ def _blocks(path: Path) -> Generator[tuple[str, bytes], None, None]:
 
 
 def _number(letters: bytes) -> int:
-    """The number of a column: A is 1, AA 27."""
+    """The column number: A is 1, AA is 27."""
     number = 0
     for letter in letters.upper()[:8]:
         number = number * 26 + letter - 64
@@ -137,9 +137,9 @@ def _number(letters: bytes) -> int:
 
 @contextmanager
 def _damage_told(path: Path) -> Generator[None, None, None]:
-    """For use inside a generator: errors of whoever consumes its values then do not pass through here."""
+    """Use inside a generator, so that errors of its consumer do not pass through here."""
     try:
         yield
     except _DAMAGE as error:
         reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{path} is damaged or no XLSX workbook ({reason}); get it again") from error
+        raise UserError(f"{path} is damaged or not an XLSX workbook ({reason}); get it again") from error

@@ -1,4 +1,4 @@
-"""JSON files of learner texts: one array of objects, or one object a line.
+"""JSON files of learner texts: one array of objects, or one object per line.
 
 UniversalCEFR is distributed as the first, the W&I+LOCNESS corpus as the second.
 """
@@ -17,12 +17,12 @@ _TWICE = object()
 
 
 def json_source(file: TextFile) -> Source:
-    """The header is the union of all objects' names; a name that an object lacks is empty.
+    """The header is the union of all objects' keys; a missing key gives an empty value.
 
-    Rows are numbered from 1: by object in an array, by line otherwise. Numbers come as they are typed. An array is read
-    as a whole, lines are read twice.
+    Rows are numbered from 1, by object in an array, otherwise by line. Numbers keep their spelling. An array is read
+    whole; lines are read twice.
 
-    Raises: UserError, here or while rows are read, for what is no JSON of these two kinds.
+    Raises: UserError, here or while reading rows, for anything but JSON of these two kinds.
     """
     array = _array(file)
 
@@ -56,7 +56,7 @@ def json_source(file: TextFile) -> Source:
 
 
 def _text(value: Any) -> str | None:
-    """The value as text; None for what is none."""
+    """The value as text; None for a list or object."""
     if isinstance(value, str):
         return value
     if value is None:
@@ -65,7 +65,7 @@ def _text(value: Any) -> str | None:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> Any:
-    # Python would keep the last of two equal names in silence.
+    # Python would silently keep the last of two equal keys.
     return found if len(found := dict(pairs)) == len(pairs) else _TWICE
 
 
@@ -73,7 +73,7 @@ _decoder = json.JSONDecoder(object_pairs_hook=_object, parse_int=str, parse_floa
 
 
 def _array(file: TextFile) -> list[Any] | None:
-    """The elements of the array that the file is; None if it holds objects in lines."""
+    """The elements if the file is an array; None if it has one object per line."""
     with file.opened(newline="") as (text, _):
         start = ""
         while not start and (block := text.read(1 << 16)):
@@ -82,8 +82,8 @@ def _array(file: TextFile) -> list[Any] | None:
             return _decoded(file, start + text.read(), "the array")
     if start.startswith("{"):
         return None
-    found = f"it begins with {start[:20]!r}" if start else "it holds nothing"
-    raise UserError(f"{file.path} is no JSON array of objects, nor one object a line: {found}")
+    found = f"it begins with {start[:20]!r}" if start else "it is empty"
+    raise UserError(f"{file.path} is neither a JSON array of objects nor one object per line: {found}")
 
 
 def _lines(file: TextFile) -> Generator[tuple[int, Any], None, None]:
@@ -103,7 +103,7 @@ def _decoded(file: TextFile, text: str, what: str) -> Any:
     except json.JSONDecodeError as error:
         found = text[error.pos : error.pos + 20]
         raise UserError(
-            f"{file.path}: {what} is no JSON: {error.msg} at its line {error.lineno}, column {error.colno}, where "
-            f"{f'{found!r} stands' if found else 'the file ends'}; the file is cut off or damaged: get it again. "
-            f"Expected an array of objects, or one object a line"
+            f"{file.path}: {what} is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}, at "
+            f"{repr(found) if found else 'the end of the file'}; the file is cut off or damaged: get it again. "
+            f"Expected an array of objects, or one object per line"
         ) from error

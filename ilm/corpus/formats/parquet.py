@@ -23,7 +23,7 @@ _PLAIN = (
 def parquet_source(path: Path) -> Source:
     """Rows are numbered from 1; nulls are empty.
 
-    Raises: UserError, here or while rows are read, for a damaged file and for a column that holds no plain values.
+    Raises: UserError, here or while reading rows, for a damaged file or a column of nested values.
     """
     with _damage_told(path), pq.ParquetFile(path) as file:
         schema = file.schema_arrow
@@ -41,8 +41,8 @@ def parquet_source(path: Path) -> Source:
 
 
 def _check_counts(path: Path, file: pq.ParquetFile) -> None:
-    """Whether the numbers of rows agree: no checksum covers them, and pyarrow reads no further than the smallest."""
-    # The number of values of a column would tell more, but asking for it in a damaged file ends the process.
+    """Compare the row counts: no checksum covers them, and pyarrow stops at the smallest."""
+    # A column's value count would tell more, but reading it from a damaged file crashes the process.
     of_groups = sum(file.metadata.row_group(number).num_rows for number in range(file.metadata.num_row_groups))
     if file.metadata.num_rows != of_groups:
         raise UserError(
@@ -73,10 +73,10 @@ def _check_type(path: Path, field: pa.Field) -> None:
 
 @contextmanager
 def _damage_told(path: Path) -> Generator[None, None, None]:
-    """For use inside a generator: errors of whoever consumes its values then do not pass through here."""
+    """Use inside a generator, so that errors of its consumer do not pass through here."""
     try:
         yield
-    # What pyarrow raises for damaged files; a length that was changed may ask for more memory than there is.
+    # Raised by pyarrow for damaged files; MemoryError for a corrupt length.
     except (pa.ArrowException, OSError, MemoryError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{path} is damaged or no Parquet file ({reason}); get it again") from error
+        raise UserError(f"{path} is damaged or not a Parquet file ({reason}); get it again") from error

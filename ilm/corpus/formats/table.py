@@ -1,4 +1,4 @@
-"""What every file format gives the reader: a header, and numbered rows of text or the reason why one is none."""
+"""The interface between file formats and the reader: a header and numbered rows, each with values or a fault."""
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ NO_OBJECT = "no JSON object"
 FIELD_TWICE = "a field named twice"
 NESTED = "a list or an object in place of text"
 NO_CHARACTER = "half of a surrogate pair or NUL, which no text has"
-# What is no row, but worth knowing.
+# Not rows, but noted.
 BLANK = "blank line, no row"
 NO_LINE_END = "no line end after the last row, is it whole?"
 NO_ROWS = (BLANK, NO_LINE_END)
 
 _ROWS_SHOWN = 5
 
-# Row number, and the values that were asked for or one of the causes above.
+# Row number, and the requested values or one of the causes above.
 Row = tuple[int, Sequence[str] | str]
 
 
@@ -26,13 +26,13 @@ Row = tuple[int, Sequence[str] | str]
 class Source:
     """An input file of any format.
 
-    `rows(places)` starts from the first row again at each call; its rows hold the values of the columns at
-    these places of the header, in their order. A cause instead of values is of type str, values never are.
+    Each call of `rows(places)` starts from the first row and yields the values of the header's columns at `places`, in
+    that order. A str in place of the values is a cause.
     """
 
     header: list[str]
     rows: Callable[[Sequence[int]], Generator[Row, None, None]]
-    cell_limit: int | None = None  # UTF-16 code units that a cell can hold; None: no limit
+    cell_limit: int | None = None  # capacity of a cell in UTF-16 code units; None: no limit
 
 
 class Tally(dict[str, dict[str, Any]]):
@@ -46,10 +46,10 @@ class Tally(dict[str, dict[str, Any]]):
 
 
 def first_rows(found: Mapping[str, Any]) -> str:
-    """The row numbers of an entry of a `Tally`, with dots where there are more."""
+    """The row numbers of a `Tally` entry, with "..." if there are more."""
     return ", ".join(map(str, found["rows"])) + (", ..." if found["count"] > len(found["rows"]) else "")
 
 
 def number_text(value: float) -> str:
-    """A number as a person would type it: formats that know no integers store the id 12 as 12.0."""
+    """A number as a person would type it: formats without integers store the id 12 as 12.0."""
     return str(int(value)) if value.is_integer() else repr(value)

@@ -1,4 +1,4 @@
-"""Text files, plain or compressed by gzip: opened with progress, and with one message for what is damaged."""
+"""Opens text files, plain or gzipped, with a progress bar and clear errors for damage and wrong encodings."""
 
 import codecs
 import gzip
@@ -18,9 +18,9 @@ from ilm.errors import UserError
 
 _PROGRESS_FROM_BYTES = 20_000_000
 _BLOCK = 1 << 20  # bytes
-_STRAY_BYTE = re.compile("[\udc80-\udcff]")  # as Python's "surrogateescape" decodes it
+_STRAY_BYTE = re.compile("[\udc80-\udcff]")  # as decoded by Python's "surrogateescape"
 _BEYOND_ASCII = re.compile("[^\0-\x7f\udc80-\udcff]")
-_ONE_BYTE = ("cp1252", "iso8859-1", "iso8859-15", "cp1250", "cp850", "mac-roman")  # a byte a character
+_ONE_BYTE = ("cp1252", "iso8859-1", "iso8859-15", "cp1250", "cp850", "mac-roman")  # one byte per character
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class TextFile:
     compressed: bool
 
     def check(self) -> bytes:
-        """The first bytes of the text. Raises UserError for an unknown encoding or another one's byte order mark."""
+        """The first bytes of the text. Raises: UserError for an unknown encoding, or another's byte order mark."""
         with self._damage_told(), self.binary() as file:
             head = file.read(64)
             check_encoding(self.path, self.encoding, head)
@@ -49,9 +49,9 @@ class TextFile:
     def opened(self, newline: str) -> Iterator[tuple[TextIO, Callable[[], object]]]:
         """The text, and a function to call now and then, which moves the progress bar.
 
-        For use inside a generator: errors of whoever consumes its values then do not pass through here.
+        Use inside a generator, so that errors of its consumer do not pass through here.
 
-        Raises: UserError where the bytes do not belong to the encoding or to gzip's format.
+        Raises: UserError for bytes that are invalid in the encoding or in gzip's format.
         """
         size = self.path.stat().st_size
         # None: shown on a terminal only.
@@ -67,7 +67,7 @@ class TextFile:
                 yield text, lambda: bar.update(raw.tell() - bar.n)
                 bar.update(size - bar.n)
         except UnicodeError as error:
-            # Python's text layer knows no positions. Damage behind the wrong byte explains it better, and is told here.
+            # Python's text layer gives no file position, so decode again. Gzip damage found on the way wins.
             with self._damage_told(), self.binary() as again:
                 raise wrong_encoding(self.path, self.encoding, again.read()) from error
 
@@ -81,8 +81,6 @@ class TextFile:
             ) from error
 
 
-# Encodings ------------------------------------------------------------------------------------------------------------
-
 _MARKS = (  # UTF-32's little-endian mark begins with UTF-16's, so it goes first
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -93,40 +91,40 @@ _MARKS = (  # UTF-32's little-endian mark begins with UTF-16's, so it goes first
 
 
 def codec_name(encoding: str) -> str:
-    """Python's name of the encoding; UTF-8 with or without a byte order mark is one."""
+    """Python's name of the encoding; UTF-8 with and without a byte order mark are the same."""
     name = codecs.lookup(encoding).name
     return "utf-8-sig" if name == "utf-8" else name
 
 
 def check_encoding(path: Path, encoding: str, head: bytes) -> None:
-    """Raise UserError if `encoding` is unknown, or the file's first bytes are another one's byte order mark."""
+    """Raise UserError if `encoding` is unknown, or the file begins with another encoding's byte order mark."""
     try:
         "".encode(encoding)
     except (LookupError, UnicodeError) as error:
-        raise UserError(f"corpus.encoding={encoding} is not known; for example utf-8, cp1252, utf-16") from error
+        raise UserError(f"corpus.encoding={encoding} is unknown; expected for example utf-8, cp1252, utf-16") from error
     marked = next((name for mark, name in _MARKS if head.startswith(mark)), None)
     if marked and codec_name(encoding) != codec_name(marked):
         raise UserError(
-            f"{path} is not {encoding}: at byte 0 stands the byte order mark of {marked}; type corpus.encoding={marked}"
+            f"{path} is not {encoding}: it begins with the byte order mark of {marked}; type corpus.encoding={marked}"
         )
 
 
 def wrong_encoding(path: Path, encoding: str, text: bytes) -> UserError:
-    """The error for a text that cannot be decoded, with the position of its first wrong byte (uncompressed)."""
+    """The error for a text that cannot be decoded, with the position of the first invalid byte (uncompressed)."""
     try:
         codecs.getincrementaldecoder(codec_name(encoding))().decode(text, final=True)
     except UnicodeDecodeError as error:
-        at = len(text) - len(error.object) + error.start  # behind a byte order mark
+        at = len(text) - len(error.object) + error.start  # counts a byte order mark
         cut_off = error.reason in ("unexpected end of data", "truncated data")
         advice = "the file is cut off inside a character; get it again" if cut_off else _advice(encoding, text)
-        return UserError(f"{path} is not {encoding}: byte {at} (0x{text[at]:02x}) does not belong to it; {advice}")
+        return UserError(f"{path} is not {encoding}: byte {at} (0x{text[at]:02x}) is invalid; {advice}")
     except UnicodeError:  # UTF-16 without its byte order mark: Python gives no position
-        return UserError(f"{path} is not {encoding}: byte 0 begins no byte order mark; {_other(encoding)}")
+        return UserError(f"{path} is not {encoding}: it has no byte order mark; {_other(encoding)}")
     raise RuntimeError(f"{path} changed while it was read")
 
 
 def _advice(encoding: str, text: bytes) -> str:
-    """What to do about bytes that do not belong to the encoding: what else is in the file decides."""
+    """Advice on invalid bytes, depending on the rest of the file."""
     lines = text.decode("utf-8", "surrogateescape").split("\n")
     stray = {number: len(found) for number, line in enumerate(lines, 1) if (found := _STRAY_BYTE.findall(line))}
     characters = sum(len(_BEYOND_ASCII.findall(line)) for line in lines)
@@ -135,20 +133,20 @@ def _advice(encoding: str, text: bytes) -> str:
         return _other(encoding)
     shown = ", ".join(map(str, [*stray][:5])) + (", ..." if len(stray) > 5 else "")
     return (
-        f"but all other bytes do, and make {characters:,} characters beyond ASCII: "
-        f"{f'{count:,} bytes are' if count > 1 else '1 byte is'} damaged or pasted in from a file of another encoding, "
-        f"in line{'s' * (len(stray) > 1)} {shown}. Correct them there, or leave them out: iconv -c -f utf-8 -t utf-8 "
+        f"but all other bytes are valid, with {characters:,} non-ASCII characters: "
+        f"{f'{count:,} bytes are' if count > 1 else '1 byte is'} damaged or pasted from a file in another encoding, "
+        f"in line{'s' * (len(stray) > 1)} {shown}. Correct them, or remove them: iconv -c -f utf-8 -t utf-8 "
         "OLD > NEW. (Another corpus.encoding would turn every é into Ã©.)"
     )
 
 
 def _other(encoding: str) -> str:
     others = [name for name in ("utf-8", "cp1252", "latin-1") if codec_name(name) != codec_name(encoding)]
-    return f"type its encoding, for example corpus.encoding={' or corpus.encoding='.join(others)}"
+    return f"give its encoding, for example corpus.encoding={' or corpus.encoding='.join(others)}"
 
 
 def _require_no_utf8(path: Path, encoding: str, file: BinaryIO) -> None:
-    """Encodings of one byte a character take any file; what is UTF-8 from beginning to end is no other by chance."""
+    """Single-byte encodings accept any file; one that is valid UTF-8 throughout is UTF-8, not another by chance."""
     try:
         texts = codecs.iterdecode(iter(partial(file.read, _BLOCK), b""), "utf-8")
         characters = sum(len(_BEYOND_ASCII.findall(text)) for text in texts)
@@ -156,6 +154,6 @@ def _require_no_utf8(path: Path, encoding: str, file: BinaryIO) -> None:
         return
     if characters:
         raise UserError(
-            f"{path} is UTF-8, with {characters:,} characters beyond ASCII: read as {encoding}, every é would become "
+            f"{path} is UTF-8, with {characters:,} non-ASCII characters: read as {encoding}, every é would become "
             "Ã©. Leave corpus.encoding out"
         )

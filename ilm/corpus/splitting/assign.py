@@ -1,11 +1,11 @@
-"""One assignment of all documents to train, valid and test that every model reads a subset of.
+"""Assigns all documents to train, valid and test, once for all models.
 
 1. Count: integer targets per level, shared by the L1s of the level.
 2. Connect: documents with equal folded text, of one learner, ... form a group that must stay together.
 3. Place the groups of several documents, largest first.
-4. Fill the cells (level, L1) with the single documents so that the sizes of the levels come out exact.
+4. Fill the cells (level, L1) with the single documents so that level sizes come out exact.
 
-With `test_on` whole values of a column are drawn for test first; steps 1 to 4 divide the rest into train and valid.
+With `test_on`, whole values of a column are first drawn for test; steps 1 to 4 split the rest into train and valid.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,19 +23,19 @@ from ilm.hashing import order_key
 
 SPLITS = ("train", "valid", "test")
 BY_DEFAULT = ("text", "learner_id")
-FAR = 0.1  # of its target: a split that misses it by more is worth a warning
+FAR = 0.1  # share of its target by which a split may miss it before a warning
 
 
 @dataclass(frozen=True)
 class SplitReport:
     """How documents were split: sizes against targets."""
 
-    seed: int | None  # None: the file says the splits
-    targets: dict[str, Sizes] | None  # by level; None: the file says the splits
+    seed: int | None  # None: splits given by the file
+    targets: dict[str, Sizes] | None  # by level; None: splits given by the file
     sizes: dict[str, Sizes]  # by level
     keep_together: tuple[str, ...] = ()
-    group_sizes: dict[int, int] = field(default_factory=dict)  # documents in a group, from 2 -> number of such groups
-    near_duplicates: float | None = None  # the similarity from which texts were kept together
+    group_sizes: dict[int, int] = field(default_factory=dict)  # group size (at least 2) -> number of groups
+    near_duplicates: float | None = None  # similarity above which texts were kept together
     test_on: str | None = None
     warnings: tuple[str, ...] = ()
 
@@ -46,7 +46,7 @@ class SplitReport:
 
     @property
     def misses(self) -> dict[str, Sizes]:
-        """Documents above (+) or below (-) the target, by level; only levels and splits that miss."""
+        """Documents above (+) or below (-) target, for the levels and splits that miss it."""
         if self.targets is None:
             return {}
         misses = {
@@ -57,7 +57,7 @@ class SplitReport:
 
     @property
     def empty(self) -> list[tuple[str, str]]:
-        """The (level, split) pairs without a document: such a level can be neither trained nor evaluated."""
+        """The (level, split) pairs without documents: such a level can be neither trained nor evaluated."""
         return [(level, split) for level, size in self.sizes.items() for split in SPLITS if not size[split]]
 
     def to_dict(self) -> dict[str, Any]:
@@ -67,7 +67,7 @@ class SplitReport:
 
 
 def level_targets(count: int) -> Sizes:
-    """Documents of a level of `count` for each split: 80 %, 10 %, 10 % in integers."""
+    """Split sizes of a level of `count` documents: 80 %, 10 %, 10 % in integers."""
     train, train_and_valid = count * 8 // 10, count * 9 // 10
     return {"train": train, "valid": train_and_valid - train, "test": count - train_and_valid}
 
@@ -82,21 +82,20 @@ def assign_splits(
 ) -> tuple[pd.Series, SplitReport]:
     """The split of every document, with the index of `documents`, and a report.
 
-    `keep_together` names what must not be divided, of `KEEP_TOGETHER`: see `ilm.corpus.splitting.groups.relations`.
-    Groups are the connected components of these relations and may span levels and L1s.
+    `keep_together`: relations, of `KEEP_TOGETHER`, that a split must not cut (`ilm.corpus.splitting.groups.relations`).
+    Groups are their connected components and may span levels and L1s.
 
     Groups of several documents are placed first, largest first, ties by `order_key(seed, smallest id)`: see
-    `Placement.place_groups`. Single documents, ordered by the same hash, then fill what is left of each cell
-    in the order train, valid, test, never beyond the need of the level; those whose cell is full make up the
-    level. So the sizes of a level equal its targets unless groups of several documents exceed one of them.
+    `Placement.place_groups`. Single documents, ordered by the same hash, then fill each cell in the order train, valid,
+    test, within what the level needs; documents whose cell is full fill the rest of the level. So level sizes equal
+    their targets unless groups of several documents exceed one of them.
 
-    `test_on` names a column whose values are wholly test data or not at all: see `draw_held_out`. What is not drawn
-    is divided into train and valid, 8 to 1 per level, as above; their targets are of what is left. `near_duplicates`
-    is the similarity that `keep_together=near_duplicates` goes by.
+    `test_on`: a column whose values lie wholly inside or outside test (`draw_held_out`). The rest is split into
+    train and valid as above, 8 to 1 per level. `near_duplicates`: threshold of `keep_together=near_duplicates`.
 
-    The result depends on the set of documents alone, not on their order.
+    The order of the documents does not matter.
 
-    Raises: UserError if no test data can be drawn by `test_on`.
+    Raises: UserError if `test_on` allows no test data.
     """
     ids = documents["writing_id"]
     if not ids.is_unique:
@@ -134,14 +133,14 @@ def assign_splits(
 
 
 def given_split(documents: pd.DataFrame) -> SplitReport:
-    """Describe the splits that the file gave, column `split`."""
+    """Describe the splits given by the column `split`."""
     levels, names = pd.factorize(documents["cefr_level"], sort=True)
     split_of = pd.Categorical(documents["split"], categories=list(SPLITS)).codes.astype(np.int64)
     return SplitReport(seed=None, targets=None, sizes=sizes_by_level(names.tolist(), levels, split_of, SPLITS))
 
 
 def _rank(ids: pd.Series, seed: int) -> np.ndarray:
-    """The place of each document, (D,), when all are ordered by `order_key(seed, id)`."""
+    """The rank of each document, (D,), by `order_key(seed, id)`."""
     keys = np.fromiter((order_key(seed, name) for block in blocks(ids) for name in block), np.uint64, len(ids))
     rank = np.empty(len(ids), dtype=np.int64)
     rank[np.argsort(keys, kind="stable")] = np.arange(len(ids))
@@ -151,7 +150,7 @@ def _rank(ids: pd.Series, seed: int) -> np.ndarray:
 def _placed(
     labels: np.ndarray, levels: np.ndarray, l1s: np.ndarray, rank: np.ndarray, targets: Sequence[Sizes]
 ) -> np.ndarray:
-    """The split of each document, (D,), as its position among those of the targets."""
+    """The split of each document, (D,), as its position in the targets."""
     placement = Placement(levels, l1s, rank, targets)
     _, firsts, group_of, sizes = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
     several = np.flatnonzero(sizes[group_of] > 1)
@@ -184,7 +183,7 @@ def _far_from_targets(report: SplitReport, linked: Mapping[str, np.ndarray]) -> 
     else:
         instead = f"split.keep_together=[{','.join(name for name in report.keep_together if name != column)}]"
     return (
-        f"splits far from their targets: {', '.join(far[:4])}{' and more' if len(far) > 4 else ''}. Documents are kept "
-        f"together in groups of up to {largest:,} documents, without {column} of up to {without:,}: type {instead} "
+        f"splits far from their targets: {', '.join(far[:4])}{' and more' if len(far) > 4 else ''}. Groups kept "
+        f"together have up to {largest:,} documents, without {column} up to {without:,}: type {instead} "
         f"if the sizes matter more",
     )

@@ -1,7 +1,7 @@
-"""Which documents belong together and must stay in one split.
+"""Groups of documents that must stay in one split.
 
-A relation between documents is an array of codes, (D,) int64: documents with the same code belong together, -1 belongs
-to nothing. A group is a connected component of such relations, as in scikit-learn's GroupKFold.
+A relation is an array of codes, (D,) int64: documents with equal codes belong together; -1 is unrelated to any.
+A group, as in scikit-learn's GroupKFold, is a connected component of such relations.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,10 +16,10 @@ from ilm.corpus.text_keys import text_keys
 
 
 def relations(documents: pd.DataFrame, columns: Sequence[str], near_duplicates: float | None) -> dict[str, np.ndarray]:
-    """The relation of each of `columns` (of `KEEP_TOGETHER`) that the documents have.
+    """One relation for each of `columns` (of `KEEP_TOGETHER`) that the documents have.
 
-    "text" connects texts that are equal when folded, "near_duplicates" those that are similar by at least
-    `near_duplicates`, directly or through others; "learner_id" and "topic" connect equal values, an empty one nothing.
+    "text" relates texts equal when folded; "near_duplicates" texts at least that similar, directly or through others;
+    "learner_id" and "topic" equal values, unless empty.
     """
     found: dict[str, np.ndarray] = {}
     by_text = {"text", "near_duplicates"} & set(columns)
@@ -37,14 +37,14 @@ def relations(documents: pd.DataFrame, columns: Sequence[str], near_duplicates: 
 
 
 def value_codes(values: pd.Series) -> np.ndarray:
-    """Equal values as equal codes; an empty value is -1."""
+    """One code per distinct value; -1 for an empty value."""
     codes, distinct = pd.factorize(values)
     empty = np.flatnonzero(np.asarray(distinct == ""))
     return np.where(np.isin(codes, empty), -1, codes)
 
 
 def group_labels(size: int, codes: Iterable[np.ndarray]) -> np.ndarray:
-    """Documents connected through any of the relations: each one's label, (D,), is its group's least row number."""
+    """The connected components of the relations; a document's label, (D,), is the smallest row of its group."""
     pairs = [np.empty((0, 2), dtype=np.int64)]
     for code in codes:
         rows = np.flatnonzero(code >= 0)
@@ -55,7 +55,7 @@ def group_labels(size: int, codes: Iterable[np.ndarray]) -> np.ndarray:
 
 
 def connected(size: int, pairs: np.ndarray) -> np.ndarray:
-    """The components of `size` nodes that the `pairs` (P, 2) connect: for each node its component's least one, (N,)."""
+    """The connected components of `size` nodes with edges `pairs` (P, 2): each node's smallest connected node, (N,)."""
     one, other = np.asarray(pairs, dtype=np.int64).reshape(-1, 2).T
     edges = coo_array((np.ones(len(one), dtype=bool), (one, other)), shape=(size, size))
     _, component = connected_components(edges, directed=False)
@@ -64,7 +64,7 @@ def connected(size: int, pairs: np.ndarray) -> np.ndarray:
 
 
 def largest_group(codes: Mapping[str, np.ndarray], columns: Sequence[str]) -> tuple[int, str, int]:
-    """Documents of the largest group, which of `columns` makes it so large, and the largest group without that one."""
+    """Size of the largest group, which of `columns` contributes most to it, and the largest size without that one."""
     size = len(codes[columns[0]])
     without = {
         column: _largest(group_labels(size, [code for other, code in codes.items() if other != column]))

@@ -1,4 +1,4 @@
-"""Test data by whole values of a column: texts on topics, of learners or of L1s that no model has seen."""
+"""Test data on unseen values of a column: topics, learners or L1s held out as a whole."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,19 +9,19 @@ from ilm.config.prepare import TEST_ON
 from ilm.corpus.splitting.groups import group_labels, largest_group
 from ilm.errors import UserError
 
-_FEW_GROUPS = 500  # up to which all exchanges of two are tried
+_FEW_GROUPS = 500  # at most this many groups: try to swap each pair
 
 
 def column_of_values(documents: pd.DataFrame, column: str) -> pd.Series:
     """The values of the column that `split.test_on` names.
 
-    Raises: UserError if the documents have no such column, or only empty values in it.
+    Raises: UserError if the column is missing or empty.
     """
     if column not in documents:
         there = " or ".join(f"split.test_on={name}" for name in TEST_ON if name in documents)
         raise UserError(
             f"split.test_on={column}, but this corpus has no column {column} (it has {', '.join(documents)}); "
-            f"type corpus.columns.{column}=HEADER if the file calls it otherwise, or {there}"
+            f"type corpus.columns.{column}=HEADER if it has another name in the file, or {there}"
         )
     if (documents[column] == "").all():
         raise UserError(f"split.test_on={column}, but column {column} is empty in every row; type split.test_on=null")
@@ -36,18 +36,17 @@ def draw_held_out(
     targets: Sequence[int],
     rank: np.ndarray,
 ) -> np.ndarray:
-    """Which documents become test data, (D,) bool, so that a value of a column is in test as a whole or not at all.
+    """Select test documents, (D,) bool, so that each value of a column lies wholly inside or outside test.
 
-    `code`: (D,) the values of `column`, -1 for none; `relations`: what else must not be divided; `levels`: (D,)
-    codes; `targets`: test documents wanted for each level; `rank`: (D,) the order of the draw.
+    `code`: (D,) values of `column`, -1 for none; `relations`: further documents to keep together; `levels`: (D,) codes;
+    `targets`: test documents wanted per level; `rank`: (D,) order of the draw.
 
-    Groups are documents connected by the column or the relations. In the order of their first documents' rank each
-    one goes to test that brings test nearer to its targets (the sum over levels of what is missing or too much).
-    Then groups are added, left out or exchanged as long as that brings it nearer still (up to 500 groups). If none
-    does, the one goes that ends nearest, of at most half of the documents. Documents without a value can
-    stand for no unseen one: alone they never become test data, but they follow a group they are connected with.
+    Documents connected by the column or the relations form groups. In rank order, a group joins test if that brings
+    test nearer to its targets (absolute difference, summed over levels). Then, for up to 500 groups, groups are added,
+    removed or swapped while that helps. If none ever helps, the best group of at most half the documents is taken.
+    Documents without a value are never test data by themselves, but follow the group they are connected to.
 
-    Raises: UserError if no such group exists, or only all of them together.
+    Raises: UserError if there is no such group, or nothing would be left outside test.
     """
     labels = group_labels(len(levels), [*relations.values(), code])
     firsts, group_of = np.unique(labels, return_inverse=True)
@@ -75,7 +74,7 @@ def draw_held_out(
 
 
 def _improved(drawn: np.ndarray, counts: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """The groups drawn, (G,) bool, after changes by one group (out, in or exchanged) while they come nearer to targets.
+    """Local search: add, remove or swap drawn groups, (G,) bool, while that brings test nearer to `targets`.
 
     `counts`: (G, L) documents by level.
     """

@@ -1,4 +1,4 @@
-"""How the documents of a corpus come into splits: drawn, given by its file, or all of them held out for testing."""
+"""Ways to split a corpus: drawn at random, given by its file, or everything held out for testing."""
 
 import logging
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ log = logging.getLogger("ilm")
 
 @dataclass(frozen=True)
 class TrainValidTest:
-    """Splits drawn by `ilm.corpus.splitting.assign.assign_splits`, or those given by a column of the source."""
+    """Splits drawn by `ilm.corpus.splitting.assign.assign_splits`, or given by a column of the source."""
 
     seed: int
     keep_together: Sequence[str]
@@ -26,9 +26,9 @@ class TrainValidTest:
     test_only: ClassVar = False
 
     def settings(self, given: bool) -> dict[str, Any]:
-        """What the splits follow from, for the documents hash; `given`: from a column of the source."""
+        """The settings that determine the splits, for the documents hash; `given`: by a column of the source."""
         if given:
-            # The seed still chooses the validation examples, so it stays a part of the data.
+            # The seed still selects the validation examples, so it remains part of the data.
             return {"seed": self.seed, "given": True}
         settings: dict[str, Any] = {"seed": self.seed, "keep_together": sorted(set(self.keep_together))}
         if self.test_on is not None:
@@ -38,7 +38,7 @@ class TrainValidTest:
         return settings
 
     def assign(self, documents: pd.DataFrame) -> tuple[pd.DataFrame, SplitReport]:
-        """The documents with the column `split` set, or as it was given."""
+        """The documents with their column `split`, drawn or given."""
         if "split" not in documents:
             documents["split"], report = assign_splits(
                 documents,
@@ -51,8 +51,8 @@ class TrainValidTest:
             report = given_split(documents)
         else:
             raise UserError(
-                f"split.test_on={self.test_on}, but the file has a column that says train, valid or test, which is "
-                "taken as it is: type split.test_on=null, or corpus.columns.split='' not to read that column of a table"
+                f"split.test_on={self.test_on}, but the file gives its own splits: type split.test_on=null, or "
+                "corpus.columns.split='' to ignore them"
             )
         for level, split in report.empty:
             log.warning(
@@ -63,19 +63,19 @@ class TrainValidTest:
         return documents, report
 
     def leaks(self, documents: pd.DataFrame, given: bool) -> LeakReport:
-        """The leak report of documents as they stand on disk. Raises: RuntimeError if a guarantee is violated."""
+        """The leak report of documents read back from disk. Raises: RuntimeError if a guarantee is violated."""
         test_on = None if given else self.test_on
         report = leak_report(documents, near_duplicates=self.near_duplicates, test_on=test_on)
         violated = report.violated(self.keep_together)
         if violated and not given:
-            raise RuntimeError(f"what was to be kept together is not: {'; '.join(violated)}")
+            raise RuntimeError(f"the split violates keep_together: {'; '.join(violated)}")
         for line in violated:
-            log.warning("warning: the splits given by the file: %s", line)
+            log.warning("warning: splits given by the file: %s", line)
         return report
 
     @property
     def leaks_asked(self) -> dict[str, Any]:
-        """What the leak report depends on beside the documents."""
+        """The settings of the leak report."""
         return {"near_duplicates": self.near_duplicates, "test_on": self.test_on}
 
 
@@ -103,10 +103,12 @@ class HeldOut:
         documents["split"] = pd.Series("test", index=documents.index, dtype="str")
         if self.drop_trained_on:
             seen = trained_on(documents, self.main.documents, near_duplicates=self.near_duplicates)
-            told = f"{seen.sum():,} of {len(seen):,} texts, which stand in the training data of {self.main.name}"
+            dropped = f"{seen.sum():,} of {len(seen):,} texts that are in the training data of {self.main.name}"
             if seen.all():
-                raise UserError(f"corpus.extra: drop_trained_on leaves out {told}: none is left")
-            log.info("left out: %s", told)
+                raise UserError(
+                    f"corpus.extra: drop_trained_on drops {dropped}: none are left; type drop_trained_on: false"
+                )
+            log.info("dropped %s", dropped)
             documents = documents[~seen].reset_index(drop=True)
         return documents, given_split(documents)
 

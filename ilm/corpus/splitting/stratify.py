@@ -1,4 +1,4 @@
-"""Placing groups of documents into splits by what each split still lacks."""
+"""Places groups of documents into splits according to what each split still needs."""
 
 from collections.abc import Sequence
 
@@ -11,17 +11,17 @@ Sizes = dict[str, int]
 
 
 class Placement:
-    """Documents in splits, and what each level and cell still lacks (negative: has too many).
+    """Documents placed so far, and what each level and cell still needs (negative: has too many).
 
-    `levels`, `l1s`: (D,) codes in the order of the names. `rank`: (D,) order in which single documents are taken.
-    `targets`: for each level code the documents of every split, which add up to the documents of the level.
-    `split_of`: (D,) position of the split among those of `targets`, -1 before it is placed.
+    `levels`, `l1s`: (D,) codes in name order. `rank`: (D,) order in which single documents are placed. `targets`: for
+    each level code, the documents per split, which add up to those of the level. `split_of`: (D,) position of the split
+    in `targets`, -1 until placed.
     """
 
     def __init__(self, levels: np.ndarray, l1s: np.ndarray, rank: np.ndarray, targets: Sequence[Sizes]) -> None:
         self.splits = tuple(targets[0]) if targets else ()
         self.levels, self.rank, self.targets = levels, rank, targets
-        # Level by level, so that the cells of a level are neighbours and in the order of their L1s.
+        # Level by level, so that the cells of a level are adjacent and ordered by L1.
         self.cell_keys, self.cells = np.unique(levels * (l1s.max(initial=0) + 1) + l1s, return_inverse=True)
         self.level_of_cell = self.cell_keys // (l1s.max(initial=0) + 1)
         need = [list(target.values()) for target in targets]
@@ -30,20 +30,19 @@ class Placement:
         self.split_of = np.full(len(levels), -1, dtype=np.int64)
 
     def place(self, rows: np.ndarray, splits: np.ndarray | int) -> None:
-        """Put documents `rows` into the splits at these positions."""
+        """Assign documents `rows` to the splits at these positions."""
         self.split_of[rows] = splits
         np.subtract.at(self.level_need, (self.levels[rows], self.split_of[rows]), 1)
         np.subtract.at(self.cell_need, (self.cells[rows], self.split_of[rows]), 1)
 
     def place_groups(self, rows: np.ndarray, group_of: np.ndarray) -> None:
-        """Place groups one after another, each in the split with the largest remaining need over its levels.
+        """Place groups in order, each in the split with the largest remaining need over its levels.
 
-        `rows`: (R,) the documents of all groups, `group_of`: (R,) their group, 0 to G - 1 in the order of placing.
-        A split's need is the number of the group's documents that it still lacks, level by level. Where several splits
-        lack as many (at first all lack all of them), the one whose targets are open by the larger share,
-        averaged over the group's documents; then the first. (Comparing open places in absolute numbers instead would
-        fill train first: with learner ids its learners came out with three times as many texts as those of
-        valid and test.)
+        `rows`: (R,) documents of all groups, `group_of`: (R,) their group, 0 to G - 1 in placing order. A split's need
+        is the number of the group's documents it still has room for, level by level. Ties (at first all splits have
+        room for the whole group) go to the split whose targets have the larger share open, averaged over the group's
+        documents; then to the first. (Comparing absolute numbers of open places would fill train first: with learner
+        ids, its learners came out with three times as many texts as those of valid and test.)
         """
         need, targets = self.level_need.tolist(), [list(target.values()) for target in self.targets]
         chosen = []
@@ -63,7 +62,7 @@ class Placement:
         self.place(rows, np.array(chosen, dtype=np.int64)[group_of])
 
     def fill(self, singles: np.ndarray) -> None:
-        """Give each cell what it lacks, within what the level lacks; whoever is left over makes up the level."""
+        """Fill each cell within what its level needs; leftover documents then fill the level."""
         singles = singles[np.argsort(self.rank[singles])]
         of_cell = np.argsort(self.cells[singles], kind="stable")
         bounds = np.searchsorted(self.cells[singles][of_cell], np.arange(len(self.cell_keys) + 1))
@@ -86,22 +85,22 @@ class Placement:
                 rest = rest[count:]
 
     def _within(self, level: int, available: int) -> Sizes:
-        """What a level lacks, without negatives, brought down in proportion to a sum of `available`.
+        """What a level needs per split, clipped at 0 and scaled down to a sum of `available`.
 
-        Changes nothing unless groups took more than the target of a split: that is missing in the others.
+        Scaling is needed only if groups exceeded the target of a split, which leaves too few for the others.
         """
         need = zip(self.splits, self.level_need[level].tolist(), strict=True)
         return apportion(available, {split: max(0, count) for split, count in need})
 
     def _cell_targets(self) -> np.ndarray:
-        """The targets of each level shared by its L1s: train first, then valid among the documents left, rest test.
+        """The targets of each level apportioned to its L1s: train first, then valid from what is left, the rest test.
 
-        Sharing train and train + valid independently could give a small cell more train than train + valid.
+        Apportioning train and train + valid independently could give a small cell more train than train + valid.
         """
         targets = np.zeros((len(self.cell_keys), len(self.splits)), dtype=np.int64)
         sizes = np.bincount(self.cells, minlength=len(self.cell_keys))
         for level, target in enumerate(self.targets):
-            # Ties go to the first L1 by name, and cells are in that order.
+            # Ties go to the first L1 by name, which is the order of cells.
             left = {cell: int(sizes[cell]) for cell in np.flatnonzero(self.level_of_cell == level).tolist()}
             for split, wanted in enumerate(target.values()):
                 shares = apportion(wanted, left) if split < len(self.splits) - 1 else left
@@ -112,7 +111,7 @@ class Placement:
 
 
 def level_counts(group_of: np.ndarray, levels: np.ndarray) -> list[list[tuple[int, int]]]:
-    """For each group 0 to G - 1 its levels and how many documents it has of each, in the order of the levels."""
+    """For each group 0 to G - 1, its (level, document count) pairs in level order."""
     width = int(levels.max(initial=0)) + 1
     keys, counts = np.unique(group_of * width + levels, return_counts=True)
     result: list[list[tuple[int, int]]] = [[] for _ in range(int(group_of.max(initial=-1)) + 1)]

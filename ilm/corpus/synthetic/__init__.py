@@ -1,9 +1,9 @@
-"""The sample corpus: synthetic learner texts in the project's CSV schema, as many as asked for.
+"""The sample corpus: any number of synthetic learner texts in the project's CSV schema.
 
-It stands in for EFCAMDAT where that cannot be had: the same shares of levels and first languages, similar lengths,
-writing tasks that grow with the level, errors typical of the writer's first language, and what breaks pipelines. No
-sentence is taken from a real corpus. How: `learners` (whose texts), `composition` (a text), `grammar` and
-`data/topics_*` (what is said), `writers` (who says it), `errors` (how it goes wrong), `oddities`.
+It replaces EFCAMDAT for users without access: the same shares of levels and first languages, similar lengths, writing
+tasks that grow with the level, errors typical of the first language, and input that breaks pipelines. No sentence comes
+from a real corpus. `learners` assigns texts to learners, `composition` writes a text, `grammar` and `data/topics_*`
+supply its content, `writers` its author, `errors` and `oddities` what goes wrong.
 """
 
 import csv
@@ -18,7 +18,7 @@ from ilm.files import atomic_file
 from ilm.hashing import order_key
 
 FLOOR = 3_000
-"""Texts that every level has at least, for 80 effective clusters in its test split; at 2,900 C1 has 80.0, no margin."""
+"""Minimum texts per level, for 80 effective clusters in its test split; with 2,900, C1 has 80.0, without a margin."""
 
 COLUMNS = ("writing_id", "learner_id", "l1", "cefr_level", "topic", "text", "text_corrected")
 
@@ -26,7 +26,7 @@ COLUMNS = ("writing_id", "learner_id", "l1", "cefr_level", "topic", "text", "tex
 def level_counts(size: int, floor: int = FLOOR) -> dict[str, int]:
     """Texts per level: `floor` each, the rest by `LEVEL_SHARES` (largest remainder, ties by name); the sum is `size`.
 
-    Where `size` does not allow the floor, `size // 5` takes its place.
+    The floor is `size // 5` if `size` does not allow for `floor`.
     """
     floor = min(floor, size // len(LEVEL_SHARES))
     rest = size - floor * len(LEVEL_SHARES)
@@ -35,11 +35,11 @@ def level_counts(size: int, floor: int = FLOOR) -> dict[str, int]:
 
 
 def generate(size: int, seed: int, floor: int = FLOOR) -> Iterator[dict[str, str]]:
-    """Yield `size` rows with the keys `COLUMNS`, levels mixed at random.
+    """Yield `size` rows with the keys `COLUMNS`, levels in random order.
 
-    A row depends on (`seed`, `writing_id`) alone: "A1-000017" is the same text of the same learner in a corpus of any
-    size. The learners of a level are numbered, and a hash of the number says how many texts each has there: so the
-    17th text is by the learner whose texts reach to it. A learner of two levels has the same number in both.
+    A row depends only on (`seed`, `writing_id`): "A1-000017" is the same text by the same learner in a corpus of any
+    size. Learners of a level are numbered; a hash of the number gives their text count, and counting up to 17 gives the
+    author of text 17. A learner at two levels has the same number at both.
     """
     levels = [level for level, count in level_counts(size, floor).items() for _ in range(count)]
     Random(order_key("order of levels", seed)).shuffle(levels)

@@ -1,4 +1,4 @@
-"""One text: a writer, a topic of the level, as many of its steps as the text is long, and what goes wrong."""
+"""Composes one text: a writer, a topic of the level, enough of its steps for the length, and errors."""
 
 import re
 from bisect import bisect
@@ -16,12 +16,12 @@ from ilm.hashing import order_key
 
 SHORTEST, LONGEST = 118, 1082  # characters
 
-# Share of texts on a task of a neighbouring level: levels overlap, as placement by course unit makes them do.
+# Share of texts on a task of a neighbouring level: placement by course unit makes levels overlap.
 _NEIGHBOURING_TASK = 0.1
 
-# Mean and standard deviation of the length that a writer of the level has in mind, in characters.
+# Mean and standard deviation of the length intended by writers of the level, in characters.
 _INTENDED_LENGTH = {"A1": (205, 55), "A2": (300, 80), "B1": (390, 110), "B2": (465, 140), "C1": (575, 190)}
-_CONTRACTED = {"A1": 0.45, "A2": 0.45, "B1": 0.4, "B2": 0.25, "C1": 0.1}  # share of what could be contracted
+_CONTRACTED = {"A1": 0.45, "A2": 0.45, "B1": 0.4, "B2": 0.25, "C1": 0.1}  # share of possible contractions
 _CONTRACTIONS = tuple(
     (f"{full} ", f"{short} ")
     for full, short in (
@@ -39,7 +39,7 @@ _SPACE_BY_BREAK = re.compile(rf" *([{SOFT_BREAK}{HARD_BREAK}]+) *")
 
 
 class Composition(NamedTuple):
-    """A text, the name of its writing task, and the text as a teacher would give it back: without the errors."""
+    """A text, its writing task, and the text as corrected by a teacher."""
 
     topic: str
     text: str
@@ -48,12 +48,12 @@ class Composition(NamedTuple):
 
 @cache
 def grammar_of(level: str) -> Grammar:
-    """The writing tasks of a level, with the words that all levels draw from."""
+    """The writing tasks of a level, with the word lists shared by all levels."""
     return parse_grammar(read_data(f"topics_{level.lower()}.txt"), parse_grammar(read_data("words.txt")))
 
 
 def compose(level: str, l1: str, key: int, rng: Random) -> Composition:
-    """A text of `level`, of 118 to 1,082 characters, by the learner of this first language and `key`."""
+    """A text of 118 to 1,082 characters at `level`, by the learner with this first language and `key`."""
     random = rng.random
     writer = Writer(l1, order_key(key, "life"), random)
     task_level = _neighbour(level, random) if random() < _NEIGHBOURING_TASK else level
@@ -64,11 +64,11 @@ def compose(level: str, l1: str, key: int, rng: Random) -> Composition:
     mean, deviation = _INTENDED_LENGTH[level]
     intended = min(max(rng.gauss(mean, deviation), SHORTEST + 6), LONGEST - 40)
     clean = ""
-    while not SHORTEST <= len(clean) <= LONGEST:  # hardly ever twice: contractions may bring a text under the limit
+    while not SHORTEST <= len(clean) <= LONGEST:  # rarely repeats: contractions may shorten a text below the limit
         clean = _polish(_write(topic, expansion, intended, rng), level, random)
     right = add_oddities(clean, writer, level, rng)
     text, corrected = typed(make_errors(right, level, l1, order_key(key, "errors"), rng), right, rng)
-    # Errors change the length a little; a text that they would push over a limit goes without them.
+    # Errors change the length slightly; if they would push a text over a limit, it gets none.
     return Composition(topic.name, *((text, corrected) if SHORTEST <= len(text) <= LONGEST else (clean, clean)))
 
 
@@ -80,7 +80,7 @@ def _neighbour(level: str, random: Callable[[], float]) -> str:
 
 
 def _write(topic: Topic, expansion: Expansion, intended: float, rng: Random) -> str:
-    """The topic's obligatory steps and optional ones drawn at random, all in the topic's order."""
+    """The topic's mandatory steps and a random choice of optional ones, in the topic's order."""
     written = {place: expansion.render(step) for place, (always, step) in enumerate(topic.steps) if always}
     length = sum(map(len, written.values())) + len(written) - 1
     optional = [place for place in range(len(topic.steps)) if place not in written]
@@ -89,7 +89,7 @@ def _write(topic: Topic, expansion: Expansion, intended: float, rng: Random) -> 
         if length >= intended:
             break
         text = expansion.render(topic.steps[place][1])
-        # Half a step over the intended length is as good as half a step under it.
+        # Stop at the step that ends nearest the intended length.
         if (length >= SHORTEST + 6 and length + len(text) / 2 > intended) or length + len(text) + 20 > LONGEST:
             continue
         written[place] = text
@@ -98,7 +98,7 @@ def _write(topic: Topic, expansion: Expansion, intended: float, rng: Random) -> 
 
 
 def _polish(text: str, level: str, random: Callable[[], float]) -> str:
-    """Line breaks in this writer's manner, "a" or "an", contractions, capitals at the beginning."""
+    """Apply the writer's line breaks, "a" or "an", contractions, and sentence capitals."""
     text = _SPACE_BY_BREAK.sub(r"\1", _SPACES.sub(" ", text)).strip(f" {SOFT_BREAK}{HARD_BREAK}")
     if SOFT_BREAK in text:
         draw = random()

@@ -1,4 +1,4 @@
-"""Learners' errors: what a writer's first language and habits bring into English, and what careless typing does."""
+"""Learner errors from the writer's first language, personal habits, and careless typing."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ _LEVEL_FACTOR = {"A1": 1.0, "A2": 0.95, "B1": 0.7, "B2": 0.42, "C1": 0.2}
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`pattern` becomes `replacement` at `rate` of its places, in a text that contains `find`."""
+    """Replaces `pattern` by `replacement` at the rate `rate`, in texts that contain `find`."""
 
     find: str
     pattern: re.Pattern[str]
@@ -26,7 +26,7 @@ class Rule:
 
 @cache
 def rules_of(l1: str) -> tuple[Rule, ...]:
-    """The rules of `data/error_rules.yaml` for writers with this first language, in the order of that file."""
+    """The rules of `data/error_rules.yaml` for this first language, in file order."""
     data = _data()
     alternatives = {name: words.replace(", ", "|") for name, words in data["word_lists"].items()}
     lines = [line for block in data["rules"] if l1 in block["l1"] for line in block["lines"].splitlines()]
@@ -50,12 +50,12 @@ def _parse_rule(line: str, alternatives: Mapping[str, str]) -> Rule:
 
 
 def make_errors(text: str, level: str, l1: str, key: int, rng: Random) -> str:
-    """`text` as the learner of this level, first language and `key` might have written it.
+    """`text` as the learner with this level, first language and `key` might have written it.
 
-    The key decides on habits: how careless the learner is, and which errors are made often or hardly ever.
+    The key determines habits: how careless the learner is, and which errors are frequent or rare.
     """
     random, habits = rng.random, Random(key).random
-    factor = _LEVEL_FACTOR[level] * _habit(habits)  # some writers check their text, a few never do
+    factor = _LEVEL_FACTOR[level] * _habit(habits)  # some writers proofread, a few never do
     for rule in rules_of(l1):
         chance = rule.rate * factor * _habit(habits)
         if rule.find in text:
@@ -75,7 +75,7 @@ def _replace(text: str, rule: Rule, chance: float, random: Callable[[], float]) 
 
 
 def _mistype(text: str, l1: str, factor: float, rng: Random) -> str:
-    """Slips that no rule knows: letters swapped, doubled or lost, capitals and spaces forgotten."""
+    """Typing slips: letters swapped, doubled or lost, capitals and spaces forgotten."""
     random = rng.random
     for _ in range(int(len(text) * factor / 400 + random())):
         place = int(random() * (len(text) - 4)) + 2

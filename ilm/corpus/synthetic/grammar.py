@@ -1,4 +1,4 @@
-r"""The notation in which the sample corpus is written, and its random expansion.
+r"""The template grammar of the sample corpus, and its random expansion.
 
 The writing tasks of a level are a block of lines (`data/topics_a1.txt`):
 
@@ -6,14 +6,14 @@ The writing tasks of a level are a block of lines (`data/topics_a1.txt`):
     ~ colour: red | blue | green                   a list of words
     ~ film(title, kind): Lost Island / thriller    a list of records, fields divided by " / "
     = describe your town *2                        a topic; *2: twice as frequent
-    ^ I live in {city}.                            a step that every text of the topic has
-    + It [is|isn't] a [very |]big city.            a step that a text may have; order is kept
-      A line that begins with spaces continues the line before.
+    ^ I live in {city}.                            a mandatory step of the topic
+    + It [is|isn't] a [very |]big city.            an optional step; order is kept
+      A line that begins with spaces continues the previous line.
 
-Inside a step: `[a|b]` one of several, nested at will; `{x}` drawn once a text and kept, so that a text does not
-contradict itself; `{x:b}` a second, different one; `{~x}` a fresh one, not used before in the text while there are
-any; `{x.f}` a record's field; `{^x}` with a capital; `{#3-9}` a number; `\n` a place where the writer may begin a
-new line; `\N` a line break that a list always has.
+Inside a step: `[a|b]` one of several alternatives, may nest; `{x}` drawn once per text and kept, so that a text does
+not contradict itself; `{x:b}` a second, different draw; `{~x}` a fresh draw, unused in the text as long as possible;
+`{x.f}` a field of a record; `{^x}` capitalised; `{#3-9}` a number; `\n` an optional line break, depending on the
+writer; `\N` a mandatory one, as in a list.
 """
 
 import re
@@ -33,7 +33,7 @@ def read_data(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A place for a word: which list, which of its draws (`tag`), which field of the record."""
+    """A placeholder: which list, which of its draws (`tag`), which field of the record."""
 
     source: str
     key: str
@@ -97,7 +97,7 @@ def _parse_slot(token: str) -> Slot:
 
 
 def parse_grammar(block: str, base: Grammar | None = None) -> Grammar:
-    """The grammar of a block in the notation above; lists of `base` are there too, unless given anew."""
+    """Parse a block in the notation above; it inherits the lists of `base` that it does not redefine."""
     lists = dict(base.lists) if base else {}
     fields = dict(base.fields) if base else {}
     topics: list[Topic] = []
@@ -117,7 +117,7 @@ def parse_grammar(block: str, base: Grammar | None = None) -> Grammar:
 
 
 def _split_items(items: str) -> list[str]:
-    """Items between bars that stand outside brackets."""
+    """Split at bars outside brackets."""
     parts, depth, start = [], 0, 0
     for position, character in enumerate(items):
         depth += (character == "[") - (character == "]")
@@ -133,10 +133,10 @@ def _parse_item(item: str, n_fields: int) -> tuple[Template, ...]:
 
 
 class Expansion:
-    """The expansion of one text's templates: draws words, and remembers what was drawn.
+    """Expands the templates of one text: draws words and remembers them.
 
-    `facts` are given values by key ("city") or key and field ("friend.name"); `people` makes the record of a person
-    (a mapping field -> text) for a slot's key such as "friend", or returns None for what is no person.
+    `facts`: fixed values by key ("city") or key and field ("friend.name"). `people`: returns the record of a person
+    (field -> text) for a slot key such as "friend", or None if the key is no person.
     """
 
     def __init__(
@@ -194,7 +194,7 @@ class Expansion:
         return self.values[slot.key, slot.field]
 
     def _draw(self, source: str) -> tuple[Template, ...]:
-        """An item of the list, one not yet used in this text while there are any."""
+        """An item of the list, preferably one not yet used in this text."""
         items = self.lists[source]
         used = self.used.setdefault(source, set())
         if len(used) == len(items):

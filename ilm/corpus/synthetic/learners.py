@@ -1,4 +1,4 @@
-"""Which learner wrote which text: several texts each, most learners within one level, some of two neighbouring ones."""
+"""Assigns texts to learners: several texts each, most learners at one level, some at two adjacent ones."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from random import Random
 from ilm.hashing import order_key
 
 LEVEL_SHARES: dict[str, float] = {"A1": 0.4717, "A2": 0.2977, "B1": 0.1611, "B2": 0.0556, "C1": 0.0138}
-"""Shares of texts by CEFR level, as in EFCAMDAT; they are normalised before use."""
+"""Shares of texts by CEFR level, as in EFCAMDAT; normalised before use."""
 
 L1_SHARES: dict[str, float] = {
     "Portuguese": 0.4335,
@@ -22,17 +22,17 @@ L1_SHARES: dict[str, float] = {
     "Japanese": 0.0236,
     "Turkish": 0.0143,
 }
-"""Shares of learners by their first language, as in EFCAMDAT; they are normalised before use."""
+"""Shares of learners by first language, as in EFCAMDAT; normalised before use."""
 
-_TEXTS = (0.69, 0.4)  # mean and standard deviation of the logarithm of a learner's texts in a level
+_TEXTS = (0.69, 0.4)  # mean and standard deviation of the log number of texts of a learner at a level
 _MOST_TEXTS = 8
-_GOING_ON = 0.15  # share of the learners of a level that are those of the next one too
+_GOING_ON = 0.15  # share of a level's learners who also write at the next one
 _GOLDEN = 0.6180339887498949
 
 
 @dataclass(frozen=True, slots=True)
 class Learner:
-    """A writer of the corpus; `key` is what all that stays the same over the learner's texts is drawn from."""
+    """A writer of the corpus; `key` seeds everything that stays the same across the learner's texts."""
 
     id: str
     l1: str
@@ -40,10 +40,10 @@ class Learner:
 
 
 def learners(level: str, seed: int) -> Iterator[Learner]:
-    """The learner of each text of a level, in the order of their numbers, without end.
+    """Yield the learner of each text of a level, in numerical order, without end.
 
-    Learners are numbered within a level, and their texts follow each other. Each number has one level, or none, whose
-    learner goes on to the next level: so nobody has texts of three levels.
+    Learners are numbered within a level, and their texts are consecutive. For each number at most one level's learner
+    goes on to the next level, so nobody writes at three levels.
     """
     levels = list(LEVEL_SHARES)
     before = levels.index(level) - 1
@@ -57,10 +57,10 @@ def learners(level: str, seed: int) -> Iterator[Learner]:
 
 
 def _l1_of(number: int) -> str:
-    """The first language of the learners of this number.
+    """The first language of the learners with this number.
 
-    Multiples of the golden section fill the interval evenly, so even a few hundred learners have the shares that
-    independent draws have only on average.
+    Multiples of the golden ratio fill the interval evenly, so even a few hundred learners match the shares that
+    independent draws would reach only on average.
     """
     point = number * _GOLDEN % 1 * sum(L1_SHARES.values())
     for l1, share in L1_SHARES.items():

@@ -1,6 +1,6 @@
-"""What breaks pipelines: curly quotes, two adjacent apostrophes, emoji, names in their own script, blank lines, tags.
+"""Input that breaks pipelines: curly quotes, doubled apostrophes, emoji, names in other scripts, blank lines, tags.
 
-Rates are shares of all texts, unless a text has nothing that could be changed (no apostrophe, no line break).
+Rates are shares of all texts; a text with nothing to change (no apostrophe, no line break) stays as it is.
 """
 
 from random import Random
@@ -23,7 +23,7 @@ _APOSTROPHES = ["I'm", "don't", "It's", "it's", "can't", "I've", "didn't", "isn'
 
 
 def add_oddities(text: str, writer: Writer, level: str, rng: Random) -> str:
-    """`text` with the few oddities that it may have before there are errors in it."""
+    """`text` with oddities, before errors are added."""
     random = rng.random
     if "\n" in text and random() < _TRIPLE_NEWLINE:
         text = text.replace("\n\n", "\n").replace("\n", "\n\n\n", 1 + int(random() * 2))
@@ -39,9 +39,9 @@ def add_oddities(text: str, writer: Writer, level: str, rng: Random) -> str:
 
 
 def typed(text: str, corrected: str, rng: Random) -> tuple[str, str]:
-    """Text and correction with the apostrophes and quotation marks of this writer's keyboard.
+    """Text and correction with the apostrophes and quotation marks of the writer's keyboard.
 
-    A key hit twice is an error, which the correction does not have.
+    A doubled apostrophe is an error, so the correction does not have it.
     """
     if rng.random() < _CURLY:
         return _with_curly_quotes(text), _with_curly_quotes(corrected)

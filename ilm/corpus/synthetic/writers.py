@@ -1,7 +1,7 @@
-"""Who writes: one learner's life, drawn from the names and places of a first language.
+"""A learner's biography, drawn from the names and places of a first language.
 
-The facts that a text's steps may mention are drawn together, so that a student of 19 has no grown-up children and
-a man's wife is not his husband.
+The facts a text may mention are drawn together, so that a student of 19 has no grown-up children and a man's wife is
+not his husband.
 """
 
 import unicodedata
@@ -29,7 +29,7 @@ _PRONOUNS = {
     "woman": {"he": "she", "his": "her", "him": "her", "man": "woman", "mr": "Ms"},
     "man": {"he": "he", "his": "his", "him": "him", "man": "man", "mr": "Mr"},
 }
-# Who may be named in a text: sex (None: drawn) and years older than the writer, give or take five.
+# People a text may mention: sex (None: drawn) and years older than the writer, give or take five.
 _PEOPLE: dict[str, tuple[str | None, int]] = {
     "brother": ("man", 0), "sister": ("woman", 0), "father": ("man", 28), "mother": ("woman", 26),
     "uncle": ("man", 26), "aunt": ("woman", 25), "grandfather": ("man", 54), "grandmother": ("woman", 52),
@@ -45,7 +45,7 @@ _SUBJECTS = _words(
 
 @dataclass(frozen=True, slots=True)
 class Country:
-    """Where a writer may come from, `weight` times as often as from a country of weight 1."""
+    """A writer's country of origin; `weight`: relative frequency."""
 
     name: str
     nationality: str
@@ -56,7 +56,7 @@ class Country:
 
 @dataclass(frozen=True, slots=True)
 class FirstLanguage:
-    """Names and countries of the writers of one first language; `script` spells some cities in its own writing."""
+    """Names and countries of writers with one first language; `script` spells some cities in its own script."""
 
     women: tuple[str, ...]
     men: tuple[str, ...]
@@ -80,16 +80,16 @@ def first_languages() -> dict[str, FirstLanguage]:
 
 
 class Writer:
-    """The writer of a text: `facts` for an `Expansion`, and the people around, no two with the same first name.
+    """The writer of a text: `facts` for an `Expansion`, and the people they mention, all with distinct first names.
 
-    Facts and relatives follow from `key`, so they are the same in all texts of a learner; `random` draws others.
+    Facts and relatives follow from `key`, so all texts of a learner share them; `random` draws everyone else.
     """
 
     def __init__(self, l1: str, key: int, random: Callable[[], float]) -> None:
         self.l1, self.language = l1, first_languages()[l1]
         self.key, self.random = key, random
         life = Random(key).random
-        self.accents = life() < 0.22  # who has no such keys types "Sao Paulo"
+        self.accents = life() < 0.22  # others type "Sao Paulo"
         country = _pick(_weighted_countries(l1), life)
         self.sex = "woman" if life() < 0.52 else "man"
         self.age = 17 + int(life() ** 1.7 * 43)
@@ -118,7 +118,7 @@ class Writer:
             self.facts |= {"job.works": "goes to university", "job.field": "a café at weekends"}
 
     def person(self, key: str) -> dict[str, str] | None:
-        """The record of the person that slot `key` ("friend", "friend:b") names; None if it names no person."""
+        """The record of the person behind slot `key` ("friend", "friend:b"); None if the key is no person."""
         role = key.partition(":")[0]
         if role not in _PEOPLE:
             return None

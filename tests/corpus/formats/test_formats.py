@@ -156,7 +156,7 @@ def test_a_split_column_with_other_values_can_be_left_unread(read, refused):
     content = "id,l1,cefr,text,split\n1,x,A1,t,a\n2,x,A1,t,\n"
     message = refused("c.csv", content)
     assert "no split of train, valid, test: 2 (rows 2, 3)" in message
-    assert "corpus.columns.split='' to leave column split unread" in message
+    assert "corpus.columns.split='' to ignore column split" in message
     assert "split" not in read("c.csv", content, {"split": ""})[0]
     assert "no such column" in refused("c.csv", content, {"text": ""})
 
@@ -278,8 +278,8 @@ def test_json_lines_are_numbered_by_line(read, refused):
     assert len(documents) == 2
     assert report.notes == {"blank line, no row": {"count": 2, "rows": [2, 3]}}
     message = refused("c.jsonl", good % 1 + "\n" + (good % 3)[:-5])
-    assert "line 3 is no JSON: Expecting value at its line 1, column 47, where the file ends" in message
-    assert "line 1 is no JSON" in refused("c.json", "{\n" + '"id": 1}\n')
+    assert "line 3 is not valid JSON: Expecting value at line 1, column 47, at the end of the file" in message
+    assert "line 1 is not valid JSON" in refused("c.json", "{\n" + '"id": 1}\n')
 
 
 def test_json_arrays_with_line_breaks_and_white_space(read):
@@ -293,14 +293,14 @@ def test_json_arrays_with_line_breaks_and_white_space(read):
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ("  \n", "it holds nothing"),
+        ("  \n", "it is empty"),
         ("text", "it begins with 'text'"),
-        ("[{]", "the array is no JSON: Expecting property name enclosed in double quotes"),
-        ('[{"id": "1"},\n {"id": "2', "Unterminated string starting at at its line 2, column 9, where '\"2' stands"),
-        ('[{"id": "1"}', "Expecting ',' delimiter at its line 1, column 13, where the file ends"),
-        ('[{"id": "1"} {"id": "2"}]', "Expecting ',' delimiter at its line 1, column 14"),
-        ('[{"id": "1"}] [', "Extra data at its line 1, column 15"),
-        ('[{"id": "1"},]', "the array is no JSON"),
+        ("[{]", "the array is not valid JSON: Expecting property name enclosed in double quotes"),
+        ('[{"id": "1"},\n {"id": "2', "Unterminated string starting at at line 2, column 9, at '\"2'"),
+        ('[{"id": "1"}', "Expecting ',' delimiter at line 1, column 13, at the end of the file"),
+        ('[{"id": "1"} {"id": "2"}]', "Expecting ',' delimiter at line 1, column 14"),
+        ('[{"id": "1"}] [', "Extra data at line 1, column 15"),
+        ('[{"id": "1"},]', "the array is not valid JSON"),
         ("[" * 100_000, "the array is nested too deeply"),
         ("[]", "no column for writing_id"),
         ('{"documents": [{"id": "1"}]}', "no column for text"),
@@ -358,7 +358,7 @@ def test_parquet_with_checksums_tells_a_changed_text(refused):
     content = parquet([NAMES, *ROWS], compression="none", use_dictionary=False, write_page_checksum=True)
     changed = content.replace(b"I\xe2\x80\x99m happy", b"I\xe2\x80\x99m harpy")
     assert changed != content
-    assert "damaged or no Parquet file" in refused("c.parquet", changed)
+    assert "damaged or not a Parquet file" in refused("c.parquet", changed)
 
 
 def test_parquet_with_another_number_of_rows_is_not_read_short(read):
@@ -380,7 +380,7 @@ def test_parquet_with_broken_text(refused):
     content = parquet([NAMES, *ROWS], compression="none", use_dictionary=False, write_statistics=False)
     assert content.count("😀".encode()) == 1
     message = refused("c.parquet", content.replace("😀".encode(), b"\xff\xfe\xfd\xfc"))
-    assert "damaged or no Parquet file" in message
+    assert "damaged or not a Parquet file" in message
 
 
 # XLSX
@@ -414,7 +414,7 @@ def test_xlsx_with_several_sheets(read, refused):
     assert "type corpus.sheet=\"'Read me'\" or another" in message
     assert len(read("c.xlsx", content, sheet="texts")[0]) == 3
     assert "and none named Texts" in refused("c.xlsx", content, sheet="Texts")
-    assert "only an XLSX workbook has sheets" in refused("c.csv", delimited([NAMES, *ROWS]), sheet="texts")
+    assert "only XLSX workbooks have sheets" in refused("c.csv", delimited([NAMES, *ROWS]), sheet="texts")
     assert "no column for text" in refused("c.xlsx", workbook({"S": []}))
 
 
@@ -433,7 +433,7 @@ def test_xlsx_with_a_cell_far_off(refused, far):
     rows = [NAMES, *ROWS, [Xml(f'<c r="{far}"><v>1</v></c>')]]
     message = refused("c.xlsx", workbook({"S": rows}))
     assert "too large an area" in message
-    assert "Delete cells that stand apart" in message
+    assert "Delete stray cells" in message
 
 
 def test_xlsx_far_cells_are_seen_across_blocks(monkeypatch, refused):
@@ -444,7 +444,7 @@ def test_xlsx_far_cells_are_seen_across_blocks(monkeypatch, refused):
 def test_xlsx_that_claims_to_be_encrypted(refused):
     content = bytearray(workbook({"S": [NAMES, *ROWS]}))
     content[content.index(b"PK\x01\x02") + 8] |= 1
-    assert "damaged or no XLSX workbook" in refused("c.xlsx", bytes(content))
+    assert "damaged or not an XLSX workbook" in refused("c.xlsx", bytes(content))
 
 
 def test_xlsx_with_a_byte_changed_anywhere_is_noticed(read):
@@ -472,12 +472,12 @@ def test_xlsx_with_a_byte_changed_anywhere_is_noticed(read):
         ("c.csv.gz", "c.csv", "is compressed by gzip, but its name does not say so; rename it to end in .gz"),
         ("c.parquet", "c.json", "is a Parquet file, but its name does not say so; rename it to end in .parquet"),
         ("c.parquet", "c.xlsx", "is a Parquet file, but its name does not say so"),
-        ("c.csv", "c.parquet", "ends in .parquet, but its first bytes are not of that format"),
-        ("c.csv", "c.xlsx", "ends in .xlsx, but its first bytes are not of that format"),
-        ("c.csv", "c.csv.gz", "ends in .gz, but its first bytes are not of that format"),
+        ("c.csv", "c.parquet", "ends in .parquet, but its contents are not in that format"),
+        ("c.csv", "c.xlsx", "ends in .xlsx, but its contents are not in that format"),
+        ("c.csv", "c.csv.gz", "ends in .gz, but its contents are not in that format"),
         ("c.json", "c.csv", "it looks like JSON: rename the file to end in .json"),
-        ("C.TSV", "c.csv", "its values are separated by '\\t', it seems: rename the file to end in .tsv"),
-        ("c.csv", "c.json", "is no JSON array of objects, nor one object a line: it begins with 'writing_id"),
+        ("C.TSV", "c.csv", "its values seem to be separated by '\\t': rename the file to end in .tsv"),
+        ("c.csv", "c.json", "is neither a JSON array of objects nor one object per line: it begins with 'writing_id"),
         ("c.parquet", "c.parquet.gz", "unpack it first: gunzip c.parquet.gz"),
     ],
 )
@@ -501,7 +501,7 @@ def test_a_zip_with_a_csv_in_it(refused, name):
         ("\ufeff\n<!DOCTYPE html>\n<html><body>Sign in</body></html>", "is a web page"),
         ("<html lang='en'>", "is a web page"),
         ('<?xml version="1.0"?><selections><writings><writing id="1" level="3">', "teaching level, 1 to 16, not CEFR"),
-        ('<writing id="1" level="3" unit="2"><text>', "make a CSV file of it with the columns writing_id"),
+        ('<writing id="1" level="3" unit="2"><text>', "convert it to a CSV file with the columns writing_id"),
     ],
 )
 @pytest.mark.parametrize("name", ["c.csv", "c.json", "c.csv.gz"])
@@ -515,8 +515,7 @@ def test_other_delimiters(read, refused, mark):
     content = delimited(rows, mark)
     message = refused("c.csv", content)
     assert (
-        f"c.csv: its values are separated by '{mark}', it seems: type \"corpus.delimiter='{mark}'\"; otherwise"
-        in message
+        f"c.csv: its values seem to be separated by '{mark}': type \"corpus.delimiter='{mark}'\"; otherwise" in message
     )
     assert read("c.csv", content, delimiter=mark)[0].equals(read("c.csv", delimited(rows, ","))[0])
 
@@ -544,7 +543,7 @@ def test_gzip_inside_gzip_and_old_excel(refused):
 def test_a_pipe_is_refused_at_once(tmp_path):
     """What the first look has read of it would be missing at the second."""
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(UserError, match=r"pipe is no ordinary file .*: save it as a file first"):
+    with pytest.raises(UserError, match=r"pipe is not a regular file .*: save it to a file first"):
         read_corpus(tmp_path / "pipe", columns={}, levels=LEVELS)
 
 

@@ -193,7 +193,7 @@ def test_a_group_too_large_for_the_splits_is_told():
     _, report = assign_splits(corpus(*rows), 0)
     assert report.warnings == (
         "splits far from their targets: A1 train 95 instead of 80, A1 valid 2 instead of 10, A1 test 3 instead of 10. "
-        "Documents are kept together in groups of up to 95 documents, without learner_id of up to 1: "
+        "Groups kept together have up to 95 documents, without learner_id up to 1: "
         "type split.keep_together=[text] if the sizes matter more",
     )
     assert assign_splits(corpus(*rows), 0, ("text",))[1].warnings == ()
