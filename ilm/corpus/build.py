@@ -113,7 +113,7 @@ def build_corpus(
     if (prepared := _prepared(folder, settings)) is None:
         _write(folder, documents, manifest_of)
     else:
-        log.info("%s holds these documents already", folder)
+        log.info("%s already holds these documents", folder)
         del documents
         _update_manifest(prepared, manifest_of, strategy.leaks_asked)
     return BuiltCorpus(PreparedCorpus.open(folder), read_report, split_report)

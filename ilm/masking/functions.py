@@ -1,16 +1,16 @@
-"""Mask functions: which spans of a document are cut out, to be filled in by the model.
+"""Mask functions choose the spans of a document that are cut out for the model to fill in.
 
-A mask function is any object with `mask_types` and a call `(text, rng) -> list[Span]`; `check_spans` says
-what is asked of its result. Those of this module may for example answer, on "She ate leftover pasta for lunch.",
+A mask function is any object with `mask_types` and a call `(text, rng) -> list[Span]`; `check_spans` defines a valid
+result. Possible results of those in this module for "She ate leftover pasta for lunch.":
 
     Hierarchical    [("ngram", 8, 14), ("word", 27, 5)]    leftover pasta, lunch; the ILM paper's function
-    Documents       [("document", 0, 33)]                  and so Paragraphs, Sentences, Ngrams, Words:
-                                                           one level of the hierarchy alone
+    Documents       [("document", 0, 33)]                  likewise Paragraphs, Sentences, Ngrams, Words:
+                                                           a single level of the hierarchy
     Punctuation     [("sentence_terminal", 32, 1)]
     Verse           as Hierarchical, with stanzas and lines; ProperNouns: names
 
-The single-level functions hide about 15 % of a text by default: the share of masked words in BERT (Devlin et
-al. 2019), and near the 13.6 % of `Hierarchical`, so that models trained with them can be compared.
+The single-level functions mask about 15 % of a text by default, as BERT does (Devlin et al. 2019). That is close to the
+13.6 % of `Hierarchical`, so models trained with them can be compared.
 """
 
 import random
@@ -24,7 +24,7 @@ from ilm.masking.tagging import proper_nouns, require_tagger
 
 
 class Span(NamedTuple):
-    """A part of a document to be cut out: `text[start : start + length]`, in characters."""
+    """A part of a document to cut out: `text[start : start + length]`, in characters."""
 
     mask_type: str
     start: int
@@ -32,9 +32,9 @@ class Span(NamedTuple):
 
 
 class MaskFunction(Protocol):
-    """Draws one mask: spans sorted by start that do not overlap, of the types in `mask_types`.
+    """Draws one mask: non-overlapping spans sorted by start, with types from `mask_types`.
 
-    It must use no randomness but `rng`: then a document's masks never depend on its neighbours.
+    `rng` must be its only source of randomness, so that a document's masks never depend on other documents.
     """
 
     mask_types: tuple[str, ...]
@@ -44,7 +44,7 @@ class MaskFunction(Protocol):
 
 @dataclass(frozen=True)
 class _Checked:
-    """Raises UserError where a parameter of a mask function is no probability or no number of words."""
+    """Raises UserError for a parameter that is not a valid probability or number of words."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -59,11 +59,11 @@ class _Checked:
 
 @dataclass(frozen=True)
 class Hierarchical(_Checked):
-    """Masks each unit with probability `p`, from the document down, and looks into those not masked.
+    """Masks each unit with probability `p`, from the document down, and descends into units not masked.
 
-    A masked word becomes with `ngram_probability` an n-gram of k words, k uniform on 1 to `max_ngram_words`
-    or to the end of its sentence. From Donahue, Lee and Liang (2020, arXiv 2005.05339), section 3; it consumes
-    `rng` as their implementation does, so equal seeds give equal masks.
+    With `ngram_probability`, a masked word becomes an n-gram of k words, k uniform on 1 to `max_ngram_words` but within
+    its sentence. From Donahue, Lee and Liang (2020, arXiv 2005.05339), section 3. It consumes `rng` as their
+    implementation does, so equal seeds give equal masks.
     """
 
     p: float = 0.03
@@ -79,9 +79,9 @@ class Hierarchical(_Checked):
 
 
 class Verse(Hierarchical):
-    """`Hierarchical` on poems: stanzas have the type "paragraph", lines "sentence", as in the reference implementation.
+    """`Hierarchical` for poems: stanzas have type "paragraph", lines "sentence", as in the reference implementation.
 
-    Stanzas are parted by empty lines. Equal seeds give the masks of its MaskHierarchicalVerse.
+    Empty lines separate stanzas. Equal seeds give the masks of the reference's MaskHierarchicalVerse.
     """
 
     def __call__(self, text: str, rng: random.Random) -> list[Span]:
@@ -124,10 +124,10 @@ class Words(_OneLevel):
 
 @dataclass(frozen=True)
 class Ngrams(_Checked):
-    """Starts with probability `p` at each word an n-gram of k words, k uniform on 1 to `max_ngram_words`.
+    """At each word, starts an n-gram of k words with probability `p`; k is uniform on 1 to `max_ngram_words`.
 
-    An n-gram ends with its sentence at the latest. The default hides 15 % of the words: of those up to the
-    next n-gram 4.5 are hidden and 1/p - 1 = 24 are not, less what the ends of sentences cut off.
+    An n-gram never crosses the end of its sentence. The default masks 15 % of the words: on average 4.5 masked words
+    (fewer at sentence ends) alternate with 1/p - 1 = 24 unmasked ones.
     """
 
     p: float = 0.04
@@ -142,7 +142,7 @@ class Ngrams(_Checked):
 class Punctuation(_Checked):
     """Masks each character that is neither alphanumeric nor white space with probability `p`, one by one.
 
-    The default is half of them: they are few, and a text gives little other hint at their number.
+    The default masks half of them: they are few, and the rest of a text hardly reveals their number.
     """
 
     p: float = 0.5
@@ -158,9 +158,9 @@ class Punctuation(_Checked):
 
 @dataclass(frozen=True)
 class ProperNouns(_Checked):
-    """Masks each word that NLTK's tagger takes for a singular proper noun (NNP) with probability `p`.
+    """Masks each word tagged by NLTK as a singular proper noun (NNP) with probability `p`.
 
-    With the default of 1, that of the reference implementation, a document has one mask.
+    With the default of 1, as in the reference implementation, a document has a single mask.
 
     Raises: UserError if the tagger's data is not installed.
     """
@@ -177,10 +177,10 @@ class ProperNouns(_Checked):
 
 
 def check_spans(spans: Sequence[Span], text_length: int, mask_types: Sequence[str], function_name: str) -> None:
-    """Raise UserError unless a mask function's `spans` are a mask of a text of `text_length` characters.
+    """Raise UserError unless `spans` is a valid mask of a text of `text_length` characters.
 
-    Spans are (type, start, length) with a type of `mask_types`, not empty, inside the text, sorted by start,
-    and without overlap; adjacent spans are allowed. The whole of an empty text is the one empty span allowed.
+    Spans are (type, start, length), with a type in `mask_types`, non-empty, inside the text, sorted by start, and
+    non-overlapping; they may be adjacent. The only empty span allowed is that of an empty text.
     """
     end = 0
     for number, span in enumerate(spans):
@@ -209,7 +209,7 @@ def _draw(
     ngram_probability: float = 0,
     max_ngram_words: int = 1,
 ) -> list[Span]:
-    """One mask by the rule of `Hierarchical`, each level with its own probability; no draw where it is 0."""
+    """Draw one mask as `Hierarchical` does, with a probability per level; a probability of 0 consumes no draw."""
     draw = rng.random
     if p_document > 0 and draw() < p_document:
         return [Span("document", 0, document.length)]
@@ -223,7 +223,7 @@ def _draw(
                 spans.append(Span("sentence", sentence.start, sentence.length))
             elif p_word > 0:
                 words, count, next_word = sentence.words, len(sentence.words), 0
-                # Nearly all time is spent in the next line but one: a draw for every word of every mask.
+                # The inner loop takes nearly all the time: one draw for every word of every mask.
                 while next_word < count:
                     for first in range(next_word, count):  # noqa: B007
                         if draw() < p_word:
@@ -233,7 +233,7 @@ def _draw(
                     start, length = words[first]
                     next_word = first + 1
                     if ngram_probability > 0 and draw() < ngram_probability:
-                        # The draws of rng.randint(1, ...), by a shorter way.
+                        # Equals rng.randint(1, ...), but faster.
                         next_word += rng.randrange(min(max_ngram_words, count - first))
                         length = sum(words[next_word - 1]) - start
                         spans.append(Span("ngram", start, length))

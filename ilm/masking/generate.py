@@ -1,8 +1,8 @@
-"""Draws the masks of a corpus as configured, by several processes, and writes them as they come.
+"""Draws the masks of a corpus in parallel and writes them as they arrive.
 
-The masks of `prepare.py` are those of epoch 0. Training may draw others for each later epoch; they lie beside the
-prepared ones, for the train split alone. They are a function of (`masking.seed`, epoch, writing_id, example index,
-settings of the masking), and so the same for all models of a study.
+`prepare.py` draws the masks of epoch 0. Training may draw new ones for each later epoch, for the train split only;
+they are stored beside the prepared ones. Masks are a function of (`masking.seed`, epoch, writing_id, example index,
+masking settings), hence the same for all models of a study.
 """
 
 import inspect
@@ -36,14 +36,14 @@ from ilm.masking.workers import ordered_map, require_picklable
 log = logging.getLogger("ilm")
 
 _CHUNK_DOCUMENTS = 1_000
-# So many documents are drawn sooner than other processes have started.
+# Up to this many documents, drawing in-process is faster than starting workers.
 _DOCUMENTS_FOR_ONE_PROCESS = 10_000
 
 
 def mask_function(node: Mapping[str, Any]) -> MaskFunction:
     """The mask function of `masking.function`: a `_target_` and its arguments.
 
-    Raises: UserError as the function does for arguments that it refuses, without Hydra's wrapping.
+    Raises: the function's own UserError for invalid arguments, without Hydra's wrapping.
     """
     try:
         function = instantiate(dict(node))
@@ -54,8 +54,8 @@ def mask_function(node: Mapping[str, Any]) -> MaskFunction:
     mask_types = getattr(function, "mask_types", None)
     if not callable(function) or not mask_types or not all(isinstance(name, str) for name in mask_types):
         raise UserError(
-            f"masking.function: {node['_target_']} is no mask function. Expected a class with `mask_types`, a tuple of "
-            "names, and `__call__(text, rng)` that returns Spans; see MaskFunction in ilm/masking/functions.py."
+            f"masking.function: {node['_target_']} is not a mask function. Expected a class with `mask_types`, a tuple "
+            "of names, and `__call__(text, rng)` that returns Spans; see MaskFunction in ilm/masking/functions.py."
         )
     return function
 
@@ -86,13 +86,12 @@ def mask_settings(corpus: Documents, masking: Masking, epoch: int = 0) -> MaskSe
 
 
 def train_masks_of_epoch(corpus: PreparedCorpus, masking: Masking, epoch: int, instead: Path | None = None) -> Masks:
-    """The train split's masks of epoch `epoch` (from 1), drawn now if no run has had them before.
+    """The train split's masks of epoch `epoch` (from 1), drawn unless an earlier run has done so.
 
-    They are kept with the corpus, or below `instead` where its folder cannot be written to.
+    They are stored with the corpus, or below `instead` if its folder is read-only. If several processes ask at once,
+    one draws and the others wait.
 
-    Several processes may ask at once: one draws, the others wait for it.
-
-    Raises: UserError if masks that are there are damaged, or the mask function returns something that is none.
+    Raises: UserError if stored masks are damaged, or the mask function returns an invalid mask.
     """
     settings = mask_settings(corpus, masking, epoch)
     folder = settings.folder(corpus.folder)
@@ -110,11 +109,11 @@ def train_masks_of_epoch(corpus: PreparedCorpus, masking: Masking, epoch: int, i
 def write_masks(
     folder: Path, documents: pd.DataFrame, function: MaskFunction, settings: MaskSettings, workers: int
 ) -> dict[str, Any]:
-    """Draw the masks of all documents, write them to `folder`, return the statistics by split and of "all".
+    """Draw the masks of all documents, write them to `folder`, and return statistics by split and for "all".
 
-    `documents` has the columns writing_id, text and split, in the order of documents.parquet. `function` is
-    the mask function of `settings`. The files are the same, byte for byte, for any number of `workers`; up to 1 works
-    in this process. An interrupted run leaves no `folder`, or the old one.
+    `documents`: columns writing_id, text and split, in the order of documents.parquet. `function`: the mask function of
+    `settings`. `workers`: processes, at most 1: this process; the files are byte-identical for any number. If
+    interrupted, the old `folder` or none remains.
     """
     if workers > 1:
         require_picklable(function)
@@ -122,7 +121,7 @@ def write_masks(
     text_lengths = documents["text"].str.len().to_numpy(dtype=np.int64)
     in_split = documents["split"].to_numpy()
     rows = np.flatnonzero(np.isin(in_split, splits)).astype(np.int32)
-    # Of few documents every worker shall have some.
+    # Small corpora: smaller chunks, so that every worker gets some.
     size = max(1, min(_CHUNK_DOCUMENTS, len(rows) // (4 * max(1, workers))))
     with (
         atomic_folder(folder) as temporary,

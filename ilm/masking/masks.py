@@ -1,6 +1,6 @@
-"""The masks of many documents as flat arrays: the one form in which masks are drawn, written and read.
+"""The masks of many documents as flat arrays, the same in memory and on disk.
 
-    <split>.arrow    one uncompressed record batch, so that it can be mapped
+    <split>.arrow    one uncompressed record batch, which can be memory-mapped
         document  int32                                 row number in documents.parquet
         masks     list<list<struct<type: uint8, start, length>>>      characters; uint16, or uint32 for longer texts
         metadata  mask_types (JSON list; a span's type is an index into it)
@@ -20,7 +20,7 @@ from ilm.masking.functions import Span
 
 
 def ranges(begins: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """The ranges begins[k]..ends[k]-1 one after another, as one array (int64)."""
+    """The concatenated ranges begins[k]..ends[k]-1 (int64)."""
     lengths = (ends - begins).astype(np.int64)
     result = np.repeat(begins - (np.cumsum(lengths) - lengths), lengths)
     result += np.arange(len(result))
@@ -28,7 +28,7 @@ def ranges(begins: np.ndarray, ends: np.ndarray) -> np.ndarray:
 
 
 def offsets(counts: np.ndarray | Sequence[int]) -> np.ndarray:
-    """Where each of some runs of `counts` elements begins, and where the last one ends, int64 (counts + 1,)."""
+    """Offsets of consecutive runs of `counts` elements, and the end of the last, int64 (counts + 1,)."""
     result = np.zeros(len(counts) + 1, dtype=np.int64)
     np.cumsum(counts, dtype=np.int64, out=result[1:])
     return result
@@ -38,8 +38,8 @@ def offsets(counts: np.ndarray | Sequence[int]) -> np.ndarray:
 class Masks:
     """The masks of D documents.
 
-    The masks of document k are `mask_offsets[k] : mask_offsets[k + 1]`; a mask's position among them is its
-    example number. The spans of mask m are `span_offsets[m] : span_offsets[m + 1]`.
+    Document k has masks `mask_offsets[k] : mask_offsets[k + 1]`; a mask's position there is its example number.
+    Mask m has spans `span_offsets[m] : span_offsets[m + 1]`.
     """
 
     documents: np.ndarray  # int32 [D], row numbers in documents.parquet
@@ -51,7 +51,7 @@ class Masks:
 
     @classmethod
     def of(cls, rows: Iterable[int], masks: Iterable[Sequence[Sequence[Span]]], mask_types: Sequence[str]) -> "Masks":
-        """Of `masks[k]`, the masks of the document in row `rows[k]`."""
+        """Build from `masks[k]`, the masks of the document in row `rows[k]`."""
         number = {mask_type: index for index, mask_type in enumerate(mask_types)}
         masks_per_document, spans_per_mask, types, starts, lengths = [], [], [], [], []
         for of_document in masks:
@@ -92,7 +92,7 @@ class Masks:
         )
 
     def write(self, path: Path, mask_types: Sequence[str]) -> None:
-        """Write an Arrow file (see above). Its int32 offsets hold 2,147 million spans; Arrow refuses more."""
+        """Write an Arrow file (see above). Its int32 offsets limit it to 2,147 million spans; Arrow refuses more."""
         columns = {"type": self.types, "start": self.starts, "length": self.lengths}
         spans = pa.StructArray.from_arrays(
             [pa.array(column) for column in columns.values()],
@@ -109,11 +109,11 @@ class Masks:
 
     @classmethod
     def read(cls, path: Path) -> tuple["Masks", bytes | None]:
-        """Read-only views of a mapped Arrow file, and its `mask_types` as they were written.
+        """Read-only views of a memory-mapped Arrow file, and its `mask_types` as stored.
 
-        Raises: OSError or pyarrow.ArrowException for a file that is missing or damaged.
+        Raises: OSError or pyarrow.ArrowException for a missing or damaged file.
         """
-        # The map is not closed: the arrays read from it, and it goes with the last of them.
+        # Not closed: the arrays view the mapping, which is freed with the last of them.
         batch = pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
         documents, masks = batch.columns
         spans = masks.values.values

@@ -1,4 +1,4 @@
-"""One corpus with its masks, from its source to the tables that `prepare.py` prints."""
+"""Prepares one corpus with its masks and prints its tables, for `prepare.py`."""
 
 import logging
 import time
@@ -38,27 +38,26 @@ def prepare_corpus(
     preview: int,
     overwrite: bool,
 ) -> tuple[PreparedCorpus, MaskStore]:
-    """Prepare the documents and masks of the corpus `data/<corpus>` (`folder`), and print what they are.
+    """Prepare the documents and masks of the corpus `data/<corpus>` (`folder`), and print a summary.
 
-    What is there already is left as it is. `num_workers` processes draw masks (None: one
-    per core); `preview` masked texts are shown. What is logged goes to `prepare.log` too.
+    Existing documents and masks are kept. `num_workers`: processes that draw masks (None: one per core). `preview`:
+    number of masked texts to show. Log messages also go to `prepare.log`.
 
-    Raises: UserError as `build_corpus`, if the masks that are there already are damaged, and if another process
-    prepares this corpus.
+    Raises: UserError as `build_corpus`, if existing masks are damaged, or if another process is preparing this corpus.
     """
     function = mask_function(masking.function)
     with locked_folder(folder):
         set_up_logging()
-        # A faulty source leaves nothing behind, not even a log.
+        # No log file until here, so a faulty source leaves nothing behind.
         with logging_begun_afterwards(folder / "prepare.log"):
             if source.synthetic:
-                log.warning("NOTE: %s is a SYNTHETIC corpus, to try things out: no results.", folder.name)
+                log.warning("NOTE: %s is a SYNTHETIC corpus, for trying things out, not for results.", folder.name)
             built = build_corpus(folder, source, strategy, sample_size=sample_size, overwrite=overwrite)
         corpus, settings = built.corpus, mask_settings(built.corpus, masking)
         masks_folder = settings.folder(folder)
-        # Settings are written last: a folder without them was not finished, and is replaced.
+        # Settings are written last: a folder without them is unfinished and gets replaced.
         if (masks_folder / SETTINGS).is_file():
-            log.info("%s holds these masks already", masks_folder)
+            log.info("%s already holds these masks", masks_folder)
         else:
             workers = usable_cores() if num_workers is None else num_workers
             _draw_masks(masks_folder, corpus, function, settings, workers)
@@ -81,7 +80,7 @@ def _draw_masks(
     log.info(
         f"masks: {found['examples']:,} of {found['documents']:,} documents in {seconds:.1f} s "
         f"({found['documents'] / seconds:,.0f} documents/s, {max(1, workers)} processes); "
-        f"{found['examples_left_out']:,} left out as repeats, {found['spans_per_example']:.2f} spans an example, "
+        f"{found['examples_left_out']:,} repeats left out, {found['spans_per_example']:.2f} spans per example, "
         f"{found['mask_rate_characters']:.1%} of characters masked"
     )
 

@@ -1,4 +1,4 @@
-"""A masked document for the eye: what is cut out, what the model sees, what it is to answer."""
+"""Shows a masked document: what is cut out, what the model sees, and the expected answers."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -20,7 +20,7 @@ _COLOURS = ("red", "magenta", "blue", "green", "yellow", "cyan")
 def preview(text: str, spans: Sequence[Span], mask_types: Sequence[str]) -> RenderableType:
     """The document with its `spans` coloured by type, the context with blanks, and the answers in order.
 
-    All text is shown literally: neither as rich's markup nor as control codes of the terminal.
+    Text is shown literally, not interpreted as rich markup or terminal control codes.
     """
     styles = {t: f"reverse {_COLOURS[i % len(_COLOURS)]}" for i, t in enumerate(mask_types)}
     pieces, answers = cut(printable(text), spans)
@@ -40,14 +40,14 @@ def preview(text: str, spans: Sequence[Span], mask_types: Sequence[str]) -> Rend
 
 
 def cut(text: str, spans: Sequence[Span]) -> tuple[list[str], list[str]]:
-    """Cut `spans` out of `text`: the pieces of context around them, one more than spans, and the answers."""
+    """Cut `spans` out of `text`; returns the pieces of context (one more than spans) and the answers."""
     bounds = [0, *(bound for _, start, length in spans for bound in (start, start + length)), len(text)]
     parts = [text[start:end] for start, end in pairwise(bounds)]
     return parts[::2], parts[1::2]
 
 
 def stored_previews(documents: pd.DataFrame, masks: MaskStore, count: int) -> Iterator[RenderableType]:
-    """Previews of `count` documents of the training split, each under its first mask that hides something."""
+    """Previews of `count` documents of the training split, each with its first non-empty mask."""
     split = masks.splits["train"]
     for entry in range(min(count, len(split.documents))):
         numbers = range(split.mask_offsets[entry], split.mask_offsets[entry + 1])

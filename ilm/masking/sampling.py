@@ -1,4 +1,4 @@
-"""The distinct masks of a document, and the settings that they are a function of."""
+"""Draws the distinct masks of a document, and defines the settings that determine them."""
 
 import _random
 import random
@@ -15,13 +15,13 @@ from ilm.hashing import digest, order_keys
 from ilm.masking.functions import MaskFunction, Span, check_spans
 from ilm.masking.masks import Masks
 
-# Raised whenever equal settings shall give other masks: unlike the format of the files, it decides on the seeds.
+# Increment when equal settings should give other masks. Unlike the file format version, it enters the seeds.
 DRAWS_VERSION = 1
 
 
 @dataclass(frozen=True)
 class MaskSettings:
-    """All that a corpus's masks are a function of; the digest of its `identity` is the hash of the masks."""
+    """Everything that determines the masks of a corpus; the digest of `identity` is the masks hash."""
 
     documents: str  # hash of the documents
     name: str
@@ -29,12 +29,12 @@ class MaskSettings:
     count: int  # masks per document
     tries: int  # draws for a mask that differs from the document's earlier ones
     seed: int
-    function_file: str | None = None  # SHA-256 of a user's own Python file: editing it makes other masks
+    function_file: str | None = None  # SHA-256 of a user's own Python file, so that editing it gives new masks
     splits: tuple[str, ...] | None = None  # None: all
 
     @property
     def identity(self) -> dict[str, Any]:
-        """As plain JSON values, with the versions of what draws."""
+        """The settings as plain JSON values, with library versions."""
         return {
             "documents": self.documents,
             "name": self.name,
@@ -49,19 +49,19 @@ class MaskSettings:
         } | ({} if self.splits is None else {"splits": list(self.splits)})
 
     def folder(self, corpus: Path) -> Path:
-        """Where the masks of the corpus in a folder lie."""
+        """The masks folder inside the folder of a corpus."""
         return masks_folder(corpus, self.identity)
 
 
 def masks_folder(corpus: Path, identity: Mapping[str, Any]) -> Path:
-    """Where masks of this identity (JSON values) lie in the folder of a corpus."""
+    """The folder of masks with this identity (JSON values) inside the folder of a corpus."""
     return corpus / "masks" / f"{identity['name']}-{digest(identity)}"
 
 
 def draw_chunk(function: MaskFunction, settings: MaskSettings, chunk: tuple[np.ndarray, list[str], list[str]]) -> Masks:
-    """The masks of some documents, given as rows, writing_ids and texts: the work of one process at a time.
+    """Draw the masks of a chunk of documents (rows, writing_ids, texts): one task for a worker.
 
-    Raises UserError, naming the document, if the function returns something that is not a mask.
+    Raises UserError, naming the document, if the function returns an invalid mask.
     """
     rows, writing_ids, texts = chunk
     function_digest = digest(settings.function, DRAWS_VERSION)
@@ -84,14 +84,14 @@ def draw_masks(
     tries: int,
     generator: Callable[[int], random.Random],
 ) -> list[tuple[Span, ...]]:
-    """Up to `count` distinct masks of `text`.
+    """Draw up to `count` distinct masks of `text`.
 
-    Example i draws up to `tries` times from `generator(i)`, until a mask differs from those kept of examples 0
-    to i-1. If none does the example is left out and i+1 follows, so a smaller count gives a prefix.
+    Example i draws up to `tries` times from `generator(i)`, until a mask differs from those of examples 0 to i-1.
+    If none does, it is skipped and i+1 follows, so a smaller count gives a prefix.
 
-    Raises UserError if the function returns something that is not a mask (`check_spans`).
+    Raises UserError if the function returns an invalid mask (`check_spans`).
     """
-    kept: dict[tuple[Span, ...], None] = {}  # a set in order of insertion
+    kept: dict[tuple[Span, ...], None] = {}  # an ordered set
     for example in range(count):
         rng = generator(example)
         for _ in range(tries):
@@ -104,16 +104,16 @@ def draw_masks(
 
 
 def example_generator(seed: int, function_digest: str, writing_id: str) -> Callable[[int], random.Random]:
-    """The generators of one document's examples, for `draw_masks`.
+    """The random generators of one document's examples, for `draw_masks`.
 
-    They depend on nothing else, so a document keeps its masks among other neighbours, in another order of the
-    file, with any number of workers, and when more examples are asked for.
+    They depend on these arguments only, so a document keeps its masks if others are added or reordered, and with any
+    number of workers or examples.
     """
     key = order_keys(seed, function_digest, writing_id)
     return lambda example: _Generator(key(example))
 
 
 class _Generator(random.Random):
-    """`random.Random` seeded with an int, at once: its own `seed` looks for other types first."""
+    """`random.Random` with a faster `seed` for ints: its own checks for other types first."""
 
     seed = _random.Random.seed  # type: ignore[assignment]  # takes an int alone

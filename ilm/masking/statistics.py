@@ -1,4 +1,4 @@
-"""Mask statistics: rates, counts and types of the masked spans, to compare with the settings and the paper."""
+"""Mask statistics: rates, counts and types of masked spans, for comparison with the settings and the paper."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,9 +14,9 @@ _NOTABLY_FEWER = 0.05  # share of the masks asked for
 def mask_statistics(
     parts: Sequence[Masks], text_lengths: np.ndarray, mask_types: Sequence[str], requested: int
 ) -> dict[str, Any]:
-    """Rates and shares (0 to 1) and means over all `parts`, as plain JSON values; what has no examples has rate 0.
+    """Rates, shares (0 to 1) and means over all `parts`, as plain JSON values; rates are 0 without examples.
 
-    `text_lengths` are those of all documents, in characters; `requested` masks of each document were asked for.
+    `text_lengths`: characters of all documents. `requested`: masks asked for per document.
     """
     of_document = [np.diff(masks.mask_offsets).astype(np.int64) for masks in parts]
     each = np.concatenate(of_document)
@@ -43,19 +43,19 @@ def mask_statistics(
 
 
 def statistics_table(statistics: Mapping[str, Mapping[str, Any]], note: str | None = None) -> TextTable:
-    """A table with one column for each entry of `statistics` (split: its `mask_statistics`).
+    """A table with one column for each entry of `statistics` (split -> `mask_statistics`).
 
-    Where documents have fewer distinct masks than were asked for the caption says so, above `note`.
+    The caption says if documents have fewer distinct masks than asked for, followed by `note`.
     """
     columns, rows = list(statistics.values()), []
     for label, key, form in (
         ("documents", "documents", "{:,}"),
         ("examples", "examples", "{:,}"),
         ("left out", "examples_left_out", "{:,}"),
-        ("examples a document", "examples_per_document", "{0[mean]:.2f}"),
+        ("examples per document", "examples_per_document", "{0[mean]:.2f}"),
         ("  fewest / most", "examples_per_document", "{0[min]} / {0[max]}"),
         ("without span", "examples_without_span", "{:.1%}"),
-        ("spans an example", "spans_per_example", "{:.2f}"),
+        ("spans per example", "spans_per_example", "{:.2f}"),
         ("masked characters", "mask_rate_characters", "{:.1%}"),
     ):
         rows.append([label, *(form.format(column[key]) for column in columns)])
@@ -65,8 +65,8 @@ def statistics_table(statistics: Mapping[str, Mapping[str, Any]], note: str | No
     examples, left_out = overall["examples"], overall["examples_left_out"]
     if left_out > _NOTABLY_FEWER * (examples + left_out):
         asked = (examples + left_out) // overall["documents"]
-        found = f"{overall['examples_per_document']['mean']:.2f} different masks a document, of {asked} asked for"
-        caption = f"{found}: all other draws repeated one of them." + (f" {note}" if note else "")
+        found = f"{overall['examples_per_document']['mean']:.2f} distinct masks per document, of {asked} asked for"
+        caption = f"{found}; all other draws were repeats." + (f" {note}" if note else "")
     return TextTable("Masks", ["", *statistics], rows, "l" + "r" * len(columns), caption)
 
 

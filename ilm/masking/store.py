@@ -1,6 +1,6 @@
-"""The masks of a corpus on disk: written by a `MaskWriter`, mapped by `MaskStore`.
+"""The masks of a corpus on disk: written by `MaskWriter`, memory-mapped by `MaskStore`.
 
-masks/<masking>-<hash>/{train,valid,test}.arrow    see `ilm.masking.masks`; texts stand only in documents.parquet
+masks/<masking>-<hash>/{train,valid,test}.arrow    see `ilm.masking.masks`; texts are only in documents.parquet
 masks/<masking>-<hash>/settings.json               hash, settings, mask_types; sha256 and bytes of the files
 masks/<masking>-<hash>/statistics.json             by split, and "all"
 """
@@ -30,16 +30,16 @@ STATISTICS = "statistics.json"
 
 @dataclass(frozen=True, eq=False)
 class MaskStore:
-    """Masks as `write_masks` wrote them; the arrays of `splits` are read-only views of the mapped files."""
+    """Masks written by `write_masks`; the arrays of `splits` are read-only views of the mapped files."""
 
     mask_types: tuple[str, ...]
     splits: dict[str, Masks]  # train, valid, test
 
     @classmethod
     def open(cls, folder: Path) -> "MaskStore":
-        """Map the masks of `folder`, which is named `<masking>-<hash>`.
+        """Map the masks of `folder`, named `<masking>-<hash>`.
 
-        Raises UserError if a file is missing or damaged, or was written under another hash.
+        Raises UserError if a file is missing, damaged, or belongs to another hash.
         """
         folder = Path(folder)
         mask_types, splits = read_settings(folder)["mask_types"], {}
@@ -50,27 +50,25 @@ class MaskStore:
             except (OSError, ValueError, AttributeError, pa.ArrowException) as error:
                 raise UserError(f"{path} is missing or damaged ({error}): {remedy(folder)}.") from error
             if written != json.dumps(mask_types).encode():
-                raise UserError(f"{folder / SETTINGS} and {path.name} name other mask types: {remedy(folder)}.")
+                raise UserError(f"{folder / SETTINGS} and {path.name} disagree on mask types: {remedy(folder)}.")
         return cls(tuple(mask_types), splits)
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
-    """What `settings.json` of a masks folder says, having checked that it is this folder's and the files' sizes.
+    """The contents of `settings.json` in a masks folder, after checking its hash and the file sizes.
 
-    Raises UserError if there are no masks, or they were written under another hash or cut off.
+    Raises UserError if there are no masks, or they belong to another hash or are cut off.
     """
     try:
         about = read_json(folder / SETTINGS)
         found, expected = about["hash"], digest(about["settings"])
         sizes = {name: file["bytes"] for name, file in about["files"].items()}
     except FileNotFoundError:
-        raise UserError(
-            f"There are no masks at {folder}: run `{_command(folder)}` first, with the same settings."
-        ) from None
+        raise UserError(f"No masks at {folder}: run `{_command(folder)}` first, with the same settings.") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{folder / SETTINGS} is damaged ({error!r}): {remedy(folder)}.") from error
     if found != folder.name.rpartition("-")[2] or found != expected:
-        raise UserError(f"{folder} holds masks of hash {found}, expected that in its name: {remedy(folder)}.")
+        raise UserError(f"{folder} holds masks of hash {found}, expected the one in its name: {remedy(folder)}.")
     for name, size in sizes.items():
         path = folder / name
         if not path.is_file() or path.stat().st_size != size:
@@ -79,11 +77,11 @@ def read_settings(folder: Path) -> dict[str, Any]:
 
 
 class MaskWriter:
-    """Collects the masks of a corpus, a few documents at a time, and writes them; memory does not grow with them.
+    """Writes the masks of a corpus, a few documents at a time, in constant memory.
 
-    Each column waits in a raw file beside the result. `folder` is an empty one that becomes the store as a whole
-    (`ilm.files.atomic_folder`). `text_lengths` are those of all documents of the corpus in characters;
-    `masks_per_document` were asked for.
+    Each column is buffered in a raw file beside the result. `folder` is empty and becomes the store atomically
+    (`ilm.files.atomic_folder`). `text_lengths`: characters of all documents of the corpus. `masks_per_document`: masks
+    asked for.
     """
 
     def __init__(self, folder: Path, mask_types: Sequence[str], text_lengths: np.ndarray, masks_per_document: int):
@@ -104,14 +102,14 @@ class MaskWriter:
             self._append(split, Masks.of([], [], mask_types))
 
     def add(self, split: str, masks: Masks) -> None:
-        """Append the masks of documents that follow those already added."""
+        """Append the masks of further documents, in row order."""
         mask_end, span_end = self._ends[split]
         mask_offsets, span_offsets = masks.mask_offsets + mask_end, masks.span_offsets + span_end
         self._ends[split] = mask_offsets[-1], span_offsets[-1]
         self._append(split, replace(masks, mask_offsets=mask_offsets[1:], span_offsets=span_offsets[1:]))
 
     def finish(self, identity: Mapping[str, Any]) -> dict[str, Any]:
-        """Write the files; the digest of `identity` is in the folder's name. Returns the statistics by split."""
+        """Write the files; the folder name carries the digest of `identity`. Returns the statistics by split."""
         files, stored = {}, {}
         for split, columns in self._columns.items():
             path = self._folder / f"{split}.arrow"
@@ -141,12 +139,12 @@ class MaskWriter:
 def verify_masks(folder: Path, documents: pd.DataFrame) -> list[str]:
     """The faults of a masks folder, one line each; none if it is sound.
 
-    Compares the files with the SHA-256 written down beside them, and the masks with the splits and lengths of
-    `documents` (columns text and split).
+    Compares the files with their recorded SHA-256, and the masks with the splits and lengths of `documents` (columns
+    text and split).
     """
     try:
         about = read_settings(folder)
-        # What Arrow makes of damaged files can be anything.
+        # Arrow may raise almost anything for damaged files.
         if changed := changed_files(folder, about["files"]):
             return changed
         store = MaskStore.open(folder)
@@ -156,31 +154,31 @@ def verify_masks(folder: Path, documents: pd.DataFrame) -> list[str]:
         return [f"{folder / SETTINGS} is damaged ({error!r})"]
     text_lengths = documents["text"].str.len().to_numpy(dtype=np.int64)
     in_split = documents["split"].to_numpy()
-    # Masks of an epoch are those of the train split alone.
+    # Masks of an epoch cover the train split only.
     drawn = about["settings"].get("splits", SPLITS)
     faults = []
     for split, masks in store.splits.items():
         rows = np.flatnonzero((in_split == split) & (split in drawn))
         if not np.array_equal(masks.documents, rows):
-            faults.append(f"{split}: {len(masks.documents)} documents, which are not the {len(rows)} of the split")
+            faults.append(f"{split}: {len(masks.documents)} documents, expected the {len(rows)} of the split")
             continue
         spans_of_each = np.diff(masks.span_offsets[masks.mask_offsets])
         ends = masks.starts.astype(np.int64) + masks.lengths
         if outside := int((ends > np.repeat(text_lengths[rows], spans_of_each)).sum()):
-            faults.append(f"{split}: {outside} spans end outside of their text")
+            faults.append(f"{split}: {outside} spans end outside their text")
     return faults
 
 
 def remedy(folder: Path) -> str:
-    """What to type where a masks folder cannot be used."""
-    # Masks that training draws for an epoch of its own.
+    """What to type if a masks folder is unusable."""
+    # Masks drawn by training for a later epoch.
     if re.search(r"-epoch\d+-", folder.name):
-        return f"delete {folder}, then run the same command again, which draws them"
+        return f"delete {folder}, then run the same command again to redraw them"
     return f"delete {folder}, then run `{_command(folder)}`"
 
 
 def _command(folder: Path) -> str:
-    """The command that makes the masks of a folder."""
+    """The command that creates the masks of a folder."""
     corpus, masking = folder.absolute().parent.parent, folder.name.rpartition("-")[0]
     try:
         manifest = read_json(corpus / MANIFEST)

@@ -1,4 +1,4 @@
-"""Parts of speech, where the data of NLTK's tagger is installed."""
+"""Part-of-speech tags, if the data of NLTK's tagger is installed."""
 
 from collections.abc import Callable
 from functools import cache, lru_cache
@@ -13,9 +13,9 @@ Tagger = Callable[[list[str]], list[tuple[str, str]]]
 
 
 def nltk_tagger() -> Tagger | None:
-    """NLTK's averaged perceptron tagger for English; None where its data is not installed.
+    """NLTK's averaged perceptron tagger for English; None if its data is not installed.
 
-    NLTK looks in its usual places and in the folders of the environment variable NLTK_DATA.
+    NLTK looks in its default places and in the folders of the environment variable NLTK_DATA.
 
     Raises: UserError if the data is damaged.
     """
@@ -34,10 +34,10 @@ def nltk_tagger() -> Tagger | None:
 
 @cache
 def require_tagger() -> Tagger:
-    """Raises: UserError if its data is not installed, or damaged."""
+    """NLTK's tagger. Raises: UserError if its data is missing or damaged."""
     if (tagger := nltk_tagger()) is None:
         raise UserError(
-            f"Proper nouns are found by NLTK's tagger, whose data {TAGGER_DATA} is not installed. Type python -m "
+            f"Finding proper nouns takes NLTK's tagger data {TAGGER_DATA}, which is not installed. Type python -m "
             f"nltk.downloader {TAGGER_DATA}; on a machine without network, copy it and set NLTK_DATA to its folder."
         )
     return tagger
@@ -45,7 +45,7 @@ def require_tagger() -> Tagger:
 
 @lru_cache(maxsize=8)
 def proper_nouns(text: str) -> tuple[Word, ...]:
-    """The words of a text that are tagged NNP, in order; its words are tagged as one sequence.
+    """The words tagged NNP, in order; the text is tagged as one sequence.
 
     Raises: UserError as `require_tagger`.
     """

@@ -1,23 +1,23 @@
-r"""Words as NLTK 3.10's word tokenizer splits a sentence, without running it on every sentence.
+r"""Words as split by NLTK 3.10's word tokenizer, without running it on every sentence.
 
-NLTK rewrites the whole sentence with some 30 regular expressions. Nearly all of them look no further than the
-characters between two spaces (a *chunk*), so a chunk is split alike wherever it stands:
+NLTK rewrites the whole sentence with some 30 regular expressions. Nearly all of them stay within the characters
+between two spaces (a *chunk*), so a chunk splits the same way in any sentence:
 
 1. The sentence is cut at its spaces.
-2. Each chunk has been split by NLTK once, between two others, and a sentence's last one at the end of a sentence,
-   where a full stop is a word of its own.
-3. A sentence goes to NLTK as a whole if one of its chunks has something that reaches beyond the chunk (`_is_local`).
+2. NLTK splits each distinct chunk once, between two others; a sentence's last chunk at the end of a sentence, where a
+   full stop is a separate word.
+3. If any chunk may interact with its neighbours (see `_is_local`), NLTK splits the whole sentence.
 
-The claim behind steps 2 and 3, for NLTK 3.10.4 (nltk/tokenize/destructive.py): of the expressions that matter in a
-chunk without a straight double quote or two apostrophes, these alone can see beyond it:
+Steps 2 and 3 rest on this claim for NLTK 3.10.4 (nltk/tokenize/destructive.py): of the expressions that apply to a
+chunk without a straight double quote or two apostrophes, only these can see beyond it:
 
     ([:,])([^\d])         takes the space after the chunk, which no other match of it needs
-    ([^'])'              before a space: takes one before, if the apostrophe stands alone, when it is a word anyway
-    ([^\.])(\.)[...]*$   a full stop that only closing quotes, brackets and spaces follow: it is in the last chunk,
-                         as long as that has any other character
-    \b (?<!\w) (?=\s)    to them a space is as good as an end of the text
+    ([^'])'              before a space: takes a preceding space if the apostrophe is alone, hence a word anyway
+    ([^\.])(\.)[...]*$   a full stop followed only by closing quotes, brackets and spaces: it is in the last chunk
+                         if that has any other character
+    \b (?<!\w) (?=\s)    treat a space like the end of the text
 
-`tests/masking/test_words.py` holds it against NLTK on texts of every kind.
+`tests/masking/test_words.py` compares this with NLTK on texts of every kind.
 """
 
 import re
@@ -31,13 +31,13 @@ Word = tuple[int, int]
 
 # NLTK rewrites straight quotes: `"` and `''` become one of these two tokens.
 _REWRITTEN_QUOTES = frozenset(("``", "''"))
-# What may stand between a sentence's full stop and its end.
+# What may follow a sentence's final full stop.
 _CLOSERS = frozenset("])}>\"'»”’.")
-# Chunks are forgotten all at once at this number: some 250 bytes each, with their place in the table.
+# The cache is cleared at this number of chunks; an entry takes some 250 bytes.
 _MOST_CHUNKS = 100_000
 
-# ASCII letters, perhaps with one mark. NLTK splits such a chunk at the mark (a full stop only at the end of the
-# sentence) and, of letters, its contractions alone: for all other chunks it is asked.
+# ASCII letters with at most one mark. NLTK splits such a chunk at the mark (a full stop only at the sentence end) and
+# at contractions; only other chunks need NLTK.
 _PLAIN = re.compile(r"([A-Za-z]+)([,;:?!.]?)")
 _CONTRACTIONS = frozenset(("cannot", "gimme", "gonna", "gotta", "lemme", "wanna"))
 
@@ -52,7 +52,7 @@ def _nltk() -> Any:
 def append_words(words: list[Word], sentence: str, offset: int) -> None:
     """Append the words of a sentence that begins at character `offset` of the document.
 
-    The sentence is not empty and has no white space at its ends.
+    The sentence is not empty and has no surrounding white space.
     """
     chunks = sentence.split(" ")
     before = len(words)
@@ -75,10 +75,10 @@ def append_words(words: list[Word], sentence: str, offset: int) -> None:
 
 
 def align(tokens: list[str], text: str) -> Iterator[tuple[int, int]]:
-    """(start, end) of each of NLTK's word tokens in the text that it split, in characters.
+    """(start, end) of each NLTK word token in its text, in characters.
 
-    The tokens are the text without its white space, except that a token `` or '' may stand for `"` or `''`.
-    NLTK's `span_tokenize`, and the reference, cannot align every such text and lose the document.
+    The tokens are the text without white space, except that a token `` or '' may represent `"` or `''`. NLTK's
+    `span_tokenize` cannot align every such text; the reference, which uses it, loses the document.
     """
     position = 0
     for token in tokens:
@@ -97,7 +97,7 @@ def align(tokens: list[str], text: str) -> Iterator[tuple[int, int]]:
 
 
 class _Chunks(dict[str, tuple[Word, ...] | None]):
-    """The words of each chunk met so far, from its start; None for one that cannot be split alone."""
+    """Caches the words of each chunk, relative to its start; None for one that cannot be split alone."""
 
     def __init__(self, *, final: bool) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A pool of worker processes that gives results in order and ends with its parent."""
+"""A pool of worker processes that yields results in order and exits with its parent."""
 
 import multiprocessing
 import os
@@ -16,11 +16,11 @@ from ilm.errors import UserError
 
 @contextmanager
 def ordered_map(workers: int) -> Iterator[Callable]:
-    """A `map` over `workers` processes that gives results in order and runs only a little ahead of its reader."""
+    """A `map` over `workers` processes that yields results in order and runs only slightly ahead of its consumer."""
     if workers <= 1:
         yield map
         return
-    # Started afresh ("spawn") instead of forked: safe beside the threads of pyarrow and of the progress bar.
+    # Spawned, not forked, because pyarrow and the progress bar have threads.
     executor = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_begin_worker)
 
     def in_order(call: Callable, items: Iterable) -> Iterator:
@@ -41,7 +41,7 @@ def ordered_map(workers: int) -> Iterator[Callable]:
 
 @contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """Hold back Ctrl-C in processes that are started meanwhile, until they can ignore it."""
+    """Block Ctrl-C in processes started meanwhile, until they can ignore it."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
@@ -53,9 +53,9 @@ def _without_interrupts() -> Iterator[None]:
 
 
 def _begin_worker() -> None:
-    # Ctrl-C reaches every process of the terminal; the parent stops its workers.
+    # Ctrl-C reaches every process of the terminal; stopping workers is the parent's job.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # A parent that was killed stops nobody, and its workers would wait for it for ever.
+    # If the parent is killed, its workers would wait for ever.
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -67,7 +67,7 @@ def _end_with_parent() -> None:
 
 
 def require_picklable(function: Any) -> None:
-    """Raises: UserError unless a mask function can be sent to other processes."""
+    """Raises: UserError unless a mask function can be pickled for other processes."""
     try:
         pickle.dumps(function)
     except (pickle.PicklingError, AttributeError, TypeError) as error:

@@ -594,7 +594,7 @@ def test_a_hub_that_cannot_be_reached(here, tmp_path):
     [
         ("name=sweep1,.bad", "name=.bad: 1 mistake in the configuration:"),
         ("corpus.name=small,nothing", "nothing holds no prepared corpus"),
-        ("masking=hierarchical,words", "masking=words: There are no masks at"),
+        ("masking=hierarchical,words", "masking=words: No masks at"),
         ("cefr_level.levels=[A1],[Z9]", "level Z9 has no documents"),
     ],
 )

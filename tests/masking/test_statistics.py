@@ -68,7 +68,7 @@ def test_the_table_says_how_many_different_masks_there_are():
     def caption(requested, note=None):
         return statistics_table({"all": mask_statistics([TRAIN], LENGTHS, TYPES, requested)}, note).caption
 
-    expected = "1.50 different masks a document, of 3 asked for: all other draws repeated one of them."
+    expected = "1.50 distinct masks per document, of 3 asked for; all other draws were repeats."
     assert caption(3) == expected
     assert caption(3, "text column: x") == f"{expected} text column: x"
     full = mask_statistics([Masks.of([4], MASKS[:1], TYPES)], LENGTHS, TYPES, requested=2)

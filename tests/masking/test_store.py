@@ -139,7 +139,7 @@ def test_missing_masks_name_the_command_that_makes_them(tmp_path):
 def test_masks_of_another_hash_are_refused(tmp_path):
     folder = write(tmp_path)
     renamed = folder.rename(folder.with_name("hierarchical-0123456789ab"))
-    with pytest.raises(UserError, match=rf"hash {digest(SETTINGS.identity)}, expected that in its name"):
+    with pytest.raises(UserError, match=rf"hash {digest(SETTINGS.identity)}, expected the one in its name"):
         MaskStore.open(renamed)
 
 
@@ -190,4 +190,4 @@ def test_masks_of_other_documents_are_found(tmp_path):
     moved = DOCUMENTS.assign(split=["train", "test", "train", "train", "train", "train", "valid"])
     assert [fault.partition(":")[0] for fault in verify_masks(folder, moved)] == ["train", "valid"]
     shorter = DOCUMENTS.assign(text=DOCUMENTS["text"].str.slice(0, 3))
-    assert any("end outside of their text" in fault for fault in verify_masks(folder, shorter))
+    assert any("end outside their text" in fault for fault in verify_masks(folder, shorter))
