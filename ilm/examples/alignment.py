@@ -1,4 +1,4 @@
-"""Character spans as spans of tokens: the smallest run of tokens that covers each, with ends between characters.
+"""Aligns character spans with tokens: the smallest run of tokens that covers a span and ends between characters.
 
 Legend: E examples, S spans in all of them.
 """
@@ -13,10 +13,10 @@ from ilm.masking.masks import offsets
 
 
 def align(positions: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Character spans as runs of tokens: (first, last), `last` exclusive, both of the shape of `starts`.
+    """Character spans as runs of tokens: (first, last), `last` exclusive, both shaped like `starts`.
 
-    `positions` is non-decreasing, of one document or of many laid end to end. Each run is the smallest that
-    covers its span and whose two ends are character boundaries; two spans that share a token overlap.
+    `positions`: non-decreasing, of one document or many concatenated ones. A run is the smallest one that covers its
+    span and starts and ends at character boundaries; two spans that share a token overlap.
     """
     containing = np.searchsorted(positions, starts, side="right") - 1
     first = np.searchsorted(positions, positions[containing], side="left")
@@ -26,10 +26,10 @@ def align(positions: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> tup
 
 @dataclass(frozen=True, eq=False)
 class TokenSpans:
-    """The masked spans of E examples one after another; those of example e are `offsets[e] : offsets[e + 1]`.
+    """The concatenated masked spans of E examples; example e has spans `offsets[e] : offsets[e + 1]`.
 
-    `types`, `firsts` and `lasts` int64 (S,): the index of a span's mask type, its first token and the one after its
-    last, counted within the document.
+    `types`, `firsts`, `lasts`: int64 (S,), a span's mask type index, first token and exclusive last token, relative to
+    its document.
     """
 
     offsets: np.ndarray
@@ -39,7 +39,7 @@ class TokenSpans:
 
     @classmethod
     def of(cls, examples: Sequence[Sequence[tuple[int, int, int]]]) -> "TokenSpans":
-        """Of the spans (type, first, last) of each example."""
+        """Build from the spans (type, first, last) of each example."""
         columns = np.array([span for spans in examples for span in spans], dtype=np.int64).reshape(-1, 3).T
         return cls(offsets([len(spans) for spans in examples]), *columns)
 
@@ -55,7 +55,7 @@ class TokenSpans:
 
     @cached_property
     def tokens_before(self) -> np.ndarray:
-        """Masked tokens of all spans before each, and of all, (S + 1,)."""
+        """Cumulative masked tokens before each span, and the total, (S + 1,)."""
         return offsets(self.lasts - self.firsts)
 
     @cached_property
@@ -71,26 +71,26 @@ class TokenSpans:
         return result
 
     def followed(self) -> np.ndarray:
-        """1 where the token after a span is no part of the next span, else 0, (S,)."""
+        """1 if the token after a span is outside the next span, else 0, (S,)."""
         result = np.ones(len(self.lasts), dtype=np.int64)
         result[:-1] = (self.firsts[1:] > self.lasts[:-1]) | (self.examples[1:] != self.examples[:-1])
         return result
 
     def reversed(self, document_tokens: np.ndarray) -> "TokenSpans":
-        """The same spans in documents of `document_tokens` (E,) tokens that are read from their end."""
+        """The same spans in reversed documents of `document_tokens` (E,) tokens."""
         tokens = document_tokens[self.examples]
-        # Reversing all spans reverses the examples too; their ends put each back in its place.
+        # Reversing all spans also reverses the examples; the offsets restore their order.
         order = (self.offsets[1:] + self.offsets[:-1] - 1)[self.examples] - np.arange(len(tokens))
         return TokenSpans(self.offsets, self.types[order], tokens - self.lasts[order], tokens - self.firsts[order])
 
     def require_ordered(self, document_tokens: np.ndarray) -> None:
-        """Raises: ValueError unless the spans are sorted, disjoint and within documents of so many tokens (E,)."""
+        """Raises: ValueError unless spans are sorted, disjoint and within documents of `document_tokens` (E,)."""
         tokens = document_tokens[self.examples]
         wrong = (self.firsts < 0) | (self.firsts >= self.lasts) | (self.lasts > tokens)
         wrong[1:] |= (self.firsts[1:] < self.lasts[:-1]) & (self.examples[1:] == self.examples[:-1])
         if wrong.any():
             span = int(np.flatnonzero(wrong)[0])
             raise ValueError(
-                f"the tokens {self.firsts[span]} to {self.lasts[span]} of a document of {tokens[span]}: spans must be "
+                f"tokens {self.firsts[span]} to {self.lasts[span]} of a document of {tokens[span]}: spans must be "
                 "sorted, disjoint and in bounds"
             )

@@ -1,12 +1,12 @@
-"""What a conditioned model is told of a text: a line of ordinary words, whose tokens stand before the example.
+"""Conditioning on metadata: a prefix line of plain words before each example.
 
     level: B1, first language: Portuguese
     She ate<|infill_ngram|> for<|infill_word|>.<|startofinfill|> leftover pasta<|endofinfill|> lunch<|endofinfill|>
 
-Its tokens are no targets, and nor is then the first token of the example, which has nothing before it in a model that
-is told nothing; and they do not count in `max_length`. So examples are cut alike, and have the same targets, whatever
-is told. In training some examples are told less (`left_out`), so that a model knows texts of unknown level too. A value
-that is not known, such as an empty L1, is left out as well.
+Prefix tokens are not targets and do not count towards `max_length`; nor is the first token of the example a target, as
+without a prefix nothing precedes it. So examples have the same cuts and targets under any condition. Training drops
+fields from some prefixes (`left_out`), so that the model can also handle texts of unknown level. Unknown values, such
+as an empty L1, are dropped too.
 
 Legend: D documents, E examples.
 """
@@ -23,12 +23,12 @@ from ilm.config.sections import CONDITIONS
 from ilm.examples.vocabulary import Vocabulary
 from ilm.hashing import order_keys
 
-# Of so many examples of a document in a row one is told nothing, and of several fields each is left out once.
+# Among this many consecutive examples of a document, one has no prefix, and each of several fields is dropped once.
 LEFT_OUT_ONCE_IN = 10
 
 
 def told_line(told: Mapping[str, str | None]) -> str:
-    """The line that tells values of `CONDITIONS`; empty where none is known."""
+    """The prefix line with the known values of `CONDITIONS`; empty if there are none."""
     known = [f"{words}: {told[field]}" for field, words in CONDITIONS.items() if told.get(field)]
     return ", ".join(known) + "\n" if known else ""
 
@@ -40,28 +40,28 @@ def told_tokens(told: Mapping[str, str | None], vocabulary: Vocabulary) -> tuple
 
 
 def longest_line(condition: Mapping[str, Sequence[str]], vocabulary: Vocabulary) -> int:
-    """Tokens of the longest line that tells one of the values of each field."""
+    """Tokens of the longest line over all combinations of field values."""
     lines = (dict(zip(condition, values, strict=True)) for values in product(*condition.values()))
     return max((len(told_tokens(told, vocabulary)) for told in lines), default=0)
 
 
 def stored_condition(config: PreTrainedConfig) -> dict[str, list[str]]:
-    """What a model is told of a text with the values that it knows; empty: nothing."""
+    """The fields a model is conditioned on, with their known values; empty: unconditioned."""
     return getattr(config, "infilling_condition", None) or {}
 
 
 def store_condition(config: PreTrainedConfig, condition: Mapping[str, Sequence[str]]) -> None:
-    """Keep it with the model, wherever it is copied to."""
-    if condition or stored_condition(config):  # of the model that this one started from
+    """Store the condition in the model's configuration."""
+    if condition or stored_condition(config):  # replaces that of the initial model
         config.infilling_condition = {field: list(values) for field, values in condition.items()}
 
 
 @dataclass(frozen=True, eq=False)
 class Conditions:
-    """What each of D documents' examples is told: `prefixes[numbers[document, way]]`, token ids int32.
+    """The prefixes of D documents' examples: `prefixes[numbers[document, way]]`, token ids int32.
 
-    `numbers` int64 (D, ways): way 0 tells all fields, the others leave some out: 1 all of them and, where there are
-    several, 2, 3, ... one each. `turns` int64 (D,): which of a document's examples takes which way; None: all take 0.
+    `numbers`: int64 (D, ways). Way 0 has all fields, 1 none; with several fields, 2, 3, ... drop one each.
+    `turns`: int64 (D,), shifts the cycle of ways over a document's examples; None: way 0 for all.
     """
 
     prefixes: tuple[np.ndarray, ...]
@@ -76,7 +76,7 @@ class Conditions:
         vocabulary: Vocabulary,
         instead: Mapping[str, str | None] | None = None,
     ) -> "Conditions":
-        """Tell `fields`, columns of `documents`: each text's own values, or those `instead` (None: nothing)."""
+        """Condition on `fields`, columns of `documents`; `instead` overrides their values (None: drop the field)."""
         instead = instead or {}
         told = pd.DataFrame({field: instead.get(field, documents[field]) for field in fields}, index=documents.index)
         combination, distinct = told.groupby(list(fields), dropna=False, sort=True).ngroup(), told.drop_duplicates()
@@ -90,10 +90,9 @@ class Conditions:
         return cls(tuple(np.array(ids, dtype=np.int32) for ids in numbers), table[combination.to_numpy()])
 
     def left_out(self, writing_ids: Sequence[str], seed: int) -> "Conditions":
-        """For training: now and then less is told, a pure function of (seed, writing_id, example).
+        """For training: drop fields from some prefixes, as a pure function of (seed, writing_id, example).
 
-        Which of a document's examples are told less is a cycle (`LEFT_OUT_ONCE_IN`) that begins where (seed,
-        writing_id) says.
+        The examples of a document follow a cycle of `LEFT_OUT_ONCE_IN`, whose phase depends on (seed, writing_id).
         """
         key = order_keys(seed, "told")
         turns = np.array([key(writing_id) % LEFT_OUT_ONCE_IN for writing_id in writing_ids], dtype=np.int64)
@@ -112,5 +111,5 @@ class Conditions:
         return self.numbers[documents, np.where(way < self.numbers.shape[1], way, 0)]
 
     def lengths(self, documents: np.ndarray, masks: np.ndarray) -> np.ndarray:
-        """Tokens that stand before each example, (E,)."""
+        """Prefix tokens of each example, (E,)."""
         return np.array([len(ids) for ids in self.prefixes])[self.of_examples(documents, masks)]

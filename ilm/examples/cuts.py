@@ -1,7 +1,7 @@
-"""What the cut at `max_length` tokens takes from examples, and above all from their answers.
+"""Counts what truncation at `max_length` tokens removes from examples, above all from their answers.
 
-Answers stand at the end of an example, so a cut loses them first. Counted are the answers' tokens with their ends
-(INFILL and INFILL_SPECIAL targets), by document, so that they can be summed by level.
+Answers are at the end of an example, so truncation removes them first. Answer tokens include end tokens (INFILL and
+INFILL_SPECIAL targets), and are counted by document, so that they can be summed by level.
 
 Legend: D documents, E examples.
 """
@@ -14,7 +14,7 @@ import numpy as np
 from ilm.tables import TextTable
 
 POOLED = "all"
-# The share of examples cut from which on a way out is named.
+# Above this share of truncated examples, the table comes with advice.
 TOLERATED = 0.005
 
 
@@ -24,34 +24,34 @@ class LevelCuts(NamedTuple):
     level: str
     examples: int
     cut: int  # examples
-    unanswered: int  # examples of whose answers nothing is left
-    answer_tokens: int  # before the cut
-    lost_tokens: int  # of them
+    unanswered: int  # examples with no answer token left
+    answer_tokens: int  # before truncation
+    lost_tokens: int  # answer tokens removed
     texts: int
     texts_unanswered: int  # whose examples are all unanswered
 
     @property
     def lost(self) -> float:
-        """The share of answer tokens that is lost."""
+        """The share of answer tokens removed."""
         return self.lost_tokens / self.answer_tokens if self.answer_tokens else 0.0
 
     @property
     def cut_share(self) -> float:
-        """The share of examples that are cut."""
+        """The share of examples truncated."""
         return self.cut / self.examples if self.examples else 0.0
 
 
 class Cuts:
-    """Counts of D documents; `longest` is the length in tokens of the longest example before the cut."""
+    """Counts for D documents; `longest`: tokens of the longest example before truncation."""
 
     def __init__(self, n_documents: int, max_length: int):
         self.max_length, self.longest = max_length, 0
-        # Examples, of them cut and unanswered; answer tokens, of them lost.
+        # Examples, truncated ones, unanswered ones; answer tokens, removed ones.
         self._counts = np.zeros((5, n_documents), dtype=np.int64)
 
     @classmethod
     def joined(cls, parts: Sequence["Cuts"]) -> "Cuts":
-        """The counts of the documents of all parts, one part after another."""
+        """Concatenate the counts of all parts."""
         result = cls(0, parts[0].max_length)
         result.longest = max(part.longest for part in parts)
         result._counts = np.concatenate([part._counts for part in parts], axis=1)
@@ -63,7 +63,7 @@ class Cuts:
         return self._counts[0]
 
     def add(self, owners: np.ndarray, full_lengths: np.ndarray, answers: np.ndarray, kept: np.ndarray) -> None:
-        """Count E examples: of which document each is, its length, and its answer tokens before and after the cut."""
+        """Count E examples: their documents, lengths, and answer tokens before and after truncation."""
         cut, unanswered = full_lengths > self.max_length, (answers > 0) & (kept == 0)
         for row, values in zip(self._counts, (None, cut, unanswered, answers, answers - kept), strict=True):
             row += np.bincount(owners, values, minlength=len(row)).astype(np.int64)
@@ -77,13 +77,13 @@ class Cuts:
         return LevelCuts(level, *sums, int((counts[0] > 0).sum()), int(unanswered.sum()))
 
     def by_level(self, level_of_document: np.ndarray, levels: Sequence[str]) -> list[LevelCuts]:
-        """The sums of each of `levels` that has documents, and of all of them if there are several."""
+        """The sums for each of `levels` that has documents, and for all of them if there are several."""
         rows = [self.total(level, level_of_document == level) for level in levels if level in level_of_document]
         return rows if len(rows) == 1 else [*rows, self.total(POOLED, np.ones(len(level_of_document), dtype=bool))]
 
 
 def cut_lines(rows: Sequence[LevelCuts]) -> list[str]:
-    """A line for each level that has examples cut."""
+    """One line for each level with truncated examples."""
     return [
         f"{row.level}: {row.cut:,} of {row.examples:,} examples ({percent(row.cut_share)}), {row.unanswered:,} with no "
         f"answer left, {percent(row.lost)} of the answer tokens lost, {row.texts_unanswered:,} of {row.texts:,} texts "
@@ -94,7 +94,7 @@ def cut_lines(rows: Sequence[LevelCuts]) -> list[str]:
 
 
 def cuts_table(rows: Sequence[LevelCuts], title: str, caption: str) -> TextTable:
-    """A row for each level."""
+    """A table with one row per level."""
     columns = ("level", "examples", "cut", "no answer left", "answer tokens lost", "texts", "without answer")
     cells = [
         (
@@ -107,7 +107,7 @@ def cuts_table(rows: Sequence[LevelCuts], title: str, caption: str) -> TextTable
 
 
 def advice(rows: Sequence[LevelCuts], longest: int, option: str) -> str | None:
-    """What to type where a level loses more examples than is tolerated; `option` is the key of the length."""
+    """What to type if more than `TOLERATED` of a level's examples are truncated; `option`: the key of the length."""
     levels = [row.level for row in rows if row.cut_share > TOLERATED and row.level != POOLED]
     if not levels:
         return None
@@ -115,5 +115,5 @@ def advice(rows: Sequence[LevelCuts], longest: int, option: str) -> str | None:
 
 
 def percent(share: float) -> str:
-    """A share in percent; what is rounded to 0 but is more says so."""
+    """A share in percent; a positive share never reads as 0."""
     return "<0.1%" if 0 < share < 0.0005 else f"{share:.1%}"

@@ -1,11 +1,11 @@
-"""The examples of one split as a dataset of E examples: documents x masks, laid out on demand.
+"""The examples of one split as a dataset: documents x masks, laid out on demand.
 
-1. Choose the documents (rows of documents.parquet) and take all their masks from the mask store.
-2. Align every span with the document's tokens. An example in which two spans share a token is dropped and counted.
-   Its length and its targets are counted from its spans, without laying it out.
-3. `dataset.lay_out(numbers)` aligns the masks of some examples again and lays them out (`ilm.examples.layout`).
+1. Select documents (rows of documents.parquet) and take their masks from the mask store.
+2. Align all spans with tokens. Examples with two spans that share a token are dropped and counted. Lengths and targets
+   are counted from the spans, without laying examples out.
+3. `dataset.lay_out(numbers)` aligns the requested masks again and lays them out (`ilm.examples.layout`).
 
-Four numbers per example (10 bytes) are kept in memory; texts, tokens and masks stay mapped from disk.
+Four numbers per example (10 bytes) stay in memory; texts, tokens and masks are memory-mapped.
 
 Legend: E examples, D documents.
 """
@@ -24,7 +24,7 @@ from ilm.examples.vocabulary import Vocabulary
 from ilm.hashing import order_keys
 from ilm.masking.masks import Masks, offsets, ranges
 
-# So few that what is looked up of them stays in a processor's cache.
+# Documents per chunk, few enough for the processor's cache.
 DOCUMENTS_PER_CHUNK = 2_000
 EXAMPLES_PER_CHUNK = 10_000
 
@@ -32,14 +32,14 @@ EXAMPLES_PER_CHUNK = 10_000
 class InfillingDataset:
     """E examples of the given documents of one split.
 
-    `documents` are sorted row numbers, all in the split of `masks`. `masks_per_document` keeps only the first masks
-    of each document (None: all). `fitting` names an objective: only examples are kept whose row of that objective would
-    fit `max_length` (the reference's `skip_naive_incomplete`, for `naive`, makes its five objectives comparable).
-    `conditions` says what each example is told of its document, in tokens beside `max_length`.
+    `documents`: sorted row numbers, all in the split of `masks`. `masks_per_document`: keep only the first masks of
+    each document, counting dropped ones (None: all). `fitting`: an objective; keep only examples whose row under it
+    fits `max_length` (with `naive`, the reference's `skip_naive_incomplete`, which makes its five objectives
+    comparable). `conditions`: prefixes, not counted in `max_length`.
 
-    `counts` tells what each example holds. Also counted: `dropped`, examples left out because two spans share a
-    token; `unfitting`, left out by `fitting`; `cuts`, by document, what the cut takes; `n_tokens`, the tokens
-    of all examples after the cut. At most `masks_per_document` of each document are there, counting those left out.
+    `counts`: tokens and targets of each example. `dropped`: number of examples with two spans that share a token.
+    `unfitting`: number left out by `fitting`. `cuts`: what truncation removes, by document. `n_tokens`: tokens of all
+    examples after truncation.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class InfillingDataset:
         self.vocabulary, self.objective, self.max_length = vocabulary, objective, max_length
         self._masks, self._tokens, self._conditions = masks, tokens, conditions
         if not np.isin(self.documents, masks.documents).all():
-            raise ValueError("documents and masks are of different splits")
+            raise ValueError("documents and masks come from different splits")
         entries = np.searchsorted(masks.documents, self.documents)
         begins, ends = masks.mask_offsets[entries], masks.mask_offsets[entries + 1]
         if masks_per_document is not None:
@@ -74,14 +74,14 @@ class InfillingDataset:
 
     @property
     def max_tokens(self) -> int:
-        """What an example has at most: `max_length` tokens, and those of what it is told."""
+        """Maximum tokens of an example: `max_length` plus the longest prefix."""
         return self.max_length + (self._conditions.longest if self._conditions else 0)
 
     def __getitem__(self, number: int) -> Example:
         return self.lay_out(np.array([number]))[0]
 
     def lay_out(self, numbers: np.ndarray) -> Examples:
-        """Some examples laid out end to end."""
+        """Lay out some examples, concatenated."""
         documents, masks = self.keys(numbers)
         begins = self._tokens.offsets[documents]
         sizes, spans = self._aligned(documents, self._mask_numbers[numbers], 1)
@@ -98,11 +98,11 @@ class InfillingDataset:
         return self._masks.documents[entries], masks - self._masks.mask_offsets[entries]
 
     def counts_of(self, numbers: np.ndarray) -> ExampleCounts:
-        """What some examples hold, as int64; the columns of `counts` are too narrow to add up."""
+        """`counts` of some examples as int64, since its own columns would overflow in sums."""
         return ExampleCounts(*(column[numbers].astype(np.int64) for column in self.counts))
 
     def document_tokens(self, rows: np.ndarray) -> list[np.ndarray]:
-        """The token ids of whole documents, by their rows."""
+        """The token ids of the documents at `rows`."""
         return [self._tokens.all_ids[slice(*self._tokens.offsets[[row, row + 1]])] for row in rows]
 
     def token_spans(self, numbers: np.ndarray) -> TokenSpans:
@@ -110,13 +110,13 @@ class InfillingDataset:
         return self._aligned(self.keys(numbers)[0], self._mask_numbers[numbers], 1)[1]
 
     def character_spans(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """First characters and lengths of the masked spans of some examples, int64, in the order of `token_spans`."""
+        """Starts and lengths in characters of the masked spans of some examples, int64, ordered as `token_spans`."""
         masks = self._mask_numbers[numbers]
         spans = ranges(self._masks.span_offsets[masks], self._masks.span_offsets[masks + 1])
         return self._masks.starts[spans].astype(np.int64), self._masks.lengths[spans].astype(np.int64)
 
     def cuts_of(self, numbers: np.ndarray) -> tuple[np.ndarray, Cuts]:
-        """The documents that some examples are of, ascending, and what the cut takes from these examples."""
+        """The documents of some examples, ascending, and what truncation removes from these examples."""
         of_example = self.keys(numbers)[0]
         documents, owners = np.unique(of_example, return_inverse=True)
         cuts = Cuts(len(documents), self.max_length)
@@ -142,7 +142,7 @@ class InfillingDataset:
     ) -> tuple[np.ndarray, TokenSpans]:
         """The documents' sizes in tokens, and their masks in tokens: of each, the next `masks_of_each`.
 
-        All are aligned together: their tokens and spans lie end to end in one line of characters.
+        All documents are aligned at once, as if concatenated.
         """
         masks, tokens = self._masks, self._tokens
         sizes = tokens.offsets[documents + 1] - tokens.offsets[documents]
@@ -157,7 +157,7 @@ class InfillingDataset:
         return sizes, TokenSpans(offsets(counts), masks.types[spans].astype(np.int64), first, last)
 
     def _survey(self, begins: np.ndarray, ends: np.ndarray, fitting: str | None) -> tuple[np.ndarray, ExampleCounts]:
-        """The examples among the masks begins[k]..ends[k]-1 of document k: their mask numbers, and what they hold."""
+        """The valid examples among masks begins[k]..ends[k]-1 of document k: mask numbers and counts."""
         n_candidates = int((ends - begins).sum())
         mask_numbers = np.empty(n_candidates, dtype=np.int32)
         count_type = np.uint16 if self.max_tokens < 2**16 else np.uint32
@@ -190,12 +190,11 @@ class InfillingDataset:
 
 
 class ResampledDataset:
-    """Examples under other masks each epoch; those of epoch e have the numbers `numbers(e)`, behind those of e - 1.
+    """Examples with new masks each epoch; epoch e has the example numbers `numbers(e)`, which follow those of e - 1.
 
-    `open_epoch(e)` opens the dataset of an epoch once something asks for it, which draws its masks where no run has had
-    them before: a run makes the epochs that it plans its steps of, and no more. Datasets may differ in length, since
-    other examples are dropped. Where training takes an `InfillingDataset` it takes this as well; all examples that it
-    asks for at once must be of one epoch, else ValueError.
+    `open_epoch(e)` opens the dataset of an epoch on first use, drawing its masks unless an earlier run has; only epochs
+    with planned steps are opened. Epochs may differ in length, since other examples are dropped. A drop-in replacement
+    for `InfillingDataset` in training, except that a request must stay within one epoch (else ValueError).
     """
 
     def __init__(self, open_epoch: Callable[[int], InfillingDataset]):
@@ -235,20 +234,20 @@ class ResampledDataset:
         return dataset.counts_of(within)
 
     def _place(self, numbers: np.ndarray) -> tuple[InfillingDataset, np.ndarray]:
-        """The dataset that some examples are of, and their numbers in it."""
+        """The dataset of some examples, and their numbers in it."""
         if not len(numbers):
             return self.epoch(0), numbers
         epochs = np.searchsorted(self._ends, (numbers.min(), numbers.max()), side="right") - 1
         if epochs[0] != epochs[1]:
-            raise ValueError("examples of several epochs: a step is of one")
+            raise ValueError("examples from several epochs, expected one")
         return self._epochs[epochs[0]], numbers - self._ends[epochs[0]]
 
 
 def first_by_hash(dataset: InfillingDataset, writing_ids: np.ndarray, seed: int, count: int) -> np.ndarray:
     """The numbers of the first `count` examples by hash(seed, writing_id, mask): a fixed, representative sample.
 
-    At most one example per document while documents last, then at most two, and so on; `writing_ids[row]` is the id
-    of a document row. The choice does not depend on the order of the corpus or on `len(dataset)` beyond what is in it.
+    Takes one example per document while documents last, then a second one, and so on. `writing_ids[row]`: the id of a
+    document row. The sample does not depend on the order of the corpus.
     """
     documents, masks = dataset.keys()
     rows, examples_of_each = np.unique(documents, return_counts=True)
@@ -258,7 +257,7 @@ def first_by_hash(dataset: InfillingDataset, writing_ids: np.ndarray, seed: int,
     for writing_id, end in zip(writing_ids[rows], ends, strict=True):
         values[begin:end] = list(map(order_keys(seed, "validation", writing_id), masks[begin:end]))
         begin = end
-    # Examples of a document by hash, then its first of all documents by hash, then the second of all.
+    # Sort each document's examples by hash; then all first examples by hash, all second ones, and so on.
     by_document = np.lexsort((values, documents))
     turns = np.empty(len(documents), dtype=np.int64)
     turns[by_document] = ranges(np.zeros_like(examples_of_each), examples_of_each)

@@ -1,7 +1,7 @@
-"""How a document and a mask become an example: the five objectives of Donahue et al. 2020.
+"""Turns a document and a mask into an example: the five objectives of Donahue et al. 2020.
 
-The document "She ate leftover pasta for lunch." with the spans (ngram, 7, 15) and (word, 26, 6), that is
-"leftover pasta" and "lunch" with their leading spaces, becomes
+The document "She ate leftover pasta for lunch." with the spans (ngram, 7, 15) and (word, 26, 6), which are
+" leftover pasta" and " lunch", becomes (without the line breaks)
 
     ilm             She ate<|infill_ngram|> for<|infill_word|>.
                     <|startofinfill|> leftover pasta<|endofinfill|> lunch<|endofinfill|>
@@ -11,17 +11,17 @@ The document "She ate leftover pasta for lunch." with the spans (ngram, 7, 15) a
     lm              <|startofinfill|>She ate leftover pasta for lunch.<|endofinfill|>
     reverse_lm      <|startofinfill|>. lunch for pasta leftover ateShe<|endofinfill|>
 
-without the line breaks (naive is the paper's LM-All, reverse_lm its LM-Rev; the names are those of the reference's
-`--task`). Each token has a target type. For `ilm`, with C context, S blank, | separator, I answer and E its end:
+(naive is the paper's LM-All, reverse_lm its LM-Rev; the names are those of the reference's `--task`). Each token has a
+target type. For `ilm`, with C context, S blank, | separator, I answer and E its end:
 
     She ate<|infill_ngram|> for<|infill_word|>.<|startofinfill|> leftover pasta<|endofinfill|> lunch<|endofinfill|>
     C   C  S                C  S              C|                 I        I    E              I     E
 
-In the last three objectives the copied document is INFILL_REDUNDANT, its masked tokens are INFILL, and the one
-token after each masked span is INFILL_SPECIAL unless it is masked itself.
+In the last three objectives the copied document is INFILL_REDUNDANT, its masked tokens are INFILL, and the token after
+each masked span is INFILL_SPECIAL unless masked itself.
 
-Many examples are laid out at once, as runs of tokens: one is copied from a document, or is one special token. The
-columns of the runs are filled for all examples together, then repeated to tokens; nothing is done token by token.
+Many examples are laid out at once, as runs: either tokens copied from a document, or one special token. The runs of all
+examples are arrays, expanded to tokens at the end; nothing loops over tokens.
 
 Legend: E examples, S spans in all of them, R runs, T tokens.
 """
@@ -39,7 +39,7 @@ from ilm.examples.vocabulary import Vocabulary
 
 
 class TargetType(IntEnum):
-    """What a token is to the loss; the numbers are the reference's (`ilm/constants.py`, TargetType)."""
+    """The role of a token in the loss; values as in the reference (`ilm/constants.py`, TargetType)."""
 
     PAD = 0
     CONTEXT = 1
@@ -53,8 +53,8 @@ class TargetType(IntEnum):
 class Example(NamedTuple):
     """T tokens of one example.
 
-    `input_ids` int32 (T,); `target_types` uint8 (T,), values of `TargetType`; `full_length`, the number of tokens
-    before the cut at `max_length`.
+    `input_ids`: int32 (T,). `target_types`: uint8 (T,), values of `TargetType`. `full_length`: number of tokens before
+    truncation at `max_length`.
     """
 
     input_ids: np.ndarray
@@ -64,7 +64,7 @@ class Example(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """E examples end to end: the columns of `Example` (T,), and `lengths`, `full_lengths` int64 (E,) in tokens."""
+    """E concatenated examples: the columns of `Example` (T,), and `lengths`, `full_lengths` int64 (E,) in tokens."""
 
     input_ids: np.ndarray
     target_types: np.ndarray
@@ -73,7 +73,7 @@ class Examples:
 
     @classmethod
     def of(cls, examples: Sequence[Example]) -> "Examples":
-        """Lay examples end to end."""
+        """Concatenate examples."""
         if not examples:
             return cls(*(np.zeros(0, dtype) for dtype in (np.int32, np.uint8, np.int64, np.int64)))
         *columns, full_lengths = zip(*examples, strict=True)
@@ -93,9 +93,9 @@ class Examples:
 
 
 def tell(examples: Examples, prefixes: Sequence[np.ndarray]) -> Examples:
-    """The examples with the tokens of a line before each (`ilm.examples.conditions`); `full_lengths` stay.
+    """Prepend a prefix to each example (`ilm.examples.conditions`); `full_lengths` do not change.
 
-    Neither the line nor the first token behind it is a target.
+    Neither the prefix nor the first token after it is a target.
     """
     added = np.array([len(ids) for ids in prefixes], dtype=np.int64)
     begins = np.cumsum(examples.lengths) - examples.lengths
@@ -117,13 +117,13 @@ def lay_out(
     objective: str,
     max_length: int,
 ) -> Example:
-    """The example of a document's token ids and its masked spans, cut at `max_length` tokens.
+    """The example of a document's token ids and masked spans, truncated at `max_length` tokens.
 
-    `spans` are (index of the mask type, first token, the one after the last), sorted and disjoint.
+    `spans`: (mask type index, first token, exclusive last token), sorted and disjoint.
 
     Raises: ValueError for an unknown objective, or spans that are unsorted, overlapping or out of bounds.
     """
-    # `lay_out_all` asks for one token at least.
+    # `lay_out_all` needs at least one token.
     pool = np.array([*ids, vocabulary.end_of_infill])
     sizes, masked = np.array([len(ids)]), TokenSpans.of([spans])
     return lay_out_all(pool, np.array([0]), sizes, masked, vocabulary, objective, max_length)[0]
@@ -138,16 +138,16 @@ def lay_out_all(
     objective: str,
     max_length: int,
 ) -> Examples:
-    """As `lay_out` for E documents at once; that of example e is ids[begins[e] : begins[e] + sizes[e]].
+    """`lay_out` for E documents at once; example e's document is ids[begins[e] : begins[e] + sizes[e]].
 
-    `ids` holds at least one token. Raises: ValueError as `lay_out` does.
+    `ids` has at least one token. Raises: ValueError as `lay_out`.
     """
     if objective not in OBJECTIVES:
-        raise ValueError(f"objective {objective!r} is none of {', '.join(OBJECTIVES)}")
+        raise ValueError(f"objective {objective!r}: expected one of {', '.join(OBJECTIVES)}")
     spans.require_ordered(sizes)
     end, direction = vocabulary.end_of_infill, 1
     if objective == "reverse_lm":
-        # The first token of a reversed document is its last, and the next one stands before it.
+        # A reversed document starts at its last token and runs backwards.
         spans, begins, direction = spans.reversed(sizes), begins + sizes - 1, -1
     has_context, has_answers = objective in ("ilm", "naive"), objective in ("ilm", "no_context_ilm")
     n_runs = spans.counts * (2 * has_context + (2 if has_answers else 3)) + has_context + (1 if has_answers else 2)
@@ -166,10 +166,10 @@ def lay_out_all(
 
 class _Runs:
     """R runs of tokens. Columns: `starts`, indices of the first token copied; `lengths`; `target_types`;
-    `specials`, the id of a run that is one special token, else -1.
+    `specials`, the id if the run is a special token, else -1.
 
-    Each `add_` takes `at` (E,), the number of the first run it adds to each example, and returns the one after its
-    last. Document tokens are counted from `begins` (E,) in `direction` 1 or -1.
+    Each `add_` method takes `at` (E,), the index of the first run it adds to each example, and returns the next free
+    one. Document tokens are counted from `begins` (E,) in `direction` 1 or -1.
     """
 
     def __init__(self, n_runs: int, spans: TokenSpans, begins: np.ndarray, direction: int):
@@ -202,7 +202,7 @@ class _Runs:
         self.add_special(runs + 1, TargetType.INFILL_SPECIAL, end)
 
     def add_copy(self, at: np.ndarray, sizes: np.ndarray) -> None:
-        """The whole document and its end token, with the masked parts marked as what is asked for."""
+        """Add the whole document and its end token, with masked parts marked as targets."""
         firsts, lasts = self.spans.firsts, self.spans.lasts
         special = self.spans.followed()
         before, after = self._following(lasts + special)
@@ -213,16 +213,16 @@ class _Runs:
         self._copy(at + 3 * self.spans.counts, slice(None), after, sizes + 1 - after, TargetType.INFILL_REDUNDANT)
 
     def repeated(self, ids: np.ndarray, first_runs: np.ndarray, max_length: int, closed_by: int | None) -> Examples:
-        """The tokens of the runs, cut at `max_length` for each example; those of `first_runs` (E,) begin one.
+        """Expand the runs to tokens, truncating each example at `max_length`; `first_runs` (E,) start the examples.
 
-        The last token of every example is `closed_by`, where given.
+        `closed_by`: overwrites the last token of every example, unless None.
         """
         ends = np.cumsum(self.lengths)
         begins = ends - self.lengths
         n_tokens = int(ends[-1]) if len(ends) else 0
         sources = np.repeat(self.starts - self.direction * begins, self.lengths)
         sources += self.direction * np.arange(n_tokens)
-        # Where a special token stands, what is copied first may be out of bounds.
+        # Indices may be out of bounds at special tokens, which overwrite what is copied there.
         input_ids = ids.take(sources, mode="clip").astype(np.int32)
         one_special = self.specials >= 0
         input_ids[begins[one_special]] = self.specials[one_special]
@@ -250,8 +250,8 @@ class _Runs:
         self.target_types[runs] = target_type
 
     def _following(self, lasts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Of a column (S,): for each span the value of the one before it in its example, and for each example that
-        of its last span; 0 where there is none."""
+        """For a column (S,): the value of each span's predecessor in its example, and of each example's last span;
+        0 if there is none."""
         before = np.zeros_like(lasts)
         before[1:] = lasts[:-1]
         before[self.within == 0] = 0

@@ -1,8 +1,8 @@
-"""Counts what examples hold from their spans alone: tokens, and targets of the loss.
+"""Counts tokens and loss targets of examples from their spans, without laying them out.
 
-The targets are CONTEXT tokens (context targets) and INFILL, INFILL_SPECIAL and INFILL_REDUNDANT tokens (infill
-targets); neither blanks nor the separator are, nor the first token of an example, which has nothing before it. The
-counts equal those of the examples that `ilm.examples.layout` lays out.
+Targets are CONTEXT tokens (context targets) and INFILL, INFILL_SPECIAL and INFILL_REDUNDANT tokens (infill targets),
+but not blanks, the separator, or the first token of an example, which nothing precedes. The counts equal those of
+examples laid out by `ilm.examples.layout`.
 
 Legend: E examples, S spans in all of them.
 """
@@ -16,7 +16,7 @@ from ilm.masking.masks import offsets
 
 
 class ExampleCounts(NamedTuple):
-    """What each of E examples holds after the cut, (E,): tokens, and targets by kind."""
+    """Tokens, and targets by kind, of each of E examples after truncation, (E,)."""
 
     lengths: np.ndarray
     context_targets: np.ndarray
@@ -35,12 +35,12 @@ def example_length(objective: str, document_tokens: Any, masked_tokens: Any, n_s
 
 
 def full_lengths(objective: str, document_tokens: np.ndarray, spans: TokenSpans) -> np.ndarray:
-    """Lengths in tokens before the cut, (E,), of examples of documents of `document_tokens` (E,)."""
+    """Example lengths in tokens before truncation, (E,), for documents of `document_tokens` (E,) tokens."""
     return example_length(objective, document_tokens, spans.masked_tokens, spans.counts)
 
 
 def count_examples(objective: str, document_tokens: np.ndarray, spans: TokenSpans, max_length: int) -> ExampleCounts:
-    """What the examples hold when cut at `max_length` tokens; meaningless where spans overlap."""
+    """Counts after truncation at `max_length` tokens; meaningless if spans overlap."""
     lengths = np.minimum(full_lengths(objective, document_tokens, spans), max_length)
     if objective not in ("ilm", "naive"):
         return ExampleCounts(lengths, np.zeros_like(lengths), lengths - 1)
@@ -56,9 +56,9 @@ def count_examples(objective: str, document_tokens: np.ndarray, spans: TokenSpan
 def count_answers(
     objective: str, document_tokens: np.ndarray, spans: TokenSpans, max_length: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Tokens of the answers with their ends, before and after the cut at `max_length` tokens, (E,) each.
+    """Answer tokens with end tokens, before and after truncation at `max_length` tokens, (E,) each.
 
-    Where an objective copies the whole document, they are its masked tokens and the one after each masked span.
+    For objectives that copy the whole document: its masked tokens and the one after each masked span.
     """
     counts = spans.counts
     begins = 1 + (document_tokens - spans.masked_tokens + counts if objective in ("ilm", "naive") else 0 * counts)
@@ -76,7 +76,7 @@ def _blanks(spans: TokenSpans, before_separator: np.ndarray, max_length: int) ->
     """Blanks among the first `max_length` tokens of each example, (E,)."""
     if before_separator.max(initial=0) <= max_length:
         return spans.counts
-    # A blank stands behind the context before it and the blanks of the spans before.
+    # A blank follows the context before it and the blanks of earlier spans.
     own = spans.offsets[:-1][spans.examples]
     masked_before = spans.tokens_before[:-1] - spans.tokens_before[own]
     places = spans.firsts - masked_before + np.arange(len(own)) - own

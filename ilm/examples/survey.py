@@ -1,4 +1,4 @@
-"""What examples of a prepared corpus lose where they are cut, before any model is trained."""
+"""Shows what truncation removes from the examples of a prepared corpus, before any training."""
 
 import logging
 
@@ -13,11 +13,11 @@ log = logging.getLogger("ilm")
 
 
 def show_cuts(corpus: PreparedCorpus, masks: MaskStore, max_length: int) -> None:
-    """Print a table of the cuts at `max_length` tokens by level, over all splits; it goes to the log file too.
+    """Print and log a table of truncation at `max_length` tokens by level, over all splits.
 
-    Tokens are GPT-2's, and stored for the models that share them; the objective is ilm.
+    Uses GPT-2's tokens, stored for later use in training, and the objective ilm.
     """
-    # Only now: transformers takes seconds, and a typing mistake is told at once.
+    # Imported late: transformers takes seconds, and typing mistakes should show at once.
     from ilm.examples.dataset import InfillingDataset
     from ilm.examples.token_store import TokenStore
     from ilm.examples.tokenizers import gpt2_tokenizer

@@ -1,16 +1,15 @@
-"""The token store: every document's token ids, made once per corpus and tokenizer, mapped from disk.
+"""The token store: all documents' token ids, computed once per corpus and tokenizer, memory-mapped.
 
 1. Every document is tokenized as plain text (special tokens stay text; `ilm.examples.tokenize`).
-2. Each token gets a *position*: the character at which it begins, where that is a boundary between
-   characters. A token that begins inside a character (GPT-2 has tokens made of one whole character and a
-   part of the next) takes the position of the last boundary before it, so that tokens with equal positions
-   belong together and are never separated.
-3. Ids and the advances from each position to the next are written as flat arrays, with the documents' offsets:
+2. Each token gets a *position*: the character at which it begins. A token that begins inside a character (GPT-2 has
+   tokens of one whole character and part of the next) takes the position of the last character boundary before it;
+   tokens with equal positions belong together and are never separated.
+3. Ids and the advances from each position to the next are written as flat arrays, with document offsets:
 
     tokens/<tokenizer>-<hash>/ids.npy         uint16 or uint32 (N,)
                               advances.npy    uint8, 16 or 32 (N,): characters from a token's position to the next
                               offsets.npy     int64 (D + 1,): document d has the tokens offsets[d]:offsets[d + 1]
-                              settings.json   identity (hash of the documents, tokenizer), counts, sha256 of the files
+                              settings.json   identity (documents hash, tokenizer), counts, sha256 of the files
 4. A character span then becomes the smallest run of tokens that covers it and ends at character boundaries.
 
 Legend: D documents, N tokens in all.
@@ -37,12 +36,12 @@ ARRAYS = ("ids.npy", "advances.npy", "offsets.npy")
 class TokenStore:
     """Token ids and positions of all documents of a corpus, memory-mapped.
 
-    Attributes: `folder`, `offsets` (int64, D + 1): document d has the tokens offsets[d]:offsets[d + 1] of `all_ids`.
+    Attributes: `folder`; `offsets` (int64, D + 1): document d has the tokens offsets[d]:offsets[d + 1] of `all_ids`.
     """
 
     def __init__(self, folder: Path):
         self.folder = folder
-        # As plain arrays: every slice of a `memmap` costs microseconds more.
+        # Plain arrays, since slicing a `memmap` costs microseconds more.
         self.offsets, self.all_ids, self._advances = (
             np.load(folder / name, mmap_mode="r", allow_pickle=False).view(np.ndarray)
             for name in ("offsets.npy", "ids.npy", "advances.npy")
@@ -57,7 +56,7 @@ class TokenStore:
         return self.all_ids[self.offsets[document] : self.offsets[document + 1]]
 
     def positions(self, documents: int | np.ndarray) -> np.ndarray:
-        """Positions (tokens + 1,) in characters of one document, or of several end to end."""
+        """Positions (tokens + 1,) in characters of one document, or of several concatenated ones."""
         documents = np.atleast_1d(documents)
         return offsets(self._advances[ranges(self.offsets[documents], self.offsets[documents + 1])])
 
@@ -65,32 +64,30 @@ class TokenStore:
     def open_or_make(
         cls, root: Path, corpus: Documents, vocabulary: Vocabulary, name: str, instead: Path | None = None
     ) -> "TokenStore":
-        """The store of this corpus and tokenizer below `root`; tokenized now if it is not there yet.
+        """Open the store of this corpus and tokenizer below `root`, tokenizing the corpus first if necessary.
 
-        It is made below `instead` where `root` cannot be written to.
-
-        `corpus` is an `ilm.corpus.store.PreparedCorpus`, `name` a readable name of the tokenizer. The folder is
-        named by a hash of the documents hash and the tokenizer's definition, so a stale store is never read.
+        `corpus`: an `ilm.corpus.store.PreparedCorpus`. `name`: a readable name of the tokenizer. `instead`: where to
+        create the store if `root` is read-only. The folder name has a hash of the documents hash and the tokenizer's
+        definition, so a stale store is never read.
         """
         identity = {"documents": corpus.documents_hash, "tokenizer": vocabulary.fingerprint()}
         folder = cache_folder(Path(root), f"{name}-{digest(identity)}", instead)
         if not (folder / "settings.json").is_file():
             _write(folder, corpus.documents["text"], vocabulary, identity)
         elif read_json(folder / "settings.json")["identity"] != identity:
-            raise UserError(f"{folder} holds tokens of something else than its name says. Delete it and run again.")
+            raise UserError(f"{folder} holds other tokens than its name says. Delete it and run again.")
         return cls(folder)
 
 
 def verify_tokens(folder: Path, documents: pd.DataFrame) -> list[str]:
     """The faults of a token store, one line each; none if it is sound.
 
-    Compares the files with the SHA-256 written down beside them, and the positions of the tokens with the lengths of
-    the texts of all `documents`, in order.
+    Compares the files with their recorded SHA-256, and the token positions with the lengths of all `documents`' texts.
     """
     try:
         about = read_json(folder / "settings.json")
         if folder.name.rpartition("-")[2] != digest(about["identity"]):
-            return [f"settings.json is that of {digest(about['identity'])}, not of this folder"]
+            return [f"settings.json belongs to {digest(about['identity'])}, not to this folder"]
         if changed := changed_files(folder, about["files"]):
             return changed
         store = TokenStore(folder)
@@ -101,7 +98,7 @@ def verify_tokens(folder: Path, documents: pd.DataFrame) -> list[str]:
     lengths = documents["text"].str.len().to_numpy(dtype=np.int64)
     reached = store.positions(np.arange(len(documents)))[store.offsets]
     if wrong := int((np.diff(reached) != lengths).sum()):
-        return [f"the tokens of {wrong} documents do not reach from the beginning to the end of the text"]
+        return [f"the tokens of {wrong} documents do not cover their text"]
     return []
 
 
@@ -130,12 +127,10 @@ def _write(folder: Path, texts: pd.Series, vocabulary: Vocabulary, identity: dic
             "documents": len(starts) - 1,
             "tokens": int(starts[-1]),
             "base_vocabulary": vocabulary.base_size,
-            # 0 for byte-level BPE; other tokenizers may normalise characters.
+            # Always 0 for byte-level BPE; other tokenizers may normalise characters.
             "texts_changed_by_tokenizer": changed,
             "files": files,
         }
         write_json(temporary / "settings.json", settings)
     if changed:
-        tqdm.write(
-            f"warning: {changed} of {len(starts) - 1} texts do not survive encoding and decoding by this tokenizer"
-        )
+        tqdm.write(f"warning: {changed} of {len(starts) - 1} texts change when encoded and decoded by this tokenizer")

@@ -1,8 +1,8 @@
-"""Texts to token ids and positions, many at a time.
+"""Tokenizes texts in batches, with the position of each token.
 
-Character offsets cost the library more time than the tokens. A byte-level BPE (GPT-2's and most since) does not need
-them: its tokens are the text's UTF-8 bytes in order, and the bytes alone show where a character begins. Other
-tokenizers are asked for their offsets.
+In the tokenizers library, character offsets take longer than the tokens themselves. Byte-level BPEs (GPT-2's and most
+since) do not need them: their tokens are the UTF-8 bytes of the text, which show where characters begin. For other
+tokenizers the library's offsets are used.
 
 Legend: D documents of a chunk, N their tokens.
 """
@@ -23,18 +23,18 @@ DOCUMENTS_PER_CHUNK = 2_000
 
 
 class TokenChunk(NamedTuple):
-    """The tokens of some documents, laid end to end."""
+    """The concatenated tokens of some documents."""
 
     ids: np.ndarray  # int64 (N,)
     advances: np.ndarray  # int64 (N,), characters from each token's position to the next
     counts: np.ndarray  # int64 (D,), tokens of each document
-    changed: int  # documents that do not survive encoding and decoding
+    changed: int  # documents changed by encoding and decoding
 
 
 def token_positions(offsets: Sequence[tuple[int, int]], length: int) -> np.ndarray:
     """Positions (tokens + 1,) in characters of a text with `length` characters, from a tokenizer's offsets.
 
-    The last one is `length`. White space that a tokenizer leaves out of its offsets goes to the token after it.
+    The last one is `length`. White space missing from the offsets is counted to the next token.
     """
     positions = np.empty(len(offsets) + 1, dtype=np.int64)
     boundary = previous_end = 0
@@ -48,9 +48,9 @@ def token_positions(offsets: Sequence[tuple[int, int]], length: int) -> np.ndarr
 
 
 def tokenize(texts: pd.Series, tokenizer: PreTrainedTokenizerBase) -> Iterator[TokenChunk]:
-    """The tokens of all texts, a chunk at a time and in order, by a fast tokenizer.
+    """Yield the tokens of all texts in order, in chunks, from a fast tokenizer.
 
-    Texts are plain: no token is added, and literal control tokens in a text stay text.
+    No token is added, and literal control tokens in a text stay text.
     """
     bytes_of_token = _bytes_of_token(tokenizer) if is_byte_level(tokenizer) else None
     backend = tokenizer.backend_tokenizer
@@ -66,7 +66,7 @@ def tokenize(texts: pd.Series, tokenizer: PreTrainedTokenizerBase) -> Iterator[T
             return _by_offsets(texts, encoded, tokenizer)
         return _by_bytes(texts, encoded, bytes_of_token)
 
-    # The library works without holding the interpreter: it does the next chunk while this one is measured.
+    # The library releases the GIL, so it tokenizes the next chunk while this one is processed.
     with ThreadPoolExecutor(1) as ahead:
         waiting = None
         for start in range(0, len(texts), DOCUMENTS_PER_CHUNK):
@@ -104,11 +104,11 @@ def _by_offsets(texts: list[str], encoded: Sequence[Encoding], tokenizer: PreTra
 
 
 def _advances(raw: bytes, bounds: np.ndarray) -> np.ndarray:
-    """Advances (N,) in characters of the tokens between the bytes `bounds` (N + 1,) of documents laid end to end."""
-    # A byte 10xxxxxx continues a character in UTF-8; the end of the last document begins one.
+    """Advances (N,) in characters of tokens with byte bounds `bounds` (N + 1,) in concatenated documents."""
+    # In UTF-8 a byte 10xxxxxx continues a character; the end of the last document counts as a start.
     begins = np.append((np.frombuffer(raw, np.uint8) & 0xC0) != 0x80, True)
     characters = np.cumsum(begins) - 1
-    # Position by position, documents end to end: at a boundary its character, else that of the last boundary.
+    # The position of a token is its character at a boundary, else that of the last boundary before it.
     positions = np.maximum.accumulate(np.where(begins[bounds], characters[bounds], 0))
     return np.diff(positions)
 
@@ -131,7 +131,7 @@ def is_byte_level(tokenizer: PreTrainedTokenizerBase) -> bool:
 
 
 def _bytes_of_token(tokenizer: PreTrainedTokenizerBase) -> np.ndarray:
-    """How many bytes of a text each token stands for, int64 (vocabulary,). One symbol of a BPE token is one byte."""
+    """Text bytes per token, int64 (vocabulary,). A symbol of a BPE token is one byte."""
     lengths = np.zeros(len(tokenizer), dtype=np.int64)
     added = {number: str(token) for number, token in tokenizer.added_tokens_decoder.items()}
     for token, number in tokenizer.get_vocab().items():

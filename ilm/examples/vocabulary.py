@@ -1,9 +1,9 @@
-"""A tokenizer and the special ids of infilling: what turns texts and blanks into token ids.
+"""A tokenizer extended by the special tokens of infilling.
 
-The special tokens follow the base vocabulary of V = `len(tokenizer)` entries, in this order
-(Donahue et al. 2020, as chrisdonahue/ilm lays them out; ids for GPT-2, V = 50,257):
+They follow the base vocabulary of V = `len(tokenizer)` entries, in the order of chrisdonahue/ilm (Donahue et al. 2020;
+ids for GPT-2, V = 50,257):
 
-    <|startofinfill|>   V      50257    stands between context and answers
+    <|startofinfill|>   V      50257    separates context and answers
     <|endofinfill|>     V+1    50258    closes every answer
     <|infill_T|>        V+2..  50259..  a blank of mask type T, one per mask type in the order of the mask function
 """
@@ -22,15 +22,15 @@ END_OF_INFILL = "<|endofinfill|>"
 
 
 def blank_token(mask_type: str) -> str:
-    """The special token that stands for a span of this mask type."""
+    """The special token that replaces a span of this mask type."""
     return f"<|infill_{mask_type}|>"
 
 
 class Vocabulary:
     """A fast tokenizer extended by the special tokens for `mask_types`.
 
-    The tokenizer may be plain, or that of a trained model, which has the tokens already; they must then
-    be the ones for these mask types, in this order.
+    The tokenizer may be plain, or come from a trained model, which already has the tokens; they must then match these
+    mask types, in this order.
 
     Attributes: `tokenizer`, `mask_types`, `base_size` (V), `start_of_infill`, `end_of_infill` (ids),
     `blanks` (int32, one id per mask type), `size` (V + 2 + types).
@@ -42,7 +42,7 @@ class Vocabulary:
         if not tokenizer.is_fast:
             raise UserError(
                 f"The tokenizer {tokenizer.name_or_path!r} gives no character offsets (it is not a 'fast' one), "
-                "and spans cannot be aligned without them. Choose a model with a tokenizer.json."
+                "which are needed to align spans. Choose a model with a tokenizer.json."
             )
         self.tokenizer = tokenizer
         self.mask_types = tuple(mask_types)
@@ -57,7 +57,7 @@ class Vocabulary:
             found = [token for token, i in sorted(tokenizer.get_vocab().items(), key=lambda p: p[1])]
             raise UserError(
                 f"The tokenizer {tokenizer.name_or_path!r} has the infilling tokens {found[self.base_size :]}, but "
-                f"the masks here need {special}. Use masks of the mask function this model was trained with."
+                f"these masks need {special}. Use the mask function this model was trained with."
             )
         self.start_of_infill, self.end_of_infill = ids[:2]
         self.blanks = np.array(ids[2:], dtype=np.int32)
@@ -65,7 +65,7 @@ class Vocabulary:
 
     @classmethod
     def of_trained(cls, tokenizer: PreTrainedTokenizerBase) -> "Vocabulary":
-        """The vocabulary of a trained model: its mask types are read off its special tokens.
+        """The vocabulary of a trained model, with mask types read from its special tokens.
 
         Raises: UserError if the tokenizer has no infilling tokens.
         """
@@ -79,11 +79,11 @@ class Vocabulary:
         return cls(tokenizer, [token.removeprefix("<|infill_").removesuffix("|>") for _, token in blanks])
 
     def encode(self, text: str) -> list[int]:
-        """Token ids of plain text: a literal control token in it stays text."""
+        """Token ids of plain text; literal control tokens stay text."""
         return self.tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of token ids, special tokens spelled out, nothing tidied up."""
+        """The text of token ids, including special tokens, without clean-up."""
         return self.tokenizer.decode(
             ids, skip_special_tokens=False, clean_up_tokenization_spaces=False, spaces_between_special_tokens=False
         )
@@ -91,7 +91,7 @@ class Vocabulary:
     def fingerprint(self) -> str:
         """SHA-256 of the base tokenizer's definition (its tokenizer.json without the infilling tokens).
 
-        Equal for a base tokenizer and for that of a model trained from it: they share token stores.
+        Equal for a base tokenizer and a model trained from it, so they share token stores.
         """
         definition = json.loads(self.tokenizer.backend_tokenizer.to_str())
         definition["added_tokens"] = [t for t in definition["added_tokens"] if t["id"] < self.base_size]

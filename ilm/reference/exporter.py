@@ -1,10 +1,10 @@
-"""A prepared corpus in the formats of the reference: texts and masks by level and split, and a report on the rest.
+"""Exports a prepared corpus in the reference's formats: texts and masks by level and split, and a report.
 
     <folder>/<level>/{train,valid,test}.txt     and <folder>/all/...; for its `create_ilm_examples.py --data_dir`
-    <folder>/<level>/{train,valid,test}.pkl     as its create_ilm_examples.py writes them, for its train_ilm.py
-    <folder>/export_report.json                 counts; texts that stand in no .txt, by cause, with their ids
+    <folder>/<level>/{train,valid,test}.pkl     as written by its create_ilm_examples.py, for its train_ilm.py
+    <folder>/export_report.json                 counts; ids of texts missing from the .txt files, by cause
 
-A pickle holds every document. A split without a document has no files: an empty text file would be one empty document.
+The pickles hold every document. An empty split has no files: an empty text file would read as one empty document.
 """
 
 import logging
@@ -34,12 +34,12 @@ _CHUNK_DOCUMENTS = 5_000
 
 
 def export_corpus(corpus: PreparedCorpus, masks: MaskStore, folder: Path) -> dict[str, Any]:
-    """Write `folder`, replacing an earlier export; returns what export_report.json says.
+    """Write `folder`, replacing an earlier export; returns the contents of export_report.json.
 
-    Memory does not grow with the number of documents, beside that of the corpus's own.
+    Takes constant memory besides the corpus itself.
 
-    Raises: UserError, before anything is written, if `folder` holds something else, a level cannot name a folder, or
-    the mask types are unknown to the reference.
+    Raises: UserError, before writing, if `folder` holds other files, a level cannot name a folder, or the reference
+    does not know the mask types.
     """
     folder = Path(folder)
     levels = sorted(set(corpus.documents["cefr_level"].unique()))
@@ -48,8 +48,8 @@ def export_corpus(corpus: PreparedCorpus, masks: MaskStore, folder: Path) -> dic
     odd = [level for level in levels if level == ALL_LEVELS or not re.fullmatch(r"\w[\w.+-]*", level)]
     if odd:
         raise UserError(
-            f"The levels {', '.join(map(repr, odd))} cannot name folders of an export. Give them names of letters, "
-            f"digits and . + - other than {ALL_LEVELS!r} in the file of the corpus, and prepare it again."
+            f"The levels {', '.join(map(repr, odd))} cannot name export folders. Rename them in the corpus file, with "
+            f"letters, digits and . + - (but not {ALL_LEVELS!r}), and prepare it again."
         )
     left_out: dict[str, list[str]] = {}
     counts = {
@@ -72,14 +72,14 @@ def export_corpus(corpus: PreparedCorpus, masks: MaskStore, folder: Path) -> dic
         }
         write_json(temporary / EXPORT_REPORT, report)
     for cause, ids in sorted(left_out.items()):
-        log.warning("warning: %d texts stand in no .txt file, which cannot hold %s", len(ids), cause)
+        log.warning("warning: %d texts are left out of the .txt files, which cannot hold %s", len(ids), cause)
     if left_out:
-        log.warning("their ids stand in %s; the .pkl files hold them", folder / EXPORT_REPORT)
+        log.warning("their ids are in %s; the .pkl files hold them", folder / EXPORT_REPORT)
     return report
 
 
 class _SplitFiles:
-    """The two files of a level and split, open, and how much went into them."""
+    """The two open files of a level and split, with counts."""
 
     def __init__(self, text: TextIO, pickled: BinaryIO, mask_types: tuple[str, ...], counts: dict[str, int]) -> None:
         self._texts, self._masks, self._counts = TextWriter(text), MaskedPickleWriter(pickled, mask_types), counts
@@ -116,7 +116,7 @@ def _export_split(
     counts: Mapping[str, Mapping[str, dict[str, int]]],
     left_out: dict[str, list[str]],
 ) -> Iterator[int]:
-    """Write the files of a split in the folders of all levels; yields numbers of documents done."""
+    """Write the files of a split for all levels; yields numbers of documents done, for the progress bar."""
     documents = corpus.documents
     levels = sorted(documents["cefr_level"].iloc[masks.splits[split].documents].unique())
     with ExitStack() as stack:
@@ -146,7 +146,7 @@ def _chunks(masks: Masks) -> Iterator[Masks]:
 
 
 def require_replaceable(folder: Path) -> None:
-    """Raises: UserError if `folder` cannot be written, or holds what no export wrote: it would be deleted."""
+    """Raises: UserError if `folder` is not writable, or has files that are not from an export and would be deleted."""
     written = {f"{split}.{kind}" for split in SPLITS for kind in ("txt", "pkl")}
     is_export = (folder / EXPORT_REPORT).is_file()
     for path in [folder] if folder.is_file() else folder.rglob("*"):

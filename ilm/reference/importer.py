@@ -1,7 +1,6 @@
-"""From a folder of the reference to a corpus: its documents with their splits, and its masks.
+"""Imports a corpus from a folder of the reference: documents with their splits, and masks.
 
-A document's id is `<level>:<split>:<number>`, its number that of its place in the file, from 1. Neither a learner nor
-an L1 is known.
+A document's id is `<level>:<split>:<number>`, numbered from 1 in file order. Learner and L1 are unknown.
 """
 
 import hashlib
@@ -46,7 +45,7 @@ _CHUNK_DOCUMENTS = 5_000
 
 @dataclass(frozen=True)
 class ReferenceSource(CorpusSource):
-    """The documents of a folder of the reference (`ilm.reference.masks`); `levels` are those of the corpus."""
+    """The documents of a reference folder (`ilm.reference.masks`); `levels`: of the corpus."""
 
     path: Path
     levels: Sequence[str]
@@ -58,10 +57,10 @@ class ReferenceSource(CorpusSource):
         return {"levels": sorted(self.levels), "encoding": self.encoding, "format": "reference"}
 
     def read(self) -> tuple[pd.DataFrame, ReadReport]:
-        """Documents sorted by `writing_id`, with their split; texts that are white space only are dropped.
+        """Documents sorted by `writing_id`, with their split; empty texts are dropped.
 
-        Raises: UserError for a folder without files of the reference, damaged ones, and if more than `max_dropped` (a
-        share) is dropped.
+        Raises: UserError for a folder without reference files, for damaged files, or if more than the share
+        `max_dropped` is dropped.
         """
         files = reference_files(self.path, self.levels)
         dropped, notes = Tally(), Tally()
@@ -114,7 +113,7 @@ class ReferenceSource(CorpusSource):
 
 
 def reference_source(corpus: Corpus) -> ReferenceSource | None:
-    """The folder of the reference that a corpus is to be made from, if any."""
+    """The reference folder to import the corpus from, if any."""
     if corpus.reference is None:
         return None
     return ReferenceSource(Path(corpus.reference), corpus.levels, corpus.encoding, corpus.max_dropped)
@@ -122,21 +121,20 @@ def reference_source(corpus: Corpus) -> ReferenceSource | None:
 
 @dataclass(frozen=True)
 class ImportedMasks:
-    """A folder of masks in our format made from the reference's pickles, and what became of each of its masks."""
+    """A folder of masks converted from the reference's pickles, with counts of kept and dropped masks."""
 
     folder: Path
     kept: int
-    kept_after_sorting: int  # of those kept: their spans stood in another order
+    kept_after_sorting: int  # kept masks whose spans were unsorted
     left_out: dict[str, int]  # cause -> masks
 
 
 def import_masks(corpus: PreparedCorpus, source: ReferenceSource) -> ImportedMasks | None:
-    """Write the masks of the source's pickles to `masks/reference-<hash>` of the corpus made from it.
+    """Write the masks of the source's pickles to `masks/reference-<hash>` of the imported corpus.
 
-    A mask with faulty spans is left out and counted. Documents of text files have no masks. None if there is no pickle.
+    Masks with faulty spans are dropped and counted. Documents from text files have no masks. None without any pickle.
 
-    Raises: UserError if the files are no longer those that the corpus was made from, or their masks are of types of two
-    enumerations.
+    Raises: UserError if the files have changed since the corpus was imported, or mix mask types of two enumerations.
     """
     files = reference_files(source.path, source.levels)
     sha256 = {"/".join(key): file_sha256(path) for key, path in files.items() if path.suffix == ".pkl"}
@@ -145,7 +143,7 @@ def import_masks(corpus: PreparedCorpus, source: ReferenceSource) -> ImportedMas
     settings = {"documents": corpus.documents_hash, "name": "reference", "pickles": sha256}
     folder = masks_folder(corpus.folder, settings)
     if (folder / SETTINGS).is_file():
-        log.info("%s holds these masks already", folder)
+        log.info("%s already holds these masks", folder)
         return ImportedMasks(folder, **read_json(folder / IMPORT_REPORT))
     collected = _Collected()
     for key, path in files.items():
@@ -163,14 +161,14 @@ def import_masks(corpus: PreparedCorpus, source: ReferenceSource) -> ImportedMas
             "left_out": dict(sorted(collected.left_out.items())),
         }
         write_json(temporary / IMPORT_REPORT, report)
-    log.info("%s: %d masks of the reference, of which %d were sorted", folder, collected.kept, collected.sorted)
+    log.info("%s: %d masks imported, %d of them with spans sorted", folder, collected.kept, collected.sorted)
     for cause, count in report["left_out"].items():
-        log.warning("warning: %d masks of the reference are left out: %s", count, cause)
+        log.warning("warning: %d masks of the reference dropped: %s", count, cause)
     return ImportedMasks(folder, **report)
 
 
 class _Collected:
-    """The masks of some files, as flat arrays of a few thousand documents each."""
+    """Collects the masks of some files, as flat arrays of a few thousand documents each."""
 
     def __init__(self) -> None:
         self.masks: list[tuple[str, Masks]] = []  # by split, rows ascending in each
@@ -190,15 +188,15 @@ class _Collected:
             wanted = [chunk.get(number) for number in numbers[begin:end].tolist()]
             if [document and document.text for document in wanted] != texts.iloc[rows[begin:end]].tolist():
                 raise UserError(
-                    f"{path} is no longer the file that this corpus was made from. Prepare the corpus again from it "
-                    "(overwrite=true), or give the file as it was."
+                    f"{path} has changed since this corpus was imported from it. Prepare the corpus again "
+                    "(overwrite=true), or restore the file."
                 )
             masks = [self._checked(document, path) for document in wanted if document]
             mask_types = ENUMERATIONS[self.enumeration or HIERARCHICAL]
             self.masks.append((split, Masks.of(rows[begin:end], masks, mask_types)))
             begin = end
         if begin != len(rows):
-            raise UserError(f"{path} has fewer documents than the corpus made from it. Prepare the corpus again.")
+            raise UserError(f"{path} has fewer documents than the corpus imported from it. Prepare the corpus again.")
 
     def _checked(self, document: MaskedDocument, path: Path) -> list[list[Any]]:
         kept = []
@@ -210,8 +208,8 @@ class _Collected:
             spans, enumeration = checked
             if enumeration is not None and self.enumeration not in (None, enumeration):
                 raise UserError(
-                    f"{path} has masks of the types of {enumeration}, others are of {self.enumeration}: these are "
-                    "files of two mask functions. Import them as two corpora (corpus.name=...)."
+                    f"{path} has mask types of {enumeration}, other files have {self.enumeration}: they come from two "
+                    "mask functions. Import them as two corpora (corpus.name=...)."
                 )
             self.enumeration = self.enumeration or enumeration
             self.sorted += [span.start for span in spans] != [span[1] for span in mask]
@@ -233,7 +231,7 @@ def _table(level: str, split: str, texts: list[tuple[int, str]]) -> pa.Table:
 
 
 def _rows_of_file(documents: pd.DataFrame, level: str, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Row numbers of the documents of a file, ascending, and their numbers in it."""
+    """Row numbers of the documents of a file, ascending, and their numbers in the file."""
     prefix = f"{level}:{split}:"
     rows = np.flatnonzero(documents["writing_id"].str.startswith(prefix).to_numpy(dtype=bool)).astype(np.int32)
     return rows, documents["writing_id"].iloc[rows].str.slice(len(prefix)).astype("int64").to_numpy()

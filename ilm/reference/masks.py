@@ -1,11 +1,11 @@
-"""The reference's folders of texts and masks, and its files of masks, as its create_ilm_examples.py writes them.
+"""The reference's folders of texts and masks, and its mask files, as written by its create_ilm_examples.py.
 
-    <folder>/{train,valid,test}.{txt,pkl}             one level: that of the folder's name, or the only one there is
-    <folder>/<level>/{train,valid,test}.{txt,pkl}     several
+    <folder>/{train,valid,test}.{txt,pkl}             one level: named by the folder, or the only level of the corpus
+    <folder>/<level>/{train,valid,test}.{txt,pkl}     several levels
 
-Where a split has both files the documents are those of the pickle, which holds their masks too. A `.pkl` is one pickled
-list of (document text, list of masks); a mask is a list of (type, start, length) in characters, its type a member of
-the enumeration of its mask function. Not every such mask is one here: `checked_mask` says why.
+If a split has both files, the pickle is read, which holds texts and masks. A `.pkl` is one pickled list of (document
+text, list of masks); a mask is a list of (type, start, length) in characters, its type a member of its mask function's
+enumeration. Some of its masks are invalid here: see `checked_mask`.
 """
 
 import logging
@@ -27,7 +27,7 @@ log = logging.getLogger("ilm")
 
 ALL_LEVELS = "all"
 HIERARCHICAL = "ilm.mask.hierarchical.MaskHierarchicalType"
-# The enumerations of the reference: mask types by value; the names of the members are the same in capitals.
+# The reference's enumerations: mask types by value; member names are the same in capitals.
 ENUMERATIONS = {
     HIERARCHICAL: ("document", "paragraph", "sentence", "ngram", "word"),
     "ilm.mask.custom.MaskPunctuationType": ("sentence_terminal", "other"),
@@ -38,7 +38,7 @@ NO_SPANS = "something else than spans (type, start, length)"
 OUTSIDE = "a span that is empty or not within the text"
 OVERLAPPING = "spans that overlap"
 
-_PROTOCOL = 3  # that of Python 3.0 to 3.7, of which the reference needs one
+_PROTOCOL = 3  # for Python 3.0 to 3.7, which the reference needs
 
 
 def text_file(folder: Path, split: str) -> Path:
@@ -50,20 +50,18 @@ def mask_file(folder: Path, split: str) -> Path:
 
 
 def reference_files(folder: Path, levels: Sequence[str]) -> dict[tuple[str, str], Path]:
-    """The file to read by (level, split), of those that are there, sorted; `levels` are the corpus's.
+    """The files to read by (level, split), sorted; `levels`: of the corpus.
 
-    Raises: UserError if there is none, or it cannot be known what level a file is of.
+    Raises: UserError if there are none, or the level of a file is unclear.
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise UserError(
-            f"corpus.reference={folder}: there is no such folder. Give one that holds train.txt or train.pkl."
-        )
+        raise UserError(f"corpus.reference={folder}: no such folder. Give one that contains train.txt or train.pkl.")
     direct = _files(folder)
     below = {path.name: found for path in sorted(folder.iterdir()) if path.is_dir() and (found := _files(path))}
     if direct and any(name in levels for name in below):
         raise UserError(
-            f"corpus.reference={folder} holds both files of texts ({_names(direct)}) and folders of levels "
+            f"corpus.reference={folder} has both files ({_names(direct)}) and level folders "
             f"({', '.join(name for name in below if name in levels)}). Give one of these folders, or remove the files."
         )
     if direct:
@@ -72,7 +70,7 @@ def reference_files(folder: Path, levels: Sequence[str]) -> dict[tuple[str, str]
             level = levels[0]
         if level is None:
             raise UserError(
-                f"corpus.reference={folder} holds {_names(direct)}, of which level is not known. Name the folder by a "
+                f"corpus.reference={folder} has {_names(direct)}, but their level is unknown. Rename the folder to a "
                 f"level of corpus.levels ({', '.join(levels)}), or give their level: corpus.levels=[B1]"
             )
         return {(level, split): path for split, path in direct.items()}
@@ -80,14 +78,14 @@ def reference_files(folder: Path, levels: Sequence[str]) -> dict[tuple[str, str]
     if not chosen:
         there = f"; it has the folders {', '.join(below)}" if below else ""
         raise UserError(
-            f"corpus.reference={folder}: there are no files of the reference implementation. Expected "
+            f"corpus.reference={folder}: no files of the reference implementation. Expected "
             f"{', '.join(f'{split}.txt or {split}.pkl' for split in SPLITS)} in it, or in folders named by "
             f"corpus.levels ({', '.join(levels)}){there}."
         )
     for name in below:
         if name not in levels and name != ALL_LEVELS:
-            log.warning("left out: %s, whose name is none of corpus.levels (%s)", folder / name, ", ".join(levels))
-    # As the ids sort, in which the level is followed by a colon.
+            log.warning("ignored %s: its name is not in corpus.levels (%s)", folder / name, ", ".join(levels))
+    # In the order of the ids, where a colon follows the level.
     levels = sorted(chosen, key=lambda level: f"{level}:")
     return {(level, split): path for level in levels for split, path in chosen[level].items()}
 
@@ -103,10 +101,7 @@ def _names(files: dict[str, Path]) -> str:
 
 
 def enumeration_of(mask_types: Sequence[str]) -> str:
-    """The enumeration of the reference that has all of these mask types.
-
-    Raises: UserError if there is none.
-    """
+    """The reference's enumeration with all of these mask types. Raises: UserError if there is none."""
     for name, known in ENUMERATIONS.items():
         if set(mask_types) <= set(known):
             return name
@@ -118,9 +113,9 @@ def enumeration_of(mask_types: Sequence[str]) -> str:
 
 
 class MaskedPickleWriter:
-    """Writes such a pickle a few documents at a time, opcode by opcode, so that memory does not grow with them.
+    """Writes such a pickle a few documents at a time, opcode by opcode, in constant memory.
 
-    `mask_types` are those that the masks' type numbers stand for.
+    `mask_types`: names for the type indices of the masks.
     """
 
     def __init__(self, file: BinaryIO, mask_types: Sequence[str]):
@@ -130,7 +125,7 @@ class MaskedPickleWriter:
         file.write(b"\x80" + bytes([_PROTOCOL]))
         for number, mask_type in enumerate(mask_types):
             value = ENUMERATIONS[enumeration].index(mask_type)
-            # enumeration(value), kept in the memo under the type's number and taken off the stack
+            # enumeration(value): memoized under the type index, then popped
             file.write(f"c{module}\n{name}\n".encode() + bytes([*b"K", value, *b"\x85Rq", number, *b"0"]))
         file.write(b"]")
 
@@ -141,7 +136,7 @@ class MaskedPickleWriter:
         for text, (begin, end) in zip(texts, pairwise(masks.mask_offsets.tolist()), strict=True):
             raw = text.encode("utf-8", "surrogatepass")
             document = b"".join(pickled[begin:end])
-            # Appended one by one, so that a reader that gives back what is finished has one document at a time.
+            # Appended one by one, so that a streaming reader holds one document at a time.
             self._file.write(b"X" + struct.pack("<I", len(raw)) + raw + b"](" + document + b"e\x86a")
 
     def finish(self) -> None:
@@ -163,16 +158,16 @@ def _pickled_spans(masks: Masks) -> tuple[bytes, int]:
 
 
 class MaskedDocument(NamedTuple):
-    """What stands for a document in such a file: its masks are still to be checked."""
+    """A document in such a file, with unchecked masks."""
 
     text: str
     masks: list[Any]
 
 
 def iter_masked(path: Path) -> Iterator[MaskedDocument]:
-    """The documents of such a file in its order, read as plain data.
+    """Yield the documents of such a file in order, read as plain data.
 
-    Raises: UserError for a file that holds something else.
+    Raises: UserError for a file with other contents.
     """
     for number, item in enumerate(iter_plain(path, ENUMERATIONS), start=1):
         match item:
@@ -180,15 +175,15 @@ def iter_masked(path: Path) -> Iterator[MaskedDocument]:
                 yield MaskedDocument(text, masks)
             case _:
                 raise UserError(
-                    f"{path}: item {number} is no pair of a text and a list of masks, as create_ilm_examples.py of the "
-                    "reference implementation writes them. Give a file that it wrote, and no other .pkl beside it."
+                    f"{path}: item {number} is not a (text, list of masks) pair as written by the reference "
+                    "implementation's create_ilm_examples.py. Give a file that it wrote, with no other .pkl beside it."
                 )
 
 
 def checked_mask(mask: Any, text_length: int) -> tuple[list[Span], str | None] | str:
-    """The spans of a mask sorted by start, and the enumeration of their types (None without spans); or why it is none.
+    """The spans of a mask sorted by start, and the enumeration of their types (None without spans); or its fault.
 
-    Types of several enumerations in one mask are a fault as well.
+    Mixing several enumerations in one mask is a fault too.
     """
     if type(mask) not in (list, tuple):
         return NO_SPANS

@@ -1,11 +1,11 @@
-"""Model folders of the reference: a GPT-2 with the infilling tokens, as its train_ilm.py saves and reads it.
+"""Model folders of the reference: a GPT-2 with infilling tokens, as saved and read by its train_ilm.py.
 
-    pytorch_model.bin               the state dict, saved by torch 1.x; `attn.bias` in it is a causal mask, no weight
-    config.json                     that of transformers 2.7 or pytorch_transformers 1.2; the latter has no model_type
+    pytorch_model.bin               the state dict, saved by torch 1.x; `attn.bias` is a causal mask, not a weight
+    config.json                     of transformers 2.7 or pytorch_transformers 1.2; the latter has no model_type
     additional_ids_to_tokens.pkl    a dict: id -> infilling token
-    step.pkl                        an int; train_ilm.py loads the weights only where this file is
+    step.pkl                        an int; train_ilm.py loads the weights only if this file exists
 
-The tokenizer is always GPT-2's and not in the folder. What else is there (optimizer.pt, *.npy) is not read.
+The tokenizer is always GPT-2's and not in the folder. Other files (optimizer.pt, *.npy) are ignored.
 """
 
 import json
@@ -28,14 +28,14 @@ from ilm.reference.unpickle import load_plain
 
 WEIGHTS, CONFIG, TOKENS, STEP = "pytorch_model.bin", "config.json", "additional_ids_to_tokens.pkl", "step.pkl"
 
-# What both generations of the configuration know of a GPT-2; the rest concerns heads that the reference has not.
+# Keys of both configuration versions; the others concern heads that the reference does not have.
 _KEYS = ("n_embd", "n_head", "n_layer", "n_positions")
 _OPTIONAL_KEYS = ("attn_pdrop", "embd_pdrop", "initializer_range", "layer_norm_epsilon", "resid_pdrop")
-# Numbers out of all proportion would be built for hours.
+# Upper bounds: a model with absurd sizes would take hours to build.
 _LARGEST = {"n_embd": 20_000, "n_head": 1_000, "n_layer": 1_000, "n_positions": 20_000, "vocab_size": 1_000_000}
 _END_OF_TEXT = 50_256  # the last entry of GPT-2's tokenizer
 _ENDS = {"bos_token_id": _END_OF_TEXT, "eos_token_id": _END_OF_TEXT}
-# What the reference's version of GPT-2 cannot do otherwise.
+# Values fixed in the reference's version of GPT-2.
 _FIXED = {
     "activation_function": "gelu_new",
     "add_cross_attention": False,
@@ -44,7 +44,7 @@ _FIXED = {
     "scale_attn_weights": True,
     "tie_word_embeddings": True,
 }
-# What torch's reader of weights makes of files that are cut off or changed.
+# Raised by torch.load for truncated or corrupt files.
 _TORN = (
     *(RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError, AttributeError, IndexError),
     *(AssertionError, OverflowError, struct.error),
@@ -54,7 +54,7 @@ _BLANK = re.compile(r"<\|infill_(.+)\|>")
 
 
 def is_reference_model(folder: str | Path) -> bool:
-    """Whether a folder holds a model as the reference saves it, rather than one in Hugging Face format."""
+    """Whether a folder holds a model in the reference's format rather than in Hugging Face format."""
     folder = Path(folder)
     if not (folder / WEIGHTS).is_file() or (folder / "tokenizer_config.json").is_file():
         return False
@@ -62,15 +62,15 @@ def is_reference_model(folder: str | Path) -> bool:
 
 
 def reference_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
-    """GPT-2's tokenizer with the infilling tokens of a model folder of the reference.
+    """GPT-2's tokenizer with the infilling tokens of a reference model folder.
 
-    Raises: UserError if they are missing, or not what the reference makes: start, end, blanks, from id 50,257 on.
+    Raises: UserError if they are missing or not the reference's: start, end, blanks, from id 50,257 on.
     """
     path = Path(folder) / TOKENS
     if not path.is_file():
         raise UserError(
-            f"{folder} lacks {TOKENS}, which says what the tokens after GPT-2's are. Copy it from where the model was "
-            "trained; docs/interchange.md shows how to write it for a model of hierarchical masking."
+            f"{folder} lacks {TOKENS}, which defines the tokens after GPT-2's. Copy it from where the model was "
+            "trained; docs/interchange.md shows how to write it for a model trained with hierarchical masking."
         )
     tokens, first = load_plain(path), _END_OF_TEXT + 1
     is_dict = isinstance(tokens, dict) and all(type(i) is int and type(token) is str for i, token in tokens.items())
@@ -89,30 +89,30 @@ def reference_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
 
 
 def reference_config(folder: str | Path) -> GPT2Config:
-    """The configuration of a model folder of the reference; the number of rows in it may be that of the base model.
+    """The configuration of a reference model folder; its vocabulary size may be that of the base model.
 
-    Raises: UserError if it is not that of a GPT-2.
+    Raises: UserError if it is not a GPT-2 configuration.
     """
     values = {"vocab_size": _END_OF_TEXT + 1, **_json(Path(folder))}
     faults = [key for key, most in _LARGEST.items() if type(values.get(key)) is not int or not 0 < values[key] <= most]
     kind = values.get("model_type", "gpt2")
     if faults or kind != "gpt2":
         what = f"no usable {', '.join(faults)}" if faults else f"model_type {kind}"
-        raise UserError(f"{Path(folder) / CONFIG} is not the configuration of a GPT-2: it has {what}.")
+        raise UserError(f"{Path(folder) / CONFIG} is not a GPT-2 configuration: it has {what}.")
     known = {key: values[key] for key in (*_KEYS, *_OPTIONAL_KEYS, "vocab_size") if key in values}
     try:
         config = GPT2Config(**known, **_ENDS)
         _without_weights(config)
     except (TypeError, ValueError, StrictDataclassError) as error:
         reason = " ".join(str(error).split())
-        raise UserError(f"{Path(folder) / CONFIG} is not the configuration of a GPT-2: {reason}") from error
+        raise UserError(f"{Path(folder) / CONFIG} is not a GPT-2 configuration: {reason}") from error
     return config
 
 
 def reference_model(folder: str | Path) -> PreTrainedModel:
-    """The model of a folder of the reference in float32, with as many rows as its file has.
+    """The model of a reference folder in float32, with as many embedding rows as its file has.
 
-    Raises: UserError if the weights cannot be read safely, or are not exactly those of the configuration.
+    Raises: UserError if the weights cannot be read safely, or do not match the configuration exactly.
     """
     path, config = Path(folder) / WEIGHTS, reference_config(folder)
     weights = {name: value for name, value in _weights(path).items() if not _NO_WEIGHTS.fullmatch(name)}
@@ -123,7 +123,7 @@ def reference_model(folder: str | Path) -> PreTrainedModel:
     expected = _without_weights(config).state_dict()
     faults = [f"{name} is missing" for name in expected if name not in weights]
     faults += [f"{name} is unknown" for name in weights if name not in expected]
-    faults += [f"{name} is no dense array of real numbers" for name, value in weights.items() if not _is_dense(value)]
+    faults += [f"{name} is not a dense real array" for name, value in weights.items() if not _is_dense(value)]
     faults += [
         f"{name} is {tuple(weights[name].shape)}, not {tuple(value.shape)}"
         for name, value in expected.items()
@@ -134,15 +134,15 @@ def reference_model(folder: str | Path) -> PreTrainedModel:
     if faults:
         more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
         raise UserError(
-            f"{path} does not hold the weights of the GPT-2 of its config.json: {'; '.join(faults[:3])}{more}. Take "
-            "both files from the same model."
+            f"{path} does not match the GPT-2 of its config.json: {'; '.join(faults[:3])}{more}. Take both files from "
+            "the same model."
         )
     weights = {name: value.to(torch.float32) for name, value in weights.items()}
     return GPT2LMHeadModel.from_pretrained(None, config=config, state_dict=weights, dtype=torch.float32)
 
 
 def require_exportable(config: Any, vocabulary: Vocabulary) -> None:
-    """Raises: UserError if a model with this configuration and vocabulary is none that the reference could load."""
+    """Raises: UserError if the reference could not load a model with this configuration and vocabulary."""
     faults = []
     if config.model_type != "gpt2":
         faults.append(f"its architecture is {config.model_type}, not gpt2")
@@ -158,13 +158,13 @@ def require_exportable(config: Any, vocabulary: Vocabulary) -> None:
         faults.append("its tokenizer is not GPT-2's")
     if faults:
         raise UserError(
-            f"export_reference=true: the reference implementation cannot hold this model, {'; '.join(faults)}. Choose "
-            "model=gpt2 (or -medium, -large, -xl), or leave the export out."
+            f"export_reference=true: the reference implementation cannot load this model: {'; '.join(faults)}. Choose "
+            "model=gpt2 (or -medium, -large, -xl), or drop the export."
         )
 
 
 def write_reference_model(model: PreTrainedModel, vocabulary: Vocabulary, step: int, folder: Path) -> None:
-    """Write `folder` in the reference's format, which torch 1.4 and transformers 2.7 can read; `step` is the model's.
+    """Write `folder` in the reference's format, readable by torch 1.4 and transformers 2.7; `step`: training steps.
 
     Raises: UserError as `require_exportable`.
     """
@@ -185,7 +185,7 @@ def write_reference_model(model: PreTrainedModel, vocabulary: Vocabulary, step: 
 
 
 def _without_weights(config: GPT2Config) -> GPT2LMHeadModel:
-    """Raises: ValueError if there is no GPT-2 of this configuration."""
+    """A GPT-2 on the meta device. Raises: ValueError if the configuration is invalid."""
     with torch.device("meta"):
         return GPT2LMHeadModel(config)
 
@@ -208,7 +208,7 @@ def _json(folder: Path) -> dict[str, Any]:
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{folder / CONFIG} is damaged ({error}). Take it from the model's folder again.") from error
     if not isinstance(values, dict):
-        raise UserError(f"{folder / CONFIG} is not the configuration of a model.")
+        raise UserError(f"{folder / CONFIG} is not a model configuration. Take it from the model's folder.")
     return values
 
 
@@ -218,16 +218,14 @@ def _weights(path: Path) -> dict[str, torch.Tensor]:
     except pickle.UnpicklingError as error:
         what = re.search(r"(GLOBAL \S+|Unsupported \w+ \S+|[Cc]an only [^.]+)", str(error))
         raise UserError(
-            f"{path} holds more than weights ({what[0] if what else 'it is damaged'}), and reading it could run a "
-            "program: it was not read. Take the file from a source that you trust."
+            f"{path} holds more than weights ({what[0] if what else 'it is damaged'}); it was not read, since it could "
+            "execute code. Take the file from a source you trust."
         ) from error
     except _TORN as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-        raise UserError(
-            f"{path} is damaged or no file of weights ({reason}). Take it from its source again."
-        ) from error
+        raise UserError(f"{path} is damaged or not a weights file ({reason}). Get it again from its source.") from error
     if not isinstance(weights, dict) or not all(
         isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in weights.items()
     ):
-        raise UserError(f"{path} holds something else than weights of a model. Give the file that train_ilm.py saved.")
+        raise UserError(f"{path} does not hold model weights. Give the file saved by train_ilm.py.")
     return dict(weights)

@@ -1,7 +1,7 @@
 """The reference's files of texts: `train.txt`, `valid.txt` and `test.txt`, documents separated by three newlines.
 
-Its `--data_dir` opens such a file in text mode (so `\\r\\n` and `\\r` become `\\n`), strips the whole, splits it at
-every "\\n\\n\\n" and strips each part. `iter_texts` reads as it does; `unwritable` says what would not come back.
+Its `--data_dir` reader opens such a file in text mode (so `\\r\\n` and `\\r` become `\\n`), strips it, splits it at
+"\\n\\n\\n" and strips each part. `iter_texts` does the same; `unwritable` finds texts that would not survive this.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ _BLOCK_CHARACTERS = 2**24
 
 
 def unwritable(text: str) -> str | None:
-    """Why a text cannot stand in such a file and be read again as it is; None if it can."""
+    """Why a text would not survive writing and reading; None if it would."""
     stripped = text.strip()
     if not stripped:
         return EMPTY
@@ -44,8 +44,8 @@ class TextWriter:
 
 
 def iter_texts(path: Path, encoding: str) -> Iterator[tuple[str, bool]]:
-    """The documents of such a file in its order, the empty ones too: (stripped text, whether there was something to
-    strip). What surrounds the first and the last one counts as white space of the file.
+    """Yield the documents of such a file in order, empty ones included, as (stripped text, whether stripping changed
+    it). White space at the start and end of the file does not count.
 
     Raises: UserError if the file is not in `encoding`.
     """
@@ -65,7 +65,7 @@ def iter_texts(path: Path, encoding: str) -> Iterator[tuple[str, bool]]:
 
 
 def _parts(path: Path, encoding: str) -> Iterator[str]:
-    """What stands between separators, the first one without white space at its start."""
+    """Yield the parts between separators, the first without leading white space."""
     with open(path, encoding=encoding) as file:
         waiting, begun = "", False
         while True:

@@ -1,10 +1,10 @@
-"""A reader of pickles that hold plain data, on top of `pickletools.genops`: nothing is imported, nothing is called.
+"""A safe reader of plain-data pickles, on top of `pickletools.genops`: it imports nothing and calls nothing.
 
-A file may hold None, bool, int, float, str, bytes, list, tuple and dict, and members of the enumerations that the
-caller names, which become `Member`. Anything else is refused by name.
+A file may contain None, bool, int, float, str, bytes, list, tuple and dict, and members of enumerations named by the
+caller, which become `Member`. Anything else is refused by name.
 
-Python's own unpickler with a strict `find_class` is not enough: an index into its memo can claim gigabytes, and hashing
-a deep tuple overflows the C stack. Files are mapped, so `genops` gets no more bytes than there are, whatever length an
+Python's own unpickler with a strict `find_class` is not enough: a memo index can claim gigabytes, and hashing a deeply
+nested tuple overflows the C stack. Files are memory-mapped, so `genops` never reads beyond the file, whatever length an
 opcode claims.
 """
 
@@ -18,10 +18,10 @@ from typing import IO, Any, NamedTuple, NoReturn, cast
 
 from ilm.errors import UserError
 
-MAX_BYTES = 2**20  # of a file for `load_plain`
-MAX_OPERATIONS = 10_000_000  # between two items of a list: each takes up to 80 bytes of memory
+MAX_BYTES = 2**20  # file size limit of `load_plain`
+MAX_OPERATIONS = 10_000_000  # per list item; each operation takes up to 80 bytes of memory
 _MAX_SHARED = 10_000  # memo entries that outlive their item
-_MAX_KEY_BITS = 60  # hashes of larger numbers can be made to collide: a dictionary of them would take hours
+_MAX_KEY_BITS = 60  # hashes of larger integers can be forced to collide, and such a dictionary would take hours
 
 # Opcodes whose argument, as `genops` decodes it, is the value itself.
 _LITERALS = {
@@ -30,7 +30,7 @@ _LITERALS = {
 }
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 _PUTS, _GETS = {"BINPUT", "LONG_BINPUT", "PUT", "MEMOIZE"}, {"BINGET", "LONG_BINGET", "GET"}
-# How many values these take off the stack; None: those above the mark.
+# How many values these pop from the stack; None: all above the mark.
 _TAKEN = {
     "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3, "TUPLE": None, "LIST": None, "DICT": None, "STACK_GLOBAL": 2,
     "APPEND": 1, "APPENDS": None, "SETITEM": 2, "SETITEMS": None, "REDUCE": 2, "POP": 1, "STOP": 1,
@@ -42,7 +42,7 @@ _GETATTR = ("builtins.getattr", "__builtin__.getattr")
 class Member(NamedTuple):
     """A member of an enumeration: the dotted name of its class, and its value or name, whichever the file has.
 
-    The value None stands for the class itself.
+    The value None means the class itself.
     """
 
     enumeration: str
@@ -50,12 +50,11 @@ class Member(NamedTuple):
 
 
 def load_plain(path: str | Path, enumerations: Iterable[str] = ()) -> Any:
-    """The value of a pickle of at most `MAX_BYTES`; `enumerations`: dotted names of classes whose members may be in it.
+    """The value of a pickle of at most `MAX_BYTES`; `enumerations`: dotted names of enumeration classes it may use.
 
-    It may be of any depth, and part of itself: check types on the way down.
+    It may have any depth and contain itself: check types on the way down.
 
-    Raises: UserError, naming what was found, for anything that is no plain data or might run code, and for a damaged or
-    oversized file.
+    Raises: UserError, naming what was found, for anything but plain data, and for a damaged or oversized file.
     """
     with _mapped(path) as data:
         if len(data) > MAX_BYTES:
@@ -67,11 +66,11 @@ def load_plain(path: str | Path, enumerations: Iterable[str] = ()) -> Any:
 
 
 def iter_plain(path: str | Path, enumerations: Iterable[str] = ()) -> Iterator[Any]:
-    """The items of a pickled list one by one, as `load_plain` gives them; memory does not grow with their number.
+    """Yield the items of a pickled list one by one, as `load_plain` would, in constant memory.
 
-    Items may share nothing with earlier ones but members of enumerations and text of one character.
+    Items may share only enumeration members and one-character texts.
 
-    Raises: UserError as `load_plain`, and for a pickle of something else than a list.
+    Raises: UserError as `load_plain`, and if the pickle is not a list.
     """
     with _mapped(path) as data:
         machine = _Machine(path, data, enumerations)
@@ -95,20 +94,20 @@ def _mapped(path: str | Path) -> Iterator[mmap.mmap]:
 
 
 class _Machine:
-    """The stack machine of a pickle: `root` is its outermost list, `result` its value at the end."""
+    """A pickle stack machine: `root` is the outermost list, `result` the final value."""
 
     def __init__(self, path: str | Path, data: mmap.mmap, enumerations: Iterable[str]):
         self.path, self.data, self.names = path, data, {*enumerations, *_GETATTR}
         self.stack: list[Any] = []
         self.marks: list[int] = []
         self.memo: dict[int, Any] = {}
-        self.shared: dict[int, Any] = {}  # what is kept of the memo when items are finished
+        self.shared: dict[int, Any] = {}  # memo entries kept between items
         self.memoized = 0
         self.root: list[Any] | None = None
         self.result: Any = None
 
     def run(self) -> Iterator[list[Any]]:
-        """Run the pickle to its end, which sets `result`; yields `root` while there is something in it."""
+        """Run the pickle to its end and set `result`; yields `root` whenever it has items."""
         stack, memo, last = self.stack, self.memo, 0
         try:
             argument: Any
@@ -143,12 +142,12 @@ class _Machine:
         except (IndexError, TypeError, ValueError, OverflowError) as error:
             fault = "something is missing" if isinstance(error, IndexError) else error
             raise UserError(
-                f"{self.path} is damaged or no pickle: before byte {self.data.tell():,} of {len(self.data):,}: {fault}."
-                " Take the file from its source again."
+                f"{self.path} is damaged or not a pickle: before byte {self.data.tell():,} of {len(self.data):,}: "
+                f"{fault}. Get the file again from its source."
             ) from error
 
     def forget(self) -> None:
-        """Drop the memo, but for what Python shares between items: members, and each text of one character."""
+        """Clear the memo except for what Python shares between items: members and one-character texts."""
         for index, value in self.memo.items():
             is_common = type(value) is Member or (type(value) is str and len(value) <= 1)
             if is_common and len(self.shared) < _MAX_SHARED:
@@ -158,8 +157,8 @@ class _Machine:
     def _recall(self, index: int) -> Any:
         if index not in self.shared:
             raise ValueError(
-                "it uses a part that was never made, or one of an earlier item. No file of the reference "
-                "implementation does; a pickle.Pickler whose attribute fast is True shares nothing"
+                "it refers to a value that does not exist or belongs to an earlier item. No file of the reference "
+                "implementation does; a pickle.Pickler with fast = True shares nothing"
             )
         return self.shared[index]
 
@@ -183,9 +182,9 @@ class _Machine:
                 if name == "DICT":
                     self.stack.append({})
                 for key in items[::2]:
-                    # Nothing else is hashed: the hash of a deep tuple would overflow the stack.
+                    # Hash nothing else: hashing a deep tuple would overflow the stack.
                     if type(key) is not str and (type(key) is not int or key.bit_length() > _MAX_KEY_BITS):
-                        self._refuse(f"a {type(key).__name__} as a key, which is no text or small number")
+                        self._refuse(f"a {type(key).__name__} as a key, which is neither text nor a small integer")
                 self._top(dict).update(zip(items[::2], items[1::2], strict=True))
             case "STACK_GLOBAL":
                 self.stack.append(self._class(*items))
@@ -193,7 +192,7 @@ class _Machine:
                 self.stack.append(self._member(*items))
             case "STOP":
                 if self.stack or self.marks or self.data.tell() != len(self.data):
-                    raise ValueError("the pickle ends, but the file or a value does not")
+                    raise ValueError("the pickle ends before the file or a value does")
                 self.result = items[0]
 
     def _push_list(self, items: list[Any]) -> None:
@@ -203,13 +202,13 @@ class _Machine:
 
     def _top(self, kind: type) -> Any:
         if type(self.stack[-1]) is not kind:
-            raise TypeError(f"items for something else than a {kind.__name__}")
+            raise TypeError(f"items for something other than a {kind.__name__}")
         return self.stack[-1]
 
     def _class(self, module: Any, name: Any) -> Member:
-        # To show something else than text could overflow the stack, or take for ever.
+        # Formatting anything but text could overflow the stack or never end.
         if type(module) is not str or type(name) is not str:
-            raise TypeError("a name is no text")
+            raise TypeError("a name is not text")
         dotted = f"{module}.{name}"
         if dotted not in self.names or "." in name:
             self._refuse(dotted[:200])
@@ -221,11 +220,11 @@ class _Machine:
                 return Member(name, value)
             case (Member(name, None), (Member(enumeration, None), str() as value)) if name in _GETATTR:
                 return Member(enumeration, value)
-        self._refuse("a call, but none of an enumeration with one of its values")
+        self._refuse("a call other than an enumeration with one of its values")
 
     def _refuse(self, found: str) -> NoReturn:
         raise UserError(
             f"{self.path}: found {found} before byte {self.data.tell():,}, expected plain data (numbers, text, lists, "
-            "tuples, dictionaries). Unpickling it could run a program, so it was not read. Take the file from a source "
-            "that you trust."
+            "tuples, dictionaries). It was not read, since unpickling it could execute code. Take the file from a "
+            "source you trust."
         )

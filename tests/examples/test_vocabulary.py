@@ -38,5 +38,5 @@ def test_a_tokenizer_without_infilling_tokens_is_no_trained_one():
 
 def test_a_trained_tokenizer_of_other_mask_types_is_refused():
     tokenizer = Vocabulary(gpt2_tokenizer(), ("word",)).tokenizer
-    with pytest.raises(UserError, match=r"infill_word.*the masks here need"):
+    with pytest.raises(UserError, match=r"infill_word.*these masks need"):
         Vocabulary(tokenizer, MASK_TYPES)

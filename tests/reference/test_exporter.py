@@ -63,7 +63,7 @@ def test_texts_alone_come_back_where_they_can_be_written(tmp_path, caplog):
         for writing_id in found["writing_ids"]:
             text = small.documents["text"][small.documents["writing_id"] == writing_id].item()
             assert exporting.unwritable(text) == cause
-        assert f"{found['count']} texts stand in no .txt file" in caplog.text
+        assert f"{found['count']} texts are left out of the .txt files" in caplog.text
     assert report["levels"]["B2"]["valid"] == {"documents": 10, "texts_in_txt": 5, "masks": 40}
     assert report["levels"]["all"]["valid"] == {"documents": 20, "texts_in_txt": 10, "masks": 80}
     for pickled in (tmp_path / "export").rglob("*.pkl"):
@@ -138,7 +138,7 @@ def test_masks_and_levels_that_cannot_be_exported(tmp_path):
         export_corpus(small, MaskStore(("verb", "noun"), store.splits), tmp_path / "export")
     for name in ("all", "A/1", ".."):
         small.documents["cefr_level"] = name
-        with pytest.raises(UserError, match="cannot name folders"):
+        with pytest.raises(UserError, match="cannot name export folders"):
             export_corpus(small, store, tmp_path / "export")
     assert not list(tmp_path.iterdir())
 
@@ -178,9 +178,9 @@ def test_folders_that_cannot_be_read(tmp_path, caplog):
     put(tmp_path / "A1", train="a")
     with caplog.at_level(logging.WARNING, logger="ilm"):
         assert len(ReferenceSource(tmp_path, LEVELS).read()[0]) == 1
-    assert "C9, whose name is none of corpus.levels" in caplog.text
+    assert "C9: its name is not in corpus.levels" in caplog.text
     put(tmp_path, valid="a")
-    with pytest.raises(UserError, match="both files of texts"):
+    with pytest.raises(UserError, match="has both files"):
         ReferenceSource(tmp_path, LEVELS).read()
 
 
@@ -261,7 +261,7 @@ def test_faulty_masks_are_sorted_or_left_out_and_counted(tmp_path, monkeypatch, 
         result = import_masks(small, origin)
     assert (result.kept, result.kept_after_sorting) == (3, 1)
     assert result.left_out == {masks.OUTSIDE: 1, masks.OVERLAPPING: 1}
-    assert "1 masks of the reference are left out: spans that overlap" in caplog.text
+    assert "1 masks of the reference dropped: spans that overlap" in caplog.text
     assert read_json(result.folder / importing.IMPORT_REPORT) == {
         "kept": 3,
         "kept_after_sorting": 1,

@@ -159,7 +159,7 @@ HEAD = "lm_head.weight"
         ({"transformer.ln_f.bias": torch.ones(8)}, r"transformer\.ln_f\.bias is \(8,\), not \(16,\)"),
         ({HEAD: torch.zeros(50264, 16)}, "lm_head.weight differs"),
         ({"attn.bias": torch.ones(1)}, r"attn\.bias is unknown"),
-        ({"transformer.ln_f.bias": torch.ones(16, dtype=torch.int32)}, r"ln_f\.bias is no dense array of real numbers"),
+        ({"transformer.ln_f.bias": torch.ones(16, dtype=torch.int32)}, r"ln_f\.bias is not a dense real array"),
         ({"transformer.ln_f.bias": torch.ones(16).to_sparse()}, r"ln_f\.bias is no dense array"),
         ({"transformer.ln_f.bias": torch.ones(16, device="meta")}, r"ln_f\.bias is no dense array"),
     ],
@@ -195,7 +195,7 @@ def test_fewer_rows_than_tokens(trained, tmp_path):
 def test_configurations_that_no_model_has(trained, tmp_path, changed, fault):
     path = write_reference(tmp_path, trained[0], config={**OLD_CONFIG, **changed})
     for read in (pretrained_model, lambda path: new_model(None, path, 50257, 50256, seed=0)):
-        with pytest.raises(UserError, match=f"is not the configuration of a GPT-2: .*{fault}"):
+        with pytest.raises(UserError, match=f"is not a GPT-2 configuration: .*{fault}"):
             read(path)
 
 
@@ -251,7 +251,7 @@ def test_weights_that_are_none(trained, tmp_path, content):
     with pytest.raises(UserError, match=WEIGHTS):
         pretrained_model(path)
     torch.save(["no dictionary"], tmp_path / WEIGHTS)
-    with pytest.raises(UserError, match="something else than weights"):
+    with pytest.raises(UserError, match="does not hold model weights"):
         pretrained_model(path)
 
 

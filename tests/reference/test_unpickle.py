@@ -302,7 +302,7 @@ def test_no_list(tmp_path):
 def test_items_that_share_parts_are_refused(tmp_path):
     for shared in ([1], "a text"):
         value = [[i] for i in range(1500)] + [shared] * 1500
-        with pytest.raises(UserError, match=r"one of an earlier item.*fast is True"):
+        with pytest.raises(UserError, match=r"belongs to an earlier item.*fast = True"):
             list(iter_plain(written(tmp_path, pickle.dumps(value, 2))))
         assert list(iter_plain(written(tmp_path, unshared(value, 2)))) == value
         assert load_plain(written(tmp_path, pickle.dumps([shared, shared]))) == [shared, shared]
