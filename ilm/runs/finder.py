@@ -1,10 +1,10 @@
 """Finding models by what a person types: one rule for `models`, `match`, `init_from` and `cefr`.
 
-- A run's name or a folder means itself, whatever corpus it was trained on.
-- A level means the plain run of that level on the given corpus: without experiment, adapter or another masking. If
-  there is no plain one, it means the only run of the level. Runs that differ in their seed or draw alone are one model:
-  where several models are wanted all its runs are taken, elsewhere that of the seed that asks, or else of the lowest.
-  Several models are refused with their list.
+- A run name or folder means itself, whatever corpus it was trained on.
+- A level means the plain run of that level on the given corpus: without experiment, adapter or other masking. If there
+  is no plain run, it means the only run of the level. Runs that differ only in seed or draw are one model: callers that
+  take several models get all of them, others the run with the same seed, else the lowest. Several candidate models are
+  an error that lists them.
 - A pattern means every finished run that it matches.
 """
 
@@ -23,16 +23,16 @@ from ilm.runs.trained_model import TrainedModel, model_in
 log = logging.getLogger("ilm")
 
 
-# What a model lacks of what is needed, a line each.
+# Returns why a model does not fit, one line per reason.
 Unlike = Callable[[TrainedModel], list[str]]
 
 
 @dataclass(frozen=True)
 class Finder:
-    """Finds models below `experiments`; a level is one of the corpus prepared in the folder `corpus`. One finder reads
-    the runs once: what finishes later another one finds.
+    """Finds models below `experiments`; levels refer to the corpus prepared in the folder `corpus`. One finder reads
+    the runs once: runs that finish later need a new finder.
 
-    `objective`: levels, patterns and "every run" mean the models of this objective alone; None means any.
+    `objective`: levels, patterns and "every run" are limited to models of this objective; None: any.
     """
 
     experiments: Path
@@ -40,15 +40,12 @@ class Finder:
     objective: str | None = None
 
     def find(self, names: Sequence[str] | None, level: str | None = None, all_seeds: bool = True) -> list[TrainedModel]:
-        """The models that `names` mean, none twice, in their order; `level` keeps the runs of that level only.
+        """The models that `names` mean, in order, without duplicates; `level` keeps only runs of that level.
 
-        A level means all seeds of its model, or the lowest.
+        A level means all seeds of its model, or the lowest one. `names=None`: the models that `level` means, or every
+        finished run on the corpus. Models with equal names are named by folder.
 
-        Without names: those that `level` means, or else every finished run on the corpus. Two models of the same name
-        are called by their folders.
-
-        Raises: UserError if a name finds nothing or could mean several models, a named run is not finished, or
-        nothing is left.
+        Raises: UserError if a name finds nothing or is ambiguous, a named run is not finished, or nothing is left.
         """
         if names is not None and not names:
             raise UserError("models=[] names no model: type models=[A1], or leave it out for every finished run")
@@ -73,12 +70,11 @@ class Finder:
     def find_one(
         self, name: str, option: str, unlike: Unlike = lambda model: [], seed: int | None = None
     ) -> TrainedModel:
-        """The one model that `name` means, typed for the key `option`.
+        """The single model that `name` means, as typed for the key `option`.
 
-        A level means only runs of which `unlike` names no difference from what is needed; of several seeds `seed`,
-        else the lowest.
+        A level means only runs for which `unlike` returns nothing; among several seeds `seed`, else the lowest.
 
-        Raises: UserError as `find` does, if a pattern matches several, or no run of a level will do.
+        Raises: UserError as `find`, if a pattern matches several models, or no run of the level fits.
         """
         found = self._meant(name, option, several=False, unlike=unlike, seed=seed)
         if len(found) > 1:
@@ -86,7 +82,7 @@ class Finder:
         return found[0]
 
     def is_known(self, name: str) -> bool:
-        """Whether a name is a run's, a folder's, or a level of the corpus."""
+        """Whether a name is a run, a folder, or a level of the corpus."""
         return self._folder(name) is not None or name in self._prepared.manifest["settings"]["levels"]
 
     def levels(self) -> list[str]:
@@ -95,7 +91,7 @@ class Finder:
         return [level for level in self._prepared.manifest["settings"]["levels"] if level in trained]
 
     def _folder(self, name: str) -> Path | None:
-        """The folder that a name means itself."""
+        """The folder if `name` is a run name or folder."""
         for path in (self.experiments / name, Path(name)):
             if any((path / file).is_file() for file in ("run.json", "config.json")):
                 return path
@@ -104,7 +100,7 @@ class Finder:
     @cached_property
     def _prepared(self) -> PreparedCorpus:
         corpus = PreparedCorpus.open(self.corpus)
-        corpus.require_splits([])  # test-only data, on which nothing is trained, are refused
+        corpus.require_splits([])  # refuses test-only corpora
         return corpus
 
     @cached_property
@@ -156,7 +152,7 @@ class Finder:
         if not alike:
             lines = "; ".join(f"{name} has {', '.join(lines)}" for name, lines in differences.items())
             raise UserError(
-                f"{option}={level}: no finished run fits this one: {lines}. Train one, or give this one's name."
+                f"{option}={level}: no finished run matches: {lines}. Train one, or give the name of a run."
             )
         meant = [run for run in alike if run.is_plain] or alike
         if len({run.recipe for run in meant}) > 1 or len({run.replicate for run in meant}) < len(meant):
@@ -171,7 +167,7 @@ class Finder:
         if not found:
             of_level = f" of level {level}" if level else ""
             raise UserError(
-                f"No finished model{of_level} trained on {corpus.name} (documents {corpus.documents_hash}) is in "
+                f"No finished model{of_level} trained on {corpus.name} (documents {corpus.documents_hash}) in "
                 f"{self.experiments}. Train one: python train.py {corpus_arguments(corpus.name)} cefr={level or 'A1'}"
             )
         return self._of_objective(found)
@@ -186,12 +182,12 @@ class Finder:
             )
         for model in models:
             if model not in kept:
-                log.warning("left out: the objective of %s is %s, not %s", model.name, model.objective, self.objective)
+                log.warning("skipped %s: its objective is %s, not %s", model.name, model.objective, self.objective)
         return kept
 
 
 def _finished(folders: Iterable[Path], corpus: PreparedCorpus | None = None) -> list[TrainedModel]:
-    """The models of those runs that are finished, and were trained on `corpus`; others are left out with a warning."""
+    """The models of finished runs, trained on `corpus`; others are skipped with a warning."""
     found = []
     for folder in folders:
         try:
@@ -200,7 +196,7 @@ def _finished(folders: Iterable[Path], corpus: PreparedCorpus | None = None) -> 
                 model.require_trained_on(corpus)
             found.append(model)
         except UserError as error:
-            log.warning("left out: %s", error)
+            log.warning("skipped: %s", error)
     return found
 
 

@@ -1,8 +1,8 @@
-"""Run folders: status, versions, and who may write.
+"""Run folders: status, versions, and locking.
 
-A run lives in experiments/<name>/. Starting the same command again finds the folder, compares the run's identity
-(data hashes and all of the configuration that changes the result) and goes on from its last checkpoint; another
-identity in the same folder is refused with the differences listed.
+A run lives in experiments/<name>/. The same command again finds the folder, compares the run's identity (data hashes
+and every setting that affects the result) and resumes from the last checkpoint. A different identity is refused with
+a list of differences.
 """
 
 import importlib.metadata
@@ -50,7 +50,7 @@ PACKAGES = (
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python, the packages that decide numbers, and this repository's commit."""
+    """Versions of Python and the packages that affect results, and this repository's commit."""
     found = {"python": platform.python_version()}
     found |= {package: importlib.metadata.version(package) for package in PACKAGES}
     root = Path(__file__).parent
@@ -71,7 +71,7 @@ def versions() -> dict[str, str]:
 class RunFolder:
     """One folder below experiments/: config.yaml, run.json, status.json, checkpoints/, model/, logs.
 
-    `open` finds out whether the run is new, the same as before, or another; `begin` writes what it is.
+    `open` determines whether the run is new, resumed, or another one; `begin` records it.
     """
 
     def __init__(self, path: Path):
@@ -81,15 +81,15 @@ class RunFolder:
 
     @property
     def has_begun(self) -> bool:
-        """Whether it is the folder of a run."""
+        """Whether a run has been started here."""
         return (self.path / "run.json").is_file()
 
     @classmethod
     @contextmanager
     def claimed(cls, path: Path) -> Iterator[None]:
-        """Hold the run folder `path` for this process, and those that work with it on the run and end with it.
+        """Lock the run folder `path` for this process and those that train with it and fail together with it.
 
-        Raises: UserError if another process trains there.
+        Raises: UserError if another process is training there.
         """
         if not is_first_process():
             with failing_together():
@@ -98,7 +98,7 @@ class RunFolder:
         status = cls(path).status
         by = f" (process {status['pid']} on {status['host']})" if "pid" in status else ""
         refusal = (
-            f"{path} is being trained by another process{by}. Wait until it has ended, or type name=... for a run of "
+            f"{path} is being trained by another process{by}. Wait for it to finish, or type name=... for a run of "
             "its own."
         )
         with failing_together(), locked(path.with_name(f".{path.name}.lock"), refusal):
@@ -106,10 +106,10 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path, identity: Mapping[str, Any], overwrite: bool) -> "RunFolder":
-        """The folder for a run with this identity: that of the same run begun before, or one that is free; with
-        `overwrite` also that of another run, which stands until this one begins.
+        """The folder for a run with this identity: new, or started by the same run before. With `overwrite` it may hold
+        another run, which is kept until this one begins.
 
-        Raises: UserError if it holds another run (the differences are listed), a damaged one or something else.
+        Raises: UserError if it holds another run (listing the differences), a damaged one, or something else.
         """
         folder = cls(path)
         if not is_first_process():
@@ -124,21 +124,21 @@ class RunFolder:
                 raise UserError(
                     f"{path} holds another run:\n"
                     + "\n".join(f"  - {difference}" for difference in differences)
-                    + "\nType the values that are there to go on with that run, name=... for a run of its own, or "
-                    "overwrite=true to delete that run and begin anew."
+                    + "\nType its values to resume that run, name=... for a separate run, or overwrite=true to delete "
+                    "that run and start over."
                 )
         elif path.exists() and any(path.iterdir()):
-            raise UserError(f"{path} exists and is no run folder. Type name=... for another name.")
+            raise UserError(f"{path} exists but is not a run folder. Type name=... for another name.")
         status = path / "status.json"
         if status.exists() and read_object(status) is None:
-            log.warning("%s is damaged and removed: what it said stands in the checkpoints", status)
+            log.warning("%s is damaged and was removed: the checkpoints have its contents", status)
             status.unlink()
         return folder
 
     def begin(self, settings: Train, identity: Mapping[str, Any], overwrite: bool) -> None:
-        """Store settings, identity, this command and its versions; earlier commands of the run stay.
+        """Store settings, identity, this command and its versions; earlier commands of the run are kept.
 
-        With `overwrite` the run that is there is deleted.
+        `overwrite`: first delete the run in the folder.
 
         Raises: UserError if the folder cannot be written.
         """
@@ -152,24 +152,24 @@ class RunFolder:
         commands.append({"command": "python " + shlex.join(sys.argv), "versions": versions()})
         config = yaml.safe_dump(settings.model_dump(), sort_keys=False, allow_unicode=True)
         try:
-            # First, since a folder without it is not taken for a run's.
+            # First, since a folder without it does not count as a run.
             write_json(self.path / "run.json", {"identity": dict(identity), "commands": commands})
             self.checkpoints.mkdir(exist_ok=True)
             for place in (self.path, self.checkpoints):
-                remove_strays(place, all_of_them=True)  # the folder is claimed, so nobody is still at it
+                remove_strays(place, all_of_them=True)  # the folder is locked, so nobody is writing them
             with atomic_file(self.path / "config.yaml") as temporary:
                 temporary.write_text(config, encoding="utf-8")
         except OSError as error:
             if error.errno not in DISK_FULL:
                 raise
             raise UserError(
-                f"{DISK_FULL[error.errno]}: {self.path} cannot be written. Make room, or type "
-                "paths.experiments=... for another."
+                f"{DISK_FULL[error.errno]}: {self.path} cannot be written. Free some space, or type "
+                "paths.experiments=... for another place."
             ) from error
 
     @property
     def record(self) -> dict[str, Any]:
-        """The run's `identity`, and the `commands` that it was begun and gone on with.
+        """The run's `identity`, and the `commands` that started and resumed it.
 
         Raises: UserError if the file is damaged.
         """
@@ -177,8 +177,8 @@ class RunFolder:
         found = read_object(file, "identity", "commands")
         if found is None:
             raise UserError(
-                f"{file} is damaged, which says what run this is. Put a copy of it back, or type name=... for another "
-                "run, or overwrite=true to delete this one and begin anew."
+                f"{file}, which identifies this run, is damaged. Restore a copy, or type name=... for another run, or "
+                "overwrite=true to delete this one and start over."
             )
         return found
 
@@ -188,7 +188,7 @@ class RunFolder:
 
     @property
     def settings(self) -> Train:
-        """What the run was trained with.
+        """The settings the run was trained with.
 
         Raises: UserError if config.yaml is damaged, or was written by another version of this program.
         """
@@ -196,33 +196,33 @@ class RunFolder:
         try:
             stored = yaml.load(file.read_text(encoding="utf-8"), Loader=_SafeLoader)
             if not isinstance(stored, dict):
-                raise ValueError("no settings are in it")
+                raise ValueError("it has no settings")
         except (OSError, ValueError, yaml.YAMLError) as error:
             raise UserError(f"{file} is damaged: {' '.join(str(error).split())}") from error
         try:
             return read_back(Train, stored)
         except UserError as error:
             raise UserError(
-                f"{file} was written by another version of this program: {error}. Train the run anew, or correct the "
-                "file: delete keys that are unknown, add those that are missing (python train.py --help has defaults)"
+                f"{file} was written by another version of this program: {error}. Train the run again, or fix the "
+                "file: delete unknown keys, add missing ones (python train.py --help shows the defaults)"
             ) from error
 
     @property
     def status(self) -> dict[str, Any]:
-        """The last status written; empty for a run that has not begun, and where the file is damaged."""
+        """The last status written; empty if the run has not started or the file is damaged."""
         file = self.path / "status.json"
         return (read_object(file) or {}) if file.exists() else {}
 
     def set_status(self, **values: Any) -> None:
-        """Write `values` beside those that are there, with the process that says so and the time."""
+        """Merge `values` into the status, with this process and the time."""
         said = {"pid": os.getpid(), "host": host(), "updated": _now()}
         write_json(self.path / "status.json", {"started": _now(), **self.status, **values, **said})
 
     @property
     def state(self) -> str:
-        """planned, running, interrupted, failed or finished; `killed` if it says that it runs, and its process is gone.
+        """planned, running, interrupted, failed or finished; `killed` if its process is gone without saying so.
 
-        A process of another machine is believed.
+        Processes on other machines are assumed alive.
         """
         status = self.status
         state = status.get("state", "not begun")
@@ -235,8 +235,6 @@ def _now() -> str:
 
 
 def total_targets(statuses: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
-    """The targets by kind and level that finished runs were trained on together, and what those had that they started
-    from.
-    """
+    """Total training targets of finished runs by kind and level, including those of the runs they started from."""
     seen = [status[key] for status in statuses for key in ("targets_seen", "targets_inherited") if status.get(key)]
     return {kind: {level: sum(of[kind][level] for of in seen) for level in seen[0][kind]} for kind in seen[0]}

@@ -1,7 +1,7 @@
-"""What a run is called, and what makes it the same run: its identity.
+"""Names and identities of runs.
 
-Two commands with equal identities train the same model. The identity is the hashes of the data and every setting that
-changes the result; how many steps a run has may grow (`identity_differences`).
+Two commands with equal identities train the same model. The identity consists of the data hashes and every setting that
+affects the result; the number of steps may grow (`identity_differences`).
 """
 
 import re
@@ -14,14 +14,14 @@ from ilm.config.sections import CONDITIONS
 from ilm.config.train import Train
 from ilm.hashing import digest
 
-# Keys that change neither the result nor its meaning; the global batch stands for how it is divided.
+# Keys that affect neither the result nor its meaning; the global batch replaces the keys that divide it.
 NOT_IDENTITY = (
     "paths",
     "logger",
     "callbacks",
     "name",
-    "variant",  # `experiment_name` stands for it
-    # What they come to stands for these: target tokens, weights.
+    "variant",  # replaced by `experiment_name`
+    # Replaced by what they resolve to: target tokens, weights.
     "match",
     "match_on",
     "init_from",
@@ -36,20 +36,20 @@ NOT_IDENTITY = (
     *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
     *("trainer.accumulate_grad_batches", "trainer.log_every_n_steps"),
     "data.row_tokens",
-    # The hash of the documents stands for these.
+    # Replaced by the documents hash.
     *("corpus.csv", "corpus.sheet", "corpus.reference", "corpus.extra", "corpus.encoding", "corpus.columns"),
     *("corpus.levels", "corpus.max_dropped", "corpus.sample_size", "corpus.synthetic", "corpus.keep_columns"),
     "cefr_level.max_steps",
 )
-# Runs that differ in these alone are one model: seeds and draws, and the runs that such a run follows with its own.
+# Runs that differ only in these are one model: seeds and draws, and the run each seed was matched with or started from.
 REPLICATES = ("seed", "data.draw", "data.init_from", "data.matched")
-# A grown run is the longer run, with the validation and the record of its former last step besides.
-LONGEST_PART = 60  # characters of a run's name that say which texts it takes
+# A run that was extended equals the longer run, plus the validation and record of its former last step.
+LONGEST_PART = 60  # characters for the selection of texts in a run's name
 MAY_GROW = ("trainer.max_steps", "trainer.max_epochs")
 
 
 def run_name(settings: Train) -> str:
-    """`<corpus>_<level>_<objective>`, and model, masking, variant, draw and seed where they are not the default."""
+    """`<corpus>_<level>_<objective>`, plus model, masking, variant, draw and seed if not the default."""
     if settings.name:
         return settings.name
     parts = [_name_of_level(settings, settings.cefr_level.name)]
@@ -61,11 +61,10 @@ def run_name(settings: Train) -> str:
 
 
 def run_variant(settings: Train) -> str | None:
-    """What sets a run apart from the plain one of its level, model, objective and masking; None for that one.
+    """What distinguishes a run from the plain one of its level, model, objective and masking; None for the plain one.
 
-    The experiment's `variant`, the texts that it takes and what it is told of them, the
-    specialist that it is matched with, the run that it starts
-    from, LoRA, resampled masks.
+    The experiment's `variant`, selected texts, conditions, the matched specialist, the initial run, LoRA, resampled
+    masks.
     """
     parts = [settings.variant] if settings.variant else []
     parts += [short_values(column, values) for column, values in (settings.data.only or {}).items()]
@@ -73,7 +72,7 @@ def run_variant(settings: Train) -> str | None:
     matched = "matched" if settings.match_on == "infill" else f"matched-{settings.match_on}"
     condition = [CONDITIONS[field].replace(" ", "-") for field in settings.data.condition or ()]
     parts += ["-".join(["conditioned", *condition])] if condition else []
-    # A subset like a level's has its steps.
+    # A subset sized like a level also has its steps, so the name gives it once.
     match = None if settings.match_on == "steps" and settings.match == settings.data.like else settings.match
     initial = settings.init_from or []
     others = ((matched, [match] if match else []), ("from" if len(initial) == 1 else "average", initial))
@@ -84,14 +83,14 @@ def run_variant(settings: Train) -> str | None:
 
 
 def short_values(column: str, values: Sequence[str]) -> str:
-    """`l1-Portuguese`: a column and its values as a part of a folder's name, cut where they are long."""
+    """`l1-Portuguese`: a column and its values as part of a folder name, shortened if necessary."""
     whole = "-".join([column, *values])
     name = re.sub(r"[^\w.+-]+", "-", whole)
     return name if len(name) <= LONGEST_PART else f"{name[: LONGEST_PART - 13]}-{digest(whole)}"
 
 
 def _short_name(run: str, settings: Train) -> str:
-    """Another run, told by its level where its name begins as this run's does; a level is told by itself."""
+    """Another run's name, with a prefix that this run shares reduced to the level; a level stays as it is."""
     path = Path(run)
     name = path.parent.name if path.name == "model" else path.name
     for level in (*settings.corpus.levels, "all"):
@@ -113,7 +112,7 @@ def _name_of_level(settings: Train, level: str) -> str:
 def run_identity(
     settings: Train, token_store: str, data: Mapping[str, Any], step_size: Mapping[str, int]
 ) -> dict[str, Any]:
-    """What must be equal for a run to be the same run: flat keys and values."""
+    """The identity of a run as flat keys and values; runs with equal ones are the same."""
     whole = {**settings.model_dump(), "experiment_name": run_variant(settings), "token_store": token_store}
     kept = {
         key: value
@@ -124,7 +123,7 @@ def run_identity(
 
 
 def identity_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What differs between two identities, a line each. More steps are no difference under a constant schedule."""
+    """The differences of two identities, one line each. Under a constant schedule, more steps are not a difference."""
     lines = []
     for key in sorted(set(old) | set(new)):
         before, now = old.get(key), new.get(key)

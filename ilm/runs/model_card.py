@@ -1,6 +1,6 @@
-"""The model card of a run, README.md in its model/: what it was trained on, how good it is, what it repeats.
+"""Writes a run's model card (README.md in model/): training data, results, memorisation, intended use.
 
-experiments/<name>/evaluated.json    what evaluations of these very weights found, by task: the card has all of it
+experiments/<name>/evaluated.json    results of evaluations of these weights by task, all shown in the card
 """
 
 import logging
@@ -24,9 +24,9 @@ HEADLINE = "infill_textonly"
 def write_model_card(run: RunFolder, manifest: Mapping[str, Any], **found: Any) -> None:
     """Write the card of a finished run on the corpus of `manifest`, with what evaluations `found` now or before.
 
-    `perplexity`: rows of a report (`ilm.evaluation.perplexity.results`) with their `split`, `masks_per_document` and
-    `max_length`; without them the card has the training's validation losses. `memorisation`:
-    `ilm.evaluation.memorisation.report.card_results`. A folder that cannot be written to keeps the card that it has.
+    `perplexity`: rows of a report (`ilm.evaluation.perplexity.results`) with `split`, `masks_per_document` and
+    `max_length`; without them the card shows validation losses from training. `memorisation`:
+    `ilm.evaluation.memorisation.report.card_results`. A read-only folder keeps its old card.
     """
     settings, status, corpus = run.settings, run.status, manifest["corpus"]
     if "perplexity" in found:
@@ -34,7 +34,7 @@ def write_model_card(run: RunFolder, manifest: Mapping[str, Any], **found: Any) 
     try:
         found = _evaluated(run, found)
     except OSError as error:
-        log.warning("%s takes no model card: %s", run.path, error)
+        log.warning("cannot write the model card in %s: %s", run.path, error)
         return
     rows = found.get("perplexity", [])
     level, model = settings.cefr_level.name, settings.model
@@ -62,7 +62,7 @@ def write_model_card(run: RunFolder, manifest: Mapping[str, Any], **found: Any) 
             "targets seen by level": ", ".join(f"{key} {number:,}" for key, number in seen["infill"].items())
             + " (infill)",
             "objective, masking": f"{settings.objective}, {settings.masking.name}",
-            "recipe": f"learning rate {settings.optimizer.lr:g}, at most {settings.data.max_length} tokens an example",
+            "recipe": f"learning rate {settings.optimizer.lr:g}, at most {settings.data.max_length} tokens per example",
             "command": f"`{run.record['commands'][-1]['command']}`",
             "versions": ", ".join(f"{key} {value}" for key, value in run.record["commands"][-1]["versions"].items()),
         },
@@ -76,7 +76,7 @@ def write_model_card(run: RunFolder, manifest: Mapping[str, Any], **found: Any) 
         with atomic_file(run.model / "README.md") as temporary:
             temporary.write_text(str(card), encoding="utf-8")
     except OSError as error:
-        log.warning("%s takes no model card: %s", run.model, error)
+        log.warning("cannot write the model card in %s: %s", run.model, error)
 
 
 def _evaluated(run: RunFolder, found: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,9 +108,9 @@ def _eval_result(row: Mapping[str, Any], corpus: str) -> EvalResult:
 
 
 def _data(manifest: Mapping[str, Any]) -> Iterable[str]:
-    """What a user of the model must know of its texts: what they are, how they were split, what leaks."""
+    """What a user of the model must know about its texts: origin, splits, leaks."""
     if manifest["synthetic"]:
-        yield "The texts are synthetic: the model shows that the machinery works, and nothing about learners."
+        yield "The texts are synthetic: the model shows that the software works, but nothing about learners."
     yield f"corpus {manifest['corpus']}, documents hash {manifest['documents_hash']}"
     for level, counts in manifest["counts"]["levels"].items():
         yield f"{level}: " + ", ".join(f"{counts[split]:,} {split}" for split in ("train", "valid", "test"))
@@ -121,7 +121,7 @@ def _data(manifest: Mapping[str, Any]) -> Iterable[str]:
 
 
 def _results(rows: Sequence[Mapping[str, Any]], status: Mapping[str, Any]) -> Iterable[str]:
-    """Perplexities with intervals, or the validation losses where it was not evaluated."""
+    """Perplexities with intervals, or validation losses if the model was not evaluated."""
     if not rows:
         losses = {kind: status["best"][kind] for kind in ("context", "infill", HEADLINE)}
         shown = ", ".join(f"{kind} {perplexity(loss):.2f}" for kind, loss in losses.items() if loss is not None)

@@ -1,4 +1,4 @@
-"""A trained model in a folder, and what is known of its training."""
+"""A trained model in a folder, with what is known about its training."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,10 +26,10 @@ PLAIN_MASKING = "hierarchical"
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A model in a folder: of a finished run, or one of unknown training (an exported one, or one of the reference's).
+    """A model in a folder: from a finished run, or of unknown training (exported, or from the reference).
 
-    `path` holds its weights and tokenizer in Hugging Face format. `run` and its `settings` are None for a model of
-    unknown training, which is taken for one of `objective`.
+    `path`: weights and tokenizer in Hugging Face format. `run` and `settings` are None if the training is unknown;
+    `objective` is then assumed.
     """
 
     name: str
@@ -46,12 +46,12 @@ class TrainedModel:
 
     @property
     def folder(self) -> Path:
-        """The folder that a person names: the run's, or that of the model."""
+        """The folder users name: that of the run, or of the model."""
         return self.path if self.run is None else self.run.path
 
     @property
     def level(self) -> str:
-        """What it was trained on (A1, ..., all); its name where that is not known."""
+        """The level it was trained on (A1, ..., all); its name if unknown."""
         return self.name if self.settings is None else self.settings.cefr_level.name
 
     @property
@@ -60,7 +60,7 @@ class TrainedModel:
 
     @property
     def recipe(self) -> str:
-        """A digest of all that the runs of one model share: they differ in `replicate` alone."""
+        """A digest of what all runs of one model share; these differ only in `replicate`."""
         return digest({key: value for key, value in self.identity.items() if key not in REPLICATES})
 
     @property
@@ -75,12 +75,12 @@ class TrainedModel:
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """Of the run; empty for a model of unknown training."""
+        """The run's identity; empty for a model of unknown training."""
         return {} if self.run is None else self.run.identity
 
     @property
     def documents_hash(self) -> str | None:
-        """Of the prepared corpus that it was trained on."""
+        """The documents hash of its training corpus."""
         return self.identity.get("data.documents")
 
     @property
@@ -95,7 +95,7 @@ class TrainedModel:
 
     @property
     def family(self) -> dict[str, Any]:
-        """What the models of one table share: all that differs between them is level, seed and draw."""
+        """What the models of one table share; they differ only in level, seed and draw."""
         if self.run is None:
             return {"model": None, "objective": self.objective, "masking": None, "experiment": None, "masks": None}
         _, settings = self.trained()
@@ -108,26 +108,26 @@ class TrainedModel:
         }
 
     def record(self) -> dict[str, Any]:
-        """What a report keeps of it."""
+        """Its entry in a report."""
         if self.run is None:
             return {"folder": str(self.folder)}
         run, settings = self.trained()
         return {"settings": settings.model_dump(), "status": run.status}
 
     def token_store(self, vocabulary: Vocabulary) -> str:
-        """The readable part of the name of its token stores."""
+        """The readable part of its token stores' names."""
         if self.run is not None:
             return self.identity["token_store"]
         return "gpt2" if vocabulary.base_size == GPT2_ENTRIES else f"vocabulary{vocabulary.base_size}"
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
-        """Raises: UserError if it has no tokenizer, or one without infilling tokens."""
+        """Its vocabulary. Raises: UserError if it has no tokenizer, or one without infilling tokens."""
         return Vocabulary.of_trained(load_tokenizer(str(self.path)))
 
     @cached_property
     def condition(self) -> dict[str, list[str]]:
-        """What it is told of a text (`CONDITIONS`), and the values that it knows; empty if it is told nothing."""
+        """The fields it is conditioned on (`CONDITIONS`), with their known values; empty if unconditioned."""
         return stored_condition(AutoConfig.from_pretrained(str(self.path)))
 
     @property
@@ -135,12 +135,12 @@ class TrainedModel:
         return self.vocabulary.mask_types
 
     def fingerprint(self) -> str:
-        """A digest of its files as they are now."""
+        """A digest of its current files."""
         return model_fingerprint(self.path)
 
     @cached_property
     def weights(self) -> str:
-        """A digest of its weights alone, by which runs that start from them (`init_from`) know it."""
+        """A digest of its weights alone, recorded by runs that start from them (`init_from`)."""
         return digest({path.name: file_sha256(path) for path in sorted(self.path.glob("*.safetensors"))})
 
     def load_base(self) -> PreTrainedModel:
@@ -149,15 +149,15 @@ class TrainedModel:
         return pretrained_model(of.location, package=of.package, gguf_file=of.gguf_file)
 
     def load(self) -> tuple[PreTrainedModel, Vocabulary]:
-        """The model, float32, in evaluation mode, and its vocabulary."""
+        """The model in float32 and evaluation mode, and its vocabulary."""
         model = pretrained_model(str(self.path))
         require_rows(model, self.vocabulary, self.path)
         return model.eval(), self.vocabulary
 
     def require_trained_on(self, corpus: PreparedCorpus) -> None:
-        """Raises: UserError unless it is of a run on the documents of this corpus."""
+        """Raises: UserError unless it comes from a run on the documents of this corpus."""
         if self.run is None:
-            raise UserError(f"{self.folder} is no run: what it was trained on is not known")
+            raise UserError(f"{self.folder} is not a run: its training data are unknown; give the name of a run")
         if self.documents_hash != corpus.documents_hash:
             raise UserError(
                 f"{self.folder} was trained on other documents ({self.documents_hash}) than those prepared now "
@@ -168,28 +168,28 @@ class TrainedModel:
         """Raises: UserError for a model of another objective, or without infilling tokens."""
         if self.objective != INFILLING:
             raise UserError(
-                f"{self.folder} was trained with objective={self.objective}, and blanks are filled only by models of "
+                f"{self.folder} was trained with objective={self.objective}, but filling blanks takes a model with "
                 f"objective={INFILLING}. Train one: python train.py objective={INFILLING}"
             )
         self.vocabulary  # noqa: B018  # which reads it
 
 
 def holds_model(folder: Path) -> bool:
-    """Whether a folder holds a model in Hugging Face format, its files of weights as long as they should be."""
+    """Whether a folder holds a model in Hugging Face format with complete weight files."""
     weights = list(folder.glob("*.safetensors"))
     try:
         for file in weights:
             with safe_open(file, "pt"):
-                pass  # opening it compares its length with what its header says
+                pass  # opening compares the file size with the header
     except (SafetensorError, OSError):
         return False
     return bool(weights) and (folder / "config.json").is_file()
 
 
 def model_in(path: Path) -> TrainedModel:
-    """The model of a run's folder, of the folder `model` in it, or of any folder in Hugging Face format.
+    """The model in a run folder, in its subfolder `model`, or in any folder in Hugging Face format.
 
-    Raises: UserError if there is no such folder, or it is of a run that is not finished.
+    Raises: UserError if the folder does not exist, holds no model, or belongs to an unfinished run.
     """
     if not path.is_dir():
         raise UserError(f"The model folder {path} does not exist. Give a run's folder, such as experiments/NAME.")
@@ -197,11 +197,11 @@ def model_in(path: Path) -> TrainedModel:
     if not (run := RunFolder(folder)).has_begun:
         if not (path / "config.json").is_file():
             raise UserError(f"{path} holds no model. Give a run's folder, or one with a model in Hugging Face format.")
-        # NAME/model is told by NAME; so is the folder that a model was exported to in the reference's format.
+        # NAME/model is called NAME, and so is a folder exported in the reference's format.
         return TrainedModel(
             f"{path.parent.name}/{path.name}" if path.name in ("model", "reference") else path.name, path
         )
     if (state := run.status.get("state", "not begun")) != "finished":
-        raise UserError(f"{folder} is {state}, not finished: the command that trained it goes on with it")
+        raise UserError(f"{folder} is {state}, not finished: rerun the command that trained it to resume it")
     settings = run.settings
     return TrainedModel(folder.name, run.model, settings.objective, run, settings)

@@ -526,7 +526,7 @@ def test_an_unfinished_run_is_not_evaluated(here, whole):
     with pytest.raises(SystemExit):
         trained(here, "name=unfinished", *at_micro_batch(4, "signal"))
     cfg, choices = compose("evaluate", *here[:5], "models=[unfinished]")
-    with pytest.raises(UserError, match="the command that trained it goes on with it"):
+    with pytest.raises(UserError, match="rerun the command that trained it"):
         evaluate(cfg, choices)
 
 

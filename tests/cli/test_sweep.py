@@ -70,7 +70,7 @@ def test_one_failure_stops_no_other(here, tmp_path):
     shown = done.stdout.splitlines()
     assert shown[1].startswith("| run ")
     assert any(line.startswith("lr_1e+30: ") and "optimizer step" in line for line in shown)
-    assert "lr_0.5 exists and is no run folder" in done.stdout
+    assert "lr_0.5 exists but is not a run folder" in done.stdout
     assert list(tmp_path.glob("experiments/.sweeps/*/[0-9]")) == []
 
 

@@ -171,10 +171,10 @@ def test_models_of_another_objective(make_run, finder, caplog):
     make_run("filling", "cefr=A1", objective="ilm")
     assert names(infilling, "A1") == ["filling"]
     assert names(infilling) == ["filling"]
-    assert "left out: the objective of copying is lm, not ilm" in caplog.text
+    assert "skipped copying: its objective is lm, not ilm" in caplog.text
     with pytest.raises(UserError, match="could be copying, filling"):
         finder.find(["A1"])
-    with pytest.raises(UserError, match="blanks are filled only by models of objective=ilm"):
+    with pytest.raises(UserError, match="filling blanks takes a model with objective=ilm"):
         infilling.find(["copying"])[0].require_infilling()
 
 

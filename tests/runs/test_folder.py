@@ -289,8 +289,8 @@ def test_another_identity_is_refused_and_changes_nothing(tmp_path):
         f"{tmp_path / 'a'} holds another run:",
         "  - lr: 0.1 there, 0.2 now",
         "  - seed: 0 there, 1 now",
-        "Type the values that are there to go on with that run, name=... for a run of its own, or overwrite=true to "
-        "delete that run and begin anew.",
+        "Type its values to resume that run, name=... for a separate run, or overwrite=true to delete "
+        "that run and start over.",
     ]
     assert contents(tmp_path) == before
 

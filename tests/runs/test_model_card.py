@@ -58,4 +58,4 @@ def test_a_folder_that_takes_no_card_is_a_warning(run, prepared, monkeypatch, ca
 
     monkeypatch.setattr("ilm.runs.model_card.atomic_file", refuse)
     write_model_card(run, PreparedCorpus.open(prepared / "small").manifest)
-    assert "takes no model card" in caplog.text
+    assert "cannot write the model card" in caplog.text

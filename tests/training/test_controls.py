@@ -139,7 +139,7 @@ def test_another_recipe_is_told(here, specialist, generalist):
         (["match=nowhere"], r"match=nowhere: .*no level, run, folder"),
         (
             ["match=C1", "objective=naive"],
-            r"match=C1: no finished run fits this one: small_C1_ilm_tiny has objective=ilm instead of naive",
+            r"match=C1: no finished run matches: small_C1_ilm_tiny has objective=ilm instead of naive",
         ),
         (["match=C1", "model.architecture.n_layer=1"], r"has model\.architecture="),
         (["match=small_all_ilm_tiny"], "small_all_ilm_tiny is a generalist itself"),
@@ -322,7 +322,7 @@ def test_the_weights_it_starts_from_are_part_of_a_runs_identity(here, generalist
     ("overrides", "message"),
     [
         (["init_from=missing"], "init_from=missing: .*no level, run, folder"),
-        (["init_from=all", "model=gpt2"], r"no finished run fits this one: small_all_ilm_tiny has model\.name=tiny"),
+        (["init_from=all", "model=gpt2"], r"no finished run matches: small_all_ilm_tiny has model\.name=tiny"),
         (["init_from=all", "objective=naive"], "small_all_ilm_tiny has objective=ilm instead of naive"),
     ],
 )

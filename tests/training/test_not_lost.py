@@ -333,7 +333,7 @@ def test_a_signal_interrupts_a_validation(run, whole, monkeypatch):
 
 def test_a_run_that_grows_keeps_its_interval_unless_another_is_typed(run):
     run("validation.every_n_steps=null")
-    with pytest.raises(UserError, match=r"validation\.every_n_steps: 3 there, 6 now\n.*Type the values that are there"):
+    with pytest.raises(UserError, match=r"validation\.every_n_steps: 3 there, 6 now\n.*Type its values"):
         run("validation.every_n_steps=6", "trainer.max_steps=24")
     run("validation.every_n_steps=null", "trainer.max_steps=24")
     assert status(run.folder)["step"] == 24
