@@ -411,7 +411,9 @@ def test_a_pretrained_model_takes_all_its_positions(run):
 def test_other_objectives_are_refused(run, objective):
     folder = run(f"objective={objective}")
     for path in (folder, folder / "model"):
-        with pytest.raises(UserError, match=f"objective={objective}, but filling blanks takes a model with .*objective=ilm"):
+        with pytest.raises(
+            UserError, match=f"objective={objective}, but filling blanks takes a model with .*objective=ilm"
+        ):
             Infiller.from_pretrained(path)
 
 

@@ -48,7 +48,7 @@ def excel_source(path: Path, sheet: str | None) -> Source:
     Raises: UserError for a damaged file, an unknown `sheet`, or several sheets and no `sheet`.
     """
     _check_parts(path)
-    with _damage_told(path), python_calamine.CalamineWorkbook.from_path(path) as book:
+    with _damage_as_user_error(path), python_calamine.CalamineWorkbook.from_path(path) as book:
         names = book.sheet_names
         if sheet is None and len(names) == 1:
             sheet = names[0]
@@ -120,7 +120,7 @@ def _check_parts(path: Path) -> None:
 
 def _blocks(path: Path) -> Generator[tuple[str, bytes], None, None]:
     """Yield (part name, block of bytes) for the whole archive."""
-    with _damage_told(path), zipfile.ZipFile(path) as archive:
+    with _damage_as_user_error(path), zipfile.ZipFile(path) as archive:
         for name in archive.namelist():
             with archive.open(name) as part:
                 while block := part.read(_BLOCK):
@@ -136,7 +136,7 @@ def _number(letters: bytes) -> int:
 
 
 @contextmanager
-def _damage_told(path: Path) -> Generator[None, None, None]:
+def _damage_as_user_error(path: Path) -> Generator[None, None, None]:
     """Use inside a generator, so that errors of its consumer do not pass through here."""
     try:
         yield

@@ -25,7 +25,7 @@ def parquet_source(path: Path) -> Source:
 
     Raises: UserError, here or while reading rows, for a damaged file or a column of nested values.
     """
-    with _damage_told(path), pq.ParquetFile(path) as file:
+    with _damage_as_user_error(path), pq.ParquetFile(path) as file:
         schema = file.schema_arrow
         _check_counts(path, file)
 
@@ -52,7 +52,7 @@ def _check_counts(path: Path, file: pq.ParquetFile) -> None:
 
 
 def _batches(path: Path, names: Sequence[str]) -> Generator[list[list[str]], None, None]:
-    with _damage_told(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+    with _damage_as_user_error(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
         for batch in file.iter_batches(_ROWS_AT_A_TIME, columns=list(names)):
             yield [_texts(batch.column(name)) for name in names]
 
@@ -72,7 +72,7 @@ def _check_type(path: Path, field: pa.Field) -> None:
 
 
 @contextmanager
-def _damage_told(path: Path) -> Generator[None, None, None]:
+def _damage_as_user_error(path: Path) -> Generator[None, None, None]:
     """Use inside a generator, so that errors of its consumer do not pass through here."""
     try:
         yield

@@ -33,7 +33,7 @@ class TextFile:
 
     def check(self) -> bytes:
         """The first bytes of the text. Raises: UserError for an unknown encoding, or another's byte order mark."""
-        with self._damage_told(), self.binary() as file:
+        with self._damage_as_user_error(), self.binary() as file:
             head = file.read(64)
             check_encoding(self.path, self.encoding, head)
             if codec_name(self.encoding) in _ONE_BYTE:
@@ -58,7 +58,7 @@ class TextFile:
         quiet = True if size < _PROGRESS_FROM_BYTES else None
         try:
             with (
-                self._damage_told(),
+                self._damage_as_user_error(),
                 open(self.path, "rb") as raw,
                 cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if self.compressed else raw as plain,
                 io.TextIOWrapper(plain, encoding=codec_name(self.encoding), newline=newline) as text,
@@ -68,11 +68,11 @@ class TextFile:
                 bar.update(size - bar.n)
         except UnicodeError as error:
             # Python's text layer gives no file position, so decode again. Gzip damage found on the way wins.
-            with self._damage_told(), self.binary() as again:
+            with self._damage_as_user_error(), self.binary() as again:
                 raise wrong_encoding(self.path, self.encoding, again.read()) from error
 
     @contextmanager
-    def _damage_told(self) -> Iterator[None]:
+    def _damage_as_user_error(self) -> Iterator[None]:
         try:
             yield
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
