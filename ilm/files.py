@@ -1,4 +1,4 @@
-"""Files that are either whole or absent: written to a temporary name, flushed to disk, renamed. And locks."""
+"""Atomic files and folders (written to a temporary name, flushed, renamed), and lock files."""
 
 import errno
 import json
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("ilm")
 
-# Errors that are no fault of this program: a file can take no more, or its place cannot be written to.
+# Environment errors rather than bugs: a file cannot grow, or its place is not writable.
 DISK_FULL = {
     errno.ENOSPC: "the disk is full",
-    errno.EDQUOT: "your quota of this disk is used up",
-    errno.EFBIG: "a file may not be that large here (ulimit -f)",
+    errno.EDQUOT: "your disk quota is used up",
+    errno.EFBIG: "the file is too large here (ulimit -f)",
 }
 DISK_ERRORS = frozenset(
     (*DISK_FULL, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EEXIST, errno.EISDIR, errno.ENOTDIR)
 )
-# A file system that has no locks.
+# A file system without locks.
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 
 
@@ -40,7 +40,7 @@ _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 def atomic_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it replaces `path`, on any error it is removed.
 
-    A killed process leaves the old file or the new one, never half of one (and perhaps a stray `.tmp-` file, which
+    A killed process leaves the old file or the new one, never a partial one (and perhaps a stray `.tmp-` file, which
     nothing reads).
     """
     path = Path(path)
@@ -59,8 +59,8 @@ def atomic_file(path: Path) -> Iterator[Path]:
 def atomic_folder(path: Path, *, keep_existing: bool = False) -> Iterator[Path]:
     """Yield a temporary folder that becomes `path` when the block ends without an error.
 
-    An existing `path` is replaced, unless `keep_existing`: then the new one is dropped, for caches that several
-    processes may make at once, named by a hash of what is in them.
+    An existing `path` is replaced. With `keep_existing` the new folder is dropped instead: for caches named by a hash
+    of their contents, which several processes may create at once.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -71,13 +71,13 @@ def atomic_folder(path: Path, *, keep_existing: bool = False) -> Iterator[Path]:
         readable = temporary.stat().st_mode & 0o666
         for file in temporary.rglob("*"):
             if file.is_file():
-                file.chmod(readable)  # some libraries write for their owner alone, whatever the umask says
+                file.chmod(readable)  # some libraries ignore the umask and write owner-only files
             _flush(file)
         _flush(temporary)
         try:
             os.replace(temporary, path)
         except OSError:
-            # POSIX renames no folder over a full one.
+            # POSIX does not rename a folder over a non-empty one.
             if not path.is_dir():
                 raise
             if not keep_existing:
@@ -91,35 +91,35 @@ def atomic_folder(path: Path, *, keep_existing: bool = False) -> Iterator[Path]:
 
 
 def cache_folder(root: Path, name: str, instead: Path | None = None) -> Path:
-    """Where a cache lies, or is to be made: `root/name`, or `instead/name` where `root` cannot be written to."""
+    """The path of an existing or new cache: `root/name`, or `instead/name` if `root` is read-only."""
     existing = next(path for path in (root, *root.absolute().parents) if path.exists())
     if instead is None or (root / name).exists() or os.access(existing, os.W_OK):
         return root / name
-    log.info("%s cannot be written to: %s is kept in %s", root, name, instead)
+    log.info("%s is not writable: %s is kept in %s", root, name, instead)
     return instead / name
 
 
 class GrowingArray:
-    """An array that waits in a raw file while it grows, so that memory does not grow with it. `path` must be new."""
+    """An array that grows in a raw file instead of memory. `path` must be new."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.path.touch(exist_ok=False)
 
     def append(self, values: "np.ndarray") -> None:
-        """Append; all values must be of one type."""
+        """Append values; all must have the same dtype."""
         with open(self.path, "ab") as file:
-            file.write(values.tobytes())  # `tofile` does not say that a disk is full
+            file.write(values.tobytes())  # `tofile` does not report a full disk
 
     def mapped(self, dtype: type) -> "np.ndarray":
-        """All values (their type was `dtype`), mapped from the file."""
-        import numpy as np  # only now: a mistyped command is answered without it
+        """All values (of type `dtype`), memory-mapped."""
+        import numpy as np  # imported late, so that mistyped commands fail fast
 
         # An empty file cannot be mapped.
         return np.memmap(self.path, dtype, "r") if self.path.stat().st_size else np.zeros(0, dtype)
 
     def save(self, path: Path, dtype: type, *, stored_as: type | None = None) -> None:
-        """Move the values (their type was `dtype`) to a .npy file, as type `stored_as`."""
+        """Move the values (of type `dtype`) to a .npy file, as type `stored_as`."""
         import numpy as np
 
         values = self.mapped(dtype)
@@ -131,7 +131,7 @@ class GrowingArray:
         self.remove()
 
     def remove(self) -> None:
-        """Delete the raw file; arrays mapped from it can still be read."""
+        """Delete the raw file; arrays mapped from it remain readable."""
         self.path.unlink()
 
 
@@ -139,7 +139,7 @@ def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON, atomically."""
     with atomic_file(path) as temporary:
         text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-        # A path that is not UTF-8 holds surrogates, which JSON escapes in the same way.
+        # Non-UTF-8 paths contain surrogates, which are escaped likewise.
         temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
 
 
@@ -149,7 +149,7 @@ def read_json(path: Path) -> Any:
 
 
 def read_object(path: Path, *keys: str) -> dict[str, Any] | None:
-    """The JSON object in a file; None if the file is damaged: it holds no object with these keys."""
+    """The JSON object in a file; None if the file is damaged, or is not an object with these keys."""
     try:
         value = read_json(path)
     except (json.JSONDecodeError, UnicodeDecodeError):
@@ -158,24 +158,24 @@ def read_object(path: Path, *keys: str) -> dict[str, Any] | None:
 
 
 def remove_strays(folder: Path, *, all_of_them: bool = False) -> None:
-    """Remove what processes of this machine that are gone left half-written in a folder, or `all_of_them` there."""
+    """Remove temporary files of dead processes of this machine from a folder, or `all_of_them`."""
     for path in folder.glob(".*"):
         found = re.fullmatch(r"\..+\.(?:tmp|old)-(.+)-(\d+)-[0-9a-f]{8}", path.name)
         if found is None or not (all_of_them or (found[1] == host() and not is_alive(int(found[2])))):
             continue
-        # Two processes that clean up at the same time may meet.
+        # Another process may be cleaning up at the same time.
         shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def remove_folder(path: Path) -> None:
-    """Delete a folder with all that is in it: a kill leaves it whole, or a stray beside it (`remove_strays`)."""
+    """Delete a folder atomically: a kill leaves it complete, or a stray beside it (`remove_strays`)."""
     old = _beside(path, "old")
     os.replace(path, old)
     shutil.rmtree(old)
 
 
 def host() -> str:
-    """The name of this machine."""
+    """This machine's name."""
     return platform.node() or "unknown"
 
 
@@ -192,12 +192,12 @@ def is_alive(pid: int) -> bool:
 
 @contextmanager
 def locked(path: Path, refusal: str | None, *, instead: str = "choose another place") -> Iterator[None]:
-    """Hold the lock file `path` for this process. The operating system frees it, however the process ends.
+    """Hold the lock file `path`; the operating system releases it, however the process ends.
 
-    Where the file system has no locks, that is said in a warning, and nothing is held.
+    If the file system has no locks, this only warns.
 
-    Raises: UserError with the message `refusal` if another process holds it (None: waits for it), or one that ends in
-    `instead` if it cannot be made.
+    Raises: UserError `refusal` if another process holds the lock (None: wait for it), or one that ends in `instead` if
+    the file cannot be created.
     """
     lock = FileLock(path, blocking=refusal is None, fallback_to_soft=False)
     try:
@@ -208,20 +208,20 @@ def locked(path: Path, refusal: str | None, *, instead: str = "choose another pl
     except (OSError, NotImplementedError) as error:
         if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
             raise UserError(f"{path.parent} cannot be written to ({error.strerror}): {instead}") from error
-        log.warning("%s has no locks: make sure yourself that no other process writes here", path.parent)
+        log.warning("%s has no file locks: make sure that no other process writes here", path.parent)
     try:
         yield
     finally:
         if lock.is_locked:
-            # Before it is released: filelock takes no lock on a file that is gone, so two never hold it.
+            # Delete before releasing: filelock takes no lock on a deleted file, so two processes never hold it.
             path.unlink(missing_ok=True)
             lock.release()
 
 
 def require_writable(folder: Path, option: str) -> None:
-    """Make sure that files can be made in a folder, or where it is to be made: asked before the first long step.
+    """Check, before the first long step, that files can be created in a folder, which may not exist yet.
 
-    Raises: UserError that names the `option` to type for another place.
+    Raises: UserError with the `option` to type for another place.
     """
     place = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     try:
@@ -235,12 +235,12 @@ def require_writable(folder: Path, option: str) -> None:
 
 
 def readable_size(n_bytes: float) -> str:
-    """A number of bytes for a person."""
+    """A human-readable number of bytes."""
     return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e8 else f"{max(n_bytes, 0) / 1e6:.1f} MB"
 
 
 def _beside(path: Path, purpose: str) -> Path:
-    """A new name in the folder of `path`, with the process it belongs to (`remove_strays`)."""
+    """A new temporary name in the folder of `path`, which contains the process id (`remove_strays`)."""
     return path.with_name(f".{path.name}.{purpose}-{host()}-{os.getpid()}-{secrets.token_hex(4)}")
 
 

@@ -10,26 +10,26 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-# The process that started this one to train with it.
+# The process that started this one as a rank of its training.
 PARENT = "ILM_PARENT_PROCESS"
-# What launchers tell a process of itself.
+# Environment variables set by launchers.
 RANKS = ("RANK", "LOCAL_RANK", "GROUP_RANK", "WORLD_SIZE", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 
 def usable_cores() -> int:
-    """The cores this process may use: fewer than the machine has in a Slurm allocation or a container."""
+    """The cores this process may use; may be fewer than the machine has, in Slurm or a container."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def visible_gpus() -> list[str]:
-    """The GPUs a job may use, as CUDA_VISIBLE_DEVICES names them (numbers, or ids of whole GPUs or parts of them).
+    """The GPUs a job may use, as in CUDA_VISIBLE_DEVICES (numbers, or ids of GPUs or MIG slices).
 
-    Where that variable is not set, all that the driver lists; none where there is no driver.
+    If that variable is not set: all GPUs listed by the driver, or none without a driver.
     """
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is not None:
         names = [name.strip() for name in named.split(",")]
-        # CUDA itself ends the list at the first name that is none.
+        # CUDA ignores everything from the first invalid name on.
         return names[: next((at for at, name in enumerate(names) if name in ("", "-1")), len(names))]
     try:
         listed = subprocess.run(
@@ -41,15 +41,15 @@ def visible_gpus() -> list[str]:
 
 
 def jobs_at_once(asked: int | None, n_gpus: int, gpus_per_job: int) -> int:
-    """How many jobs run at the same time: as asked, else one for every `gpus_per_job` GPUs; one where there is none."""
+    """How many jobs run at a time: as asked, else one per `gpus_per_job` GPUs, and at least one."""
     return asked if asked is not None else max(1, n_gpus // gpus_per_job)
 
 
 def share(slot: int, slots: int, gpus: list[str], gpus_per_job: int) -> dict[str, str]:
-    """The environment variables of the job in place `slot` of `slots` that run at the same time.
+    """The environment variables for the job in slot `slot` of `slots` concurrent ones.
 
-    The places take the GPUs in turn, `gpus_per_job` each; with more places than that some GPUs are used twice. Cores
-    are divided evenly, except where OMP_NUM_THREADS says how many. One place alone has all there is.
+    Slots take GPUs round-robin, `gpus_per_job` each; with too many slots, GPUs are shared. Cores are divided evenly
+    unless OMP_NUM_THREADS is set. A single slot gets everything.
     """
     variables = {}
     if slots > 1 and gpus:

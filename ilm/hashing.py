@@ -1,4 +1,4 @@
-"""Hashes that name cached data and order documents: independent of process, machine and Python version."""
+"""Hashes for cache names and reproducible orders, independent of process, machine and Python version."""
 
 import hashlib
 import json
@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-# Raised whenever the meaning of a stored file changes, so that older caches are never read in silence.
+# Increment when the meaning of a stored file changes, so that old caches are not read silently.
 FORMAT_VERSION = 2
 
 
@@ -17,10 +17,7 @@ def canonical_json(value: Any) -> str:
 
 
 def digest(value: Any, version: int | None = None) -> str:
-    """12 hex digits of SHA-256 over the canonical JSON of `value` and a version of its meaning.
-
-    `version` None: that of the files, `FORMAT_VERSION`.
-    """
+    """12 hex digits of SHA-256 over the canonical JSON of `value` and a version (None: `FORMAT_VERSION`)."""
     text = canonical_json({"format": FORMAT_VERSION if version is None else version, "value": value})
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
@@ -32,14 +29,14 @@ def file_sha256(path: Path) -> str:
 
 
 def file_record(path: Path) -> dict[str, str | int]:
-    """What a cache's settings.json keeps of each of its files: SHA-256 and bytes."""
+    """The record of a file in a cache's settings.json: SHA-256 and bytes."""
     return {"sha256": file_sha256(path), "bytes": path.stat().st_size}
 
 
 def changed_files(folder: Path, records: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """A line for each file of a folder whose SHA-256 is not that of its record.
+    """One line for each file of a folder whose SHA-256 differs from its record.
 
-    Raises: OSError for a file that is missing.
+    Raises: OSError for a missing file.
     """
     return [
         f"{name} has changed since it was written (SHA-256)"
@@ -49,22 +46,22 @@ def changed_files(folder: Path, records: Mapping[str, Mapping[str, Any]]) -> lis
 
 
 def model_fingerprint(folder: Path) -> str:
-    """12 hex digits of the files of a model folder: its configuration, tokenizer and weights."""
+    """12 hex digits that identify the files of a model folder: configuration, tokenizer and weights."""
     endings = (".json", ".safetensors", ".bin", ".txt", ".model")
     files = sorted(path for path in folder.iterdir() if path.is_file() and path.suffix in endings)
     return digest({path.name: file_sha256(path) for path in files})
 
 
 def order_key(*parts: str | int) -> int:
-    """A 64-bit integer that orders (or seeds) things at random but reproducibly, from `parts`.
+    """A 64-bit hash of `parts` for a reproducible random order (or a seed).
 
-    The parts are joined unambiguously: ("a", "bc") and ("ab", "c") differ.
+    Parts are joined unambiguously: ("a", "bc") and ("ab", "c") differ.
     """
     return int.from_bytes(_hash(*parts).digest(), "big")
 
 
 def order_keys(*parts: str | int) -> Callable[[str | int], int]:
-    """A function of one more part: `order_keys(*parts)(last) == order_key(*parts, last)`, faster for many of them."""
+    """A function of one more part: `order_keys(*parts)(last) == order_key(*parts, last)`, but faster for many."""
     beginning = _hash(*parts)
 
     def key(last: str | int) -> int:

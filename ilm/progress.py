@@ -1,4 +1,4 @@
-"""Progress reporting: a bar where stderr is a terminal, else a line a minute; a log file gets the lines either way."""
+"""Progress reporting: a bar if stderr is a terminal, else one line per minute; log files always get the lines."""
 
 import logging
 import math
@@ -20,15 +20,15 @@ def duration(seconds: float) -> str:
 
 
 class ProgressLog:
-    """Counts `unit`s of work, of which `initial` were done before, and tells the rate and the time left.
+    """Counts `unit`s of work, `initial` of them already done, and reports the rate and the time left.
 
-    It logs a line every `log_seconds`, the first one sooner, and one at the end.
+    Logs a line every `log_seconds`, an early first one, and one at the end.
     """
 
     def __init__(self, total: int, what: str, unit: str, *, initial: int = 0, log_seconds: float = 60.0):
         self.total, self.what, self.unit, self.done = total, what, unit, initial
         self._initial, self._began, self._log_seconds = initial, time.monotonic(), log_seconds
-        # An early first line shows soonest whether anything is wrong.
+        # An early first line shows problems sooner.
         self._last_line = self._began - log_seconds * 5 / 6
         in_terminal = sys.stderr.isatty()
         self._extra = {"file_only": in_terminal}
@@ -45,7 +45,7 @@ class ProgressLog:
             self._line(ended=True)
 
     def update(self, count: int) -> None:
-        """`count` more units are done."""
+        """Report `count` more units as done."""
         self.done += count
         self._bar.update(count)
         if self.done < self.total and time.monotonic() - self._last_line >= self._log_seconds:

@@ -1,6 +1,6 @@
-"""Tables of text for a terminal (rich), a page of Markdown (tabulate) and a paper (LaTeX), escaped for each of them.
+"""Text tables for terminals (rich), Markdown (tabulate) and papers (LaTeX), escaped for each.
 
-Cells are plain text: learners', models' and files' texts hold whatever their writers typed.
+Cells are plain text, and may contain anything that learners, models or file names contain.
 """
 
 import os
@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
-# Control codes are shown as pictures of themselves, or U+FFFD where Unicode has none. Among the latter are overrides of
-# the writing direction, which show a text in another order, and lone surrogates, which cannot be encoded.
+# Control codes are shown as Unicode control pictures, or as U+FFFD if there is none. The latter include bidirectional
+# overrides, which would reorder text, and lone surrogates, which cannot be encoded.
 _PICTURES = {code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\n\t"} | {0x7F: "\u2421"}
 _NO_PICTURE = (*range(0x80, 0xA0), 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
 _PRINTABLE = _PICTURES | dict.fromkeys((*_NO_PICTURE, *range(0xD800, 0xE000)), "\ufffd")
 
-# An underscore between letters (`sample_A1_ilm`) emphasises nothing; nor does `<` begin a tag before a digit.
+# An underscore between letters (`sample_A1_ilm`) is not emphasis, and `<` before a digit is not a tag.
 _MARKDOWN = re.compile(r"[\\`*\[\]|~$]|<(?=[A-Za-z/!?])|&(?=[\w#])|(?<![^\W_])_|_(?![^\W_])")
 _LATEX = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
@@ -31,34 +31,34 @@ _LATEX = {
     "±": "$\\pm$",
     "−": "$-$",
 }
-_LEAST_TEXT = 12  # columns of a terminal that long text is given
-_LATEX_PAGE = 40  # rows that fit a page
-_LATEX_NAME = 16  # characters of a name in one line of a cell
+_LEAST_TEXT = 12  # minimum terminal columns for long text
+_LATEX_PAGE = 40  # rows per page
+_LATEX_NAME = 16  # characters of a name per line of a cell
 
 
 def printable(text: str) -> str:
-    """The text with one harmless character for each that could steer a terminal; line breaks and tabs stay."""
+    """The text with a harmless character in place of each terminal control; line breaks and tabs stay."""
     return text.translate(_PRINTABLE)
 
 
 class Markdown(str):
-    """Text that is Markdown already and is not escaped again."""
+    """Text that already is Markdown and must not be escaped."""
 
 
 def escape_markdown(text: str) -> str:
-    """Literal text for a cell of a Markdown table, or any place within a line."""
+    """Escape text for a cell of a Markdown table, or any place within a line."""
     if isinstance(text, Markdown):
         return text
     return _MARKDOWN.sub(r"\\\g<0>", printable(text)).replace("\t", " ").replace("\n", "<br>")
 
 
 def escape_latex(text: str) -> str:
-    """Literal text for LaTeX with the T1 font encoding."""
+    """Escape text for LaTeX with the T1 font encoding."""
     return "".join(_LATEX.get(character, character) for character in text)
 
 
 def wrap_name(text: str, width: int = 12) -> list[str]:
-    """A long name in lines of about `width` characters, broken behind its separators (space, `:`, `/`, `_`, `-`)."""
+    """Break a long name into lines of about `width` characters, after separators (space, `:`, `/`, `_`, `-`)."""
     if len(text) <= width:
         return [text]
     lines = [""]
@@ -70,7 +70,7 @@ def wrap_name(text: str, width: int = 12) -> list[str]:
 
 
 def show(*parts: "RenderableType") -> None:
-    """Print tables and texts, as wide as the terminal, or 100 columns where there is none."""
+    """Print tables and texts, as wide as the terminal, or 100 columns without one."""
     from rich.console import Console
 
     has_width = sys.stdout.isatty() or "COLUMNS" in os.environ
@@ -81,10 +81,10 @@ def show(*parts: "RenderableType") -> None:
 
 @dataclass(frozen=True)
 class TextTable:
-    """A table of text cells, for `show`, a page of Markdown and a paper.
+    """A table of text cells, for `show`, Markdown and LaTeX.
 
-    `align` has a letter for each column: l names, r numbers, p long text (a paragraph column in LaTeX). `sections` are
-    the numbers of the rows above which a terminal draws a rule.
+    `align`: a letter per column: l names, r numbers, p long text (a paragraph column in LaTeX). `sections`: numbers of
+    rows with a rule above them at the terminal.
     """
 
     title: str | None
@@ -97,10 +97,10 @@ class TextTable:
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
         """The title, the table and the caption.
 
-        Names and numbers are whole where the table fits. Where it does not, names are broken behind their separators
-        and intervals stand below their values; what is wider even so sticks out.
+        If the table is too wide, names are broken after separators and intervals move below their values; anything
+        still wider overflows.
         """
-        # Only now, as tabulate below: the entry points import this module, and answer typing mistakes without either.
+        # Imported late, like tabulate below, so that entry points report typing mistakes fast.
         import rich.table
         from rich.text import Text
 
@@ -125,7 +125,7 @@ class TextTable:
             yield Text(printable(self.caption), style="table.caption")
 
     def _fitted(self, width: int) -> tuple[list[list[str]], int]:
-        """Header and rows of printable cells, broken as far as `width` columns need it; and the columns they take."""
+        """Header and rows of printable cells, broken as needed for `width` columns; and the width they take."""
         whole = [[printable(cell) for cell in row] for row in (self.columns, *self.rows)]
         for longest in (None, 40, 24, 16, 12):
             cells = whole
@@ -151,9 +151,9 @@ class TextTable:
         )
 
     def latex(self, *sentences: str) -> str:
-        """A floating table, or a longtable of many rows; for the packages booktabs and longtable.
+        """A floating table, or a longtable if there are many rows; needs the packages booktabs and longtable.
 
-        The caption is the title and further `sentences`.
+        The caption is the title followed by `sentences`.
         """
         caption = "\\caption{" + " ".join(map(escape_latex, (f"{self.title}.", *sentences))) + "}"
         columns = "{@{}" + self.align.replace("p", "p{0.3\\linewidth}") + "@{}}"
@@ -169,7 +169,7 @@ class TextTable:
         return "\n".join(lines) + "\n"
 
     def _latex_row(self, cells: Sequence[str]) -> str:
-        """Columns other than p break no lines by themselves: long names are stacked."""
+        """Stack long names, since only p columns break lines by themselves."""
         row = []
         for cell, align in zip(cells, self.align, strict=True):
             lines = [cell] if align == "p" else wrap_name(cell, _LATEX_NAME)

@@ -1,1 +1,1 @@
-"""The configuration: what may be set, its checks, and the typed objects that the rest of the package takes."""
+"""The configuration: schemas, checks, and the typed settings used by the rest of the package."""

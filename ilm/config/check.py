@@ -1,4 +1,4 @@
-"""From a composed configuration, or keyword values, to a typed section; every mistake is told at once."""
+"""Turns a composed configuration, or keyword values, into a typed section; reports all mistakes at once."""
 
 import difflib
 import inspect
@@ -18,8 +18,8 @@ from ilm.errors import UserError
 
 Schema = TypeVar("Schema", bound=Section)
 
-MISSING = "???"  # Hydra's word for a value that files leave to the user
-# Pydantic's types of errors.
+MISSING = "???"  # Hydra's marker for a mandatory value
+# By pydantic's error types.
 EXPECTED = {
     **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "a whole number"),
     **dict.fromkeys(("float_type", "float_parsing", "finite_number"), "a number"),
@@ -38,11 +38,11 @@ EXPECTED = {
 def check(cfg: DictConfig, schema: type[Schema], choices: Mapping[str, str | None] | None = None) -> Schema:
     """Check a composed configuration; returns it resolved and typed.
 
-    `choices` are the chosen options by group (`ilm.cli.help.chosen_options`): `cefr` and `cefr_level` must not
-    contradict each other. A schema with a field `cefr` gets the chosen option there.
+    `choices`: the chosen options by group (`ilm.cli.help.chosen_options`); `cefr` and `cefr_level` must agree. A schema
+    with a field `cefr` gets the chosen option there.
 
     Raises: UserError that lists all mistakes: unknown and missing keys, wrong types, arguments that a `_target_` does
-    not take, values out of range, values that make no sense together.
+    not accept, values out of range, contradictory values.
     """
     try:
         given: Any = OmegaConf.to_container(cfg, resolve=True)
@@ -63,7 +63,7 @@ def check(cfg: DictConfig, schema: type[Schema], choices: Mapping[str, str | Non
 
 
 def build(schema: type[Schema], /, **values: Any) -> Schema:
-    """A section of keyword values, such as `build(Decoding, top_p=0.9)`; other fields have their defaults.
+    """Build a section from keyword values, such as `build(Decoding, top_p=0.9)`; other fields have defaults.
 
     Raises: UserError that lists all mistakes.
     """
@@ -74,7 +74,7 @@ def build(schema: type[Schema], /, **values: Any) -> Schema:
 
 
 def read_back(schema: type[Schema], given: Mapping[str, Any]) -> Schema:
-    """A section as it was stored; its rules held when it was typed, and what a run decided since may break them.
+    """Read a stored section, without applying rules: they held for user input, but the run may have set values since.
 
     Raises: UserError that lists all mistakes.
     """
@@ -85,7 +85,7 @@ def read_back(schema: type[Schema], given: Mapping[str, Any]) -> Schema:
 
 
 def _read(schema: type[Schema], given: Mapping[str, Any]) -> tuple[Schema, list[str]]:
-    """The section and what is wrong with its fields, which are left out then: reading one raises InvalidField."""
+    """The section and the mistakes in its fields; invalid fields are absent, and reading one raises InvalidField."""
     try:
         return schema.model_validate(_without_missing(given)), []
     except ValidationError as error:
@@ -109,13 +109,13 @@ def _valid_part(schema: type[Schema], given: Mapping[str, Any]) -> Schema:
             with suppress(ValidationError):
                 values[name] = TypeAdapter(field.rebuild_annotation(), config=VALUES).validate_python(value)
     part = schema.model_construct(**given)
-    part.__dict__.clear()  # pydantic has put defaults in place of what is left out
+    part.__dict__.clear()  # pydantic filled absent fields with defaults
     part.__dict__.update(values)
     return part
 
 
 def _told(fault: Mapping[str, Any], given: Mapping[str, Any], known: list[str]) -> str:
-    """One of pydantic's errors in our words."""
+    """The message for one of pydantic's errors."""
     key, value = _found(fault["loc"], given)
     if fault["type"] == "extra_forbidden":
         return f"unknown key {key}{suggestion(key, known)}"
@@ -143,11 +143,11 @@ def _expected(fault: Mapping[str, Any], key: str) -> str:
 
 
 def _found(location: tuple[str | int, ...], given: Any) -> tuple[str, Any]:
-    """The dotted key that pydantic's location means, which holds the tags of unions too, and the value given there."""
+    """The dotted key and value at a location of pydantic, which also contains union tags."""
     key = ""
     for number, part in enumerate(location, start=1):
         if isinstance(part, int):
-            # One entry may stand for a list of it.
+            # A single entry may stand for a list.
             key, given = f"{key}[{part}]", given[part] if isinstance(given, list) else given
         elif part in given or number == len(location):
             key, given = f"{key}.{part}" if key else part, given.get(part)
@@ -155,7 +155,7 @@ def _found(location: tuple[str | int, ...], given: Any) -> tuple[str, Any]:
 
 
 def _keys(schema: type[Section], given: Any, prefix: str = "") -> Iterator[str]:
-    """The dotted keys of a schema, of several possible sections those of the given one."""
+    """The dotted keys of a schema; for a union of sections, those of the given one."""
     for name, field in schema.model_fields.items():
         key = field.alias or name
         value = given.get(key) if isinstance(given, Mapping) else None
@@ -169,7 +169,7 @@ def _keys(schema: type[Section], given: Any, prefix: str = "") -> Iterator[str]:
 
 
 def _binding_mistakes(node: Any, path: str = "") -> Iterator[str]:
-    """What is wrong with the arguments of every `_target_` in nested mappings."""
+    """Mistakes in the arguments of every `_target_` in nested mappings."""
     if not isinstance(node, Mapping):
         return
     if "_target_" in node:

@@ -1,4 +1,4 @@
-"""The settings of infill.py, and of infilling in Python."""
+"""The settings of infill.py, and of infilling from Python."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
@@ -11,42 +11,42 @@ from ilm.config.sections import Corpus, FilePath, Masking, Names, NotNegative, P
 
 
 class Decoding(Section):
-    """How answers are found; the defaults are those of conf/infill.yaml.
+    """How answers are decoded; the defaults equal those of conf/infill.yaml.
 
-    `sample` draws each token: after `temperature` and `top_k`, `top_p` keeps the likeliest tokens up to and with the
-    one that reaches this probability (Holtzman et al. 2020, The Curious Case of Neural Text Degeneration); null draws
-    from all. `greedy` takes the likeliest token at each step: one candidate. `beam` searches for the likeliest
-    candidates, likeliest first. `seed`, the text and the candidate's number alone decide what is drawn.
+    `sample` draws each token: after `temperature` and `top_k`, `top_p` keeps the likeliest tokens up to and including
+    the one that reaches this probability (Holtzman et al. 2020, The Curious Case of Neural Text Degeneration); null
+    keeps all. `greedy` takes the likeliest token at each step, for one candidate. `beam` searches for the likeliest
+    candidates, in descending order. Draws depend only on `seed`, the text and the candidate's number.
     """
 
     method: Literal["sample", "greedy", "beam"] = "sample"
-    candidates: Positive = 3  # of each text
+    candidates: Positive = 3  # per text
     temperature: Annotated[Number, Field(gt=0)] = 1.0
     top_k: Positive | None = None  # tokens
     top_p: Annotated[Number, Field(gt=0, le=1)] | None = 0.95  # probability
     beams: NotNegative = 0  # 0: four times the candidates, at least 8
-    distinct: bool = False  # no candidate of a text twice; fewer if so many are not found
-    by_probability: bool = False  # the likeliest first, instead of in the order of drawing
-    max_answer_tokens: Positive = 128  # of each answer, without its end token
-    max_answer_words: Positive | None = 1  # of each answer to a blank of type word that has no limit of words
-    cut: bool = True  # read of a text too long what is nearest to its blanks, instead of refusing it
-    batch_size: Positive = 128  # candidates written together
-    level: str | None = None  # that a conditioned model is told; None tells none
+    distinct: bool = False  # drop duplicates; may give fewer candidates
+    by_probability: bool = False  # the likeliest first, instead of the order of drawing
+    max_answer_tokens: Positive = 128  # per answer, without its end token
+    max_answer_words: Positive | None = 1  # per answer to a word blank without a limit of its own
+    cut: bool = True  # truncate a text that is too long around its blanks, instead of refusing it
+    batch_size: Positive = 128  # candidates generated together
+    level: str | None = None  # condition for conditioned models; None: none
     l1: str | None = None  # likewise
     seed: Seed = 0
 
     @property
     def width(self) -> int:
-        """Beams of the search."""
+        """Number of beams."""
         return max(self.beams, self.candidates) if self.beams else max(4 * self.candidates, 8)
 
     @property
     def answer_room(self) -> int | None:
-        """Tokens to keep free for each answer where a text is cut; None refuses a text too long."""
+        """Tokens to keep free for each answer when truncating a text; None: refuse texts that are too long."""
         return self.max_answer_tokens if self.cut else None
 
     def replace(self, **values: Any) -> "Decoding":
-        """The same with other values. Raises: UserError that lists all mistakes."""
+        """A copy with other values. Raises: UserError that lists all mistakes."""
         return build(Decoding, **{**self.model_dump(), **values})
 
     @rule
@@ -56,7 +56,7 @@ class Decoding(Section):
 
 
 class Server(Section):
-    """The page that infill.py serves."""
+    """The web page served by infill.py."""
 
     host: str
     port: Annotated[Whole, Field(ge=0, le=65535)]  # 0: any free one
@@ -80,7 +80,7 @@ class Infill(Section):
     mixture_temperature: Annotated[Number, Field(gt=0)]
     level: str | None
     l1: str | None
-    seed: Seed  # of the answers, and of the blanks drawn in a table's texts
+    seed: Seed  # for answers, and for blanks drawn in a table's texts
     decoding: Decoding
     paths: Paths
     cefr: str | None = None  # the chosen option of the group
@@ -95,4 +95,4 @@ class Infill(Section):
     @rule
     def _page_or_file(self, at: str) -> Iterator[str]:
         if self.web and self.input is not None:
-            yield f"web=true beside input={self.input}: give one of them"
+            yield f"web=true with input={self.input}: give only one of them"

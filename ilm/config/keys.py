@@ -1,4 +1,4 @@
-"""Dotted keys of nested settings, what a mistyped one was perhaps meant to be, and how a value is typed."""
+"""Dotted keys of nested settings, suggestions for mistyped keys, and shell quoting of values."""
 
 import difflib
 import re
@@ -17,8 +17,8 @@ def flat(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def suggestion(key: str, known: Sequence[str]) -> str:
-    """What to say of a mistyped dotted key: which of the `known` ones was perhaps meant; empty if none is close."""
-    # A short key is best compared with the last parts, a typo in a section with whole keys.
+    """A hint for a mistyped dotted key: the closest of the `known` ones; empty if none is close."""
+    # Compare a short key with last parts, and a typo in a section with whole keys.
     last = {k.rsplit(".", 1)[-1]: k for k in known}
     close = difflib.get_close_matches(key, known, n=1) or [
         last[match] for match in difflib.get_close_matches(key.rsplit(".", 1)[-1], last, n=1)
@@ -27,7 +27,7 @@ def suggestion(key: str, known: Sequence[str]) -> str:
 
 
 def as_typed(before: str, value: str, after: str = "") -> str:
-    """An override as it is typed in a shell: inside its quotes most characters of `value` need Hydra's, too."""
+    """An override quoted for the shell, and inside that, if `value` needs it, for Hydra."""
     if not re.fullmatch(r"[A-Za-z0-9_./+-]+", value):
         value = "'" + re.sub(r"(\\*)'", r"\1\1\'", value) + "'"
     override = before + value + after

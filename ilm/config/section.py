@@ -1,4 +1,4 @@
-"""The base class of all sections: typed, frozen, without unknown keys; and the rules that span several fields."""
+"""The base class of all sections (typed, frozen, no unknown keys), and rules that span several fields."""
 
 from collections.abc import Callable, Iterator, Mapping
 from types import UnionType
@@ -19,15 +19,15 @@ Number = Annotated[float, BeforeValidator(_not_boolean)]
 
 
 class InvalidField(AttributeError):
-    """A rule read a field whose value was refused; it cannot be judged."""
+    """Raised when a rule reads an invalid field; the rule is then skipped."""
 
 
 class Section(BaseModel):
     """A group of settings.
 
-    Defaults stand in conf/, so most fields have none here. Values may be text (`no`, digits in quotes) and names may be
-    numbers (2024), but `seed=true` is not 1. Pydantic skips a model's own validators once a field has failed; what
-    concerns several fields is a `rule` instead, which is applied to whatever fields are valid (`ilm.config.check`).
+    Defaults are in conf/, so most fields have none here. Values may be text (`no`, quoted digits) and names may be
+    numbers (2024), but `seed=true` is not 1. Constraints across fields are `rule`s, which apply to all valid fields
+    (`ilm.config.check`); pydantic's own model validators would be skipped once any field has failed.
     """
 
     model_config = ConfigDict(**VALUES, extra="forbid", frozen=True, serialize_by_alias=True, defer_build=True)
@@ -39,17 +39,17 @@ class Section(BaseModel):
 
 
 def rule(method: Callable[[Any, str], Iterator[str]]) -> Callable[[Any, str], Iterator[str]]:
-    """Marks a method that yields what is wrong with several fields together.
+    """Marks a method that yields mistakes across several fields.
 
-    It is given the prefix of the section's keys (`data.`, or nothing at the root), and is skipped where a field that it
-    reads is invalid: one rule, one method.
+    It gets the prefix of the section's keys (`data.`, or "" at the root), and is skipped if a field it reads is
+    invalid: one rule, one method.
     """
     setattr(method, "is_rule", True)  # noqa: B010  for a type checker, functions have no such attribute
     return method
 
 
 def broken_rules(section: Section, prefix: str = "") -> Iterator[str]:
-    """What the rules of a section and those within it say."""
+    """The mistakes found by the rules of a section and its subsections."""
     for name, value in section.__dict__.items():
         within = value if isinstance(value, list) else [value]
         for part in within:
@@ -65,13 +65,13 @@ def broken_rules(section: Section, prefix: str = "") -> Iterator[str]:
 
 
 def section_types(annotation: Any) -> list[type[Section]]:
-    """The sections that a field of this type can be."""
+    """The section types in a field's annotation."""
     kinds = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else [annotation]
     return [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section)]
 
 
 def section_type(annotation: Any, value: Any) -> type[Section] | None:
-    """The section that a mapping given for a field of this type is; of several the one with its `name`."""
+    """The section type of a mapping given for a field; in a union, the one with its `name`."""
     if not isinstance(value, Mapping):
         return None
     kinds = section_types(annotation)
@@ -81,7 +81,7 @@ def section_type(annotation: Any, value: Any) -> type[Section] | None:
 
 
 def shown(value: Any) -> str:
-    """A value as one would type it."""
+    """A value as typed on the command line."""
     if isinstance(value, list):
         return f"[{','.join(map(shown, value))}]"
     if isinstance(value, Mapping):

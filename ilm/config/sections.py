@@ -1,4 +1,4 @@
-"""Sections and types that several entry points share. Comments give units; conf/ says what each setting does."""
+"""Sections and types shared by several entry points. Comments give units; conf/ documents each setting."""
 
 import os
 import re
@@ -14,7 +14,7 @@ NotNegative = Annotated[Whole, Field(ge=0)]
 Seed = NotNegative
 Length = Annotated[Whole, Field(ge=2)]  # tokens of the longest example
 
-# How a document and a mask become an example; `ilm.examples.layout` shows each on the same sentence.
+# `ilm.examples.layout` shows each objective on the same sentence.
 Objective = Literal["ilm", "no_context_ilm", "naive", "lm", "reverse_lm"]
 OBJECTIVES: tuple[str, ...] = get_args(Objective)
 
@@ -32,12 +32,12 @@ def _with_target(node: dict[str, Any]) -> dict[str, Any]:
 
 
 def _as_list(value: Any) -> Any:
-    """One stands for a list of it: brackets are easily forgotten, and special to some shells."""
+    """Accept a single value for a list: brackets are easily forgotten, and special to some shells."""
     return [value] if isinstance(value, str) else value
 
 
 def _as_entries(value: Any) -> Any:
-    """A path alone is a file whose columns have their usual names."""
+    """Accept a bare path for a file whose columns have the usual names."""
     if not isinstance(value, str | dict | list):
         return value
     return [{"csv": e} if isinstance(e, str) else e for e in (value if isinstance(value, list) else [value])]
@@ -47,7 +47,7 @@ def _sorted(only: dict[str, list[str]]) -> dict[str, list[str]]:
     return {column: sorted(set(only[column])) for column in sorted(only)}
 
 
-# A shell leaves ~ as it is within quotes.
+# Shells do not expand ~ within quotes.
 FilePath = Annotated[str, AfterValidator(os.path.expanduser)]
 FolderName = Annotated[str, AfterValidator(_folder_name)]
 Node = Annotated[dict[str, Any], AfterValidator(_with_target)]  # what Hydra instantiates: a _target_ and its arguments
@@ -65,7 +65,7 @@ class Paths(Section):
 
 
 class Columns(Section):
-    """Header names; null finds them by their usual names."""
+    """Header names; null: found by alias."""
 
     writing_id: str | None = None
     l1: str | None = None
@@ -81,7 +81,7 @@ def _further_columns(names: list[str]) -> list[str]:
         raise ValueError("expected names of columns")
     if taken := [name for name in names if name.casefold() in Columns.model_fields]:
         raise ValueError(
-            f"{', '.join(taken)}: documents have a column of that name anyway; leave it out, or rename it in the file"
+            f"{', '.join(taken)}: documents already have a column of that name; drop it, or rename it in the file"
         )
     return sorted(set(names))
 
@@ -97,7 +97,7 @@ def _pattern(pattern: str) -> str:
     return pattern
 
 
-# What a model can be told of a text, by columns of the documents, and the words for it.
+# Columns that a model can be conditioned on, with their words in the prefix.
 CONDITIONS = {"cefr_level": "level", "l1": "first language"}
 
 
@@ -119,7 +119,7 @@ class Synthetic(Section):
 
 
 class Extra(Section):
-    """A further file, all of it test data under its own name."""
+    """A further file, used only as test data under its own name."""
 
     csv: FilePath
     name: str | None = None  # of the corpus; null: that of the file
@@ -153,15 +153,15 @@ class Corpus(Section):
     def _one_source(self, at: str) -> Iterator[str]:
         if self.csv is not None and self.synthetic is not None:
             files = ",".join(self.csv)
-            yield f"{at}csv={files} for a synthetic corpus: type corpus=custom corpus.name=NAME corpus.csv=..."
+            yield f"{at}csv={files} with a synthetic corpus: type corpus=custom corpus.name=NAME corpus.csv=..."
         if self.reference is not None and (self.csv is not None or self.synthetic is not None):
             other = f"{at}csv" if self.csv is not None else "a synthetic corpus"
-            yield f"{at}reference beside {other}: type corpus=custom corpus.name=NAME, and one of the two"
+            yield f"{at}reference with {other}: type corpus=custom corpus.name=NAME, and only one of the two"
 
     @rule
     def _columns_are_those_of_a_table(self, at: str) -> Iterator[str]:
         if self.reference is not None and self.keep_columns:
-            yield f"{at}keep_columns beside {at}reference, whose files have no columns: leave it out"
+            yield f"{at}keep_columns with {at}reference, whose files have no columns: drop it"
 
 
 class Masking(Section):
@@ -182,7 +182,7 @@ class Split(Section):
 
 
 class Packing(Section):
-    """How long an example is, and the row of the model's input that several are packed into."""
+    """The length of examples, and of the input rows they are packed into."""
 
     max_length: Length
     row_tokens: Whole | None

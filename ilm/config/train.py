@@ -25,9 +25,9 @@ from ilm.config.sections import (
     Split,
 )
 
-# Where batches are bounded in tokens, steps are planned in blocks of so many (`ilm.training.batch_plan`).
+# If batches are limited by tokens, steps are planned in blocks of this many (`ilm.training.batch_plan`).
 BLOCK_TOKENS = 1024
-# Arguments of Lightning's Trainer that the run decides: with others its steps would not be those it planned.
+# Arguments of Lightning's Trainer that the run sets itself: others would break the planned steps.
 DECIDED_BY_THE_RUN = {
     *("barebones", "callbacks", "default_root_dir", "fast_dev_run", "gradient_clip_algorithm", "logger", "max_time"),
     *("enable_checkpointing", "enable_model_summary", "enable_progress_bar", "use_distributed_sampler"),
@@ -48,7 +48,7 @@ Steps = Annotated[Whole, Field(ge=-1)]  # optimizer steps; -1 for no bound
 
 
 class CefrLevel(Section):
-    """The level that a model is trained on."""
+    """The level to train on."""
 
     name: FolderName
     levels: Annotated[list[str], Field(min_length=1)] | None  # null: all that the corpus has texts of
@@ -62,7 +62,7 @@ class CefrLevel(Section):
 
 
 class Optimizer(Section):
-    """What Hydra makes the optimizer of: further keys are arguments of the `_target_`."""
+    """The optimizer, instantiated by Hydra: further keys are arguments of the `_target_`."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -71,7 +71,7 @@ class Optimizer(Section):
 
 
 class Trainer(Section):
-    """What Hydra makes Lightning's Trainer of: further keys are its arguments."""
+    """Lightning's Trainer, instantiated by Hydra: further keys are its arguments."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -89,14 +89,14 @@ class Trainer(Section):
 
     @property
     def bounds(self) -> dict[str, int]:
-        """What ends the run: `max_steps`, `max_epochs`, both, or neither."""
+        """The limits that end the run: `max_steps`, `max_epochs`, both, or neither."""
         given = {"max_steps": self.max_steps, "max_epochs": self.max_epochs}
         return {key: value for key, value in given.items() if value not in (None, -1)}
 
     @rule
     def _leave_to_the_run(self, at: str) -> Iterator[str]:
         for key in sorted(DECIDED_BY_THE_RUN & set(self.model_extra or {})):
-            yield f"{at}{key}: the run decides this itself; see {at}max_steps, validation and early_stopping"
+            yield f"{at}{key}: set by the run itself; see {at}max_steps, validation and early_stopping"
 
 
 class Data(Packing):
@@ -113,13 +113,13 @@ class Data(Packing):
 
     @property
     def block_tokens(self) -> int:
-        """Tokens of a block that holds examples of up to `max_length`: BLOCK_TOKENS, or the next multiple of it."""
+        """Tokens per block: BLOCK_TOKENS, or the next multiple of it that fits `max_length`."""
         return -(-self.max_length // BLOCK_TOKENS) * BLOCK_TOKENS
 
     @rule
     def _a_draw_is_of_something(self, at: str) -> Iterator[str]:
         if self.draw and self.like is None:
-            yield f"{at}draw={self.draw} draws nothing: type {at}like=C1 (the level whose targets are to be reached)"
+            yield f"{at}draw={self.draw} draws nothing: type {at}like=C1 (the level whose targets to match)"
 
     @rule
     def _batches_are_whole_blocks(self, at: str) -> Iterator[str]:
@@ -130,14 +130,14 @@ class Data(Packing):
 
 
 class Schedule(Section):
-    """The learning rate over the run."""
+    """The learning rate schedule."""
 
     shape: Literal["constant", "linear", "cosine"]
     warmup_steps: NotNegative  # optimizer steps
 
 
 class Validation(Section):
-    """Validation while a model is trained."""
+    """Validation during training."""
 
     every_n_steps: Positive | None  # optimizer steps
     max_examples: Positive
@@ -150,7 +150,7 @@ class Validation(Section):
 
 
 class EarlyStopping(Section):
-    """The end of a run that learns no more."""
+    """Early stopping."""
 
     patience: Positive | None  # validations
 
@@ -222,7 +222,7 @@ class Train(Section):
     def _the_specialist_decides_the_end(self, at: str) -> Iterator[str]:
         for key, value in self.trainer.bounds.items() if self.match is not None else ():
             yield (
-                f"match={self.match} beside trainer.{key}={value}: the specialist decides when it ends; "
+                f"match={self.match} with trainer.{key}={value}: the specialist decides when it ends; "
                 f"type experiment=token_matched match={self.match}"
             )
 
@@ -231,7 +231,7 @@ class Train(Section):
         if self.match is not None and self.cefr_level.name != "all":
             yield f"match={self.match} with cefr={self.cefr_level.name}: it stops the generalist, so type cefr=all"
         if self.match == "all":
-            yield "match=all: expected what the generalist is matched with, a level such as C1, a run or its folder"
+            yield "match=all: expected what to match the generalist with: a level such as C1, a run or its folder"
 
     @rule
     def _texts_of_all_levels_are_drawn(self, at: str) -> Iterator[str]:
@@ -241,7 +241,7 @@ class Train(Section):
         if like is not None and like not in self.corpus.levels:
             yield f"data.like={like}: expected a level, one of {', '.join(self.corpus.levels)}"
         if like is not None and self.data.only is not None:
-            yield f"data.like={like} beside data.only: texts are drawn from those of all levels; give one of them"
+            yield f"data.like={like} with data.only: texts are drawn from those of all levels; give only one of them"
 
     @rule
     def _a_specialist_knows_its_level(self, at: str) -> Iterator[str]:
@@ -260,7 +260,7 @@ class Train(Section):
         if self.data.levels_drawn == "equally" and self.masking.resample_each_epoch:
             yield (
                 "data.levels_drawn=equally with masking.resample_each_epoch=true: small levels are repeated within an "
-                "epoch, so an epoch has no masks of its own; choose one of them"
+                "epoch, so masks cannot be resampled per epoch; choose one of them"
             )
 
     @rule

@@ -10,12 +10,12 @@ from ilm.infilling.token_bytes import TokenBytes
 
 
 def select_beams(scores: torch.Tensor, blanks: Sequence[int], end: int, width: int) -> list[tuple[int, int]]:
-    """At most `width` continuations (sequence, token) to go on with, of scores (N, V) of N sequences.
+    """At most `width` continuations (sequence, token) to keep, from scores (N, V) of N sequences.
 
-    `blanks` says which blank's answer each sequence writes. Continuations of the same answer compete with each other
-    alone, as do those that close it, and all these pools have equal shares (after the dynamic beam allocation of Post
-    and Vilar, NAACL 2018): going on costs less at each step than closing an answer and beginning another, and ends far
-    less likely. What one pool leaves free the others take.
+    `blanks`: the blank each sequence is answering. Continuations of the same answer form a pool, those that close it
+    another; pools share the beam equally, and unused shares go to the others (after the dynamic beam allocation of Post
+    and Vilar, NAACL 2018). Otherwise sequences that keep extending an answer would crowd out those that close it: each
+    step costs them less, although the total is far less likely.
     """
     closing = scores[:, end].tolist()
     scores[:, end] = -math.inf
@@ -35,7 +35,7 @@ def select_beams(scores: torch.Tensor, blanks: Sequence[int], end: int, width: i
 
 
 def top_sequences(sequences: list[GeneratedSequence], count: int, token_bytes: TokenBytes) -> list[GeneratedSequence]:
-    """The most likely ones; of several with the same answers only the first."""
+    """The `count` most likely sequences; duplicates in their answers are dropped."""
     found: dict[tuple[str, ...], GeneratedSequence] = {}
     for sequence in sorted(sequences, key=lambda s: -s.log_probability):
         found.setdefault(sequence.answers(token_bytes), sequence)

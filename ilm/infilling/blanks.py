@@ -1,14 +1,14 @@
-"""A text typed with blanks, and how it becomes the context of a training example.
+"""Parses a text typed with blanks into a context as in training.
 
     typed      She ate [ngram] for _.
     pieces     "She ate "   " for "   "."        blanks  ngram, word
     context    She ate<|infill_ngram|> for<|infill_word|>.<|startofinfill|>
-    answers    " leftover pasta"   " lunch"      as the model writes them
+    answers    " leftover pasta"   " lunch"      as generated
 
-In the training examples of a byte-level BPE an answer carries the space before it, and none stands before its blank.
-So the context loses the one space that was typed there, and the answer must begin with it; what is shown as the
-answer is again what stands in the place of the blank, "leftover pasta". A tokenizer that puts a space before the first
-word of every text has one there too: the answer to a blank at the very beginning must begin with it, and loses it.
+With a byte-level BPE, training examples have the space before an answer in the answer, not before its blank. So one
+typed space before a blank is removed from the context, and the answer is forced to begin with it; answers are shown
+without it, as "leftover pasta". If the tokenizer puts a space before the first word of every text, a blank at the start
+of the text is treated the same way.
 """
 
 import re
@@ -23,19 +23,19 @@ from ilm.infilling.token_bytes import TokenBytes
 
 WORD = "word"  # the mask type whose answers have one word by default
 DEFAULT_BLANK = "[MASK]"
-MAX_OPTION_CHARS = 500  # characters behind a colon: without a bound, many open brackets would take minutes
+MAX_OPTION_CHARS = 500  # characters after a colon; unbounded, many open brackets would take minutes to parse
 
 
 @dataclass(frozen=True)
 class BlankLimits:
-    """What the answer to one blank may be: `min_tokens` to `max_tokens` tokens (None: `max_answer_tokens`), without
-    its end token; `min_words` to `max_words` words, runs of what is no ASCII white space; it must begin with `prefix`,
-    as it reads in the place of the blank.
+    """Limits on the answer to one blank: `min_tokens` to `max_tokens` tokens (None: `max_answer_tokens`), not counting
+    its end token; `min_words` to `max_words` words (runs without ASCII white space); `prefix`, the text it must begin
+    with, as shown in place of the blank.
 
-    Typed, they stand behind a colon in the brackets: `[word:l...]`, `[ngram:2-5 words]`, `[word:1 word]`,
-    `[ngram:3 tokens]`, `[ngram:2-5 words:left...]`. A number alone is refused: it could be one of either.
+    Typed after a colon in the brackets: `[word:l...]`, `[ngram:2-5 words]`, `[word:1 word]`, `[ngram:3 tokens]`,
+    `[ngram:2-5 words:left...]`. A bare number is refused, since it could mean words or tokens.
 
-    Raises: UserError for numbers that admit no answer, a prefix of white space alone or of too many words.
+    Raises: UserError for limits that no answer meets, or a prefix that is white space or has too many words.
     """
 
     min_tokens: int = 1
@@ -49,7 +49,7 @@ class BlankLimits:
         for unit, least, most in numbers:
             if least < 1 or (most is not None and most < least):
                 bound = "" if most is None else f" and at most {most}"
-                raise UserError(f"An answer of at least {least}{bound} {unit}: expected 1 or more, and no fewer")
+                raise UserError(f"An answer of at least {least}{bound} {unit}: expected 1 <= minimum <= maximum")
         if self.max_words is not None and self._words_in_prefix > self.max_words:
             raise UserError(f"An answer that begins with {self.prefix!r} has more than {self.max_words} words")
         if self.prefix.isspace() or self.prefix.startswith(" "):
@@ -57,20 +57,20 @@ class BlankLimits:
 
     @property
     def _words_in_prefix(self) -> int:
-        """Words that the prefix has, or leads to: behind a space another one begins."""
+        """Words in the prefix, plus one if it ends with a space, which begins another."""
         return len(self.prefix.split()) + self.prefix[-1:].isspace()
 
     def max_words_or(self, default: int | None) -> int | None:
-        """The most words of an answer: `default` without a limit of words, but no fewer than its prefix leads to."""
+        """Maximum words of an answer: `default` if no limit is given, but at least those of the prefix."""
         if self.max_words is not None or self.min_words > 1 or default is None:
             return self.max_words
         return max(default, self._words_in_prefix)
 
     @classmethod
     def parse(cls, options: str) -> "BlankLimits":
-        """What stands behind the colon of a typed blank.
+        """Parse what follows the colon of a typed blank.
 
-        Raises: UserError if it is neither a number of words or tokens nor a beginning with its dots.
+        Raises: UserError unless it is a number of words or tokens, or a prefix with dots.
         """
         found: dict[str, Any] = {}
         # A beginning may hold colons itself, so it comes last.
@@ -80,8 +80,8 @@ class BlankLimits:
             least, dash, most, unit = numbers.groups()
             if unit is None:
                 raise UserError(
-                    f"[...:{head}] does not say what it counts. Type [...:{head} words], or [...:{head} tokens]: those "
-                    "of the model, where a frequent word is one, and a rare or misspelt word several"
+                    f"[...:{head}] does not say what it counts. Type [...:{head} words], or [...:{head} tokens] for "
+                    "tokens of the model: a frequent word is one, a rare or misspelt word several"
                 )
             found[f"min_{unit}s"] = int(least or 1)
             if most or not dash:
@@ -91,7 +91,7 @@ class BlankLimits:
             found["prefix"] = beginning[1]
         elif options or not found:
             raise UserError(
-                f"[...:{options}] is not understood. Behind the colon of a blank stands how many words or tokens its "
+                f"[...:{options}] is not understood. After the colon of a blank, type how many words or tokens its "
                 "answer has, [ngram:3 words] or [ngram:2-5 tokens], or what it begins with, [word:l...], or both, "
                 "[ngram:2-5 words:left...]"
             )
@@ -102,21 +102,20 @@ NO_LIMITS = BlankLimits()
 
 
 def default_type(mask_types: Sequence[str]) -> int:
-    """Which of the mask types a blank has that names none: `word` where there is one, else the last."""
+    """The index of the default mask type: `word` if it exists, else the last."""
     return mask_types.index(WORD) if WORD in mask_types else len(mask_types) - 1
 
 
 def parse_blanks(
     text: str, mask_types: Sequence[str]
 ) -> tuple[tuple[str, ...], tuple[int, ...], tuple[BlankLimits, ...]]:
-    """The pieces of text around the blanks (one more than blanks); of each blank its mask type, an index, and limits.
+    """The pieces of text around the blanks (one more than blanks), and each blank's mask type index and limits.
 
-    A blank is `[TYPE]` for one of the mask types, or `[MASK]` or a lone `_` for the default
-    (`default_type`). In brackets it may have limits, `[TYPE:...]` (see `BlankLimits`). Alone is an underscore
-    between white space, brackets, quotation and punctuation marks; `a_b`, `__` and `^_^` are text, and so is `[TYPE]`
-    of an unknown type.
+    A blank is `[TYPE]` with a mask type, or `[MASK]` or a lone `_` for the default type (`default_type`). Brackets may
+    contain limits, `[TYPE:...]` (see `BlankLimits`). An underscore is lone between white space, brackets, quotation and
+    punctuation marks; `a_b`, `__` and `^_^` are text, and so is `[TYPE]` with an unknown type.
 
-    Raises: UserError for limits that are not understood.
+    Raises: UserError for invalid limits.
     """
     types = {"MASK": default_type(mask_types)} | {name: index for index, name in enumerate(mask_types)}
     bracketed = rf"\[({'|'.join(map(re.escape, types))})(?::([^\]\n]{{0,{MAX_OPTION_CHARS}}}))?\]"
@@ -135,10 +134,10 @@ def parse_blanks(
 class Context:
     """A text with K blanks, tokenised to be filled.
 
-    `pieces`, `types` and `limits` as `parse_blanks` gives them; `leading_space`: whether the answer begins with a space
-    that is not shown, mostly the one typed before its blank. `ids`: the tokens up to and with the separator.
-    `left_out`: how many characters at the beginning of the first piece and at the end of the last are not among them,
-    since the text was too long (`truncate`). `told`: the first of `ids`, which tell a conditioned model of the text.
+    `pieces`, `types`, `limits`: from `parse_blanks`. `leading_space`: whether the answer begins with a hidden space,
+    usually the one typed before its blank. `ids`: the tokens up to and including the separator. `left_out`: characters
+    dropped from the start of the first piece and the end of the last because the text was too long (`truncate`).
+    `told`: the prefix of `ids` that conditions the model.
     """
 
     text: str
@@ -152,7 +151,7 @@ class Context:
 
     @classmethod
     def parse(cls, text: str, vocabulary: Vocabulary, token_bytes: TokenBytes) -> "Context":
-        """Raises: UserError for a text without a blank, or one that is no Unicode text."""
+        """The context of a typed text. Raises: UserError for a text without blanks, or with invalid Unicode."""
         try:
             text.encode()
         except UnicodeEncodeError as error:
@@ -173,7 +172,7 @@ class Context:
         vocabulary: Vocabulary,
         token_bytes: TokenBytes,
     ) -> "Context":
-        """The context of pieces and blanks; `text` is what was typed."""
+        """Build a context from pieces and blanks; `text`: as typed."""
         leading_space = [token_bytes.words_carry_space and piece.endswith(" ") for piece in pieces[:-1]]
         if token_bytes.adds_prefix_space and not pieces[0]:
             leading_space[0] = True
@@ -185,15 +184,15 @@ class Context:
         return cls(text, tuple(pieces), tuple(types), tuple(limits), tuple(leading_space), tuple(ids))
 
     def after(self, told: tuple[int, ...]) -> "Context":
-        """The same behind tokens that tell of the text."""
+        """The same context after a conditioning prefix."""
         return replace(self, ids=(*told, *self.ids), told=told)
 
     def answer_prefix(self, blank: int) -> bytes:
-        """What the answer to a blank must begin with, as the model writes it."""
+        """What the answer to a blank must begin with, in bytes as generated."""
         return b" " * self.leading_space[blank] + self.limits[blank].prefix.encode()
 
     def fill(self, answers: Sequence[str]) -> tuple[str, tuple[tuple[int, int], ...]]:
-        """The text with `answers` in the place of its blanks, and their spans (start, length) in characters."""
+        """The text with `answers` in place of the blanks, and their spans (start, length) in characters."""
         text, spans = self.pieces[0], []
         for answer, piece in zip(answers, self.pieces[1:], strict=True):
             spans.append((len(text), len(answer)))
@@ -204,10 +203,10 @@ class Context:
 def _encode_before_answer(
     piece: str, space: bool, encode: Callable[[str], list[int]], token_bytes: TokenBytes
 ) -> list[int]:
-    """The tokens of a piece as they are when an answer follows.
+    """The tokens of a piece as they are before an answer.
 
-    Byte-level BPEs split white space by what comes after it ("\\n\\n" is one token at the end of a text and two before
-    a word), so such a piece is read with a word behind it.
+    Byte-level BPEs split white space by what follows ("\\n\\n" is one token at the end of a text, two before a word),
+    so such a piece is tokenised with a word after it.
     """
     follower = " x" if space else "x"
     kept = piece[:-1] if space else piece
@@ -218,20 +217,20 @@ def _encode_before_answer(
 
 
 def truncate(context: Context, most: int, vocabulary: Vocabulary, token_bytes: TokenBytes) -> Context:
-    """The context with at most `most` tokens, and what it does not read in `left_out`.
+    """The context truncated to at most `most` tokens, with the dropped characters in `left_out`.
 
-    Words are left out at the beginning of the text and at its end, whichever is farther from a blank. Between the first
-    blank and the last one nothing is: an answer would be written to a text that nobody wrote.
+    Words are dropped at the start and the end of the text, those farthest from a blank first. Nothing is dropped
+    between the first blank and the last, which would change the text that answers belong to.
 
-    Raises: UserError if what stands between its blanks is longer than that.
+    Raises: UserError if the text between the blanks is longer than that.
     """
     first, last = context.pieces[0], context.pieces[-1]
-    # Lengths of the ends of the first piece, and of the beginnings of the last one, that consist of whole words.
+    # Lengths of suffixes of the first piece, and of prefixes of the last, that consist of whole words.
     before = [0, *(len(first) - space.end() for space in reversed([*re.finditer(r"\s+", first)])), len(first)]
     after = [0, *(space.start() for space in re.finditer(r"\s+", last)), len(last)]
 
     def within(reach: int) -> Context:
-        """With so many characters on either side of the blanks."""
+        """The context with `reach` characters on either side of the blanks."""
         start = len(first) - max(n for n in before if n <= reach)
         end = max(n for n in after if n <= reach)
         pieces = (first[start:], *context.pieces[1:-1], last[:end])
@@ -241,7 +240,7 @@ def truncate(context: Context, most: int, vocabulary: Vocabulary, token_bytes: T
     shortest = within(0)
     if len(shortest.ids) > most:
         raise UserError(
-            f"From the first blank to the last one the text has {len(shortest.ids)} tokens, and {most} fit: "
+            f"From the first blank to the last one the text has {len(shortest.ids)} tokens, but only {most} fit: "
             "fill fewer blanks at a time."
         )
     reaches = range(1, max(len(first), len(last)) + 1)

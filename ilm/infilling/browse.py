@@ -1,4 +1,4 @@
-"""Walking through texts: each with its blanks drawn or typed, filled, and shown beside what stood there."""
+"""Browses texts at the terminal: blanks, drawn or typed, are filled and shown beside the original."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +27,7 @@ STEPS = {"": 1, "n": 1, "p": -1, "r": 0}
 
 
 class TextBrowser(Terminal):
-    """The dialogue over `texts`; `spans_of` draws the blanks of a text at an attempt (None: those typed in it)."""
+    """A dialogue over `texts`; `spans_of`: draws the blanks of a text for an attempt (None: as typed)."""
 
     help = (*KEYS, *BLANKS, *COMMANDS)
 
@@ -61,7 +61,7 @@ class TextBrowser(Terminal):
             super().text(line)
             return
         if not 0 <= at < len(self._texts):
-            raise UserError(f"There are texts 1 to {len(self._texts)}, and no {at + 1}")
+            raise UserError(f"No text {at + 1}: type a number from 1 to {len(self._texts)}")
         self._attempts[at] += line == "r"
         self._at = at
         self.changed()
@@ -77,6 +77,6 @@ class TextBrowser(Terminal):
         for name, context in contexts.items() if spans else ():
             assert spans is not None
             values = score_original(self.infillers[name], context, span_texts(text.text, spans))
-            p = "p not known" if values is None else joint_probability([[value] for value in values])
+            p = "p unknown" if values is None else joint_probability([[value] for value in values])
             original.append(f"\n{f'{name}: ' if len(contexts) > 1 else ''}{p}", style="dim")
         self.show(contexts, original)

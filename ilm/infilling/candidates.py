@@ -1,4 +1,4 @@
-"""A candidate while it is generated, and the filled text that it becomes."""
+"""Candidates during generation, and the finished infillings."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -9,18 +9,18 @@ from ilm.infilling.blanks import Context
 from ilm.infilling.constraints import AnswerConstraints, ConstraintState
 from ilm.infilling.token_bytes import TokenBytes, count_words, partial_character
 
-MAX_ROUNDS = 8  # times `candidates` that are drawn for distinct ones
+MAX_ROUNDS = 8  # rounds of `candidates` draws in search of distinct ones
 
 
 @dataclass(frozen=True)
 class Infilling:
     """A text with its K blanks filled.
 
-    `answers` stand in `text` at `spans`, (start, length) in characters. For each answer its `token_ids`, the end token
-    with them, their `token_log_probabilities` in nats under the model itself, and `token_texts`, which make up the
-    answer: a character of several tokens is the text of the last of them, and the end has none. `complete`: the model
-    closed every answer; otherwise one was closed where the allowed tokens ran out. `left_out`: how many characters at
-    the beginning and the end of a text too long for the model were not read; `text` has them.
+    `answers` are in `text` at `spans`, (start, length) in characters. For each answer: `token_ids`, including the end
+    token; `token_log_probabilities`, in nats under the unconstrained model; `token_texts`, which concatenate to the
+    answer (a character of several tokens belongs to the last of them, and the end token has no text). `complete`: the
+    model closed every answer itself; otherwise at least one was closed by the token limit. `left_out`: characters at
+    the start and end of a long text that the model did not read; `text` includes them.
     """
 
     text: str
@@ -34,21 +34,21 @@ class Infilling:
 
     @property
     def log_probability(self) -> float:
-        """Of all answers with their end tokens, given the context, in nats."""
+        """Log-probability of all answers with end tokens, given the context, in nats."""
         return math.fsum(self.answer_log_probabilities)
 
     @property
     def answer_log_probabilities(self) -> tuple[float, ...]:
-        """Of each answer with its end token, given the context and the answers before it, in nats."""
+        """Log-probability of each answer with its end token, given the context and earlier answers, in nats."""
         return tuple(map(math.fsum, self.token_log_probabilities))
 
 
-# The candidates of these numbers, of each context.
+# Returns, for each context, the candidates with the given numbers.
 Sample = Callable[[Sequence[tuple[Context, Sequence[int]]]], list[list[Infilling]]]
 
 
 def draw(contexts: Sequence[Context], decoding: Decoding, sample: Sample) -> list[list[Infilling]]:
-    """The candidates of each context, in the order of their numbers; with `distinct` those that read differently."""
+    """The candidates of each context, in the order of their numbers; with `distinct`, no text twice."""
     if decoding.method == "greedy" or not decoding.distinct:
         numbers = range(1 if decoding.method == "greedy" else decoding.candidates)
         return sample([(context, numbers) for context in contexts])
@@ -66,20 +66,20 @@ def draw(contexts: Sequence[Context], decoding: Decoding, sample: Sample) -> lis
 
 @dataclass
 class GeneratedSequence:
-    """One candidate while it is generated: the answers so far, the last of them open."""
+    """A candidate during generation: its answers so far, the last of them open."""
 
     context: Context
-    key: int  # of its random numbers
+    key: int  # seed of its random numbers
     token_ids: list[list[int]]
     token_log_probabilities: list[list[float]]
-    prefix: bytes  # what the open answer must still begin with
-    length: int  # tokens, with the context
+    prefix: bytes  # the rest of the prefix required of the open answer
+    length: int  # tokens, including the context
     last_token: int
     n_generated: int = 0  # tokens
-    has_text: bool = False  # the open answer holds more than white space
-    partial: bytes = b""  # the first bytes of a character that it ends inside of
-    n_words: int = 0  # of the open answer
-    in_word: bool = False  # it ends with a word, not with white space
+    has_text: bool = False  # the open answer has more than white space
+    partial: bytes = b""  # leading bytes of an incomplete last character
+    n_words: int = 0  # in the open answer
+    in_word: bool = False  # the open answer ends with a word, not with white space
     complete: bool = True
     log_probability: float = 0.0
 
@@ -89,7 +89,7 @@ class GeneratedSequence:
 
     @property
     def blank(self) -> int:
-        """The number of the blank whose answer is open; K when all are closed."""
+        """The index of the blank whose answer is open; K when all are closed."""
         return len(self.token_ids) - 1
 
     @property
@@ -99,7 +99,7 @@ class GeneratedSequence:
     def constraint_state(
         self, constraints: AnswerConstraints, max_answer_tokens: int, max_answer_words: int | None, max_tokens: float
     ) -> ConstraintState:
-        """What the open answer may go on with: its end, and the shortest answers to the later blanks, must fit."""
+        """The constraints on the next token; its end token and the shortest answers to later blanks must still fit."""
         limits, n_tokens = self.context.limits[self.blank], len(self.token_ids[-1])
         later = range(self.blank + 1, len(self.context.types))
         reserved = sum(constraints.min_tokens(self.context, blank) + 1 for blank in later)
@@ -141,7 +141,7 @@ class GeneratedSequence:
             self.prefix = self.prefix[len(own) :]
 
     def copy(self) -> "GeneratedSequence":
-        """Another sequence with the same tokens, for a beam search."""
+        """A copy of the sequence, for beam search."""
         return replace(
             self,
             token_ids=[ids[:] for ids in self.token_ids],
@@ -149,7 +149,7 @@ class GeneratedSequence:
         )
 
     def answers(self, token_bytes: TokenBytes) -> tuple[str, ...]:
-        """The closed answers, as they read in the place of their blanks."""
+        """The closed answers as shown in place of their blanks."""
         closed = zip(self.token_ids[:-1], self.context.leading_space, strict=False)
         return tuple(token_bytes.decode(ids[:-1])[int(space) :] for ids, space in closed)
 

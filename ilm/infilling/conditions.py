@@ -1,4 +1,4 @@
-"""What a conditioned model is told of the texts that it fills: the settings `level` and `l1`."""
+"""Conditions for infilling: the settings `level` and `l1`."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -8,16 +8,16 @@ from ilm.errors import UserError
 from ilm.examples.conditions import told_tokens
 from ilm.examples.vocabulary import Vocabulary
 
-# The setting for each field that a model can be told.
+# The setting for each field that a model can be conditioned on.
 SETTINGS = {"cefr_level": "level", "l1": "l1"}
 
-Condition = Mapping[str, Sequence[str]]  # fields, and the values that a model knows
+Condition = Mapping[str, Sequence[str]]  # fields, and the values a model knows
 
 
 def tokens_told(condition: Condition, vocabulary: Vocabulary, told: Mapping[str, str | None]) -> tuple[int, ...]:
-    """The tokens that tell a model `told`, by setting; None tells nothing.
+    """The prefix tokens for `told`, by setting; a value of None is dropped.
 
-    Raises: UserError if it is not told such a thing, or does not know the value.
+    Raises: UserError if the model is not conditioned on a setting, or does not know its value.
     """
     of_fields = {field: told.get(setting) for field, setting in SETTINGS.items()}
     require_told([condition], told)
@@ -33,10 +33,10 @@ def told_to(condition: Condition, decoding: Decoding) -> dict[str, Any]:
 
 
 def require_told(conditions: Iterable[Condition], told: Mapping[str, str | None]) -> None:
-    """Raises: UserError if something is to be told, by setting, and none of these models is told such things."""
+    """Raises: UserError for a setting in `told` that none of these models is conditioned on."""
     for field, setting in SETTINGS.items():
         if (value := told.get(setting)) is not None and not any(field in condition for condition in conditions):
             raise UserError(
-                f"{setting}={value}: only a conditioned model can be told this. Choose one (python train.py "
-                f"experiment=conditioned data.condition=[{field}]), or leave it out"
+                f"{setting}={value}: needs a model conditioned on it. Choose one (python train.py "
+                f"experiment=conditioned data.condition=[{field}]), or drop the setting"
             )

@@ -3,9 +3,9 @@
     sequence  =  context <|startofinfill|> answer{one per blank, in order}
     answer    =  token{min_tokens to max_tokens} <|endofinfill|>        token: of the base vocabulary, not special
 
-An answer is valid UTF-8, though a token may hold part of a character. It is not white space alone, begins with its
-prefix (the space typed before its blank, and the prefix of its limits), and has from `min_words` to `max_words` words,
-without white space behind the last word that it may have. Whatever tokens are allowed, a valid answer can follow.
+An answer is valid UTF-8, although a token may hold part of a character. It is not just white space, begins with its
+prefix (the space typed before its blank, and the prefix of its limits), and has `min_words` to `max_words` words, with
+no white space after the last possible word. Every allowed token leaves a valid answer within reach.
 
 Legend: V rows of the model's output (at least the tokenizer's).
 """
@@ -26,26 +26,26 @@ MAX_CHARACTER_BYTES = 4  # in UTF-8
 
 
 class ConstraintState(NamedTuple):
-    """All that decides which tokens an open answer may go on with."""
+    """Everything that determines which tokens may come next in an open answer."""
 
-    prefix: bytes  # what it must still begin with
-    partial: bytes  # the first bytes of a character that it ends inside of
-    needs_text: bool  # it is white space so far
+    prefix: bytes  # the rest of the required prefix
+    partial: bytes  # leading bytes of an incomplete last character
+    needs_text: bool  # only white space so far
     may_end: bool
     tokens_left: int
-    in_word: bool = False  # it ends with a word
-    words_missing: int = 0  # to the fewest that it must have
-    words_left: int | None = None  # that it may still begin; None: any number
+    in_word: bool = False  # ends with a word
+    words_missing: int = 0  # words up to the minimum
+    words_left: int | None = None  # words that may still begin; None: any number
 
 
 class AnswerConstraints:
-    """The allowed tokens of a vocabulary, for a model with `rows` rows of output."""
+    """The allowed tokens of a vocabulary, for a model with `rows` output rows."""
 
     def __init__(self, vocabulary: Vocabulary, token_bytes: TokenBytes, rows: int, device: torch.device):
         self.token_bytes, self.end, self._device, self._rows = token_bytes, vocabulary.end_of_infill, device, rows
         self._text_tokens = [i for i in range(len(token_bytes.of)) if i not in token_bytes.special]
         self.word = vocabulary.mask_types.index(WORD) if WORD in vocabulary.mask_types else None
-        # No answer begins with a token that continues a character.
+        # No answer may begin with a token that continues a character.
         self._continuations = [i for i in self._text_tokens if partial_character(token_bytes.of[i]) is None]
         self._free = self._mask(set(self._text_tokens).difference(self._continuations))
         self._masks: dict[ConstraintState, torch.Tensor] = {}
@@ -53,9 +53,9 @@ class AnswerConstraints:
         self._max_words_of_token = max(count_words(token_bytes.of[i], in_word=False) for i in self._text_tokens)
 
     def min_tokens(self, context: Context, blank: int) -> float:
-        """The fewest tokens of a valid answer, without its end token; infinite if there is none."""
+        """Minimum tokens of a valid answer, without its end token; infinite if there is none."""
         prefix, limits = context.answer_prefix(blank), context.limits[blank]
-        # A space alone is no answer yet; but then a token with more behind it is one.
+        # A space alone is not an answer, but a single token of a space and more may be.
         fewest = self.token_bytes.min_tokens(prefix) if prefix else 1
         words = max(count_words(prefix, in_word=False), 1)
         return max(limits.min_tokens, fewest + self._min_tokens_of_words(limits.min_words - words, in_word=True))
@@ -63,11 +63,11 @@ class AnswerConstraints:
     def allowed_tokens(self, state: ConstraintState) -> torch.Tensor:
         """A mask (V,) of the tokens that may come next.
 
-        The end token is always in it: `may_end` says whether it may come, and without tokens left it comes in any case.
+        It always includes the end token: `may_end` decides on it, and it is forced when no tokens are left.
         """
         prefix, partial, needs_text, _, tokens_left, in_word, words_missing, words_left = state
-        # Normalised, so that states which allow the same tokens share a mask: missing words and tokens left count only
-        # where they are scarce, words left only where a single token could hold more.
+        # Normalised, so that states with equal allowed tokens share a mask: words missing and tokens left matter only
+        # when scarce, words left only if a single token could exceed them.
         words_missing = words_missing if tokens_left < len(prefix) + MAX_CHARACTER_BYTES + 2 * words_missing else 0
         tokens_left = min(tokens_left, len(prefix) + MAX_CHARACTER_BYTES + 2 * words_missing)
         words_left = words_left if words_left is not None and words_left <= self._max_words_of_token else None
@@ -90,13 +90,13 @@ class AnswerConstraints:
         return mask.to(self._device)
 
     def _possible_tokens(self, state: ConstraintState) -> list[int]:
-        """The tokens that need to be checked one by one."""
+        """The tokens that must be checked one by one."""
         if state.prefix:
             return [*self.token_bytes.beginning_with(state.prefix), *self.token_bytes.prefixes_of(state.prefix)]
         return self._continuations if state.partial else self._text_tokens
 
     def _can_follow(self, token: bytes, state: ConstraintState) -> bool:
-        """Whether the answer stays valid with this token, and can be completed in the tokens left behind it."""
+        """Whether the answer is valid with this token, and can be completed in the remaining tokens."""
         prefix, partial, needs_text, _, tokens_left, in_word, words_missing, words_left = state
         text = token if len(token) >= len(prefix) else prefix
         new_words, ends_in_word = count_words(text, in_word), not text[-1:].isspace()
@@ -105,7 +105,7 @@ class AnswerConstraints:
         for_words = self._min_tokens_of_words(words_missing - new_words, ends_in_word)
         if len(token) < len(prefix):
             return self.token_bytes.min_tokens(prefix[len(token) :]) + for_words < tokens_left
-        # A prefix ends with a whole character.
+        # A prefix always ends with a whole character.
         new_partial = partial_character(token[len(prefix) :] if prefix else partial + token)
         if new_partial is None:
             return False
@@ -114,25 +114,25 @@ class AnswerConstraints:
         return not (needs_text and tokens_left == 1) or bool((partial + token).decode().strip())
 
     def _min_tokens_of_words(self, words: int, in_word: bool) -> int:
-        """The fewest tokens of so many more words, behind a word or behind white space."""
+        """Minimum tokens for `words` more words, after a word or after white space."""
         if words <= 0:
             return 0
-        behind_a_word = 1 if self.token_bytes.words_carry_space else 2  # the space is one of its own
+        behind_a_word = 1 if self.token_bytes.words_carry_space else 2  # the space is a separate token
         return behind_a_word * words if in_word else 1 + behind_a_word * (words - 1)
 
     def _find_min_tokens_to_complete(self, partial: bytes) -> float:
-        """The fewest tokens that complete a character; infinite if none do."""
+        """Minimum tokens that complete a character; infinite if none do."""
         if not partial:
             return 0
         texts = {partial + self.token_bytes.of[i] for i in self._continuations}
-        # Either complete now, or the same character with fewer bytes missing.
+        # Either completes the character, or leaves fewer bytes missing.
         rests = ((partial_character(text), text) for text in texts if len(text) <= MAX_CHARACTER_BYTES)
         fewest = (self._min_tokens_to_complete(_representative(rest)) for rest, text in rests if rest in (b"", text))
         return 1 + min(fewest, default=math.inf)
 
 
 def _representative(partial: bytes) -> bytes:
-    """One partial character for all that the same bytes complete: from the second byte on only the length counts."""
+    """A canonical partial character with the same completions: after the second byte only the length matters."""
     if len(partial) < 2:
         return partial
     length = 4 if partial[0] >= 0xF0 else 3

@@ -1,13 +1,13 @@
-"""Generating candidates token by token, as many at once as fit, with continuous batching: what `Infiller` runs.
+"""Generates candidates token by token with continuous batching, for `Infiller`.
 
-1. Groups, each a context with some of its candidates, wait in order of length, the longest first.
-2. A forward pass reads the contexts of new groups, as soon as finished candidates have made room, and the last token of
-   every running candidate (`ilm.infilling.kv_cache`).
-3. Each candidate gets a token that its constraints allow (`ilm.infilling.constraints`): sampled, or the most probable
-   one. In a beam search each group keeps its best continuations (`ilm.infilling.beam_search`).
-4. A candidate is finished when its last answer is closed, and a group with the last of its candidates.
+1. Groups, each a context with some of its candidates, wait in order of length, longest first.
+2. A forward pass reads the contexts of new groups, once finished candidates have made room, and the last token of every
+   running candidate (`ilm.infilling.kv_cache`).
+3. Each candidate gets a token within its constraints (`ilm.infilling.constraints`), sampled or most probable. In a beam
+   search each group keeps its best continuations (`ilm.infilling.beam_search`).
+4. A candidate is finished when its last answer is closed, and a group when its last candidate is.
 
-Token probabilities are those of the model, before constraints and temperature: their sum is what evaluation scores.
+Token probabilities are the model's own, before constraints and temperature, so their sum equals the evaluation's score.
 
 Legend: N sequences or tokens, V rows of the model's output, R groups, W candidates of a group.
 """
@@ -31,20 +31,20 @@ from ilm.infilling.kv_cache import KVCache, kv_cache_attention
 from ilm.infilling.sampling import candidate_key, gumbel_max, step_key, top_k_top_p
 from ilm.models.devices import is_out_of_memory
 
-GROUP_SIZE = 8  # candidates that share a row of the cache: each attends past the columns of the others
-MAX_PREFILL_TOKENS = 4096  # of contexts in one pass
-MAX_CACHE_TOKENS = 16_384  # above which more groups wait
+GROUP_SIZE = 8  # candidates per cache row; each must mask out the columns of the others
+MAX_PREFILL_TOKENS = 4096  # context tokens in one pass
+MAX_CACHE_TOKENS = 16_384  # above this, further groups wait
 
 
 @dataclass
 class SequenceGroup:
-    """A context and candidates of it, which share a row of the cache: running ones by slot, and finished ones."""
+    """A context with candidates that share a cache row: running ones by slot, and finished ones."""
 
     context: Context
     sequences: dict[int, GeneratedSequence]
     done: list[GeneratedSequence] = field(default_factory=list)
-    columns: int = 0  # of its row in the cache
-    parents: list[int] = field(default_factory=list)  # of the beams: the slots that they continue
+    columns: int = 0  # used in its cache row
+    parents: list[int] = field(default_factory=list)  # beams: the slots they continue
 
 
 class Generator:
@@ -57,7 +57,7 @@ class Generator:
         self._running: list[SequenceGroup] = []  # by row of the cache
 
     def sample(self, wanted: Sequence[tuple[Context, Sequence[int]]]) -> list[list[GeneratedSequence]]:
-        """For each context its candidates of these numbers, sampled or greedy; raises what `search` raises."""
+        """For each context, the candidates with these numbers, sampled or greedy. Raises: as `search`."""
         found, groups = [], []
         for context, numbers in wanted:
             keys = [candidate_key(self.decoding.seed, context.text, number) for number in numbers]
@@ -68,9 +68,9 @@ class Generator:
         return found
 
     def search(self, contexts: Iterable[Context]) -> dict[Context, list[GeneratedSequence]]:
-        """The likeliest candidates of each context, likeliest first.
+        """The likeliest candidates of each context, in descending order.
 
-        Raises: UserError if the model computes NaN, is of an unknown architecture, or memory runs out.
+        Raises: UserError if the model computes NaN, has an unknown architecture, or runs out of memory.
         """
         groups = [
             SequenceGroup(context, {0: GeneratedSequence.begin(context, 0)}) for context in dict.fromkeys(contexts)
@@ -98,7 +98,7 @@ class Generator:
         return self._width if self._beam else len(group.sequences)
 
     def _schedule(self, waiting: deque[SequenceGroup]) -> list[SequenceGroup]:
-        """The groups that begin now."""
+        """The groups that start in this pass."""
         new: list[SequenceGroup] = []
         load, read = sum(map(self._load, self._running)), 0
         longest = max((group.columns for group in self._running), default=0)
@@ -119,7 +119,7 @@ class Generator:
         return new
 
     def _forward(self, new: list[SequenceGroup]) -> torch.Tensor:
-        """Logits float32 (N, V) for each sequence: those of the new groups first, then of the others in order."""
+        """Logits float32 (N, V) per sequence: new groups first, then the others in order."""
         cache, old = self._cache, self._running[: len(self._running) - len(new)]
         ids: list[int] = []
         positions: list[int] = []
@@ -142,7 +142,7 @@ class Generator:
         def on_device(values: Sequence) -> torch.Tensor:
             return torch.tensor(values, dtype=torch.long, device=self._model.device)
 
-        # Of each context its last token, of each candidate its only one.
+        # The last token of each context, and the only token of each candidate.
         keep = [*(end - 1 for _, end, _ in contexts), *range(n_context, len(ids))]
         output = self._model(
             input_ids=on_device([ids]),
@@ -152,7 +152,7 @@ class Generator:
             attention_metadata=cache.metadata(contexts, candidates, len(old), width, self._model.dtype),
         )
         logits = output.logits[0].float()
-        # The candidates of a new group begin with the same logits.
+        # All candidates of a new group start from the same logits.
         of_sequence = [row for row, group in enumerate(new) for _ in group.sequences]
         of_sequence += range(len(new), len(logits))
         return logits if of_sequence == list(range(len(logits))) else logits[on_device(of_sequence)]
@@ -162,12 +162,12 @@ class Generator:
     ) -> tuple[list[ConstraintState], torch.Tensor, torch.Tensor]:
         """Set logits (N, V) of forbidden tokens to -inf, in place.
 
-        Returns the state of each sequence, the normalisers (N,) by which logits are log-probabilities of the model
-        itself, and the log-probabilities (N,) of the end token, allowed or not.
+        Returns the state of each sequence; the normalisers (N,) that turn logits into the model's own
+        log-probabilities; and the log-probabilities (N,) of the end token, allowed or not.
         """
         norm = logits.logsumexp(-1)
         if bool(norm.isnan().any()):
-            raise UserError("The model computes NaN: its weights are damaged, or were when training ended.")
+            raise UserError("The model computes NaN: its weights are damaged, or training diverged. Train it again.")
         constraints, decoding = self._constraints, self.decoding
         ends = logits[:, constraints.end] - norm
         limits = (decoding.max_answer_tokens, decoding.max_answer_words, self._max_tokens)
@@ -197,7 +197,7 @@ class Generator:
                 sequence.append(token, value, constraints)
 
     def _beam_step(self, groups: list[SequenceGroup], logits: torch.Tensor) -> None:
-        """One step of a beam search in each group; its `done` are the likeliest so far, likeliest first."""
+        """One step of beam search in each group; `done` has its likeliest finished candidates in descending order."""
         sequences = [s for group in groups for s in group.sequences.values()]
         states, norm, ends = self._constrain(sequences, logits)
         likeliest = logits.argmax(-1).tolist()
@@ -216,7 +216,7 @@ class Generator:
         decoding, constraints = self.decoding, self._constraints
         slots, before = list(group.sequences), list(group.sequences.values())
         last = [row for row, sequence in enumerate(before) if sequence.blank == len(group.context.types) - 1]
-        # Every answer that may end here is one, however little its end is expected.
+        # Every answer that may end here counts, however unlikely its end token.
         for row, value in zip(last, log_probabilities[last, constraints.end].tolist(), strict=True):
             if value > -math.inf:
                 sequence = before[row].copy()
@@ -233,14 +233,14 @@ class Generator:
             group.sequences[len(parents)] = sequence
             parents.append(slots[parent])
         group.done = top_sequences(group.done, decoding.candidates, constraints.token_bytes)
-        # What goes on only becomes less likely.
+        # Longer sequences only become less likely.
         if len(group.done) == decoding.candidates:
             least = group.done[-1].log_probability
             group.sequences = {slot: s for slot, s in group.sequences.items() if s.log_probability > least}
         group.parents = parents
 
     def _free_finished(self) -> None:
-        """Finished candidates and groups leave; the last group takes the row of one that is gone."""
+        """Remove finished candidates and groups; the last group moves to a freed row."""
         for row in reversed(range(len(self._running))):
             group = self._running[row]
             if self._beam:
@@ -264,11 +264,11 @@ def _out_of_memory_as_user_error(decoding: Decoding) -> Iterator[None]:
         if not is_out_of_memory(error):
             raise
         raise UserError(
-            f"Out of memory, with up to {decoding.batch_size} candidates at a time (batch_size): take fewer, or "
+            f"Out of memory with up to {decoding.batch_size} candidates at a time (batch_size): use fewer, or "
             "shorter texts"
         ) from error
 
 
 def _has_requested_length(sequence: GeneratedSequence) -> bool:
-    """Whether the open answer has all the tokens that its own limits allow: it ends because a person wants it to."""
+    """Whether the open answer has reached the token limit of its blank, so that its end was requested."""
     return len(sequence.token_ids[-1]) == sequence.context.limits[sequence.blank].max_tokens

@@ -1,7 +1,7 @@
-"""Filling blanks with a model of the objective `ilm`.
+"""Fills blanks with a model of the objective `ilm`.
 
-1. Texts become contexts (`ilm.infilling.blanks`); of one too long for the model, what is near its blanks.
-2. Every candidate of a text is a sequence; many are generated together (`ilm.infilling.generate`).
+1. Texts become contexts (`ilm.infilling.blanks`), truncated around the blanks if too long for the model.
+2. Candidates are generated as sequences, many at once (`ilm.infilling.generate`).
 3. Finished sequences become `Infilling`s, in the order of the texts.
 """
 
@@ -42,23 +42,22 @@ from ilm.runs.trained_model import TrainedModel, model_in
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 DEFAULTS = Decoding()
-ROW_TOKENS = 4096  # scored in one pass
-# Between cached and plain passes, relative to 1 - log-probability, of the weights' type.
+ROW_TOKENS = 4096  # tokens scored in one pass
+# Tolerance between cached and plain passes, relative to 1 - log-probability, by weight dtype.
 MAX_DIFFERENCE = {torch.float32: 1e-3, torch.float64: 1e-3}
 MAX_DIFFERENCE_OF_HALF = 0.2
 
 
 class Infiller:
-    """A model and its vocabulary, to fill blanks with. Threads may share one: they take turns.
+    """Fills blanks with a model and its vocabulary. Thread-safe: calls take turns.
 
-    The model is put into eval mode, and its GELUs of GPT-2 become torch's own, of the same formula and faster.
+    The model is put into eval mode, and GPT-2's GELUs are replaced by torch's faster equivalent.
 
-    `max_tokens` bounds context and answers together; it is never more than the model's positions or its window of
-    attention. `folder` is where the model came from, for messages. `condition`: what a conditioned model is told of a
-    text, with the values that it knows.
+    `max_tokens`: limit for context and answers together; also limited by the model's positions and attention window.
+    `folder`: the model's origin, for messages. `condition`: the fields the model is conditioned on, with known values.
 
-    Raises: UserError if the model has fewer rows than the vocabulary, an architecture whose cached passes differ from
-    plain ones, or computes NaN.
+    Raises: UserError if the model has fewer rows than the vocabulary, computes NaN, or has an architecture whose cached
+    passes differ from plain ones.
     """
 
     def __init__(
@@ -84,18 +83,18 @@ class Infiller:
     def from_pretrained(cls, path: str | Path, device: str = "auto", dtype: str = "float32") -> "Infiller":
         """The model in a run's folder (experiments/NAME) or any folder in Hugging Face format with infilling tokens.
 
-        A run's model trained from random weights takes as many tokens as it was trained on, since it has never seen
-        the positions after them. `device`: auto (a GPU if there is one), cpu, cuda, cuda:1, mps. `dtype` of the
-        weights: float32, or bfloat16, which takes half the memory and rounds log-probabilities to two or three digits.
+        A model trained from random weights is limited to its training length, since it has never seen later positions.
+        `device`: auto (a GPU if there is one), cpu, cuda, cuda:1, mps. `dtype`: of the weights, float32 or bfloat16,
+        which halves memory and rounds log-probabilities to two or three digits.
 
         Raises: UserError if there is no model, it has no infilling tokens, its run had another objective, or the
-        device is not there.
+        device does not exist.
         """
         return cls.of(model_in(Path(path)), device, dtype)
 
     @classmethod
     def of(cls, trained: TrainedModel, device: str = "auto", dtype: str = "float32") -> "Infiller":
-        """As `from_pretrained`, of a model that was found already (`ilm.runs.finder`)."""
+        """As `from_pretrained`, for a model found by `ilm.runs.finder`."""
         place = usable_device(device, "device")
         if dtype not in DTYPES:
             raise UserError(f"dtype={dtype}: expected one of {', '.join(DTYPES)}")
@@ -110,11 +109,11 @@ class Infiller:
     def __call__(
         self, texts: str | Context | Sequence[str | Context], decoding: Decoding = DEFAULTS
     ) -> list[list[Infilling]]:
-        """Fill the blanks of texts: for each one, in order, its candidates. One string is a list of one text.
+        """Fill the blanks of texts; returns the candidates of each, in order. A string counts as a list of one text.
 
-        A result depends neither on the other texts nor on the batch size, as far as the model's arithmetic does not.
+        Results do not depend on other texts or the batch size, apart from floating-point differences in the model.
 
-        Raises: UserError for a text without a blank or too long for the model (see `context`).
+        Raises: UserError for a text without blanks, or too long for the model (see `context`).
         """
         texts = [texts] if isinstance(texts, str | Context) else texts
         options: dict[str, Any] = {"answer_room": decoding.answer_room, "level": decoding.level, "l1": decoding.l1}
@@ -131,7 +130,7 @@ class Infiller:
         return results
 
     def sample(self, wanted: Sequence[tuple[Context, Sequence[int]]], decoding: Decoding) -> list[list[Infilling]]:
-        """The candidates of these numbers, of each context, sampled or greedy."""
+        """For each context, the candidates with these numbers, sampled or greedy."""
         with self._lock:
             return self._finished(self._generator(decoding).sample(wanted))
 
@@ -150,37 +149,36 @@ class Infiller:
         level: str | None = None,
         l1: str | None = None,
     ) -> Context:
-        """A text made ready to be filled.
+        """Prepare a text for filling.
 
-        `limits`: for each blank what its answer may be; None leaves what was typed. `spans`: the spans of a mask are
-        the blanks, and nothing typed in the text is taken for one. `answer_room`: a text too long is cut, so that this
-        many tokens remain for each answer, but the answers take no more than half of what the model does; None refuses
-        such a text. `level` and `l1`: what a conditioned model is told of the text.
+        `limits`: limits for each blank; None: as typed. `spans`: spans of a mask to use as blanks, instead of those
+        typed in the text. `answer_room`: truncate a text that is too long, leaving this many tokens for each answer,
+        but at most half of the model's limit in total; None: refuse such a text. `level`, `l1`: conditions.
 
-        Raises: UserError if it has no blank, a mask type that the model does not know, leaves no place for the answers,
-        limits that no answer keeps, or is to be told what it does not know.
+        Raises: UserError if there is no blank, a mask type or condition is unknown to the model, the text leaves no
+        room for answers, or no answer can meet the limits.
         """
         told = tokens_told(self.condition, self.vocabulary, {"level": level, "l1": l1})
         max_tokens = self.max_tokens - len(told)
         context = Context.parse(text, *self._tokens) if spans is None else self._of_spans(text, spans)
         if limits is not None:
             if len(limits) != len(context.types):
-                raise UserError(f"The text has {len(context.types)} blanks, and limits are given for {len(limits)}")
+                raise UserError(f"The text has {len(context.types)} blanks, but limits are given for {len(limits)}")
             pairs = zip(context.limits, limits, strict=True)
             context = replace(context, limits=tuple(typed if own is None else own for typed, own in pairs))
         least = [self._min_tokens(context, blank) for blank in range(len(context.types))]
         answers = sum(least) + len(least)
-        if answers + 2 > max_tokens:  # the least of a context: a blank and the separator
+        if answers + 2 > max_tokens:  # a context has at least a blank and the separator
             raise UserError(
-                f"The answers alone take {answers} tokens or more, and the model takes {max_tokens}, the text's "
-                "among them: ask for fewer blanks or shorter answers"
+                f"The answers alone take at least {answers} tokens, but the model is limited to {max_tokens} with the "
+                "text: use fewer blanks or shorter answers"
             )
         fitting = max_tokens - answers
         if len(context.ids) <= fitting:
             return context.after(told)
         if answer_room is None:
             raise UserError(
-                f"The text has {len(context.ids)} tokens, and {max(fitting, 0)} fit: the model takes "
+                f"The text has {len(context.ids)} tokens, but only {max(fitting, 0)} fit: the model is limited to "
                 f"{max_tokens}, at least {answers} of them for the answers. Shorten it, or set cut=true to read "
                 "only what is nearest to the blanks."
             )
@@ -201,45 +199,42 @@ class Infiller:
         return Context.from_pieces(typed, pieces, numbers, [NO_LIMITS] * len(spans), *self._tokens)
 
     def _min_tokens(self, context: Context, blank: int) -> int:
-        """The fewest tokens of an answer. Raises: UserError if there is no answer within the limits."""
+        """Minimum tokens of an answer. Raises: UserError if no answer is within the limits."""
         fewest, limits = self._constraints.min_tokens(context, blank), context.limits[blank]
         if fewest == math.inf:
-            raise UserError(f"No tokens of the model spell {limits.prefix!r}: give another beginning")
+            raise UserError(f"No tokens of the model spell {limits.prefix!r}: type another prefix")
         if fewest > (limits.max_tokens or fewest):
             begins = f"that begins with {limits.prefix!r}" if limits.prefix else f"of at least {limits.min_words} words"
             raise UserError(
-                f"An answer {begins} has {fewest} tokens or more, not at most {limits.max_tokens}: allow more tokens"
+                f"An answer {begins} has at least {fewest} tokens, not at most {limits.max_tokens}: allow more tokens"
             )
         return int(fewest)
 
     def score(self, text: str | Context, answers: Sequence[str]) -> float:
-        """The log-probability in nats of `answers`, with their end tokens, in the blanks of `text`.
-
-        The sum of `answer_scores`; raises what it raises.
-        """
+        """The log-probability in nats of `answers` with end tokens: the sum of `answer_scores`. Raises: the same."""
         return math.fsum(self.answer_scores(text, answers))
 
     def answer_scores(
         self, text: str | Context, answers: Sequence[str], told: tuple[int, ...] = ()
     ) -> tuple[float, ...]:
-        """The log-probability in nats of each answer with its end token, given the text and the answers before it.
+        """The log-probability in nats of each answer with its end token, given the text and earlier answers.
 
-        As in evaluation: the filled text is tokenised whole and laid out as a training example. An answer that the
-        model wrote in other tokens than the tokenizer's own has another log-probability as an `Infilling`. `told`: of a
-        text that is no Context, the tokens that tell of it.
+        As in evaluation, the filled text is tokenised as a whole and laid out as a training example. An answer that was
+        generated in other tokens therefore has another log-probability as an `Infilling`. `told`: conditioning tokens,
+        if `text` is a str.
 
-        Raises: UserError for the wrong number of answers, an empty one, two that share a token, or too long a text.
+        Raises: UserError for a wrong number of answers, an empty one, two that share a token, or too long a text.
         """
         context = text if isinstance(text, Context) else self.context(text).after(told)
         if len(answers) != len(context.types) or not all(answers):
-            raise UserError(f"{len(context.types)} blanks need as many answers, none of them empty: got {answers}")
+            raise UserError(f"expected {len(context.types)} answers, one per blank and none empty; got {answers}")
         filled, spans = context.fill(answers)
         example = filled_example(filled, spans, context.types, self.vocabulary, context.told)
         length = len(example.input_ids)
         if length > self.max_tokens:
-            raise UserError(f"Text and answers have {length} tokens, and the model takes {self.max_tokens}")
+            raise UserError(f"Text and answers have {length} tokens, but the model is limited to {self.max_tokens}")
         scores = self.score_examples([example])
-        # The targets behind the separator: each answer's tokens, and its end.
+        # The targets after the separator: each answer's tokens and its end.
         of_answers = np.isin(scores.target_types, (TargetType.INFILL, TargetType.INFILL_SPECIAL))
         ends = np.flatnonzero(scores.target_types[of_answers] == TargetType.INFILL_SPECIAL)
         return tuple(-math.fsum(nll) for nll in np.split(scores.nll[of_answers], ends[:-1] + 1))
@@ -254,12 +249,12 @@ class Infiller:
     def _verify(self) -> None:
         """Compare candidates of two contexts with plain passes of the model.
 
-        An architecture may keep a state of its own (Mamba), look to the right (BERT), or count positions in another
-        way. It would generate something else than the model means, and nothing would tell.
+        An architecture may have a state (Mamba), look to the right (BERT), or count positions differently; generation
+        would then be silently wrong.
 
-        Raises: UserError if a token has another probability there, or the model's attention cannot be replaced.
+        Raises: UserError if token probabilities differ, or the model's attention cannot be replaced.
         """
-        blank, start = int(self.vocabulary.blanks[0]), self.vocabulary.start_of_infill  # in every vocabulary
+        blank, start = int(self.vocabulary.blanks[0]), self.vocabulary.start_of_infill  # exist in every vocabulary
         limits, most = (BlankLimits(3, 3),), MAX_DIFFERENCE.get(self.model.dtype, MAX_DIFFERENCE_OF_HALF)
         texts = ((start, blank, start), (blank, start, start, blank, start))
         contexts = [Context("", ("", ""), (0,), limits, (False,), ids) for ids in texts]

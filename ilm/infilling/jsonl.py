@@ -1,4 +1,4 @@
-"""Texts in, JSON lines out: what `infill.py` does where nobody sits at it."""
+"""Texts in, JSON lines out: `infill.py` without a terminal."""
 
 import json
 import math
@@ -22,7 +22,7 @@ TEXTS_AT_ONCE = 64
 _TEXT, _PROBABILITIES = ("text", "answers", "spans"), ("log_probability", "answer_log_probabilities")
 CANDIDATE = (*_TEXT, *_PROBABILITIES, "token_log_probabilities", "complete", "left_out")
 
-# The blanks drawn in a text; None: those typed in it.
+# Draws the blanks of a text; None: as typed in it.
 SpansOf = Callable[[InputText], Sequence[Span] | None]
 
 
@@ -36,16 +36,16 @@ def fill_texts(
     """Write a JSON object for each text and model, in order; returns how many texts were filled.
 
     {"line" (or "row" and "id"), "model", "text", "types", "candidates": [{"text", "answers", "spans", ...}, ...]}, or
-    "error" in place of types and candidates. Drawn blanks have "original", the answers that stood there,
-    "original_spans", where in "text", and for each model "original_log_probability", and that of each answer,
-    "original_answer_log_probabilities" (null where two answers share a token, or do not fit). Each of the `blocks` is
-    filled, in parts of TEXTS_AT_ONCE, before the next is asked for.
+    "error" instead of types and candidates. Drawn blanks add "original" (the learner's answers), "original_spans" (their
+    places in "text"), and, per model, "original_log_probability" and "original_answer_log_probabilities" (null if two
+    answers share a token, or do not fit). Each of the `blocks` is filled, in parts of TEXTS_AT_ONCE, before the next one
+    is read.
 
     Raises: UserError at the end, if a text could not be filled or there was none.
     """
     filled, failed, first_fault = 0, 0, ""
     total = sum(map(len, blocks)) if isinstance(blocks, list) else None
-    # None: on a terminal only; and there not among the records.
+    # None: shown on a terminal only, unless the records go there.
     with tqdm(total=total, unit=" texts", leave=False, disable=True if out.isatty() else None) as progress:
         for part in _parts(blocks):
             place = part[0].place
@@ -60,7 +60,7 @@ def fill_texts(
     if failed:
         raise UserError(f"{failed} of {filled + failed} texts could not be filled; {first_fault}")
     if not filled:
-        raise UserError("There is no text to fill: give one per line, with blanks: She ate _ for lunch.")
+        raise UserError("No text to fill: give one per line, with blanks: She ate _ for lunch.")
     return filled
 
 
@@ -72,7 +72,7 @@ def _parts(blocks: Iterable[Sequence[InputText]]) -> Iterator[list[InputText]]:
 
 
 def _with_blanks(text: InputText, spans_of: SpansOf) -> tuple[dict[str, Any], Sequence[Span] | None]:
-    """What a record says of its text, and the blanks that are drawn in it."""
+    """The record's fields on its text, and the blanks drawn in it."""
     about: dict[str, Any] = {text.place: text.number} | ({"id": text.name} if text.place == "row" else {})
     about["text"] = text.text
     try:
@@ -118,26 +118,26 @@ def _filled(
 
 
 def _require_no_json(text: str) -> None:
-    """Raises: UserError for a line that is an object of JSON lines: its braces would be filled as text."""
+    """Raises: UserError for a line that is a JSON object, which would otherwise be filled as text."""
     if text.lstrip().startswith("{"):
         with suppress(ValueError, RecursionError):
             json.loads(text)
             raise UserError(
-                "The line is a JSON object, and expected is the text itself. Save such lines as FILE.jsonl and type "
+                "The line is a JSON object, expected plain text. Save such lines as FILE.jsonl and type "
                 "input=FILE.jsonl n_masks=0"
             )
 
 
 def _write(records: Iterable[Mapping[str, Any]], out: TextIO) -> None:
-    """A line for each record, at once.
+    """Write and flush one line per record.
 
-    Raises: UserError where they cannot be written; nothing is told where nobody reads them any more (`| head`).
+    Raises: UserError if writing fails, but ends silently if the reader has gone (`| head`).
     """
     try:
         out.writelines(json.dumps(record) + "\n" for record in records)
         out.flush()
     except OSError as error:
-        # What could not be written would be tried again at the end of Python, and fail again.
+        # Otherwise Python would retry the write at exit, and fail again.
         with open(os.devnull, "wb") as nowhere:
             os.dup2(nowhere.fileno(), out.fileno())
         fault = UserError(f"The output cannot be written: {error.strerror}")
@@ -146,7 +146,7 @@ def _write(records: Iterable[Mapping[str, Any]], out: TextIO) -> None:
 
 
 def score_original(infiller: Filler, context: Context, answers: Sequence[str]) -> tuple[float, ...] | None:
-    """The log-probability of each original answer; None where tokens do not end with them, or are too many."""
+    """The log-probability of each original answer; None if answers share a token or the text is too long."""
     try:
         return infiller.answer_scores(context, answers)
     except UserError:

@@ -1,19 +1,18 @@
-"""A KV cache whose rows are shared: the context of a group once, and its candidates behind it, written in place.
+"""A KV cache in which the candidates of a context share its row.
 
-A forward pass takes a single row of N tokens, whatever they belong to: the contexts of new groups, end to end, and one
-token of every running candidate. So the linear layers, which take most of the time, see no padding. Only attention
-knows of groups. A group is a context with its candidates, and has one row of the cache:
+A forward pass takes a single row of N tokens: the concatenated contexts of new groups, and one token of every running
+candidate. So the linear layers, which take most of the time, see no padding; only attention distinguishes groups. A
+group is a context with its candidates, and has one row of the cache:
 
     row     context ... | candidate 1 | candidate 2 | candidate 1 | candidate 3 | ...      columns in order of writing
 
-A candidate attends to the context and its own columns, by its row of `visible` (the tree attention of Miao et al.
-2024, SpecInfer, arXiv 2305.09781). The context is stored once for all its candidates, and a beam that continues
-another one needs a copy of that row of booleans alone.
+A candidate attends to the context and its own columns, given by its row of `visible` (the tree attention of Miao et al.
+2024, SpecInfer, arXiv 2305.09781). The context is stored once for all candidates, and a beam that continues another one
+only copies that row of booleans.
 
-It is registered with transformers' `AttentionInterface`, and chosen while candidates are generated.
+It is registered with transformers' `AttentionInterface`, and selected during generation.
 
-Legend: N tokens of a pass, H heads, K key heads, D size of a head (D' of its values), R rows, W candidates of a row,
-T columns.
+Legend: N tokens of a pass, H heads, K key heads, D head size (D' of values), R rows, W candidates of a row, T columns.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,15 +27,15 @@ from transformers import AttentionInterface, PreTrainedModel
 from ilm.errors import UserError
 
 NAME = "ilm_candidates"
-# Settings of models whose attention is another one than that of this file.
+# Configuration keys of models with other kinds of attention.
 UNKNOWN_SETTINGS = ("attn_logit_softcapping",)
 UNKNOWN_ARGUMENTS = ("softcap", "s_aux", "position_bias")
-UNKNOWN = "fills no blanks: its attention is of a kind that is not known here. GPT-2, Llama, Qwen and others are."
+UNKNOWN = "cannot fill blanks: its kind of attention is not supported. Use GPT-2, Llama, Qwen or similar models."
 
 
 @contextmanager
 def kv_cache_attention(model: PreTrainedModel) -> Iterator[None]:
-    """Within this context the model attends by the `attention_metadata` of each pass, without dropout.
+    """Make the model attend by the `attention_metadata` of each pass, without dropout.
 
     Raises: UserError for an architecture whose attention cannot be replaced.
     """
@@ -55,12 +54,12 @@ def kv_cache_attention(model: PreTrainedModel) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class AttentionMetadata:
-    """What the N tokens of a pass are: contexts first, then one token of each of M candidates.
+    """Describes the N tokens of a pass: contexts first, then one token of each of M candidates.
 
-    `contexts`: (first token, last exclusive, row) of each. `rows`, `columns` int64 (M,): where the keys and values of
-    each candidate's token are stored. `query_of_place` int64 (R, W): which of the M tokens is the query at place w of
-    row r, any one where there is none; `place_of_query` int64 (M,): its inverse, an index into R * W. `mask`
-    (R, 1, W, T): what each attends to, 0 or minus infinity.
+    `contexts`: (first token, exclusive last, row) of each. `rows`, `columns`: int64 (M,), where the keys and values of
+    each candidate's token go. `query_of_place`: int64 (R, W), which of the M tokens is the query at place w of row r
+    (arbitrary if there is none). `place_of_query`: int64 (M,), its inverse, an index into R * W. `mask`: (R, 1, W, T),
+    additive attention mask, 0 or minus infinity.
     """
 
     cache: "KVCache"
@@ -77,7 +76,7 @@ class AttentionMetadata:
 
 
 class KVCache:
-    """The keys and values of up to `rows` groups, of up to `width` candidates each, grown as needed."""
+    """The keys and values of up to `rows` groups with up to `width` candidates each; grows as needed."""
 
     def __init__(self, rows: int, columns: int, width: int, device: torch.device):
         self.keys: dict[int, torch.Tensor] = {}  # by layer, (R, K, T, D)
@@ -86,13 +85,13 @@ class KVCache:
         self.visible = torch.zeros(rows, width, columns, dtype=torch.bool, device=device)
 
     def add_context(self, row: int, context_tokens: int) -> None:
-        """A row for a new group, whose candidates all attend to its context."""
+        """Set up a row for a new group, whose candidates all attend to its context."""
         self.reserve(row + 1, context_tokens + 1)
         self.visible[row] = False
         self.visible[row, :, :context_tokens] = True
 
     def reserve(self, rows: int, columns: int) -> None:
-        """Grow to so many rows and columns; the contents stay."""
+        """Grow to `rows` and `columns`, keeping the contents."""
         have = self._size
         if rows <= have[0] and columns <= have[1]:
             return
@@ -106,14 +105,14 @@ class KVCache:
                 part[layer] = _grown(old, (self._size[0], old.shape[1], self._size[1], old.shape[3]))
 
     def move_row(self, row: int, to: int, columns: int) -> None:
-        """Move the group of `row`, which has so many columns, to the row `to`."""
+        """Move the group of `row`, which uses `columns`, to the row `to`."""
         self.visible[to] = self.visible[row]
         for part in (self.keys, self.values):
             for stored in part.values():
                 stored[to, :, :columns] = stored[row, :, :columns]
 
     def reorder(self, row: int, parents: Sequence[int]) -> None:
-        """Beam w of a row continues beam `parents[w]`."""
+        """Make beam w of a row continue beam `parents[w]`."""
         self.visible[row, : len(parents)] = self.visible[row, list(parents)]
 
     def metadata(
@@ -124,10 +123,10 @@ class KVCache:
         width: int,
         dtype: torch.dtype,
     ) -> AttentionMetadata:
-        """Of a pass over contexts, as `AttentionMetadata` has them, and a token of each of the candidates.
+        """The metadata of a pass over contexts (as in `AttentionMetadata`) and one token of each candidate.
 
-        A candidate's token: its row, slot, column and place among those of the row; candidates are in the first `rows`
-        rows, at most `width` in each.
+        A candidate's token is given by its row, slot, column and place within the row; candidates are in the first
+        `rows` rows, at most `width` in each.
         """
         if not candidates:
             return AttentionMetadata(self, tuple(contexts))
@@ -144,11 +143,11 @@ class KVCache:
         return AttentionMetadata(self, tuple(contexts), at, columns, query_of_place, place_of_query, mask)
 
     def layer(self, number: int, key: torch.Tensor, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Keys (R, K, T, D) and values (R, K, T, D') of a layer; those of a pass tell their kind the first time."""
+        """Keys (R, K, T, D) and values (R, K, T, D') of a layer, allocated like those of the first pass."""
         if number not in self.keys:
             rows, columns = self._size
             for part, like in ((self.keys, key), (self.values, value)):
-                # Zeros, since what is masked is multiplied by 0 all the same.
+                # Zeros, since masked values are still multiplied by 0, and 0 * NaN is NaN.
                 part[number] = like.new_zeros(rows, like.shape[1], columns, like.shape[3])
         return self.keys[number], self.values[number]
 
@@ -170,15 +169,15 @@ def attend(
     attention_metadata: AttentionMetadata | None = None,
     **others: Any,
 ) -> tuple[torch.Tensor, None]:
-    """As transformers calls it: query (1, H, N, D), key (1, K, N, D), value (1, K, N, D'); returns (1, N, H, D').
+    """Attention function for transformers: query (1, H, N, D), key (1, K, N, D), value (1, K, N, D') -> (1, N, H, D').
 
-    Raises: UserError for a model that passes no metadata on, or uses a kind of attention that is not known here.
+    Raises: UserError for a model that drops the metadata, or uses an unsupported kind of attention.
     """
     if attention_metadata is None or any(others.get(name) is not None for name in UNKNOWN_ARGUMENTS):
         raise UserError(f"{type(module).__name__} {UNKNOWN}")
     metadata = attention_metadata
     keys, values = metadata.cache.layer(module.layer_idx, key, value)
-    shared = query.shape[1] // key.shape[1]  # heads that share a key head
+    shared = query.shape[1] // key.shape[1]  # query heads per key head
     out = query.new_empty(query.shape[2], query.shape[1], value.shape[3])
     for first, last, row in metadata.contexts:
         k, v = key[:, :, first:last], value[:, :, first:last]
@@ -192,7 +191,7 @@ def attend(
         keys[metadata.rows, :, metadata.columns] = key[0, :, begin:].transpose(0, 1)
         values[metadata.rows, :, metadata.columns] = value[0, :, begin:].transpose(0, 1)
         rows, _, width, columns = metadata.mask.shape
-        # (R, H, W, D); heads that share a key head ask it one after another, so that no key is repeated.
+        # (R, H, W, D); query heads with the same key head become extra queries, so that keys need not be repeated.
         queries = query[0, :, begin:].transpose(0, 1)[metadata.query_of_place].transpose(1, 2)
         queries = queries.reshape(rows, key.shape[1], shared * width, -1)
         found = scaled_dot_product_attention(

@@ -1,13 +1,13 @@
-"""The mixture of the specialists: what fills the blanks of a text whose level is not known.
+"""The mixture of specialists: fills the blanks of texts of unknown level.
 
-Specialist k reads the context before any answer, and C_k, the context's NLL in nats, says how well the text fits its
-level; nothing of the answers is in it. As in DEMix (Gururangan et al. 2022) and in the evaluation's report,
+C_k, specialist k's NLL of the context in nats, measures how well the text fits its level; it does not depend on the
+answers. As in DEMix (Gururangan et al. 2022) and in the evaluation's report,
 
     pi_k = softmax_k(-C_k / T)
     p(answers) = sum_k pi_k p_k(answers)
 
-Candidates are drawn by ancestral sampling, which is exact: first a specialist from pi, then its answers. Their
-probabilities are the mixture's: of each token, given those before it, under the weights that these leave.
+Candidates are drawn exactly, by ancestral sampling: first a specialist from pi, then its answers. Reported
+probabilities are the mixture's: of each token given the previous ones, with weights updated by them.
 
 Legend: K specialists, N tokens or answers.
 """
@@ -39,7 +39,7 @@ NAME = "mixture"
 
 @dataclass(frozen=True)
 class Specialists:
-    """The models of a mixture, beside `TrainedModel`s where models are chosen; it is told nothing of a text."""
+    """The members of a mixture, as chosen beside `TrainedModel`s; mixtures are unconditioned."""
 
     members: tuple[TrainedModel, ...]
     temperature: float
@@ -54,23 +54,23 @@ def find_models(
     names: Sequence[str] | None,
     level: str | None = None,
 ) -> list[TrainedModel | Specialists]:
-    """What `Finder.find` finds, of several seeds the lowest, and the mixture if `names` ask for it: first or last.
+    """The models of `Finder.find` (lowest seed of several), with the mixture first or last if `names` include it.
 
-    Its members are the models that `members` name, or else that of each level. A folder or a level called mixture
-    means itself.
+    Its members are those named by `members`, else the model of each level. A folder or level called mixture takes
+    precedence.
 
-    Raises: UserError as `Finder.find` does, or if a mixture has fewer than two members.
+    Raises: UserError as `Finder.find`, or if a mixture has fewer than two members.
     """
     if names is None or NAME not in names or finder.is_known(NAME):
         return [*finder.find(names, level, all_seeds=False)]
     if level is not None:
-        raise UserError(f"cefr={level}: models=[{NAME}] means models of several levels. Leave cefr out")
+        raise UserError(f"cefr={level}: models=[{NAME}] combines models of several levels. Drop cefr")
     found = [finder.find_one(name, "mixture_of") for name in members or finder.levels()]
     specialists = tuple({model.path.resolve(): model for model in found}.values())
     if len(specialists) < 2:
         listed = ", ".join(model.name for model in specialists) or "none"
         raise UserError(
-            f"models=[{NAME}]: a mixture has two members or more, and there is {listed}. Train the model of another "
+            f"models=[{NAME}]: a mixture needs at least two members, found {listed}. Train the model of another "
             "level, or name the members: mixture_of=[A1,B1]"
         )
     others = [name for name in names if name != NAME]
@@ -81,9 +81,9 @@ def find_models(
 
 
 class Mixture:
-    """Fills blanks as an `Infiller` does; `members` by name.
+    """Fills blanks like an `Infiller`; `members`: by name.
 
-    Raises: UserError unless the members have one tokenizer, the same types of blanks, and take as many tokens.
+    Raises: UserError unless the members have the same tokenizer, mask types and token limit.
     """
 
     def __init__(self, members: Mapping[str, Infiller], temperature: float):
@@ -101,9 +101,9 @@ class Mixture:
     def __call__(
         self, texts: str | Context | Sequence[str | Context], decoding: Decoding = DEFAULTS
     ) -> list[list[Infilling]]:
-        """Candidates of each text, as `Infiller` gives them.
+        """The candidates of each text, as `Infiller` returns them.
 
-        Those of method greedy and beam are the members' own, the likeliest under the mixture first.
+        The methods greedy and beam collect the members' own candidates, ranked by the mixture.
         """
         texts = [texts] if isinstance(texts, str | Context) else texts
         options = {"answer_room": decoding.answer_room, "level": decoding.level, "l1": decoding.l1}
@@ -114,7 +114,7 @@ class Mixture:
         of_members = [member(contexts, decoding) for member in self.members]
         pooled = self._scored(contexts, [[*chain(*groups)] for groups in zip(*of_members, strict=True)])
         most = decoding.candidates if decoding.method == "beam" else 1
-        # Of candidates that read alike the likeliest: the last one stays.
+        # The last, likeliest, of candidates with the same text stays.
         different = [{i.answers: i for i in sorted(own, key=_unlikely, reverse=True)} for own in pooled]
         return [sorted(own.values(), key=_unlikely)[:most] for own in different]
 
@@ -128,17 +128,17 @@ class Mixture:
         return np.array([self._log_pi(nll) for nll, _ in scores])
 
     def score(self, text: str | Context, answers: Sequence[str]) -> float:
-        """The log-probability in nats of `answers`; raises what `Infiller.answer_scores` raises."""
+        """The log-probability in nats of `answers`. Raises: as `Infiller.answer_scores`."""
         return math.fsum(self.answer_scores(text, answers))
 
     def answer_scores(self, text: str | Context, answers: Sequence[str]) -> tuple[float, ...]:
-        """That of each answer, given the text and the answers before it."""
+        """The log-probability in nats of each answer, given the text and earlier answers."""
         context = text if isinstance(text, Context) else self.context(text)
         of_members = np.array([member.answer_scores(context, answers) for member in self.members])
         return tuple(mixed(self.log_posterior([context])[0], of_members).tolist())
 
     def _sample(self, wanted: Sequence[tuple[Context, Sequence[int]]], decoding: Decoding) -> list[list[Infilling]]:
-        """The candidates of these numbers, each written by the member that is drawn for it."""
+        """The candidates with these numbers, each generated by the member drawn for it."""
         found: list[dict[int, Infilling]] = [{} for _ in wanted]
         of_members: list[list[list[int]]] = [[[] for _ in wanted] for _ in self.members]
         for place, log_pi in enumerate(self.log_posterior([context for context, _ in wanted])):
@@ -154,7 +154,7 @@ class Mixture:
         return [[of_text[n] for n in numbers] for of_text, (_, numbers) in zip(found, wanted, strict=True)]
 
     def _scored(self, contexts: Sequence[Context], found: Sequence[Sequence[Infilling]]) -> list[list[Infilling]]:
-        """The same with the mixture's probabilities, of the tokens as they were written."""
+        """The same infillings with the mixture's probabilities, in the tokens as generated."""
         pairs = list(dict.fromkeys((c, i.token_ids) for c, own in zip(contexts, found, strict=True) for i in own))
         values = {}
         for (context, tokens), (nll, of_members) in zip(pairs, self._token_scores(pairs), strict=True):
@@ -169,7 +169,7 @@ class Mixture:
     def _token_scores(
         self, pairs: Sequence[tuple[Context, Sequence[Sequence[int]]]]
     ) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Of each context with the tokens of answers: C (K,), and the tokens' log-probabilities (K, N)."""
+        """For each context with answer tokens: C (K,), and the tokens' log-probabilities (K, N)."""
         examples = []
         for context, answers in pairs:
             ids = np.array([*context.ids, *chain(*answers)], dtype=np.int32)
@@ -187,7 +187,7 @@ class Mixture:
 
     def _log_pi(self, nll: np.ndarray) -> np.ndarray:
         """log pi from C, both (K,)."""
-        with np.errstate(over="ignore"):  # however low the temperature, the least is 0
+        with np.errstate(over="ignore"):  # a very low temperature overflows, but the minimum is 0
             return log_softmax((nll.min() - nll) / self.temperature)
 
 
@@ -195,7 +195,7 @@ Filler = Infiller | Mixture
 
 
 def mixed(log_weights: np.ndarray, log_probabilities: np.ndarray) -> np.ndarray:
-    """The mixture's log-probabilities (N,), each given those before it, of the members' own (K, N); log pi is (K,)."""
+    """The mixture's log-probabilities (N,), each given previous tokens, from the members' (K, N) and log pi (K,)."""
     joint = logsumexp(log_weights[:, None] + log_probabilities.cumsum(axis=1), axis=0)
     return np.diff(joint, prepend=0.0)
 

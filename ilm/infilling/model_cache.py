@@ -1,4 +1,4 @@
-"""The models in memory: one least-recently-used cache for the terminal, JSON lines and the page."""
+"""A least-recently-used cache of loaded models, for the terminal, JSON lines and the page."""
 
 import gc
 import logging
@@ -14,14 +14,14 @@ log = logging.getLogger("ilm")
 
 
 class ModelCache:
-    """Infillers by model, at most `max_loaded`: to load another one, the least recently used is evicted first.
+    """Infillers by model, at most `max_loaded`; the least recently used is evicted before loading another.
 
-    A model whose files have changed is loaded again. One thread may call `get`, any may look.
+    A model whose files have changed is reloaded. Only one thread may call `get`; any may call the other methods.
     """
 
     def __init__(self, load: Callable[[TrainedModel], Infiller], max_loaded: int):
         self._load, self.max_loaded = load, max_loaded
-        # By folder, with the time in nanoseconds at which the folder was last changed.
+        # By folder, with its modification time in nanoseconds.
         self._entries: OrderedDict[Path, tuple[Infiller, int]] = OrderedDict()
         self._fingerprints: dict[Path, str] = {}
 
@@ -29,14 +29,11 @@ class ModelCache:
         return model.path in self._entries
 
     def fingerprint(self, model: TrainedModel) -> str | None:
-        """Of the files that a model was last read from; None if it never was."""
+        """The fingerprint of the files a model was last loaded from; None if it never was."""
         return self._fingerprints.get(model.path)
 
     def get(self, model: TrainedModel) -> Infiller:
-        """The model's Infiller, from its files if it is not in memory.
-
-        Raises: UserError as `Infiller.of` does.
-        """
+        """The model's Infiller, loaded if necessary. Raises: UserError as `Infiller.of`."""
         key, modified = model.path, model.path.stat().st_mtime_ns
         if key in self._entries and self._entries[key][1] != modified:
             del self._entries[key]
@@ -52,7 +49,7 @@ class ModelCache:
         return self._entries[key][0]
 
     def get_all(self, models: Sequence[TrainedModel | Specialists]) -> dict[str, Filler]:
-        """The Infillers of several models by name, and the mixture of those in memory."""
+        """The Infillers of several models by name, including a mixture made of loaded ones."""
         return {
             model.name: Mixture({member.name: self.get(member) for member in model.members}, model.temperature)
             if isinstance(model, Specialists)

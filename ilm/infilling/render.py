@@ -1,4 +1,4 @@
-"""Candidates as a person reads them at the terminal."""
+"""Shows candidates at the terminal."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -17,22 +17,22 @@ LEGEND = (
     f"tokens of answers green: p of {LIKELY} and more, yellow: of {POSSIBLE}, red: below; p of an answer is the "
     f"product over its tokens and its end, which is named where it is below {LIKELY}"
 )
-NEAR = 200  # characters of a long text that are shown on either side of a blank
-NARROWEST = 30  # characters of a column
+NEAR = 200  # characters of a long text shown on either side of a blank
+NARROWEST = 30  # minimum column width in characters
 ORIGINAL = "original"
 
 
 def shown(infilling: Infilling) -> Text:
-    """A filled text, literally, its answers coloured, and their probability under the model.
+    """A filled text, shown literally, with coloured answers and their probability under the model.
 
-    Of what stands farther than NEAR characters from the blanks there are dots only.
+    Text more than NEAR characters from the blanks is replaced by dots.
     """
     text, done = Text(), 0
     answers = zip(infilling.spans, infilling.token_texts, infilling.token_log_probabilities, strict=True)
     for (start, length), tokens, values in answers:
         _append_near(text, infilling.text[done:start], after_blank=bool(done), before_blank=True)
         done = start + length
-        of_character = 0.0  # whose tokens have one text together
+        of_character = 0.0  # log-probability of the tokens of one character so far
         for token, value in zip(tokens, values, strict=True):
             of_character += value
             if token:
@@ -43,12 +43,12 @@ def shown(infilling: Infilling) -> Text:
 
 
 def _append_near(text: Text, piece: str, *, after_blank: bool, before_blank: bool) -> None:
-    """Add what stands between blanks, or between one and an end of the text."""
+    """Append the text between two blanks, or between a blank and an end of the text."""
     first, last = NEAR * after_blank, len(piece) - NEAR * before_blank
     if last - first <= NEAR:
         text.append(printable(piece))
         return
-    # Whole words, where there are any.
+    # Whole words if possible.
     first = piece.rfind(" ", 0, first) + 1 or first
     last = max(piece.find(" ", last), last)
     text.append(printable(piece[:first])).append("…", style="dim")
@@ -61,9 +61,9 @@ def _colour(log_probability: float) -> str:
 
 
 def joint_probability(values: Sequence[Sequence[float]]) -> str:
-    """p = 0.02 (0.1, 0.2): of all answers, then of each given those before it; `values`: of their tokens, in nats.
+    """p = 0.02 (0.1, 0.2): for all answers, then for each given earlier ones; `values`: of their tokens, in nats.
 
-    An unlikely end is named, since no colour shows it: p = 0.02 (end 0.03).
+    An unlikely end token is spelled out, since no colour shows it: p = 0.02 (end 0.03).
     """
     found = [math.fsum(own) for own in values]
     ends = [f"end {probability(own[-1])}" if len(own) > 1 and own[-1] < math.log(LIKELY) else "" for own in values]
@@ -74,7 +74,7 @@ def joint_probability(values: Sequence[Sequence[float]]) -> str:
 
 
 def probabilities(infilling: Infilling) -> str:
-    """p = 0.02 (0.1, 0.2): of the answers, and what else is to be known."""
+    """p = 0.02 (0.1, 0.2): for the answers, followed by remarks."""
     found = joint_probability(infilling.token_log_probabilities)
     if not infilling.complete:
         found += ", not finished"
@@ -87,7 +87,7 @@ def probabilities(infilling: Infilling) -> str:
 
 
 def probability(log_probability: float) -> str:
-    """Two digits of it, as on the page: 0.34, 0.0012, 3.4e-06; those of long answers are smaller than any float."""
+    """Two digits, as on the page: 0.34, 0.0012, 3.4e-06. Works for long answers too, whose p underflows a float."""
     exponent = math.floor(log_probability / math.log(10)) if log_probability > -math.inf else 0
     if exponent > -300:
         found = f"{math.exp(log_probability):.2g}"
@@ -98,7 +98,7 @@ def probability(log_probability: float) -> str:
 
 
 def marked(text: str, spans: Sequence[Span], style: str = "reverse") -> Text:
-    """A text as it is, its spans set off."""
+    """A text shown literally with its spans highlighted."""
     found, done = Text(), 0
     for span in spans:
         found.append(printable(text[done : span.start]))
@@ -108,10 +108,10 @@ def marked(text: str, spans: Sequence[Span], style: str = "reverse") -> Text:
 
 
 def side_by_side(found: Mapping[str, Sequence[Infilling]], original: Text | None, width: int) -> RenderableType:
-    """The candidates of each model below its name, and the original text before them; numbered where there are several.
+    """The candidates of each model under its name, after the original text; numbered if there are several.
 
-    One model without an original needs no name. Columns of a terminal `width` characters wide would be too narrow where
-    many models were named: they stand one below the other.
+    A single model without an original has no heading. If columns would be too narrow for a terminal of `width`
+    characters, models are stacked vertically.
     """
     columns = [(Text(printable(name)), _numbered(own)) for name, own in found.items()]
     if original is not None:

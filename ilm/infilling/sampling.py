@@ -1,6 +1,6 @@
-"""How a token is drawn from logits: temperature, top-k, top-p, and draws that depend on their key alone.
+"""Draws tokens from logits: temperature, top-k, top-p, and random numbers that depend only on a key.
 
-Legend: N sequences, V rows of the model's output, K tokens of a top_k_top_p.
+Legend: N sequences, V rows of the model's output, K tokens kept by top_k_top_p.
 """
 
 import math
@@ -11,18 +11,17 @@ from torch.nn.functional import pad
 
 from ilm.hashing import order_key
 
-FIRST_CANDIDATES = 256  # tokens: the nucleus of a trained model is nearly always smaller
-ROWS_AT_ONCE = 8  # whose numbers fit into the caches of a core
+FIRST_CANDIDATES = 256  # tokens; a trained model's nucleus is nearly always smaller
+ROWS_AT_ONCE = 8  # rows that fit into a core's caches
 
 
 def top_k_top_p(
     logits: torch.Tensor, temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None
 ) -> tuple[torch.Tensor | None, torch.Tensor]:
-    """The tokens to draw from, (N, K), and their log-probabilities up to a constant of the row, (N, K).
+    """The tokens to draw from, (N, K), and their log-probabilities up to a constant per row, (N, K).
 
-    Made of logits (N, V), in which a token of -inf is never drawn. Without `top_k` and `top_p` there is no list of
-    tokens (None): all V are drawn from. `top_k` takes exactly so many, whichever of equals; the nucleus holds any token
-    as likely as its last one.
+    Takes logits (N, V); tokens at -inf are never drawn. Without `top_k` and `top_p` the tokens are None, meaning all V.
+    `top_k` keeps exactly that many, breaking ties arbitrarily; the nucleus keeps all tokens tied with its last one.
     """
     size = logits.shape[1]
     top_k = None if top_k is None or top_k >= size else top_k
@@ -43,13 +42,13 @@ def top_k_top_p(
 def _nucleus(
     logits: torch.Tensor, whole: torch.Tensor, temperature: float, top_p: float, k: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """As `top_k_top_p`, of logits (N, V) and the logarithm of their sum (N, 1); looks at the `k` likeliest first."""
+    """As `top_k_top_p`, from logits (N, V) and their logsumexp (N, 1); tries the `k` likeliest first."""
     values, tokens = logits.topk(k)
     weights = _tempered(values, temperature) - whole
     last = (weights.exp().cumsum(-1) < top_p).sum(-1, keepdim=True)
     least = weights.gather(-1, last.clamp(max=k - 1))
     kept = weights.masked_fill(weights < least, -math.inf)
-    # Of a row is known which tokens it keeps where the list goes on to a less likely one.
+    # A row is complete if its list extends to a token outside the nucleus.
     unknown = ((last == k) | (weights[:, -1:] >= least))[:, 0].nonzero()[:, 0]
     if k == logits.shape[1] or not len(unknown):
         return tokens, kept
@@ -62,18 +61,18 @@ def _nucleus(
 
 
 def _tempered(logits: torch.Tensor, temperature: float) -> torch.Tensor:
-    """float64, the largest of a row made 0 first: no temperature, however low, overflows."""
+    """float64, with row maxima shifted to 0 first, so that no temperature overflows."""
     wide = logits.double() if logits.shape[-1] <= 16 * FIRST_CANDIDATES else logits.float()
     return (wide - wide.amax(-1, keepdim=True)) / min(max(temperature, 1e-30), 1e30)
 
 
 def gumbel_max(log_probabilities: torch.Tensor, tokens: torch.Tensor | None, keys: Sequence[int]) -> torch.Tensor:
-    """A token for each row of log-probabilities (N, K) of `tokens` (N, K), or of all V: int64 (N,).
+    """Draw a token for each row of log-probabilities (N, K) of `tokens` (N, K), or of all V: int64 (N,).
 
-    The Gumbel-max trick, with a number for each token that is a hash of its row's key and the token: the draw depends
-    on nothing else, neither on the tokens beside it nor on the device. Batched and single forward passes differ in the
-    last digits of their logits. That changes the winner only where two tokens are as close; under an inverse CDF it
-    would move the bounds of all V tokens, and in long answers change one every few sentences.
+    The Gumbel-max trick, with each token's noise a hash of the row's key and the token, so that draws do not depend on
+    other tokens or the device. Batched and single forward passes differ in the last digits of their logits. Here this
+    matters only if the two best tokens are that close; an inverse CDF would shift the bounds of all V tokens, and
+    change a token every few sentences.
     """
     of_row = torch.tensor([_signed(key) for key in keys], device=log_probabilities.device)[:, None]
     if tokens is not None:
@@ -85,15 +84,15 @@ def gumbel_max(log_probabilities: torch.Tensor, tokens: torch.Tensor | None, key
 
 
 def gumbel(keys: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-    """Standard Gumbel numbers, float64, of keys and tokens, int64 that broadcast together.
+    """Standard Gumbel noise, float64, for broadcastable int64 keys and tokens.
 
-    The token-th number of the generator SplitMix64 (Steele, Lea and Flood 2014) seeded with the key.
+    Uses the token-th output of SplitMix64 (Steele, Lea and Flood 2014) seeded with the key.
     """
     state = keys + (tokens + 1) * _signed(0x9E3779B97F4A7C15)
     state = _mixed(state, 30, 0xBF58476D1CE4E5B9)
     state = _mixed(state, 27, 0x94D049BB133111EB)
     state = state ^ _shifted(state, 31)
-    # 53 bits, in the middle of their interval: neither 0 nor 1.
+    # 53 bits at interval midpoints: neither 0 nor 1.
     uniform = (_shifted(state, 11).double() + 0.5).mul_(2.0**-53)
     return uniform.log_().neg_().log_().neg_()
 
@@ -103,20 +102,20 @@ def _mixed(state: torch.Tensor, bits: int, factor: int) -> torch.Tensor:
 
 
 def _shifted(state: torch.Tensor, bits: int) -> torch.Tensor:
-    """An unsigned shift to the right of int64."""
+    """Logical right shift of int64."""
     return (state >> bits) & ((1 << (64 - bits)) - 1)
 
 
 def _signed(number: int) -> int:
-    """The int64 with the bits of a number of 64 bits."""
+    """The int64 with the bits of an unsigned 64-bit number."""
     return (number + 2**63) % 2**64 - 2**63
 
 
 def candidate_key(seed: int, text: str, candidate: int) -> int:
-    """What decides the draws of a candidate, with the number of the draw (`step_key`)."""
+    """The seed of a candidate's draws; `step_key` adds the number of the draw."""
     return order_key(seed, "infilling", text, candidate)
 
 
 def step_key(key: int, step: int) -> int:
-    """The key of a candidate's draw number `step`."""
+    """The key of a candidate's draw at `step`."""
     return order_key(key, step)

@@ -1,4 +1,4 @@
-"""Filling blanks at the terminal: a dialogue, in which candidates come in colour and settings change on the way."""
+"""An interactive terminal for filling blanks, with coloured candidates and changeable settings."""
 
 import json
 import re
@@ -30,34 +30,34 @@ _LIKE_A_BLANK = re.compile(r"\[\w+(?::[^\]\n]*)?\]")
 
 BLANKS = (
     ("She ate [ngram] for _.", "a text with blanks is filled"),
-    ("_ or [MASK]", "a blank of the default type (word, where the model has it); _ stands alone"),
+    ("_ or [MASK]", "a blank of the default type (word, if the model has it); _ must stand alone"),
     ("{types}", "blanks of a type"),
     ("[word:l...]", "the answer begins with l"),
     ("[ngram:2-5 words]", "2 to 5 words; [word:1 word] exactly 1; tokens likewise; [ngram:2-5 words:left...] both"),
     ("\\n", "a line break in the text"),
-    (":paste", f"a text of many lines, up to a line {END_OF_PASTE}"),
+    (":paste", f"a multi-line text, ended by a line {END_OF_PASTE}"),
 )
 COMMANDS = (
     (":n 5", "candidates of each text"),
-    (":temperature 0.8", "below 1 nearer to the likeliest, above 1 freer"),
-    (":top_p 0.9", "draw from the likeliest tokens that make up this probability; off takes all"),
-    (":top_k 40", "draw from this many; off takes all"),
+    (":temperature 0.8", "below 1 closer to the likeliest answers, above 1 more varied"),
+    (":top_p 0.9", "draw from the likeliest tokens with this total probability; off: from all"),
+    (":top_k 40", "draw from this many tokens; off: from all"),
     (":method beam", "search for the likeliest candidates; greedy: the likeliest token at each step; sample: draw"),
     (":beams 30", "width of the beam search; 0: four times the candidates, at least 8"),
-    (":distinct on", "no candidate twice"),
-    (":cut off", "refuse a text too long for the model; on reads what is nearest to its blanks"),
+    (":distinct on", "no duplicate candidates"),
+    (":cut off", "refuse a text too long for the model; on: read only what is nearest to its blanks"),
     (":max_answer_words off", "any number of words for a word blank, as _ is; 1: one word"),
-    (":max_answer_tokens 50", "longer answers end there, and are marked as not finished"),
-    (":batch_size 16", "candidates written at a time: fewer take less memory, and nothing else changes"),
-    (":level B1", "what a conditioned model is told of the texts, :l1 Portuguese likewise; off tells nothing"),
-    (":seed 1", "other candidates; a text has the same ones as long as nothing is changed"),
-    (":model A1 B2", "other models, as models=[A1,B2] names them; in quotes where a name has spaces"),
-    (":help", "this; Ctrl-C stops what is being written; quit or Ctrl-D ends"),
+    (":max_answer_tokens 50", "cut longer answers here and mark them as not finished"),
+    (":batch_size 16", "candidates generated at a time; fewer only take less memory"),
+    (":level B1", "condition for conditioned models, likewise :l1 Portuguese; off: none"),
+    (":seed 1", "other candidates; equal settings give a text the same ones"),
+    (":model A1 B2", "other models, as in models=[A1,B2]; quote names with spaces"),
+    (":help", "this; Ctrl-C interrupts generation; quit or Ctrl-D ends"),
 )
 
 
 class Terminal:
-    """The dialogue: `infillers` by name, shown side by side; `load` gives those of other names (`:model`)."""
+    """The dialogue. `infillers`: by name, shown side by side; `load`: returns those of other names (`:model`)."""
 
     help: Sequence[tuple[str, str]] = (*BLANKS, *COMMANDS)
 
@@ -68,16 +68,16 @@ class Terminal:
         load: Callable[[list[str]], Mapping[str, Filler]],
         console: Console,
     ):
-        # A person wants the likeliest first, whatever order a script is given.
+        # People want the likeliest first, whatever order scripts get.
         self.infillers, self.decoding = infillers, decoding.replace(by_probability=True)
         self.load, self.console = load, console
 
     def run(self, read: Callable[[str], str] = input) -> None:
         """Answer lines until `quit` or the end of the input."""
-        with suppress(ImportError):  # where Python has it: editing of the line, and earlier ones
+        with suppress(ImportError):  # optional: line editing and history
             import readline
 
-            # What is pasted comes as one text, whatever lines it has, where the terminal tells that it is.
+            # Terminals with bracketed paste deliver a multi-line paste as one text.
             readline.parse_and_bind("set enable-bracketed-paste on")
         begun = False
         while True:
@@ -96,13 +96,13 @@ class Terminal:
                 self.console.print()
                 return
             except UnicodeDecodeError:
-                self.mistake("What was typed is not valid UTF-8: set the terminal's encoding to UTF-8")
+                self.mistake("The input is not valid UTF-8: set the terminal's encoding to UTF-8")
             except KeyboardInterrupt:
                 self.console.print()
                 self.say("stopped; quit or Ctrl-D ends")
 
     def begin(self) -> None:
-        """What is shown before the first prompt."""
+        """Show a greeting before the first prompt."""
         self.say(f"Models: {', '.join(self.infillers)}. Type a text with blanks (She ate _ for lunch.), :help or quit")
 
     def prompt(self) -> str:
@@ -116,14 +116,14 @@ class Terminal:
             self.answer(self.text, line)
 
     def answer(self, work: Callable[..., None], *arguments: str) -> None:
-        """Do it; a user's mistake is shown, and the dialogue goes on."""
+        """Run `work`; a UserError is shown, and the dialogue continues."""
         try:
             work(*arguments)
         except UserError as error:
             self.mistake(str(error))
 
     def text(self, line: str) -> None:
-        """Fill what was typed."""
+        """Fill the typed text."""
         if line:
             self.fill(line.replace("\\n", "\n"))
 
@@ -136,9 +136,9 @@ class Terminal:
         self.show(contexts)
 
     def contexts(self, text: str, spans: Sequence[Span] | None = None) -> dict[str, Context]:
-        """The text as each model takes it; of those that cannot be asked it is told why.
+        """The context of the text for each model; says why for models that cannot fill it.
 
-        Raises: UserError if none can be asked.
+        Raises: UserError if none can.
         """
         found, faults = {}, {}
         for name, infiller in self.infillers.items():
@@ -156,16 +156,13 @@ class Terminal:
         return found
 
     def show(self, contexts: Mapping[str, Context], original: Text | None = None) -> None:
-        """Fill a context with each model, and show what comes; `original` stands beside it."""
+        """Fill a context with each model and show the candidates, beside `original`."""
         with self.console.status("writing; Ctrl-C stops it"):
             found = {name: self.infillers[name](context, self.decoding)[0] for name, context in contexts.items()}
         self.console.print(side_by_side(found, original, self.console.width))
 
     def command(self, name: str, value: str) -> None:
-        """A line that begins with a colon.
-
-        Raises: UserError for one that is none.
-        """
+        """Run a line that begins with a colon. Raises: UserError for an unknown command."""
         typed, name = name, {"n": "candidates", "models": "model"}.get(name, name)
         if name == "help" and not value:
             self._help()
@@ -182,10 +179,10 @@ class Terminal:
             self.say(self._setting(name))
             self.changed()
         else:
-            raise UserError(f"{f':{typed} {value}'.strip()} is no command. Type :help")
+            raise UserError(f"{f':{typed} {value}'.strip()} is not a command. Type :help")
 
     def changed(self) -> None:
-        """A setting or the models are others now."""
+        """Called after a setting or the models have changed."""
 
     def say(self, message: str) -> None:
         self.console.print(Text(printable(message), style="dim"))
@@ -206,7 +203,7 @@ class Terminal:
         self.say(f"now: {', '.join(self.infillers)}; {' '.join(map(self._setting, SETTINGS))}")
 
     def _pasted(self, read: Callable[[str], str]) -> str:
-        self.say(f"Paste the text; a line {END_OF_PASTE} ends it")
+        self.say(f"Paste the text, then type a line {END_OF_PASTE}")
         lines = []
         with suppress(EOFError):
             while (line := read("")).strip() != END_OF_PASTE:
@@ -215,7 +212,7 @@ class Terminal:
 
 
 def is_dialogue() -> bool:
-    """Whether a person sits at both ends."""
+    """Whether stdin and stdout are terminals."""
     return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
 
 
@@ -226,9 +223,9 @@ def terminal_console() -> Console:
 
 
 def _names(typed: str) -> list[str]:
-    """A1 B2, A1,B2 or [A1, B2]; a name may stand in quotes, and a backslash is that of a path.
+    """Parse A1 B2, A1,B2 or [A1, B2]; names may be quoted, and backslashes are literal.
 
-    Raises: UserError for a quote that is not closed.
+    Raises: UserError for an unclosed quote.
     """
     if typed.startswith("[") and typed.endswith("]"):
         typed = typed[1:-1]
@@ -238,11 +235,11 @@ def _names(typed: str) -> list[str]:
     try:
         return list(reader)
     except ValueError:
-        raise UserError(f":model {typed} has a quote that is not closed") from None
+        raise UserError(f":model {typed} has an unclosed quote; close it") from None
 
 
 def _parsed(typed: str, present: object) -> object:
-    """A value as on the command line; on is true, and off false, or null where a value is not true or false."""
+    """A value as on the command line; on is true; off is false, or null for settings that are not booleans."""
     if typed in ("on", "off"):
         return typed == "on" or (False if isinstance(present, bool) else None)
     with suppress(ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""The texts that infill.py fills: a table, a file of lines, or stdin; and the blanks drawn in them."""
+"""Reads the texts for infill.py from a table, a file of lines, or stdin, and draws blanks in them."""
 
 import codecs
 import logging
@@ -24,18 +24,18 @@ log = logging.getLogger("ilm")
 
 TABLES = (*DELIMITERS, *JSON, *PARQUET, *EXCEL)
 NO_TEXT = "no text"
-SHOWN = ("writing_id", "cefr_level", "l1", "topic")  # columns that say which text it is, where the file has them
+SHOWN = ("writing_id", "cefr_level", "l1", "topic")  # columns shown with a text if the file has them
 BYTES_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True)
 class InputText:
-    """A text with its number, of a `line`, or of a `row` as a spreadsheet counts; `name`: its id, or file and number.
+    """A text with the number of its line, or of its row as in a spreadsheet; `name`: its id, or file and number.
 
-    `about`: what else a table says of it (level, L1, topic).
+    `about`: other columns of a table (level, L1, topic).
     """
 
-    place: str  # line or row
+    place: str  # "line" or "row"
     number: int
     name: str
     text: str
@@ -43,19 +43,19 @@ class InputText:
 
 
 def is_table(path: str) -> bool:
-    """Whether the name of a file says that its texts are in a column."""
+    """Whether a file name is that of a table, with texts in a column."""
     return Path(path.lower().removesuffix(".gz")).suffix in TABLES
 
 
 def read_texts(path: str, corpus: Corpus) -> list[InputText]:
-    """The texts of a file that are not empty, read with a corpus's settings: of a table's column, else one a line.
+    """The non-empty texts of a file, read with the corpus's settings: a table's column, or one text per line.
 
-    A table needs a column of texts alone. Its rows without a text, or that are none, are left out with a warning.
+    A table only needs a column of texts. Invalid rows and rows without a text are skipped with a warning.
 
-    Raises: UserError if the file cannot be read, has no such column, or no text in it.
+    Raises: UserError if the file cannot be read, or has no such column or no texts.
     """
     if not Path(path).is_file():
-        fault = "is a folder, and expected is a file" if Path(path).is_dir() else "cannot be read: no such file"
+        fault = "is a folder, expected a file" if Path(path).is_dir() else "cannot be read: no such file"
         raise UserError(f"input={path} {fault}")
     if not is_table(path):
         return _read_lines(Path(path), corpus.encoding)
@@ -64,7 +64,7 @@ def read_texts(path: str, corpus: Corpus) -> list[InputText]:
     known = [name for name in SHOWN if name in used]
     places = [source.header.index(used[name]) for name in (*known, "text")]
     found, faults = [], Tally()
-    # The last one is the text once more: rows of a single column would not be sequences.
+    # The text column is requested twice, since rows of a single column would not be sequences.
     for row, values in source.rows([*places, places[-1]]):
         if isinstance(values, str):
             if values not in NO_ROWS:
@@ -76,35 +76,35 @@ def read_texts(path: str, corpus: Corpus) -> list[InputText]:
         else:
             faults.add(NO_TEXT, row)
     for cause, rows in faults.items():
-        log.warning("left out of %s: %s, %d of its rows (%s)", path, cause, rows["count"], first_rows(rows))
+        log.warning("skipped in %s: %s, %d row(s) (%s)", path, cause, rows["count"], first_rows(rows))
     if not found:
         raise UserError(f"{path} has no text in its column {used['text']}")
     return found
 
 
 def _read_lines(path: Path, encoding: str) -> list[InputText]:
-    # What is no text in this encoding is told of its line alone.
+    # A line that is invalid in this encoding is reported on its own.
     try:
         lines = path.read_text(encoding=codec_name(encoding), errors="surrogateescape").split("\n")
     except (OSError, LookupError) as error:
         raise UserError(f"input={path} cannot be read as {encoding}: {error}") from error
     found = [InputText("line", n, f"{path.stem}:{n}", line) for n, line in enumerate(lines, start=1) if line.strip()]
     if not found:
-        raise UserError(f"{path} has no text in it; expected one a line")
+        raise UserError(f"{path} has no texts; expected one per line")
     return found
 
 
 def piped_texts() -> Iterator[list[InputText]]:
-    """The lines of stdin that are not empty, in the blocks in which they come: it waits for no line but the first.
+    """Yield the non-empty lines of stdin in blocks as they arrive.
 
-    So another program can write a line and wait for its answer. Bytes that are no UTF-8 make their line alone invalid.
+    So another program can write a line and wait for its answer. Invalid UTF-8 affects only its own line.
 
     Raises: UserError if there is no stdin.
     """
     if sys.stdin is None:
-        raise UserError("There is nothing to read: give texts through a pipe, or input=FILE")
+        raise UserError("There is no input: pipe in texts, or type input=FILE")
     if sys.stdin.isatty():
-        log.info("one text a line, with blanks; Ctrl-D ends")
+        log.info("Type one text per line, with blanks; Ctrl-D ends")
     number = 0
     for lines in lines_of(cast(BufferedReader, sys.stdin.buffer)):
         numbered = list(enumerate(lines, start=number + 1))
@@ -126,12 +126,12 @@ def lines_of(stream: BufferedReader) -> Iterator[list[str]]:
 def draw_blanks(
     text: InputText, attempt: int = 0, *, n_masks: int | None, function: MaskFunction, seed: int, tries: int = 100
 ) -> list[Span] | None:
-    """The blanks of a text: `n_masks` words; of a row, where it is None, what the mask function draws, but not nothing.
+    """Draw the blanks of a text: `n_masks` words, or, for rows with `n_masks=None`, a non-empty mask of the function.
 
-    They depend on the seed, the text and its name, and the attempt (0, then one more for each time of masking anew).
-    None for 0, and for a line where `n_masks` is None: the blanks are those typed in the text.
+    They depend on the seed, the text and its name, and the attempt (0, then counted up for other blanks). None for
+    `n_masks=0`, and for lines with `n_masks=None`: the blanks are those typed in the text.
 
-    Raises: UserError for a text without a word, or of which the function masks nothing in so many `tries`.
+    Raises: UserError for a text without words, or if the function masks nothing in `tries` draws.
     """
     if n_masks == 0 or (n_masks is None and text.place == "line"):
         return None
@@ -148,9 +148,9 @@ def draw_blanks(
     for _ in range(tries):
         if spans := function(text.text, rng):
             return spans
-    raise UserError(f"{text.name}: the mask function masks nothing of it. Give n_masks=1, for a word")
+    raise UserError(f"{text.name}: the mask function masks nothing in it. Type n_masks=1 to mask a word")
 
 
 def span_texts(text: str, spans: Sequence[Span]) -> list[str]:
-    """What stands at the spans."""
+    """The texts at the spans."""
     return [text[span.start : span.start + span.length] for span in spans]

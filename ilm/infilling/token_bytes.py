@@ -1,7 +1,7 @@
-"""The bytes of each token of a vocabulary, and which tokens may begin a given string.
+"""The bytes of each token of a vocabulary, and the tokens compatible with a given prefix.
 
-Tokens end inside words and even inside characters, so "the answer begins with lun" is a rule about bytes: the first
-token may be " l", " lun" or " lunch", but not " loud" (token healing).
+Tokens may end inside words and even characters, so "the answer begins with lun" is a rule about bytes: the first token
+may be " l", " lun" or " lunch", but not " loud" (token healing).
 """
 
 import codecs
@@ -20,16 +20,16 @@ from ilm.examples.vocabulary import Vocabulary
 # How byte-level BPEs write bytes as printable characters (GPT-2).
 BYTE_OF_SYMBOL = {symbol: byte for byte, symbol in bytes_to_unicode().items()}
 WORD_START = "\u2581"  # how SentencePiece writes a space
-PROBES = ("x", "a", "e")  # a small vocabulary may lack a letter
-# None of them is part of a longer token, in one kind of vocabulary or another.
+PROBES = ("x", "a", "e")  # several, since a small vocabulary may lack a letter
+# In each kind of vocabulary, one of these is never part of a longer token.
 MARKERS = ("\x01", "\n", "~")
 
 
 class TokenBytes:
-    """`of`: the bytes of each of the V tokens of the base vocabulary; special tokens have none.
+    """`of`: the bytes of each of the V tokens of the base vocabulary; empty for special tokens.
 
-    `words_carry_space`: words begin with their space, as in " lunch". `adds_prefix_space`: the tokenizer puts one
-    before the first word of a text, where none was typed (Llama 2 and other SentencePiece models).
+    `words_carry_space`: word tokens include the preceding space, as in " lunch". `adds_prefix_space`: the tokenizer
+    adds a space before the first word of a text (Llama 2 and other SentencePiece models).
     """
 
     def __init__(self, vocabulary: Vocabulary):
@@ -51,15 +51,15 @@ class TokenBytes:
         self._marker = self._find_marker() if self.adds_prefix_space else None
 
     def join(self, ids: Iterable[int]) -> bytes:
-        """The bytes of tokens of the base vocabulary, end to end."""
+        """The concatenated bytes of tokens of the base vocabulary."""
         return b"".join(self.of[i] for i in ids)
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Tokens as they read inside a text; bytes that are not UTF-8 become U+FFFD."""
+        """The text of tokens inside a text; invalid UTF-8 becomes U+FFFD."""
         return self.join(ids).decode("utf-8", "replace")
 
     def texts(self, ids: Sequence[int], answer: str) -> tuple[str, ...]:
-        """The texts of the tokens of an answer, which make it up; the last token is its end, and has none."""
+        """The texts of an answer's tokens, which concatenate to it; that of the end token, the last, is empty."""
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         found = [decoder.decode(self.of[i]) for i in ids[:-1]]
         found[-1] += decoder.decode(b"", final=True)
@@ -68,19 +68,19 @@ class TokenBytes:
         return (found[0][typed:], *found[1:], "")
 
     def beginning_with(self, string: bytes) -> list[int]:
-        """The tokens that begin with all of `string`, which is not empty."""
+        """The tokens that begin with the non-empty `string`."""
         first = bisect_left(self._sorted, (string, -1))
         entries = map(self._sorted.__getitem__, range(first, len(self._sorted)))
         return [i for _, i in takewhile(lambda entry: entry[0].startswith(string), entries)]
 
     def prefixes_of(self, string: bytes) -> list[int]:
-        """The tokens, shorter than `string`, that it begins with."""
+        """The tokens that are proper prefixes of `string`."""
         ends = range(1, min(len(string), self._longest + 1))
         return [i for end in ends for i in self._ids_of.get(string[:end], ())]
 
     def _find_min_tokens(self, string: bytes) -> float:
-        """The fewest tokens of a text that begins with `string`, whole characters; infinite if there is none."""
-        # Of each suffix, the shortest first. The last token may be longer, but not end inside a character.
+        """Minimum tokens of a text that begins with `string` (whole characters); infinite if there is none."""
+        # Dynamic programming over suffixes, shortest first. The last token may be longer, but must end a character.
         least = [0.0] * (len(string) + 1)
         for start in reversed(range(len(string))):
             rest = string[start:]
@@ -92,7 +92,7 @@ class TokenBytes:
         return least[0]
 
     def encode_continuation(self, text: str) -> list[int]:
-        """The tokens of a piece inside a text: the tokenizer puts no space before it."""
+        """The tokens of a piece inside a text, without the tokenizer's prefix space."""
         if self._marker is None:
             return self._vocabulary.encode(text)
         return self._vocabulary.encode(self._marker + text)[len(self._vocabulary.encode(self._marker)) :]
@@ -109,7 +109,7 @@ class TokenBytes:
 
 
 def partial_character(text: bytes) -> bytes | None:
-    """The first bytes of a character that `text` ends in; empty if it ends with a whole one, None if it is no UTF-8."""
+    """The bytes of an incomplete last character of `text`; empty if it is complete, None if `text` is not UTF-8."""
     if text.isascii():
         return b""
     decoder = codecs.getincrementaldecoder("utf-8")()
@@ -118,14 +118,14 @@ def partial_character(text: bytes) -> bytes | None:
     except UnicodeDecodeError:
         return None
     begun = decoder.getstate()[0]
-    # Surrogates, which no character is, are noticed by the decoder at their last byte only.
+    # The decoder rejects surrogates only at their last byte.
     return None if begun >= b"\xed\xa0" and begun < b"\xee" else begun
 
 
 def count_words(text: bytes, in_word: bool) -> int:
-    """How many words begin in `text`; `in_word`: what stands before it ends with one, which it goes on with.
+    """The number of words that begin in `text`; `in_word`: the preceding text ends inside a word.
 
-    Words are runs of what is no ASCII white space.
+    Words are runs without ASCII white space.
     """
     return len(text.split()) - (in_word and not text[:1].isspace())
 
@@ -138,7 +138,7 @@ def _bytes_of(tokenizer: PreTrainedTokenizerBase, size: int, vocabulary: Vocabul
         return [added[i] if i in added else bytes(BYTE_OF_SYMBOL[s] for s in token) for i, token in enumerate(tokens)]
     if WORD_START in decoder:
         return [added[i] if i in added else _of_sentencepiece(token) for i, token in enumerate(tokens)]
-    # Any other kind: what the tokenizer decodes behind another token.
+    # Any other kind: what the tokenizer decodes after another token.
     start = vocabulary.start_of_infill
     before = vocabulary.decode([start])
     return [vocabulary.decode([start, i]).removeprefix(before).encode() for i in range(size)]

@@ -75,7 +75,7 @@ def test_other_architectures_fill_blanks(model_type, words):
 
 @pytest.mark.parametrize("model_type", UNKNOWN)
 def test_a_model_that_would_write_something_else_is_refused(model_type, words):
-    with pytest.raises(UserError, match="fills no blanks: its attention is of a kind that is not known here"):
+    with pytest.raises(UserError, match="cannot fill blanks: its kind of attention is not supported"):
         Infiller(small(model_type, UNKNOWN[model_type]), words)
 
 

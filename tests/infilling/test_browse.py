@@ -88,7 +88,7 @@ def test_a_column_of_texts_is_enough_and_formats_are_told_by_name(tmp_path):
         ("blank.csv", "id,text\n1,  \n", "has no text"),
         ("column.csv", "id,words\n1,a\n", r"no column for text: type corpus\.columns\.text=HEADER.* id, words"),
         ("semicolons.csv", "id;text\n1;a\n", r"separated by ';'.* type \"corpus\.delimiter=';'\""),
-        ("lines.txt", "\n \n", "has no text in it; expected one a line"),
+        ("lines.txt", "\n \n", "has no texts; expected one per line"),
     ],
 )
 def test_tables_without_texts_are_told(tmp_path, name, content, message):
@@ -112,7 +112,7 @@ def test_masks_depend_on_seed_text_and_attempt(texts):
     assert {s.mask_type for s in drawn(one, None)} == {"sentence"}
     with pytest.raises(UserError, match="t4 has no word to mask"):
         drawn(texts[2], 1)
-    with pytest.raises(UserError, match=r"the mask function masks nothing of it\. Give n_masks=1"):
+    with pytest.raises(UserError, match=r"the mask function masks nothing in it\. Type n_masks=1"):
         draw_blanks(one, n_masks=None, function=Words(p=0.0), seed=0)
     line = InputText("line", 1, "a:1", "I _ it")
     assert (drawn(one, 0), drawn(line, None)) == (None, None)  # the blanks are typed
@@ -129,8 +129,8 @@ def test_the_walk(walk):
     assert "B2: p = " in second
     assert walk.prompt() == "2/3 > "
     assert "text 1 of 3" in said(walk, "p")
-    assert "There are texts 1 to 3, and no 0" in said(walk, "p")
-    assert "There are texts 1 to 3, and no 0" in said(walk, "0")
+    assert "No text 0: type a number from 1 to 3" in said(walk, "p")
+    assert "No text 0: type a number from 1 to 3" in said(walk, "0")
     assert "and no -1" in said(walk, "-1")
     assert "The text has no blank" in said(walk, "9" * 5000)
     assert "text 2 of 3" in said(walk, "2")
@@ -145,7 +145,7 @@ def test_settings_and_models_change_on_the_way(walk):
     said(walk, "2")
     assert said(walk, ":n 3").count("eat") == 3 * 2 * 2
     assert "I eat it" in said(walk, "I _ it")
-    assert ":frob is no command" in said(walk, ":frob")
+    assert ":frob is not a command" in said(walk, ":frob")
     help_lines = [line.split() for line in said(walk, ":help").splitlines()]
     assert ["r", "other", "blanks", "in", "this", "one"] in help_lines
     assert [":n", "5", "candidates", "of", "each", "text"] in help_lines
@@ -258,8 +258,8 @@ def test_rows_left_out_are_told(tmp_path, monkeypatch):
     path.write_text("id,text\n1,I like it\n2,a,b\n3,  \n" + "4,\n" * 6, encoding="utf-8")
     assert [text.number for text in read_texts(str(path), corpus())] == [2]
     assert told == [
-        f"left out of {path}: wrong number of fields, 1 of its rows (3)",
-        f"left out of {path}: no text, 7 of its rows (4, 5, 6, 7, 8, ...)",
+        f"skipped in {path}: wrong number of fields, 1 row(s) (3)",
+        f"skipped in {path}: no text, 7 row(s) (4, 5, 6, 7, 8, ...)",
     ]
 
 

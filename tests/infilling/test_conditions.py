@@ -72,7 +72,7 @@ def test_what_a_model_cannot_be_told(plain, conditioned):
     with pytest.raises(UserError, match="level=C2: the model knows A1, B1"):
         conditioned.context(TEXT, level="C2")
     for told in ({"level": "B1"}, {"l1": "Thai"}):
-        with pytest.raises(UserError, match=r"only a conditioned model can be told this.*experiment=conditioned"):
+        with pytest.raises(UserError, match=r"needs a model conditioned on it.*experiment=conditioned"):
             plain(TEXT, decoding(**told))
 
 
@@ -98,7 +98,7 @@ def test_at_the_terminal(plain, conditioned):
     assert (terminal.decoding.level, terminal.decoding.l1) == (None, None)
     said = console.file.getvalue()
     assert "level=B1\n" in said
-    assert said.count("only a conditioned model can be told this") == 2
+    assert said.count("needs a model conditioned on it") == 2
 
 
 def test_infill_tells_it_of_all_texts(tmp_path, plain, conditioned, capsys):
@@ -114,5 +114,5 @@ def test_infill_tells_it_of_all_texts(tmp_path, plain, conditioned, capsys):
         record["candidates"][0]["text"]
         == conditioned(TEXT, decoding(level="B1", top_p=0.95, max_answer_words=1))[0][0].text
     )
-    with pytest.raises(UserError, match="level=B1: only a conditioned model"):
+    with pytest.raises(UserError, match="level=B1: needs a model conditioned on it"):
         infill(*compose("infill", f"models=[{tmp_path / 'p'}]", *options))

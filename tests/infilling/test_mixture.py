@@ -159,7 +159,7 @@ def test_beside_a_member_in_json_lines_at_the_terminal_and_over_texts(members, m
 
 
 def test_it_is_told_nothing(mixture):
-    with pytest.raises(UserError, match="level=B1: only a conditioned model"):
+    with pytest.raises(UserError, match="level=B1: needs a model conditioned on it"):
         mixture(TEXT, decoding(level="B1"))
 
 

@@ -117,15 +117,15 @@ def test_settings_change_without_leaving(terminal):
         (":n many", "candidates=many: expected"),
         (":top_p 2", "top_p=2: expected at most 1"),
         (":method best", "method=best: expected one of sample, greedy, beam"),
-        (":n", ":n is no command"),
-        (":", ": is no command. Type :help"),
+        (":n", ":n is not a command"),
+        (":", ": is not a command. Type :help"),
         (":n off", "candidates=null"),
-        (":by_probability off", "is no command"),
-        (":frobnicate 3", ":frobnicate 3 is no command"),
-        (":model", ":model is no command"),
+        (":by_probability off", "is not a command"),
+        (":frobnicate 3", ":frobnicate 3 is not a command"),
+        (":model", ":model is not a command"),
         (":model nope", "'nope' is no level"),
         ("She ate.", NO_BLANK),
-        ("a " * 300 + "_", "and 94 fit: the model takes 96"),
+        ("a " * 300 + "_", "but only 94 fit: the model is limited to 96"),
     ],
 )
 def test_a_mistake_is_said_and_changes_nothing(terminal, line, message):
@@ -231,7 +231,7 @@ def test_limits_that_are_not_understood(terminal):
 
 
 def test_nothing_to_fill_is_told(infiller):
-    with pytest.raises(UserError, match="There is no text to fill"):
+    with pytest.raises(UserError, match="No text to fill"):
         fill_lines(["", " "], {"x": infiller}, decoding(), io.StringIO())
 
 
@@ -421,7 +421,7 @@ def test_full_memory_is_told_and_ends_nothing(terminal, infiller, monkeypatch):
         raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
 
     monkeypatch.setattr(type(infiller.model), "forward", full)
-    assert "Out of memory, with up to 128 candidates at a time" in said(terminal, "I _ it.")
+    assert "Out of memory with up to 128 candidates at a time" in said(terminal, "I _ it.")
     monkeypatch.setattr(type(infiller.model), "forward", forward)
     assert "I eat it." in said(terminal, ":batch_size 16", "I _ it.")
 
@@ -453,7 +453,7 @@ def test_names_of_models_may_have_spaces_and_brackets(terminal):
     ):
         said(terminal, f":model {typed}")
         assert list(terminal.infillers) == names
-    assert "has a quote that is not closed" in said(terminal, ':model "A1')
+    assert "has an unclosed quote" in said(terminal, ':model "A1')
 
 
 def test_a_model_that_cannot_be_asked_is_named_and_the_others_fill(terminal, infiller):

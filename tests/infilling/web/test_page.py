@@ -174,7 +174,7 @@ def test_what_was_not_read_of_a_long_text_is_set_off(page):
     assert "The text is too long; not read: " in told
     assert page.js("document.querySelectorAll('#judged .unread').length") == 2
     page.js("$('cut').checked = false; $('judge').click()")
-    assert "the model takes" in page.until("!$('error').hidden && $('error').textContent")
+    assert "the model is limited to" in page.until("!$('error').hidden && $('error').textContent")
 
 
 @needs_chromium

@@ -188,7 +188,7 @@ def test_faults_are_told(server, path, body, message):
         ("I eat.", None, "Put braces around"),
         ("I {eat} _", None, "Blanks: 2, answers: 1"),
         ("I [word].", ["eat", "play"], "Blanks: 1, answers: 2"),
-        ("I [word].", [""], "none of them empty"),
+        ("I [word].", [""], "one per blank and none empty"),
     ],
 )
 def test_what_cannot_be_judged_is_told_by_model(server, text, answers, message):
@@ -306,7 +306,7 @@ def test_all_models_judge_the_same_part_of_a_long_text(infillers):
     # Alone the longer one reads more.
     assert service.levels(request.model_copy(update={"models": ["long"]}), Job())["left_out"] != (before, after)
     refused = service.levels(request.model_copy(update={"cut": False}), Job())
-    assert all("the model takes" in row["error"] for row in refused["models"])
+    assert all("the model is limited to" in row["error"] for row in refused["models"])
     assert refused["levels"] == []
 
 
