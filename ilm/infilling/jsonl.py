@@ -36,10 +36,10 @@ def fill_texts(
     """Write a JSON object for each text and model, in order; returns how many texts were filled.
 
     {"line" (or "row" and "id"), "model", "text", "types", "candidates": [{"text", "answers", "spans", ...}, ...]}, or
-    "error" instead of types and candidates. Drawn blanks add "original" (the learner's answers), "original_spans" (their
-    places in "text"), and, per model, "original_log_probability" and "original_answer_log_probabilities" (null if two
-    answers share a token, or do not fit). Each of the `blocks` is filled, in parts of TEXTS_AT_ONCE, before the next one
-    is read.
+    "error" instead of types and candidates. Drawn blanks add "original" (the learner's answers), "original_spans"
+    (their places in "text"), and, per model, "original_log_probability" and "original_answer_log_probabilities" (null
+    if two answers share a token, or do not fit). Each of the `blocks` is filled, in parts of TEXTS_AT_ONCE, before the
+    next one is read.
 
     Raises: UserError at the end, if a text could not be filled or there was none.
     """
