@@ -90,7 +90,7 @@ def _read(schema: type[Schema], given: Mapping[str, Any]) -> tuple[Schema, list[
         return schema.model_validate(_without_missing(given)), []
     except ValidationError as error:
         known = [*_keys(schema, given)]
-        return _valid_part(schema, given), [_told(fault, given, known) for fault in error.errors()]
+        return _valid_part(schema, given), [_message(fault, given, known) for fault in error.errors()]
 
 
 def _without_missing(node: Any) -> Any:
@@ -114,9 +114,9 @@ def _valid_part(schema: type[Schema], given: Mapping[str, Any]) -> Schema:
     return part
 
 
-def _told(fault: Mapping[str, Any], given: Mapping[str, Any], known: list[str]) -> str:
+def _message(fault: Mapping[str, Any], given: Mapping[str, Any], known: list[str]) -> str:
     """The message for one of pydantic's errors."""
-    key, value = _found(fault["loc"], given)
+    key, value = _key_and_value(fault["loc"], given)
     if fault["type"] == "extra_forbidden":
         return f"unknown key {key}{suggestion(key, known)}"
     if fault["type"] == "missing":
@@ -142,7 +142,7 @@ def _expected(fault: Mapping[str, Any], key: str) -> str:
             return f"expected {EXPECTED[kind].format(**context)}" if kind in EXPECTED else fault["msg"]
 
 
-def _found(location: tuple[str | int, ...], given: Any) -> tuple[str, Any]:
+def _key_and_value(location: tuple[str | int, ...], given: Any) -> tuple[str, Any]:
     """The dotted key and value at a location of pydantic, which also contains union tags."""
     key = ""
     for number, part in enumerate(location, start=1):

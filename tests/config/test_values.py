@@ -119,9 +119,9 @@ def test_batches_of_tokens_are_whole_blocks():
         (["model=tiny", "model.tokenizer_size=null"], "model.tokenizer_size=null"),
         (["masking.function=null"], "masking.function"),
         (["cefr_level.levels=[]"], "cefr_level.levels"),
-        (["corpus.csv=x.csv"], "corpus.csv=x.csv for a synthetic corpus"),
-        (["corpus.keep_columns=[age,Topic]"], "corpus.keep_columns=[age,Topic]: Topic: documents have"),
-        (["corpus.synthetic=null", "corpus.reference=x"], "corpus.keep_columns beside corpus.reference"),
+        (["corpus.csv=x.csv"], "corpus.csv=x.csv with a synthetic corpus"),
+        (["corpus.keep_columns=[age,Topic]"], "corpus.keep_columns=[age,Topic]: Topic: documents already have"),
+        (["corpus.synthetic=null", "corpus.reference=x"], "corpus.keep_columns with corpus.reference"),
         (["corpus=custom"], "corpus.name has no value"),
     ],
 )

@@ -257,14 +257,10 @@ def test_log_probabilities_of_limited_answers_are_the_models_own(infiller):
 def test_limits_that_cannot_be_kept_are_told(infiller):
     with pytest.raises(UserError, match=r"begins with 'xxyyzz' has at least \d tokens, not at most 1"):
         infiller("[word:-1 token:xxyyzz...]", decoding())
-    with pytest.raises(
-        UserError, match=r"has \d+ tokens, but only 11 fit: .* limited to 64, at least 53 of them"
-    ):
+    with pytest.raises(UserError, match=r"has \d+ tokens, but only 11 fit: .* limited to 64, at least 53 of them"):
         infiller("a " * 20 + "[word:50-60 tokens] [word]", decoding())
     for own in (BlankLimits(prefix="lunch " * 300), BlankLimits(min_words=300), BlankLimits(300)):
-        with pytest.raises(
-            UserError, match=r"alone take at least \d+ tokens, but the model is limited to 64"
-        ):
+        with pytest.raises(UserError, match=r"alone take at least \d+ tokens, but the model is limited to 64"):
             infiller.context("_", [own], answer_room=8)
     with pytest.raises(UserError, match="An answer of at least 3 words has 3 tokens or more, not at most 2"):
         infiller.context("_", [BlankLimits(max_tokens=2, min_words=3)])

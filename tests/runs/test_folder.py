@@ -397,7 +397,7 @@ def test_a_file_system_without_locks_is_no_obstacle(tmp_path, monkeypatch, caplo
     monkeypatch.setattr("filelock._unix.fcntl.flock", flock)
     monkeypatch.setattr(logging.getLogger("ilm"), "propagate", True)
     with RunFolder.claimed(tmp_path / "a"):
-        assert "has no locks" in caplog.text
+        assert "has no file locks" in caplog.text
 
 
 @pytest.mark.parametrize(

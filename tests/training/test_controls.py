@@ -425,15 +425,15 @@ def test_a_resampled_run_goes_on_in_the_middle_of_an_epoch(here):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["match=C1"], r"match=C1 beside trainer\.max_steps=60000: the specialist decides when it ends"),
+        (["match=C1"], r"match=C1 with trainer\.max_steps=60000: the specialist decides when it ends"),
         (["experiment=token_matched"], "set no end: give one a positive number, or type match=C1"),
         (["experiment=token_matched", "match=C1", "cefr=A1"], "match=C1 with cefr=A1: it stops the generalist"),
-        (["experiment=token_matched", "match=all"], "match=all: expected what the generalist is matched with"),
+        (["experiment=token_matched", "match=all"], "match=all: expected what to match the generalist with"),
         (["experiment=balanced_generalist", "cefr=B1"], "data.levels_drawn=equally with cefr=B1: a specialist has one"),
         (["experiment=random_subset"], "of experiment=random_subset: data.like=C1"),
         (["experiment=random_subset", "data.like=D1"], "data.like=D1: expected a level, one of A1, A2"),
         (["data.like=C1", "cefr=A1"], "data.like=C1 with cefr=A1: texts of all levels are drawn"),
-        (["data.like=C1", "data.only={l1: [Thai]}"], "data.like=C1 beside data.only"),
+        (["data.like=C1", "data.only={l1: [Thai]}"], "data.like=C1 with data.only"),
         (["data.draw=1"], "data.draw=1 draws nothing: type data.like=C1"),
         (["data.levels_drawn=equaly"], "data.levels_drawn=equaly: expected one of natural, equally"),
         (

@@ -360,12 +360,12 @@ def test_a_disk_that_is_full_when_a_checkpoint_is_due(run, whole):
     size = len(before["last.ckpt"])
     with files_no_longer_than(size // 2), pytest.raises(UserError) as caught:
         run()
-    assert "a file may not be that large here" in str(caught.value)
+    assert "the file is too large here" in str(caught.value)
     assert f"{run.folder} could not be written" in str(caught.value)
     assert "make room and type the same command again" in str(caught.value)
     assert contents(run.folder / "checkpoints") == before
     assert status(run.folder)["state"] == "failed"
-    assert "a file may not be that large here" in status(run.folder)["reason"]
+    assert "the file is too large here" in status(run.folder)["reason"]
     run()
     assert_same_model(whole, run.folder)
     assert status(run.folder)["reason"] is None
@@ -379,7 +379,7 @@ def test_a_disk_that_is_full_when_metrics_are_due(here, logger, capfd):
         train(*compose("train", *overrides, at(12, "term")))
     folder = folder_of(here, name)
     before = contents(folder / "checkpoints")
-    with files_no_longer_than(9000), pytest.raises(UserError, match="a file may not be that large here"):
+    with files_no_longer_than(9000), pytest.raises(UserError, match="the file is too large here"):
         train(*compose("train", *overrides, "checkpoint.every_n_minutes=10", "validation.every_n_steps=4"))
     assert contents(folder / "checkpoints") == before
     train(*compose("train", *overrides))

@@ -277,7 +277,7 @@ def test_a_host_that_is_no_address_here_is_told(infillers, host):
         ("server.port=70000", "server.port=70000: expected at most 65535"),
         ("server.port=-1", "server.port=-1"),
         ("server.max_loaded=0", "server.max_loaded=0: expected at least 1"),
-        ("input=x.csv", "web=true beside input=x.csv"),
+        ("input=x.csv", "web=true with input=x.csv"),
     ],
 )
 def test_the_configuration_is_checked(override, message):
