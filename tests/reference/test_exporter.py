@@ -304,7 +304,7 @@ def test_masks_of_some_of_the_files(tmp_path):
 def test_masks_of_two_mask_functions_are_refused(tmp_path, monkeypatch):
     pickled(tmp_path / "A1", monkeypatch, ("She ate.", [[("word", 0, 3)], [("other", 7, 1)]]))
     small, origin, _ = imported(tmp_path, place=tmp_path / "data")
-    with pytest.raises(UserError, match=r"of two mask functions"):
+    with pytest.raises(UserError, match=r"they come from two mask functions"):
         import_masks(small, origin)
     assert not (tmp_path / "data").exists() or not list((tmp_path / "data").rglob("*.arrow"))
 

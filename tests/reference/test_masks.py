@@ -209,10 +209,10 @@ class Own(Enum):
     ("value", "message"),
     [
         ([("text", [[(Own.VERB, 0, 1)]])], r"found tests\.reference\.test_masks\.Own"),
-        ([("text",)], "item 1 is no pair"),
-        ([("text", []), ("text", 3)], "item 2 is no pair"),
-        ([(b"text", [])], "item 1 is no pair"),
-        (["ab"], "item 1 is no pair"),
+        ([("text",)], "item 1 is not a"),
+        ([("text", []), ("text", 3)], "item 2 is not a"),
+        ([(b"text", [])], "item 1 is not a"),
+        (["ab"], "item 1 is not a"),
         ({"text": []}, "expected one list"),
     ],
 )

@@ -160,8 +160,8 @@ HEAD = "lm_head.weight"
         ({HEAD: torch.zeros(50264, 16)}, "lm_head.weight differs"),
         ({"attn.bias": torch.ones(1)}, r"attn\.bias is unknown"),
         ({"transformer.ln_f.bias": torch.ones(16, dtype=torch.int32)}, r"ln_f\.bias is not a dense real array"),
-        ({"transformer.ln_f.bias": torch.ones(16).to_sparse()}, r"ln_f\.bias is no dense array"),
-        ({"transformer.ln_f.bias": torch.ones(16, device="meta")}, r"ln_f\.bias is no dense array"),
+        ({"transformer.ln_f.bias": torch.ones(16).to_sparse()}, r"ln_f\.bias is not a dense real array"),
+        ({"transformer.ln_f.bias": torch.ones(16, device="meta")}, r"ln_f\.bias is not a dense real array"),
     ],
 )
 def test_weights_that_are_not_those_of_the_configuration(trained, tmp_path, changed, fault):
