@@ -262,7 +262,7 @@ def test_limits_that_cannot_be_kept_are_told(infiller):
     for own in (BlankLimits(prefix="lunch " * 300), BlankLimits(min_words=300), BlankLimits(300)):
         with pytest.raises(UserError, match=r"alone take at least \d+ tokens, but the model is limited to 64"):
             infiller.context("_", [own], answer_room=8)
-    with pytest.raises(UserError, match="An answer of at least 3 words has 3 tokens or more, not at most 2"):
+    with pytest.raises(UserError, match="An answer of at least 3 words has at least 3 tokens, not at most 2"):
         infiller.context("_", [BlankLimits(max_tokens=2, min_words=3)])
     with pytest.raises(UserError, match="has 2 blanks, but limits are given for 1"):
         infiller.context("_ _", [None])
