@@ -52,10 +52,10 @@ def test_five_examples_that_work(command):
 
 def test_comments_stand_beside_their_keys():
     lines = help_text("train", []).splitlines()
-    assert any(re.fullmatch(r"    max_length: 512 +# tokens; longer examples are cut.*", line) for line in lines)
+    assert any(re.fullmatch(r"    max_length: 512 +# tokens; longer examples are truncated.*", line) for line in lines)
     assert any(re.fullmatch(r"    max_epochs: 1 +# passes over the examples; -1: no limit", line) for line in lines)
     assert any(
-        re.fullmatch(r"  split\.seed: null +# part of the data, never swept; null: that of the prepared corpus", line)
+        re.fullmatch(r"  split\.seed: null +# part of the data, never swept; null: as prepared", line)
         for line in lines
     )
 
