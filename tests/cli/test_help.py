@@ -55,8 +55,7 @@ def test_comments_stand_beside_their_keys():
     assert any(re.fullmatch(r"    max_length: 512 +# tokens; longer examples are truncated.*", line) for line in lines)
     assert any(re.fullmatch(r"    max_epochs: 1 +# passes over the examples; -1: no limit", line) for line in lines)
     assert any(
-        re.fullmatch(r"  split\.seed: null +# part of the data, never swept; null: as prepared", line)
-        for line in lines
+        re.fullmatch(r"  split\.seed: null +# part of the data, never swept; null: as prepared", line) for line in lines
     )
 
 
