@@ -43,7 +43,8 @@ def test_it_carries_every_file_of_the_package_and_of_the_configuration(wheel):
     configuration = {f"ilm/commands/conf/{path.relative_to(CONF)}" for path in CONF.rglob("*.yaml")}
     commands = {f"ilm/commands/{name}.py" for name in COMMANDS}
     found = {name for name in wheel.namelist() if ".dist-info/" not in name}
-    assert found == package | configuration | commands | {"hydra_plugins/staged_sweeper.py"}
+    plugins = {f"hydra_plugins/{path.name}" for path in (REPOSITORY / "hydra_plugins").glob("*.py")}
+    assert found == package | configuration | commands | plugins
 
 
 def test_it_has_a_command_for_each_script_and_the_licence(wheel):
