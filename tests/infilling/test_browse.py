@@ -131,10 +131,10 @@ def test_the_walk(walk):
     assert "text 1 of 3" in said(walk, "p")
     assert "No text 0: type a number from 1 to 3" in said(walk, "p")
     assert "No text 0: type a number from 1 to 3" in said(walk, "0")
-    assert "and no -1" in said(walk, "-1")
+    assert "No text -1" in said(walk, "-1")
     assert "The text has no blank" in said(walk, "9" * 5000)
     assert "text 2 of 3" in said(walk, "2")
-    assert "and no 4" in said(walk, "4")
+    assert "No text 4" in said(walk, "4")
     masks = {said(walk, "r").split("original", 1)[1] for _ in range(6)}
     assert len(masks) > 1
     assert "t4 has no word to mask" in said(walk, "n")

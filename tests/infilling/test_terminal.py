@@ -550,5 +550,5 @@ def test_output_that_nobody_takes(model_folder, tmp_path, name, told):
 def test_no_stdin_is_told(monkeypatch):
     monkeypatch.setattr(sys, "stdin", None)
     assert not is_dialogue()
-    with pytest.raises(UserError, match="nothing to read"):
+    with pytest.raises(UserError, match="There is no input"):
         next(piped_texts())
