@@ -280,7 +280,7 @@ def test_files_that_are_missing_or_of_another_model(trained, tmp_path):
         load_tokenizer(path)
     for key, value in {"n_layer": 10**9, "n_embd": "16", "model_type": "bert"}.items():
         path = write_reference(tmp_path, trained[0], config={**OLD_CONFIG, key: value})
-        with pytest.raises(UserError, match=f"not the configuration of a GPT-2: .*{'model_type bert|' + key}"):
+        with pytest.raises(UserError, match=f"not a GPT-2 configuration: .*{'model_type bert|' + key}"):
             pretrained_model(path)
     (tmp_path / CONFIG).write_text("{", encoding="utf-8")
     with pytest.raises(UserError, match="is damaged"):

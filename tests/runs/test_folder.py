@@ -308,7 +308,7 @@ def test_overwrite_begins_anew(tmp_path):
 def test_a_folder_that_is_no_run_is_never_touched(tmp_path, overwrite):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "thesis.tex").write_text("all my work")
-    with pytest.raises(UserError, match="no run folder"):
+    with pytest.raises(UserError, match="not a run folder"):
         opened(tmp_path / "a", overwrite=overwrite)
     assert contents(tmp_path) == {"a/thesis.tex": b"all my work"}
 

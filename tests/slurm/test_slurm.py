@@ -225,7 +225,7 @@ def test_5_refusals_and_failures_are_told_and_are_those_of_their_jobs(here, tmp_
     code, told = Command(tmp_path, slurm_variables, *TRAIN, *here, "trainer=cpu", *LAUNCHER, "name=taken").wait()
     assert code == 2
     assert "(train): failed" in told  # the job too
-    assert "taken exists and is no run folder" in told
+    assert "taken exists but is not a run folder" in told
 
 
 def test_5_a_dry_run_shows_what_each_run_costs(here, tmp_path, slurm_variables):
