@@ -44,8 +44,8 @@ def aligned_edits(learner: str, corrected: str) -> list[Edit]:
         return []
     own, other = words_of(learner), words_of(corrected)
     sides = ((learner, own), (corrected, other))
-    words = ([text[start : start + length] for start, length in of] for text, of in sides)
-    matcher = SequenceMatcher(None, *words, autojunk=False)
+    before, after = ([text[start : start + length] for start, length in of] for text, of in sides)
+    matcher = SequenceMatcher(None, before, after, autojunk=False)
     return [
         Edit(covering(own, a, b), covering(other, c, d))
         for operation, a, b, c, d in matcher.get_opcodes()

@@ -34,7 +34,9 @@ def read_m2(path: Path, annotator: int) -> tuple[list[ParallelText], Counter]:
         content = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"input={path} cannot be read: {error}") from error
-    texts, counts, annotators = [], Counter(), set()
+    texts: list[ParallelText] = []
+    counts: Counter[str] = Counter()
+    annotators: set[int] = set()
     for number, block in enumerate(_blocks(content), start=1):
         (line, sentence), *lines = block
         if not sentence.startswith("S "):

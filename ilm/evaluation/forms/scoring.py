@@ -58,9 +58,10 @@ class Item:
         return max(len(form.split()) for form in (self.learner, self.corrected))
 
 
-def items_of(texts: Sequence[ParallelText], context: str) -> tuple[list[Item], Counter]:
+def items_of(texts: Sequence[ParallelText], context: str) -> tuple[list[Item], Counter[str]]:
     """The edits with words on both sides, `context` learner or corrected; and how many others there are, by cause."""
-    items, counts = [], Counter()
+    items: list[Item] = []
+    counts: Counter[str] = Counter()
     for text in texts:
         counts["texts without an edit"] += not text.edits
         for number, edit in enumerate(text.edits):

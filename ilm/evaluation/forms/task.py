@@ -100,8 +100,9 @@ def _documents(settings: Evaluate, models: Sequence[TrainedModel]) -> tuple[pd.D
     return choose_texts(documents, settings.limit, task.seed), source
 
 
-def _parallel_texts(documents: pd.DataFrame, column: str) -> tuple[list[ParallelText], Counter]:
-    texts, counts = [], Counter()
+def _parallel_texts(documents: pd.DataFrame, column: str) -> tuple[list[ParallelText], Counter[str]]:
+    texts: list[ParallelText] = []
+    counts: Counter[str] = Counter()
     for row in documents.to_dict("records"):
         about = (row["writing_id"], row["cefr_level"], row["l1"], row["text"])
         if "edits" in row:

@@ -13,6 +13,7 @@
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,6 +28,7 @@ from ilm.examples.dataset import InfillingDataset
 from ilm.examples.token_store import TokenStore
 from ilm.examples.tokenize import token_positions
 from ilm.examples.vocabulary import Vocabulary
+from ilm.infilling.blanks import Context
 from ilm.infilling.infiller import Infiller
 from ilm.masking.functions import Span
 from ilm.masking.preview import cut
@@ -77,7 +79,7 @@ def masked_texts(
     columns = {name: documents[name].array for name in ("writing_id", "text", *condition)}
     for number in chosen:
         row, types = int(rows[number]), dataset.vocabulary.mask_types
-        (tokens,) = dataset.document_tokens([row])
+        (tokens,) = dataset.document_tokens(np.array([row]))
         of_example = range(*spans.offsets[[number, number + 1]])
         told = {field: columns[field][row] for field, values in condition.items() if columns[field][row] in values}
         found.append(
@@ -107,11 +109,13 @@ def fill(
 def _filled(infiller: Infiller, texts: Sequence[MaskedText], decoding: Decoding) -> Iterator[list[Record]]:
     at_once = max(1, decoding.batch_size // decoding.candidates)
     for begin in range(0, len(texts), at_once):
-        batch, contexts = texts[begin : begin + at_once], []
+        batch = texts[begin : begin + at_once]
+        contexts: list[Context | None] = []
         for text in batch:
-            options = {"answer_room": decoding.answer_room, "spans": text.spans, **text.told}
+            room, told = decoding.answer_room, text.told
             try:
-                contexts.append(infiller.context(text.text, **options))
+                context = infiller.context(text.text, None, room, text.spans, told["level"], told["l1"])
+                contexts.append(context)
             except UserError as error:
                 log.debug("%s left out: %s", text.writing_id, error)
                 contexts.append(None)
@@ -140,7 +144,9 @@ def blank_table(
     `equal_longest` and `learner_equal_longest` of both, the longer one cut to the length of the other; `stretch`, what
     the answer repeats, and `source`, the row of a training text that has it (-1: none).
     """
-    rows, written, filled = [], [], []
+    rows: list[tuple[Any, ...]] = []
+    written: list[np.ndarray] = []
+    filled: list[tuple[str, list[tuple[int, int]]]] = []
     own: list[np.ndarray] = []
     for text in texts:
         for candidate, answers in enumerate(records[text.key]["answers"]):
@@ -167,7 +173,8 @@ def blank_table(
         equal_longest=cut_longest,
         learner_equal_longest=own_cut,
         stretch=[
-            vocabulary.decode(part[start : start + n]) for part, start, n in zip(written, starts, longest, strict=True)
+            vocabulary.decode(part[start : start + n].tolist())
+            for part, start, n in zip(written, starts, longest, strict=True)
         ],
         source=np.where(sources < 0, -1, trained_on[sources]),
     )

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ilm.config.evaluate import Evaluate
+from ilm.config.evaluate import Evaluate, Memorisation
 from ilm.corpus.store import PreparedCorpus
 from ilm.evaluation.baselines import baseline_scores
 from ilm.evaluation.conditions import OWN
@@ -50,8 +50,9 @@ class Trained:
 
     @classmethod
     def of(cls, model: TrainedModel, masks: Path, corpus: PreparedCorpus, settings: Evaluate) -> "Trained":
-        own, only, split = model.settings.cefr_level.levels, model.settings.data.only, settings.task.split
-        before = (model.run.status.get("targets_inherited") or {}).get("infill", {})
+        run, trained = model.trained()
+        own, only, split = trained.cefr_level.chosen, trained.data.only, settings.task.split
+        before = (run.status.get("targets_inherited") or {}).get("infill", {})
         trained_levels = {*own, *(level for level, targets in before.items() if targets)}
         levels = [level for level in own if level in (settings.task.levels or own)]
         found: dict[str, list[np.ndarray]] = {MEMBERS: [], split: []}
@@ -69,7 +70,7 @@ class Trained:
 
     @property
     def pretrained(self) -> bool:
-        return self.model.settings.model.pretrained
+        return self.model.trained()[1].model.pretrained
 
     @cached_property
     def targets(self) -> tuple[str, str]:
@@ -116,8 +117,8 @@ def text_losses(
         rows = np.concatenate([*run.rows.values()])
         own = under[run.name].reindex(ids[rows])
         if run.name in base:
-            model = run.model.settings.model
-            yield TextLosses(own, base[run.name].reindex(own.index), f"base {model.name or Path(model.path).name}")
+            base_is = f"base {run.model.trained()[1].model.label}"
+            yield TextLosses(own, base[run.name].reindex(own.index), base_is)
             continue
         of_others = [
             under[other.name].reindex(ids[rows[~np.isin(levels[rows], [*other.trained_levels])]])
@@ -149,8 +150,10 @@ def _score(
 ) -> tuple[Scores, Scores | None]:
     """The kept scores of documents under a run, and under the pretrained model that it began from."""
     # The training examples are scored as those of the other splits are.
+    assert isinstance(settings.task, Memorisation)
     task, results = settings.task.model_copy(update={"split": split}), Path(settings.paths.results)
     scored = score_model(run.model, OWN, corpus, run.masks, rows, task, results, device)
+    assert scored is not None  # only without a device
     if not run.pretrained:
         return scored.scores, None
     (of_base,) = baseline_scores(scored, corpus, rows, ("base",), task, results, device).values()

@@ -65,8 +65,10 @@ def membership(
         drawn = [curve.read(times[:, of_each]) for times in _draws(of_members, len(order), resamples, seed)]
         aucs, tprs = (np.concatenate(column) for column in zip(*drawn, strict=True))
         bounds = [float(bound) for values in (aucs, tprs) for bound in np.quantile(values, [0.025, 0.975])]
+    auc_low, auc_high, tpr_low, tpr_high = bounds
     members = int(is_member.sum())
-    return Membership(auc, *bounds[:2], tpr, *bounds[2:], members, len(order) - members, len(labels))
+    others = len(order) - members
+    return Membership(auc, auc_low, auc_high, tpr, tpr_low, tpr_high, members, others, len(labels))
 
 
 @dataclass(frozen=True)

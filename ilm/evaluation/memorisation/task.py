@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ilm.config.evaluate import Evaluate
+from ilm.config.evaluate import Evaluate, Memorisation
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
 from ilm.evaluation.kept_lines import KeptLines
@@ -39,6 +39,7 @@ def evaluate_memorisation(settings: Evaluate) -> pd.DataFrame:
     Raises: UserError if no run is found, or none of its levels is asked for.
     """
     task = settings.task
+    assert isinstance(task, Memorisation)
     device = usable_device(task.device, "task.device")
     models, corpus = _find_models(settings)
     runs = [Trained.of(model, masks_of(model, corpus, task), corpus, settings) for model in models]
@@ -73,7 +74,7 @@ def evaluate_memorisation(settings: Evaluate) -> pd.DataFrame:
     for run in runs:
         if settings.limit is None and task.levels is None:
             results = card_results(run.name, repeated, members, task.split)
-            write_model_card(run.model.run, corpus.manifest, memorisation=results)
+            write_model_card(run.model.trained()[0], corpus.manifest, memorisation=results)
     log.info("written: %s/{report.json,memorisation.md,*.csv}", folder)
     return members
 
@@ -88,7 +89,7 @@ def _find_models(settings: Evaluate) -> tuple[list[TrainedModel], PreparedCorpus
     corpus = PreparedCorpus.open(data / (training_corpus(models) or settings.corpus.name))
     for model in models:
         model.require_trained_on(corpus)
-    known = [model for model in models if model.settings.data.like is None]
+    known = [model for model in models if model.trained()[1].data.like is None]
     for model in models:
         if model not in known:
             log.warning("left out: %s was trained on texts drawn at random, which only train.py draws", model.name)
@@ -100,6 +101,7 @@ def _find_models(settings: Evaluate) -> tuple[list[TrainedModel], PreparedCorpus
 def _infilled(run: Trained, corpus: PreparedCorpus, settings: Evaluate, folder: Path) -> tuple[pd.DataFrame, int]:
     """The table of a run's answers (`blank_table`) with `run`, `cefr_level` and `unit`; how many were not filled."""
     task, model = settings.task, run.model
+    assert isinstance(task, Memorisation)
     rows, results = run.rows[task.split], Path(settings.paths.results)
     dataset = open_dataset(model, None, corpus, run.masks, rows, task, results)
     texts = masked_texts(dataset, corpus, task.infills_per_document, model.condition)
