@@ -59,5 +59,5 @@ def test_a_stage_begins_when_the_one_before_has_ended(tmp_path, monkeypatch):
     monkeypatch.setattr("ilm.cli.sweep.POLL_SECONDS", 0)
     sweep = Sweep(tmp_path, jobs, dry=False, gpus=[], gpus_per_job=1, at_once=3)
     for job in jobs:
-        sweep.start(job.number, [])
+        sweep.start(job.number, [], None, None)
     assert running_at_start == [0, 1, 0]
