@@ -352,7 +352,7 @@ def test_weights_that_became_nan_overwrite_nothing(here):
         (["trainer.strategy=fast"], "trainer.strategy=fast"),
         (["trainer.precision=fast"], "trainer.precision=fast"),
         (["optimizer.weight_decay=-1"], "weight_decay"),
-        (["data.max_length=600"], "data.max_length=512"),
+        (["data.max_length=1100"], "data.max_length=1024"),
         (["model.architecture.n_head=5"], "num_heads"),
         (["model.architecture.model_type=gtp2"], "gtp2"),
         (["+model.architecture.n_layers=2"], "n_layers"),

@@ -13,6 +13,7 @@ from ilm.config.infill import Decoding
 from ilm.config.keys import flat
 from ilm.masking import functions
 from ilm.masking.generate import mask_function
+from ilm.training.trainer import with_precision
 from tests.config.checked import CONF, SCHEMAS, checked
 from tests.conftest import compose
 
@@ -80,7 +81,10 @@ def test_trainers_are_made(option):
     devices = ["trainer.accelerator=cpu", "trainer.devices=1"]
     settings = checked("train", f"trainer={option}", *devices)
     trainer = instantiate(
-        settings.trainer.model_dump(), logger=False, enable_checkpointing=False, enable_model_summary=False
+        with_precision(settings, None).trainer.model_dump(),
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
     )
     assert trainer.max_steps == 60_000
     assert trainer.max_epochs == 1

@@ -335,7 +335,7 @@ def test_a_damaged_record_is_told_and_a_damaged_status_made_again(tmp_path, dama
     assert opened(tmp_path / "a").status == {}
     assert ("damaged" in caplog.text) == (damaged != "{}")
     (folder.path / "run.json").write_text(damaged)
-    with pytest.raises(UserError, match=r"run\.json is damaged"):
+    with pytest.raises(UserError, match=r"run\.json, which identifies this run, is damaged"):
         opened(tmp_path / "a")
     assert opened(tmp_path / "a", overwrite=True).record["commands"]
 

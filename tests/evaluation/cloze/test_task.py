@@ -662,7 +662,7 @@ def test_a_hub_out_of_reach_is_told_at_once(root, tmp_path, monkeypatch):
             "neighbours: lower task.n_masks",
         ),
         ("id,cefr,text\n1,A1,She ate pasta.\n", ["task.levels=[B2]"], "has no texts of level B2"),
-        (None, [], "there is no such file"),
+        (None, [], "no such file"),
     ],
 )
 def test_texts_that_make_no_bench(root, tmp_path, content, more, message):

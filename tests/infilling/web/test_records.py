@@ -106,8 +106,9 @@ def trained(name: str, steps: int, targets: int, loss: float, model: str = "gpt2
         "targets_seen": {"context": {}, "infill": {name: targets}},
     }
     family = {"model": model, "masking": "hierarchical", "experiment": None}
+    run = SimpleNamespace(status=status)
     return SimpleNamespace(
-        name=name, level=name, run=SimpleNamespace(status=status), family=family, documents_hash=corpus
+        name=name, level=name, run=run, trained=lambda: (run, None), family=family, documents_hash=corpus
     )
 
 
