@@ -61,7 +61,9 @@ class TrainedModel:
     @property
     def recipe(self) -> str:
         """A digest of what all runs of one model share; these differ only in `replicate`."""
-        return digest({key: value for key, value in self.identity.items() if key not in REPLICATES})
+        # How often a matched run validates follows from its steps, which follow from the run matched with its seed.
+        follows = ("validation.every_n_steps",) if self.identity.get("data.matched") else ()
+        return digest({key: value for key, value in self.identity.items() if key not in (*REPLICATES, *follows)})
 
     @property
     def replicate(self) -> tuple[int, int]:

@@ -19,7 +19,7 @@ from ilm.files import write_json
 from ilm.infilling.mixture import find_models
 from ilm.models.loading import save_model
 from ilm.runs.finder import Finder
-from ilm.runs.trained_model import INFILLING, model_in
+from ilm.runs.trained_model import INFILLING, TrainedModel, model_in
 from infill import infill
 from tests.conftest import compose
 from tests.infilling.small_models import ENTRIES, random_model, vocabulary
@@ -282,3 +282,16 @@ def test_the_keys_of_a_run_of_another_version_are_named(make_run):
         file.write_text(damaged, errors="surrogateescape")
         with pytest.raises(UserError, match=r"config\.yaml is damaged: "):
             model_in(file.parent)
+
+
+def test_seeds_of_a_matched_model_are_one_though_they_validate_at_other_steps():
+    def recipe(**identity) -> str:
+        model = TrainedModel("m", Path("model"))
+        model.__dict__["identity"] = {"experiment_name": "matched-A2", **identity}
+        return model.recipe
+
+    def matched(seed: int, steps: int, amount: str | None) -> str:
+        return recipe(**{"seed": seed, "validation.every_n_steps": steps, "data.matched": amount})
+
+    assert matched(0, 4, "2266 infill") == matched(1, 5, "2536 infill")
+    assert matched(0, 4, None) != matched(1, 5, None)
