@@ -27,6 +27,10 @@ in_ci = bool(os.environ.get("CI"))
 settings.register_profile("ilm", deadline=None, derandomize=in_ci, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ilm")
 
+# Tables are as wide as these variables of the caller's terminal say; the tests read tables of the default width.
+for name in ("COLUMNS", "LINES"):
+    os.environ.pop(name, None)
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 CONF = REPOSITORY / "conf"
 LEVEL_SIZES = {"A1": 36, "A2": 30, "B1": 26, "B2": 16, "C1": 14}
