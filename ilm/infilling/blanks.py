@@ -17,9 +17,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from ilm.errors import UserError
+from ilm.examples.alignment import align
+from ilm.examples.layout import Example, Examples, lay_out, tell
+from ilm.examples.tokenize import token_positions
 from ilm.examples.vocabulary import Vocabulary
 from ilm.infilling.token_bytes import TokenBytes
+from ilm.runs.trained_model import INFILLING
 
 WORD = "word"  # the mask type whose answers have one word by default
 DEFAULT_BLANK = "[MASK]"
@@ -246,3 +252,29 @@ def truncate(context: Context, most: int, vocabulary: Vocabulary, token_bytes: T
     reaches = range(1, max(len(first), len(last)) + 1)
     farthest = bisect_right(reaches, most, key=lambda reach: len(within(reach).ids))
     return within(farthest) if farthest else shortest
+
+
+def filled_example(
+    text: str,
+    spans: Sequence[tuple[int, int]],
+    types: Sequence[int],
+    vocabulary: Vocabulary,
+    told: Sequence[int] = (),
+) -> Example:
+    """The example of a text with answers at `spans`, (start, length) in characters; it is tokenised whole.
+
+    `types`: of each blank the index of its mask type; `told`: tokens that tell of the text.
+
+    Raises: UserError if two answers share a token.
+    """
+    encoded = vocabulary.tokenizer(
+        text, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True
+    )
+    starts, lengths = np.array(spans).T
+    first, last = align(token_positions(encoded.offset_mapping, len(text)), starts, lengths)
+    if (first[1:] < last[:-1]).any():
+        raise UserError("Two answers share a token. Leave a space between the blanks.")
+    runs = list(zip(types, first.tolist(), last.tolist(), strict=True))
+    ids = encoded.input_ids
+    example = lay_out(ids, runs, vocabulary, INFILLING, max_length=len(ids) + 2 * len(runs) + 1)
+    return tell(Examples.of([example]), [np.array(told, dtype=np.int32)])[0]

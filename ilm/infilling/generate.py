@@ -4,7 +4,7 @@
 2. A forward pass reads the contexts of new groups, once finished candidates have made room, and the last token of every
    running candidate (`ilm.infilling.kv_cache`).
 3. Each candidate gets a token within its constraints (`ilm.infilling.constraints`), sampled or most probable. In a beam
-   search each group keeps its best continuations (`ilm.infilling.beam_search`).
+   search each group keeps its best continuations (`ilm.infilling.decoding`).
 4. A candidate is finished when its last answer is closed, and a group when its last candidate is.
 
 Token probabilities are the model's own, before constraints and temperature, so their sum equals the evaluation's score.
@@ -23,12 +23,11 @@ from transformers import PreTrainedModel
 
 from ilm.config.infill import Decoding
 from ilm.errors import UserError
-from ilm.infilling.beam_search import select_beams, top_sequences
 from ilm.infilling.blanks import Context
 from ilm.infilling.candidates import GeneratedSequence
 from ilm.infilling.constraints import AnswerConstraints, ConstraintState
+from ilm.infilling.decoding import candidate_key, gumbel_max, select_beams, step_key, top_k_top_p, top_sequences
 from ilm.infilling.kv_cache import KVCache, kv_cache_attention
-from ilm.infilling.sampling import candidate_key, gumbel_max, step_key, top_k_top_p
 from ilm.models.devices import is_out_of_memory
 
 GROUP_SIZE = 8  # candidates per cache row; each must mask out the columns of the others

@@ -22,11 +22,10 @@ from ilm.errors import UserError
 from ilm.examples.conditions import longest_line, stored_condition
 from ilm.examples.layout import Example, TargetType
 from ilm.examples.vocabulary import Vocabulary
-from ilm.infilling.blanks import NO_LIMITS, BlankLimits, Context, truncate
+from ilm.infilling.blanks import NO_LIMITS, BlankLimits, Context, filled_example, truncate
 from ilm.infilling.candidates import GeneratedSequence, Infilling, draw
 from ilm.infilling.conditions import tokens_told
 from ilm.infilling.constraints import AnswerConstraints
-from ilm.infilling.filled import filled_example
 from ilm.infilling.generate import Generator
 from ilm.infilling.kv_cache import UNKNOWN
 from ilm.infilling.token_bytes import TokenBytes

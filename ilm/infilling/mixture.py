@@ -29,8 +29,8 @@ from ilm.examples.layout import Example, TargetType
 from ilm.hashing import order_key
 from ilm.infilling.blanks import Context
 from ilm.infilling.candidates import Infilling, draw
+from ilm.infilling.decoding import candidate_key, gumbel_max
 from ilm.infilling.infiller import DEFAULTS, Infiller
-from ilm.infilling.sampling import candidate_key, gumbel_max
 from ilm.runs.finder import Finder
 from ilm.runs.trained_model import TrainedModel
 

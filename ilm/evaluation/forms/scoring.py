@@ -19,9 +19,8 @@ from ilm.errors import UserError
 from ilm.evaluation.forms.edits import ParallelText, Stretch
 from ilm.evaluation.kept_lines import KeptLines, Record
 from ilm.examples.layout import Example, TargetType
-from ilm.infilling.blanks import WORD
+from ilm.infilling.blanks import WORD, filled_example
 from ilm.infilling.conditions import tokens_told
-from ilm.infilling.filled import filled_example
 from ilm.infilling.infiller import Infiller
 from ilm.progress import ProgressLog
 from ilm.runs.trained_model import TrainedModel

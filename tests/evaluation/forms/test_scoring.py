@@ -8,7 +8,7 @@ import torch
 from ilm.evaluation.forms.edits import ParallelText, aligned_edits
 from ilm.evaluation.forms.results import comparisons, edit_table, preferences
 from ilm.evaluation.forms.scoring import BEYOND, DELETION, INSERTION, KEY, TOO_LONG, _scored, items_of
-from ilm.infilling.filled import filled_example
+from ilm.infilling.blanks import filled_example
 from ilm.infilling.infiller import Infiller
 from tests.infilling.small_models import ENTRIES, MASK_TYPES, random_model, vocabulary
 

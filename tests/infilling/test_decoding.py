@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ilm.errors import UserError
-from ilm.infilling.sampling import candidate_key, gumbel, gumbel_max, step_key, top_k_top_p
+from ilm.infilling.decoding import candidate_key, gumbel, gumbel_max, step_key, top_k_top_p
 from tests.infilling.small_models import decoding
 
 P = [0.15, 0.5, 0.05, 0.3]
