@@ -32,8 +32,7 @@ from benchmarks.infill import contexts_of, random_infiller
 from benchmarks.train import REPOSITORY, new_model, padded, padded_loss, write_examples
 from ilm.config.infill import Decoding
 from ilm.examples.layout import Example
-from ilm.models.activations import with_fused_activations
-from ilm.models.devices import compile_in_place, is_out_of_memory
+from ilm.models.devices import compile_in_place, is_out_of_memory, with_fused_activations
 from ilm.models.packing import pack, row_length
 from ilm.models.scoring import forward_module, row_loss, score
 

@@ -28,7 +28,7 @@ from ilm.evaluation.surprisal.scoring import Reader
 from ilm.evaluation.surprisal.words import bounds_of_words
 from ilm.examples.tokenizers import gpt2_tokenizer
 from ilm.examples.vocabulary import END_OF_INFILL, START_OF_INFILL, Vocabulary, blank_token
-from ilm.models.activations import with_fused_activations
+from ilm.models.devices import with_fused_activations
 from ilm.models.packing import row_length
 
 WINDOW = 512

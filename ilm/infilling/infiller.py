@@ -31,8 +31,7 @@ from ilm.infilling.kv_cache import UNKNOWN
 from ilm.infilling.token_bytes import TokenBytes
 from ilm.masking.functions import Span
 from ilm.masking.preview import cut as cut_out
-from ilm.models.activations import with_fused_activations
-from ilm.models.devices import usable_device
+from ilm.models.devices import usable_device, with_fused_activations
 from ilm.models.loading import pretrained_model, require_rows
 from ilm.models.scoring import TargetScores
 from ilm.models.scoring import score as score_targets

@@ -1,10 +1,9 @@
-"""Negative log-likelihoods of the targets of padding-free rows, and the perplexities made of them.
+"""Negative log-likelihoods of the targets of padding-free rows, and perplexities.
 
-One function scores in training, validation and evaluation alike. Attention stays within each example because it is that
-of `ilm.models.packed_attention`. An architecture that cannot be given another attention keeps its own, which does the
-same while no attention mask is given, positions restart at 0 per example, and `use_cache=False`: with the default
-`use_cache=True` the examples of a row see each other in silence. `require_separate_examples` checks it on the model
-at hand.
+Training, validation and evaluation share one scoring function. `ilm.models.packed_attention` keeps attention within
+each example. An architecture that does not accept another attention keeps its own, which does the same as long as there
+is no attention mask, positions restart at 0 per example, and `use_cache=False`: with the default `use_cache=True` the
+examples of a row silently see each other. `ilm.models.start_check` checks the model at hand.
 """
 
 import math
@@ -27,9 +26,9 @@ KINDS = ("context", "infill", "infill_textonly")
 
 
 def row_loss(model: PreTrainedModel, row: Row, weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """(sum of the NLL of the row's N targets times `weights` float32 (N,); their NLL in nats, without gradient, (N,)).
+    """(sum of the N targets' NLL times `weights` float32 (N,); their NLL in nats (N,), without gradient).
 
-    The LM head runs on the targets' positions only; where the architecture allows it, with the loss fused.
+    The LM head runs at the targets' positions only, fused with the loss if the architecture allows.
     """
     head = plain_head(model)
     if head is None or compute_dtype(head.weight) == torch.float16:
@@ -40,7 +39,7 @@ def row_loss(model: PreTrainedModel, row: Row, weights: torch.Tensor) -> tuple[t
 
 
 def target_nll(model: PreTrainedModel, row: Row) -> torch.Tensor:
-    """NLL in nats of each of the row's N targets, float32 (N,). The LM head runs on their positions only."""
+    """NLL in nats of each of the row's N targets, float32 (N,). The LM head runs at their positions only."""
     head = plain_head(model)
     if head is not None and not torch.is_grad_enabled():
         hidden = _forward(model, model.base_model, row).last_hidden_state[0, row.predictors]
@@ -50,7 +49,7 @@ def target_nll(model: PreTrainedModel, row: Row) -> torch.Tensor:
 
 
 def target_logits(model: PreTrainedModel, row: Row) -> Iterator[torch.Tensor]:
-    """The logits from which each of the row's N targets is predicted: float32 (block, V), a block at a time."""
+    """The logits that predict the row's N targets: float32 (block, V), a block at a time."""
     head = plain_head(model)
     if head is None:
         yield _forward(model, model, row, logits_to_keep=row.predictors).logits[0].float()
@@ -61,12 +60,12 @@ def target_logits(model: PreTrainedModel, row: Row) -> Iterator[torch.Tensor]:
 
 
 def forward_module(model: PreTrainedModel) -> torch.nn.Module:
-    """The part of the model whose forward pass training runs: its body where the head is fused with the loss."""
+    """The part of the model whose forward pass training runs: the body if the head is fused with the loss."""
     return model if plain_head(model) is None else model.base_model
 
 
 def _forward(model: PreTrainedModel, part: torch.nn.Module, row: Row, **arguments: Any) -> Any:
-    """What `part`, the model or its body, makes of a row."""
+    """The output of `part`, the model or its body, for a row."""
     with row_attention(model) as within_boundaries:
         if within_boundaries:
             arguments |= boundary_arguments(row.boundaries, row.longest)
@@ -74,10 +73,10 @@ def _forward(model: PreTrainedModel, part: torch.nn.Module, row: Row, **argument
 
 
 def of_kind(target_types: Any, kind: str) -> Any:
-    """Which targets count for a perplexity: `context`, `infill` or `infill_textonly`, the paper's headline.
+    """Which targets count towards a perplexity: `context`, `infill` or `infill_textonly`, the paper's headline.
 
-    `target_types` is a tensor or an array; the answer is a boolean one of its shape. The copied document of the
-    other objectives (INFILL_REDUNDANT) counts in the training loss, but in no perplexity.
+    `target_types` is a tensor or array; the result is a boolean one of the same shape. The copied document of the other
+    objectives (INFILL_REDUNDANT) counts in the training loss, but in no perplexity.
     """
     if kind == "context":
         return target_types == TargetType.CONTEXT
@@ -86,13 +85,13 @@ def of_kind(target_types: Any, kind: str) -> Any:
 
 
 def perplexity(loss: float) -> float:
-    """exp(loss) of a mean NLL in nats; infinite where it is too large for a float, NaN for NaN."""
+    """exp(loss) of a mean NLL in nats; infinity if it overflows a float, NaN for NaN."""
     return math.exp(loss) if not loss > 700 else math.inf
 
 
 @dataclass
 class TargetScores:
-    """What a model makes of M targets of many examples, in the order of the examples.
+    """A model's scores of M targets of many examples, in the order of the examples.
 
     `nll` float64 (M,) in nats; `target_types` uint8 (M,); `examples` int64 (M,).
     """
@@ -118,7 +117,7 @@ class TargetScores:
 def score(
     model: PreTrainedModel, examples: Examples | Sequence[Example], row_tokens: int, device: torch.device
 ) -> TargetScores:
-    """Score every target of `examples`, laid in rows of at most `row_tokens` tokens, with the model in eval mode."""
+    """Score every target of `examples`, in rows of at most `row_tokens` tokens, with the model in eval mode."""
     was_training = model.training
     model.eval()
     scores = score_rows(model, (row.to(device) for row in pack(examples, row_tokens)))
@@ -127,7 +126,7 @@ def score(
 
 
 def score_rows(model: PreTrainedModel, rows: Iterable[Row]) -> TargetScores:
-    """Score every target of rows that lie where the model does, in the mode that it is in."""
+    """Score every target of rows on the model's device, with the model in its current mode."""
     parts = []
     for row in rows:
         nll = target_nll(model, row).cpu().double().numpy()
@@ -135,21 +134,3 @@ def score_rows(model: PreTrainedModel, rows: Iterable[Row]) -> TargetScores:
     if not parts:
         return TargetScores(*(np.zeros(0, dtype) for dtype in (np.float64, np.uint8, np.int64)))
     return TargetScores(*(np.concatenate(column) for column in zip(*parts, strict=True)))
-
-
-def require_separate_examples(model: PreTrainedModel, max_difference: float = 1e-3) -> None:
-    """Check on two tiny examples that a row scores them as it does each alone.
-
-    Raises: RuntimeError if they see each other, as with a model or library that ignores restarting positions.
-    """
-    ids = np.arange(2, 14, dtype=np.int32)
-    types = np.full(6, TargetType.CONTEXT, dtype=np.uint8)
-    pair = [Example(part, types, 6) for part in (ids[:6], ids[6:])]
-    together = score(model, pair, 12, model.device).nll
-    apart = score(model, pair, 6, model.device).nll
-    difference = float(np.abs(together - apart).max())
-    if not difference <= max_difference:
-        raise RuntimeError(
-            f"{type(model).__name__} lets the examples of one row see each other (NLL differs by {difference:.2g}): "
-            "it cannot be trained padding-free with this version of transformers"
-        )

@@ -1,136 +1,86 @@
-"""What a run will cost (`dry_run=true`): hours, memory and disk, from a few of its own steps on this machine.
+"""The cost of a run (`dry_run=true`): hours, memory and disk, from a few of its own steps on this machine.
 
-1. The run itself is started in a temporary folder, with its model, data, loader and precision, but no logger.
-2. After `WARM_UP` steps and a validation of a few examples, steps are timed (`Stopwatch`) until there are enough.
-3. Hours follow in proportion to tokens; the disk from the sizes of weights and optimizer (`ilm.training.cost`).
+1. The run is started in a temporary folder with its model, data, loader and precision, but without loggers.
+2. `ilm.training.callbacks.stopwatch` times one validation of a few examples and some steps, then ends it.
+3. Hours scale with tokens; the disk follows from the sizes of weights and optimizer.
 """
 
 import logging
-import platform
 import tempfile
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import pytorch_lightning as pl
-import torch
-from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from ilm.cli.sweep import is_recorded, note
 from ilm.config.train import Checkpoint, EarlyStopping, Train
 from ilm.errors import UserError
 from ilm.files import readable_size
-from ilm.models.devices import peak_memory
-from ilm.models.summary import module_lines
 from ilm.progress import duration
 from ilm.runs.folder import RunFolder
 from ilm.runs.identity import run_name
-from ilm.training.callbacks.metrics import at_step_end
-from ilm.training.callbacks.validation import Validation
-from ilm.training.cost import Measured, cost_of
+from ilm.training.callbacks.stopwatch import FEWEST, WARM_UP, Enough, Measured, Stopwatch
 from ilm.training.fit import fit
-from ilm.training.lightning import callbacks_of, datamodule_of
+from ilm.training.lightning import callbacks_of
 from ilm.training.module import InfillingModule
 from ilm.training.plan import RunPlan, plan_run
 from ilm.training.trainer import make_trainer
 
 log = logging.getLogger("ilm")
 
-WARM_UP = 2  # steps: the first ones compile kernels and fill caches
-FEWEST, MOST = 3, 100  # steps that are timed
-SECONDS = 20.0  # after which no more are
 VALIDATION_EXAMPLES = 32
 GIB = 2**30
-# What a run without steps costs, beside its weights.
+# The cost of a run without steps, apart from its weights.
 NOTHING = {"hours": 0.0, "disk_gib": 0.0, "memory_gib": 0.0}
 
 
-class Enough(SystemExit):
-    """Ends the measured run as a signal would, without a word."""
+@dataclass(frozen=True)
+class Cost:
+    """The cost of a run in seconds and bytes: `disk` at its end, `most_disk` while it saves."""
+
+    training_seconds: float
+    validation_seconds: float
+    validations: int
+    checkpoint: int
+    disk: int
+    most_disk: int
+
+    @property
+    def seconds(self) -> float:
+        return self.training_seconds + self.validation_seconds
 
 
-class Stopwatch(pl.Callback):
-    """Times optimizer steps, and one validation before them; then ends the run: `measured` is what it found.
+def cost_of(
+    measured: Measured,
+    *,
+    total_steps: int,
+    tokens_per_step: float,
+    validation_interval: int,
+    validation_examples: int,
+) -> Cost:
+    """The cost of `total_steps` optimizer steps of `tokens_per_step` tokens on average.
 
-    It stands behind the callbacks of the run. All ranks end at the same step.
-
-    Raises: Enough.
+    Assumes that time is proportional to tokens, and in a validation to examples.
     """
-
-    def __init__(self, clock: Callable[[], float] = time.perf_counter):
-        self.clock = clock
-        self.measured: Measured | None = None
-        self._began = self._validated = 0.0
-        self._tokens = 0
-
-    def setup(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
-        trainer.strategy.checkpoint_io = _Nowhere()
-
-    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        self._validated = _validation(trainer).seconds
-
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        if not at_step_end(trainer, batch_idx):
-            return
-        step, steps = trainer.global_step, int(trainer.num_training_batches) // trainer.accumulate_grad_batches
-        if step > WARM_UP:
-            self._tokens += batch.step.tokens
-        now = self._now()
-        timed, seconds = step - WARM_UP, now - self._began
-        enough = timed >= MOST or (timed >= FEWEST and seconds >= SECONDS)
-        if trainer.world_size > 1:
-            enough = not trainer.strategy.reduce_boolean_decision(not enough, all=True)
-        if step == WARM_UP:
-            validation = _validation(trainer)
-            self._validated = validation.seconds - self._validated
-            validation.every_n_steps = steps  # none between the steps that are timed
-            self._began = self._now()
-        elif timed > 0 and (enough or step == steps - 1):
-            self.measured = self._measured(trainer, module, timed, seconds)
-            raise Enough(0)
-
-    def _now(self) -> float:
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()  # a GPU works on after its orders are given
-        return self.clock()
-
-    def _measured(self, trainer: pl.Trainer, module: Any, steps: int, seconds: float) -> Measured:
-        states = (value for state in trainer.optimizers[0].state.values() for value in state.values())
-        trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
-        on_gpu = module.device.type == "cuda"
-        return Measured(
-            steps=steps,
-            seconds=seconds,
-            tokens=self._tokens,
-            validation_examples=len(datamodule_of(trainer).validation),
-            validation_seconds=self._validated,
-            parameters=sum(parameter.numel() for parameter in module.parameters()),
-            trained_parameters=sum(parameter.numel() for parameter in trained),
-            weights=_bytes(module.parameters()) + _bytes(module.buffers()),
-            gradients=_bytes(trained),
-            optimizer=_bytes(value for value in states if isinstance(value, torch.Tensor)),
-            peak_memory=peak_memory(),
-            device=torch.cuda.get_device_name() if on_gpu else f"{module.device.type}, {platform.machine()}",
-            modules=tuple(module_lines(module.model)),
-        )
-
-
-class _Nowhere(TorchCheckpointIO):
-    """Checkpoints that take neither time nor room."""
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
-        Path(path).touch()
+    # Before the first step, at every interval, and after the last step.
+    validations = 1 + -(-total_steps // validation_interval)
+    validated = validations * validation_examples / measured.validation_examples
+    checkpoint = measured.weights + measured.optimizer
+    disk = 2 * checkpoint + 2 * measured.weights  # last.ckpt and previous.ckpt; best.ckpt and model/
+    return Cost(
+        training_seconds=total_steps * tokens_per_step * measured.seconds / measured.tokens,
+        validation_seconds=validated * measured.validation_seconds,
+        validations=validations,
+        checkpoint=checkpoint,
+        disk=disk,
+        most_disk=disk + checkpoint,  # written before the oldest is removed
+    )
 
 
 def dry_run(settings: Train) -> None:
-    """Log what a run would do and cost, and note the cost for the table of a sweep; nothing is left behind.
+    """Log a run's plan and cost, note the cost for the table of a sweep, and leave nothing behind.
 
-    In a sweep, a run that waits for another one (`match`, `init_from`) is noted to cost as much as that one.
+    A run of a sweep that needs one not trained yet (`match`, `init_from`) is noted at that run's cost.
     """
     others = [settings.match] if settings.match else settings.init_from or []
     with _caches_apart(settings) as apart:
@@ -155,7 +105,7 @@ def dry_run(settings: Train) -> None:
 
 @contextmanager
 def _caches_apart(settings: Train) -> Iterator[Train]:
-    """Settings that name a copy of the corpus, made of links: caches that are there are used, new ones go with it."""
+    """Settings for a temporary copy of the corpus made of links: caches in it are used, new ones vanish with it."""
     corpus = Path(settings.paths.data) / settings.corpus.name
     with tempfile.TemporaryDirectory(prefix="ilm-dry-run-") as name:
         copy = Path(name) / corpus.name
@@ -173,12 +123,12 @@ def _caches_apart(settings: Train) -> Iterator[Train]:
 
 
 def measure(plan: RunPlan) -> Measured:
-    """A few steps of a planned run, in a folder that is gone afterwards.
+    """A few steps of a planned run, in a temporary folder.
 
-    Raises: UserError if the run has too few steps to tell.
+    Raises: UserError if the run has too few steps to measure.
     """
     if plan.total_steps < WARM_UP + FEWEST:
-        raise UserError(f"{plan.total_steps} steps are too few to be measured: type at least {WARM_UP + FEWEST}")
+        raise UserError(f"{plan.total_steps} steps are too few to measure: type at least {WARM_UP + FEWEST}")
     with tempfile.TemporaryDirectory(prefix="ilm-dry-run-") as name:
         folder, stopwatch = RunFolder(Path(name)), Stopwatch()
         settings = plan.settings.model_copy(
@@ -194,19 +144,19 @@ def measure(plan: RunPlan) -> Measured:
         callbacks_of(trainer).append(stopwatch)
         trial = replace(plan, path=folder.path, settings=settings, trainer=trainer, validation=validation)
         level = log.level
-        log.setLevel(logging.WARNING)  # it speaks of the run as if it were real
+        log.setLevel(logging.WARNING)  # its messages are those of a real run
         try:
             fit(trial, InfillingModule.of(trial), folder)
         except Enough:
             log.debug("measured")
         finally:
             log.setLevel(level)
-        assert stopwatch.measured is not None  # the run has steps enough
+        assert stopwatch.measured is not None  # the run has enough steps
         return stopwatch.measured
 
 
 def cost_sheet(plan: RunPlan) -> tuple[str, dict[str, float]]:
-    """The lines of the cost sheet of a planned run, and its sum for the total of a sweep."""
+    """The cost sheet of a planned run as text, and its figures for the total of a sweep."""
     found = measure(plan)
     cost = cost_of(
         found,
@@ -221,28 +171,20 @@ def cost_sheet(plan: RunPlan) -> tuple[str, dict[str, float]]:
     trained = f", {found.trained_parameters:,} trained" if found.trained_parameters < found.parameters else ""
     processes = f" in each of {plan.steps.world_size} processes" if plan.steps.world_size > 1 else ""
     pretrained = plan.settings.model.pretrained and not plan.model.pretrained
-    note = "; random weights of the same shape, since the pretrained ones are not here" if pretrained else ""
+    note = "; random weights of the same shape, as the pretrained ones are not available here" if pretrained else ""
     lines = {
         "modules": "\n              ".join(found.modules),
         "parameters": f"{found.parameters:,}{trained}",
-        "memory": f"{peak} at its peak{processes}: weights {weights}, gradients {gradients}, optimizer {optimizer}; "
-        "the rest are activations, on a CPU libraries and corpus too",
+        "memory": f"peak {peak}{processes}: weights {weights}, gradients {gradients}, optimizer {optimizer}; "
+        "the rest is activations, on a CPU also libraries and corpus",
         "disk": f"{readable_size(cost.disk)}: last.ckpt and previous.ckpt {checkpoint} each, best.ckpt and model/ "
-        f"{weights} each; {readable_size(cost.most_disk)} while one is saved",
+        f"{weights} each; {readable_size(cost.most_disk)} while saving",
         "time": f"{duration(cost.seconds)}: training {duration(cost.training_seconds)}, {cost.validations} "
         f"validations {duration(cost.validation_seconds)} ({cost.validation_seconds / cost.seconds:.0%})",
-        "measured": f"{found.steps} steps after {WARM_UP}: {found.seconds / found.steps:.3g} s a step, "
-        f"{found.tokens / found.seconds:,.0f} tokens/s, the loader included; {found.validation_examples} validation "
+        "measured": f"{found.steps} steps after {WARM_UP}: {found.seconds / found.steps:.3g} s per step, "
+        f"{found.tokens / found.seconds:,.0f} tokens/s, data loading included; {found.validation_examples} validation "
         f"examples in {found.validation_seconds:.3g} s; {found.device}{note}",
-        "assumed": "time grows with tokens, and nothing else uses this machine; saving is not counted",
+        "assumed": "time is proportional to tokens, and nothing else uses this machine; saving is not counted",
     }
     summary = {"hours": cost.seconds / 3600, "disk_gib": cost.disk / GIB, "memory_gib": found.peak_memory / GIB}
     return "\n".join(f"  {key:<11} {value}" for key, value in lines.items()), summary
-
-
-def _validation(trainer: pl.Trainer) -> Validation:
-    return next(callback for callback in callbacks_of(trainer) if isinstance(callback, Validation))
-
-
-def _bytes(tensors: Iterable[torch.Tensor]) -> int:
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)

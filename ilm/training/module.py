@@ -12,19 +12,12 @@ from transformers import PreTrainedModel
 from ilm.config.train import Schedule
 from ilm.examples.layout import TargetType
 from ilm.hashing import order_key
-from ilm.models.activations import with_fused_activations
-from ilm.models.devices import compile_in_place
+from ilm.models.devices import compile_in_place, with_fused_activations
 from ilm.models.loading import average_weights, initial_model
 from ilm.models.lora import add_lora
 from ilm.models.packing import Row
-from ilm.models.scoring import (
-    KINDS,
-    forward_module,
-    perplexity,
-    require_separate_examples,
-    row_loss,
-    score_rows,
-)
+from ilm.models.scoring import KINDS, forward_module, perplexity, row_loss, score_rows
+from ilm.models.start_check import require_separate_examples
 from ilm.training.callbacks.nonfinite import NonFiniteLoss
 from ilm.training.datamodule import MicroBatch
 from ilm.training.lightning import mean_losses

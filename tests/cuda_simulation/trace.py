@@ -23,8 +23,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from ilm.examples.layout import Example
 from ilm.infilling.kv_cache import AttentionMetadata, KVCache, kv_cache_attention
 from ilm.models import cuda_attention
-from ilm.models.activations import with_fused_activations
-from ilm.models.devices import compile_in_place
+from ilm.models.devices import compile_in_place, with_fused_activations
 from ilm.models.packing import pack
 from ilm.models.scoring import forward_module, row_loss, target_nll
 

@@ -9,7 +9,7 @@ from ilm.examples.vocabulary import Vocabulary
 from ilm.models import lora as adapters
 from ilm.models.loading import add_special_rows, new_model, save_model
 from ilm.models.lora import add_lora, merged, require_peft
-from ilm.models.scoring import require_separate_examples
+from ilm.models.start_check import require_separate_examples
 from tests.reference_data import MASK_TYPES
 
 ADAPTER = Adapter(rank=4, alpha=8.0, dropout=0.0, target_modules=None)

@@ -8,7 +8,8 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from ilm.examples.layout import Example
 from ilm.models.packed_attention import attend, groups_of, knows_rows, row_attention
 from ilm.models.packing import pack
-from ilm.models.scoring import require_separate_examples, row_loss, score, target_nll
+from ilm.models.scoring import row_loss, score, target_nll
+from ilm.models.start_check import require_separate_examples
 
 CPU = torch.device("cpu")
 SMALL = {

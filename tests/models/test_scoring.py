@@ -6,7 +6,8 @@ import torch
 
 from ilm.examples.layout import Example
 from ilm.models.packing import LEARNED, pack
-from ilm.models.scoring import KINDS, TargetScores, require_separate_examples, score, target_nll
+from ilm.models.scoring import KINDS, TargetScores, score, target_nll
+from ilm.models.start_check import require_separate_examples
 from tests.reference_data import EVALUATION, evaluation_examples, formula_model
 
 MODEL = formula_model()

@@ -21,7 +21,7 @@ REFUSED = {
         "a token sees those after it",
     ),
     **dict.fromkeys(
-        ("bart", "bloom", "mamba", "falcon", "openai-gpt"), "examples that lie in one row .*see each other|end in"
+        ("bart", "bloom", "mamba", "falcon", "openai-gpt"), "examples packed into one row .*see each other|end in"
     ),
     "stablelm": "two examples in a row end in ValueError",
 }
@@ -68,5 +68,5 @@ def test_a_family_that_does_not_is_one_line(model_type):
         started(model_type)
     message = str(caught.value)
     assert f"(model_type {model_type}) cannot be trained here" in message
-    assert "Seen to work: gpt2, " in message
+    assert "Known to work: gpt2, " in message
     assert "\n" not in message

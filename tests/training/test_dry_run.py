@@ -1,4 +1,4 @@
-"""The cost sheet: its arithmetic with a clock that is set by hand, and a dry run beside the run that it foretells."""
+"""The cost sheet: its arithmetic with a fake clock, and a dry run compared with the run it estimates."""
 
 import tempfile
 
@@ -7,15 +7,8 @@ import pytest
 from ilm.config.check import check
 from ilm.config.train import Train
 from ilm.errors import UserError
-from ilm.training.cost import Measured, cost_of
-from ilm.training.dry_run import (
-    FEWEST,
-    VALIDATION_EXAMPLES,
-    WARM_UP,
-    Stopwatch,
-    cost_sheet,
-    measure,
-)
+from ilm.training.callbacks.stopwatch import FEWEST, WARM_UP, Measured, Stopwatch
+from ilm.training.dry_run import VALIDATION_EXAMPLES, cost_of, cost_sheet, measure
 from ilm.training.plan import RunPlan, plan_run, starting_model_settings
 from prepare import prepare
 from tests.conftest import SMALL_MODEL, compose, contents

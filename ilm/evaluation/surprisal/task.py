@@ -27,8 +27,7 @@ from ilm.evaluation.surprisal.words import WORD, Unigrams, words_of_texts
 from ilm.evaluation.texts import choose_texts, read_texts, texts_seen
 from ilm.examples.conditions import longest_line
 from ilm.infilling import blanks
-from ilm.models.activations import with_fused_activations
-from ilm.models.devices import usable_device
+from ilm.models.devices import usable_device, with_fused_activations
 from ilm.models.loading import positions, require_length
 from ilm.models.packing import row_length
 from ilm.progress import ProgressLog

@@ -4,94 +4,16 @@ Names: `train/...` since the last record, `valid/...` at a validation, `seen/...
 mean NLL in nats per target token; perplexities their exponentials.
 """
 
-import csv
 import math
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.loggers.logger import Logger
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from ilm.files import atomic_file
-from ilm.hardware import is_first_process
 from ilm.models.devices import peak_memory
-
-
-class MetricsCsv(Logger):
-    """metrics.csv: one row per recorded step, one column per metric, in order of their first appearance.
-
-    Rows are appended as they come. With `purge_step`, rows of that step and later are dropped first (TensorBoard's
-    meaning of the word): they were written by a run that was killed after its last checkpoint. A new metric rewrites
-    the file with one more column. A file without its header is set aside as damaged-metrics.csv.
-    """
-
-    def __init__(self, save_dir: str, name: str = "", version: str = "", purge_step: int | None = None):
-        super().__init__()
-        self._name, self._version = name, version
-        self.path = Path(save_dir) / name / version / "metrics.csv"
-        self._columns: list[str] = ["step"]
-        self._last: list[tuple[str, set[str]]] = []  # step and metrics of the last rows kept
-        if is_first_process() and self.path.exists():
-            self._keep_rows(purge_step)
-
-    def _keep_rows(self, purge_step: int | None) -> None:
-        with open(self.path, newline="", encoding="utf-8", errors="replace") as file:
-            reader = csv.DictReader(file)
-            rows, columns = list(reader), list(reader.fieldnames or [])
-        if columns[:1] != ["step"]:
-            os.replace(self.path, self.path.with_name("damaged-metrics.csv"))
-            return
-        self._columns = columns
-        # A row cut short by a kill has no step or another number of fields; it is after the last checkpoint.
-        whole = [row for row in rows if row["step"].isdigit() and None not in (*row, *row.values())]
-        kept = [row for row in whole if purge_step is None or int(row["step"]) < purge_step]
-        self._last = [(row["step"], {key for key, value in row.items() if value}) for row in kept[-2:]]
-        self._rewrite(kept)
-
-    @property
-    def name(self) -> str:
-        return self._name
-
-    @property
-    def version(self) -> str:
-        return self._version
-
-    @rank_zero_only
-    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """Nothing: config.yaml holds the configuration."""
-
-    @rank_zero_only
-    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        row = {"step": str(step), **{key: repr(float(value)) for key, value in metrics.items()}}
-        # A validation that a stop had interrupted is made when the run goes on. Where that was killed too, before its
-        # next checkpoint, the row is here already, with the same numbers.
-        if (row["step"], set(row)) in self._last:
-            return
-        new = [key for key in row if key not in self._columns]
-        if new or not self.path.exists():
-            rows = self._rows()
-            self._columns += new
-            self._rewrite(rows)
-        with open(self.path, "a", newline="", encoding="utf-8") as file:
-            csv.DictWriter(file, self._columns, restval="").writerow(row)
-
-    def _rows(self) -> list[dict[str, str]]:
-        if not self.path.exists():
-            return []
-        with open(self.path, newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
-
-    def _rewrite(self, rows: Sequence[Mapping[str, str]]) -> None:
-        with atomic_file(self.path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, self._columns, restval="")
-            writer.writeheader()
-            writer.writerows(rows)
 
 
 class Metrics(pl.Callback):

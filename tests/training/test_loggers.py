@@ -1,6 +1,6 @@
 import pytest
 
-from ilm.training.callbacks.metrics import MetricsCsv
+from ilm.training.loggers import MetricsCsv
 
 
 def lines(path):
