@@ -1,1 +1,1 @@
-"""Filling blanks in the browser: one page and its JSON API on loopback (Starlette on uvicorn)."""
+"""Filling blanks in the browser: one page and its JSON API (Starlette on uvicorn)."""

@@ -1,9 +1,9 @@
 """The page as a Starlette application: its files, and a JSON API over a `WebService`.
 
-- Only requests whose Host is an address or a name of this machine are answered: a site that rebinds its name to
-  127.0.0.1 (DNS rebinding) is refused.
-- A POST must be JSON from a page of the same origin, which browsers let no other site send without asking first.
-- The files of page/ are the only ones; the Content-Security-Policy lets nothing else run or load.
+- Requests are answered only if their Host is an address or name of this machine, which stops DNS rebinding (a site that
+  points its own name to 127.0.0.1).
+- A POST must be JSON from a page of the same origin; browsers do not let other sites send that without a preflight.
+- Only the files in page/ are served, and the Content-Security-Policy allows nothing else to load or run.
 """
 
 import ipaddress
@@ -46,7 +46,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def create_app(service: WebService, worker: Worker, host: str) -> Starlette:
-    """The application, to be served on the address or name `host`; `worker` computes what `service` answers."""
+    """The application, to be served on the address or name `host`; `service` computes in `worker`."""
     defaults = service.defaults.model_dump()
 
     def computed(schema: type[Section], compute: Callable[[Any, Job], dict[str, Any]]) -> Endpoint:
@@ -75,14 +75,14 @@ def create_app(service: WebService, worker: Worker, host: str) -> Starlette:
             HTTPException: lambda request, error: _fault(error.status_code, error.detail),
             UserError: lambda request, error: _fault(400, str(error)),
             ClientDisconnect: lambda request, error: _fault(400, "The request is incomplete."),
-            # A bug: uvicorn logs the whole of it for the one who runs the server.
-            Exception: lambda request, error: _fault(500, "The server failed; its terminal says why."),
+            # A bug: uvicorn logs the traceback.
+            Exception: lambda request, error: _fault(500, "The server failed; see the terminal it runs in."),
         },
     )
 
 
 class KnownHosts:
-    """Middleware that answers only requests for this machine, served on `host`."""
+    """Middleware that refuses requests whose Host is not this machine, served on `host`."""
 
     def __init__(self, app: ASGIApp, host: str):
         self._app, self._host = app, host
@@ -98,7 +98,7 @@ class KnownHosts:
 
 
 def is_own_name(name: str, host: str) -> bool:
-    """Whether `name` is this machine, served on `host`: an address, or a name of its own."""
+    """Whether `name` is an address or name of this machine, served on `host`."""
     if name in ("localhost", host.lower()):
         return True
     try:
@@ -109,7 +109,7 @@ def is_own_name(name: str, host: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address or name of this machine is reached from this machine alone."""
+    """Whether an address or name can be reached from this machine only."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -117,13 +117,13 @@ def is_loopback(host: str) -> bool:
 
 
 def _require_own_page(request: Request) -> None:
-    """Raises: HTTPException if a page of another site sent this, or may have."""
+    """Raises: HTTPException if the request may come from a page of another site."""
     origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site", "none")
     own = origin is None or origin.partition("://")[2] == request.headers["host"]
     if not own or site not in ("same-origin", "none"):
-        raise HTTPException(403, f"A page of {origin or 'another site'} sent this. Open the page itself to ask it.")
+        raise HTTPException(403, f"The request comes from {origin or 'another site'}. Use this server's own page.")
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise HTTPException(415, "The request is no JSON. Send it with Content-Type: application/json")
+        raise HTTPException(415, "The request is not JSON. Send it with Content-Type: application/json")
 
 
 async def _body(request: Request) -> bytes:
@@ -133,21 +133,21 @@ async def _body(request: Request) -> bytes:
         if size <= MAX_BODY:
             body += chunk
         elif size > MAX_DISCARDED:
-            break  # a browser that is still sending does not see the answer, so less is read to its end
+            break  # below this, read to the end: a browser that is still sending does not see the answer
     if size > MAX_BODY:
-        raise HTTPException(413, f"The text is too long: a request may have {MAX_BODY:,} bytes. Shorten it.")
+        raise HTTPException(413, f"The text is too long: a request may have at most {MAX_BODY:,} bytes. Shorten it.")
     return bytes(body)
 
 
 async def _left(request: Request) -> None:
-    """Returns once the client has closed the connection of a request that was read."""
+    """Return once the client of a fully read request has disconnected."""
     while (await request.receive())["type"] != "http.disconnect":
         continue
 
 
 def _unknown(request: Request, error: HTTPException) -> Response:
-    there = "GET /models, GET /progress, POST /infill, POST /levels, and the page at /"
-    return _fault(error.status_code, f"There is no {request.method} {request.url.path[:100]}. There are {there}.")
+    known = "GET /models, GET /progress, POST /infill, POST /levels, or the page at /"
+    return _fault(error.status_code, f"There is no {request.method} {request.url.path[:100]}. Expected {known}.")
 
 
 def _fault(status: int, message: str) -> JSONResponse:

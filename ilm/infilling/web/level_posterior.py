@@ -1,7 +1,7 @@
-"""Which level would write this? The log-probability of answers under several models, and what Bayes' rule makes of it.
+"""Which level would write this? The log-probability of answers under several models, and the posterior of the levels.
 
-All models judge the same text. If it is too long for one of them, all read as much of it as that one does, since
-more text around an answer makes it likelier.
+All models read the same text. If it is too long for one of them, it is truncated alike for all, since more context
+makes an answer likelier.
 """
 
 import math
@@ -17,18 +17,18 @@ from ilm.infilling.infiller import Infiller
 from ilm.runs.trained_model import TrainedModel
 
 GENERALIST = "all"
-# A model that was trained for less, or guesses worse, is called hardly trained.
+# A model with fewer steps or a higher perplexity counts as hardly trained.
 FEW_STEPS = 1000
 HIGH_PERPLEXITY = 100.0
-UNEQUAL = 1.25  # times as many targets in training
+UNEQUAL = 1.25  # ratio of training targets above which training counts as unequal
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a model says of `answers` to the blanks of `context`: the log-probability in nats of each, given those
-    before it, or why there is none.
+    """A model's scores of `answers` to the blanks of `context`: the log-probability of each in nats, given earlier
+    ones, or why there is none.
 
-    Without a context the text could not be read. `assumed`: answers that are not judged, only given.
+    `context`: None if the text could not be read. `assumed`: indices of answers that are given, not judged.
     """
 
     scores: tuple[float, ...] | str
@@ -42,7 +42,7 @@ class Judgement:
         return math.fsum(value for number, value in enumerate(self.scores) if number not in self.assumed)
 
     def record(self) -> dict[str, Any]:
-        """The filled text, where its answers stand, and "log_probability" or "error"."""
+        """The filled text, its answers with their places, and "log_probability" or "error"."""
         scores = self.scores
         failed = isinstance(scores, str)
         record: dict[str, Any] = {"error": scores} if failed else {"log_probability": finite_or_none(self.score)}
@@ -65,7 +65,7 @@ def score(
     left_out: tuple[int, int],
     assumed: Collection[int] = (),
 ) -> Judgement:
-    """The judgement of a model that does not read `left_out` characters at the beginning and the end of the text."""
+    """A model's judgement, without reading the first and last `left_out` characters of the text."""
     before, after = left_out
     scores: tuple[float, ...] | str
     try:
@@ -83,11 +83,11 @@ def judge(
     load: Callable[[TrainedModel], Infiller],
     cut: bool,
 ) -> tuple[list[Judgement], tuple[int, int]]:
-    """Of each model its judgement; and how many characters at both ends of the text none has read.
+    """Each model's judgement, and how many characters at the start and end of the text none of them read.
 
-    `read` gives the text with blanks as a model has to be asked, and the answers. `cut`: a text too long for one of the
-    models is read in part, by all in the same part; otherwise that one refuses it. No model is held while another is
-    loaded: the cache may have to evict it.
+    `read`: returns the text with blanks for a model, and the answers. `cut`: truncate a text that is too long for a
+    model, alike for all; otherwise that model refuses it. No reference to a model is kept while another is loaded, so
+    that the cache can evict it.
     """
     found: dict[str, Judgement] = {}
     left_out = (0, 0)
@@ -98,9 +98,9 @@ def judge(
             own = Judgement("", answers, context)
             left_out = max(left_out[0], context.left_out[0]), max(left_out[1], context.left_out[1])
         except UserError as error:
-            own = Judgement(str(error))  # the error itself would hold the model, by its traceback
+            own = Judgement(str(error))  # the error's traceback would keep the model in memory
         found[model.name] = own
-    for model in reversed(models):  # the last ones are still in memory
+    for model in reversed(models):  # the last are still in memory
         own = found[model.name]
         if own.context is not None:
             found[model.name] = score(load(model), own.context, own.answers, left_out)
@@ -113,10 +113,10 @@ def _context(infiller: Infiller, text: str, answers: Sequence[str], cut: bool) -
 
 
 def level_posterior(scored: Iterable[tuple[str, float]]) -> dict[str, float]:
-    """Posterior probabilities of levels that are equally likely beforehand, from (level, log-likelihood in nats).
+    """Posterior probabilities of the levels under a uniform prior, from (level, log-likelihood in nats) of each model.
 
-    A level's likelihood is the mean over its models. The generalist is no level and has no share. Empty for fewer than
-    two levels, and where no level gives the answers any probability.
+    A level's likelihood is the mean over its models; the generalist is not a level. Empty for fewer than two levels, or
+    if the answers are impossible under all of them.
     """
     by_level: dict[str, list[float]] = {}
     for level, value in scored:
@@ -130,15 +130,15 @@ def level_posterior(scored: Iterable[tuple[str, float]]) -> dict[str, float]:
 
 
 def cautions(models: Sequence[TrainedModel]) -> list[str]:
-    """What in the training of models keeps their shares from being about levels: sentences for the reader."""
+    """Why the posterior may reflect the models' training rather than levels: sentences for the reader."""
     found, known = [], [model for model in models if model.run is not None]
     if unknown := [model.name for model in models if model.run is None]:
-        found.append(f"How {', '.join(unknown)} were trained is not known; unequal training alone shifts the shares.")
+        found.append(f"Of unknown training: {', '.join(unknown)}. Unequal training alone shifts the shares.")
     specialists = [model for model in known if model.level != GENERALIST]
     kinds = [{**model.family, "corpus": model.documents_hash} for model in specialists]
     differing = [key for key in ("model", "masking", "experiment", "corpus") if len({kind[key] for kind in kinds}) > 1]
     if differing:
-        found.append(f"The models differ in more than their level ({', '.join(differing)}), and the shares reflect it.")
+        found.append(f"The models differ in more than level ({', '.join(differing)}), and the shares reflect that.")
     seen = sorted((sum(m.trained()[0].status["targets_seen"]["infill"].values()), m.name) for m in specialists)
     if len(seen) > 1 and seen[-1][0] > UNEQUAL * seen[0][0]:
         times = f"{seen[-1][0] / max(seen[0][0], 1):.1f} times as many answer tokens as {seen[0][1]}"
@@ -149,12 +149,12 @@ def cautions(models: Sequence[TrainedModel]) -> list[str]:
         steps, best = status["step"], status["best"]
         perplexity = math.exp(best["infill_textonly"]) if best else math.inf
         if steps < FEW_STEPS or perplexity > HIGH_PERPLEXITY:
-            toys.append(f"{model.name} ({steps:,} steps, perplexity of its validation answers {perplexity:,.0f})")
+            toys.append(f"{model.name} ({steps:,} steps, validation perplexity of answers {perplexity:,.0f})")
     if toys:
-        found.append(f"Hardly trained, so that the shares say next to nothing about levels: {', '.join(toys)}.")
+        found.append(f"Hardly trained, so the shares say next to nothing about levels: {', '.join(toys)}.")
     return found
 
 
 def finite_or_none(value: float) -> float | None:
-    """JSON has no infinity."""
+    """The value, or None, since JSON has no infinity."""
     return value if math.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""One thread that computes for all requests, in the order in which they came, and reports its progress."""
+"""A single thread that computes for all requests in order of arrival, with progress and cancellation."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,7 +13,7 @@ MAX_WAITING = 64
 
 
 class Abandoned(HTTPException):
-    """Nobody waits for the result any more, or the server ends."""
+    """The client has gone, or the server is shutting down."""
 
     def __init__(self) -> None:
         super().__init__(503, "The request was cancelled.")
@@ -21,10 +21,10 @@ class Abandoned(HTTPException):
 
 @dataclass
 class Job:
-    """A request under way.
+    """A request in progress.
 
-    `request` is the client's own name for it, `doing` one of waiting, loading, filling, judging, and `model` with
-    which; `steps` counts the model's passes since. Once it is `abandoned`, `begin` and `step` raise Abandoned.
+    `request`: the client's own name for it. `doing`: waiting, loading, filling or judging; `model`: with which;
+    `steps`: forward passes since. Once `abandoned` is set, `begin` and `step` raise Abandoned.
     """
 
     request: str | None = None
@@ -44,9 +44,9 @@ class Job:
 
 
 class Worker:
-    """Computes one thing at a time: torch uses all cores for one, and several at once only hinder each other.
+    """Runs one job at a time, since torch uses all cores for each.
 
-    `run` and `stop` belong to the thread of the event loop.
+    Call `run` and `stop` from the event loop's thread.
     """
 
     def __init__(self, max_waiting: int = MAX_WAITING):
@@ -56,10 +56,10 @@ class Worker:
         self._stopped = False
 
     async def run(self, work: Callable[[Job], T], left: Callable[[], Awaitable[None]], request: str | None = None) -> T:
-        """The result of `work(job)`, which calls the job's methods now and then: they raise Abandoned once `left()`
-        returns.
+        """The result of `work(job)`, which is expected to call the job's methods regularly; they raise Abandoned once
+        `left()` returns.
 
-        Raises: HTTPException (503) if too many wait, Abandoned, and what `work` raises.
+        Raises: HTTPException (503) if too many are waiting, Abandoned, and whatever `work` raises.
         """
         if len(self._jobs) >= self.max_waiting:
             raise HTTPException(503, f"{self.max_waiting} requests are waiting already. Try again in a minute.")
@@ -76,7 +76,7 @@ class Worker:
             job.abandoned = True
             result.cancel()
             leaving.cancel()
-            if future.cancel():  # what is begun stays in the list, for the others to see, until it ends
+            if future.cancel():  # a job that has begun stays in the list, visible to others, until it ends
                 self._jobs.remove(job)
 
     def _compute(self, work: Callable[[Job], T], job: Job) -> T:
@@ -88,11 +88,11 @@ class Worker:
             self._jobs.remove(job)
 
     def jobs(self) -> list[dict[str, Any]]:
-        """The requests under way, in their order: the first is computed, even if nobody waits for it any more."""
+        """The requests in progress, in order; the first is being computed, even if its client has gone."""
         return [asdict(job) for job in [*self._jobs]]
 
     def stop(self) -> None:
-        """End what is being computed at its next step; what waits is not begun."""
+        """End the running job at its next step, and start no other."""
         self._stopped = True
         for job in [*self._jobs]:
             job.abandoned = True

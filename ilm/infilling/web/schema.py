@@ -1,4 +1,4 @@
-"""The requests that the page's server takes. Their settings are those of `Decoding`, with an upper bound for some."""
+"""The requests of the JSON API. Their settings are those of `Decoding`, some with an upper bound."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
@@ -14,12 +14,12 @@ from ilm.errors import UserError
 
 Schema = TypeVar("Schema", bound=Section)
 
-RequestName = Annotated[str, Field(max_length=64)]  # the client's own name for a request, which /progress gives back
-MAX_FIELDS = 100  # more are refused unread: each unknown one is told with a suggestion
+RequestName = Annotated[str, Field(max_length=64)]  # the client's own name for a request, returned by /progress
+MAX_FIELDS = 100  # more are refused unread: finding a suggestion for each unknown field takes time
 
 
 class InfillRequest(Decoding):
-    """Candidates of one model for a text; one request must not keep all others waiting for minutes."""
+    """Candidates of one model for a text, bounded so that one request does not block others for minutes."""
 
     model_config = ConfigDict(strict=True)  # JSON has types
 
@@ -37,7 +37,7 @@ class InfillRequest(Decoding):
 
 
 class LevelsRequest(Section):
-    """Which level would write the answers, in braces in the text or listed for its blanks."""
+    """Which level would write the answers: in braces in the text, or a list with one for each blank."""
 
     model_config = ConfigDict(strict=True)
 
@@ -49,14 +49,14 @@ class LevelsRequest(Section):
 
 
 def parse_request(schema: type[Schema], body: bytes, defaults: Mapping[str, Any]) -> Schema:
-    """The request in a body of JSON; `defaults` where it does not say.
+    """The request in a JSON body; missing fields are filled in from `defaults`.
 
     Raises: UserError that lists all mistakes.
     """
     try:
         given = from_json(body, allow_inf_nan=False)
     except ValueError as error:
-        raise UserError(f"The request is no JSON in UTF-8: {error}") from None
+        raise UserError(f"The request is not JSON in UTF-8: {error}") from None
     if not isinstance(given, dict) or len(given) > MAX_FIELDS:
-        raise UserError(f"The request is no JSON object with some of the fields {', '.join(schema.model_fields)}")
+        raise UserError(f"The request is not a JSON object with fields from {', '.join(schema.model_fields)}")
     return build(schema, **{**defaults, **given})

@@ -1,4 +1,4 @@
-"""The page's server: uvicorn on a socket of ours, with time limits that it does not have."""
+"""The page's server: uvicorn on our own socket, with the time limits that it lacks."""
 
 import asyncio
 import errno
@@ -22,18 +22,18 @@ from ilm.runs.trained_model import TrainedModel
 log = logging.getLogger("ilm")
 
 MAX_CONNECTIONS = 200
-MAX_SECONDS = 30.0  # in which a request must have arrived, and an answer that stalls have been taken
+MAX_SECONDS = 30.0  # for a request to arrive, and for a stalled client to resume reading
 FULL = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 class TimedProtocol(H11Protocol):
-    """Closes connections beyond MAX_CONNECTIONS, and those of clients that are too slow."""
+    """Closes connections beyond MAX_CONNECTIONS and those of slow clients."""
 
     _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        transport.set_write_buffer_limits(high=0)  # writing pauses while anything is not taken
+        transport.set_write_buffer_limits(high=0)  # pause writing while anything is unsent
         self._after_limit(self._close_incomplete)
         if len(self.connections) > MAX_CONNECTIONS:
             transport.write(FULL)
@@ -63,35 +63,35 @@ class TimedProtocol(H11Protocol):
 
 
 class WebServer(uvicorn.Server):
-    """Serves `service` on `host` and `port` (0 takes any free one). `url` is where.
+    """Serves `service` at `url`, on `host` and `port` (0: any free one).
 
-    Raises: UserError if the port is taken, or the host is no address of this machine.
+    Raises: UserError if the port is taken, or `host` is not an address of this machine.
     """
 
     def __init__(self, service: WebService, host: str, port: int):
         self.listener = _listen(host, port)
         self.address = self.listener.getsockname()[:2]
-        # Everywhere is no address to type into a browser.
+        # A wildcard address cannot be typed into a browser.
         shown = socket.gethostname() if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
         self.url = f"http://{shown}:{self.address[1]}"
         self.worker = Worker()
         quiet: dict[str, Any] = {"log_config": None, "log_level": "error", "access_log": False, "server_header": False}
-        # One connection, one request: none is kept open for a later one.
+        # One request per connection.
         headers = [*HEADERS.items(), ("Connection", "close")]
         app = create_app(service, self.worker, host)
         super().__init__(uvicorn.Config(app, http=TimedProtocol, ws="none", lifespan="off", headers=headers, **quiet))
 
     def run(self) -> None:  # type: ignore[override]  # on its own socket
-        """Serve until Ctrl-C, which is raised as KeyboardInterrupt, or `should_exit`."""
+        """Serve until Ctrl-C, raised as KeyboardInterrupt, or `should_exit`."""
         super().run([self.listener])
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """As uvicorn's, and tells the address: from here on Ctrl-C is uvicorn's to handle."""
+        """As uvicorn's, then print the address; from here on uvicorn handles Ctrl-C."""
         await super().startup(sockets)
         print(f"Filling blanks at {self.url}  (Ctrl-C ends)", flush=True)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """As uvicorn's, which waits for answers; what is being computed ends first."""
+        """As uvicorn's, which waits for responses; first stop the computation."""
         self.worker.stop()
         await super().shutdown(sockets)
 
@@ -103,13 +103,13 @@ def serve(
     address: Server,
     about: Mapping[str, Any],
 ) -> None:
-    """Serve the page until Ctrl-C; see `WebService` for what it serves.
+    """Serve the page until Ctrl-C; parameters as in `WebService`.
 
-    Raises: UserError as `WebService` and `WebServer` do.
+    Raises: UserError as `WebService` and `WebServer`.
     """
     server = WebServer(WebService(models, cache, defaults, about), address.host, address.port)
     if not is_loopback(address.host):
-        log.warning("server.host=%s: all who reach this machine can use the page, without a password", address.host)
+        log.warning("server.host=%s: anyone who can reach this machine can use the page; no password", address.host)
     try:
         server.run()
     except KeyboardInterrupt:
@@ -120,8 +120,8 @@ def _listen(host: str, port: int) -> socket.socket:
     v6 = ":" in host
     family = socket.AF_INET6 if v6 else socket.AF_INET
     try:
-        if not host.strip():  # to the system this is every address of the machine
-            raise OSError(errno.EADDRNOTAVAIL, "it is empty")
+        if not host.strip():  # to the system, all addresses
+            raise OSError(errno.EADDRNOTAVAIL, "the host is empty")
         return socket.create_server((host, port), family=family, dualstack_ipv6=v6 and socket.has_dualstack_ipv6())
     except OSError as error:
         reason = (error.strerror or str(error)).partition(" (while")[0]

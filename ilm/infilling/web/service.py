@@ -1,6 +1,6 @@
-"""What the page asks for, computed: models, candidates, and which level would write an answer, as plain data.
+"""Computes the answers to the page's requests as plain data: models, candidates, and level posteriors.
 
-Models are loaded when they are first asked; only their tokenizers are read before.
+Models are loaded on first use; before that, only their tokenizers are.
 """
 
 import math
@@ -26,12 +26,12 @@ from ilm.runs.trained_model import TrainedModel
 
 
 class WebService:
-    """Answers requests with `models`; `defaults` are the settings where a request gives none.
+    """Answers requests with `models`; `defaults`: settings that a request does not give.
 
-    `cache` holds those in memory. `about` is what else decides the numbers, for what is saved. One thread may call
-    `infill` and `levels`, which raise Abandoned where `job` does, and UserError for a request that makes no sense.
+    `cache`: holds the loaded models. `about`: device and dtype, saved with results. Only one thread may call `infill`
+    and `levels`; they raise Abandoned when `job` does, and UserError for an invalid request.
 
-    Raises: UserError for a model that fills no blanks, and defaults beyond what one request may ask for.
+    Raises: UserError for a model that cannot fill blanks, or defaults beyond the bounds of a request.
     """
 
     def __init__(
@@ -43,26 +43,26 @@ class WebService:
     ):
         trained = [model for model in models if not isinstance(model, Specialists)]
         if len(trained) < len(models):
-            raise UserError("web=true: the page shows no mixture. Leave it out of models")
+            raise UserError("web=true: the page does not support the mixture. Drop it from models")
         for model in trained:
             model.require_infilling()
         self.defaults = defaults.replace(by_probability=True)
         try:
             build(InfillRequest, model="", text="", **self.defaults.model_dump())
         except UserError as error:
-            raise UserError(f"These settings are beyond what the page allows: decoding.{error}") from error
+            raise UserError(f"Beyond the bounds of the page: decoding.{error}") from error
         self._models, self._cache = {model.name: model for model in trained}, cache
         self._known_types = tuple(dict.fromkeys(kind for model in trained for kind in model.mask_types))
         self._about = {**(about or {}), "versions": versions(), "max_loaded": cache.max_loaded}
 
     def models(self) -> dict[str, Any]:
-        """The models in their order, the settings to begin with, and what computes."""
+        """The models in order, the default settings, and device, dtype and versions."""
         found = [
             {
                 "name": m.name,
                 "level": m.level,
                 "blanks": m.mask_types,
-                "told": {SETTINGS[field]: values for field, values in m.condition.items()},
+                "condition": {SETTINGS[field]: values for field, values in m.condition.items()},
                 "loaded": m in self._cache,
             }
             for m in self._models.values()
@@ -70,9 +70,9 @@ class WebService:
         return {"models": found, "settings": self.defaults.model_dump(), "about": self._about}
 
     def infill(self, request: InfillRequest, job: Job) -> dict[str, Any]:
-        """Candidates of one model; answers in braces are taken for blanks.
+        """Candidates of one model; answers in braces become blanks.
 
-        "original" is what the model thinks of those answers; blanks without one have the first candidate's.
+        "original": the probability of those answers; blanks without one are filled as in the first candidate.
         """
         model, decoding = self._model(request.model), request.decoding
         text, answers = parse_braces(request.text, model.mask_types, self._known_types)
@@ -98,10 +98,10 @@ class WebService:
         }
 
     def levels(self, request: LevelsRequest, job: Job) -> dict[str, Any]:
-        """The log-probability of the answers under every model, and the levels' shares of it (`level_posterior`).
+        """The log-probability of the answers under each model, and the levels' shares (`level_posterior`).
 
-        "answers" fill the blanks of "text"; without them they stand in the text, in braces. A model that cannot judge
-        them has an "error" in place of its "log_probability". "left_out": characters that no model has read.
+        "answers": for the blanks of "text"; if missing, they are in the text, in braces. A model that cannot judge them
+        has an "error" instead of a "log_probability". "left_out": characters that no model read.
         """
         begun = time.perf_counter()
         models = [self._model(name) for name in dict.fromkeys(request.models)]
@@ -130,7 +130,7 @@ class WebService:
 
     def _model(self, name: str) -> TrainedModel:
         if name not in self._models:
-            raise UserError(f"There is no model {name[:100]!r}. Expected one of {', '.join(self._models)}")
+            raise UserError(f"No model {name[:100]!r}: expected one of {', '.join(self._models)}")
         return self._models[name]
 
     def _load(self, model: TrainedModel, job: Job, doing: str) -> Infiller:
@@ -143,7 +143,7 @@ class WebService:
 
 @contextmanager
 def _stepping(infiller: Infiller, job: Job) -> Iterator[None]:
-    """Call the job's `step` before every pass of the model, so that what it raises ends the decoding."""
+    """Call the job's `step` before each forward pass, so that Abandoned ends generation."""
     handle = infiller.model.register_forward_pre_hook(lambda *_: job.step())
     try:
         yield
@@ -152,10 +152,10 @@ def _stepping(infiller: Infiller, job: Job) -> Iterator[None]:
 
 
 def candidate_record(infilling: Infilling) -> dict[str, Any]:
-    """A candidate: its text, and each answer with its place, probability and tokens.
+    """A candidate as JSON: its text, and each answer with its place, probability and tokens.
 
-    A token is [text, log-probability in nats]; tokens that make up one character are taken together, and the texts of
-    an answer's tokens make up the answer. The last is its end, with an empty text.
+    A token is [text, log-probability in nats]; tokens that share a character are merged, so that the texts concatenate
+    to the answer. The last token is the end, with an empty text.
     """
     rows = (infilling.answers, infilling.spans, infilling.token_texts, infilling.token_log_probabilities)
     answers = [
@@ -174,7 +174,7 @@ def candidate_record(infilling: Infilling) -> dict[str, Any]:
 
 
 def _tokens(texts: Sequence[str], values: Sequence[float]) -> Iterator[tuple[str, float]]:
-    together = 0.0  # of tokens without a text of their own
+    together = 0.0  # log-probability of tokens without a text of their own
     for text, value in zip(texts[:-1], values, strict=False):
         together += value
         if text:

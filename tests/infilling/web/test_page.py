@@ -69,7 +69,7 @@ def test_candidates_stand_side_by_side_with_figures(page):
     assert page.js(FILLED) == 6
     assert page.js("document.querySelector('.candidate .answer').textContent") == "eat"
     assert re.match(r"\d", page.js("document.querySelector('.candidate .figure').textContent"))
-    assert page.js("$('status').textContent").startswith("6 candidates of 3 models in ")
+    assert page.js("$('status').textContent").startswith("6 candidates from 3 models in ")
     colours = page.js("[...document.querySelectorAll('.answer b')].map((b) => getComputedStyle(b).backgroundColor)")
     assert len(set(colours)) > 1
     assert "rgba(0, 0, 0, 0)" not in colours
@@ -234,7 +234,7 @@ def test_the_form_outlives_a_reload_and_travels_in_a_link(page):
     assert page.js("location.hash") == ""
     page.js("location.hash = 'text=from+a+link&model=gone&model=a1'")
     page.until("$('text').value == 'from a link'")
-    assert page.js("$('error').textContent") == "Not served here: gone."
+    assert page.js("$('error').textContent") == "This server does not have: gone."
     assert page.js("chosen().map((m) => m.name)") == ["a1"]
 
 
@@ -320,8 +320,8 @@ def test_levels_come_with_their_cautions(page):
     page.until("!$('levels').hidden")
     visible = "[...document.querySelectorAll('.caution')].filter((e) => e.checkVisibility()).map((e) => e.innerText)"
     general, own = page.js(visible)
-    assert "No assessment of a writer" in general
-    assert own.startswith("How a1, b2, random were trained is not known")
+    assert "This does not assess a writer" in general
+    assert own.startswith("Of unknown training: a1, b2, random.")
     page.js("$('levels-markdown').click()")
     assert own in page.until("window.copied")
 
@@ -390,7 +390,7 @@ def test_how_far_it_is_is_told_of_more_models_than_a_browser_has_connections(chr
         states = "[...document.querySelectorAll('.state')].map((state) => state.textContent)"
         # Two are asked, and either may arrive first.
         asked = f"{states}.slice(0, 2).sort().join(' | ')"
-        assert chrome.until(f"/^waiting, 1 before it \\| writing/.test({asked}) && {states}")[2:] == ["waiting"] * 5
+        assert chrome.until(f"/^waiting, 1 ahead \\| writing/.test({asked}) && {states}")[2:] == ["waiting"] * 5
         chrome.js("$('cancel').click()")
         chrome.until("$('status').textContent === 'Cancelled.'")
         assert chrome.js(states) == ["cancelled"] * 7

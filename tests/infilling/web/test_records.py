@@ -120,13 +120,13 @@ def trained(name: str, steps: int, targets: int, loss: float, model: str = "gpt2
         ([trained("A1", 9000, 300, 2.0), trained("B1", 8000, 100, 2.1)], ["A1 was trained on 3.0 times as many"]),
         (
             [trained("A1", 9000, 100, 2.0), trained("B1", 9000, 100, 2.0, model="tiny", corpus="d")],
-            ["The models differ in more than their level (model, corpus)"],
+            ["The models differ in more than level (model, corpus)"],
         ),
         (
             [trained("A1", 60, 100, 2.0)],
             ["the shares say next to nothing about levels: A1 (60 steps"],
         ),
-        ([trained("A1", 60_000, 100, 6.0)], ["steps, perplexity of its validation answers 403)"]),
+        ([trained("A1", 60_000, 100, 6.0)], ["steps, validation perplexity of answers 403)"]),
     ],
 )
 def test_what_in_their_training_makes_models_incomparable_is_told(models, expected):

@@ -36,7 +36,7 @@ from tests.infilling.web.serving import (
 
 
 def test_the_page_shows_no_mixture():
-    with pytest.raises(UserError, match="the page shows no mixture"):
+    with pytest.raises(UserError, match="the page does not support the mixture"):
         WebService([Specialists((), 1.0)], ModelCache(Infiller.of, 1), DEFAULTS)
 
 
@@ -52,8 +52,8 @@ def test_models_are_listed_with_their_blanks_and_loaded_when_asked(infillers):
         after = ask(server, "GET", "/models")[2]
     blanks = ["sentence", "ngram", "word"]
     assert before["models"] == [
-        {"name": "a1", "level": "A1", "blanks": blanks, "told": {}, "loaded": False},
-        {"name": "b2", "level": "B2", "blanks": blanks, "told": {}, "loaded": False},
+        {"name": "a1", "level": "A1", "blanks": blanks, "condition": {}, "loaded": False},
+        {"name": "b2", "level": "B2", "blanks": blanks, "condition": {}, "loaded": False},
     ]
     assert [model["loaded"] for model in after["models"]] == [False, True]
     assert before["settings"]["candidates"] == 2
@@ -146,8 +146,8 @@ def test_the_requests_of_the_docs_are_taken(server):
     [
         ("/infill", {"model": "a1", "text": "No blank."}, "has no blank"),
         ("/infill", {"model": "a1", "text": "many words " * 200 + "_"}, "tokens"),
-        ("/infill", {"model": "nope", "text": "_"}, "no model 'nope'"),
-        ("/infill", {"model": "../../etc/passwd", "text": "_"}, "no model"),
+        ("/infill", {"model": "nope", "text": "_"}, "No model 'nope'"),
+        ("/infill", {"model": "../../etc/passwd", "text": "_"}, "No model"),
         ("/infill", {"text": "_"}, "model is missing"),
         ("/infill", {"model": "a1", "text": ["x"], "seeds": 1}, "text=[x]: expected text; unknown key seeds"),
         ("/infill", {"model": "a1", "text": "_", "schema": 1, "self": 1}, "unknown key schema"),
@@ -156,7 +156,7 @@ def test_the_requests_of_the_docs_are_taken(server):
         ("/infill", {"model": "a1", "text": "_", "candidates": "3"}, "candidates=3: expected a whole number"),
         ("/infill", {"model": "a1", "text": 3}, "text=3: expected text"),
         ("/infill", {"model": "a1", "text": "_", "candidates": 0}, "candidates=0: expected at least 1"),
-        ("/infill", {"model": "a1", "text": "_", "temperature": 1e308 * 10}, "no JSON"),
+        ("/infill", {"model": "a1", "text": "_", "temperature": 1e308 * 10}, "not JSON"),
         (
             "/infill",
             {"model": "a1", "text": "_", "beams": 1, "candidates": 2},
@@ -169,7 +169,7 @@ def test_the_requests_of_the_docs_are_taken(server):
         ("/levels", {"models": [], "text": "{a}"}, "models=[]: expected one or more"),
         ("/levels", {"models": [[]], "text": "{a}"}, "models[0]=[]: expected text"),
         ("/levels", {"models": ["a1"], "text": "_", "answers": [{}]}, "answers[0]={}: expected text"),
-        ("/levels", {"models": ["nope"], "text": "{a}"}, "no model 'nope'"),
+        ("/levels", {"models": ["nope"], "text": "{a}"}, "No model 'nope'"),
     ],
 )
 def test_faults_are_told(server, path, body, message):
@@ -186,8 +186,8 @@ def test_faults_are_told(server, path, body, message):
     ("text", "answers", "message"),
     [
         ("I eat.", None, "Put braces around"),
-        ("I {eat} _", None, "Blanks: 2, answers: 1"),
-        ("I [word].", ["eat", "play"], "Blanks: 1, answers: 2"),
+        ("I {eat} _", None, "2 blank(s), but 1 answer"),
+        ("I [word].", ["eat", "play"], "1 blank(s), but 2 answer"),
         ("I [word].", [""], "one per blank and none empty"),
     ],
 )
@@ -199,7 +199,7 @@ def test_what_cannot_be_judged_is_told_by_model(server, text, answers, message):
 
 
 def test_defaults_beyond_what_a_request_may_ask_for_are_told_at_the_start():
-    with pytest.raises(UserError, match=r"the page allows: decoding\.candidates=50: expected at most 20"):
+    with pytest.raises(UserError, match=r"Beyond the bounds of the page: decoding\.candidates=50: expected at most 20"):
         WebService([], ModelCache(Infiller.of, max_loaded=1), DEFAULTS.replace(candidates=50))
 
 

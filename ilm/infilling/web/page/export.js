@@ -1,11 +1,11 @@
 "use strict";
-// Candidates and levels to take along: as text, a Markdown table, CSV, and JSON with all that makes the numbers again.
+// Copies and saves candidates and levels: as text, a Markdown table, CSV, and JSON with all that reproduces the numbers.
 
 async function copy(text, button) {
   try {
     await navigator.clipboard.writeText(text);
   } catch {
-    // Without https browsers lend the clipboard to pages of this machine alone.
+    // Without HTTPS, browsers allow the clipboard API only on localhost.
     const area = make("textarea", { value: text });
     document.body.append(area);
     area.select();
@@ -34,7 +34,7 @@ function csv(rows) {
 }
 
 const escaped = (text) => text.replace(/[\\`*_{}[\]<>|#~]/g, "\\$&").replace(/\r?\n|\r/g, "<br>");
-// Two asterisks set off nothing where a space is inside them.
+// In Markdown, ** next to an inner space is not bold.
 const bold = (text) => text.replace(/^(\s*)(.*?)(\s*)$/s, (_, before, inner, after) => `${escaped(before)}${inner && `**${escaped(inner)}**`}${escaped(after)}`);
 
 // Candidates

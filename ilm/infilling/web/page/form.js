@@ -1,9 +1,9 @@
 "use strict";
-// The form: models, settings, examples; how it survives a reload, and how it travels in a link.
+// The form: models, settings, examples; its state in links and across reloads.
 
 const NUMBERS = ["candidates", "temperature", "top_p", "top_k", "max_answer_words", "max_answer_tokens", "seed"];
 const SWITCHES = ["distinct", "cut"];
-const TOLD = ["level", "l1"]; // what conditioned models are told of the text
+const CONDITIONS = ["level", "l1"]; // settings of conditioned models
 const CHECKED_AT_FIRST = 6;
 const EXAMPLES = [
   "She ate [ngram] for [word].",
@@ -12,7 +12,7 @@ const EXAMPLES = [
   "Yesterday I {goed} to the cinema {with my friends}.",
 ];
 let models = [];
-let about = {}; // what computes: device, dtype, versions
+let about = {}; // device, dtype, versions
 
 const chosen = () => models.filter((model) => model.box.checked);
 
@@ -22,9 +22,9 @@ function listModels(found) {
     box.addEventListener("change", describeModels);
     return { ...model, box, note: make("small") };
   });
-  for (const id of TOLD) {
-    const values = [...new Set(found.flatMap((model) => model.told[id] ?? []))];
-    $(id).replaceChildren(new Option("not told", ""), ...values.map((value) => new Option(value)));
+  for (const id of CONDITIONS) {
+    const values = [...new Set(found.flatMap((model) => model.condition[id] ?? []))];
+    $(id).replaceChildren(new Option("none", ""), ...values.map((value) => new Option(value)));
     $(id).parentElement.hidden = !values.length;
   }
   $("models").replaceChildren(...models.map((m) => make("label", {}, m.box, make("bdi", { className: "name" }, ...named(m.name)), m.note)));
@@ -32,13 +32,13 @@ function listModels(found) {
 }
 
 function describeModels() {
-  for (const m of models) m.note.textContent = (m.level === m.name ? "" : `${m.level}, `) + (m.loaded ? "loaded" : "loads when asked");
+  for (const m of models) m.note.textContent = (m.level === m.name ? "" : `${m.level}, `) + (m.loaded ? "loaded" : "not loaded yet");
   const types = [...new Set(chosen().flatMap((m) => m.blanks))];
   $("models-hint").textContent = !chosen().length
     ? "Choose at least one model."
     : chosen().length > about.max_loaded
-    ? `${about.max_loaded} models are in memory at a time: with more than these chosen, each is loaded anew every time.`
-    : "A model is loaded when it is first asked.";
+    ? `Only ${about.max_loaded} models fit in memory: with more chosen, each is reloaded every time.`
+    : "A model is loaded when first used.";
   const partly = types.filter((type) => !chosen().every((m) => m.blanks.includes(type)));
   $("types").textContent =
     `The chosen models have ${types.map((t) => `[${t}]`).join(" ") || "none"}` +
@@ -84,41 +84,41 @@ function settings() {
   const values = { method: $("method").value };
   for (const id of SWITCHES) values[id] = $(id).checked;
   for (const id of NUMBERS) values[id] = $(id).value === "" ? null : Number($(id).value);
-  for (const id of TOLD) values[id] = $(id).value || null;
+  for (const id of CONDITIONS) values[id] = $(id).value || null;
   return values;
 }
 
 function setSettings(values) {
-  for (const id of [...NUMBERS, ...TOLD]) $(id).value = values[id] ?? "";
+  for (const id of [...NUMBERS, ...CONDITIONS]) $(id).value = values[id] ?? "";
   for (const id of SWITCHES) $(id).checked = values[id];
   $("method").value = values.method;
 }
 
 function describe(values) {
   const most = values.max_answer_words;
-  const told = TOLD.map((id) => values[id]).filter(Boolean);
-  return describeMethod(values) + (told.length ? `, told ${told.join(", ")}` : "") + (most === 1 ? "" : `, ${most ? `at most ${most}` : "any number of"} words in a word blank`);
+  const conditions = CONDITIONS.filter((id) => values[id]).map((id) => `, ${id} ${values[id]}`);
+  return describeMethod(values) + conditions.join("") + (most === 1 ? "" : `, ${most ? `at most ${most}` : "any number of"} words in a word blank`);
 }
 
 function describeMethod(values) {
   if (values.method === "greedy") return "greedy";
   if (values.method === "beam") return `the ${values.candidates} likeliest`;
   const drawn = `temperature ${values.temperature}, top-p ${values.top_p ?? "all"}, top-k ${values.top_k ?? "all"}, seed ${values.seed}`;
-  return `${values.candidates} candidate${values.candidates === 1 ? "" : "s"}${values.distinct ? ", no two alike" : ""}, ${drawn}`;
+  return `${values.candidates} candidate${values.candidates === 1 ? "" : "s"}${values.distinct ? ", no duplicates" : ""}, ${drawn}`;
 }
 
 function describeSettings() {
   const now = settings();
   $("settings-now").textContent = `: ${describe(now)}`;
-  $("again").disabled = now.method !== "sample"; // there is nothing to draw
+  $("again").disabled = now.method !== "sample"; // nothing is drawn
 }
 
-// The whole form as one string: in a link, and for the time of the tab in its own storage, never in the history.
+// The whole form as a string, for links and the tab's session storage; it is never put into the history.
 
 function formState() {
   const state = new URLSearchParams({ text: $("text").value, method: $("method").value });
   for (const model of chosen()) state.append("model", model.name);
-  for (const id of [...NUMBERS, ...TOLD]) state.set(id, $(id).value);
+  for (const id of [...NUMBERS, ...CONDITIONS]) state.set(id, $(id).value);
   for (const id of SWITCHES) state.set(id, $(id).checked);
   return state.toString();
 }
@@ -126,23 +126,23 @@ function formState() {
 function restore(string) {
   const state = new URLSearchParams(string);
   if (state.has("text")) $("text").value = state.get("text");
-  for (const id of [...NUMBERS, ...TOLD, "method"]) if (state.has(id)) $(id).value = state.get(id);
+  for (const id of [...NUMBERS, ...CONDITIONS, "method"]) if (state.has(id)) $(id).value = state.get(id);
   for (const id of SWITCHES) if (state.has(id)) $(id).checked = state.get(id) === "true";
   const names = state.getAll("model");
   if (names.length) for (const model of models) model.box.checked = names.includes(model.name);
   const missing = names.filter((name) => !models.some((model) => model.name === name));
-  if (missing.length) fault(`Not served here: ${missing.join(", ")}.`);
+  if (missing.length) fault(`This server does not have: ${missing.join(", ")}.`);
   describeModels();
   describeSettings();
 }
 
 function keepDraft() {
-  // The link that the page was opened by no longer says what stands there.
+  // The form no longer matches the link that opened the page.
   if (location.hash) history.replaceState(null, "", location.pathname);
   try {
     sessionStorage.setItem("draft", formState());
   } catch {
-    // Full, or forbidden: the text is only not there after a reload.
+    // Full or forbidden: a reload loses the text.
   }
 }
 

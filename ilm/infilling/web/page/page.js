@@ -1,9 +1,9 @@
 "use strict";
-// What the page asks the server for. form.js has the form, results.js shows the answers, export.js takes them away.
+// Requests to the server. form.js: the form; results.js: shows results; export.js: copies and saves them.
 
 const POLL = 1000; // milliseconds
-const AT_ONCE = 2; // requests: browsers have six connections to a server, for all tabs, and the progress needs one
-let running = null; // the AbortController of what is pending
+const AT_ONCE = 2; // requests: browsers open six connections to a server in all tabs, and progress needs one
+let running = null; // the AbortController of the pending work
 
 async function call(path, body, signal) {
   const options = body && { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
@@ -25,7 +25,7 @@ function fault(message) {
   $("error").hidden = !message;
 }
 
-// What is under way: one thing at a time. The seconds and how far it is stand outside of what screen readers announce.
+// Runs one thing at a time. Seconds and progress are not in the live region, so screen readers do not announce them.
 
 async function during(what, work, progress) {
   running?.abort();
@@ -40,7 +40,7 @@ async function during(what, work, progress) {
     asking = true;
     const jobs = await call("progress", undefined, control.signal).then((found) => found.jobs, () => []);
     asking = false;
-    if (control === running) jobs.forEach((job, at) => job.request?.startsWith(own) && progress(Number(job.request.slice(own.length + 1)), told(job, at)));
+    if (control === running) jobs.forEach((job, at) => job.request?.startsWith(own) && progress(Number(job.request.slice(own.length + 1)), describeJob(job, at)));
   }, POLL);
   fault("");
   $("clock").textContent = "";
@@ -64,8 +64,8 @@ async function during(what, work, progress) {
   }
 }
 
-function told({ doing, model, steps }, before) {
-  if (doing === "waiting") return before ? `waiting, ${before} before it` : "waiting";
+function describeJob({ doing, model, steps }, before) {
+  if (doing === "waiting") return before ? `waiting, ${before} ahead` : "waiting";
   if (doing === "loading") return `loading ${model}`;
   return doing === "filling" ? `writing, ${steps} token${steps === 1 ? "" : "s"} so far` : `judging with ${model}`;
 }
@@ -75,7 +75,7 @@ function ready() {
   else if (!$("text").value.trim()) fault("Type a text with blanks first: She ate [ngram] for _.");
   else if ($("ask").checkValidity()) return true;
   else {
-    $("settings").open = true; // what is closed cannot show what is wrong in it
+    $("settings").open = true; // closed settings cannot show what is wrong
     $("ask").reportValidity();
   }
   return false;
@@ -102,7 +102,7 @@ async function fill() {
     $("results").hidden = false;
     showColumns();
     const faults = [];
-    // One request a model: each column is there as soon as its model is done.
+    // One request per model, so that each column appears as soon as its model is done.
     await inTurns(asked, async (model, at) => {
       try {
         const answer = await call("infill", { model: model.name, text, ...given, request: name(at) }, signal);
@@ -124,13 +124,13 @@ async function fill() {
     }
     const number = columns.reduce((sum, column) => sum + column.candidates.length, 0);
     const unknown = notBlanks(text, asked);
-    const told = unknown.length ? ` (${unknown.join(" ")} read as text: no blank of every model)` : "";
-    return `${counted(number, "candidate")} of ${counted(asked.length, "model")}${told}`;
+    const note = unknown.length ? ` (${unknown.join(" ")} read as text: not a blank for every model)` : "";
+    return `${counted(number, "candidate")} from ${counted(asked.length, "model")}${note}`;
   };
   await during("Filling", work, (at, state) => showState(at, state));
 }
 
-// What looks like a blank, misspelt perhaps, and is none to some of the models.
+// Brackets that look like a blank, perhaps misspelt, but are not one for every model.
 function notBlanks(text, asked) {
   const typed = text.matchAll(/\[(\w+)(?::[^\]\n]*)?\]/g);
   const isBlank = (name) => name === "MASK" || asked.every((model) => model.blanks.includes(name));
@@ -151,10 +151,10 @@ async function judge(text, answers) {
     showLevels(answer);
     return `Judged by ${counted(scored.length, "model")}`;
   };
-  await during("Asking every model", work, (_, state) => ($("clock").textContent += `, ${state}`));
+  await during("Judging", work, (_, state) => ($("clock").textContent += `, ${state}`));
 }
 
-// Which models are in memory: one that was asked may have been evicted for another.
+// Which models are in memory now; a model may have been evicted for another.
 async function refreshModels() {
   const found = await call("models").catch(() => ({ models: [] }));
   for (const { name, loaded } of found.models) models.find((model) => model.name === name).loaded = loaded;

@@ -1,11 +1,11 @@
 "use strict";
-// How candidates, levels and numbers are shown.
-// Texts reach the page by textContent alone, never as markup: what a model or a learner writes stays text.
+// Shows candidates, levels and numbers.
+// Text is inserted through textContent only, never as markup, so that nothing a model or learner writes can run.
 
 const $ = (id) => document.getElementById(id);
 const BOUNDS = [0.01, 0.05, 0.2, 0.5];
-let shown = []; // of each column the server's answer, and its state
-let judgement = null; // the server's last answer about levels
+let shown = []; // each column: the server's response and a state
+let judgement = null; // the last response about levels
 
 function make(tag, properties = {}, ...children) {
   const element = Object.assign(document.createElement(tag), properties);
@@ -13,8 +13,8 @@ function make(tag, properties = {}, ...children) {
   return element;
 }
 
-// Numbers: a probability of long answers is smaller than any float, so all start from logarithms. Two digits, as at the
-// terminal: 0.34, 0.0012, 3.4e-06.
+// Computed from logarithms, since the probability of a long answer underflows a float. Two digits, as at the terminal:
+// 0.34, 0.0012, 3.4e-06.
 function probability(log) {
   if (log === null) return "0";
   let exponent = Math.floor(log / Math.LN10);
@@ -25,12 +25,12 @@ function probability(log) {
 }
 const nats = (log) => (log === null ? "−∞" : log.toFixed(2).replace("-", "−"));
 const bin = (log) => (log === null ? 0 : BOUNDS.filter((bound) => Math.exp(log) >= bound).length);
-// A name may break behind its separators, and nowhere else where there is room.
+// A name may break after its separators.
 const named = (name) => name.split(/(?<=[_/.-])/).flatMap((part, at) => (at ? [document.createElement("wbr"), part] : [part]));
 const visible = (text) => text.replace(/ /g, "␣").replace(/\n/g, "⏎").replace(/\t/g, "⇥");
 
-// A text with its answers: `plain` of what stands around them, `marked` of each. Python counts characters, JavaScript
-// UTF-16 units.
+// A text in pieces: `marked` of each answer, `plain` of the text between. Offsets count characters, as in Python, not the
+// UTF-16 units of JavaScript.
 function inPieces(text, answers, plain, marked) {
   const characters = [...text];
   const found = [];
@@ -42,11 +42,11 @@ function inPieces(text, answers, plain, marked) {
   return [...found, plain(characters.slice(done).join(""))];
 }
 
-// The same where the model has not read so many characters at the beginning and the end.
+// A paragraph of such pieces, with the characters at the start and end that the model did not read set apart.
 function paragraph(text, answers, [before, after], marked) {
   const parts = inPieces(text, answers, (piece) => piece, marked);
   const [first, last] = [[...parts.shift()], [...parts.pop()]];
-  const unread = (characters) => make("span", { className: "unread", title: "not read by the model", textContent: characters.join("") });
+  const unread = (characters) => make("span", { className: "unread", title: "Not read by the model", textContent: characters.join("") });
   const end = last.length - after;
   return make(
     "p",
@@ -63,7 +63,7 @@ function showColumns(only) {
   const columns = $("columns");
   if (only === undefined || columns.children.length !== shown.length) columns.replaceChildren(...shown.map(showColumn));
   else columns.children[only].replaceWith(showColumn(shown[only]));
-  // Of a long text, which is scrolled, the first answer.
+  // Scroll long texts to their first answer.
   for (const text of columns.querySelectorAll(".text")) {
     const answer = text.querySelector(".answer, .judged");
     if (answer) text.scrollTop += answer.getBoundingClientRect().top - text.getBoundingClientRect().top - text.clientHeight / 3;
@@ -82,7 +82,7 @@ function showColumn(found) {
 }
 
 function showState(at, state) {
-  if (shown[at].settings || shown[at].fault) return; // done meanwhile
+  if (shown[at].settings || shown[at].fault) return; // already done
   shown[at].state = state;
   $("columns").children[at].querySelector(".state").textContent = state;
 }
@@ -112,7 +112,7 @@ function leftOut([before, after]) {
 
 function showAnswer(answer) {
   const parts = answer.tokens.slice(0, -1).map(([text, log]) => make("b", { className: `p${bin(log)}`, textContent: text }));
-  // The end is a token too: without it the colours would not make up the figure.
+  // The end is a token too, and part of the probability.
   parts.push(make("b", { className: `end p${bin(answer.tokens.at(-1)[1])}` }));
   const spoken = `${answer.text}, probability ${probability(answer.log_probability)}`;
   const box = make("span", { className: "answer", tabIndex: 0 }, ...parts);
@@ -130,7 +130,7 @@ function figure(answer) {
   return make("span", { className: "figure", textContent: probability(answer.log_probability) });
 }
 
-// The probabilities of an answer's tokens, beside it while it has the mouse or the focus.
+// The tooltip: an answer's tokens and their probabilities, shown on hover or focus.
 
 let leaving = 0;
 let tipOwner = null;
@@ -157,7 +157,7 @@ function hideTip() {
   clearTimeout(leaving);
   $("tip").hidden = true;
 }
-// The tip of a long answer is itself longer than the window, and cannot be reached by Tab.
+// The tooltip of a long answer may be taller than the window, and cannot be reached with Tab.
 function scrollTip(event) {
   const lines = { ArrowDown: 1, ArrowUp: -1 }[event.key];
   if (!lines || $("tip").hidden) return;
@@ -170,7 +170,7 @@ function leaveTip() {
 
 $("tip").addEventListener("mouseenter", () => clearTimeout(leaving));
 $("tip").addEventListener("mouseleave", leaveTip);
-// Going to an answer by Tab scrolls to it. Not so within the tip itself.
+// Moving to an answer with Tab scrolls the page; the tooltip then follows it. Scrolling within the tooltip is left alone.
 const onScroll = (event) => {
   if ($("tip").hidden || event.target === $("tip")) return;
   if (document.activeElement === tipOwner) placeTip();
@@ -179,15 +179,15 @@ const onScroll = (event) => {
 addEventListener("scroll", onScroll, { passive: true, capture: true });
 const swatches = ["below 0.01", "0.01–0.05", "0.05–0.2", "0.2–0.5", "0.5 and more"];
 $("legend").append(
-  "Colour and line below: the probability of each token of an answer. ",
+  "Colour and underline: the probability of each token of an answer. ",
   ...swatches.flatMap((name, at) => [make("span", { className: `swatch p${at}`, textContent: name }), " "]),
   make("span", { className: "end p2" }),
-  " The small box behind an answer is its end. The figure is that of the whole answer: the product over its tokens and its end. Point at an answer, or go there with Tab, for its tokens."
+  " The small box after an answer is its end. The number is the probability of the whole answer: the product over its tokens and end. Hover over an answer, or move to it with Tab, to see its tokens."
 );
 
 // Levels
 
-// −49.43 (−30.10, −19.33): of all answers, then of each given those before it.
+// −49.43 (−30.10, −19.33): all answers, then each given earlier ones.
 function ofEach({ log_probability: total, answers }) {
   return answers.length > 1 ? `${nats(total)} (${answers.map((answer) => nats(answer.log_probability)).join(", ")})` : nats(total);
 }
@@ -208,12 +208,12 @@ function showLevels(found) {
     })
   );
   const times = top.length > 1 ? top[0].share / top[1].share : 1;
-  const told = times > 1e6 ? "more than a million" : Number(times.toPrecision(2)).toLocaleString("en");
+  const ratio = times > 1e6 ? "more than a million" : Number(times.toPrecision(2)).toLocaleString("en");
   $("verdict").textContent = !found.levels.length
     ? "No shares: choose models of at least two levels."
     : times < Math.E
-      ? `The models hardly differ: ${top[0].level} is only ${told} times as probable as ${top[1].level}.`
-      : `${top[0].level} finds these answers likeliest: ${told} times as probable as ${top[1].level}.`;
+      ? `The models hardly differ: ${top[0].level} is only ${ratio} times as probable as ${top[1].level}.`
+      : `${top[0].level} finds these answers likeliest, ${ratio} times as probable as ${top[1].level}.`;
   $("cautions").replaceChildren(...found.cautions.map((caution) => make("li", { textContent: caution })));
   $("cautions").hidden = !found.cautions.length;
   $("scores").tBodies[0].replaceChildren(
@@ -232,5 +232,5 @@ function showJudged({ text, answers }, left_out) {
   const found = paragraph(text, answers, left_out, (answer) => make("span", { className: "judged", textContent: answer.text }));
   found.id = "judged";
   $("judged").replaceWith(found);
-  $("judged-part").textContent = left_out[0] + left_out[1] ? `The text is too long${leftOut(left_out)}. All models were given the same part.` : "";
+  $("judged-part").textContent = left_out[0] + left_out[1] ? `The text is too long${leftOut(left_out)}. All models read the same part.` : "";
 }
