@@ -14,8 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from ilm.evaluation.comparison.contrasts import Contrast, PairedLosses, contrasts
-from ilm.evaluation.comparison.verdicts import verdicts
+from ilm.evaluation.comparison.contrasts import Contrast, PairedLosses, contrasts, verdicts
 from ilm.evaluation.statistics import holm
 
 LEVELS, CLUSTERS, SIGMA = 5, 200, 0.7

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from ilm.hashing import order_key
 
@@ -107,6 +108,12 @@ def holm(values: pd.Series) -> pd.Series:
     ordered = values.dropna().sort_values()
     times = np.arange(len(ordered), 0, -1)
     return (ordered * times).clip(upper=1.0).cummax().reindex(values.index)
+
+
+def benjamini_hochberg(values: pd.Series) -> pd.Series:
+    """The p adjusted to the false discovery rate (Benjamini and Hochberg 1995); NaN counts for nothing and stays."""
+    tested = values.dropna()
+    return pd.Series(stats.false_discovery_control(tested), tested.index).reindex(values.index)
 
 
 def calibration(confidence: np.ndarray, correct: np.ndarray, units: np.ndarray) -> tuple[float | None, pd.DataFrame]:

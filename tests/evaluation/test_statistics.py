@@ -169,3 +169,9 @@ def test_calibration_by_hand():
 
 
 # Pairs of models -----------------------------------------------------------------------------------------------------
+
+
+def test_benjamini_hochberg():
+    adjusted = statistics.benjamini_hochberg(pd.Series([0.01, 0.04, math.nan, 0.03, 0.005]))
+    assert adjusted.tolist() == pytest.approx([0.02, 0.04, math.nan, 0.04, 0.02], nan_ok=True)
+    assert statistics.benjamini_hochberg(pd.Series([math.nan])).isna().all()

@@ -14,11 +14,27 @@ Ratio = tuple[np.ndarray, np.ndarray]
 _COUNTS_AT_ONCE = 16_000_000
 
 
-def bootstrap_t(several: Sequence[Sequence[Ratio]], resamples: int, seed: int) -> list[np.ndarray]:
-    """Resampled t statistics (theta* - theta) / sqrt(V1*), (R,), of means of some ratios over the same clusters.
+class Resampled:
+    """The distribution of R resampled t statistics. Tail shares count the observed one too, so they are never 0."""
 
-    Clusters are drawn with replacement, the same for all. V1* is a quadratic form in theta*, so sums over the drawn
-    clusters of d_k d_l, d_k n_l and n_k n_l (d totals, n counts, ratios k and l) are all it takes.
+    def __init__(self, t: np.ndarray):
+        self._t = np.sort(t)
+
+    def cdf(self, t: float) -> float:
+        return (1 + np.searchsorted(self._t, t, side="right")) / (1 + len(self._t))
+
+    def sf(self, t: float) -> float:
+        return (1 + len(self._t) - np.searchsorted(self._t, t, side="left")) / (1 + len(self._t))
+
+    def ppf(self, q: float) -> float:
+        return float(np.quantile(self._t, q))
+
+
+def bootstrap_t(several: Sequence[Sequence[Ratio]], resamples: int, seed: int) -> list[np.ndarray]:
+    """Resampled t statistics (theta* - theta) / sqrt(V1*), (R,), of each of `several` means of ratios.
+
+    Clusters are drawn with replacement, the same for all. V1* is a quadratic form in theta*, so it needs only the sums
+    over the drawn clusters of d_k d_l, d_k n_l and n_k n_l (d totals, n counts, ratios k and l).
     """
     if not several:
         return []
@@ -50,12 +66,12 @@ def _t_statistics(sums: np.ndarray, ratios: Sequence[Ratio], clusters: int) -> n
     p = len(ratios)
     d, n, dd, dn, nn = np.split(sums, np.cumsum([p, p, p * p, p * p]), axis=1)
     dd, dn, nn = (products.reshape(-1, p, p) for products in (dd, dn, nn))
-    # Where no drawn cluster has counts, or all are alike, there is no t: 0 tells nothing either way.
+    # Without counts in the drawn clusters, or with all of them alike, there is no t: 0 favours neither side.
     with np.errstate(divide="ignore", invalid="ignore"):
         theta = d / n
         crossed = theta[:, None, :] * dn
         squares = dd - crossed - crossed.transpose(0, 2, 1) + theta[:, :, None] * theta[:, None, :] * nn
         v1 = clusters / (clusters - 1) * (squares / (n[:, :, None] * n[:, None, :])).mean(axis=(1, 2))
         difference = theta.mean(axis=1) - np.mean([totals.sum() / counts.sum() for totals, counts in ratios])
-        # Rounding may leave a variance of 0 a hair below it.
+        # Rounding may leave a variance of 0 slightly negative.
         return np.nan_to_num(difference / np.sqrt(np.maximum(v1, 0)), nan=0.0)

@@ -8,9 +8,9 @@ better. The texts vary (clusters: learners where known, else documents) and so d
     V2    = s_a^2 / S_a + s_b^2 / S_b                           from training; s_m^2: variance of model m's S_m losses
     V     = V1 + V2                                             two-way clustering (Cameron, Gelbach and Miller 2011)
 
-With several seeds of both models theta / sqrt(V) follows a t distribution of Satterthwaite's degrees of freedom. With
-one seed of either V2 is unknown: the bootstrap-t over clusters (Cameron, Gelbach and Miller 2008) then tells what holds
-for these two runs, not for their recipe. Below 50 effective clusters (MacKinnon and Webb 2017) nothing is tested.
+With several seeds of both models theta / sqrt(V) follows a t distribution with Satterthwaite's degrees of freedom.
+With one seed of either, V2 is unknown: the bootstrap-t over clusters (Cameron, Gelbach and Miller 2008) then says what
+holds for these two runs, not for their recipe. Below 50 effective clusters (MacKinnon and Webb 2017) nothing is tested.
 
 Legend: S seeds, G clusters, N targets of all clusters, R resamples.
 """
@@ -22,11 +22,13 @@ from functools import cached_property
 from typing import Protocol
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 from scipy.optimize import brentq
 from scipy.special import stdtr, stdtrit
 
-from ilm.evaluation.comparison.bootstrap import bootstrap_t
+from ilm.evaluation.comparison.bootstrap import Resampled, bootstrap_t
+from ilm.evaluation.statistics import holm
 
 MIN_EFFECTIVE_CLUSTERS = 50
 RESAMPLES = 10_000
@@ -35,7 +37,7 @@ MDE_LEVEL, MDE_POWER = 0.05 / 5, 0.8
 
 
 class Distribution(Protocol):
-    """Of theta / its standard error under no difference."""
+    """The distribution of theta / its standard error if there is no difference."""
 
     def cdf(self, t: float) -> float: ...
     def sf(self, t: float) -> float: ...
@@ -44,7 +46,7 @@ class Distribution(Protocol):
 
 @dataclass(frozen=True)
 class StudentT:
-    """Of `df` degrees of freedom. scipy.stats.t(df) takes milliseconds to make, and a study has hundreds."""
+    """Student's t with `df` degrees of freedom. A scipy.stats.t(df) takes milliseconds, and a study has hundreds."""
 
     df: float
 
@@ -58,28 +60,12 @@ class StudentT:
         return float(stdtrit(self.df, q))
 
 
-class Resampled:
-    """The distribution of R resampled t statistics. Tail shares count the observed one too, so they are never 0."""
-
-    def __init__(self, t: np.ndarray):
-        self._t = np.sort(t)
-
-    def cdf(self, t: float) -> float:
-        return (1 + np.searchsorted(self._t, t, side="right")) / (1 + len(self._t))
-
-    def sf(self, t: float) -> float:
-        return (1 + len(self._t) - np.searchsorted(self._t, t, side="left")) / (1 + len(self._t))
-
-    def ppf(self, q: float) -> float:
-        return float(np.quantile(self._t, q))
-
-
 @dataclass(frozen=True)
 class Contrast:
-    """The difference in loss of two models, and what is known of its error.
+    """The difference in loss between two models, with its error.
 
-    `theta` in nats a target; `v1` and `v2` are its variances from texts and training (`v2` NaN with one seed).
-    `distribution` is that of theta over its standard error, None where too few clusters allow no inference.
+    `theta` is in nats a target; `v1` and `v2` are its variances from texts and training (`v2` NaN with one seed).
+    `distribution` is that of theta over its standard error; None with too few clusters for inference.
     """
 
     theta: float
@@ -94,12 +80,12 @@ class Contrast:
 
     @property
     def one_seed(self) -> bool:
-        """Whether the contrast is of two runs rather than of two ways of training."""
+        """Whether the contrast is between two runs rather than two ways of training."""
         return math.isnan(self.v2)
 
     @property
     def standard_error(self) -> float:
-        """Of theta: over texts and training, or over texts alone with one seed."""
+        """The standard error of theta: over texts and training, or over texts alone with one seed."""
         return math.sqrt(self.v1 if self.one_seed else self.v1 + self.v2)
 
     @property
@@ -119,13 +105,13 @@ class Contrast:
         return self.theta - low * self.standard_error, self.theta - high * self.standard_error
 
     def p_value(self) -> float:
-        """Two-sided, of no difference; NaN without inference."""
+        """Two-sided p of no difference; NaN without inference."""
         if self.distribution is None:
             return math.nan
         return min(1.0, 2 * min(self.distribution.cdf(self._t(0.0)), self.distribution.sf(self._t(0.0))))
 
     def equivalence_p_value(self, margin: float) -> float:
-        """Of a difference of `margin` nats or more in either direction: two one-sided tests (Lakens 2017)."""
+        """p of a difference of `margin` nats or more either way: two one-sided tests (Lakens 2017); else NaN."""
         if self.distribution is None:
             return math.nan
         return max(self.distribution.sf(self._t(-margin)), self.distribution.cdf(self._t(margin)))
@@ -151,7 +137,7 @@ class Contrast:
 
 @dataclass(frozen=True)
 class PairedLosses:
-    """Two models' NLL in nats on the same targets: `a` (S_a, G), `b` (S_b, G), `targets` (G,), their number.
+    """Two models' NLL in nats on the same targets: `a` (S_a, G), `b` (S_b, G), and the number of `targets` (G,).
 
     `paired` seeds share a run or an ancestor by design (`init_from`, mixtures, one model under two conditions): seed s
     of a belongs to seed s of b. Equal seed numbers alone pair nothing.
@@ -179,7 +165,7 @@ class PairedLosses:
 
     @property
     def seed_terms(self) -> list[tuple[float, int]]:
-        """The summands of V2, each with its degrees of freedom; none where a model has one seed."""
+        """The summands of V2, each with its degrees of freedom; none if a model has one seed."""
         if min(len(self.a), len(self.b)) < 2:
             return []
         of_seeds = [self.a - self.b] if self.paired else [self.a, self.b]
@@ -187,9 +173,9 @@ class PairedLosses:
 
 
 def variance_of_texts(parts: Sequence[PairedLosses]) -> tuple[float, int]:
-    """(V1 of the mean over `parts` of theta, on the same clusters; how many clusters there are, G).
+    """(V1 of the mean theta of `parts`, which lie on the same clusters; the number of clusters with targets, G).
 
-    V1 is NaN for one cluster. A cluster without targets is none.
+    V1 is NaN for one cluster.
     """
     clusters = int((_targets(parts) > 0).sum())
     errors = np.mean([(part.differences - part.theta * part.targets) / part.targets.sum() for part in parts], axis=0)
@@ -197,12 +183,12 @@ def variance_of_texts(parts: Sequence[PairedLosses]) -> tuple[float, int]:
 
 
 def effective_clusters(targets: np.ndarray) -> float:
-    """How many clusters of equal size carry as much as clusters of these sizes: (sum n)^2 / sum n^2."""
+    """The number of equal clusters that carry as much information as clusters of these sizes: (sum n)^2 / sum n^2."""
     return float(targets.sum()) ** 2 / float((targets.astype(float) ** 2).sum())
 
 
 def contrasts(several: Sequence[PairedLosses], *, resamples: int = RESAMPLES, seed: int = 0) -> list[Contrast]:
-    """Contrasts of models on the same clusters. Those of one seed share their resamples."""
+    """Contrasts of models on the same clusters. Those with one seed share their resamples."""
     tested = [k for k, losses in enumerate(several) if _needs_resamples([losses])]
     drawn = dict(zip(tested, _resampled([[several[k]] for k in tested], resamples, seed), strict=True))
     return [_contrast([losses], losses.seed_terms, drawn.get(k)) for k, losses in enumerate(several)]
@@ -212,8 +198,8 @@ def omnibus(levels: Sequence[PairedLosses], *, resamples: int = RESAMPLES, seed:
     """The mean over levels of theta, specialist minus generalist: does specialising pay at all?
 
     All `levels` lie on the same G clusters; a cluster without texts of a level has no targets there. b is the
-    generalist, with the same runs at every level: its variance from training is that of its level-averaged loss. Of
-    paired seeds it is that of the level-averaged differences.
+    generalist, with the same runs at every level, so its variance from training is that of its level-averaged loss; of
+    paired seeds, that of the level-averaged differences.
     """
     if _needs_resamples(levels):
         return _contrast(levels, [], _resampled([levels], resamples, seed)[0])
@@ -225,6 +211,25 @@ def omnibus(levels: Sequence[PairedLosses], *, resamples: int = RESAMPLES, seed:
     specialists = [(variance / len(levels) ** 2, df) for variance, df in (losses.seed_terms[0] for losses in levels)]
     generalist = np.mean([losses.b.sum(axis=1) / losses.targets.sum() for losses in levels], axis=0)
     return _contrast(levels, [*specialists, _variance_of_mean(generalist)], None)
+
+
+def verdicts(family: Sequence[Contrast], margin: float, level: float = 0.05) -> list[str]:
+    """`equivalent`, `better`, `worse` or `not decided` for each contrast, with a family-wise error of `level` (Holm).
+
+    `not tested` for one with too few clusters, which does not count in the adjustment. `margin` is the smallest
+    difference in nats that matters, fixed beforehand. Equivalence takes precedence: a difference can be both
+    significant and too small to matter.
+    """
+    differs = holm(pd.Series([contrast.p_value() for contrast in family], dtype=float))
+    equals = holm(pd.Series([contrast.equivalence_p_value(margin) for contrast in family], dtype=float))
+    found = []
+    for contrast, p_differs, p_equals in zip(family, differs, equals, strict=True):
+        if contrast.distribution is None:
+            found.append("not tested")
+            continue
+        direction = "better" if contrast.theta < 0 else "worse"
+        found.append("equivalent" if p_equals < level else direction if p_differs < level else "not decided")
+    return found
 
 
 def _needs_resamples(parts: Sequence[PairedLosses]) -> bool:
@@ -242,14 +247,14 @@ def _targets(parts: Sequence[PairedLosses]) -> np.ndarray:
 
 
 def _variance_of_mean(losses: np.ndarray) -> tuple[float, int]:
-    """(The variance of the mean of S losses, its degrees of freedom)."""
+    """(The variance of the mean of S losses; its degrees of freedom)."""
     return float(losses.var(ddof=1)) / len(losses), len(losses) - 1
 
 
 def _contrast(
     parts: Sequence[PairedLosses], seed_terms: Sequence[tuple[float, int]], resampled: np.ndarray | None
 ) -> Contrast:
-    """The contrast that is the mean of `parts`; `seed_terms` are the summands of V2, none of them with one seed."""
+    """The contrast that is the mean of `parts`; `seed_terms` are the summands of V2 (none with one seed)."""
     targets = _targets(parts)
     effective, (v1, clusters) = effective_clusters(targets), variance_of_texts(parts)
     df = _satterthwaite([(v1, clusters - 1), *seed_terms])

@@ -1,20 +1,24 @@
-"""Controls: models that differ from a specialist, or from the generalist, in one thing only.
+"""What else a specialist and a generalist differ in than the level: controls, and the training data of each model.
 
-| control | of the specialist of a level it has | so a difference comes from |
+A control differs from the specialist, or from the generalist, in one thing only:
+
+| control | what it shares with the specialist of a level | so a difference comes from |
 |---|---|---|
-| token-matched | as many targets | the level, and how often its few texts come again |
-| random subset | as many targets in as many texts, and its steps | the level alone |
-| balanced | every level as often | the level, not its share of the texts |
-| conditioned | word of the level | training apart, beyond knowing the level |
+| token-matched | the number of targets | the level, and how often its few texts are repeated |
+| random subset | the number of targets, of texts and of steps | the level alone |
+| balanced | (sees every level equally often) | the level, not its share of the texts |
+| conditioned | the level, given in a prefix | separate training, beyond knowing the level |
 | fine-tuned | its training, after the generalist's | (against the generalist) the level's texts once more |
-| average | its weights, one among those of all levels | (against the generalist) averaging alone |
+| average | its weights, averaged with those of all levels | (against the generalist) averaging alone |
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
 
 from ilm.runs.trained_model import TrainedModel
 
-# What to type for each of those that a study is to have.
+# How to train each of those that a study should have.
 CONTROLS = {
     "token-matched": "experiment=token_matched match=LEVEL",
     "random subset": "experiment=random_subset data.like=LEVEL",
@@ -25,17 +29,21 @@ CONTROLS = {
 }
 # A conditioned model that is told nothing, or another level than the text's.
 TOLD_OTHERWISE = "told otherwise"
-# Trained on some texts of a level, or of all (data.only): neither a specialist nor a generalist, and no control.
+# Trained on a selection of texts (data.only): neither a specialist nor a generalist nor a control.
 SELECTION = "selection"
-# Those of one level, and those that are compared with the generalist rather than with the specialist.
+# Those of one level, and those that are compared with the generalist instead of the specialist.
 OF_ONE_LEVEL = {"token-matched", "random subset", "fine-tuned"}
 BESIDE_GENERALIST = {"fine-tuned", "average"}
 
+# Numbers of targets within this share of each other count as equal.
+TOLERANCE = 0.05
+COMPUTE_MATCHED, LEVEL_MATCHED, NOT_MATCHED = "compute matched", "own-level matched", "not matched"
+
 
 def control_of(run: TrainedModel, runs: Sequence[TrainedModel]) -> tuple[str | None, str | None]:
-    """(Which control a run is, the level that it is one for); None for what it is not, and for all levels.
+    """(Which control a run is, None for none; the level that it is a control for, None for all).
 
-    `runs` are those compared, among which the specialist is that it was matched with.
+    `runs` are all those compared: the specialist that it was matched with is looked for among them.
     """
     folder, settings = run.trained()
     if settings.data.only is not None:
@@ -52,13 +60,49 @@ def control_of(run: TrainedModel, runs: Sequence[TrainedModel]) -> tuple[str | N
     return ("balanced", None) if settings.data.levels_drawn == "equally" else (None, None)
 
 
-def missing_controls(there: Sequence[tuple[str | None, str | None]], levels: Sequence[str]) -> dict[str, list[str]]:
-    """The controls that are not there, and for which levels they are not; none listed where it is for all."""
+def missing_controls(present: Sequence[tuple[str | None, str | None]], levels: Sequence[str]) -> dict[str, list[str]]:
+    """The missing controls, each with the levels that lack it; no levels for one that is for all levels."""
     found: dict[str, list[str]] = {}
     for control in CONTROLS:
         if control in OF_ONE_LEVEL:
-            without = [level for level in levels if (control, level) not in there]
+            without = [level for level in levels if (control, level) not in present]
             found |= {control: without} if without else {}
-        elif (control, None) not in there:
+        elif (control, None) not in present:
             found[control] = []
     return found
+
+
+def exposure(seen: Mapping[str, Mapping[str, Mapping[str, float]]]) -> pd.DataFrame:
+    """A row per model and level: the `context` and `infill` targets of the level that its training has seen.
+
+    `seen` maps models to kinds to levels to targets, means over the model's seeds.
+    """
+    rows = [
+        {"model": model, "level": level, **{kind: by_level[level] for kind, by_level in kinds.items()}}
+        for model, kinds in seen.items()
+        for level in next(iter(kinds.values()))
+    ]
+    return pd.DataFrame(rows, columns=["model", "level", "context", "infill"])
+
+
+def matched(exposures: pd.DataFrame, pairs: Sequence[tuple[str, str]], levels: Sequence[str]) -> list[str]:
+    """How the training of each pair (a, b) compares on the level tested, in infill targets.
+
+    `own-level matched`: both have seen equally many of this level; `compute matched`: equally many in all; else `not
+    matched`. Empty if the training of either is unknown.
+    """
+    by_level = exposures.set_index(["model", "level"])["infill"]
+    totals = exposures.groupby("model")["infill"].sum()
+    labels = []
+    for (a, b), level in zip(pairs, levels, strict=True):
+        if a not in totals or b not in totals:
+            labels.append("")
+        elif _equal(by_level.get((a, level), 0), by_level.get((b, level), 0)):
+            labels.append(LEVEL_MATCHED)
+        else:
+            labels.append(COMPUTE_MATCHED if _equal(totals[a], totals[b]) else NOT_MATCHED)
+    return labels
+
+
+def _equal(a: float, b: float) -> bool:
+    return abs(a - b) <= TOLERANCE * max(a, b)

@@ -1,15 +1,15 @@
-"""Systems made of the specialists, from kept scores alone: what to deploy where the level of a text is not known.
+"""Ensembles of the specialists, from kept scores alone: mixture, routing, oracle.
 
-A model reads the context of an example before any answer, so the context's NLL is evidence of the level and holds
-nothing of the answers (as DEMix, Gururangan et al. 2022, and Branch-Train-Merge, Li et al. 2022, weight experts by what
-they say of the text so far). With C_k the NLL of the context and A_k that of all answers and their ends under
+A model reads the context of an example before any answer, so the context's NLL is evidence of the level and contains
+nothing of the answers (DEMix, Gururangan et al. 2022, and Branch-Train-Merge, Li et al. 2022, weight experts likewise
+by the probability of the text so far). With C_k the NLL of the context and A_k that of all answers and their ends under
 specialist k:
 
-    pi_k = softmax_k(-C_k / T)                the posterior of the level, every level alike beforehand
+    pi_k = softmax_k(-C_k / T)                the posterior of the level, with a uniform prior
     NLL  = -logsumexp_k(log pi_k - A_k)       of the mixture
 
-T is fitted on validation texts: with T = 1 a long context makes pi one-hot. T to 0 is routing, all to the specialist
-under which the context is likeliest; the oracle sends each text to the specialist of its true level.
+T is fitted on validation texts: with T = 1 a long context makes pi one-hot. The limit T = 0 is routing, to the
+specialist under which the context is likeliest; the oracle sends each text to the specialist of its true level.
 
 Legend: K specialists, E examples, S seeds.
 """
@@ -23,15 +23,15 @@ from scipy.special import log_softmax, logsumexp
 
 from ilm.evaluation.scores import EXAMPLE, Scores
 
-# Temperatures that are tried; the NLL of contexts differs by tens of nats between levels.
+# The range of temperatures tried; the NLL of contexts differs by tens of nats between levels.
 COLDEST, HOTTEST = 0.05, 5_000.0
 
 
 @dataclass(frozen=True)
 class Members:
-    """K specialists' NLL in nats of the same E examples: `context` and `answers` (K, E); their `targets` (E,).
+    """K specialists' NLL in nats of the same E examples: `context` and `answers` (K, E); the answers' `targets` (E,).
 
-    `examples` are their writing_id and number, `levels` those of the specialists.
+    `examples` are their writing_ids (E,), `levels` those of the specialists.
     """
 
     levels: Sequence[str]
@@ -42,7 +42,7 @@ class Members:
 
     @classmethod
     def of(cls, scores: Mapping[str, Scores]) -> "Members":
-        """Of specialists by level, who have scored the same examples."""
+        """From the scores of specialists by level, on the same examples."""
         first = next(iter(scores.values())).examples[EXAMPLE]
         answers = [_by_example(of_one, "nll", "end_nll") for of_one in scores.values()]
         return cls(
@@ -54,15 +54,15 @@ class Members:
         )
 
     def mixture(self, temperature: float) -> np.ndarray:
-        """NLL in nats of the answers of each example, (E,)."""
+        """NLL in nats of each example's answers under the mixture, (E,)."""
         return mixture_nll(self.context, self.answers, temperature)
 
     def routed(self) -> np.ndarray:
-        """The same, of the specialist under which the context is likeliest."""
+        """Likewise under the specialist that gives the context the highest probability, (E,)."""
         return np.take_along_axis(self.answers, self.context.argmin(axis=0)[None], axis=0)[0]
 
     def oracle(self, levels: np.ndarray) -> np.ndarray:
-        """The same, of the specialist of each example's own level; NaN where there is none."""
+        """Likewise under the specialist of each example's level, (E,); NaN where there is none."""
         place = {level: k for k, level in enumerate(self.levels)}
         at = np.array([place.get(level, -1) for level in levels])
         return np.where(at >= 0, self.answers[at, np.arange(len(at))], np.nan)
@@ -79,12 +79,12 @@ def log_posterior(context: np.ndarray, temperature: float) -> np.ndarray:
 
 
 def fit_temperature(members: Sequence[Members]) -> float:
-    """The temperature under which the answers are likeliest, for all seeds together."""
+    """The temperature under which the answers are likeliest, over all seeds."""
 
     def nll(log_temperature: float) -> float:
         return sum(float(of_seed.mixture(np.exp(log_temperature)).sum()) for of_seed in members)
 
-    # More than one minimum is possible: begin from the best of a grid.
+    # There may be several minima: start from the best of a grid.
     grid = np.linspace(np.log(COLDEST), np.log(HOTTEST), 25)
     best = int(np.argmin([nll(log_temperature) for log_temperature in grid]))
     bounds = grid[max(0, best - 1)], grid[min(len(grid) - 1, best + 1)]

@@ -1,21 +1,20 @@
-"""What the comparison's numbers say in words, and what they do not."""
+"""The comparison's findings and limits in words."""
 
 import math
 from typing import Any
 
 import pandas as pd
 
-from ilm.evaluation.comparison.controls import CONTROLS
-from ilm.evaluation.comparison.exposure import NOT_MATCHED
+from ilm.evaluation.comparison.controls import CONTROLS, NOT_MATCHED
 from ilm.evaluation.comparison.study import Study
 from ilm.evaluation.comparison.tables import About, p_value, signed
 from ilm.examples.cuts import advice
 
 
 def findings(study: Study, about: About) -> list[str]:
-    """What the primary contrasts say, in words."""
+    """The primary contrasts, the omnibus and the best system, a sentence each."""
     if study.contrasts.empty:
-        return ["There is neither a specialist beside a generalist nor a pair of models: the matrix stands alone."]
+        return ["Nothing to compare: there is neither a specialist and a generalist nor a pair of models."]
     found = [_finding(row, study, about) for row in study.tested("primary", "omnibus").itertuples()]
     return found if about.systems is None else [*found, _best_system(about.systems.table)]
 
@@ -47,10 +46,10 @@ def _finding(row: Any, study: Study, about: About) -> str:
 
 
 def _best_system(systems: pd.DataFrame) -> str:
-    """What predicts best where the level of a text is not known."""
+    """The system that predicts best when the level of a text is not known."""
     of_all = systems[(systems["level"] == "all") & ~systems["knows_level"]]
     generalist, best = of_all.iloc[0], of_all.loc[of_all["loss"].idxmin()]
-    said = f"Where a text's level is not known, the system '{best['system']}' predicts whole answers best (perplexity "
+    said = f"When a text's level is not known, the system '{best['system']}' predicts whole answers best (perplexity "
     said += f"{best['perplexity']:.4g} on all texts)"
     if best["system"] == generalist["system"]:
         return f"{said}; descriptive."
@@ -60,34 +59,34 @@ def _best_system(systems: pd.DataFrame) -> str:
 
 
 def limits(study: Study, about: About) -> list[str]:
-    """What must be kept in mind when the numbers are read, from the numbers themselves."""
+    """What to keep in mind when reading the numbers, derived from the numbers themselves."""
     said = []
     tested = study.tested("primary")
     if len(tested):
         if one_seed := _levels(tested[tested["one_seed"]]):
             said.append(
-                f"On {one_seed} a side has one seed: what is said there holds for these two runs and not for their "
-                "recipe. Train several seeds (seed=0,1,2; five are advised)."
+                f"{one_seed}: one of the two models has one seed, so the result holds for these two runs, not for the "
+                "way they were trained. Train several seeds (seed=0,1,2; five are advised)."
             )
         if varying := _levels(tested[tested["v2"] > tested["v1"]]):
             said.append(
-                f"On {varying} training varies more than the texts do (V2 above V1): more seeds would help most, and "
-                "with three seeds the tests together err in more than 5 % of studies."
+                f"{varying}: training varies more than the texts do (V2 above V1). More seeds would help most; with "
+                "three seeds the tests together err in more than 5 % of studies."
             )
         if unmatched := _levels(tested[tested["matched"] == NOT_MATCHED]):
             said.append(
-                f"Not matched in training data ({unmatched}): a difference may come from how much the models were "
-                "trained, not from the level; see the controls."
+                f"{unmatched}: training data not matched, so a difference may come from the amount of training, not "
+                "from the level; see the controls."
             )
         said += _missing_controls(about)
         said.append(_level_and_topic(about))
     if cut := advice(about.cuts, about.longest_example, "task.max_length"):
         said.append(
-            f"Where an example is cut its answers are lost first: {cut}, task.fitting=complete leaves them out."
+            f"A truncated example loses its answers first: {cut}, task.fitting=complete leaves such examples out."
         )
     if about.clusters_are == "text":
         said.append(
-            "The corpus names no learners: texts count as independent, and errors are too small where a learner wrote "
+            "The corpus names no learners, so texts count as independent: errors are too small if a learner wrote "
             "several."
         )
     return said
@@ -103,24 +102,24 @@ def _stated(p: float) -> str:
 
 def _level_and_topic(about: About) -> str:
     said = (
-        "Level goes with topic, text length and first language in most corpora (in EFCAMDAT every level has prompts of "
-        "its own): a specialist may know the topics of its level rather than its language."
+        "In most corpora, level is confounded with topic, text length and first language (in EFCAMDAT every level has "
+        "prompts of its own): a specialist may know the topics of its level rather than its language."
     )
     if about.topics is None:
-        return f"{said} This corpus names no topics, so that cannot be looked into here."
+        return f"{said} This corpus names no topics, so that cannot be examined here."
     topics, alone = about.topics
     return (
-        f"{said} Here {alone:,} of {topics:,} topics stand on one level only. The standard errors over topics say how "
-        "far a result depends on the topics drawn; no error separates level from topic."
+        f"{said} Here {alone:,} of {topics:,} topics occur on one level only. The standard errors over topics say how "
+        "far a result depends on the topics drawn; they do not separate level from topic."
     )
 
 
 def _missing_controls(about: About) -> list[str]:
-    """What to type for the controls that are not there."""
+    """The missing controls, with the options that train them."""
     if not about.missing_controls:
         return []
     listed = "; ".join(
         " ".join([control, *([f"of {', '.join(levels)}"] if levels else []), f"({CONTROLS[control]})"])
         for control, levels in about.missing_controls.items()
     )
-    return [f"Missing controls, and what to type behind python train.py for them: {listed}."]
+    return [f"Missing controls, and how to train them with python train.py: {listed}."]

@@ -1,4 +1,4 @@
-"""The comparison's figures, from its tables."""
+"""The comparison's figures."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -92,7 +92,7 @@ def forest(contrasts: pd.DataFrame, smallest_effect: float, unit: str) -> Figure
 
 
 def gains(contrasts: pd.DataFrame, unit: str) -> Figure:
-    """What a gains over b on each level, by kind of perplexity."""
+    """The gain of a over b on each level, by kind of loss."""
     figure = new_figure(6.2, 3.0)
     axes = figure.subplots()
     levels = list(dict.fromkeys(contrasts["level"]))
@@ -112,7 +112,7 @@ def gains(contrasts: pd.DataFrame, unit: str) -> Figure:
 
 
 def groups(table: pd.DataFrame, unit: str) -> Figure:
-    """The primary contrasts within groups of texts and blanks, a panel a grouping."""
+    """The primary contrasts within groups of texts and blanks, a panel for each grouping."""
     table = table[table["b"] == table["b"].iloc[0]]
     groupings, levels = list(dict.fromkeys(table["grouping"])), list(dict.fromkeys(table["level"]))
     figure = new_figure(7.5, 0.6 + sum(0.5 + 0.3 * table[table["grouping"] == g]["group"].nunique() for g in groupings))
@@ -154,7 +154,7 @@ def learning_curves(curves: Mapping[str, Sequence[pd.DataFrame]]) -> Figure:
 
 
 def svg(figure: Figure) -> str:
-    """A figure to stand in a page, without the declarations of a file of its own."""
+    """A figure as SVG to embed in a page, without the XML declaration."""
     buffer = io.StringIO()
     with figure_style():
         figure.savefig(buffer, format="svg", metadata={"Date": None})

@@ -1,4 +1,4 @@
-"""What is compared, and the records that the comparison's tables are made of: sums by cluster, losses, differences."""
+"""The models of a comparison, and the rows of its tables: sums by cluster, losses, differences."""
 
 import math
 from collections.abc import Sequence
@@ -13,11 +13,11 @@ from ilm.evaluation.losses import Losses
 
 @dataclass(frozen=True)
 class Model:
-    """Runs that differ in their seeds alone: `runs` are their rows among the R runs of the losses.
+    """Runs that differ only in their seeds: `runs` are their rows among the R runs of the losses.
 
-    `parents` are the rows of the runs that each of them started from (`init_from`), where all of those are compared.
-    `control` says which control it is (`ilm.evaluation.comparison.controls`), None for a specialist or generalist, and
-    `like` of which level, None for all.
+    `parents` are the rows of the runs that each of them started from (`init_from`), if all of those are compared too.
+    `control` is the kind of control (`ilm.evaluation.comparison.controls`), None for a specialist or generalist; `like`
+    is the level that it is a control for, None for all.
     """
 
     name: str
@@ -28,14 +28,14 @@ class Model:
     like: str | None = None
 
     def paired_with(self, other: "Model") -> tuple[int, ...]:
-        """The runs of `other` that belong to those of this model, in their order; none where they share no ancestor."""
+        """The runs of `other` that pair with those of this model, in their order; none without shared ancestors."""
         own, others = self.parents or self.runs, dict(zip(other.parents or other.runs, other.runs, strict=True))
         return tuple(others[run] for run in own) if set(own) == set(others) and len(own) == len(others) else ()
 
 
 @dataclass(frozen=True)
 class Settings:
-    """`smallest_effect` in the unit of the losses; `resamples` of the bootstrap-t and its `seed`."""
+    """`smallest_effect` is in the unit of the losses; `resamples` and `seed` are those of the bootstrap-t."""
 
     smallest_effect: float = 0.01
     resamples: int = 10_000
@@ -43,13 +43,13 @@ class Settings:
 
 
 class ClusterSums:
-    """NLL and targets of some rows by cluster."""
+    """NLL and targets of the `chosen` rows by cluster."""
 
     def __init__(self, losses: Losses, clusters: np.ndarray, chosen: np.ndarray):
         self.nll, self.targets = losses.by_cluster(clusters, chosen)
 
     def pair(self, a: Model, b: Model | None) -> PairedLosses:
-        """The losses of a and b; of a and 0 for b None, which makes the contrast the loss of a."""
+        """The losses of a and b. Without b they are those of a and 0, so that the contrast is the loss of a."""
         of_a = self.nll[list(a.runs)]
         if b is None:
             return PairedLosses(of_a, np.zeros_like(of_a), self.targets, paired=True)

@@ -1,4 +1,4 @@
-"""The comparison as tables, figures and pages, of which report.html holds all."""
+"""The comparison's files: tables, figures, and pages; report.html holds everything."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from ilm.tables import TextTable
 
 @dataclass(frozen=True)
 class Report:
-    """What a comparison adds to a results folder: `tables` (.csv), `pages` by file name, `figures` (.png, .pdf)."""
+    """What a comparison writes into a results folder: `tables` (.csv), `pages` by file name, `figures` (.png, .pdf)."""
 
     tables: dict[str, pd.DataFrame]
     pages: dict[str, str]
@@ -61,10 +61,9 @@ def _latex(tables: Mapping[str, TextTable]) -> str:
 
 
 def _page(study: Study, about: About, tables: Mapping[str, TextTable], plots: Mapping[str, str]) -> str:
-    def section(title: str, figure_names: Sequence[str], table_names: Sequence[str], text: str = "") -> dict[str, Any]:
+    def section(title: str, figure_names: Sequence[str], table_names: Sequence[str]) -> dict[str, Any]:
         return {
             "title": title,
-            "text": text,
             "figures": [(name, plots[name]) for name in figure_names if name in plots],
             "tables": [tables[name] for name in table_names if name in tables],
         }
@@ -95,7 +94,7 @@ def _page(study: Study, about: About, tables: Mapping[str, TextTable], plots: Ma
 
 
 def _origin(header: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The scalars of the header, and versions, for the end of the page."""
+    """The scalars, settings and versions of the header, for the end of the page."""
     rows = [(key, str(value)) for key, value in header.items() if isinstance(value, str | int | float | bool)]
     rows += [
         (f"{group} {key}", str(v)) for group in ("evaluation", "versions") for key, v in header.get(group, {}).items()

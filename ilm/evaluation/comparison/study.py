@@ -1,14 +1,14 @@
 """The comparison of specialists with a generalist, from kept scores: matrix, contrasts, groups, specialisation.
 
 1. `matrix`: the loss of every model on every level, with its error.
-2. `contrasts`: specialist minus generalist on its own level (primary: five, Holm), specialists on other levels
-   (exploratory, Benjamini-Hochberg), the mean over the own levels (omnibus), and what the controls allow (control,
-   Benjamini-Hochberg). Of two models that are no such pair, the first minus the second on every level is primary.
+2. `contrasts`, by family: specialist minus generalist on its own level (`primary`: five, Holm) and on other levels
+   (`exploratory`, Benjamini-Hochberg), the mean over the own levels (`omnibus`), and those with controls (`control`,
+   Benjamini-Hochberg). Two models that are not specialist and generalist have a primary contrast on every level.
 3. `by_group`: the primary contrasts within groups of texts and blanks; intervals only.
-4. `specialisation`: losses without what a specialist and a level are like on the whole; descriptive.
+4. `specialisation`: each loss without the means of its model and its level; descriptive.
 
-A model here is a way of training: its runs differ in their seeds alone. Losses are in nats a token; in bits a
-character where the runs have different tokenizers.
+A model here is a way of training: its runs differ only in their seeds. Losses are in nats a token, or in bits a
+character if the runs have different tokenizers.
 """
 
 import math
@@ -18,24 +18,30 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
-from ilm.evaluation.comparison.contrasts import Contrast, PairedLosses, contrasts, omnibus, variance_of_texts
+from ilm.evaluation.comparison.contrasts import (
+    Contrast,
+    PairedLosses,
+    contrasts,
+    omnibus,
+    variance_of_texts,
+    verdicts,
+)
 from ilm.evaluation.comparison.controls import BESIDE_GENERALIST, SELECTION, TOLD_OTHERWISE
 from ilm.evaluation.comparison.records import ClusterSums, Model, Settings, difference_record, loss_record
-from ilm.evaluation.comparison.specialisation import specialisation
-from ilm.evaluation.comparison.verdicts import benjamini_hochberg, verdicts
 from ilm.evaluation.losses import PER_CHARACTER, Losses, Texts
-from ilm.evaluation.statistics import holm
+from ilm.evaluation.statistics import benjamini_hochberg, holm
 
 HEADLINE = "infill_textonly"
 GENERALIST = "all"
-# The kinds of loss, as people read them.
+# The kinds of loss, as reports call them.
 KINDS = {"context": "context", "infill": "infill", HEADLINE: "infill, text only", PER_CHARACTER: "answers"}
 
 
 @dataclass(frozen=True)
 class Study:
-    """The tables of a comparison; see the module. `headline` is the kind of loss that verdicts and figures are of."""
+    """The tables of a comparison; see the module. Verdicts and figures are about the kind of loss `headline`."""
 
     headline: str
     matrix: pd.DataFrame
@@ -45,7 +51,7 @@ class Study:
 
     @property
     def of_tokens(self) -> bool:
-        """Whether losses are of tokens, which have perplexities, and not of characters."""
+        """Whether losses are per token, so that there are perplexities, and not per character."""
         return self.headline != PER_CHARACTER
 
     @property
@@ -53,18 +59,18 @@ class Study:
         return "nats a token" if self.of_tokens else "bits a character"
 
     def tested(self, *families: str) -> pd.DataFrame:
-        """The contrasts of some families (see the module) in the headline's kind of loss."""
+        """The contrasts of some families in the headline's kind of loss."""
         chosen = self.contrasts["family"].isin(families) & (self.contrasts["kind"] == self.headline)
         return self.contrasts[chosen]
 
 
 def compare(losses: Mapping[str, Losses], texts: Texts, models: Sequence[Model], settings: Settings) -> Study:
-    """All tables for each kind of loss; contrasts need specialists and a generalist, or two models."""
+    """All tables for each kind of loss. Contrasts need specialists and a generalist, or two models."""
     headline = HEADLINE if HEADLINE in losses else PER_CHARACTER
     found = [
         _of_kind(kind, of_kind, texts, models, settings, grouped=kind == headline) for kind, of_kind in losses.items()
     ]
-    # Frames without rows know no types, and would make floats of all counts.
+    # Concatenated with a frame without rows, which has no types, counts would become floats.
     matrix, contrasted, by_group = (
         pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
         for tables in zip(*found, strict=True)
@@ -101,7 +107,7 @@ def _of_kind(
         own = [pair for pair in pairs if any_level or pair[0].level == level]
         if grouped and own:
             by_group += _by_group(losses, texts, of_rows == level, level, own, settings)
-    # The mean over the own levels is for one specialist a level, and two levels or more.
+    # The omnibus needs one specialist per level, and at least two levels.
     if len(specialists) == len({s.level for s in specialists}) >= 2:
         tested += [_omnibus(losses, texts, of_rows, specialists, generalist, settings) for generalist in generalists]
     frames: tuple[pd.DataFrame, ...] = (
@@ -117,8 +123,8 @@ def _of_kind(
 def _pairs_of_controls(
     level: str, specialists: Sequence[Model], generalists: Sequence[Model], controls: Sequence[Model]
 ) -> list[tuple[Model, Model]]:
-    """What is compared on a level to learn where a difference comes from: the specialist with controls, some of these
-    with the generalist.
+    """The contrasts on a level that say where a difference comes from: specialist and control, or control and
+    generalist.
     """
     there = [control for control in controls if control.like in (None, level)]
     own = [specialist for specialist in specialists if specialist.level == level]
@@ -147,7 +153,7 @@ def _omnibus(
 
 
 def _over_topics(contrast: Contrast, by_topic: Sequence[PairedLosses] | None) -> dict[str, Any]:
-    """How far the contrast is from certain if topics and not clusters are what varies; empty where none is known."""
+    """The contrast's standard error with topics as its clusters; empty if no topics are known."""
     if by_topic is None:
         return {}
     v1, topics = variance_of_texts(by_topic)
@@ -179,7 +185,7 @@ def _by_group(
 
 
 def _tested(tested: Sequence[tuple[dict[str, Any], Contrast]], smallest_effect: float) -> pd.DataFrame:
-    """A row per contrast, its p adjusted within its family and generalist, and a verdict where it is primary."""
+    """A row per contrast: its p adjusted within its family and generalist, and a verdict if it is primary."""
     rows = [
         about
         | difference_record(contrast)
@@ -194,13 +200,37 @@ def _tested(tested: Sequence[tuple[dict[str, Any], Contrast]], smallest_effect: 
         return pd.DataFrame(columns=["family", "level", "a", "b"])
     frame = pd.DataFrame(rows)
     frame["p_adjusted"], frame["verdict"] = frame["p"], ""
-    # A generalist has a family of its own; the controls are one.
+    # Each generalist has families of its own; the controls are one family.
     families = frame["b"].where(frame["family"] != "control", "")
     for (family, _), members in frame.groupby([frame["family"], families]):
         at = members.index
         if family in ("exploratory", "control"):
-            frame.loc[at, "p_adjusted"] = benjamini_hochberg(members["p"].to_numpy())
+            frame.loc[at, "p_adjusted"] = benjamini_hochberg(members["p"])
             continue
         frame.loc[at, "p_adjusted"] = holm(members["p"])
         frame.loc[at, "verdict"] = verdicts([tested[row][1] for row in at], smallest_effect)
     return frame
+
+
+def specialisation(matrix: pd.DataFrame, trained_on: Mapping[str, str], levels: Sequence[str]) -> pd.DataFrame:
+    """Is a specialist good on its own level beyond being a good model and the level being easy? Descriptive.
+
+    A row per kind, model and level. `gain` is minus the loss with the means of its row and column removed, so above 0 a
+    specialist is better on a level than the two means predict. `level_distance` counts the levels between its own and
+    the texts'; `correlation` is Spearman's between the gain and minus that distance, so above 0 gains are larger
+    nearby. `trained_on` maps specialists to their levels. Empty with fewer than two specialists or levels.
+    """
+    place = {level: k for k, level in enumerate(levels)}
+    tables = []
+    for kind, of_kind in matrix[matrix["model"].isin(trained_on)].groupby("kind", sort=False):
+        loss = of_kind.pivot(index="model", columns="level", values="loss").reindex(list(trained_on))
+        if min(loss.shape) < 2:
+            continue
+        gain = loss.mean(axis=1).to_numpy()[:, None] + loss.mean(axis=0).to_numpy() - loss - loss.to_numpy().mean()
+        rows = gain.stack().rename("gain").reset_index().assign(kind=kind)
+        rows["level_distance"] = (rows["model"].map(trained_on).map(place) - rows["level"].map(place)).abs()
+        varies = min(rows["level_distance"].nunique(), rows["gain"].nunique()) > 1
+        rank = stats.spearmanr(rows["gain"], -rows["level_distance"]).statistic if varies else math.nan
+        tables.append(rows.assign(correlation=rank))
+    columns = ["model", "level", "gain", "kind", "level_distance", "correlation"]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)

@@ -1,8 +1,8 @@
-"""What to deploy where the level of a text is not known, beside what to deploy where it is: loss of whole answers.
+"""Which system to deploy when the level of a text is not known, and when it is.
 
-Models of all levels are systems by themselves; mixture, routing and oracle are made of the specialists
-(`ilm.evaluation.comparison.ensembles`). Losses are of the kind `infill`: a mixture has no loss of the text alone, which
-would need the weights of each token.
+The models of all levels are systems by themselves; mixture, routing and oracle combine the specialists
+(`ilm.evaluation.comparison.ensembles`). Losses are those of whole answers (`infill`): for `infill_textonly` a mixture
+would need weights for each token.
 """
 
 from collections.abc import Sequence
@@ -25,8 +25,8 @@ MIXTURE, ROUTING, ORACLE = "mixture", "routing", "oracle"
 class Systems:
     """`table`: a row per system and level (`all`: all texts), its loss, and its difference from the generalist.
 
-    `knows_level`: it is told the level of a text, or knows it. `temperature` is the mixture's, None where no validation
-    scores are there to fit it on.
+    `knows_level`: whether the system needs the level of a text. `temperature` is the mixture's; None without validation
+    scores to fit it on, and then there is no mixture.
     """
 
     table: pd.DataFrame
@@ -40,9 +40,9 @@ def systems(
     models: Sequence[Model],
     settings: Settings,
 ) -> Systems | None:
-    """Systems from the scores of all runs on the same examples; `valid` are theirs of validation texts.
+    """Systems from the scores of all runs on the same examples; `valid` are their scores of validation texts.
 
-    None without two specialists of different levels and a generalist, or where examples have no context.
+    None without a generalist and two or more specialists, one per level, or if the examples have no context.
     """
     specialists = [model for model in models if model.control is None and model.level in texts.levels]
     generalist = next((model for model in models if model.control is None and model.level == GENERALIST), None)
@@ -90,7 +90,7 @@ def _table(
     rows = []
     for level in [*texts.levels, GENERALIST]:
         chosen = np.ones(len(of_examples), dtype=bool) if level == GENERALIST else of_examples == level
-        # The oracle knows no specialist of some levels, where not all are there.
+        # The oracle lacks the specialists of levels without one.
         here = [m for m in models if m.name != ORACLE or set(of_examples[chosen]) <= set(known)]
         sums = ClusterSums(losses, texts.clusters, chosen)
         if not sums.targets.any():

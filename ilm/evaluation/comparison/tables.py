@@ -1,4 +1,4 @@
-"""The comparison's tables for people: text cells, with what every table says about its numbers."""
+"""The comparison's tables for people: formatted cells, and captions that explain the numbers."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -14,23 +14,22 @@ from ilm.tables import TextTable
 
 SEARCH = "Exploratory: a search among many pairs, not a test of a hypothesis."
 BY_CONTROL = (
-    "What is left of a specialist's gain where something else is equal: token-matched, as many targets; random subset, "
-    "as many targets and steps on texts of all levels; balanced, every level as often; conditioned, the level told. "
-    "Beside the generalist stand itself fine-tuned on the level, and the mean of the specialists' weights. Exploratory."
+    "What remains of a specialist's gain when something else is equal: token-matched, as many targets; random subset, "
+    "as many targets and steps on texts of all levels; balanced, every level equally often; conditioned, the level "
+    "given. Compared with the generalist: itself fine-tuned on the level, and the mean of the specialists' weights. "
+    "Exploratory."
 )
 
 
 @dataclass(frozen=True)
 class About:
-    """What a report says beside its numbers.
+    """What a report says besides the study's numbers.
 
-    `models` are in the order of the tables, `plotted` those without the controls; `exposures` as in
-    `ilm.evaluation.comparison.exposure`; `curves` the metrics.csv of each model's runs; `cuts` what the cut at
-    max_length took, by level, and `longest_example` tokens;
-    `topics` how many topics there are, and how many of them stand on one level only, None where none is known;
-    `systems` as in `ilm.evaluation.comparison.systems`, None where none can be made; `baselines` a row for each and
-    each level, None where none was scored; `missing_controls` as in
-    `ilm.evaluation.comparison.controls`; `header` goes into report.json as it is.
+    `models` are in the order of the tables, `plotted` those without the controls. `exposures` and `missing_controls`
+    are those of `ilm.evaluation.comparison.controls`, `curves` the metrics.csv of each model's runs, `cuts` what the
+    truncation at max_length removed by level, `longest_example` in tokens. `topics`: their number, and how many of them
+    occur on one level only; None if none are known. `systems` is None if there are none, and so is `baselines`, with a
+    row per baseline and level. `header` goes into report.json.
     """
 
     corpus: str
@@ -52,7 +51,7 @@ class About:
 
 
 def text_tables(study: Study, about: About) -> dict[str, TextTable]:
-    """The tables for people, by name; those without rows are left out."""
+    """The tables by name; those without rows are left out."""
     tables = {
         "matrix": _matrix_table(study, about),
         "primary": _primary_table(study, about),
@@ -109,7 +108,7 @@ def _primary_table(study: Study, about: About) -> TextTable:
 
 
 def _error_table(study: Study, about: About) -> TextTable:
-    """How certain the primary contrasts are, and of what."""
+    """The errors of the primary contrasts, by source."""
     by_topic = about.topics is not None
     rows = [
         (
@@ -125,7 +124,8 @@ def _error_table(study: Study, about: About) -> TextTable:
     columns = ["level", "a", "b", "SE", f"over {clusters}", "over seeds", "seeds", clusters, "effective", "MDE"]
     columns += ["SE over topics", "topics"] if by_topic else []
     caption = (
-        f"Standard errors in {study.unit}, with their parts, √V1 and √V2. Effective: so many {clusters} of equal size. "
+        f"Standard errors in {study.unit}, with their parts, √V1 and √V2. Effective: the equivalent number of equal "
+        f"{clusters}. "
         "MDE: the difference found in 80 % of studies of this size."
         + (f" SE over topics: with topics in place of {clusters}." if by_topic else "")
     )
@@ -147,9 +147,9 @@ def _baseline_table(about: About) -> TextTable:
     cells = {(row.baseline, row.level): f"{row.perplexity:.4g}" for row in table.itertuples()}
     rows = [(name, *(cells.get((name, level), "") for level in levels)) for name in dict.fromkeys(table["baseline"])]
     caption = (
-        "Perplexity of masked text, the tokens of the first matrix, read from left to right in the whole text: without "
-        "what follows a blank, and with what was cut out before it. base: the pretrained model; ngram: 5-grams "
-        "of the training texts of a level, Witten-Bell interpolated."
+        "Perplexity of the same masked tokens, read from left to right in the whole text: a baseline sees the answers "
+        "of earlier blanks, and nothing that follows. base: the pretrained model; ngram: 5-grams of the training texts "
+        "of a level, Witten-Bell interpolated."
     )
     columns = ("baseline", *levels)
     return TextTable("Baselines that know no blanks", columns, rows, "l" + "r" * len(levels), caption)
@@ -168,13 +168,13 @@ def _systems_table(about: About) -> TextTable:
         (system, *(cells.get((system, column), "") for column in columns)) for system in dict.fromkeys(table["system"])
     ]
     caption = (
-        "Perplexity of whole answers with their ends. Mixture: every specialist's answer, weighed by what it makes of "
-        "the context; routing: the one that makes most of it; oracle: that of the text's level. Difference from the "
-        "first row on all texts, in nats a token."
+        "Perplexity of whole answers with their ends. Mixture: all specialists, weighted by the probability that each "
+        "gives the context; routing: the specialist that gives it the highest; oracle: the specialist of the text's "
+        "level. Difference from the first row on all texts, in nats a token."
     )
     if made is not None and made.temperature is not None:
         caption += f" Temperature of the mixture, fitted on validation texts: {made.temperature:.3g}."
-    title = "Where the level is not known, and where it is"
+    title = "With the level unknown, and known"
     columns = ("system", *levels, "difference", "95 % interval")
     return TextTable(title, columns, rows, "l" + "r" * (len(columns) - 1), caption)
 
@@ -185,9 +185,8 @@ def _specialisation_table(study: Study) -> TextTable:
     gains = {(row.model, row.level): _gain(row) for row in own.itertuples()}
     rows = [(model, *(gains[(model, level)] for level in levels)) for model in dict.fromkeys(own["model"])]
     caption = (
-        f"Descriptive, without a test. Gain in {study.unit}: the loss without the means of its row and column, the "
-        "sign turned, so above 0 where a specialist is better than it and the level would lead to expect; in brackets "
-        "on its own level."
+        f"Descriptive, without a test. Gain in {study.unit}: minus the loss with the means of its row and column "
+        "removed, so above 0 where a specialist is better than the two means predict; in brackets on its own level."
     )
     if len(own) and not math.isnan(correlation := own["correlation"].iloc[0]):
         rank = f"{correlation:+.2f}".replace("-", "−")
@@ -223,7 +222,7 @@ def _exposure_table(exposures: pd.DataFrame) -> TextTable:
 
 
 def signed(value: float) -> str:
-    """A difference in nats, with a true minus sign."""
+    """A difference with a true minus sign."""
     return f"{value:+.4f}".replace("-", "−")
 
 

@@ -1,4 +1,4 @@
-"""Specialists and generalist compared, wherever the models that were scored allow it."""
+"""Compares specialists with the generalist, if the scored models allow it."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ilm.config.evaluate import Scored
-from ilm.evaluation.comparison.controls import TOLD_OTHERWISE, control_of, missing_controls
-from ilm.evaluation.comparison.exposure import exposure, matched
+from ilm.evaluation.comparison.controls import TOLD_OTHERWISE, control_of, exposure, matched, missing_controls
 from ilm.evaluation.comparison.records import ClusterSums, Model, Settings, loss_record
 from ilm.evaluation.comparison.report import Report, make_report
 from ilm.evaluation.comparison.study import GENERALIST, HEADLINE, compare
@@ -34,16 +33,16 @@ def compare_models(
     header: Mapping[str, Any],
     task: Scored,
 ) -> Report | None:
-    """The comparison, its main table printed; None where there are no models to compare.
+    """The comparison, its main table printed; None if there are no models to compare.
 
-    `valid` are scores of validation texts, by name of the model, as far as they are there; `baselines` as in
+    `valid` are the scores of validation texts by model, of those that have any; `baselines` those of
     `ilm.evaluation.baselines`.
     """
     comparable = [of for of in scored if of.model.run is not None]
     if len(comparable) < 2:
         return None
     if len({(of.model.objective, of.masks) for of in comparable}) > 1:
-        log.warning("no comparison: the models differ in objective or masks. Name those to compare with models=[...]")
+        log.warning("no comparison: the models differ in objective or masks. Choose some with models=[...]")
         return None
     models = _models(comparable)
     scores, settings = {of.name: of.scores for of in comparable}, Settings(task.smallest_effect, task.resamples)
@@ -56,10 +55,10 @@ def compare_models(
         beside = _of_baselines(baselines, next(iter(scores.values())), texts, settings)
         made = systems(list(scores.values()), of_valid, texts, models, settings)
     else:
-        log.info("tokenizers differ: answers are compared in bits a character, on the examples that no model cuts")
+        log.info("tokenizers differ: answers are compared in bits a character, on examples that no model truncates")
         losses = losses_per_character(common_examples(scores, complete=True), texts)
     if not any(of_kind.targets.any() for kind, of_kind in losses.items() if kind != "context"):
-        log.warning("no comparison: of no example an answer is left. See task.max_length and task.fitting")
+        log.warning("no comparison: no example has an answer left. See task.max_length and task.fitting")
         return None
     study = compare(losses, texts, models, settings)
     exposures = exposure({m.name: _seen([comparable[run].model for run in m.runs]) for m in models})
@@ -91,7 +90,7 @@ def compare_models(
 def _of_baselines(
     baselines: Mapping[str, Scores], of_run: Scores, texts: Texts, settings: Settings
 ) -> pd.DataFrame | None:
-    """A row per baseline and level, its loss of the headline's targets; None without baselines."""
+    """A row per baseline and level: its loss on the headline's targets; None without baselines."""
     if not baselines:
         return None
     keys = pd.MultiIndex.from_frame(of_run.examples[EXAMPLE])
@@ -107,14 +106,14 @@ def _of_baselines(
 
 
 def _models(scored: Sequence[ScoredModel]) -> list[Model]:
-    """Runs that differ in their seeds alone as one model, the generalist last; under each condition one by itself."""
+    """The models compared, the generalist last: one per recipe (its runs differ only in their seeds) and condition."""
     runs = [of.model for of in scored]
     recipes: dict[tuple[str, str], dict[tuple[int, int], int]] = {}
     for number in sorted(range(len(runs)), key=lambda number: (runs[number].level == GENERALIST, runs[number].name)):
         run = runs[number]
         seeds = recipes.setdefault((run.recipe, scored[number].condition), {})
         if run.replicate in seeds:
-            log.warning("%s is not compared: it is the same run as %s", run.name, runs[seeds[run.replicate]].name)
+            log.warning("%s is not compared: it is a copy of %s", run.name, runs[seeds[run.replicate]].name)
         seeds.setdefault(run.replicate, number)
     first = {recipe: runs[next(iter(seeds.values()))] for recipe, seeds in recipes.items()}
     distinct = {recipe: run for (recipe, _), run in first.items()}
@@ -135,7 +134,7 @@ def _models(scored: Sequence[ScoredModel]) -> list[Model]:
 
 
 def _parents(runs: Sequence[TrainedModel], numbers: Sequence[int]) -> tuple[int, ...]:
-    """Which of `runs` each run of a model started from; none unless all of them are there, each once."""
+    """Which of `runs` each run of a model started from; none unless all are among them, each once."""
     wanted: list[Any] = [runs[number].identity.get("data.init_from") for number in numbers]
     if None in wanted or len(set(wanted)) < len(wanted):
         return ()
@@ -144,13 +143,13 @@ def _parents(runs: Sequence[TrainedModel], numbers: Sequence[int]) -> tuple[int,
 
 
 def _label(run: TrainedModel, of_level: Sequence[TrainedModel]) -> str:
-    """Its level, and what sets it apart from others of its level."""
+    """Its level, and what distinguishes it from the others of its level."""
     apart = [key for key in ("experiment", "model", "masking") if len({other.family[key] for other in of_level}) > 1]
     return " ".join([run.level, *(run.family[key] for key in apart if run.family[key])])
 
 
 def _seen(runs: Sequence[TrainedModel]) -> dict[str, dict[str, float]]:
-    """Targets by kind and level that the runs and those that they started from have seen, means over the runs."""
+    """Targets by kind and level seen by the runs and those that they started from, means over the runs."""
     seen = [total_targets([run.trained()[0].status]) for run in runs]
     return {
         kind: {level: float(np.mean([of_run[kind][level] for of_run in seen])) for level in seen[0][kind]}
@@ -166,7 +165,7 @@ def _curves(runs: Sequence[TrainedModel]) -> list[pd.DataFrame]:
 
 
 def _topics(texts: Texts) -> tuple[int, int] | None:
-    """(Topics; those of them on one level only)."""
+    """(The number of topics; how many of them occur on one level only)."""
     if texts.topics is None:
         return None
     levels = texts.documents.groupby("topic")["cefr_level"].nunique()

@@ -6,8 +6,7 @@ import pytest
 
 from ilm.evaluation.comparison.contrasts import Contrast, PairedLosses, variance_of_texts
 from ilm.evaluation.comparison.records import Model, Settings
-from ilm.evaluation.comparison.specialisation import specialisation
-from ilm.evaluation.comparison.study import HEADLINE, Study, _over_topics, compare
+from ilm.evaluation.comparison.study import HEADLINE, Study, _over_topics, compare, specialisation
 from ilm.evaluation.losses import Losses, Texts
 
 LEVELS = ["A1", "A2", "B1", "B2", "C1"]
