@@ -1,29 +1,37 @@
-"""A results folder, whatever the task: what it is called, what it is a report of, and files that are whole or absent.
+"""The results folder of every task: its name, what it reports on, and files that are whole or absent.
 
-    results/<name>/identity.json    what decides the numbers, but for models: other settings are refused
+    results/<name>/identity.json    what decides the numbers, but for the models' weights: other settings are refused
+    results/<name>/<task>.log       messages and progress
     results/<name>/report.json      written last: how the numbers came about, and all of them
 
 Files of other names in the folder stay.
 """
 
+import logging
 import re
+import shlex
 import shutil
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 import yaml
 
 from ilm.cli.help import CONF
+from ilm.cli.logging import set_up_logging
 from ilm.config.evaluate import Cloze, Evaluate, Memorisation, Perplexity
 from ilm.config.keys import flat
 from ilm.corpus.store import PreparedCorpus, text_note
 from ilm.errors import UserError
 from ilm.files import DISK_ERRORS, DISK_FULL, atomic_file, locked, read_object, remove_strays, write_json
+from ilm.runs.folder import versions
 from ilm.runs.identity import identity_differences, short_values
-from ilm.runs.trained_model import TrainedModel
+
+log = logging.getLogger("ilm")
 
 IDENTITY = "identity.json"
 # Settings of a task that change no number; the corpus is told by its documents.
@@ -85,21 +93,37 @@ def _part(key: str, value: Any) -> str:
     return f"{key}{value}" if number else f"{key}-{value}".lower()
 
 
+def results_identity(settings: Evaluate, source: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """What decides the numbers, but for the models' weights; nested, plain. `more` is the task's own."""
+    texts = {key: source[key] for key in ("name", "documents_hash", "split", "levels") if key in source}
+    if "file" in source:
+        texts["sha256"] = source["file"]["sha256"]
+        texts |= settings.corpus.model_dump(include={"columns", "encoding", "sheet", "delimiter"})
+    # Further models may join a cloze test.
+    models = {} if isinstance(settings.task, Cloze) else {"models": settings.models, "cefr": settings.cefr}
+    task = {"name": settings.task.name, **deciding(settings)}
+    return {"texts": texts, **models, "limit": settings.limit, "task": task, **more}
+
+
 @contextmanager
 def open_results(folder: Path, identity: Mapping[str, Any]) -> Iterator[None]:
-    """Hold the results folder with this identity (nested, plain) for this process, and make sure it can be written.
+    """Hold the results folder with this `results_identity` for this process, and log to it.
 
     Raises: UserError if another process works in it, it holds something else (the differences are listed), or it cannot
     be written, now or in the block.
     """
     refusal = f"Another process works on {folder}. Wait until it has ended, or type name=... for another folder."
+    log_file = folder / f"{identity['task']['name']}.log"
     with locked(folder.parent / f".{folder.name}.lock", refusal, instead="type paths.results=... for another place"):
         try:
             _require_same(folder, dict(flat(identity)))
             # First, since a folder without it is not taken for ours.
             write_json(folder / IDENTITY, dict(flat(identity)))
             remove_strays(folder, all_of_them=True)  # the folder is locked: nobody is still writing
+            set_up_logging(log_file)
+            log.info(_command(), extra={"file_only": True})
             yield
+            log.info("written: %s", folder)
         except OSError as error:
             elsewhere = error.filename is not None and folder not in (
                 Path(error.filename),
@@ -112,7 +136,8 @@ def open_results(folder: Path, identity: Mapping[str, Any]) -> Iterator[None]:
                 "its permissions, and type the same command again; or paths.results=... for another place."
             ) from error
         finally:
-            if folder.is_dir() and [path.name for path in folder.iterdir()] == [IDENTITY]:
+            set_up_logging()
+            if folder.is_dir() and {path.name for path in folder.iterdir()} <= {IDENTITY, log_file.name}:
                 shutil.rmtree(folder, ignore_errors=True)  # nothing came of it
 
 
@@ -130,20 +155,6 @@ def _require_same(folder: Path, identity: dict[str, Any]) -> None:
         raise UserError(f"{folder} exists and holds no report. Type name=... for another name.")
 
 
-def training_corpus(models: Sequence[TrainedModel]) -> str | None:
-    """The corpus that the runs among the models were trained on; None if there is no run.
-
-    Raises: UserError if there are several.
-    """
-    names = sorted({str(model.corpus_name) for model in models if model.run is not None})
-    if len(names) > 1:
-        raise UserError(
-            f"models: they were trained on several corpora ({', '.join(names)}), and a report is about the texts of "
-            "one. Evaluate the models of each by a command of its own."
-        )
-    return names[0] if names else None
-
-
 def source_of(corpus: PreparedCorpus, split: str, levels: Sequence[str]) -> dict[str, Any]:
     """What a report says of prepared texts."""
     return {
@@ -154,6 +165,36 @@ def source_of(corpus: PreparedCorpus, split: str, levels: Sequence[str]) -> dict
         "synthetic": corpus.manifest["synthetic"],
         "text_column": corpus.manifest["text_column"],
     }
+
+
+def report_header(
+    settings: Evaluate,
+    source: Mapping[str, Any],
+    texts: int,
+    models: Mapping[str, Mapping[str, Any]],
+    device: torch.device | None,
+    **more: Any,
+) -> dict[str, Any]:
+    """What every report.json says of how its numbers came about; `more` is the task's own.
+
+    `texts` are those that were evaluated, `models` the models' records by name, `device` that of the models (None: no
+    model was read).
+    """
+    return {
+        "task": settings.task.name,
+        "command": _command(),
+        "source": source,
+        "texts": texts,
+        "models": models,
+        **more,
+        "configuration": settings.model_dump(),
+        "device": device and device.type,
+        "versions": versions(),
+    }
+
+
+def _command() -> str:
+    return "python " + shlex.join(sys.argv)
 
 
 def described(source: Mapping[str, Any]) -> list[str]:

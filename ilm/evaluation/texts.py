@@ -1,6 +1,6 @@
 """The texts that tasks without prepared masks are about: of a prepared split, or of any file (`input`).
 
-Which of them are independent, and whether a model was trained on them. Tasks with masks: `ilm.evaluation.perplexity`.
+And which of them are independent. Tasks with masks: `ilm.evaluation.perplexity`.
 """
 
 import logging
@@ -12,13 +12,13 @@ from typing import Any
 import pandas as pd
 
 from ilm.config.evaluate import Evaluate
-from ilm.corpus.leakage import shared_with
 from ilm.corpus.reader import read_corpus
 from ilm.corpus.sources import BEYOND
 from ilm.corpus.store import PreparedCorpus, corpus_arguments
 from ilm.errors import UserError
 from ilm.evaluation.losses import clusters_of
-from ilm.evaluation.report import source_of, training_corpus
+from ilm.evaluation.models import training_corpus
+from ilm.evaluation.report import source_of
 from ilm.hashing import order_key
 from ilm.runs.trained_model import TrainedModel
 
@@ -99,23 +99,3 @@ def units_of(documents: pd.DataFrame) -> tuple[dict[str, int], str]:
     """writing_id -> unit, and what the units are: see `ilm.evaluation.losses.clusters_of`."""
     labels, what = clusters_of(documents)
     return dict(zip(documents["writing_id"], labels.tolist(), strict=True)), what
-
-
-def texts_seen(model: TrainedModel | None, documents: pd.DataFrame, data: Path) -> dict[str, Any]:
-    """How many of `documents` are equal to a training text of the model's corpus (case and white space folded).
-
-    {"texts": number or None, "corpus": name or None, "why_unknown": ...}; unknown for a model that was not trained
-    here, or on a corpus that is not in `data` any more.
-    """
-    if model is None or model.run is None:
-        return {"texts": None, "corpus": None, "why_unknown": "what it was trained on is not known here"}
-    name, trained_on = model.corpus_name, model.documents_hash
-    try:
-        corpus = PreparedCorpus.open(data / str(name))
-    except UserError:
-        corpus = None
-    if corpus is None or corpus.documents_hash != trained_on:
-        why = f"its corpus {name} (documents {trained_on}) is not in {data}"
-        return {"texts": None, "corpus": name, "why_unknown": why}
-    shared = shared_with(documents, corpus.documents, near_duplicates=None)
-    return {"texts": shared.texts, "corpus": name, "why_unknown": None}

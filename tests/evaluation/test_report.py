@@ -11,7 +11,7 @@ from ilm.evaluation.report import open_results, results_folder
 from ilm.files import read_json
 from tests.conftest import compose
 
-IDENTITY = {"texts": {"name": "sample", "levels": ["A1"]}, "limit": None}
+IDENTITY = {"texts": {"name": "sample", "levels": ["A1"]}, "limit": None, "task": {"name": "cloze"}}
 
 
 def settings(*overrides: str) -> Evaluate:
@@ -49,7 +49,14 @@ def test_a_folder_is_known_again_and_other_settings_are_refused(tmp_path):
     for _ in range(2):
         with open_results(folder, IDENTITY):
             (folder / "report.json").write_text("{}")
-    assert read_json(folder / "identity.json") == {"texts.name": "sample", "texts.levels": ["A1"], "limit": None}
+    assert read_json(folder / "identity.json") == {
+        "texts.name": "sample",
+        "texts.levels": ["A1"],
+        "limit": None,
+        "task.name": "cloze",
+    }
+    log_file = (folder / "cloze.log").read_text(encoding="utf-8")
+    assert log_file.count(f"written: {folder}") == 2
     other = {**IDENTITY, "limit": 20}
     with (
         pytest.raises(UserError, match=r"holds another evaluation:\n  - limit: None there, 20 now\nType name="),

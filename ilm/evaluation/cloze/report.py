@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from ilm.evaluation import report
 from ilm.evaluation.cloze.metrics import GROUPINGS, LEVELS, LOG_PROBABILITY, MATCHES, PSEUDO
+from ilm.evaluation.models import seen_warnings
 from ilm.evaluation.statistics import EXACT, FEWEST
 from ilm.files import atomic_file
 from ilm.tables import TextTable, show, wrap_name
@@ -115,13 +116,8 @@ def notes(header: Mapping[str, Any]) -> list[str]:
     models = header["models"]
     kinds, unit = {about["kind"] for about in models.values()}, header["unit"]
     seeds = any(len(about["runs"]) > 1 for about in models.values())
-    seen = {model: about["texts_seen_in_training"]["texts"] for model, about in models.items()}
     said = [
-        *(
-            f"Of these texts {m} was trained on {count:,}: its numbers are no test."
-            for m, count in seen.items()
-            if count
-        ),
+        *seen_warnings(models),
         f"± is one standard error, clustered by {unit}; blanks that failed, without an answer, count as wrong.",
         *(
             ["With several seeds n counts the answers of all, ± is over seeds too, pairs are of means over seeds."]

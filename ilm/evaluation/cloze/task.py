@@ -1,8 +1,6 @@
 """`python evaluate.py task=cloze`: models guess the words that learners wrote."""
 
 import logging
-import shlex
-import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,7 +10,6 @@ from typing import Any
 import pandas as pd
 import torch
 
-from ilm.cli.logging import set_up_logging
 from ilm.config.evaluate import Cloze, Evaluate
 from ilm.errors import UserError
 from ilm.evaluation.cloze.base import METHOD
@@ -32,17 +29,16 @@ from ilm.evaluation.cloze.subwords import Subwords
 from ilm.evaluation.cloze.word_classes import word_class
 from ilm.evaluation.conditions import require_condition
 from ilm.evaluation.losses import thirds
-from ilm.evaluation.report import deciding, open_results, results_folder
+from ilm.evaluation.models import model_finder, texts_seen
+from ilm.evaluation.report import open_results, report_header, results_folder, results_identity
 from ilm.evaluation.statistics import calibration
-from ilm.evaluation.texts import choose_texts, read_texts, texts_seen, units_of
+from ilm.evaluation.texts import choose_texts, read_texts, units_of
 from ilm.examples.tokenizers import gpt2_tokenizer
 from ilm.hashing import digest
 from ilm.masking.tagging import TAGGER_DATA, Tagger, nltk_tagger
 from ilm.models.devices import usable_device
 from ilm.progress import ProgressLog, duration
-from ilm.runs.finder import Finder
 from ilm.runs.folder import versions
-from ilm.runs.trained_model import INFILLING
 
 log = logging.getLogger("ilm")
 
@@ -58,11 +54,10 @@ def evaluate_cloze(settings: Evaluate) -> pd.DataFrame:
 
     Raises: UserError for models, texts or settings that make no cloze test.
     """
-    options, data = settings.task, Path(settings.paths.data)
+    options = settings.task
     assert isinstance(options, Cloze)
     device = usable_device(options.device, "task.device")
-    finder = Finder(Path(settings.paths.experiments), data / settings.corpus.name, INFILLING)
-    models = find_models(settings.models, finder, settings.cefr, options.n_masks)
+    models = find_models(settings.models, model_finder(settings), settings.cefr, options.n_masks)
     require_condition([model.trained for model in models if model.trained], options.condition)
     columns = [options.corrected] if options.positions == EDITS else []
     runs = [model.trained for model in models if model.trained]
@@ -70,38 +65,32 @@ def evaluate_cloze(settings: Evaluate) -> pd.DataFrame:
     texts = choose_texts(documents, settings.limit, options.seed)
     items, counts = _items(texts, options)
     tagger = nltk_tagger()
-    seen = {model.name: texts_seen(model.trained, texts, data) for model in models}
+    seen = texts_seen(((model.name, model.trained) for model in models), texts, Path(settings.paths.data))
     units, unit = units_of(texts)
     folder = results_folder(settings, source["name"])
-    header = {
-        "task": "cloze",
-        "command": "python " + shlex.join(sys.argv),
-        "source": source,
-        "texts": len(texts) - counts.get(TOO_FEW, 0),
-        "items": len(items),
-        "texts_counted": counts,
-        "unit": unit,
-        "configuration": settings.model_dump(),
-        "device": device.type,
-        "versions": versions(),
-        "part_of_speech": f"left out: NLTK's data {TAGGER_DATA} is not installed"
-        if tagger is None
-        else f"NLTK's {TAGGER_DATA}",
-    }
     with open_results(folder, _identity(settings, source, items, device)):
         write_items(folder, items)
-        set_up_logging(folder / "cloze.log")
-        _log_header(header, len(texts), seen)
+        left_out = "; ".join(f"{count:,} {cause}" for cause, count in counts.items())
+        log.info("%d items of %d texts; %s", len(items), len(texts), left_out or "no text is left out")
+        if tagger is None:
+            log.info("no table by part of speech: python -m nltk.downloader %s", TAGGER_DATA)
         predictions = _predict(models, items, folder, options, device)
         systems = systems_of(models)
         blanks = _blank_table(systems, predictions, items, units, tagger)
-        header["models"] = {name: _summary(name, runs, predictions, blanks, seen) for name, runs in systems.items()}
+        header = report_header(
+            settings,
+            source,
+            len(texts) - counts.get(TOO_FEW, 0),
+            {name: _summary(name, runs, predictions, blanks, seen) for name, runs in systems.items()},
+            device,
+            items=len(items),
+            texts_counted=counts,
+            unit=unit,
+            part_of_speech=f"NLTK's {TAGGER_DATA}" if tagger else f"left out: NLTK's data {TAGGER_DATA} is missing",
+        )
         tables = _tables(header, blanks, options)
         print_tables(header, tables)  # first, for who cannot write
         write_report(folder, header, tables)
-    log.info(
-        "written: %s/{report.json,*.csv,cloze.md,cloze.tex,calibration.png,items.jsonl,answers/,cloze.log}", folder
-    )
     return tables["cloze"]
 
 
@@ -129,28 +118,15 @@ def _items(texts: pd.DataFrame, options: Cloze) -> tuple[list[Item], dict[str, i
 def _identity(
     settings: Evaluate, source: Mapping[str, Any], items: Sequence[Item], device: torch.device
 ) -> dict[str, Any]:
-    """What decides the predictions, but for the models, which may be added one by one."""
     found = versions()
-    texts = {key: source[key] for key in ("name", "documents_hash", "split", "levels") if key in source}
-    return {
-        "texts": texts | ({"sha256": source["file"]["sha256"]} if "file" in source else {}),
-        "method": METHOD,
-        "limit": settings.limit,
-        "task": {"name": "cloze", **deciding(settings)},
-        "items": digest([item.to_dict() for item in items]),
-        "device": device.type,
-        "versions": {package: found[package] for package in _DECIDING},
-    }
-
-
-def _log_header(header: Mapping[str, Any], texts: int, seen: Mapping[str, Mapping[str, Any]]) -> None:
-    left_out = "; ".join(f"{count:,} {cause}" for cause, count in header["texts_counted"].items())
-    log.info("%d items of %d texts; %s", header["items"], texts, left_out or "no text is left out")
-    if header["part_of_speech"].startswith("left out"):
-        log.info("by part of speech: %s (python -m nltk.downloader %s)", header["part_of_speech"], TAGGER_DATA)
-    for model, found in seen.items():
-        if found["texts"]:
-            log.warning("%s was trained on %d of these %d texts", model, found["texts"], texts)
+    return results_identity(
+        settings,
+        source,
+        method=METHOD,
+        items=digest([item.to_dict() for item in items]),
+        device=device.type,
+        versions={package: found[package] for package in _DECIDING},
+    )
 
 
 def _predict(

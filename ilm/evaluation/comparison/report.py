@@ -96,10 +96,11 @@ def _page(study: Study, about: About, tables: Mapping[str, TextTable], plots: Ma
 def _origin(header: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The scalars, settings and versions of the header, for the end of the page."""
     rows = [(key, str(value)) for key, value in header.items() if isinstance(value, str | int | float | bool)]
-    rows += [
-        (f"{group} {key}", str(v)) for group in ("evaluation", "versions") for key, v in header.get(group, {}).items()
-    ]
-    return [*rows, ("runs", ", ".join(header.get("runs", {})))]
+    configuration = header.get("configuration", {})
+    rows += [(f"task.{key}", str(value)) for key, value in configuration.get("task", {}).items() if key != "name"]
+    rows += [(key, str(configuration[key])) for key in ("limit",) if key in configuration]
+    rows += [(f"version of {package}", version) for package, version in header.get("versions", {}).items()]
+    return [*rows, ("models", ", ".join(header.get("models", {})))]
 
 
 def _title(about: About) -> str:

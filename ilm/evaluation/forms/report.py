@@ -8,6 +8,7 @@ import pandas as pd
 
 from ilm.evaluation import report
 from ilm.evaluation.forms.results import ALL, GROUPINGS, LEVEL
+from ilm.evaluation.models import seen_warnings
 from ilm.tables import TextTable, show
 
 TITLES = {"kind": "kind of edit", "words": "words of the longer form", "position": "place in the text", "l1": "L1"}
@@ -31,13 +32,12 @@ def print_tables(header: Mapping[str, Any], results: pd.DataFrame) -> None:
 
 def notes(header: Mapping[str, Any]) -> list[str]:
     """Sentences that must be known to read the tables."""
-    options, unit = header["evaluation"], header["unit"]
+    options, models, unit = header["configuration"]["task"], header["models"], header["unit"]
     around = "the learner's text, other errors as they are" if options["context"] == "learner" else "the corrected text"
     counted = [f"{count:,} {cause}" for cause, count in header["counts"].items()]
-    seen = {run: about["texts_seen_in_training"]["texts"] for run, about in header["runs"].items()}
     left_out = [
         f"{run} left out {', '.join(f'{n:,} ({cause})' for cause, n in about['left_out'].items())}"
-        for run, about in header["runs"].items()
+        for run, about in models.items()
         if about["left_out"]
     ]
     about = [*report.described(header["source"]), f"{header['edits']:,} edits of {header['texts']:,} texts"]
@@ -45,7 +45,7 @@ def notes(header: Mapping[str, Any]) -> list[str]:
         f"{'; '.join(about)}.",
         *([f"Not scored: {'; '.join(counted)}."] if counted else []),
         *([f"{'; '.join(left_out)}."] if left_out else []),
-        *(f"Of these texts {run} was trained on {count:,}." for run, count in seen.items() if count),
+        *seen_warnings(models),
         "Log-odds: log p(learner's form + end) - log p(corrected form + end) in nats, in one blank of "
         f"{around}; above 0 the learner's form is the likelier one, in so many per cent of the edits. Intervals (95 %) "
         f"are over {unit}s, too short below 50 of them, none below 6.",

@@ -15,15 +15,14 @@ from ilm.evaluation.forms.edits import ParallelText, aligned_edits
 from ilm.evaluation.forms.m2 import read_m2
 from ilm.evaluation.forms.report import print_tables, write_report
 from ilm.evaluation.forms.results import comparisons, edit_table, preferences
-from ilm.evaluation.forms.scoring import Item, items_of, score_items
+from ilm.evaluation.forms.scoring import items_of, score_items
 from ilm.evaluation.kept_lines import Record
-from ilm.evaluation.report import deciding, open_results, results_folder
-from ilm.evaluation.texts import choose_texts, read_texts, texts_seen, units_of
+from ilm.evaluation.models import infilling_models, texts_seen
+from ilm.evaluation.report import open_results, report_header, results_folder, results_identity
+from ilm.evaluation.texts import choose_texts, read_texts, units_of
 from ilm.hashing import digest, file_record
 from ilm.models.devices import usable_device
-from ilm.runs.finder import Finder
-from ilm.runs.folder import versions
-from ilm.runs.trained_model import INFILLING, TrainedModel
+from ilm.runs.trained_model import TrainedModel
 
 log = logging.getLogger("ilm")
 
@@ -37,12 +36,9 @@ def evaluate_forms(settings: Evaluate) -> pd.DataFrame:
 
     Raises: UserError if there is no model, no corrected text, or no edit to score.
     """
-    task, data = settings.task, Path(settings.paths.data)
-    usable_device(task.device, "task.device")
-    finder = Finder(Path(settings.paths.experiments), data / settings.corpus.name, INFILLING)
-    models = finder.find(settings.models, settings.cefr)
-    for model in models:
-        model.require_infilling()
+    task = settings.task
+    device = usable_device(task.device, "task.device")
+    models = infilling_models(settings)
     documents, source = _documents(settings, models)
     texts, counts = _parallel_texts(documents, task.corrected)
     counts |= Counter(source.pop("counts", {}))
@@ -51,7 +47,7 @@ def evaluate_forms(settings: Evaluate) -> pd.DataFrame:
     if not items:
         raise UserError(f"{source['name']}: no edit has words on both sides. Found: {_listed(counts)}")
     folder = results_folder(settings, source["name"])
-    with open_results(folder, _identity(settings, source, items)):
+    with open_results(folder, results_identity(settings, source, items=digest([asdict(item) for item in items]))):
         log.info("%d edits of %d texts; %s", len(items), len(texts), _listed(counts))
         records: dict[str, dict[tuple, Record]] = {}
         for number, model in enumerate(models, start=1):
@@ -62,22 +58,14 @@ def evaluate_forms(settings: Evaluate) -> pd.DataFrame:
         if not len(edits):
             left_out = Counter(record["left_out"] for of_model in records.values() for record in of_model.values())
             raise UserError(f"{source['name']}: no edit could be scored. Found: {_listed(left_out)}")
-        header = {
-            "task": task.name,
-            "source": source,
-            "texts": len(texts),
-            "edits": len(items),
-            "counts": dict(counts),
-            "unit": unit,
-            "evaluation": {**task.model_dump(exclude={"name"}), "limit": settings.limit},
-            "runs": {model.name: _about(model, records[model.name], documents, data) for model in models},
-            "versions": versions(),
-        }
+        described = _described(models, records, documents, Path(settings.paths.data))
+        header = report_header(
+            settings, source, len(texts), described, device, edits=len(items), counts=dict(counts), unit=unit
+        )
         results = preferences(edits, task.resamples, task.seed)
         pairs = comparisons(edits, task.resamples, task.seed)
         print_tables(header, results)  # first, for who cannot write
         write_report(folder, header, results, pairs, edits)
-    log.info("written: %s/{report.json,forms.md,*.csv}", folder)
     return results
 
 
@@ -115,21 +103,14 @@ def _parallel_texts(documents: pd.DataFrame, column: str) -> tuple[list[Parallel
     return texts, counts
 
 
-def _identity(settings: Evaluate, source: Mapping[str, Any], items: Sequence[Item]) -> dict[str, Any]:
-    """What decides the numbers, but for the models' files."""
-    texts = {key: source[key] for key in ("name", "documents_hash", "split", "levels") if key in source}
-    return {
-        "texts": texts | ({"sha256": source["file"]["sha256"]} if "file" in source else {}),
-        "cefr": settings.cefr,
-        "models": settings.models,
-        "limit": settings.limit,
-        "task": {"name": settings.task.name, **deciding(settings)},
-        "items": digest([asdict(item) for item in items]),
-    }
-
-
-def _about(model: TrainedModel, records: Mapping[tuple, Record], documents: pd.DataFrame, data: Path) -> dict[str, Any]:
-    """What the report says of a model."""
-    left_out = Counter(record["left_out"] for record in records.values() if "left_out" in record)
-    seen = texts_seen(model, documents, data)
-    return {**model.record(), "left_out": dict(left_out), "texts_seen_in_training": seen}
+def _described(
+    models: Sequence[TrainedModel], records: Mapping[str, Mapping[tuple, Record]], documents: pd.DataFrame, data: Path
+) -> dict[str, dict[str, Any]]:
+    """What the report says of each model."""
+    seen = texts_seen(((model.name, model) for model in models), documents, data)
+    found = {}
+    for model in models:
+        left_out = Counter(record["left_out"] for record in records[model.name].values() if "left_out" in record)
+        about = {"left_out": dict(left_out), "texts_seen_in_training": seen[model.name]}
+        found[model.name] = model.record() | about
+    return found

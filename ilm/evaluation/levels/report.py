@@ -72,7 +72,7 @@ def text_tables(tables: Tables) -> list[TextTable]:
 
 def described(header: Mapping[str, Any]) -> list[str]:
     """The texts that all numbers are about, and what was left out of them."""
-    counts = header["texts"]
+    counts = header["texts_counted"]
     said = [*report.described(header["source"]), f"{counts['scored']:,} texts"]
     left_out = {"without a level": counts["without_level"], "of one token": counts["unscored"]}
     return said + [f"{count:,} {cause}" for cause, count in left_out.items() if count]

@@ -17,12 +17,11 @@ from ilm.errors import UserError
 from ilm.evaluation.levels.copies import require_room
 from ilm.evaluation.levels.protocols import without_shared
 from ilm.evaluation.levels.scoring import DOCUMENT, TextSet, require_document_blank
-from ilm.evaluation.report import deciding, training_corpus
+from ilm.evaluation.models import model_finder, training_corpus
 from ilm.evaluation.texts import choose_texts, read_texts
 from ilm.examples.cuts import POOLED
 from ilm.models.loading import require_length
-from ilm.runs.finder import Finder
-from ilm.runs.trained_model import INFILLING, TrainedModel
+from ilm.runs.trained_model import TrainedModel
 
 FIT = "valid"
 TRAIN_TEXTS = 10_000  # of a level, that baselines learn from at most
@@ -65,8 +64,7 @@ def find_models(settings: Evaluate) -> Models:
 
     Raises: UserError unless there are several levels, one model of each, with one tokenizer.
     """
-    task, data = settings.task, Path(settings.paths.data)
-    finder = Finder(Path(settings.paths.experiments), data / settings.corpus.name, INFILLING)
+    task, finder = settings.task, model_finder(settings)
     names = settings.models
     if names is None:
         # By level, so that the plain run of each is taken where there are others.
@@ -129,16 +127,3 @@ def find_texts(settings: Evaluate, runs: Sequence[TrainedModel]) -> Material:
             "posterior on; expected two levels or more"
         )
     return Material(own, texts, source, kept[FIT], kept["train"], len(parts[FIT]) - len(kept[FIT]))
-
-
-def identity_of(settings: Evaluate, material: Material) -> dict[str, Any]:
-    """What decides the numbers, but for the models' weights, which their scores know."""
-    source = material.source
-    texts = {key: source[key] for key in ("name", "documents_hash", "split", "levels") if key in source}
-    return {
-        "texts": texts | ({"sha256": source["file"]["sha256"]} if "file" in source else {}),
-        "trained_on": material.own.documents_hash,
-        "models": settings.models,
-        "limit": settings.limit,
-        "task": {"name": "levels", **deciding(settings)},
-    }

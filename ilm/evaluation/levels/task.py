@@ -1,8 +1,6 @@
 """`python evaluate.py task=levels`: which level wrote this?"""
 
 import logging
-import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ilm.cli.logging import set_up_logging
 from ilm.config.evaluate import Evaluate, Levels
 from ilm.corpus.formats import stem
 from ilm.evaluation.levels.copies import with_columns, write_copy
@@ -28,13 +25,13 @@ from ilm.evaluation.levels.protocols import (
 )
 from ilm.evaluation.levels.report import ALL, KNOWN, print_tables, write_report
 from ilm.evaluation.levels.scoring import NATIVE, Scorer
-from ilm.evaluation.levels.selection import FIT, Material, Models, find_models, find_texts, identity_of
-from ilm.evaluation.report import open_results, results_folder, write_csv
+from ilm.evaluation.levels.selection import FIT, Material, Models, find_models, find_texts
+from ilm.evaluation.models import seen_warnings, texts_seen
+from ilm.evaluation.report import open_results, report_header, results_folder, results_identity, write_csv
 from ilm.evaluation.statistics import calibration
-from ilm.evaluation.texts import texts_seen, units_of
+from ilm.evaluation.texts import units_of
 from ilm.files import atomic_file
 from ilm.models.devices import usable_device
-from ilm.runs.folder import versions
 
 log = logging.getLogger("ilm")
 
@@ -46,43 +43,38 @@ def evaluate_levels(settings: Evaluate) -> pd.DataFrame:
 
     Raises: UserError for models, texts or settings that do not fit together.
     """
-    task, data = settings.task, Path(settings.paths.data)
+    task = settings.task
     assert isinstance(task, Levels)
     device = usable_device(task.device, "task.device")
     models = find_models(settings)
     runs = [run for of_level in models.values() for run in of_level]
     material = find_texts(settings, runs)
-    seen = {run.name: texts_seen(run, material.texts, data)["texts"] for run in runs}
+    seen = texts_seen(((run.name, run) for run in runs), material.texts, Path(settings.paths.data))
     own = material.own.name
     folder = results_folder(settings, own if material.in_domain else f"{own}_on_{material.source['name']}")
-    with open_results(folder, identity_of(settings, material)):
-        set_up_logging(folder / "levels.log")
+    with open_results(folder, results_identity(settings, material.source, trained_on=material.own.documents_hash)):
         scorer = Scorer(task, Path(settings.paths.results), device)
         features = _features(models, material, scorer, settings)
         systems, texts, units, unit = _predict(models, material, features, settings)
         tables = _tables(systems, texts, units, settings)
-        header = {
-            "task": "levels",
-            "command": "python " + shlex.join(sys.argv),
-            "source": material.source,
-            "texts": _counts(material, features),
-            "unit": unit,
-            "fit": {"corpus": own, "split": FIT, "texts": len(material.fit), "left_out": material.left_out},
-            "models": _described(models, features),
-            "texts_seen_in_training": seen,
-            "chance": chance(texts.levels) if len(texts.levels) else None,
-            "unknown_levels": sorted(set(texts.levels) - set(systems[0].levels)),
-            "configuration": settings.model_dump(),
-            "device": device.type,
-            "versions": versions(),
-        }
+        header = report_header(
+            settings,
+            material.source,
+            len(material.texts),
+            _described(models, features, seen),
+            device,
+            texts_counted=_counts(material, features),
+            unit=unit,
+            fit={"corpus": own, "split": FIT, "texts": len(material.fit), "left_out": material.left_out},
+            chance=chance(texts.levels) if len(texts.levels) else None,
+            unknown_levels=sorted(set(texts.levels) - set(systems[0].levels)),
+        )
         header["warnings"] = _warnings(tables["levels"], header)
-        for warning in _warnings(tables["levels"], header):
+        for warning in header["warnings"]:
             log.warning("%s", warning)
         print_tables(header, tables)  # first, for who cannot write
         _write_by_text(folder, settings, material, features, systems)
         write_report(folder, header, tables)
-    log.info("written: %s", folder)
     return tables["levels"]
 
 
@@ -169,26 +161,34 @@ def _tables(
 def _counts(material: Material, features: Mapping[str, pd.DataFrame]) -> dict[str, int]:
     tokens, levels = features["test"]["tokens"], material.texts["cefr_level"]
     return {
-        "texts": len(levels),
         "scored": int((tokens > 1).sum()),
         "unscored": int((tokens <= 1).sum()),
         "without_level": int((levels == "").sum()),
     }
 
 
-def _described(models: Models, features: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
-    """By model its runs, and its mean loss of the texts in nats per token."""
-    runs = {level: {run.name: run.fingerprint() for run in of_level} for level, of_level in models.items()}
-    if NATIVE in features["test"]:
-        runs[NATIVE] = {}
-    return {name: {"runs": of, "nats_per_token": float(features["test"][name].mean())} for name, of in runs.items()}
+def _described(
+    models: Models, features: Mapping[str, pd.DataFrame], seen: Mapping[str, Mapping[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """By model its runs, whose corpus is one, and its mean loss of the texts in nats per token."""
+    means = features["test"].mean()
+    found = {
+        level: {
+            "runs": {run.name: run.fingerprint() for run in runs},
+            "nats_per_token": float(means[level]),
+            "texts_seen_in_training": seen[runs[0].name],
+        }
+        for level, runs in models.items()
+    }
+    if NATIVE in means:
+        unknown = {"texts": None, "corpus": None, "why_unknown": "what it was pretrained on is not known here"}
+        about = {"runs": {}, "nats_per_token": float(means[NATIVE]), "texts_seen_in_training": unknown}
+        found[NATIVE] = about
+    return found
 
 
 def _warnings(levels: pd.DataFrame, header: Mapping[str, Any]) -> list[str]:
-    said = []
-    if trained := {name: count for name, count in header["texts_seen_in_training"].items() if count}:
-        listed = ", ".join(f"{name} on {count:,}" for name, count in trained.items())
-        said.append(f"Of these texts models were trained on some: {listed}. Their figures are no test.")
+    said = seen_warnings(header["models"])
     accuracy = levels[(levels["protocol"] == IN_DOMAIN) & (levels["system"] == POSTERIOR) & (levels["texts"] == ALL)]
     for row in accuracy[accuracy["metric"] == "accuracy"].itertuples():
         lowest, guess = row.value if pd.isna(row.low) else row.low, header["chance"]["squares"]

@@ -86,8 +86,8 @@ def print_tables(header: Mapping[str, Any], repeated: pd.DataFrame, members: pd.
 
 def notes(header: Mapping[str, Any]) -> list[str]:
     """Sentences that must be known to read the tables."""
-    split, clusters = header["source"]["split"], header["clusters_are"]
-    too_long = sum(header["too_long_to_fill"].values())
+    split, unit = header["source"]["split"], header["unit"]
+    too_long = sum(about["too_long_to_fill"] for about in header["models"].values())
     return [
         f"{'; '.join(report.described(header['source']))}.",
         f"Answers: what models and learners wrote in the same blanks of {split} texts, in tokens. Longest stretches of "
@@ -95,7 +95,7 @@ def notes(header: Mapping[str, Any]) -> list[str]:
         *([f"{too_long:,} texts were too long to be filled."] if too_long else []),
         f"AUC: the probability that a training text has the higher score than a {split} text, .5 is chance; TPR: the "
         f"share of training texts found where {100 * FALSE_POSITIVES:g} % of {split} texts are taken for such. "
-        f"Intervals (95 %) are over {clusters}s; below 50 effective ones there is none.",
+        f"Intervals (95 %) are over {unit}s; below 50 effective ones there is none.",
     ]
 
 

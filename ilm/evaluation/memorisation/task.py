@@ -18,14 +18,13 @@ from ilm.evaluation.memorisation.infills import KEY, blank_table, fill, masked_t
 from ilm.evaluation.memorisation.losses import MEMBERS, TextLosses, Trained, text_losses
 from ilm.evaluation.memorisation.membership import membership
 from ilm.evaluation.memorisation.report import card_results, print_tables, repetition, write_report
+from ilm.evaluation.models import infilling_models, training_corpus
 from ilm.evaluation.perplexity.scoring import masks_of, open_dataset, open_tokens
-from ilm.evaluation.report import deciding, open_results, results_folder, source_of, training_corpus
+from ilm.evaluation.report import open_results, report_header, results_folder, results_identity, source_of
 from ilm.examples.cuts import POOLED
 from ilm.models.devices import usable_device
-from ilm.runs.finder import Finder
-from ilm.runs.folder import versions
 from ilm.runs.model_card import write_model_card
-from ilm.runs.trained_model import INFILLING, TrainedModel
+from ilm.runs.trained_model import TrainedModel
 
 log = logging.getLogger("ilm")
 
@@ -47,46 +46,32 @@ def evaluate_memorisation(settings: Evaluate) -> pd.DataFrame:
         raise UserError(f"task.levels={task.levels}: no model was trained on these levels")
     source = source_of(corpus, task.split, sorted({level for run in runs for level in run.levels}))
     folder = results_folder(settings, corpus.name)
-    identity = {
-        "texts": {key: source[key] for key in ("name", "documents_hash", "split", "levels")},
-        "cefr": settings.cefr,
-        "models": settings.models,
-        "limit": settings.limit,
-        "task": {"name": task.name, **deciding(settings)},
-    }
-    with open_results(folder, identity):
+    with open_results(folder, results_identity(settings, source)):
         found = dict(zip((run.name for run in runs), text_losses(runs, corpus, settings, device), strict=True))
         members = pd.DataFrame(_membership_rows(runs, found, corpus, task.resamples))
         tables, not_filled = zip(*(_infilled(run, corpus, settings, folder) for run in runs), strict=True)
         blanks = pd.concat(tables, ignore_index=True)
         repeated = repetition(blanks, task.resamples)
-        header = {
-            "task": task.name,
-            "source": source,
-            "evaluation": {**task.model_dump(exclude={"name"}), "limit": settings.limit},
-            "clusters_are": clusters_of(corpus.documents)[1],
-            "runs": {run.name: {**run.model.record(), "training_texts": len(run.trained_on)} for run in runs},
-            "too_long_to_fill": dict(zip(found, not_filled, strict=True)),
-            "versions": versions(),
+        described = {
+            run.name: run.model.record() | {"training_texts": len(run.trained_on), "too_long_to_fill": not_filled}
+            for run, not_filled in zip(runs, not_filled, strict=True)
         }
+        texts = len(np.unique(np.concatenate([run.rows[task.split] for run in runs])))
+        unit = clusters_of(corpus.documents)[1]
+        header = report_header(settings, source, texts, described, device, unit=unit)
         print_tables(header, repeated, members)
         write_report(folder, header, repeated, members, blanks)
     for run in runs:
         if settings.limit is None and task.levels is None:
             results = card_results(run.name, repeated, members, task.split)
             write_model_card(run.model.trained()[0], corpus.manifest, memorisation=results)
-    log.info("written: %s/{report.json,memorisation.md,*.csv}", folder)
     return members
 
 
 def _find_models(settings: Evaluate) -> tuple[list[TrainedModel], PreparedCorpus]:
     """The runs to ask, and the corpus that they were trained on."""
-    data = Path(settings.paths.data)
-    finder = Finder(Path(settings.paths.experiments), data / settings.corpus.name, INFILLING)
-    models = finder.find(settings.models, settings.cefr)
-    for model in models:
-        model.require_infilling()
-    corpus = PreparedCorpus.open(data / (training_corpus(models) or settings.corpus.name))
+    models = infilling_models(settings)
+    corpus = PreparedCorpus.open(Path(settings.paths.data) / (training_corpus(models) or settings.corpus.name))
     for model in models:
         model.require_trained_on(corpus)
     known = [model for model in models if model.trained()[1].data.like is None]

@@ -90,30 +90,30 @@ def tables(header: Mapping[str, Any], results: pd.DataFrame, levels: Sequence[st
 
 def caption(header: Mapping[str, Any], rows: pd.DataFrame) -> str:
     """What must stand with every number: the texts, masks and length that these rows were measured on."""
-    evaluation = header["evaluation"]
+    task, limit = header["configuration"]["task"], header["configuration"]["limit"]
     masks = " or ".join(str(count) for count in sorted(rows["masks_per_document"].unique()))
     chosen = (
-        f"the first {evaluation['max_examples']:,} examples by hash"
-        if evaluation.get("max_examples")
+        f"the first {task['max_examples']:,} examples by hash"
+        if task.get("max_examples")
         else f"{masks} {'mask' if masks == '1' else 'masks'} a document, "
-        + (f"{evaluation['limit']:,} documents a level" if evaluation["limit"] else "all documents")
+        + (f"{limit:,} documents a level" if limit else "all documents")
     )
     # Kinds and levels repeat the counts of a run.
     runs = rows[rows["kind"] == "infill"]
     said = [*report.described(header["source"]), chosen]
-    said += [f"{column} {' or '.join(values)} only" for column, values in (evaluation["only"] or {}).items()]
-    said += [f"masks {evaluation['masks']}"] if evaluation["masks"] else []
-    if evaluation["fitting"] != "complete":
-        said += _cuts(runs, evaluation["max_length"])
+    said += [f"{column} {' or '.join(values)} only" for column, values in (task["only"] or {}).items()]
+    said += [f"masks {task['masks']}"] if task["masks"] else []
+    if task["fitting"] != "complete":
+        said += _cuts(runs, task["max_length"])
     counts = runs.drop_duplicates("run")[["dropped_examples", "unfitting_examples", "left_over_examples"]].sum()
     dropped, unfitting, left_over = map(int, counts)
     said += [f"{dropped:,} dropped, since two spans share a token"] if dropped else []
-    if evaluation["fitting"] == "complete":
+    if task["fitting"] == "complete":
         said.append(f"{unfitting:,} left out, which are cut for a model")
-    elif evaluation["fitting"]:
-        said.append(f"{unfitting:,} left out, whose {evaluation['fitting']} row is longer")
-    if evaluation.get("drop_last"):
-        said.append(f"{left_over:,} left out, the last partial batch of {evaluation['batch_size']}")
+    elif task["fitting"]:
+        said.append(f"{unfitting:,} left out, whose {task['fitting']} row is longer")
+    if task.get("drop_last"):
+        said.append(f"{left_over:,} left out, the last partial batch of {task['batch_size']}")
     if (origin := header["training_corpus"]) and "shared" in origin:
         shared = origin["shared"]["texts"]
         said.append(f"models trained on {origin['corpus']}, whose training split has {shared:,} of these texts")

@@ -21,16 +21,16 @@ from ilm.evaluation.baselines import baseline_scores
 from ilm.evaluation.comparison.task import compare_models
 from ilm.evaluation.conditions import OWN, require_condition
 from ilm.evaluation.losses import Texts, losses_by_kind
+from ilm.evaluation.models import model_finder, training_corpus
 from ilm.evaluation.perplexity.report import print_tables, write_report
 from ilm.evaluation.perplexity.results import results
 from ilm.evaluation.perplexity.scoring import ScoredModel, complete_for_all, masks_of, score_model
-from ilm.evaluation.report import deciding, open_results, results_folder, source_of, training_corpus
+from ilm.evaluation.report import open_results, report_header, results_folder, results_identity, source_of
 from ilm.evaluation.scores import Scores
 from ilm.examples.cuts import POOLED
 from ilm.hashing import order_key
 from ilm.models.devices import usable_device
-from ilm.runs.finder import Finder
-from ilm.runs.folder import RunFolder, versions
+from ilm.runs.folder import RunFolder
 from ilm.runs.model_card import write_model_card
 from ilm.runs.trained_model import TrainedModel
 
@@ -60,18 +60,11 @@ def evaluate_perplexity(settings: Evaluate) -> pd.DataFrame:
     folder = results_folder(
         settings, f"{trained_on.name}_on_{corpus.name}" if trained_on and of_another else corpus.name
     )
-    identity = {
-        "texts": {key: source[key] for key in ("name", "documents_hash", "split", "levels")},
-        "trained_on": trained_on and trained_on.documents_hash,
-        "cefr": settings.cefr,
-        "models": settings.models,
-        "limit": settings.limit,
-        "task": {"name": task.name, **deciding(settings)},
-    }
     for condition in task.condition:
         require_condition(models, condition)
     masks = {model.name: masks_of(model, corpus, task) for model in models}
-    with open_results(folder, identity):
+    trained_on_hash = trained_on and trained_on.documents_hash
+    with open_results(folder, results_identity(settings, source, trained_on=trained_on_hash)):
         scored = _score(models, corpus, masks, rows, settings, device)
         if not scored:
             raise UserError(
@@ -82,15 +75,16 @@ def evaluate_perplexity(settings: Evaluate) -> pd.DataFrame:
         texts = Texts.of(corpus.documents.iloc[rows])
         # Models of unknown training have no seed.
         frame = pd.DataFrame(_rows(scored, texts, corpus, levels)).astype({"seed": "Int64"})
-        header = {
-            "task": task.name,
-            "source": source,
-            "leaks": corpus.manifest["leaks"],
-            "training_corpus": _origin(trained_on, corpus, rows),
-            "evaluation": {**task.model_dump(exclude={"name"}), "limit": settings.limit},
-            "runs": {of.name: {**of.model.record(), "evaluated_masks": of.masks} for of in scored},
-            "versions": versions(),
-        }
+        header = report_header(
+            settings,
+            source,
+            len(rows),
+            {of.name: of.model.record() | {"evaluated_masks": of.masks} for of in scored},
+            device,
+            unit=texts.clusters_are,
+            leaks=corpus.manifest["leaks"],
+            training_corpus=_origin(trained_on, corpus, rows),
+        )
         print_tables(header, frame, [*levels, POOLED])  # first, for who cannot write
         valid = _score_behind(models, corpus, levels, masks, settings, device)
         beside = _baselines(scored, corpus, rows, settings, device)
@@ -98,7 +92,6 @@ def evaluate_perplexity(settings: Evaluate) -> pd.DataFrame:
     own = trained_on is not None and trained_on.documents_hash == corpus.documents_hash
     of = {"split": source["split"], "masks_per_document": task.masks_per_document, "max_length": task.max_length}
     _tell_runs(scored, frame.assign(**of), source, corpus if own and _is_whole(settings) else None)
-    log.info("written: %s", folder)
     return frame
 
 
@@ -233,7 +226,7 @@ def _find_models(settings: Evaluate) -> tuple[list[TrainedModel], PreparedCorpus
     """The models to evaluate, and the corpus that the runs among them were trained on; None if there is no run."""
     data, task = Path(settings.paths.data), settings.task
     objective = task.objective if isinstance(task, Perplexity) else None
-    models = Finder(Path(settings.paths.experiments), data / settings.corpus.name).find(settings.models, settings.cefr)
+    models = model_finder(settings, None).find(settings.models, settings.cefr)
     runs = [model for model in models if model.run is not None]
     if objective is not None and runs:
         raise UserError(

@@ -1,8 +1,6 @@
 """`python evaluate.py task=surprisal`: how surprising each word of a text is to each model, one row a word."""
 
 import logging
-import shlex
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,26 +12,24 @@ import pandas as pd
 import torch
 from transformers import AutoConfig
 
-from ilm.cli.logging import set_up_logging
 from ilm.config.evaluate import Evaluate, Surprisal
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
 from ilm.evaluation.conditions import require_condition, told_conditions
-from ilm.evaluation.report import deciding, open_results, results_folder, training_corpus
+from ilm.evaluation.models import infilling_models, texts_seen, training_corpus
+from ilm.evaluation.report import open_results, report_header, results_folder, results_identity
 from ilm.evaluation.scores import EXAMPLE, Scores, ScoreStore
 from ilm.evaluation.surprisal.report import print_summary, summary_row, word_table, write_report
 from ilm.evaluation.surprisal.scoring import Reader
 from ilm.evaluation.surprisal.words import WORD, Unigrams, words_of_texts
-from ilm.evaluation.texts import choose_texts, read_texts, texts_seen
+from ilm.evaluation.texts import choose_texts, read_texts
 from ilm.examples.conditions import longest_line
 from ilm.infilling import blanks
 from ilm.models.devices import usable_device, with_fused_activations
 from ilm.models.loading import positions, require_length
 from ilm.models.packing import row_length
 from ilm.progress import ProgressLog
-from ilm.runs.finder import Finder
-from ilm.runs.folder import versions
-from ilm.runs.trained_model import INFILLING, TrainedModel
+from ilm.runs.trained_model import TrainedModel
 
 log = logging.getLogger("ilm")
 
@@ -48,56 +44,38 @@ def evaluate_surprisal(settings: Evaluate) -> pd.DataFrame:
 
     Raises: UserError for models, texts or settings that do not fit together.
     """
-    task, data = settings.task, Path(settings.paths.data)
+    task = settings.task
     assert isinstance(task, Surprisal)
     device = usable_device(task.device, "task.device")
-    finder = Finder(Path(settings.paths.experiments), data / settings.corpus.name, INFILLING)
-    models = finder.find(settings.models, settings.cefr)
+    models = infilling_models(settings)
     lengths = {model.name: _length_of(model, task) for model in models}
     require_condition(models, task.condition)
     documents, source = read_texts(settings, models, need_level=False)
     texts = choose_texts(documents, settings.limit, seed=0)
-    words = words_of_texts(texts)
-    if words.empty:
-        raise UserError(f"None of {len(texts):,} texts of {source['name']} has a word: give other texts.")
-    words["unigram_bits"], counted = _unigram_bits(words["word"], models, settings)
-    seen = {model.name: texts_seen(model, texts, data) for model in models}
-    of_models = {
-        model.name: {**model.record(), "max_length": lengths[model.name], "texts_seen_in_training": seen[model.name]}
-        for model in models
-    }
-    header = {
-        "task": task.name,
-        "command": "python " + shlex.join(sys.argv),
-        "source": source,
-        "texts": len(texts),
-        "words": len(words),
-        "unigrams": counted,
-        "configuration": settings.model_dump(),
-        "device": device.type,
-        "versions": versions(),
-        "models": of_models,
-    }
-    identity: dict[str, Any] = {
-        "texts": _texts_key(source, settings),
-        "of": {key: source[key] for key in ("split", "levels") if key in source},
-        "models": settings.models,
-        "cefr": settings.cefr,
-        "limit": settings.limit,
-        "task": {"name": task.name, **deciding(settings)},
-    }
     folder = results_folder(settings, source["name"])
-    with open_results(folder, identity):
-        set_up_logging(folder / "surprisal.log")
-        _tell_of_texts(texts, words, seen, counted)
-        scored = []
+    with open_results(folder, results_identity(settings, source)):
+        words = words_of_texts(texts)
+        log.info("%d words of %d texts", len(words), len(texts))
+        if words.empty:
+            raise UserError(f"None of {len(texts):,} texts of {source['name']} has a word: give other texts.")
+        if empty := len(texts) - words["writing_id"].nunique():
+            log.warning("%d texts have no word, and no row", empty)
+        words["unigram_bits"], counted = _unigram_bits(words["word"], models, settings)
+        if "why_none" in counted:
+            log.warning("unigram_bits are left empty: %s", counted["why_none"])
+        seen = texts_seen(((model.name, model) for model in models), texts, Path(settings.paths.data))
+        described = {
+            model.name: model.record() | {"max_length": lengths[model.name], "texts_seen_in_training": seen[model.name]}
+            for model in models
+        }
+        texts_key, scored = _texts_key(source, settings), []
         for number, model in enumerate(models, start=1):
             log.info("model %d of %d: %s", number, len(models), model.name)
-            scored.append(_ScoredWords(model, texts, words, lengths[model.name], identity["texts"], settings))
+            scored.append(_ScoredWords(model, texts, words, lengths[model.name], texts_key, settings))
             scored[-1].score(device)
+        header = report_header(settings, source, len(texts), described, device, words=len(words), unigrams=counted)
         summary = write_report(folder, header, (of.table() for of in scored), task.format)
-    print_summary(header, summary)
-    log.info("written: %s/{words.%s,models.{csv,md,tex},report.json,surprisal.log}", folder, task.format)
+        print_summary(header, summary)
     return summary
 
 
@@ -220,16 +198,3 @@ def _unigram_bits(
         return np.full(len(words), np.nan), {"why_none": f"{name} has no training texts"}
     unigrams = Unigrams(texts)
     return unigrams.bits(words), {"corpus": name, "documents_hash": corpus.documents_hash, **unigrams.record()}
-
-
-def _tell_of_texts(
-    texts: pd.DataFrame, words: pd.DataFrame, seen: Mapping[str, Mapping[str, Any]], counted: Mapping[str, Any]
-) -> None:
-    log.info("%d words of %d texts", len(words), len(texts))
-    if empty := len(texts) - words["writing_id"].nunique():
-        log.warning("%d texts have no word, and no row", empty)
-    if "why_none" in counted:
-        log.warning("unigram_bits are left empty: %s", counted["why_none"])
-    for model, found in seen.items():
-        if found["texts"]:
-            log.warning("%s was trained on %d of these %d texts", model, found["texts"], len(texts))

@@ -283,7 +283,7 @@ def test_learners_are_the_units_where_they_are_known(root, tmp_path):
 def test_texts_that_a_model_was_trained_on_come_before_all_else(whole):
     header = report_of(whole)
     header["models"]["ilm:ilm"]["texts_seen_in_training"] = {"texts": 7, "corpus": "mine", "why_unknown": None}
-    assert notes(header)[0] == "Of these texts ilm:ilm was trained on 7: its numbers are no test."
+    assert notes(header)[0] == "ilm:ilm was trained on 7 of these texts: its figures are no test of it."
 
 
 def test_nltks_own_tagger_from_a_folder_of_its_data(tmp_path, monkeypatch):

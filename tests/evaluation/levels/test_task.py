@@ -83,7 +83,7 @@ def test_what_is_written(whole):
         *("majority", "length", "unigram", "TF-IDF"),
     ]
     predictions = pd.read_csv(whole / "predictions.csv")
-    assert len(predictions) == report["texts"]["scored"] == levels["n"].max()
+    assert len(predictions) == report["texts_counted"]["scored"] == levels["n"].max()
     np.testing.assert_allclose(predictions[[f"p_{level}" for level in LEVELS]].sum(axis=1), 1)
     confusion = pd.read_csv(whole / "confusion.csv").query("system == 'posterior'")
     right = confusion.loc[confusion["level"] == confusion["predicted"], "n"].sum()
@@ -201,8 +201,8 @@ def test_texts_trained_on_are_told(root, tmp_path):
     rows = [{"id": f"x{n}", "text": text} for n, text in enumerate(shared)]
     _, folder = run(root, tmp_path / "results", f"input={file_of(tmp_path / 'my.csv', rows)}")
     report = report_of(folder)
-    assert report["texts_seen_in_training"]["A1"] == 3
-    assert "Their figures are no test." in report["warnings"][0]
+    assert report["models"]["A1"]["texts_seen_in_training"]["texts"] == 3
+    assert "A1 was trained on 3 of these texts: its figures are no test of it." in report["warnings"][0]
     assert report["fit"]["left_out"] == 2  # the posterior is not fitted on texts that it predicts
 
 

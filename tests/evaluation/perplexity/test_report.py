@@ -14,18 +14,21 @@ HEADER = {
     "task": "perplexity",
     "source": {"name": "sample", "synthetic": True, "text_column": "text", "split": "test"},
     "training_corpus": {"corpus": "sample", "documents_hash": "1"},
-    "evaluation": {
-        "masks": None,
-        "fitting": None,
-        "only": None,
-        "drop_last": False,
-        "batch_size": 64,
-        "masks_per_document": 16,
+    "configuration": {
         "limit": None,
-        "max_examples": None,
-        "max_length": 256,
+        "task": {
+            "masks": None,
+            "fitting": None,
+            "only": None,
+            "drop_last": False,
+            "batch_size": 64,
+            "masks_per_document": 16,
+            "max_examples": None,
+            "max_length": 256,
+        },
     },
 }
+TASK = HEADER["configuration"]["task"]
 
 
 def results() -> pd.DataFrame:
@@ -99,12 +102,12 @@ def test_what_is_printed_with_every_number():
     assert uncut.endswith("all documents; no example cut at 256 tokens: the longest has 300")
     rows = results().assign(masks_per_document=4, dropped_examples=5)
     real = {**HEADER["source"], "synthetic": False}
-    limited = {**HEADER, "source": real, "evaluation": {**HEADER["evaluation"], "limit": 1000}}
+    limited = {**HEADER, "source": real, "configuration": {"task": TASK, "limit": 1000}}
     assert caption(limited, rows[rows["run"] == "s_A1"]) == (
         f"sample, test split; 4 masks a document, 1,000 documents a level; {cut_by_level('3')}; "
         "5 dropped, since two spans share a token"
     )
-    first = {**HEADER, "evaluation": {**HEADER["evaluation"], "max_examples": 500}}
+    first = {**HEADER, "configuration": {"task": TASK | {"max_examples": 500}, "limit": None}}
     assert "test split; the first 500 examples by hash" in caption(first, rows)
 
 
@@ -112,9 +115,10 @@ def test_what_is_printed_of_another_corpus_and_of_the_ways_of_the_reference():
     rows = results().assign(unfitting_examples=1234, left_over_examples=5)
     rows = rows[rows["run"] == "t_A1"]
     origin = {"corpus": "mine", "documents_hash": "2", "shared": {"texts": 17}}
-    evaluation = HEADER["evaluation"] | {"fitting": "naive", "drop_last": True, "masks": "reference"}
+    task = TASK | {"fitting": "naive", "drop_last": True, "masks": "reference"}
     source = {**HEADER["source"], "text_column": "text_corrected"}
-    header = {**HEADER, "source": source, "training_corpus": origin, "evaluation": evaluation}
+    header = {**HEADER, "source": source, "training_corpus": origin}
+    header["configuration"] = {"task": task, "limit": None}
     assert caption(header, rows) == (
         "SYNTHETIC corpus sample, test split; text column: text_corrected; 16 masks a document, all documents; "
         f"masks reference; {cut_by_level('7')}; 1,234 left out, whose naive row is longer; "

@@ -188,7 +188,7 @@ def test_masks_by_name(root, tmp_path):
     (masks,) = (root / "data" / "mine" / "masks").glob("hierarchical-*")
     for name in ("hierarchical", masks.name):
         named, report, folder = evaluated(root, tmp_path / name, "models=[run]", f"task.masks={name}")
-        assert report["runs"]["run"]["evaluated_masks"] == masks.name
+        assert report["models"]["run"]["evaluated_masks"] == masks.name
         assert np.array_equal(named["loss"].dropna(), usual["loss"].dropna())
         assert f"masks {name}" in (folder / "perplexity.md").read_text()
 
@@ -274,9 +274,9 @@ def test_a_model_folder_is_evaluated_as_its_run(root, exported, tmp_path):
     assert set(frame["run"]) == {"run", "exported"}
     losses = [overall(frame[frame["run"] == name])["loss"].tolist() for name in ("run", "exported")]
     assert losses[0] == losses[1] == overall(run)["loss"].tolist()
-    assert report["runs"]["exported"] == {
+    assert report["models"]["exported"] == {
         "folder": str(model),
-        "evaluated_masks": report["runs"]["run"]["evaluated_masks"],
+        "evaluated_masks": report["models"]["run"]["evaluated_masks"],
     }
     rows = [r for r in report["results"]["perplexity"] if r["run"] == "exported"]
     assert {(r["seed"], r["trained_on"], r["model"]) for r in rows} == {(None, "exported", None)}
@@ -310,7 +310,7 @@ def test_a_model_of_the_reference_is_evaluated_as_the_same_model_of_ours(root, t
     write_reference_model(model, vocabulary, 7, tmp_path / "theirs")
     folders = f"models=[{tmp_path / 'ours'},{tmp_path / 'theirs'}]"
     frame, report, _ = evaluated(root, tmp_path / "results", folders, "limit=2")
-    assert list(report["runs"]) == ["ours", "theirs"]
+    assert list(report["models"]) == ["ours", "theirs"]
     ours, theirs = (overall(frame[frame["run"] == name])["loss"] for name in ("ours", "theirs"))
     assert ours.tolist() == pytest.approx(theirs.tolist(), rel=1e-6)
     assert len(list((root / "data" / "mine" / "tokens").glob("gpt2-*"))) == 1
@@ -326,7 +326,7 @@ def test_an_exported_corpus_that_is_imported_again_gives_the_same_numbers(root, 
     model = f"models=[{exported}]"
     before, _, _ = evaluated(root, tmp_path / "before", model)
     after, report, _ = evaluated(root, tmp_path / "after", model, "corpus.name=imported", "task.masks=reference")
-    assert report["runs"]["exported"]["evaluated_masks"].startswith("reference-")
+    assert report["models"]["exported"]["evaluated_masks"].startswith("reference-")
     for column in ("loss", "targets", "documents", "examples"):
         assert overall(after)[column].tolist() == pytest.approx(overall(before)[column].tolist(), rel=1e-6)
 
