@@ -1,4 +1,4 @@
-"""Maps a file's header to the schema, and spelling variants of levels and splits to their names."""
+"""Maps a file's header to the schema, and variants of level and split names to the names used here."""
 
 import difflib
 import re
@@ -16,9 +16,8 @@ MAY_LACK = ("writing_id", "l1")  # columns that can be filled in; writing_id onl
 NEEDED = tuple(name for name in REQUIRED if name != "l1")  # required of training data
 CEFR = ("A1", "A2", "B1", "B2", "C1", "C2")
 
-# Matching ignores case and treats spaces and hyphens as underscores. Deliberately no aliases: "text_corrected" for
-# text (a teacher's correction), "level" for cefr_level (in EFCAMDAT the teaching level, 1 to 16), and "fold" for
-# split (a cross-validation fold).
+# Matching ignores case and treats spaces and hyphens as underscores. Deliberately not aliases: "text_corrected" (a
+# teacher's correction), "level" (in EFCAMDAT the teaching level, 1 to 16) and "fold" (of a cross-validation).
 ALIASES = {
     "writing_id": ("writing_id", "writingid", "id", "text_id", "document_id", "doc_id", "item_id", "essay_id"),
     "l1": ("l1", "native_language", "first_language", "mother_tongue", "nativelang"),
@@ -42,14 +41,14 @@ _NAMES_SHOWN, _CHARACTERS_SHOWN = 30, 40
 
 
 def main_level(level: str, levels: Sequence[str]) -> str | None:
-    """The one of `levels` that `level` equals or is a sub-level of, ignoring case; None if there is none."""
+    """The level in `levels` that `level` is, or is a sub-level of, ignoring case; None if there is none."""
     named = {name.casefold(): name for name in levels}
     found = _SUB_LEVEL.fullmatch(level)
     return named.get(level.casefold()) or (named.get(found[1].casefold()) if found else None)
 
 
 def levels_not_chosen(levels: Sequence[str]) -> tuple[str, ...]:
-    """CEFR levels excluded by the choice of `levels`; empty if that is at least A1 to C1."""
+    """The CEFR levels that the choice of `levels` excludes; empty if it includes at least A1 to C1."""
     others = tuple(level for level in CEFR if level not in levels)
     return () if others in ((), ("C2",)) else others
 
@@ -57,15 +56,15 @@ def levels_not_chosen(levels: Sequence[str]) -> tuple[str, ...]:
 def find_columns(
     path: Path,
     header: Sequence[str],
-    asked: Mapping[str, str | None],
+    requested: Mapping[str, str | None],
     needed: Sequence[str] = NEEDED,
     *,
     keep: Sequence[str] = (),
 ) -> dict[str, str]:
-    """Map schema names to headers for all columns present; those `needed` must be.
+    """Map schema names to the headers of the columns found; those in `needed` are required.
 
-    `asked`: name -> header; None: look up `ALIASES`; "": don't read the column (optional columns only).
-    `keep`: headers of extra columns to read under their own names; none may be a name in `SCHEMA`.
+    `requested`: name -> header; None: look up `ALIASES`; "": ignore the column (optional columns only).
+    `keep`: headers of further columns to read under their own names; none may be a name in `SCHEMA`.
 
     Raises: UserError listing every missing, ambiguous or doubly assigned column, and the header.
     """
@@ -76,20 +75,20 @@ def find_columns(
     used: dict[str, str] = {}
     faults = []
     for name in SCHEMA:
-        wish = asked.get(name)
-        if wish == "" and name not in needed:
+        typed = requested.get(name)
+        if typed == "" and name not in needed:
             continue
-        known = set(map(_key, ALIASES[name] if wish is None else [wish]))
-        # A name that was typed exactly is taken even if another differs from it by case only.
+        known = set(map(_key, ALIASES[name] if typed is None else [typed]))
+        # An exact match wins over headers that differ by case only.
         alike = [head for head, key in zip(header, keys, strict=True) if key in known]
-        matches = [wish] if wish is not None and wish in header else alike
+        matches = [typed] if typed is not None and typed in header else alike
         if len(matches) == 1:
             used[name] = matches[0]
         elif matches:
             choice = " or ".join(f"corpus.columns.{name}={match}" for match in matches)
             faults.append(f"{' and '.join(matches)} may both be {name}: type {choice}")
-        elif wish is not None:
-            faults.append(f"corpus.columns.{name}={wish}, but there is no such column")
+        elif typed is not None:
+            faults.append(f"corpus.columns.{name}={typed}, but there is no such column")
         elif name in needed:
             faults.append(f"no column for {name}: type corpus.columns.{name}=HEADER")
     twice = [head for head, count in Counter(used.values()).items() if count > 1]
@@ -97,7 +96,7 @@ def find_columns(
         names = [name for name in used if used[name] == head]
         unread = [f"corpus.columns.{name}='' to ignore it as {name}" for name in names if name not in needed]
         advice = f": type {' or '.join(unread)}" if unread else ""
-        faults.append(f"column {head} is asked for as {' and as '.join(names)}{advice}")
+        faults.append(f"column {head} is used as both {' and '.join(names)}{advice}")
     for name in keep:
         if name not in header:
             close = difflib.get_close_matches(name.casefold(), keys, n=1)
@@ -114,14 +113,14 @@ def _key(header: str) -> str:
 
 
 def listed(names: Sequence[str]) -> str:
-    """The names, shortened to fit a message: a file without a header has a whole text in its place."""
+    """The names, shortened for a message: in a file without a header, its first text may be among them."""
     shown = [f"{name[:_CHARACTERS_SHOWN]}..." if len(name) > _CHARACTERS_SHOWN else name for name in names]
     more = len(shown) - _NAMES_SHOWN
     return ", ".join(shown[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _hint(header: Sequence[str]) -> str:
-    """A guess at what went wrong if the header looks like JSON or like another delimiter."""
+    """A hint if the header looks like JSON, or as if it used another delimiter."""
     first = header[0].lstrip() if header else ""
     if first.startswith(("{", "[")):
         return "it looks like JSON: rename the file to end in .json; otherwise: "

@@ -144,12 +144,12 @@ def _partners(
     partner = np.full(len(keys), -1, dtype=np.int64)
     partner[equal] = trained[first[place[equal]]]
     if near_duplicates is not None:
-        asked = np.arange(len(keys) + len(other)) < len(keys)
-        reference = np.zeros(len(asked), dtype=bool)
+        queries = np.arange(len(keys) + len(other)) < len(keys)
+        reference = np.zeros(len(queries), dtype=bool)
         reference[len(keys) + trained] = True
         texts = pd.concat([documents["text"], other["text"]], ignore_index=True)
         both = np.concatenate((keys, other_keys))
-        partner = near_duplicates_among(texts, asked, reference, near_duplicates, keys=both)[: len(keys)]
+        partner = near_duplicates_among(texts, queries, reference, near_duplicates, keys=both)[: len(keys)]
         partner = np.where(partner >= 0, partner - len(keys), -1)
     return equal, partner
 

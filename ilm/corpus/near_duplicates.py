@@ -1,21 +1,22 @@
 """Near-duplicate texts: MinHash finds candidates, exact Jaccard similarity decides.
 
-1. Shingles: a folded text is the set of its character 5-grams; the similarity of two texts is the Jaccard similarity
-   of their sets (Broder 1997, On the resemblance and containment of documents, with word shingles). Characters suit
-   learner texts, which are short (about 60 words) and vary in spelling: at 0.8, two texts of 330 characters may
-   differ in about four words or seven letters; word 3-grams would allow two words. They also work without spaces.
-2. Sketch: 126 MinHash values per text (R-MinHash of the library `rensa`, fixed seed); each agrees between two texts
+1. Shingles: a folded text is represented by the set of its character 5-grams, and the similarity of two texts is the
+   Jaccard similarity of their sets (Broder 1997, On the resemblance and containment of documents, with word shingles).
+   Character n-grams suit learner texts, which are short (about 60 words) and vary in spelling: at 0.8, two texts of 330
+   characters may differ in about four words or seven letters; word 3-grams would allow two words. They also work for
+   scripts without spaces.
+2. Sketches: 126 MinHash values per text (R-MinHash of the library `rensa`, fixed seed); each agrees between two texts
    with a probability equal to their similarity.
-3. Candidates: the values are cut into bands; texts that agree on a whole band share a bucket (locality-sensitive
+3. Candidates: the values are divided into bands; texts that agree on a whole band share a bucket (locality-sensitive
    hashing; Leskovec, Rajaraman and Ullman, Mining of Massive Datasets, chapter 3).
-4. Candidates whose sketches agree too little are skipped; the rest are compared by their shingles.
+4. Candidates whose sketches agree too little are skipped; the others are compared by their shingles.
 
 Guaranteed: every reported pair is at least as similar as the threshold (shingles are compared by 48 bits of their
 hash: one wrong comparison in 10^9). Not guaranteed: full recall. A pair exactly at the threshold shares a bucket with
-a probability of at least 99 %, a more similar one with a higher one. In buckets of more than `LEADERS` + 1 texts each
-text is compared with the first `LEADERS` only, so work grows linearly even if thousands copy one model answer: of
-30,000 texts filled into one template, 98 % of the pairs above 0.8 were found.
-Buckets are ordered by text key, so the order of rows and of threads does not matter.
+a probability of at least 99 %, a more similar pair with a higher one. In buckets of more than `LEADERS` + 1 texts, each
+text is compared with the first `LEADERS` only, so that time grows linearly even if thousands copy one model answer: of
+30,000 texts filled into one template, 98 % of the pairs above 0.8 were found. Buckets are ordered by text key, so the
+order of rows and threads does not matter.
 """
 
 from collections.abc import Callable, Iterator
@@ -41,7 +42,7 @@ REMEMBERED = 1_000_000  # pairs, about 100 MB
 _CHARACTERS = 200_000
 _PAIRS = 1 << 12
 
-# Callbacks on pairs a, b of distinct texts: which ones to compare, and which ones are similar.
+# Callbacks on pairs a, b of distinct texts: a mask of those to compare, and what to do with similar ones.
 Wanted = Callable[[np.ndarray, np.ndarray], np.ndarray]
 Found = Callable[[np.ndarray, np.ndarray], None]
 
@@ -67,28 +68,28 @@ def near_duplicate_pairs(texts: pd.Series, similarity: float, *, keys: np.ndarra
 
 def near_duplicates_among(
     texts: pd.Series,
-    asked: np.ndarray,
+    queries: np.ndarray,
     reference: np.ndarray,
     similarity: float,
     *,
     keys: np.ndarray | None = None,
 ) -> np.ndarray:
-    """For each `asked` row, a `reference` row with an equal or similar text, (D,) int64; -1: none.
+    """For each query row, a reference row with an equal or similar text, (D,) int64; -1: none.
 
-    `asked`, `reference`: (D,) bool, disjoint. Similarity is direct, not transitive. Pairs that `near_duplicate_pairs`
-    leaves unconnected are not found here either.
+    `queries`, `reference`: masks (D,) bool, disjoint. Similarity is direct, not transitive. Pairs that
+    `near_duplicate_pairs` misses are not found here either.
     """
     index = _Index.of(texts, similarity, text_keys(texts) if keys is None else keys)
-    # For each distinct text: its first reference row, whether it is asked, and its match.
+    # For each distinct text: its first reference row, whether it is a query, and its match.
     row_in = np.full(len(index.rows), -1, dtype=np.int64)
     rows = np.flatnonzero(reference)[::-1]
     row_in[index.distinct[rows]] = rows
-    is_asked = np.zeros(len(index.rows), dtype=bool)
-    is_asked[index.distinct[asked]] = True
+    is_query = np.zeros(len(index.rows), dtype=bool)
+    is_query[index.distinct[queries]] = True
     partner = row_in.copy()
 
     def open_(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        return is_asked[a] & (partner[a] < 0) & (row_in[b] >= 0)
+        return is_query[a] & (partner[a] < 0) & (row_in[b] >= 0)
 
     def match(a: np.ndarray, b: np.ndarray) -> None:
         for one, other in ((a, b), (b, a)):
@@ -96,7 +97,7 @@ def near_duplicates_among(
             partner[one[new]] = row_in[other[new]]
 
     index.search(lambda a, b: open_(a, b) | open_(b, a), match)
-    return np.where(asked, partner[index.distinct], -1)
+    return np.where(queries, partner[index.distinct], -1)
 
 
 @dataclass(frozen=True)
@@ -132,8 +133,8 @@ class _Index:
         return cls(texts, similarity, rows, distinct, bands, sketches)
 
     def search(self, wanted: Wanted, found: Found) -> None:
-        """Compare texts that share a bucket and pass similar pairs to `found` as they turn up."""
-        different: set[int] = set()  # dissimilar pairs, encoded as one integer: they may meet again in another bucket
+        """Compare texts that share a bucket, and pass similar pairs to `found`."""
+        different: set[int] = set()  # dissimilar pairs, each as one integer; they may meet again in another bucket
         for keys in _progress(self.bands, "Near-duplicates: comparing", " bands"):
             order = np.argsort(keys, kind="stable")
             starts = np.flatnonzero(np.diff(keys[order], prepend=keys[order[:1]] + 1))
@@ -157,7 +158,7 @@ class _Index:
                     found(a[part][similar], b[part][similar])
 
     def _agreeing(self, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The pairs that may be similar: their sketch estimate is at most three standard deviations too low."""
+        """The pairs whose similarity as estimated from sketches is at most three standard deviations too low."""
         deviation = (self.similarity * (1 - self.similarity) / VALUES) ** 0.5
         least = (self.similarity - 3 * deviation) * VALUES
         kept = np.concatenate(
@@ -213,7 +214,7 @@ def jaccard(strings: list[str], one: np.ndarray, other: np.ndarray) -> np.ndarra
 def _shingles(strings: list[str]) -> tuple[np.ndarray, np.ndarray]:
     """Hashes of the character 5-grams of folded texts, uint64, and the offset of each text's first, (S + 1,).
 
-    A text shorter than that is one shingle, so it is similar only to itself.
+    A shorter text is a single shingle, so it is similar only to itself.
     """
     padded = [string if len(string) >= SHINGLE else string.ljust(SHINGLE, "\0") for string in strings]
     ends = np.cumsum([len(string) for string in padded], dtype=np.int64)
@@ -234,7 +235,7 @@ def _shingles(strings: list[str]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _sketched(texts: Picked, rows: np.ndarray) -> Iterator[np.ndarray]:
-    """The MinHash values of the texts at `rows` in blocks of (B, VALUES) uint32."""
+    """Yield the MinHash values of the texts at `rows`, in blocks of (B, VALUES) uint32."""
     for first in range(0, len(rows), BLOCK):
         strings = [folded(text) for text in texts.at(rows[first : first + BLOCK])]
         parts = np.cumsum([len(string) for string in strings]) // _CHARACTERS
@@ -246,13 +247,13 @@ def _sketched(texts: Picked, rows: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _progress(work: int | np.ndarray, what: str, unit: str) -> tqdm:
-    """A bar on a terminal over something to be iterated, or a number of things."""
+    """A progress bar, on a terminal only, over an array or for a number of things."""
     given: dict[str, Any] = {"total": work} if isinstance(work, int) else {"iterable": work}
     return tqdm(**given, desc=what, unit=unit, disable=None, leave=False)
 
 
 def _mixed(values: np.ndarray) -> np.ndarray:
-    """One 32-bit key per row of (B, W) uint32. A collision costs one comparison, nothing else."""
+    """One 32-bit key per row of (B, W) uint32. A collision only costs a comparison."""
     key = np.zeros(len(values), dtype=np.uint64)
     for column in values.T:
         key = (key ^ column) * np.uint64(0x9E3779B97F4A7C15)

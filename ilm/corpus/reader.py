@@ -22,7 +22,7 @@ import pandas as pd
 from ilm.corpus.columns import LEVEL, MAY_LACK, NEEDED, OPTIONAL, REQUIRED, SPLIT, find_columns, listed
 from ilm.corpus.formats import open_source, stem
 from ilm.corpus.formats.table import first_rows
-from ilm.corpus.row_validation import NO_SPLIT, NOT_CHOSEN, take_rows
+from ilm.corpus.row_validation import NO_SPLIT, NOT_CHOSEN, validate_rows
 from ilm.errors import UserError
 from ilm.hashing import digest, file_sha256
 
@@ -97,20 +97,20 @@ def read_corpus(
             f"{path}: corpus.learner_from_id={learner_from_id}, but column {used['learner_id']} identifies learners: "
             "drop it, or type corpus.columns.learner_id='' to ignore that column"
         )
-    taken = take_rows(path, source, used, levels, stem(path), learner_from_id, need_level=need_level)
+    valid = validate_rows(path, source, used, levels, stem(path), learner_from_id, need_level=need_level)
     del source  # holds all cells of a workbook
     report = ReadReport(
         path=str(path),
         sha256=file_sha256(path),
         bytes=path.stat().st_size,
-        rows=taken.rows,
-        kept=taken.kept,
-        dropped=dict(taken.dropped),
-        notes=dict(taken.notes),
+        rows=valid.rows,
+        kept=valid.kept,
+        dropped=dict(valid.dropped),
+        notes=dict(valid.notes),
         columns_used=used,
     )
-    _check_share(report, levels, max_dropped, taken.other_levels)
-    documents = taken.documents()
+    _check_share(report, levels, max_dropped, valid.other_levels)
+    documents = valid.documents()
     if learner_from_id is not None and (documents["learner_id"] == "").all():
         example = documents["writing_id"].iloc[0][:60]
         raise UserError(f"{path}: corpus.learner_from_id={learner_from_id} matches no id, such as {example!r}")
@@ -161,15 +161,15 @@ def read_corpora(paths: Sequence[Path], **options: Any) -> tuple[pd.DataFrame, R
 def _check_share(report: ReadReport, levels: Sequence[str], max_dropped: float, other_levels: Counter[str]) -> None:
     if not report.rows:
         raise UserError(f"{report.path} has a header but no rows; expected one document a row")
-    # Rows of levels that were not asked for don't count as faults.
-    asked = report.rows - report.dropped.get(NOT_CHOSEN, {"count": 0})["count"]
-    lost = asked - report.kept
-    if report.kept and lost <= max_dropped * asked:
+    # Rows of levels that were not chosen don't count.
+    chosen = report.rows - report.dropped.get(NOT_CHOSEN, {"count": 0})["count"]
+    lost = chosen - report.kept
+    if report.kept and lost <= max_dropped * chosen:
         return
     causes = []
     for cause, found in report.dropped.items():
         causes.append(f"\n  {cause}: {found['count']} (rows {first_rows(found)})")
-    advice = [f"corpus.max_dropped={lost / asked + 0.001:.3f}"] if report.kept else []
+    advice = [f"corpus.max_dropped={lost / chosen + 0.001:.3f}"] if report.kept else []
     if other_levels:
         levels_found = ", ".join(f"{level!r} ({count})" for level, count in other_levels.most_common(5))
         causes.append(f"\n  levels found: {levels_found}; expected {', '.join(levels)}")
@@ -177,7 +177,7 @@ def _check_share(report: ReadReport, levels: Sequence[str], max_dropped: float, 
     if NO_SPLIT in report.dropped:
         advice.append(f"corpus.columns.split='' to ignore column {report.columns_used['split']}")
     raise UserError(
-        f"{report.path}: {lost} of {asked} rows cannot be used, "
+        f"{report.path}: {lost} of {chosen} rows cannot be used, "
         f"{f'more than corpus.max_dropped={max_dropped}' if report.kept else 'none is left'}:{''.join(causes)}\n"
         f"Correct the file{''.join(f', or type {choice}' for choice in advice)}"
     )

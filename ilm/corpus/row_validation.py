@@ -1,4 +1,4 @@
-"""Sorts the rows of a file into documents, kept in Arrow arrays, and faults, counted by cause."""
+"""Validates the rows of a file: documents are collected in Arrow arrays, faults counted by cause."""
 
 import re
 from array import array
@@ -33,15 +33,15 @@ UNKNOWN_L1 = "unknown"
 NO_ID = "empty id"
 NO_LEVEL = "level missing"
 OTHER_LEVEL = "level not in corpus.levels"
-NOT_CHOSEN = "another level than those chosen by corpus.levels"
+NOT_CHOSEN = "level not chosen by corpus.levels"
 NO_TEXT = "empty text"
-NO_SPLIT = "no split of train, valid, test"
+NO_SPLIT = "split not train, valid or test"
 REPEATED = "identical row repeated"
 # Rows that are kept.
-UNKNOWN_LEVEL = "level missing or not in corpus.levels, kept without"
+UNKNOWN_LEVEL = "level missing or not in corpus.levels, kept without a level"
 NO_L1 = f'l1 missing, kept as "{UNKNOWN_L1}"'
-SUB_LEVEL = "level with a sub-level, kept as its main level"
-LARGEST_CELL = "text of Excel's largest cell size, perhaps cut off"
+SUB_LEVEL = "sub-level, kept as its main level"
+LARGEST_CELL = "text of Excel's maximum cell size, perhaps truncated"
 SUSPICIOUS = {  # texts kept verbatim but noted: description -> pattern (RE2)
     "text with mojibake (such as Ã© or â€™), UTF-8 once read as another encoding": (
         "[ÂÃ][\u0080-\u00bf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]|â€[\u0080-\u00bf™œžš“”˜¦¢]|ðŸ"
@@ -51,11 +51,11 @@ SUSPICIOUS = {  # texts kept verbatim but noted: description -> pattern (RE2)
     "text with HTML tags (such as <br/>)": (
         r"(?i)</?(?:br|p|div|span|b|i|u|em|strong|a|font|img|table|tr|td|ul|ol|li|h[1-6])(?:\s[^<>]*)?/?>"
     ),
-    "text with %% or ####, in the place of something taken out": "%%|####",
+    "text with %% or ####, in place of something removed": "%%|####",
 }
-NO_ID_COLUMN = "no column of ids, named by file and row"
-NO_LEARNER = "id that corpus.learner_from_id does not match, learner unknown"
-NO_L1_COLUMN = f'no column of l1, kept as "{UNKNOWN_L1}"'
+NO_ID_COLUMN = "no id column, named by file and row"
+NO_LEARNER = "id not matched by corpus.learner_from_id, learner unknown"
+NO_L1_COLUMN = f'no l1 column, kept as "{UNKNOWN_L1}"'
 
 LEVEL_SHOWN = 20  # characters of an invalid level quoted in a message
 _CHUNK = 10_000  # rows of an Arrow array
@@ -63,10 +63,10 @@ _CHUNK = 10_000  # rows of an Arrow array
 Document = tuple[str, ...]
 
 
-class Taken:
-    """The documents of a file, and what became of its other rows.
+class ValidatedRows:
+    """The documents of a file, and counts of its other rows.
 
-    `dropped`, `notes`: cause -> count and first row numbers. `other_levels`: counts of values that are no level.
+    `dropped`, `notes`: cause -> count and first row numbers. `other_levels`: counts of invalid levels.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -81,11 +81,11 @@ class Taken:
 
     @property
     def kept(self) -> int:
-        """Number of documents; valid after `finish`."""
+        """Number of documents; known after `finish`."""
         return len(self._order)
 
     def note(self, cause: str, row: int) -> None:
-        """Note something about a row; it counts only if the row is kept in the end."""
+        """Note something about a row; it counts only if the row is kept."""
         self._noted.setdefault(cause, array("q")).append(row)
 
     def add(self, documents: Sequence[Document], numbers: Sequence[int]) -> None:
@@ -96,7 +96,7 @@ class Taken:
             arrays = [pa.array(values, pa.large_string()) for values in zip(*documents, strict=True)]
             clean = not any(pc.any(pc.match_substring(values, "\0")).as_py() for values in arrays)
         except UnicodeEncodeError:
-            # JSON can escape half of a surrogate pair, which UTF-8 cannot hold.
+            # JSON can escape a lone surrogate, which UTF-8 cannot encode.
             clean = False
         if not clean:
             wrong = [not all(map(_is_text, document)) for document in documents]
@@ -115,9 +115,9 @@ class Taken:
         self._numbers.extend(numbers)
 
     def finish(self, path: Path) -> None:
-        """Sort the documents by id and drop exact repetitions.
+        """Sort the documents by id and drop identical repetitions.
 
-        Raises: UserError for the first row that reuses an earlier id with other contents.
+        Raises: UserError for the first row that repeats an id with different contents.
         """
         if not self._numbers:
             return
@@ -173,14 +173,14 @@ class Taken:
         # Texts last: sorting a column takes twice its size.
         for name in sorted(self.names, key=lambda name: name == "text"):
             values = pa.concat_arrays(self._chunks.pop(name))
-            # Otherwise Arrow keeps the chunks' memory and allocates more: 240 MB at 723,282 texts.
+            # Otherwise Arrow keeps the memory of the chunks and allocates more: 240 MB at 723,282 texts.
             pa.default_memory_pool().release_unused()
             columns[name] = values.take(pa.array(self._order))
             del values
         return pa.table({name: columns[name] for name in self.names}).to_pandas()
 
 
-def take_rows(
+def validate_rows(
     path: Path,
     source: Source,
     used: Mapping[str, str],
@@ -189,46 +189,46 @@ def take_rows(
     learner_from_id: str | None = None,
     *,
     need_level: bool = True,
-) -> Taken:
-    """Read and validate all rows of `source`; `used`: name -> header. Absent ids become "<file_name>:<row number>".
+) -> ValidatedRows:
+    """Read and validate all rows of `source`; `used`: name -> header. Without ids they are "<file_name>:<row number>".
 
     `learner_from_id`: a pattern whose first group (or whole match) is the learner's part of an id.
 
     Raises: UserError for faults of the file.
     """
-    made = (*MAY_LACK, *[LEVEL] * (not need_level), *["learner_id"] * (learner_from_id is not None))
-    names = [name for name in SCHEMA if name in used or name in made] + [name for name in used if name not in SCHEMA]
+    added = (*MAY_LACK, *[LEVEL] * (not need_level), *["learner_id"] * (learner_from_id is not None))
+    names = [name for name in SCHEMA if name in used or name in added] + [name for name in used if name not in SCHEMA]
     read = [name for name in names if name in used]
-    taken = Taken(names)
+    valid = ValidatedRows(names)
     place = {name: at for at, name in enumerate(read)}
-    judge = _judge(taken, place, levels, file_name, source.cell_limit, learner_from_id, need_level)
+    validate = _validator(valid, place, levels, file_name, source.cell_limit, learner_from_id, need_level)
     documents: list[Document] = []
     numbers: list[int] = []
     with closing(source.rows([source.header.index(used[name]) for name in read])) as rows:
         for row, found in rows:
             if isinstance(found, str) and found in NO_ROWS:
-                taken.notes.add(found, row)
+                valid.notes.add(found, row)
                 continue
-            taken.rows += 1
-            document = found if isinstance(found, str) else judge(row, found)
+            valid.rows += 1
+            document = found if isinstance(found, str) else validate(row, found)
             if isinstance(document, str):
-                taken.dropped.add(document, row)
+                valid.dropped.add(document, row)
                 continue
             documents.append(document)
             numbers.append(row)
             if len(documents) == _CHUNK:
-                taken.add(documents, numbers)
+                valid.add(documents, numbers)
                 documents, numbers = [], []
-    taken.add(documents, numbers)
-    taken.finish(path)
+    valid.add(documents, numbers)
+    valid.finish(path)
     for name, cause in (("writing_id", NO_ID_COLUMN), ("l1", NO_L1_COLUMN)):
         if name not in used:
-            taken.note_all(cause)
-    return taken
+            valid.note_all(cause)
+    return valid
 
 
-def _judge(
-    taken: Taken,
+def _validator(
+    valid: ValidatedRows,
     place: Mapping[str, int],
     levels: Sequence[str],
     file_name: str,
@@ -236,7 +236,7 @@ def _judge(
     learner_from_id: str | None,
     need_level: bool,
 ) -> Callable[[int, Sequence[str]], Document | str]:
-    """A function (row number, values) -> the document, or why there is none."""
+    """A function (row number, values) -> the document, or why the row is dropped."""
     id_at, l1_at, level_at = (place.get(name) for name in REQUIRED if name != "text")
     text_at = place["text"]
     others = [place[name] for name in OPTIONAL if name in place]
@@ -245,7 +245,7 @@ def _judge(
     not_chosen = levels_not_chosen(levels)
     learner_pattern = None if learner_from_id is None else re.compile(learner_from_id)
 
-    def judge(row: int, values: Sequence[str]) -> Document | str:
+    def validate(row: int, values: Sequence[str]) -> Document | str:
         writing_id = f"{file_name}:{row}" if id_at is None else values[id_at].strip()
         if not writing_id:
             return NO_ID
@@ -253,14 +253,14 @@ def _judge(
         main = main_of(level)
         if main is None and not need_level:
             if level_at is not None:
-                taken.note(UNKNOWN_LEVEL, row)
+                valid.note(UNKNOWN_LEVEL, row)
             main = level = ""
         if main is None:
             if not level:
                 return NO_LEVEL
             if main_level(level, not_chosen):
                 return NOT_CHOSEN
-            taken.other_levels[level[:LEVEL_SHOWN]] += 1
+            valid.other_levels[level[:LEVEL_SHOWN]] += 1
             return OTHER_LEVEL
         text = values[text_at]
         if not text.strip():
@@ -273,22 +273,22 @@ def _judge(
             split = (SPLIT_OF[name],)
         l1 = UNKNOWN_L1 if l1_at is None else values[l1_at].strip()
         if not l1:
-            taken.note(NO_L1, row)
+            valid.note(NO_L1, row)
             l1 = UNKNOWN_L1
         if main.casefold() != level.casefold():
-            taken.note(SUB_LEVEL, row)
+            valid.note(SUB_LEVEL, row)
         learner: tuple[str, ...] = ()
         if learner_pattern is not None:
             found = learner_pattern.search(writing_id)
             learner = (found[1 if learner_pattern.groups else 0] or "" if found else "",)
             if not learner[0]:
-                taken.note(NO_LEARNER, row)
+                valid.note(NO_LEARNER, row)
         if cell_limit is not None and len(text.encode("utf-16-le", "surrogatepass")) // 2 >= cell_limit:
-            taken.note(LARGEST_CELL, row)
+            valid.note(LARGEST_CELL, row)
         cells = (values[at].strip() for at in others)
         return (writing_id, l1, main, text, *learner, *cells, *split, *(values[at] for at in kept))
 
-    return judge
+    return validate
 
 
 def _is_text(value: str) -> bool:

@@ -215,14 +215,14 @@ def test_unknown_levels_are_shown(refused):
 def test_levels_in_lower_case(read):
     documents, report = read(HEADER + "a,x,b2,t\nb,x,a1.I,t\nc,x,c1+,t\n")
     assert documents["cefr_level"].tolist() == ["B2", "A1", "C1"]
-    assert report.notes["level with a sub-level, kept as its main level"]["rows"] == [3, 4]
+    assert report.notes["sub-level, kept as its main level"]["rows"] == [3, 4]
 
 
 def test_choosing_fewer_levels_is_no_fault(read, refused):
     rows = [f"w{n:02},x,{level},t {n}\n" for n, level in enumerate(["A1"] * 5 + ["B1"] * 20 + ["C2", "b2.1"])]
     documents, report = read(HEADER + "".join(rows), levels=["A1"], max_dropped=0)
     assert len(documents) == 5
-    chosen_away = report.dropped["another level than those chosen by corpus.levels"]
+    chosen_away = report.dropped["level not chosen by corpus.levels"]
     assert chosen_away == {"count": 22, "rows": [7, 8, 9, 10, 11]}
     assert "1 of 6 rows cannot be used" in refused(HEADER + "".join(rows) + "z,x,12,t\n", levels=["A1"], max_dropped=0)
     assert "none is left" in refused(HEADER + "".join(rows), levels=["A2"])
@@ -235,7 +235,7 @@ def test_a_file_without_l1s(read, unread, caplog):
     content = HEADER + good_rows(2) if unread else "item_id,cefr,answer\n1,A1,one\n2,B1,two\n"
     documents, report = read(content, {"l1": ""} if unread else {})
     assert documents["l1"].tolist() == ["unknown"] * 2
-    assert report.notes == {'no column of l1, kept as "unknown"': {"count": 2, "rows": [2, 3]}}
+    assert report.notes == {'no l1 column, kept as "unknown"': {"count": 2, "rows": [2, 3]}}
     assert "l1" not in report.columns_used
     assert ("no column for l1; if there is one, type corpus.columns.l1=HEADER" in caplog.text) != unread
 
@@ -244,7 +244,7 @@ def test_learners_from_ids(read, refused):
     content = HEADER + "s1_t1,x,A1,a\ns1_t2,x,A1,b\ns2-x_t1,x,A1,c\nodd,x,A1,d\n"
     documents, report = read(content, learner_from_id="^[^_]+(?=_)")
     assert documents["learner_id"].tolist() == ["", "s1", "s1", "s2-x"]
-    assert report.notes == {"id that corpus.learner_from_id does not match, learner unknown": {"count": 1, "rows": [5]}}
+    assert report.notes == {"id not matched by corpus.learner_from_id, learner unknown": {"count": 1, "rows": [5]}}
     assert read(content, learner_from_id="s(.)")[0]["learner_id"].tolist() == ["", "1", "1", "2"]
     message = refused(content, learner_from_id="^x")
     assert "corpus.learner_from_id=^x matches no id, such as 'odd'" in message
@@ -342,7 +342,7 @@ def test_one_column_under_two_names(refused):
     message = refused("id,writing_id,l1,cefr,text\n1,a,French,A1,x\n")
     assert "id and writing_id may both be writing_id" in message
     assert "corpus.columns.writing_id=id or corpus.columns.writing_id=writing_id" in message
-    assert "column text is asked for as l1 and as text" in refused(HEADER + good_rows(1), {"l1": "text"})
+    assert "column text is used as both l1 and text" in refused(HEADER + good_rows(1), {"l1": "text"})
     advice = "type corpus.columns.topic='' to ignore it as topic"
     assert advice in refused("writing_id,l1,cefr_level,body,topic\n" + good_rows(1), {"text": "topic"})
 
@@ -411,10 +411,10 @@ def test_a_stray_byte_in_a_utf_8_file_is_no_reason_for_another_encoding(refused)
     rows[3], rows[5] = b"x,French,A1,don\x92t \x93no\n", b"y,French,A1,caf\xe9\n"
     message = refused(HEADER.encode() + b"".join(rows))
     assert "(0x92) is invalid; but all other bytes are valid, with 7 non-ASCII characters" in message
-    assert "3 bytes are damaged or pasted from a file in another encoding, in lines 5, 7." in message
+    assert "3 bytes are damaged or pasted from a file in another encoding (lines 5, 7)." in message
     assert "iconv -c -f utf-8" in message
     assert "corpus.encoding=cp1252" not in message
-    assert "1 byte is damaged or pasted from a file in another encoding, in line 5." in refused(
+    assert "1 byte is damaged or pasted from a file in another encoding (line 5)." in refused(
         HEADER.encode() + b"".join(rows[:3]) + b"x,French,A1,don\x92t\n"
     )
 
@@ -459,7 +459,7 @@ def test_cut_off_inside_a_character(refused):
     content = (HEADER + "w,French,A1,é").encode()[:-1]
     message = refused(content)
     assert f"byte {len(content) - 1} (0xc3)" in message
-    assert "cut off inside a character" in message
+    assert "in the middle of a character" in message
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])

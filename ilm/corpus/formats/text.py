@@ -1,4 +1,4 @@
-"""Opens text files, plain or gzipped, with a progress bar and clear errors for damage and wrong encodings."""
+"""Opens plain or gzipped text files, with a progress bar and clear errors for damage and wrong encodings."""
 
 import codecs
 import gzip
@@ -25,14 +25,14 @@ _ONE_BYTE = ("cp1252", "iso8859-1", "iso8859-15", "cp1250", "cp850", "mac-roman"
 
 @dataclass(frozen=True)
 class TextFile:
-    """A file in `encoding`, behind gzip if `compressed`."""
+    """A file in `encoding`, gzipped if `compressed`."""
 
     path: Path
     encoding: str
     compressed: bool
 
     def check(self) -> bytes:
-        """The first bytes of the text. Raises: UserError for an unknown encoding, or another's byte order mark."""
+        """The first bytes of the text. Raises: UserError for an unknown encoding or another one's byte order mark."""
         with self._damage_as_user_error(), self.binary() as file:
             head = file.read(64)
             check_encoding(self.path, self.encoding, head)
@@ -42,16 +42,16 @@ class TextFile:
         return head
 
     def binary(self) -> BinaryIO:
-        """The bytes of the text, uncompressed."""
+        """The uncompressed bytes of the text."""
         return cast(BinaryIO, gzip.open(self.path, "rb")) if self.compressed else open(self.path, "rb")
 
     @contextmanager
     def opened(self, newline: str) -> Iterator[tuple[TextIO, Callable[[], object]]]:
-        """The text, and a function to call now and then, which moves the progress bar.
+        """The text, and a function that updates the progress bar, to be called regularly.
 
         Use inside a generator, so that errors of its consumer do not pass through here.
 
-        Raises: UserError for bytes that are invalid in the encoding or in gzip's format.
+        Raises: UserError for bytes that are not valid gzip, or not valid in the encoding.
         """
         size = self.path.stat().st_size
         # None: shown on a terminal only.
@@ -77,7 +77,7 @@ class TextFile:
             yield
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise UserError(
-                f"{self.path} is damaged or cut off: gzip says {str(error) or type(error).__name__}. Get the file again"
+                f"{self.path} is damaged or truncated ({str(error) or type(error).__name__}). Get the file again"
             ) from error
 
 
@@ -91,7 +91,7 @@ _MARKS = (  # UTF-32's little-endian mark begins with UTF-16's, so it goes first
 
 
 def codec_name(encoding: str) -> str:
-    """Python's name of the encoding; UTF-8 with and without a byte order mark are the same."""
+    """Python's name of the encoding; UTF-8 is read with or without a byte order mark."""
     name = codecs.lookup(encoding).name
     return "utf-8-sig" if name == "utf-8" else name
 
@@ -110,21 +110,21 @@ def check_encoding(path: Path, encoding: str, head: bytes) -> None:
 
 
 def wrong_encoding(path: Path, encoding: str, text: bytes) -> UserError:
-    """The error for a text that cannot be decoded, with the position of the first invalid byte (uncompressed)."""
+    """The error for a text that cannot be decoded, with the position of its first invalid byte (uncompressed)."""
     try:
         codecs.getincrementaldecoder(codec_name(encoding))().decode(text, final=True)
     except UnicodeDecodeError as error:
         at = len(text) - len(error.object) + error.start  # counts a byte order mark
         cut_off = error.reason in ("unexpected end of data", "truncated data")
-        advice = "the file is cut off inside a character; get it again" if cut_off else _advice(encoding, text)
+        advice = "the file ends in the middle of a character; get it again" if cut_off else _advice(encoding, text)
         return UserError(f"{path} is not {encoding}: byte {at} (0x{text[at]:02x}) is invalid; {advice}")
-    except UnicodeError:  # UTF-16 without its byte order mark: Python gives no position
+    except UnicodeError:  # UTF-16 without a byte order mark: Python gives no position
         return UserError(f"{path} is not {encoding}: it has no byte order mark; {_other(encoding)}")
     raise RuntimeError(f"{path} changed while it was read")
 
 
 def _advice(encoding: str, text: bytes) -> str:
-    """Advice on invalid bytes, depending on the rest of the file."""
+    """What to do about invalid bytes, judging by the rest of the file."""
     lines = text.decode("utf-8", "surrogateescape").split("\n")
     stray = {number: len(found) for number, line in enumerate(lines, 1) if (found := _STRAY_BYTE.findall(line))}
     characters = sum(len(_BEYOND_ASCII.findall(line)) for line in lines)
@@ -134,19 +134,19 @@ def _advice(encoding: str, text: bytes) -> str:
     shown = ", ".join(map(str, [*stray][:5])) + (", ..." if len(stray) > 5 else "")
     return (
         f"but all other bytes are valid, with {characters:,} non-ASCII characters: "
-        f"{f'{count:,} bytes are' if count > 1 else '1 byte is'} damaged or pasted from a file in another encoding, "
-        f"in line{'s' * (len(stray) > 1)} {shown}. Correct them, or remove them: iconv -c -f utf-8 -t utf-8 "
+        f"{f'{count:,} bytes are' if count > 1 else '1 byte is'} damaged or pasted from a file in another encoding "
+        f"(line{'s' * (len(stray) > 1)} {shown}). Correct them, or remove them with iconv -c -f utf-8 -t utf-8 "
         "OLD > NEW. (Another corpus.encoding would turn every é into Ã©.)"
     )
 
 
 def _other(encoding: str) -> str:
     others = [name for name in ("utf-8", "cp1252", "latin-1") if codec_name(name) != codec_name(encoding)]
-    return f"give its encoding, for example corpus.encoding={' or corpus.encoding='.join(others)}"
+    return f"type its encoding, for example corpus.encoding={' or corpus.encoding='.join(others)}"
 
 
 def _require_no_utf8(path: Path, encoding: str, file: BinaryIO) -> None:
-    """Single-byte encodings accept any file; one that is valid UTF-8 throughout is UTF-8, not another by chance."""
+    """Raise UserError for valid UTF-8: single-byte encodings accept any bytes, UTF-8 hardly ever by chance."""
     try:
         texts = codecs.iterdecode(iter(partial(file.read, _BLOCK), b""), "utf-8")
         characters = sum(len(_BEYOND_ASCII.findall(text)) for text in texts)
@@ -155,5 +155,5 @@ def _require_no_utf8(path: Path, encoding: str, file: BinaryIO) -> None:
     if characters:
         raise UserError(
             f"{path} is UTF-8, with {characters:,} non-ASCII characters: read as {encoding}, every é would become "
-            "Ã©. Leave corpus.encoding out"
+            "Ã©. Drop corpus.encoding"
         )

@@ -1,11 +1,11 @@
-"""Assigns all documents to train, valid and test, once for all models.
+"""Assigns every document to train, valid or test, once for all models.
 
-1. Count: integer targets per level, shared by the L1s of the level.
-2. Connect: documents with equal folded text, of one learner, ... form a group that must stay together.
-3. Place the groups of several documents, largest first.
-4. Fill the cells (level, L1) with the single documents so that level sizes come out exact.
+1. Compute integer target sizes per level, and divide them among the level's L1s.
+2. Connect documents that must stay together (equal folded text, same learner, ...) into groups.
+3. Place groups of several documents, largest first.
+4. Fill the cells (level, L1) with single documents, so that level sizes are exact.
 
-With `test_on`, whole values of a column are first drawn for test; steps 1 to 4 split the rest into train and valid.
+With `test_on`, whole values of a column are drawn for test first; steps 1 to 4 split the rest into train and valid.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,12 +23,12 @@ from ilm.hashing import order_key
 
 SPLITS = ("train", "valid", "test")
 BY_DEFAULT = ("text", "learner_id")
-FAR = 0.1  # share of its target by which a split may miss it before a warning
+FAR = 0.1  # relative deviation from a target above which to warn
 
 
 @dataclass(frozen=True)
 class SplitReport:
-    """How documents were split: sizes against targets."""
+    """How documents were split, with sizes and targets."""
 
     seed: int | None  # None: splits given by the file
     targets: dict[str, Sizes] | None  # by level; None: splits given by the file
@@ -41,7 +41,7 @@ class SplitReport:
 
     @property
     def given(self) -> bool:
-        """Whether the splits were taken from the file."""
+        """Whether the file gives the splits."""
         return self.targets is None
 
     @property
@@ -67,7 +67,7 @@ class SplitReport:
 
 
 def level_targets(count: int) -> Sizes:
-    """Split sizes of a level of `count` documents: 80 %, 10 %, 10 % in integers."""
+    """Split sizes of a level with `count` documents: 80 %, 10 % and 10 %, as integers."""
     train, train_and_valid = count * 8 // 10, count * 9 // 10
     return {"train": train, "valid": train_and_valid - train, "test": count - train_and_valid}
 
@@ -82,15 +82,15 @@ def assign_splits(
 ) -> tuple[pd.Series, SplitReport]:
     """The split of every document, with the index of `documents`, and a report.
 
-    `keep_together`: relations, of `KEEP_TOGETHER`, that a split must not cut (`ilm.corpus.splitting.groups.relations`).
-    Groups are their connected components and may span levels and L1s.
+    `keep_together`: relations that a split must respect (`ilm.corpus.splitting.groups.relations`). Groups are their
+    connected components and may span levels and L1s.
 
-    Groups of several documents are placed first, largest first, ties by `order_key(seed, smallest id)`: see
-    `Placement.place_groups`. Single documents, ordered by the same hash, then fill each cell in the order train, valid,
-    test, within what the level needs; documents whose cell is full fill the rest of the level. So level sizes equal
-    their targets unless groups of several documents exceed one of them.
+    Groups of several documents are placed first, largest first, ties by `order_key(seed, smallest id)` (see
+    `Placement.place_groups`). Single documents, ordered by the same hash, then fill each cell in the order train,
+    valid, test, as far as the level needs them; those whose cell is full fill the rest of the level. So level sizes
+    equal their targets unless groups of several documents exceed one.
 
-    `test_on`: a column whose values lie wholly inside or outside test (`draw_held_out`). The rest is split into
+    `test_on`: a column each of whose values is wholly inside or outside test (`draw_held_out`). The rest is split into
     train and valid as above, 8 to 1 per level. `near_duplicates`: threshold of `keep_together=near_duplicates`.
 
     The order of the documents does not matter.
@@ -133,7 +133,7 @@ def assign_splits(
 
 
 def given_split(documents: pd.DataFrame) -> SplitReport:
-    """Describe the splits given by the column `split`."""
+    """The report on splits given by the column `split`."""
     levels, names = pd.factorize(documents["cefr_level"], sort=True)
     split_of = pd.Categorical(documents["split"], categories=list(SPLITS)).codes.astype(np.int64)
     return SplitReport(seed=None, targets=None, sizes=sizes_by_level(names.tolist(), levels, split_of, SPLITS))
@@ -150,7 +150,7 @@ def _rank(ids: pd.Series, seed: int) -> np.ndarray:
 def _placed(
     labels: np.ndarray, levels: np.ndarray, l1s: np.ndarray, rank: np.ndarray, targets: Sequence[Sizes]
 ) -> np.ndarray:
-    """The split of each document, (D,), as its position in the targets."""
+    """The split of each document, (D,), as an index into the targets."""
     placement = Placement(levels, l1s, rank, targets)
     _, firsts, group_of, sizes = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
     several = np.flatnonzero(sizes[group_of] > 1)
@@ -167,7 +167,7 @@ def _group_sizes(labels: np.ndarray) -> dict[int, int]:
 
 
 def _far_from_targets(report: SplitReport, linked: Mapping[str, np.ndarray]) -> tuple[str, ...]:
-    """What makes splits stay far from their targets, and what to type instead."""
+    """A warning if splits are far from their targets, with the cause and what to type instead."""
     targets = report.targets or {}
     far = [
         f"{level} {split} {report.sizes[level][split]:,} instead of {targets[level][split]:,}"
@@ -184,6 +184,6 @@ def _far_from_targets(report: SplitReport, linked: Mapping[str, np.ndarray]) -> 
         instead = f"split.keep_together=[{','.join(name for name in report.keep_together if name != column)}]"
     return (
         f"splits far from their targets: {', '.join(far[:4])}{' and more' if len(far) > 4 else ''}. Groups kept "
-        f"together have up to {largest:,} documents, without {column} up to {without:,}: type {instead} "
-        f"if the sizes matter more",
+        f"together have up to {largest:,} documents, without {column} up to {without:,}. If sizes matter more, type "
+        f"{instead}",
     )

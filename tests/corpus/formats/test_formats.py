@@ -123,7 +123,7 @@ def test_row_numbers_and_faults_of_every_format(read, name):
         "empty id": {"count": 1, "rows": [first]},
         "empty text": {"count": 1, "rows": [first + 1]},
         "identical row repeated": {"count": 1, "rows": [first + 3]},
-        "no split of train, valid, test": {"count": 1, "rows": [first + 4]},
+        "split not train, valid or test": {"count": 1, "rows": [first + 4]},
     }
     assert report.notes == {'l1 missing, kept as "unknown"': {"count": 1, "rows": [first + 2]}}
     assert (report.rows, report.kept) == (8, 4)
@@ -155,7 +155,7 @@ def test_splits_by_their_usual_names(read):
 def test_a_split_column_with_other_values_can_be_left_unread(read, refused):
     content = "id,l1,cefr,text,split\n1,x,A1,t,a\n2,x,A1,t,\n"
     message = refused("c.csv", content)
-    assert "no split of train, valid, test: 2 (rows 2, 3)" in message
+    assert "split not train, valid or test: 2 (rows 2, 3)" in message
     assert "corpus.columns.split='' to ignore column split" in message
     assert "split" not in read("c.csv", content, {"split": ""})[0]
     assert "no such column" in refused("c.csv", content, {"text": ""})
@@ -167,11 +167,11 @@ def test_sub_levels_count_as_their_main_level(read):
     documents, report = read("c.csv", content)
     assert documents["cefr_level"].tolist() == ["A1", "B2", "B1", "A2", "B1", "C1", "A1"]
     assert report.notes == {
-        "level with a sub-level, kept as its main level": {"count": 6, "rows": [2, 3, 4, 5, 6]},
+        "sub-level, kept as its main level": {"count": 6, "rows": [2, 3, 4, 5, 6]},
     }
     exact, report = read("c.csv", content, levels=[*LEVELS, "B1+"])
     assert exact["cefr_level"].tolist()[2] == "B1+"
-    assert report.notes["level with a sub-level, kept as its main level"]["count"] == 5
+    assert report.notes["sub-level, kept as its main level"]["count"] == 5
 
 
 @pytest.mark.parametrize("level", ["A1-A2", "B1/B2", "C2+", "A1 i", "Z.i", "+", "A1++", "NA"])
@@ -184,7 +184,7 @@ def test_repeated_rows_are_noted_once(read):
     assert report.dropped == {"identical row repeated": {"count": 2, "rows": [4, 5]}}
     assert {cause: found["rows"] for cause, found in report.notes.items()} == {
         'l1 missing, kept as "unknown"': [2],
-        "level with a sub-level, kept as its main level": [2],
+        "sub-level, kept as its main level": [2],
     }
 
 
@@ -215,8 +215,8 @@ def test_a_lenient_reader_needs_neither_ids_nor_l1(read, refused):
     assert documents["writing_id"].tolist() == ["elle.v1:1", "elle.v1:3"]
     assert documents["l1"].tolist() == ["unknown", "unknown"]
     assert report.notes == {
-        "no column of ids, named by file and row": {"count": 2, "rows": [1, 3]},
-        'no column of l1, kept as "unknown"': {"count": 2, "rows": [1, 3]},
+        "no id column, named by file and row": {"count": 2, "rows": [1, 3]},
+        'no l1 column, kept as "unknown"': {"count": 2, "rows": [1, 3]},
     }
     assert report.columns_used == {"cefr_level": "cefr_level", "text": "text"}
     assert "no column for text" in refused("elle.json", '[{"cefr_level": "B1"}]', lenient=True)
@@ -254,7 +254,7 @@ def test_json_lines_of_the_shared_task_corpus(read):
     assert documents["learner_id"].tolist() == ["u0", "u1", "u0"]
     assert documents["l1"].unique().tolist() == ["unknown"]
     assert report.dropped == {"level not in corpus.levels": {"count": 1, "rows": [4]}}
-    assert report.notes["level with a sub-level, kept as its main level"] == {"count": 3, "rows": [1, 2, 3]}
+    assert report.notes["sub-level, kept as its main level"] == {"count": 3, "rows": [1, 2, 3]}
 
 
 def test_json_rows_that_are_no_documents(read):
@@ -424,7 +424,7 @@ def test_xlsx_text_of_the_largest_cell(read):
     rows = [NAMES, *([f"w{n}", "x", "A1", text, "train"] for n, text in enumerate(texts))]
     documents, report = read("c.xlsx", workbook({"S": rows}, shared=True))
     assert documents["text"].tolist() == texts
-    assert report.notes == {"text of Excel's largest cell size, perhaps cut off": {"count": 2, "rows": [2, 4]}}
+    assert report.notes == {"text of Excel's maximum cell size, perhaps truncated": {"count": 2, "rows": [2, 4]}}
     assert read("c.csv", delimited(rows))[1].notes == {}
 
 
@@ -551,7 +551,7 @@ def test_a_pipe_is_refused_at_once(tmp_path):
 def test_a_gzip_file_cut_off_anywhere(refused, name):
     content = WRITERS[name]([NAMES, *ROWS])
     for end in range(2, len(content), 7):
-        assert "damaged or cut off" in refused(name, content[:end])
+        assert "damaged or truncated" in refused(name, content[:end])
 
 
 def test_a_wrong_byte_behind_gzip(refused):

@@ -193,8 +193,8 @@ def test_a_group_too_large_for_the_splits_is_told():
     _, report = assign_splits(corpus(*rows), 0)
     assert report.warnings == (
         "splits far from their targets: A1 train 95 instead of 80, A1 valid 2 instead of 10, A1 test 3 instead of 10. "
-        "Groups kept together have up to 95 documents, without learner_id up to 1: "
-        "type split.keep_together=[text] if the sizes matter more",
+        "Groups kept together have up to 95 documents, without learner_id up to 1. "
+        "If sizes matter more, type split.keep_together=[text]",
     )
     assert assign_splits(corpus(*rows), 0, ("text",))[1].warnings == ()
 
@@ -224,7 +224,7 @@ def test_what_is_not_drawn_is_divided_eight_to_one():
     assert report.targets == {"A1": {"train": 117, "valid": 15, "test": 15}}
     assert report.sizes == {"A1": {"train": 117, "valid": 15, "test": 12}}
     assert report.misses == {"A1": {"test": -3}}
-    assert report.warnings[0].endswith("type split.test_on=null if the sizes matter more")
+    assert report.warnings[0].endswith("If sizes matter more, type split.test_on=null")
 
 
 def test_a_topic_nearest_to_the_target_is_drawn_where_all_are_too_large():
