@@ -21,7 +21,7 @@ def train(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> dict
     `choices` are Hydra's chosen options by group. The same call resumes an interrupted run, and reports a finished one.
     """
     settings = check(cfg, Train, choices)
-    from ilm.training.prepared import require_prepared  # only now, as torch below: mistakes are told at once
+    from ilm.training.prepared import require_prepared  # only now, as torch below: mistakes are reported at once
 
     require_prepared(settings)
     from ilm.training.dry_run import dry_run
@@ -42,7 +42,7 @@ def train(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> dict
             log.info("%s is finished: not trained again", plan.name)
             note(finished_before=True)
         else:
-            module = InfillingModule.of(plan)  # what it refuses is told before anything is written
+            module = InfillingModule.of(plan)  # it refuses before anything is written
             folder.begin(plan.settings, plan.identity, anew)
             set_up_logging(folder.path / "train.log")
             fit(plan, module, folder)

@@ -138,9 +138,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parameters = sum(parameter.numel() for parameter in base.parameters())
     peak = next((peak for name, peak in PEAKS.items() if name in card), None)
     report = Report(arguments.out, parameters, peak)
-    told = {"device": card, "torch": torch.__version__, "parameters": parameters, "peak_tflops": peak}
-    print(json.dumps(told), end="\n\n", flush=True)
-    report.add(**told)
+    about = {"device": card, "torch": torch.__version__, "parameters": parameters, "peak_tflops": peak}
+    print(json.dumps(about), end="\n\n", flush=True)
+    report.add(**about)
     report.header()
     limit = float("inf") if quick else LIMIT
     left = lambda: limit - (time.perf_counter() - began)  # noqa: E731

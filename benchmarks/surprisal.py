@@ -65,10 +65,10 @@ def random_model(vocabulary: Vocabulary, arguments: argparse.Namespace) -> GPT2L
 
 
 def left_to_right(reader: Reader, scorer: IncrementalLMScorer, texts: pd.DataFrame, arguments) -> None:
-    told = [np.zeros(0, dtype=np.int32)] * len(texts)
+    prefixes = [np.zeros(0, dtype=np.int32)] * len(texts)
 
     def ours() -> float:
-        blanks = pd.concat([scores.blanks for scores in reader.read(texts, told, renormalise=False)])
+        blanks = pd.concat([scores.blanks for scores in reader.read(texts, prefixes, renormalise=False)])
         # minicons gives tokens, of which the second is the first with a value.
         return float(blanks["nll"].sum())
 
@@ -90,10 +90,10 @@ def left_to_right(reader: Reader, scorer: IncrementalLMScorer, texts: pd.DataFra
 
 
 def masked(reader: Reader, scorer: IncrementalLMScorer, texts: pd.DataFrame, arguments) -> None:
-    told = [np.zeros(0, dtype=np.int32)] * len(texts)
+    prefixes = [np.zeros(0, dtype=np.int32)] * len(texts)
 
     def ours() -> float:
-        blanks = pd.concat([scores.blanks for scores in reader.mask(texts, told)])
+        blanks = pd.concat([scores.blanks for scores in reader.mask(texts, prefixes)])
         return float(blanks["nll"].sum() + blanks["end_nll"].sum())
 
     def theirs() -> float:

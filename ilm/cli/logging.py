@@ -41,9 +41,9 @@ class _StderrHandler(logging.StreamHandler):
 
 
 class _LogFile(logging.FileHandler):
-    """A log that cannot be written (a full disk, another's file) is told once, and no reason to stop."""
+    """A log that cannot be written (a full disk, another's file) is reported once, and is no reason to stop."""
 
-    told = False
+    reported = False
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -52,9 +52,9 @@ class _LogFile(logging.FileHandler):
             self.handleError(record)
 
     def handleError(self, record: logging.LogRecord) -> None:
-        if not self.told:
+        if not self.reported:
             print(f"warning: {self.baseFilename} cannot be written: {sys.exc_info()[1]}", file=sys.stderr)
-            self.told = True
+            self.reported = True
 
 
 @contextmanager

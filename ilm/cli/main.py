@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ilm.cli.help import CONF, chosen_options, help_text
 from ilm.cli.interrupts import imported
-from ilm.cli.mistakes import require_no_dashes, told
+from ilm.cli.mistakes import message_of, require_no_dashes
 from ilm.cli.sweep import end_sweep, note
 from ilm.cli.sweep_table import STOPPED_BY_SIGNAL
 from ilm.errors import UserError
@@ -77,7 +77,7 @@ def _require_one_process(command: str) -> None:
             f"{started_by()} started {started} processes of {command}.py, which each would do the whole work: start "
             "one (srun --ntasks=1), or without it"
         )
-        error.told = not is_first_process()
+        error.reported = not is_first_process()
         raise error
 
 
@@ -122,7 +122,7 @@ def job() -> Iterator[dict[str, str | None]]:
         if known:
             log.error("error: %s", error)
             if isinstance(error, UserError):
-                error.told = True
+                error.reported = True
         raise
 
 
@@ -132,8 +132,8 @@ def _first_line(error: Exception) -> str:
 
 
 def _exit_with(error: Exception) -> None:
-    if not (isinstance(error, UserError) and error.told):
-        print(f"error: {printable(told(error, _command()))}", file=sys.stderr)
+    if not (isinstance(error, UserError) and error.reported):
+        print(f"error: {printable(message_of(error, _command()))}", file=sys.stderr)
     sys.exit(EXIT_USER_ERROR)
 
 

@@ -23,7 +23,7 @@ OWN_LEVELS = {
 }
 
 
-def told(error: Exception, command: str) -> str:
+def message_of(error: Exception, command: str) -> str:
     """The message of a mistake; Hydra's with the reason it wraps, without what only it needs to know."""
     message, cause = str(error).strip(), error.__cause__
     if isinstance(error, OverrideParseException):

@@ -129,7 +129,7 @@ def job_script(command: Sequence[str], variables: Mapping[str, str], launcher: A
 
 
 def job_options(launcher: Any, trainer: Any) -> list[str]:
-    """What sbatch is told of a run, by those sections of its configuration.
+    """The options of sbatch for a run, from these sections of its configuration.
 
     Raises: UserError unless the processes that Slurm will start are those that the run is planned for.
     """

@@ -181,9 +181,9 @@ class SweepCallback(Callback):
 def _require_all(config: DictConfig, combinations: Sequence[Sequence[str]], require: Callable[[Train], None]) -> None:
     """Check the jobs of a sweep before the first one begins.
 
-    Raises: SystemExit, having told the mistakes of each. Hydra would turn other exceptions of a callback into warnings.
+    Raises: SystemExit, after printing the mistakes of each; Hydra turns other exceptions of a callback into warnings.
     """
-    told: dict[str, list[str]] = {}
+    mistakes: dict[str, list[str]] = {}
     common = set.intersection(*map(set, combinations)) if len(combinations) > 1 else set()
     checked: set[str | frozenset[str]] = set()
     for one in combinations:
@@ -199,9 +199,9 @@ def _require_all(config: DictConfig, combinations: Sequence[Sequence[str]], requ
         try:
             require(check(job, Train, choices))
         except UserError as error:
-            told.setdefault(str(error), []).append(" ".join(part for part in one if part not in common))
-    if told:
-        for message, jobs in told.items():
+            mistakes.setdefault(str(error), []).append(" ".join(part for part in one if part not in common))
+    if mistakes:
+        for message, jobs in mistakes.items():
             print(f"error: {', '.join(jobs)}: {printable(message)}", file=sys.stderr)
         print("nothing was started", file=sys.stderr)
         raise SystemExit(2)

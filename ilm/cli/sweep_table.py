@@ -105,7 +105,7 @@ def print_total(jobs: Sequence[Job]) -> None:
     if costs:
         hours, disk = (sum(cost[key] for cost in costs) for key in ("hours", "disk_gib"))
         memory = max(cost["memory_gib"] for cost in costs)
-        left_out = f", without {missing} that cannot be told yet" if (missing := len(jobs) - len(costs)) else ""
+        left_out = f", without {missing} that are not known yet" if (missing := len(jobs) - len(costs)) else ""
         print(
             f"\nall {len(jobs)} runs{left_out}, one after another: {hours:.1f} h, {disk:.1f} GiB of disk; "
             f"the largest needs {memory:.1f} GiB of memory",

@@ -75,7 +75,7 @@ class Comparison(Scored):
 
 
 class Memorisation(Masked, Packing):
-    """What infills repeat of the training texts, and whether these can be told by their loss."""
+    """What infills repeat of the training texts, and whether their loss gives these away."""
 
     name: Literal["memorisation"]
     levels: list[str] | None

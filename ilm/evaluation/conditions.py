@@ -1,7 +1,6 @@
-"""What conditioned models are told of the texts that they are evaluated on (`task.condition`).
+"""The condition of conditioned models in evaluation (`task.condition`).
 
-`own` tells each text's own values, as far as the model was trained on them; `none` tells nothing; a level tells that
-all texts are of this level.
+`own`: each text's own values, where the model was trained on them; `none`: no prefix; a level: this one for all texts.
 """
 
 from collections.abc import Collection, Iterable
@@ -16,25 +15,24 @@ OWN, NONE = "own", "none"
 LEVEL = "cefr_level"
 
 
-def told_instead(fields: Collection[str], condition: str) -> dict[str, str | None]:
-    """What is told in place of a text's own values of `fields`."""
+def value_overrides(fields: Collection[str], condition: str) -> dict[str, str | None]:
+    """The values that replace a text's own in `fields`."""
     if condition in (OWN, NONE):
         return {} if condition == OWN else dict.fromkeys(fields)
     return {LEVEL: condition} if LEVEL in fields else {}
 
 
-def told_conditions(model: TrainedModel, documents: pd.DataFrame, condition: str = OWN) -> Conditions:
-    """What a conditioned model is told of documents."""
+def conditions_of(model: TrainedModel, documents: pd.DataFrame, condition: str = OWN) -> Conditions:
+    """The conditions of documents under a conditioned model."""
     known = {field: documents[field].where(documents[field].isin(values)) for field, values in model.condition.items()}
-    return Conditions.of([*known], pd.DataFrame(known), model.vocabulary, told_instead(known, condition))
+    return Conditions.of([*known], pd.DataFrame(known), model.vocabulary, value_overrides(known, condition))
 
 
 def require_condition(models: Iterable[TrainedModel], condition: str) -> None:
-    """Raises: UserError if no model can be told this level."""
+    """Raises: UserError if no model is conditioned on this level."""
     if condition in (OWN, NONE):
         return
-    told = [model.condition for model in models if model.condition]
-    levels = dict.fromkeys(level for of_model in told for level in of_model.get(LEVEL, []))
+    levels = dict.fromkeys(level for model in models for level in (model.condition or {}).get(LEVEL, []))
     if condition not in levels:
-        known = f"levels that these models know: {', '.join(levels)}" if levels else "no model here is told a level"
+        known = f"levels of these models: {', '.join(levels)}" if levels else "no model here is conditioned on levels"
         raise UserError(f"task.condition={condition}: expected {OWN}, {NONE} or a level; {known}")

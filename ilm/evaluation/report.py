@@ -34,7 +34,7 @@ from ilm.runs.identity import identity_differences, short_values
 log = logging.getLogger("ilm")
 
 IDENTITY = "identity.json"
-# Settings of a task that change no number; the corpus is told by its documents.
+# Settings of a task that change no number; the corpus is identified by its documents.
 _NOT_DECIDING = {"name", "corpus", "also_score", "device", "row_tokens", "format"}
 _LONGEST = 60  # characters of the models in a folder's name
 

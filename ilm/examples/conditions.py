@@ -27,22 +27,22 @@ from ilm.hashing import order_keys
 LEFT_OUT_ONCE_IN = 10
 
 
-def told_line(told: Mapping[str, str | None]) -> str:
+def prefix_line(values: Mapping[str, str | None]) -> str:
     """The prefix line with the known values of `CONDITIONS`; empty if there are none."""
-    known = [f"{words}: {told[field]}" for field, words in CONDITIONS.items() if told.get(field)]
+    known = [f"{words}: {values[field]}" for field, words in CONDITIONS.items() if values.get(field)]
     return ", ".join(known) + "\n" if known else ""
 
 
-def told_tokens(told: Mapping[str, str | None], vocabulary: Vocabulary) -> tuple[int, ...]:
-    """The token ids of `told_line`."""
-    line = told_line(told)
+def prefix_tokens(values: Mapping[str, str | None], vocabulary: Vocabulary) -> tuple[int, ...]:
+    """The token ids of `prefix_line`."""
+    line = prefix_line(values)
     return tuple(vocabulary.encode(line)) if line else ()
 
 
-def longest_line(condition: Mapping[str, Sequence[str]], vocabulary: Vocabulary) -> int:
+def longest_prefix(condition: Mapping[str, Sequence[str]], vocabulary: Vocabulary) -> int:
     """Tokens of the longest line over all combinations of field values."""
     lines = (dict(zip(condition, values, strict=True)) for values in product(*condition.values()))
-    return max((len(told_tokens(told, vocabulary)) for told in lines), default=0)
+    return max((len(prefix_tokens(values, vocabulary)) for values in lines), default=0)
 
 
 def stored_condition(config: PreTrainedConfig) -> dict[str, list[str]]:
@@ -78,15 +78,15 @@ class Conditions:
     ) -> "Conditions":
         """Condition on `fields`, columns of `documents`; `instead` overrides their values (None: drop the field)."""
         instead = instead or {}
-        told = pd.DataFrame({field: instead.get(field, documents[field]) for field in fields}, index=documents.index)
-        combination, distinct = told.groupby(list(fields), dropna=False, sort=True).ngroup(), told.drop_duplicates()
+        values = pd.DataFrame({field: instead.get(field, documents[field]) for field in fields}, index=documents.index)
+        combination, distinct = values.groupby(list(fields), dropna=False, sort=True).ngroup(), values.drop_duplicates()
         ways = [(), fields, *([[field] for field in fields] if len(fields) > 1 else [])]
         numbers: dict[tuple[int, ...], int] = {(): 0}
         table = np.zeros((int(combination.max()) + 1, len(ways)), dtype=np.int64)
         for row, values in zip(combination[distinct.index], distinct.to_dict("records"), strict=True):
             for way, left_out in enumerate(ways):
                 known = {field: value for field, value in values.items() if field not in left_out and pd.notna(value)}
-                table[row, way] = numbers.setdefault(told_tokens(known, vocabulary), len(numbers))
+                table[row, way] = numbers.setdefault(prefix_tokens(known, vocabulary), len(numbers))
         return cls(tuple(np.array(ids, dtype=np.int32) for ids in numbers), table[combination.to_numpy()])
 
     def left_out(self, writing_ids: Sequence[str], seed: int) -> "Conditions":

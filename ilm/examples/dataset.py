@@ -17,7 +17,7 @@ import numpy as np
 from ilm.examples.alignment import TokenSpans, align
 from ilm.examples.conditions import Conditions
 from ilm.examples.cuts import Cuts
-from ilm.examples.layout import Example, Examples, lay_out_all, tell
+from ilm.examples.layout import Example, Examples, add_prefixes, lay_out_all
 from ilm.examples.lengths import ExampleCounts, count_answers, count_examples, full_lengths
 from ilm.examples.token_store import TokenStore
 from ilm.examples.vocabulary import Vocabulary
@@ -89,7 +89,9 @@ class InfillingDataset:
         examples = lay_out_all(ids, begins, sizes, spans, self.vocabulary, self.objective, length)
         if self._conditions is None:
             return examples
-        return tell(examples, [self._conditions.prefixes[n] for n in self._conditions.of_examples(documents, masks)])
+        return add_prefixes(
+            examples, [self._conditions.prefixes[n] for n in self._conditions.of_examples(documents, masks)]
+        )
 
     def keys(self, numbers: np.ndarray | slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
         """The document row of each of some examples (by default of all), and which of its masks."""
@@ -177,8 +179,8 @@ class InfillingDataset:
             found = count_examples(self.objective, sizes, spans, self.max_length)
             if self._conditions is not None:
                 documents = np.repeat(self.documents[chunk], masks_of_each)
-                told = self._conditions.lengths(documents, numbers - np.repeat(begins[chunk], masks_of_each))
-                found = found._replace(lengths=found.lengths + told)
+                added = self._conditions.lengths(documents, numbers - np.repeat(begins[chunk], masks_of_each))
+                found = found._replace(lengths=found.lengths + added)
             owners = begin + np.repeat(np.arange(len(masks_of_each)), masks_of_each)
             self._count_cuts(self.cuts, owners, sizes, spans, kept)
             self.n_tokens += int(found.lengths[kept].sum())

@@ -92,7 +92,7 @@ class Examples:
         return Example(self.input_ids[tokens], self.target_types[tokens], int(self.full_lengths[number]))
 
 
-def tell(examples: Examples, prefixes: Sequence[np.ndarray]) -> Examples:
+def add_prefixes(examples: Examples, prefixes: Sequence[np.ndarray]) -> Examples:
     """Prepend a prefix to each example (`ilm.examples.conditions`); `full_lengths` do not change.
 
     Neither the prefix nor the first token after it is a target.

@@ -21,7 +21,7 @@ import numpy as np
 
 from ilm.errors import UserError
 from ilm.examples.alignment import align
-from ilm.examples.layout import Example, Examples, lay_out, tell
+from ilm.examples.layout import Example, Examples, add_prefixes, lay_out
 from ilm.examples.tokenize import token_positions
 from ilm.examples.vocabulary import Vocabulary
 from ilm.infilling.token_bytes import TokenBytes
@@ -143,7 +143,7 @@ class Context:
     `pieces`, `types`, `limits`: from `parse_blanks`. `leading_space`: whether the answer begins with a hidden space,
     usually the one typed before its blank. `ids`: the tokens up to and including the separator. `left_out`: characters
     dropped from the start of the first piece and the end of the last because the text was too long (`truncate`).
-    `told`: the prefix of `ids` that conditions the model.
+    `prefix`: the prefix of `ids` that conditions the model.
     """
 
     text: str
@@ -153,7 +153,7 @@ class Context:
     leading_space: tuple[bool, ...]
     ids: tuple[int, ...]
     left_out: tuple[int, int] = (0, 0)
-    told: tuple[int, ...] = ()
+    prefix: tuple[int, ...] = ()
 
     @classmethod
     def parse(cls, text: str, vocabulary: Vocabulary, token_bytes: TokenBytes) -> "Context":
@@ -189,9 +189,9 @@ class Context:
         ids += [*token_bytes.encode_continuation(pieces[-1]), vocabulary.start_of_infill]
         return cls(text, tuple(pieces), tuple(types), tuple(limits), tuple(leading_space), tuple(ids))
 
-    def after(self, told: tuple[int, ...]) -> "Context":
+    def after(self, prefix: tuple[int, ...]) -> "Context":
         """The same context after a conditioning prefix."""
-        return replace(self, ids=(*told, *self.ids), told=told)
+        return replace(self, ids=(*prefix, *self.ids), prefix=prefix)
 
     def answer_prefix(self, blank: int) -> bytes:
         """What the answer to a blank must begin with, in bytes as generated."""
@@ -259,11 +259,11 @@ def filled_example(
     spans: Sequence[tuple[int, int]],
     types: Sequence[int],
     vocabulary: Vocabulary,
-    told: Sequence[int] = (),
+    prefix: Sequence[int] = (),
 ) -> Example:
     """The example of a text with answers at `spans`, (start, length) in characters; it is tokenised whole.
 
-    `types`: of each blank the index of its mask type; `told`: tokens that tell of the text.
+    `types`: of each blank the index of its mask type; `prefix`: conditioning tokens.
 
     Raises: UserError if two answers share a token.
     """
@@ -277,4 +277,4 @@ def filled_example(
     runs = list(zip(types, first.tolist(), last.tolist(), strict=True))
     ids = encoded.input_ids
     example = lay_out(ids, runs, vocabulary, INFILLING, max_length=len(ids) + 2 * len(runs) + 1)
-    return tell(Examples.of([example]), [np.array(told, dtype=np.int32)])[0]
+    return add_prefixes(Examples.of([example]), [np.array(prefix, dtype=np.int32)])[0]

@@ -19,12 +19,12 @@ from transformers import PreTrainedModel
 
 from ilm.config.infill import Decoding
 from ilm.errors import UserError
-from ilm.examples.conditions import longest_line, stored_condition
+from ilm.examples.conditions import longest_prefix, stored_condition
 from ilm.examples.layout import Example, TargetType
 from ilm.examples.vocabulary import Vocabulary
 from ilm.infilling.blanks import NO_LIMITS, BlankLimits, Context, filled_example, truncate
 from ilm.infilling.candidates import GeneratedSequence, Infilling, draw
-from ilm.infilling.conditions import tokens_told
+from ilm.infilling.conditions import condition_prefix
 from ilm.infilling.constraints import AnswerConstraints
 from ilm.infilling.generate import Generator
 from ilm.infilling.kv_cache import UNKNOWN
@@ -99,9 +99,9 @@ class Infiller:
         trained.require_infilling()
         settings = trained.settings
         model = pretrained_model(str(trained.path)).to(place, DTYPES[dtype])
-        told = longest_line(stored_condition(model.config), trained.vocabulary)
+        longest = longest_prefix(stored_condition(model.config), trained.vocabulary)
         from_scratch = settings is not None and not settings.model.pretrained
-        max_tokens = settings.data.max_length + told if settings and from_scratch else None
+        max_tokens = settings.data.max_length + longest if settings and from_scratch else None
         return cls(model, trained.vocabulary, max_tokens, trained.path)
 
     def __call__(
@@ -156,8 +156,8 @@ class Infiller:
         Raises: UserError if there is no blank, a mask type or condition is unknown to the model, the text leaves no
         room for answers, or no answer can meet the limits.
         """
-        told = tokens_told(self.condition, self.vocabulary, {"level": level, "l1": l1})
-        max_tokens = self.max_tokens - len(told)
+        prefix = condition_prefix(self.condition, self.vocabulary, {"level": level, "l1": l1})
+        max_tokens = self.max_tokens - len(prefix)
         context = Context.parse(text, *self._tokens) if spans is None else self._of_spans(text, spans)
         if limits is not None:
             if len(limits) != len(context.types):
@@ -173,7 +173,7 @@ class Infiller:
             )
         fitting = max_tokens - answers
         if len(context.ids) <= fitting:
-            return context.after(told)
+            return context.after(prefix)
         if answer_room is None:
             raise UserError(
                 f"The text has {len(context.ids)} tokens, but only {max(fitting, 0)} fit: the model is limited to "
@@ -182,7 +182,7 @@ class Infiller:
             )
         wished = sum(own.max_tokens or max(answer_room, n) for own, n in zip(context.limits, least, strict=True))
         room = max(answers, min(wished + len(least), max_tokens // 2))
-        return truncate(context, int(max_tokens - room), *self._tokens).after(told)
+        return truncate(context, int(max_tokens - room), *self._tokens).after(prefix)
 
     def _of_spans(self, text: str, spans: Sequence[Span]) -> Context:
         types = self.vocabulary.mask_types
@@ -213,21 +213,21 @@ class Infiller:
         return math.fsum(self.answer_scores(text, answers))
 
     def answer_scores(
-        self, text: str | Context, answers: Sequence[str], told: tuple[int, ...] = ()
+        self, text: str | Context, answers: Sequence[str], prefix: tuple[int, ...] = ()
     ) -> tuple[float, ...]:
         """The log-probability in nats of each answer with its end token, given the text and earlier answers.
 
         As in evaluation, the filled text is tokenised as a whole and laid out as a training example. An answer that was
-        generated in other tokens therefore has another log-probability as an `Infilling`. `told`: conditioning tokens,
-        if `text` is a str.
+        generated in other tokens therefore has another log-probability as an `Infilling`. `prefix`: conditioning
+        tokens, if `text` is a str.
 
         Raises: UserError for a wrong number of answers, an empty one, two that share a token, or too long a text.
         """
-        context = text if isinstance(text, Context) else self.context(text).after(told)
+        context = text if isinstance(text, Context) else self.context(text).after(prefix)
         if len(answers) != len(context.types) or not all(answers):
             raise UserError(f"expected {len(context.types)} answers, one per blank and none empty; got {answers}")
         filled, spans = context.fill(answers)
-        example = filled_example(filled, spans, context.types, self.vocabulary, context.told)
+        example = filled_example(filled, spans, context.types, self.vocabulary, context.prefix)
         length = len(example.input_ids)
         if length > self.max_tokens:
             raise UserError(f"Text and answers have {length} tokens, but the model is limited to {self.max_tokens}")

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from ilm.config.infill import Decoding
 from ilm.errors import UserError
 from ilm.infilling.blanks import Context
-from ilm.infilling.conditions import told_to
+from ilm.infilling.conditions import known_settings
 from ilm.infilling.mixture import Filler
 from ilm.infilling.texts import InputText, span_texts
 from ilm.masking.functions import Span
@@ -101,8 +101,8 @@ def _filled(
         records.append(record)
         if "error" not in record:
             try:
-                told = told_to(infiller.condition, decoding)
-                context = infiller.context(about["text"], answer_room=decoding.answer_room, spans=spans, **told)
+                known = known_settings(infiller.condition, decoding)
+                context = infiller.context(about["text"], answer_room=decoding.answer_room, spans=spans, **known)
                 good.append((record, context))
             except UserError as error:
                 record["error"] = str(error)
@@ -141,7 +141,7 @@ def _write(records: Iterable[Mapping[str, Any]], out: TextIO) -> None:
         with open(os.devnull, "wb") as nowhere:
             os.dup2(nowhere.fileno(), out.fileno())
         fault = UserError(f"The output cannot be written: {error.strerror}")
-        fault.told = isinstance(error, BrokenPipeError)
+        fault.reported = isinstance(error, BrokenPipeError)
         raise fault from error
 
 

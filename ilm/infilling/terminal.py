@@ -16,7 +16,7 @@ from rich.text import Text
 from ilm.config.infill import Decoding
 from ilm.errors import UserError
 from ilm.infilling.blanks import Context
-from ilm.infilling.conditions import require_told, told_to
+from ilm.infilling.conditions import known_settings, require_conditioned
 from ilm.infilling.mixture import Filler
 from ilm.infilling.render import LEGEND, side_by_side
 from ilm.masking.functions import Span
@@ -143,15 +143,15 @@ class Terminal:
         found, faults = {}, {}
         for name, infiller in self.infillers.items():
             try:
-                options = told_to(infiller.condition, self.decoding)
+                options = known_settings(infiller.condition, self.decoding)
                 found[name] = infiller.context(text, answer_room=self.decoding.answer_room, spans=spans, **options)
             except UserError as error:
                 faults[name] = str(error)
-        told = [f"{name}: {fault}" for name, fault in faults.items()]
+        messages = [f"{name}: {fault}" for name, fault in faults.items()]
         if not found:
             alike = len(set(faults.values())) == 1
-            raise UserError(next(iter(faults.values())) if alike else "\n".join(told))
-        for fault in told:
+            raise UserError(next(iter(faults.values())) if alike else "\n".join(messages))
+        for fault in messages:
             self.mistake(fault)
         return found
 
@@ -168,13 +168,13 @@ class Terminal:
             self._help()
         elif name == "model" and value:
             infillers = self.load(_names(value))
-            require_told([infiller.condition for infiller in infillers.values()], self.decoding.model_dump())
+            require_conditioned([infiller.condition for infiller in infillers.values()], self.decoding.model_dump())
             self.infillers = infillers
             self.say(f"Models: {', '.join(self.infillers)}")
             self.changed()
         elif name in SETTINGS and value:
             decoding = self.decoding.replace(**{name: _parsed(value, getattr(self.decoding, name))})
-            require_told([infiller.condition for infiller in self.infillers.values()], decoding.model_dump())
+            require_conditioned([infiller.condition for infiller in self.infillers.values()], decoding.model_dump())
             self.decoding = decoding
             self.say(self._setting(name))
             self.changed()

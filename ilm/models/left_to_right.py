@@ -1,6 +1,6 @@
 """Whole texts read from left to right, without blanks: the one scorer of texts, whatever the task.
 
-    told     text                                   told: what a conditioned model is told, before every window
+    prefix   text                                   prefix: a conditioned model's, before every window
     ids      t1 t2 t3 ... tT                        t1 has a probability only where `first` stands before it
     nll      -  x  x  ... x
     begins   -  x  x  ... x  x                      whether the next token begins a word: also asked behind the last
@@ -9,7 +9,7 @@ A text longer than a window is read in windows of which each begins half a windo
 is scored with at least half a window of text before it, and every token once.
 
 Models trained on masked texts give some probability to blanks. `kept` takes it away: probabilities are then those
-among the first `kept` rows of the head, and what is taken away is told.
+among the first `kept` rows of the head, and the mass taken away is returned.
 
 Legend: T tokens of a text, V rows of the head, K rows kept, N targets of a row.
 """
@@ -54,21 +54,22 @@ def score_texts(
     row_tokens: int,
     device: torch.device,
     first: int | None = None,
-    told: Sequence[Sequence[int] | np.ndarray] | None = None,
+    prefixes: Sequence[Sequence[int] | np.ndarray] | None = None,
     kept: int | None = None,
     begins: np.ndarray | None = None,
 ) -> list[TextScores]:
     """Score every token of `texts`, token ids, under a model in evaluation mode on `device`.
 
-    `window` is in tokens, `first` included, the tokens `told` of each text not; with them it fits in `row_tokens`.
+    `window` is in tokens, `first` included, the tokens of its prefix excluded; with them it fits in `row_tokens`.
     `first` (id) stands before each text and is not scored; without it the first token of a text is not, whatever is
-    told, so that the same tokens are scored under every condition. `kept`: as many rows of the head, from the first;
+    prefix, so that the same tokens are scored under every condition. `kept`: as many rows of the head, from the first;
     None: all. `begins`: ids below `kept`.
     """
     lead, tail = [] if first is None else [first], [] if begins is None else [0]  # nothing is predicted from the tail
     wholes = [np.concatenate([lead, ids, tail]).astype(np.int32) for ids in texts]
     of_texts = [
-        list(_windows(whole, window, () if told is None else told[number])) for number, whole in enumerate(wholes)
+        list(_windows(whole, window, () if prefixes is None else prefixes[number]))
+        for number, whole in enumerate(wholes)
     ]
     flat = [example for of_text in of_texts for example in of_text]
     columns = [np.zeros((0, 3))]
@@ -90,17 +91,17 @@ def _of_text(columns: np.ndarray, tokens: int, asked: bool) -> TextScores:
     return TextScores(nll[:tokens], log_kept[:tokens], log_begins if asked else None)
 
 
-def _windows(ids: np.ndarray, window: int, told: Sequence[int] | np.ndarray) -> Iterator[Example]:
-    """Examples whose CONTEXT tokens are all of `ids` but the first, each once; `told` before each example."""
-    prefix = np.array(told, dtype=np.int32)
+def _windows(ids: np.ndarray, window: int, prefix: Sequence[int] | np.ndarray) -> Iterator[Example]:
+    """Examples whose CONTEXT tokens are all of `ids` but the first, each once; `prefix` before each example."""
+    prefix = np.array(prefix, dtype=np.int32)
     scored = 1
     while scored < len(ids):
         begin = 0 if scored == 1 else scored - window // 2
         part = np.concatenate([prefix, ids[begin : begin + window]])
         types = np.full(len(part), TargetType.CONTEXT, dtype=np.uint8)
-        types[: len(told) + scored - begin] = TargetType.CONTEXT_SPECIAL
+        types[: len(prefix) + scored - begin] = TargetType.CONTEXT_SPECIAL
         yield Example(part, types, len(part))
-        scored = begin + len(part) - len(told)
+        scored = begin + len(part) - len(prefix)
 
 
 def _columns(model: PreTrainedModel, row: Row, kept: int | None, begins: np.ndarray | None) -> np.ndarray:

@@ -54,7 +54,7 @@ def load_tokenizer(path: str, *, package: str | None = None, gguf_file: str | No
     location, options = locate(path, package, gguf_file)
     if is_reference_model(location):
         return reference_tokenizer(location)
-    with _told(f"{location} holds no model with a tokenizer", ". Give a folder such as experiments/NAME/model."):
+    with _loading(f"{location} holds no model with a tokenizer", ". Give a folder such as experiments/NAME/model."):
         tokenizer = AutoTokenizer.from_pretrained(location, **options)
     # transformers makes up one of special tokens alone where a folder has none.
     if len(set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens)) < _FEWEST_TOKENS:
@@ -84,7 +84,7 @@ def pretrained_model(path: str, *, package: str | None = None, gguf_file: str | 
     location, options = locate(path, package, gguf_file)
     if is_reference_model(location):
         return reference_model(location)
-    with _told(f"No causal language model could be loaded from {location!r}"):
+    with _loading(f"No causal language model could be loaded from {location!r}"):
         model = AutoModelForCausalLM.from_pretrained(location, dtype=torch.float32, **options)
     if "gguf_file" in options:
         # The weights are plain floats now; the model still takes itself for a quantised one, and would not be saved.
@@ -181,16 +181,16 @@ def add_special_rows(model: PreTrainedModel, vocabulary: Vocabulary, seed: int) 
             weight[new] = drawn
 
 
-def require_length(config: PreTrainedConfig, max_length: int, option: str, told: int = 0) -> None:
+def require_length(config: PreTrainedConfig, max_length: int, option: str, prefix: int = 0) -> None:
     """Raises: UserError if a model's positions end before `max_length` tokens (set by the config key `option`), with
-    those that a conditioned model is `told` before them.
+    those of a conditioned model's `prefix` included.
     """
     limit = positions(config)
-    if limit is not None and max_length + told > limit:
-        with_told = f", with {told} that tell it of the text," if told else ""
+    if limit is not None and max_length + prefix > limit:
+        beside = f", with the {prefix} of a prefix," if prefix else ""
         raise UserError(
-            f"{option}={max_length}{with_told} is more than the {limit} tokens the model can read. "
-            f"Type {option}={limit - told}."
+            f"{option}={max_length}{beside} is more than the {limit} tokens the model can read. "
+            f"Type {option}={limit - prefix}."
         )
 
 
@@ -213,7 +213,7 @@ def require_rows(model: PreTrainedModel, vocabulary: Vocabulary, path: str | Pat
 def save_model(model: PreTrainedModel, vocabulary: Vocabulary, folder: Path) -> None:
     """Write model and tokenizer in Hugging Face format; plain `AutoModelForCausalLM.from_pretrained` loads them.
 
-    The tokenizer is told what transformers' pipelines ask it for: how long a text may be, and how to pad, which a model
+    The tokenizer gets what transformers' pipelines ask it for: how long a text may be, and how to pad, which a model
     that writes from left to right wants on the left. No id changes.
     """
     tokenizer = copy.deepcopy(vocabulary.tokenizer)
@@ -228,7 +228,7 @@ def save_model(model: PreTrainedModel, vocabulary: Vocabulary, folder: Path) -> 
 
 def _configuration(model_type: str, **settings: Any) -> PreTrainedConfig:
     """Raises: UserError for an unknown kind of model, or settings that it does not have or refuses."""
-    with _told(f"model.architecture (model_type {model_type}) is refused"):
+    with _loading(f"model.architecture (model_type {model_type}) is refused"):
         default = AutoConfig.for_model(model_type)
         unknown = sorted(set(settings) - set(default.to_dict()) - set(default.attribute_map))
         if unknown:
@@ -243,7 +243,7 @@ def _stored_configuration(path: str, package: str | None, gguf_file: str | None)
     location, options = locate(path, package, gguf_file)
     if is_reference_model(location):
         return reference_config(location)
-    with _told(f"No model configuration could be read from {location!r}"):
+    with _loading(f"No model configuration could be read from {location!r}"):
         return AutoConfig.from_pretrained(location, **options)
 
 
@@ -288,7 +288,7 @@ def _require_on_hub(path: str, advice: str) -> None:
 
 
 @contextmanager
-def _told(what: str, advice: str = "") -> Iterator[None]:
+def _loading(what: str, advice: str = "") -> Iterator[None]:
     """Raises: UserError in place of what a broken file leads to."""
     try:
         yield

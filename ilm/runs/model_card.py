@@ -155,7 +155,7 @@ def _interval(loss: float, standard_error: float | None) -> str:
 
 
 def _memorisation(found: Mapping[str, Any] | None) -> Iterable[str]:
-    """What it repeats of its training texts, and whether they can be told from others."""
+    """What it repeats of its training texts, and whether they can be recognised."""
     if found is None:
         yield "Not measured: type `python evaluate.py task=memorisation` before the weights are passed on."
         return
@@ -177,7 +177,7 @@ def _memorisation(found: Mapping[str, Any] | None) -> Iterable[str]:
     yield TextTable(None, columns, cells, "llrr").markdown()
     yield ""
     yield (
-        f"Membership: whether training texts can be told from {split} texts by their loss; AUC .5 is chance. This "
+        f"Membership: whether their loss separates training texts from {split} texts; AUC .5 is chance. This "
         "bounds one attack, and is no proof that nothing can be extracted."
     )
 

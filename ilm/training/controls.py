@@ -11,7 +11,7 @@ from ilm.config.model import Model
 from ilm.config.train import Train
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
-from ilm.examples.conditions import LEFT_OUT_ONCE_IN, told_line
+from ilm.examples.conditions import LEFT_OUT_ONCE_IN, prefix_line
 from ilm.hashing import digest
 from ilm.runs.finder import Finder
 from ilm.runs.folder import total_targets
@@ -125,7 +125,7 @@ def _comparable_run(
 ) -> TrainedModel:
     """The one finished run on these documents that `name`, typed for `option`, means (`ilm.runs.finder`).
 
-    All have the run's model; one told by its level, and any where `strict`, its objective and masks too.
+    All have the run's model; one given by its level, and any where `strict`, its objective and masks too.
 
     Raises: UserError if none fits, or several do.
     """
@@ -173,8 +173,8 @@ def comparison_lines(
     if (like := settings.data.like) is not None:
         yield "texts", f"draw {settings.data.draw} of all levels', until they had the infill targets of all of {like}'s"
     if settings.data.condition is not None:
-        line = told_line(dict.fromkeys(settings.data.condition, "...")).strip()
-        yield "told", f"'{line}' of each text; one example in {LEFT_OUT_ONCE_IN} is told nothing"
+        line = prefix_line(dict.fromkeys(settings.data.condition, "...")).strip()
+        yield "condition", f"'{line}' before each text; none before one example in {LEFT_OUT_ONCE_IN}"
     if isinstance(plan.order, Balanced):
         times = plan.order.times_seen(plan.examples_until(total_steps))
         seen = ", ".join(f"{levels[code]} {count:.3g}" for code, count in times.items())

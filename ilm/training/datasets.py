@@ -1,7 +1,7 @@
 """The examples that a run is trained and validated on.
 
 1. Its texts: those of its level, perhaps only some (`data.only`), or a random subset of all levels' (`data.like`).
-2. What it is told of each text (`data.condition`).
+2. The condition of each text (`data.condition`).
 3. The examples, under the prepared masks or, while it trains, under masks of each epoch.
 """
 
@@ -32,7 +32,7 @@ def open_datasets(
     remove_strays(corpus.folder / "tokens")  # of runs that were killed while they made them
     tokens = TokenStore.open_or_make(corpus.folder / "tokens", corpus, vocabulary, token_store, caches / "tokens")
     level, data = settings.cefr_level, settings.data
-    documents, told = corpus.documents, None
+    documents, conditions = corpus.documents, None
 
     def dataset(rows: np.ndarray, masks: Masks, conditions: Conditions | None = None) -> InfillingDataset:
         return InfillingDataset(
@@ -52,12 +52,15 @@ def open_datasets(
         wanted = int(infill_targets(corpus.rows("train", [data.like])).sum())
         rows = drawn_until(rows, lambda row: key(ids[row]), wanted, infill_targets)
     if data.condition is not None:
-        told = Conditions.of(data.condition, documents, vocabulary)
-    in_training = told and told.left_out(documents["writing_id"], settings.seed)
-    train, valid = dataset(rows, masks.splits["train"], in_training), dataset(of_valid, masks.splits["valid"], told)
+        conditions = Conditions.of(data.condition, documents, vocabulary)
+    in_training = conditions and conditions.left_out(documents["writing_id"], settings.seed)
+    train, valid = (
+        dataset(rows, masks.splits["train"], in_training),
+        dataset(of_valid, masks.splits["valid"], conditions),
+    )
 
     def test() -> InfillingDataset:
-        return dataset(corpus.rows("test", level.chosen, data.only), masks.splits["test"], told)
+        return dataset(corpus.rows("test", level.chosen, data.only), masks.splits["test"], conditions)
 
     if not settings.masking.resample_each_epoch:
         return train, valid, test
@@ -71,13 +74,13 @@ def open_datasets(
 
 
 def known_values(settings: Train, documents: np.ndarray, corpus: PreparedCorpus) -> dict[str, list[str]]:
-    """Of each column that a run is told, the values in the `documents` it is trained on."""
+    """The values of each column that a run is conditioned on, among the `documents` it is trained on."""
     columns = corpus.documents.loc[documents, settings.data.condition or []]
     return {field: sorted(value for value in columns[field].dropna().unique() if value) for field in columns}
 
 
 def require_room(settings: Train, max_tokens: int) -> None:
-    """Raises: UserError unless a row holds `max_tokens`, those of what is told included."""
+    """Raises: UserError unless a row holds `max_tokens`, prefix included."""
     data = settings.data
     rooms = {
         "a row holds (data.row_tokens)": data.row_tokens,
@@ -85,8 +88,8 @@ def require_room(settings: Train, max_tokens: int) -> None:
     }
     for what, room in rooms.items():
         if room is not None and max_tokens > room:
-            told = max_tokens - data.max_length
+            prefix = max_tokens - data.max_length
             raise UserError(
-                f"data.condition takes up to {told} tokens beside data.max_length={data.max_length}, and {what} "
-                f"{room}. Type data.max_length={room - told}."
+                f"data.condition takes up to {prefix} tokens beside data.max_length={data.max_length}, and {what} "
+                f"{room}. Type data.max_length={room - prefix}."
             )

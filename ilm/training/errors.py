@@ -31,7 +31,7 @@ def failures_recorded(folder: RunFolder, settings: Train) -> Iterator[None]:
     except Exception as error:
         plain = _as_user_error(error, folder, settings)
         _set_state(folder, state="failed", reason=str(plain or error)[:2000] or type(error).__name__, seconds_left=None)
-        # The terminal is told once, by the entry point.
+        # The entry point prints the message, once.
         log.error("the run failed: %s", plain or f"{type(error).__name__}: {error}", extra={"file_only": True})
         if plain is None or plain is error:
             raise
@@ -81,7 +81,7 @@ def _out_of_memory(error: Exception, folder: RunFolder, settings: Train) -> str:
 
 
 def _set_state(folder: RunFolder, **values: Any) -> None:
-    # On a full disk not even this can be written; the error itself is told in any case.
+    # On a full disk not even this can be written; the error itself is raised in any case.
     with suppress(OSError):
         if is_first_process() and Path(folder.path).is_dir():
             folder.set_status(**values)

@@ -1,6 +1,6 @@
 """The plan of a training run: everything that is decided, checked and opened before anything is written.
 
-1. Lightning's Trainer is made, so that what it refuses is told at once.
+1. Lightning's Trainer is made, so that what it refuses is reported at once.
 2. The prepared corpus, its masks and tokens are opened; only caches are written.
 3. Optimizer steps are planned, the run gets its name and its identity.
 
@@ -45,10 +45,9 @@ class RunPlan:
     """What a run needs.
 
     `model` is the model it starts from: that of the settings, unless another run's weights (`initial`) or a dry run
-    without the hub replace it; `new_rows` says that the infilling tokens are new to it. `condition` is what it is told
-    of a text, with the values that it knows. `validation` are numbers of examples in `valid`; `test` opens the examples
-    of the test split, which training has no use for; `level_codes[row]` is the
-    index in `levels` of a document row's level.
+    without the hub replace it; `new_rows` says that the infilling tokens are new to it. `condition`: the fields it
+    is conditioned on, with the values it knows. `validation`: numbers of examples in `valid`. `test` opens the examples
+    of the test split, which training does not use. `level_codes[row]`: the index in `levels` of a document's level.
     """
 
     path: Path
@@ -190,11 +189,11 @@ def plan_training(*overrides: str) -> RunPlan:
 
 
 def _require_fitting(settings: Train, model: Model, vocabulary: Vocabulary, max_tokens: int) -> None:
-    """Raises: UserError if the model has no room for what is told before an example, or cannot be exported as asked."""
+    """Raises: UserError if the model has no room for the prefix of an example, or cannot be exported as asked."""
     if settings.data.condition is not None:
         require_room(settings, max_tokens)
-        told = max_tokens - settings.data.max_length
-        require_length(model_config(model), settings.data.max_length, "data.max_length", told)
+        prefix = max_tokens - settings.data.max_length
+        require_length(model_config(model), settings.data.max_length, "data.max_length", prefix)
     if settings.export_reference:
         require_exportable(model_config(model), vocabulary)
 

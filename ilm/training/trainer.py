@@ -108,7 +108,7 @@ def make_optimizer(node: Optimizer, parameters: Iterable[torch.nn.Parameter]) ->
 
 
 def _environment() -> ClusterEnvironment:
-    """How Lightning finds the processes of the run: told, where it would believe any variable of its environment."""
+    """How Lightning finds the processes of the run; left to itself it trusts any variable of the environment."""
     launcher = started_by()
     if launcher == "torchrun":
         return TorchElasticEnvironment()
@@ -150,5 +150,5 @@ def require_planned_processes(trainer: pl.Trainer, path: Path, overwrite: bool) 
             f"{launcher} started {started} processes, but {planned}. Type {ways[launcher]} for those, or trainer=ddp "
             f"trainer.devices={started // nodes or 1} for the {started} that were started."
         )
-        error.told = not is_first_process()
+        error.reported = not is_first_process()
         raise error

@@ -1,10 +1,10 @@
-"""What a conditioned model is told of a text, and how often less."""
+"""The prefix of a text, and how often fields are left out."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from ilm.examples.conditions import Conditions, told_line
+from ilm.examples.conditions import Conditions, prefix_line
 from ilm.examples.tokenizers import gpt2_tokenizer
 from ilm.examples.vocabulary import Vocabulary
 from tests.reference_data import MASK_TYPES
@@ -34,7 +34,7 @@ def lines(conditions: Conditions, examples=((0, 0), (1, 0), (2, 0), (3, 0))) -> 
     ],
 )
 def test_the_line(told, line):
-    assert told_line(told) == line
+    assert prefix_line(told) == line
 
 
 def test_each_text_is_told_its_own_values_as_far_as_they_are_known():

@@ -1,4 +1,4 @@
-"""Conditioned models fill a text that they are told the level of; others are told nothing."""
+"""Conditioned models fill a text after its prefix; others get none."""
 
 import io
 import json
@@ -10,8 +10,8 @@ import torch
 from rich.console import Console
 
 from ilm.errors import UserError
-from ilm.examples.conditions import told_line
-from ilm.examples.layout import Examples, lay_out, tell
+from ilm.examples.conditions import prefix_line
+from ilm.examples.layout import Examples, add_prefixes, lay_out
 from ilm.infilling.infiller import Infiller
 from ilm.infilling.jsonl import fill_texts
 from ilm.infilling.terminal import Terminal
@@ -39,8 +39,8 @@ def conditioned() -> Infiller:
 
 def test_the_line_stands_before_the_text(plain, conditioned):
     whole, alone = conditioned.context(TEXT, level="B1", l1="Thai"), plain.context(TEXT)
-    line = tuple(WORDS.encode(told_line({"cefr_level": "B1", "l1": "Thai"})))
-    assert whole == replace(alone, ids=line + alone.ids, told=line)
+    line = tuple(WORDS.encode(prefix_line({"cefr_level": "B1", "l1": "Thai"})))
+    assert whole == replace(alone, ids=line + alone.ids, prefix=line)
     assert conditioned.context(TEXT) == alone
     (by_settings,) = conditioned(TEXT, decoding(level="B1", candidates=3))
     assert by_settings == conditioned(conditioned.context(TEXT, level="B1"), decoding(candidates=3))[0]
@@ -53,10 +53,10 @@ def test_scores_are_those_of_evaluation(conditioned):
     before = len(WORDS.encode("I like to eat"))
     last = before + len(WORDS.encode(" pasta"))
     example = lay_out(ids, [(MASK_TYPES.index("word"), before, last)], WORDS, "ilm", 99)
-    told = tell(Examples.of([example]), [np.array(WORDS.encode("level: A1\n"), np.int32)])
+    told = add_prefixes(Examples.of([example]), [np.array(WORDS.encode("level: A1\n"), np.int32)])
     nll, _ = score(conditioned.model, told, 99, torch.device("cpu")).total("infill")
     assert conditioned.score(context, ["pasta"]) == pytest.approx(-nll, abs=1e-4)
-    assert conditioned.answer_scores(TEXT, ["pasta"], context.told) == conditioned.answer_scores(context, ["pasta"])
+    assert conditioned.answer_scores(TEXT, ["pasta"], context.prefix) == conditioned.answer_scores(context, ["pasta"])
     assert conditioned.score(TEXT, ["pasta"]) != pytest.approx(-nll, abs=1e-2)
 
 
@@ -65,7 +65,7 @@ def test_a_long_text_leaves_room_for_the_line(conditioned):
     context = conditioned.context(long, answer_room=5, level="B1", l1="Thai")
     assert context.left_out[0] > 0
     assert len(context.ids) + 6 <= conditioned.max_tokens
-    assert context.ids[: len(context.told)] == context.told
+    assert context.ids[: len(context.prefix)] == context.prefix
 
 
 def test_what_a_model_cannot_be_told(plain, conditioned):

@@ -51,10 +51,10 @@ def expected_scores(model, ids: np.ndarray, first: int | None, told: list[int], 
 @pytest.mark.parametrize("kept", [None, KEPT])
 @pytest.mark.parametrize("sizes", [(0,), (1, 5, 15), (16, 3, 0, 24), (17, 40, 41)])
 def test_equals_a_plain_loop(model, sizes, kept, first):
-    texts, told = texts_of(sizes), [[4, 2, 9][: number % 4] for number in range(len(sizes))]
-    found = score_texts(model, texts, first=first, told=told, kept=kept, begins=BEGINS, **OPTIONS)
+    texts, prefixes = texts_of(sizes), [[4, 2, 9][: number % 4] for number in range(len(sizes))]
+    found = score_texts(model, texts, first=first, prefixes=prefixes, kept=kept, begins=BEGINS, **OPTIONS)
     assert len(found) == len(texts)
-    for ids, tokens, scores in zip(texts, told, found, strict=True):
+    for ids, tokens, scores in zip(texts, prefixes, found, strict=True):
         expected = expected_scores(model, ids, first, tokens, kept)
         for column in ("nll", "log_kept", "log_begins"):
             assert getattr(scores, column) == pytest.approx(getattr(expected, column), abs=1e-5, nan_ok=True), column

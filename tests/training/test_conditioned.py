@@ -1,4 +1,4 @@
-"""A generalist that is told each text's level, from the command that trains it to the scores of what it is told."""
+"""A generalist conditioned on each text's level, from the command that trains it to its scores."""
 
 import json
 import random
@@ -96,9 +96,12 @@ def test_training_and_evaluation_tell_the_same(here, run):
     assert found.to_dict() == pytest.approx({kind: best[kind] for kind in found.index}, abs=1e-5)
 
 
-def test_the_plan_says_what_is_told(here):
+def test_the_plan_names_the_condition(here):
     plan = planned(here, "data.condition=[cefr_level,l1]")
-    assert "told        'level: ..., first language: ...' of each text; one example in 10 is told" in plan.summary()
+    assert (
+        "condition   'level: ..., first language: ...' before each text; none before one example in 10"
+        in plan.summary()
+    )
     assert plan.name.endswith("_conditioned-level-first-language")
     assert plan.condition == {"cefr_level": ["A1", "C1"], "l1": ["French", "Thai"]}
     line = plan.train.max_tokens - 100
@@ -114,8 +117,8 @@ def test_a_specialist_is_not_told_its_level(here):
     assert planned(here, "cefr=A1", "data.condition=[l1]").condition == {"l1": ["French", "Thai"]}
 
 
-def test_a_level_that_no_model_can_be_told(here, run):
-    with pytest.raises(UserError, match=r"task.condition=B1: expected own, none or a level; levels .* know: A1, C1"):
+def test_a_level_that_no_model_is_conditioned_on(here, run):
+    with pytest.raises(UserError, match="expected own, none or a level; levels of these models: A1, C1"):
         losses(here, "task.condition=B1", f"models=[{run}]")
 
 

@@ -83,7 +83,7 @@ def test_other_processes_than_those_planned_are_refused(small, tmp_path, launche
     told = rf"{launcher} started 2 processes, but trainer.devices=1 and .* make 1\. Type .*-per-node=1 .*devices=2"
     with pytest.raises(UserError, match=told) as caught:
         train(cfg, choices)
-    assert caught.value.told  # by the first process
+    assert caught.value.reported  # by the first process
     assert not (tmp_path / "experiments").exists()
 
 

@@ -21,9 +21,9 @@ from ilm.evaluation.cloze.base import ClozeModel
 from ilm.evaluation.cloze.items import Item
 from ilm.evaluation.cloze.search import BestFirstSearch, TokenIds, best_first
 from ilm.evaluation.cloze.subwords import EncodedItem
-from ilm.evaluation.conditions import told_instead
-from ilm.examples.conditions import told_tokens
-from ilm.examples.layout import Example, Examples, lay_out, tell
+from ilm.evaluation.conditions import value_overrides
+from ilm.examples.conditions import prefix_tokens
+from ilm.examples.layout import Example, Examples, add_prefixes, lay_out
 from ilm.infilling.blanks import default_type
 from ilm.infilling.infiller import Infiller
 from ilm.models.scoring import score
@@ -114,8 +114,8 @@ class InfillingLM(PrefixLM):
 
         She ate<|infill_word|> for lunch.<|startofinfill|>      generates   pasta<|endofinfill|>
 
-    Its blanks are of the type that a blank typed without one has. A conditioned model is told what `task.condition`
-    says (`ilm.evaluation.conditions`), in the prefix of an item.
+    Its blanks are of the type that a blank typed without one has. The prefix of an item is a conditioned model's
+    condition, as `task.condition` says (`ilm.evaluation.conditions`).
     """
 
     kind = "ilm"
@@ -134,8 +134,8 @@ class InfillingLM(PrefixLM):
         if isinstance(encoded, str):
             return encoded
         own = {field: getattr(item, field) for field, known in self.condition.items() if getattr(item, field) in known}
-        told = own | told_instead(self.condition, self.options.condition)
-        return replace(encoded, prefix=told_tokens(told, self.vocabulary))
+        values = own | value_overrides(self.condition, self.options.condition)
+        return replace(encoded, prefix=prefix_tokens(values, self.vocabulary))
 
     def _input_length(self, item: EncodedItem) -> int:
         blanks = len(item.token_spans)
@@ -159,7 +159,7 @@ class InfillingLM(PrefixLM):
         spans = [(self.mask_type, first, last) for first, last in item.token_spans]
         length = len(item.ids) + 2 * len(spans) + 1
         example = lay_out(list(item.ids), spans, self.vocabulary, INFILLING, length)
-        return tell(Examples.of([example]), [np.array(item.prefix, dtype=np.int32)])[0]
+        return add_prefixes(Examples.of([example]), [np.array(item.prefix, dtype=np.int32)])[0]
 
     def _prompt(self, item: EncodedItem, blank: int, filled: Sequence[TokenIds]) -> Prompt:
         end = self.vocabulary.end_of_infill

@@ -135,7 +135,7 @@ def notes(header: Mapping[str, Any]) -> list[str]:
             "compared with no log p."
         )
     if len(kinds) > 1 and header["configuration"]["task"]["mlm_length"] == "given" and "mlm" in kinds:
-        said.append("Masked models were told each word's number of subtokens, the other models were not.")
+        said.append("Masked models were given each word's number of subtokens, the other models were not.")
     if len(models) > 1:
         said.append(
             f"A pair is compared on the same blanks: p by flipping the signs of {unit}s' differences, exact up to "

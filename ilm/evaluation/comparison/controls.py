@@ -27,8 +27,8 @@ CONTROLS = {
     "fine-tuned": "experiment=finetuned_generalist cefr=LEVEL",
     "average": "experiment=weight_average",
 }
-# A conditioned model that is told nothing, or another level than the text's.
-TOLD_OTHERWISE = "told otherwise"
+# A conditioned model without its condition, or with another level than the text's.
+OTHER_CONDITION = "other condition"
 # Trained on a selection of texts (data.only): neither a specialist nor a generalist nor a control.
 SELECTION = "selection"
 # Those of one level, and those that are compared with the generalist instead of the specialist.

@@ -28,7 +28,7 @@ from ilm.evaluation.comparison.contrasts import (
     variance_of_texts,
     verdicts,
 )
-from ilm.evaluation.comparison.controls import BESIDE_GENERALIST, SELECTION, TOLD_OTHERWISE
+from ilm.evaluation.comparison.controls import BESIDE_GENERALIST, OTHER_CONDITION, SELECTION
 from ilm.evaluation.comparison.records import ClusterSums, Model, Settings, difference_record, loss_record
 from ilm.evaluation.losses import PER_CHARACTER, Losses, Texts
 from ilm.evaluation.statistics import benjamini_hochberg, holm
@@ -128,11 +128,11 @@ def _pairs_of_controls(
     """
     there = [control for control in controls if control.like in (None, level)]
     own = [specialist for specialist in specialists if specialist.level == level]
-    others = {SELECTION, TOLD_OTHERWISE, *BESIDE_GENERALIST}
+    others = {SELECTION, OTHER_CONDITION, *BESIDE_GENERALIST}
     return [
         *((s, c) for s in own for c in there if c.control not in others),
         *((c, g) for g in generalists for c in there if c.control in BESIDE_GENERALIST),
-        *((a, b) for a in there for b in there if b.control == TOLD_OTHERWISE and a.runs == b.parents),
+        *((a, b) for a in there for b in there if b.control == OTHER_CONDITION and a.runs == b.parents),
     ]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ilm.config.evaluate import Scored
-from ilm.evaluation.comparison.controls import TOLD_OTHERWISE, control_of, exposure, matched, missing_controls
+from ilm.evaluation.comparison.controls import OTHER_CONDITION, control_of, exposure, matched, missing_controls
 from ilm.evaluation.comparison.records import ClusterSums, Model, Settings, loss_record
 from ilm.evaluation.comparison.report import Report, make_report
 from ilm.evaluation.comparison.study import GENERALIST, HEADLINE, compare
@@ -127,9 +127,9 @@ def _models(scored: Sequence[ScoredModel]) -> list[Model]:
         label = labels[recipe] if called.count(labels[recipe]) == 1 else run.name
         if condition == OWN:
             found.append(Model(label, run.level, numbers, _parents(runs, numbers), *control_of(run, runs)))
-        else:  # paired with the same runs told the truth
+        else:  # paired with the same runs under the true condition
             truth = tuple(recipes.get((recipe, OWN), {}).values())
-            found.append(Model(f"{label} told {condition}", run.level, numbers, truth, TOLD_OTHERWISE))
+            found.append(Model(f"{label} ({condition})", run.level, numbers, truth, OTHER_CONDITION))
     return found
 
 

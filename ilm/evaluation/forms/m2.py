@@ -5,7 +5,7 @@
     A 2 3|||R:DET|||an|||REQUIRED|||-NONE-|||0
 
 A sentence, its tokens divided by spaces, and its edits: first token, the one after the last, type, correction, two
-fields that are not used, annotator. Sentences are divided by empty lines. No text, level or learner is told: each
+fields that are not used, annotator. Sentences are divided by empty lines. M2 names no texts, levels or learners: each
 sentence is a text. Tokens are joined as one writes them (`joined`), since models know texts as learners typed them.
 """
 

@@ -20,7 +20,7 @@ from ilm.evaluation.forms.edits import ParallelText, Stretch
 from ilm.evaluation.kept_lines import KeptLines, Record
 from ilm.examples.layout import Example, TargetType
 from ilm.infilling.blanks import WORD, filled_example
-from ilm.infilling.conditions import tokens_told
+from ilm.infilling.conditions import condition_prefix
 from ilm.infilling.infiller import Infiller
 from ilm.progress import ProgressLog
 from ilm.runs.trained_model import TrainedModel
@@ -125,14 +125,14 @@ def _examples(infiller: Infiller, item: Item, types: Sequence[int]) -> tuple[Exa
         for setting, field, value in (("level", "cefr_level", item.level), ("l1", "l1", item.l1))
         if value in infiller.condition.get(field, ())
     }
-    told = tokens_told(infiller.condition, infiller.vocabulary, known)
+    prefix = condition_prefix(infiller.condition, infiller.vocabulary, known)
     learner, corrected = (
         filled_example(
             item.before + form + item.after,
             [(len(item.before), len(form))],
             [types[item.words > 1]],
             infiller.vocabulary,
-            told,
+            prefix,
         )
         for form in (item.learner, item.corrected)
     )

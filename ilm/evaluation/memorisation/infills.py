@@ -42,14 +42,14 @@ KEY = ("writing_id", "example")
 
 @dataclass(frozen=True)
 class MaskedText:
-    """A text, the spans cut out of it, and the tokens of each; `told`: what a conditioned model is told of the text."""
+    """A text, the spans cut out of it, and the tokens of each; `condition`: the values a model is conditioned on."""
 
     writing_id: str
     example: int
     text: str
     spans: tuple[Span, ...]
     tokens: tuple[np.ndarray, ...]
-    told: dict[str, str | None]
+    condition: dict[str, str | None]
 
     @property
     def key(self) -> tuple[str, int]:
@@ -81,7 +81,7 @@ def masked_texts(
         row, types = int(rows[number]), dataset.vocabulary.mask_types
         (tokens,) = dataset.document_tokens(np.array([row]))
         of_example = range(*spans.offsets[[number, number + 1]])
-        told = {field: columns[field][row] for field, values in condition.items() if columns[field][row] in values}
+        values = {field: columns[field][row] for field, values in condition.items() if columns[field][row] in values}
         found.append(
             MaskedText(
                 columns["writing_id"][row],
@@ -89,7 +89,7 @@ def masked_texts(
                 columns["text"][row],
                 tuple(Span(types[spans.types[s]], int(starts[s]), int(lengths[s])) for s in of_example),
                 tuple(tokens[spans.firsts[s] : spans.lasts[s]] for s in of_example),
-                {"level": told.get("cefr_level"), "l1": told.get("l1")},
+                {"level": values.get("cefr_level"), "l1": values.get("l1")},
             )
         )
     return found
@@ -112,9 +112,9 @@ def _filled(infiller: Infiller, texts: Sequence[MaskedText], decoding: Decoding)
         batch = texts[begin : begin + at_once]
         contexts: list[Context | None] = []
         for text in batch:
-            room, told = decoding.answer_room, text.told
+            room, values = decoding.answer_room, text.condition
             try:
-                context = infiller.context(text.text, None, room, text.spans, told["level"], told["l1"])
+                context = infiller.context(text.text, None, room, text.spans, values["level"], values["l1"])
                 contexts.append(context)
             except UserError as error:
                 log.debug("%s left out: %s", text.writing_id, error)

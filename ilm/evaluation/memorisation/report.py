@@ -146,7 +146,7 @@ def _membership_table(members: pd.DataFrame) -> TextTable:
         for row in members.itertuples()
     ]
     columns = ["run", "level", "blanks", "score", "AUC", "TPR", "texts: training / other"]
-    return TextTable("Can training texts be told from others?", columns, rows, "llllrrr")
+    return TextTable("Can training texts be recognised?", columns, rows, "llllrrr")
 
 
 def _share(value: float, low: float | None, high: float | None) -> str:

@@ -46,7 +46,7 @@ def longest_stretches(
 ) -> Stretches:
     """The longest stretches of `answers`, arrays of token ids, in the texts ids[begins[k] : ends[k]].
 
-    `ids` may be mapped from disk. `progress` is told of tokens as they are read; `readings` says how many times.
+    `ids` may be mapped from disk. `progress` is updated with the tokens read; `readings` says how many times.
     """
     found = Stretches(*(np.full(len(answers), value, dtype=np.int64) for value in (0, 0, -1, -1)))
     sizes = (ends - begins).astype(np.int64)

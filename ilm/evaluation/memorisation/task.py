@@ -1,4 +1,4 @@
-"""`python evaluate.py task=memorisation`: what models repeat of their training texts, and how these can be told."""
+"""`python evaluate.py task=memorisation`: what models repeat of their training texts, and whether it shows."""
 
 import logging
 from collections.abc import Iterator, Sequence

@@ -13,10 +13,10 @@ from transformers import AutoConfig
 from ilm.config.evaluate import Masked, Memorisation, Perplexity, Scored
 from ilm.corpus.store import PreparedCorpus, corpus_arguments
 from ilm.errors import UserError
-from ilm.evaluation.conditions import OWN, told_conditions
+from ilm.evaluation.conditions import OWN, conditions_of
 from ilm.evaluation.losses import common_examples
 from ilm.evaluation.scores import EXAMPLE, Scores, ScoreStore, score_batches
-from ilm.examples.conditions import Conditions, longest_line
+from ilm.examples.conditions import Conditions, longest_prefix
 from ilm.examples.cuts import LevelCuts
 from ilm.examples.dataset import InfillingDataset, first_by_hash
 from ilm.examples.token_store import TokenStore
@@ -37,7 +37,7 @@ USUAL_MASKS = "hierarchical"
 class ScoredModel:
     """A model's scores; `counts` says how many examples there were and were left out, by cause.
 
-    `condition` is what a conditioned model was told (`ilm.evaluation.conditions`). `cuts` says by level what the cut
+    `condition`: a conditioned model's task.condition (`ilm.evaluation.conditions`). `cuts` says by level what the cut
     took; `masks` names the folder of the masks, `added` is whether anything was scored now.
     """
 
@@ -52,8 +52,8 @@ class ScoredModel:
 
     @property
     def name(self) -> str:
-        """The run's, and what else than the truth it was told."""
-        return self.model.name if self.condition == OWN else f"{self.model.name} told {self.condition}"
+        """The run's, with the condition unless it is each text's own."""
+        return self.model.name if self.condition == OWN else f"{self.model.name} ({self.condition})"
 
 
 def score_model(
@@ -72,7 +72,7 @@ def score_model(
 
     Raises: UserError if no example is left.
     """
-    conditions = told_conditions(model, corpus.documents, condition) if model.condition else None
+    conditions = conditions_of(model, corpus.documents, condition) if model.condition else None
     dataset = open_dataset(model, conditions, corpus, masks_folder, rows, task, results)
     numbers, left_over = _chosen(dataset, corpus, task)
     if not len(numbers):
@@ -213,8 +213,8 @@ def masks_of(model: TrainedModel, corpus: PreparedCorpus, task: Masked) -> Path:
             f"{model.name} was trained on the mask types {', '.join(model.mask_types)}, not {', '.join(mask_types)}. "
             "Type task.masks=NAME for masks of its types."
         )
-    config, told = AutoConfig.from_pretrained(str(model.path)), longest_line(model.condition, model.vocabulary)
-    require_length(config, task.max_length, "task.max_length", told)
+    config, longest = AutoConfig.from_pretrained(str(model.path)), longest_prefix(model.condition, model.vocabulary)
+    require_length(config, task.max_length, "task.max_length", longest)
     return folder
 
 

@@ -24,7 +24,7 @@ from transformers import PreTrainedModel
 from ilm.evaluation.scores import Scores
 from ilm.evaluation.surprisal.words import bounds_of_words, stacked, tokens_of_words, word_beginnings
 from ilm.examples.alignment import TokenSpans, align
-from ilm.examples.layout import Examples, TargetType, lay_out_all, tell
+from ilm.examples.layout import Examples, TargetType, add_prefixes, lay_out_all
 from ilm.examples.tokenize import tokenize
 from ilm.examples.vocabulary import Vocabulary
 from ilm.infilling.blanks import WORD
@@ -41,7 +41,7 @@ _ADDED = 3
 
 @dataclass(frozen=True)
 class Reader:
-    """A model on `device` that reads texts; `max_length` and `row_tokens` without what a conditioned model is told."""
+    """A model on `device` that reads texts; `max_length` and `row_tokens` exclude a conditioned model's prefix."""
 
     model: PreTrainedModel
     vocabulary: Vocabulary
@@ -49,8 +49,8 @@ class Reader:
     row_tokens: int
     device: torch.device
 
-    def read(self, texts: pd.DataFrame, told: Sequence[np.ndarray], *, renormalise: bool) -> Iterator[Scores]:
-        """The words of `texts` (writing_id, text), of which the model is `told` these tokens, some texts at a time.
+    def read(self, texts: pd.DataFrame, prefixes: Sequence[np.ndarray], *, renormalise: bool) -> Iterator[Scores]:
+        """The words of `texts` (writing_id, text), each after its `prefixes` (token ids), some texts at a time.
 
         `nll` of a word are those of its `targets` tokens; `begins` and `ends` the log-probabilities that a word begins
         where it does, and behind it (nats); `shared` as in `WordTokens`. Of a text, `targets` are all tokens that have
@@ -64,9 +64,9 @@ class Reader:
                 self.model,
                 [ids for ids, _ in tokens],
                 window=self.max_length,
-                row_tokens=self._row_tokens(told),
+                row_tokens=self._row_tokens(prefixes),
                 device=self.device,
-                told=told[begin : begin + len(part)],
+                prefixes=prefixes[begin : begin + len(part)],
                 kept=vocabulary.base_size if renormalise else None,
                 begins=word_beginnings(vocabulary),
             )
@@ -79,7 +79,7 @@ class Reader:
             blanks = stacked(part["writing_id"], of_words).assign(example=0)
             yield Scores(pd.DataFrame({**about, "taken": [*map(np.sum, taken)]}), blanks)
 
-    def mask(self, texts: pd.DataFrame, told: Sequence[np.ndarray]) -> Iterator[Scores]:
+    def mask(self, texts: pd.DataFrame, prefixes: Sequence[np.ndarray]) -> Iterator[Scores]:
         """Each word of `texts` masked in turn by a blank for a word, as in training; some words at a time.
 
         `nll` is that of the word's `targets` tokens and `end_nll` that of the end behind them, given the text on both
@@ -95,19 +95,19 @@ class Reader:
             words = stacked(part["writing_id"], of_texts)
             ids = [own for own, _ in tokens]
             for _, some in words.groupby(words["size"].cumsum() // MASKED_TOKENS_AT_ONCE):
-                yield self._masked(some, ids, told[begin : begin + len(part)])
+                yield self._masked(some, ids, prefixes[begin : begin + len(part)])
 
-    def _masked(self, words: pd.DataFrame, ids: Sequence[np.ndarray], told: Sequence[np.ndarray]) -> Scores:
+    def _masked(self, words: pd.DataFrame, ids: Sequence[np.ndarray], prefixes: Sequence[np.ndarray]) -> Scores:
         fits = words["fits"].to_numpy()
         nll = np.full((2, len(words)), np.nan)
         if fits.any():
-            nll[:, fits] = self._score(words[fits], ids, told)
+            nll[:, fits] = self._score(words[fits], ids, prefixes)
         blanks = words[["writing_id", "example"]].assign(
             blank=0, nll=nll[0], targets=words["last"] - words["first"], end_nll=nll[1]
         )
         return Scores(words[["writing_id", "example", "cut"]], blanks)
 
-    def _score(self, words: pd.DataFrame, ids: Sequence[np.ndarray], told: Sequence[np.ndarray]) -> np.ndarray:
+    def _score(self, words: pd.DataFrame, ids: Sequence[np.ndarray], prefixes: Sequence[np.ndarray]) -> np.ndarray:
         """(2, N): the NLL of the words' tokens, and of their ends."""
         of_text = words["text"].to_numpy()
         starts = offsets([len(own) for own in ids])[of_text]
@@ -125,13 +125,15 @@ class Reader:
         # Nobody asks for the probability of the context.
         types = laid_out.target_types.copy()
         types[types == TargetType.CONTEXT] = TargetType.CONTEXT_SPECIAL
-        examples: Examples = tell(replace(laid_out, target_types=types), [told[number] for number in of_text])
-        scores = score(self.model, examples, self._row_tokens(told), self.device)
+        examples: Examples = add_prefixes(
+            replace(laid_out, target_types=types), [prefixes[number] for number in of_text]
+        )
+        scores = score(self.model, examples, self._row_tokens(prefixes), self.device)
         is_end = scores.target_types == TargetType.INFILL_SPECIAL
         return np.stack([np.bincount(scores.examples[of], scores.nll[of], len(words)) for of in (~is_end, is_end)])
 
-    def _row_tokens(self, told: Sequence[np.ndarray]) -> int:
-        return max(self.row_tokens, self.max_length + max(map(len, told), default=0))
+    def _row_tokens(self, prefixes: Sequence[np.ndarray]) -> int:
+        return max(self.row_tokens, self.max_length + max(map(len, prefixes), default=0))
 
 
 def tokens_of_texts(texts: pd.Series, vocabulary: Vocabulary) -> list[tuple[np.ndarray, np.ndarray]]:

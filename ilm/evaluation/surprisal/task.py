@@ -15,7 +15,7 @@ from transformers import AutoConfig
 from ilm.config.evaluate import Evaluate, Surprisal
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
-from ilm.evaluation.conditions import require_condition, told_conditions
+from ilm.evaluation.conditions import conditions_of, require_condition
 from ilm.evaluation.models import infilling_models, texts_seen, training_corpus
 from ilm.evaluation.report import open_results, report_header, results_folder, results_identity
 from ilm.evaluation.scores import EXAMPLE, Scores, ScoreStore
@@ -23,7 +23,7 @@ from ilm.evaluation.surprisal.report import print_summary, summary_row, word_tab
 from ilm.evaluation.surprisal.scoring import Reader
 from ilm.evaluation.surprisal.words import WORD, Unigrams, words_of_texts
 from ilm.evaluation.texts import choose_texts, read_texts
-from ilm.examples.conditions import longest_line
+from ilm.examples.conditions import longest_prefix
 from ilm.infilling import blanks
 from ilm.models.devices import usable_device, with_fused_activations
 from ilm.models.loading import positions, require_length
@@ -104,12 +104,12 @@ class _ScoredWords:
             left = self.texts[self.texts["writing_id"].isin(ids)]
             if left.empty:
                 continue
-            told = self._told(left)
+            prefixes = self._prefixes(left)
             is_read = name == "read"
             batches = (
-                reader.read(left, told, renormalise=self.settings.task.renormalise)
+                reader.read(left, prefixes, renormalise=self.settings.task.renormalise)
                 if is_read
-                else reader.mask(left, told)
+                else reader.mask(left, prefixes)
             )
             what = f"{self.model.name}, {'left to right' if is_read else 'masked'}"
             done = int((~self.words["writing_id"].isin(left["writing_id"])).sum())
@@ -148,11 +148,11 @@ class _ScoredWords:
         masked = pd.MultiIndex.from_frame(self.words[WORD], names=EXAMPLE)
         return {"read": pd.MultiIndex.from_arrays([ids, np.zeros(len(ids), int)], names=EXAMPLE), "masked": masked}
 
-    def _told(self, texts: pd.DataFrame) -> list[np.ndarray]:
-        """The tokens that tell the model of each text."""
+    def _prefixes(self, texts: pd.DataFrame) -> list[np.ndarray]:
+        """The prefix of each text, token ids."""
         if not self.model.condition:
             return [np.zeros(0, dtype=np.int32)] * len(texts)
-        conditions = told_conditions(self.model, texts, str(self.settings.task.condition))
+        conditions = conditions_of(self.model, texts, str(self.settings.task.condition))
         return [conditions.prefixes[number] for number in conditions.numbers[:, 0]]
 
 
@@ -167,11 +167,11 @@ def _length_of(model: TrainedModel, task: Surprisal) -> int:
     model.require_infilling()
     config = AutoConfig.from_pretrained(str(model.path))
     if task.max_length is not None:
-        require_length(config, task.max_length, "task.max_length", longest_line(model.condition, model.vocabulary))
+        require_length(config, task.max_length, "task.max_length", longest_prefix(model.condition, model.vocabulary))
         return task.max_length
     if model.settings is not None:
         return model.settings.data.max_length
-    most = (positions(config) or USUAL_LENGTH) - longest_line(model.condition, model.vocabulary)
+    most = (positions(config) or USUAL_LENGTH) - longest_prefix(model.condition, model.vocabulary)
     return min(most, USUAL_LENGTH)
 
 

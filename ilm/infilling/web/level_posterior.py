@@ -69,7 +69,7 @@ def score(
     before, after = left_out
     scores: tuple[float, ...] | str
     try:
-        scores = infiller.answer_scores(context.text[before : len(context.text) - after], answers, context.told)
+        scores = infiller.answer_scores(context.text[before : len(context.text) - after], answers, context.prefix)
     except UserError as error:
         scores = str(error)
     if not isinstance(scores, str) and any(map(math.isnan, scores)):

@@ -13,7 +13,7 @@ from ilm.config.check import build
 from ilm.config.infill import Decoding
 from ilm.errors import UserError
 from ilm.infilling.candidates import Infilling
-from ilm.infilling.conditions import SETTINGS, told_to
+from ilm.infilling.conditions import SETTINGS, known_settings
 from ilm.infilling.infiller import Infiller
 from ilm.infilling.mixture import Specialists
 from ilm.infilling.model_cache import ModelCache
@@ -78,8 +78,8 @@ class WebService:
         text, answers = parse_braces(request.text, model.mask_types, self._known_types)
         infiller = self._load(model, job, "filling")
         begun = time.perf_counter()
-        told = told_to(infiller.condition, decoding)
-        context, original = infiller.context(text, answer_room=decoding.answer_room, **told), None
+        known = known_settings(infiller.condition, decoding)
+        context, original = infiller.context(text, answer_room=decoding.answer_room, **known), None
         assumed = [number for number, answer in enumerate(answers) if answer is None]
         with _stepping(infiller, job):
             found = infiller(context, decoding)[0]

@@ -13,7 +13,7 @@ from evaluate import evaluate
 from ilm.errors import UserError
 from ilm.evaluation.surprisal import scoring
 from ilm.evaluation.surprisal.words import word_beginnings
-from ilm.examples.conditions import store_condition, told_tokens
+from ilm.examples.conditions import prefix_tokens, store_condition
 from ilm.infilling.infiller import Infiller
 from ilm.models.loading import save_model
 from ilm.runs.trained_model import TrainedModel
@@ -196,7 +196,7 @@ def test_a_conditioned_model_is_told_the_level(root, tmp_path):
     pd.testing.assert_frame_equal(own, given)
     assert (own[columns] - none[columns]).abs().max().min() > 0.01
     assert own["surprisal_bits"].isna().equals(none["surprisal_bits"].isna())
-    told = told_tokens({"cefr_level": "B1"}, words)
+    told = prefix_tokens({"cefr_level": "B1"}, words)
     ids = words.encode(ROWS[2]["text"])
     with torch.no_grad():
         logits = model(torch.tensor([[*told, *ids]])).logits[0, :, : words.base_size]
