@@ -1,11 +1,11 @@
-"""What predicted levels are worth: all metrics are functions of counts, so that resampled learners give theirs at once.
+"""How good predicted levels are: every metric is a function of counts, so resampled learners give theirs at once.
 
 Levels are numbers: A1 is 1, C2 is 6. Definitions are those of scikit-learn and scipy.
 
 Legend: N texts, G units (learners where known, else texts), K = 6 levels, R draws.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,16 +15,17 @@ from ilm.corpus.columns import CEFR
 from ilm.evaluation.statistics import BINS, FEWEST, resampled_totals
 
 METRICS = ("accuracy", "adjacent", "macro_f1", "rmse", "spearman", "qwk", "ece")
+COMPARED = ("accuracy", "qwk")  # of the posterior with the other systems
 K = len(CEFR)
 _DISTANCE = np.abs(np.subtract.outer(np.arange(K), np.arange(K)))
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What one system says of N texts, all with a level.
+    """What one system predicts for N texts, all of which have a level.
 
     `levels`, `predicted` (N,) names; `confidence` (N,) the probability of the level predicted, None for a system
-    without; `units` (N,), what learners are drawn by.
+    without one; `units` (N,) of the bootstrap.
     """
 
     levels: np.ndarray
@@ -87,26 +88,45 @@ def of_confusion(confusion: np.ndarray) -> dict[str, np.ndarray]:
         }
 
 
-def measured(predictions: Predictions, resamples: int, seed: int) -> pd.DataFrame:
-    """A row per metric: metric, value, low, high, n (texts), units.
+@dataclass(frozen=True)
+class Measured:
+    """The metrics of one system: `values`, and `draws` (R,) of a bootstrap over units; none below `FEWEST` of them."""
 
-    low and high are the 95 % percentile interval of a bootstrap over units; none (NaN) below `FEWEST` of them.
-    """
-    counts = predictions.counts()
-    values = metrics_of(counts.sum(0))
-    ends = dict.fromkeys(METRICS, (np.nan, np.nan))
+    values: Mapping[str, float]
+    draws: Mapping[str, np.ndarray]
+    n: int  # texts
+    units: int
+
+    def table(self) -> pd.DataFrame:
+        """A row per metric: metric, value, n, units, and low and high, the 95 % percentile interval."""
+        rows = [(metric, self.values[metric], *_interval(self.draws.get(metric))) for metric in METRICS]
+        table = pd.DataFrame(rows, columns=["metric", "value", "low", "high"])
+        return table.assign(n=self.n, units=self.units)
+
+    def minus(self, other: "Measured") -> pd.DataFrame:
+        """The differences from another system on the same texts, paired: both have the same draws of units."""
+        rows = []
+        for metric in COMPARED:
+            differences = self.draws[metric] - other.draws[metric] if self.draws else None
+            rows.append((metric, self.values[metric] - other.values[metric], *_interval(differences)))
+        table = pd.DataFrame(rows, columns=["metric", "difference", "low", "high"])
+        return table.assign(n=self.n, units=self.units)
+
+
+def measure(predictions: Predictions, resamples: int, seed: int) -> Measured:
+    """The metrics of predictions; equal units, `resamples` and `seed` draw the same units for all systems."""
+    counts, draws = predictions.counts(), {}
     if len(counts) >= FEWEST:
         there = counts.any(0)  # most pairs of levels are never confused
         drawn = np.zeros((resamples, counts.shape[1]))
         drawn[:, there] = resampled_totals(counts[:, there].astype(float), resamples, seed)
-        ends = {metric: _interval(of_draws) for metric, of_draws in metrics_of(drawn).items()}
-    rows = [(metric, float(values[metric]), *ends[metric]) for metric in METRICS]
-    table = pd.DataFrame(rows, columns=["metric", "value", "low", "high"])
-    return table.assign(n=len(predictions.levels), units=len(counts))
+        draws = metrics_of(drawn)
+    values = {metric: float(value) for metric, value in metrics_of(counts.sum(0)).items()}
+    return Measured(values, draws, len(predictions.levels), len(counts))
 
 
-def _interval(values: np.ndarray) -> tuple[float, float]:
-    known = values[~np.isnan(values)]
+def _interval(draws: np.ndarray | None) -> tuple[float, float]:
+    known = np.zeros(0) if draws is None else draws[~np.isnan(draws)]
     return tuple(np.quantile(known, [0.025, 0.975]).tolist()) if len(known) else (np.nan, np.nan)
 
 

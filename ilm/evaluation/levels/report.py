@@ -1,16 +1,18 @@
-"""The report of `task=levels`: its files, its tables for a terminal, a page and a paper, and how to read them."""
+"""The report of `task=levels`: figures, tables for a terminal, a page and a paper, and the notes beside them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from ilm.evaluation import report
-from ilm.evaluation.figures import write_figures
-from ilm.evaluation.levels.plots import figures
-from ilm.evaluation.levels.protocols import POSTERIOR
+from ilm.evaluation.figures import figure_style, new_figure, write_figures
+from ilm.evaluation.levels.metrics import COMPARED
+from ilm.evaluation.levels.systems import POSTERIOR
 from ilm.evaluation.statistics import FEWEST
 from ilm.tables import TextTable, show
 
@@ -24,31 +26,28 @@ _TOGETHER = {
     "distances of levels": ("rmse", "spearman", "qwk"),
 }
 
+_PANEL = 2.9  # inches
+
 Tables = Mapping[str, pd.DataFrame]
-"""levels, confusion, reliability: see docs/levels.md."""
+"""levels, differences, confusion, reliability: see docs/levels.md."""
 
 
 def write_report(folder: Path, header: Mapping[str, Any], tables: Tables) -> None:
     """Write all files but those by text, which are there already."""
     if len(tables["levels"]):
-        of_posterior = {name: tables[name] for name in ("reliability", "confusion")}
-        own = {name: table[table["system"] == POSTERIOR] for name, table in of_posterior.items()}
-        levels = tables["levels"]
-        ece = levels[(levels["system"] == POSTERIOR) & (levels["texts"] == ALL) & (levels["metric"] == "ece")]
-        errors = dict(zip(ece["protocol"], ece["value"], strict=True))
-        write_figures(folder, figures(own["reliability"], own["confusion"], errors))
+        write_figures(folder, figures(tables))
     pages = {"levels.md": _markdown(header, tables), "levels.tex": _latex(header, tables)}
     report.write_report(folder, header, tables, pages)
 
 
 def print_tables(header: Mapping[str, Any], tables: Tables) -> None:
-    shown = text_tables(tables)
+    shown = text_tables(header, tables)
     caption = " ".join([f"{'; '.join(described(header))}.", *notes(header)])
-    show(*([*shown[:-1], replace(shown[-1], caption=caption)] if shown else [caption]))
+    show(*shown[:-1], replace(shown[-1], caption=caption))
 
 
-def text_tables(tables: Tables) -> list[TextTable]:
-    """Metrics by protocol, each with its interval; then what the posterior takes for what."""
+def text_tables(header: Mapping[str, Any], tables: Tables) -> list[TextTable]:
+    """Metrics by protocol, each with its interval; differences; which levels are taken for which; the models."""
     levels, shown = tables["levels"], []
     for protocol, part in levels.groupby("protocol", sort=False):
         of_systems = [(*key, own.set_index("metric")) for key, own in part.groupby(["system", "texts"], sort=False)]
@@ -59,6 +58,13 @@ def text_tables(tables: Tables) -> list[TextTable]:
                 rows.append([name, f"{own['n'].iloc[0]:,}", *(_cell(own.loc[metric]) for metric in metrics)])
             columns = ["system", "texts", *(HEADINGS[metric] for metric in metrics)]
             shown.append(TextTable(f"Levels, {protocol}: {what}", columns, rows, "l" + "r" * (len(columns) - 1)))
+    for protocol, part in tables["differences"].groupby("protocol", sort=False):
+        rows = [
+            [system, *(_difference(own.loc[metric]) for metric in COMPARED)]
+            for system, own in ((name, table.set_index("metric")) for name, table in part.groupby("system", sort=False))
+        ]
+        columns = ["posterior minus", *(HEADINGS[metric] for metric in COMPARED)]
+        shown.append(TextTable(f"Levels, {protocol}: differences on the same texts", columns, rows, "lrr"))
     confusion = tables["confusion"]
     for protocol, part in confusion[confusion["system"] == POSTERIOR].groupby("protocol", sort=False):
         wide = part.pivot(index="level", columns="predicted", values="n").fillna(0).astype(int)
@@ -67,6 +73,12 @@ def text_tables(tables: Tables) -> list[TextTable]:
         shown.append(
             TextTable(f"Texts by level and level predicted, {protocol}", columns, rows, "l" + "r" * wide.shape[1])
         )
+    rows = []
+    for name, about in header["models"].items():
+        taken = about["probability_taken"]
+        runs = ", ".join(about["runs"]) or "-"
+        rows.append([name, runs, f"{about['nats_per_token']:.3f}", "-" if taken is None else f"{100 * taken:.2g} %"])
+    shown.append(TextTable("Models", ["model", "runs", "nats a token", "taken"], rows, "lprr"))
     return shown
 
 
@@ -89,12 +101,14 @@ def notes(header: Mapping[str, Any]) -> list[str]:
         )
         said.append(
             f"Accuracy, adjacent (at most one level off), macro-F1 and ECE are in per cent, RMSE of A1 = 1 to C2 = 6; "
-            f"95 % intervals by a bootstrap over {unit}s, none below {FEWEST} of them and too short below 50."
+            f"95 % intervals by a bootstrap over {unit}s, none below {FEWEST} of them and too short below 50; "
+            "differences are paired, by the same resamples."
         )
     left = f", {fit['left_out']:,} left out that the texts share" if fit["left_out"] else ""
     said.append(
         f"The posterior is fitted on {fit['texts']:,} {fit['split']} texts of {fit['corpus']}{left}, under a "
-        f"{header['configuration']['task']['prior']} prior; its losses are those of {', '.join(header['models'])}."
+        f"{header['configuration']['task']['prior']} prior; its losses are those of {', '.join(header['models'])}. "
+        "taken: probability of the infilling tokens, which scores from left to right leave out."
     )
     unknown = header["unknown_levels"]
     if unknown:
@@ -107,13 +121,13 @@ def notes(header: Mapping[str, Any]) -> list[str]:
 
 def _markdown(header: Mapping[str, Any], tables: Tables) -> str:
     parts = [f"# Levels\n\n{'; '.join(described(header))}.\n", "".join(f"- {note}\n" for note in notes(header))]
-    parts += [f"## {table.title}\n\n{table.markdown()}\n" for table in text_tables(tables)]
+    parts += [f"## {table.title}\n\n{table.markdown()}\n" for table in text_tables(header, tables)]
     plots = ["![reliability](reliability.png)", "![confusion](confusion.png)"] if len(tables["levels"]) else []
     return "\n".join([*parts, *plots, ""])
 
 
 def _latex(header: Mapping[str, Any], tables: Tables) -> str:
-    shown: Sequence[TextTable] = text_tables(tables)
+    shown: Sequence[TextTable] = text_tables(header, tables)
     sentences = (f"{'; '.join(described(header))}.", *notes(header))
     parts = ["% \\usepackage[T1]{fontenc}\n% \\usepackage{booktabs,longtable}\n"]
     return "\n".join(parts + [table.latex(*(sentences if n == 0 else ())) for n, table in enumerate(shown)])
@@ -125,3 +139,58 @@ def _cell(row: pd.Series) -> str:
     scale, digits = (100, 1) if row.name in SHARES else (1, 2)
     value, low, high = (f"{scale * row[name]:.{digits}f}" for name in ("value", "low", "high"))
     return value if pd.isna(row["low"]) else f"{value} [{low}, {high}]"
+
+
+def _difference(row: pd.Series) -> str:
+    scale, digits = (100, 1) if row.name in SHARES else (1, 2)
+    value, low, high = (f"{scale * row[name]:+.{digits}f}" for name in ("difference", "low", "high"))
+    return value if pd.isna(row["low"]) else f"{value} [{low}, {high}]"
+
+
+def figures(tables: Tables) -> dict[str, Figure]:
+    """Of the posterior, by file name."""
+    own = {name: table[table["system"] == POSTERIOR] for name, table in tables.items() if name != "differences"}
+    ece = own["levels"][(own["levels"]["texts"] == ALL) & (own["levels"]["metric"] == "ece")]
+    errors = dict(zip(ece["protocol"], ece["value"], strict=True))
+    with figure_style():
+        return {"reliability": _reliability(own["reliability"], errors), "confusion": _confusion(own["confusion"])}
+
+
+def _reliability(table: pd.DataFrame, errors: Mapping[str, float]) -> Figure:
+    """Share of right levels by probability of the level; areas are numbers of texts, bars one standard error."""
+    protocols = list(errors)
+    figure = new_figure(_PANEL * len(protocols) + 0.5, _PANEL + 0.8)
+    for panel, protocol in zip(figure.subplots(1, len(protocols), squeeze=False)[0], protocols, strict=True):
+        own = table[table["protocol"] == protocol]
+        panel.plot([0, 1], [0, 1], color="0.6", linestyle="--", linewidth=1)
+        panel.errorbar(own["confidence"], own["correct"], own["standard_error"].fillna(0), color="C0", linewidth=1)
+        areas = 15 + 250 * own["n"] / max(1, own["n"].sum())
+        panel.scatter(own["confidence"], own["correct"], s=areas, color="C0", alpha=0.6, clip_on=False, zorder=3)
+        panel.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+        panel.set_title(f"{protocol}\nECE {100 * errors[protocol]:.1f} %, {own['n'].sum():,} texts")
+    figure.supxlabel("mean probability of the level predicted", fontsize=9)
+    figure.supylabel("share of levels that are right", fontsize=9)
+    return figure
+
+
+def _confusion(table: pd.DataFrame) -> Figure:
+    """True levels by predicted ones: numbers of texts; the colour is the share of the texts of a level."""
+    protocols = list(dict.fromkeys(table["protocol"]))
+    figure = new_figure(_PANEL * len(protocols) + 0.6, _PANEL + 0.7)
+    for panel, protocol in zip(figure.subplots(1, len(protocols), squeeze=False)[0], protocols, strict=True):
+        own = table[table["protocol"] == protocol]
+        wide = own.pivot(index="level", columns="predicted", values="n").fillna(0)
+        shares = wide.div(wide.sum(axis=1), axis=0)
+        panel.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        for row, column in np.ndindex(wide.shape):
+            dark = shares.iat[row, column] > 0.6
+            number = f"{int(wide.iat[row, column]):,}"
+            panel.text(column, row, number, ha="center", va="center", fontsize=8, color="white" if dark else "black")
+        panel.set_xticks(range(wide.shape[1]), wide.columns)
+        panel.set_yticks(range(wide.shape[0]), wide.index)
+        panel.grid(False)
+        panel.tick_params(length=0)
+        panel.set_title(protocol)
+    figure.supxlabel("level predicted", fontsize=9)
+    figure.supylabel("level of the text", fontsize=9)
+    return figure

@@ -1,14 +1,16 @@
-"""The losses of whole texts under each model, kept so that a killed evaluation goes on.
+"""The losses of whole texts under each model, kept so that a killed evaluation resumes, and features made of them.
 
-    left_to_right   each token given those before it, the first one not scored; of models trained on masked texts
-                    among their ordinary tokens, so that none lose probability to blanks
+    left_to_right   each token given those before it, the first one not scored; probabilities are renormalised without
+                    the infilling tokens, so that models trained on masked texts lose none to blanks
     document        <|infill_document|><|startofinfill|> the text <|endofinfill|>: each token and the end, as an answer
 
-They are kept by `ScoreStore`: a text is one example, number 0, and its thirds by tokens are the "blanks" 0 to 2. So a
-text's loss is the sum over its thirds, and the end token of `document` is the last one's. Texts under masks
-(`task.masks`) are ordinary examples of the objective.
+`ScoreStore` keeps them: a text is one example, number 0, and its thirds by tokens are the "blanks" 0 to 2. A text's
+loss is the sum over its thirds; the end token of `document` belongs to the last. `taken` of an example is the
+probability taken from infilling tokens, summed over the scored tokens. Texts under masks (`task.masks`) are ordinary
+examples of the objective.
 """
 
+import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +23,6 @@ import torch
 from transformers import PreTrainedModel
 
 from ilm.config.evaluate import Levels
-from ilm.errors import UserError
 from ilm.evaluation.scores import EXAMPLE, Scores, ScoreStore, score_batches
 from ilm.examples.dataset import InfillingDataset
 from ilm.examples.layout import Example, TargetType
@@ -37,13 +38,20 @@ from ilm.models.scoring import score
 from ilm.progress import ProgressLog
 from ilm.runs.trained_model import TrainedModel
 
+log = logging.getLogger("ilm")
+
 DOCUMENT = "document"
 NATIVE = "native"
+LOG_TOKENS = "log_tokens"
 _TEXTS_AT_ONCE = 64
 _THIRDS = 3
 
-# The losses of some texts' tokens, NaN where one is not scored; with `document` that of the end behind them.
-TextLosses = Callable[[Sequence[np.ndarray]], list[np.ndarray]]
+# Of some texts, each: the losses of its tokens, NaN where one is not scored, with `document` that of the end behind
+# them; and what was taken from infilling tokens.
+TextLosses = Callable[[Sequence[np.ndarray]], list[tuple[np.ndarray, float]]]
+
+Models = Mapping[str, Sequence[TrainedModel]]
+"""The runs of each level, and of all; several are seeds of one model."""
 
 
 @dataclass(frozen=True)
@@ -66,62 +74,69 @@ class Scorer:
     results: Path
     device: torch.device
 
-    def scores(self, model: TrainedModel, texts: TextSet) -> Scores:
+    def features(self, models: Models, texts: TextSet) -> tuple[pd.DataFrame, dict[str, float | None]]:
+        """`features_of` the texts under all models, and by model the mean probability taken from infilling tokens.
+
+        If all runs started from one pretrained model, that model is scored too (`NATIVE`).
+        """
+        scores: dict[str, list[Scores]] = {}
+        masked: dict[str, list[Scores]] = {}
+        runs = [(level, run) for level, of_level in models.items() for run in of_level]
+        for number, (level, run) in enumerate(runs, start=1):
+            log.info("model %d of %d: %s", number, len(runs), run.name)
+            scores.setdefault(level, []).append(self._scores(run, texts))
+            if self.task.masks is not None:
+                masked.setdefault(level, []).append(self._masked_scores(run, texts))
+        bases = [run.trained()[1].model for _, run in runs]
+        if all(base.pretrained for base in bases) and len({base.path for base in bases}) == 1:
+            log.info("the pretrained model: %s", bases[0].path)
+            scores[NATIVE] = [self._native_scores(runs[0][1], texts)]
+        taken = {model: _probability_taken(seeds) for model, seeds in scores.items()}
+        return features_of(texts.documents, scores, masked), taken
+
+    def _scores(self, model: TrainedModel, texts: TextSet) -> Scores:
         """Of whole texts under a run."""
         about = {"weights": model.fingerprint(), "likelihood": self.task.likelihood}
         end = int(self.task.likelihood == DOCUMENT)
-        return self._kept(model.name, about, texts, model.vocabulary, end, lambda: self._of_run(model))
+        return self._whole_texts(model.name, about, texts, model.vocabulary, end, lambda: self._of_run(model))
 
-    def native_scores(self, model: TrainedModel, texts: TextSet) -> Scores:
+    def _native_scores(self, model: TrainedModel, texts: TextSet) -> Scores:
         """Of whole texts, left to right, under the pretrained model that a run started from."""
         of = model.trained()[1].model
         about = {"base": of.path, "likelihood": "left_to_right"}
-        name = f"{NATIVE}_{of.label}"
-        return self._kept(name, about, texts, model.vocabulary, 0, lambda: self._left_to_right(model.load_base(), None))
+        return self._whole_texts(
+            *(f"{NATIVE}_{of.label}", about, texts, model.vocabulary, 0),
+            lambda: self._left_to_right(model.load_base(), None),
+        )
 
-    def masked_scores(self, model: TrainedModel, texts: TextSet) -> Scores:
-        """Of `task.masks` masks of each text, drawn as those of a run's training texts, under it."""
+    def _masked_scores(self, model: TrainedModel, texts: TextSet) -> Scores:
+        """Of `task.masks` masks of each text, drawn as for a run's training texts, under it."""
         masking, ids = model.trained()[1].masking, texts.documents["writing_id"]
         settings = replace(mask_settings(texts, masking), count=self.task.masks or 0)
         function, rows = mask_function(masking.function), np.arange(len(ids))
         masks = draw_chunk(function, settings, (rows, ids.tolist(), texts.documents["text"].tolist()))
         about = {"weights": model.fingerprint(), "masks": settings.identity}
-        store = self._store(model.name, about, texts)
         with tempfile.TemporaryDirectory() as folder:
             tokens = TokenStore.open_or_make(Path(folder), texts, model.vocabulary, "texts")
             dataset = InfillingDataset(
-                rows,
-                masks,
-                tokens,
-                model.vocabulary,
+                *(rows, masks, tokens, model.vocabulary),
                 objective=model.objective,
                 max_length=self.task.max_length,
             )
-            of_example, examples = dataset.keys()
-            keys = pd.MultiIndex.from_arrays([ids.to_numpy()[of_example], examples], names=EXAMPLE)
-            missing = np.flatnonzero(store.missing(keys))
+            of_example, numbers = dataset.keys()
+            keys = pd.MultiIndex.from_arrays([ids.to_numpy()[of_example], numbers], names=EXAMPLE)
 
-            def batches() -> Iterator[Scores]:
-                network, _ = model.load()
-                options: dict[str, Any] = {
-                    "row_tokens": self._row_tokens(),
-                    "device": self.device,
-                    "batch_size": _TEXTS_AT_ONCE,
-                }
-                for batch in score_batches(network, dataset, missing, texts.documents, **options):
-                    yield batch
-                    progress.update(len(batch.examples))
+            def batches(missing: np.ndarray) -> Iterator[Scores]:
+                return score_batches(
+                    *(model.load()[0], dataset, missing, texts.documents),
+                    batch_size=_TEXTS_AT_ONCE,
+                    row_tokens=self._row_tokens(),
+                    device=self.device,
+                )
 
-            if len(missing):
-                done = len(keys) - len(missing)
-                with (
-                    store.claimed(),
-                    ProgressLog(len(keys), f"{model.name}, masked", "examples", initial=done) as progress,
-                ):
-                    store.add(batches())
-        return store.read_all(keys)
+            return self._complete(model.name, about, texts, keys, batches, f"{model.name}, masked", "examples")
 
-    def _kept(
+    def _whole_texts(
         self,
         name: str,
         about: Mapping[str, Any],
@@ -131,28 +146,44 @@ class Scorer:
         open_model: Callable[[], TextLosses],
     ) -> Scores:
         """The scores of whole texts; the model is opened only if some are missing."""
-        documents, store = texts.documents, self._store(name, about, texts)
+        documents = texts.documents
         keys = pd.MultiIndex.from_arrays([documents["writing_id"], np.zeros(len(documents), int)], names=EXAMPLE)
-        missing = documents[store.missing(keys)]
 
-        def batches() -> Iterator[Scores]:
+        def batches(missing: np.ndarray) -> Iterator[Scores]:
             losses = open_model()
             for begin in range(0, len(missing), _TEXTS_AT_ONCE):
-                part = missing.iloc[begin : begin + _TEXTS_AT_ONCE]
+                part = documents.iloc[missing[begin : begin + _TEXTS_AT_ONCE]]
                 (chunk,) = tokenize(part["text"], vocabulary.tokenizer)
                 ids = np.split(chunk.ids, np.cumsum(chunk.counts)[:-1])
-                yield _tables(part["writing_id"], losses(ids), end)
-                progress.update(len(part))
+                yield _by_thirds(part["writing_id"], losses(ids), end)
+
+        return self._complete(name, about, texts, keys, batches, name, "texts")
+
+    def _complete(
+        self,
+        name: str,
+        about: Mapping[str, Any],
+        texts: TextSet,
+        keys: pd.MultiIndex,
+        batches: Callable[[np.ndarray], Iterator[Scores]],
+        what: str,
+        unit: str,
+    ) -> Scores:
+        """The kept scores of all `keys`, of which `batches` scores those that are missing, given by their numbers."""
+        settings = {"texts": dict(texts.identity), "max_length": self.task.max_length, **about}
+        store = ScoreStore(self.results, name, settings)
+        missing = np.flatnonzero(store.missing(keys))
+
+        def counted() -> Iterator[Scores]:
+            for batch in batches(missing):
+                yield batch
+                progress.update(len(batch.examples))
 
         if len(missing):
-            done = len(documents) - len(missing)
-            with store.claimed(), ProgressLog(len(documents), name, "texts", initial=done) as progress:
-                store.add(batches())
+            done = len(keys) - len(missing)
+            with store.claimed(), ProgressLog(len(keys), what, unit, initial=done) as progress:
+                store.add(counted())
         return store.read_all(keys)
-
-    def _store(self, name: str, about: Mapping[str, Any], texts: TextSet) -> ScoreStore:
-        settings = {"texts": dict(texts.identity), "max_length": self.task.max_length, **about}
-        return ScoreStore(self.results, name, settings)
 
     def _of_run(self, model: TrainedModel) -> TextLosses:
         network, vocabulary = model.load()
@@ -162,33 +193,23 @@ class Scorer:
 
     def _left_to_right(self, network: PreTrainedModel, kept: int | None) -> TextLosses:
         network = network.eval().to(self.device)
-        options: dict[str, Any] = {
-            "window": self.task.max_length,
-            "row_tokens": self._row_tokens(),
-            "device": self.device,
-        }
-        return lambda texts: [scores.nll for scores in score_texts(network, texts, kept=kept, **options)]
+        window, row_tokens = self.task.max_length, self._row_tokens()
+
+        def losses(texts: Sequence[np.ndarray]) -> list[tuple[np.ndarray, float]]:
+            found = score_texts(network, texts, window=window, row_tokens=row_tokens, device=self.device, kept=kept)
+            return [(scores.nll, float(-np.expm1(scores.log_kept[1:]).sum())) for scores in found]
+
+        return losses
 
     def _as_answers(
         self, network: PreTrainedModel, texts: Sequence[np.ndarray], vocabulary: Vocabulary
-    ) -> list[np.ndarray]:
-        examples = [list(document_windows(ids, vocabulary, self.task.max_length)) for ids in texts]
-        flat = [example for of_text in examples for example in of_text]
-        nll = score(network, flat, self._row_tokens(), self.device).nll
-        return np.split(nll, np.cumsum([len(ids) + 1 for ids in texts])[:-1])
+    ) -> list[tuple[np.ndarray, float]]:
+        windows = [window for ids in texts for window in document_windows(ids, vocabulary, self.task.max_length)]
+        nll = score(network, windows, self._row_tokens(), self.device).nll
+        return [(part, 0.0) for part in np.split(nll, np.cumsum([len(ids) + 1 for ids in texts])[:-1])]
 
     def _row_tokens(self) -> int:
         return row_length(None, self.device, self.task.max_length)
-
-
-def require_document_blank(models: Sequence[TrainedModel]) -> None:
-    """Raises: UserError if a model has no blank for a whole document."""
-    for model in models:
-        if DOCUMENT not in model.mask_types:
-            raise UserError(
-                f"task.likelihood=document: {model.name} has no blank for a document; its mask types are "
-                f"{', '.join(model.mask_types)}. Type task.likelihood=left_to_right"
-            )
 
 
 def document_windows(ids: np.ndarray, vocabulary: Vocabulary, window: int) -> Iterator[Example]:
@@ -208,10 +229,10 @@ def document_windows(ids: np.ndarray, vocabulary: Vocabulary, window: int) -> It
         scored = begin + len(part) - len(prefix)
 
 
-def _tables(writing_ids: pd.Series, losses: Sequence[np.ndarray], end: int) -> Scores:
+def _by_thirds(writing_ids: pd.Series, losses: Sequence[tuple[np.ndarray, float]], end: int) -> Scores:
     """Losses by text (T,), or (T + 1,) with an `end`, summed by thirds."""
     ids, rows = writing_ids.to_numpy(), []
-    for writing_id, nll in zip(ids, losses, strict=True):
+    for writing_id, (nll, _) in zip(ids, losses, strict=True):
         tokens = len(nll) - end
         third = _THIRDS * np.arange(tokens) // max(1, tokens)
         scored = ~np.isnan(nll[:tokens])
@@ -221,5 +242,55 @@ def _tables(writing_ids: pd.Series, losses: Sequence[np.ndarray], end: int) -> S
             last = end if part == _THIRDS - 1 else 0
             rows.append((writing_id, 0, part, sums[part], counts[part], nll[-1] if last else 0.0, last))
     blanks = pd.DataFrame(rows, columns=[*EXAMPLE, "blank", "nll", "targets", "end_nll", "end_targets"])
-    lengths = [len(nll) - end for nll in losses]
-    return Scores(pd.DataFrame({"writing_id": ids, "example": 0, "tokens": lengths}), blanks)
+    examples = {"tokens": [len(nll) - end for nll, _ in losses], "taken": [taken for _, taken in losses]}
+    return Scores(pd.DataFrame({"writing_id": ids, "example": 0, **examples}), blanks)
+
+
+def _probability_taken(seeds: Sequence[Scores]) -> float | None:
+    """The mean probability taken from infilling tokens at a scored token; None if kept scores do not say it."""
+    if any("taken" not in of.examples or of.examples["taken"].isna().any() for of in seeds):
+        return None
+    targets = sum(of.blanks["targets"].sum() for of in seeds)
+    return float(sum(of.examples["taken"].sum() for of in seeds) / targets) if targets else None
+
+
+def features_of(
+    documents: pd.DataFrame, scores: Mapping[str, Sequence[Scores]], masked: Mapping[str, Sequence[Scores]]
+) -> pd.DataFrame:
+    """A row per document, indexed by writing_id in the order of `documents`; scores are joined by id.
+
+    `scores` are those of each model, `masked` those of masked texts; of several seeds the mean is taken. Columns:
+    tokens, log_tokens, and in nats per token `MODEL`, `MODEL_third1` to 3, `MODEL_MASKTYPE`; NaN without targets.
+    """
+    index = pd.Index(documents["writing_id"], name="writing_id")
+    tokens = next(iter(scores.values()))[0].examples.set_index("writing_id")["tokens"].reindex(index)
+    tables = [pd.DataFrame({"tokens": tokens, LOG_TOKENS: np.log(tokens.where(tokens > 0))})]
+    tables += [_mean(_per_token, seeds, index).set_axis([model], axis=1) for model, seeds in scores.items()]
+    tables += [_mean(_per_third, seeds, index).add_prefix(f"{model}_") for model, seeds in scores.items()]
+    tables += [_mean(_per_mask_type, seeds, index).add_prefix(f"{model}_") for model, seeds in masked.items()]
+    return pd.concat(tables, axis=1)
+
+
+def _mean(of: Callable[[pd.DataFrame], pd.DataFrame], seeds: Sequence[Scores], index: pd.Index) -> pd.DataFrame:
+    tables = [of(scores.blanks).reindex(index) for scores in seeds]
+    return sum(tables[1:], start=tables[0]) / len(tables)
+
+
+def _per_token(blanks: pd.DataFrame) -> pd.DataFrame:
+    """The loss of each text, its end included."""
+    sums = blanks.groupby("writing_id")[["nll", "targets", "end_nll", "end_targets"]].sum()
+    targets = (sums["targets"] + sums["end_targets"]).replace(0, np.nan)
+    return ((sums["nll"] + sums["end_nll"]) / targets).to_frame()
+
+
+def _per_third(blanks: pd.DataFrame) -> pd.DataFrame:
+    """The loss of the tokens of each third of a text; columns third1 to third3."""
+    values = blanks["nll"] / blanks["targets"].replace(0, np.nan)
+    wide = values.groupby([blanks["writing_id"], blanks["blank"]]).first().unstack()
+    return wide.rename(columns=lambda third: f"third{third + 1}")
+
+
+def _per_mask_type(blanks: pd.DataFrame) -> pd.DataFrame:
+    """The loss of answers without their ends, over all masks of a text; a column per mask type."""
+    sums = blanks.groupby(["writing_id", blanks["mask_type"].astype(str)])[["nll", "targets"]].sum()
+    return (sums["nll"] / sums["targets"].replace(0, np.nan)).unstack()

@@ -6,7 +6,7 @@ from scipy.stats import spearmanr
 from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score, root_mean_squared_error
 
 from ilm.corpus.columns import CEFR
-from ilm.evaluation.levels.metrics import METRICS, Predictions, chance, confusion_table, measured
+from ilm.evaluation.levels.metrics import METRICS, Predictions, chance, confusion_table, measure
 from ilm.evaluation.statistics import calibration
 
 
@@ -19,7 +19,7 @@ def drawn(n: int = 400, seed: int = 0, levels: int = 6) -> Predictions:
 
 
 def values(predictions: Predictions, resamples: int = 100) -> dict[str, float]:
-    return measured(predictions, resamples, seed=0).set_index("metric")["value"].to_dict()
+    return measure(predictions, resamples, seed=0).table().set_index("metric")["value"].to_dict()
 
 
 @pytest.mark.parametrize("levels", [2, 5, 6])
@@ -50,7 +50,7 @@ def test_metrics_by_hand():
 
 def test_what_is_not_defined_is_no_number():
     same = np.array(["B1"] * 8, dtype=object)
-    found = measured(Predictions(same, same, None, np.arange(8)), 100, seed=0).set_index("metric")
+    found = measure(Predictions(same, same, None, np.arange(8)), 100, seed=0).table().set_index("metric")
     assert np.isnan(found.loc["spearman", ["value", "low", "high"]].astype(float)).all()
     assert found.loc["accuracy", ["value", "low", "high"]].tolist() == [1, 1, 1]
 
@@ -60,18 +60,39 @@ def test_intervals_draw_whole_units():
     right = np.repeat(np.arange(30) % 2 == 0, 20)
     levels = np.where(right, "A1", "A2").astype(object)
     predictions = Predictions(levels, np.array(["A1"] * 600, dtype=object), None, np.repeat(np.arange(30), 20))
-    row = measured(predictions, 2000, seed=0).set_index("metric").loc["accuracy"]
+    row = measure(predictions, 2000, seed=0).table().set_index("metric").loc["accuracy"]
     assert (row["n"], row["units"], row["value"]) == (600, 30, 0.5)
     # 1.96 standard errors of a mean of 30.
     assert (row["high"] - row["low"]) / 2 == pytest.approx(1.96 * 0.5 / np.sqrt(30), rel=0.1)
-    few = measured(predictions.of(np.arange(600) < 100), 100, seed=0)
+    few = measure(predictions.of(np.arange(600) < 100), 100, seed=0).table()
     assert few["low"].isna().all()
+
+
+def test_differences_are_paired():
+    generator = np.random.default_rng(1)
+    names, units = np.array(CEFR, dtype=object), np.repeat(np.arange(60), 10)
+    # Half of the learners are easy for both systems: each has a wide interval, their difference a narrow one.
+    true, easy = generator.integers(0, 6, 600), units % 2 == 0
+    shift = np.where(easy, 0, 2)
+    one, other = (np.clip(true + shift + (generator.random(600) < wrong), 0, 5) for wrong in (0.1, 0.2))
+    measured = [measure(Predictions(names[true], names[said], None, units), 500, seed=0) for said in (one, other)]
+    difference = measured[0].minus(measured[1]).set_index("metric").loc["accuracy"]
+    accuracies = [of.table().set_index("metric").loc["accuracy"] for of in measured]
+    assert difference["difference"] == pytest.approx(accuracies[0]["value"] - accuracies[1]["value"])
+    width = difference["high"] - difference["low"]
+    assert 0 < width < 0.6 * min(of["high"] - of["low"] for of in accuracies)
+    # By hand: the same units drawn for both.
+    drawn = np.random.default_rng(0).integers(0, 60, (4000, 60))
+    by_unit = np.array([((one == true) * 1.0 - (other == true))[units == unit].mean() for unit in range(60)])
+    assert width == pytest.approx(np.subtract(*np.quantile(by_unit[drawn].mean(1), [0.975, 0.025])), rel=0.15)
+    nothing = measured[0].minus(measured[0])
+    assert (nothing[["difference", "low", "high"]] == 0).all(axis=None)
 
 
 def test_the_order_of_texts_changes_nothing():
     predictions = drawn()
     shuffled = predictions.of(np.random.default_rng(1).permutation(400))
-    one, other = (measured(p, 200, seed=3) for p in (predictions, shuffled))
+    one, other = (measure(p, 200, seed=3).table() for p in (predictions, shuffled))
     assert list(one["metric"]) == list(METRICS)
     np.testing.assert_allclose(one[["value", "low", "high"]], other[["value", "low", "high"]], rtol=1e-9)
     assert confusion_table(predictions).equals(confusion_table(shuffled))

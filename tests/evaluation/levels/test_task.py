@@ -78,10 +78,16 @@ def test_what_is_written(whole):
     report, levels = report_of(whole), pd.read_csv(whole / "levels.csv")
     assert list(report["models"]) == ["A1", "B1", "native"]
     assert report["unit"] == "learner"
+    assert 0 < report["models"]["A1"]["probability_taken"] < 1
+    assert report["models"]["native"]["probability_taken"] == 0  # it knows no infilling tokens
     assert levels["system"].unique().tolist() == [
         *("posterior", "rounded expectation", "lowest loss"),
         *("majority", "length", "unigram", "TF-IDF"),
     ]
+    differences = pd.read_csv(whole / "differences.csv").set_index(["system", "metric"])["difference"]
+    accuracies = levels.query("metric == 'accuracy' and texts == 'all'").set_index("system")["value"]
+    for system in ("majority", "length", "unigram", "TF-IDF"):
+        assert differences[system, "accuracy"] == pytest.approx(accuracies["posterior"] - accuracies[system])
     predictions = pd.read_csv(whole / "predictions.csv")
     assert len(predictions) == report["texts_counted"]["scored"] == levels["n"].max()
     np.testing.assert_allclose(predictions[[f"p_{level}" for level in LEVELS]].sum(axis=1), 1)
@@ -223,7 +229,7 @@ def test_mistakes(root, tmp_path, options, expected):
 
 def test_a_column_that_would_be_overwritten(root, tmp_path):
     path = file_of(tmp_path / "my.csv", [{"id": "a", "text": "x y", "p_A1": "1"}])
-    with pytest.raises(UserError, match="has the columns p_A1 already"):
+    with pytest.raises(UserError, match="already has the columns to be added: p_A1"):
         run(root, tmp_path / "results", f"input={path}")
 
 

@@ -1,22 +1,21 @@
-"""Which models and which texts: everything that can be refused before a model is read."""
+"""The models and texts of `task=levels`, checked as far as possible before a model is read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from transformers import AutoConfig
 
 from ilm.config.evaluate import Evaluate, Levels
 from ilm.config.sections import Corpus
 from ilm.corpus.columns import CEFR
-from ilm.corpus.formats import open_source
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
-from ilm.evaluation.levels.copies import require_room
-from ilm.evaluation.levels.protocols import without_shared
-from ilm.evaluation.levels.scoring import DOCUMENT, TextSet, require_document_blank
+from ilm.evaluation.levels.scoring import DOCUMENT, Models, TextSet
+from ilm.evaluation.losses import clusters_of
 from ilm.evaluation.models import model_finder, training_corpus
 from ilm.evaluation.texts import choose_texts, read_texts
 from ilm.examples.cuts import POOLED
@@ -25,9 +24,6 @@ from ilm.runs.trained_model import TrainedModel
 
 FIT = "valid"
 TRAIN_TEXTS = 10_000  # of a level, that baselines learn from at most
-
-Models = Mapping[str, Sequence[TrainedModel]]
-"""The runs of each level, and of all; several are seeds of one model."""
 
 
 @dataclass(frozen=True)
@@ -45,18 +41,16 @@ class Material:
     def in_domain(self) -> bool:
         return self.source.get("documents_hash") == self.own.documents_hash
 
-    def text_sets(self, corpus: Corpus) -> dict[str, TextSet]:
-        """The texts (`test`), and those to fit on (`valid`); `corpus` says how a file of texts is read."""
-        own = {"documents": self.own.documents_hash}
+    def text_sets(self, corpus: Corpus) -> tuple[TextSet, TextSet]:
+        """The texts to predict and those to fit on; `corpus` says how a file of texts is read."""
         given = {"documents": self.source.get("documents_hash")}
         if "file" in self.source:
             about = self.source["file"]
             given = {"name": self.source["name"], "sha256": about["sha256"], "columns": about["columns_used"]}
             given |= {key: getattr(corpus, key) for key in ("encoding", "sheet", "delimiter")}
-        return {
-            "test": TextSet(self.texts.reset_index(drop=True), own if self.in_domain else given),
-            FIT: TextSet(self.fit.reset_index(drop=True), own),
-        }
+        own = {"documents": self.own.documents_hash}
+        texts, fit = (documents.reset_index(drop=True) for documents in (self.texts, self.fit))
+        return TextSet(texts, given), TextSet(fit, own)
 
 
 def find_models(settings: Evaluate) -> Models:
@@ -91,8 +85,12 @@ def find_models(settings: Evaluate) -> Models:
     runs = [run for of_level in found.values() for run in of_level]
     if len({run.vocabulary.fingerprint() for run in runs}) > 1:
         raise UserError("models: they have different tokenizers, and losses per token of them are not comparable")
-    if task.likelihood == DOCUMENT:
-        require_document_blank(runs)
+    for run in runs if task.likelihood == DOCUMENT else ():
+        if DOCUMENT not in run.mask_types:
+            raise UserError(
+                f"task.likelihood=document: {run.name} has no blank for a document; its mask types are "
+                f"{', '.join(run.mask_types)}. Type task.likelihood=left_to_right"
+            )
     return {level: found[level] for level in (*CEFR, POOLED) if level in found}
 
 
@@ -109,11 +107,6 @@ def find_texts(settings: Evaluate, runs: Sequence[TrainedModel]) -> Material:
     in_domain = source.get("documents_hash") == own.documents_hash
     if in_domain and source["split"] == FIT:
         raise UserError(f"task.split={FIT}: the posterior is fitted on these texts of {own.name}. Type task.split=test")
-    if settings.input is not None:
-        source_file = open_source(
-            Path(settings.input), settings.corpus.encoding, settings.corpus.sheet, settings.corpus.delimiter
-        )
-        require_room(source_file.header, own.manifest["settings"]["levels"], Path(settings.input))
     parts = {}
     for split, limit in ((FIT, settings.limit), ("train", TRAIN_TEXTS)):
         chosen = own.documents[own.documents["split"] == split]
@@ -127,3 +120,16 @@ def find_texts(settings: Evaluate, runs: Sequence[TrainedModel]) -> Material:
             "posterior on; expected two levels or more"
         )
     return Material(own, texts, source, kept[FIT], kept["train"], len(parts[FIT]) - len(kept[FIT]))
+
+
+def without_shared(learnt: pd.DataFrame, texts: pd.DataFrame, *, by_learner: bool) -> pd.DataFrame:
+    """The documents `learnt` but for those that equal one of the `texts`, or are of one of their learners.
+
+    Learners of another corpus have other names: there texts alone are compared.
+    """
+    columns = [name for name in ("writing_id", "text", "learner_id") if name in learnt and name in texts]
+    if not by_learner:
+        columns = columns[:2]
+    both = pd.concat([learnt[columns], texts[columns]], ignore_index=True)
+    labels, _ = clusters_of(both)
+    return learnt[~np.isin(labels[: len(learnt)], labels[len(learnt) :])]
