@@ -4,6 +4,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +182,13 @@ def systems_of(models: Sequence[ModelSpec]) -> dict[str, list[ModelSpec]]:
     return {runs[0].name if len(runs) == 1 else f"{runs[0].name} ({len(runs)} seeds)": runs for runs in named}
 
 
+@cache
+def _gpt2_subwords() -> Subwords:
+    """Of GPT-2's tokenizer, which comes with the installation: words are grouped alike for all models."""
+    tokenizer = gpt2_tokenizer()
+    return Subwords(tokenizer, len(tokenizer))
+
+
 def _blank_table(
     systems: Mapping[str, Sequence[ModelSpec]],
     predictions: Mapping[str, PredictionFile],
@@ -189,10 +197,7 @@ def _blank_table(
     tagger: Tagger | None,
 ) -> pd.DataFrame:
     """A row per run and blank, with everything that metrics and groups need."""
-    # GPT-2's tokenizer, which comes with the installation, groups words alike for all models.
-    tokenizer = gpt2_tokenizer()
-    subwords = Subwords(tokenizer, len(tokenizer))
-    encoded = {item.key: subwords.encode(item) for item in items}
+    encoded = {item.key: _gpt2_subwords().encode(item) for item in items}
     rows = []
     for name, model in ((name, run) for name, runs in systems.items() for run in runs):
         answers = predictions[model.name].read()

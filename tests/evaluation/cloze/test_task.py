@@ -82,6 +82,12 @@ def narrow_search():
         yield
 
 
+@pytest.fixture(autouse=True)
+def without_plots(monkeypatch):
+    """Only the module's own fixture `whole` draws its plot."""
+    monkeypatch.setattr("ilm.evaluation.cloze.report._plot_calibration", lambda *args: args[-1].touch())
+
+
 def run(root: Path, results: Path, *more: str, models: tuple[str, ...] = ("mlm:bert",)) -> tuple[pd.DataFrame, Path]:
     named = ",".join(f"{kind}:{root / name}" for kind, name in (model.split(":") for model in models))
     chosen = [f"models=[{named}]"] if models else []
