@@ -115,9 +115,10 @@ class Cloze(Task):
 
 
 class Forms(Task):
-    """Learners' forms against the corrected ones."""
+    """Learners' forms against corrected ones."""
 
     name: Literal["forms"]
+    condition: str
     corrected: str  # column
     annotator: NotNegative
     context: Literal["learner", "corrected"]

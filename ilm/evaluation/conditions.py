@@ -3,7 +3,7 @@
 `own`: each text's own values, where the model was trained on them; `none`: no prefix; a level: this one for all texts.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import pandas as pd
 
@@ -20,6 +20,14 @@ def value_overrides(fields: Collection[str], condition: str) -> dict[str, str | 
     if condition in (OWN, NONE):
         return {} if condition == OWN else dict.fromkeys(fields)
     return {LEVEL: condition} if LEVEL in fields else {}
+
+
+def prefix_values(
+    known: Mapping[str, Sequence[str]], text: Mapping[str, str], condition: str = OWN
+) -> dict[str, str | None]:
+    """The values in the prefix of one text, given its own; `known` are the fields and values the model knows."""
+    own = {field: text[field] for field, values in known.items() if text[field] in values}
+    return own | value_overrides(known, condition)
 
 
 def conditions_of(model: TrainedModel, documents: pd.DataFrame, condition: str = OWN) -> Conditions:

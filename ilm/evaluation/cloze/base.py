@@ -1,10 +1,10 @@
-"""What all kinds of model have in common: blanks are predicted one after the other, and candidates listed as words.
+"""The base class of all kinds of model: it predicts blanks one after the other and lists candidates as words.
 
     blank 1   predicted from the text, with the other blanks still open
     blank 2   predicted with the model's own best candidate in blank 1, the later blanks still open
 
-The learner's words are scored likewise, each given the learner's words before it, so that the sum over an item's blanks
-is their joint log-probability (chain rule).
+The learner's words are scored likewise, each given the learner's words before it, so their sum over an item's blanks
+is the joint log-probability (chain rule).
 """
 
 import math
@@ -28,7 +28,7 @@ WORD_TOO_LONG = "the word has more subtokens than task.max_answer_tokens"
 NO_ANSWER = "no answer ended within task.max_answer_tokens"
 EARLIER = "an earlier blank of the item has no answer"
 
-# Raised whenever the same model may predict something else for the same item: predictions are never mixed in silence.
+# Increased whenever the same model may predict something else for the same item, so that predictions are never mixed.
 METHOD = 3
 
 
@@ -36,10 +36,10 @@ METHOD = 3
 class Prediction:
     """A model's candidates for one blank, best first: different words with their log-probabilities in nats.
 
-    Words that differ by case alone are all listed, and count as one: a cased model lists as many as an uncased one.
-    `log_probability` is that of the learner's word in the tokenizer's own segmentation, None if it has none (`unscored`
-    says why); `subtokens` is the length of that segmentation. `failure` says why there are no candidates. `complete`:
-    whether the search expanded every hypothesis that was likely enough to be listed.
+    Words that differ only in case are all listed but count as one, so a cased model lists as many as an uncased one.
+    `log_probability` is that of the learner's word in the tokenizer's own segmentation, None if there is none
+    (`unscored` says why); `subtokens` is the length of that segmentation. `failure` says why there are no candidates.
+    `complete`: whether the search expanded every hypothesis that was likely enough to be listed.
     """
 
     candidates: tuple[tuple[str, float], ...]
@@ -65,7 +65,7 @@ class ClozeModel(ABC):
         *,
         max_tokens: float = math.inf,
     ):
-        """`max_tokens`: the longest input that the model takes."""
+        """`max_tokens` is the longest input that the model takes."""
         self.model, self.options, self.max_tokens = model.eval(), options, max_tokens
         self.subwords = Subwords(tokenizer, model.get_output_embeddings().weight.shape[0])
 
@@ -88,7 +88,7 @@ class ClozeModel(ABC):
         ]
 
     def _encode_item(self, item: Item) -> EncodedItem | str:
-        """The item's tokens, or why there are none."""
+        """The item's tokens, or why it has none."""
         return self.subwords.encode(item)
 
     def _predict(self, items: list[EncodedItem]) -> list[tuple[Prediction, ...]]:
@@ -120,7 +120,7 @@ class ClozeModel(ABC):
         return [tuple(blanks) for blanks in predictions]
 
     def _rank(self, answers: Sequence[Hypothesis]) -> tuple[tuple[tuple[str, float], ...], TokenIds | None]:
-        """Answers as words, best first, and the tokens of the best; segmentations of one word add up."""
+        """(Answers as words, best first, with the segmentations of each word added up; the tokens of the best)."""
         sums: dict[tuple[str, int], float] = {}
         tokens: dict[tuple[str, int], TokenIds] = {}
         for token_ids, log_probability in sorted(answers, key=lambda answer: (-answer[1], answer[0])):
@@ -166,20 +166,20 @@ class ClozeModel(ABC):
         return TOO_LONG if self._input_length(item) > self.max_tokens else None
 
     def _blank_error(self, item: EncodedItem, blank: int) -> str | None:
-        """Why this blank gets no candidates, though its word has a score."""
+        """Why this blank gets no candidates even though its word has a score."""
         return None
 
     def _n_masks(self, token_ids: TokenIds) -> int:
-        """Where a blank is tried with several numbers of masks: that of an answer; probabilities add up within it."""
+        """The number of masks that an answer filled, if several are tried: probabilities add up within each."""
         return 0
 
     def _ranking_score(self, log_probability: float, token_ids: TokenIds) -> float:
-        """What candidates are ranked by."""
+        """The score that candidates are ranked by."""
         return log_probability
 
     @abstractmethod
     def _input_length(self, item: EncodedItem) -> int:
-        """The most tokens that the model has to read at once for this text."""
+        """The most tokens that the model must read at once for this text."""
 
     @abstractmethod
     def _score(self, items: Sequence[EncodedItem]) -> list[list[float]]:
@@ -189,7 +189,7 @@ class ClozeModel(ABC):
     def _search(
         self, items: Sequence[EncodedItem], blank: int, filled: Sequence[Sequence[TokenIds]]
     ) -> list[BestFirstSearch]:
-        """Finished searches for the likeliest answers to a blank of each item, which they name by its number.
+        """Finished searches for the likeliest answers to a blank of each item; `BestFirstSearch.item` is its number.
 
         `filled` are the tokens in the blanks before it.
         """

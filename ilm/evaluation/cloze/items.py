@@ -3,26 +3,28 @@
     text       She ate leftover pasta for lunch.
     item       (text, blanks at "pasta")
 
-Items are a pure function of (seed, writing_id, sample number) and the text: the words that may be cut out are put in an
-order drawn from (seed, writing_id), and sample 0 takes the first of them, sample 1 the next: no word is cut out twice,
-and 5 samples are the first 5 of 10.
+Items are a pure function of (seed, writing_id, sample number) and the text. The eligible words are ordered by a hash of
+(seed, writing_id, word number); sample 0 takes the first, sample 1 the next. So no word is cut out twice, and 5 samples
+are the first 5 of 10.
 """
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
 import pandas as pd
 import regex
 
-from ilm.evaluation.cloze.metrics import normalised
+from ilm.evaluation.cloze.metrics import folded, normalised
 from ilm.evaluation.forms.edits import aligned_edits
 from ilm.hashing import order_key
 from ilm.masking.segmentation import segment, words_of
 from ilm.masking.tagging import Tagger
 
-# Parts of speech by the beginnings of the tagger's tags (Penn Treebank, Marcus et al. 1993).
+# Parts of speech by prefixes of the tagger's tags (Penn Treebank, Marcus et al. 1993).
 _TAGS = {
     "pronoun": ("PRP", "WP", "EX"),
     "proper noun": ("NNP",),  # before NN
@@ -40,6 +42,7 @@ _TAGS = {
 }
 
 HUMAN_TOKENS, RANDOM, EDITS = "human-tokens", "random", "edits"
+FUNCTION, CONTENT = "function word", "content word"
 TOO_FEW = "fewer words that may be cut out than task.n_masks"
 FEWER_SAMPLES = "too few words for all of task.samples_per_text"
 
@@ -61,7 +64,7 @@ class Item:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """What the learner wrote in the blanks."""
+        """The learner's words in the blanks."""
         return tuple(self.text[start : start + length] for start, length in self.spans)
 
     def to_dict(self) -> dict[str, Any]:
@@ -78,7 +81,7 @@ def draw_items(
     positions: str,
     corrected: str | None = None,
 ) -> tuple[list[Item], dict[str, int]]:
-    """The items of `documents` (writing_id, l1, cefr_level, text), in their order; and texts counted by what they lack.
+    """(The items of `documents` (writing_id, l1, cefr_level, text), in order; counts of texts by what they lack).
 
     `positions`: "human-tokens", "random", or "edits", for which `corrected` names the column of corrected texts (see
     `eligible_words`).
@@ -106,10 +109,10 @@ def draw_items(
 
 
 def cut(text: str, max_chars: int | None) -> str:
-    """The text, or its beginning: up to the last sentence end in the second half of `max_chars`, else to a word's.
+    """The text, or its beginning: up to the last sentence end in the second half of `max_chars`, else to a word end.
 
-    A first word longer than `max_chars` is cut in itself, between characters as a reader sees them (grapheme clusters,
-    Unicode Standard Annex 29): never between a letter and its accent, nor inside an emoji.
+    A first word longer than `max_chars` is cut between grapheme clusters (Unicode Standard Annex 29): never between a
+    letter and its accent, nor inside an emoji.
     """
     if max_chars is None or len(text) <= max_chars:
         return text
@@ -132,9 +135,9 @@ def cut(text: str, max_chars: int | None) -> str:
 def eligible_words(text: str, words: Sequence[tuple[int, int]], positions: str) -> list[int]:
     """The numbers of the `words` that may be cut out.
 
-    "random": all. "human-tokens": those of letters only that stand alone: not the "do" of "don't", nor a part of
-    "e-mail" or "and/or". Between white space, brackets, quotation and punctuation marks a word stands alone. "edits":
-    the same, of which `draw_items` takes those that were corrected.
+    "random": all. "human-tokens": words of letters only, between white space, brackets, quotation or punctuation
+    marks; not the "do" of "don't", nor a part of "e-mail" or "and/or". "edits": the same; `draw_items` keeps those that
+    were corrected.
     """
     if positions == RANDOM:
         return list(range(len(words)))
@@ -152,7 +155,7 @@ def _stands_alone(text: str, start: int, end: int) -> bool:
         return False
     if (before == "&" and after == ";") or (text[:start].endswith(("<", "</")) and after in (">", "/")):
         return False  # the name of an XML entity or a tag
-    # A quotation mark or dash with nothing behind it joins nothing.
+    # A quotation mark or dash with nothing on its other side joins nothing.
     return not (
         (before and before in joined and text[start - 2 : start - 1].isalnum())
         or (after and after in joined and text[end + 1 : end + 2].isalnum())
@@ -166,10 +169,10 @@ def _overlap(word: tuple[int, int], stretch: tuple[int, int]) -> bool:
 def _draw(
     words: Sequence[tuple[int, int]], eligible: Sequence[int], writing_id: str, n_masks: int, samples: int, seed: int
 ) -> Iterator[tuple[tuple[int, int], ...]]:
-    """The spans of the samples of a text, as many as it has `eligible` words for.
+    """The spans of a text's samples, as many as its `eligible` words allow.
 
-    No two blanks of a sample are neighbours: a model that writes them one after the other could not tell where the
-    first one ends.
+    No two blanks of a sample are neighbours: a model that fills them one after the other could not tell where the first
+    one ends.
     """
     waiting = sorted(eligible, key=lambda number: order_key(seed, "cloze", writing_id, number))
     for _ in range(samples):
@@ -186,7 +189,7 @@ def _draw(
 
 
 def parts_of_speech(items: Sequence[Item], tagger: Tagger) -> dict[tuple[str, int], str]:
-    """(item key, number of the blank) -> part of speech, of the learner's word in its sentence."""
+    """The part of speech of each blank's word in its sentence, by (item key, number of the blank)."""
     found: dict[tuple[str, int], str] = {}
     tags_of: dict[str, dict[tuple[int, int], str]] = {}
     for item in items:
@@ -198,8 +201,22 @@ def parts_of_speech(items: Sequence[Item], tagger: Tagger) -> dict[tuple[str, in
 
 
 def coarse(tag: str) -> str:
-    """The part of speech of a tag of the Penn Treebank; "other" for marks and whatever else."""
+    """The part of speech of a Penn Treebank tag; "other" for punctuation and the rest."""
     return next((name for name, beginnings in _TAGS.items() if tag.startswith(beginnings)), "other")
+
+
+def word_class(word: str) -> str:
+    """Function or content word by a closed list (`data/function_words.txt`), whatever the context.
+
+    So `like`, `past` and `need` always count as function words.
+    """
+    return FUNCTION if folded(word) in _function_words() else CONTENT
+
+
+@cache
+def _function_words() -> frozenset[str]:
+    text = files("ilm.evaluation.cloze").joinpath("data/function_words.txt").read_text(encoding="utf-8")
+    return frozenset(word for line in text.splitlines() if not line.startswith("#") for word in line.split())
 
 
 def _tags(text: str, tagger: Tagger) -> dict[tuple[int, int], str]:

@@ -8,7 +8,7 @@ before it, its later ones masked): the pseudo-log-likelihood of Salazar et al. 2
 as Kauf and Ivanova 2023 (ACL, PLL-word-l2r) correct it, since plain masking of one subtoken shows the rest of its word.
 A candidate's log-probability is the same quantity.
 
-The number of masks tells the model the length of the word in subtokens, which the other kinds have to guess. With
+The number of masks reveals the length of the word in subtokens, which the other kinds of model must guess. With
 `mlm_length` "guessed" 1 to 4 masks are tried and all answers ranked by their mean log-probability per subtoken, as
 Jiang et al. 2020 (EMNLP, X-FACTR) choose among lengths.
 """
@@ -27,8 +27,8 @@ from ilm.evaluation.cloze.search import BestFirstSearch, TokenIds, best_first
 from ilm.evaluation.cloze.subwords import EncodedItem
 
 LENGTHS_TRIED = (1, 2, 3, 4)
-MOST_ROWS = 32  # hypotheses expanded together: the fewer, the fewer are expanded for nothing
-MOST_TOKENS = 4096  # in one forward pass: the model gives logits of all of them, 0.8 GB for RoBERTa's vocabulary
+MOST_ROWS = 32  # hypotheses expanded together: with more, more are expanded in vain
+MOST_TOKENS = 4096  # per forward pass: the logits of all of them take 0.8 GB with RoBERTa's vocabulary
 
 Query = tuple[tuple[int, ...], int]
 """Input ids, and the position of the mask whose logits are wanted."""
@@ -43,7 +43,7 @@ class MaskedLM(ClozeModel):
         limits = [n for n in (_positions(model), tokenizer.model_max_length) if n is not None and n < 10**6]
         super().__init__(model, tokenizer, options, max_tokens=min(limits, default=math.inf))
         self.mask = tokenizer.mask_token_id
-        # Logits from scoring the batch at hand: scoring and filling a word begin with the same query.
+        # Logits from scoring the current batch: scoring and filling a word start with the same query.
         self._scored: dict[Query, torch.Tensor] = {}
 
     @property
@@ -77,12 +77,12 @@ class MaskedLM(ClozeModel):
         return scores
 
     def _subtoken_query(self, item: EncodedItem, blank: int, at: int) -> Query:
-        """The query for subtoken `at` of the learner's word: what precedes it is shown, what follows is masked."""
+        """The query for subtoken `at` of the learner's word: those before it are shown, it and later ones masked."""
         words = [item.word_ids(number) for number in range(len(item.token_spans))]
         return self._query(item, [*words[:blank], words[blank][:at]], [len(word) for word in words])
 
     def _query(self, item: EncodedItem, filled: Sequence[Sequence[int]], lengths: Sequence[int]) -> Query:
-        """The text with `filled` blanks, the last of them unfinished, and masks up to `lengths` for what is missing."""
+        """The text with `filled` blanks, the last of them unfinished, padded with masks to `lengths`."""
         contents = []
         for number, length in enumerate(lengths):
             shown = tuple(filled[number]) if number < len(filled) else ()
@@ -114,7 +114,7 @@ class MaskedLM(ClozeModel):
         return searches
 
     def _mask_counts(self, item: EncodedItem, blank: int, length: int) -> list[int]:
-        """Masks of each blank: of the later ones as many as they have subtokens, or one where lengths are guessed."""
+        """Masks of each blank: `length` for this one; for the others their subtokens, or one if lengths are guessed."""
         return [
             length if number == blank else (1 if self._is_guessed else last - first)
             for number, (first, last) in enumerate(item.token_spans)
@@ -127,9 +127,9 @@ class MaskedLM(ClozeModel):
         return log_probability / len(token_ids)
 
     def _logits(self, queries: Sequence[Query]) -> torch.Tensor:
-        """Logits (queries, V) in float32; those known from scoring are not computed again."""
+        """Logits (queries, V) in float32; those known from scoring are reused."""
         rows: dict[Query, torch.Tensor] = {query: self._scored[query] for query in queries if query in self._scored}
-        # No padding, since what some architectures compute depends on it (ConvBERT, FNet, Funnel).
+        # No padding: the output of some architectures depends on it (ConvBERT, FNet, Funnel).
         of_length = defaultdict(list)
         for query in dict.fromkeys(queries):
             if query not in rows:
@@ -144,7 +144,7 @@ class MaskedLM(ClozeModel):
 
 
 def _positions(model: PreTrainedModel) -> int | None:
-    """How many tokens the model has positions for: RoBERTa's begin after its padding id."""
+    """The number of positions of the model; RoBERTa's start after its padding id."""
     positions = getattr(model.config, "max_position_embeddings", None)
     embeddings = getattr(model.base_model, "embeddings", None)
     padding = getattr(embeddings, "padding_idx", None)

@@ -1,10 +1,10 @@
-"""What answers are worth: matches, ranks, characters, log-probability, calibration; by group, and between models.
+"""Metrics of answers: matches, ranks, characters, log-probability, calibration; by group, and between models.
 
-Words are compared in Unicode's composed form (NFC) without the white space around them: `exact` as they are, all
-others case-folded too, since an uncased model cannot write a capital. A blank without an answer counts as wrong in all
-of them; it has no part in calibration, and none in the log-probability where its word has none.
+Words are compared in Unicode's composed form (NFC) without surrounding white space: `exact` as they are, all other
+metrics case-folded too, since an uncased model cannot write a capital. A blank without an answer counts as wrong in
+matches, ranks and characters and is left out of calibration; a word without a log-probability is left out of that mean.
 
-Legend: N blanks of all items. Their units are texts, with those equal to them, or learners where they are known.
+Legend: N blanks of all items. Their units are learners if they are known, else texts (equal ones together).
 """
 
 import math
@@ -23,7 +23,7 @@ MATCHES = ("exact", "folded", *(f"top{k}" for k in TOP), "mrr")
 CHARACTERS = tuple(f"{gram}_{what}" for gram in ("unigram", "bigram") for what in ("recall", "precision", "f1"))
 LOG_PROBABILITY, PSEUDO = "log_probability", "pseudo_log_likelihood"
 METRICS = (*MATCHES, *CHARACTERS, LOG_PROBABILITY, PSEUDO)
-# What results are broken down by, and what reports call it.
+# The groupings of results, as reports call them.
 LEVELS = "CEFR level"
 GROUPINGS = {
     "cefr_level": LEVELS,
@@ -39,12 +39,12 @@ _COMPARED = ["grouping", "group", "metric", "a", "b", "difference", "low", "high
 
 
 def normalised(word: str) -> str:
-    """A word as it is compared: without white space around it, composed (NFC)."""
+    """The word composed (NFC), without surrounding white space."""
     return unicodedata.normalize("NFC", word).strip()
 
 
 def folded(word: str) -> str:
-    """`normalised`, without case."""
+    """`normalised` and case-folded."""
     return unicodedata.normalize("NFC", normalised(word).casefold())
 
 
@@ -100,11 +100,11 @@ def blank_metrics(
 
 
 def grouped(blanks: pd.DataFrame) -> pd.DataFrame:
-    """A row per model, grouping, group and metric: value, standard error, n, and the units that the n are of.
+    """A row per model, grouping, group and metric: value, standard error, n, and the number of units.
 
-    `blanks` has a row per run and blank: `model`, `run` (a model may have several, its seeds), `unit`, `METRICS`, and
-    the groupings `cefr_level`, `l1`, `position` (ordered), `word_class`, `subtokens`, `own_subtokens`, `part_of_speech`
-    (of which the last may be missing).
+    `blanks` has a row per run and blank: `model`, `run` (one per seed), `unit`, `METRICS`, and the groupings
+    `cefr_level`, `l1`, `position` (ordered), `word_class`, `subtokens`, `own_subtokens` and, optionally,
+    `part_of_speech`.
     """
     groupings = {"all": pd.Series("all", blanks.index)}
     groupings |= {name: blanks[name] for name in ("cefr_level", "l1", "position", "word_class")}
@@ -121,7 +121,7 @@ def grouped(blanks: pd.DataFrame) -> pd.DataFrame:
                 values = part[metric].to_numpy(float)
                 value, error, n = clustered_mean(values, units)
                 if error is not None and part["run"].nunique() > 1:
-                    # Texts vary and training varies: the variances add up.
+                    # The variances from texts and from training add up.
                     of_runs = part.groupby("run")[metric].mean()
                     error = math.hypot(error, of_runs.std() / math.sqrt(len(of_runs)))
                 if n:
@@ -141,10 +141,10 @@ def subtoken_group(count: float) -> str | None:
 def compare(blanks: pd.DataFrame, kinds: Mapping[str, str], resamples: int, seed: int) -> pd.DataFrame:
     """A row per grouping, group, metric and pair of models (a, b): difference a - b, low, high, p, p_holm, n, units.
 
-    The groupings are "all" and, of several, "cefr_level". Blanks for which one of the two has no value (a
-    log-probability) count for neither. `kinds` are those of the models: log-probabilities are compared within a kind
-    only, since each kind has its own way to end an answer. p_holm is adjusted for the pairs of a metric: those over all
-    blanks are one family, those within levels another.
+    The groupings are "all" and, with several levels, "cefr_level". A blank without a value (a log-probability) for one
+    of the two counts for neither. `kinds` are those of the models: log-probabilities are compared only within a kind,
+    since answers end differently in each. p_holm is adjusted for the pairs of a metric: those over all blanks are one
+    family, those within levels another.
     """
     groups = [("all", "all", blanks)]
     if blanks["cefr_level"].nunique() > 1:

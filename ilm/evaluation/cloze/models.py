@@ -1,9 +1,9 @@
-"""The models of an evaluation: finding them, checking that they can fill blanks, loading them.
+"""Finds the models of a cloze test, checks that they can fill blanks, and loads them.
 
 ilm:FOLDER          a run's folder or any folder with an infilling model
-mlm:NAME            BERT, RoBERTa, ModernBERT, ...: a folder, or a name on the hub
+mlm:NAME            BERT, RoBERTa, ModernBERT, ...: a folder or a name on the hub
 t5:NAME, bart:NAME  likewise
-A1, sample_*, ...   infilling models, as `ilm.runs.finder` finds them; without any, all runs on the corpus
+A1, sample_*, ...   infilling models, as `ilm.runs.finder` finds them; none named: all runs on the corpus
 """
 
 import logging
@@ -45,9 +45,9 @@ _FORMS = "ilm:experiments/NAME, mlm:bert-base-uncased, t5:t5-small, bart:faceboo
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A model whose weights are not loaded yet; `path` is what was typed, `location` a folder or a hub name.
+    """A model whose weights are not loaded yet; `path` is as typed, `location` a folder or a hub name.
 
-    `fingerprint`: a digest of its files, the commit on the hub, or a digest of its name where no more is known.
+    `fingerprint` is a digest of its files, the commit on the hub, or a digest of its name if nothing else is known.
     """
 
     name: str
@@ -60,7 +60,7 @@ class ModelSpec:
 
     @property
     def file_name(self) -> str:
-        """What the files of its predictions are called, whatever else is evaluated and however it was typed."""
+        """The name of its predictions' files, however it was typed and whatever else is evaluated."""
         name = re.sub(r"[^\w.+-]", "_", _short(self.path))
         return f"{self.kind}_{name}-{self.fingerprint[:12]}"
 
@@ -70,8 +70,8 @@ def find_models(names: Sequence[str] | None, finder: Finder, level: str | None, 
 
     They are checked as far as possible without reading weights.
 
-    Raises: UserError for an unknown kind, a model that is not there or of another kind, or one without the tokens that
-    its kind needs, or whose tokenizer is of an unknown form; and as `Finder.find`.
+    Raises: UserError for an unknown kind, a model that is missing or of another kind, one that lacks the tokens of its
+    kind or has an unsupported tokenizer; and as `Finder.find`.
     """
     pairs: list[tuple[str, str]] = []
     infilling: list[str] = []
@@ -97,7 +97,7 @@ def _require_infilling(folder: str) -> None:
     try:
         model_in(Path(folder)).require_infilling()
     except UserError as error:
-        raise UserError(f"models: {folder} is a folder of a model of unknown kind. Type one of {_FORMS}.") from error
+        raise UserError(f"models: {folder} holds a model of unknown kind. Type one of {_FORMS}.") from error
 
 
 def _infilling_spec(model: TrainedModel) -> ModelSpec:
@@ -106,7 +106,7 @@ def _infilling_spec(model: TrainedModel) -> ModelSpec:
 
 
 def _all_different(specs: Sequence[ModelSpec]) -> list[ModelSpec]:
-    """Each model once, with its whole path for a name where the short ones are ambiguous."""
+    """Each model once; if short names are ambiguous, it is named by its whole path."""
     first: dict[tuple[str, str], ModelSpec] = {}
     for spec in specs:
         same = first.setdefault((spec.kind, spec.fingerprint), spec)
@@ -160,7 +160,7 @@ def _require_kind(kind: str, path: str, config: Any) -> None:
 
 
 def _blank_tokens(kind: str, path: str, tokenizer: PreTrainedTokenizerBase, n_masks: int) -> list[int]:
-    """The ids of the tokens that stand for blanks: the mask, or sentinels, one more than blanks."""
+    """The ids of the tokens that stand for blanks: the mask, or one sentinel more than blanks."""
     if kind != "t5":
         if tokenizer.mask_token_id is None:
             raise UserError(f"models: the tokenizer of {kind}:{path} has no mask token. {_EXPECTED[kind]}")
@@ -201,9 +201,7 @@ def _pretrained(spec: ModelSpec) -> PreTrainedModel:
     except (*BROKEN, RuntimeError) as error:
         raise UserError(f"{typed} could not be loaded ({_first_line(error)}). {expected}") from error
     if model.get_output_embeddings() is None:
-        raise UserError(
-            f"{typed} is a {model.config.model_type} model, whose output is of a form not known here. {expected}"
-        )
+        raise UserError(f"{typed} is a {model.config.model_type} model without output embeddings. {expected}")
     if missing := sorted(report["missing_keys"]):
         listed = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
         raise UserError(f"{typed} lacks weights ({listed}), which would be drawn at random. {expected}")

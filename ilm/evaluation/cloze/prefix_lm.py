@@ -1,7 +1,7 @@
-"""Models that write an answer from left to right behind a prefix; among them the models trained here.
+"""Models that write an answer from left to right after a prefix, among them the models trained here.
 
-The keys and values of the prefix are computed once; those of a hypothesis, which has few tokens, anew each time, so
-hypotheses may come in any order.
+The keys and values of the prefix are computed once. Those of a hypothesis, which has few tokens, are recomputed each
+time, so hypotheses may come in any order.
 
 Legend: B prefixes, R hypotheses, T tokens, V rows of the model's output.
 """
@@ -21,7 +21,7 @@ from ilm.evaluation.cloze.base import ClozeModel
 from ilm.evaluation.cloze.items import Item
 from ilm.evaluation.cloze.search import BestFirstSearch, TokenIds, best_first
 from ilm.evaluation.cloze.subwords import EncodedItem
-from ilm.evaluation.conditions import value_overrides
+from ilm.evaluation.conditions import prefix_values
 from ilm.examples.conditions import prefix_tokens
 from ilm.examples.layout import Example, Examples, add_prefixes, lay_out
 from ilm.infilling.blanks import default_type
@@ -29,11 +29,11 @@ from ilm.infilling.infiller import Infiller
 from ilm.models.scoring import score
 from ilm.runs.trained_model import INFILLING
 
-MOST_ROWS = 160  # hypotheses in one forward pass: each has its own copy of the keys and values of its prefix
+MOST_ROWS = 160  # hypotheses per forward pass: each has its own copy of its prefix's keys and values
 
 Forward = Callable
-"""forward(ids (R, T), mask (R, all), positions (R, T), rows (R,), cache): the model on tokens behind what the cache
-holds, with the mask of both and the number of each row's prefix."""
+"""forward(ids (R, T), mask (R, cached + T), positions (R, T), rows (R,), cache): the model's output for tokens that
+follow those in the cache; `rows` are the numbers of their prefixes."""
 
 
 class Prompt(NamedTuple):
@@ -45,7 +45,7 @@ class Prompt(NamedTuple):
 
 
 class PrefixDecoder:
-    """A decoder that has read a batch of prefixes, padded on the left, and keeps their cache."""
+    """A decoder that has read a batch of left-padded prefixes and keeps their cache."""
 
     def __init__(self, forward: Forward, prefixes: Sequence[TokenIds], device: torch.device):
         longest = max(map(len, prefixes))
@@ -59,7 +59,7 @@ class PrefixDecoder:
         self._cache, self._logits = output.past_key_values, output.logits[:, -1]
 
     def next_logits(self, hypotheses: Sequence[tuple[int, TokenIds]]) -> torch.Tensor:
-        """Logits (R, V) that follow hypotheses, each a prefix's number and the tokens behind it."""
+        """Logits (R, V) after each hypothesis, given as the number of its prefix and the tokens after it."""
         of_length = defaultdict(list)
         for at, (_, tokens) in enumerate(hypotheses):
             of_length[len(tokens)].append(at)
@@ -90,7 +90,7 @@ class PrefixLM(ClozeModel):
 
     @abstractmethod
     def _forward(self, prompts: Sequence[Prompt]) -> Forward:
-        """What reads the decoder's side of these prompts."""
+        """The forward function for the decoder's side of these prompts."""
 
     def _search(
         self, items: Sequence[EncodedItem], blank: int, filled: Sequence[Sequence[TokenIds]]
@@ -114,8 +114,8 @@ class InfillingLM(PrefixLM):
 
         She ate<|infill_word|> for lunch.<|startofinfill|>      generates   pasta<|endofinfill|>
 
-    Its blanks are of the type that a blank typed without one has. The prefix of an item is a conditioned model's
-    condition, as `task.condition` says (`ilm.evaluation.conditions`).
+    Its blanks have the default type of a typed blank. A conditioned model reads the prefix that `task.condition` says
+    (`ilm.evaluation.conditions`).
     """
 
     kind = "ilm"
@@ -133,8 +133,7 @@ class InfillingLM(PrefixLM):
         encoded = super()._encode_item(item)
         if isinstance(encoded, str):
             return encoded
-        own = {field: getattr(item, field) for field, known in self.condition.items() if getattr(item, field) in known}
-        values = own | value_overrides(self.condition, self.options.condition)
+        values = prefix_values(self.condition, vars(item), self.options.condition)
         return replace(encoded, prefix=prefix_tokens(values, self.vocabulary))
 
     def _input_length(self, item: EncodedItem) -> int:
@@ -147,7 +146,7 @@ class InfillingLM(PrefixLM):
         found = score(self.model, examples, longest, self.model.device)
         scores = []
         for number, item in enumerate(items):
-            # Blanks and context are in front of the answers.
+            # The answers come last, after blanks and context.
             lengths = [len(item.word_ids(blank)) + 1 for blank in range(len(item.token_spans))]
             nll = found.nll[found.examples == number][-sum(lengths) :]
             ends = [sum(lengths[: blank + 1]) for blank in range(len(lengths))]
@@ -155,7 +154,7 @@ class InfillingLM(PrefixLM):
         return scores
 
     def _example(self, item: EncodedItem) -> Example:
-        """The text as the training example whose answers are the learner's words."""
+        """The item as a training example whose answers are the learner's words."""
         spans = [(self.mask_type, first, last) for first, last in item.token_spans]
         length = len(item.ids) + 2 * len(spans) + 1
         example = lay_out(list(item.ids), spans, self.vocabulary, INFILLING, length)

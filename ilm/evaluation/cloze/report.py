@@ -1,4 +1,4 @@
-"""The report of a cloze test: its files, its tables for a terminal, a page and a paper, and how to read them."""
+"""The report of a cloze test: its files, and its tables for a terminal, a page and a paper, with notes."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from ilm.evaluation import report
 from ilm.evaluation.cloze.metrics import GROUPINGS, LEVELS, LOG_PROBABILITY, MATCHES, PSEUDO
+from ilm.evaluation.figures import new_figure
 from ilm.evaluation.models import seen_warnings
 from ilm.evaluation.statistics import EXACT, FEWEST
 from ilm.files import atomic_file
@@ -23,7 +22,7 @@ SHARES = {"exact": "exact", "folded": "match", "top5": "top-5", "top10": "top-10
 SHARES |= {"unigram_f1": "char F1", "bigram_f1": "bigram F1"}
 HEADINGS = {**SHARES, "mrr": "MRR", LOG_PROBABILITY: "log p", PSEUDO: "PLL"}
 OTHERS = ("unigram_f1", "bigram_f1", LOG_PROBABILITY, PSEUDO)
-MAIN = ("folded", LOG_PROBABILITY, PSEUDO)  # shown where there is no room for all
+MAIN = ("folded", LOG_PROBABILITY, PSEUDO)  # where there is no room for all
 _INCHES = 3.0  # of a panel of the plot
 
 Tables = Mapping[str, pd.DataFrame]
@@ -42,7 +41,7 @@ def write_report(folder: Path, header: Mapping[str, Any], tables: Tables) -> Non
 
 
 def print_tables(header: Mapping[str, Any], tables: Tables) -> None:
-    """The overall table with a column per model, of which six fit 80 columns; that by level, and the pairs."""
+    """The overall table with a column per model (six models fit in 80 columns), the one by level, and the pairs."""
     names = short_names(list(header["models"]))
     overall = _overall(header, tables, names, "Cloze", (*MATCHES, *OTHERS))
     first, *others = zip(overall.columns, *overall.rows, strict=True)
@@ -76,7 +75,7 @@ def _latex(header: Mapping[str, Any], tables: Tables) -> str:
         *_by_group(header, tables, names),
         *_pairs(tables, names, MAIN),
         _failures(header, names),
-        # Where a model lies on this machine is of no interest in a paper.
+        # A paper needs no paths.
         _models(header, names, with_places=False),
     ]
     caption = (f"{'; '.join(described(header))}.", *notes(header))
@@ -85,7 +84,7 @@ def _latex(header: Mapping[str, Any], tables: Tables) -> str:
 
 
 def short_names(models: Sequence[str]) -> dict[str, str]:
-    """The names without the parts (divided by : / _) that all of them begin and end with: A1, A2 for six runs."""
+    """The names without their common first and last parts (divided by : / _), such as A1, A2 for six runs."""
     parts = [re.findall(r"[^:/_]*[:/_]?", model)[:-1] for model in models]
     before = _alike(parts)
     after = _alike([own[before:][::-1] for own in parts])
@@ -95,12 +94,12 @@ def short_names(models: Sequence[str]) -> dict[str, str]:
 
 
 def _alike(sequences: Sequence[Sequence[str]]) -> int:
-    """How many entries all of them begin with."""
+    """The number of entries that all of them begin with."""
     return sum(1 for _ in takewhile(lambda entries: len(set(entries)) == 1, zip(*sequences, strict=False)))
 
 
 def described(header: Mapping[str, Any]) -> list[str]:
-    """The texts and questions that all numbers are about."""
+    """The texts and items behind all numbers."""
     cloze = header["configuration"]["task"]
     blanks = f"{cloze['n_masks']} blank" + "s" * (cloze["n_masks"] > 1)
     return [
@@ -112,35 +111,35 @@ def described(header: Mapping[str, Any]) -> list[str]:
 
 
 def notes(header: Mapping[str, Any]) -> list[str]:
-    """Sentences that must be known to read the tables: what was compared, and what was not."""
+    """Sentences needed to read the tables: what was compared, and what was not."""
     models = header["models"]
     kinds, unit = {about["kind"] for about in models.values()}, header["unit"]
     seeds = any(len(about["runs"]) > 1 for about in models.values())
     said = [
         *seen_warnings(models),
-        f"± is one standard error, clustered by {unit}; blanks that failed, without an answer, count as wrong.",
+        f"± is one standard error, clustered by {unit}; failed blanks, without an answer, count as wrong.",
         *(
-            ["With several seeds n counts the answers of all, ± is over seeds too, pairs are of means over seeds."]
+            ["With several seeds, n counts the answers of all, ± includes seeds, and pairs compare means over seeds."]
             * seeds
         ),
         "Unsure: lists that may lack a likelier answer, since the search could not expand all likely hypotheses. "
-        "Tokenisations of a word add up, but for those less likely than a tenth of the last word listed.",
-        "Match, top-5, top-10, MRR and characters fold case, exact does not.",
-        "The mean log-probability of the learner's word in nats, log p, compares models of one kind; it is over the "
-        "blanks that have one, and pairs of models over those that both have.",
+        "Tokenisations of a word add up, except those less likely than a tenth of the last word listed.",
+        "Exact is case-sensitive; match, top-5, top-10, MRR and characters are not.",
+        "log p, the mean log-probability of the learner's word in nats, compares models of one kind. It is over the "
+        "blanks that have one; pairs of models are compared on those that both have.",
     ]
     if "mlm" in kinds:
         said.append(
-            "PLL, the pseudo-log-likelihood of masked models, is no probability of a word among all words, and is "
-            "compared with no log p."
+            "PLL, the pseudo-log-likelihood of masked models, is not the probability of a word among all words, and is "
+            "not compared with log p."
         )
     if len(kinds) > 1 and header["configuration"]["task"]["mlm_length"] == "given" and "mlm" in kinds:
         said.append("Masked models were given each word's number of subtokens, the other models were not.")
     if len(models) > 1:
         said.append(
-            f"A pair is compared on the same blanks: p by flipping the signs of {unit}s' differences, exact up to "
+            f"Pairs are compared on the same blanks: p by flipping the signs of {unit}s' differences, exact up to "
             f"{EXACT} of them, none below {FEWEST}; intervals by a bootstrap over {unit}s, too short below 50. Holm's "
-            "method is for all pairs of a metric, and no metric is adjusted for another."
+            "method adjusts for all pairs of a metric, not for several metrics."
         )
     if header["part_of_speech"].startswith("left out"):
         said.append(f"By part of speech: {header['part_of_speech']}.")
@@ -166,7 +165,7 @@ def _overall(
 
 
 def _by_group(header: Mapping[str, Any], tables: Tables, names: Mapping[str, str]) -> list[TextTable]:
-    """A row per group, a column per model; by their own tokenizers models have other numbers of blanks in a group."""
+    """A row per group, a column per model. Grouped by their own subtokens, models differ in n."""
     results, models = tables["cloze"], header["models"]
     shown = []
     for grouping, said in GROUPINGS.items():
@@ -230,7 +229,7 @@ def _failures(header: Mapping[str, Any], names: Mapping[str, str]) -> TextTable:
 
 
 def _models(header: Mapping[str, Any], names: Mapping[str, str], *, with_places: bool = True) -> TextTable:
-    """How each model was used, and whether it was trained on the texts."""
+    """The use of each model, and whether it was trained on the texts."""
     rows = []
     for model, about in header["models"].items():
         asked, seen = about["asked"], about["texts_seen_in_training"]
@@ -250,7 +249,7 @@ def _cell(row: Mapping[str, Any], metric: str) -> str:
 
 
 def _scale(metric: str) -> tuple[int, int]:
-    """What a metric is shown times, and with how many decimals."""
+    """(Factor, decimals) for showing a metric."""
     return (100, 1) if metric in SHARES else (1, 3 if metric == "mrr" else 2)
 
 
@@ -259,16 +258,15 @@ def _p(value: float) -> str:
 
 
 def _plot_calibration(reliability: pd.DataFrame, models: Mapping[str, Mapping[str, Any]], path: Path) -> None:
-    """A panel per model: share of right first answers against their mean probability, by bin.
+    """A panel per model: the share of correct first answers against their mean probability, by bin.
 
     Areas are the bins' shares of the answers, bars one standard error. `reliability` has the columns of
-    `ilm.evaluation.statistics.calibration` and `model`; `models` their records.
+    `ilm.evaluation.statistics.calibration`, and `model`; `models` are the models' records.
     """
     columns = min(3, len(models))
     rows = -(-len(models) // columns)
-    # A figure of its own canvas needs no display, and touches no state of pyplot.
-    figure = Figure(figsize=(max(4.0, _INCHES * columns + 0.4), (_INCHES + 0.6) * rows + 0.3), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(max(4.0, _INCHES * columns + 0.4), (_INCHES + 0.6) * rows + 0.3)
+    figure.set_layout_engine("constrained")
     panels = list(figure.subplots(rows, columns, squeeze=False).flat)
     for panel, (model, about) in zip(panels, models.items(), strict=False):
         own = reliability[reliability["model"] == model]
@@ -285,5 +283,5 @@ def _plot_calibration(reliability: pd.DataFrame, models: Mapping[str, Mapping[st
     for panel in panels[len(models) :]:
         panel.set_visible(False)
     figure.supxlabel("mean probability of the first answer", fontsize=9)
-    figure.supylabel("share of right first answers", fontsize=9)
+    figure.supylabel("share of correct first answers", fontsize=9)
     figure.savefig(path, dpi=150, format="png")

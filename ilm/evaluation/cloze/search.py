@@ -1,19 +1,20 @@
 """Best-first search with exact probabilities: the likeliest answers, and whether the list is certain to be complete.
 
 An answer is generated token by token. The likeliest hypothesis is expanded first: the model's next-token distribution
-yields longer hypotheses and finished answers. A score is the sum of the log-probabilities of the tokens and of what
-ends the answer, without length normalisation. The segmentations of one word add up. Expansion makes nothing likelier
-(branch and bound), so with the *bar* the worst word wanted so far
+yields longer hypotheses and finished answers. A score is the sum of the log-probabilities of the tokens and of the
+answer's end, without length normalisation. The segmentations of one word add up. Expanding a hypothesis never makes it
+likelier (branch and bound). Let the *bar* be the worst word wanted so far:
 
 1. hypotheses likelier than the bar are expanded, so every segmentation likelier than it is found;
-2. then those that may lift a word above it together, found segmentations and waiting beginnings of it added up.
+2. then those that might lift a word above it together, with its found segmentations and waiting beginnings added up.
 
-So no word likelier than the bar is missing, but for segmentations that have less than a tenth of it each. A search
-that has expanded `width` hypotheses of a length prunes the others too, and says so if one was likelier than the bar.
+So no word likelier than the bar is missing, except for segmentations with less than a tenth of its probability each. A
+search that has expanded `width` hypotheses of a length prunes the others too, and records whether one was likelier than
+the bar.
 
 `ilm.infilling` has a search of its own, for the KV cache and constraints of ILM models and all blanks of a text at
-once. Here models of all kinds are searched alike, so that none has an advantage: one blank at a time, with answers that
-count as one where they spell the same word.
+once. Here all kinds of model are searched alike, so that none has an advantage: one blank at a time, and answers that
+spell the same word count as one.
 
 Legend: R hypotheses expanded together, V rows of the model's output.
 """
@@ -43,10 +44,10 @@ class Hypothesis(NamedTuple):
 
 
 class TokenConstraint(NamedTuple):
-    """Which tokens an answer may have. Boolean (V,) on the CPU: `first` for its first token, `later` for the others.
+    """The tokens allowed in an answer. Boolean (V,) on the CPU: `first` for its first token, `later` for the others.
 
     It ends with any of `end_tokens` after at most `max_tokens` others; without end tokens it has exactly that many.
-    All searches of one `best_first` call have equally many end tokens.
+    All searches of one `best_first` call have the same number of end tokens.
     """
 
     first: torch.Tensor
@@ -58,14 +59,14 @@ class TokenConstraint(NamedTuple):
 class TopWords:
     """The answers found so far; the probabilities of segmentations of one word add up.
 
-    `decode` gives the word that tokens spell, None if they spell none. `n` words are wanted, where those that differ by
-    case alone count as one: the n-th best is the `bar`.
+    `decode` gives the word that tokens spell, None if they spell none. `n` words are wanted; those that differ only in
+    case count as one. The n-th best is the `bar`.
     """
 
     def __init__(self, decode: Callable[[TokenIds], str | None], n: int):
         self.decode, self._n = decode, n
         self.sums: dict[str, float] = {}
-        self._best: dict[str, float] = {}  # the likeliest of the words that differ by case alone
+        self._best: dict[str, float] = {}  # the likeliest of the words that differ only in case
         self.hypotheses: list[Hypothesis] = []
         self.bar = -math.inf
 
@@ -89,7 +90,7 @@ class TopWords:
 class BestFirstSearch:
     """The search for item number `item`: hypotheses wait in a heap, finished answers are in `top`.
 
-    At most `width` hypotheses of each length are expanded, so that long answers are reached however many short
+    At most `width` hypotheses of each length are expanded, so that long answers are reached even if many short
     hypotheses are likelier.
     """
 
@@ -106,7 +107,7 @@ class BestFirstSearch:
         return self._pruned <= self.top.bar
 
     def pop(self, count: int) -> list[Hypothesis]:
-        """The likeliest hypotheses that are still to be expanded, at most `count`."""
+        """The likeliest unexpanded hypotheses, at most `count`."""
         popped: list[Hypothesis] = []
         while self._heap and len(popped) < count and -self._heap[0][0] > self.top.bar:
             value, token_ids = heapq.heappop(self._heap)
@@ -114,11 +115,11 @@ class BestFirstSearch:
                 popped.append(self._taken(value, token_ids))
             else:
                 self._pruned = max(self._pruned, -value)
-        # A list that is not surely the best is not made sure by rarer segmentations.
+        # Rarer segmentations cannot make an incomplete list complete.
         return popped if popped or not self.is_complete else self._pop_together(count)
 
     def _pop_together(self, count: int) -> list[Hypothesis]:
-        """Hypotheses below the bar which, with others and with what is found of a word, may lift it above the bar."""
+        """Hypotheses below the bar that, added to others and to a word's found segmentations, may lift it above."""
         waiting = sorted(h for h in self._heap if -h[0] > self.top.least and self._expanded[len(h[1])] < self._width)
         for _, token_ids in waiting:
             if token_ids not in self._texts:
@@ -143,9 +144,9 @@ class BestFirstSearch:
         return Hypothesis(token_ids, -value)
 
     def expand(self, hypothesis: Hypothesis, end: float | None, next_tokens: Sequence[tuple[int, float]]) -> None:
-        """Add what may follow a hypothesis: its `end` (log-probability, None without end tokens), and `next_tokens`.
+        """Add a hypothesis's continuations: its `end` (log-probability, None without end tokens) and `next_tokens`.
 
-        The tokens come with their log-probabilities, best first; those not among them were left out for the width.
+        The tokens come with their log-probabilities, best first; others were left out because of the width.
         """
         token_ids, value = hypothesis
         if end is not None and token_ids:
@@ -170,9 +171,9 @@ def best_first(
     rows: int,
     width: int,
 ) -> None:
-    """Run all searches to their end; about `rows` hypotheses are expanded together, shared by the unfinished searches.
+    """Run all searches to the end, expanding about `rows` hypotheses at a time, shared by the unfinished searches.
 
-    `next_logits` gives the logits (R, V) that follow hypotheses.
+    `next_logits` gives the logits (R, V) after hypotheses.
 
     Raises: UserError if the model computes NaN.
     """
@@ -195,7 +196,7 @@ def checked_log_softmax(logits: torch.Tensor) -> torch.Tensor:
     """
     log_probabilities = logits.float().log_softmax(-1)
     if log_probabilities.isnan().any():
-        raise UserError("The model computes NaN: its weights are damaged. Give another folder, or train it again.")
+        raise UserError("The model computes NaN: its weights are damaged. Name another folder, or train it again.")
     return log_probabilities
 
 

@@ -3,12 +3,11 @@
     T5      She ate <extra_id_0> for lunch.</s>        <extra_id_0> pasta<extra_id_1>
     BART    <s>She ate<mask> for lunch.</s>            <s>She ate pasta for lunch.</s>
 
-Both give true probabilities of a word: those of its tokens and of what ends it. In T5 (Raffel et al. 2020) the next
-sentinel ends an answer. After the last answer T5 may also end the text, which counts as well: in its training every
-text ended with a blank, whose answer </s> followed (`random_spans_noise_mask` in t5/data/preprocessors.py), and FLAN-T5
-has learnt no sentinel since. BART (Lewis et al. 2020) writes the whole text again: it is given the text up to the
-blank, and an answer ends with the first token of what follows the blank (or the end of the text), which the encoder
-shows.
+Both give true probabilities of a word: those of its tokens and of its end. In T5 (Raffel et al. 2020) the next sentinel
+ends an answer. After the last answer T5 may also end the text, which counts as well: its training texts ended with a
+blank, whose answer </s> followed (`random_spans_noise_mask` in t5/data/preprocessors.py), and FLAN-T5 has unlearnt
+sentinels. BART (Lewis et al. 2020) copies the whole text: it is given the text up to the blank, and an answer ends with
+the first token after the blank (or the end of the text), which the encoder has read.
 
 Legend: B texts, R hypotheses, T tokens, V rows of the model's output.
 """
@@ -42,7 +41,7 @@ class Seq2SeqLM(PrefixLM):
         self.start = model.config.decoder_start_token_id
 
     def _score(self, items: Sequence[EncodedItem]) -> list[list[float]]:
-        # One sequence holds the answers to all blanks of a text: the last prompt and its answer.
+        # The last prompt and its answer contain the answers to all blanks of a text.
         blanks = range(len(items[0].token_spans))
         prompts = [
             [self._prompt(item, blank, [item.word_ids(before) for before in range(blank)]) for blank in blanks]
@@ -60,7 +59,7 @@ class Seq2SeqLM(PrefixLM):
         return scores
 
     def _teacher_forced(self, prompts: Sequence[Prompt], sequences: Sequence[TokenIds]) -> torch.Tensor:
-        """Logits (B, T, V) of the decoder reading whole sequences; padding on the right changes nothing before it."""
+        """Logits (B, T, V) of the decoder reading whole sequences, padded on the right."""
         longest = max(map(len, sequences))
         ids = torch.tensor([[*ids, *[0] * (longest - len(ids))] for ids in sequences], device=self.model.device)
         states, mask = self._encode(prompts)
@@ -94,12 +93,12 @@ class Seq2SeqLM(PrefixLM):
         return forward
 
     def _decoder_positions(self, positions: torch.Tensor) -> AbstractContextManager:
-        """The decoder reads its tokens at these positions (R, T), where it has absolute ones."""
+        """A context in which a decoder with absolute positions reads its tokens at these (R, T)."""
         return nullcontext()
 
 
 def _log_probability(logits: torch.Tensor, prompt: Prompt, answer: TokenIds) -> float:
-    """Of an answer and its end, from the logits (T, V) of a sequence in which both stand behind the prompt's prefix."""
+    """The log-probability of an answer and its end, from the logits (T, V) of the prompt's prefix and the answer."""
     first = len(prompt.prefix) - 1
     log_probabilities = logits[first : first + len(answer) + 1].float().log_softmax(-1)
     of_tokens = sum(float(log_probabilities[at, token]) for at, token in enumerate(answer))
@@ -113,7 +112,7 @@ class T5(Seq2SeqLM):
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, options: Cloze, sentinels: Sequence[int]
     ):
         """`sentinels`: the ids of <extra_id_0>, <extra_id_1>, ..., one more than blanks."""
-        super().__init__(model, tokenizer, options)  # its positions are relative: no text is too long
+        super().__init__(model, tokenizer, options)  # relative positions: no text is too long
         self.sentinels, self.end = sentinels, model.config.eos_token_id
 
     def _input_length(self, item: EncodedItem) -> int:

@@ -1,11 +1,11 @@
-"""A cloze test's items and each model's predictions, written batch by batch, so that a killed run goes on.
+"""A cloze test's items and each model's predictions, written batch by batch, so that a killed run resumes.
 
     results/<name>/items.jsonl              an item a line
     results/<name>/answers/<model>-<fingerprint>.json     identity of a model, and how it was used
     results/<name>/answers/<model>-<fingerprint>.jsonl    predictions, an item a line, the longest texts first
 
-The composition of batches follows from items and batch size. A batch of which a killed run wrote a part is predicted
-again whole: padding makes the last digits of a model's arithmetic depend on what else is in the batch.
+Items and batch size determine the batches. A batch that a killed run wrote only in part is predicted again as a whole:
+because of padding, the last digits of a prediction depend on the rest of its batch.
 """
 
 import json
@@ -28,7 +28,7 @@ def write_items(folder: Path, items: Sequence[Item]) -> None:
 
 @dataclass(frozen=True)
 class PredictionFile:
-    """The predictions of one model: `name` is that of its files, `identity` that of the model."""
+    """The predictions of one model; `name` names its files, `identity` identifies the model."""
 
     folder: Path
     name: str
@@ -43,9 +43,9 @@ class PredictionFile:
         return self.folder / "answers" / f"{self.name}.jsonl"
 
     def missing(self, items: Sequence[Item], batch_size: int) -> list[Item]:
-        """The items without a prediction of this very model, in their order; what cannot be kept is cut off.
+        """The items without a prediction of this very model, longest first; incomplete batches are cut off the file.
 
-        The longest texts come first: what does not fit in memory fails at once.
+        The longest texts come first, so that texts that do not fit in memory fail at once.
         """
         order = sorted(items, key=lambda item: (-len(item.text), item.key))
         before = read_object(self._record, "identity", "asked") if self._record.is_file() else None
@@ -80,7 +80,7 @@ class PredictionFile:
 
 
 def _whole_batches(file: Path, keys: Sequence[str], batch_size: int) -> tuple[int, int]:
-    """The predictions in whole batches: their number, and where they end in the file, in bytes."""
+    """(The number of predictions in whole batches; where they end in the file, in bytes)."""
     ends = [0]
     for line, key in zip(file.read_bytes().splitlines(keepends=True), keys, strict=False):
         if not line.endswith(b"\n") or _key_of(line) != key:
@@ -93,7 +93,7 @@ def _whole_batches(file: Path, keys: Sequence[str], batch_size: int) -> tuple[in
 
 
 def _key_of(line: bytes) -> str | None:
-    """The item of a line; None for a damaged one, which is predicted again with all behind it."""
+    """The item of a line; None for a damaged line, which is predicted again with all that follow."""
     try:
         return json.loads(line)["item"]
     except (ValueError, KeyError, TypeError):

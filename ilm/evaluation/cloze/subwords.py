@@ -1,4 +1,4 @@
-"""Subwords of three kinds of tokenizers: which of them begin or continue a word, and where a text's words lie in them.
+"""The subwords of three kinds of tokenizer: which begin or continue a word, and which ones make up a text's words.
 
 Byte-level BPEs write the space before a word as Ġ (GPT-2, RoBERTa, BART), SentencePiece as ▁ (T5, ALBERT); WordPiece
 marks all subwords but the first with ## (BERT).
@@ -54,19 +54,19 @@ class EncodedItem:
 class Subwords:
     """The vocabulary of a fast tokenizer, padded to the V `rows` of the model's output.
 
-    Boolean tensors (V,): `with_space` begin with a space, `without_space` do not (of a WordPiece both are the first of
-    a word), `continuing` may follow within a word, `regular` are not special, `letters` may be part of a word of
-    letters, `unbroken` contain no white space but the first.
+    Boolean tensors (V,): `with_space` begin with a space, `without_space` do not (with WordPiece, both are those that
+    begin a word), `continuing` may follow within a word, `regular` are not special, `letters` may be part of a word of
+    letters, `unbroken` contain no white space except at the start.
 
-    Raises: UserError for a tokenizer without character offsets, or that does not mark the beginnings of words.
+    Raises: UserError for a tokenizer without character offsets, or one that does not mark the beginnings of words.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, rows: int):
         if not tokenizer.is_fast:
             raise UserError(
                 f"The tokenizer of {tokenizer.name_or_path!r}, {type(tokenizer).__name__}, gives no character offsets "
-                "(it is not a 'fast' one), so words cannot be found in it. Choose a model that has a tokenizer.json: "
-                "not ByT5 or CANINE, which read bytes or characters, but T5, mT5 or BERT."
+                "(it is not a 'fast' one), so words cannot be located. Choose a model with a tokenizer.json: T5, mT5 "
+                "or BERT, but not ByT5 or CANINE, which read bytes or characters."
             )
         self.tokenizer = tokenizer
         size = min(len(tokenizer), rows)
@@ -80,9 +80,8 @@ class Subwords:
         self.style = max(marks, key=lambda mark: marks[mark])
         if not marks[self.style]:
             raise UserError(
-                f"The tokenizer of {tokenizer.name_or_path!r} marks the beginnings of words in no way known here (as "
-                f"{BYTE_LEVEL}word, {SENTENCE_PIECE}word, or the rest of a word as {WORD_PIECE}rest). Choose another "
-                "model."
+                f"The tokenizer of {tokenizer.name_or_path!r} does not mark words as {BYTE_LEVEL}word, "
+                f"{SENTENCE_PIECE}word or wo{WORD_PIECE}rd. Choose another model."
             )
         self._raw = [None if i in special else token for i, token in enumerate(raw)]
         texts = ["" if token is None else self._text(token) or "" for token in self._raw]
@@ -102,21 +101,21 @@ class Subwords:
         )
 
     def allowed(self, leading_space: bool, *, one_word: bool, letters: bool) -> tuple[torch.Tensor, torch.Tensor]:
-        """(first, later), each boolean (V,): the tokens that an answer may begin and go on with.
+        """(first, later), each boolean (V,): the tokens allowed first in an answer, and after that.
 
-        `leading_space`: a space stands before the blank. `one_word`: nothing with white space inside; `letters`: of
-        letters only besides.
+        `leading_space`: a space precedes the blank. `one_word`: no white space inside the answer; `letters`: and
+        letters only.
         """
         first = self.with_space if leading_space else self.without_space
         if not one_word:
             return first, self.regular
-        # A WordPiece splits "n't" into three words: where marks are admitted they may continue a word.
+        # WordPiece splits "n't" into three words: if marks are allowed, they may continue a word.
         later = self.regular if self.style == WORD_PIECE and not letters else self.continuing
         first, later = first & self.unbroken, later & self.unbroken
         return (first & self.letters, later & self.letters) if letters else (first, later)
 
     def decode(self, ids: Sequence[int], *, one_word: bool) -> str:
-        """The text of an answer, without the space before it."""
+        """The text of an answer, without its leading space."""
         tokens = [self._raw[i] or "" for i in ids]
         if self.style == BYTE_LEVEL:
             return bytes(BYTE_OF_SYMBOL[c] for token in tokens for c in token).decode("utf-8", "replace").strip()
@@ -128,16 +127,16 @@ class Subwords:
         return "".join(map(self._text, tokens)).strip()
 
     def encode(self, item: Item) -> EncodedItem | str:
-        """The tokens of an item's text, with the learner's words; or why this tokenizer cannot encode them.
+        """The tokens of an item's text with the learner's words, or why this tokenizer cannot encode it.
 
-        Control tokens spelled out in a text stay text.
+        Special tokens spelled out in a text are treated as text.
         """
         encoding = self.tokenizer(
             item.text,
             split_special_tokens=True,
             return_offsets_mapping=True,
             return_special_tokens_mask=True,
-            verbose=False,  # texts that are too long are counted
+            verbose=False,  # the report counts texts that are too long
         )
         mask = encoding.special_tokens_mask
         begin = next((at for at, special in enumerate(mask) if not special), len(mask))
@@ -151,7 +150,7 @@ class Subwords:
         for (start, length), first, last in zip(
             item.spans, *map(np.ndarray.tolist, align(positions, starts, lengths)), strict=True
         ):
-            # Where the bar is a token of its own it belongs to the word: it is the space that the blank will carry.
+            # A bar that is a token of its own belongs to the word: it is the space that the blank includes.
             if self.style == SENTENCE_PIECE and first and self._raw[ids[first - 1]] == SENTENCE_PIECE:
                 first -= 1
             covered = item.text[positions[first] : positions[last]]
@@ -169,10 +168,10 @@ class Subwords:
         )
 
     def _text(self, token: str) -> str:
-        """The text of a token, its space as a space, part of a character as the replacement character."""
+        """The text of a token, with its mark as a space and part of a character as U+FFFD."""
         if self.style == BYTE_LEVEL:
             if any(character not in BYTE_OF_SYMBOL for character in token):
-                return token  # added later, spelled as it is
+                return token  # an added token, spelled as it is
             return bytes(BYTE_OF_SYMBOL[character] for character in token).decode("utf-8", "replace")
         if self.style == SENTENCE_PIECE:
             return "\ufffd" if token.startswith("<0x") and len(token) == 6 else token.replace(SENTENCE_PIECE, " ")
@@ -186,6 +185,6 @@ def _rows(values: Sequence[bool], rows: int) -> torch.Tensor:
 
 
 def _is_letters(text: str) -> bool:
-    """Whether a token can be part of a word of letters; half a character can, and a space before it."""
+    """Whether a token can be part of a word of letters; it may be half a character, or begin with a space."""
     letters = text.removeprefix(" ").replace("\ufffd", "")
     return letters.isalpha() or not letters

@@ -1,4 +1,4 @@
-"""`python evaluate.py task=cloze`: models guess the words that learners wrote."""
+"""`python evaluate.py task=cloze`: models predict the words that learners wrote."""
 
 import logging
 import time
@@ -21,13 +21,13 @@ from ilm.evaluation.cloze.items import (
     Item,
     draw_items,
     parts_of_speech,
+    word_class,
 )
 from ilm.evaluation.cloze.metrics import blank_metrics, compare, grouped
 from ilm.evaluation.cloze.models import ModelSpec, find_models, load_model
 from ilm.evaluation.cloze.report import print_tables, write_report
 from ilm.evaluation.cloze.store import PredictionFile, write_items
 from ilm.evaluation.cloze.subwords import Subwords
-from ilm.evaluation.cloze.word_classes import word_class
 from ilm.evaluation.conditions import require_condition
 from ilm.evaluation.losses import thirds
 from ilm.evaluation.models import model_finder, texts_seen
@@ -43,17 +43,17 @@ from ilm.runs.folder import versions
 
 log = logging.getLogger("ilm")
 
-# Packages whose other versions may predict something else.
+# Packages whose versions may change predictions.
 _DECIDING = ("torch", "transformers", "tokenizers", "nltk")
 _WORTH_TIMING = 8  # batches
 
 
 def evaluate_cloze(settings: Evaluate) -> pd.DataFrame:
-    """Cut words out of texts, let every model predict them, and report how well it does.
+    """Cut words out of texts, let every model predict them, and report how well each does.
 
     Writes results/<name>/ and prints the tables; returns one row per model, grouping, group and metric.
 
-    Raises: UserError for models, texts or settings that make no cloze test.
+    Raises: UserError if models, texts or settings do not allow a cloze test.
     """
     options = settings.task
     assert isinstance(options, Cloze)
@@ -119,6 +119,7 @@ def _items(texts: pd.DataFrame, options: Cloze) -> tuple[list[Item], dict[str, i
 def _identity(
     settings: Evaluate, source: Mapping[str, Any], items: Sequence[Item], device: torch.device
 ) -> dict[str, Any]:
+    """What determines the predictions, except the models, which may be added one by one."""
     found = versions()
     return results_identity(
         settings,
@@ -133,7 +134,7 @@ def _identity(
 def _predict(
     models: Sequence[ModelSpec], items: Sequence[Item], folder: Path, options: Cloze, device: torch.device
 ) -> dict[str, PredictionFile]:
-    """The complete predictions of each model; one is loaded only if some of its predictions are missing."""
+    """The complete predictions of each model; only models with missing predictions are loaded."""
     found = {
         spec.name: PredictionFile(folder, spec.file_name, {"kind": spec.kind, "fingerprint": spec.fingerprint})
         for spec in models
@@ -146,12 +147,12 @@ def _predict(
             progress = ProgressLog(len(items), spec.name, "items", initial=len(items) - len(left))
             found[spec.name].add(load_model(spec, options, device), left, options.batch_size, progress)
         else:
-            log.info("all of its predictions are in the results already")
+            log.info("all of its predictions are already in the results")
     return found
 
 
 def _log_expected_time(work: Sequence[tuple[ModelSpec, Sequence[Item]]], options: Cloze, device: torch.device) -> None:
-    """Say how long the models will take for their items, of which one batch of median length is timed for each."""
+    """Log how long the models will take for their items, from the time of one batch of median length for each."""
     expected = {}
     for spec, items in work:
         if len(items) <= _WORTH_TIMING * options.batch_size:
@@ -172,7 +173,7 @@ def _replicate(model: ModelSpec) -> tuple[int, int] | None:
 
 
 def systems_of(models: Sequence[ModelSpec]) -> dict[str, list[ModelSpec]]:
-    """The models by name; runs that differ in their seed or draw alone are one, named by the first of them."""
+    """The models by name; runs that differ only in seed or draw are one, named after the first."""
     found: dict[str, list[ModelSpec]] = {}
     for model in models:
         key = model.trained.recipe if model.trained is not None and model.trained.run is not None else model.name
@@ -196,7 +197,7 @@ def _blank_table(
     units: Mapping[str, int],
     tagger: Tagger | None,
 ) -> pd.DataFrame:
-    """A row per run and blank, with everything that metrics and groups need."""
+    """A row per run and blank, with its metrics and groups."""
     encoded = {item.key: _gpt2_subwords().encode(item) for item in items}
     rows = []
     for name, model in ((name, run) for name, runs in systems.items() for run in runs):
@@ -242,7 +243,7 @@ def _summary(
     blanks: pd.DataFrame,
     seen: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """What the report says of a model, but for its metrics; what its runs share is said of the first."""
+    """The report's record of a model, without its metrics; what its runs share is taken from the first."""
     own, first = blanks[blanks["model"] == name], runs[0]
     return {
         "kind": first.kind,
@@ -258,7 +259,7 @@ def _summary(
 
 
 def _tables(header: dict[str, Any], blanks: pd.DataFrame, options: Cloze) -> dict[str, pd.DataFrame]:
-    """The tables of a report; each model's calibration error is added to the `header`."""
+    """The tables of a report; adds each model's calibration error to the `header`."""
     reliability = []
     for model, about in header["models"].items():
         own = blanks[blanks["model"] == model]

@@ -1,10 +1,10 @@
-"""Where a corrected text differs from the learner's: edits, of aligned words or as an M2 file gives them.
+"""Edits between a learner's text and its corrected version, from aligned words.
 
     learner      I has  went to home    .
     corrected    I have gone    home    .       edits: has went -> have gone, to -> (nothing)
 
-Words are those that the masks use; they are aligned by `difflib` (Ratcliff and Obershelp), which needs no model and
-knows no kinds of errors. Neighbouring words that differ are one edit. What differs in white space alone is none.
+Words are those of the masks, aligned by `difflib` (Ratcliff and Obershelp), which needs no model and assigns no error
+types. Neighbouring words that differ are one edit; differences in white space are none.
 """
 
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ from difflib import SequenceMatcher
 from ilm.masking.segmentation import words_of
 
 Stretch = tuple[int, int]
-"""(start, length) in characters; of length 0 where one side has nothing."""
+"""(start, length) in characters; length 0 if this side of an edit is empty."""
 
 
 @dataclass(frozen=True)
 class Edit:
-    """A stretch of the learner's text, and what stands in the corrected text instead; `kind` as M2 types name it."""
+    """A stretch of the learner's text and its counterpart in the corrected text; `kind` is the type in an M2 file."""
 
     learner: Stretch
     corrected: Stretch
@@ -28,7 +28,7 @@ class Edit:
 
 @dataclass(frozen=True)
 class ParallelText:
-    """A learner's text and its corrected version. `level`, `l1`: "" where unknown."""
+    """A learner's text and its corrected version; `level` and `l1` are "" if unknown."""
 
     writing_id: str
     level: str
@@ -54,7 +54,7 @@ def aligned_edits(learner: str, corrected: str) -> list[Edit]:
 
 
 def covering(words: Sequence[Stretch], first: int, last: int) -> Stretch:
-    """From the beginning of word `first` to the end of the one before `last`; between words where they are the same."""
+    """The stretch of words `first` to `last` (exclusive); if they are the same, an empty one before that word."""
     if first < last:
         return words[first][0], sum(words[last - 1]) - words[first][0]
     return (words[first][0] if first < len(words) else sum(words[-1]) if words else 0), 0

@@ -4,9 +4,9 @@
     A 1 2|||R:VERB:SVA|||have|||REQUIRED|||-NONE-|||0
     A 2 3|||R:DET|||an|||REQUIRED|||-NONE-|||0
 
-A sentence, its tokens divided by spaces, and its edits: first token, the one after the last, type, correction, two
-fields that are not used, annotator. Sentences are divided by empty lines. M2 names no texts, levels or learners: each
-sentence is a text. Tokens are joined as one writes them (`joined`), since models know texts as learners typed them.
+A sentence with its tokens separated by spaces, then its edits: start and end token, type, correction, two unused
+fields, annotator. An empty line ends a sentence. The format names no text, level or learner, so each sentence is a
+text. Tokens are detokenised (`joined`), since models know texts as learners typed them.
 """
 
 from collections import Counter
@@ -17,7 +17,7 @@ from pathlib import Path
 from ilm.errors import UserError
 from ilm.evaluation.forms.edits import Edit, ParallelText, Stretch, covering
 
-# Types of lines that change nothing: no error, or one that was seen and not corrected.
+# Types of lines without a correction: no error, or one that was detected but not corrected.
 NOOP, UNCORRECTED = "noop", ("UNK", "Um")
 NOT_CORRECTED = "errors that the annotator did not correct"
 _CLOSING = {*".,;:!?)]}%”’", "...", "…", "n't", "N'T"}
@@ -26,9 +26,9 @@ _QUOTES = ('"', "''", "``")
 
 
 def read_m2(path: Path, annotator: int) -> tuple[list[ParallelText], Counter]:
-    """The sentences that an annotator looked at, called FILE:NUMBER; and what is left out, by cause.
+    """(The sentences with the edits of one annotator, called FILE:NUMBER; counts of what is left out, by cause).
 
-    Raises: UserError for a file that is no M2, or an annotator who is not in it.
+    Raises: UserError for a file that is not M2, or an annotator who does not occur in it.
     """
     try:
         content = path.read_text(encoding="utf-8-sig")
@@ -59,7 +59,7 @@ def read_m2(path: Path, annotator: int) -> tuple[list[ParallelText], Counter]:
 
 
 def joined(tokens: Sequence[str]) -> tuple[str, list[Stretch]]:
-    """Tokens as one writes them, and where each stands: no space before marks and contractions, or within quotes."""
+    """(Tokens joined as they are usually written; the place of each): no space before marks, or inside quotes."""
     text, places, tight, open_quotes = "", [], True, False
     for token in tokens:
         closes = token in _CLOSING or (token[0] in "'’" and len(token) > 1) or (token in _QUOTES and open_quotes)
@@ -84,7 +84,7 @@ def _blocks(content: str) -> Iterator[list[tuple[int, str]]]:
 
 
 def _edit(path: Path, number: int, line: str, tokens: int) -> tuple[int, int, str, list[str], int]:
-    """(first token, the one after the last, type, tokens of the correction, annotator) of a line."""
+    """(start token, end token, type, tokens of the correction, annotator) of a line."""
     fields = line[2:].split("|||")
     try:
         if not line.startswith("A ") or len(fields) != 6:

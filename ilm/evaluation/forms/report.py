@@ -1,4 +1,4 @@
-"""The report of forms: its files, its tables for a terminal and a page, and how to read them."""
+"""The report of forms: its files, and its tables for a terminal and a page, with notes."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +17,7 @@ TITLES = {"kind": "kind of edit", "words": "words of the longer form", "position
 def write_report(
     folder: Path, header: Mapping[str, Any], results: pd.DataFrame, pairs: pd.DataFrame, edits: pd.DataFrame
 ) -> None:
-    """Write all files: every edit under every run, both tables, the page, report.json."""
+    """Write all files: edits.csv with every edit under every run, both tables, the page, report.json."""
     report.write_csv(folder / "edits.csv", edits)
     report.write_report(
         folder, header, {"forms": results, "comparisons": pairs}, {"forms.md": _page(header, results, pairs)}
@@ -25,16 +25,17 @@ def write_report(
 
 
 def print_tables(header: Mapping[str, Any], results: pd.DataFrame) -> None:
-    """Means by level, and by kind of edit where kinds are known."""
+    """Print means by level and, if known, by kind of edit."""
     kinds = [_by(results, "kind")] if (results["grouping"] == "kind").any() else []
     show(_by(results, LEVEL), *kinds, " ".join(notes(header)))
 
 
 def notes(header: Mapping[str, Any]) -> list[str]:
-    """Sentences that must be known to read the tables."""
+    """Sentences needed to read the tables."""
     options, models, unit = header["configuration"]["task"], header["models"], header["unit"]
-    around = "the learner's text, other errors as they are" if options["context"] == "learner" else "the corrected text"
+    around = "the learner's text with its other errors" if options["context"] == "learner" else "the corrected text"
     counted = [f"{count:,} {cause}" for cause, count in header["counts"].items()]
+    conditioned = any(about["condition"] for about in models.values())
     left_out = [
         f"{run} left out {', '.join(f'{n:,} ({cause})' for cause, n in about['left_out'].items())}"
         for run, about in models.items()
@@ -46,9 +47,10 @@ def notes(header: Mapping[str, Any]) -> list[str]:
         *([f"Not scored: {'; '.join(counted)}."] if counted else []),
         *([f"{'; '.join(left_out)}."] if left_out else []),
         *seen_warnings(models),
-        "Log-odds: log p(learner's form + end) - log p(corrected form + end) in nats, in one blank of "
-        f"{around}; above 0 the learner's form is the likelier one, in so many per cent of the edits. Intervals (95 %) "
-        f"are over {unit}s, too short below 50 of them, none below 6.",
+        *([f"Conditioned models: task.condition={options['condition']}."] if conditioned else []),
+        f"Log-odds: log p(learner's form + end) - log p(corrected form + end) in nats, in the same blank of {around}; "
+        "above 0 the learner's form is likelier. In brackets its 95 % interval over "
+        f"{unit}s (too short below 50 of them, none below 6) and the share of edits with log-odds above 0.",
     ]
 
 
@@ -60,7 +62,7 @@ def _page(header: Mapping[str, Any], results: pd.DataFrame, pairs: pd.DataFrame)
 
 
 def _by(results: pd.DataFrame, grouping: str) -> TextTable:
-    """A row per group, and all edits; a column per run."""
+    """A row per group and one for all edits; a column per run."""
     runs = list(dict.fromkeys(results["run"]))
     cells = {(row.grouping, row.group, row.run): row for row in results.itertuples()}
     own = results[results["grouping"] == grouping]

@@ -1,9 +1,9 @@
-"""How strongly models prefer learners' forms: means of log-odds with intervals, by group, and between models.
+"""How strongly models prefer learners' forms: mean log-odds with intervals, by group, and differences between models.
 
     log-odds = log p(learner's form + end | context) - log p(corrected form + end | context)       nats
 
-Above 0 the learner's form is the likelier one. Edits of a unit (learner, or text) are not independent: intervals are a
-bootstrap over units, p by flipping the signs of units (`ilm.evaluation.statistics`).
+Above 0 the learner's form is likelier. Edits of a unit (learner, or text) are not independent: intervals come from a
+bootstrap over units, p from flipping the signs of units (`ilm.evaluation.statistics`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ UNKNOWN = "unknown"
 def edit_table(
     items: Sequence[Item], records: Mapping[str, Mapping[tuple, Record]], units: Mapping[str, int]
 ) -> pd.DataFrame:
-    """A row per run and edit that has scores, with all that it is grouped by; log-probabilities in nats."""
+    """A row per run and scored edit, with its groups; log-probabilities in nats."""
     rows = []
     for run, of_run in records.items():
         for item in items:
@@ -54,7 +54,7 @@ def edit_table(
 
 def preferences(edits: pd.DataFrame, resamples: int, seed: int) -> pd.DataFrame:
     """A row per run, grouping and group: mean `log_odds`, low, high, p, n edits, units, and `preferred`, the share of
-    edits whose learner's form is the likelier one.
+    edits with log-odds above 0.
     """
     groups = {
         ALL: pd.Series(ALL, edits.index),
@@ -64,7 +64,7 @@ def preferences(edits: pd.DataFrame, resamples: int, seed: int) -> pd.DataFrame:
     }
     rows, pairs = [], []
     for grouping in (ALL, *GROUPINGS):
-        # Lengths and thirds come in their order, all others by name.
+        # Lengths and thirds keep their order, other groups are sorted by name.
         of_each = pd.Series(groups[grouping], edits.index)
         for (run, group), part in edits.groupby([edits["run"], of_each], sort=True, observed=True):
             preferred = float((part["log_odds"] > 0).mean())
@@ -75,8 +75,8 @@ def preferences(edits: pd.DataFrame, resamples: int, seed: int) -> pd.DataFrame:
 
 
 def comparisons(edits: pd.DataFrame, resamples: int, seed: int) -> pd.DataFrame:
-    """A row per level (and all) and pair of runs: mean difference in log-odds of a and b on the same edits, low, high,
-    p, p_holm, n, units. Holm's method is for the pairs over all edits, and for those within levels.
+    """A row per level (and all) and pair of runs: mean difference in log-odds between a and b on the same edits, low,
+    high, p, p_holm, n, units. Holm's method adjusts the pairs over all edits, and those within levels, separately.
     """
     about, pairs = [], []
     groups = [(ALL, ALL, edits)]

@@ -3,9 +3,9 @@
     I <|infill_word|> a apple.<|startofinfill|> has<|endofinfill|>      log p(" has" + end | context)
     I <|infill_word|> a apple.<|startofinfill|> have<|endofinfill|>     log p(" have" + end | context)
 
-Around the blank stands the learner's text with all of its other errors (`context` learner), or the corrected one. Both
-forms stand in the same tokens of context and the same type of blank, `word` if both are one word, else `ngram`: where
-tokens reach over the end of a form, so that they do not, the edit is counted and not scored.
+The rest of the text is the learner's with all other errors (`context` learner), or the corrected text. Both forms have
+the same context tokens and the same type of blank: `word` if both are one word, else `ngram`. An edit is counted and
+not scored if a form shares a token with its context, since the two contexts would then differ.
 """
 
 from collections import Counter
@@ -15,27 +15,29 @@ from pathlib import Path
 
 import numpy as np
 
+from ilm.config.evaluate import Forms
 from ilm.errors import UserError
+from ilm.evaluation.conditions import prefix_values
 from ilm.evaluation.forms.edits import ParallelText, Stretch
 from ilm.evaluation.kept_lines import KeptLines, Record
+from ilm.examples.conditions import prefix_tokens
 from ilm.examples.layout import Example, TargetType
 from ilm.infilling.blanks import WORD, filled_example
-from ilm.infilling.conditions import condition_prefix
 from ilm.infilling.infiller import Infiller
 from ilm.progress import ProgressLog
 from ilm.runs.trained_model import TrainedModel
 
 NGRAM = "ngram"
 KEY = ("writing_id", "edit")
-INSERTION = "the learner wrote nothing there"
-DELETION = "nothing stands there in the corrected text"
-BEYOND = "tokens reach over the end of a form"
+INSERTION = "insertions, where the learner wrote nothing"
+DELETION = "deletions, where the corrected text has nothing"
+SHARED_TOKEN = "a form shares a token with its context"
 TOO_LONG = "text too long for the model"
 
 
 @dataclass(frozen=True)
 class Item:
-    """An edit as a blank: the `before` and `after` of the text around it, both forms, and where it came from."""
+    """An edit as a blank: the text `before` and `after` it, and both forms; `edit` is its number in the text."""
 
     writing_id: str
     edit: int
@@ -53,12 +55,12 @@ class Item:
 
     @property
     def words(self) -> int:
-        """Of the longer form."""
+        """The number of words of the longer form."""
         return max(len(form.split()) for form in (self.learner, self.corrected))
 
 
 def items_of(texts: Sequence[ParallelText], context: str) -> tuple[list[Item], Counter[str]]:
-    """The edits with words on both sides, `context` learner or corrected; and how many others there are, by cause."""
+    """(The edits with words on both sides, in the `context` learner or corrected; counts of the others by cause)."""
     items: list[Item] = []
     counts: Counter[str] = Counter()
     for text in texts:
@@ -79,34 +81,32 @@ def _form(text: str, stretch: Stretch) -> str:
     return text[stretch[0] : stretch[0] + stretch[1]]
 
 
-def score_items(
-    model: TrainedModel, items: Sequence[Item], folder: Path, batch_size: int, device: str
-) -> dict[tuple, Record]:
-    """A record of each item: `learner` and `corrected`, log-probabilities in nats with the end of the answer, or why it
-    has none, `left_out`. Those kept in `folder` are read, the others made now.
+def score_items(model: TrainedModel, items: Sequence[Item], folder: Path, task: Forms) -> dict[tuple, Record]:
+    """A record per item: `learner` and `corrected`, log-probabilities in nats with the end of the answer, or
+    `left_out`, why it has none. Those kept in `folder` are read, the others computed.
     """
     kept = KeptLines(folder / "scores" / f"{model.name.replace('/', '_')}-{model.fingerprint()}.jsonl", KEY)
     there = kept.read()
     missing = [item for item in items if item.key not in there]
     if missing:
-        infiller = Infiller.of(model, device)
+        infiller = Infiller.of(model, task.device)
         types = [infiller.vocabulary.mask_types.index(name) for name in (WORD, NGRAM) if name in model.mask_types]
         if len(types) < 2:
             raise UserError(
                 f"{model.name} was trained with blanks of the types {', '.join(model.mask_types)}, and forms need "
                 f"{WORD} and {NGRAM}"
             )
-        # The longest first: what does not fit in memory fails at once.
+        # The longest texts come first, so that texts that do not fit in memory fail at once.
         missing.sort(key=lambda item: (-len(item.before) - len(item.after), item.key))
         progress = ProgressLog(len(items), model.name, "edits", initial=len(items) - len(missing))
-        kept.add(_scored(infiller, missing, types, batch_size), progress)
+        kept.add(_scored(infiller, missing, types, task), progress)
     return kept.read()
 
 
-def _scored(infiller: Infiller, items: Sequence[Item], types: Sequence[int], batch_size: int) -> Iterator[list[Record]]:
-    for begin in range(0, len(items), batch_size):
-        batch = items[begin : begin + batch_size]
-        pairs = [_examples(infiller, item, types) for item in batch]
+def _scored(infiller: Infiller, items: Sequence[Item], types: Sequence[int], task: Forms) -> Iterator[list[Record]]:
+    for begin in range(0, len(items), task.batch_size):
+        batch = items[begin : begin + task.batch_size]
+        pairs = [_examples(infiller, item, types, task.condition) for item in batch]
         examples = [example for pair in pairs if not isinstance(pair, str) for example in pair]
         scores = infiller.score_examples(examples)
         of_answers = np.isin(scores.target_types, (TargetType.INFILL, TargetType.INFILL_SPECIAL))
@@ -118,14 +118,10 @@ def _scored(infiller: Infiller, items: Sequence[Item], types: Sequence[int], bat
         ]
 
 
-def _examples(infiller: Infiller, item: Item, types: Sequence[int]) -> tuple[Example, Example] | str:
-    """Of the learner's form and the corrected one; or why they cannot be compared."""
-    known = {
-        setting: value
-        for setting, field, value in (("level", "cefr_level", item.level), ("l1", "l1", item.l1))
-        if value in infiller.condition.get(field, ())
-    }
-    prefix = condition_prefix(infiller.condition, infiller.vocabulary, known)
+def _examples(infiller: Infiller, item: Item, types: Sequence[int], condition: str) -> tuple[Example, Example] | str:
+    """The examples of the learner's form and of the corrected one, or why they cannot be compared."""
+    values = prefix_values(infiller.condition, {"cefr_level": item.level, "l1": item.l1}, condition)
+    prefix = prefix_tokens(values, infiller.vocabulary)
     learner, corrected = (
         filled_example(
             item.before + form + item.after,
@@ -137,13 +133,13 @@ def _examples(infiller: Infiller, item: Item, types: Sequence[int]) -> tuple[Exa
         for form in (item.learner, item.corrected)
     )
     if not np.array_equal(_context(learner), _context(corrected)):
-        return BEYOND
+        return SHARED_TOKEN
     return (
         TOO_LONG if max(len(e.input_ids) for e in (learner, corrected)) > infiller.max_tokens else (learner, corrected)
     )
 
 
 def _context(example: Example) -> np.ndarray:
-    """The tokens up to and with the separator."""
+    """The tokens up to and including the separator."""
     (separator,) = np.flatnonzero(example.target_types == TargetType.CONTEXT_INFILL_SEP)
     return example.input_ids[: separator + 1]

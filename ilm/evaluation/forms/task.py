@@ -11,6 +11,7 @@ import pandas as pd
 
 from ilm.config.evaluate import Evaluate
 from ilm.errors import UserError
+from ilm.evaluation.conditions import require_condition
 from ilm.evaluation.forms.edits import ParallelText, aligned_edits
 from ilm.evaluation.forms.m2 import read_m2
 from ilm.evaluation.forms.report import print_tables, write_report
@@ -39,6 +40,7 @@ def evaluate_forms(settings: Evaluate) -> pd.DataFrame:
     task = settings.task
     device = usable_device(task.device, "task.device")
     models = infilling_models(settings)
+    require_condition(models, task.condition)
     documents, source = _documents(settings, models)
     texts, counts = _parallel_texts(documents, task.corrected)
     counts |= Counter(source.pop("counts", {}))
@@ -52,7 +54,7 @@ def evaluate_forms(settings: Evaluate) -> pd.DataFrame:
         records: dict[str, dict[tuple, Record]] = {}
         for number, model in enumerate(models, start=1):
             log.info("model %d of %d: %s", number, len(models), model.name)
-            records[model.name] = score_items(model, items, folder, task.batch_size, task.device)
+            records[model.name] = score_items(model, items, folder, task)
         units, unit = units_of(documents)
         edits = edit_table(items, records, units)
         if not len(edits):
@@ -111,6 +113,10 @@ def _described(
     found = {}
     for model in models:
         left_out = Counter(record["left_out"] for record in records[model.name].values() if "left_out" in record)
-        about = {"left_out": dict(left_out), "texts_seen_in_training": seen[model.name]}
+        about = {
+            "condition": model.condition,
+            "left_out": dict(left_out),
+            "texts_seen_in_training": seen[model.name],
+        }
         found[model.name] = model.record() | about
     return found

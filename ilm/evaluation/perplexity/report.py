@@ -1,4 +1,4 @@
-"""Results as files and tables: report.json, perplexity.csv, perplexity.md."""
+"""The report of perplexities: report.json, perplexity.csv, perplexity.md, and tables for a terminal."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from ilm.examples.cuts import LevelCuts, advice, cut_lines
 from ilm.models.scoring import KINDS
 from ilm.tables import TextTable, show
 
-# What the models of one table share: between them only level and seed differ. `masks` is the folder of their masks.
+# The models of one table share these: only level and seed differ. `masks` is the folder of their masks.
 FAMILY = ("model", "objective", "masking", "experiment", "masks")
 
 
 @dataclass(frozen=True)
 class FamilyTable:
-    """Perplexities of one family: `wide` has a row per (run, kind), a column per level; `labels` name runs shortly."""
+    """Perplexities of one family: `wide` has a row per (run, kind), a column per level; `labels` are short names."""
 
     title: str
     wide: pd.DataFrame
@@ -28,7 +28,7 @@ class FamilyTable:
     caption: str
 
     def in_full(self) -> TextTable:
-        """With the whole names of the runs, for a page."""
+        """With the full names of the runs, for a page."""
         rows = [(run, kind, *map(_number, row)) for (run, kind), row in self.wide.iterrows()]
         return TextTable(self.title, ("run", "kind", *self.wide.columns), rows, "ll" + "r" * self.wide.shape[1])
 
@@ -51,7 +51,7 @@ def write_report(
 ) -> None:
     """Write all files of an evaluation.
 
-    `header` says how the numbers came about; `results` has one row per run, level, kind and mask type.
+    `header` records how the numbers were made; `results` has one row per run, level, kind and mask type.
     """
     tables, pages = {"perplexity": results}, {"perplexity.md": _markdown(header, results)}
     if comparison is not None:
@@ -72,7 +72,7 @@ def tables(header: Mapping[str, Any], results: pd.DataFrame, levels: Sequence[st
     overall = results[results["mask_type"] == "all"]
     names = [" ".join(map(str, key)) for key, _ in overall.groupby(list(FAMILY[:-1]), dropna=False)]
     for key, group in overall.groupby(list(FAMILY), dropna=False, sort=True):
-        # Masks of one name may have been drawn with other settings; their hash tells them apart.
+        # Masks of one name may have been drawn with other settings; only their hash differs.
         several = overall.groupby(list(FAMILY), dropna=False).ngroups > len(names)
         parts = key if several else key[:-1]
         wide = group.pivot_table(index=["run", "kind"], columns="level", values="perplexity", sort=False)
@@ -89,7 +89,7 @@ def tables(header: Mapping[str, Any], results: pd.DataFrame, levels: Sequence[st
 
 
 def caption(header: Mapping[str, Any], rows: pd.DataFrame) -> str:
-    """What must stand with every number: the texts, masks and length that these rows were measured on."""
+    """The texts, masks and length that these rows were measured on, to accompany every number."""
     task, limit = header["configuration"]["task"], header["configuration"]["limit"]
     masks = " or ".join(str(count) for count in sorted(rows["masks_per_document"].unique()))
     chosen = (
@@ -98,7 +98,7 @@ def caption(header: Mapping[str, Any], rows: pd.DataFrame) -> str:
         else f"{masks} {'mask' if masks == '1' else 'masks'} a document, "
         + (f"{limit:,} documents a level" if limit else "all documents")
     )
-    # Kinds and levels repeat the counts of a run.
+    # The counts of a run are repeated for each kind and level.
     runs = rows[rows["kind"] == "infill"]
     said = [*report.described(header["source"]), chosen]
     said += [f"{column} {' or '.join(values)} only" for column, values in (task["only"] or {}).items()]
@@ -109,9 +109,9 @@ def caption(header: Mapping[str, Any], rows: pd.DataFrame) -> str:
     dropped, unfitting, left_over = map(int, counts)
     said += [f"{dropped:,} dropped, since two spans share a token"] if dropped else []
     if task["fitting"] == "complete":
-        said.append(f"{unfitting:,} left out, which are cut for a model")
+        said.append(f"{unfitting:,} left out, since a model truncates them")
     elif task["fitting"]:
-        said.append(f"{unfitting:,} left out, whose {task['fitting']} row is longer")
+        said.append(f"{unfitting:,} left out, since their {task['fitting']} row is longer")
     if task.get("drop_last"):
         said.append(f"{left_over:,} left out, the last partial batch of {task['batch_size']}")
     if (origin := header["training_corpus"]) and "shared" in origin:
@@ -121,7 +121,7 @@ def caption(header: Mapping[str, Any], rows: pd.DataFrame) -> str:
 
 
 def _cuts(runs: pd.DataFrame, max_length: int) -> list[str]:
-    """What the cut took, by level; the models of one table have the same examples."""
+    """What truncation removed, by level; the models of one table have the same examples."""
     rows = runs[(runs["run"] == runs["run"].iloc[0]) & (runs["mask_type"] == "all")]
     rows = rows.dropna(subset=["answer_tokens"])  # a level may have no examples
     cuts = [LevelCuts(level, *map(int, counts)) for level, *counts in rows[list(LevelCuts._fields)].to_numpy().tolist()]
@@ -139,7 +139,7 @@ def _number(value: float) -> str:
 
 
 def _labels(rows: pd.DataFrame) -> dict[str, str]:
-    """Runs by what they were trained on, and the seed where it is not 0; by their names where that is ambiguous."""
+    """Runs by training level, and seed unless it is 0; by their names if that is ambiguous."""
     runs = rows.drop_duplicates("run")
     labels = {
         row.run: row.trained_on + (f", seed {row.seed}" if pd.notna(row.seed) and row.seed else "")
@@ -152,7 +152,7 @@ def _markdown(header: Mapping[str, Any], results: pd.DataFrame) -> str:
     parts = ["# Perplexity\n"]
     for table in tables(header, results, list(dict.fromkeys(results["level"]))):
         parts.append(f"## {table.title}\n\n{table.caption}.\n\n{table.in_full().markdown()}\n")
-    note = "The loss is the mean NLL in nats a token, its standard error one over documents."
+    note = "Loss: mean NLL in nats a token, with its standard error over learners if they are known, else texts."
     parts.append(f"## By mask type\n\n{note}\n\n{_by_mask_type(results).markdown()}\n")
     return "\n".join(parts)
 

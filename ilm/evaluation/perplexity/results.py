@@ -1,6 +1,6 @@
 """Perplexities by level, kind and mask type, with counts and standard errors, from the kept scores of one run.
 
-Nothing is averaged before the end: perplexity = exp(sum of NLL / number of targets).
+Perplexity = exp(sum of NLL / number of targets); no means are averaged.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ from ilm.models.scoring import perplexity
 def results(
     scores: Scores, losses: Mapping[str, Losses], texts: Texts, levels: Sequence[str], mask_types: Sequence[str]
 ) -> Iterator[dict[str, Any]]:
-    """A row per level, kind and mask type of the run whose losses stand alone in `losses`; of several levels, all too.
+    """A row per level (with several, also all of them), kind and mask type; `losses` are those of one run.
 
     `loss` and `loss_standard_error` (over clusters) are in nats a target; context has no mask type.
     """

@@ -1,4 +1,4 @@
-"""Which examples a model is scored on, and its kept scores of them."""
+"""The examples that a model is scored on, and its kept scores of them."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -29,16 +29,16 @@ from ilm.runs.trained_model import TrainedModel
 
 log = logging.getLogger("ilm")
 
-# Masks of a model folder, of whose training nothing is known.
+# Masks for a model folder of unknown training.
 USUAL_MASKS = "hierarchical"
 
 
 @dataclass(frozen=True)
 class ScoredModel:
-    """A model's scores; `counts` says how many examples there were and were left out, by cause.
+    """A model's scores; `counts` are numbers of examples, also of those left out by cause.
 
-    `condition`: a conditioned model's task.condition (`ilm.evaluation.conditions`). `cuts` says by level what the cut
-    took; `masks` names the folder of the masks, `added` is whether anything was scored now.
+    `condition` is a conditioned model's `task.condition` (`ilm.evaluation.conditions`). `cuts` says by level what
+    truncation removed; `masks` names the folder of the masks; `added`: whether anything was scored just now.
     """
 
     model: TrainedModel
@@ -66,9 +66,9 @@ def score_model(
     results: Path,
     device: torch.device | None,
 ) -> ScoredModel | None:
-    """The model's scores of the documents `rows`, from `results` as far as they are kept there.
+    """The model's scores of the documents `rows`: those kept in `results`, the others computed on `device`.
 
-    The others are computed on `device`; without one (task=comparison) the answer is None where any is missing.
+    Without a device (task=comparison) None if any score is missing.
 
     Raises: UserError if no example is left.
     """
@@ -78,8 +78,8 @@ def score_model(
     if not len(numbers):
         raise UserError(
             f"{model.name}: no example is left of {len(rows):,} documents ({dataset.dropped:,} dropped, "
-            f"{dataset.unfitting:,} do not fit, {left_over:,} in the last batch): see task.fitting, max_length, "
-            "drop_last and batch_size."
+            f"{dataset.unfitting:,} too long, {left_over:,} in the last batch): see task.fitting, task.max_length, "
+            "task.drop_last and task.batch_size."
         )
     documents, mask_numbers = dataset.keys(numbers)
     ids = corpus.documents["writing_id"].to_numpy()[documents]
@@ -97,9 +97,11 @@ def score_model(
     missing = store.missing(keys)
     if missing.any():
         if device is None:
-            log.warning("%s left out: %d of its %d examples are not scored yet", model.name, missing.sum(), len(keys))
+            log.warning(
+                "left out: %s, since %d of its %d examples are not scored", model.name, missing.sum(), len(keys)
+            )
             return None
-        assert isinstance(task, Perplexity | Memorisation)  # others have no device
+        assert isinstance(task, Perplexity | Memorisation)  # the tasks with a device
         _score_missing(model, store, dataset, numbers, missing, corpus, task, device)
     counts = {
         "masks_per_document": dataset.masks_per_document,
@@ -143,13 +145,13 @@ def open_dataset(
 def open_tokens(model: TrainedModel, corpus: PreparedCorpus, results: Path) -> TokenStore:
     """The corpus in the tokens of a model."""
     vocabulary = model.vocabulary
-    # Where data/ cannot be written to.
+    # The cache is used if data/ cannot be written to.
     caches = (results if model.run is None else model.run.path.parent) / ".cache" / corpus.name / "tokens"
     return TokenStore.open_or_make(corpus.folder / "tokens", corpus, vocabulary, model.token_store(vocabulary), caches)
 
 
 def complete_for_all(scored: Sequence[ScoredModel]) -> list[ScoredModel]:
-    """The same with those examples only that are whole under every model."""
+    """The same with only the examples that no model truncates."""
     kept = common_examples({of.name: of.scores for of in scored}, complete=True)
     found = []
     for of_model in scored:
@@ -161,7 +163,7 @@ def complete_for_all(scored: Sequence[ScoredModel]) -> list[ScoredModel]:
 
 
 def _chosen(dataset: InfillingDataset, corpus: PreparedCorpus, task: Masked) -> tuple[np.ndarray, int]:
-    """The numbers of the examples to score, and how many are left out as the last partial batch."""
+    """(The numbers of the examples to score; how many are left out as the last partial batch)."""
     numbers = np.arange(len(dataset))
     if not isinstance(task, Perplexity):
         return numbers, 0
@@ -204,7 +206,8 @@ def _score_missing(
 def masks_of(model: TrainedModel, corpus: PreparedCorpus, task: Masked) -> Path:
     """The folder of the masks to evaluate a model with.
 
-    Raises: UserError, before any model is scored, if there are none, or the model cannot read them or so many tokens.
+    Raises: UserError, before any model is scored, if there is none, or the model has other mask types or too few
+    positions.
     """
     folder = _masks_folder(model, corpus, task.masks)
     mask_types = MaskStore.open(folder).mask_types
@@ -219,9 +222,9 @@ def masks_of(model: TrainedModel, corpus: PreparedCorpus, task: Masked) -> Path:
 
 
 def _masks_folder(model: TrainedModel, corpus: PreparedCorpus, name: str | None) -> Path:
-    """The folder of the masks to evaluate a model with: those named, else drawn as those it was trained with.
+    """The folder of the masks named, else of those drawn as in the model's training.
 
-    Raises: UserError if it is not there, or several are.
+    Raises: UserError if there is none, or several.
     """
     root = corpus.folder / "masks"
     present = sorted(path.name for path in root.glob("*-*") if not path.name.startswith("."))
@@ -235,8 +238,8 @@ def _masks_folder(model: TrainedModel, corpus: PreparedCorpus, name: str | None)
             else f"python prepare.py {corpus_arguments(corpus.name)} masking={model.masking.name}"
         )
         raise UserError(
-            f"{corpus.name} has no masks drawn as those that {model.name} was trained with ({folder.name}). Type "
-            f"{remedy} and the settings of its masking, or task.masks=NAME for others. There are: "
+            f"{corpus.name} has no masks like those that {model.name} was trained with ({folder.name}). Type "
+            f"{remedy} with the settings of its masking, or task.masks=NAME for others. There are: "
             f"{', '.join(present) or 'none'}"
         )
     wanted = name or USUAL_MASKS

@@ -1,4 +1,4 @@
-"""`python evaluate.py task=perplexity`: trained models on the documents of each level."""
+"""`python evaluate.py task=perplexity`: the perplexity of trained models on the texts of each level."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,11 +38,11 @@ log = logging.getLogger("ilm")
 
 
 def evaluate_perplexity(settings: Evaluate) -> pd.DataFrame:
-    """Score the masked words of prepared texts under every model.
+    """Score the masked spans of prepared texts under every model.
 
     Writes results/<name>/ and prints the tables; returns one row per run, level, kind and mask type.
 
-    Raises: UserError if no model or text is found, or they do not fit together.
+    Raises: UserError if no model or text is found, or a model does not fit the texts.
     """
     task = _scored(settings)
     device = usable_device(task.device, "task.device") if isinstance(task, Perplexity) else None
@@ -85,7 +85,7 @@ def evaluate_perplexity(settings: Evaluate) -> pd.DataFrame:
             leaks=corpus.manifest["leaks"],
             training_corpus=_origin(trained_on, corpus, rows),
         )
-        print_tables(header, frame, [*levels, POOLED])  # first, for who cannot write
+        print_tables(header, frame, [*levels, POOLED])  # before writing, which may fail
         valid = _score_behind(models, corpus, levels, masks, settings, device)
         beside = _baselines(scored, corpus, rows, settings, device)
         write_report(folder, header, frame, compare_models(scored, valid, beside, texts, header, task))
@@ -98,7 +98,7 @@ def evaluate_perplexity(settings: Evaluate) -> pd.DataFrame:
 def _tell_runs(
     scored: Sequence[ScoredModel], frame: pd.DataFrame, source: Mapping[str, Any], corpus: PreparedCorpus | None
 ) -> None:
-    """Perplexities for the runs' TensorBoard, and for their model cards if these are those of the whole `corpus`."""
+    """Write perplexities to the runs' TensorBoard, and to their model cards if `corpus` was evaluated as a whole."""
     for of_model in scored:
         run, rows = of_model.model.run, frame[frame["run"] == of_model.name]
         if run is None or of_model.condition != OWN:
@@ -111,7 +111,7 @@ def _tell_runs(
 
 
 def _is_whole(settings: Evaluate) -> bool:
-    """Whether what is evaluated are all test texts, as a model card tells."""
+    """Whether all test texts are evaluated, as a model card reports."""
     task = _scored(settings)
     parts = (settings.limit, settings.cefr, task.levels, task.only, task.fitting, getattr(task, "max_examples", None))
     return task.split == "test" and all(part is None for part in parts)
@@ -125,7 +125,7 @@ def _score(
     settings: Evaluate,
     device: torch.device | None,
 ) -> list[ScoredModel]:
-    """The scores of the documents `rows` of task.split; without a device, of the models that have them all."""
+    """The scores of the documents `rows` of task.split; without a device, only of the models that have them all."""
     results, task = Path(settings.paths.results), _scored(settings)
     scored: list[ScoredModel] = []
     for number, model in enumerate(models, start=1):
@@ -144,7 +144,7 @@ def _score_behind(
     settings: Evaluate,
     device: torch.device | None,
 ) -> dict[str, Scores]:
-    """The scores of the texts of task.also_score, which a mixture of models is fitted on, as far as they are there.
+    """The scores of the texts of task.also_score, on which the mixture of specialists is fitted.
 
     A test-only corpus has no such texts.
     """
@@ -167,7 +167,7 @@ def _baselines(
     settings: Evaluate,
     device: torch.device | None,
 ) -> dict[str, Scores]:
-    """The scores of the baselines, where runs are compared that share a tokenizer."""
+    """The scores of the baselines, if several runs are compared and share a tokenizer."""
     runs = [of for of in scored if of.model.run is not None]
     if len(runs) < 2 or len({of.model.vocabulary.fingerprint() for of in runs}) > 1:
         return {}
@@ -194,7 +194,7 @@ def _rows(
 
 
 def _log_to_tensorboard(run: RunFolder, rows: pd.DataFrame, source: Mapping[str, Any]) -> None:
-    """Perplexities beside the run's training curves, where it has any, at its last optimizer step."""
+    """Add perplexities to the run's training curves, if it has any, at its last optimizer step."""
     if not any(run.path.glob("events.out.tfevents.*")):
         return
     from torch.utils.tensorboard import SummaryWriter
@@ -205,7 +205,7 @@ def _log_to_tensorboard(run: RunFolder, rows: pd.DataFrame, source: Mapping[str,
                 name = f"{source['split']}/{row.kind}_perplexity_{row.level}"
                 writer.add_scalar(name, row.perplexity, run.status["step"])
     except OSError as error:
-        log.warning("%s takes no perplexities for TensorBoard: %s", run.path, error)
+        log.warning("perplexities could not be written for TensorBoard to %s: %s", run.path, error)
 
 
 def _find_texts(settings: Evaluate, trained_on: PreparedCorpus | None) -> tuple[PreparedCorpus, list[str]]:
@@ -215,7 +215,7 @@ def _find_texts(settings: Evaluate, trained_on: PreparedCorpus | None) -> tuple[
         log.info("the models were trained on %s, not on corpus=%s", trained_on.name, name)
         name = trained_on.name
     corpus = PreparedCorpus.open(Path(settings.paths.data) / (task.corpus or name))
-    # A level without training texts is no level of a study; of another corpus only the texts evaluated on matter.
+    # A level of a study has training texts; of another corpus, only the texts evaluated matter.
     needed = (task.split,) if trained_on is None or trained_on.name != corpus.name else SPLITS
     levels = task.levels or ([level] if level not in (None, POOLED) else _complete_levels(corpus, needed))
     corpus.require_splits(levels, needed)
@@ -230,8 +230,8 @@ def _find_models(settings: Evaluate) -> tuple[list[TrainedModel], PreparedCorpus
     runs = [model for model in models if model.run is not None]
     if objective is not None and runs:
         raise UserError(
-            f"task.objective={objective} is for bare model folders (models=[FOLDER]); a run says itself what it "
-            "was trained on. Leave it out"
+            f"task.objective={objective} is for bare model folders (models=[FOLDER]); a run records its own "
+            "objective. Drop it"
         )
     if not runs:
         return [replace(model, objective=objective or model.objective) for model in models], None
@@ -242,9 +242,9 @@ def _find_models(settings: Evaluate) -> tuple[list[TrainedModel], PreparedCorpus
 
 
 def _origin(trained_on: PreparedCorpus | None, corpus: PreparedCorpus, rows: np.ndarray) -> dict[str, Any] | None:
-    """The corpus that the models were trained on; if it is another, how many texts in `rows` are its training data too.
+    """The corpus that the models were trained on and, if it is another, how many texts in `rows` they were trained on.
 
-    None for folders of models, of whose training nothing is known.
+    None for model folders of unknown training.
     """
     if trained_on is None:
         return None
@@ -256,11 +256,11 @@ def _origin(trained_on: PreparedCorpus | None, corpus: PreparedCorpus, rows: np.
 
 
 def _complete_levels(corpus: PreparedCorpus, splits: Sequence[str]) -> list[str]:
-    """The levels of the corpus that have documents in each of `splits`; the others are named in a warning."""
+    """The levels of the corpus with documents in each of `splits`; a warning names the others."""
     counts = corpus.manifest["counts"]["levels"]
     complete = [level for level in counts if all(counts[level][split] for split in splits)]
     if left_out := [level for level in counts if level not in complete]:
-        log.warning("left out, since a split of them is empty: %s", ", ".join(left_out))
+        log.warning("left out, since one of their splits is empty: %s", ", ".join(left_out))
     if not complete:
         raise UserError(f"corpus {corpus.name} has no level with documents in {' and '.join(splits)}")
     return complete
@@ -269,9 +269,10 @@ def _complete_levels(corpus: PreparedCorpus, splits: Sequence[str]) -> list[str]
 def document_rows(
     corpus: PreparedCorpus, split: str, levels: Sequence[str], only: Only | None, limit: int | None
 ) -> tuple[np.ndarray, list[str]]:
-    """Document rows of a split, sorted, and the levels that they are of.
+    """(Document rows of a split, sorted; their levels).
 
-    Of each level these are all, or the first `limit` by hash, the same for every model; of `only` these values alone.
+    They are all documents of each level, or the first `limit` by hash, the same for every model; with `only`, those
+    with these column values.
 
     Raises: UserError if there is no such column or value.
     """

@@ -6,15 +6,19 @@ import pandas as pd
 import pytest
 
 from ilm.evaluation.cloze.items import (
+    CONTENT,
     EDITS,
     FEWER_SAMPLES,
+    FUNCTION,
     HUMAN_TOKENS,
     RANDOM,
     TOO_FEW,
     Item,
+    _function_words,
     cut,
     draw_items,
     eligible_words,
+    word_class,
 )
 from ilm.masking.segmentation import words_of
 
@@ -137,3 +141,18 @@ def test_edits_take_the_words_of_letters_that_were_corrected():
     assert sorted(word for item in items for word in item.words) == ["go", "likes", "to"]
     assert counts["texts without a corrected version"] == 1
     assert counts[TOO_FEW] == 2
+
+
+@pytest.mark.parametrize("word", ["the", "The", "WITH", "I", "have", "because", " to "])
+def test_function_words(word):
+    assert word_class(word) == FUNCTION
+
+
+@pytest.mark.parametrize("word", ["pasta", "go", "thé", "havd", "3", ""])
+def test_all_others_are_content_words(word):
+    assert word_class(word) == CONTENT
+
+
+def test_the_list_holds_words_only():
+    assert len(_function_words()) > 200
+    assert all(word.isalpha() and word.islower() for word in _function_words())

@@ -5,9 +5,11 @@ import math
 import pytest
 import torch
 
+from ilm.config.evaluate import Forms
 from ilm.evaluation.forms.edits import ParallelText, aligned_edits
 from ilm.evaluation.forms.results import comparisons, edit_table, preferences
-from ilm.evaluation.forms.scoring import BEYOND, DELETION, INSERTION, KEY, TOO_LONG, _scored, items_of
+from ilm.evaluation.forms.scoring import DELETION, INSERTION, KEY, SHARED_TOKEN, TOO_LONG, _scored, items_of
+from ilm.examples.conditions import store_condition
 from ilm.infilling.blanks import filled_example
 from ilm.infilling.infiller import Infiller
 from tests.infilling.small_models import ENTRIES, MASK_TYPES, random_model, vocabulary
@@ -25,8 +27,9 @@ def parallel(learner: str, corrected: str, name: str = "t") -> ParallelText:
     return ParallelText(name, "A1", "French", learner, corrected, tuple(aligned_edits(learner, corrected)))
 
 
-def scored(infiller: Infiller, items, batch_size: int = 8) -> dict:
-    records = [record for batch in _scored(infiller, items, TYPES, batch_size) for record in batch]
+def scored(infiller: Infiller, items, **options) -> dict:
+    task = Forms.model_construct(**{"batch_size": 8, "condition": "own", **options})
+    records = [record for batch in _scored(infiller, items, TYPES, task) for record in batch]
     return {tuple(record[field] for field in KEY): record for record in records}
 
 
@@ -54,7 +57,7 @@ def test_scores_are_those_of_answers_in_the_same_blank(infiller, batch_size):
         [parallel("She eat leftover pasta for my lunch.", "She ate leftover pasta for lunch and I.")], "learner"
     )
     items += items_of([parallel("I likes to eat.", "I like to eat.", "u")], "learner")[0]
-    records = scored(infiller, items, batch_size)
+    records = scored(infiller, items, batch_size=batch_size)
     assert [record["left_out"] for record in records.values() if "left_out" in record] == []
     for item in items:
         blank = "word" if item.words == 1 else "ngram"
@@ -113,6 +116,21 @@ def test_forms_whose_tokens_reach_into_the_context_are_not_compared(infiller):
     within = [
         type(item)(**{**vars(item), "before": "I like pa", "after": " too.", "learner": "sta", "corrected": " sta"})
     ]
-    assert scored(infiller, within)[item.key] == {"writing_id": "t", "edit": 0, "left_out": BEYOND}
+    assert scored(infiller, within)[item.key] == {"writing_id": "t", "edit": 0, "left_out": SHARED_TOKEN}
     long = [type(item)(**{**vars(item), "before": "I " * 100})]
     assert scored(infiller, long)[item.key]["left_out"] == TOO_LONG
+
+
+def test_a_conditioned_model_reads_the_prefix_of_task_condition():
+    model = random_model("gpt2", ROWS)
+    store_condition(model.config, {"cefr_level": ["A1", "B1"]})
+    infiller = Infiller(model, vocabulary())
+    items, _ = items_of([parallel("I likes pasta.", "I like pasta.")], "learner")
+    found = {
+        condition: scored(infiller, items, condition=condition)["t", 0] for condition in ("own", "none", "B1", "A1")
+    }
+    assert found["own"] == found["A1"]
+    assert len({found[condition]["learner"] for condition in ("own", "none", "B1")}) == 3
+    for condition, level in (("own", "A1"), ("none", None), ("B1", "B1")):
+        context = infiller.context("I [word] pasta.", level=level)
+        assert found[condition]["corrected"] == pytest.approx(infiller.score(context, ["like"]), abs=1e-4)

@@ -50,7 +50,7 @@ def test_a_file_of_two_columns(tmp_path, model):
     assert report["counts"] == {
         "texts without a corrected version": 1,
         "texts without an edit": 1,
-        "the learner wrote nothing there": 1,
+        "insertions, where the learner wrote nothing": 1,
     }
     edits = pd.read_csv(folder / "edits.csv")
     assert edits["learner"].tolist() == ["likes", "eat", "eats"]

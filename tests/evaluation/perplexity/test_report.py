@@ -121,7 +121,7 @@ def test_what_is_printed_of_another_corpus_and_of_the_ways_of_the_reference():
     header["configuration"] = {"task": task, "limit": None}
     assert caption(header, rows) == (
         "SYNTHETIC corpus sample, test split; text column: text_corrected; 16 masks a document, all documents; "
-        f"masks reference; {cut_by_level('7')}; 1,234 left out, whose naive row is longer; "
+        f"masks reference; {cut_by_level('7')}; 1,234 left out, since their naive row is longer; "
         "5 left out, the last partial batch of 64; models trained on mine, whose training split has 17 of these texts"
     )
     assert "models trained on" not in caption({**HEADER, "training_corpus": None}, rows)

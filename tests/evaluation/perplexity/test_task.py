@@ -148,7 +148,7 @@ def test_only_examples_whose_naive_row_fits(root, tmp_path):
     assert left_out > 0
     assert overall(fitting).loc["all", "examples"] + left_out == overall(whole).loc["all", "examples"]
     assert overall(fitting).loc["all", "cut"] == 0 < overall(whole).loc["all", "cut"]
-    assert f"{left_out} left out, whose naive row is longer" in (folder / "perplexity.md").read_text()
+    assert f"{left_out} left out, since their naive row is longer" in (folder / "perplexity.md").read_text()
 
 
 def test_which_examples_fit_is_counted_on_rows_that_are_laid_out(root):
