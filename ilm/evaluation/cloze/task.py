@@ -90,7 +90,7 @@ def evaluate_cloze(settings: Evaluate) -> pd.DataFrame:
             part_of_speech=f"NLTK's {TAGGER_DATA}" if tagger else f"left out: NLTK's data {TAGGER_DATA} is missing",
         )
         tables = _tables(header, blanks, options)
-        print_tables(header, tables)  # first, for who cannot write
+        print_tables(header, tables)  # before writing, which may fail
         write_report(folder, header, tables)
     return tables["cloze"]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from ilm.config.evaluate import Evaluate
+from ilm.config.evaluate import Evaluate, Forms
 from ilm.errors import UserError
 from ilm.evaluation.conditions import require_condition
 from ilm.evaluation.forms.edits import ParallelText, aligned_edits
@@ -38,6 +38,7 @@ def evaluate_forms(settings: Evaluate) -> pd.DataFrame:
     Raises: UserError if there is no model, no corrected text, or no edit to score.
     """
     task = settings.task
+    assert isinstance(task, Forms)
     device = usable_device(task.device, "task.device")
     models = infilling_models(settings)
     require_condition(models, task.condition)
@@ -66,7 +67,7 @@ def evaluate_forms(settings: Evaluate) -> pd.DataFrame:
         )
         results = preferences(edits, task.resamples, task.seed)
         pairs = comparisons(edits, task.resamples, task.seed)
-        print_tables(header, results)  # first, for who cannot write
+        print_tables(header, results)  # before writing, which may fail
         write_report(folder, header, results, pairs, edits)
     return results
 

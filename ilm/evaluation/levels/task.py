@@ -87,7 +87,7 @@ def evaluate_levels(settings: Evaluate) -> pd.DataFrame:
         header["warnings"] = [*seen_warnings(header["models"]), *_at_chance(tables["levels"], header["chance"])]
         for warning in header["warnings"]:
             log.warning("%s", warning)
-        print_tables(header, tables)  # first, for who cannot write
+        print_tables(header, tables)  # before writing, which may fail
         write_features(folder, {source.get("split", "input"): texts, FIT: fit})
         posteriors = {system.protocol: system.posterior for system in systems if system.name == POSTERIOR}
         write_predictions(folder, texts["cefr_level"], posteriors)
