@@ -155,7 +155,7 @@ def _interval(loss: float, standard_error: float | None) -> str:
 
 
 def _memorisation(found: Mapping[str, Any] | None) -> Iterable[str]:
-    """What it repeats of its training texts, and whether they can be recognised."""
+    """How much of its training texts it repeats, and whether they can be recognised."""
     if found is None:
         yield "Not measured: type `python evaluate.py task=memorisation` before the weights are passed on."
         return
@@ -163,10 +163,11 @@ def _memorisation(found: Mapping[str, Any] | None) -> Iterable[str]:
     interval = "" if of["low"] is None else f" (95 % interval {of['low']:+.2f} to {of['high']:+.2f})"
     yield (
         f"In {of['answers']:,} blanks of {split} texts it wrote {of['tokens']:.1f} tokens on average. The longest "
-        f"stretch that stands in a training text has {of['longest']} tokens, in what learners wrote there "
-        f"{of['learner_longest']}; in answers of equal length the mean differs by {of['difference']:+.2f} "
-        f"tokens{interval}. Of its answers of {least} tokens or more {of['whole']} of {of['long_answers']} stand in a "
-        f"training text whole, of the learners' {of['learner_whole']} of {of['learner_long_answers']}."
+        f"stretch that it shares with a training text has {of['longest']} tokens; the learners' own answers share up "
+        f"to {of['learner_longest']}. In answers of equal length, its mean longest stretch differs from theirs by "
+        f"{of['difference']:+.2f} tokens{interval}. Of its answers of {least} tokens or more, {of['whole']} of "
+        f"{of['long_answers']} occur whole in a training text; of the learners', {of['learner_whole']} of "
+        f"{of['learner_long_answers']}."
     )
     yield ""
     cells = [
@@ -177,8 +178,8 @@ def _memorisation(found: Mapping[str, Any] | None) -> Iterable[str]:
     yield TextTable(None, columns, cells, "llrr").markdown()
     yield ""
     yield (
-        f"Membership: whether their loss separates training texts from {split} texts; AUC .5 is chance. This "
-        "bounds one attack, and is no proof that nothing can be extracted."
+        f"Membership: can training texts be recognised among {split} texts by their loss? AUC .5 is chance. This "
+        "is one attack; it does not prove that nothing can be extracted."
     )
 
 

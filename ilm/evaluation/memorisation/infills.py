@@ -1,13 +1,13 @@
-"""What a model writes into the blanks of texts that it was not trained on, and how much of it stands in those it was.
+"""A model's answers in the blanks of held-out texts, and how much of them occurs in its training texts.
 
 1. The first masks of each text that have blanks are filled; answers are kept as they are made:
 
     results/<name>/infills/<run>-<fingerprint>.jsonl    a line per text and mask: writing_id, example, and `answers`, by
-                                                        candidate and blank; none where the text is too long
+                                                        candidate and blank; none if the text is too long
 
-2. An answer is the tokens that cover it in the filled text, as those of a learner's answer cover it in theirs.
-3. The longest stretch of each is looked for in the training texts (`ilm.evaluation.memorisation.stretches`), and once
-   more after the longer of the two answers was cut to the length of the other: more tokens hold longer stretches.
+2. An answer's tokens are those that cover it in the filled text; likewise for what the learner wrote.
+3. The training texts are searched for the longest stretch of each answer (`ilm.evaluation.memorisation.stretches`), and
+   again with the longer of the two answers truncated to the length of the other: more tokens hold longer stretches.
 """
 
 import logging
@@ -56,7 +56,7 @@ class MaskedText:
         return self.writing_id, self.example
 
     def filled(self, answers: Sequence[str]) -> tuple[str, list[tuple[int, int]]]:
-        """The text with other answers, and their spans (start, length) in characters."""
+        """(The text with `answers` in its blanks; their spans (start, length) in characters)."""
         pieces, _ = cut(self.text, self.spans)
         text, spans = pieces[0], []
         for answer, piece in zip(answers, pieces[1:], strict=True):
@@ -68,7 +68,7 @@ class MaskedText:
 def masked_texts(
     dataset: InfillingDataset, corpus: PreparedCorpus, per_document: int, condition: dict[str, list[str]]
 ) -> list[MaskedText]:
-    """The first examples of each document that have blanks, at most so many `per_document`."""
+    """The first examples of each document that have blanks, at most this many `per_document`."""
     rows, masks = dataset.keys()
     spans = dataset.token_spans(np.arange(len(dataset)))
     with_blanks = np.flatnonzero(spans.counts)
@@ -98,7 +98,7 @@ def masked_texts(
 def fill(
     model: TrainedModel, texts: Sequence[MaskedText], decoding: Decoding, kept: KeptLines, device: str
 ) -> dict[tuple, Record]:
-    """The records of the texts' answers by writing_id and example: those kept, the others made now."""
+    """The records of the texts' answers by writing_id and example: those kept, and the missing ones generated."""
     missing = [text for text in texts if text.key not in kept.read()]
     if missing:
         progress = ProgressLog(len(texts), model.name, "texts filled", initial=len(texts) - len(missing))
@@ -137,12 +137,12 @@ def blank_table(
     trained_on: np.ndarray,
     name: str,
 ) -> pd.DataFrame:
-    """A row per answer that a model wrote: how long a stretch of the documents `trained_on` (rows) it repeats.
+    """A row per answer of a model: the longest stretch that it shares with the documents `trained_on` (rows).
 
-    Columns: writing_id, example, blank, candidate, mask_type; `answer` and `learner`, what the model and what the
-    learner wrote; `tokens` and `longest` of the answer, in tokens; likewise `learner_tokens`, `learner_longest`;
-    `equal_longest` and `learner_equal_longest` of both, the longer one cut to the length of the other; `stretch`, what
-    the answer repeats, and `source`, the row of a training text that has it (-1: none).
+    Columns: writing_id, example, blank, candidate, mask_type; `answer` (the model's) and `learner` (the learner's);
+    `tokens` and `longest`, the lengths of the answer and of its longest stretch in tokens; likewise `learner_tokens`,
+    `learner_longest`; `equal_longest` and `learner_equal_longest`, with the longer answer truncated to the length of
+    the other; `stretch`, the answer's longest stretch, and `source`, the row of a training text that has it (-1: none).
     """
     rows: list[tuple[Any, ...]] = []
     written: list[np.ndarray] = []

@@ -1,9 +1,9 @@
-"""The losses of a run's training texts and of others like them, and those under a reference that saw neither.
+"""The losses of a run's training texts and of held-out texts, under the run and under a reference that saw neither.
 
-A run that began from a pretrained model has that one as its reference: it read no text of the corpus, and reads what
-was cut out from left to right (`ilm.evaluation.baselines`). For a run from random weights there is none, and the
-generalist is none: it was trained on the same texts, so what it learned of them would be taken from what is to be seen.
-The reference of a text is then the mean over the runs that were trained on no text of its level.
+The reference of a run that started from a pretrained model is that model: it has seen no text of the corpus, and reads
+what was cut out from left to right (`ilm.evaluation.baselines`). A run from random weights has none. The generalist
+cannot serve: it was trained on the same texts, so subtracting its loss would hide what the run memorised. The reference
+of a text is then the mean over the runs that were trained on no text of its level.
 """
 
 import logging
@@ -34,11 +34,10 @@ OTHER_LEVELS = "other levels"
 
 @dataclass(frozen=True)
 class Trained:
-    """A run, the folder of its `masks`, and the document rows that it is asked about.
+    """A run, the folder of its `masks`, and its document rows.
 
-    `rows` of the split MEMBERS, some of its training texts, and of the other split, as many of each of its `levels`.
-    `trained_on` are the rows of all its training texts, with those of the runs that it began from; `trained_levels`
-    their levels.
+    `rows` by split: held-out texts of each of its `levels`, and equally many training texts (MEMBERS). `trained_on` are
+    the rows of all its training texts, including those of the runs that it started from; `trained_levels` their levels.
     """
 
     model: TrainedModel
@@ -74,19 +73,19 @@ class Trained:
 
     @cached_property
     def targets(self) -> tuple[str, str]:
-        """What runs share that have the same targets in the same texts."""
+        """The key of runs with the same targets in the same texts: their masks and their vocabulary."""
         return self.masks.name, self.model.vocabulary.fingerprint()
 
     def judges(self, other: "Trained") -> bool:
-        """Whether it is among the references of another run, of texts of levels that it was not trained on."""
+        """Whether this run is a reference of another one, for texts of levels that it was not trained on."""
         apart = set(other.levels) - self.trained_levels
         return self is not other and not other.pretrained and self.targets == other.targets and bool(apart)
 
 
 @dataclass(frozen=True)
 class TextLosses:
-    """Mean NLL a target of texts (the index: writing_id), with a column for all mask types, each of them, and the
-    context: `own` under a run, `reference` under what `reference_is`; None where there is none."""
+    """Mean NLL per target of texts (index: writing_id), with a column for all mask types, each of them, and the
+    context: `own` under the run, `reference` under the model that `reference_is` names (None if there is none)."""
 
     own: pd.DataFrame
     reference: pd.DataFrame | None
@@ -96,7 +95,7 @@ class TextLosses:
 def text_losses(
     runs: Sequence[Trained], corpus: PreparedCorpus, settings: Evaluate, device: torch.device
 ) -> Iterator[TextLosses]:
-    """The losses of members and of other texts under each run."""
+    """The losses of training and held-out texts under each run and its reference."""
     levels = corpus.documents["cefr_level"].to_numpy(dtype=object)
     ids = corpus.documents["writing_id"].to_numpy(dtype=object)
     under: dict[str, pd.DataFrame] = {}
@@ -130,9 +129,9 @@ def text_losses(
 
 
 def text_means(scores: Scores) -> pd.DataFrame:
-    """Mean NLL a target of each text: of its blanks, without the ends of answers, and of its context.
+    """Mean NLL per target of each text: of its blanks, without the ends of answers, and of its context.
 
-    A row per writing_id, a column for all mask types, each of them, and the context; NaN where there is no target.
+    A row per writing_id, a column for all mask types, each of them, and the context; NaN without targets.
     """
     blanks = scores.blanks.groupby(["writing_id", "mask_type"], observed=True)[["nll", "targets"]].sum()
     by_type = blanks["nll"].div(blanks["targets"].where(blanks["targets"] > 0)).unstack("mask_type")
@@ -148,8 +147,7 @@ def text_means(scores: Scores) -> pd.DataFrame:
 def _score(
     run: Trained, rows: np.ndarray, split: str, corpus: PreparedCorpus, settings: Evaluate, device: torch.device
 ) -> tuple[Scores, Scores | None]:
-    """The kept scores of documents under a run, and under the pretrained model that it began from."""
-    # The training examples are scored as those of the other splits are.
+    """The kept scores of documents under a run, and under the pretrained model that it started from."""
     assert isinstance(settings.task, Memorisation)
     task, results = settings.task.model_copy(update={"split": split}), Path(settings.paths.results)
     scored = score_model(run.model, OWN, corpus, run.masks, rows, task, results, device)

@@ -1,14 +1,14 @@
-"""Do losses tell the texts that a model was trained on from texts of the same kind that it was not trained on?
+"""Membership inference: does the loss distinguish a model's training texts from others of the same kind?
 
-A text's score is minus its mean NLL (Yeom et al. 2018, Privacy Risk in Machine Learning), or the mean NLL under a
-reference model that saw neither text minus its own (Carlini et al. 2022, Membership Inference Attacks From First
-Principles): some texts are easy for every model. Members are to have the higher scores:
+A text's score is minus its mean NLL (Yeom et al. 2018, Privacy Risk in Machine Learning) or, since some texts are easy
+for every model, its mean NLL under a reference model that saw neither text, minus that under the model (Carlini et al.
+2022, Membership Inference Attacks From First Principles). Members should have higher scores:
 
     auc     probability that a member has a higher score than another text, ties counted half; .5 is chance
-    tpr     share of the members above the lowest threshold that at most 1 % of the other texts are above
+    tpr     share of the members above the lowest threshold that at most 1 % of the other texts exceed
 
-Intervals are percentiles of a bootstrap over clusters, members' and others' apart; none below 50 effective clusters of
-either.
+Intervals are percentiles of a bootstrap over clusters, drawn separately for members and others; none below 50 effective
+clusters of either.
 
 Legend: N texts, G clusters of members or of others, R resamples.
 """
@@ -26,9 +26,9 @@ _AT_ONCE = 4_000_000  # numbers in memory
 
 @dataclass(frozen=True)
 class Membership:
-    """`auc` and `tpr` at 1 % false positives with 95 % intervals (None where there are too few clusters).
+    """`auc` and `tpr` at 1 % false positives with 95 % intervals (None with too few clusters).
 
-    `members` and `others` are numbers of texts, `clusters` those of both.
+    `members` and `others` count texts, `clusters` the clusters of both.
     """
 
     auc: float
@@ -45,7 +45,7 @@ class Membership:
 def membership(
     scores: np.ndarray, is_member: np.ndarray, clusters: np.ndarray, *, resamples: int, seed: int = 0
 ) -> Membership | None:
-    """How well scores (N,) tell members (boolean, (N,)); `clusters` (N,). NaN scores have no part.
+    """How well scores (N,) distinguish members (boolean, (N,)); `clusters` (N,). NaN scores are ignored.
 
     None without a member or without another text.
     """
@@ -57,7 +57,7 @@ def membership(
     curve = _Curve(scores[order], is_member[order])
     auc, tpr = (float(value[0]) for value in curve.read(np.ones((1, len(order)))))
     bounds: list[float | None] = [None] * 4
-    # A cluster of both sides is one of each.
+    # A cluster with texts of both sides counts once for each side.
     labels, of_each = np.unique(2 * clusters[order] + is_member[order], return_inverse=True)
     of_members = labels % 2 == 1
     sizes = np.bincount(of_each)
@@ -73,27 +73,27 @@ def membership(
 
 @dataclass(frozen=True)
 class _Curve:
-    """Scores in falling order (N,), and whether each is a member's."""
+    """Scores in descending order (N,), and whether each is a member's."""
 
     scores: np.ndarray
     is_member: np.ndarray
 
     def read(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """AUC and TPR of texts that count `weights` (R, N) times, each (R,)."""
-        # Equal scores are passed at once.
+        """AUC and TPR, each (R,), of texts that count `weights` (R, N) times."""
+        # A threshold is passed by all equal scores at once.
         last_of_equal = np.append(self.scores[1:] != self.scores[:-1], True)
         above = [np.cumsum(weights * side, axis=1)[:, last_of_equal] for side in (self.is_member, ~self.is_member)]
         true, false = (counts / counts[:, -1:] for counts in above)
         steps = np.diff(false, axis=1, prepend=0)
         before = np.concatenate([np.zeros((len(true), 1)), true[:, :-1]], axis=1)
         auc = (steps * (true + before) / 2).sum(axis=1)
-        # Shares of whole numbers miss the bound by a hair.
+        # Rounding may push a share slightly above the bound.
         tpr = np.where(false <= FALSE_POSITIVES + 1e-12, true, 0).max(axis=1)
         return auc, tpr
 
 
 def _draws(of_members: np.ndarray, texts: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """How often each cluster (G of both sides) is drawn, in blocks of draws; as many of each side as there are."""
+    """How often each cluster (G, both sides) is drawn, in blocks of draws; each side is drawn to its own size."""
     generator, at_once = np.random.default_rng(seed), max(1, _AT_ONCE // texts)
     for begin in range(0, resamples, at_once):
         times = np.zeros((min(at_once, resamples - begin), len(of_members)))

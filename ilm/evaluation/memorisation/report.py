@@ -1,4 +1,4 @@
-"""The report of what models repeat: its files, its tables for a terminal and a page, and how to read them."""
+"""The report of memorisation: its files, and its tables for a terminal and a page, with notes."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,17 +12,17 @@ from ilm.evaluation.memorisation.membership import FALSE_POSITIVES
 from ilm.evaluation.statistics import compare_pairs
 from ilm.tables import TextTable, show
 
-# An answer of fewer tokens that stands in a training text says nothing: most do.
+# Most shorter answers occur in some training text, which says nothing.
 LEAST_TOKENS = 8
-SHOWN = 20  # of the longest stretches of a run
+SHOWN = 20  # longest stretches per run
 
 
 def repetition(blanks: pd.DataFrame, resamples: int) -> pd.DataFrame:
-    """A row per run and mask type (and all): what its answers repeat of the training texts, and what learners' do.
+    """A row per run and mask type (and all): how much of the training texts its answers repeat, and learners' do.
 
-    `blanks`: see `blank_table`, with `run` and `unit`. Lengths are in tokens: means of the answers (`tokens`,
-    `learner_tokens`) and of the longest stretches of answers of equal length, their `difference` with its interval, and
-    the longest stretch of all. `whole`: of the answers of LEAST_TOKENS or more, how many a training text has whole.
+    `blanks`: see `blank_table`, with `run` and `unit`. Lengths are in tokens: the means of answers (`tokens`,
+    `learner_tokens`) and of longest stretches at equal length, their `difference` with its interval, and the longest
+    stretch of all. `whole` counts the answers of LEAST_TOKENS or more that occur as a whole in a training text.
     """
     rows, pairs = [], []
     for run, of_run in blanks.groupby("run", sort=False):
@@ -43,9 +43,9 @@ def repetition(blanks: pd.DataFrame, resamples: int) -> pd.DataFrame:
 
 
 def card_results(run: str, repeated: pd.DataFrame, members: pd.DataFrame, split: str) -> dict[str, Any]:
-    """What a model card keeps of a run: plain values."""
+    """The results of a run for its model card: plain values."""
     (of_run,) = repeated[(repeated["run"] == run) & (repeated["mask_type"] == ALL_TYPES)].to_dict("records")
-    level = members[members["run"] == run]["level"].iloc[-1]  # all of them where there are several
+    level = members[members["run"] == run]["level"].iloc[-1]  # with several levels, that of all
     chosen = (members["run"] == run) & (members["level"] == level)
     chosen &= members["mask_type"].isin([ALL_TYPES, CONTEXT])
     return {
@@ -67,7 +67,7 @@ def write_report(
     members: pd.DataFrame,
     blanks: pd.DataFrame,
 ) -> None:
-    """Write all files: the answers one by one, the longest stretches, both tables, the page, report.json."""
+    """Write all files: answers, longest stretches, both tables, the page, report.json."""
     report.write_csv(folder / "blanks.csv", blanks)
     longest = (
         blanks.sort_values(["longest", "tokens"], ascending=[False, True], kind="stable").groupby("run").head(SHOWN)
@@ -78,24 +78,25 @@ def write_report(
 
 
 def print_tables(header: Mapping[str, Any], repeated: pd.DataFrame, members: pd.DataFrame) -> None:
-    """All mask types together, for a terminal."""
+    """Print both tables for all mask types together."""
     of_all = repeated[repeated["mask_type"] == ALL_TYPES]
     short = members[members["mask_type"].isin([ALL_TYPES, CONTEXT])]
     show(_repetition_table(of_all), _membership_table(short), " ".join(notes(header)))
 
 
 def notes(header: Mapping[str, Any]) -> list[str]:
-    """Sentences that must be known to read the tables."""
+    """Sentences needed to read the tables."""
     split, unit = header["source"]["split"], header["unit"]
     too_long = sum(about["too_long_to_fill"] for about in header["models"].values())
     return [
         f"{'; '.join(report.described(header['source']))}.",
-        f"Answers: what models and learners wrote in the same blanks of {split} texts, in tokens. Longest stretches of "
-        "equal length are those of both answers cut to the shorter one.",
+        f"Answers: what models and learners wrote in the same blanks of {split} texts; lengths are in tokens. Equal "
+        "length: the longer of the two answers is truncated to the length of the other. Whole: answers that occur "
+        "as a whole in a training text.",
         *([f"{too_long:,} texts were too long to be filled."] if too_long else []),
-        f"AUC: the probability that a training text has the higher score than a {split} text, .5 is chance; TPR: the "
-        f"share of training texts found where {100 * FALSE_POSITIVES:g} % of {split} texts are taken for such. "
-        f"Intervals (95 %) are over {unit}s; below 50 effective ones there is none.",
+        f"AUC: the probability that a training text has a higher score than a {split} text (.5: chance); TPR: the "
+        f"share of training texts identified when {100 * FALSE_POSITIVES:g} % of {split} texts are mistaken for them. "
+        f"Intervals (95 %) are over {unit}s; none below 50 effective ones.",
     ]
 
 
@@ -105,7 +106,7 @@ def _page(header: Mapping[str, Any], repeated: pd.DataFrame, members: pd.DataFra
         _membership_table(members),
         TextTable(
             "The longest stretches",
-            ["run", "tokens", "mask type", "stretch", "in the blank of", "stands in"],
+            ["run", "tokens", "mask type", "stretch", "answer in", "training text"],
             [
                 [row.run, str(row.longest), row.mask_type, row.stretch, row.writing_id, row.source]
                 for row in longest.itertuples()
@@ -131,7 +132,7 @@ def _repetition_table(repeated: pd.DataFrame) -> TextTable:
             ]
         )
     columns = ["run", "mask type", "answers", "tokens", "longest, equal length", "difference"]
-    columns += ["longest of all", f"whole, of {LEAST_TOKENS}+ tokens"]
+    columns += ["longest of all", f"whole, {LEAST_TOKENS}+ tokens"]
     return TextTable("Stretches of training texts in answers: model / learner", columns, rows, "llrrrrrr")
 
 

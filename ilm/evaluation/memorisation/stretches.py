@@ -1,12 +1,12 @@
-"""The longest stretch of tokens of each answer that stands word for word in a training text.
+"""The longest stretch of tokens of each answer that occurs word for word in a training text.
 
 1. Every run of 1, 2, 3, ... tokens of an answer is hashed: h(t_1..t_n) = h(t_1..t_{n-1}) * B + r(t_n) mod 2^64, with
    a random odd B and random r(t) (Karp and Rabin 1987).
-2. The training texts are read in chunks of whole texts. Of a chunk only those places are kept whose first token is one
-   of an answer, of these only those whose first two are a run of an answer, and so on until none is left.
+2. The training texts are read in chunks of whole texts. In a chunk, only the places are kept whose first token is a
+   run of an answer, then only those whose first two tokens are one, and so on until none is left.
 
-Memory is that of a chunk and of the runs of a group of answers, however many training texts there are. No stretch runs
-over the end of a text. Two runs that differ have equal hashes with a probability below 2^-50, and what is found is
+Memory is bounded by a chunk and the runs of a group of answers, however many training texts there are. No stretch
+crosses the end of a text. Different runs have equal hashes with a probability below 2^-50, and the stretches found are
 compared token by token in the end.
 
 Legend: A answers, Q tokens of a group of them, K distinct runs of one length, T training tokens of a chunk.
@@ -20,16 +20,16 @@ import numpy as np
 from ilm.masking.masks import offsets, ranges
 
 CHUNK_TOKENS = 2_000_000
-# Runs of all lengths of a group of answers, 24 bytes each. Another group means to read the training texts again.
+# Runs of all lengths in a group of answers, 24 bytes each. The training texts are read once per group.
 RUNS_AT_ONCE = 20_000_000
-# A table of the first bits of hashes says of most places that they match no run: worth it while many are left.
+# A table of the first bits of hashes excludes most places: worth it while many are left.
 _LONGEST_IN_TABLE = 8
 
 
 @dataclass(frozen=True)
 class Stretches:
-    """Of each of A answers, all int64 (A,): `lengths` in tokens of its longest stretch, 0 for none, and where it begins
-    in the answer, `starts`; `texts`, the number of a training text that holds it, and the token there, `places`."""
+    """The longest stretch of each of A answers, all int64 (A,): `lengths` in tokens, 0 for none; `starts`, its first
+    token in the answer; `texts`, the number of a training text that contains it; `places`, its first token there."""
 
     lengths: np.ndarray
     starts: np.ndarray
@@ -46,11 +46,11 @@ def longest_stretches(
 ) -> Stretches:
     """The longest stretches of `answers`, arrays of token ids, in the texts ids[begins[k] : ends[k]].
 
-    `ids` may be mapped from disk. `progress` is updated with the tokens read; `readings` says how many times.
+    `ids` may be mapped from disk. `progress` is called with the number of tokens read; they are read `readings` times.
     """
     found = Stretches(*(np.full(len(answers), value, dtype=np.int64) for value in (0, 0, -1, -1)))
     sizes = (ends - begins).astype(np.int64)
-    before = offsets(sizes + 1)  # in what is read every text ends with a token of no answer
+    before = offsets(sizes + 1)  # as read, every text ends with a token that no answer has
     hashing = _Hashing.of_ids(max((int(part.max(initial=0)) for part in (ids, *answers)), default=0))
     for group in _groups(answers):
         sizes_of_group = np.array([len(answers[number]) for number in group])
@@ -70,7 +70,7 @@ def longest_stretches(
 
 
 def readings(answers: Sequence[np.ndarray]) -> int:
-    """How many times the training texts are read for these answers."""
+    """How many times the training texts must be read for these answers."""
     return sum(1 for _ in _groups(answers))
 
 
@@ -85,7 +85,7 @@ class _Hashing:
     def of_ids(cls, highest: int) -> "_Hashing":
         generator = np.random.default_rng(0)
         values = generator.integers(2**64, size=highest + 2, dtype=np.uint64)
-        # Odd, and as far from 1 as from -1 modulo powers of 2: the differences of its powers have few factors of 2.
+        # Odd, and 3 modulo 8, so that the differences of its powers have few factors of 2.
         return cls(np.uint64(int(generator.integers(2**61)) * 8 + 3), values)
 
     @property
@@ -95,7 +95,7 @@ class _Hashing:
 
 class _Runs:
     """The runs of one length `n`: their sorted hashes `keys` (K,), and the first place of each in all texts, `found`
-    (K,), -1 for none yet. `at` are the places in the answers where a run begins, `key_of_each` its number.
+    (K,), -1 if not found yet. `at` are the places in the answers where runs begin, `key_of_each` their keys' numbers.
     """
 
     def __init__(self, n: int, hashes: np.ndarray, at: np.ndarray):
@@ -105,13 +105,13 @@ class _Runs:
         self.found = np.full(len(self.keys), -1, dtype=np.int64)
         self._table = None
         if n <= _LONGEST_IN_TABLE:
-            # About 32 entries for each key, as much as a processor's cache holds.
+            # About 32 entries per key, within a processor's cache.
             bits = min(22, max(8, 5 + len(self.keys).bit_length()))
             self._shift, self._table = np.uint64(64 - bits), np.zeros(1 << bits, dtype=bool)
             self._table[self.keys >> self._shift] = True
 
     def matching(self, hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Which of some hashes are those of a run, and the numbers of their keys."""
+        """(The indices of the hashes that belong to a run; the numbers of their keys)."""
         likely = np.arange(len(hashes)) if self._table is None else np.flatnonzero(self._table[hashes >> self._shift])
         numbers = np.searchsorted(self.keys, hashes[likely])
         numbers[numbers == len(self.keys)] = 0
@@ -120,7 +120,7 @@ class _Runs:
 
 
 def _groups(answers: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
-    """The numbers of the answers in groups of at most `RUNS_AT_ONCE` runs, or of one answer."""
+    """The numbers of the answers in groups of at most `RUNS_AT_ONCE` runs, or one answer."""
     sizes = np.array([len(answer) for answer in answers], dtype=np.int64)
     group = np.cumsum(sizes * (sizes + 1) // 2) // RUNS_AT_ONCE
     yield from np.split(np.arange(len(answers)), np.flatnonzero(np.diff(group)) + 1) if len(answers) else ()
@@ -140,10 +140,10 @@ def _runs_by_length(answers: Sequence[np.ndarray], hashing: _Hashing) -> Iterato
 
 
 def _look_up(chunk: np.ndarray, begin: int, runs: Sequence[_Runs], hashing: _Hashing) -> None:
-    """Note which runs stand in a chunk of T token ids that begins at place `begin` of all that is read."""
+    """Record which runs occur in a chunk of T token ids that begins at place `begin` of all texts read."""
     places, hashes = np.arange(len(chunk)), np.zeros(len(chunk), dtype=np.uint64)
     for of_length in runs:
-        # A run that was found so far has no end of a text in it, so there is a token behind it.
+        # A run found so far does not contain the end of a text, so another token follows it.
         hashes = hashes * hashing.base + hashing.values[chunk[places + of_length.n - 1]]
         matching, numbers = of_length.matching(hashes)
         if not len(matching):
@@ -154,7 +154,7 @@ def _look_up(chunk: np.ndarray, begin: int, runs: Sequence[_Runs], hashing: _Has
 
 
 def _take(found: Stretches, group: np.ndarray, sizes: np.ndarray, runs: Sequence[_Runs], before: np.ndarray) -> None:
-    """Note the longest runs that were found of a group of answers, which have `sizes` tokens."""
+    """Record the longest runs found in a group of answers, which have `sizes` tokens."""
     answer_of, first_token = np.repeat(group, sizes), np.repeat(np.cumsum(sizes) - sizes, sizes)
     for of_length in runs:  # longer ones replace shorter ones
         place = of_length.found[of_length.key_of_each]
@@ -169,7 +169,7 @@ def _take(found: Stretches, group: np.ndarray, sizes: np.ndarray, runs: Sequence
 
 
 def _require_equal(found: Stretches, answers: Sequence[np.ndarray], ids: np.ndarray, begins: np.ndarray) -> None:
-    """Raises: RuntimeError if what was found by its hash is something else."""
+    """Raises: RuntimeError if a stretch found by its hash differs from the answer."""
     for answer, n, start, text, place in zip(
         answers, found.lengths, found.starts, found.texts, found.places, strict=True
     ):

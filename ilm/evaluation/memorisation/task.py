@@ -1,4 +1,4 @@
-"""`python evaluate.py task=memorisation`: what models repeat of their training texts, and whether it shows."""
+"""`python evaluate.py task=memorisation`: do models repeat their training texts, and can those be recognised?"""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -30,12 +30,12 @@ log = logging.getLogger("ilm")
 
 
 def evaluate_memorisation(settings: Evaluate) -> pd.DataFrame:
-    """Fill blanks of texts that no model was trained on, and compare the loss of those with that of training texts.
+    """Fill blanks of held-out texts, and compare the losses of held-out texts with those of training texts.
 
     Writes results/<name>/, the kept scores and the models' cards, and prints the tables; returns one row per run,
     level, mask type and score of membership.
 
-    Raises: UserError if no run is found, or none of its levels is asked for.
+    Raises: UserError if no run is found, or none was trained on `task.levels`.
     """
     task = settings.task
     assert isinstance(task, Memorisation)
@@ -69,7 +69,7 @@ def evaluate_memorisation(settings: Evaluate) -> pd.DataFrame:
 
 
 def _find_models(settings: Evaluate) -> tuple[list[TrainedModel], PreparedCorpus]:
-    """The runs to ask, and the corpus that they were trained on."""
+    """The runs to evaluate, and the corpus that they were trained on."""
     models = infilling_models(settings)
     corpus = PreparedCorpus.open(Path(settings.paths.data) / (training_corpus(models) or settings.corpus.name))
     for model in models:
@@ -77,14 +77,14 @@ def _find_models(settings: Evaluate) -> tuple[list[TrainedModel], PreparedCorpus
     known = [model for model in models if model.trained()[1].data.like is None]
     for model in models:
         if model not in known:
-            log.warning("left out: %s was trained on texts drawn at random, which only train.py draws", model.name)
+            log.warning("left out: %s, since it was trained on a random subset (data.like)", model.name)
     if not known:
         raise UserError("No model is left: name others with models=[...]")
     return known, corpus
 
 
 def _infilled(run: Trained, corpus: PreparedCorpus, settings: Evaluate, folder: Path) -> tuple[pd.DataFrame, int]:
-    """The table of a run's answers (`blank_table`) with `run`, `cefr_level` and `unit`; how many were not filled."""
+    """(A run's `blank_table` with `run`, `cefr_level` and `unit`; the number of texts that were not filled)."""
     task, model = settings.task, run.model
     assert isinstance(task, Memorisation)
     rows, results = run.rows[task.split], Path(settings.paths.results)
@@ -106,7 +106,7 @@ def _infilled(run: Trained, corpus: PreparedCorpus, settings: Evaluate, folder: 
 def _membership_rows(
     runs: Sequence[Trained], found: dict[str, TextLosses], corpus: PreparedCorpus, resamples: int
 ) -> Iterator[dict[str, Any]]:
-    """A row per run, level (of several also all), mask type and score."""
+    """A row per run, level (with several, also all of them), mask type and score."""
     documents = corpus.documents
     ids, units = pd.Index(documents["writing_id"]), clusters_of(documents)[0]
     for run in runs:

@@ -135,7 +135,7 @@ def test_files_and_the_second_time(root, whole):
 
 def test_the_card_carries_it(root, whole):
     card = ModelCard.load(root / "experiments" / "heart" / "model" / "README.md").text
-    assert "The longest stretch that stands in a training text" in card
+    assert "The longest stretch that it shares with a training text" in card
     assert "loss against other levels" in card
     fresh = evaluated(root, "models=[fresh]", "limit=1", "name=part")
     assert set(fresh["score"]) == {"loss"}, "nothing is its reference"
