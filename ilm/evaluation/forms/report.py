@@ -8,6 +8,7 @@ import pandas as pd
 
 from ilm.evaluation import report
 from ilm.evaluation.forms.results import ALL, GROUPINGS, LEVEL
+from ilm.evaluation.forms.scoring import NO_EDIT
 from ilm.evaluation.models import seen_warnings
 from ilm.tables import TextTable, show
 
@@ -34,7 +35,7 @@ def notes(header: Mapping[str, Any]) -> list[str]:
     """Sentences needed to read the tables."""
     options, models, unit = header["configuration"]["task"], header["models"], header["unit"]
     around = "the learner's text with its other errors" if options["context"] == "learner" else "the corrected text"
-    counted = [f"{count:,} {cause}" for cause, count in header["counts"].items()]
+    not_scored = [f"{count:,} {cause}" for cause, count in header["counts"].items() if cause != NO_EDIT]
     conditioned = any(about["condition"] for about in models.values())
     left_out = [
         f"{run} left out {', '.join(f'{n:,} ({cause})' for cause, n in about['left_out'].items())}"
@@ -42,9 +43,10 @@ def notes(header: Mapping[str, Any]) -> list[str]:
         if about["left_out"]
     ]
     about = [*report.described(header["source"]), f"{header['edits']:,} edits of {header['texts']:,} texts"]
+    about += [f"{header['counts'][NO_EDIT]:,} {NO_EDIT}"] if NO_EDIT in header["counts"] else []
     return [
         f"{'; '.join(about)}.",
-        *([f"Not scored: {'; '.join(counted)}."] if counted else []),
+        *([f"Not scored: {'; '.join(not_scored)}."] if not_scored else []),
         *([f"{'; '.join(left_out)}."] if left_out else []),
         *seen_warnings(models),
         *([f"Conditioned models: task.condition={options['condition']}."] if conditioned else []),

@@ -29,6 +29,7 @@ from ilm.runs.trained_model import TrainedModel
 
 NGRAM = "ngram"
 KEY = ("writing_id", "edit")
+NO_EDIT = "texts without an edit"
 INSERTION = "insertions, where the learner wrote nothing"
 DELETION = "deletions, where the corrected text has nothing"
 SHARED_TOKEN = "a form shares a token with its context"
@@ -64,7 +65,7 @@ def items_of(texts: Sequence[ParallelText], context: str) -> tuple[list[Item], C
     items: list[Item] = []
     counts: Counter[str] = Counter()
     for text in texts:
-        counts["texts without an edit"] += not text.edits
+        counts[NO_EDIT] += not text.edits
         for number, edit in enumerate(text.edits):
             around = text.learner if context == "learner" else text.corrected
             start, length = edit.learner if context == "learner" else edit.corrected
