@@ -282,7 +282,7 @@ def test_a_model_that_is_not_scored_is_left_out_of_a_comparison(root, tmp_path, 
     run(root, tmp_path, "models=[A1,all]")
     frame = run(root, tmp_path, "task=comparison", "name=kept")
     assert set(frame["trained_on"]) == {"A1", "all"}
-    assert "mine_B1_ilm_tiny_debug left out" in capsys.readouterr().err
+    assert "left out: mine_B1_ilm_tiny_debug" in capsys.readouterr().err
 
 
 def test_only_complete_examples(root, results, tmp_path):
