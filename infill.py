@@ -17,7 +17,8 @@ from ilm.config.infill import Infill
 def infill(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> None:
     """Fill blanks as configured; `choices` are Hydra's chosen options by group, of which `cefr` chooses models."""
     settings = check(cfg, Infill, choices)  # before torch is imported, which takes seconds
-    from ilm.infilling import browse, conditions, jsonl, mixture, terminal, texts
+    from ilm.examples import conditions
+    from ilm.infilling import browse, jsonl, mixture, terminal, texts
     from ilm.infilling.infiller import Infiller
     from ilm.infilling.model_cache import ModelCache
     from ilm.masking.generate import mask_function

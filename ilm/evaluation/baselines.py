@@ -73,7 +73,7 @@ def baseline_scores(
         "split": task.split,
         "masks": of_run.masks,
         "max_length": task.max_length,
-        "tokenizer": of_run.model.vocabulary.fingerprint(),
+        "tokenizer": of_run.model.vocabulary.fingerprint,
     }
     found = {}
     for name, (about, losses) in made.items():

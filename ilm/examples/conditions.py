@@ -11,20 +11,28 @@ as an empty L1, are dropped too.
 Legend: D documents, E examples.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from transformers import PreTrainedConfig
 
+from ilm.config.infill import Decoding
 from ilm.config.sections import CONDITIONS
+from ilm.errors import UserError
 from ilm.examples.vocabulary import Vocabulary
 from ilm.hashing import order_keys
 
 # Among this many consecutive examples of a document, one has no prefix, and each of several fields is dropped once.
 LEFT_OUT_ONCE_IN = 10
+
+# The setting of infill.py for each field that a model can be conditioned on.
+SETTINGS = {"cefr_level": "level", "l1": "l1"}
+
+Condition = Mapping[str, Sequence[str]]  # fields, and the values a model knows
 
 
 def prefix_line(values: Mapping[str, str | None]) -> str:
@@ -113,3 +121,31 @@ class Conditions:
     def lengths(self, documents: np.ndarray, masks: np.ndarray) -> np.ndarray:
         """Prefix tokens of each example, (E,)."""
         return np.array([len(ids) for ids in self.prefixes])[self.of_examples(documents, masks)]
+
+
+def condition_prefix(condition: Condition, vocabulary: Vocabulary, values: Mapping[str, str | None]) -> tuple[int, ...]:
+    """The prefix tokens for `values`, by setting; a value of None is dropped.
+
+    Raises: UserError if the model is not conditioned on a setting, or does not know its value.
+    """
+    of_fields = {field: values.get(setting) for field, setting in SETTINGS.items()}
+    require_conditioned([condition], values)
+    for field, value in of_fields.items():
+        if value is not None and value not in condition[field]:
+            raise UserError(f"{SETTINGS[field]}={value}: the model knows {', '.join(condition[field])}")
+    return prefix_tokens(of_fields, vocabulary)
+
+
+def known_settings(condition: Condition, decoding: Decoding) -> dict[str, Any]:
+    """The settings that a model is conditioned on; unconditioned models beside it get none."""
+    return {setting: getattr(decoding, setting) for field, setting in SETTINGS.items() if field in condition}
+
+
+def require_conditioned(conditions: Iterable[Condition], values: Mapping[str, str | None]) -> None:
+    """Raises: UserError for a setting in `values` that none of these models is conditioned on."""
+    for field, setting in SETTINGS.items():
+        if (value := values.get(setting)) is not None and not any(field in condition for condition in conditions):
+            raise UserError(
+                f"{setting}={value}: needs a model conditioned on it. Choose one (python train.py "
+                f"experiment=conditioned data.condition=[{field}]), or drop the setting"
+            )

@@ -1,6 +1,8 @@
 """Shows what truncation removes from the examples of a prepared corpus, before any training."""
 
 import logging
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -8,6 +10,9 @@ from ilm.corpus.store import PreparedCorpus
 from ilm.examples.cuts import Cuts, advice, cuts_table
 from ilm.masking.store import MaskStore
 from ilm.tables import show
+
+if TYPE_CHECKING:
+    from ilm.examples.vocabulary import Vocabulary
 
 log = logging.getLogger("ilm")
 
@@ -20,10 +25,8 @@ def show_cuts(corpus: PreparedCorpus, masks: MaskStore, max_length: int) -> None
     # Imported late: transformers takes seconds, and typing mistakes should show at once.
     from ilm.examples.dataset import InfillingDataset
     from ilm.examples.token_store import TokenStore
-    from ilm.examples.tokenizers import gpt2_tokenizer
-    from ilm.examples.vocabulary import Vocabulary
 
-    vocabulary = Vocabulary(gpt2_tokenizer(), masks.mask_types)
+    vocabulary = _gpt2_vocabulary(tuple(masks.mask_types))
     tokens = TokenStore.open_or_make(corpus.folder / "tokens", corpus, vocabulary, "gpt2")
     parts = [
         InfillingDataset(split.documents, split, tokens, vocabulary, objective="ilm", max_length=max_length).cuts
@@ -40,3 +43,12 @@ def show_cuts(corpus: PreparedCorpus, masks: MaskStore, max_length: int) -> None
     table = cuts_table(rows, f"{corpus.name}: examples cut at {max_length} tokens", caption)
     log.info("%s\n%s\n\n%s", table.title, table.markdown(), caption, extra={"file_only": True})
     show(table)
+
+
+@lru_cache(maxsize=1)
+def _gpt2_vocabulary(mask_types: tuple[str, ...]) -> "Vocabulary":
+    """GPT-2's vocabulary, made once for all corpora of a command."""
+    from ilm.examples.tokenizers import gpt2_tokenizer
+    from ilm.examples.vocabulary import Vocabulary
+
+    return Vocabulary(gpt2_tokenizer(), mask_types)

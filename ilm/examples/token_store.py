@@ -70,7 +70,7 @@ class TokenStore:
         create the store if `root` is read-only. The folder name has a hash of the documents hash and the tokenizer's
         definition, so a stale store is never read.
         """
-        identity = {"documents": corpus.documents_hash, "tokenizer": vocabulary.fingerprint()}
+        identity = {"documents": corpus.documents_hash, "tokenizer": vocabulary.fingerprint}
         folder = cache_folder(Path(root), f"{name}-{digest(identity)}", instead)
         if not (folder / "settings.json").is_file():
             _write(folder, corpus.documents["text"], vocabulary, identity)

@@ -19,12 +19,11 @@ from transformers import PreTrainedModel
 
 from ilm.config.infill import Decoding
 from ilm.errors import UserError
-from ilm.examples.conditions import longest_prefix, stored_condition
+from ilm.examples.conditions import condition_prefix, longest_prefix, stored_condition
 from ilm.examples.layout import Example, TargetType
 from ilm.examples.vocabulary import Vocabulary
 from ilm.infilling.blanks import NO_LIMITS, BlankLimits, Context, filled_example, truncate
 from ilm.infilling.candidates import GeneratedSequence, Infilling, draw
-from ilm.infilling.conditions import condition_prefix
 from ilm.infilling.constraints import AnswerConstraints
 from ilm.infilling.generate import Generator
 from ilm.infilling.kv_cache import UNKNOWN

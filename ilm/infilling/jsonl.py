@@ -12,8 +12,8 @@ from tqdm import tqdm
 
 from ilm.config.infill import Decoding
 from ilm.errors import UserError
+from ilm.examples.conditions import known_settings
 from ilm.infilling.blanks import Context
-from ilm.infilling.conditions import known_settings
 from ilm.infilling.mixture import Filler
 from ilm.infilling.texts import InputText, span_texts
 from ilm.masking.functions import Span

@@ -90,7 +90,7 @@ class Mixture:
         self.members, self.temperature = list(members.values()), temperature
         self.condition, self.vocabulary = Specialists.condition, self.members[0].vocabulary
         of_members = {
-            name: f"tokenizer {own.vocabulary.fingerprint()[:12]}, blanks {' '.join(own.vocabulary.mask_types)}, "
+            name: f"tokenizer {own.vocabulary.fingerprint[:12]}, blanks {' '.join(own.vocabulary.mask_types)}, "
             f"{own.max_tokens} tokens"
             for name, own in members.items()
         }

@@ -15,8 +15,8 @@ from rich.text import Text
 
 from ilm.config.infill import Decoding
 from ilm.errors import UserError
+from ilm.examples.conditions import known_settings, require_conditioned
 from ilm.infilling.blanks import Context
-from ilm.infilling.conditions import known_settings, require_conditioned
 from ilm.infilling.mixture import Filler
 from ilm.infilling.render import LEGEND, side_by_side
 from ilm.masking.functions import Span

@@ -154,7 +154,7 @@ def require_exportable(config: Any, vocabulary: Vocabulary) -> None:
         ]
         if config.n_inner not in (None, 4 * config.n_embd):
             faults.append(f"its n_inner is {config.n_inner}, not 4 x n_embd")
-    if vocabulary.fingerprint() != _gpt2_fingerprint():
+    if vocabulary.fingerprint != _gpt2_fingerprint():
         faults.append("its tokenizer is not GPT-2's")
     if faults:
         raise UserError(
@@ -197,7 +197,7 @@ def _is_dense(value: torch.Tensor) -> bool:
 
 @cache
 def _gpt2_fingerprint() -> str:
-    return Vocabulary(gpt2_tokenizer(), ()).fingerprint()
+    return Vocabulary(gpt2_tokenizer(), ()).fingerprint
 
 
 def _json(folder: Path) -> dict[str, Any]:

@@ -148,7 +148,7 @@ def plan_run(settings: Train) -> RunPlan:
     data = {
         "documents": corpus.documents_hash,
         "masks": masks_folder.name,
-        "tokenizer": vocabulary.fingerprint()[:12],
+        "tokenizer": vocabulary.fingerprint[:12],
         "new_rows": new_rows,
         "init_from": initial and initial.weights,
     }

@@ -7,8 +7,6 @@ import os
 import random
 import re
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -26,7 +24,8 @@ from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
 from ilm.masking.store import MaskStore
 from prepare import prepare
-from tests.conftest import REPOSITORY, compose, contents, environment, rows_of_small_corpus, write_csv
+from tests.conftest import compose, contents, rows_of_small_corpus, write_csv
+from tests.forked import Forked
 
 LEVELS = ["A1", "B1"]
 ROWS = rows_of_small_corpus({"A1": 20, "B1": 20})
@@ -619,23 +618,16 @@ def test_a_killed_run_leaves_nothing_broken_and_the_next_one_is_as_if_it_had_not
 def kill_at(arguments: list[str], data: Path, pattern: str, number: signal.Signals) -> int:
     """Start prepare.py, and stop it as soon as a file of this pattern is there; returns its exit code."""
     seen = {path for path in data.glob(pattern) if ".tmp-" in path.name}
-    process = subprocess.Popen(
-        [sys.executable, str(REPOSITORY / "prepare.py"), *arguments],
-        cwd=data.parent,
-        env=environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    command = Forked(data.parent, "prepare.py", *arguments)
     deadline = time.monotonic() + 60
-    while process.poll() is None and time.monotonic() < deadline and not {*data.glob(pattern)} - seen:
+    while command.returncode is None and time.monotonic() < deadline and not {*data.glob(pattern)} - seen:
         time.sleep(0.001)
     # Ctrl-C in a terminal reaches the whole group, SIGKILL one process: its workers must end by themselves.
-    (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
-    code = process.wait(timeout=60)
-    while time.monotonic() < deadline and _group_lives(process.pid):
+    (os.killpg if number == signal.SIGINT else os.kill)(command.pid, number)
+    code = command.wait(60).returncode
+    while time.monotonic() < deadline and _group_lives(command.pid):
         time.sleep(0.01)
-    assert not _group_lives(process.pid), "workers live on"
+    assert not _group_lives(command.pid), "workers live on"
     return code
 
 

@@ -28,7 +28,7 @@ def test_the_vocabulary_of_a_trained_model_is_read_off_its_tokenizer(tmp_path):
     assert again.mask_types == MASK_TYPES
     assert again.size == vocabulary.size
     assert again.encode("I’m <|endofinfill|> 😀") == vocabulary.encode("I’m <|endofinfill|> 😀")
-    assert again.fingerprint() == vocabulary.fingerprint() == Vocabulary(gpt2_tokenizer(), ("word",)).fingerprint()
+    assert again.fingerprint == vocabulary.fingerprint == Vocabulary(gpt2_tokenizer(), ("word",)).fingerprint
 
 
 def test_a_tokenizer_without_infilling_tokens_is_no_trained_one():

@@ -144,7 +144,7 @@ def test_an_exported_model_works_in_a_pipeline_of_batches(tmp_path):
     assert (saved.model_max_length, saved.pad_token, saved.padding_side) == (32, "<|endoftext|>", "left")
     assert saved.get_vocab() == vocabulary.tokenizer.get_vocab()
     assert vocabulary.tokenizer.pad_token is None
-    assert Vocabulary.of_trained(saved).fingerprint() == vocabulary.fingerprint()
+    assert Vocabulary.of_trained(saved).fingerprint == vocabulary.fingerprint
     texts = ["She ate", "My name is Anna and I live", "I"]
     write = pipeline("text-generation", str(tmp_path / "model"), do_sample=False, max_new_tokens=4, max_length=None)
     together, alone = write(texts, batch_size=4), [write(text) for text in texts]

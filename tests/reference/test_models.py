@@ -118,7 +118,7 @@ def test_the_same_weights_in_both_formats(trained, tmp_path, legacy, config):
     assert (theirs.config.vocab_size, theirs.config.eos_token_id) == (50264, 50256)
     tokenizer = load_tokenizer(path)
     assert Vocabulary.of_trained(tokenizer).mask_types == MASK_TYPES
-    assert Vocabulary.of_trained(tokenizer).fingerprint() == vocabulary.fingerprint()
+    assert Vocabulary.of_trained(tokenizer).fingerprint == vocabulary.fingerprint
     assert tokenizer("a<|infill_word|>b").input_ids == [64, 50263, 65]
     assert brings_tokenizer(path)
     assert brings_tokenizer(str(tmp_path / "ours"))

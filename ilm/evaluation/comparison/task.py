@@ -47,7 +47,7 @@ def compare_models(
     models = _models(comparable)
     scores, settings = {of.name: of.scores for of in comparable}, Settings(task.smallest_effect, task.resamples)
     made = beside = None
-    if len({of.model.vocabulary.fingerprint() for of in comparable}) == 1:
+    if len({of.model.vocabulary.fingerprint for of in comparable}) == 1:
         scores = common_examples(scores, complete=False)
         losses = losses_by_kind(scores, texts)
         valid = common_examples(valid, complete=task.fitting == "complete")

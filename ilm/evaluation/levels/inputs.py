@@ -83,7 +83,7 @@ def find_models(settings: Evaluate) -> Models:
         listed = ", ".join(found)
         raise UserError(f"task=levels compares models of several levels, and there are only those of {listed}")
     runs = [run for of_level in found.values() for run in of_level]
-    if len({run.vocabulary.fingerprint() for run in runs}) > 1:
+    if len({run.vocabulary.fingerprint for run in runs}) > 1:
         raise UserError("models: they have different tokenizers, and losses per token of them are not comparable")
     for run in runs if task.likelihood == DOCUMENT else ():
         if DOCUMENT not in run.mask_types:

@@ -74,7 +74,7 @@ class Trained:
     @cached_property
     def targets(self) -> tuple[str, str]:
         """The key of runs with the same targets in the same texts: their masks and their vocabulary."""
-        return self.masks.name, self.model.vocabulary.fingerprint()
+        return self.masks.name, self.model.vocabulary.fingerprint
 
     def judges(self, other: "Trained") -> bool:
         """Whether this run is a reference of another one, for texts of levels that it was not trained on."""

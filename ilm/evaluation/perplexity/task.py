@@ -169,7 +169,7 @@ def _baselines(
 ) -> dict[str, Scores]:
     """The scores of the baselines, if several runs are compared and share a tokenizer."""
     runs = [of for of in scored if of.model.run is not None]
-    if len(runs) < 2 or len({of.model.vocabulary.fingerprint() for of in runs}) > 1:
+    if len(runs) < 2 or len({of.model.vocabulary.fingerprint for of in runs}) > 1:
         return {}
     task, results = _scored(settings), Path(settings.paths.results)
     return baseline_scores(runs[0], corpus, rows, task.baselines, task, results, device)

@@ -12,8 +12,8 @@ from typing import Any
 from ilm.config.check import build
 from ilm.config.infill import Decoding
 from ilm.errors import UserError
+from ilm.examples.conditions import SETTINGS, known_settings
 from ilm.infilling.candidates import Infilling
-from ilm.infilling.conditions import SETTINGS, known_settings
 from ilm.infilling.infiller import Infiller
 from ilm.infilling.mixture import Specialists
 from ilm.infilling.model_cache import ModelCache

@@ -301,7 +301,7 @@ def divided(values: pd.Series, splits: pd.Series) -> list[str]:
     return [value for value, of in splits.groupby(values) if value and of.nunique() > 1]
 
 
-@settings(deadline=None)
+@settings(max_examples=50)
 @given(
     st.lists(rows, min_size=1, max_size=120),
     st.sampled_from([3, 4, 5]),
