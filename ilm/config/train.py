@@ -209,7 +209,7 @@ class Train(Section):
     def _a_run_ends(self, at: str) -> Iterator[str]:
         if not self.trainer.bounds and self.match is None:
             yield (
-                "trainer.max_steps and trainer.max_epochs set no end: give one a positive number, or type match=C1 "
+                "trainer.max_steps and trainer.max_epochs set no limit: give one a positive number, or type match=C1 "
                 "(the specialist that decides when it ends; of experiment=random_subset: data.like=C1)"
             )
 

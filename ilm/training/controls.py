@@ -1,4 +1,4 @@
-"""Runs made to be compared: equal target tokens (`match`), the same starting weights (`init_from`), equal levels."""
+"""Controlled comparisons: equally many target tokens (`match`), given starting weights (`init_from`)."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,22 +19,22 @@ from ilm.runs.trained_model import TrainedModel
 from ilm.training.batch_plan import StepPlan
 from ilm.training.sampling import Balanced
 
-# What else two runs can differ in, so that equal targets alone do not make them comparable.
+# Settings in which matched runs may differ besides their amount of training, which the plan then points out.
 RECIPE = (
     *("adapter", "data.max_length", "masking.resample_each_epoch", "optimizer", "schedule"),
     *("trainer.gradient_clip_val", "trainer.precision"),
 )
 
-# The kinds of targets that count for `match_on`, where it is not steps.
+# The kinds of targets counted by `match_on`.
 KINDS_MATCHED = {"infill": ("infill",), "all": ("context", "infill")}
 
 
 @dataclass(frozen=True)
 class TokenMatch:
-    """The generalist stops at optimizer step `step`, the first with the `amount` of `run`.
+    """The generalist stops at optimizer step `step`, the first that reaches the `amount` of training of `run`.
 
-    That is the number of its infill targets, or (`on` "all") those of the context too, or (`on` "steps") of its
-    optimizer steps. `differing` are the parts of the recipe in which the two differ.
+    `on` says what was counted: infill targets, all targets (context too), or optimizer steps. `differing` names the
+    parts of the recipe in which the two runs differ.
     """
 
     run: str
@@ -44,15 +44,15 @@ class TokenMatch:
     differing: tuple[str, ...]
 
     def record(self) -> dict[str, Any]:
-        """What the run's status keeps of it."""
+        """Its entry in the run's status."""
         return {"run": self.run, "on": self.on, "amount": self.amount, "step": self.step}
 
 
 @dataclass(frozen=True)
 class InitialRuns:
-    """The finished `runs` whose weights, in `folders`, a run starts from: the mean of several; `weights` is their hash.
+    """The finished `runs` whose weights (in `folders`) a run starts from; the mean if there are several.
 
-    `targets_seen` is what all of them were trained on, by kind and level.
+    `weights` is a hash of them; `targets_seen` their total training targets by kind and level.
     """
 
     runs: tuple[str, ...]
@@ -62,21 +62,21 @@ class InitialRuns:
     targets_seen: dict[str, dict[str, int]]
 
     def replace_weights(self, model: Model) -> Model:
-        """The model settings that load the weights of the first."""
+        """The settings of `model`, changed to load the weights of the first run."""
         return model.model_copy(
             update={"path": str(self.folders[0]), "pretrained": True, "tokenizer": None, "package": None}
         )
 
 
 def match_tokens(settings: Train, data: Mapping[str, Any], corpus: PreparedCorpus, plan: StepPlan) -> TokenMatch:
-    """The match that `match` names; `data` is what the run's identity says of its data.
+    """Resolves `match`; `data` is the data part of the run's identity.
 
-    Raises: UserError if no specialist, or several, of this data, objective, model, masking and seed are finished.
+    Raises: UserError unless exactly one finished specialist has this data, objective, model, masking and seed.
     """
     assert settings.match is not None
     run = _comparable_run("match", settings.match, settings, data["masks"], corpus, strict=True)
     if run.level == "all":
-        raise UserError(f"match={settings.match}: {run.name} is a generalist itself. Give one, such as match=C1.")
+        raise UserError(f"match={settings.match}: {run.name} is a generalist. Give a specialist, such as match=C1.")
     folder, their_settings = run.trained()
     status, on = folder.status, settings.match_on
     if on == "steps":
@@ -100,12 +100,12 @@ def _recipe(settings: Train) -> dict[str, Any]:
 
 
 def initial_runs(settings: Train, masks: str, corpus: PreparedCorpus) -> InitialRuns:
-    """The weights that `init_from` names; `masks` is the name of the run's own masks.
+    """Resolves `init_from`; `masks` is the name of the run's own masks.
 
-    Only runs on the same documents will do: the training texts of others could be test texts here.
+    The runs must be on the same documents: otherwise their training texts could be test texts here.
 
-    Raises: UserError if a run is missing, unfinished, of other documents or another model; of several, if they differ
-    from this one in objective or masks.
+    Raises: UserError if a run is missing, unfinished, or on other documents, or has another model; if there are several
+    runs, also if one has another objective or other masks than this run.
     """
     assert settings.init_from is not None
     strict = len(settings.init_from) > 1
@@ -123,11 +123,11 @@ def initial_runs(settings: Train, masks: str, corpus: PreparedCorpus) -> Initial
 def _comparable_run(
     option: str, name: str, settings: Train, masks: str, corpus: PreparedCorpus, *, strict: bool
 ) -> TrainedModel:
-    """The one finished run on these documents that `name`, typed for `option`, means (`ilm.runs.finder`).
+    """The finished run on these documents that `name`, given for `option`, means (`ilm.runs.finder`).
 
-    All have the run's model; one given by its level, and any where `strict`, its objective and masks too.
+    It must have this run's model; if found by its level, or if `strict`, also this run's objective and masks.
 
-    Raises: UserError if none fits, or several do.
+    Raises: UserError if no run fits, or several do.
     """
 
     def differences(run: TrainedModel, strict: bool = True) -> list[str]:
@@ -142,11 +142,11 @@ def _comparable_run(
     try:
         found.require_trained_on(corpus)
     except UserError as error:
-        raise UserError(f"{option}={name}: {error}. It takes a finished run on these documents.") from error
+        raise UserError(f"{option}={name}: {error}. Expected a finished run on these documents.") from error
     if lines := differences(found, strict):
         raise UserError(
-            f"{option}={name}: no finished run fits this one: {found.name} has {', '.join(lines)}. Train one, "
-            "or give this one's name."
+            f"{option}={name}: no finished run fits: {found.name} has {', '.join(lines)}. Train one that fits, or give "
+            "its name."
         )
     return found
 
@@ -159,30 +159,30 @@ def comparison_lines(
     match: TokenMatch | None,
     initial: InitialRuns | None,
 ) -> Iterator[tuple[str, str]]:
-    """(topic, text) of what makes a run comparable, for its summary."""
+    """Lines (topic, text) of a run's summary on what it can be compared with."""
     if match is not None:
         kind = "infill" if match.on == "infill" else "context and infill"
-        said = f"ends at the first step with the {match.amount:,} {kind} targets that {match.run} was trained on"
-        yield "matched", said if match.on != "steps" else f"ends after {match.step:,} steps, as {match.run} did"
+        said = f"stops at the first step with the {match.amount:,} {kind} targets that {match.run} was trained on"
+        yield "matched", said if match.on != "steps" else f"stops after {match.step:,} steps, as {match.run} did"
     if match is not None and match.differing:
-        yield "NOTE", f"{match.run} was trained with another {', '.join(match.differing)}"
+        yield "NOTE", f"{match.run} was trained with different settings: {', '.join(match.differing)}"
     if initial is not None:
         runs = ", ".join(initial.runs)
         of = f"the mean of the best weights of {runs}" if len(initial.runs) > 1 else f"the best weights of {runs}"
         yield "starts from", f"{of} ({initial.weights}); their infilling tokens are kept"
     if (like := settings.data.like) is not None:
-        yield "texts", f"draw {settings.data.draw} of all levels', until they had the infill targets of all of {like}'s"
+        yield "texts", f"draw {settings.data.draw}: texts of all levels with as many infill targets as all of {like}'s"
     if settings.data.condition is not None:
         line = prefix_line(dict.fromkeys(settings.data.condition, "...")).strip()
         yield "condition", f"'{line}' before each text; none before one example in {LEFT_OUT_ONCE_IN}"
     if isinstance(plan.order, Balanced):
         times = plan.order.times_seen(plan.examples_until(total_steps))
         seen = ", ".join(f"{levels[code]} {count:.3g}" for code, count in times.items())
-        yield "levels", f"drawn equally; an example of each is seen, on average, so many times: {seen}"
+        yield "levels", f"drawn equally; mean number of times that an example is seen: {seen}"
     if settings.masking.resample_each_epoch:
         epochs = math.ceil(plan.epochs_until(total_steps))
-        fresh = f"in {epochs} epochs, each with masks of its own"
-        yield "masks", fresh if epochs > 1 else "in one epoch: nothing is resampled"
+        fresh = f"different in each of {epochs} epochs"
+        yield "masks", fresh if epochs > 1 else "one epoch only, so nothing is resampled"
     if (adapter := settings.adapter) is not None:
         layers = ", ".join(adapter.target_modules or ["every linear layer"])
-        yield "adapter", f"LoRA of rank {adapter.rank} in {layers}; beside it only the infilling tokens are trained"
+        yield "adapter", f"LoRA of rank {adapter.rank} in {layers}; besides it only the infilling tokens are trained"

@@ -1,12 +1,12 @@
-"""Micro-batches: the examples that one process computes at once, in rows without padding; Lightning's DataModule.
+"""Lightning's DataModule: micro-batches of examples packed into rows without padding.
 
-1. A plan (`ilm.training.batch_plan`) says which examples make each optimizer step, and which a micro-batch takes.
-2. Only those are laid out; what the whole step holds is known from the counts of the dataset, so every micro-batch
-   carries the step's target totals.
-3. They are laid end to end in rows of at most `row_tokens` tokens (`ilm.models.packing`).
+1. A plan (`ilm.training.batch_plan`) decides which examples each optimizer step and micro-batch takes.
+2. Only a micro-batch's own examples are laid out. The dataset's counts give the target totals of the whole step, which
+   every micro-batch carries.
+3. Examples are packed into rows of at most `row_tokens` tokens (`ilm.models.packing`).
 
-So micro-batch k is a pure function of (plan, k): to resume is to start at k, whatever happened before, and the data
-order depends neither on workers nor, step by step, on ranks.
+So micro-batch k is a pure function of (plan, k): resuming means starting at k, and the data order depends neither on
+workers nor, step by step, on ranks.
 
 Legend: E examples.
 """
@@ -32,13 +32,13 @@ from ilm.training.lightning import trainer_of
 if TYPE_CHECKING:
     from ilm.training.plan import RunPlan
 
-# Each worker keeps so many batches ready, so that a moment's load on the machine delays nothing.
+# Batches that each worker keeps ready, so that brief load on the machine does not delay training.
 PREFETCH_FACTOR = 16
 
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """The rows of micro-batch `index` of a rank, its example `numbers` (E,), and what the step around it holds."""
+    """The rows of a rank's micro-batch number `index`, its example `numbers` (E,), and the counts of its whole step."""
 
     index: int
     rows: tuple[Row, ...]
@@ -54,10 +54,10 @@ class MicroBatch:
 
 @dataclass(frozen=True)
 class StepCounts:
-    """What a whole optimizer step holds, over all its micro-batches and ranks.
+    """Counts of a whole optimizer step, over all micro-batches and ranks.
 
-    `context_targets` and `infill_targets` (INFILL, INFILL_SPECIAL, INFILL_REDUNDANT) are what the loss is divided by;
-    `level_targets` int64 (2, levels) counts each of them by the level of their document; `tokens` are real ones.
+    `context_targets` and `infill_targets` (INFILL, INFILL_SPECIAL, INFILL_REDUNDANT) normalise the loss;
+    `level_targets` int64 (2, levels) counts both by the document's level; `tokens` exclude padding.
     """
 
     examples: int
@@ -69,16 +69,16 @@ class StepCounts:
 
 @dataclass(frozen=True, eq=False)
 class MicroBatchDataset(Dataset):
-    """Micro-batches 0, 1, ... of a run for one rank, as a map-style dataset (see the top of the file).
+    """Micro-batches 0, 1, ... of a run for one rank, as a map-style dataset.
 
-    `level_codes[row]` is the number of a document row's level, below `n_levels`.
+    `level_codes[row]` is the code, below `n_levels`, of a document row's level.
     """
 
     dataset: InfillingDataset | ResampledDataset
     plan: StepPlan
     level_codes: np.ndarray
     n_levels: int
-    row_tokens: int = 0  # known once there is a device
+    row_tokens: int = 0  # set once the device is known
     rank: int = 0
 
     def __getitem__(self, index: int) -> MicroBatch:
@@ -103,10 +103,10 @@ class MicroBatchDataset(Dataset):
 
 
 class ResumableSampler(DistributedSampler[int]):
-    """start..stop-1. `iter()` does not consume `start`, since a DataLoader with workers calls it twice.
+    """Yields start..stop-1. `iter()` keeps `start`, since a DataLoader with workers calls it twice.
 
-    `len()` is always `stop`: Lightning counts the batches of the whole run, also of a resumed one. It is a
-    DistributedSampler so that Lightning puts none of its own in its place: the batches are a rank's own already.
+    `len()` is always `stop`, because Lightning counts the batches of the whole run even when resuming. Being a
+    DistributedSampler keeps Lightning from replacing it: the batches are already those of one rank.
     """
 
     def __init__(self, start: int, stop: int):
@@ -121,7 +121,7 @@ class ResumableSampler(DistributedSampler[int]):
 
 @dataclass(frozen=True, eq=False)
 class EvaluationBatches(Dataset):
-    """The rows of examples to be scored, `batch_size` of them at a time."""
+    """The rows of examples to score, `batch_size` examples per item."""
 
     examples: list[Example] | InfillingDataset
     batch_size: int
@@ -137,7 +137,7 @@ class EvaluationBatches(Dataset):
 
 
 class EachOnce(DistributedSampler[int]):
-    """Every world_size-th batch. Torch's own sampler repeats batches until all ranks have equally many."""
+    """Every world_size-th batch; torch's own sampler repeats batches until all ranks have equally many."""
 
     def __init__(self, count: int, rank: int, world_size: int):
         self.numbers = range(count)[rank::world_size]
@@ -150,11 +150,11 @@ class EachOnce(DistributedSampler[int]):
 
 
 class InfillingDataModule(pl.LightningDataModule):
-    """Micro-batches of a run of `total_steps` optimizer steps, its validation examples, and those of the test split.
+    """The training, validation and test data of a run of `total_steps` optimizer steps.
 
-    One Lightning epoch is the whole run, because Lightning resumes exactly only within an epoch; a resumed run
-    begins at optimizer step `first_step`. The rank and, where `row_tokens` is None, the length of a row are those of
-    the trainer and its device. `evaluation_batch_size` examples are scored at a time, which changes no result.
+    The whole run is one Lightning epoch, because Lightning resumes exactly only within an epoch; a resumed run starts
+    at optimizer step `first_step`. The trainer gives the rank and, if `row_tokens` is None, its device the row length.
+    `evaluation_batch_size`, in examples, affects no result.
     """
 
     def __init__(
@@ -178,7 +178,7 @@ class InfillingDataModule(pl.LightningDataModule):
 
     @classmethod
     def of(cls, plan: "RunPlan", first_step: int = 0, evaluation_batch_size: int = 64) -> "InfillingDataModule":
-        """The data of a planned run; one that is resumed begins at `first_step`."""
+        """The data of a planned run, from optimizer step `first_step` on."""
         return cls(
             MicroBatchDataset(plan.train, plan.steps, plan.level_codes, len(plan.levels)),
             [plan.valid[int(number)] for number in plan.validation],
@@ -192,7 +192,7 @@ class InfillingDataModule(pl.LightningDataModule):
 
     @property
     def row_tokens(self) -> int:
-        """Tokens in a row, on the device that is trained on."""
+        """Tokens in a row on the training device."""
         return row_length(self._row_tokens, trainer_of(self).strategy.root_device, self.batches.dataset.max_tokens)
 
     def train_dataloader(self) -> DataLoader:
@@ -203,7 +203,7 @@ class InfillingDataModule(pl.LightningDataModule):
                 f"processes, but the run was planned for {plan.accumulate} and {plan.world_size}. Plan it with "
                 "trainer.accumulate_grad_batches=N, and trainer=ddp trainer.devices=N."
             )
-        batches = replace(self.batches, row_tokens=self.row_tokens, rank=trainer_of(self).global_rank)
+        batches = replace(self.batches, row_tokens=self.row_tokens, rank=trainer.global_rank)
         return micro_batch_loader(batches, self.sampler, self.num_workers)
 
     def val_dataloader(self) -> DataLoader:
@@ -211,7 +211,7 @@ class InfillingDataModule(pl.LightningDataModule):
 
     def test_dataloader(self) -> DataLoader:
         if self.test is None:
-            raise UserError("This data module has no examples of the test split: InfillingDataModule.of(plan) has.")
+            raise UserError("This data module has no test examples; InfillingDataModule.of(plan) makes one that has.")
         return self._evaluation_loader(self.test())
 
     def _evaluation_loader(self, examples: list[Example] | InfillingDataset) -> DataLoader:
@@ -222,11 +222,11 @@ class InfillingDataModule(pl.LightningDataModule):
 
 
 def micro_batch_loader(batches: MicroBatchDataset, sampler: ResumableSampler, num_workers: int) -> DataLoader:
-    """A loader of micro-batches `sampler.start`..; without workers the process that asks for them makes them."""
+    """A loader of micro-batches from `sampler.start` on; without workers they are made in this process."""
     workers: dict[str, Any] = {}
     if num_workers:
-        # The epoch that comes first is drawn here, so that forked workers share it, as they do all that the store
-        # holds. Where Linux would not fork (Python 3.14) they would receive copies instead.
+        # Drawing the first epoch here lets forked workers share its memory, as they share the datasets'. Python 3.14 no
+        # longer forks by default, and would send copies.
         batches.plan.step(sampler.start // batches.plan.accumulate)
         context = "fork" if sys.platform == "linux" else None
         workers = {"multiprocessing_context": context, "prefetch_factor": PREFETCH_FACTOR}
@@ -237,7 +237,7 @@ def micro_batch_loader(batches: MicroBatchDataset, sampler: ResumableSampler, nu
         num_workers=num_workers,
         worker_init_fn=init_worker,
         pin_memory=torch.cuda.is_available(),
-        # `iter()` draws a seed for the workers; from the global generator it would change the run.
+        # `iter()` draws a seed for the workers; drawn from the global generator, it would change the run.
         generator=torch.Generator(),
         **workers,
     )

@@ -1,8 +1,8 @@
-"""The examples that a run is trained and validated on.
+"""The training, validation and test examples of a run.
 
-1. Its texts: those of its level, perhaps only some (`data.only`), or a random subset of all levels' (`data.like`).
-2. The condition of each text (`data.condition`).
-3. The examples, under the prepared masks or, while it trains, under masks of each epoch.
+1. Texts: those of its level, optionally filtered (`data.only`), or a random subset of all levels (`data.like`).
+2. The conditioning prefix of each text (`data.condition`).
+3. Examples under the prepared masks, or for training under different masks in each epoch.
 """
 
 from collections.abc import Callable
@@ -28,8 +28,8 @@ from ilm.training.sampling import drawn_until
 def open_datasets(
     settings: Train, corpus: PreparedCorpus, masks: MaskStore, vocabulary: Vocabulary, token_store: str, caches: Path
 ) -> tuple[InfillingDataset | ResampledDataset, InfillingDataset, Callable[[], InfillingDataset]]:
-    """The training and the validation examples, and a function that opens those of the test split."""
-    remove_strays(corpus.folder / "tokens")  # of runs that were killed while they made them
+    """The training examples, the validation examples, and a function that opens the test examples."""
+    remove_strays(corpus.folder / "tokens")  # left by runs killed while writing them
     tokens = TokenStore.open_or_make(corpus.folder / "tokens", corpus, vocabulary, token_store, caches / "tokens")
     level, data = settings.cefr_level, settings.data
     documents, conditions = corpus.documents, None
@@ -74,13 +74,13 @@ def open_datasets(
 
 
 def known_values(settings: Train, documents: np.ndarray, corpus: PreparedCorpus) -> dict[str, list[str]]:
-    """The values of each column that a run is conditioned on, among the `documents` it is trained on."""
+    """For each conditioning column, its values in the training `documents`."""
     columns = corpus.documents.loc[documents, settings.data.condition or []]
     return {field: sorted(value for value in columns[field].dropna().unique() if value) for field in columns}
 
 
 def require_room(settings: Train, max_tokens: int) -> None:
-    """Raises: UserError unless a row holds `max_tokens`, prefix included."""
+    """Raises: UserError unless a row holds `max_tokens` tokens, the conditioning prefix included."""
     data = settings.data
     rooms = {
         "a row holds (data.row_tokens)": data.row_tokens,
@@ -90,6 +90,6 @@ def require_room(settings: Train, max_tokens: int) -> None:
         if room is not None and max_tokens > room:
             prefix = max_tokens - data.max_length
             raise UserError(
-                f"data.condition takes up to {prefix} tokens beside data.max_length={data.max_length}, and {what} "
+                f"data.condition adds up to {prefix} tokens to data.max_length={data.max_length}, but {what} only "
                 f"{room}. Type data.max_length={room - prefix}."
             )

@@ -1,4 +1,4 @@
-"""Failures of a run: messages that say what to do, and the record in status.json."""
+"""Failures of a run: helpful messages, and their record in status.json."""
 
 import logging
 from collections.abc import Iterator
@@ -18,10 +18,9 @@ log = logging.getLogger("ilm")
 
 @contextmanager
 def failures_recorded(folder: RunFolder, settings: Train) -> Iterator[None]:
-    """Record in status.json how the training in this context ends, if not by finishing: `failed` with the reason, or
-    `interrupted` by a signal.
+    """Record in status.json training that does not finish: `failed` with the reason, or `interrupted` by a signal.
 
-    Raises: UserError in place of an error that a user can put right: out of memory, a full disk.
+    Raises: UserError in place of errors that a user can fix: out of memory, a full disk.
     """
     try:
         yield
@@ -31,7 +30,7 @@ def failures_recorded(folder: RunFolder, settings: Train) -> Iterator[None]:
     except Exception as error:
         plain = _as_user_error(error, folder, settings)
         _set_state(folder, state="failed", reason=str(plain or error)[:2000] or type(error).__name__, seconds_left=None)
-        # The entry point prints the message, once.
+        # The entry point prints it to the terminal.
         log.error("the run failed: %s", plain or f"{type(error).__name__}: {error}", extra={"file_only": True})
         if plain is None or plain is error:
             raise
@@ -44,12 +43,11 @@ def _as_user_error(error: Exception, folder: RunFolder, settings: Train) -> User
     if is_out_of_memory(error):
         return UserError(_out_of_memory(error, folder, settings))
     cause: BaseException | None = error
-    while cause is not None:  # torch's own error hides the system's if a checkpoint cannot be finished
+    while cause is not None:  # torch wraps the system's error if a checkpoint cannot be completed
         if isinstance(cause, OSError) and cause.errno in DISK_FULL:
             return UserError(
                 f"{DISK_FULL[cause.errno]}: {cause.filename or folder.path} could not be written. The checkpoints in "
-                f"{folder.checkpoints} are whole: make room and type the same command again, it goes on from the last "
-                "one."
+                f"{folder.checkpoints} are intact: free some space and repeat the command to resume from the last one."
             )
         cause = cause.__cause__ or cause.__context__
     return None
@@ -62,26 +60,26 @@ def _out_of_memory(error: Exception, folder: RunFolder, settings: Train) -> str:
     in_examples = data.max_tokens_per_batch is None
     key, unit = ("batch_size", 1) if in_examples else ("max_tokens_per_batch", data.block_tokens)
     units = getattr(data, key) // unit
-    if units > 1:  # its largest divisor below itself leaves the optimizer step as it is
+    if units > 1:  # a divisor keeps the optimizer step the same
         smaller = next(size for size in range(units - 1, 0, -1) if units % size == 0)
         ways.append(
             f"data.{key}={smaller * unit} trainer.accumulate_grad_batches="
-            f"{trainer.accumulate_grad_batches * units // smaller} makes the same optimizer steps of smaller parts, so "
-            "this run goes on with it"
+            f"{trainer.accumulate_grad_batches * units // smaller} splits the same optimizer steps into smaller parts, "
+            "so it resumes this run"
         )
-    # Half of what is typed, or shorter than the default of any device.
+    # Half the current value, or shorter than the default of any device.
     row_tokens = max(data.max_length, (data.row_tokens or 2048) // 2)
     if row_tokens < (data.row_tokens or 2048):
-        ways.append(f"data.row_tokens={row_tokens} makes the rows shorter, and this run goes on with it too")
+        ways.append(f"data.row_tokens={row_tokens} makes rows shorter, and resumes this run too")
     if trainer.precision in ("32-true", "32", 32):
-        ways.append("trainer.precision=bf16-mixed takes less, but makes another run of it: type name=... too")
-    ways.append("a smaller model=..., or data.max_length below " + str(data.max_length) + ", is another run too")
+        ways.append("trainer.precision=bf16-mixed needs less memory, but is a different run: type name=... too")
+    ways.append(f"a smaller model=..., or data.max_length below {data.max_length}, is a different run too")
     lines = "".join(f"\n  - {way}" for way in ways)
-    return f"out of memory ({reason}). What lowers it, added to the same command:{lines}"
+    return f"out of memory ({reason}). Add one of these to the command:{lines}"
 
 
 def _set_state(folder: RunFolder, **values: Any) -> None:
-    # On a full disk not even this can be written; the error itself is raised in any case.
+    # Not even this can be written to a full disk; the error itself is reported anyway.
     with suppress(OSError):
         if is_first_process() and Path(folder.path).is_dir():
             folder.set_status(**values)

@@ -1,10 +1,10 @@
-"""Training in a run folder: from its newest whole checkpoint, or from the start, to the exported model.
+"""Trains in a run folder, from its newest intact checkpoint or from the start, and exports the model.
 
-1. The newest whole checkpoint is found; best.ckpt is restored where a kill left it behind.
-2. The model is trained; where all steps are done already this is left out.
+1. The newest intact checkpoint is found; best.ckpt is restored if a kill left it out of date.
+2. The model is trained, unless all steps are done.
 3. The weights with the lowest validation infill loss are exported.
 
-A kill in any of them leaves a folder in which the same command goes on.
+After a kill at any point, the same command resumes.
 """
 
 import logging
@@ -46,12 +46,12 @@ log = logging.getLogger("ilm")
 
 
 def is_finished(plan: RunPlan, folder: RunFolder) -> bool:
-    """Whether the run in `folder` has done all its steps (or stopped early) and exported its model."""
+    """Whether the run in `folder` did all its steps (or stopped early) and exported its model."""
     status = folder.status
     if status.get("state") != "finished" or not (status["step"] >= plan.total_steps or status["stopped_early"]):
         return False
     if not holds_model(folder.model):
-        log.warning("%s is damaged or gone: it is made again", folder.model)
+        log.warning("%s is damaged or missing and will be exported again", folder.model)
         return False
     return True
 
@@ -59,8 +59,8 @@ def is_finished(plan: RunPlan, folder: RunFolder) -> bool:
 def fit(plan: RunPlan, module: InfillingModule, folder: RunFolder) -> None:
     """Train `module` from the last checkpoint in `folder`, or from the start, and export the best model.
 
-    Raises: UserError if no checkpoint is whole, or there is no room (on the disk, in memory); SystemExit with
-    128 + signal if it was asked to stop.
+    Raises: UserError if all checkpoints are damaged, or disk or memory is exhausted; SystemExit with 128 + signal
+    if a signal stopped it.
     """
     settings, trainer = plan.settings, plan.trainer
     signals = StopSignals(saving=not settings.dry_run)
@@ -78,7 +78,7 @@ def fit(plan: RunPlan, module: InfillingModule, folder: RunFolder) -> None:
             for callback in (validation, metrics):
                 callback.load_state_dict(state["callbacks"][callback.state_key])
             restore_best(folder, done, validation)
-            log.info("going on from step %d (%s)", done, checkpoint)
+            log.info("resuming from step %d (%s)", done, checkpoint)
         if is_first_process():
             folder.set_status(state="planned", step=done, total_steps=plan.total_steps, reason=None)
         if not settings.dry_run:
@@ -101,7 +101,7 @@ def fit(plan: RunPlan, module: InfillingModule, folder: RunFolder) -> None:
             done = trainer.global_step
         elif checkpoint:  # only the export is missing
             module.load_state_dict(state["state_dict"])
-        else:  # a run without steps
+        else:  # a run of 0 steps
             validation.first = validation.last = {"step": 0, **_validation_losses(plan, module)}
         if is_first_process():
             _export(plan, folder, module, validation, metrics, done)
@@ -122,7 +122,7 @@ def _export(
     metrics: Metrics,
     step: int,
 ) -> None:
-    """Write the best weights to model/; where they are lost, or no step was made, those that `module` has."""
+    """Write the best weights to model/; if they are lost, or there were no steps, the weights of `module`."""
     weights, best = best_weights(folder, validation) if step else None, validation.best
     if weights is None:
         best = validation.last
@@ -148,10 +148,10 @@ def _export(
 
 
 def report(plan: RunPlan, folder: RunFolder) -> dict[str, float]:
-    """Log the validation losses of the best weights, beside those before training; return them.
+    """Log the validation losses before training and of the best weights; return the latter.
 
-    With `export_reference` the model is written in the reference's format as well. Of several processes only the first
-    writes; the others return nothing.
+    With `export_reference`, also write the model in the reference's format. Only the first process does any of this;
+    others return {}.
     """
     status = folder.status
     if not is_first_process() or status["state"] != "finished":
@@ -165,12 +165,12 @@ def report(plan: RunPlan, folder: RunFolder) -> dict[str, float]:
     for kind in KINDS:
         shown = ("-" if losses[kind] is None else f"{perplexity(losses[kind]):.2f}" for losses in (first, best))
         log.info("  %-16s %12s %12s", kind, *shown)
-    log.info("model: %s; the same figures: %s", folder.model, evaluation_command(plan))
+    log.info("model: %s; to reproduce these figures: %s", folder.model, evaluation_command(plan))
     return dict(best)
 
 
 def evaluation_command(plan: RunPlan) -> str:
-    """What to type to score the validation examples again."""
+    """The command that scores the same validation examples."""
     settings = plan.settings
     arguments = [
         *corpus_arguments(plan.corpus.name).split(),

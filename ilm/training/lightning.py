@@ -1,13 +1,13 @@
-"""What Lightning does not give or does not say: all that depends on how it works within.
+"""Everything that relies on Lightning's internals, and what Lightning does not provide.
 
-Checked against pytorch-lightning 2.6.6; `tests/training/test_lightning.py` fails where what is used here has changed.
+Checked against pytorch-lightning 2.6.6; `tests/training/test_lightning.py` fails if these internals change.
 
-- Its validation begins after steps, never before the first; a run's own is the callback `Validation`, whose results
-  `publish` puts where Lightning's callbacks look for a `monitor`.
-- `self.log` averages over batches and ranks; sums are divided once by `mean_losses`.
-- It resumes in the middle of an epoch by a count of micro-batches; `continue_at_step` sets it to a count of steps.
-- A signal ends a run at once; the callbacks `StopSignals` and `Checkpoints` save first.
-- Its Trainer has attributes that its types do not know: `callbacks_of`, `datamodule_of`, `trainer_of`.
+- Lightning never validates before the first step. The callback `Validation` does, and `publish` puts its results where
+  Lightning's callbacks look for a `monitor`.
+- `self.log` averages over batches and ranks; `mean_losses` divides sums once.
+- Lightning resumes within an epoch by counting micro-batches; `continue_at_step` converts optimizer steps.
+- A signal ends Lightning at once; the callbacks `StopSignals` and `Checkpoints` save first.
+- Some attributes of its Trainer are untyped: `callbacks_of`, `datamodule_of`, `trainer_of`.
 """
 
 from collections.abc import Mapping
@@ -20,25 +20,25 @@ from ilm.models.scoring import KINDS
 
 
 def callbacks_of(trainer: pl.Trainer) -> list[pl.Callback]:
-    """The trainer's callbacks, a list that may be added to."""
+    """The trainer's callbacks, a list that may be modified."""
     return trainer.callbacks  # type: ignore[attr-defined]  # set by a connector
 
 
 def datamodule_of(trainer: pl.Trainer) -> Any:
-    """The data module that it trains on (`ilm.training.datamodule.InfillingDataModule`)."""
+    """The trainer's data module (`ilm.training.datamodule.InfillingDataModule`)."""
     return trainer.datamodule  # type: ignore[attr-defined]  # set by a connector
 
 
 def trainer_of(part: pl.LightningModule | pl.LightningDataModule) -> pl.Trainer:
-    """The trainer that a module or data module is attached to."""
+    """The trainer of an attached module or data module."""
     assert part.trainer is not None
     return part.trainer
 
 
 def mean_losses(sums: torch.Tensor, trainer: pl.Trainer, device: torch.device) -> dict[str, float]:
-    """Mean NLL in nats of each kind over the targets of all ranks; NaN for a kind without.
+    """Mean NLL in nats of each kind over the targets of all ranks; NaN for a kind without targets.
 
-    `sums` float64 (kinds, 2): this rank's sum of NLL and number of targets, of each of `KINDS`.
+    `sums` float64 (kinds, 2): this rank's sum of NLL and number of targets for each of `KINDS`.
     """
     if trainer.world_size > 1:
         sums = trainer.strategy.reduce(sums.to(device), reduce_op="sum").cpu()
@@ -49,17 +49,17 @@ def mean_losses(sums: torch.Tensor, trainer: pl.Trainer, device: torch.device) -
 
 
 def publish(trainer: pl.Trainer, metrics: Mapping[str, float]) -> None:
-    """Let the trainer's callbacks see metrics that no `self.log` has logged, as a `monitor`."""
+    """Make metrics that were not logged with `self.log` available to callbacks as a `monitor`."""
     trainer.callback_metrics.update({name: torch.tensor(value) for name, value in metrics.items()})
 
 
 def continue_at_step(checkpoint: dict[str, Any], accumulate: int) -> None:
-    """Make Lightning go on at the micro-batch that follows the checkpoint's optimizer step.
+    """Make Lightning resume at the micro-batch after the checkpoint's optimizer step.
 
-    A step may have another number of micro-batches now, and what was the run's last one need not be: a run may grow.
+    A step may now have another number of micro-batches, and the run may have grown beyond its former last one.
     """
     loops = checkpoint["loops"]["fit_loop"]
-    # Saved by a callback, before Lightning counts the step.
+    # A callback saved it before Lightning counted the step.
     loops["epoch_loop.state_dict"]["_batches_that_stepped"] = checkpoint["global_step"]
     progress = loops["epoch_loop.batch_progress"]
     progress["is_last_batch"] = False

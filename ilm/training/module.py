@@ -1,4 +1,4 @@
-"""The LightningModule: the loss of an optimizer step, and the optimizer."""
+"""The LightningModule: loss, optimizer and learning-rate schedule."""
 
 import math
 from typing import TYPE_CHECKING, Any
@@ -32,11 +32,12 @@ if TYPE_CHECKING:
 class InfillingModule(pl.LightningModule):
     """Trains a causal LM on padding-free micro-batches.
 
-    The loss of an optimizer step is the NLL summed over its context targets, divided by their number in the step,
-    plus the same for the infill targets (INFILL, INFILL_SPECIAL, INFILL_REDUNDANT); a kind without targets adds 0.
-    Every micro-batch knows the step's totals, so however a step is divided over micro-batches and ranks, its
-    gradient is the same. `schedule` gives the learning rate (`learning_rate_factor`) over `total_steps` optimizer
-    steps; `compiled` applies torch.compile to the model; `adapted` is the model with its adapter (`ilm.models.lora`).
+    The loss of an optimizer step is the mean NLL of its context targets plus that of its infill targets (INFILL,
+    INFILL_SPECIAL, INFILL_REDUNDANT); a kind without targets adds 0. Every micro-batch carries the step's target
+    totals, so the gradient does not depend on how the step is divided into micro-batches and ranks.
+
+    `schedule`: the learning rate (`learning_rate_factor`) over `total_steps` optimizer steps. `compiled`: apply
+    torch.compile to the model. `adapted`: the model with its adapter (`ilm.models.lora`).
     """
 
     def __init__(
@@ -54,19 +55,19 @@ class InfillingModule(pl.LightningModule):
         self.model, self.optimizer = model, optimizer
         self.schedule, self.total_steps, self.seed = schedule, total_steps, seed
         self.compiled = compiled
-        self._adapted = (adapted,)  # a module of its own would be saved a second time
+        self._adapted = (adapted,)  # in a tuple, since a submodule would be saved twice
         self.gradient_norm = self.learning_rate = float("nan")
-        # NLL sums of the last micro-batch, (context, infill), for the metrics.
+        # NLL sums (context, infill) of the last micro-batch, for the metrics.
         self.nll_sums = torch.zeros(2)
-        # Sums of NLL and numbers of targets, (kind, 2), of a validation or test.
+        # Sums of NLL and numbers of targets (kind, 2) of a validation or test.
         self._scored = torch.zeros(len(KINDS), 2, dtype=torch.float64)
-        self._step_loss: Any = 0.0  # a tensor once a micro-batch was added
+        self._step_loss: Any = 0.0  # a tensor after the first row
 
     @classmethod
     def of(cls, plan: "RunPlan") -> "InfillingModule":
         """The model of a planned run before its first step, with its optimizer.
 
-        Raises: UserError if the optimizer refuses its arguments.
+        Raises: UserError if the optimizer rejects its arguments, or as `ilm.models.loading.initial_model`.
         """
         settings, adapted = plan.settings, None
         model = initial_model(plan.model, plan.vocabulary, settings.seed, new_rows=plan.new_rows)
@@ -93,14 +94,14 @@ class InfillingModule(pl.LightningModule):
         self.model.train()
 
     def training_step(self, batch: MicroBatch, batch_idx: int) -> torch.Tensor:
-        # Dropout is a pure function of (seed, micro-batch, rank): a resumed run draws what the whole run would have.
+        # Dropout is a pure function of (seed, micro-batch, rank), so resuming does not change it.
         torch.manual_seed(order_key(self.seed, "dropout", batch.index, self.global_rank) % 2**63)
-        # In bf16-true the default type is bfloat16, too coarse for sums and for what they are divided by.
+        # In bf16-true the default dtype is bfloat16, too coarse for sums and divisors.
         exactly: dict[str, Any] = {"dtype": torch.float32, "device": self.device}
         sums = torch.zeros(2, **exactly)
-        # No target here (a last partial step has fewer examples than micro-batches): a zero with a gradient.
+        # Without targets (a partial step may have fewer examples than micro-batches): a zero with a gradient.
         loss: Any = sum(parameter.flatten()[:0].sum() for parameter in self.parameters()) if not batch.rows else None
-        # Lightning divides by the accumulated micro-batches, DDP by the ranks; the totals have done that already.
+        # Undoes Lightning's division by micro-batches and DDP's by ranks: the step's totals already normalise the loss.
         scale = self.trainer.accumulate_grad_batches * self.trainer.world_size
         of_context, of_infill = (
             torch.full((), 1 / max(targets, 1), **exactly)
@@ -112,15 +113,15 @@ class InfillingModule(pl.LightningModule):
             context = row.target_types == TargetType.CONTEXT
             row_sum, nll = row_loss(self.model, row, torch.where(context, of_context, of_infill))
             self._step_loss = self._step_loss + row_sum.detach()
-            # Reading the loss here would wait for a GPU at every row. One that is not finite makes all of the
-            # gradient NaN instead, on all ranks, and is found at the end of the step.
+            # Checking the loss here would synchronise with the GPU at every row. Instead, a non-finite loss makes the
+            # whole gradient NaN on all ranks, which is checked at the end of the step.
             loss = row_sum * torch.where(row_sum.detach().isfinite(), scale, math.nan)
             sums = sums + torch.stack([nll.where(context, 0.0).sum(), nll.where(~context, 0.0).sum()])
         self.nll_sums = sums
         return loss  # of the last row
 
     def _backward(self, loss: torch.Tensor) -> None:
-        """The backward pass of a row before the next one begins, so that only one row's activations are held."""
+        """Backward pass of one row before the next one's forward pass, to keep only one row's activations."""
         with torch.autocast(self.device.type, enabled=False):
             self.trainer.strategy.backward(loss, None)
 
@@ -129,7 +130,7 @@ class InfillingModule(pl.LightningModule):
         self.optimizer.zero_grad()
 
     def optimizer_zero_grad(self, *arguments: Any, **options: Any) -> None:
-        """Nothing: Lightning asks for it behind `training_step`, which has gradients of rows already."""
+        """Does nothing: Lightning calls it after `training_step`, which has already accumulated gradients."""
 
     def on_validation_epoch_start(self) -> None:
         self._scored = torch.zeros(len(KINDS), 2, dtype=torch.float64)
@@ -151,11 +152,11 @@ class InfillingModule(pl.LightningModule):
         self._log_losses("test")
 
     def _log_losses(self, split: str) -> None:
-        """Log SPLIT/KIND_loss (mean NLL in nats of all targets) and SPLIT/KIND_perplexity; no kind without targets."""
+        """Log SPLIT/KIND_loss (mean NLL in nats) and SPLIT/KIND_perplexity for each kind that has targets."""
         for kind, loss in mean_losses(self._scored, self.trainer, self.device).items():
             if not math.isnan(loss):
                 values = {f"{split}/{kind}_loss": loss, f"{split}/{kind}_perplexity": perplexity(loss)}
-                self.log_dict(values, sync_dist=True)  # which is the same on all ranks
+                self.log_dict(values, sync_dist=True)  # the values are equal on all ranks
 
     def configure_gradient_clipping(
         self,
@@ -164,20 +165,20 @@ class InfillingModule(pl.LightningModule):
         gradient_clip_algorithm: str | None = None,
     ) -> None:
         limit = gradient_clip_val or float("inf")
-        # Here, since Lightning moves the schedule on before a callback sees the end of the step.
+        # Read here, since Lightning advances the schedule before callbacks see the end of the step.
         self.learning_rate = optimizer.param_groups[0]["lr"]
         norm = torch.nn.utils.clip_grad_norm_(self.parameters(), limit)
-        # One wait for a GPU a step, and before the update.
+        # The only synchronisation with the GPU in a step, before the update.
         loss, self.gradient_norm = torch.stack([self._step_loss.float(), norm.float()]).tolist()
         self._step_loss = 0.0
         if not math.isfinite(self.gradient_norm):
             self._require_finite(loss)
 
     def _require_finite(self, loss: float) -> None:
-        """Stop before the update; all ranks come here together, since they have the same gradient.
+        """Stop before the update. All ranks have the same gradient, so they get here together.
 
-        Raises: NonFiniteLoss, unless only the scaling of float16 gradients went too far: the scaler then leaves the
-        step out and lowers the scale.
+        Raises: NonFiniteLoss, unless only the scaled float16 gradients overflowed: the scaler then skips the step and
+        lowers the scale.
         """
         if getattr(self.trainer.precision_plugin, "scaler", None) is not None:
             loss = self.trainer.strategy.reduce(torch.tensor(loss, device=self.device), reduce_op="sum").item()
@@ -185,9 +186,9 @@ class InfillingModule(pl.LightningModule):
                 return
         what = f"The gradient's norm is {self.gradient_norm}" if math.isfinite(loss) else f"The loss is {loss}"
         raise NonFiniteLoss(
-            f"{what} at optimizer step {self.global_step}; the model was not updated, and the checkpoints are those "
-            "from before. Lower optimizer.lr or give it a warm-up (schedule.warmup_steps), or use "
-            "trainer.precision=32-true: each is a run of its own (name=...)."
+            f"{what} at optimizer step {self.global_step}; the model was not updated, and its checkpoints are intact. "
+            "Lower optimizer.lr, add a warm-up (schedule.warmup_steps) or use trainer.precision=32-true: each is a new "
+            "run (name=...)."
         )
 
     @property
@@ -200,9 +201,9 @@ class InfillingModule(pl.LightningModule):
 
 
 def learning_rate_factor(step: int, schedule: Schedule, total_steps: int) -> float:
-    """The factor on the learning rate for optimizer step `step` (from 0): a linear warm-up, then the schedule's shape.
+    """The factor on the learning rate at optimizer step `step` (from 0): a linear warm-up, then the schedule's shape.
 
-    `constant` stays at 1; `linear` and `cosine` fall to 0 at `total_steps`.
+    `constant` stays at 1; `linear` and `cosine` decay to 0 at `total_steps`.
     """
     warmup = schedule.warmup_steps
     if step < warmup:

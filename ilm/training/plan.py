@@ -1,10 +1,10 @@
 """The plan of a training run: everything that is decided, checked and opened before anything is written.
 
-1. Lightning's Trainer is made, so that what it refuses is reported at once.
+1. Lightning's Trainer is made first, since it checks its own arguments.
 2. The prepared corpus, its masks and tokens are opened; only caches are written.
-3. Optimizer steps are planned, the run gets its name and its identity.
+3. Optimizer steps are planned; the run gets its name and identity.
 
-`ilm.training.fit` carries the plan out.
+`ilm.training.fit` executes the plan.
 """
 
 from collections.abc import Callable
@@ -42,12 +42,12 @@ from ilm.training.trainer import arithmetic, make_trainer, require_planned_proce
 
 @dataclass(frozen=True)
 class RunPlan:
-    """What a run needs.
+    """Everything a run needs.
 
-    `model` is the model it starts from: that of the settings, unless another run's weights (`initial`) or a dry run
-    without the hub replace it; `new_rows` says that the infilling tokens are new to it. `condition`: the fields it
-    is conditioned on, with the values it knows. `validation`: numbers of examples in `valid`. `test` opens the examples
-    of the test split, which training does not use. `level_codes[row]`: the index in `levels` of a document's level.
+    `model`: the model to start from, as configured unless another run's weights (`initial`) or a dry run without access
+    to the hub replace it; `new_rows`: whether the infilling tokens are new to it. `condition`: the conditioning fields
+    with their values in training. `validation`: example numbers in `valid`. `test` opens the test examples, which
+    training does not use. `level_codes[row]`: the index in `levels` of a document row's level.
     """
 
     path: Path
@@ -88,7 +88,7 @@ class RunPlan:
             ),
             (
                 "examples",
-                f"{len(train):,} of on average {train.n_tokens / len(train):.1f} tokens; {train.dropped:,} dropped "
+                f"{len(train):,} with {train.n_tokens / len(train):.1f} tokens on average; {train.dropped:,} dropped "
                 "(two spans share a token)",
             ),
             *zip(("cut", *[""] * len(self.levels), ""), self._cut_lines(train), strict=False),
@@ -108,20 +108,20 @@ class RunPlan:
         return f"run {self.name} in {self.path}\n" + "\n".join(f"  {key:<12}{text}" for key, text in lines)
 
     def _cut_lines(self, train: InfillingDataset) -> list[str]:
-        """What the cut at `data.max_length` takes from the training examples, by level."""
+        """What `data.max_length` cuts from the training examples, by level."""
         cuts = train.cuts
         rows = cuts.by_level(np.array(self.levels)[self.level_codes[train.documents]], self.levels)
         if not (found := cut_lines(rows)):
-            return [f"none at {train.max_length:,} tokens: the longest has {cuts.longest:,}"]
+            return [f"none at {train.max_length:,} tokens; the longest has {cuts.longest:,}"]
         remedy = advice(rows, cuts.longest, "data.max_length")
         return [f"at {train.max_length} tokens, of training examples", *found, *([remedy] if remedy else [])]
 
 
 def plan_run(settings: Train) -> RunPlan:
-    """Plan the run that checked settings ask for.
+    """Plan the run of these settings.
 
-    Raises: UserError if Lightning refuses its arguments, the corpus or its masks are not prepared, a level lacks a
-    split, the model cannot be reached, or a run to match or to start from does not fit.
+    Raises: UserError if Lightning rejects its arguments, the corpus or its masks are not prepared, a level lacks a
+    split, the model is not available, or a run to match or to start from does not fit.
     """
     path = Path(settings.paths.experiments) / run_name(settings)
     run = RunFolder(path)
@@ -134,7 +134,7 @@ def plan_run(settings: Train) -> RunPlan:
     masks = MaskStore.open(masks_folder)
     initial = initial_runs(settings, masks_folder.name, corpus) if settings.init_from else None
     model = starting_model_settings(settings, initial)
-    caches = Path(settings.paths.experiments) / ".cache" / corpus.name  # where data/ cannot be written to
+    caches = Path(settings.paths.experiments) / ".cache" / corpus.name  # if data/ is read-only
     tokenizer, store_name = base_tokenizer(model, corpus, caches)
     store_name = initial.token_store if initial else store_name
     new_rows = START_OF_INFILL not in tokenizer.get_vocab()
@@ -184,12 +184,12 @@ def plan_run(settings: Train) -> RunPlan:
 
 
 def plan_training(*overrides: str) -> RunPlan:
-    """The plan of `python train.py OVERRIDES`, for a notebook: `plan_training("corpus=sample", "cefr=A1")`."""
+    """The plan of `python train.py OVERRIDES`, for notebooks: `plan_training("corpus=sample", "cefr=A1")`."""
     return plan_run(composed_settings("train", Train, overrides))
 
 
 def _require_fitting(settings: Train, model: Model, vocabulary: Vocabulary, max_tokens: int) -> None:
-    """Raises: UserError if the model has no room for the prefix of an example, or cannot be exported as asked."""
+    """Raises: UserError if the conditioning prefix exceeds the model's positions, or the export is impossible."""
     if settings.data.condition is not None:
         require_room(settings, max_tokens)
         prefix = max_tokens - settings.data.max_length
@@ -199,14 +199,17 @@ def _require_fitting(settings: Train, model: Model, vocabulary: Vocabulary, max_
 
 
 def starting_model_settings(settings: Train, initial: InitialRuns | None) -> Model:
-    """What the run's model is loaded from, having made sure that it can be."""
+    """The settings to load the run's model from.
+
+    Raises: UserError if the model is not available or too short for `data.max_length`, or peft is not installed.
+    """
     if settings.adapter is not None:
         require_peft()
     model = settings.model if initial is None else initial.replace_weights(settings.model)
     try:
         config = model_config(model)
     except UserError:
-        # A dry run is as good with random weights of the same shape.
+        # For a dry run, random weights of the same shape serve as well.
         if not (settings.dry_run and model.pretrained and model.architecture is not None):
             raise
         model = model.model_copy(update={"pretrained": False})
@@ -220,12 +223,12 @@ def base_tokenizer(
 ) -> tuple[PreTrainedTokenizerBase, str]:
     """The tokenizer of a model, and a name for its token store.
 
-    A folder of pretrained weights with a tokenizer comes with that one: it may have learnt the infilling tokens.
+    A tokenizer in the folder of pretrained weights comes first: it may already have the infilling tokens.
     """
     if model.tokenizer == "gpt2" and not (model.pretrained and brings_tokenizer(model.location)):
         return gpt2_tokenizer(), "gpt2"
     if model.tokenizer == "corpus":
-        size = model.tokenizer_size or 0  # a rule of the section: more than 256
+        size = model.tokenizer_size or 0  # the schema guarantees more than 256
         instead = caches and caches / "tokenizers"
         return corpus_tokenizer(corpus.folder / "tokenizers", corpus, size, instead), f"bpe{size}"
     options = {"package": model.package, "gguf_file": model.gguf_file} if model.pretrained else {}
@@ -254,8 +257,8 @@ def _plan_steps(
 
 
 def _validation_interval(settings: Train, path: Path, total: int) -> int:
-    """Optimizer steps between validations: as typed, else as the run in `path` has had them, so that a run that grows
-    keeps its interval; else 1,000, or a quarter of a run shorter than four such.
+    """Optimizer steps between validations: as configured; else as in the run in `path`, so that a run which grows keeps
+    its interval; else 1,000, or a quarter of the run if that is less.
     """
     if settings.validation.every_n_steps is not None:
         return settings.validation.every_n_steps
@@ -266,14 +269,14 @@ def _validation_interval(settings: Train, path: Path, total: int) -> int:
 
 
 def total_steps(max_steps: int | None, max_epochs: int | None, plan: StepPlan) -> int:
-    """Optimizer steps of a run: the smaller of the two bounds; None or -1 sets none.
+    """Optimizer steps of a run: the smaller of the two limits; None and -1 are no limit.
 
-    Raises: UserError if neither sets a bound.
+    Raises: UserError without any limit.
     """
     if max_steps == 0:
         return 0
     bounds = [max_steps] if max_steps and max_steps > 0 else []
     bounds += [plan.steps_of_epochs(max_epochs, *bounds)] if max_epochs and max_epochs > 0 else []
     if not bounds:
-        raise UserError("trainer.max_steps and trainer.max_epochs set no end: give one of them a positive number")
+        raise UserError("trainer.max_steps and trainer.max_epochs set no limit: give one of them a positive number")
     return min(bounds)

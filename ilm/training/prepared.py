@@ -1,4 +1,4 @@
-"""What a run needs to be there before it is planned; without torch, so that a sweep checks all its runs at once."""
+"""Checks a run's prepared corpus without importing torch, so that a sweep can check all its runs up front."""
 
 from pathlib import Path
 
@@ -12,10 +12,10 @@ from ilm.masking.store import MaskStore
 
 
 def open_corpus(settings: Train) -> tuple[PreparedCorpus, Train]:
-    """The prepared corpus that the settings mean, and the settings with what it decides: the levels of `cefr=all`.
+    """The prepared corpus, and the settings completed from it (the levels of `cefr=all`).
 
-    Raises: UserError if nothing is prepared, with another sample size or split seed, a level lacks a split,
-    or none of its texts is one of `data.only`.
+    Raises: UserError if nothing is prepared, or with another sample size or split seed; if a level lacks a split, or
+    has no text that matches `data.only`.
     """
     corpus = PreparedCorpus.open(Path(settings.paths.data) / settings.corpus.name)
     prepared = corpus.manifest["settings"]
@@ -24,10 +24,10 @@ def open_corpus(settings: Train) -> tuple[PreparedCorpus, Train]:
         ("corpus.sample_size", sample_size, settings.corpus.sample_size),
         ("split.seed", prepared["split"]["seed"], settings.split.seed),
     ):
-        if wanted not in (None, found):  # none means whatever was prepared
+        if wanted not in (None, found):  # None accepts whatever was prepared
             raise UserError(
-                f"{corpus.folder} was prepared with {key}={found}, not with {key}={wanted}. Give the value it was "
-                "prepared with, or prepare again (python prepare.py ... overwrite=true)."
+                f"{corpus.folder} was prepared with {key}={found}, not {key}={wanted}. Give the value it was prepared "
+                "with, or prepare again (python prepare.py ... overwrite=true)."
             )
     settings = settings.for_corpus(corpus.levels, corpus.seed)
     corpus.require_splits(settings.cefr_level.chosen)
@@ -36,16 +36,13 @@ def open_corpus(settings: Train) -> tuple[PreparedCorpus, Train]:
     if empty:
         raise UserError(
             f"data.only={shown(only)}: {corpus.name} has no such text of cefr={level.name} in {' and '.join(empty)}. "
-            "Give further values, or another level"
+            "Give more values, or another level"
         )
     return corpus, settings
 
 
 def require_prepared(settings: Train) -> None:
-    """What can be said of a run without its model.
-
-    Raises: UserError as `open_corpus`, if its masks are not there, and if its folder cannot be written.
-    """
+    """Raises: UserError as `open_corpus`, if the masks are not prepared, or if the run folder cannot be written."""
     corpus, settings = open_corpus(settings)
     MaskStore.open(mask_settings(corpus, settings.masking).folder(corpus.folder))
     if not settings.dry_run:

@@ -1,6 +1,6 @@
-"""Which texts a run is trained on, which examples an epoch of it holds, and in which order.
+"""The order of examples in each epoch, and random subsets of texts.
 
-All are pure functions: orders of (seed, epoch), subsets of (seed of the split, level, draw). Nothing depends on batch
+Both are pure functions: an order of (seed, epoch), a subset of (split seed, level, draw). Neither depends on batch
 sizes, ranks or workers.
 """
 
@@ -15,21 +15,21 @@ TEXTS_AT_A_TIME = 10_000
 
 
 class Order(Protocol):
-    """Epoch number (from 0) to example numbers. Epochs may differ in length; an example may come more than once."""
+    """Maps epoch numbers (from 0) to example numbers. Epochs may differ in length; an example may be repeated."""
 
     def epoch(self, number: int) -> np.ndarray:
-        """The example numbers of an epoch in order, an integer array that the caller does not write to."""
+        """The example numbers of an epoch in order: an integer array, not to be modified."""
 
     def examples_in(self, number: int) -> int:
-        """`len(self.epoch(number))`, where possible without drawing the epoch."""
+        """`len(self.epoch(number))`, if possible without drawing the epoch."""
 
 
 def drawn_until(
     pool: np.ndarray, key: Callable[[int], int], targets: int, targets_of: Callable[[np.ndarray], np.ndarray]
 ) -> np.ndarray:
-    """Document rows drawn of `pool` until they hold `targets` infill targets, sorted: the last one drawn reaches them.
+    """Document rows drawn from `pool` until they have at least `targets` infill targets; sorted.
 
-    `key` of a row is its place in the order of drawing; `targets_of` tells the infill targets of each of some rows.
+    Rows are drawn in the order of `key`; `targets_of` returns the infill targets of each of several rows.
     """
     order, held = np.array(sorted(pool.tolist(), key=key), dtype=np.int64), 0
     for begin in range(0, len(order), TEXTS_AT_A_TIME):
@@ -41,10 +41,10 @@ def drawn_until(
 
 
 class Shuffled:
-    """Every example once an epoch, in an order drawn from (seed, epoch).
+    """Every example once per epoch, in an order drawn from (seed, epoch).
 
-    `examples` is their number or, where each epoch has its own (`ilm.examples.dataset.ResampledDataset`), tells the
-    numbers of those of an epoch.
+    `examples` is their number or, if each epoch has its own (`ilm.examples.dataset.ResampledDataset`), a function from
+    an epoch to its example numbers.
     """
 
     def __init__(self, examples: int | Callable[[int], range], seed: int):
@@ -64,12 +64,12 @@ class Shuffled:
 
 
 class Balanced:
-    """As many examples of each level: example k of the run is one of level k modulo the number of levels.
+    """Equally many examples of each level: example k of the run is of level k modulo the number of levels.
 
-    So any stretch of a run, every step among them, has as many examples of each level, give or take one. A level's
-    examples come in passes: each pass is all of them once, in an order drawn from (seed, level, pass), and the next one
-    begins when it is over, wherever the epoch stands. An epoch is as many examples as there are, n_examples, as it is
-    of `Shuffled`: a small level is repeated within it, a large one is not seen as a whole.
+    So any stretch of a run, such as a step, has equally many examples of each level, give or take one. A level's
+    examples come in passes: each pass is all of them once, in an order drawn from (seed, level, pass), and passes
+    continue across epochs. An epoch has as many examples as with `Shuffled`: it repeats a small level and covers only
+    part of a large one.
 
     `level_codes` int (E,) is the level of each example.
     """
@@ -91,7 +91,7 @@ class Balanced:
         return self.n_examples
 
     def times_seen(self, n_examples: int) -> dict[int, float]:
-        """By level code, how often each of its examples is among the first `n_examples` of a run, on average."""
+        """By level code, how often its examples occur in the first `n_examples` of a run, on average."""
         levels = len(self.codes)
         return {
             int(code): len(range(level, n_examples, levels)) / len(members)
@@ -99,7 +99,7 @@ class Balanced:
         }
 
     def _drawn(self, level: int, begin: int, count: int) -> np.ndarray:
-        """Examples begin..begin+count-1 of all that the passes over a level come to."""
+        """Examples begin..begin+count-1 of a level's consecutive passes."""
         members = self._members[level]
         first, last = begin // len(members), -(-(begin + count) // len(members))
         key = order_key(self.seed, "order", int(self.codes[level]))

@@ -1,4 +1,4 @@
-"""Lightning's Trainer and the optimizer, made from their nodes of the configuration."""
+"""Instantiates Lightning's Trainer, the loggers and the optimizer from their configuration."""
 
 import os
 from collections.abc import Iterable
@@ -24,16 +24,15 @@ from ilm.runs.folder import RunFolder
 
 
 def make_trainer(settings: Train, folder: Path) -> pl.Trainer:
-    """The trainer of the run in `folder`, with the callbacks of the configuration; it writes nothing, and has no
-    loggers yet.
+    """The trainer of the run in `folder`, with the configured callbacks but no loggers yet. Writes nothing.
 
-    Raises: UserError if Lightning refuses its arguments: a GPU that is not there, a precision it does not know.
+    Raises: UserError if Lightning rejects the arguments, such as a missing GPU or an unknown precision.
     """
     callbacks = [instantiate(node) for node in (settings.callbacks or {}).values()]
     try:
         return instantiate(
             settings.trainer.model_dump(),
-            # One Lightning epoch is the whole run (see InfillingDataModule), which has as many batches as the data.
+            # The whole run is one Lightning epoch, which ends when the data does (see InfillingDataModule).
             max_epochs=1,
             max_steps=-1,
             logger=False,
@@ -41,7 +40,7 @@ def make_trainer(settings: Train, folder: Path) -> pl.Trainer:
             plugins=[_environment()],
             default_root_dir=str(folder),
             enable_checkpointing=False,
-            # The callback `Validation` does it: before the first step and after the last, to be broken off by a signal.
+            # The callback `Validation` validates instead: also before the first and after the last step, interruptibly.
             limit_val_batches=0,
             num_sanity_val_steps=0,
             enable_progress_bar=any(isinstance(callback, pl.callbacks.ProgressBar) for callback in callbacks),
@@ -53,18 +52,18 @@ def make_trainer(settings: Train, folder: Path) -> pl.Trainer:
             f"trainer.{key}={getattr(settings.trainer, key)}"
             for key in ("accelerator", "devices", "num_nodes", "strategy", "precision")
         )
-        raise UserError(f"Lightning refuses {shown}: {error.__cause__ or error}") from error
+        raise UserError(f"Lightning rejects {shown}: {error.__cause__ or error}") from error
 
 
 def with_precision(settings: Train, before: str | None) -> Train:
-    """The settings with the precision that `trainer.precision=auto` means: that which the run has had `before`, else
-    bfloat16 arithmetic on float32 weights where a GPU has it, else float32.
+    """The settings with `trainer.precision=auto` resolved: to the precision the run had `before`, else to bf16-mixed
+    on a GPU that supports it, else to float32.
 
-    Raises: UserError if bfloat16 is asked of a GPU without it.
+    Raises: UserError if bfloat16 is requested on a GPU without it.
     """
     trainer = settings.trainer
     on_gpu = trainer.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
-    # Also older cards say that they know bfloat16: they imitate it, and the kernels of attention do not.
+    # torch reports bfloat16 on older GPUs too, where it is emulated and attention kernels do not support it.
     knows = on_gpu and torch.cuda.get_device_capability() >= (8, 0)
     precision = trainer.precision
     if precision == "auto":
@@ -79,16 +78,16 @@ def with_precision(settings: Train, before: str | None) -> Train:
 
 
 def arithmetic(trainer: pl.Trainer) -> str:
-    """On what a run computes, and how exactly."""
+    """The device and precision of a run, in words."""
     device = trainer.strategy.root_device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     return f"{name}, {trainer.precision}"
 
 
 def make_loggers(settings: Train, folder: RunFolder, purge_step: int) -> list[Logger]:
-    """The loggers of the configuration, which write into a run folder.
+    """The configured loggers, writing to a run folder.
 
-    What they find there of `purge_step` and later was written by a run that was killed; it is removed.
+    They remove records of `purge_step` and later, which a killed run wrote after its last checkpoint.
     """
     return [
         instantiate(node)(save_dir=str(folder.path), name="", version="", purge_step=purge_step)
@@ -97,58 +96,58 @@ def make_loggers(settings: Train, folder: RunFolder, purge_step: int) -> list[Lo
 
 
 def make_optimizer(node: Optimizer, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
-    """The optimizer of the configuration.
+    """The configured optimizer.
 
-    Raises: UserError if it refuses its arguments.
+    Raises: UserError if it rejects its arguments.
     """
     try:
         return instantiate(node.model_dump())(parameters)
     except (InstantiationException, TypeError, ValueError, RuntimeError) as error:
-        raise UserError(f"{node.target} refuses its arguments: {str(error).splitlines()[0]}") from error
+        raise UserError(f"{node.target} rejects its arguments: {str(error).splitlines()[0]}") from error
 
 
 def _environment() -> ClusterEnvironment:
-    """How Lightning finds the processes of the run; left to itself it trusts any variable of the environment."""
+    """How Lightning finds the run's processes; by itself it would trust any variable of the environment."""
     launcher = started_by()
     if launcher == "torchrun":
         return TorchElasticEnvironment()
     if launcher == "srun":
-        # Lightning wants this variable, which `srun --ntasks=2` leaves out.
+        # Lightning needs this variable, which `srun --ntasks=2` does not set.
         tasks, nodes = (int(os.environ.get(name, 1)) for name in ("SLURM_STEP_NUM_TASKS", "SLURM_STEP_NUM_NODES"))
         os.environ.setdefault("SLURM_NTASKS_PER_NODE", str(tasks // nodes))
         return SLURMEnvironment(auto_requeue=False)
     if launcher is None:
         for name in ("RANK", "LOCAL_RANK", "GROUP_RANK", "WORLD_SIZE"):
             os.environ.pop(name, None)
-    # Lightning has read a rank on its import already; a strategy of several processes sets its own.
+    # Lightning read a rank when it was imported; a multi-process strategy sets its own.
     rank_zero_only.rank = 0 if is_first_process() else 1  # type: ignore[attr-defined]  # set on the function
     return LightningEnvironment()
 
 
 def require_planned_processes(trainer: pl.Trainer, path: Path, overwrite: bool) -> None:
-    """Raises: UserError unless the processes that were started are those that the run in `path` is planned for; also
-    where several would delete (`overwrite`) their own work.
+    """Raises: UserError unless as many processes were started as the run in `path` is planned for, or if several
+    would delete each other's work (`overwrite`).
     """
     devices, nodes, launcher = trainer.num_devices, trainer.num_nodes, started_by()
     if overwrite and trainer.world_size > 1 and launcher in ("torchrun", "srun"):
         raise UserError(
-            f"overwrite=true with {trainer.world_size} processes that start together: some would go on with what the "
-            f"first one deletes. Delete {path} before, or type name=... for another run."
+            f"overwrite=true with {trainer.world_size} processes that start together: some would resume what the first "
+            f"one deletes. Delete {path} beforehand, or type name=... for another run."
         )
     planned = f"trainer.devices={devices} and trainer.num_nodes={nodes} make {devices * nodes}"
     if launcher not in ("torchrun", "srun"):
         alone = nodes > 1 and "MASTER_ADDR" not in os.environ
         if alone or (int(os.environ.get("NODE_RANK", 0)) >= nodes and "MASTER_ADDR" in os.environ):
             raise UserError(
-                f"trainer.num_nodes={nodes}, and this process does not know which of them it is on, or is on another "
-                "(MASTER_ADDR, NODE_RANK). Start all with srun or torchrun, or unset NODE_RANK and MASTER_ADDR."
+                f"trainer.num_nodes={nodes}, but MASTER_ADDR and NODE_RANK do not say which of these nodes this "
+                "process is on. Start all processes with srun or torchrun, or unset NODE_RANK and MASTER_ADDR."
             )
         return
     if (started := processes_started()) != devices * nodes:
         ways = {"torchrun": f"torchrun --nproc-per-node={devices}", "srun": f"srun --ntasks-per-node={devices}"}
         error = UserError(
-            f"{launcher} started {started} processes, but {planned}. Type {ways[launcher]} for those, or trainer=ddp "
-            f"trainer.devices={started // nodes or 1} for the {started} that were started."
+            f"{launcher} started {started} processes, but {planned}. Type {ways[launcher]} for the plan, or "
+            f"trainer=ddp trainer.devices={started // nodes or 1} for the {started} that were started."
         )
         error.reported = not is_first_process()
         raise error

@@ -99,7 +99,7 @@ def test_a_sweep_that_is_killed_twice_ends_complete(here, tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     assert [line["state"] for line in table(here)] == ["finished", "finished"]
     assert [line["step"] for line in table(here)] == [line["of"] for line in table(here)] == ["6", "6"]
-    assert "going on from step" in done.stderr
+    assert "resuming from step" in done.stderr
 
 
 def test_a_job_that_has_begun_before(tmp_path, monkeypatch):

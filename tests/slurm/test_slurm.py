@@ -135,7 +135,7 @@ def test_2_a_run_that_loses_its_place_comes_back(here, tmp_path, slurm_variables
     code, told = sweep.wait()
     assert code == 0, told
     (log,) = (tmp_path / "experiments" / ".sweeps").glob("*/0.log")
-    assert "going on from step" in log.read_text()
+    assert "resuming from step" in log.read_text()
     assert "finished" in told
     assert weights(tmp_path / "experiments" / "taken") == locally(here, tmp_path, *options)
 
@@ -148,7 +148,7 @@ def test_2_a_run_whose_time_is_over_comes_back_and_one_that_is_cancelled_does_no
     number = re.search(r"Slurm job (\d+)", sweep.output.read_text())[1]
     slurm(slurm_variables, "scancel", "--signal=TERM", number)
     (log,) = (tmp_path / "experiments" / ".sweeps").glob("*/0.log")
-    wait_until(lambda: "going on from step" in log.read_text())
+    wait_until(lambda: "resuming from step" in log.read_text())
     slurm(slurm_variables, "scancel", number)
     code, told = sweep.wait()
     assert code == 128 + signal.SIGTERM
@@ -260,4 +260,4 @@ def test_5_a_run_logged_at_wandb_saves_and_goes_on(here, tmp_path, slurm_variabl
     code, told = sweep.wait()
     assert code == 0, told
     (log,) = (tmp_path / "experiments" / ".sweeps").glob("*/0.log")
-    assert "going on from step" in log.read_text()
+    assert "resuming from step" in log.read_text()

@@ -100,7 +100,7 @@ def test_a_matched_generalist_ends_at_the_first_step_with_the_specialists_target
     seen = [run.train.counts_of(run.steps.step(step)) for step in range(run.total_steps)]
     by_step = [int(counts.infill_targets.sum()) for counts in seen]
     assert sum(by_step[:-1]) < targets <= sum(by_step)
-    assert f"ends at the first step with the {targets:,} infill targets that small_C1_ilm_tiny" in run.summary()
+    assert f"stops at the first step with the {targets:,} infill targets that small_C1_ilm_tiny" in run.summary()
     assert "NOTE" not in run.summary()
     train(*compose("train", *here, "experiment=token_matched", "match=C1"))
     found = status(run.path)
@@ -126,10 +126,10 @@ def test_a_specialist_told_in_other_ways_is_the_same_match(here, specialist):
 
 def test_another_recipe_is_told(here, specialist, generalist):
     sheet = planned(here, "experiment=token_matched", "match=C1", "optimizer.lr=1e-4", "data.batch_size=8").summary()
-    assert "small_C1_ilm_tiny was trained with another examples_per_step, optimizer" in sheet
+    assert "small_C1_ilm_tiny was trained with different settings: examples_per_step, optimizer" in sheet
     options = (f"init_from={generalist}", "masking.resample_each_epoch=true")
     sheet = planned(here, "experiment=token_matched", "match=C1", *options).summary()
-    assert "small_C1_ilm_tiny was trained with another init_from, masking.resample_each_epoch" in sheet
+    assert "small_C1_ilm_tiny was trained with different settings: init_from, masking.resample_each_epoch" in sheet
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_another_recipe_is_told(here, specialist, generalist):
             r"match=C1: no finished run matches: small_C1_ilm_tiny has objective=ilm instead of naive",
         ),
         (["match=C1", "model.architecture.n_layer=1"], r"has model\.architecture="),
-        (["match=small_all_ilm_tiny"], "small_all_ilm_tiny is a generalist itself"),
+        (["match=small_all_ilm_tiny"], "small_all_ilm_tiny is a generalist"),
     ],
 )
 def test_a_specialist_that_does_not_fit(here, specialist, generalist, overrides, message):
@@ -197,7 +197,7 @@ def test_a_placebo_has_a_levels_targets_and_steps_but_not_its_texts(here, specia
     ]
     error = np.sqrt(shares[1] * (1 - shares[1]) / len(run.train.documents))
     assert (np.abs(shares[0] - shares[1]) < 3 * error).all()
-    assert f"ends after {run.total_steps} steps, as small_C1_ilm_tiny did" in run.summary()
+    assert f"stops after {run.total_steps} steps, as small_C1_ilm_tiny did" in run.summary()
 
 
 def test_draws_differ_and_are_runs_of_one_model(here, specialist):
@@ -257,7 +257,7 @@ def test_every_step_of_a_balanced_generalist_has_as_many_of_each_level(here):
         drawn.append(counts)
     times = np.sum(drawn, axis=0) / np.bincount(levels)
     told = ", ".join(f"{level} {count:.3g}" for level, count in zip(run.levels, times, strict=True))
-    assert f"drawn equally; an example of each is seen, on average, so many times: {told}" in run.summary()
+    assert f"drawn equally; mean number of times that an example is seen: {told}" in run.summary()
     assert run.identity != natural.identity
 
 
@@ -384,7 +384,7 @@ def test_each_epoch_has_masks_of_its_own(here):
     assert masks_folders(here) == ["hierarchical", "hierarchical-epoch1", "hierarchical-epoch2"]
     corpus = corpus_of(here)
     assert not [fault for path in (corpus.folder / "masks").iterdir() for fault in verify_masks(path, corpus.documents)]
-    assert "masks       in 3 epochs, each with masks of its own" in run.summary()
+    assert "masks       different in each of 3 epochs" in run.summary()
     assert run.identity["data.masks"] == plain.identity["data.masks"]
     assert run.identity != plain.identity
     assert np.array_equal(run.validation, plain.validation)
@@ -426,7 +426,7 @@ def test_a_resampled_run_goes_on_in_the_middle_of_an_epoch(here):
     ("overrides", "message"),
     [
         (["match=C1"], r"match=C1 with trainer\.max_steps=60000: the specialist decides when it ends"),
-        (["experiment=token_matched"], "set no end: give one a positive number, or type match=C1"),
+        (["experiment=token_matched"], "set no limit: give one a positive number, or type match=C1"),
         (["experiment=token_matched", "match=C1", "cefr=A1"], "match=C1 with cefr=A1: it stops the generalist"),
         (["experiment=token_matched", "match=all"], "match=all: expected what to match the generalist with"),
         (["experiment=balanced_generalist", "cefr=B1"], "data.levels_drawn=equally with cefr=B1: a specialist has one"),

@@ -91,7 +91,7 @@ def test_a_node_that_is_not_told_which_it_is(small, monkeypatch):
     for name in ("MASTER_ADDR", "NODE_RANK"):
         monkeypatch.delenv(name, raising=False)
     cfg, choices = compose("train", *small, *RUN, *TWO, "trainer.num_nodes=2")
-    with pytest.raises(UserError, match="does not know which of them it is on"):
+    with pytest.raises(UserError, match="do not say which of these nodes"):
         train(cfg, choices)
 
 
@@ -131,7 +131,7 @@ def test_the_six_models_start_from_the_same_weights(small):
 def test_what_lightning_refuses_is_told_plainly(wrong, tmp_path):
     (setting,) = wrong.items()
     cfg, choices = compose("train", "trainer=cpu", "trainer.{}={}".format(*setting))
-    with pytest.raises(UserError, match="Lightning refuses .*" + "trainer.{}={}".format(*setting)):
+    with pytest.raises(UserError, match="Lightning rejects .*" + "trainer.{}={}".format(*setting)):
         make_trainer(check(cfg, Train, choices), tmp_path)
 
 

@@ -175,8 +175,8 @@ def test_a_damaged_last_checkpoint_falls_back_to_the_one_before(run, whole, warn
     stopped(run, 16)
     (warning,) = warnings_of_ilm
     assert "last.ckpt is damaged" in warning
-    assert "going on from previous.ckpt" in warning
-    assert f"going on from step {step} " in (run.folder / "train.log").read_text()
+    assert "resuming from previous.ckpt" in warning
+    assert f"resuming from step {step} " in (run.folder / "train.log").read_text()
     # The damaged one did not take the place of the whole one.
     for name in ("last.ckpt", "previous.ckpt"):
         assert find_damage(last.with_name(name)) is None
@@ -198,7 +198,7 @@ def test_no_checkpoint_is_whole(run):
         path = run.folder / "checkpoints" / name
         path.write_bytes(flip(bytearray(path.read_bytes())))
     before = contents(run.folder / "checkpoints")
-    with pytest.raises(UserError, match=r"no checkpoint to go on from is whole.*overwrite=true"):
+    with pytest.raises(UserError, match=r"all checkpoints are damaged.*overwrite=true"):
         run()
     assert contents(run.folder / "checkpoints") == before
     run("overwrite=true")
@@ -238,7 +238,7 @@ def test_a_finished_run_whose_model_is_damaged_makes_it_again(run, whole, warnin
     else:
         os.truncate(run.folder / "model" / "model.safetensors", 1000)
     run()
-    assert "is damaged or gone: it is made again" in warnings_of_ilm[0]
+    assert "is damaged or missing and will be exported again" in warnings_of_ilm[0]
     assert_same_model(whole, run.folder)
     run()
     assert len(warnings_of_ilm) == 1
@@ -249,7 +249,7 @@ def test_best_weights_that_are_nowhere_are_told(run, warnings_of_ilm):
     (run.folder / "checkpoints" / "best.ckpt").unlink()
     run()
     (warning,) = warnings_of_ilm
-    assert "the weights of the best validation, step 8 (there is none): the best from here on is kept" in warning
+    assert "the weights of the best validation, at step 8 (there is none): the best later one replaces it" in warning
     assert (status(run.folder)["state"], status(run.folder)["best"]["step"]) == ("finished", STEPS)
 
 
@@ -392,7 +392,7 @@ def test_no_room_is_told_before_training(run, monkeypatch, warnings_of_ilm):
 
     monkeypatch.setattr("ilm.training.callbacks.checkpoints.shutil.disk_usage", lambda path: Usage)
     run("trainer.max_steps=1")
-    assert "for checkpoints and model, 1.0 MB are free: the run will end when the disk is full" in warnings_of_ilm[0]
+    assert "for checkpoints and model, of 1.0 MB free: the run will fail when the disk is full" in warnings_of_ilm[0]
     Usage.free = 10**4
     with pytest.raises(UserError, match="Make room"):
         run("overwrite=true")

@@ -18,7 +18,7 @@ def test_the_smaller_bound_ends_a_run(max_steps, max_epochs, steps):
 
 
 def test_a_run_without_an_end_is_refused():
-    with pytest.raises(UserError, match="set no end"):
+    with pytest.raises(UserError, match="set no limit"):
         total_steps(-1, None, shuffled_plan(OfLengths([1]), batch_size=1))
 
 

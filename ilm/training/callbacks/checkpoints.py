@@ -1,8 +1,8 @@
 """The checkpoints of a run: last.ckpt, the one before it as previous.ckpt, and best.ckpt with the best weights.
 
-last.ckpt is written before best.ckpt, and holds the same weights whenever that one is due; so where a kill falls
-between the two, best.ckpt is made of last.ckpt when the run goes on (`restore_best`). A checkpoint is a zip file, which
-holds a CRC-32 of each of its tensors; torch does not look at them when it reads, `find_damage` does.
+Whenever best.ckpt is due, last.ckpt is written first, with the same weights; after a kill between the two, resuming
+restores best.ckpt from last.ckpt (`restore_best`). A checkpoint is a zip file with a CRC-32 of each tensor, which torch
+does not verify on loading; `find_damage` does.
 """
 
 import logging
@@ -31,12 +31,12 @@ log = logging.getLogger("ilm")
 
 
 class Checkpoints(pl.Callback):
-    """Writes last.ckpt every `every_n_minutes`, with a new best.ckpt, at the end and before a stop; the one before
-    is kept as previous.ckpt.
+    """Writes last.ckpt every `every_n_minutes`, with each new best.ckpt, at the end and before a stop; keeps the former
+    one as previous.ckpt.
 
-    After a signal last.ckpt is written at the next end of an optimizer step, and the process exits with 128 + signal.
-    After an exception nothing is saved: in the middle of a step the state is not one that the uninterrupted run ever
-    had. `on_saved` is called on the first process whenever last.ckpt was written.
+    After a signal, last.ckpt is written at the end of the optimizer step, and the process exits with 128 + signal.
+    After an exception nothing is saved: the state in the middle of a step is not one that an uninterrupted run ever
+    has. The first process calls `on_saved` after each last.ckpt.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Checkpoints(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self._saved_at = time.monotonic()
         if any(self._on_any_rank(trainer, self.signals.received is not None)):
-            self._stop(trainer)  # nothing has happened since the checkpoint
+            self._stop(trainer)  # nothing to save: no step since the checkpoint
         if self.validation.unsaved_best:
             self._save_best(trainer)
 
@@ -69,7 +69,7 @@ class Checkpoints(pl.Callback):
             return
         ending = trainer.should_stop or is_last(trainer, batch_idx)
         due = ending or time.monotonic() - self._saved_at >= 60.0 * self.every_n_minutes
-        # The clock of any rank decides for all: saving is done together.
+        # If one rank is due, all save, since saving is collective.
         stopping, due = self._on_any_rank(trainer, self.signals.received is not None, due)
         if stopping or self.validation.unsaved_best or due:
             self._save_last(trainer)
@@ -82,7 +82,7 @@ class Checkpoints(pl.Callback):
         continue_at_step(checkpoint, trainer.accumulate_grad_batches)
 
     def _save_last(self, trainer: pl.Trainer) -> None:
-        # What is recorded up to this step has to outlive a kill: nothing will record it again.
+        # Records up to this step must survive a kill, since a resumed run does not repeat them.
         for logger in trainer.loggers:
             logger.save()
         last = self.folder.checkpoints / "last.ckpt"
@@ -97,11 +97,11 @@ class Checkpoints(pl.Callback):
 
     def _stop(self, trainer: pl.Trainer) -> None:
         number = self.signals.received or 15
-        log.info("stopped by signal %d at step %d; the same command goes on from there", number, trainer.global_step)
+        log.info("stopped by signal %d at step %d; repeat the command to resume", number, trainer.global_step)
         raise SystemExit(128 + number)
 
     def _on_any_rank(self, trainer: pl.Trainer, *flags: bool) -> Sequence[bool]:
-        """Which of the flags any process has; one wait for the others, whatever their number."""
+        """Which of the flags are set on any rank; one collective operation for all of them."""
         if trainer.world_size == 1:
             return flags
         counts = torch.tensor(flags, dtype=torch.int32, device=trainer.strategy.root_device)
@@ -109,7 +109,7 @@ class Checkpoints(pl.Callback):
 
 
 class _UncopiedIO(TorchCheckpointIO):
-    """Writes straight into the file; Lightning makes two copies in memory, and a file in /tmp that a kill leaves."""
+    """Writes straight into the file; Lightning makes two copies in memory and one in /tmp, which a kill leaves."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         with open(path, "wb") as file:
@@ -117,9 +117,9 @@ class _UncopiedIO(TorchCheckpointIO):
 
 
 def _save(trainer: pl.Trainer, path: Path, *, weights_only: bool = False, keep_as: Path | None = None) -> None:
-    """Save a checkpoint atomically, all ranks together; `keep_as` receives the one that was there."""
+    """Save a checkpoint atomically, on all ranks together; an existing one is moved to `keep_as`."""
     if not trainer.is_global_zero:
-        trainer.save_checkpoint(path, weights_only=weights_only)  # takes part, but only rank 0 writes
+        trainer.save_checkpoint(path, weights_only=weights_only)  # collective, but only rank 0 writes
         return
     with atomic_file(path) as temporary:
         trainer.save_checkpoint(temporary, weights_only=weights_only)
@@ -131,12 +131,12 @@ def _save(trainer: pl.Trainer, path: Path, *, weights_only: bool = False, keep_a
 
 
 def require_room(folder: RunFolder, module: torch.nn.Module) -> None:
-    """Warn if the disk of a run folder has no room for what the run will write; what lies there is counted.
+    """Warn if the disk has no room for the run's files, counting those already there.
 
-    That is last.ckpt, previous.ckpt and one being written, with two numbers of Adam beside each trained weight; and
-    the weights alone in best.ckpt and model/.
+    These are last.ckpt, previous.ckpt and one being written, each with Adam's two values per trained weight; and the
+    weights alone in best.ckpt and model/.
 
-    Raises: UserError if not even the weights find room.
+    Raises: UserError if there is no room even for the weights.
     """
     if not is_first_process():
         return
@@ -146,34 +146,32 @@ def require_room(folder: RunFolder, module: torch.nn.Module) -> None:
     free, needed = shutil.disk_usage(folder.path).free, 3 * (weights + 2 * trained) + 2 * weights - there
     if free >= needed:
         return
-    found = (
-        f"{folder.path} needs {readable_size(needed)} more for checkpoints and model, {readable_size(free)} are free"
-    )
+    found = f"{folder.path} needs {readable_size(needed)} more for checkpoints and model, of {readable_size(free)} free"
     if free < weights:
-        raise UserError(f"{found}. Make room, or type paths.experiments=... for a folder on another disk.")
-    log.warning("%s: the run will end when the disk is full. paths.experiments=... takes another disk.", found)
+        raise UserError(f"{found}. Free some space, or type paths.experiments=... for a folder on another disk.")
+    log.warning("%s: the run will fail when the disk is full. Use another disk with paths.experiments=...", found)
 
 
-# Going on -------------------------------------------------------------------------------------------------------------
+# Resuming -------------------------------------------------------------------------------------------------------------
 
 
 def find_damage(path: Path) -> str | None:
-    """What is wrong with a checkpoint file, None if it is whole: every byte of its contents is read."""
+    """What is wrong with a checkpoint file; None if it is intact. Reads every byte of its contents."""
     try:
         with zipfile.ZipFile(path) as file:
             bad = file.testzip()
-        return f"its part {bad} was changed" if bad else None
-    # Whatever a changed byte in the headers makes zipfile run into.
+        return f"its part {bad} is corrupt" if bad else None
+    # The errors that a corrupt header causes in zipfile.
     except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, EOFError) as error:
         return str(error) or type(error).__name__
 
 
 def find_checkpoint(folder: RunFolder) -> Path | None:
-    """The newest whole checkpoint of a run; None before the first.
+    """The newest intact checkpoint of a run; None before the first.
 
-    A damaged last.ckpt is set aside as damaged.ckpt, so that it never takes the place of previous.ckpt.
+    A damaged last.ckpt is renamed to damaged.ckpt, so that it never replaces previous.ckpt.
 
-    Raises: UserError if there are checkpoints and all are damaged.
+    Raises: UserError if all checkpoints are damaged.
     """
     found: dict[Path, str | None] = {}
     for name in ("last.ckpt", "previous.ckpt"):
@@ -183,43 +181,41 @@ def find_checkpoint(folder: RunFolder) -> Path | None:
         reason = find_damage(path)
         if reason is None:
             if found:
-                log.warning("%s is damaged (%s): going on from %s", *next(iter(found.items())), path.name)
+                log.warning("%s is damaged (%s): resuming from %s", *next(iter(found.items())), path.name)
                 _keep_damaged(folder.checkpoints / "last.ckpt")
             return path
         found[path] = reason
     if not found:
         return None
     raise UserError(
-        "no checkpoint to go on from is whole: "
+        "all checkpoints are damaged: "
         + "; ".join(f"{path} ({reason})" for path, reason in found.items())
-        + ". Put a copy of one there, or type overwrite=true to delete the run and begin it anew, or name=... for "
-        "another."
+        + ". Restore a copy, or type overwrite=true to delete the run and start over, or name=... for another run."
     )
 
 
 def restore_best(folder: RunFolder, from_step: int, validation: Validation) -> None:
-    """Before going on from `from_step`, make sure that best.ckpt holds the weights of `validation.best`.
+    """Before resuming from `from_step`, make sure that best.ckpt holds the weights of `validation.best`.
 
-    If they are in no file any more, that validation is forgotten with a warning: the best of those to come takes its
-    place.
+    If no checkpoint has them any more, warn and forget that validation: the best later one replaces it.
     """
     if not validation.best:
-        return  # forgotten before, and none has been made since
+        return  # already forgotten, and no validation since
     best, step = folder.checkpoints / "best.ckpt", validation.best["step"]
     reason = find_damage(best) if best.is_file() else "there is none"
     found = load_checkpoint(best)["global_step"] if reason is None else -1
-    # A later one will be made again: it was saved after the checkpoint from which the run goes on.
+    # A later best.ckpt was saved after the checkpoint to resume from, so it will be made again.
     if found == step or found > from_step:
         return
-    # Every rank comes to the same conclusion, and the first one writes.
+    # All ranks decide alike, and the first one writes.
     weights = _weights_of(folder, step)
     if weights is None:
         validation.forget_best()
         log.warning(
-            "%s does not hold the weights of the best validation, step %d (%s): the best from here on is kept",
+            "%s does not hold the weights of the best validation, at step %d (%s): the best later one replaces it",
             best,
             step,
-            reason or f"it is of step {found}",
+            reason or f"it holds those of step {found}",
         )
     elif is_first_process():
         with atomic_file(best) as temporary:
@@ -231,8 +227,8 @@ def best_weights(folder: RunFolder, validation: Validation) -> Mapping[str, torc
     weights = _weights_of(folder, validation.best["step"])
     if weights is None:
         log.warning(
-            "the weights of the best validation (step %d) are lost: %s is damaged or not there. The model exported is "
-            "that of the last step.",
+            "the weights of the best validation (step %d) are lost: %s is damaged or missing. Exporting the model of "
+            "the last step instead.",
             validation.best["step"],
             folder.checkpoints / "best.ckpt",
         )
@@ -240,12 +236,12 @@ def best_weights(folder: RunFolder, validation: Validation) -> Mapping[str, torc
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint, its tensors mapped from the disk."""
+    """A checkpoint with memory-mapped tensors."""
     return torch.load(path, weights_only=True, map_location="cpu", mmap=True)
 
 
 def _weights_of(folder: RunFolder, step: int) -> Mapping[str, torch.Tensor] | None:
-    """The module's weights at a step, from whichever whole checkpoint is of that step."""
+    """The module's weights at a step, from any intact checkpoint of that step."""
     for name in ("best.ckpt", "last.ckpt", "previous.ckpt"):
         path = folder.checkpoints / name
         if path.is_file() and find_damage(path) is None and (found := load_checkpoint(path))["global_step"] == step:

@@ -1,7 +1,7 @@
-"""What a run records while it trains: exact means since the last record, rates, tokens seen by level.
+"""Training metrics: exact means since the last record, rates, tokens seen by level.
 
-Names: `train/...` since the last record, `valid/...` at a validation, `seen/...` since the run began. Losses are
-mean NLL in nats per target token; perplexities their exponentials.
+Names: `train/...` since the last record, `valid/...` at a validation, `seen/...` since the start of the run. Losses are
+mean NLL in nats per target token, perplexities their exponentials.
 """
 
 import math
@@ -17,11 +17,11 @@ from ilm.models.devices import peak_memory
 
 
 class Metrics(pl.Callback):
-    """Records the training metrics every `every_n_steps` optimizer steps and once at the end.
+    """Records the training metrics every `every_n_steps` optimizer steps and at the end.
 
-    Sums since the last record are part of the checkpoint, so a resumed run records the same numbers (rates and memory
-    excepted). They count whole optimizer steps, over all ranks. `levels` names the level codes of the data;
-    `paused_seconds` tells how long training has waited for validations, which the rates leave out.
+    Sums cover whole optimizer steps over all ranks. They are part of the checkpoint, so a resumed run records the same
+    numbers, except for rates and memory. `levels` names the level codes of the data; `paused_seconds` returns the time
+    spent on validations so far, which rates exclude.
     """
 
     def __init__(self, levels: Sequence[str], every_n_steps: int, paused_seconds: Callable[[], float]):
@@ -32,7 +32,7 @@ class Metrics(pl.Callback):
         self._clock: tuple[float, int, int] | None = None
         self._figures = {"loss": math.nan, "infill_loss": math.nan, "tokens_per_second": math.nan}
         self._counts = np.zeros(2, dtype=np.int64)  # context and infill targets since the last record
-        self._sums = torch.zeros(2, dtype=torch.float64)  # their NLL; left on the device, reading it waits for the GPU
+        self._sums = torch.zeros(2, dtype=torch.float64)  # their NLL; kept on the device, since reading it synchronises
 
     def state_dict(self) -> dict[str, Any]:
         return {
@@ -74,7 +74,7 @@ class Metrics(pl.Callback):
         self.targets_seen += batch.step.level_targets
         self._examples_seen += batch.step.examples
         self._tokens_seen += batch.step.tokens
-        # The end is recorded here, before the last checkpoint is written, and not when training has ended.
+        # The end is recorded here, so before the last checkpoint, rather than in `on_train_end`.
         if trainer.global_step % self.every_n_steps == 0 or is_last(trainer, batch_idx):
             self._record(trainer, module)
 
@@ -83,7 +83,7 @@ class Metrics(pl.Callback):
             self._record(trainer, module)
 
     def targets_by_level(self) -> dict[str, dict[str, int]]:
-        """How many `context` and `infill` targets of each level the run has been trained on."""
+        """How many `context` and `infill` targets of each level the run has seen."""
         rows = zip(("context", "infill"), self.targets_seen.tolist(), strict=True)
         return {kind: dict(zip(self.levels, row, strict=True)) for kind, row in rows}
 
@@ -91,16 +91,16 @@ class Metrics(pl.Callback):
         return time.perf_counter() - self._paused_seconds()
 
     def figures(self) -> dict[str, float]:
-        """`loss`, `infill_loss` and `tokens_per_second` since the last record, or up to it where it is of this step.
+        """`loss`, `infill_loss` and `tokens_per_second` since the last record, or up to it if it is of this step.
 
-        Reading them waits for a GPU.
+        Reading them synchronises with the GPU.
         """
         if self._clock is not None and self._counts.any():
             self._measure()
         return self._figures
 
     def _measure(self) -> dict[str, float]:
-        """The losses and rates since the last record."""
+        """Losses and rates since the last record."""
         assert self._clock is not None
         began, examples, tokens = self._clock
         seconds = self._trained_seconds() - began
@@ -138,16 +138,16 @@ class Metrics(pl.Callback):
 
 
 def record(trainer: pl.Trainer, metrics: Mapping[str, Any]) -> None:
-    """Give metrics to every logger of the trainer, at its optimizer step."""
+    """Log metrics to all loggers of the trainer, at its optimizer step."""
     for logger in trainer.loggers:
         logger.log_metrics(dict(metrics), step=trainer.global_step)
 
 
 def at_step_end(trainer: pl.Trainer, batch_idx: int) -> bool:
-    """Whether the micro-batch just done ended an optimizer step."""
+    """Whether this micro-batch ends an optimizer step."""
     return (batch_idx + 1) % trainer.accumulate_grad_batches == 0
 
 
 def is_last(trainer: pl.Trainer, batch_idx: int) -> bool:
-    """Whether the micro-batch just done is the last of the run."""
+    """Whether this micro-batch is the last of the run."""
     return batch_idx + 1 == trainer.num_training_batches

@@ -1,4 +1,4 @@
-"""A loss or gradient that is NaN or infinite: the run stops before the update and names the documents of the step."""
+"""Reports the documents of an optimizer step whose loss or gradient is NaN or infinite."""
 
 import logging
 import math
@@ -18,17 +18,17 @@ from ilm.training.lightning import datamodule_of
 
 log = logging.getLogger("ilm")
 
-SHOWN = 5  # documents in the message; the file has all of the step
+SHOWN = 5  # documents in the message; the file lists all of the step's
 
 
 class NonFiniteLoss(UserError):
-    """The loss or the gradient became NaN or infinite; the update was not made."""
+    """The loss or gradient is NaN or infinite; the run stopped before the update."""
 
 
 class NonFiniteReport(pl.Callback):
-    """Adds to a `NonFiniteLoss` which documents the step held, the worst first, and saves their list beside the run.
+    """Adds the documents of the step, worst first, to the message of a `NonFiniteLoss`, and saves their full list.
 
-    `writing_ids[row]` is the id of a document row. Under DDP each rank tells of its own share of the step.
+    `writing_ids[row]` is the id of a document row. Under DDP each rank reports its own share of the step.
     """
 
     def __init__(self, folder: RunFolder, writing_ids: Sequence[str]):
@@ -51,13 +51,11 @@ class NonFiniteReport(pl.Callback):
             f"\n  - {one['writing_id']}, mask {one['mask']}: loss {one['loss']} over {one['targets']} targets"
             for one in found[:SHOWN]
         )
-        exception.args = (
-            f"{exception}\nThe documents of the step, the worst first (all {len(found)}: {path}):{worst}",
-        )
+        exception.args = (f"{exception}\nThe documents of the step, worst first (all {len(found)}: {path}):{worst}",)
 
     @torch.no_grad()
     def _documents(self, trainer: pl.Trainer, module: pl.LightningModule) -> list[dict[str, Any]]:
-        """Each example of the step with its mean NLL in nats, without dropout, under the weights that failed."""
+        """Each example of the step with its mean NLL in nats, without dropout, under the current weights."""
         dataset = datamodule_of(trainer).batches.dataset
         module.eval()
         documents = []

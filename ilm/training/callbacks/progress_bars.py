@@ -13,7 +13,7 @@ from ilm.training.callbacks.status import bar_figures
 
 
 class TqdmBar(ProgressBar):
-    """Starts where a resumed run stands; shows nothing where stderr is no terminal: the log has a line every minute."""
+    """Starts at the step of a resumed run. Hidden unless stderr is a terminal; the log has a line per minute."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class TqdmBar(ProgressBar):
             return
         total = int(trainer.num_training_batches) // trainer.accumulate_grad_batches
         self._bar = tqdm(desc="training", initial=trainer.global_step, total=total, unit="step", dynamic_ncols=True)
-        # tqdm's own time left counts the validations as steps that are slow.
+        # Without tqdm's own estimate of the time left, which treats validations as slow steps.
         self._bar.bar_format = "{desc}: {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]"
 
     def on_train_batch_end(
@@ -42,10 +42,10 @@ class TqdmBar(ProgressBar):
             self._bar.update(trainer.global_step - self._bar.n)
 
     def teardown(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
-        if self._bar is not None:  # called after an exception too
+        if self._bar is not None:  # also called after an exception
             self._bar.close()
             self._bar = None
 
     def track(self, items: Sequence[Any], description: str) -> Iterable[Any]:
-        """The items, with a bar of their own for as long as they take (a validation)."""
+        """The items, with a separate bar while they are iterated over (a validation)."""
         return tqdm(items, desc=description, leave=False, dynamic_ncols=True) if self.is_enabled else items

@@ -1,4 +1,4 @@
-"""How far a run is: status.json for other programs, lines in the log, and the figures of the progress bar."""
+"""Progress of a run: status.json for other programs, lines in the log, and the figures of the progress bar."""
 
 import logging
 import math
@@ -18,15 +18,16 @@ from ilm.training.lightning import callbacks_of
 log = logging.getLogger("ilm")
 
 STATUS_SECONDS = 30.0
-# Reading a loss waits for a GPU, so it is done at most so often.
+# Between updates of the bar, since reading the loss synchronises with the GPU.
 BAR_SECONDS = 1.0
 
 
 class StatusReporter(pl.Callback):
     """Writes status.json every 30 seconds, and a line to the log every `log_seconds`.
 
-    `shown` is what a progress bar shows (`bar_figures`): the mean loss and infill perplexity since the last record,
-    real tokens per second and the time left. It comes behind metrics and validation, and before checkpoints.
+    `shown` is for the progress bar (`bar_figures`): mean loss and infill perplexity since the last record, tokens per
+    second without padding, and the time left. It comes after the callbacks for metrics and validation, and before
+    checkpoints.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class StatusReporter(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self._first_step, self._began = trainer.global_step, time.monotonic()
-        # The first line comes after a sixth of the usual time: it tells soonest whether anything is wrong.
+        # The first line comes after a sixth of the usual time, to show early whether anything is wrong.
         self._last_line = self._began - self.log_seconds * 5 / 6
         bar = trainer.progress_bar_callback
         self._has_bar = bool(getattr(bar, "is_enabled", False))
@@ -80,7 +81,7 @@ class StatusReporter(pl.Callback):
         if line_due:
             self._last_line = now
             shown = ", ".join(f"{key} {value}" for key, value in self.shown.items())
-            # A terminal with a bar shows all that already.
+            # A terminal with a bar shows this already.
             file_only = {"file_only": True} if self._has_bar else {}
             log.info("step %d of %d: %s", trainer.global_step, self.total_steps, shown, extra=file_only)
 
@@ -89,7 +90,7 @@ class StatusReporter(pl.Callback):
         return (self.total_steps - trainer.global_step) * (now - self._began) / done if done else math.nan
 
     def write(self, trainer: pl.Trainer) -> None:
-        """Write status.json; reading the loss waits for a GPU."""
+        """Write status.json; reading the loss synchronises with the GPU."""
         self._last_status = time.monotonic()
         figures, left = self.metrics.figures(), self._seconds_left(trainer, self._last_status)
         self.folder.set_status(
@@ -107,12 +108,12 @@ class StatusReporter(pl.Callback):
 
 
 def bar_figures(trainer: pl.Trainer) -> dict[str, Any]:
-    """What a progress bar shows of a run."""
+    """The figures for a progress bar."""
     return next((callback.shown for callback in callbacks_of(trainer) if isinstance(callback, StatusReporter)), {})
 
 
 def losses_as_json(losses: Mapping[str, float]) -> dict[str, float | None]:
-    """The losses of a validation, and its step, as status.json holds them: None for NaN and infinity."""
+    """The losses and step of a validation for status.json: None for NaN and infinity."""
     return {key: _finite(value) for key, value in losses.items()}
 
 

@@ -1,4 +1,4 @@
-"""Stopping a run from outside: SIGTERM (a scheduler), Ctrl-C, SIGUSR1 (Slurm's --signal), SIGHUP (a lost terminal)."""
+"""Stopping a run by signal: SIGTERM (schedulers), Ctrl-C, SIGUSR1 (Slurm's --signal), SIGHUP (a closed terminal)."""
 
 import atexit
 import ctypes
@@ -18,20 +18,18 @@ NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
 
 
 class StopSignals(pl.Callback):
-    """Listens to the signals that ask a run to stop; the first one is kept in `received`.
+    """Handles signals that ask a run to stop; `received` is the first one.
 
-    While a step is being made it waits there for the end of the step, where `Checkpoints` saves and exits. Before
-    training and after it nothing is half-done that would have to be finished: the process exits at once, with
-    128 + signal. A second signal exits at once, unless it comes so soon after the first that both are one request, sent
-    to all processes of a job by its scheduler and by whoever started this one.
+    During training it only records the signal: `Checkpoints` saves and exits at the end of the optimizer step. Before
+    and after training the process exits at once, with 128 + signal. So does a second signal, unless it follows so soon
+    that both are one request (a scheduler signals all processes of a job, and so may the parent process).
 
-    It stands before the other callbacks. Lightning sets handlers of its own between `listening` and the start of
-    training (one makes SIGTERM exit with 0, one saves in the middle of a step on a Slurm cluster), so these are set
-    once more then.
+    It must be the first callback. Lightning installs its own handlers between `listening` and the start of training
+    (one makes SIGTERM exit with 0, another saves in the middle of a step on Slurm), so training installs these again.
     """
 
     def __init__(self, *, saving: bool = True) -> None:
-        """`saving`: whether the run saves before it stops."""
+        """`saving`: whether the run saves before stopping (only for the message)."""
         self._doing = "saving at the end of this step, then stopping" if saving else "stopping at the end of this step"
         self.received: int | None = None
         self._process = os.getpid()
@@ -40,7 +38,7 @@ class StopSignals(pl.Callback):
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Listen within the block, and put back the handlers that were there before."""
+        """Handle signals within the block; restore the previous handlers afterwards."""
         before: dict[int, Any] = {number: signal.getsignal(number) for number in NUMBERS}
         self._listen(before)
         try:
@@ -61,13 +59,13 @@ class StopSignals(pl.Callback):
 
     def _listen(self, before: dict[int, Any]) -> None:
         for number, handler in before.items():
-            # nohup ignores SIGHUP, and a shell SIGINT for what it starts in the background.
+            # nohup ignores SIGHUP, and shells ignore SIGINT for background processes: keep that.
             if handler is not signal.SIG_IGN:
                 signal.signal(number, self._on_signal)
 
     def _on_signal(self, number: int, frame: Any) -> None:
         if os.getpid() != self._process:
-            return  # a worker that has only just been forked
+            return  # a worker that was just forked
         now = time.monotonic()
         if self.received is not None:
             if now - self._at > SAME_REQUEST_SECONDS:
@@ -77,24 +75,24 @@ class StopSignals(pl.Callback):
         if not self._stepping:
             raise SystemExit(128 + number)
         name = signal.Signals(number).name
-        os.write(2, f"\n{name}: {self._doing} (again: stop at once)\n".encode())
+        os.write(2, f"\n{name}: {self._doing} (repeat to stop at once)\n".encode())
 
 
 def init_worker(worker: int) -> None:
-    """A DataLoader's `worker_init_fn`: stop signals are left to the run, whose end is the worker's end.
+    """A DataLoader's `worker_init_fn`: the worker ignores stop signals and ends with the run.
 
-    Ctrl-C and scancel reach every process, and a worker that dies of them takes the step's checkpoint with it.
+    Ctrl-C and scancel signal every process, and a dead worker would keep the run from finishing its step and saving.
     """
     for number in NUMBERS:
         signal.signal(number, signal.SIG_IGN)
     if sys.platform == "linux":
-        # Else one whose run was killed stays for ever, if it waits to hand over a batch.
+        # Otherwise a worker waiting to hand over a batch would outlive a killed run.
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 @atexit.register
 def _end_workers() -> None:
-    # multiprocessing ends them with the SIGTERM that they ignore, and waits.
+    # multiprocessing would send SIGTERM, which they ignore, and wait.
     for process in multiprocessing.active_children():
         if process.daemon:
             process.kill()

@@ -1,4 +1,4 @@
-"""Validation while a model is trained, its best score, and stopping early."""
+"""Validation during training, the best score so far, and early stopping."""
 
 import logging
 import math
@@ -21,15 +21,15 @@ EXAMPLES_AT_A_TIME = 64
 class Validation(pl.Callback):
     """Scores the validation examples at step 0, every `every_n_steps` optimizer steps, and at the end.
 
-    `best` is the validation with the lowest infill loss (ties: the earlier); `unsaved_best` says that its weights are
-    those of the moment and in no file yet (`Checkpoints` saves them). With `patience`, so many validations in a row
-    without a lower infill loss end the run (`stopped`). `seconds` is the time they have taken since this process
-    began. A validation that `stop_requested` interrupts is made when the run goes on.
+    `best` is the validation with the lowest infill loss (ties: the earliest); `unsaved_best` is set while its weights
+    are the current ones and not yet saved (by `Checkpoints`). The run stops (`stopped`) after `patience` validations in
+    a row without a lower infill loss. `seconds` is the time spent on validations in this process. A validation that
+    `stop_requested` interrupts is repeated when the run resumes.
     """
 
     def __init__(self, *, every_n_steps: int, patience: int | None, stop_requested: Callable[[], bool]):
         self.every_n_steps, self.patience, self.stop_requested = every_n_steps, patience, stop_requested
-        self.first: dict[str, Any] = {}  # step (int) and the mean NLL of each kind
+        self.first: dict[str, Any] = {}  # `step` and the mean NLL in nats of each kind
         self.best: dict[str, Any] = {}
         self.last: dict[str, Any] = {}
         self.unsaved_best = False
@@ -39,7 +39,7 @@ class Validation(pl.Callback):
 
     @property
     def stopped(self) -> bool:
-        """Whether so many validations brought nothing that the run is over."""
+        """Whether early stopping has ended the run."""
         return self.patience is not None and self._without_progress >= self.patience
 
     def state_dict(self) -> dict[str, Any]:
@@ -52,7 +52,7 @@ class Validation(pl.Callback):
             self.best = {}
 
     def forget_best(self) -> None:
-        """The weights of the best validation are lost: the best of those that follow takes its place."""
+        """The weights of the best validation are lost: let the best later one replace it."""
         self.best, self._lost = {}, True
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
@@ -68,7 +68,7 @@ class Validation(pl.Callback):
             return
         ending = is_last(trainer, batch_idx)
         if trainer.global_step % self.every_n_steps == 0 or ending:
-            # Ranks would have to agree to break off; and after the last step there is no training to go on with.
+            # Interruptible only in a single process, since ranks would have to agree, and not after the last step.
             self._validate(trainer, module, may_stop=trainer.world_size == 1 and not ending)
 
     def _validate(self, trainer: pl.Trainer, module: pl.LightningModule, *, may_stop: bool) -> None:
@@ -98,14 +98,14 @@ class Validation(pl.Callback):
         self.seconds += time.perf_counter() - began
 
     def _losses(self, trainer: pl.Trainer, module: pl.LightningModule, may_stop: bool) -> dict[str, float] | None:
-        """Mean NLL of each kind over all validation examples; each rank scores every world_size-th batch of them.
+        """Mean NLL of each kind over all validation examples, of which each rank scores every world_size-th batch.
 
-        None if it was asked to stop.
+        None if interrupted.
         """
         examples = datamodule_of(trainer).validation
         starts = range(0, len(examples), EXAMPLES_AT_A_TIME)[trainer.global_rank :: trainer.world_size]
         sums = torch.zeros(len(KINDS), 2, dtype=torch.float64)
-        # Bars of this package show a validation too (`ilm.training.callbacks.progress_bars`).
+        # This package's progress bars show validations too (`ilm.training.callbacks.progress_bars`).
         track = getattr(trainer.progress_bar_callback, "track", None)
         for start in track(starts, "validating") if track is not None else starts:
             if may_stop and self.stop_requested():
