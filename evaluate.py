@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def evaluate(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> "pd.DataFrame":
-    """Evaluate as configured; `choices` are Hydra's chosen options by group, of which `cefr` chooses models."""
+    """Evaluate as configured; `choices`: the selected options of Hydra's groups, of which `cefr` selects models."""
     settings = check(cfg, Evaluate, choices)
     set_up_logging()
-    # Only now: torch takes seconds to import.
+    # Imported after the checks, since torch takes seconds.
     match settings.task.name:
         case "cloze":
             from ilm.evaluation.cloze.task import evaluate_cloze as run

@@ -15,8 +15,8 @@ from ilm.config.infill import Infill
 
 
 def infill(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> None:
-    """Fill blanks as configured; `choices` are Hydra's chosen options by group, of which `cefr` chooses models."""
-    settings = check(cfg, Infill, choices)  # before torch is imported, which takes seconds
+    """Fill blanks as configured; `choices`: the selected options of Hydra's groups, of which `cefr` selects models."""
+    settings = check(cfg, Infill, choices)  # before the slow import of torch
     from ilm.examples import conditions
     from ilm.infilling import browse, jsonl, mixture, terminal, texts
     from ilm.infilling.infiller import Infiller

@@ -13,8 +13,8 @@ from ilm.files import require_writable
 
 
 def prepare(cfg: DictConfig) -> Path:
-    """Read, split and mask a corpus as configured, and those of `corpus.extra` beside it; returns its folder."""
-    settings = check(cfg, Prepare)  # before pandas and NLTK are imported, which takes seconds
+    """Read, split and mask a corpus as configured, with those of `corpus.extra` beside it; returns its folder."""
+    settings = check(cfg, Prepare)  # before the slow imports of pandas and NLTK
     from ilm.corpus.build import extra_folders
     from ilm.corpus.sources import extra_source, main_source
     from ilm.corpus.splitting.strategy import HeldOut, TrainValidTest
@@ -30,7 +30,7 @@ def prepare(cfg: DictConfig) -> Path:
     folder = Path(settings.paths.data) / corpus.name
     extras = extra_folders(corpus.extra, folder)
     if settings.check:
-        from ilm.examples.token_store import verify_tokens  # only now, since it imports transformers
+        from ilm.examples.token_store import verify_tokens  # slow: imports transformers
 
         require_sound(folder, *extras, masks=verify_masks, tokens=verify_tokens)
         return folder

@@ -1,4 +1,4 @@
-"""Where the commands and conf/ stand in a wheel: in ilm/commands/. All else is in pyproject.toml."""
+"""Puts the commands and conf/ into ilm/commands/ of a wheel. Everything else is in pyproject.toml."""
 
 from setuptools import find_packages, setup
 

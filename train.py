@@ -18,10 +18,11 @@ log = logging.getLogger("ilm")
 def train(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> dict[str, float]:
     """Train as configured and export the best model; returns its validation losses.
 
-    `choices` are Hydra's chosen options by group. The same call resumes an interrupted run, and reports a finished one.
+    `choices`: the selected option of each of Hydra's groups. The same call resumes an interrupted run and reports a
+    finished one.
     """
     settings = check(cfg, Train, choices)
-    from ilm.training.prepared import require_prepared  # only now, as torch below: mistakes are reported at once
+    from ilm.training.prepared import require_prepared  # slow imports come after the checks
 
     require_prepared(settings)
     from ilm.training.dry_run import dry_run
@@ -37,12 +38,12 @@ def train(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> dict
     log.info("%s", plan.summary())
     with RunFolder.claimed(plan.path):
         folder = RunFolder.open(plan.path, plan.identity, anew)
-        note(folder=str(plan.path.absolute()))  # only now: a run that is refused has no part in what lies there
+        note(folder=str(plan.path.absolute()))  # only now, since the folder of a rejected run is not its own
         if not anew and is_finished(plan, folder):
-            log.info("%s is finished: not trained again", plan.name)
+            log.info("%s is already finished", plan.name)
             note(finished_before=True)
         else:
-            module = InfillingModule.of(plan)  # it refuses before anything is written
+            module = InfillingModule.of(plan)  # may raise, so before anything is written
             folder.begin(plan.settings, plan.identity, anew)
             set_up_logging(folder.path / "train.log")
             fit(plan, module, folder)

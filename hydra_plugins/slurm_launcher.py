@@ -1,7 +1,4 @@
-"""Where the runs of a sweep become Slurm jobs, `hydra/launcher=slurm`; Hydra finds its plugins in this package.
-
-`ilm.cli.slurm` submits them. These are the keys of `hydra.launcher`, most with the names that sbatch has for them.
-"""
+"""`hydra/launcher=slurm`: runs as Slurm jobs, submitted by `ilm.cli.slurm`. Hydra finds its plugins in this package."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +8,7 @@ from hydra.core.config_store import ConfigStore
 
 
 class SlurmLauncher(BasicLauncher):
-    """Goes through the runs as Hydra's own launcher does; each is submitted instead of done (`ilm.cli.sweep`)."""
+    """Iterates over the runs like Hydra's basic launcher; `ilm.cli.sweep` submits each instead of running it."""
 
     def __init__(self, **options: Any):
         super().__init__()
@@ -19,7 +16,9 @@ class SlurmLauncher(BasicLauncher):
 
 @dataclass
 class SlurmLauncherConfig:
-    """What one job asks for; None leaves it to the cluster, of `tasks_per_node` and `gpus_per_node` to the trainer."""
+    """Resources of a job, most named as in sbatch. None means the cluster's default; for `tasks_per_node` and
+    `gpus_per_node`, as many as the trainer has devices.
+    """
 
     partition: str | None = None
     account: str | None = None

@@ -1,14 +1,14 @@
-"""A sweeper for runs that wait for other runs, `hydra/sweeper=staged`; Hydra finds its plugins in this package.
+"""`hydra/sweeper=staged`: a sweep in stages, for runs that need other runs. Hydra finds its plugins in this package.
 
-`stages` are lists of command lines as `train.py -m` takes them. All runs of a stage end before the next one begins, so
-a line may name what an earlier stage has trained:
+`stages` are lists of command lines for `train.py -m`. All runs of a stage end before the next one starts, so a line may
+refer to runs of earlier stages:
 
     stages:
       - ["cefr=A1,A2,all"]
       - ["experiment=token_matched match=A1,A2"]
 
-What was typed stands in front of each line, and `params` in front of that; of two values for a key the last one holds,
-but what differs from run to run is not to be typed. The experiment that brought the stages is not that of their runs.
+Overrides apply in the order `params`, those typed, the line's; the last value of a key wins. Keys swept by the stages
+cannot be typed. The experiment that defines the stages does not apply to their runs.
 """
 
 import shlex
@@ -24,18 +24,18 @@ from ilm.errors import UserError
 
 
 class StagedSweeper(BasicSweeper):
-    """Hydra's own sweeper, but for the batches that it launches one after another: they are the stages."""
+    """Hydra's basic sweeper, with the stages as the batches that it launches one after another."""
 
     def __init__(self, stages: Sequence[Sequence[str]], params: dict[str, str] | None = None):
         super().__init__(max_batch_size=None, params=params)
         self.stages = stages
 
-    def split_arguments(  # type: ignore[override]  # static in Hydra, where nothing but `overrides` decides
+    def split_arguments(  # type: ignore[override]  # static in Hydra
         self, overrides: list[Override], max_batch_size: int | None
     ) -> list[list[list[str]]]:
         """The overrides of each run of each stage; `overrides` are those of `params`, then those typed.
 
-        Raises: UserError if a key was typed that the stages decide.
+        Raises: UserError if a key swept by the stages was typed.
         """
         parser = OverridesParser.create()
         lines = [[parser.parse_overrides(shlex.split(line)) for line in stage] for stage in self.stages]

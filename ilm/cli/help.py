@@ -1,7 +1,7 @@
-"""`python train.py --help`: what a command is for, its groups and its configuration, from the files in conf/.
+"""`python train.py --help`: a command's purpose, groups and configuration, generated from the comments in conf/.
 
-The purpose and the examples are the first comment of the command's file, the description of a group the comment beside
-it in the defaults list, the meaning of a key the comment beside the key.
+Purpose and examples come from the first comment of the command's file, descriptions of groups from the comments in its
+defaults list, and the meaning of a key from the comment beside it.
 """
 
 import os
@@ -22,10 +22,10 @@ from ilm.config.check import check
 from ilm.config.section import Section
 
 _PACKAGE = Path(__file__).parent.parent
-# Beside the commands, which stand in a checkout beside the package, and in it where a wheel was installed (setup.py).
+# In the folder of the commands: beside the package in a checkout, inside it in an installed wheel (setup.py).
 CONF = next(folder for folder in (_PACKAGE / "commands" / "conf", _PACKAGE.parent / "conf") if folder.is_dir())
-COLUMN = 32  # where comments begin
-LONGEST = 110  # characters of a section in one line
+COLUMN = 32  # of the comments
+LONGEST = 110  # characters of a section shown on one line
 HIDDEN = ("_partial_",)
 
 OmegaConf.register_new_resolver("home", os.path.expanduser, replace=True)  # in conf/hydra
@@ -33,7 +33,7 @@ OmegaConf.register_new_resolver("join", ",".join, replace=True)  # in conf/exper
 
 
 def help_text(root: str, arguments: Sequence[str]) -> str:
-    """The help of the command `root`, with the configuration that the overrides among the arguments choose."""
+    """The help of the command `root`, for the configuration that the overrides among the arguments select."""
     text = (CONF / f"{root}.yaml").read_text(encoding="utf-8")
     config = composed(root, typed_overrides(arguments))
     chosen = dict(config.hydra.runtime.choices)
@@ -44,18 +44,18 @@ def help_text(root: str, arguments: Sequence[str]) -> str:
             comments |= _comments(file.read_text(encoding="utf-8"), group)
     settings: Any = OmegaConf.to_container(config)
     del settings["hydra"]
-    if root == "train":  # the other keys say how prepare.py reads the texts
+    if root == "train":  # the other keys are for prepare.py
         settings["corpus"] = {"name": settings["corpus"]["name"]}
     return "\n".join(
         [
             *purpose,
             "",
-            "Groups, GROUP=OPTION (what is chosen in brackets)",
+            "Groups, GROUP=OPTION (the selected one in brackets)",
             *(f"  {line}" for line in _groups(text, chosen)),
             "",
-            "Keys, KEY=VALUE, with a dot in sections: corpus.csv=PATH",
+            "Keys, KEY=VALUE, with dots for sections: corpus.csv=PATH",
             *(f"  {line}" for line in _lines(settings, _comments(text, "") | comments)),
-            "-m: every combination of values with commas; --cfg job: the configuration as YAML; --hydra-help: Hydra's",
+            "-m: all combinations of comma-separated values; --cfg job: print the YAML; --hydra-help: Hydra's options",
         ]
     )
 
@@ -65,9 +65,9 @@ def typed_overrides(arguments: Sequence[str]) -> list[str]:
 
 
 def chosen_options(hydra: DictConfig | None = None) -> dict[str, str | None]:
-    """The options that Hydra's groups stand at, in this job or in one with this node `hydra`.
+    """The selected option of each of Hydra's groups, in this job or in one with the node `hydra`.
 
-    `cefr` is None where it only has the default of its root file, and `cefr_level` was typed instead.
+    `cefr` is None if `cefr_level` was typed and `cefr` only has its default.
     """
     config = HydraConfig.get() if hydra is None else hydra
     typed = {override.partition("=")[0] for override in config.overrides.task}
@@ -81,9 +81,9 @@ S = TypeVar("S", bound=Section)
 
 
 def composed_settings(root: str, schema: type[S], overrides: Sequence[str]) -> S:
-    """The checked settings of a command, where it is not typed but called.
+    """The checked settings of a command called from Python.
 
-    Raises: UserError, or an error of Hydra's, if the overrides are wrong.
+    Raises: UserError or one of Hydra's errors if the overrides are invalid.
     """
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose(root, list(overrides), return_hydra_config=True)
@@ -94,7 +94,7 @@ def composed_settings(root: str, schema: type[S], overrides: Sequence[str]) -> S
 
 
 def composed(root: str, overrides: Sequence[str]) -> DictConfig:
-    """The configuration of a command, with Hydra's own; without the overrides where they are wrong or a sweep's."""
+    """A command's configuration with the node `hydra`; ignores the overrides if they are invalid or a sweep's."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
         with suppress(HydraException, OmegaConfBaseException):
             return compose(root, list(overrides), return_hydra_config=True)
@@ -117,7 +117,7 @@ def _groups(text: str, chosen: Mapping[str, str | None]) -> Iterator[str]:
 
 
 def _files(group: str, option: str | None) -> Iterator[Path]:
-    """The files that an option consists of, what it is built on first."""
+    """The files that make up an option, those it builds on first."""
     file = CONF / group / f"{option}.yaml"
     if not file.exists():
         return
@@ -144,12 +144,12 @@ def _comments(text: str, package: str) -> dict[str, str]:
 
 
 def _lines(node: Mapping[str, Any], comments: Mapping[str, str], prefix: str = "") -> Iterator[str]:
-    """The keys of nested settings, a line each; a section without comments in one line."""
+    """The keys of nested settings, one per line; a section without comments on one line."""
     for key, value in node.items():
         if key in HIDDEN:
             continue
         dotted, indent = f"{prefix}{key}", "  " * prefix.count(".")
-        while isinstance(value, dict) and len(value) == 1:  # as one types it
+        while isinstance(value, dict) and len(value) == 1:  # as typed
             ((inner, value),) = value.items()
             key, dotted = f"{key}.{inner}", f"{dotted}.{inner}"
         is_open = isinstance(value, dict) and (

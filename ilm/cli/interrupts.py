@@ -1,4 +1,4 @@
-"""Imported first by every entry point, so that Ctrl-C neither ends in a traceback nor gets lost, however early."""
+"""Imported first by every entry point, so that even an early Ctrl-C exits cleanly and is not lost."""
 
 import os
 import signal
@@ -13,16 +13,16 @@ def _leave(number: int, frame: FrameType | None) -> None:
 
 
 def imported() -> None:
-    """From here on, Ctrl-C raises KeyboardInterrupt."""
+    """Called after the imports: from now on Ctrl-C raises KeyboardInterrupt."""
     if signal.getsignal(signal.SIGINT) is _leave:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _not_lost(swallowed: Any) -> None:
-    """Python drops exceptions raised in `__del__`, even that of a signal that arrived at that moment."""
+    """Python ignores exceptions raised in `__del__`, even those of a signal that arrives there: raise them again."""
     error = swallowed.exc_value
     if isinstance(error, KeyboardInterrupt):
-        # Again, once that is over; to the process, since a signal to the timer's thread would not wake the main one.
+        # Signals the process once more, a little later; signalling the timer's thread would not wake the main one.
         threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
     elif isinstance(error, SystemExit):
         os._exit(error.code if isinstance(error.code, int) else 1)
@@ -31,6 +31,6 @@ def _not_lost(swallowed: Any) -> None:
 
 
 sys.unraisablehook = _not_lost
-# What is started in the background ignores it.
+# Background processes ignore SIGINT: keep that.
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, _leave)

@@ -18,9 +18,9 @@ log = logging.getLogger("ilm")
 
 
 class _StderrHandler(logging.StreamHandler):
-    """Writes to what sys.stderr is at the time: a progress bar takes its place to keep lines above itself.
+    """Writes to the current sys.stderr, which progress bars replace to keep lines above themselves.
 
-    Records with `file_only` are left to the file.
+    Skips records with `file_only`.
     """
 
     def __init__(self) -> None:
@@ -33,39 +33,39 @@ class _StderrHandler(logging.StreamHandler):
 
     @stream.setter
     def stream(self, value: Any) -> None:
-        """What the base class found at its start is not kept."""
+        """Ignores the stream that the base class stores."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        with tqdm.external_write_mode(file=sys.stderr):  # bars are taken away meanwhile
+        with tqdm.external_write_mode(file=sys.stderr):  # hides bars meanwhile
             super().emit(record)
 
 
 class _LogFile(logging.FileHandler):
-    """A log that cannot be written (a full disk, another's file) is reported once, and is no reason to stop."""
+    """Warns once if the file cannot be written (full disk, no permission), and carries on."""
 
-    reported = False
+    warned = False
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            super().emit(record)  # which opens it first
+            super().emit(record)  # opens the file first
         except OSError:
             self.handleError(record)
 
     def handleError(self, record: logging.LogRecord) -> None:
-        if not self.reported:
+        if not self.warned:
             print(f"warning: {self.baseFilename} cannot be written: {sys.exc_info()[1]}", file=sys.stderr)
-            self.reported = True
+            self.warned = True
 
 
 @contextmanager
 def logging_begun_afterwards(file: Path) -> Iterator[None]:
-    """Log to `file` once the block has ended, beginning with the command and what was logged in the block.
+    """Start logging to `file` after the block, beginning with the command and the records of the block.
 
-    A block that fails leaves no file.
+    If the block fails, no file is written.
     """
     records: list[logging.LogRecord] = []
     handler = logging.Handler()
-    handler.emit = records.append  # type: ignore[method-assign, assignment]  # nothing but to keep the records
+    handler.emit = records.append  # type: ignore[method-assign, assignment]  # only keeps the records
     log.addHandler(handler)
     try:
         log.info("python %s", shlex.join(sys.argv), extra={"file_only": True})
@@ -78,10 +78,7 @@ def logging_begun_afterwards(file: Path) -> Iterator[None]:
 
 
 def set_up_logging(file: Path | None = None) -> None:
-    """Log to stderr, and to `file` as well, which is appended to.
-
-    Of several processes of a run the first one does; of the others only warnings are shown.
-    """
+    """Log to stderr and append to `file`. Processes of a run other than the first only show warnings."""
     first = is_first_process()
     file = file if first else None
     handlers: list[logging.Handler] = [_StderrHandler()]
@@ -97,14 +94,14 @@ def set_up_logging(file: Path | None = None) -> None:
         log.addHandler(handler)
     log.setLevel(logging.INFO if first else logging.WARNING)
     log.propagate = False
-    # What the libraries say on every start tells a user nothing; their warnings stay.
+    # Hides the libraries' start-up messages, but not their warnings.
     for library in ("pytorch_lightning", "lightning_fabric", "lightning", "transformers"):
         logging.getLogger(library).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=r".*LeafSpec.* is deprecated")
-    # The data does resume in the middle of an epoch, though not in the way Lightning looks for.
+    # The data does resume within an epoch, though not in the way Lightning checks for.
     warnings.filterwarnings("ignore", message=r"You're resuming from a checkpoint that ended before the epoch ended")
     warnings.filterwarnings("ignore", message=r"The number of training batches .* is smaller than the logging interval")
-    # Which processes there are was compared with the plan before (`ilm.training.trainer`).
+    # The number of processes is checked in `ilm.training.trainer`.
     warnings.filterwarnings("ignore", message=r"The `srun` command is available on your system but is not used")
     warnings.filterwarnings("ignore", message=r".*does not have many workers which may be a bottleneck")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

@@ -1,4 +1,4 @@
-"""Entry-point plumbing: exit codes, messages for mistakes, --help, jobs of a sweep."""
+"""Entry-point plumbing: exit codes, error messages, --help, jobs of a sweep."""
 
 import codecs
 import logging
@@ -32,11 +32,11 @@ EXIT_USER_ERROR = 2
 
 
 def entry_point(main: Callable[[], Any]) -> None:
-    """Run a Hydra main function; a user's mistake is one message on stderr and exit code 2, without a traceback.
+    """Run a Hydra main function; a user error is a message on stderr and exit code 2, without a traceback.
 
-    A sweep ends with its table, however it ends, and with the exit code of the first job that failed.
+    A sweep always ends with its table, and with the exit code of the first failed job.
     """
-    # Hydra otherwise prints shortened tracebacks of its own and hides what was raised.
+    # Otherwise Hydra prints its own shortened tracebacks and hides the original exception.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     _print_anything()
     imported()
@@ -60,29 +60,29 @@ def entry_point(main: Callable[[], Any]) -> None:
 
 
 def composed(command: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], Any]]:
-    """Decorates a main function, which Hydra then calls with the configuration of conf/COMMAND.yaml."""
+    """Decorator: Hydra calls the main function with the configuration of conf/COMMAND.yaml."""
     return hydra.main(version_base="1.3", config_path=str(CONF), config_name=command)
 
 
 def console_command() -> None:
-    """`ilm-train` and the others, as installed: the script of that name, which stands beside conf/ in a wheel too."""
+    """The installed `ilm-train` etc.: runs the script of that name, which is beside conf/ in a wheel too."""
     name = Path(sys.argv[0]).stem.removeprefix("ilm-")
     runpy.run_path(str(CONF.parent / f"{name}.py"), run_name="__main__")
 
 
 def _require_one_process(command: str) -> None:
-    """Raises: UserError if torchrun or srun started several of a command that does not divide its work."""
+    """Raises: UserError if torchrun or srun started several processes of a command that is not parallel."""
     if command != "train" and (started := processes_started()) > 1:
         error = UserError(
-            f"{started_by()} started {started} processes of {command}.py, which each would do the whole work: start "
-            "one (srun --ntasks=1), or without it"
+            f"{started_by()} started {started} processes of {command}.py, each of which would do all the work: start "
+            f"one (srun --ntasks=1), or do not use {started_by()}"
         )
         error.reported = not is_first_process()
         raise error
 
 
 def _print_anything() -> None:
-    """What a terminal or a pipe has no characters for is printed as an escape sequence, or in ASCII's characters."""
+    """Print characters that the terminal's encoding lacks in ASCII or as escape sequences."""
     plain = {"−": "-", "–": "-", "—": "-", "±": "+-", "…": "...", "‘": "'", "’": "'", "“": '"', "”": '"'}
 
     def replaced(error: UnicodeError) -> tuple[str, int]:
@@ -98,15 +98,13 @@ def _print_anything() -> None:
 
 @contextmanager
 def job() -> Iterator[dict[str, str | None]]:
-    """Around the work of one Hydra job: a user's mistake ends a single run at once, but not the other jobs of a sweep.
+    """Context for the work of one Hydra job; yields the selected options of Hydra's groups.
 
-    Yields the options that the groups stand at.
-
-    A job of a sweep notes how it ended. In a sweep without notes Hydra goes on after an exception, and raises the first
-    one at its end.
+    A user error ends a single run at once. A job of a sweep notes how it ended; in a sweep without notes, Hydra
+    continues after an exception and raises the first one at the end.
     """
     single = HydraConfig.get().mode == RunMode.RUN
-    note(exit_code=None, error=None)  # of a job that was in the queue before
+    note(exit_code=None, error=None)  # overwrites those of a requeued job
     try:
         yield chosen_options()
         note(exit_code=0)

@@ -1,4 +1,4 @@
-"""What Hydra refuses on the command line, in our words and with what to type instead."""
+"""Messages for mistakes on the command line that Hydra reports, with what to type instead."""
 
 import difflib
 import re
@@ -16,15 +16,15 @@ from ilm.config.keys import as_typed, flat, suggestion
 from ilm.errors import UserError
 
 OWN_LEVELS = {
-    "train": "A level of your own: type cefr_level.name={0} 'cefr_level.levels=[{0}]' instead, once texts of {0} are "
-    "prepared (python prepare.py ... corpus.levels=[A1,{0}])",
-    "evaluate": "Models of a level of your own are named: models=[{0}]; its texts: task.levels=[{0}]",
-    "infill": "Models of a level of your own are named: models=[{0}]",
+    "train": "For a level of your own, prepare its texts (python prepare.py ... corpus.levels=[A1,{0}]), then type "
+    "cefr_level.name={0} 'cefr_level.levels=[{0}]'",
+    "evaluate": "For a level of your own, type models=[{0}] for its models, task.levels=[{0}] for its texts",
+    "infill": "For models of a level of your own, type models=[{0}]",
 }
 
 
 def message_of(error: Exception, command: str) -> str:
-    """The message of a mistake; Hydra's with the reason it wraps, without what only it needs to know."""
+    """The message of an error; one of Hydra's is simplified and includes its cause."""
     message, cause = str(error).strip(), error.__cause__
     if isinstance(error, OverrideParseException):
         return _cannot_be_read(error.override or "", sys.argv[1:])
@@ -42,7 +42,7 @@ def require_no_dashes(command: str) -> None:
     for argument, following in pairwise([*sys.argv[1:], "VALUE"]):
         key, equals, value = argument.lstrip("-").partition("=")
         if argument.startswith("-") and key in [*group_names(command), *_keys(key, command)]:
-            raise UserError(f"{argument}: options are typed without dashes: {key}={value if equals else following}")
+            raise UserError(f"{argument}: type options without dashes: {key}={value if equals else following}")
 
 
 def _cannot_be_read(override: str, arguments: Sequence[str]) -> str:
@@ -50,15 +50,15 @@ def _cannot_be_read(override: str, arguments: Sequence[str]) -> str:
     at = list(arguments).index(override) if override in arguments else len(arguments)
     if not equals:
         typed = "".join(arguments[at : at + 3]) if arguments[at + 1 : at + 2] == ["="] else f"{key}=VALUE"
-        return f"{override}: options are typed KEY=VALUE, without spaces: {typed}"
+        return f"{override}: type options as KEY=VALUE, without spaces: {typed}"
     if value.count("[") > value.count("]") or value.count("{") > value.count("}"):
         rest = next((n for n, part in enumerate(arguments[at + 1 :]) if "=" in part), len(arguments))
         whole = "".join(arguments[at : at + 1 + rest])
         if whole.count("[") == whole.count("]") and whole.count("{") == whole.count("}"):
-            return f"{override}: no spaces in a list, unless it is in quotes: type {whole}"
+            return f"{override}: a list with spaces needs quotes: type {whole}"
         return f"{override}: a bracket is not closed"
     typed = as_typed(f"{key}=", re.sub(r"^(['\"])(.*)\1$", r"\2", value))
-    return f"{override}: such characters need two kinds of quotes, those of the shell and Hydra's: type {typed}"
+    return f"{override}: these characters need two kinds of quotes, the shell's and Hydra's: type {typed}"
 
 
 def _no_such_option(missing: str, options: Sequence[str], command: str) -> str:
@@ -68,7 +68,7 @@ def _no_such_option(missing: str, options: Sequence[str], command: str) -> str:
         data = Path(_composed(command, f"{group}=").paths.data).expanduser()
         prepared = {path.parent.name: f"corpus.name={path.parent.name}" for path in data.glob("*/manifest.json")}
         if option in prepared and command != "prepare":
-            return f"{group}={option}: a prepared corpus is named by corpus.name={option}, without corpus="
+            return f"{group}={option}: for a prepared corpus type corpus.name={option}, without corpus="
         names = {**prepared, **names}
     if group in ("cefr", "cefr_level") and re.fullmatch(r"[A-C][12]\+?", option):
         return f"{message}. {OWN_LEVELS[command].format(option)}"
@@ -77,7 +77,7 @@ def _no_such_option(missing: str, options: Sequence[str], command: str) -> str:
 
 
 def _keys(unknown: str, command: str) -> list[str]:
-    """The keys of this command's configuration, with the options chosen beside the `unknown` key; and its groups."""
+    """This command's groups and keys, under the other overrides than the `unknown` key."""
     settings: Any = OmegaConf.to_container(_composed(command, f"{unknown}="))
     del settings["hydra"]
     return ([] if "." in unknown else group_names(command)) + [key for key, _ in flat(settings)]

@@ -1,8 +1,8 @@
-"""Runs as Slurm jobs: the script of a job, its submission, and how it stands while the sweep waits for it.
+"""Runs as Slurm jobs: batch scripts, submission, and job states while the sweep waits.
 
-A job is a command of its own, as on this machine (`ilm.cli.sweep`). SIGTERM asks it to save: Slurm sends that before
-the job's time is over, and when its place is needed. A run that has saved and still has its place puts itself back in
-the queue; so does Slurm where it takes the place itself. Then the same command goes on from the checkpoint.
+A job runs the same command as on this machine (`ilm.cli.sweep`). Slurm sends SIGTERM before a job's time limit and on
+preemption, and the run saves. If the job still has its allocation it then requeues itself, otherwise Slurm does; the
+same command resumes from the checkpoint.
 """
 
 import os
@@ -17,11 +17,11 @@ from typing import Any
 
 from ilm.errors import UserError
 
-# Between two questions to Slurm, which serves a whole cluster.
+# Between queries, since Slurm serves a whole cluster.
 POLL_SECONDS = 5.0
-# After the first process of a run has ended, for the others to end too.
+# How long srun waits for the other processes of a run after the first has ended.
 STRAGGLER_SECONDS = 120
-# From which no job comes back.
+# Final job states.
 ENDED = {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED"}
 ENDED |= {"REVOKED", "TIMEOUT"}
 FINISHED = "COMPLETED"
@@ -29,10 +29,10 @@ LOST = "lost"
 
 SCRIPT = """#!/bin/bash
 {setup}
-trap : TERM  # it comes to this shell too, and what counts is how the run ends
+trap : TERM  # SIGTERM reaches this shell too, which must wait for the run
 {command}
 code=$?
-# It was asked to stop and has saved; where this job still runs, it was for its time or its place.
+# The run was stopped and has saved. If this job is still running, the cause was its time limit or preemption.
 if [ $code -eq 143 ] && [ "${{SLURM_RESTART_COUNT:-0}}" -lt {max_requeues} ] &&
     [ "$(squeue --noheader --jobs="$SLURM_JOB_ID" --format=%T)" = RUNNING ]; then
   scontrol requeue "$SLURM_JOB_ID"
@@ -43,37 +43,37 @@ exit $code
 
 @dataclass
 class SlurmQueue:
-    """The jobs that one command has submitted, and what Slurm said of them last: {id: state}."""
+    """The jobs submitted by one command, with their last known states: {id: state}."""
 
     states: dict[str, str] = field(default_factory=dict)
     _names: dict[str, str] = field(default_factory=dict)
     _asked: float = 0.0
 
     def submit(self, script: Path, options: Sequence[str], name: str) -> "SlurmJob":
-        """Hand a script to sbatch, with its options.
+        """Submit a script with these sbatch options.
 
-        Raises: UserError with what sbatch says where it refuses.
+        Raises: UserError with sbatch's message if it fails.
         """
         try:
             done = subprocess.run(["sbatch", "--parsable", *options, str(script)], capture_output=True, text=True)
         except FileNotFoundError as error:
-            raise UserError("launcher=slurm needs sbatch, which is not here: type it on a login node") from error
+            raise UserError("launcher=slurm needs sbatch, which was not found: run it on a login node") from error
         if done.returncode:
             reason = " ".join(line.removeprefix("sbatch: error: ") for line in done.stderr.strip().splitlines())
-            raise UserError(f"sbatch refuses the job: {reason or done.stdout.strip()}")
+            raise UserError(f"sbatch rejected the job: {reason or done.stdout.strip()}")
         number = done.stdout.strip().partition(";")[0]
         self.states[number], self._names[number] = "PENDING", name
         return SlurmJob(number, self)
 
     def refresh(self) -> None:
-        """Ask Slurm how the jobs stand, at most every POLL_SECONDS; tell what has changed."""
+        """Query the jobs' states, at most every POLL_SECONDS, and print changes."""
         if time.monotonic() - self._asked < POLL_SECONDS:
             return
         self._asked = time.monotonic()
         waiting = [number for number, state in self.states.items() if state not in (*ENDED, LOST)]
         fields = ["squeue", "--noheader", "--states=all", f"--user={os.getuid()}", "--format=%A|%T|%R"]
         if not waiting or (lines := _output(fields)) is None:
-            return  # Slurm does not answer: it may be restarted
+            return  # Slurm does not answer; it may be restarting
         found = {number: (state, why) for number, state, why in (line.split("|", 2) for line in lines)}
         for number in waiting:
             state, why = found.get(number) or _accounted(number)
@@ -85,14 +85,14 @@ class SlurmQueue:
 
 @dataclass
 class SlurmJob:
-    """A submitted job, to be asked as a process of this machine is; its exit code is that which its run has noted."""
+    """A submitted job with the interface of a local process; its run notes the exit code."""
 
     number: str
     queue: SlurmQueue
     returncode = None
 
     def poll(self) -> str | None:
-        """None while it waits or runs, then Slurm's word for how it ended."""
+        """None while it waits or runs, then its final state in Slurm."""
         self.queue.refresh()
         return self.state if self.state in (*ENDED, LOST) else None
 
@@ -102,7 +102,7 @@ class SlurmJob:
 
 
 def _output(command: Sequence[str]) -> list[str] | None:
-    """The lines that a command prints; None where it fails, or is not there."""
+    """A command's lines of output; None if it fails or does not exist."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired):
@@ -111,14 +111,14 @@ def _output(command: Sequence[str]) -> list[str] | None:
 
 
 def _accounted(number: str) -> tuple[str, str]:
-    """How a job ended that the queue has forgotten; `lost` where the cluster keeps no accounts."""
+    """The final state of a job that has left the queue; `lost` if the cluster keeps no accounting."""
     lines = _output(["sacct", "--allocations", "--noheader", "--parsable2", "--format=State", f"--jobs={number}"])
     return (lines[-1].partition(" ")[0], "") if lines else (LOST, "")
 
 
 def job_script(command: Sequence[str], variables: Mapping[str, str], launcher: Any) -> str:
-    """The batch script of a run: its command and environment variables, and the section `hydra.launcher`."""
-    # Slurm 22 and later leave the cores out of what srun takes over.
+    """The batch script that runs a command with these environment variables; `launcher`: `hydra.launcher`."""
+    # From Slurm 22 on, srun does not inherit the number of cores.
     cores = f" --cpus-per-task={launcher.cpus_per_task}" if launcher.cpus_per_task else ""
     exported = [f"export {key}={shlex.quote(value)}" for key, value in variables.items()]
     return SCRIPT.format(
@@ -129,19 +129,19 @@ def job_script(command: Sequence[str], variables: Mapping[str, str], launcher: A
 
 
 def job_options(launcher: Any, trainer: Any) -> list[str]:
-    """The options of sbatch for a run, from these sections of its configuration.
+    """sbatch's options for a run with these sections of the configuration.
 
-    Raises: UserError unless the processes that Slurm will start are those that the run is planned for.
+    Raises: UserError unless Slurm will start as many processes as the run is planned for.
     """
     devices = trainer.devices
     if not isinstance(devices, int) or devices < 1:
-        raise UserError(f"launcher=slurm with trainer.devices={devices}: type the number of GPUs a node")
+        raise UserError(f"launcher=slurm with trainer.devices={devices}: type the number of GPUs per node")
     tasks, nodes = launcher.tasks_per_node or devices, launcher.nodes
     if (tasks, nodes) != (devices, trainer.num_nodes):
         raise UserError(
             f"hydra.launcher.nodes={nodes} and tasks_per_node={tasks} start {nodes * tasks} processes, but "
             f"trainer.num_nodes={trainer.num_nodes} and trainer.devices={devices} make {trainer.num_nodes * devices}. "
-            "Type the trainer's alone: the launcher follows it."
+            "Set only the trainer's; the launcher follows it."
         )
     gpus = launcher.gpus_per_node
     gpus = (0 if trainer.accelerator == "cpu" else devices) if gpus is None else gpus

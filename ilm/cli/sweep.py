@@ -1,11 +1,11 @@
-"""Several runs in one command (`-m`), and the table that the command ends with.
+"""Several runs in one command (`-m`), and the table that it ends with.
 
-1. Hydra's callback makes a `Sweep` before the first job: which jobs there will be, and a folder for what they tell.
-2. Every job is a command of its own, `sweep.at_once` at the same time: what one model does wrong, or a kill for want of
-   memory, ends that one alone, and several processes a run work as they always do. It is a process of this machine, or
-   with launcher=slurm the script of a Slurm job (`ilm.cli.slurm`).
-3. Every job notes in <folder>/<number>.json which run it is and how it ended; the rest is in the runs' status.json.
-4. `end_sweep` waits, prints one row for every job, stores the rows, and says which exit code tells the truth.
+1. Before the first job, Hydra's callback makes a `Sweep`: the list of jobs, and a folder for their records.
+2. Every job is a separate command, `sweep.at_once` of them at a time, so an error or an out-of-memory kill ends only
+   that run, and multi-process runs work as usual. A job is a local process or, with launcher=slurm, the script of a
+   Slurm job (`ilm.cli.slurm`).
+3. Every job notes its run and how it ended in <folder>/<number>.json; everything else is in the run's status.json.
+4. `end_sweep` waits, prints and stores one row per job, and returns the exit code.
 """
 
 import csv
@@ -48,7 +48,7 @@ _sweep: "Sweep | None" = None
 
 @dataclass
 class Sweep:
-    """The jobs of one command, in the process that was started by it."""
+    """The jobs of one command, in its main process."""
 
     folder: Path
     jobs: list[Job]
@@ -64,12 +64,11 @@ class Sweep:
         return [job for job in self.jobs if job.process is not None and job.process.poll() is None]
 
     def start(self, number: int, overrides: Sequence[str], launcher: Any, trainer: Any) -> None:
-        """Start job `number` as a command of its own, once earlier stages have ended and there is a place for it.
+        """Start job `number`, once earlier stages have ended and a slot is free.
 
-        `launcher` and `trainer` are those sections of its configuration.
+        `launcher` and `trainer` are sections of its configuration.
 
-        Raises: SystemExit with 128 + signal once a signal has come and the jobs of this machine have ended; with 2
-        where Slurm refuses the job.
+        Raises: SystemExit: 128 + signal after a signal, once local jobs have ended; 2 if Slurm rejects the job.
         """
         job = self.jobs[number]
         if self.dry and (alike := next((other for other in self.jobs[:number] if _same_cost(other, job)), None)):
@@ -98,7 +97,7 @@ class Sweep:
             job.process = process = subprocess.Popen(  # type: ignore[call-overload]  # options in a dictionary
                 command,
                 env={**os.environ, **own, RECORD: str(job.record)},
-                # A terminal's Ctrl-C would reach it beside what this process sends: twice means stop at once.
+                # Otherwise Ctrl-C in a terminal would reach it twice, which means to stop at once.
                 start_new_session=True,
                 preexec_fn=end_with_parent,
                 **({"stdout": file, "stderr": subprocess.STDOUT} if log else {}),
@@ -112,17 +111,17 @@ class Sweep:
         try:
             options = [*job_options(launcher, trainer), f"--job-name={name}", f"--output={log}"]
             job.process = self.queue.submit(script, options, name)  # type: ignore[union-attr]
-        except UserError as error:  # Hydra would go on with the next one
+        except UserError as error:  # Hydra would continue with the next job
             print(f"error: {printable(str(error))}", file=sys.stderr)
             raise SystemExit(2) from error
         print(f"Slurm job {job.process.number}", file=sys.stderr, flush=True)
 
     def wait(self) -> None:
-        """Wait for all jobs that run; raises SystemExit as `start` does."""
+        """Wait for all running jobs; raises SystemExit as `start` does."""
         self._wait_until(lambda: not self.running)
 
     def on_signal(self, received: int, frame: Any) -> None:
-        """Hand a signal on to the running jobs: each saves, the second one ends it at once. Those of Slurm go on."""
+        """Forward a signal to the local jobs: they save, or on a second signal end at once. Slurm jobs continue."""
         self.stopped_by = received
         for job in self.running if self.queue is None else []:
             job.process.send_signal(received)  # type: ignore[union-attr]  # a process of this machine
@@ -136,7 +135,7 @@ class Sweep:
             raise SystemExit(128 + self.stopped_by)
 
     def exit_code(self) -> int:
-        """That of the signal that stopped the sweep, else of the first job that failed, else 0."""
+        """128 + the signal that stopped the sweep, else that of the first failed job, else 0."""
         if self.stopped_by is not None:
             return 128 + self.stopped_by
         return next((job.exit_code for job in self.jobs if job.exit_code), 0)
@@ -146,7 +145,7 @@ class SweepCallback(Callback):
     """Hydra's callback: makes the `Sweep` before its first job, once all its jobs pass `require`."""
 
     def __init__(self, require: str):
-        self.require = require  # of a function of the settings, so that it is imported only now
+        self.require = require  # dotted name of a function of the settings, imported only in a sweep
 
     def on_multirun_start(self, config: Any, **kwargs: Any) -> None:
         global _sweep
@@ -158,7 +157,7 @@ class SweepCallback(Callback):
             )
             stages = Plugins.instance()._instantiate(config.hydra.sweeper).split_arguments(overrides, None)  # type: ignore[attr-defined]  # all sweepers have it
         except (HydraException, UserError):
-            return  # the sweeper itself is about to refuse it
+            return  # the sweeper itself will report it
         combinations = [(stage, one) for stage, jobs in enumerate(stages) for one in jobs]
         _require_all(config, [one for _, one in combinations], get_method(self.require))
         folder = Path(config.hydra.sweep.dir)
@@ -179,15 +178,15 @@ class SweepCallback(Callback):
 
 
 def _require_all(config: DictConfig, combinations: Sequence[Sequence[str]], require: Callable[[Train], None]) -> None:
-    """Check the jobs of a sweep before the first one begins.
+    """Check all jobs of a sweep before the first one starts.
 
-    Raises: SystemExit, after printing the mistakes of each; Hydra turns other exceptions of a callback into warnings.
+    Raises: SystemExit after printing the errors. Hydra turns other exceptions of callbacks into warnings.
     """
-    mistakes: dict[str, list[str]] = {}
+    errors: dict[str, list[str]] = {}
     common = set.intersection(*map(set, combinations)) if len(combinations) > 1 else set()
     checked: set[str | frozenset[str]] = set()
     for one in combinations:
-        # Composing takes a third of a second: of runs that differ in their seed alone one is checked, each seed once.
+        # Composing takes a third of a second: check one of the runs that differ only in their seed, and each seed once.
         seeds = {override for override in one if override.startswith("seed=")}
         if seeds <= checked and frozenset(one) - seeds in checked:
             continue
@@ -199,21 +198,21 @@ def _require_all(config: DictConfig, combinations: Sequence[Sequence[str]], requ
         try:
             require(check(job, Train, choices))
         except UserError as error:
-            mistakes.setdefault(str(error), []).append(" ".join(part for part in one if part not in common))
-    if mistakes:
-        for message, jobs in mistakes.items():
+            errors.setdefault(str(error), []).append(" ".join(part for part in one if part not in common))
+    if errors:
+        for message, jobs in errors.items():
             print(f"error: {', '.join(jobs)}: {printable(message)}", file=sys.stderr)
         print("nothing was started", file=sys.stderr)
         raise SystemExit(2)
 
 
 def sweep_here() -> Sweep | None:
-    """The sweep whose jobs this process is to start; None in a single run, and where a job's work is done."""
+    """The sweep whose jobs this process starts; None in a single run and in a job."""
     return _sweep
 
 
 def start_job(sweep: Sweep, settings: DictConfig) -> None:
-    """Start the job that Hydra has arrived at (see `Sweep.start`), with these settings."""
+    """Start the job that Hydra has reached (`Sweep.start`), with these settings."""
     config = HydraConfig.get()
     options = [override for override in config.overrides.hydra if override.startswith("hydra.searchpath=")]
     options += ["--config-name", config.job.config_name or ""] if config.job.config_name != config.job.name else []
@@ -223,12 +222,12 @@ def start_job(sweep: Sweep, settings: DictConfig) -> None:
 
 
 def is_recorded() -> bool:
-    """Whether this process does the work of one job of a sweep."""
+    """Whether this process is a job of a sweep."""
     return RECORD in os.environ
 
 
 def was_requeued() -> bool:
-    """Whether a scheduler has started this job before: then it goes on with its run, which `overwrite` made anew."""
+    """Whether a scheduler restarted this job: it then resumes its run instead of overwriting it again."""
     if is_recorded():
         path = Path(os.environ[RECORD])
         return path.exists() and "folder" in read_json(path)
@@ -236,8 +235,9 @@ def was_requeued() -> bool:
 
 
 def note(**values: Any) -> None:
-    """Note what the sweep's table will say of this job: `name`, `folder`, `finished_before`, `error`, `exit_code`,
-    `cost`. Nothing in a run that is not part of a sweep.
+    """Record for the sweep's table `name`, `folder`, `finished_before`, `error`, `exit_code`, `cost` of this job.
+
+    Does nothing outside a sweep.
     """
     if is_recorded() and is_first_process():
         path = Path(os.environ[RECORD])
@@ -245,12 +245,12 @@ def note(**values: Any) -> None:
 
 
 def end_sweep() -> int:
-    """Wait for the sweep's jobs, print its table, store it; returns the exit code. 0 where there was no sweep."""
+    """Wait for the sweep's jobs, print and store its table, and return the exit code; 0 if there is no sweep."""
     global _sweep
     sweep, _sweep = _sweep, None
     if sweep is None:
         return 0
-    with suppress(SystemExit):  # `exit_code` tells the same
+    with suppress(SystemExit):  # `exit_code` returns the same
         sweep.wait()
     rows = [row(job, sweep.jobs) for job in sweep.jobs]
     if sweep.dry:
@@ -267,25 +267,25 @@ def end_sweep() -> int:
             "", sweep_table(rows).markdown(), *errors, f"the table: {sweep.folder / 'runs.csv'}", sep="\n", flush=True
         )
         if sweep.queue is not None and (left := [str(getattr(job.process, "number", "")) for job in sweep.running]):
-            print(f"the jobs go on; `scancel {' '.join(left)}` ends them", flush=True)
+            print(f"the jobs continue; `scancel {' '.join(left)}` ends them", flush=True)
         if any(line[1] not in ("finished", "finished before") for line in rows):
-            print("type the same command again to go on with what is not finished", flush=True)
-        for job in sweep.jobs:  # Hydra makes a folder for each
+            print("repeat the command to resume what is not finished", flush=True)
+        for job in sweep.jobs:  # Hydra makes a folder for each job
             with suppress(OSError):
                 (sweep.folder / str(job.number)).rmdir()
     else:
-        _remove(sweep)  # refused before its first job
+        _remove(sweep)  # rejected before its first job
     return sweep.exit_code()
 
 
 def _same_cost(a: Job, b: Job) -> bool:
-    """Whether two runs differ in their seed or draw alone."""
+    """Whether two runs differ only in seed or draw."""
     of_a, of_b = ({o for o in job.overrides if not o.startswith(("seed=", "data.draw="))} for job in (a, b))
     return of_a == of_b
 
 
 def _remove(sweep: Sweep) -> None:
-    """The sweep's folder, and what is empty of `experiments/.sweeps` above it."""
+    """Remove the sweep's folder, and its parents up to `experiments/.sweeps` if they are empty."""
     shutil.rmtree(sweep.folder, ignore_errors=True)
     for path in (sweep.folder.parent, sweep.folder.parent.parent):
         with suppress(OSError):

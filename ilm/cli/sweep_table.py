@@ -1,4 +1,4 @@
-"""How the jobs of a sweep stand: what each has noted, the status of its run, its exit code; and a table of them."""
+"""The table of a sweep, from each job's record, exit code and run status."""
 
 import math
 import signal
@@ -20,8 +20,7 @@ STOPPED_BY_SIGNAL = {128 + number for number in STOPS}
 
 @dataclass
 class Job:
-    """One run of a sweep: the overrides that make it, its process or Slurm job once it is started, and which of the
-    places on this machine it has.
+    """One run of a sweep: its overrides, its process or Slurm job once started, and its slot on this machine.
 
     It waits for the jobs of earlier stages (`hydra_plugins.staged_sweeper`).
     """
@@ -39,7 +38,7 @@ class Job:
 
     @property
     def exit_code(self) -> int | None:
-        """As a shell tells it; None for a job that has not ended, or was lost without a word."""
+        """As in a shell; None for a job that has not ended or was lost."""
         if isinstance(self.process, SlurmJob):
             ended, noted = self.process.poll(), self.noted.get("exit_code")
             return None if ended is None else noted if noted is not None else int(ended != FINISHED)
@@ -50,7 +49,7 @@ class Job:
 
 
 def label(job: Job, jobs: Sequence[Job]) -> str:
-    """The run's name once the job has said it; until then the overrides in which it differs from the other jobs."""
+    """The run's name once the job has noted it; until then the overrides that distinguish it from the other jobs."""
     if name := job.noted.get("name"):
         return name
     common = set.intersection(*(set(other.overrides) for other in jobs))
@@ -58,7 +57,7 @@ def label(job: Job, jobs: Sequence[Job]) -> str:
 
 
 def row(job: Job, jobs: Sequence[Job]) -> tuple[str, ...]:
-    """The cells of a job, as `COLUMNS`; empty where nothing is known."""
+    """A job's cells under `COLUMNS`; empty if unknown."""
     noted = job.noted
     file = Path(noted["folder"]) / "status.json" if "folder" in noted else None
     status = (read_object(file) or {}) if file is not None and file.exists() else {}
@@ -77,10 +76,10 @@ def row(job: Job, jobs: Sequence[Job]) -> tuple[str, ...]:
 
 
 def state(job: Job) -> str:
-    """In one or two words, how a job stands."""
+    """A job's state in one or two words."""
     code = job.exit_code
     if isinstance(job.process, SlurmJob) and (code is None or job.noted.get("exit_code") is None):
-        # Slurm's word where the run has said none; a kill is a failed job to it.
+        # Slurm's state if the run noted none; Slurm calls a killed job failed.
         return {"FAILED": "killed"}.get(job.process.state, job.process.state.lower().replace("_", " "))
     if code == 0:
         return "finished before" if job.noted.get("finished_before") else "finished"
@@ -92,12 +91,12 @@ def state(job: Job) -> str:
 
 
 def sweep_table(rows: Sequence[Sequence[str]]) -> TextTable:
-    """The rows below `COLUMNS`."""
+    """A table of these rows under `COLUMNS`."""
     return TextTable(None, COLUMNS, rows, "ll" + "r" * (len(COLUMNS) - 2))
 
 
 def print_total(jobs: Sequence[Job]) -> None:
-    """What all runs cost; one that follows another, which is not trained yet, costs as much as that one."""
+    """Print the total cost of all runs; a run that needs another, untrained one is counted at that run's cost."""
     noted = [job.noted for job in jobs]
     by_level = {of["level"]: of["cost"] for of in reversed(noted) if "level" in of}
     follows = [of["follows"] for of in noted if of.get("follows")]
@@ -105,11 +104,11 @@ def print_total(jobs: Sequence[Job]) -> None:
     if costs:
         hours, disk = (sum(cost[key] for cost in costs) for key in ("hours", "disk_gib"))
         memory = max(cost["memory_gib"] for cost in costs)
-        left_out = f", without {missing} that are not known yet" if (missing := len(jobs) - len(costs)) else ""
+        left_out = f", without {missing} of unknown cost" if (missing := len(jobs) - len(costs)) else ""
         print(
             f"\nall {len(jobs)} runs{left_out}, one after another: {hours:.1f} h, {disk:.1f} GiB of disk; "
             f"the largest needs {memory:.1f} GiB of memory",
             flush=True,
         )
         if follows:
-            print(f"{len(follows)} of them follow runs that are not trained yet, and are counted as those", flush=True)
+            print(f"{len(follows)} of them need runs not trained yet, and are counted at the cost of those", flush=True)

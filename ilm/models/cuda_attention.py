@@ -1,30 +1,30 @@
-"""Attention within the examples of a row on a GPU: kernels that take the ends of the examples and know dropout.
+"""Attention within the examples of a row on a GPU, by kernels that take example boundaries and dropout.
 
-- bfloat16 and float16, from compute capability 8 on: flash attention (Dao 2023, arXiv 2307.08691)
-- float32, and float16 on older cards: memory-efficient attention (Rabe and Staats 2021, arXiv 2112.05682)
-- what neither takes, or a torch whose operators have other arguments than here: torch's nested tensors, which lead to
-  the same kernels, after 2.7 ms of Python a call
+- bfloat16 and float16 from compute capability 8 on: flash attention (Dao 2023, arXiv 2307.08691)
+- float32, and float16 on older GPUs: memory-efficient attention (Rabe and Staats 2021, arXiv 2112.05682)
+- anything else, or a torch whose operators have other arguments: torch's nested tensors, which call the same kernels
+  after 2.7 ms of Python per call
 
-The operators are those that torch's own functions of attention call. Unlike these they take dropout together with the
-ends of examples, and torch.compile makes one graph of them.
+These are the operators behind torch's public attention functions. Unlike those, they combine dropout with example
+boundaries, and torch.compile traces them as one graph.
 
-Legend: H heads, K key heads, T tokens of a row, D size of a head.
+Legend: H heads, K key heads, T tokens in a row, D head size.
 """
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-# The arguments by position that the calls below count on, seen in torch 2.13.
+# The positional arguments that the calls below rely on, as in torch 2.13.
 FLASH = (*("query", "key", "value", "cum_seq_q", "cum_seq_k", "max_q", "max_k"), *("dropout_p", "is_causal"))
 EFFICIENT: tuple[str, ...] = (
     *("query", "key", "value", "bias", "cu_seqlens_q", "cu_seqlens_k", "max_seqlen_q", "max_seqlen_k"),
 )
 EFFICIENT = (*EFFICIENT, "dropout_p", "custom_mask_type", "compute_log_sumexp")
-CAUSAL = 1  # of custom_mask_type: from the first token of each example
+CAUSAL = 1  # a value of custom_mask_type: causal from the first token of each example
 
 
 def takes(operator: str, arguments: tuple[str, ...]) -> bool:
-    """Whether torch has this operator, with these arguments first and a `scale`."""
+    """Whether torch has this operator with these leading arguments and a `scale`."""
     found = getattr(torch.ops.aten, operator, None)
     names = [argument.name for argument in found.default._schema.arguments] if found is not None else []
     return tuple(names[: len(arguments)]) == arguments and "scale" in names
@@ -35,12 +35,12 @@ HAS_EFFICIENT = takes("_efficient_attention_forward", EFFICIENT)
 
 
 def capability(device: torch.device) -> int:
-    """The first number of a card's compute capability."""
+    """The major version of a GPU's compute capability."""
     return torch.cuda.get_device_properties(device).major
 
 
 def kernel_for(query: torch.Tensor) -> str:
-    """`flash`, `efficient` or `nested`: what computes the attention of a query (T, H, D) on its card."""
+    """Which kernel computes the attention of a query (T, H, D): `flash`, `efficient` or `nested`."""
     size, half = query.shape[-1], query.dtype in (torch.bfloat16, torch.float16)
     major = capability(query.device)
     if HAS_FLASH and half and major >= 8 and size % 8 == 0 and size <= 256:
@@ -60,10 +60,10 @@ def cuda_attention(
 ) -> torch.Tensor:
     """Causal attention within examples: query (T, H, D), key and value (T, K, D); returns (T, H, D).
 
-    `boundaries` int32 (examples + 1,): 0, then the ends; `longest` is a bound on their lengths in tokens.
+    `boundaries` int32 (examples + 1,): 0, then the end of each example; `longest`: at least the longest, in tokens.
     """
     kernel = kernel_for(query)
-    # The usual scale is left to the kernel: given, it comes twice in the compiled backward pass of torch 2.13.
+    # The default scale is left out: torch 2.13's compiled backward pass would receive it twice.
     scale = None if scaling == query.shape[-1] ** -0.5 else scaling
     ends = (boundaries, boundaries, longest, longest)
     if kernel == "flash":
@@ -87,7 +87,7 @@ def nested_attention(
     scale: float | None,
     dropout: float,
 ) -> torch.Tensor:
-    """The same of nested tensors, all (T, H, D)."""
+    """The same with nested tensors; query, key and value (T, H, D)."""
     nested_query, nested_key, nested_value = (
         torch.nested.nested_tensor_from_jagged(part, boundaries, min_seqlen=1, max_seqlen=longest).transpose(1, 2)
         for part in (query, key, value)

@@ -5,11 +5,11 @@
     nll      -  x  x  ... x
     begins   -  x  x  ... x  x                      whether the next token begins a word: also asked behind the last
 
-A text longer than a window is read in windows of which each begins half a window after the one before: its second half
-is scored with at least half a window of text before it, and every token once.
+A longer text is read in windows, each starting half a window after the previous one. Every token is scored once, with
+at least half a window of text before it where the text has that much.
 
-Models trained on masked texts give some probability to blanks. `kept` takes it away: probabilities are then those
-among the first `kept` rows of the head, and the mass taken away is returned.
+Models trained on masked texts assign some probability to blanks. `kept` excludes it: probabilities are then
+renormalised over the first `kept` rows of the head, and `log_kept` says how much was kept.
 
 Legend: T tokens of a text, V rows of the head, K rows kept, N targets of a row.
 """
@@ -25,19 +25,19 @@ from ilm.examples.layout import Example, TargetType
 from ilm.models.packing import Row, pack
 from ilm.models.scoring import target_logits
 
-# Logits whose exponentials are summed at a time: on a CPU what its cache holds.
+# Bytes of logits exponentiated and summed at a time: on a CPU, what fits in its cache.
 SUMMED_BYTES = {"cpu": 2**22, "cuda": 2**28}
 
 
 @dataclass(frozen=True, eq=False)
 class TextScores:
-    """What a model makes of a text of T tokens; float64, in nats.
+    """A model's scores of a text of T tokens; float64, in nats.
 
-    `nll` (T,): of each token among those kept; NaN for the first where no token stands before it.
-    `log_kept` (T,): log-probability that the model gave to all tokens kept together, 0 where none was left out. So
-    `nll - log_kept` is the NLL before anything was left out, and `-expm1(log_kept)` the probability taken away.
-    `log_begins` (T + 1,): log-probability, among those kept, that a token of `begins` stands at each place, the last
-    one behind the text; None if it was not asked for.
+    `nll` (T,): NLL of each token among those kept; NaN for the first token if nothing precedes it.
+    `log_kept` (T,): log-probability of all kept tokens together; 0 if all are kept. So `nll - log_kept` is the NLL over
+    the full vocabulary, and `-expm1(log_kept)` the probability excluded.
+    `log_begins` (T + 1,): log-probability, among those kept, of a token of `begins` at each position, the last one
+    after the text; None if not requested.
     """
 
     nll: np.ndarray
@@ -76,7 +76,7 @@ def score_texts(
     for row in pack(flat, row_tokens):
         columns.append(_columns(model, row.to(device), kept, begins))
     found = np.concatenate(columns)
-    # Every token of a whole is scored once, but the first.
+    # Every token but the first is scored once.
     counts = [max(len(whole) - 1, 0) for whole in wholes]
     parts = np.split(found, np.cumsum(counts)[:-1]) if texts else []
     missing = np.full((1 - len(lead), 3), np.nan)
@@ -105,7 +105,7 @@ def _windows(ids: np.ndarray, window: int, prefix: Sequence[int] | np.ndarray) -
 
 
 def _columns(model: PreTrainedModel, row: Row, kept: int | None, begins: np.ndarray | None) -> np.ndarray:
-    """(N, 3) of a row: NLL, log_kept and log_begins of each target; the last is 0 where it is not asked for."""
+    """(N, 3) for a row: NLL, log_kept and log_begins of each target; the last is 0 if not requested."""
     found, done, is_begin = [], 0, None
     for block in target_logits(model, row):
         kept = block.shape[1] if kept is None else kept
@@ -120,7 +120,7 @@ def _columns(model: PreTrainedModel, row: Row, kept: int | None, begins: np.ndar
             parts = (
                 (logits.gather(1, targets) - highest)[:, 0],
                 masses.sum(-1),
-                # A probability too small for a float is taken for the smallest.
+                # A probability that underflows is replaced by the smallest float.
                 (masses @ is_begin).clamp_min(torch.finfo(torch.float32).tiny),
                 logits[:, kept:].logsumexp(-1) - highest[:, 0],
             )

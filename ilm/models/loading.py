@@ -1,4 +1,4 @@
-"""Causal language models: where they come from, how they get the infilling tokens, how they are saved."""
+"""Loads causal language models, adds the infilling tokens to them, and saves them."""
 
 import copy
 import importlib.util
@@ -33,19 +33,19 @@ from ilm.reference.models import is_reference_model, reference_config, reference
 log = logging.getLogger("ilm")
 
 HUB_TIMEOUT_SECONDS = 5
-_FEWEST_TOKENS = 3  # a tokenizer that is made up has up to two beside the special ones
+_FEWEST_TOKENS = 3  # transformers' placeholder tokenizer has up to two besides the special ones
 TO_TRAIN = (
     "(model.path=FOLDER); or train from scratch (model.pretrained=false), or a small model that needs no download "
     "(model=tiny)"
 )
 
-# Whatever a broken file, or one of something else, leads to.
+# What a broken or unrelated file can raise.
 BROKEN = (
     *(OSError, ValueError, KeyError, TypeError, AttributeError, ImportError),
     *(SafetensorError, StrictDataclassError),
 )
 
-# Loading takes seconds; its progress bars drown what a run has to say.
+# Loading takes only seconds, and its progress bars clutter a run's output.
 transformers.utils.logging.disable_progress_bar()
 
 
@@ -54,49 +54,49 @@ def load_tokenizer(path: str, *, package: str | None = None, gguf_file: str | No
     location, options = locate(path, package, gguf_file)
     if is_reference_model(location):
         return reference_tokenizer(location)
-    with _loading(f"{location} holds no model with a tokenizer", ". Give a folder such as experiments/NAME/model."):
+    with _user_error(f"{location} holds no model with a tokenizer", ". Give a folder such as experiments/NAME/model."):
         tokenizer = AutoTokenizer.from_pretrained(location, **options)
-    # transformers makes up one of special tokens alone where a folder has none.
+    # transformers makes one of special tokens only if a folder has none.
     if len(set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens)) < _FEWEST_TOKENS:
         raise UserError(
-            f"{location} has no tokenizer (tokenizer.json, or the vocabulary it had instead, is missing or empty). "
-            "Copy it from where the model came from, or save it there: tokenizer.save_pretrained(FOLDER)."
+            f"{location} has no tokenizer (tokenizer.json, or the vocabulary used instead, is missing or empty). Copy "
+            "it from where the model came from, or save it there: tokenizer.save_pretrained(FOLDER)."
         )
     return tokenizer
 
 
 def brings_tokenizer(path: str) -> bool:
-    """Whether a model folder has a tokenizer of its own, which may have learnt the infilling tokens."""
+    """Whether a model folder has its own tokenizer, which may include the infilling tokens."""
     return (Path(path) / "tokenizer_config.json").is_file() or is_reference_model(path)
 
 
 def pretrained_model(path: str, *, package: str | None = None, gguf_file: str | None = None) -> PreTrainedModel:
-    """A pretrained causal LM in float32, whatever type its checkpoint has, from a folder or the model hub.
+    """A pretrained causal LM in float32, whatever the dtype of its checkpoint, from a folder or the model hub.
 
-    A folder is in Hugging Face format, or as the ILM reference implementation saves it (`ilm.reference.models`).
+    A folder is in Hugging Face format, or in that of the ILM reference implementation (`ilm.reference.models`).
 
-    `package` names an installed Python package that carries the weights as `gguf_file`; where it is not installed the
-    hub is asked for `path`.
+    `package`: an installed Python package that contains the weights as `gguf_file`; if it is not installed, `path` is
+    requested from the hub.
 
-    Raises: UserError, within seconds, if `path` is neither a folder nor in the local cache and the hub cannot be
-    reached or does not know it; likewise for a folder that holds no causal LM.
+    Raises: UserError, within seconds, if `path` is neither a folder nor cached, and the hub cannot be reached or does
+    not have it; also if it is not a causal LM.
     """
     location, options = locate(path, package, gguf_file)
     if is_reference_model(location):
         return reference_model(location)
-    with _loading(f"No causal language model could be loaded from {location!r}"):
+    with _user_error(f"No causal language model could be loaded from {location!r}"):
         model = AutoModelForCausalLM.from_pretrained(location, dtype=torch.float32, **options)
     if "gguf_file" in options:
-        # The weights are plain floats now; the model still takes itself for a quantised one, and would not be saved.
+        # The weights are plain floats now, but the model is still marked as quantised and could not be saved.
         model.hf_quantizer, model.is_quantized, model.quantization_method = None, False, None
         model.config.__dict__.pop("quantization_config", None)
     return model
 
 
 def model_config(model: Model) -> PreTrainedConfig:
-    """The architecture of a model, as it is before the vocabulary is known; no weights are read.
+    """The configuration of a model, before its vocabulary is known; reads no weights.
 
-    Raises: UserError if what it needs is neither here nor on a hub that answers, or its architecture is refused.
+    Raises: UserError if its files are neither here nor available from the hub, or its architecture is invalid.
     """
     if not model.pretrained and model.architecture is not None:
         return _configuration(**model.architecture)
@@ -104,11 +104,12 @@ def model_config(model: Model) -> PreTrainedConfig:
 
 
 def initial_model(model: Model, vocabulary: Vocabulary, seed: int, *, new_rows: bool) -> PreTrainedModel:
-    """What a run starts from: pretrained or random weights, with rows for all tokens.
+    """The model that a run starts from: pretrained or random weights, with embedding rows for all tokens.
 
-    `new_rows`: the infilling tokens are new to it, and their rows are drawn from `seed`; otherwise it has learnt them.
+    `new_rows`: whether the infilling tokens are new to it; their rows are then drawn from `seed`.
 
-    Raises: UserError as `pretrained_model`, if a model that has learnt them lacks rows, or cannot be trained here.
+    Raises: UserError as `pretrained_model`, if a model that should have the infilling tokens lacks rows, or if it
+    cannot be trained here.
     """
     if model.pretrained:
         network = pretrained_model(model.location, package=model.package, gguf_file=model.gguf_file)
@@ -119,8 +120,13 @@ def initial_model(model: Model, vocabulary: Vocabulary, seed: int, *, new_rows: 
     if new_rows:
         try:
             add_special_rows(network, vocabulary, seed)
-        except (AttributeError, NotImplementedError, RuntimeError, TypeError) as error:  # it hides its embeddings
-            raise cannot_be_trained(network, f"its embeddings take no new tokens ({error})") from error
+        except (
+            AttributeError,
+            NotImplementedError,
+            RuntimeError,
+            TypeError,
+        ) as error:  # no access to embeddings
+            raise cannot_be_trained(network, f"no tokens can be added to its embeddings ({error})") from error
     else:
         require_rows(network, vocabulary, model.location)
     require_causal_rows(network)
@@ -129,9 +135,9 @@ def initial_model(model: Model, vocabulary: Vocabulary, seed: int, *, new_rows: 
 
 
 def average_weights(model: PreTrainedModel, folders: Sequence[Path]) -> None:
-    """Give `model`, which has the weights of the first of these folders, the mean of those of all.
+    """Set the weights of `model`, loaded from the first of these folders, to the mean over all of them.
 
-    Models that started from the same weights and were trained apart can be averaged (model soups, Wortsman et al. 2022,
+    Models fine-tuned separately from the same weights can be averaged (model soups, Wortsman et al. 2022,
     arXiv 2203.05482).
     """
     weights = dict(model.named_parameters())
@@ -146,9 +152,8 @@ def new_model(
 ) -> PreTrainedModel:
     """A causal LM with random weights drawn from `seed`.
 
-    `architecture` holds `model_type` and the arguments of its configuration; without it the configuration is that of
-    `path` (folder or hub). `vocabulary_size` counts the base vocabulary, without the infilling tokens; `end_of_text` is
-    the id of its end-of-text token.
+    `architecture`: `model_type` and the arguments of its configuration; None uses the configuration of `path` (folder
+    or hub). `vocabulary_size`: of the base vocabulary, without the infilling tokens. `end_of_text`: a token id.
     """
     if architecture is not None:
         ends = {"bos_token_id": end_of_text, "eos_token_id": end_of_text}
@@ -162,11 +167,10 @@ def new_model(
 
 
 def add_special_rows(model: PreTrainedModel, vocabulary: Vocabulary, seed: int) -> None:
-    """Give the model embedding rows for the infilling tokens: max(present rows, V + 2 + types), never fewer.
+    """Add embedding rows for the infilling tokens to a base model: max(present rows, V + 2 + types), never fewer.
 
-    The rows of the infilling tokens are drawn from `seed` alone, normal with the model's initializer range (GPT-2:
-    0.02), so all models of a study start from the same ones. A model that has learnt them already keeps its own: call
-    this only for a base model.
+    These rows are drawn from `seed` alone, normal with the model's initializer range (GPT-2: 0.02), so all models of a
+    study start from the same ones. Not for a model that already has the infilling tokens, whose rows it would replace.
     """
     rows = model.get_input_embeddings().weight.shape[0]
     if rows < vocabulary.size:
@@ -195,7 +199,7 @@ def require_length(config: PreTrainedConfig, max_length: int, option: str, prefi
 
 
 def positions(config: PreTrainedConfig) -> int | None:
-    """The tokens that a model can read; None without a limit (which XLNet writes as -1)."""
+    """The maximum number of tokens a model can read; None without a limit (-1 in XLNet)."""
     limit = getattr(config, "max_position_embeddings", None)
     return limit if limit is not None and limit > 0 else None
 
@@ -205,20 +209,20 @@ def require_rows(model: PreTrainedModel, vocabulary: Vocabulary, path: str | Pat
     rows = model.get_input_embeddings().weight.shape[0]
     if rows < vocabulary.size:
         raise UserError(
-            f"{path}: the model has {rows} embedding rows, but its tokenizer {vocabulary.size} tokens: they do not "
+            f"{path}: the model has {rows} embedding rows, but its tokenizer {vocabulary.size} tokens, so they do not "
             "belong together. Take both from the folder that the model was saved to."
         )
 
 
 def save_model(model: PreTrainedModel, vocabulary: Vocabulary, folder: Path) -> None:
-    """Write model and tokenizer in Hugging Face format; plain `AutoModelForCausalLM.from_pretrained` loads them.
+    """Write model and tokenizer in Hugging Face format, for plain `AutoModelForCausalLM.from_pretrained`.
 
-    The tokenizer gets what transformers' pipelines ask it for: how long a text may be, and how to pad, which a model
-    that writes from left to right wants on the left. No id changes.
+    The tokenizer gets what transformers' pipelines need: a maximum length, and padding on the left, as generation
+    requires. No ids change.
     """
     tokenizer = copy.deepcopy(vocabulary.tokenizer)
     tokenizer.model_max_length = positions(model.config) or tokenizer.model_max_length
-    tokenizer.padding_side = tokenizer.init_kwargs["padding_side"] = "left"  # only what stands in both is saved
+    tokenizer.padding_side = tokenizer.init_kwargs["padding_side"] = "left"  # saved only if set in both
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     with atomic_folder(folder) as temporary:
@@ -227,8 +231,8 @@ def save_model(model: PreTrainedModel, vocabulary: Vocabulary, folder: Path) -> 
 
 
 def _configuration(model_type: str, **settings: Any) -> PreTrainedConfig:
-    """Raises: UserError for an unknown kind of model, or settings that it does not have or refuses."""
-    with _loading(f"model.architecture (model_type {model_type}) is refused"):
+    """Raises: UserError for an unknown model type, or unknown or invalid settings."""
+    with _user_error(f"model.architecture (model_type {model_type}) is invalid"):
         default = AutoConfig.for_model(model_type)
         unknown = sorted(set(settings) - set(default.to_dict()) - set(default.attribute_map))
         if unknown:
@@ -243,31 +247,31 @@ def _stored_configuration(path: str, package: str | None, gguf_file: str | None)
     location, options = locate(path, package, gguf_file)
     if is_reference_model(location):
         return reference_config(location)
-    with _loading(f"No model configuration could be read from {location!r}"):
+    with _user_error(f"No model configuration could be read from {location!r}"):
         return AutoConfig.from_pretrained(location, **options)
 
 
 def locate(
     path: str, package: str | None = None, gguf_file: str | None = None, advice: str = TO_TRAIN
 ) -> tuple[str, dict[str, Any]]:
-    """Where to load a model from, and the options of `from_pretrained`, having made sure that it will not hang.
+    """Where to load a model from, and the options for `from_pretrained`, which will not hang on an unreachable hub.
 
-    `path`, `package` and `gguf_file` as in `pretrained_model`; `advice` says what to do where the hub is out of reach.
+    `path`, `package` and `gguf_file` as in `pretrained_model`; `advice` completes the message if the hub fails.
 
-    Raises: UserError, within seconds, if it is neither a folder nor in the local cache nor on a hub that answers.
+    Raises: UserError, within seconds, if it is neither a folder nor cached nor available from the hub.
     """
     spec = importlib.util.find_spec(package) if package is not None else None
     if spec is not None and spec.origin is not None:
         if any(importlib.util.find_spec(name) is None for name in ("gguf", "accelerate")):
             raise UserError(
-                f"The weights in the package {package} are a GGUF file: type `make smollm2` to install its reader."
+                f"The weights in the package {package} are a GGUF file: type `make smollm2` to install a reader for it."
             )
         return str(Path(spec.origin).parent), {"gguf_file": gguf_file}
     if Path(path).is_dir():
         return path, {"local_files_only": True}
     if path.startswith((".", "/", "~")) or path.count("/") > 1:
         raise UserError(
-            f"The model folder {path} does not exist. Give a folder that holds a config.json, or a hub name."
+            f"The model folder {path} does not exist. Give a folder with a config.json, or a name on the model hub."
         )
     try:
         AutoConfig.from_pretrained(path, local_files_only=True)
@@ -280,16 +284,16 @@ def locate(
 def _require_on_hub(path: str, advice: str) -> None:
     try:
         HfApi().model_info(path, timeout=HUB_TIMEOUT_SECONDS)
-    except Exception as error:  # the hub client raises the errors of whichever HTTP library it uses
+    except Exception as error:  # the hub client raises its HTTP library's errors
         raise UserError(
-            f"The model {path!r} is not on this machine, and the model hub did not give it ({_first_line(error)}). "
+            f"The model {path!r} is not on this machine, and the model hub did not provide it ({_first_line(error)}). "
             f"Check the name and the network; or download it elsewhere and give its folder {advice}."
         ) from error
 
 
 @contextmanager
-def _loading(what: str, advice: str = "") -> Iterator[None]:
-    """Raises: UserError in place of what a broken file leads to."""
+def _user_error(what: str, advice: str = "") -> Iterator[None]:
+    """Raises: UserError in place of the errors of a broken file."""
     try:
         yield
     except BROKEN as error:

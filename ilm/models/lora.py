@@ -1,7 +1,7 @@
-"""LoRA: low-rank updates are trained instead of the weights, and the rows of the infilling tokens with them.
+"""LoRA: trains low-rank updates of the weights, and the embedding rows of the infilling tokens.
 
-Hu et al. 2022 (LoRA: Low-Rank Adaptation of Large Language Models), by the package `peft`. The layers are put into the
-model in place, so what trains and scores a model works as it does without; `merged` gives back a plain model.
+Hu et al. 2022 (LoRA: Low-Rank Adaptation of Large Language Models), implemented by the package `peft`. The layers are
+inserted into the model in place, so training and scoring work unchanged; `merged` returns a plain model.
 """
 
 import importlib.util
@@ -27,19 +27,20 @@ ALL_LINEAR = "all-linear"
 
 
 def require_peft() -> None:
-    """Raises: UserError where the optional package is not installed."""
+    """Raises: UserError if the optional package is not installed."""
     if importlib.util.find_spec("peft") is None:
         raise UserError('adapter=lora needs the package peft: type pip install -c constraints.txt -e ".[lora]"')
 
 
 def add_lora(model: PreTrainedModel, adapter: Adapter, vocabulary: Vocabulary, seed: int) -> "PeftModel":
-    """Put the layers of LoRA into `model`, in place; only they require gradients afterwards.
+    """Insert LoRA layers into `model`, in place; only they and the rows of the infilling tokens then require gradients.
 
-    The updates begin at zero, so the model computes what it did; their other factor is drawn from `seed`. The rows of
-    the infilling tokens are trained too, of the input and of the output embeddings, as one where the model ties them.
-    Returned is the handle that `merged` takes.
+    Updates start at zero, so the model's outputs are unchanged; their other factor is drawn from `seed`. The infilling
+    tokens' rows are trained in both input and output embeddings, shared if the model ties these.
 
-    Raises: UserError if `target_modules` name no layers that can be adapted.
+    Returns: a handle for `merged`.
+
+    Raises: UserError if `target_modules` do not name adaptable layers.
     """
     from peft import LoraConfig, get_peft_model
 
@@ -68,7 +69,7 @@ def add_lora(model: PreTrainedModel, adapter: Adapter, vocabulary: Vocabulary, s
 
 
 def merged(adapted: "PeftModel", folder: Path) -> PreTrainedModel:
-    """The plain model that computes what the adapted one does; the updates alone are written to `folder` before."""
+    """The plain model equivalent to the adapted one; first writes the updates alone to `folder`."""
     with atomic_folder(folder) as temporary:
         adapted.save_pretrained(temporary, save_embedding_layers=False)
     return adapted.merge_and_unload()

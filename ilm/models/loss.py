@@ -1,11 +1,11 @@
-"""The loss of the targets of a row, without ever holding all of their logits.
+"""LM head and cross-entropy fused, so that the logits of all targets are never held at once.
 
-The logits of a chunk of targets are made, turned into their gradient in place, and multiplied out; so the backward pass
-has nothing left to do, and memory is that of one chunk. The idea is that of Liger Kernel's fused linear cross
-entropy (Hsu et al. 2024, arXiv 2410.10989). The two matrix products run in the precision of autocast, the softmax and
-the sum of the gradient over chunks in float32.
+The forward pass computes the logits of a chunk of targets, turns them into their gradient in place and multiplies that
+out; nothing is left to the backward pass, and memory is that of one chunk. This is the idea of Liger Kernel's fused
+linear cross entropy (Hsu et al. 2024, arXiv 2410.10989). Matrix products run in autocast's precision; the softmax and
+the sum of gradients over chunks in float32.
 
-Legend: N targets, E size of a hidden state, V vocabulary.
+Legend: N targets, E hidden size, V vocabulary size.
 """
 
 from typing import Any
@@ -16,17 +16,17 @@ from transformers import PreTrainedModel
 
 from ilm.models.devices import compute_dtype
 
-# Architectures whose logits are the plain product of the last hidden state and the head's weight.
+# Architectures whose logits are just the product of the last hidden state and the head's weight.
 PLAIN_HEADS = ("gpt2", "gpt_neox", "llama", "mistral", "qwen2", "qwen3")
-# Bytes that the logits of a chunk may take, in the type of the matrix products: long chunks make fast products.
+# Bytes of a chunk's logits, in the dtype of the matrix products; long chunks make fast products.
 CHUNK_BYTES = {"cpu": 2**26, "cuda": 2**28}
-# Targets whose softmax is taken at a time: on a CPU their logits in float32 stay below what malloc gives back at once,
-# on a GPU few kernels are launched.
+# Targets per softmax. On a CPU their float32 logits stay small enough for malloc to reuse the memory; on a GPU few
+# kernels are launched.
 SOFTMAX_ROWS = {"cpu": 128, "cuda": 4096}
 
 
 def plain_head(model: PreTrainedModel) -> nn.Linear | None:
-    """The model's head where the fused loss holds for it, else None."""
+    """The model's LM head if the fused loss supports it, else None."""
     if not isinstance(model, PreTrainedModel) or model.config.model_type not in PLAIN_HEADS:
         return None
     head = model.get_output_embeddings()
@@ -34,17 +34,17 @@ def plain_head(model: PreTrainedModel) -> nn.Linear | None:
 
 
 def block_rows(weight: torch.Tensor) -> int:
-    """Hidden states whose logits are made at a time, of a head's weight (V, E)."""
+    """How many hidden states are multiplied at a time with a head's weight (V, E)."""
     return max(1, CHUNK_BYTES.get(weight.device.type, 2**26) // (len(weight) * weight.dtype.itemsize))
 
 
 def linear_cross_entropy(
     hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Loss and NLL in nats of `targets` int64 (N,), of hidden states (N, E) and a head's weight (V, E).
+    """Loss and NLL in nats of `targets` int64 (N,), given hidden states (N, E) and a head's weight (V, E).
 
     Returns (sum of NLL times `weights` float32 (N,), by default 1; NLL float32 (N,), without gradient). The loss can be
-    differentiated once. Not for float16, whose range the gradients leave before they are scaled.
+    differentiated once. Not for float16, in which the gradients overflow or vanish before they are scaled.
     """
     weights = torch.ones(len(targets), dtype=torch.float32, device=hidden.device) if weights is None else weights
     wants_gradient = torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad)
@@ -83,10 +83,10 @@ class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor, _: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         if ctx.dtypes is None:
-            raise RuntimeError("the gradient of a fused loss can be taken once")
+            raise RuntimeError("the fused loss can be differentiated only once")
         found = []
         for gradient, dtype in zip((ctx.of_hidden, ctx.of_weight), ctx.dtypes, strict=True):
-            # The usual factor is 1, which a CPU can look at without waiting for anything.
+            # The factor is usually 1; checking that on a GPU would synchronise.
             if gradient is not None and (grad.is_cuda or grad != 1):
                 gradient.mul_(grad)
             found.append(None if gradient is None else gradient.to(dtype))
@@ -95,13 +95,13 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
 
 def _to_errors(logits: torch.Tensor, targets: torch.Tensor, wants_error: bool) -> torch.Tensor:
-    """NLL float32 (N,) of a chunk; its logits (N, V) become their softmax less one at the target, where wanted."""
+    """NLL float32 (N,) of a chunk; with `wants_error` turns its logits (N, V), in place, into softmax minus one-hot."""
     nll, rows = [], SOFTMAX_ROWS.get(logits.device.type, 128)
     for some, wanted in zip(logits.split(rows), targets[:, None].split(rows), strict=True):
         exact = some.float()
         highest, of_target = exact.amax(-1), exact.gather(1, wanted)[:, 0]
         softmax = exact.softmax(-1)
-        # log of the sum of exponentials, from the largest: its probability is never too small for a float.
+        # log-sum-exp by way of the largest logit, whose probability cannot underflow.
         nll.append(highest - softmax.amax(-1).log() - of_target)
         if wants_error:
             some.copy_(softmax.scatter_add_(1, wanted, torch.full_like(wanted, -1, dtype=softmax.dtype)))
@@ -109,7 +109,7 @@ def _to_errors(logits: torch.Tensor, targets: torch.Tensor, wants_error: bool) -
 
 
 def _plus_product(total: torch.Tensor | None, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-    """total + left @ right, with `total` in float32, None for 0."""
+    """total + left @ right; `total` is float32, or None for 0."""
     if total is None:
         return (left @ right).float()
     return total.addmm_(left, right) if left.dtype == total.dtype else total.add_(left @ right)

@@ -1,16 +1,16 @@
-"""Attention for rows of examples laid end to end: no token sees another example, and no (T, T) mask is made.
+"""Attention for packed rows: no token sees another example, and no (T, T) mask is built.
 
-It is one more attention of transformers (`AttentionInterface`), chosen in memory by `row_attention` for the time of a
-forward pass; what is saved of the model's configuration does not know of it. The ends of the examples come with the row
-as `boundaries`. The work grows with the sum of the squared lengths of the examples, not with that of the row:
+Registered as an attention of transformers (`AttentionInterface`), which `row_attention` selects for the duration of a
+forward pass; the saved configuration does not mention it. Each row carries the `boundaries` of its examples. Cost grows
+with the sum of the squared example lengths, not with the squared row length:
 
-- CPU, and other devices than CUDA: examples of like length are padded on the right to a group, which needs no mask
-  beside the causal one, since a real token never looks to its right. The probabilities are computed again in the
-  backward pass, as flash attention does (Dao et al. 2022, arXiv 2205.14135), and so is dropout, from one seed a layer:
-  a mask that is kept has no shape that torch.compile could know, and drawing again costs less than 1 ms.
-- CUDA: kernels that take the ends of the examples (`ilm.models.cuda_attention`).
+- CPU, and devices other than CUDA: examples of similar length are right-padded into a group, which needs only the
+  causal mask, since no real token looks to its right. The backward pass recomputes the probabilities, as flash
+  attention does (Dao et al. 2022, arXiv 2205.14135), and the dropout mask from one seed per layer: a stored mask's
+  shape would be unknown to torch.compile, and recomputing it takes less than 1 ms.
+- CUDA: kernels that take boundaries (`ilm.models.cuda_attention`).
 
-Legend: H heads, K key heads, T tokens of a row, D size of a head, B examples of a group, L its longest.
+Legend: H heads, K key heads, T tokens in a row, D head size, B examples in a group, L its longest length.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,24 +27,23 @@ from ilm.models.cuda_attention import cuda_attention
 from ilm.models.devices import compute_dtype
 
 NAME = "ilm_rows"
-# What else an attention may be asked for, by the name of its argument; here it is not known.
-UNKNOWN = ("sliding_window", "softcap", "s_aux", "position_bias")
-# The settings of a configuration that lead to one of them.
-UNKNOWN_SETTINGS = ("sliding_window", "attn_logit_softcapping")
-# A group's shortest example is at least this much of its longest.
+# Arguments of other attentions that this one does not support, and the configuration settings that lead to them.
+UNSUPPORTED = ("sliding_window", "softcap", "s_aux", "position_bias")
+UNSUPPORTED_SETTINGS = ("sliding_window", "attn_logit_softcapping")
+# The least ratio of a group's shortest to its longest example.
 LEAST_FILLED = 0.7
 
 
-def knows_rows(model: torch.nn.Module) -> bool:
-    """Whether the model's attention can be replaced by that of this file."""
+def supports_row_attention(model: torch.nn.Module) -> bool:
+    """Whether the model's attention can be replaced by this one."""
     can_set = getattr(model, "_can_set_attn_implementation", None)
-    return can_set is not None and can_set() and not any(getattr(model.config, s, None) for s in UNKNOWN_SETTINGS)
+    return can_set is not None and can_set() and not any(getattr(model.config, s, None) for s in UNSUPPORTED_SETTINGS)
 
 
 @contextmanager
 def row_attention(model: PreTrainedModel) -> Iterator[bool]:
-    """The model attends within `boundaries` in this context; gives False, and changes nothing, where it cannot."""
-    if not knows_rows(model):
+    """Make the model attend within `boundaries` in this context; yields False, and changes nothing, if it cannot."""
+    if not supports_row_attention(model):
         yield False
         return
     config, own = model.config, model.config._attn_implementation
@@ -56,14 +55,14 @@ def row_attention(model: PreTrainedModel) -> Iterator[bool]:
 
 
 def boundary_arguments(boundaries: torch.Tensor, longest: int) -> dict[str, torch.Tensor | int]:
-    """What a forward pass in `row_attention` needs beside the ids and their positions.
+    """Additional arguments for a forward pass in `row_attention`, named as for transformers' flash attention.
 
-    `boundaries` int32 (examples + 1,) on the device of the row: 0, then the ends of its examples. `longest` is that of
-    its longest example in tokens, or more. The names are those that transformers' flash attention takes.
+    `boundaries` int32 (examples + 1,) on the row's device: 0, then the end of each example. `longest`: at least the
+    length of the longest example, in tokens.
     """
     if not boundaries.is_cuda:
         return {"cu_seq_lens_q": boundaries}
-    # A kernel only wants a bound; few different ones mean few compilations.
+    # Kernels only need an upper bound; few distinct values mean few compilations.
     return {"cu_seq_lens_q": boundaries, "max_length_q": -(-longest // 128) * 128}
 
 
@@ -84,14 +83,14 @@ def attend(
 
     Returns: (1, T, H, D).
 
-    Raises: ValueError without boundaries, or asked for what this attention does not know.
+    Raises: ValueError without boundaries, or for an argument in `UNSUPPORTED`.
     """
     if cu_seq_lens_q is None:
         raise ValueError(f"the attention {NAME} needs the boundaries of the examples in the row")
-    if unknown := [name for name in UNKNOWN if others.get(name) is not None]:
-        raise ValueError(f"the attention {NAME} does not know {', '.join(unknown)}")
+    if unsupported := [name for name in UNSUPPORTED if others.get(name) is not None]:
+        raise ValueError(f"the attention {NAME} does not support {', '.join(unsupported)}")
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
-    # Rotary positions leave queries and keys in float32.
+    # Rotary position embeddings leave queries and keys in float32.
     query, key, value = (part.to(compute_dtype(part)) for part in (query, key, value))
     if not query.is_cuda:
         repeats = query.shape[1] // key.shape[1]
@@ -104,9 +103,9 @@ def attend(
 
 
 class Group(NamedTuple):
-    """B examples of like length: `tokens` (B, L) are their places in the row, those behind an example's end its last.
+    """B examples of similar length: `tokens` (B, L) are their positions in the row, padded by repeating the last one.
 
-    `real` (B, L, 1) is False behind the end, None where there is nothing.
+    `real` (B, L, 1) is False for padding; None if there is none.
     """
 
     tokens: torch.Tensor
@@ -115,7 +114,7 @@ class Group(NamedTuple):
 
 @lru_cache(maxsize=64)
 def groups_of(boundaries: tuple[int, ...], device: torch.device) -> tuple[Group, ...]:
-    """The examples between `boundaries` in groups of like length, longest first."""
+    """The examples between `boundaries` in groups of similar length, longest first."""
     spans = sorted(pairwise(boundaries), key=lambda span: span[0] - span[1])
     chosen: list[list[tuple[int, int]]] = []
     for begin, end in spans:
@@ -146,7 +145,7 @@ def _grouped(
 ) -> torch.Tensor:
     """Attention by groups: query, key and value (H, T, D); `seed` int64 () of the dropout. Returns (T, H, D).
 
-    An operator of its own, so that torch.compile takes it as it is: its shapes depend on the boundaries.
+    A custom operator, which torch.compile does not trace: its shapes depend on the boundaries.
     """
     heads, length, size = query.shape
     out = query.new_empty(length, heads, size)
@@ -176,15 +175,15 @@ def _grouped_backward(
     scaling: float,
     dropout: float,
 ) -> list[torch.Tensor]:
-    """The gradients (H, T, D) of query, key and value, from that of the output (T, H, D)."""
+    """Gradients (H, T, D) of query, key and value, given that of the output (T, H, D)."""
     heads, length, size = query.shape
-    # In the layout of the projections before the attention, where their gradients go on to.
+    # In the memory layout of the projections that receive these gradients.
     found = [query.new_empty(length, heads, size) for _ in range(3)]
     grad = grad.transpose(0, 1)
     for number, group in enumerate(groups_of(tuple(boundaries.tolist()), query.device)):
         asked, keys, values, wanted = (_gather(part, group) for part in (query, key, value, grad))
         if group.real is not None:
-            # Places behind an example's end had no say in the output.
+            # Padding did not contribute to the output.
             wanted.view(heads, *group.tokens.shape, size).mul_(group.real)
         probabilities = _probabilities(asked, keys, scaling)
         weights, d_weights = probabilities, torch.bmm(wanted, values.transpose(1, 2))
@@ -219,12 +218,12 @@ _grouped.register_autograd(_backward, setup_context=_save_for_backward)
 
 
 def _gather(part: torch.Tensor, group: Group) -> torch.Tensor:
-    """(H, T, D) at the places of a group: (H * B, L, D)."""
+    """Gather (H, T, D) at a group's positions: (H * B, L, D)."""
     return part[:, group.tokens].flatten(0, 1)
 
 
 def _scatter(out: torch.Tensor, part: torch.Tensor, group: Group) -> None:
-    """Put (H * B, L, D) at the group's places into (T, H, D)."""
+    """Scatter (H * B, L, D) to a group's positions in (T, H, D)."""
     by_token = part.view(out.shape[1], *group.tokens.shape, -1).permute(1, 2, 0, 3)  # (B, L, H, D)
     if group.real is None:
         out[group.tokens] = by_token
@@ -242,14 +241,14 @@ def _probabilities(query: torch.Tensor, key: torch.Tensor, scaling: float) -> to
 
 @lru_cache(maxsize=256)
 def _causal(length: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-    """(L, L): minus infinity above the diagonal, 0 elsewhere."""
+    """(L, L): -inf above the diagonal, 0 elsewhere."""
     return torch.full((length, length), float("-inf"), dtype=dtype, device=device).triu(1)
 
 
 def _dropout_factors(like: torch.Tensor, seed: torch.Tensor, number: int, dropout: float) -> torch.Tensor:
-    """0 for what is dropped, 1 / (1 - dropout) for the rest, of the shape and type of `like`: a function of the seed.
+    """0 for dropped values, 1 / (1 - dropout) for the others, shaped and typed as `like`; a function of the seed.
 
-    From 16 random bits a value of numpy's SFC64, four times as fast as torch's generator on a CPU.
+    Uses 16 random bits per value from numpy's SFC64, four times as fast as torch's generator on a CPU.
     """
     size = like.numel()
     bits = np.random.SFC64(int(seed) + number).random_raw(-(-size // 4)).view(np.uint16)[:size]

@@ -1,4 +1,4 @@
-"""Rows: examples laid end to end without padding, positions restarting at 0 for each, never cut across rows.
+"""Packs examples into rows without padding: positions restart at 0 for each example, and none is split across rows.
 
 Legend: T tokens in a row, N targets in a row.
 """
@@ -18,12 +18,12 @@ _IS_LEARNED = np.isin(np.arange(len(TargetType)), LEARNED)
 
 @dataclass(frozen=True)
 class Row:
-    """Examples end to end: one padding-free forward pass.
+    """Packed examples, for one padding-free forward pass.
 
-    `input_ids`, `position_ids` int64 (1, T). For each of N targets: `predictors` int64 (N,), the index in the row of
-    the token before it, whose logits predict it; `targets` int64 (N,), its id; `target_types` uint8 (N,);
-    `examples` int64 (N,), the number within the batch of its example.
-    `boundaries` int32 (examples + 1,): 0, then where each of the row's examples ends; `longest` tokens has the longest.
+    `input_ids`, `position_ids` int64 (1, T). For each of N targets: `predictors` int64 (N,), the row index of the token
+    before it, whose logits predict it; `targets` int64 (N,), its id; `target_types` uint8 (N,); `examples` int64 (N,),
+    the index of its example within the batch. `boundaries` int32 (examples + 1,): 0, then the end of each example in
+    the row; `longest`: the length of its longest example in tokens.
     """
 
     input_ids: torch.Tensor
@@ -36,7 +36,7 @@ class Row:
     longest: int
 
     def to(self, device: torch.device) -> "Row":
-        # Lightning waits for all but plain tensors, and from pinned memory that is for nothing.
+        # By default Lightning copies anything but plain tensors synchronously, which pinned memory makes unnecessary.
         on_gpu = torch.device(device).type == "cuda"
         return self._with({name: tensor.to(device, non_blocking=on_gpu) for name, tensor in self._tensors()})
 
@@ -50,7 +50,7 @@ class Row:
         return [(f.name, getattr(self, f.name)) for f in fields(self) if f.name != "longest"]
 
     def __getstate__(self) -> dict[str, Any]:
-        # From a worker a row comes as plain bytes; every tensor would be a file that both processes have open.
+        # Workers send rows as plain bytes; each tensor would be a file open in both processes.
         return vars(self) | {name: tensor.numpy() for name, tensor in self._tensors()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -59,24 +59,24 @@ class Row:
 
 
 def row_length(asked: int | None, device: torch.device, max_length: int) -> int:
-    """Tokens in a row: as asked, else what is fast on the device, and enough for the longest example.
+    """Tokens in a row: as configured, else a fast size for the device that also fits the longest example.
 
-    Attention costs the same however the examples lie in rows; every row reads all the weights once more.
+    The cost of attention does not depend on how examples are packed, but every row reads all the weights once.
     """
     return asked if asked is not None else max(max_length, 4096 if device.type == "cuda" else 2048)
 
 
 def pack(examples: Examples | Sequence[Example], row_tokens: int) -> tuple[Row, ...]:
-    """Lay examples end to end, in order, in rows of at most `row_tokens` tokens; rows without a target are left out.
+    """Pack examples, in order, into rows of at most `row_tokens` tokens; rows without targets are dropped.
 
-    Raises: ValueError if an example alone is longer than a row.
+    Raises: ValueError if an example is longer than a row.
     """
     if not isinstance(examples, Examples):
         examples = Examples.of(examples)
     ends = np.cumsum(examples.lengths)
     bounds = np.concatenate([[0], ends])
     positions = np.arange(bounds[-1]) - np.repeat(bounds[:-1], examples.lengths)
-    # The first token of an example has nothing before it to be predicted from.
+    # Nothing predicts the first token of an example.
     chosen = np.flatnonzero(_IS_LEARNED[examples.target_types] & (positions > 0))
     ids = examples.input_ids.astype(np.int64)
     columns = (ids[chosen], examples.target_types[chosen])

@@ -1,4 +1,4 @@
-"""The modules of a model, with the shapes of their weights and the numbers of their parameters."""
+"""A table of a model's modules, with weight shapes and parameter counts."""
 
 import re
 
@@ -6,12 +6,11 @@ import torch
 
 
 def module_lines(model: torch.nn.Module) -> list[str]:
-    """A line for each module that has weights of its own; those of equal blocks are one line, with their number.
+    """One line per module with direct weights; repeated blocks share a line, with their number.
 
         transformer.h.*.attn.c_attn    Conv1D    768x2304 2304    12 x 1,771,776
 
-    Weights that several modules share, such as those of embeddings and LM head, count where they come first; elsewhere
-    they are called shared.
+    Weights shared by several modules, such as embeddings and LM head, count at the first and are `shared` elsewhere.
     """
     counted: set[torch.nn.Parameter] = set()
     alike: dict[tuple[str, ...], list[int]] = {}

@@ -1,11 +1,11 @@
-"""Finding models by what a person types: one rule for `models`, `match`, `init_from` and `cefr`.
+"""Finds models by name: one rule for `models`, `match`, `init_from` and `cefr`.
 
-- A run name or folder means itself, whatever corpus it was trained on.
+- A run name or folder means that run, whatever corpus it was trained on.
 - A level means the plain run of that level on the given corpus: without experiment, adapter or other masking. If there
   is no plain run, it means the only run of the level. Runs that differ only in seed or draw are one model: callers that
   take several models get all of them, others the run with the same seed, else the lowest. Several candidate models are
   an error that lists them.
-- A pattern means every finished run that it matches.
+- A pattern means every finished run it matches.
 """
 
 import glob
@@ -23,7 +23,7 @@ from ilm.runs.trained_model import TrainedModel, model_in
 log = logging.getLogger("ilm")
 
 
-# Returns why a model does not fit, one line per reason.
+# Returns the reasons why a model does not fit.
 Unlike = Callable[[TrainedModel], list[str]]
 
 
@@ -48,7 +48,7 @@ class Finder:
         Raises: UserError if a name finds nothing or is ambiguous, a named run is not finished, or nothing is left.
         """
         if names is not None and not names:
-            raise UserError("models=[] names no model: type models=[A1], or leave it out for every finished run")
+            raise UserError("models=[] names no model: type models=[A1], or omit it for every finished run")
         asked = names or ([level] if level else [])
         if not asked:
             found = self._runs()
@@ -100,12 +100,12 @@ class Finder:
     @cached_property
     def _prepared(self) -> PreparedCorpus:
         corpus = PreparedCorpus.open(self.corpus)
-        corpus.require_splits([])  # refuses test-only corpora
+        corpus.require_splits([])  # raises for test-only corpora
         return corpus
 
     @cached_property
     def _on_corpus(self) -> list[TrainedModel]:
-        """Every finished run on the corpus, of any objective; read once, however many names are to be found."""
+        """Every finished run on the corpus, of any objective."""
         folders = sorted(path.parent for path in self.experiments.glob("*/run.json"))
         corpora = (self._prepared.name, None)
         named = (path for path in folders if RunFolder(path).identity.get("corpus.name") in corpora)
@@ -134,8 +134,8 @@ class Finder:
         if not found:
             there = ", ".join(sorted(path.parent.name for path in self.experiments.glob("*/run.json"))) or "none"
             raise UserError(
-                f"{option}={name}: {name!r} is no level, run, folder or pattern of runs. Runs in {self.experiments}: "
-                f"{there}"
+                f"{option}={name}: {name!r} is not a level, run, folder or pattern of runs. Runs in "
+                f"{self.experiments}: {there}"
             )
         log.info("%s=%s: %s", option, name, ", ".join(model.name for model in found))
         return found
@@ -151,9 +151,7 @@ class Finder:
         alike = [run for run in runs if not differences[run.name]]
         if not alike:
             lines = "; ".join(f"{name} has {', '.join(lines)}" for name, lines in differences.items())
-            raise UserError(
-                f"{option}={level}: no finished run matches: {lines}. Train one, or give the name of a run."
-            )
+            raise UserError(f"{option}={level}: no finished run matches: {lines}. Train one, or give a run's name.")
         meant = [run for run in alike if run.is_plain] or alike
         if len({run.recipe for run in meant}) > 1 or len({run.replicate for run in meant}) < len(meant):
             raise UserError(_ambiguous(option, level, meant))
@@ -187,7 +185,7 @@ class Finder:
 
 
 def _finished(folders: Iterable[Path], corpus: PreparedCorpus | None = None) -> list[TrainedModel]:
-    """The models of finished runs, trained on `corpus`; others are skipped with a warning."""
+    """The models of finished runs, trained on `corpus` if given; others are skipped with a warning."""
     found = []
     for folder in folders:
         try:

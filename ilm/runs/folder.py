@@ -40,7 +40,7 @@ from ilm.runs.identity import identity_differences
 
 log = logging.getLogger("ilm")
 
-# Ten times as fast, where PyYAML was built with libyaml: an evaluation reads the settings of every run there is.
+# Ten times as fast if PyYAML was built with libyaml; an evaluation reads the settings of every run.
 _SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 PACKAGES = (
@@ -87,7 +87,7 @@ class RunFolder:
     @classmethod
     @contextmanager
     def claimed(cls, path: Path) -> Iterator[None]:
-        """Lock the run folder `path` for this process and those that train with it and fail together with it.
+        """Lock the run folder `path` for the processes of this run, which fail together.
 
         Raises: UserError if another process is training there.
         """
@@ -106,10 +106,10 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path, identity: Mapping[str, Any], overwrite: bool) -> "RunFolder":
-        """The folder for a run with this identity: new, or started by the same run before. With `overwrite` it may hold
-        another run, which is kept until this one begins.
+        """The folder for a run with this identity: new, or of the same run started earlier. With `overwrite` it may
+        hold another run, which is kept until this one begins.
 
-        Raises: UserError if it holds another run (listing the differences), a damaged one, or something else.
+        Raises: UserError if it holds another run (with the differences), a damaged run, or something else.
         """
         folder = cls(path)
         if not is_first_process():
@@ -124,14 +124,14 @@ class RunFolder:
                 raise UserError(
                     f"{path} holds another run:\n"
                     + "\n".join(f"  - {difference}" for difference in differences)
-                    + "\nType its values to resume that run, name=... for a separate run, or overwrite=true to delete "
-                    "that run and start over."
+                    + "\nType its values to resume it, name=... for a separate run, or overwrite=true to delete it and "
+                    "start over."
                 )
         elif path.exists() and any(path.iterdir()):
             raise UserError(f"{path} exists but is not a run folder. Type name=... for another name.")
         status = path / "status.json"
         if status.exists() and read_object(status) is None:
-            log.warning("%s is damaged and was removed: the checkpoints have its contents", status)
+            log.warning("%s was damaged and has been removed; the checkpoints have its contents", status)
             status.unlink()
         return folder
 
@@ -152,11 +152,11 @@ class RunFolder:
         commands.append({"command": "python " + shlex.join(sys.argv), "versions": versions()})
         config = yaml.safe_dump(settings.model_dump(), sort_keys=False, allow_unicode=True)
         try:
-            # First, since a folder without it does not count as a run.
+            # Written first, since a folder without it is not recognised as a run.
             write_json(self.path / "run.json", {"identity": dict(identity), "commands": commands})
             self.checkpoints.mkdir(exist_ok=True)
             for place in (self.path, self.checkpoints):
-                remove_strays(place, all_of_them=True)  # the folder is locked, so nobody is writing them
+                remove_strays(place, all_of_them=True)  # safe, since the folder is locked
             with atomic_file(self.path / "config.yaml") as temporary:
                 temporary.write_text(config, encoding="utf-8")
         except OSError as error:
@@ -164,7 +164,7 @@ class RunFolder:
                 raise
             raise UserError(
                 f"{DISK_FULL[error.errno]}: {self.path} cannot be written. Free some space, or type "
-                "paths.experiments=... for another place."
+                "paths.experiments=... for a folder on another disk."
             ) from error
 
     @property
@@ -220,7 +220,7 @@ class RunFolder:
 
     @property
     def state(self) -> str:
-        """planned, running, interrupted, failed or finished; `killed` if its process is gone without saying so.
+        """planned, running, interrupted, failed or finished; `killed` if its process ended without a status.
 
         Processes on other machines are assumed alive.
         """

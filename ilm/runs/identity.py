@@ -14,14 +14,14 @@ from ilm.config.sections import CONDITIONS
 from ilm.config.train import Train
 from ilm.hashing import digest
 
-# Keys that affect neither the result nor its meaning; the global batch replaces the keys that divide it.
+# Keys that affect neither the result nor its meaning, or that something else in the identity replaces.
 NOT_IDENTITY = (
     "paths",
     "logger",
     "callbacks",
     "name",
     "variant",  # replaced by `experiment_name`
-    # Replaced by what they resolve to: target tokens, weights.
+    # Replaced by the target tokens and weights they resolve to.
     "match",
     "match_on",
     "init_from",
@@ -30,12 +30,10 @@ NOT_IDENTITY = (
     "overwrite",
     "checkpoint",
     "sweep",
-    "data.num_workers",
-    "data.batch_size",
-    "data.max_tokens_per_batch",
+    *("data.num_workers", "data.row_tokens", "trainer.log_every_n_steps"),
     *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
-    *("trainer.accumulate_grad_batches", "trainer.log_every_n_steps"),
-    "data.row_tokens",
+    # Replaced by the size of a step.
+    *("data.batch_size", "data.max_tokens_per_batch", "trainer.accumulate_grad_batches"),
     # Replaced by the documents hash.
     *("corpus.csv", "corpus.sheet", "corpus.reference", "corpus.extra", "corpus.encoding", "corpus.columns"),
     *("corpus.levels", "corpus.max_dropped", "corpus.sample_size", "corpus.synthetic", "corpus.keep_columns"),
@@ -43,8 +41,8 @@ NOT_IDENTITY = (
 )
 # Runs that differ only in these are one model: seeds and draws, and the run each seed was matched with or started from.
 REPLICATES = ("seed", "data.draw", "data.init_from", "data.matched")
-# A run that was extended equals the longer run, plus the validation and record of its former last step.
-LONGEST_PART = 60  # characters for the selection of texts in a run's name
+LONGEST_PART = 60  # characters of a run's name that describe its selection of texts
+# An extended run equals a run of that length, plus the validation and record of its former last step.
 MAY_GROW = ("trainer.max_steps", "trainer.max_epochs")
 
 

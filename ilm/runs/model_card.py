@@ -1,6 +1,6 @@
 """Writes a run's model card (README.md in model/): training data, results, memorisation, intended use.
 
-experiments/<name>/evaluated.json    results of evaluations of these weights by task, all shown in the card
+experiments/<name>/evaluated.json keeps the results of evaluating these weights, by task; the card shows all of them.
 """
 
 import logging
@@ -22,7 +22,7 @@ HEADLINE = "infill_textonly"
 
 
 def write_model_card(run: RunFolder, manifest: Mapping[str, Any], **found: Any) -> None:
-    """Write the card of a finished run on the corpus of `manifest`, with what evaluations `found` now or before.
+    """Write the card of a finished run on the corpus of `manifest`, with what evaluations `found` now or earlier.
 
     `perplexity`: rows of a report (`ilm.evaluation.perplexity.results`) with `split`, `masks_per_document` and
     `max_length`; without them the card shows validation losses from training. `memorisation`:
@@ -80,7 +80,7 @@ def write_model_card(run: RunFolder, manifest: Mapping[str, Any], **found: Any) 
 
 
 def _evaluated(run: RunFolder, found: Mapping[str, Any]) -> dict[str, Any]:
-    """What is known of the run's weights, by task: what was `found` now, and what is kept of earlier evaluations."""
+    """Results for the run's weights by task: those `found` now, and those stored by earlier evaluations."""
     file, weights = run.path / "evaluated.json", model_fingerprint(run.model)
     before = (read_object(file, "weights") or {}) if file.exists() else {}
     known = {**(before if before.get("weights") == weights else {}), **found, "weights": weights}
@@ -108,7 +108,7 @@ def _eval_result(row: Mapping[str, Any], corpus: str) -> EvalResult:
 
 
 def _data(manifest: Mapping[str, Any]) -> Iterable[str]:
-    """What a user of the model must know about its texts: origin, splits, leaks."""
+    """What users of the model must know about its texts: origin, splits, leakage."""
     if manifest["synthetic"]:
         yield "The texts are synthetic: the model shows that the software works, but nothing about learners."
     yield f"corpus {manifest['corpus']}, documents hash {manifest['documents_hash']}"
@@ -141,14 +141,14 @@ def _results(rows: Sequence[Mapping[str, Any]], status: Mapping[str, Any]) -> It
     yield TextTable(None, columns, cells, "lrrrr").markdown()
     yield ""
     yield (
-        f"`{HEADLINE}`: of what up to {rows[0]['masks_per_document']} masks cut out of each {rows[0]['split']} text, "
-        f"without the ends of answers; examples cut at {rows[0]['max_length']} tokens. Intervals "
-        "are normal, over texts or, where they are known, learners, and of this run alone."
+        f"`{HEADLINE}`: on the text that up to {rows[0]['masks_per_document']} masks cut out of each "
+        f"{rows[0]['split']} text, without the end-of-answer tokens; examples truncated at {rows[0]['max_length']} "
+        "tokens. Intervals are normal approximations over texts or, if known, learners, for this run alone."
     )
 
 
 def _interval(loss: float, standard_error: float | None) -> str:
-    """Of the perplexity; a single cluster has none."""
+    """The interval of a perplexity; empty for a single cluster."""
     if standard_error is None:
         return ""
     return " to ".join(f"{perplexity(loss + sign * 1.96 * standard_error):.4g}" for sign in (-1, 1))
@@ -157,7 +157,7 @@ def _interval(loss: float, standard_error: float | None) -> str:
 def _memorisation(found: Mapping[str, Any] | None) -> Iterable[str]:
     """How much of its training texts it repeats, and whether they can be recognised."""
     if found is None:
-        yield "Not measured: type `python evaluate.py task=memorisation` before the weights are passed on."
+        yield "Not measured: run `python evaluate.py task=memorisation` before sharing the weights."
         return
     of, split, least = found["repetition"], found["split"], found["least_tokens"]
     interval = "" if of["low"] is None else f" (95 % interval {of['low']:+.2f} to {of['high']:+.2f})"

@@ -1,4 +1,4 @@
-"""A trained model in a folder, with what is known about its training."""
+"""A trained model in a folder, and what is known about its training."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -39,7 +39,7 @@ class TrainedModel:
     settings: Train | None = None
 
     def trained(self) -> tuple[RunFolder, Train]:
-        """Its run and the settings of it, of a model that is known to be of a run."""
+        """Its run and settings; only for a model of a run."""
         assert self.run is not None, self.name
         assert self.settings is not None
         return self.run, self.settings
@@ -61,13 +61,13 @@ class TrainedModel:
     @property
     def recipe(self) -> str:
         """A digest of what all runs of one model share; these differ only in `replicate`."""
-        # How often a matched run validates follows from its steps, which follow from the run matched with its seed.
+        # A matched run's validation interval follows from its steps, which depend on the run matched with each seed.
         follows = ("validation.every_n_steps",) if self.identity.get("data.matched") else ()
         return digest({key: value for key, value in self.identity.items() if key not in (*REPLICATES, *follows)})
 
     @property
     def replicate(self) -> tuple[int, int]:
-        """Seed and draw of a run: what tells runs of one model apart."""
+        """Seed and draw, which distinguish runs of one model."""
         _, settings = self.trained()
         return settings.seed, settings.data.draw
 
@@ -91,13 +91,13 @@ class TrainedModel:
 
     @property
     def is_plain(self) -> bool:
-        """Whether nothing sets the run apart from others of its level: no experiment, adapter or other masking."""
+        """Whether it is the default run of its level: no experiment, adapter or other masking."""
         _, settings = self.trained()
         return self.identity.get("experiment_name") is None and settings.masking.name == PLAIN_MASKING
 
     @property
     def family(self) -> dict[str, Any]:
-        """What the models of one table share; they differ only in level, seed and draw."""
+        """What the models of one table share; they differ in level, seed and draw only."""
         if self.run is None:
             return {"model": None, "objective": self.objective, "masking": None, "experiment": None, "masks": None}
         _, settings = self.trained()
@@ -146,7 +146,7 @@ class TrainedModel:
         return digest({path.name: file_sha256(path) for path in sorted(self.path.glob("*.safetensors"))})
 
     def load_base(self) -> PreTrainedModel:
-        """The model that training started from, float32: of a run of a pretrained model."""
+        """The pretrained model that its run started from, in float32."""
         of = self.trained()[1].model
         return pretrained_model(of.location, package=of.package, gguf_file=of.gguf_file)
 
@@ -170,10 +170,10 @@ class TrainedModel:
         """Raises: UserError for a model of another objective, or without infilling tokens."""
         if self.objective != INFILLING:
             raise UserError(
-                f"{self.folder} was trained with objective={self.objective}, but filling blanks takes a model with "
+                f"{self.folder} was trained with objective={self.objective}, but filling blanks needs a model with "
                 f"objective={INFILLING}. Train one: python train.py objective={INFILLING}"
             )
-        self.vocabulary  # noqa: B018  # which reads it
+        self.vocabulary  # noqa: B018  # reads and checks it
 
 
 def holds_model(folder: Path) -> bool:
@@ -204,6 +204,6 @@ def model_in(path: Path) -> TrainedModel:
             f"{path.parent.name}/{path.name}" if path.name in ("model", "reference") else path.name, path
         )
     if (state := run.status.get("state", "not begun")) != "finished":
-        raise UserError(f"{folder} is {state}, not finished: rerun the command that trained it to resume it")
+        raise UserError(f"{folder} is {state}, not finished: repeat its training command to resume it")
     settings = run.settings
     return TrainedModel(folder.name, run.model, settings.objective, run, settings)

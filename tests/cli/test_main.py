@@ -511,7 +511,7 @@ def test_all_means_the_levels_of_the_corpus_which_is_named_by_its_name_alone(tmp
     [
         ([], "No finished model"),
         (["models=[A1]"], "No finished model of level A1"),
-        (["models=[nope]"], "'nope' is no level, run, folder or pattern of runs"),
+        (["models=[nope]"], "'nope' is not a level, run, folder or pattern of runs"),
         (["corpus.name=other"], "holds no prepared corpus"),
     ],
 )
@@ -526,7 +526,7 @@ def test_an_unfinished_run_is_not_evaluated(here, whole):
     with pytest.raises(SystemExit):
         trained(here, "name=unfinished", *at_micro_batch(4, "signal"))
     cfg, choices = compose("evaluate", *here[:5], "models=[unfinished]")
-    with pytest.raises(UserError, match="rerun the command that trained it"):
+    with pytest.raises(UserError, match="repeat its training command"):
         evaluate(cfg, choices)
 
 
@@ -560,12 +560,12 @@ def test_a_folder_of_results_that_is_none_is_not_replaced(here, whole, tmp_path)
         (
             "prepare.py",
             ["corpus=custom", "corpus.csv=my (1).csv"],
-            "need two kinds of quotes, those of the shell and Hydra's: type \"corpus.csv='my (1).csv'\"",
+            "need two kinds of quotes, the shell's and Hydra's: type \"corpus.csv='my (1).csv'\"",
         ),
         ("train.py", ["cefr=D9"], "error: cefr=D9: expected one of A1, A2, B1, B2, C1, all\n"),
         ("train.py", ["cefr=C2"], "type cefr_level.name=C2 'cefr_level.levels=[C2]'"),
-        ("infill.py", ["--cefr", "A1"], "--cefr: options are typed without dashes: cefr=A1"),
-        ("infill.py", ["models=[B1,", "B2]"], "no spaces in a list, unless it is in quotes: type models=[B1,B2]"),
+        ("infill.py", ["--cefr", "A1"], "--cefr: type options without dashes: cefr=A1"),
+        ("infill.py", ["models=[B1,", "B2]"], "a list with spaces needs quotes: type models=[B1,B2]"),
     ],
 )
 def test_a_mistake_is_one_message_and_leaves_nothing(tmp_path, script, arguments, message):

@@ -8,7 +8,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-from ilm.cli.mistakes import told
+from ilm.cli.mistakes import message_of
 from tests.conftest import REPOSITORY, compose, environment
 from tests.forked import run_forked
 
@@ -19,7 +19,7 @@ def message(monkeypatch, command: str, *arguments: str) -> str:
     monkeypatch.setattr(sys, "argv", [f"{command}.py", *arguments])
     with pytest.raises(HydraException) as caught:
         compose(command, *arguments)
-    return told(caught.value, command)
+    return message_of(caught.value, command)
 
 
 @pytest.mark.parametrize(

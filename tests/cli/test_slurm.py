@@ -139,7 +139,7 @@ def test_what_sbatch_refuses_is_told(programs, tmp_path, monkeypatch):
     (tmp_path / "bin" / "sbatch").write_text(
         "#!/bin/sh\necho 'sbatch: error: invalid partition specified: x' >&2\nexit 1\n"
     )
-    with pytest.raises(UserError, match="refuses the job: invalid partition specified: x"):
+    with pytest.raises(UserError, match="rejected the job: invalid partition specified: x"):
         SlurmQueue().submit(tmp_path / "0.sh", [], "a")
     monkeypatch.setenv("PATH", os.path.dirname(sys.executable))
     with pytest.raises(UserError, match="needs sbatch"):

@@ -65,7 +65,7 @@ def test_one_failure_stops_no_other(here, tmp_path):
     assert float(rows[1]["infill"]) == pytest.approx(math.exp(status["best"]["infill"]), abs=0.01)
     assert float(rows[1]["infill_textonly"]) == pytest.approx(math.exp(status["best"]["infill_textonly"]), abs=0.01)
     assert rows[1]["time trained"].startswith("0:00:")
-    assert "lr_0.001 is finished: not trained again" in done.stderr
+    assert "lr_0.001 is already finished" in done.stderr
     # The table, and under it why.
     shown = done.stdout.splitlines()
     assert shown[1].startswith("| run ")

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from ilm.examples.layout import Example
-from ilm.models.packed_attention import attend, groups_of, knows_rows, row_attention
+from ilm.models.packed_attention import attend, groups_of, row_attention, supports_row_attention
 from ilm.models.packing import pack
 from ilm.models.scoring import row_loss, score, target_nll
 from ilm.models.start_check import require_separate_examples
@@ -128,7 +128,7 @@ def test_an_architecture_with_a_sliding_window_keeps_its_own_attention():
         "mistral", **{**SMALL["llama"], "vocab_size": 64, "sliding_window": 8, "num_attention_heads": 4}
     )
     model = AutoModelForCausalLM.from_config(windowed)
-    assert not knows_rows(model)
+    assert not supports_row_attention(model)
     require_separate_examples(model)
     with row_attention(model) as within:
         assert not within

@@ -174,7 +174,7 @@ def test_models_of_another_objective(make_run, finder, caplog):
     assert "skipped copying: its objective is lm, not ilm" in caplog.text
     with pytest.raises(UserError, match="could be copying, filling"):
         finder.find(["A1"])
-    with pytest.raises(UserError, match="filling blanks takes a model with objective=ilm"):
+    with pytest.raises(UserError, match="filling blanks needs a model with objective=ilm"):
         infilling.find(["copying"])[0].require_infilling()
 
 
@@ -182,8 +182,8 @@ def test_models_of_another_objective(make_run, finder, caplog):
     ("wanted", "message"),
     [
         ([], r"models=\[\] names no model"),
-        (["nope"], "models=nope: 'nope' is no level, run, folder or pattern of runs. Runs in .*: begun"),
-        (["nope_*"], "is no level, run, folder or pattern of runs"),
+        (["nope"], "models=nope: 'nope' is not a level, run, folder or pattern of runs. Runs in .*: begun"),
+        (["nope_*"], "is not a level, run, folder or pattern of runs"),
         (["./nope"], "The model folder nope does not exist"),
         (["begun"], "begun is running, not finished"),
         (["B2"], "models=B2: No finished model of level B2"),

@@ -289,8 +289,7 @@ def test_another_identity_is_refused_and_changes_nothing(tmp_path):
         f"{tmp_path / 'a'} holds another run:",
         "  - lr: 0.1 there, 0.2 now",
         "  - seed: 0 there, 1 now",
-        "Type its values to resume that run, name=... for a separate run, or overwrite=true to delete "
-        "that run and start over.",
+        "Type its values to resume it, name=... for a separate run, or overwrite=true to delete it and start over.",
     ]
     assert contents(tmp_path) == before
 
