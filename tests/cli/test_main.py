@@ -315,7 +315,7 @@ def test_stopped_from_outside(here, whole, tmp_path, name, stop, code):
     if code > 0:
         assert "Traceback" not in out
         assert status(folder_of(here, name))["state"] == "interrupted"
-        assert "the same command goes on from there" in out
+        assert "repeat the command to resume" in out
     trained(here, f"name={name}")
     assert_equal_runs(whole, folder_of(here, name))
 

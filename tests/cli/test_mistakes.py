@@ -55,7 +55,7 @@ def test_a_prepared_corpus_is_no_option_of_the_group(monkeypatch, tmp_path):
     (tmp_path / "seeflex").mkdir()
     (tmp_path / "seeflex" / "manifest.json").touch()
     paths = f"paths.data={tmp_path}"
-    assert "named by corpus.name=seeflex" in message(monkeypatch, "train", "corpus=seeflex", paths)
+    assert "type corpus.name=seeflex" in message(monkeypatch, "train", "corpus=seeflex", paths)
     assert message(monkeypatch, "infill", "corpus=seflex", paths).endswith("did you mean corpus.name=seeflex?")
     assert message(monkeypatch, "prepare", "corpus=efcmdat", paths).endswith("did you mean efcamdat?")
 

@@ -149,7 +149,7 @@ def test_counts_of_steps_examples_and_epochs(mode):
 def test_what_is_neither_examples_nor_tokens_is_refused():
     store = OfLengths([3, 5])
     for size in ({}, {"batch_size": 1, "max_tokens": 1024}):
-        with pytest.raises(ValueError, match="one of the two"):
+        with pytest.raises(ValueError, match="either batch_size or max_tokens"):
             shuffled_plan(store, **size)
     with pytest.raises(ValueError, match="not a multiple"):
         shuffled_plan(store, max_tokens=1500)
