@@ -1,9 +1,10 @@
-"""Commands as they are typed, each in a process forked from one that has imported the libraries already.
+"""Commands as typed, each in a process forked from one that has already imported the libraries.
 
-Importing them takes seconds in every new Python. A test whose command must begin with that (it is interrupted then, or
-the libraries read its environment) starts one instead: `tests.conftest.run_command`.
+Importing them takes seconds in every new Python. A test that needs a fresh process (to interrupt the imports, or as
+libraries read its environment on import) uses `tests.conftest.run_command` instead.
 """
 
+import atexit
 import multiprocessing
 import os
 import runpy
@@ -13,35 +14,44 @@ import sys
 import tempfile
 from pathlib import Path
 
+import torch
+
 from tests.conftest import REPOSITORY, environment
 
 _server = multiprocessing.get_context("forkserver")
-_server.set_forkserver_preload(["ilm.training.fit", "ilm.training.dry_run", "ilm.infilling.browse", "tensorboard"])
+_server.set_forkserver_preload(
+    ["ilm.training.dry_run", "ilm.infilling.browse", "ilm.evaluation.perplexity.task", "tensorboard"]
+)
 
 
 class Forked:
-    """An entry point under way in a session of its own, from the folder `cwd`; it prints to files."""
+    """An entry point running in its own session, from the folder `cwd`. It prints to files, or to a `terminal`."""
 
-    def __init__(self, cwd: Path, script: str, *arguments: str, **env: str):
+    def __init__(self, cwd: Path, script: str, *arguments: str, terminal: str | None = None, **env: str):
         self._folder = tempfile.TemporaryDirectory()
+        printed = [terminal or f"{self._folder.name}/{name}" for name in ("out", "err")]
         self.process = _server.Process(
-            target=_run, args=(self._folder.name, cwd, REPOSITORY / script, arguments, environment(**env))
+            target=_run, args=(printed, cwd, REPOSITORY / script, arguments, environment(**env))
         )
         self.process.start()
         self.pid: int = self.process.pid
 
     @property
     def returncode(self) -> int | None:
-        """As subprocess tells it: None while it runs, negative if a signal ended it."""
+        """As in subprocess: None while it runs, negative if a signal ended it."""
         return self.process.exitcode
 
+    def poll(self) -> int | None:
+        return self.returncode
+
     def wait(self, seconds: float = 240) -> subprocess.CompletedProcess:
-        """Its end, with all that it printed."""
+        """Wait for its end; returns what it printed."""
         self.process.join(seconds)
         if self.returncode is None:
             self.process.kill()
-            raise TimeoutError(f"not ended within {seconds} s")
-        printed = [(Path(self._folder.name) / name).read_text(encoding="utf-8") for name in ("out", "err")]
+            raise TimeoutError(f"still running after {seconds} s")
+        files = [Path(self._folder.name) / name for name in ("out", "err")]
+        printed = [file.read_text(encoding="utf-8") if file.exists() else "" for file in files]
         return subprocess.CompletedProcess(self.process.name, self.returncode, *printed)
 
 
@@ -50,14 +60,20 @@ def run_forked(cwd: Path, script: str, *arguments: str, **env: str) -> subproces
     return Forked(cwd, script, *arguments, **env).wait()
 
 
-def _run(folder: str, cwd: Path, script: Path, arguments: tuple[str, ...], env: dict[str, str]) -> None:
+def _run(printed: list[str], cwd: Path, script: Path, arguments: tuple[str, ...], env: dict[str, str]) -> None:
     os.setsid()
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
+    torch.set_num_threads(int(env["OMP_NUM_THREADS"]))  # read on import, so too early
     sys.argv, sys.path[:0] = [str(script), *arguments], [str(script.parent), *env["PYTHONPATH"].split(":")]
-    for number, name in ((1, "out"), (2, "err")):
-        os.dup2(os.open(Path(folder) / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
+    for number, file in enumerate(printed, start=1):
+        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOCTTY), number)
     sys.stdout, sys.stderr = (os.fdopen(n, "w", buffering=1, encoding="utf-8", closefd=False) for n in (1, 2))
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    runpy.run_path(str(script), run_name="__main__")
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):  # nohup ignores some
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        runpy.run_path(str(script), run_name="__main__")
+    finally:
+        atexit._run_exitfuncs()  # which multiprocessing leaves out

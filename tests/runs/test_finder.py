@@ -222,7 +222,7 @@ def test_a_mixture_is_of_the_specialists_of_all_levels_there_are(make_run, finde
     assert [model.name for model in found("B1", "mixture")] == ["high", "mixture"]
     (mixture,) = found("mixture", members=["words", "A1"])
     assert [model.name for model in mixture.members] == ["words", "low"]
-    with pytest.raises(UserError, match="mixture_of=nope: 'nope' is no level"):
+    with pytest.raises(UserError, match="mixture_of=nope: 'nope' is not a level"):
         found("mixture", members=["nope", "A1"])
     with pytest.raises(UserError, match=r"cefr=A1: .* Drop cefr"):
         found("mixture", level="A1")

@@ -1,9 +1,9 @@
-"""A run that is killed at random moments, and started again, ends as the run that nobody touched: bit by bit.
+"""A run that is killed at random moments and restarted ends bit-identical to an undisturbed one.
 
-Real processes of train.py with a terminal of their own, the progress bar and the loggers on, data workers, gradient
-accumulation. Each round kills one run several times, in start-up, planning, the first validation, a step, while a
-checkpoint is written or the model exported; sometimes last.ckpt is damaged as well. `make kill-and-resume` does 20
-rounds, or KILL_ROUNDS=...; KILL_SEED=... makes other ones.
+Runs train.py in a terminal, with progress bar, loggers, a data worker and gradient accumulation. Each round kills one
+run several times: during start-up, planning, the first validation, a step, the writing of a checkpoint or the export;
+sometimes last.ckpt is damaged too. Processes are forked from one that has imported the libraries, except for kills
+during start-up. `make kill-and-resume` does 20 rounds; KILL_ROUNDS=... sets their number, KILL_SEED=... makes others.
 """
 
 import json
@@ -24,6 +24,7 @@ import pytest
 import torch
 
 from tests.conftest import REPOSITORY, SMALL_MODEL, environment
+from tests.forked import Forked
 from tests.run_logs import metrics, tensorboard
 
 ROUNDS = int(os.environ.get("KILL_ROUNDS", "2"))
@@ -54,21 +55,23 @@ def _default_signals() -> None:
 
 
 class Started:
-    """train.py as a shell in a terminal starts it; `printed` is what it wrote there."""
+    """train.py in a terminal, forked or in a `fresh` Python; `printed` is what it wrote there."""
 
-    def __init__(self, overrides: list[str]):
+    def __init__(self, overrides: list[str], *, fresh: bool = False):
         terminal, its_end = pty.openpty()
-        self.process = subprocess.Popen(
-            [sys.executable, str(REPOSITORY / "train.py"), *overrides],
-            env=environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=its_end,
-            stderr=its_end,
-            start_new_session=True,
-            preexec_fn=_default_signals,
-        )
-        os.close(its_end)
-        self._terminal, self._parts = terminal, []
+        if fresh:
+            self.process: subprocess.Popen | Forked = subprocess.Popen(
+                [sys.executable, str(REPOSITORY / "train.py"), *overrides],
+                env=environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=its_end,
+                stderr=its_end,
+                start_new_session=True,
+                preexec_fn=_default_signals,
+            )
+        else:
+            self.process = Forked(Path.cwd(), "train.py", *overrides, terminal=os.ttyname(its_end))
+        self._terminal, self._its_end, self._parts = terminal, its_end, []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -76,7 +79,7 @@ class Started:
         while True:
             try:
                 part = os.read(self._terminal, 65536)
-            except OSError:  # the last process has closed its end
+            except OSError:  # nobody has the other end open
                 break
             if not part:
                 break
@@ -95,19 +98,25 @@ class Started:
 
     def kill(self, number: int) -> None:
         if self.process.poll() is None:
+            self.wait_until(lambda: os.getpgid(self.process.pid) == self.process.pid)
             # SIGKILL as the kernel sends it, to one process; the others as a terminal or a scheduler, to all.
             (os.kill if number == signal.SIGKILL else os.killpg)(self.process.pid, number)
 
     def ended(self) -> int:
-        code = self.process.wait(timeout=180)
+        self.process.wait(180)
+        os.close(self._its_end)  # the last one, so that the reader ends
         self._reader.join(timeout=20)
+        code = self.process.poll()
+        assert code is not None
         return code
 
 
-def moment(draw: random.Random, started: Started, folder: Path) -> str:
-    """Wait for a random moment; returns which."""
+MOMENTS = ("start-up", "planning", "first validation", "step", "step", "checkpoint", "best", "export")
+
+
+def wait_for(which: str, draw: random.Random, started: Started, folder: Path) -> None:
+    """Wait for one of the `MOMENTS`, and a random time."""
     began_at = status(folder).get("step", 0)
-    which = draw.choice(("start-up", "planning", "first validation", "step", "step", "checkpoint", "best", "export"))
     if which == "start-up":
         time.sleep(draw.uniform(0, 3))
     elif which == "planning":
@@ -130,7 +139,6 @@ def moment(draw: random.Random, started: Started, folder: Path) -> str:
     else:
         started.wait_until(lambda: any(folder.glob(".model.tmp-*")))
         time.sleep(draw.uniform(0, 0.05))
-    return which
 
 
 def damage(draw: random.Random, folder: Path) -> str:
@@ -217,8 +225,10 @@ def test_killed_and_started_again(here, untouched, number):
     command = [*here, f"name={folder.name}", "callbacks=default"]
     told = []
     for _ in range(draw.randint(2, KILLS)):
-        started = Started(command)
-        which, stop = moment(draw, started, folder), draw.choice(SIGNALS)
+        which = draw.choice(MOMENTS)
+        started = Started(command, fresh=which == "start-up")
+        wait_for(which, draw, started, folder)
+        stop = draw.choice(SIGNALS)
         started.kill(stop)
         code = started.ended()
         told.append(f"{which}: {signal.Signals(stop).name} -> {code} at step {status(folder).get('step')}")

@@ -394,7 +394,7 @@ def test_no_room_is_told_before_training(run, monkeypatch, warnings_of_ilm):
     run("trainer.max_steps=1")
     assert "for checkpoints and model, of 1.0 MB free: the run will fail when the disk is full" in warnings_of_ilm[0]
     Usage.free = 10**4
-    with pytest.raises(UserError, match="Make room"):
+    with pytest.raises(UserError, match="Free some space"):
         run("overwrite=true")
 
 
@@ -415,13 +415,13 @@ def test_out_of_memory_says_what_to_lower(here, tmp_path, error):
         raise error
     message = str(caught.value)
     assert message.startswith("out of memory (")
-    assert "data.batch_size=2 trainer.accumulate_grad_batches=4 makes the same optimizer steps" in message
+    assert "data.batch_size=2 trainer.accumulate_grad_batches=4 splits the same optimizer steps" in message
     assert "more" not in message.partition(")")[0]
     assert status(tmp_path)["state"] == "failed"
 
 
 def test_out_of_memory_with_batches_in_tokens_lowers_those(run):
-    with pytest.raises(UserError, match=r"data\.max_tokens_per_batch=1024 trainer\.accumulate_grad_batches=4 makes"):
+    with pytest.raises(UserError, match=r"data\.max_tokens_per_batch=1024 trainer\.accumulate_grad_batches=4 splits"):
         run("data.max_tokens_per_batch=2048", "trainer.max_steps=2", at(1, "python"))
     run("data.max_tokens_per_batch=1024", "trainer.max_steps=2", "trainer.accumulate_grad_batches=4")
     assert status(run.folder)["state"] == "finished"
