@@ -136,7 +136,7 @@ def test_another_recipe_is_told(here, specialist, generalist):
     ("overrides", "message"),
     [
         (["match=B2"], r"match=B2: No finished model of level B2"),
-        (["match=nowhere"], r"match=nowhere: .*no level, run, folder"),
+        (["match=nowhere"], r"match=nowhere: .*not a level, run, folder"),
         (
             ["match=C1", "objective=naive"],
             r"match=C1: no finished run matches: small_C1_ilm_tiny has objective=ilm instead of naive",
@@ -321,7 +321,7 @@ def test_the_weights_it_starts_from_are_part_of_a_runs_identity(here, generalist
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["init_from=missing"], "init_from=missing: .*no level, run, folder"),
+        (["init_from=missing"], "init_from=missing: .*not a level, run, folder"),
         (["init_from=all", "model=gpt2"], r"no finished run matches: small_all_ilm_tiny has model\.name=tiny"),
         (["init_from=all", "objective=naive"], "small_all_ilm_tiny has objective=ilm instead of naive"),
     ],
