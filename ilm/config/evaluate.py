@@ -37,7 +37,7 @@ class Task(Section):
 
 
 class Masked(Section):
-    """Which examples of texts are scored."""
+    """The examples that are scored."""
 
     split: Literal["test", "valid"]
     masks: str | None
@@ -46,7 +46,7 @@ class Masked(Section):
 
 
 class Scored(Task, Masked):
-    """Which examples are compared, and how differences between models are judged."""
+    """The examples that are compared, and how differences between models are judged."""
 
     also_score: Literal["test", "valid"] | None
     condition: Annotated[Values, AfterValidator(_distinct)]
@@ -58,7 +58,7 @@ class Scored(Task, Masked):
 
 
 class Perplexity(Scored, Packing):
-    """Perplexity of what is masked in prepared texts, scored where that is not done yet."""
+    """Perplexity of masked spans of prepared texts; missing scores are computed."""
 
     name: Literal["perplexity"]
     max_examples: Positive | None
@@ -75,7 +75,7 @@ class Comparison(Scored):
 
 
 class Memorisation(Masked, Packing):
-    """What infills repeat of the training texts, and whether their loss gives these away."""
+    """What models repeat of their training texts, and whether losses reveal these."""
 
     name: Literal["memorisation"]
     levels: list[str] | None
@@ -95,7 +95,7 @@ class Memorisation(Masked, Packing):
 
 
 class Cloze(Task):
-    """The cloze test: words that learners wrote are guessed."""
+    """The cloze test: models predict words that learners wrote."""
 
     name: Literal["cloze"]
     condition: str

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from ilm.evaluation import report
-from ilm.evaluation.forms.results import ALL, GROUPINGS, LEVEL
+from ilm.evaluation.forms.results import ALL, GROUPINGS, LEVEL, UNKNOWN
 from ilm.evaluation.forms.scoring import NO_EDIT
 from ilm.evaluation.models import seen_warnings
 from ilm.tables import TextTable, show
@@ -26,16 +26,16 @@ def write_report(
 
 
 def print_tables(header: Mapping[str, Any], results: pd.DataFrame) -> None:
-    """Print means by level and, if known, by kind of edit."""
-    kinds = [_by(results, "kind")] if (results["grouping"] == "kind").any() else []
-    show(_by(results, LEVEL), *kinds, " ".join(notes(header)))
+    """Print means by level and by kind of edit, as far as they are known."""
+    shown = [name for name in (LEVEL, "kind") if name in _known(results)] or [LEVEL]
+    show(*(_by(results, name) for name in shown), " ".join(notes(header)))
 
 
 def notes(header: Mapping[str, Any]) -> list[str]:
     """Sentences needed to read the tables."""
     options, models, unit = header["configuration"]["task"], header["models"], header["unit"]
     around = "the learner's text with its other errors" if options["context"] == "learner" else "the corrected text"
-    not_scored = [f"{count:,} {cause}" for cause, count in header["counts"].items() if cause != NO_EDIT]
+    not_scored = [f"{cause} ({count:,})" for cause, count in header["counts"].items() if cause != NO_EDIT]
     conditioned = any(about["condition"] for about in models.values())
     left_out = [
         f"{run} left out {', '.join(f'{n:,} ({cause})' for cause, n in about['left_out'].items())}"
@@ -43,7 +43,7 @@ def notes(header: Mapping[str, Any]) -> list[str]:
         if about["left_out"]
     ]
     about = [*report.described(header["source"]), f"{header['edits']:,} edits of {header['texts']:,} texts"]
-    about += [f"{header['counts'][NO_EDIT]:,} {NO_EDIT}"] if NO_EDIT in header["counts"] else []
+    about += [f"{NO_EDIT}: {header['counts'][NO_EDIT]:,}"] if NO_EDIT in header["counts"] else []
     return [
         f"{'; '.join(about)}.",
         *([f"Not scored: {'; '.join(not_scored)}."] if not_scored else []),
@@ -57,10 +57,15 @@ def notes(header: Mapping[str, Any]) -> list[str]:
 
 
 def _page(header: Mapping[str, Any], results: pd.DataFrame, pairs: pd.DataFrame) -> str:
-    tables = [_by(results, name) for name in GROUPINGS if (results["grouping"] == name).any()]
+    tables = [_by(results, name) for name in _known(results)]
     tables += [_pairs(pairs)] if len(pairs) else []
     parts = ["# Learners' forms and corrected ones\n", "".join(f"- {note}\n" for note in notes(header))]
     return "\n".join(parts + [f"## {table.title}\n\n{table.markdown()}\n" for table in tables])
+
+
+def _known(results: pd.DataFrame) -> list[str]:
+    """The groupings with a group that is known."""
+    return [name for name in GROUPINGS if set(results["group"][results["grouping"] == name]) - {UNKNOWN}]
 
 
 def _by(results: pd.DataFrame, grouping: str) -> TextTable:

@@ -73,7 +73,7 @@ def evaluate_forms(settings: Evaluate) -> pd.DataFrame:
 
 
 def _listed(counts: Mapping[str, int]) -> str:
-    return "; ".join(f"{count:,} {cause}" for cause, count in counts.items()) or "nothing is left out"
+    return "; ".join(f"{cause}: {count:,}" for cause, count in counts.items()) or "nothing is left out"
 
 
 def _documents(settings: Evaluate, models: Sequence[TrainedModel]) -> tuple[pd.DataFrame, dict[str, Any]]:

@@ -45,15 +45,18 @@ def repetition(blanks: pd.DataFrame, resamples: int) -> pd.DataFrame:
 def card_results(run: str, repeated: pd.DataFrame, members: pd.DataFrame, split: str) -> dict[str, Any]:
     """The results of a run for its model card: plain values."""
     (of_run,) = repeated[(repeated["run"] == run) & (repeated["mask_type"] == ALL_TYPES)].to_dict("records")
-    level = members[members["run"] == run]["level"].iloc[-1]  # with several levels, that of all
-    chosen = (members["run"] == run) & (members["level"] == level)
-    chosen &= members["mask_type"].isin([ALL_TYPES, CONTEXT])
     return {
         "split": split,
         "least_tokens": LEAST_TOKENS,
         "repetition": _plain([of_run])[0],
-        "membership": _plain(members[chosen].to_dict("records")),
+        "membership": _plain(_overall(members[members["run"] == run]).to_dict("records")),
     }
+
+
+def _overall(members: pd.DataFrame) -> pd.DataFrame:
+    """The rows of all mask types together and of the context; of a run with several levels, those of all levels."""
+    last = members.groupby("run")["level"].transform("last")  # all levels come last
+    return members[(members["level"] == last) & members["mask_type"].isin([ALL_TYPES, CONTEXT])]
 
 
 def _plain(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -78,10 +81,9 @@ def write_report(
 
 
 def print_tables(header: Mapping[str, Any], repeated: pd.DataFrame, members: pd.DataFrame) -> None:
-    """Print both tables for all mask types together."""
+    """Print both tables for all mask types and levels together."""
     of_all = repeated[repeated["mask_type"] == ALL_TYPES]
-    short = members[members["mask_type"].isin([ALL_TYPES, CONTEXT])]
-    show(_repetition_table(of_all), _membership_table(short), " ".join(notes(header)))
+    show(_repetition_table(of_all), _membership_table(_overall(members)), " ".join(notes(header)))
 
 
 def notes(header: Mapping[str, Any]) -> list[str]:

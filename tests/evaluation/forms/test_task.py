@@ -76,6 +76,8 @@ def test_m2_edits_by_kind(tmp_path, model):
     kinds = found[found["grouping"] == "kind"].set_index("group")["n"]
     assert kinds.to_dict() == {"R:VERB:SVA": 1, "R:VERB:TENSE": 1}
     assert set(found[found["grouping"] == "cefr_level"]["group"]) == {"unknown"}
+    (page,) = (tmp_path / "results").glob("mine_*forms/forms.md")
+    assert [kind in page.read_text() for kind in ("by kind of edit", "by level", "by L1")] == [True, False, False]
 
 
 def test_a_corpus_without_the_column_says_what_to_type(prepared, tmp_path, model):
@@ -86,5 +88,10 @@ def test_a_corpus_without_the_column_says_what_to_type(prepared, tmp_path, model
 
 def test_nothing_to_score(tmp_path, model):
     path = write_csv(tmp_path / "same.csv", [{"text": "I go.", "text_corrected": "I go.", "cefr": "A1"}])
-    with pytest.raises(UserError, match=r"no edit has words on both sides\. Found: 1 texts without an edit"):
+    with pytest.raises(UserError, match=r"no edit has words on both sides\. Found: texts without an edit: 1"):
         evaluated(tmp_path, model, f"input={path}")
+
+
+def test_a_condition_that_no_model_knows(tmp_path, model):
+    with pytest.raises(UserError, match=r"task\.condition=B1: expected own, none or a level"):
+        evaluated(tmp_path, model, f"input={csv_of(tmp_path)}", "task.condition=B1")
