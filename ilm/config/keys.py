@@ -6,6 +6,9 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+# cerf and cefr have 0.75, resample and name 0.5.
+_CLOSE = 0.75
+
 
 def flat(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """(dotted key, value) of every leaf of nested mappings; lists are leaves."""
@@ -17,13 +20,16 @@ def flat(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def suggestion(key: str, known: Sequence[str]) -> str:
-    """A hint for a mistyped dotted key: the closest of the `known` ones; empty if none is close."""
-    # Compare a short key with last parts, and a typo in a section with whole keys.
-    last = {k.rsplit(".", 1)[-1]: k for k in known}
-    close = difflib.get_close_matches(key, known, n=1) or [
-        last[match] for match in difflib.get_close_matches(key.rsplit(".", 1)[-1], last, n=1)
-    ]
-    return f"; did you mean {close[0]}?" if close else ""
+    """A hint for a mistyped dotted key: the closest of the `known` ones; empty if none is close.
+
+    Last parts must be close by themselves: a section that keys share, or that is left out, says nothing.
+    """
+    near = [other for other in known if _likeness(key.rsplit(".", 1)[-1], other.rsplit(".", 1)[-1]) >= _CLOSE]
+    return f"; did you mean {max(near, key=lambda other: _likeness(key, other))}?" if near else ""
+
+
+def _likeness(one: str, other: str) -> float:
+    return difflib.SequenceMatcher(None, one, other).ratio()
 
 
 def as_typed(before: str, value: str, after: str = "") -> str:
