@@ -18,8 +18,7 @@ log = logging.getLogger("ilm")
 def train(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> dict[str, float]:
     """Train as configured and export the best model; returns its validation losses.
 
-    `choices`: the selected option of each of Hydra's groups. The same call resumes an interrupted run and reports a
-    finished one.
+    The same call resumes an interrupted run, and reports a finished one. `choices`: Hydra's selected options by group.
     """
     settings = check(cfg, Train, choices)
     from ilm.training.prepared import require_prepared  # slow imports come after the checks

@@ -1,21 +1,22 @@
-"""What a GPU makes of all this, in under 200 seconds and one process: training, scoring, infilling.
+"""Speed of training, scoring and infilling on a GPU, in one process and under 200 seconds.
 
-    python -m benchmarks.gpu                          # GPT-2 124M on the GPU of this machine
-    python -m benchmarks.gpu --device cpu --quick     # a tiny model, few steps: whether the script works
+    python -m benchmarks.gpu                          # GPT-2 124M on this machine's GPU
+    python -m benchmarks.gpu --device cpu --quick     # a tiny model and one step per row, to try the script itself
 
-Training steps are those of `benchmarks/train.py`: the reference's way (rows padded to 256 tokens, logits everywhere,
-two cross-entropies, AdamW as torch makes it) in float32 and in bfloat16, and ours. Ratios are to the padded rows of the
-same number of examples a step. Every line is printed, and added to `--out` as JSON, once it is measured; one that runs
-out of memory or fails says so, and the next one begins. What there is no time left for is left out, and said.
+Training steps are those of `benchmarks/train.py`: the reference implementation's (rows padded to 256 tokens, logits at
+every position, two cross-entropies, torch's default AdamW) in float32 and bfloat16, and ours. Ratios are to padded rows
+with the same number of examples per step. Each row is printed, and appended to `--out` as JSON, as soon as it is
+measured; a row that fails or runs out of memory says so, and so does one skipped for lack of time.
 
-Tokens are real ones, never padding. MFU is the share of the card's dense bfloat16 peak that 6 x parameters x tokens
-need (Chowdhery et al. 2022, arXiv 2204.02311, appendix B, without attention).
+Tokens exclude padding. MFU: the share of the card's dense bfloat16 peak that 6 x parameters x tokens/s amounts to
+(Chowdhery et al. 2022, arXiv 2204.02311, appendix B, without attention).
 """
 
 import argparse
 import copy
 import json
 import platform
+import re
 import sys
 import tempfile
 import time
@@ -36,20 +37,26 @@ from ilm.models.devices import compile_in_place, is_out_of_memory, with_fused_ac
 from ilm.models.packing import pack, row_length
 from ilm.models.scoring import forward_module, row_loss, score
 
-LIMIT = 200.0  # seconds in all
+LIMIT = 200.0  # seconds in total
 # One epoch of all six models of the study: 16 masks of each of 723,282 texts, once by level and once together.
 EPOCH_TOKENS = 1.6e9
-# Examples of a step of the study.
+# Examples per step in the study.
 STUDY_BATCH = 8
 # Dense bfloat16 peaks in TFLOP/s (float16 before Ampere), from the tables at nvidia.com/en-us/data-center/h200, /h100,
-# /a100, /l40s, /l4, /a10, /v100 and /tesla-t4; of the larger ones half of what stands there, which is with sparsity.
-PEAKS = {"H200": 989, "H100 PCIe": 756, "H100": 989, "A100": 312, "L40S": 362, "L4": 121, "A10": 125, "V100": 125}
-PEAKS |= {"T4": 65}
+# /a100, /l40s, /l40, /l4, /a10, /v100 and /tesla-t4; half of those given with sparsity.
+PEAKS = {"H200": 989, "H100 PCIe": 756, "H100": 989, "A100": 312, "L40S": 362, "L40": 181, "L4": 121, "A10": 125}
+PEAKS |= {"V100": 125, "T4": 65}
+
+
+def peak_of(card: str) -> float | None:
+    """The peak of a card in TFLOP/s, by its whole name: an L40 is not an L4. None if unknown, such as an H100 NVL."""
+    known = [name for name in PEAKS if re.search(rf"\b{name}\b(?! NVL)", card)]
+    return PEAKS[max(known, key=len)] if known else None
 
 
 @dataclass(frozen=True)
 class Way:
-    """How a row of the table trains; `row_tokens` None pads every example."""
+    """How a row of the table trains; `row_tokens=None` pads every example."""
 
     name: str
     batch: int
@@ -59,7 +66,7 @@ class Way:
 
 
 def ways(quick: bool, compiled: bool) -> list[Way]:
-    """The rows of the table, those first that others are compared with."""
+    """The rows of the table, baselines first."""
     batches, rows = ((1, 2), (512,)) if quick else ((8, 128), (4096, 16384))
     found = []
     for batch in batches:
@@ -74,7 +81,7 @@ def ways(quick: bool, compiled: bool) -> list[Way]:
 
 
 class Report:
-    """Prints the lines of the table and adds them to a file as they are measured; keeps them for the summary."""
+    """Prints rows of the table and appends them to a file as they are measured; keeps them for the summary."""
 
     def __init__(self, out: Path, parameters: int, peak: float | None):
         self.out, self.parameters, self.peak = out, parameters, peak
@@ -104,7 +111,7 @@ class Report:
         print(f"| {way.name} | {way.batch} | {way.row_tokens or 256} | {' | '.join(cells)} |", flush=True)
 
     def _padded(self, batch: int, half: bool) -> float | None:
-        """Where the padded rows do not fit, those of fewer examples, which are about as fast."""
+        """The rate of padded rows; if they did not fit, of those with fewer examples, which are about as fast."""
         found = {way.batch: rate for way, rate in self.rates.items() if way.row_tokens is None and way.half is half}
         return found.get(max((size for size in found if size <= batch), default=0))
 
@@ -136,7 +143,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     examples, vocabulary = _examples(arguments, 8 if quick else 2048)
     base = new_model("tiny" if quick else "gpt2", vocabulary)
     parameters = sum(parameter.numel() for parameter in base.parameters())
-    peak = next((peak for name, peak in PEAKS.items() if name in card), None)
+    peak = peak_of(card)
     report = Report(arguments.out, parameters, peak)
     about = {"device": card, "torch": torch.__version__, "parameters": parameters, "peak_tflops": peak}
     print(json.dumps(about), end="\n\n", flush=True)
@@ -146,13 +153,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     left = lambda: limit - (time.perf_counter() - began)  # noqa: E731
     seconds, reserve = (0.0, 0.0) if quick else (5.0, 40.0)
     for way in ways(quick, on_gpu):
-        # A compilation takes the most.
+        # Compiling takes longest.
         if left() < reserve + (30 if way.compiled else 10):
             report.failed(way, "no time left")
             continue
         try:
             report.training(way, *_train(copy.deepcopy(base), examples, way, device, seconds))
-        except Exception as error:  # the next line may fit, and a table with a gap is better than none
+        except Exception as error:  # the next row may work, and a table with a gap is better than none
             report.failed(way, "out of memory" if is_out_of_memory(error) else f"{type(error).__name__}: {error}"[:80])
         if on_gpu:
             torch.cuda.empty_cache()
@@ -166,9 +173,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--quick", action="store_true", help="a tiny model and one timed step a line")
+    parser.add_argument("--quick", action="store_true", help="a tiny model and one step per row")
     parser.add_argument("--texts", type=Path, help="CSV file with a column `text`, instead of synthetic texts")
-    parser.add_argument("--out", type=Path, default=Path("gpu.jsonl"), help="JSON lines, added to what is there")
+    parser.add_argument("--out", type=Path, default=Path("gpu.jsonl"), help="file of JSON lines, appended to")
     return parser.parse_args(argv)
 
 
@@ -185,8 +192,8 @@ def _examples(arguments: argparse.Namespace, count: int) -> tuple[list[Example],
 def _train(
     model: GPT2LMHeadModel, examples: list[Example], way: Way, device: torch.device, seconds: float
 ) -> tuple[float, int | None]:
-    """(real tokens per second, most bytes on a GPU) of optimizer steps: two untimed ones, then `seconds` of them."""
-    on_gpu = device.type == "cuda"
+    """(tokens per second, peak bytes on a GPU) of optimizer steps: two untimed ones, then `seconds` of them; or one."""
+    on_gpu, warm_up = device.type == "cuda", 2 if seconds else 0
     model = model.to(device).train()
     if way.row_tokens and on_gpu:
         with_fused_activations(model)
@@ -197,14 +204,14 @@ def _train(
         torch.cuda.reset_peak_memory_stats(device)
     timed = tokens = begin = 0
     for number, batch in enumerate(_batches(examples, way.batch)):
-        if number == 2:
+        if number == warm_up:
             begin = _now(device)
         torch.manual_seed(number)
         _backward(model, batch, way, device)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
-        if number >= 2:
+        if number >= warm_up:
             tokens += sum(len(example.input_ids) for example in batch)
             timed = _now(device) - begin
             if timed >= seconds:
@@ -213,7 +220,7 @@ def _train(
 
 
 def _backward(model: GPT2LMHeadModel, batch: list[Example], way: Way, device: torch.device) -> None:
-    """The gradient of one step, as `ilm.training.module` makes it: row by row."""
+    """The gradient of one step, row by row as in `ilm.training.module`."""
     autocast = torch.autocast(device.type, dtype=torch.bfloat16, enabled=way.half)
     if way.row_tokens is None:
         with autocast:
@@ -242,12 +249,13 @@ def _now(device: torch.device) -> float:
 
 
 def _scoring(report: Report, model: GPT2LMHeadModel, examples: list[Example], device: torch.device, seconds: float):
-    """Examples a second that `evaluate.py` scores in float32, and in bfloat16 with the difference that it makes."""
+    """Examples per second in float32, as `evaluate.py` scores them, and in bfloat16, with the difference it makes."""
     nll = {}
     for half in (False, True):
         rows = row_length(None, device, max(len(example.input_ids) for example in examples))
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=half):
-            score(model, examples[:64], rows, device)
+            if seconds:
+                score(model, examples[:64], rows, device)  # warm-up
             begin, done = _now(device), 0
             while not done or _now(device) - begin < seconds:
                 nll[half] = score(model, examples, rows, device).nll
@@ -260,7 +268,7 @@ def _scoring(report: Report, model: GPT2LMHeadModel, examples: list[Example], de
 
 
 def _infilling(report: Report, device: torch.device, quick: bool) -> None:
-    """Infills a second, as `benchmarks/infill.py` counts them, without its plain loop."""
+    """Infills per second, counted as in `benchmarks/infill.py`, without its plain loop."""
     infiller = random_infiller("float32", device, small=quick)
     contexts, candidates = contexts_of(infiller, 2 if quick else 64), 2 if quick else 5
     decoding = Decoding(candidates=candidates, top_p=0.95, batch_size=128)

@@ -1,4 +1,4 @@
-"""The benchmark of a GPU, in small on the CPU: whether the script works to its end, whatever a line of it does."""
+"""The GPU benchmark, in small on the CPU: the script runs to its end, whatever a row does."""
 
 import json
 
@@ -6,16 +6,16 @@ import pytest
 import torch
 
 import benchmarks.gpu
-from benchmarks.gpu import Report, Way, main, ways
+from benchmarks.gpu import Report, Way, main, peak_of, ways
 
 
-def test_the_benchmark_of_a_gpu_works_and_survives_a_line_that_fails(tmp_path, monkeypatch, capsys):
+def test_the_benchmark_of_a_gpu_works_and_survives_a_line_that_fails(small_csv, tmp_path, monkeypatch, capsys):
     def fails(model, batch):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(benchmarks.gpu, "padded_loss", fails)
     monkeypatch.chdir(tmp_path)
-    main(["--device", "cpu", "--quick"])
+    main(["--device", "cpu", "--quick", "--texts", str(small_csv)])
     lines = [json.loads(line) for line in (tmp_path / "gpu.jsonl").read_text().splitlines()]
     trained = [line for line in lines if "name" in line]
     assert [line["name"] for line in trained] == [way.name for way in ways(quick=True, compiled=False)]
@@ -24,6 +24,26 @@ def test_the_benchmark_of_a_gpu_works_and_survives_a_line_that_fails(tmp_path, m
     told = {key for line in lines for key in line}
     assert {"examples_per_second", "infills_per_second", "hours_of_an_epoch", "hours_of_the_steps"} <= told
     assert "| ours, bfloat16 | 2 | 512 |" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("card", "peak"),
+    [
+        ("NVIDIA L40", 181),
+        ("NVIDIA L40S", 362),
+        ("NVIDIA L4", 121),
+        ("NVIDIA A10", 125),
+        ("NVIDIA A10G", None),
+        ("NVIDIA A100-SXM4-80GB", 312),
+        ("NVIDIA H100 PCIe", 756),
+        ("NVIDIA H100 80GB HBM3", 989),
+        ("NVIDIA H100 NVL", None),
+        ("Tesla T4", 65),
+        ("x86_64, 2 threads", None),
+    ],
+)
+def test_peaks_are_found_by_whole_names(card, peak):
+    assert peak_of(card) == peak
 
 
 def test_figures_of_the_table(tmp_path, capsys):

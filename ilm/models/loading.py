@@ -1,18 +1,13 @@
 """Loads causal language models, adds the infilling tokens to them, and saves them."""
 
 import copy
-import importlib.util
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
-from huggingface_hub import HfApi
-from huggingface_hub.errors import StrictDataclassError
-from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -27,23 +22,13 @@ from ilm.errors import UserError
 from ilm.examples.vocabulary import Vocabulary
 from ilm.files import atomic_folder
 from ilm.hashing import order_key
+from ilm.models.hub import locate, readable
 from ilm.models.start_check import cannot_be_trained, require_causal_rows
 from ilm.reference.models import is_reference_model, reference_config, reference_model, reference_tokenizer
 
 log = logging.getLogger("ilm")
 
-HUB_TIMEOUT_SECONDS = 5
 _FEWEST_TOKENS = 3  # transformers' placeholder tokenizer has up to two besides the special ones
-TO_TRAIN = (
-    "(model.path=FOLDER); or train from scratch (model.pretrained=false), or a small model that needs no download "
-    "(model=tiny)"
-)
-
-# What a broken or unrelated file can raise.
-BROKEN = (
-    *(OSError, ValueError, KeyError, TypeError, AttributeError, ImportError),
-    *(SafetensorError, StrictDataclassError),
-)
 
 # Loading takes only seconds, and its progress bars clutter a run's output.
 transformers.utils.logging.disable_progress_bar()
@@ -54,7 +39,7 @@ def load_tokenizer(path: str, *, package: str | None = None, gguf_file: str | No
     location, options = locate(path, package, gguf_file)
     if is_reference_model(location):
         return reference_tokenizer(location)
-    with _user_error(f"{location} holds no model with a tokenizer", ". Give a folder such as experiments/NAME/model."):
+    with readable(f"{location} holds no model with a tokenizer", ". Give a folder such as experiments/NAME/model."):
         tokenizer = AutoTokenizer.from_pretrained(location, **options)
     # transformers makes one of special tokens only if a folder has none.
     if len(set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens)) < _FEWEST_TOKENS:
@@ -84,7 +69,7 @@ def pretrained_model(path: str, *, package: str | None = None, gguf_file: str | 
     location, options = locate(path, package, gguf_file)
     if is_reference_model(location):
         return reference_model(location)
-    with _user_error(f"No causal language model could be loaded from {location!r}"):
+    with readable(f"No causal language model could be loaded from {location!r}"):
         model = AutoModelForCausalLM.from_pretrained(location, dtype=torch.float32, **options)
     if "gguf_file" in options:
         # The weights are plain floats now, but the model is still marked as quantised and could not be saved.
@@ -232,7 +217,7 @@ def save_model(model: PreTrainedModel, vocabulary: Vocabulary, folder: Path) -> 
 
 def _configuration(model_type: str, **settings: Any) -> PreTrainedConfig:
     """Raises: UserError for an unknown model type, or unknown or invalid settings."""
-    with _user_error(f"model.architecture (model_type {model_type}) is invalid"):
+    with readable(f"model.architecture (model_type {model_type}) is invalid"):
         default = AutoConfig.for_model(model_type)
         unknown = sorted(set(settings) - set(default.to_dict()) - set(default.attribute_map))
         if unknown:
@@ -247,58 +232,5 @@ def _stored_configuration(path: str, package: str | None, gguf_file: str | None)
     location, options = locate(path, package, gguf_file)
     if is_reference_model(location):
         return reference_config(location)
-    with _user_error(f"No model configuration could be read from {location!r}"):
+    with readable(f"No model configuration could be read from {location!r}"):
         return AutoConfig.from_pretrained(location, **options)
-
-
-def locate(
-    path: str, package: str | None = None, gguf_file: str | None = None, advice: str = TO_TRAIN
-) -> tuple[str, dict[str, Any]]:
-    """Where to load a model from, and the options for `from_pretrained`, which will not hang on an unreachable hub.
-
-    `path`, `package` and `gguf_file` as in `pretrained_model`; `advice` completes the message if the hub fails.
-
-    Raises: UserError, within seconds, if it is neither a folder nor cached nor available from the hub.
-    """
-    spec = importlib.util.find_spec(package) if package is not None else None
-    if spec is not None and spec.origin is not None:
-        if any(importlib.util.find_spec(name) is None for name in ("gguf", "accelerate")):
-            raise UserError(
-                f"The weights in the package {package} are a GGUF file: type `make smollm2` to install a reader for it."
-            )
-        return str(Path(spec.origin).parent), {"gguf_file": gguf_file}
-    if Path(path).is_dir():
-        return path, {"local_files_only": True}
-    if path.startswith((".", "/", "~")) or path.count("/") > 1:
-        raise UserError(
-            f"The model folder {path} does not exist. Give a folder with a config.json, or a name on the model hub."
-        )
-    try:
-        AutoConfig.from_pretrained(path, local_files_only=True)
-    except (OSError, ValueError):
-        installing = f"; or type `make smollm2`, which installs the weights in the package {package}" if package else ""
-        _require_on_hub(path, advice + installing)
-    return path, {}
-
-
-def _require_on_hub(path: str, advice: str) -> None:
-    try:
-        HfApi().model_info(path, timeout=HUB_TIMEOUT_SECONDS)
-    except Exception as error:  # the hub client raises its HTTP library's errors
-        raise UserError(
-            f"The model {path!r} is not on this machine, and the model hub did not provide it ({_first_line(error)}). "
-            f"Check the name and the network; or download it elsewhere and give its folder {advice}."
-        ) from error
-
-
-@contextmanager
-def _user_error(what: str, advice: str = "") -> Iterator[None]:
-    """Raises: UserError in place of the errors of a broken file."""
-    try:
-        yield
-    except BROKEN as error:
-        raise UserError(f"{what} ({_first_line(error)}){advice}") from error
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"[:200]

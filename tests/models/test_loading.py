@@ -87,7 +87,7 @@ def test_a_half_precision_checkpoint_is_loaded_in_float32(tmp_path):
 
 def test_an_unreachable_hub_is_one_message_within_seconds(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
-    monkeypatch.setattr("ilm.models.loading.HUB_TIMEOUT_SECONDS", 2)
+    monkeypatch.setattr("ilm.models.hub.HUB_TIMEOUT_SECONDS", 2)
     began = time.monotonic()
     with pytest.raises(UserError, match=r"not on this machine.*model\.path=FOLDER"):
         pretrained_model("nobody/no-such-model")

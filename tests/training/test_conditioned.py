@@ -126,11 +126,11 @@ def test_told_the_right_level_it_is_better_on_the_sample_corpus(tmp_path):
     here = ["corpus=sample", "corpus.levels=[A1,C1]"]
     here += [f"paths.{name}={tmp_path / name}" for name in ("data", "experiments", "results")]
     masks = "masking.masks_per_document=4"
-    prepare(compose("prepare", *here, masks, "corpus.synthetic.size=1000", "num_workers=1")[0])
-    model = ("model.tokenizer_size=1000", "model.architecture.n_layer=1", "model.architecture.n_embd=64")
-    options = ("trainer.max_steps=160", "trainer.max_epochs=2", "optimizer.lr=5e-3", "data.batch_size=16")
-    train(*compose("train", *here, *SHORT, masks, *model, *options, "data.max_length=256"))
-    common = ("task.max_length=256", "task.masks_per_document=4", "task.baselines=[]")
+    prepare(compose("prepare", *here, masks, "corpus.synthetic.size=600", "num_workers=1")[0])
+    model = ("model.tokenizer_size=600", "model.architecture.n_layer=1", "model.architecture.n_embd=64")
+    options = ("trainer.max_steps=120", "optimizer.lr=5e-3", "data.batch_size=8", "data.max_length=128")
+    train(*compose("train", *here, *SHORT, masks, *model, *options))
+    common = ("task.max_length=128", "task.masks_per_document=4", "task.baselines=[]")
     own, a1, c1 = (losses(here, *common, f"task.condition={condition}") for condition in ("own", *LEVELS))
     assert (own["A1"] < c1["A1"]).all()
     assert (own["C1"] < a1["C1"]).all()

@@ -32,7 +32,8 @@ from ilm.evaluation.cloze.seq2seq import T5, Bart
 from ilm.evaluation.cloze.subwords import Subwords
 from ilm.hashing import digest, model_fingerprint
 from ilm.infilling.infiller import Infiller
-from ilm.models.loading import BROKEN, load_tokenizer, locate
+from ilm.models.hub import BROKEN, locate
+from ilm.models.loading import load_tokenizer
 from ilm.runs.finder import Finder
 from ilm.runs.trained_model import TrainedModel, model_in
 
