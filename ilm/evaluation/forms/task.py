@@ -42,9 +42,7 @@ def evaluate_forms(settings: Evaluate) -> pd.DataFrame:
     device = usable_device(task.device, "task.device")
     models = infilling_models(settings)
     require_condition(models, task.condition)
-    documents, source = _documents(settings, models)
-    texts, counts = _parallel_texts(documents, task.corrected)
-    counts |= Counter(source.pop("counts", {}))
+    documents, texts, counts, source = _texts(settings, models)
     items, not_scored = items_of(texts, task.context)
     counts |= not_scored
     if not items:
@@ -76,40 +74,37 @@ def _listed(counts: Mapping[str, int]) -> str:
     return "; ".join(f"{cause}: {count:,}" for cause, count in counts.items()) or "nothing is left out"
 
 
-def _documents(settings: Evaluate, models: Sequence[TrainedModel]) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """The texts, with a column of corrected ones or, of an M2 file, of `edits`, and what the report says of them."""
+def _texts(
+    settings: Evaluate, models: Sequence[TrainedModel]
+) -> tuple[pd.DataFrame, list[ParallelText], Counter[str], dict[str, Any]]:
+    """(Documents; those of them that are corrected; counts of what is left out, by cause; their record in a report)."""
     task = settings.task
+    assert isinstance(task, Forms)
     if settings.input is not None and settings.input.endswith(".m2"):
         path = Path(settings.input)
-        texts, counts = read_m2(path, task.annotator)
-        columns = {"writing_id": "writing_id", "l1": "l1", "cefr_level": "level", "text": "learner", "edits": "edits"}
-        documents = pd.DataFrame({name: [getattr(text, field) for text in texts] for name, field in columns.items()})
-        documents["corrected"] = [text.corrected for text in texts]
-        source = {"name": path.stem, "file": file_record(path), "synthetic": False, "counts": dict(counts)}
-    else:
-        documents, source = read_texts(settings, models, need_level=False, keep_columns=[task.corrected])
-    return choose_texts(documents, settings.limit, task.seed), source
-
-
-def _parallel_texts(documents: pd.DataFrame, column: str) -> tuple[list[ParallelText], Counter[str]]:
-    texts: list[ParallelText] = []
-    counts: Counter[str] = Counter()
-    for row in documents.to_dict("records"):
-        about = (row["writing_id"], row["cefr_level"], row["l1"], row["text"])
-        if "edits" in row:
-            texts.append(ParallelText(*about, row["corrected"], row["edits"]))
-        elif isinstance(row[column], str) and row[column].strip():
-            edits = aligned_edits(row["text"], row[column])
-            texts.append(ParallelText(*about, row[column], tuple(edits)))
-        else:
-            counts[NOT_CORRECTED] += 1
-    return texts, counts
+        sentences, counts = read_m2(path, task.annotator)
+        rows = [(text.writing_id, text.l1, text.level, text.learner) for text in sentences]
+        documents = pd.DataFrame(rows, columns=["writing_id", "l1", "cefr_level", "text"])
+        documents = choose_texts(documents, settings.limit, task.seed)
+        by_id = {text.writing_id: text for text in sentences}
+        source = {"name": path.stem, "file": file_record(path), "synthetic": False}
+        return documents, [by_id[writing_id] for writing_id in documents["writing_id"]], counts, source
+    documents, source = read_texts(settings, models, need_level=False, keep_columns=[task.corrected])
+    documents = choose_texts(documents, settings.limit, task.seed)
+    is_corrected = documents[task.corrected].map(lambda other: isinstance(other, str) and bool(other.strip()))
+    columns = ["writing_id", "cefr_level", "l1", "text", task.corrected]
+    corrected = documents.loc[is_corrected, columns].itertuples(index=False, name=None)
+    texts = [
+        ParallelText(writing_id, level, l1, text, other, tuple(aligned_edits(text, other)))
+        for writing_id, level, l1, text, other in corrected
+    ]
+    return documents, texts, +Counter({NOT_CORRECTED: int((~is_corrected).sum())}), source
 
 
 def _described(
     models: Sequence[TrainedModel], records: Mapping[str, Mapping[tuple, Record]], documents: pd.DataFrame, data: Path
 ) -> dict[str, dict[str, Any]]:
-    """What the report says of each model."""
+    """The report's record of each model."""
     seen = texts_seen(((model.name, model) for model in models), documents, data)
     found = {}
     for model in models:
