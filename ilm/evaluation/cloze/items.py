@@ -43,8 +43,8 @@ _TAGS = {
 
 HUMAN_TOKENS, RANDOM, EDITS = "human-tokens", "random", "edits"
 FUNCTION, CONTENT = "function word", "content word"
-TOO_FEW = "fewer words that may be cut out than task.n_masks"
-FEWER_SAMPLES = "too few words for all of task.samples_per_text"
+TOO_FEW = "texts with fewer eligible words than task.n_masks"
+FEWER_SAMPLES = "texts with too few eligible words for task.samples_per_text"
 
 
 @dataclass(frozen=True)
