@@ -29,7 +29,7 @@ def infill(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> Non
     finder = Finder(Path(paths.experiments), Path(paths.data) / settings.corpus.name, INFILLING)
     find = partial(mixture.find_models, finder, settings.mixture_of, settings.mixture_temperature)
     models = find(settings.models, settings.cefr)
-    computing = {"device": settings.device, "dtype": settings.dtype}
+    computing: dict = {"device": settings.device, "dtype": settings.dtype}
     conditions.require_conditioned((model.condition for model in models), decoding.model_dump())
     cache = ModelCache(partial(Infiller.of, **computing), settings.server.max_loaded)
     if settings.web:
