@@ -232,12 +232,12 @@ def _models(header: Mapping[str, Any], names: Mapping[str, str], *, with_places:
     """The use of each model, and whether it was trained on the texts."""
     rows = []
     for model, about in header["models"].items():
-        asked, seen = about["asked"], about["texts_seen_in_training"]
-        how = {"mlm": f"masks, number {asked.get('length_of_the_word')}", "ilm": f"blank [{asked.get('blank')}]"}
+        usage, seen = about["usage"], about["texts_seen_in_training"]
+        how = {"mlm": f"masks, number {usage.get('length_of_the_word')}", "ilm": f"blank [{usage.get('blank')}]"}
         known = seen["why_unknown"] or f"{seen['texts']:,} in the training split of {seen['corpus']}"
         places = [about["model"]] * with_places
         rows.append([names[model], *places, how.get(about["kind"], "span"), known])
-    columns = ["model", *["from"] * with_places, "asked by", "texts seen in training"]
+    columns = ["model", *["from"] * with_places, "used with", "texts seen in training"]
     return TextTable("Models", columns, rows, "lplp" if with_places else "llp")
 
 

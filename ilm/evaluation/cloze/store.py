@@ -48,7 +48,7 @@ class PredictionFile:
         The longest texts come first, so that texts that do not fit in memory fail at once.
         """
         order = sorted(items, key=lambda item: (-len(item.text), item.key))
-        before = read_object(self._record, "identity", "asked") if self._record.is_file() else None
+        before = read_object(self._record, "identity", "usage") if self._record.is_file() else None
         if before is None or before["identity"] != dict(self.identity):
             self._file.unlink(missing_ok=True)
         if not self._file.is_file():
@@ -59,7 +59,7 @@ class PredictionFile:
 
     def add(self, model: ClozeModel, items: Sequence[Item], batch_size: int, progress: ProgressLog) -> None:
         """Append the predictions for `items`."""
-        write_json(self._record, {"identity": dict(self.identity), "asked": model.info()})
+        write_json(self._record, {"identity": dict(self.identity), "usage": model.info()})
         with open(self._file, "a", encoding="utf-8") as out, progress:
             for begin in range(0, len(items), batch_size):
                 batch = items[begin : begin + batch_size]
@@ -76,7 +76,7 @@ class PredictionFile:
 
     def info(self) -> dict[str, Any]:
         """How the model was used (`ClozeModel.info`)."""
-        return read_json(self._record)["asked"]
+        return read_json(self._record)["usage"]
 
 
 def _whole_batches(file: Path, keys: Sequence[str], batch_size: int) -> tuple[int, int]:

@@ -249,7 +249,7 @@ def _summary(
         "kind": first.kind,
         "model": first.path,
         "runs": {run.name: run.fingerprint for run in runs},
-        "asked": predictions[first.name].info(),
+        "usage": predictions[first.name].info(),
         "texts_seen_in_training": seen[first.name],
         "blanks": len(own),
         "failures": dict(Counter(own["failure"].dropna())),

@@ -24,19 +24,19 @@ def figures(
     study: Study, smallest_effect: float, curves: Mapping[str, Sequence[pd.DataFrame]], models: Sequence[str]
 ) -> dict[str, Figure]:
     """The figures by file name; those without data are left out. `curves` are the metrics.csv by model."""
-    made: dict[str, Figure] = {}
+    drawn: dict[str, Figure] = {}
     own_level = study.tested("primary")
     with figure_style():
-        made["matrix"] = matrix(study, models)
+        drawn["matrix"] = matrix(study, models)
         if len(own_level):
-            made["contrasts"] = forest(own_level, smallest_effect, study.unit)
-            made["gain_by_level"] = gains(study.contrasts[study.contrasts["family"] == "primary"], study.unit)
+            drawn["contrasts"] = forest(own_level, smallest_effect, study.unit)
+            drawn["gain_by_level"] = gains(study.contrasts[study.contrasts["family"] == "primary"], study.unit)
         if len(study.by_group):
-            made["groups"] = groups(study.by_group, study.unit)
+            drawn["groups"] = groups(study.by_group, study.unit)
         of_shown = {model: curves.get(model, ()) for model in models}
         if any(of_shown.values()):
-            made["learning_curves"] = learning_curves(of_shown)
-    return made
+            drawn["learning_curves"] = learning_curves(of_shown)
+    return drawn
 
 
 def matrix(study: Study, models: Sequence[str]) -> Figure:

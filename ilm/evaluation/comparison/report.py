@@ -27,7 +27,7 @@ class Report:
 
 def make_report(study: Study, about: About) -> Report:
     """The comparison's tables, figures and pages."""
-    made, shown = figures(study, about.smallest_effect, about.curves, about.plotted), text_tables(study, about)
+    drawn, shown = figures(study, about.smallest_effect, about.curves, about.plotted), text_tables(study, about)
     return Report(
         tables={
             "matrix": study.matrix,
@@ -41,9 +41,9 @@ def make_report(study: Study, about: About) -> Report:
         pages={
             "comparison.md": _markdown(study, about, shown),
             "comparison.tex": _latex(shown),
-            "report.html": _page(study, about, shown, {name: svg(figure) for name, figure in made.items()}),
+            "report.html": _page(study, about, shown, {name: svg(figure) for name, figure in drawn.items()}),
         },
-        figures=made,
+        figures=drawn,
     )
 
 

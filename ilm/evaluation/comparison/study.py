@@ -95,11 +95,11 @@ def _of_kind(
         here = ClusterSums(losses, texts.clusters, of_rows == level)
         if not here.targets.any():
             continue
-        beside = _pairs_of_controls(level, specialists, generalists, controls)
-        found = here.contrasts([*((model, None) for model in models), *pairs, *beside], settings)
+        control_pairs = _control_pairs(level, specialists, generalists, controls)
+        found = here.contrasts([*((model, None) for model in models), *pairs, *control_pairs], settings)
         matrix += [{"model": m.name, "level": level} | loss_record(c) for m, c in zip(models, found, strict=False)]
         by_topic = None if texts.topics is None else ClusterSums(losses, texts.topics, of_rows == level)
-        for number, ((a, b), contrast) in enumerate(zip(pairs + beside, found[len(models) :], strict=True)):
+        for number, ((a, b), contrast) in enumerate(zip(pairs + control_pairs, found[len(models) :], strict=True)):
             own_level = any_level or a.level == level
             family = "control" if number >= len(pairs) else "primary" if own_level else "exploratory"
             about = {"family": family, "level": level, "a": a.name, "b": b.name}
@@ -120,7 +120,7 @@ def _of_kind(
     return tuple(frame.assign(kind=kind) for frame in frames)
 
 
-def _pairs_of_controls(
+def _control_pairs(
     level: str, specialists: Sequence[Model], generalists: Sequence[Model], controls: Sequence[Model]
 ) -> list[tuple[Model, Model]]:
     """The contrasts on a level that say where a difference comes from: specialist and control, or control and

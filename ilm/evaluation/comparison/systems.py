@@ -57,7 +57,7 @@ def systems(
     temperature = fit_temperature([_members(valid, specialists, seed) for seed in range(seeds)]) if ready else None
     rows = texts.rows.get_indexer(of_seeds[0].examples)
     of_examples = texts.documents["cefr_level"].to_numpy()[rows]
-    made = {
+    ensembles = {
         **({} if temperature is None else {MIXTURE: [of_seed.mixture(temperature) for of_seed in of_seeds]}),
         ROUTING: [of_seed.routed() for of_seed in of_seeds],
         ORACLE: [of_seed.oracle(of_examples) for of_seed in of_seeds],
@@ -68,7 +68,7 @@ def systems(
     for model in (generalist, *alone):
         found.append(replace(model, runs=tuple(range(len(nll), len(nll) + len(model.runs))), parents=()))
         nll += [Members.of({model.name: scores[run]}).answers[0] for run in model.runs]
-    for name, of_name in made.items():
+    for name, of_name in ensembles.items():
         found.append(Model(name, name, tuple(range(len(nll), len(nll) + len(of_name)))))
         nll += of_name
     losses = Losses(np.stack(nll), of_seeds[0].targets, rows, pd.DataFrame())

@@ -156,11 +156,11 @@ def _baseline_table(about: About) -> TextTable:
 
 
 def _systems_table(about: About) -> TextTable:
-    made = about.systems
-    table = pd.DataFrame(columns=["system", "level"]) if made is None else made.table
+    found = about.systems
+    table = pd.DataFrame(columns=["system", "level"]) if found is None else found.table
     levels = list(dict.fromkeys(table["level"]))
     cells = {(row.system, row.level): f"{row.perplexity:.4g}" for row in table.itertuples()}
-    for row in table[table["level"] == "all"].itertuples() if made is not None else ():
+    for row in table[table["level"] == "all"].itertuples() if found is not None else ():
         cells[row.system, "difference"] = "" if math.isnan(row.difference_theta) else signed(row.difference_theta)
         cells[row.system, "interval"] = _interval(row.difference_low, row.difference_high)
     columns = (*levels, "difference", "interval")
@@ -172,8 +172,8 @@ def _systems_table(about: About) -> TextTable:
         "gives the context; routing: the specialist that gives it the highest; oracle: the specialist of the text's "
         "level. Difference from the first row on all texts, in nats a token."
     )
-    if made is not None and made.temperature is not None:
-        caption += f" Temperature of the mixture, fitted on validation texts: {made.temperature:.3g}."
+    if found is not None and found.temperature is not None:
+        caption += f" Temperature of the mixture, fitted on validation texts: {found.temperature:.3g}."
     title = "With the level unknown, and known"
     columns = ("system", *levels, "difference", "95 % interval")
     return TextTable(title, columns, rows, "l" + "r" * (len(columns) - 1), caption)

@@ -46,14 +46,14 @@ def compare_models(
         return None
     models = _models(comparable)
     scores, settings = {of.name: of.scores for of in comparable}, Settings(task.smallest_effect, task.resamples)
-    made = beside = None
+    deployable = baseline_table = None
     if len({of.model.vocabulary.fingerprint for of in comparable}) == 1:
         scores = common_examples(scores, complete=False)
         losses = losses_by_kind(scores, texts)
         valid = common_examples(valid, complete=task.fitting == "complete")
-        of_valid = [valid.get(of.name) for of in comparable]
-        beside = _of_baselines(baselines, next(iter(scores.values())), texts, settings)
-        made = systems(list(scores.values()), of_valid, texts, models, settings)
+        valid_scores = [valid.get(of.name) for of in comparable]
+        baseline_table = _baseline_table(baselines, next(iter(scores.values())), texts, settings)
+        deployable = systems(list(scores.values()), valid_scores, texts, models, settings)
     else:
         log.info("tokenizers differ: answers are compared in bits a character, on examples that no model truncates")
         losses = losses_per_character(common_examples(scores, complete=True), texts)
@@ -77,8 +77,8 @@ def compare_models(
         cuts=comparable[0].cuts,
         longest_example=comparable[0].counts["longest_example"],
         topics=_topics(texts),
-        systems=made,
-        baselines=beside,
+        systems=deployable,
+        baselines=baseline_table,
         missing_controls=missing_controls([(model.control, model.like) for model in models], texts.levels),
         header=header,
     )
@@ -87,7 +87,7 @@ def compare_models(
     return make_report(study, about)
 
 
-def _of_baselines(
+def _baseline_table(
     baselines: Mapping[str, Scores], of_run: Scores, texts: Texts, settings: Settings
 ) -> pd.DataFrame | None:
     """A row per baseline and level: its loss on the headline's targets; None without baselines."""

@@ -86,16 +86,16 @@ def evaluate_perplexity(settings: Evaluate) -> pd.DataFrame:
             training_corpus=_origin(trained_on, corpus, rows),
         )
         print_tables(header, frame, [*levels, POOLED])  # before writing, which may fail
-        valid = _score_behind(models, corpus, levels, masks, settings, device)
-        beside = _baselines(scored, corpus, rows, settings, device)
-        write_report(folder, header, frame, compare_models(scored, valid, beside, texts, header, task))
+        valid = _score_second_split(models, corpus, levels, masks, settings, device)
+        baselines = _baselines(scored, corpus, rows, settings, device)
+        write_report(folder, header, frame, compare_models(scored, valid, baselines, texts, header, task))
     own = trained_on is not None and trained_on.documents_hash == corpus.documents_hash
     of = {"split": source["split"], "masks_per_document": task.masks_per_document, "max_length": task.max_length}
-    _tell_runs(scored, frame.assign(**of), source, corpus if own and _is_whole(settings) else None)
+    _update_runs(scored, frame.assign(**of), source, corpus if own and _is_whole(settings) else None)
     return frame
 
 
-def _tell_runs(
+def _update_runs(
     scored: Sequence[ScoredModel], frame: pd.DataFrame, source: Mapping[str, Any], corpus: PreparedCorpus | None
 ) -> None:
     """Write perplexities to the runs' TensorBoard, and to their model cards if `corpus` was evaluated as a whole."""
@@ -136,7 +136,7 @@ def _score(
     return scored
 
 
-def _score_behind(
+def _score_second_split(
     models: Sequence[TrainedModel],
     corpus: PreparedCorpus,
     levels: Sequence[str],

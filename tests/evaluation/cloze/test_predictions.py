@@ -489,7 +489,7 @@ def test_masked_models_answer_words_of_many_subtokens():
 
 
 def test_answers_of_different_numbers_of_masks_do_not_add_up():
-    """`left` `##over` is asked by two masks and `leftover` by one: their probabilities belong to two questions."""
+    """`left` `##over` takes two masks and `leftover` one: their probabilities belong to two questions."""
     tokenizer = bert_tokenizer()
     tokenizer.add_tokens(["leftover"])
     ids = tokenizer.get_vocab()

@@ -177,8 +177,8 @@ def test_the_report_says_what_was_done(whole, root):
     assert {"torch", "transformers", "commit"} <= set(report["versions"])
     bert_ = report["models"]["mlm:bert"]
     assert bert_["model"] == str(root / "bert")
-    assert bert_["asked"]["length_of_the_word"] == "given"
-    assert report["models"]["ilm:ilm"]["asked"]["blank"] == "word"
+    assert bert_["usage"]["length_of_the_word"] == "given"
+    assert report["models"]["ilm:ilm"]["usage"]["blank"] == "word"
     assert bert_["texts_seen_in_training"]["texts"] is None
     assert report["part_of_speech"].startswith(("left out: NLTK's data", "NLTK's"))
     assert {row["grouping"] for row in report["results"]["cloze"]} >= {"all", "cefr_level", "l1", "subtokens"}
@@ -519,7 +519,7 @@ def test_answers_of_unknown_origin_are_asked_anew(root, tmp_path):
     file = answers_file(folder, "mlm_bert")
     right = file.read_bytes()
     record = file.with_suffix(".json")
-    for change in (record.unlink, lambda: record.write_text('{"identity": {"kind": "t5"}, "asked": {}}')):
+    for change in (record.unlink, lambda: record.write_text('{"identity": {"kind": "t5"}, "usage": {}}')):
         change()
         file.write_bytes(right.replace(b"pasta", b"PASTA"))
         run(root, tmp_path)
