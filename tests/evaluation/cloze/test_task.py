@@ -22,7 +22,7 @@ from ilm.evaluation.cloze.masked_lm import MaskedLM
 from ilm.evaluation.cloze.prefix_lm import PrefixLM
 from ilm.evaluation.cloze.report import notes, short_names
 from ilm.masking.tagging import TAGGER_DATA, nltk_tagger
-from ilm.models import loading as network_models
+from ilm.models import hub
 from prepare import prepare
 from tests.conftest import SMALL_MODEL, compose, rows_of_small_corpus, write_csv
 from tests.evaluation.cloze.cloze_models import (
@@ -639,7 +639,7 @@ def test_a_hub_out_of_reach_is_told_at_once(root, tmp_path, monkeypatch):
     def unreachable(*arguments, **options):
         raise ConnectionError("no route to host")
 
-    monkeypatch.setattr(network_models.HfApi, "model_info", unreachable)
+    monkeypatch.setattr(hub.HfApi, "model_info", unreachable)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(UserError, match=r"'nobody/nothing' is not on this machine.*models=\[mlm:FOLDER\]"):
         run(root, tmp_path, "models=[mlm:nobody/nothing]")
