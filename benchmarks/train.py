@@ -1,17 +1,15 @@
-"""Speed and memory of a training step, beside the reference's way of working, and what each measure brings.
+"""Speed and memory of a training step compared with the reference implementation, optimisation by optimisation.
 
-    python benchmarks/train.py                                  # GPT-2 124M, 8 examples a step, this machine's device
-    python benchmarks/train.py --texts mycorpus.csv             # examples of texts of your own
+    python benchmarks/train.py                                  # GPT-2 124M, 8 examples per step, this machine's device
+    python benchmarks/train.py --texts mycorpus.csv             # examples from texts of your own
 
-The baseline works as the reference implementation (chrisdonahue/ilm) does: every example padded on the right to 256
-tokens, float32, logits at every position, one cross-entropy for the context and one for the answers, AdamW as torch
-makes it by default. The measures are then added one after the other. All see the same examples, the same random weights
-and the dropout of GPT-2's configuration (0.1).
+The baseline works as the reference implementation (chrisdonahue/ilm): every example right-padded to 256 tokens,
+float32, logits at every position, one cross-entropy for the context and one for the answers, torch's default AdamW.
+Optimisations are then added one by one. All rows use the same examples, random weights and dropout (GPT-2's 0.1).
 
-Every row of the table is a process of its own, so that its memory is its own; rounds of all rows follow one another,
-and a ratio is the median of those within a round: other programs on the machine slow both. Tokens are real ones, never
-padding. Memory is the process's largest (CPU) or what was allocated on the card. A GPU is measured by
-`benchmarks/gpu.py`, and how fast batches are made by `benchmarks/loading.py`.
+Every row of the table runs in its own process, so that its peak memory is its own. A ratio is the median of the ratios
+within a round over all rows, since other programs slow both. Tokens exclude padding. Memory is the process's peak (CPU)
+or the peak allocated on the GPU. For GPUs use `benchmarks/gpu.py`; data loading is measured by `benchmarks/loading.py`.
 """
 
 import argparse
@@ -24,6 +22,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -45,7 +44,7 @@ MODELS = {
 
 @dataclass(frozen=True)
 class Variant:
-    """What a row of the table does; the first is the baseline."""
+    """The optimisations in a row of the table; the first row is the baseline."""
 
     name: str
     packed: bool = False
@@ -57,9 +56,9 @@ class Variant:
 
 
 def variants(device: str, compiled: bool) -> list[Variant]:
-    """The baseline, then the measures added one by one."""
+    """The baseline, then the optimisations added one by one."""
     done: dict = {}
-    rows = [Variant("reference's way: padded to 256, two cross-entropies")]
+    rows = [Variant("reference: padded to 256, two cross-entropies")]
     steps = [
         ("without padding, attention within examples", {"packed": True}),
         ("LM head on targets, one cross-entropy", {"targets_only": True}),
@@ -101,18 +100,20 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", choices=MODELS, default="gpt2")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--batch-size", type=int, nargs="+", default=[8], help="examples a step")
-    parser.add_argument("--row-tokens", type=int, default=None, help="tokens of a row; default as in training")
-    parser.add_argument("--steps", type=int, default=3, help="timed steps of a process, after one untimed")
+    parser.add_argument("--batch-size", type=int, nargs="+", default=[8], help="examples per step")
+    parser.add_argument("--row-tokens", type=int, default=None, help="tokens per row; default as in training")
+    parser.add_argument("--steps", type=int, default=3, help="timed steps per process, after one untimed")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=None, help="of a CPU; default all cores")
+    parser.add_argument("--threads", type=int, default=None, help="on a CPU; default: all cores")
     parser.add_argument(
-        "--processor-time", action="store_true", help="count a CPU's own seconds, with --threads 1 on a busy machine"
+        "--processor-time", action="store_true", help="count CPU time; use with --threads 1 on a busy machine"
     )
     parser.add_argument("--compile", action="store_true", help="also torch.compile")
-    parser.add_argument("--only", type=int, nargs="*", default=[], help="rows of the table, 0 is the baseline")
-    parser.add_argument("--texts", type=Path, default=None, help="CSV file with a column text; else synthetic texts")
-    parser.add_argument("--folder", type=Path, default=Path("results/benchmark_train"), help="for files and report")
+    parser.add_argument("--only", type=int, nargs="*", default=[], help="rows of the table besides the baseline, 0")
+    parser.add_argument(
+        "--texts", type=Path, default=None, help="CSV file with a column text; default: synthetic texts"
+    )
+    parser.add_argument("--folder", type=Path, default=Path("results/benchmark_train"), help="for examples and report")
     return parser.parse_args()
 
 
@@ -125,7 +126,7 @@ def _measured(arguments: argparse.Namespace, batch_size: int, examples: Path) ->
         for row, results in zip(rows, found, strict=True):
             results.append(_run(arguments, batch_size, examples, row))
             print(".", end="", file=sys.stderr, flush=True)
-    print(f"\n{arguments.model}, {batch_size} examples a step, {found[0][0]['tokens_per_example']:.0f} tokens each\n")
+    print(f"\n{arguments.model}, {batch_size} examples per step of {found[0][0]['tokens_per_example']:.0f} tokens\n")
     columns = ["", "tokens/s", "spread", "ratio", "added", "memory", "of baseline"]
     print("| " + " | ".join(columns) + " |\n|---" + "|---:" * (len(columns) - 1) + "|")
     table, before = [], None
@@ -167,7 +168,7 @@ def _run(arguments: argparse.Namespace, batch_size: int, examples: Path, row: Va
 
 
 def write_examples(path: Path, texts: Path | None, count: int) -> None:
-    """`count` examples with the default masks, of the texts of a CSV file or of synthetic ones, in random order."""
+    """Write `count` examples with the default masks, from a CSV file or synthetic texts, in random order."""
     from ilm.corpus.synthetic import write_csv
     from ilm.examples.alignment import align
     from ilm.examples.layout import lay_out
@@ -178,7 +179,7 @@ def write_examples(path: Path, texts: Path | None, count: int) -> None:
 
     source = texts or path.with_suffix(".csv")
     if texts is None:
-        # More texts of the higher, longer levels than in EFCAMDAT: so the mean is 330 characters.
+        # With more texts of the higher, longer levels than in EFCAMDAT, for a mean of 330 characters.
         write_csv(source, size=max(2_000, count), seed=1, floor=max(2_000, count) * 7 // 100)
     with open(source, encoding="utf-8", newline="") as file:
         documents = [row["text"] for row in csv.DictReader(file)]
@@ -205,7 +206,7 @@ def write_examples(path: Path, texts: Path | None, count: int) -> None:
     np.savez(path, ids=ids, types=types, lengths=[len(e.input_ids) for e in columns], vocabulary=vocabulary.size)
 
 
-# In the process of one row ------------------------------------------------------------------------------------------
+# In the process of a row ------------------------------------------------------------------------------------------
 
 
 def _work(work: dict) -> None:
@@ -238,13 +239,18 @@ def _work(work: dict) -> None:
         torch.manual_seed(step)
         _wait(device)
         begin = clock()
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=variant.precision == "bf16"):
-            loss = _loss(model, rows, variant)
-        loss.backward()
+        losses.append(0.0)
+        parts = _losses(model, rows, variant)
+        while True:  # backward per row, as in training
+            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=variant.precision == "bf16"):
+                loss = next(parts, None)
+            if loss is None:
+                break
+            loss.backward()
+            losses[-1] += loss.item()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
-        losses.append(loss.item())
         _wait(device)
         seconds.append(clock() - begin)
         tokens.append(sum(len(example.input_ids) for example in chosen))
@@ -277,7 +283,7 @@ def _wait(device) -> None:
 
 
 def padded(examples: list, device):
-    """Ids and target types (examples, 256), padded on the right with zeros."""
+    """Ids and target types (examples, 256), right-padded with zeros."""
     import torch
 
     ids, types = np.zeros((2, len(examples), MAX_LENGTH), dtype=np.int64)
@@ -287,29 +293,28 @@ def padded(examples: list, device):
     return torch.from_numpy(ids).to(device), torch.from_numpy(types).to(device)
 
 
-def _loss(model, rows: list, variant: Variant):
-    """The mean NLL of the context targets plus that of the infill targets, over all rows."""
+def _losses(model, rows: list, variant: Variant) -> Iterator:
+    """For each row, its part of the mean NLL of the context targets plus that of the infill targets of all rows."""
     import torch
 
     from ilm.models.scoring import row_loss, target_nll
 
     if not variant.packed:
-        return padded_loss(model, *rows)
+        yield padded_loss(model, *rows)
+        return
     kinds = torch.cat([row.target_types for row in rows]) == 1
     shares = torch.where(kinds, 1 / kinds.sum().clamp(min=1), 1 / (~kinds).sum().clamp(min=1))
-    losses = []
     for row, weights in zip(rows, shares.split([len(row.targets) for row in rows]), strict=True):
         if variant.fused_loss:
-            losses.append(row_loss(model, row, weights)[0])
+            yield row_loss(model, row, weights)[0]
         elif variant.targets_only:
-            losses.append((target_nll(model, row) * weights).sum())
+            yield (target_nll(model, row) * weights).sum()
         else:
-            losses.append(_two_losses(model, row, weights))
-    return sum(losses)
+            yield _two_losses(model, row, weights)
 
 
 def padded_loss(model, batch: tuple):
-    """Logits at every position of padded rows (`padded`), and two cross-entropies."""
+    """Two cross-entropies, with logits at every position of padded rows (`padded`)."""
     import torch
     from torch.nn.functional import cross_entropy
 
@@ -322,7 +327,7 @@ def padded_loss(model, batch: tuple):
 
 
 def _two_losses(model, row, weights):
-    """Logits at every position of a row without padding, and two cross-entropies."""
+    """Two cross-entropies, with logits at every position of a row without padding."""
     import torch
     from torch.nn.functional import cross_entropy
 
@@ -341,7 +346,7 @@ def _two_losses(model, row, weights):
 
 
 def _of(types, infill: bool):
-    """Which target types are CONTEXT, or those of answers."""
+    """Which target types are CONTEXT, or with `infill` those of answers."""
     return types >= 4 if infill else types == 1
 
 
