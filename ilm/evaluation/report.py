@@ -48,7 +48,7 @@ def results_folder(settings: Evaluate, texts: str) -> Path:
     defaults = yaml.safe_load((CONF / "task" / f"{task.name}.yaml").read_text(encoding="utf-8"))
     parts = [texts, settings.cefr]
     if settings.models and not isinstance(task, Cloze):
-        models = "-".join(Path(name).name for name in settings.models)
+        models = "-".join(Path(name).name.removeprefix(f"{texts}_") for name in settings.models)
         parts.append(models if len(models) <= _LONGEST else f"{len(settings.models)}-models")
     parts += [f"limit{settings.limit}"] if settings.limit else []
     kept = deciding(settings)

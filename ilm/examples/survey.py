@@ -28,14 +28,17 @@ def show_cuts(corpus: PreparedCorpus, masks: MaskStore, max_length: int) -> None
 
     vocabulary = _gpt2_vocabulary(tuple(masks.mask_types))
     tokens = TokenStore.open_or_make(corpus.folder / "tokens", corpus, vocabulary, "gpt2")
-    parts = [
-        InfillingDataset(split.documents, split, tokens, vocabulary, objective="ilm", max_length=max_length).cuts
+    datasets = [
+        InfillingDataset(split.documents, split, tokens, vocabulary, objective="ilm", max_length=max_length)
         for split in masks.splits.values()
     ]
-    cuts, documents = Cuts.joined(parts), np.concatenate([split.documents for split in masks.splits.values()])
+    cuts = Cuts.joined([dataset.cuts for dataset in datasets])
+    documents = np.concatenate([split.documents for split in masks.splits.values()])
     of_document = corpus.documents["cefr_level"].to_numpy(dtype=object)[documents]
     rows = cuts.by_level(of_document, corpus.manifest["settings"]["levels"])
     caption = f"Tokens are GPT-2's, the objective is ilm; the longest example has {cuts.longest:,} tokens."
+    if dropped := sum(dataset.dropped for dataset in datasets):
+        caption += f" {dropped:,} masks make no example: two of their spans share a token."
     if found := advice(rows, cuts.longest, "data.max_length"):
         caption += f" {found[0].upper()}{found[1:]}."
     if corpus.text_note is not None:

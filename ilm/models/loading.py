@@ -28,6 +28,7 @@ from ilm.reference.models import is_reference_model, reference_config, reference
 
 log = logging.getLogger("ilm")
 
+_NO_TOKENIZER = ". Give a folder such as experiments/NAME/model, or train with another tokenizer: model.tokenizer=gpt2."
 _FEWEST_TOKENS = 3  # transformers' placeholder tokenizer has up to two besides the special ones
 
 # Loading takes only seconds, and its progress bars clutter a run's output.
@@ -39,13 +40,14 @@ def load_tokenizer(path: str, *, package: str | None = None, gguf_file: str | No
     location, options = locate(path, package, gguf_file)
     if is_reference_model(location):
         return reference_tokenizer(location)
-    with readable(f"{location} holds no model with a tokenizer", ". Give a folder such as experiments/NAME/model."):
+    with readable(f"{location} holds no model with a tokenizer", _NO_TOKENIZER):
         tokenizer = AutoTokenizer.from_pretrained(location, **options)
     # transformers makes one of special tokens only if a folder has none.
     if len(set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens)) < _FEWEST_TOKENS:
         raise UserError(
             f"{location} has no tokenizer (tokenizer.json, or the vocabulary used instead, is missing or empty). Copy "
-            "it from where the model came from, or save it there: tokenizer.save_pretrained(FOLDER)."
+            "it from where the model came from, save it there (tokenizer.save_pretrained(FOLDER)), or train with "
+            "another: model.tokenizer=gpt2."
         )
     return tokenizer
 

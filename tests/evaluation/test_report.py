@@ -31,7 +31,7 @@ def settings(*overrides: str) -> Evaluate:
         (["task=cloze", "task.n_masks=2", "task.one_word=false"], "sample_n_masks2_one_word-false_cloze"),
         (["task=cloze", "task.max_chars=null"], "sample_max_chars-none_cloze"),
         (["models=[A1,experiments/mine]"], "sample_A1-mine_perplexity"),
-        (["models=[sample_*]"], "sample_sample_-_perplexity"),
+        (["models=[sample_*]"], "sample_-_perplexity"),
         ([f"models=[{'x' * 70},A1]"], "sample_2-models_perplexity"),
         (["models=[A1,mlm:bert]", "task=cloze"], "sample_cloze"),  # further models are added to it
         (["task.device=cpu", "task.row_tokens=512", "task.batch_size=8"], "sample_perplexity"),

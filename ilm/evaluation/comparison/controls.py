@@ -82,7 +82,8 @@ def exposure(seen: Mapping[str, Mapping[str, Mapping[str, float]]]) -> pd.DataFr
         for model, kinds in seen.items()
         for level in next(iter(kinds.values()))
     ]
-    return pd.DataFrame(rows, columns=["model", "level", "context", "infill"])
+    table = pd.DataFrame(rows, columns=["model", "level", "context", "infill"])
+    return table[table.groupby("level")["context"].transform("sum") > 0]  # levels that the corpus has
 
 
 def matched(exposures: pd.DataFrame, pairs: Sequence[tuple[str, str]], levels: Sequence[str]) -> list[str]:

@@ -101,7 +101,8 @@ def _primary_table(study: Study, about: About) -> TextTable:
     ratio = "; ratio of perplexities" if study.of_tokens else ""
     caption = (
         f"a − b in {study.unit}, below 0 where a is better{ratio}. "
-        f"Equivalent: within {about.smallest_effect:g} {study.unit.split()[0]}."
+        f"Equivalent: within {about.smallest_effect:g} {study.unit.split()[0]}. Intervals and p: of Satterthwaite's t "
+        f"over {about.clusters_are}s and seeds, or with one seed of a or b of a bootstrap-t over {about.clusters_are}s."
     )
     columns = (*_contrast_columns(study), "p (Holm)", "verdict", "training data")
     return TextTable("Primary contrasts", columns, rows, "lll" + "r" * (len(columns) - 5) + "ll", caption)

@@ -101,7 +101,8 @@ def notes(header: Mapping[str, Any]) -> list[str]:
         )
         said.append(
             f"Accuracy, adjacent (at most one level off), macro-F1 and ECE are in per cent, RMSE of A1 = 1 to C2 = 6; "
-            f"95 % intervals by a bootstrap over {unit}s, none below {FEWEST} of them and too short below 50; "
+            f"95 % intervals by a bootstrap over {unit}s, none below {FEWEST} of them and too short below 50 "
+            "(ECE's lie too high: drawing texts again adds noise to its bins); "
             "differences are paired, by the same resamples."
         )
     left = f", {fit['left_out']:,} left out that the texts share" if fit["left_out"] else ""
