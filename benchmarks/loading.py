@@ -1,17 +1,17 @@
-"""How fast training data is made, how long a run takes to start, and what memory an epoch takes.
+"""Speed of data loading, start-up time of a run, and memory over an epoch.
 
     python benchmarks/loading.py                      # 723,282 texts: 9.3 million examples
     python benchmarks/loading.py --texts 100000       # fewer
 
-The corpus is that of `benchmarks/prepare.py`, prepared anew where it is not there: synthetic texts of 330 characters on
-average, 16 masks each, GPT-2's tokens, the train split of all levels.
+Uses the corpus of `benchmarks/prepare.py`, or prepares it: synthetic texts of 330 characters on average, 16 masks each,
+GPT-2's tokens, the train split of all levels.
 
-Three tables. *Start*: what a run does once before its first step. *Speed*: a run's loader alone, its batches thrown
-away, for `--seconds` each, in rows of 4,096 tokens as on a GPU; beside the rates, examples per second of processor
-time, which other programs on the machine change less, for the process that makes batches and for the training process
-(the same one without workers). The ratio compares the maker's with the baseline, batches of 8 examples made in the
-training process. *Epoch*: one whole epoch through one worker, with the memory of both processes on the way
-(proportional set size without mapped files, which the system may drop at any time).
+Three tables. *Start*: what a run does once before its first step. *Speed*: the loader alone, batches discarded, for
+`--seconds` each, in rows of 4,096 tokens as on a GPU. Besides rates it shows examples per second of CPU time, which
+depends less on other programs, for the process that makes batches and for the training process (the same one without
+workers). Ratios compare the former with the baseline, batches of 8 examples made in the training process. *Epoch*: one
+epoch through one worker, with the memory of both processes (proportional set size without mapped files, which the
+system may drop at any time).
 """
 
 import argparse
@@ -56,8 +56,10 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--texts", type=int, default=723_282)
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 1, 2], help="processes that make batches")
-    parser.add_argument("--seconds", type=float, default=5.0, help="of each measurement of speed")
-    parser.add_argument("--folder", type=Path, default=Path("results/benchmark_prepare"), help="for corpus and report")
+    parser.add_argument("--seconds", type=float, default=5.0, help="per measurement of speed")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("results/benchmark_prepare"), help="for the corpus and the report"
+    )
     return parser.parse_args()
 
 
@@ -81,7 +83,7 @@ def _prepared(folder: Path, size: int) -> Path:
 
 
 def _start(folder: Path) -> tuple["object", list[dict]]:
-    """The train split's examples; seconds and memory of each thing that a run does before it trains."""
+    """The train split's examples; time and memory of each step of a run's start-up."""
     from ilm.corpus.store import PreparedCorpus
     from ilm.examples.dataset import InfillingDataset, first_by_hash
     from ilm.examples.token_store import TokenStore
@@ -123,13 +125,13 @@ def _start(folder: Path) -> tuple["object", list[dict]]:
     timed("order of an epoch", lambda: plan.step(0))
     plan = StepPlan(order, train, max_tokens=2**15)
     timed("order of an epoch, cut into blocks of tokens", lambda: plan.step(0))
-    # Half an epoch's: about 7 of 10 tokens are context targets.
+    # Half of an epoch's, since about 7 of 10 tokens are context targets.
     timed("step at which half the targets are reached", lambda: plan.first_step_reaching(train.n_tokens // 3))
     return train, rows
 
 
 def _speeds(train, seconds: float, worker_counts: list[int]) -> list[dict]:
-    """Examples and tokens a second of the loader, by batch and workers; the first row is the baseline."""
+    """Examples and tokens per second of the loader, by batch and workers; the first row is the baseline."""
     rows = []
     divisions = (
         ("8 examples", {"batch_size": 8}),
@@ -163,7 +165,7 @@ def _loaded(batches, workers: int, stop: int = 10**9) -> Iterator:
 
 
 def _rate(batches: Iterator, seconds: float) -> dict[str, int]:
-    """Examples, tokens and batches a second, once the first batches have come."""
+    """Examples and tokens per second, after the first batches."""
     for _ in range(20):
         next(batches)
     examples = tokens = 0
@@ -186,7 +188,7 @@ def _cpu_of_workers() -> float:
 
 
 def _epoch(train, workers: int = 1) -> list[dict]:
-    """One whole epoch in batches of 32,768 tokens: seconds, and memory when a tenth of it is over and at its end."""
+    """One epoch in batches of 32,768 tokens: time and memory after a tenth, at half and at the end."""
     batches = _batches(train, {"max_tokens": 2**15})
     total = batches.plan.steps_of_epochs(1)
     begin, rows, examples = time.perf_counter(), [], 0
@@ -206,7 +208,7 @@ def _memories() -> dict[str, int]:
 
 
 def _memory(process: psutil.Process) -> int:
-    """Bytes of memory of a process that are not mapped files; what processes share is shared out between them."""
+    """A process's memory in bytes without mapped files; memory shared by processes is divided between them."""
     sizes = {}
     for line in Path(f"/proc/{process.pid}/smaps_rollup").read_text(encoding="utf-8").splitlines()[1:]:
         name, value, _ = line.split()

@@ -1,11 +1,11 @@
-"""How long the search for training text in infills takes.
+"""Speed of the search for training text in infills.
 
     python benchmarks/memorisation.py
     python benchmarks/memorisation.py --tokens 6000000
 
-Training texts are made of 20,000 phrases of 3 to 14 tokens, frequent as words are (Zipf), with one token in twenty
-replaced: so most short runs of an answer stand in them, as in texts on set tasks. Answers are as long as those of
-hierarchical masks. Half of them stand in the texts as they are, the others with one token replaced.
+Training texts consist of 20,000 phrases of 3 to 14 tokens with Zipfian frequencies and one token in twenty replaced, so
+they contain most short stretches of an answer, like texts on set tasks. Answers are as long as those of hierarchical
+masks. Half of them occur verbatim in the texts, the others with one token replaced.
 """
 
 import argparse

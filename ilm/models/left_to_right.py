@@ -1,9 +1,9 @@
-"""Whole texts read from left to right, without blanks: the one scorer of texts, whatever the task.
+"""Scores whole texts from left to right, without blanks, for every task that needs it.
 
     prefix   text                                   prefix: a conditioned model's, before every window
-    ids      t1 t2 t3 ... tT                        t1 has a probability only where `first` stands before it
+    ids      t1 t2 t3 ... tT                        t1 has a probability only with `first` before it
     nll      -  x  x  ... x
-    begins   -  x  x  ... x  x                      whether the next token begins a word: also asked behind the last
+    begins   -  x  x  ... x  x                      whether the next token begins a word, also after the last
 
 A longer text is read in windows, each starting half a window after the previous one. Every token is scored once, with
 at least half a window of text before it where the text has that much.
@@ -60,10 +60,10 @@ def score_texts(
 ) -> list[TextScores]:
     """Score every token of `texts`, token ids, under a model in evaluation mode on `device`.
 
-    `window` is in tokens, `first` included, the tokens of its prefix excluded; with them it fits in `row_tokens`.
-    `first` (id) stands before each text and is not scored; without it the first token of a text is not, whatever is
-    prefix, so that the same tokens are scored under every condition. `kept`: as many rows of the head, from the first;
-    None: all. `begins`: ids below `kept`.
+    `window`: tokens per window, with `first` but without the prefix; prefix and window must fit in `row_tokens`.
+    `first`: id of a token put before each text and not scored; without it the first token of a text is not scored, even
+    after a prefix, so that the same tokens are scored under every condition. `kept`: number of rows of the head to
+    keep, from the first; None: all. `begins`: ids below `kept`.
     """
     lead, tail = [] if first is None else [first], [] if begins is None else [0]  # nothing is predicted from the tail
     wholes = [np.concatenate([lead, ids, tail]).astype(np.int32) for ids in texts]
@@ -92,7 +92,7 @@ def _of_text(columns: np.ndarray, tokens: int, asked: bool) -> TextScores:
 
 
 def _windows(ids: np.ndarray, window: int, prefix: Sequence[int] | np.ndarray) -> Iterator[Example]:
-    """Examples whose CONTEXT tokens are all of `ids` but the first, each once; `prefix` before each example."""
+    """Examples, each after `prefix`, whose CONTEXT tokens are all of `ids` but the first, each once."""
     prefix = np.array(prefix, dtype=np.int32)
     scored = 1
     while scored < len(ids):

@@ -173,12 +173,10 @@ def add_special_rows(model: PreTrainedModel, vocabulary: Vocabulary, seed: int) 
 
 
 def require_length(config: PreTrainedConfig, max_length: int, option: str, prefix: int = 0) -> None:
-    """Raises: UserError if a model's positions end before `max_length` tokens (set by the config key `option`), with
-    those of a conditioned model's `prefix` included.
-    """
+    """Raises: UserError if `max_length` tokens, set by the config key `option`, after `prefix` ones are too many."""
     limit = positions(config)
     if limit is not None and max_length + prefix > limit:
-        beside = f", with the {prefix} of a prefix," if prefix else ""
+        beside = f" after a prefix of {prefix} tokens" if prefix else ""
         raise UserError(
             f"{option}={max_length}{beside} is more than the {limit} tokens the model can read. "
             f"Type {option}={limit - prefix}."

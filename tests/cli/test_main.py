@@ -1,7 +1,6 @@
-"""The whole pipeline as it is typed: prepare, train, stop it in every way, go on, evaluate; and mistakes on the way.
+"""The whole pipeline as typed: prepare, train, stop in every way, resume, evaluate; and mistakes on the way.
 
-What a process of its own would add nothing to is called as a function; `run_forked` stands where exit codes, signals
-or several processes are the point.
+Commands are called as functions; `run_forked` is used where exit codes, signals or several processes matter.
 """
 
 import json
