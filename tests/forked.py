@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import torch
@@ -25,13 +26,24 @@ _server.set_forkserver_preload(
 
 
 class Forked:
-    """An entry point running in its own session, from the folder `cwd`. It prints to files, or to a `terminal`."""
+    """An entry point running in its own session, from the folder `cwd`. It prints to files, or to a `terminal`.
 
-    def __init__(self, cwd: Path, script: str, *arguments: str, terminal: str | None = None, **env: str):
+    `stdin`: a file or named pipe for it to read; None: empty.
+    """
+
+    def __init__(
+        self,
+        cwd: Path,
+        script: str,
+        *arguments: str,
+        terminal: str | None = None,
+        stdin: Path | None = None,
+        **env: str,
+    ):
         self._folder = tempfile.TemporaryDirectory()
-        printed = [terminal or f"{self._folder.name}/{name}" for name in ("out", "err")]
+        files = [terminal or f"{self._folder.name}/{name}" for name in ("out", "err")]
         self.process = _server.Process(
-            target=_run, args=(printed, cwd, REPOSITORY / script, arguments, environment(**env))
+            target=_run, args=(files, stdin, cwd, REPOSITORY / script, arguments, environment(**env))
         )
         self.process.start()
         self.pid: int = self.process.pid
@@ -44,15 +56,26 @@ class Forked:
     def poll(self) -> int | None:
         return self.returncode
 
+    def line(self, number: int, seconds: float = 60) -> str:
+        """Wait for line `number` of its output, from 0."""
+        end = time.monotonic() + seconds
+        while (text := self._printed("out")).count("\n") <= number:
+            if time.monotonic() > end or self.returncode is not None:
+                raise TimeoutError(f"no line {number} within {seconds} s: {text}{self._printed('err')}")
+            time.sleep(0.01)
+        return text.split("\n")[number]
+
     def wait(self, seconds: float = 240) -> subprocess.CompletedProcess:
         """Wait for its end; returns what it printed."""
         self.process.join(seconds)
         if self.returncode is None:
             self.process.kill()
             raise TimeoutError(f"still running after {seconds} s")
-        files = [Path(self._folder.name) / name for name in ("out", "err")]
-        printed = [file.read_text(encoding="utf-8") if file.exists() else "" for file in files]
-        return subprocess.CompletedProcess(self.process.name, self.returncode, *printed)
+        return subprocess.CompletedProcess(self.process.name, self.returncode, *map(self._printed, ("out", "err")))
+
+    def _printed(self, name: str) -> str:
+        file = Path(self._folder.name) / name
+        return file.read_text(encoding="utf-8") if file.exists() else ""
 
 
 def run_forked(cwd: Path, script: str, *arguments: str, **env: str) -> subprocess.CompletedProcess:
@@ -60,8 +83,13 @@ def run_forked(cwd: Path, script: str, *arguments: str, **env: str) -> subproces
     return Forked(cwd, script, *arguments, **env).wait()
 
 
-def _run(printed: list[str], cwd: Path, script: Path, arguments: tuple[str, ...], env: dict[str, str]) -> None:
+def _run(
+    printed: list[str], stdin: Path | None, cwd: Path, script: Path, arguments: tuple[str, ...], env: dict[str, str]
+) -> None:
     os.setsid()
+    if stdin is not None:
+        os.dup2(os.open(stdin, os.O_RDONLY), 0)
+        sys.stdin = os.fdopen(0, encoding="utf-8", closefd=False)
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)

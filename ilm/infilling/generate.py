@@ -33,6 +33,7 @@ from ilm.models.devices import is_out_of_memory
 GROUP_SIZE = 8  # candidates per cache row; each must mask out the columns of the others
 MAX_PREFILL_TOKENS = 4096  # context tokens in one pass
 MAX_CACHE_TOKENS = 16_384  # above this, further groups wait
+EXPECTED_TOKENS = 32  # of a candidate's answers; the cache grows for longer ones, which copies it
 
 
 @dataclass
@@ -82,7 +83,9 @@ class Generator:
         waiting = deque(sorted(groups, key=lambda group: -len(group.context.ids)))
         if not waiting:
             return
-        rows, columns = min(len(waiting), self.decoding.batch_size), len(waiting[0].context.ids) + 32
+        width = max(map(self._load, groups))
+        rows = min(len(waiting), max(1, self.decoding.batch_size // width))
+        columns = len(waiting[0].context.ids) + EXPECTED_TOKENS * width
         self._cache = KVCache(rows, columns, self._width, self._model.device)
         with kv_cache_attention(self._model), _out_of_memory_as_user_error(self.decoding):
             while waiting or self._running:

@@ -2,7 +2,6 @@ import io
 import json
 import math
 import os
-import select
 import subprocess
 import sys
 
@@ -18,7 +17,7 @@ from ilm.infilling.terminal import Terminal, is_dialogue
 from ilm.infilling.texts import InputText, lines_of, piped_texts, read_texts
 from ilm.models.loading import save_model
 from tests.conftest import REPOSITORY, compose, environment
-from tests.forked import run_forked
+from tests.forked import Forked, run_forked
 from tests.infilling.small_models import ENTRIES, Bigrams, corpus, decoding, random_model, vocabulary
 
 ROWS = ENTRIES + 5
@@ -286,20 +285,17 @@ def test_lines_come_as_they_are_written():
 
 
 def test_another_program_may_ask_line_by_line(model_folder, tmp_path):
-    command = [sys.executable, str(REPOSITORY / "infill.py"), f"models=[{model_folder}]", "decoding.method=greedy"]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, cwd=tmp_path, env=environment(), text=True, **pipes) as process:
-        try:
-            for number, text in enumerate(("I _ it.", "_ [word]"), start=1):
-                process.stdin.write(f"{text}\n")
-                process.stdin.flush()
-                assert select.select([process.stdout], [], [], 60)[0], "no answer to a line while more may come"
-                record = json.loads(process.stdout.readline())
-                assert (record["line"], record["text"]) == (number, text)
-            assert process.communicate(timeout=30) == ("", "")
-        finally:
-            process.kill()
-    assert process.returncode == 0
+    os.mkfifo(tmp_path / "pipe")
+    command = (f"models=[{model_folder}]", "decoding.method=greedy")
+    process = Forked(tmp_path, "infill.py", *command, stdin=tmp_path / "pipe")
+    with open(tmp_path / "pipe", "w", encoding="utf-8") as pipe:
+        for number, text in enumerate(("I _ it.", "_ [word]"), start=1):
+            pipe.write(f"{text}\n")
+            pipe.flush()
+            record = json.loads(process.line(number - 1))  # while more may come
+            assert (record["line"], record["text"]) == (number, text)
+    found = process.wait(30)
+    assert (found.returncode, found.stdout.count("\n"), found.stderr) == (0, 2, "")
 
 
 def test_input_that_cannot_be_read():

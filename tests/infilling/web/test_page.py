@@ -4,10 +4,9 @@ import csv
 import io
 import json
 import math
+import os
 import re
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
@@ -15,7 +14,7 @@ import pytest
 from ilm.infilling.render import probability
 from ilm.models.loading import save_model
 from ilm.runs.folder import versions
-from tests.conftest import REPOSITORY, environment
+from tests.forked import Forked
 from tests.infilling.web.browser import browser, chromium
 from tests.infilling.web.serving import DEFAULTS, running, served, service_with, slow, three_models
 
@@ -451,20 +450,8 @@ def test_a_server_that_has_ended_is_told(chrome, models):
 def test_the_command_serves_and_ends_with_ctrl_c(tmp_path, models):
     random = models["random"]
     save_model(random.model, random.vocabulary, tmp_path / "m")
-    process = subprocess.Popen(
-        [sys.executable, str(REPOSITORY / "infill.py"), "web=true", f"models=[{tmp_path / 'm'}]", "server.port=0"],
-        cwd=tmp_path,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        # A shell without job control starts what runs in the background with SIGINT ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
-    try:
-        assert "Filling blanks at http://127.0.0.1:" in process.stdout.readline()
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
-    finally:
-        process.kill()
-    assert (process.returncode, out.strip(), err) == (0, "ended", "")
+    process = Forked(tmp_path, "infill.py", "web=true", f"models=[{tmp_path / 'm'}]", "server.port=0")
+    assert "Filling blanks at http://127.0.0.1:" in process.line(0)
+    os.kill(process.pid, signal.SIGINT)
+    found = process.wait(30)
+    assert (found.returncode, found.stdout.split("\n")[1:], found.stderr) == (0, ["", "ended", ""], "")

@@ -36,7 +36,7 @@ def test_the_python_of_the_readme_runs(tmp_path, monkeypatch):
 
 
 def test_the_settings_are_those_there_are():
-    table = PAGE.partition("## Settings")[2].partition("Which one to take")[0]
+    table = PAGE.partition("## Settings")[2].partition("Which method?")[0]
     named = {name for cell in re.findall(r"^\| (.*?) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", cell)}
     assert named == set(Decoding.model_fields)
     conf = yaml.safe_load((REPOSITORY / "conf" / "infill.yaml").read_text(encoding="utf-8"))
