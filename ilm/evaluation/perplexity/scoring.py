@@ -112,11 +112,9 @@ def score_model(
     documents, cuts = dataset.cuts_of(numbers)
     counts["longest_example"] = cuts.longest
     levels = corpus.documents["cefr_level"].to_numpy(dtype=object)[documents]
-    by_level = cuts.by_level(levels, corpus.manifest["settings"]["levels"])
+    by_level, scored_now = cuts.by_level(levels, corpus.manifest["settings"]["levels"]), bool(missing.any())
     scores = store.read_all(keys)
-    return ScoredModel(
-        model, condition, scores, masks_folder.name, model.mask_types, counts, by_level, bool(missing.any())
-    )
+    return ScoredModel(model, condition, scores, masks_folder.name, model.mask_types, counts, by_level, scored_now)
 
 
 def open_dataset(
