@@ -203,7 +203,7 @@ def model_in(path: Path) -> TrainedModel:
         return TrainedModel(
             f"{path.parent.name}/{path.name}" if path.name in ("model", "reference") else path.name, path
         )
-    if (state := run.status.get("state", "not begun")) != "finished":
+    if (state := run.state) != "finished":
         raise UserError(f"{folder} is {state}, not finished: repeat its training command to resume it")
     settings = run.settings
     return TrainedModel(folder.name, run.model, settings.objective, run, settings)

@@ -29,6 +29,7 @@ from ilm.hardware import is_first_process
 from ilm.runs import folder as runs
 from ilm.runs.folder import RunFolder
 from ilm.runs.identity import identity_differences, run_identity, run_name
+from ilm.runs.trained_model import model_in
 from tests.conftest import REPOSITORY, compose, contents, environment
 
 DATA = {"documents": "d0", "masks": "hierarchical-m0", "tokenizer": "t0", "new_rows": True}
@@ -348,6 +349,8 @@ def test_a_run_that_was_killed_is_told_from_one_that_runs(tmp_path):
     gone.wait()
     write_json(folder.path / "status.json", {**folder.status, "pid": gone.pid})
     assert folder.state == "killed"
+    with pytest.raises(UserError, match="is killed, not finished"):
+        model_in(folder.path)
     write_json(folder.path / "status.json", {**folder.status, "host": "another"})
     assert folder.state == "running"
 
