@@ -1,11 +1,11 @@
-"""Baselines that know no blanks: they read texts from left to right, and are asked for what was cut out where it stood.
+"""Baselines without blanks: they read whole texts from left to right, and are scored where the runs have blanks.
 
-    base     the pretrained model that the runs started from: what learner texts and infilling add to it
+    base     the pretrained model that the runs started from: what training on learner texts adds
     ngram    n-grams of the training texts of each level and of all (`ilm.evaluation.ngrams`): what counting achieves
 
-A blank's NLL is that of its tokens, given the whole text before them. Nothing ends an answer, so there is a loss of
-`infill_textonly` alone; its targets are those of the runs, cuts included. They do not see what follows a blank, and see
-what the runs are to infer of the blanks before it.
+A blank's NLL is that of its tokens given the whole text before them. Nothing ends an answer, so only `infill_textonly`
+has a loss; its targets are those of the runs, cuts included. Baselines do not see what follows a blank, but do see the
+answers of the blanks before it, which the runs have to infer.
 
 Legend: S blanks.
 """
@@ -48,7 +48,7 @@ def baseline_scores(
 ) -> dict[str, Scores]:
     """The scores of the baselines `wanted` (ngram, base) on the blanks that a run was scored on, by name.
 
-    They are kept as those of models are. Without a device only those are given that are there. None for objectives
+    They are kept as those of models are; without a device, only kept ones are returned. There are none for objectives
     other than ilm, whose cut leaves other tokens of a blank.
     """
     if of_run.model.objective != "ilm":
@@ -106,7 +106,7 @@ def _base(of_run: ScoredModel, task: Masked, device: torch.device | None) -> Tex
 
 
 def _scores(name: str, dataset: InfillingDataset, of_run: Scores, losses: TextLosses, corpus: PreparedCorpus) -> Scores:
-    """The run's tables with the baseline's NLL of the same targets; those that it has no loss of are 0."""
+    """The run's tables with the baseline's NLL of the same targets; losses that it does not have are 0."""
     rows, examples = dataset.keys()
     spans = dataset.token_spans(np.arange(len(dataset)))
     documents = np.unique(rows)

@@ -1,4 +1,4 @@
-"""What the figures of all reports share: their style, and files as PNG and PDF."""
+"""The style of all reports' figures, and their files (PNG and PDF)."""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -15,12 +15,12 @@ _STYLE = Path(__file__).with_name("figures.mplstyle")
 
 
 def figure_style() -> AbstractContextManager[None]:
-    """In it a figure is made, and drawn as SVG."""
+    """The context in which figures are made and drawn."""
     return matplotlib.style.context(_STYLE)
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """A figure of its own canvas, which needs no display and touches no state of pyplot; inches."""
+    """A figure with a canvas of its own, which needs no display and no pyplot; sizes in inches."""
     figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
     return figure

@@ -1,4 +1,4 @@
-"""Records that a task keeps as it makes them, a JSON line each, so that a killed evaluation goes on."""
+"""Records that a task writes as it makes them, one JSON line each, so that a killed evaluation resumes."""
 
 import json
 import os
@@ -14,13 +14,13 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True)
 class KeptLines:
-    """The records in a file; their fields `key` tell them apart."""
+    """The records in a file, identified by their fields `key`."""
 
     path: Path
     key: tuple[str, ...]
 
     def read(self) -> dict[tuple, Record]:
-        """The whole records by key; what a killed process left of another is cut off, and made again."""
+        """The complete records by key; a partial last one, from a killed process, is cut off."""
         if not self.path.is_file():
             return {}
         found, end = {}, 0
@@ -39,7 +39,7 @@ class KeptLines:
         return self.read()
 
     def add(self, batches: Iterable[Sequence[Record]], progress: ProgressLog) -> None:
-        """Append the records of each batch once it is made."""
+        """Append the records of each batch as soon as it is made."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with open(self.path, "a", encoding="utf-8") as out, progress:
             for batch in batches:

@@ -30,7 +30,7 @@ THIRDS = ("first third", "second third", "last third")
 class Texts:
     """The scored texts: rows of documents.parquet, and the `clusters` (their numbers, from 0) that errors are over.
 
-    What comes from one cluster is not independent: equal texts, and those of a learner where learners are known.
+    Equal texts, and texts of one learner where learners are known, form a cluster: they are not independent.
     `clusters_are` says which: "text" or "learner".
     """
 
@@ -126,10 +126,10 @@ def losses_by_kind(scores: Mapping[str, Scores], texts: Texts) -> dict[str, Loss
 
 
 def losses_per_character(scores: Mapping[str, Scores], texts: Texts) -> dict[str, Losses]:
-    """Bits of whole answers, their ends among them, over the characters cut out; of examples that no run cuts.
+    """Bits of whole answers, their ends included, per character cut out, of examples that no run cuts.
 
-    A tokenizer decides how much of a text stands in an answer and in its end, and only the sum means the same for
-    all. Characters are those of the span in the text, whatever tokens were cut out for it.
+    Tokenizers divide a text differently between an answer and its end, so only their sum means the same for all.
+    Characters are those of the span in the text, whatever tokens were cut out for it.
 
     Raises: UserError if the runs have other masks.
     """
@@ -188,7 +188,7 @@ def _columns(scores: Mapping[str, Scores], table: str, column: str) -> np.ndarra
 
 
 def thirds(starts: np.ndarray, lengths: np.ndarray | int) -> pd.Categorical:
-    """The third that each place lies in, of something of this length."""
+    """The third of something of this length in which each position lies."""
     return pd.Categorical.from_codes(np.minimum(3 * starts // np.maximum(1, lengths), 2).astype(int), THIRDS)
 
 

@@ -1,10 +1,10 @@
-"""An n-gram model over token ids with Witten-Bell interpolation: how far counting what stands next to what gets.
+"""An n-gram model over token ids with Witten-Bell interpolation: how far counting neighbours gets.
 
     P_k(w | h) = (c(h w) + T(h) P_{k-1}(w | h')) / (c(h) + T(h))          k = 1 .. order
 
-c counts in the training texts, T(h) is the number of different tokens seen behind h, h' is h without its first token,
+c counts in the training texts, T(h) is the number of different tokens seen after h, h' is h without its first token,
 and P_0 is uniform over the vocabulary (Chen and Goodman 1998, section 2.5). Where h was never seen, P_k = P_{k-1}. A
-text begins behind a token that no text holds.
+token that occurs in no text marks the beginning of each.
 
 Legend: V size of the vocabulary, N tokens of all texts with their beginnings.
 """

@@ -1,4 +1,4 @@
-"""The results folder of every task: its name, what it reports on, and files that are whole or absent.
+"""The results folder of every task: its name, its identity, and files that are whole or absent.
 
     results/<name>/identity.json    what decides the numbers, but for the models' weights: other settings are refused
     results/<name>/<task>.log       messages and progress
@@ -40,9 +40,9 @@ _LONGEST = 60  # characters of the models in a folder's name
 
 
 def results_folder(settings: Evaluate, texts: str) -> Path:
-    """results/NAME: `name`, or else the `texts`, whatever is not the default, and the task.
+    """results/NAME: `name`, or else the `texts`, every setting that is not the default, and the task.
 
-    The models are among it for perplexities; a cloze test takes further models into the same folder.
+    Models are part of the name, but not of a cloze test's, which further models may join.
     """
     task = settings.task
     defaults = yaml.safe_load((CONF / "task" / f"{task.name}.yaml").read_text(encoding="utf-8"))
@@ -52,13 +52,13 @@ def results_folder(settings: Evaluate, texts: str) -> Path:
         parts.append(models if len(models) <= _LONGEST else f"{len(settings.models)}-models")
     parts += [f"limit{settings.limit}"] if settings.limit else []
     kept = deciding(settings)
-    parts += [_part(key, value) for key, value, default in _beside(kept, defaults) if value != default]
+    parts += [_part(key, value) for key, value, default in _with_defaults(kept, defaults) if value != default]
     name = "_".join(re.sub(r"[^\w.+-]", "-", part) for part in [*parts, task.name] if part)
     return Path(settings.paths.results) / (settings.name or name)
 
 
 def deciding(settings: Evaluate) -> dict[str, Any]:
-    """The settings of the task that numbers depend on."""
+    """The task's settings that numbers depend on."""
     kept = settings.task.model_dump(exclude=_NOT_DECIDING)
     if isinstance(settings.task, Memorisation) or (
         isinstance(settings.task, Perplexity) and not settings.task.drop_last
@@ -73,11 +73,11 @@ def deciding(settings: Evaluate) -> dict[str, Any]:
     return kept
 
 
-def _beside(kept: Mapping[str, Any], defaults: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
-    """(key, value, default) of those settings, and of those of their sections, that have a default."""
+def _with_defaults(kept: Mapping[str, Any], defaults: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """(key, value, default) of every setting that has a default, those of sections included."""
     for key in (key for key in defaults if key in kept):
         if isinstance(defaults[key], dict):
-            yield from _beside(kept[key], defaults[key])
+            yield from _with_defaults(kept[key], defaults[key])
         else:
             yield key, kept[key], defaults[key]
 
@@ -107,7 +107,7 @@ def results_identity(settings: Evaluate, source: Mapping[str, Any], **more: Any)
 
 @contextmanager
 def open_results(folder: Path, identity: Mapping[str, Any]) -> Iterator[None]:
-    """Hold the results folder with this `results_identity` for this process, and log to it.
+    """Claim the results folder with this `results_identity` for this process, and log to it.
 
     Raises: UserError if another process works in it, it holds something else (the differences are listed), or it cannot
     be written, now or in the block.
@@ -117,7 +117,7 @@ def open_results(folder: Path, identity: Mapping[str, Any]) -> Iterator[None]:
     with locked(folder.parent / f".{folder.name}.lock", refusal, instead="type paths.results=... for another place"):
         try:
             _require_same(folder, dict(flat(identity)))
-            # First, since a folder without it is not taken for ours.
+            # First: a folder without it is taken for somebody else's.
             write_json(folder / IDENTITY, dict(flat(identity)))
             remove_strays(folder, all_of_them=True)  # the folder is locked: nobody is still writing
             set_up_logging(log_file)
@@ -156,7 +156,7 @@ def _require_same(folder: Path, identity: dict[str, Any]) -> None:
 
 
 def source_of(corpus: PreparedCorpus, split: str, levels: Sequence[str]) -> dict[str, Any]:
-    """What a report says of prepared texts."""
+    """The record of prepared texts in a report."""
     return {
         "name": corpus.name,
         "documents_hash": corpus.documents_hash,
@@ -198,7 +198,7 @@ def _command() -> str:
 
 
 def described(source: Mapping[str, Any]) -> list[str]:
-    """What must stand with every number: its texts."""
+    """The texts, which must be named beside every number."""
     synthetic = "SYNTHETIC corpus " if source["synthetic"] else ""
     split = f", {source['split']} split" if "split" in source else ""
     note = text_note(source.get("text_column", "text"))
@@ -208,7 +208,7 @@ def described(source: Mapping[str, Any]) -> list[str]:
 def write_report(
     folder: Path, header: Mapping[str, Any], results: Mapping[str, pd.DataFrame], pages: Mapping[str, str]
 ) -> None:
-    """Write a .csv for each of `results`, the `pages` by their file names, and report.json last: then all is there."""
+    """Write a .csv for each of `results`, the `pages` by their file names, and report.json last."""
     for name, table in results.items():
         write_csv(folder / f"{name}.csv", table)
     for name, text in pages.items():

@@ -1,7 +1,7 @@
-"""Scores that are kept: the NLL of every target, summed by example and by blank, computed once for all reports.
+"""Kept scores: the NLL of every target, summed by example and by blank, computed once for all reports.
 
     results/scores/<run>/<key>/
-        settings.json      all that the scores depend on; <key> is its hash
+        settings.json      everything the scores depend on; <key> is its hash
         examples.parquet   a row per example: writing_id; example, which of the document's masks; tokens, before the
                            cut; cut; context_nll and context_targets
         blanks.parquet     a row per blank of these examples: writing_id, example, blank; mask_type; start, characters
@@ -9,7 +9,7 @@
                            token that ends it (in objectives that copy the document, of the token behind it)
         parts/             examples scored since these were written
 
-NLL are sums in nats (float64), targets their numbers: nothing is divided here. An answer beyond the cut has no targets.
+NLLs are sums in nats (float64), targets their counts: nothing is divided here. An answer beyond the cut has no targets.
 
 Legend: E examples, S blanks of all of them, M targets.
 """
@@ -38,7 +38,7 @@ from ilm.masking.masks import offsets
 from ilm.models.scoring import TargetScores, score
 
 EXAMPLE = ["writing_id", "example"]
-# What a killed evaluation loses at most.
+# At most this much is lost when an evaluation is killed.
 SECONDS_PER_PART = 60.0
 
 
@@ -51,7 +51,7 @@ class Scores:
 
     @classmethod
     def joined(cls, parts: Sequence["Scores"]) -> "Scores":
-        """Parts as one; of an example that is in several, the first."""
+        """The parts as one; an example that is in several is taken from the first."""
         examples = pd.concat([part.examples for part in parts]).drop_duplicates(EXAMPLE)
         blanks = pd.concat([part.blanks for part in parts]).drop_duplicates([*EXAMPLE, "blank"])
         return cls(
@@ -65,7 +65,7 @@ class Scores:
         return Scores(*(table[pd.MultiIndex.from_frame(table[EXAMPLE]).isin(examples)] for table in tables))
 
     def write(self, folder: Path) -> None:
-        # An example counts once it is among the examples, so its blanks come first.
+        # An example counts as scored once it is in the table of examples, so blanks are written first.
         for name, table in (("blanks", self.blanks), ("examples", self.examples)):
             with atomic_file(folder / f"{name}.parquet") as temporary:
                 table.to_parquet(temporary, index=False)
@@ -80,7 +80,7 @@ class Scores:
 
 
 class ScoreStore:
-    """The scores of one model that depend on the same `settings`, below `results`."""
+    """The kept scores of one model under one set of `settings`, below `results`."""
 
     def __init__(self, results: Path, run: str, settings: Mapping[str, Any]):
         self.folder = results / "scores" / run / digest(settings)
@@ -93,13 +93,13 @@ class ScoreStore:
         return locked(lock, refusal, instead="type paths.results=... for another place")
 
     def read_all(self, keys: pd.DataFrame) -> Scores:
-        """Those of examples that are all there."""
+        """The scores of examples, all of which are kept."""
         found = self.read()
         assert found is not None
         return found.of(keys)
 
     def read(self) -> Scores | None:
-        """All scores that are there; None if there are none."""
+        """All kept scores; None if there are none."""
         found = [self.folder] if (self.folder / "examples.parquet").is_file() else []
         found += sorted(path for path in self.folder.glob("parts/*") if not path.name.startswith("."))
         return Scores.joined([Scores.read(folder) for folder in found]) if found else None
@@ -112,7 +112,7 @@ class ScoreStore:
         return ~examples.isin(pd.MultiIndex.from_frame(there.examples[EXAMPLE]))
 
     def add(self, batches: Iterable[Scores]) -> None:
-        """Write scores as they come, at least once a minute."""
+        """Write scores as they come, at least once per `SECONDS_PER_PART`."""
         write_json(self.folder / "settings.json", dict(self._settings))
         waiting, last_written = [], time.monotonic()
         for batch in batches:

@@ -1,6 +1,6 @@
-"""The texts that tasks without prepared masks are about: of a prepared split, or of any file (`input`).
+"""The texts of tasks without prepared masks: a prepared split or any file (`input`), and which are independent.
 
-And which of them are independent. Tasks with masks: `ilm.evaluation.perplexity`.
+For tasks with prepared masks see `ilm.evaluation.perplexity`.
 """
 
 import logging
@@ -28,13 +28,13 @@ log = logging.getLogger("ilm")
 def read_texts(
     settings: Evaluate, models: Sequence[TrainedModel], *, need_level: bool = True, keep_columns: Sequence[str] = ()
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """The documents of `input`, or of a split of a prepared corpus, with a record of their source.
+    """The documents of `input`, or of a split of a prepared corpus, and the record of their source.
 
-    The corpus is `task.corpus`, else that which the runs among the `models` were trained on, else `corpus`. Columns are
-    those of `ilm.corpus.reader.read_corpus`; there must be `keep_columns` too. Without `need_level` texts of a file
-    may have no level, which is "" then.
+    The corpus is `task.corpus`, else the one that the runs among `models` were trained on, else `corpus`. Columns are
+    those of `ilm.corpus.reader.read_corpus` and `keep_columns`, which must be there. Without `need_level` the level of
+    a file's texts may be missing, and is then "".
 
-    Raises: UserError if there are none, or the models are of several corpora.
+    Raises: UserError if there are no such texts, or the models were trained on several corpora.
     """
     level = settings.cefr
     wanted = settings.task.levels or ([level] if level not in (None, "all") else None)
@@ -67,7 +67,7 @@ def _from_file(
     corpus, path = settings.corpus, Path(settings.input)
     documents, report = read_corpus(
         path,
-        # A file of test texts is read whole, whatever split it names.
+        # A file of test texts is read whole, whatever splits it names.
         columns={**corpus.columns.model_dump(), "split": ""},
         levels=[*corpus.levels, *(name for name in BEYOND if name not in corpus.levels)],
         lenient=True,

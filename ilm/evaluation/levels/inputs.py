@@ -23,19 +23,19 @@ from ilm.models.loading import require_length
 from ilm.runs.trained_model import TrainedModel
 
 FIT = "valid"
-TRAIN_TEXTS = 10_000  # of a level, that baselines learn from at most
+TRAIN_TEXTS = 10_000  # of a level at most, for baselines
 
 
 @dataclass(frozen=True)
 class Material:
-    """The `texts` to predict, and those of the models' own corpus: to `fit` on, and to `train` baselines on."""
+    """The `texts` to predict, and texts of the models' own corpus to `fit` the posterior and `train` baselines on."""
 
     own: PreparedCorpus
     texts: pd.DataFrame
     source: dict[str, Any]
     fit: pd.DataFrame
     train: pd.DataFrame
-    left_out: int  # of `fit`, since the texts share them
+    left_out: int  # of `fit`, since `texts` contains them or their learners
 
     @property
     def in_domain(self) -> bool:
@@ -67,7 +67,7 @@ def find_models(settings: Evaluate) -> Models:
     assert isinstance(task, Levels)
     for model in finder.find(names):
         if model.run is None:
-            raise UserError(f"models: {model.folder} is no run: the level that it was trained on is not known")
+            raise UserError(f"models: {model.folder} is not a run, so the level that it was trained on is unknown")
         model.require_infilling()
         require_length(AutoConfig.from_pretrained(str(model.path)), task.max_length, "task.max_length")
         found.setdefault(model.level, []).append(model)
@@ -78,13 +78,13 @@ def find_models(settings: Evaluate) -> Models:
                 f"models: {several} are several models of {level}: type models=[...] with one of each level"
             )
     if strange := sorted(set(found) - {*CEFR, POOLED}):
-        raise UserError(f"task=levels knows the levels {', '.join(CEFR)}; there are models of {', '.join(strange)}")
+        raise UserError(f"task=levels knows the levels {', '.join(CEFR)}, and there are models of {', '.join(strange)}")
     if len(set(found) - {POOLED}) < 2:
         listed = ", ".join(found)
         raise UserError(f"task=levels compares models of several levels, and there are only those of {listed}")
     runs = [run for of_level in found.values() for run in of_level]
     if len({run.vocabulary.fingerprint for run in runs}) > 1:
-        raise UserError("models: they have different tokenizers, and losses per token of them are not comparable")
+        raise UserError("models: their tokenizers differ, so their losses per token are not comparable")
     for run in runs if task.likelihood == DOCUMENT else ():
         if DOCUMENT not in run.mask_types:
             raise UserError(
@@ -123,9 +123,9 @@ def find_texts(settings: Evaluate, runs: Sequence[TrainedModel]) -> Material:
 
 
 def without_shared(learnt: pd.DataFrame, texts: pd.DataFrame, *, by_learner: bool) -> pd.DataFrame:
-    """The documents `learnt` but for those that equal one of the `texts`, or are of one of their learners.
+    """The documents `learnt`, except those that equal one of the `texts` or are by one of their learners.
 
-    Learners of another corpus have other names: there texts alone are compared.
+    Between two corpora learners' names mean nothing, so only texts are compared.
     """
     columns = [name for name in ("writing_id", "text", "learner_id") if name in learnt and name in texts]
     if not by_learner:

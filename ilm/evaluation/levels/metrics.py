@@ -131,12 +131,12 @@ def _interval(draws: np.ndarray | None) -> tuple[float, float]:
 
 
 def chance(levels: Sequence[str] | np.ndarray) -> dict[str, float]:
-    """What guessing achieves: `squares`, levels drawn by their shares among texts; `majority`, always the largest."""
+    """The accuracy of guessing: `squares`, levels drawn by their shares; `majority`, always the largest level."""
     shares = pd.Series(levels).value_counts(normalize=True)
     return {"squares": float((shares**2).sum()), "majority": float(shares.max())}
 
 
 def confusion_table(predictions: Predictions) -> pd.DataFrame:
-    """level, predicted, n of each pair of levels that there are."""
+    """A row for each pair of levels that occurs: level, predicted, n."""
     pairs = pd.DataFrame({"level": predictions.levels, "predicted": predictions.predicted})
     return pairs.value_counts().rename("n").reset_index().sort_values(["level", "predicted"], ignore_index=True)

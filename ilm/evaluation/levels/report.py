@@ -20,7 +20,7 @@ ALL, KNOWN = "all", "levels it can say"
 # Metrics and their headings; the first are shown in per cent.
 SHARES = {"accuracy": "accuracy", "adjacent": "adjacent", "macro_f1": "macro-F1", "ece": "ECE"}
 HEADINGS = {**SHARES, "rmse": "RMSE", "spearman": "Spearman", "qwk": "QWK"}
-# What fits a terminal side by side.
+# Metrics that fit side by side in a terminal.
 _TOGETHER = {
     "right levels": ("accuracy", "adjacent", "macro_f1", "ece"),
     "distances of levels": ("rmse", "spearman", "qwk"),
@@ -83,7 +83,7 @@ def text_tables(header: Mapping[str, Any], tables: Tables) -> list[TextTable]:
 
 
 def described(header: Mapping[str, Any]) -> list[str]:
-    """The texts that all numbers are about, and what was left out of them."""
+    """The texts that all numbers refer to, and how many were left out."""
     counts = header["texts_counted"]
     said = [*report.described(header["source"]), f"{counts['scored']:,} texts"]
     left_out = {"without a level": counts["without_level"], "of one token": counts["unscored"]}
@@ -91,7 +91,7 @@ def described(header: Mapping[str, Any]) -> list[str]:
 
 
 def notes(header: Mapping[str, Any]) -> list[str]:
-    """Sentences that must be known to read the tables."""
+    """Sentences without which the tables cannot be read."""
     unit, fit, guess = header["unit"], header["fit"], header["chance"]
     said = list(header["warnings"])
     if guess is not None:
@@ -114,7 +114,7 @@ def notes(header: Mapping[str, Any]) -> list[str]:
     unknown = header["unknown_levels"]
     if unknown:
         said.append(
-            f"Of {', '.join(unknown)} it learnt nothing: such texts count as errors, and are left out in the rows "
+            f"It learnt nothing of {', '.join(unknown)}: such texts count as errors, and are left out in the rows "
             f"'{KNOWN}'."
         )
     return said

@@ -4,7 +4,7 @@
     zero-shot         the same, on texts of another corpus
     90-10             another corpus in ten folds: all are fitted on nine of them and predict the tenth
 
-No text is predicted by what was fitted on it, on an equal one, or on another one of its learner.
+No text is predicted by a system fitted on it, on an equal text, or on another text of its learner.
 
 The posterior is multinomial logistic regression on the losses per token of all models and the log length. The losses
 of different models are nearly alike, and what tells levels apart is small beside what they share: they are whitened
@@ -49,9 +49,9 @@ Posterior = Callable[[pd.Series | pd.DataFrame], pd.DataFrame]
 
 @dataclass(frozen=True)
 class System:
-    """What one system says: the level `predicted` of each text, by writing_id, and its `posterior` if it has one.
+    """What one system predicts: the level `predicted` of each text, by writing_id, and its `posterior` if it has one.
 
-    `levels` are those that it can say.
+    `levels` are those that it can predict.
     """
 
     protocol: str
@@ -113,8 +113,8 @@ def loss_pipeline() -> Pipeline:
 def text_pipelines() -> dict[str, Pipeline]:
     """Baselines on texts (N,), by name.
 
-    `majority` says the most frequent level of the texts it learnt from, whatever the prior. `unigram` is naive Bayes on
-    words and marks: a unigram model of each level with add-one smoothing.
+    `majority` predicts the most frequent level of the texts it learnt from, whatever the prior. `unigram`, naive Bayes
+    on words and marks, is a unigram model of each level with add-one smoothing.
     """
     tf_idf = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, max_features=100_000, **_WORDS)
     return {
@@ -144,7 +144,7 @@ def fitted(pipeline: Pipeline, inputs: pd.Series | pd.DataFrame, levels: pd.Seri
 
 
 def rounded_expectation(posterior: pd.DataFrame) -> pd.Series:
-    """The level whose number is nearest to the expected number: wrong by less where levels are confused."""
+    """The level whose number is nearest to the expected number: smaller errors where levels are confused."""
     expected = posterior.to_numpy() @ [NUMBER[level] for level in posterior.columns]
     return pd.Series(np.array(CEFR, dtype=object)[np.floor(expected + 0.5).astype(int) - 1], posterior.index)
 

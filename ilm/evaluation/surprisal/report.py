@@ -1,4 +1,4 @@
-"""The table of words, a row a word and model, and what is said of each model."""
+"""The table of words, a row per word and model, and the summary of each model."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -47,7 +47,7 @@ CAPTION = (
 def word_table(
     model: TrainedModel, texts: pd.DataFrame, words: pd.DataFrame, read: Scores, masked: Scores | None, *, infill: bool
 ) -> pd.DataFrame:
-    """A row a word of `words` under a model, in their order; docs/surprisal.md says what the columns are.
+    """A row per word of `words` under a model, in their order; docs/surprisal.md describes the columns.
 
     Raises: ValueError if a word has no scores, or several.
     """
@@ -87,7 +87,7 @@ def _joined(words: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def summary_row(table: pd.DataFrame, read: Scores, masked: Scores | None) -> dict[str, Any]:
-    """A model's row of the summary: mean bits a word, and what of its words has none."""
+    """A model's row of the summary: mean bits per word, and how many words have none."""
     targets = int(read.examples["targets"].sum())
     return {
         **table.iloc[0][["model", "trained_on", "seed"]].to_dict(),
@@ -118,7 +118,7 @@ def write_report(
 
 @contextmanager
 def _words_file(path: Path, form: str) -> Iterator[Callable[[pd.DataFrame], None]]:
-    """A function that appends a table to a new file, which is there when all is written."""
+    """A function that appends a table to a new file, which appears once everything is written."""
     with atomic_file(path) as temporary:
         if form == "csv":
             with open(temporary, "w", encoding="utf-8", newline="") as file:
@@ -143,7 +143,7 @@ def print_summary(header: Mapping[str, Any], summary: pd.DataFrame) -> None:
 def _text_table(summary: pd.DataFrame) -> TextTable:
     names = [name for name in HEADINGS if name in summary]
     rows = [[_cell(name, row[name]) for name in names] for row in summary.to_dict("records")]
-    return TextTable("Bits a word", [HEADINGS[name] for name in names], rows, "l" + "r" * (len(names) - 1), CAPTION)
+    return TextTable("Bits per word", [HEADINGS[name] for name in names], rows, "l" + "r" * (len(names) - 1), CAPTION)
 
 
 def _cell(name: str, value: Any) -> str:

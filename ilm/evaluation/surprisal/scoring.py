@@ -1,12 +1,12 @@
 """The scores of words: read from left to right, and masked in turn.
 
-Both are kept as those of blanks are (`ilm.evaluation.scores`), so a killed evaluation goes on:
+Both are kept as those of blanks are (`ilm.evaluation.scores`), so a killed evaluation resumes:
 
     read      an example is a text (its number is 0), and its words are the blanks
     masked    an example is a text with one word masked (its number is the word's), which is its blank 0
 
-The tables have further columns, and `nll` is NaN where there is none: of the first word of a text, which has nothing
-before it; of a word without tokens of its own; and of one that does not fit in `max_length` with its end.
+The tables have further columns. `nll` is NaN for the first word of a text, which has nothing before it; for a word
+without tokens of its own; and for one that does not fit in `max_length` with its end.
 
 Legend: N words and T tokens of a text.
 """
@@ -122,7 +122,7 @@ class Reader:
             *(np.concatenate(ids), starts + words["begin"].to_numpy(), sizes, spans),
             *(self.vocabulary, INFILLING, self.max_length),
         )
-        # Nobody asks for the probability of the context.
+        # The probability of the context is not needed.
         types = laid_out.target_types.copy()
         types[types == TargetType.CONTEXT] = TargetType.CONTEXT_SPECIAL
         examples: Examples = add_prefixes(

@@ -1,4 +1,4 @@
-"""`python evaluate.py task=surprisal`: how surprising each word of a text is to each model, one row a word."""
+"""`python evaluate.py task=surprisal`: how surprising each word of a text is to each model, one row per word."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,14 +33,14 @@ from ilm.runs.trained_model import TrainedModel
 
 log = logging.getLogger("ilm")
 
-# Tokens that a model of unknown training reads at a time, if it can.
+# Tokens that a model of unknown training reads at a time, unless it has fewer positions.
 USUAL_LENGTH = 512
 
 
 def evaluate_surprisal(settings: Evaluate) -> pd.DataFrame:
     """Score every word of texts under every model.
 
-    Writes results/<name>/ with the table of words and prints a summary; returns the summary, a row a model.
+    Writes results/<name>/ with the table of words and prints a summary; returns the summary, a row per model.
 
     Raises: UserError for models, texts or settings that do not fit together.
     """
@@ -57,7 +57,7 @@ def evaluate_surprisal(settings: Evaluate) -> pd.DataFrame:
         words = words_of_texts(texts)
         log.info("%d words of %d texts", len(words), len(texts))
         if words.empty:
-            raise UserError(f"None of {len(texts):,} texts of {source['name']} has a word: give other texts.")
+            raise UserError(f"None of the {len(texts):,} texts of {source['name']} has a word: give other texts.")
         if empty := len(texts) - words["writing_id"].nunique():
             log.warning("%d texts have no word, and no row", empty)
         words["unigram_bits"], counted = _unigram_bits(words["word"], models, settings)
@@ -117,7 +117,7 @@ class _ScoredWords:
                 store.add(_counted(batches, progress))
 
     def table(self) -> tuple[pd.DataFrame, dict[str, Any]]:
-        """The model's part of the table of words, and its row of the summary."""
+        """The model's rows of the table of words, and its row of the summary."""
         kept = {name: store.read_all(self._keys[name]) for name, store in self._stores.items()}
         read, masked = kept["read"], kept.get("masked")
         table = word_table(self.model, self.texts, self.words, read, masked, infill=self.settings.task.infill)
@@ -143,7 +143,7 @@ class _ScoredWords:
 
     @cached_property
     def _keys(self) -> dict[str, pd.MultiIndex]:
-        """What each store is to hold: (writing_id, example)."""
+        """The keys (writing_id, example) that each store must hold."""
         ids = self.texts["writing_id"]
         masked = pd.MultiIndex.from_frame(self.words[WORD], names=EXAMPLE)
         return {"read": pd.MultiIndex.from_arrays([ids, np.zeros(len(ids), int)], names=EXAMPLE), "masked": masked}
@@ -176,7 +176,7 @@ def _length_of(model: TrainedModel, task: Surprisal) -> int:
 
 
 def _texts_key(source: Mapping[str, Any], settings: Evaluate) -> dict[str, Any]:
-    """What decides on the texts that a writing_id stands for."""
+    """What determines the text behind each writing_id."""
     if "file" not in source:
         return {"documents": source["documents_hash"]}
     corpus = settings.corpus
@@ -187,7 +187,7 @@ def _texts_key(source: Mapping[str, Any], settings: Evaluate) -> dict[str, Any]:
 def _unigram_bits(
     words: pd.Series, models: Sequence[TrainedModel], settings: Evaluate
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """The surprisal of each word by itself, and the training texts whose words were counted for it."""
+    """The unigram surprisal of each word, and the record of the texts it was counted in."""
     name = training_corpus(models) or settings.corpus.name
     try:
         corpus = PreparedCorpus.open(Path(settings.paths.data) / name)

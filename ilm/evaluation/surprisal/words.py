@@ -1,6 +1,6 @@
 """The words of texts, which of a text's tokens are whose, and how frequent a word is.
 
-Words are runs of what is no white space. A word's tokens are those from the white space before it on:
+Words are delimited by white space. A word's tokens begin with the white space before it:
 
     text      She ate.\nLunch was late.
     words     She  ate.  Lunch  was  late.
@@ -35,7 +35,7 @@ def bounds_of_words(text: str) -> np.ndarray:
 
 
 def words_of_texts(texts: pd.DataFrame) -> pd.DataFrame:
-    """A row a word of `texts` (writing_id, text): `WORD`, counted from 0 in its text, and what it is by itself.
+    """A row per word of `texts` (writing_id, text): `WORD`, counted from 0 in each text, and the word's own properties.
 
     `nltk_index` and `sentence_index` are those of the NLTK word and the sentence that its first character is in,
     `start` and `length` characters of the text; `word_length` is without punctuation at its ends, and `previous_word`
@@ -78,7 +78,7 @@ def without_edges(word: str) -> str:
 
 class WordTokens(NamedTuple):
     """Of each word its first token and the one after its last, int64 (N,); `shared` bool (N,): whether one of its
-    tokens, or of those before or after it, covers a neighbour too, so that what is a word's cannot be told.
+    tokens, or of those before or after it, covers a neighbour too, so that the word's share is unknown.
     """
 
     firsts: np.ndarray
@@ -87,7 +87,7 @@ class WordTokens(NamedTuple):
 
 
 def tokens_of_words(positions: np.ndarray, bounds: np.ndarray) -> WordTokens:
-    """Which tokens are whose, by `positions` (T + 1,) in characters (`ilm.examples.token_store`).
+    """Which tokens belong to which word, by `positions` (T + 1,) in characters (`ilm.examples.token_store`).
 
     A token that covers several words, or a word and the line break behind it, is the first one's.
     """
@@ -108,7 +108,7 @@ def tokens_of_words(positions: np.ndarray, bounds: np.ndarray) -> WordTokens:
 
 @lru_cache(maxsize=4)
 def word_beginnings(vocabulary: Vocabulary) -> np.ndarray:
-    """The ids of the tokens that end the word before them: those that begin with white space, and the end of a text."""
+    """The ids of tokens before which a word has ended: those that begin with white space, and the end of a text."""
     texts = TokenBytes(vocabulary).of
     found = [number for number, text in enumerate(texts) if text.decode("utf-8", "ignore")[:1].isspace()]
     end_of_text = vocabulary.tokenizer.eos_token_id
@@ -118,10 +118,10 @@ def word_beginnings(vocabulary: Vocabulary) -> np.ndarray:
 
 
 class Unigrams:
-    """How frequent words are in some texts, lower-cased and without the punctuation at their ends.
+    """Word frequencies in some texts, lower-cased and without the punctuation at their ends.
 
-    The probability of a word with c occurrences is (c + 1) / (n + v + 1), of n words of v kinds (Laplace): one kind
-    more stands for all words that do not occur.
+    The probability of a word with c occurrences is (c + 1) / (n + v + 1), of n words of v kinds (Laplace): one more
+    kind stands for all words that do not occur.
     """
 
     def __init__(self, texts: Iterable[str]):

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from evaluate import evaluate
@@ -122,6 +123,12 @@ def test_features_are_those_of_each_text(root, whole):
         assert row[["A1_third1", "A1_third2", "A1_third3"]].tolist() == pytest.approx(
             [np.nanmean(third) for third in thirds], rel=1e-4
         )
+    # The base model is scored as transformers loads it from its folder, over its whole vocabulary.
+    base = GPT2LMHeadModel.from_pretrained(root / "base").eval()
+    short = features.index[features["tokens"] <= WINDOW][0]
+    ids = torch.tensor([vocabulary.encode(documents.loc[short, "text"])])
+    with torch.no_grad():
+        assert features.loc[short, "native"] == pytest.approx(base(ids, labels=ids).loss.item(), rel=1e-4)
     masked = {column for column in features if column.startswith("A1_") and "third" not in column}
     assert masked <= {f"A1_{name}" for name in ("document", "paragraph", "sentence", "ngram", "word")}
     assert "A1_word" in masked
