@@ -95,11 +95,20 @@ def test_a_sweep_that_is_killed_twice_ends_complete(here, tmp_path):
     assert table(here)[1]["run"] == "cefr=C1"
     assert stopped(tmp_path, long, signal.SIGKILL).returncode == -signal.SIGKILL
     wait_until(lambda: state_of(folder) == "interrupted")  # the run has noticed, and saved
+    train(*compose("train", *(o for o in long if o != "cefr=A1,C1"), "cefr=C1"))
     done = sweep(tmp_path, *long)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert [line["state"] for line in table(here)] == ["finished", "finished"]
-    assert [line["step"] for line in table(here)] == [line["of"] for line in table(here)] == ["6", "6"]
+    rows = table(here)
+    assert [line["state"] for line in rows] == ["finished", "finished before"]
+    assert [line["step"] for line in rows] == [line["of"] for line in rows] == ["6", "6"]
     assert "resuming from step" in done.stderr
+    assert "small_C1_ilm_tiny_debug is already finished" in done.stderr
+    for line in rows:
+        status = json.loads((experiments(here) / line["run"] / "status.json").read_text())
+        assert int(line["target tokens"]) > 0
+        for kind in ("infill", "infill_textonly"):
+            assert float(line[kind]) == pytest.approx(math.exp(status["best"][kind]), abs=0.01)
+        assert line["time trained"].startswith("0:00:")
 
 
 def test_a_job_that_has_begun_before(tmp_path, monkeypatch):
