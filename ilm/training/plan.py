@@ -124,9 +124,7 @@ def plan_run(settings: Train) -> RunPlan:
     split, the model is not available, or a run to match or to start from does not fit.
     """
     path = Path(settings.paths.experiments) / run_name(settings)
-    run = RunFolder(path)
-    before = run.identity["trainer.precision"] if run.has_begun and not settings.overwrite else None
-    settings = with_precision(settings, before)
+    settings = with_precision(settings, _kept(settings, path, "trainer.precision"))
     trainer = make_trainer(settings, path)
     require_planned_processes(trainer, path, settings.overwrite)
     corpus, settings = open_corpus(settings)
@@ -154,8 +152,7 @@ def plan_run(settings: Train) -> RunPlan:
     }
     match = match_tokens(settings, data, corpus, steps) if settings.match else None
     total = match.step if match else total_steps(settings.trainer.max_steps, settings.trainer.max_epochs, steps)
-    interval = {"every_n_steps": _validation_interval(settings, path, total)}
-    settings = settings.model_copy(update={"validation": settings.validation.model_copy(update=interval)})
+    settings = _with_validation_interval(settings, path, total)
     return RunPlan(
         path=path,
         settings=settings,
@@ -256,16 +253,19 @@ def _plan_steps(
     )
 
 
-def _validation_interval(settings: Train, path: Path, total: int) -> int:
+def _kept(settings: Train, path: Path, key: str) -> Any:
+    """What `key` is in the run in `path`, if it is resumed; else None."""
+    run = RunFolder(path)
+    return run.identity[key] if run.has_begun and not settings.overwrite else None
+
+
+def _with_validation_interval(settings: Train, path: Path, total: int) -> Train:
     """Optimizer steps between validations: as configured; else as in the run in `path`, so that a run which grows keeps
     its interval; else 1,000, or a quarter of the run if that is less.
     """
-    if settings.validation.every_n_steps is not None:
-        return settings.validation.every_n_steps
-    run = RunFolder(path)
-    if run.has_begun and not settings.overwrite:
-        return run.identity["validation.every_n_steps"]
-    return max(1, min(1000, total // 4))
+    steps = settings.validation.every_n_steps or _kept(settings, path, "validation.every_n_steps")
+    update = {"every_n_steps": steps or max(1, min(1000, total // 4))}
+    return settings.model_copy(update={"validation": settings.validation.model_copy(update=update)})
 
 
 def total_steps(max_steps: int | None, max_epochs: int | None, plan: StepPlan) -> int:
