@@ -1,6 +1,7 @@
 """Tokenizers without a download: GPT-2's, and a byte-level BPE trained on the corpus, for small models."""
 
 import json
+import sys
 from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -51,6 +52,7 @@ def corpus_tokenizer(
             vocab_size=size,
             special_tokens=[END_OF_TEXT],
             initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+            show_progress=sys.stdout.isatty(),  # elsewhere its bars are blank lines
         )
         batches = (texts.iloc[first : first + 1000].tolist() for first in range(0, len(texts), 1000))
         tokenizer.train_from_iterator(batches, trainer, length=len(texts))

@@ -11,11 +11,12 @@ def test_gpt2s_tokenizer_splits_as_gpt2():
     assert tokenizer("She ate leftover pasta.").input_ids == [3347, 15063, 39191, 26296, 13]
 
 
-def test_a_corpus_tokenizer_learns_from_the_training_texts_alone_and_is_made_once(tmp_path):
+def test_a_corpus_tokenizer_learns_from_the_training_texts_alone_and_is_made_once(tmp_path, capfd):
     documents = pd.DataFrame({"text": ["banana banana"] * 20 + ["zebra zebra"] * 20})
     documents["split"] = ["train"] * 20 + ["test"] * 20
     corpus = SimpleNamespace(documents=documents, documents_hash="0123456789ab")
     tokenizer = corpus_tokenizer(tmp_path, corpus, 270)
+    assert capfd.readouterr().out == "", "no bars of the tokenizers library where nobody sees them"
     assert tokenizer.tokenize("banana banana zebra") == ["banana", "Ġbanana", "Ġ", "z", "e", "b", "r", "a"]
     assert tokenizer.decode(tokenizer("zebra, banana").input_ids) == "zebra, banana"
     (folder,) = tmp_path.iterdir()
