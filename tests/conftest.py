@@ -7,6 +7,7 @@ import copy
 import csv
 import os
 import random
+import signal
 import subprocess
 import sys
 from functools import cache
@@ -30,6 +31,9 @@ settings.load_profile("ilm")
 # Tables are as wide as these variables of the caller's terminal say; the tests read tables of the default width.
 for name in ("COLUMNS", "LINES"):
     os.environ.pop(name, None)
+
+# A shell starts what it puts into the background deaf to Ctrl-C, which commands under test would inherit.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 CONF = REPOSITORY / "conf"
