@@ -65,7 +65,7 @@ def compose(level: str, l1: str, key: int, rng: Random) -> Composition:
     intended = min(max(rng.gauss(mean, deviation), SHORTEST + 6), LONGEST - 40)
     clean = ""
     while not SHORTEST <= len(clean) <= LONGEST:  # rarely repeats: contractions may shorten a text below the limit
-        clean = _polish(_write(topic, expansion, intended, rng), level, random)
+        clean = polish(write_draft(topic, expansion, intended, rng), level, random)
     right = add_oddities(clean, writer, level, rng)
     text, corrected = typed(make_errors(right, level, l1, order_key(key, "errors"), rng), right, rng)
     # Errors change the length slightly; if they would push a text over a limit, it gets none.
@@ -79,7 +79,7 @@ def _neighbour(level: str, random: Callable[[], float]) -> str:
     return neighbours[int(random() * len(neighbours))]
 
 
-def _write(topic: Topic, expansion: Expansion, intended: float, rng: Random) -> str:
+def write_draft(topic: Topic, expansion: Expansion, intended: float, rng: Random) -> str:
     """The topic's mandatory steps and a random choice of optional ones, in the topic's order."""
     written = {place: expansion.render(step) for place, (always, step) in enumerate(topic.steps) if always}
     length = sum(map(len, written.values())) + len(written) - 1
@@ -97,7 +97,7 @@ def _write(topic: Topic, expansion: Expansion, intended: float, rng: Random) -> 
     return " ".join(written[place] for place in sorted(written))
 
 
-def _polish(text: str, level: str, random: Callable[[], float]) -> str:
+def polish(text: str, level: str, random: Callable[[], float]) -> str:
     """Apply the writer's line breaks, "a" or "an", contractions, and sentence capitals."""
     text = _SPACE_BY_BREAK.sub(r"\1", _SPACES.sub(" ", text)).strip(f" {SOFT_BREAK}{HARD_BREAK}")
     if SOFT_BREAK in text:

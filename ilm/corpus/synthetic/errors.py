@@ -30,7 +30,7 @@ def rules_of(l1: str) -> tuple[Rule, ...]:
     data = _data()
     alternatives = {name: words.replace(", ", "|") for name, words in data["word_lists"].items()}
     lines = [line for block in data["rules"] if l1 in block["l1"] for line in block["lines"].splitlines()]
-    return tuple(_parse_rule(line, alternatives) for line in lines)
+    return tuple(parse_rule(line, alternatives) for line in lines)
 
 
 @cache
@@ -38,7 +38,7 @@ def _data() -> dict[str, Any]:
     return yaml.safe_load(read_data("error_rules.yaml"))
 
 
-def _parse_rule(line: str, alternatives: Mapping[str, str]) -> Rule:
+def parse_rule(line: str, alternatives: Mapping[str, str]) -> Rule:
     find, _, rest = line.partition(" =>")
     replacement, _, rate = rest.rpartition(" : ")
     expression = rf"(?<![^\W_]){re.escape(find)}(?![^\W_])"  # whole words
@@ -59,7 +59,7 @@ def make_errors(text: str, level: str, l1: str, key: int, rng: Random) -> str:
     for rule in rules_of(l1):
         chance = rule.rate * factor * _habit(habits)
         if rule.find in text:
-            text = _replace(text, rule, chance, random)
+            text = apply_rule(text, rule, chance, random)
     return _mistype(text, l1, factor, rng)
 
 
@@ -67,7 +67,7 @@ def _habit(random: Callable[[], float]) -> float:
     return 0.25 + 3 * random() * random()  # mean 1
 
 
-def _replace(text: str, rule: Rule, chance: float, random: Callable[[], float]) -> str:
+def apply_rule(text: str, rule: Rule, chance: float, random: Callable[[], float]) -> str:
     def replace(match: re.Match[str]) -> str:
         return match.expand(rule.replacement) if random() < chance else match[0]
 

@@ -44,7 +44,7 @@ def typed(text: str, corrected: str, rng: Random) -> tuple[str, str]:
     A doubled apostrophe is an error, so the correction does not have it.
     """
     if rng.random() < _CURLY:
-        return _with_curly_quotes(text), _with_curly_quotes(corrected)
+        return with_curly_quotes(text), with_curly_quotes(corrected)
     if rng.random() < _TWO_APOSTROPHES:
         if '"' in text:
             return text.replace('"', "''"), corrected.replace('"', "''")
@@ -58,7 +58,7 @@ def _after_a_sentence(text: str, sign: str, rng: Random) -> str:
     return f"{text[:place]} {sign}{text[place:]}" if rng.random() < 0.8 else f"{text[:place]}{sign}{text[place:]}"
 
 
-def _with_curly_quotes(text: str) -> str:
+def with_curly_quotes(text: str) -> str:
     parts = text.replace("'", "’").split('"')
     quotes = ("“", "”")
     return parts[0] + "".join(quotes[place % 2] + part for place, part in enumerate(parts[1:]))

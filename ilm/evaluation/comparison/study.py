@@ -103,7 +103,7 @@ def _of_kind(
             own_level = any_level or a.level == level
             family = "control" if number >= len(pairs) else "primary" if own_level else "exploratory"
             about = {"family": family, "level": level, "a": a.name, "b": b.name}
-            tested.append((about | _over_topics(contrast, [by_topic.pair(a, b)] if by_topic else None), contrast))
+            tested.append((about | over_topics(contrast, [by_topic.pair(a, b)] if by_topic else None), contrast))
         own = [pair for pair in pairs if any_level or pair[0].level == level]
         if grouped and own:
             by_group += _by_group(losses, texts, of_rows == level, level, own, settings)
@@ -149,10 +149,10 @@ def _omnibus(
 
     found = omnibus(by_level(texts.clusters), resamples=settings.resamples, seed=settings.seed)
     about = {"family": "omnibus", "level": "all", "a": "specialists", "b": generalist.name}
-    return about | _over_topics(found, None if texts.topics is None else by_level(texts.topics)), found
+    return about | over_topics(found, None if texts.topics is None else by_level(texts.topics)), found
 
 
-def _over_topics(contrast: Contrast, by_topic: Sequence[PairedLosses] | None) -> dict[str, Any]:
+def over_topics(contrast: Contrast, by_topic: Sequence[PairedLosses] | None) -> dict[str, Any]:
     """The contrast's standard error with topics as its clusters; empty if no topics are known."""
     if by_topic is None:
         return {}

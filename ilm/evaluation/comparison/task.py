@@ -44,7 +44,7 @@ def compare_models(
     if len({(of.model.objective, of.masks) for of in comparable}) > 1:
         log.warning("no comparison: the models differ in objective or masks. Choose some with models=[...]")
         return None
-    models = _models(comparable)
+    models = models_of(comparable)
     scores, settings = {of.name: of.scores for of in comparable}, Settings(task.smallest_effect, task.resamples)
     deployable = baseline_table = None
     if len({of.model.vocabulary.fingerprint for of in comparable}) == 1:
@@ -105,7 +105,7 @@ def _baseline_table(
     return pd.DataFrame(rows)
 
 
-def _models(scored: Sequence[ScoredModel]) -> list[Model]:
+def models_of(scored: Sequence[ScoredModel]) -> list[Model]:
     """The models compared, the generalist last: one per recipe (its runs differ only in their seeds) and condition."""
     runs = [of.model for of in scored]
     recipes: dict[tuple[str, str], dict[tuple[int, int], int]] = {}

@@ -100,11 +100,13 @@ def score_items(model: TrainedModel, items: Sequence[Item], folder: Path, task: 
         # The longest texts come first, so that texts that do not fit in memory fail at once.
         missing.sort(key=lambda item: (-len(item.before) - len(item.after), item.key))
         progress = ProgressLog(len(items), model.name, "edits", initial=len(items) - len(missing))
-        kept.add(_scored(infiller, missing, types, task), progress)
+        kept.add(score_batches(infiller, missing, types, task), progress)
     return kept.read()
 
 
-def _scored(infiller: Infiller, items: Sequence[Item], types: Sequence[int], task: Forms) -> Iterator[list[Record]]:
+def score_batches(
+    infiller: Infiller, items: Sequence[Item], types: Sequence[int], task: Forms
+) -> Iterator[list[Record]]:
     for begin in range(0, len(items), task.batch_size):
         batch = items[begin : begin + task.batch_size]
         pairs = [_examples(infiller, item, types, task.condition) for item in batch]

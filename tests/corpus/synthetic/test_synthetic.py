@@ -20,11 +20,11 @@ from hypothesis import strategies as st
 from ilm.corpus import synthetic
 from ilm.corpus.splitting.assign import assign_splits
 from ilm.corpus.synthetic import COLUMNS, composition, generate, level_counts, write_csv
-from ilm.corpus.synthetic.composition import Composition, _polish, _write, compose, grammar_of
-from ilm.corpus.synthetic.errors import _parse_rule, _replace, make_errors, rules_of
+from ilm.corpus.synthetic.composition import Composition, compose, grammar_of, polish, write_draft
+from ilm.corpus.synthetic.errors import apply_rule, make_errors, parse_rule, rules_of
 from ilm.corpus.synthetic.grammar import Expansion, parse_grammar, parse_template
 from ilm.corpus.synthetic.learners import L1_SHARES, LEVEL_SHARES
-from ilm.corpus.synthetic.oddities import _with_curly_quotes, typed
+from ilm.corpus.synthetic.oddities import typed, with_curly_quotes
 from ilm.corpus.synthetic.writers import Writer, without_accents
 from ilm.evaluation.comparison.contrasts import effective_clusters
 from ilm.hashing import order_key
@@ -194,7 +194,7 @@ def test_lengths_stay_within_the_limits(seed: int, level: str, l1: str) -> None:
 
 def test_a_text_that_contractions_bring_under_the_limit_is_written_again(monkeypatch) -> None:
     drafts = iter(["Too short.", "Long enough. " * 12])
-    monkeypatch.setattr(composition, "_write", lambda *arguments: next(drafts))
+    monkeypatch.setattr(composition, "write_draft", lambda *arguments: next(drafts))
     assert len(compose("C1", "German", 0, Random(0)).text) > 118
 
 
@@ -222,7 +222,7 @@ def test_every_topic_can_be_long_and_short_enough(level: str) -> None:
                 rng = Random(seed)
                 writer = Writer("Portuguese", seed, rng.random)
                 expansion = Expansion(grammar_of(level), rng.random, writer.facts, writer.person)
-                text = _polish(_write(topic, expansion, intended, rng), level, rng.random)
+                text = polish(write_draft(topic, expansion, intended, rng), level, rng.random)
                 assert len(text) <= 1082, topic.name
                 assert len(text) >= min(intended, 300) * 0.9, topic.name
 
@@ -327,10 +327,10 @@ def test_errors_belong_to_the_first_language() -> None:
 
 
 def test_a_plain_rule_replaces_whole_words_only() -> None:
-    rule = _parse_rule("other => others : 100", {})
+    rule = parse_rule("other => others : 100", {})
     text = "The other one, another one, not otherwise. Other? (other)"
     expected = "The others one, another one, not otherwise. Other? (others)"
-    assert _replace(text, rule, rule.rate, Random(0).random) == expected
+    assert apply_rule(text, rule, rule.rate, Random(0).random) == expected
 
 
 def test_advanced_writers_make_fewer_errors() -> None:
@@ -367,7 +367,7 @@ def test_oddities_occur_at_their_rates(rows: list[dict[str, str]]) -> None:
 
 
 def test_curly_quotes_open_and_close() -> None:
-    assert _with_curly_quotes('"I\'m here," she said. "Why?"') == "“I’m here,” she said. “Why?”"
+    assert with_curly_quotes('"I\'m here," she said. "Why?"') == "“I’m here,” she said. “Why?”"
 
 
 def test_names_without_accents() -> None:
@@ -424,9 +424,9 @@ def test_the_writers_own_country_is_not_drawn() -> None:
 
 @pytest.mark.parametrize("text", ["apple", "hour", "engineer", "11 years", "8-year plan"])
 def test_an_before_vowels(text: str) -> None:
-    assert _polish(f"a {text}", "A1", Random(0).random) == f"An {text}"
+    assert polish(f"a {text}", "A1", Random(0).random) == f"An {text}"
 
 
 @pytest.mark.parametrize("text", ["university", "European", "useful book", "one-way street", "utility", "cat"])
 def test_a_before_consonants(text: str) -> None:
-    assert _polish(f"a {text}", "A1", Random(0).random) == f"A {text}"
+    assert polish(f"a {text}", "A1", Random(0).random) == f"A {text}"

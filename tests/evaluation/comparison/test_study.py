@@ -6,7 +6,7 @@ import pytest
 
 from ilm.evaluation.comparison.contrasts import Contrast, PairedLosses, variance_of_texts
 from ilm.evaluation.comparison.records import Model, Settings
-from ilm.evaluation.comparison.study import HEADLINE, Study, _over_topics, compare, specialisation
+from ilm.evaluation.comparison.study import HEADLINE, Study, compare, over_topics, specialisation
 from ilm.evaluation.losses import Losses, Texts
 
 LEVELS = ["A1", "A2", "B1", "B2", "C1"]
@@ -148,7 +148,7 @@ def test_errors_over_topics_keep_the_variance_of_training():
     topics = PairedLosses(np.array([[1.0, 2.0, 0.5]]), np.zeros((1, 3)), np.array([1, 2, 1]))
     of_texts, _ = variance_of_texts([topics])
     seeded = Contrast(0.9, 0.01, 0.04, 9.0, 4, 3, 2.7, (3, 3), None)
-    assert _over_topics(seeded, [topics])["standard_error_over_topics"] == pytest.approx((of_texts + 0.04) ** 0.5)
+    assert over_topics(seeded, [topics])["standard_error_over_topics"] == pytest.approx((of_texts + 0.04) ** 0.5)
 
 
 def test_any_two_models_are_compared_on_every_level():

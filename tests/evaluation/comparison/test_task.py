@@ -14,7 +14,7 @@ import pytest
 from evaluate import evaluate
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
-from ilm.evaluation.comparison.task import _models
+from ilm.evaluation.comparison.task import models_of
 from ilm.evaluation.ngrams import NGramModel
 from ilm.evaluation.scores import EXAMPLE, ScoreStore
 from ilm.runs.trained_model import TrainedModel, model_in
@@ -358,14 +358,14 @@ class Run:
 def test_runs_that_differ_in_their_seeds_alone_are_one_model():
     runs = [Run("all_s1", 1), Run("all", 0), Run("A1", 0), Run("A1_again", 0), Run("A1_slow", 0, lr=1e-5)]
     runs += [Run(f"A1_from{seed}", seed, f"weights of all{'_s1' * seed}") for seed in (0, 1)]
-    models = _models([SimpleNamespace(model=run, condition="own") for run in runs])
+    models = models_of([SimpleNamespace(model=run, condition="own") for run in runs])
     assert [(model.name, model.runs) for model in models] == [
         ("A1", (2,)),
         ("A1 from-all", (5, 6)),
         ("A1_slow", (4,)),
         ("all", (1, 0)),
     ]
-    (of_l1,) = _models([SimpleNamespace(model=Run("all_l1", 0, only={"l1": ["Thai"]}), condition="own")])
+    (of_l1,) = models_of([SimpleNamespace(model=Run("all_l1", 0, only={"l1": ["Thai"]}), condition="own")])
     assert of_l1.control == "selection", "trained on a first language, it is no generalist"
     assert [(model.control, model.like) for model in models[:2]] == [(None, None), ("fine-tuned", "A1")]
     assert models[1].parents == (1, 0)

@@ -8,7 +8,7 @@ import torch
 from ilm.config.evaluate import Forms
 from ilm.evaluation.forms.edits import ParallelText, aligned_edits
 from ilm.evaluation.forms.results import comparisons, edit_table, preferences
-from ilm.evaluation.forms.scoring import DELETION, INSERTION, KEY, SHARED_TOKEN, TOO_LONG, _scored, items_of
+from ilm.evaluation.forms.scoring import DELETION, INSERTION, KEY, SHARED_TOKEN, TOO_LONG, items_of, score_batches
 from ilm.examples.conditions import store_condition
 from ilm.infilling.blanks import filled_example
 from ilm.infilling.infiller import Infiller
@@ -29,7 +29,7 @@ def parallel(learner: str, corrected: str, name: str = "t") -> ParallelText:
 
 def scored(infiller: Infiller, items, **options) -> dict:
     task = Forms.model_construct(**{"batch_size": 8, "condition": "own", **options})
-    records = [record for batch in _scored(infiller, items, TYPES, task) for record in batch]
+    records = [record for batch in score_batches(infiller, items, TYPES, task) for record in batch]
     return {tuple(record[field] for field in KEY): record for record in records}
 
 
