@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from ilm.evaluation.comparison.contrasts import Contrast, PairedLosses, variance_of_texts
+from ilm.evaluation.comparison.controls import exposure
 from ilm.evaluation.comparison.records import Model, Settings
 from ilm.evaluation.comparison.study import HEADLINE, Study, compare, over_topics, specialisation
 from ilm.evaluation.losses import Losses, Texts
@@ -223,3 +224,10 @@ def test_controls_are_a_family_of_their_own():
     assert pairs["control"] == beside | balanced | {("A1", "A1", "all matched-A1")}
     assert (found.loc["control", "p_adjusted"] >= found.loc["control", "p"]).all()
     assert (found.loc["control", "verdict"] == "").all()
+
+
+def test_exposure_leaves_out_levels_that_the_corpus_lacks():
+    seen = {"A1": {kind: {"A1": 5.0, "B1": 0.0, "C1": 0.0} for kind in ("context", "infill")}}
+    seen["all"] = {kind: {"A1": 2.0, "B1": 0.0, "C1": 3.0} for kind in ("context", "infill")}
+    rows = exposure(seen)[["model", "level", "infill"]].to_records(index=False).tolist()
+    assert rows == [("A1", "A1", 5.0), ("A1", "C1", 0.0), ("all", "A1", 2.0), ("all", "C1", 3.0)]
