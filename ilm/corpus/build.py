@@ -6,10 +6,12 @@
 4. Rename it into place and write the manifest.
 """
 
+import importlib.metadata
 import logging
+import platform
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,15 +19,15 @@ from typing import Any
 
 import pandas as pd
 
+import ilm
 from ilm.config.sections import Extra
 from ilm.corpus.formats import stem
-from ilm.corpus.manifest import corpus_manifest, documents_settings
 from ilm.corpus.reader import ReadReport
 from ilm.corpus.sampling import stratified_sample
 from ilm.corpus.sources import CorpusSource
 from ilm.corpus.splitting.assign import SplitReport
 from ilm.corpus.splitting.strategy import SplitStrategy
-from ilm.corpus.statistics import count_tables, dropped_table, leak_table, miss_table, shared_table
+from ilm.corpus.statistics import count_tables, dropped_table, leak_table, miss_table, shared_table, summary
 from ilm.corpus.store import (
     DOCUMENTS,
     MANIFEST,
@@ -38,7 +40,7 @@ from ilm.corpus.store import (
 )
 from ilm.errors import UserError
 from ilm.files import DISK_ERRORS, atomic_file, locked, remove_strays, write_json
-from ilm.hashing import digest, file_sha256
+from ilm.hashing import FORMAT_VERSION, digest, file_sha256
 from ilm.tables import TextTable
 
 log = logging.getLogger("ilm")
@@ -56,7 +58,7 @@ class BuiltCorpus:
         """The tables on documents that `prepare.py` prints."""
         leaks = self.corpus.manifest["leaks"]
         tables = [*count_tables(self.corpus.manifest["counts"]), dropped_table(self.read.dropped)]
-        tables += [dropped_table(self.read.notes, "Rows kept, with notes")] if self.read.notes else []
+        tables += [dropped_table(self.read.notes, "Rows with notes")] if self.read.notes else []
         tables += [miss_table(self.split)] if self.split.misses else []
         tables.append(shared_table(leaks) if self.corpus.test_only else leak_table(leaks))
         return [replace(table, caption=self.corpus.text_note) for table in tables]
@@ -77,13 +79,14 @@ def build_corpus(
     name = "generated sample" if source.synthetic else read_report.path
     log.info("%s: %s rows, %s kept", name, f"{read_report.rows:,}", f"{read_report.kept:,}")
     given = "split" in documents
-    settings = documents_settings(
-        sources=[report.sha256 for report in read_report.files or (read_report,)],
-        columns=read_report.columns_used,
-        reading=source.settings,
-        sample_size=sample_size,
-        split=strategy.settings(given),
-    )
+    # Everything that determines the documents. What cannot change them is left out: paths, the number of processes.
+    settings = {
+        "sources": [report.sha256 for report in read_report.files or (read_report,)],
+        "columns": read_report.columns_used,
+        **source.settings,
+        "sample": None if sample_size is None else {"size": sample_size, "seed": strategy.seed},
+        "split": strategy.settings(given),
+    }
     if not overwrite:
         instead = "Give the file another name" if strategy.test_only else "Type corpus.name=..."
         _refuse_conflict(folder, settings, instead)
@@ -96,48 +99,57 @@ def build_corpus(
     with _timed("splitting"):
         documents, split_report = strategy.assign(documents)
     read_report = source.keep(folder, read_report)
-
-    def manifest_of(stored: pd.DataFrame, leaks: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        return corpus_manifest(
-            corpus=folder.name,
-            synthetic=source.synthetic,
-            test_only=strategy.test_only,
-            settings=settings,
-            documents=stored,
-            read_report=read_report,
-            split_report=split_report,
-            leaks=leaks or {"asked": strategy.leaks_asked, **asdict(strategy.leaks(stored, given))},
-            libraries=[] if strategy.near_duplicates is None else ["rensa"],
-        )
-
-    if (prepared := _prepared(folder, settings)) is None:
-        _write(folder, documents, manifest_of)
-    else:
+    manifest = {
+        "corpus": folder.name,
+        "synthetic": source.synthetic,
+        "test_only": strategy.test_only,
+        "documents_hash": digest(settings),
+        "sources": read_report.sources(),
+        "settings": settings,
+        "text_column": read_report.columns_used.get("text", "text"),
+        "dropped": read_report.dropped,
+        "notes": read_report.notes,
+        "split": split_report.to_dict(),
+    }
+    if _is_prepared(folder, manifest, strategy.leaks_asked):
         log.info("%s already holds these documents", folder)
-        del documents
-        _update_manifest(prepared, manifest_of, strategy.leaks_asked)
+    else:
+        _write(folder, documents, manifest, strategy, given)
     return BuiltCorpus(PreparedCorpus.open(folder), read_report, split_report)
 
 
-def _write(folder: Path, documents: pd.DataFrame, manifest_of: Callable[[pd.DataFrame], dict[str, Any]]) -> None:
+def _write(
+    folder: Path, documents: pd.DataFrame, manifest: Mapping[str, Any], strategy: SplitStrategy, given: bool
+) -> None:
+    """Write the documents and the manifest. It has no time stamps, so equal input gives equal bytes."""
     with _timed(f"writing {DOCUMENTS} and checking it for leaks"), atomic_file(folder / DOCUMENTS) as temporary:
         write_documents(temporary, documents)
-        manifest = manifest_of(read_documents(temporary))  # describes what is on disk, not what is in memory
-        manifest["files"] = {DOCUMENTS: describe_documents(temporary)}
-    write_json(folder / MANIFEST, with_digest(manifest))
+        stored = read_documents(temporary)  # describe what is on disk, not what is in memory
+        libraries = ["pandas", "pyarrow"] + ([] if strategy.near_duplicates is None else ["rensa"])
+        whole = {
+            **manifest,
+            "counts": summary(stored),
+            "leaks": {"asked": strategy.leaks_asked, **asdict(strategy.leaks(stored, given))},
+            "versions": {
+                "format": FORMAT_VERSION,
+                "ilm": ilm.__version__,
+                "python": platform.python_version(),
+                **{library: importlib.metadata.version(library) for library in libraries},
+            },
+            "files": {DOCUMENTS: describe_documents(temporary)},
+        }
+    write_json(folder / MANIFEST, with_digest(whole))
 
 
-def _update_manifest(
-    prepared: PreparedCorpus, manifest_of: Callable[..., dict[str, Any]], leaks_asked: Mapping[str, Any]
-) -> None:
-    """Update the manifest of unchanged documents: the source may have moved, or other leak checks may be asked for."""
-    before = prepared.manifest
-    known = before["leaks"] if before["leaks"]["asked"] == leaks_asked else None
-    manifest = manifest_of(prepared.documents, known) | {"files": before["files"]}
-    if known is not None:
-        manifest["versions"] = before["versions"]
-    if with_digest(manifest)["digest"] != before.get("digest"):
-        write_json(prepared.folder / MANIFEST, with_digest(manifest))
+def _is_prepared(folder: Path, manifest: Mapping[str, Any], leaks_asked: Mapping[str, Any]) -> bool:
+    """Whether `folder` holds these documents, complete and unmodified, with the leak report that is asked for."""
+    try:
+        found = PreparedCorpus.open(folder).manifest
+    except UserError:
+        return False
+    same = digest({key: found.get(key) for key in manifest}) == digest(manifest)
+    unmodified = file_sha256(folder / DOCUMENTS) == found["files"][DOCUMENTS]["sha256"]
+    return same and unmodified and found["leaks"]["asked"] == leaks_asked and with_digest(found) == found
 
 
 @contextmanager
@@ -224,13 +236,3 @@ def _refuse_conflict(folder: Path, settings: Mapping[str, Any], instead: str) ->
             + f"\n{instead} to prepare a separate corpus, or type overwrite=true to replace them; runs trained on "
             "them can then be neither resumed nor evaluated."
         )
-
-
-def _prepared(folder: Path, settings: Mapping[str, Any]) -> PreparedCorpus | None:
-    """The corpus in `folder` if it is complete, unmodified, and was prepared with `settings`."""
-    try:
-        corpus = PreparedCorpus.open(folder)
-    except UserError:
-        return None
-    unmodified = file_sha256(folder / DOCUMENTS) == corpus.manifest["files"][DOCUMENTS]["sha256"]
-    return corpus if unmodified and corpus.documents_hash == digest(settings) else None

@@ -21,7 +21,7 @@ Place = tuple[str, str]
 
 @dataclass(frozen=True)
 class SharedValues:
-    """Texts, learners or topics in more than one split."""
+    """Texts, learners or topics on more than one side of a division, such as in several splits."""
 
     values: int
     documents: int  # documents with one of these values
@@ -40,17 +40,6 @@ class NearDuplicates:
 
 
 @dataclass(frozen=True)
-class HeldOutValues:
-    """Values of the column `split.test_on`; all documents of a value should be in test, or none."""
-
-    column: str
-    test_only: int  # values
-    other: int  # values absent from test
-    divided: int  # values both in test and elsewhere: a leak
-    without_value: int  # documents
-
-
-@dataclass(frozen=True)
 class LeakReport:
     """What occurs in more than one split. A string gives the reason why something is unknown."""
 
@@ -58,7 +47,7 @@ class LeakReport:
     learners: SharedValues | str
     topics: SharedValues | str
     near_duplicates: NearDuplicates | str
-    held_out: HeldOutValues | None = None
+    held_out: SharedValues | None = None  # values of `split.test_on` in test and elsewhere
 
     def violated(self, keep_together: Sequence[str]) -> list[str]:
         """Broken guarantees, one line each; empty if everything in `keep_together` was kept together."""
@@ -73,8 +62,8 @@ class LeakReport:
             elif isinstance(shared := found[column], SharedValues) and shared.values:
                 what = f"values of {column} occur in several splits"
                 lines.append(f"{shared.values} {what}, for example {_pair(shared.examples[0])}")
-        if self.held_out is not None and self.held_out.divided:
-            lines.append(f"{self.held_out.divided} values of {self.held_out.column} occur both in test and elsewhere")
+        if self.held_out is not None and self.held_out.values:
+            lines.append(f"{self.held_out.values} values of split.test_on occur both in test and elsewhere")
         return lines
 
 
@@ -105,7 +94,7 @@ def leak_report(documents: pd.DataFrame, *, near_duplicates: float | None, test_
         learners=_shared_column(documents, "learner_id", splits),
         topics=_shared_column(documents, "topic", splits),
         near_duplicates=near,
-        held_out=None if test_on is None else _held_out(documents, test_on, splits == TEST),
+        held_out=None if test_on is None else _shared(documents, value_codes(documents[test_on]), splits == TEST),
     )
 
 
@@ -138,11 +127,9 @@ def _partners(
     """Whether each document equals a training text of `other`, (D,) bool; and an equal or similar row, else -1."""
     trained = np.flatnonzero((other["split"] == "train").to_numpy())
     keys, other_keys = text_keys(documents["text"]), text_keys(other["text"])
-    distinct, first = np.unique(other_keys[trained], return_index=True)
-    place = np.minimum(np.searchsorted(distinct, keys), max(0, len(distinct) - 1))
-    equal = distinct[place] == keys if len(distinct) else np.zeros(len(keys), dtype=bool)
-    partner = np.full(len(keys), -1, dtype=np.int64)
-    partner[equal] = trained[first[place[equal]]]
+    row_of = pd.Series(trained, index=other_keys[trained])
+    partner = row_of[~row_of.index.duplicated()].reindex(keys, fill_value=-1).to_numpy()
+    equal = partner >= 0
     if near_duplicates is not None:
         queries = np.arange(len(keys) + len(other)) < len(keys)
         reference = np.zeros(len(queries), dtype=bool)
@@ -179,28 +166,18 @@ def _shared_column(documents: pd.DataFrame, column: str, splits: np.ndarray) -> 
 
 def _shared(documents: pd.DataFrame, code: np.ndarray, splits: np.ndarray) -> SharedValues:
     """`code`: (D,) one code per value, -1 for a missing value."""
-    known = np.flatnonzero(code >= 0)
-    values, first = np.unique(code[known], return_index=True)
-    first_row = np.zeros(code.max(initial=-1) + 1, dtype=np.int64)
-    first_row[values] = known[first]
-    apart = known[splits[known] != splits[first_row[code[known]]]]
-    shared, at = np.unique(code[apart], return_index=True)
-    pairs = sorted(zip(first_row[shared].tolist(), apart[at].tolist(), strict=True))[:EXAMPLES]
+    rows = np.flatnonzero(code >= 0)
+    first = pd.Series(rows).groupby(code[rows]).transform("first").to_numpy()
+    apart = splits[rows] != splits[first]
+    # The first row of each shared value -> the first row elsewhere.
+    pairs = dict(zip(first[apart][::-1].tolist(), rows[apart][::-1].tolist(), strict=True))
     return SharedValues(
-        values=len(shared),
-        documents=int(np.isin(code, shared).sum()),
-        without_value=len(code) - len(known),
-        examples=tuple((_place(documents, one), _place(documents, other)) for one, other in pairs),
-    )
-
-
-def _held_out(documents: pd.DataFrame, column: str, tested: np.ndarray) -> HeldOutValues:
-    code = value_codes(documents[column])
-    known = code >= 0
-    in_test, elsewhere = np.unique(code[known & tested]), np.unique(code[known & ~tested])
-    divided = len(np.intersect1d(in_test, elsewhere))
-    return HeldOutValues(
-        column, len(in_test) - divided, len(elsewhere) - divided, divided, without_value=int((~known).sum())
+        values=len(pairs),
+        documents=int(np.isin(code, code[np.array([*pairs], dtype=np.int64)]).sum()),
+        without_value=len(code) - len(rows),
+        examples=tuple(
+            (_place(documents, one), _place(documents, two)) for one, two in sorted(pairs.items())[:EXAMPLES]
+        ),
     )
 
 

@@ -42,6 +42,8 @@ REMEMBERED = 1_000_000  # pairs, about 100 MB
 _CHARACTERS = 200_000
 _PAIRS = 1 << 12
 
+_QUIET: dict[str, Any] = {"disable": None, "leave": False}  # progress on a terminal only
+
 # Callbacks on pairs a, b of distinct texts: a mask of those to compare, and what to do with similar ones.
 Wanted = Callable[[np.ndarray, np.ndarray], np.ndarray]
 Found = Callable[[np.ndarray, np.ndarray], None]
@@ -122,7 +124,7 @@ class _Index:
         texts, at = Picked(texts), 0
         # In row order, which is memory order.
         in_order = np.argsort(rows)
-        with _progress(len(rows), "Near-duplicates: sketching", " texts") as progress:
+        with tqdm(desc="Near-duplicates: sketching", total=len(rows), unit=" texts", **_QUIET) as progress:
             for values in _sketched(texts, rows[in_order]):
                 place = in_order[at : at + len(values)]
                 at += len(values)
@@ -135,7 +137,7 @@ class _Index:
     def search(self, wanted: Wanted, found: Found) -> None:
         """Compare texts that share a bucket, and pass similar pairs to `found`."""
         different: set[int] = set()  # dissimilar pairs, each as one integer; they may meet again in another bucket
-        for keys in _progress(self.bands, "Near-duplicates: comparing", " bands"):
+        for keys in tqdm(self.bands, "Near-duplicates: comparing", unit=" bands", **_QUIET):
             order = np.argsort(keys, kind="stable")
             starts = np.flatnonzero(np.diff(keys[order], prepend=keys[order[:1]] + 1))
             sizes = np.diff(starts, append=len(order))
@@ -244,12 +246,6 @@ def _sketched(texts: Picked, rows: np.ndarray) -> Iterator[np.ndarray]:
             hashes, offsets = _shingles(strings[start:end])
             matrix = RMinHash.digest_matrix_from_flat_token_hashes(hashes, offsets.astype(np.uint64), VALUES, SEED)
             yield np.array(matrix.to_rows(), dtype=np.uint32)
-
-
-def _progress(work: int | np.ndarray, what: str, unit: str) -> tqdm:
-    """A progress bar, on a terminal only, over an array or for a number of things."""
-    given: dict[str, Any] = {"total": work} if isinstance(work, int) else {"iterable": work}
-    return tqdm(**given, desc=what, unit=unit, disable=None, leave=False)
 
 
 def _mixed(values: np.ndarray) -> np.ndarray:

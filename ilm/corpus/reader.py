@@ -41,16 +41,15 @@ class ReadReport:
     rows: int  # records after the header, blank lines not counted
     kept: int
     dropped: dict[str, dict[str, Any]]  # cause -> {"count": n, "rows": first five row numbers}
-    notes: dict[str, dict[str, Any]]  # the same for remarks on rows that were kept
+    notes: dict[str, dict[str, Any]]  # the same for remarks on rows that were not dropped, or only as repetitions
     columns_used: dict[str, str]  # name -> header in the file
     files: tuple["ReadReport", ...] = ()  # one report per file if there are several
 
-    def __post_init__(self) -> None:
-        assert self.rows == self.kept + sum(found["count"] for found in self.dropped.values())
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain containers for the manifest."""
-        return asdict(self)
+    def sources(self) -> list[dict[str, Any]]:
+        """The files for the manifest, without what became of their rows, which it has for all together."""
+        dropped = {"dropped", "notes", "files"}
+        files = [asdict(report) for report in self.files or (self,)]
+        return [{key: value for key, value in file.items() if key not in dropped} for file in files]
 
 
 def read_corpus(
@@ -109,7 +108,7 @@ def read_corpus(
         notes=dict(valid.notes),
         columns_used=used,
     )
-    _check_share(report, levels, max_dropped, valid.other_levels)
+    require_share(report, max_dropped, levels, valid.other_levels)
     documents = valid.documents()
     if learner_from_id is not None and (documents["learner_id"] == "").all():
         example = documents["writing_id"].iloc[0][:60]
@@ -158,7 +157,13 @@ def read_corpora(paths: Sequence[Path], **options: Any) -> tuple[pd.DataFrame, R
     )
 
 
-def _check_share(report: ReadReport, levels: Sequence[str], max_dropped: float, other_levels: Counter[str]) -> None:
+def require_share(
+    report: ReadReport, max_dropped: float, levels: Sequence[str] = (), other_levels: Counter[str] | None = None
+) -> None:
+    """Raise UserError if more than the share `max_dropped` of the rows was dropped, or none is left.
+
+    `other_levels`: counts of levels that are not in `levels`.
+    """
     if not report.rows:
         raise UserError(f"{report.path} has a header but no rows; expected one document a row")
     # Rows of levels that were not chosen don't count.

@@ -41,7 +41,6 @@ REPEATED = "identical row repeated"
 UNKNOWN_LEVEL = "level missing or not in corpus.levels, kept without a level"
 NO_L1 = f'l1 missing, kept as "{UNKNOWN_L1}"'
 SUB_LEVEL = "sub-level, kept as its main level"
-LARGEST_CELL = "text of Excel's maximum cell size, perhaps truncated"
 SUSPICIOUS = {  # texts kept verbatim but noted: description -> pattern (RE2)
     "text with mojibake (such as Ã© or â€™), UTF-8 once read as another encoding": (
         "[ÂÃ][\u0080-\u00bf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]|â€[\u0080-\u00bf™œžš“”˜¦¢]|ðŸ"
@@ -66,7 +65,8 @@ Document = tuple[str, ...]
 class ValidatedRows:
     """The documents of a file, and counts of its other rows.
 
-    `dropped`, `notes`: cause -> count and first row numbers. `other_levels`: counts of invalid levels.
+    `dropped`, `notes`: cause -> count and first row numbers; notes count identical repetitions too. `other_levels`:
+    counts of invalid levels.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -76,17 +76,12 @@ class ValidatedRows:
         self.other_levels: Counter[str] = Counter()
         self._chunks: dict[str, list[pa.Array]] = {name: [] for name in names}
         self._numbers = array("q")  # row number of each document
-        self._noted: dict[str, array] = {}  # cause -> row numbers; counted only if the row is kept in the end
         self._order = np.empty(0, np.int64)  # kept documents, sorted by writing_id
 
     @property
     def kept(self) -> int:
         """Number of documents; known after `finish`."""
         return len(self._order)
-
-    def note(self, cause: str, row: int) -> None:
-        """Note something about a row; it counts only if the row is kept."""
-        self._noted.setdefault(cause, array("q")).append(row)
 
     def add(self, documents: Sequence[Document], numbers: Sequence[int]) -> None:
         """Add documents (values in the order of `names`) with their row numbers."""
@@ -108,8 +103,8 @@ class ValidatedRows:
             return
         texts = arrays[self.names.index("text")]
         for cause, pattern in SUSPICIOUS.items():
-            for row in np.flatnonzero(pc.match_substring_regex(texts, pattern)).tolist():
-                self.note(cause, numbers[row])
+            if found := np.flatnonzero(pc.match_substring_regex(texts, pattern)).tolist():
+                self.notes.add(cause, *(numbers[place] for place in found))
         for chunks, values in zip(self._chunks.values(), arrays, strict=True):
             chunks.append(values)
         self._numbers.extend(numbers)
@@ -135,37 +130,23 @@ class ValidatedRows:
             self._check_equal(path, repeated[in_row_order], earlier[in_row_order])
             self.dropped.add(REPEATED, *numbers[repeated[in_row_order]])
         self._order = order[~same]
-        kept = np.sort(numbers[self._order])
-        for cause, rows in self._noted.items():
-            found = np.frombuffer(rows, np.int64)
-            found = found[np.isin(found, kept)]
-            if len(found):
-                self.notes.add(cause, *found)
 
     def _check_equal(self, path: Path, repeated: np.ndarray, earlier: np.ndarray) -> None:
         """Raise UserError unless the documents at `repeated` equal those at `earlier` (positions, in row order)."""
-        for start in range(0, len(repeated), _CHUNK):
-            here, there = repeated[start : start + _CHUNK], earlier[start : start + _CHUNK]
-            differs = {
-                name: pc.not_equal(column.take(here), column.take(there)).to_numpy()
-                for name, column in ((name, pa.chunked_array(self._chunks[name])) for name in self.names)
-            }
-            found = np.flatnonzero(np.any(list(differs.values()), axis=0))
-            if not len(found):
-                continue
+        differs = {}
+        for name in self.names:
+            column = pa.chunked_array(self._chunks[name])
+            differs[name] = pc.not_equal(column.take(repeated), column.take(earlier)).to_numpy()
+        found = np.flatnonzero(np.any(list(differs.values()), axis=0))
+        if len(found):
             at = found[0]
-            row, first = self._numbers[here[at]], self._numbers[there[at]]
-            writing_id = pa.chunked_array(self._chunks["writing_id"])[here[at]].as_py()
+            row, first = self._numbers[repeated[at]], self._numbers[earlier[at]]
+            writing_id = pa.chunked_array(self._chunks["writing_id"])[repeated[at]].as_py()
             raise UserError(
                 f"{path}: rows {first} and {row} have the same id {writing_id[:60]!r} but different "
                 f"contents ({', '.join(name for name in self.names if differs[name][at])}); ids must "
                 f"be unique: correct the file, or choose another column: corpus.columns.writing_id=..."
             )
-
-    def note_all(self, cause: str) -> None:
-        """Add a note to every document kept."""
-        if self.kept:
-            self.notes.add(cause, *np.sort(np.frombuffer(self._numbers, np.int64)[self._order]))
 
     def documents(self) -> pd.DataFrame:
         """The documents sorted by `writing_id`, one Arrow array per column. Frees the collected rows: call it once."""
@@ -201,7 +182,7 @@ def validate_rows(
     read = [name for name in names if name in used]
     valid = ValidatedRows(names)
     place = {name: at for at, name in enumerate(read)}
-    validate = _validator(valid, place, levels, file_name, source.cell_limit, learner_from_id, need_level)
+    validate = _validator(valid, place, levels, file_name, learner_from_id, need_level)
     documents: list[Document] = []
     numbers: list[int] = []
     with closing(source.rows([source.header.index(used[name]) for name in read])) as rows:
@@ -221,9 +202,6 @@ def validate_rows(
                 documents, numbers = [], []
     valid.add(documents, numbers)
     valid.finish(path)
-    for name, cause in (("writing_id", NO_ID_COLUMN), ("l1", NO_L1_COLUMN)):
-        if name not in used:
-            valid.note_all(cause)
     return valid
 
 
@@ -232,7 +210,6 @@ def _validator(
     place: Mapping[str, int],
     levels: Sequence[str],
     file_name: str,
-    cell_limit: int | None,
     learner_from_id: str | None,
     need_level: bool,
 ) -> Callable[[int, Sequence[str]], Document | str]:
@@ -251,11 +228,7 @@ def _validator(
             return NO_ID
         level = "" if level_at is None else values[level_at].strip()
         main = main_of(level)
-        if main is None and not need_level:
-            if level_at is not None:
-                valid.note(UNKNOWN_LEVEL, row)
-            main = level = ""
-        if main is None:
+        if main is None and need_level:
             if not level:
                 return NO_LEVEL
             if main_level(level, not_chosen):
@@ -271,22 +244,23 @@ def _validator(
             if name not in SPLIT_OF:
                 return NO_SPLIT
             split = (SPLIT_OF[name],)
-        l1 = UNKNOWN_L1 if l1_at is None else values[l1_at].strip()
+        l1 = "" if l1_at is None else values[l1_at].strip()
+        if id_at is None:
+            valid.notes.add(NO_ID_COLUMN, row)
         if not l1:
-            valid.note(NO_L1, row)
-            l1 = UNKNOWN_L1
-        if main.casefold() != level.casefold():
-            valid.note(SUB_LEVEL, row)
+            valid.notes.add(NO_L1_COLUMN if l1_at is None else NO_L1, row)
+        if main is not None and main.casefold() != level.casefold():
+            valid.notes.add(SUB_LEVEL, row)
+        if main is None and level_at is not None:
+            valid.notes.add(UNKNOWN_LEVEL, row)
         learner: tuple[str, ...] = ()
         if learner_pattern is not None:
             found = learner_pattern.search(writing_id)
             learner = (found[1 if learner_pattern.groups else 0] or "" if found else "",)
             if not learner[0]:
-                valid.note(NO_LEARNER, row)
-        if cell_limit is not None and len(text.encode("utf-16-le", "surrogatepass")) // 2 >= cell_limit:
-            valid.note(LARGEST_CELL, row)
+                valid.notes.add(NO_LEARNER, row)
         cells = (values[at].strip() for at in others)
-        return (writing_id, l1, main, text, *learner, *cells, *split, *(values[at] for at in kept))
+        return (writing_id, l1 or UNKNOWN_L1, main or "", text, *learner, *cells, *split, *(values[at] for at in kept))
 
     return validate
 

@@ -44,7 +44,7 @@ class CorpusSource(ABC):
 
 @dataclass(frozen=True)
 class FileSource(CorpusSource):
-    """Files of texts, and how `ilm.corpus.reader.read_corpus` reads them."""
+    """Files of texts, and how `ilm.corpus.reader.read_corpus` reads them; `lenient`: a file of `corpus.extra`."""
 
     paths: Sequence[Path]
     columns: Mapping[str, str | None]
@@ -67,17 +67,11 @@ class FileSource(CorpusSource):
 
     def read(self) -> tuple[pd.DataFrame, ReadReport]:
         options = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "paths"}
-        return read_corpora(self.paths, **options)
-
-
-@dataclass(frozen=True)
-class ExtraSource(FileSource):
-    """A file of `corpus.extra`."""
-
-    def read(self) -> tuple[pd.DataFrame, ReadReport]:
         try:
-            return super().read()
+            return read_corpora(self.paths, **options)
         except UserError as error:
+            if not self.lenient:
+                raise
             raise UserError(
                 f"corpus.extra: {error}\n(A file of corpus.extra has its own columns, sheet, delimiter and encoding: "
                 f"'corpus.extra=[{{csv: {self.paths[0]}, columns: {{text: HEADER}}, encoding: cp1252}}]')"
@@ -135,10 +129,10 @@ def main_source(corpus: Corpus) -> CorpusSource:
     return FileSource([Path(path) for path in corpus.csv], levels=corpus.levels, **options)
 
 
-def extra_source(extra: Extra, corpus: Corpus) -> ExtraSource:
+def extra_source(extra: Extra, corpus: Corpus) -> FileSource:
     """The source of one of `corpus.extra`, where C2 is a level too."""
     levels = [*corpus.levels, *(level for level in BEYOND if level not in corpus.levels)]
-    return ExtraSource([Path(extra.csv)], levels=levels, lenient=True, **_options(extra, corpus))
+    return FileSource([Path(extra.csv)], levels=levels, lenient=True, **_options(extra, corpus))
 
 
 def _options(section: Corpus | Extra, corpus: Corpus) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ilm.corpus.formats.table import first_rows
-from ilm.corpus.splitting.assign import SPLITS, SplitReport
+from ilm.corpus.splitting.assign import SPLITS, SplitReport, sizes_by_level
 from ilm.tables import TextTable
 
 
@@ -20,24 +20,23 @@ def summary(documents: pd.DataFrame) -> dict[str, Any]:
     """
     return {
         "documents": len(documents),
-        "levels": _level_counts(documents),
+        "levels": {
+            level: {**sizes, "total": sum(sizes.values())} for level, sizes in sizes_by_level(documents).items()
+        },
         "l1": _l1_counts(documents),
         **_lengths(documents),
     }
 
 
-def count_tables(counts: Mapping[str, Any], most: int = 25) -> list[TextTable]:
-    """A `summary` as tables: documents by level and split, by L1 (beyond the `most` frequent in one row), lengths."""
+def count_tables(counts: Mapping[str, Any]) -> list[TextTable]:
+    """A `summary` as tables: documents by level and split, by L1, lengths."""
     levels = {level: tuple(row.values()) for level, row in counts["levels"].items()}
     rows = [(level, *(f"{n:,}" for n in row)) for level, row in levels.items()]
     rows.append(("all", *(f"{sum(column):,}" for column in zip(*levels.values(), strict=True))))
     columns = ("level", *SPLITS, "total")
     by_level = TextTable("Documents by level and split", columns, rows, "lrrrr", sections=[len(rows) - 1])
-    columns, l1s = (*levels, "total"), list(counts["l1"].items())
-    if rest := l1s[most:]:
-        sums = {name: sum(row.get(name, 0) for _, row in rest) for name in columns}
-        l1s = [*l1s[:most], (f"{len(rest)} others", sums)]
-    rows = [(l1, *(f"{row.get(name, 0):,}" for name in columns)) for l1, row in l1s]
+    columns = (*levels, "total")
+    rows = [(l1, *(f"{row.get(name, 0):,}" for name in columns)) for l1, row in counts["l1"].items()]
     by_l1 = TextTable("Documents by L1", ("L1", *columns), rows, "l" + "r" * len(columns))
     return [by_level, by_l1, *_length_tables(counts)]
 
@@ -91,10 +90,8 @@ def leak_table(leaks: Mapping[str, Any]) -> TextTable:
             share = f"{count / max(1, documents):.2%}"
             rows.append((what, share, f"{count:,} of {documents:,}", _example(examples)))
     if (held_out := leaks["held_out"]) is not None:
-        column, tested = held_out["column"], held_out["test_only"]
-        found = f"{tested:,} of {tested + held_out['other'] + held_out['divided']:,} values"
-        rows.append((f"{column}: in test alone, as split.test_on asks", found, "", ""))
-        rows.append((f"{column}: in test and elsewhere", f"{held_out['divided']:,}", "", ""))
+        shown = (f"{held_out['values']:,}", f"{held_out['documents']:,}", _example(held_out["examples"]))
+        rows.append(("values of split.test_on in test and elsewhere", *shown))
     return TextTable("Leaks between splits", ("what", "found", "documents", "for example"), rows, "lprp")
 
 
@@ -111,11 +108,6 @@ def shared_table(leaks: Mapping[str, Any]) -> TextTable:
     else:
         rows.append((f"nearly equal (similarity {leaks['similarity']:g})", f"{near:,} of {documents:,}"))
     return TextTable(f"In the training data of {leaks['asked']['corpus']}", ("texts", "found"), rows, "lp")
-
-
-def _level_counts(documents: pd.DataFrame) -> dict[str, dict[str, int]]:
-    table = pd.crosstab(documents["cefr_level"], documents["split"]).reindex(columns=list(SPLITS), fill_value=0)
-    return table.assign(total=table.sum(axis=1)).to_dict("index")
 
 
 def _l1_counts(documents: pd.DataFrame) -> dict[str, dict[str, int]]:

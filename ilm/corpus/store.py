@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from typing_extensions import Buffer
 
 from ilm.config.keys import as_typed, flat
-from ilm.corpus.columns import REQUIRED, SCHEMA
+from ilm.corpus.columns import SCHEMA
 from ilm.corpus.selection import having
 from ilm.corpus.splitting.assign import SPLITS
 from ilm.errors import UserError
@@ -42,12 +42,6 @@ def write_documents(path: Path, documents: pd.DataFrame) -> None:
     `documents`: the columns of `SCHEMA` (those of `OPTIONAL` may be absent) and any others; the row position is the
     document number. Equal documents give equal bytes, whatever their layout in memory.
     """
-    missing = [name for name in (*REQUIRED, "split") if name not in documents]
-    if missing:
-        raise ValueError(f"documents lack the columns {missing}")
-    strange = set(documents["split"].unique()) - set(SPLITS)
-    if strange:
-        raise ValueError(f"column split holds {sorted(map(str, strange))}")
     # An explicit schema: pandas' own metadata would tie the bytes to its version.
     names = [*(name for name in SCHEMA if name in documents), *sorted(set(documents) - set(SCHEMA))]
     schema = pa.schema([pa.field(name, pa.large_string(), nullable=False) for name in names])

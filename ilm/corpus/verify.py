@@ -16,10 +16,9 @@ from ilm.tables import TextTable, show
 
 @dataclass(frozen=True)
 class Finding:
-    """A part of a corpus folder, what was checked, and its faults; `skipped`: why it was not checked."""
+    """A part of a corpus folder and its faults; `skipped`: why it was not checked."""
 
     part: str
-    checked: str
     faults: tuple[str, ...] = ()
     skipped: str | None = None
 
@@ -33,18 +32,15 @@ def verify_corpus(folder: Path, caches: Mapping[str, Callable[[Path, pd.DataFram
     """
     corpus = PreparedCorpus.open(folder)
     manifest = corpus.manifest
-    yield Finding(MANIFEST, "its own digest", tuple(_manifest_faults(manifest)))
+    yield Finding(MANIFEST, tuple(_manifest_faults(manifest)))
     faults = tuple(_file_faults(folder / DOCUMENTS, manifest["files"][DOCUMENTS]))
-    yield Finding(DOCUMENTS, "size and sha256", faults)
+    yield Finding(DOCUMENTS, faults)
     for source in manifest["sources"]:
         path = Path(source["path"])
         if path.is_file():
-            yield Finding(f"source {path}", "size and sha256", tuple(_file_faults(path, source)))
+            yield Finding(f"source {path}", tuple(_file_faults(path, source)))
         else:
-            why = "a folder" if path.is_dir() else "no longer there"
-            yield Finding(f"source {path}", "size and sha256", skipped=why)
-    if corpus.test_only:
-        yield _main_corpus(folder, manifest["leaks"]["asked"])
+            yield Finding(f"source {path}", skipped="a folder" if path.is_dir() else "no longer there")
     if faults:
         return
     for kind, faults_of in caches.items():
@@ -52,9 +48,9 @@ def verify_corpus(folder: Path, caches: Mapping[str, Callable[[Path, pd.DataFram
             part = f"{kind}/{cache.name}"
             if (other := _documents_of(cache)) not in (None, corpus.documents_hash):
                 why = f"made from documents {other}, since replaced: nothing reads it, delete it"
-                yield Finding(part, "its documents", skipped=why)
+                yield Finding(part, skipped=why)
             else:
-                yield Finding(part, "against its name and the documents", tuple(faults_of(cache, corpus.documents)))
+                yield Finding(part, tuple(faults_of(cache, corpus.documents)))
 
 
 def require_sound(*folders: Path, **caches: Callable[[Path, pd.DataFrame], list[str]]) -> None:
@@ -80,12 +76,9 @@ def findings_table(folder: Path, findings: list[Finding]) -> TextTable:
     """A table of what was checked, one row per finding or fault."""
     rows = []
     for finding in findings:
-        skipped = [f"not checked: {finding.skipped}"] if finding.skipped else ["ok"]
-        found = [f"FAULT: {fault}" for fault in finding.faults] or skipped
-        for number, line in enumerate(found):
-            part, checked = (finding.part, finding.checked) if number == 0 else ("", "")
-            rows.append((part, checked, line))
-    return TextTable(f"Check of {folder}", ("part", "checked", "found"), rows, "lpp")
+        skipped = f"not checked: {finding.skipped}" if finding.skipped else "ok"
+        rows += [(finding.part, f"FAULT: {fault}") for fault in finding.faults] or [(finding.part, skipped)]
+    return TextTable(f"Check of {folder}", ("part", "found"), rows, "lp")
 
 
 def _documents_of(cache: Path) -> str | None:
@@ -108,16 +101,3 @@ def _file_faults(path: Path, wanted: Mapping[str, Any]) -> Iterator[str]:
         yield f"{size:,} bytes, expected {wanted['bytes']:,}"
     elif (found := file_sha256(path)) != wanted["sha256"]:
         yield f"sha256 {found[:12]}..., expected {wanted['sha256'][:12]}..."
-
-
-def _main_corpus(folder: Path, asked: Mapping[str, Any]) -> Finding:
-    """Whether the corpus that test-only data were compared with is unchanged."""
-    part, checked = "leaks", f"the training data of {asked['corpus']} they were compared with"
-    try:
-        now = PreparedCorpus.open(folder.with_name(asked["corpus"])).documents_hash
-    except UserError as error:
-        return Finding(part, checked, skipped=str(error))
-    if now == asked["documents_hash"]:
-        return Finding(part, checked)
-    change = f"documents {asked['documents_hash']} then, {now} now"
-    return Finding(part, checked, (f"prepared again since ({change}): repeat prepare.py with corpus.extra",))

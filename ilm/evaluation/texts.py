@@ -6,6 +6,7 @@ For tasks with prepared masks see `ilm.evaluation.perplexity`.
 import logging
 import re
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def _from_file(
     for cause, found in {**report.dropped, **report.notes}.items():
         log.warning("%s: %s: %d", path, cause, found["count"])
     name = re.sub(r"[^\w+-]", "_", path.name.split(".")[0])
-    return documents, {"name": name, "file": report.to_dict(), "synthetic": False}
+    return documents, {"name": name, "file": asdict(report), "synthetic": False}
 
 
 def choose_texts(documents: pd.DataFrame, limit: int | None, seed: int) -> pd.DataFrame:

@@ -6,7 +6,6 @@ import pytest
 from rich.console import Console
 
 from ilm.corpus.leakage import (
-    HeldOutValues,
     LeakReport,
     NearDuplicates,
     SharedValues,
@@ -110,12 +109,11 @@ def test_a_report_is_plain_data_for_the_manifest():
 def test_values_of_the_test_data_elsewhere(split, divided):
     documents = corpus(("train", "1", "", "food"), ("test", "2", "", "sport"), (split, "3", "", "sport"))
     report = leak_report(documents, near_duplicates=None, test_on="topic")
-    assert report.held_out == HeldOutValues("topic", 1 - divided, 1, divided, without_value=0)
+    examples = ((("b", "test"), ("c", "valid")),) * divided
+    assert report.held_out == SharedValues(divided, 2 * divided, without_value=0, examples=examples)
     assert len(report.violated([])) == divided
-    assert cells(leak_table(asdict(report)))[-2:] == [
-        ["topic: in test alone, as split.test_on asks", f"{1 - divided} of 2 values", "", ""],
-        ["topic: in test and elsewhere", str(divided), "", ""],
-    ]
+    shown = ["values of split.test_on in test and elsewhere", str(divided), str(2 * divided)]
+    assert cells(leak_table(asdict(report)))[-1][:3] == shown
 
 
 def test_markup_in_ids_is_no_markup():

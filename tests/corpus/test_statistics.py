@@ -58,8 +58,6 @@ def test_tables_show_the_numbers(documents):
         ["all", "2", "1", "1", "4"],
     ]
     assert by_l1 == [["French", "2", "1", "3"], ["[red]", "1", "0", "1"]]
-    rest = shown(count_tables(summary(documents), most=1)[1])
-    assert rest == [["French", "2", "1", "3"], ["1 others", "1", "0", "1"]]
     assert characters == [
         ["A1", "3", "1", "5.3", "7.0", "8", "16"],
         ["B2", "1", "1,500", "1,500.0", "1,500.0", "1,500", "1,500"],

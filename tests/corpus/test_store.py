@@ -13,7 +13,6 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 import ilm.hashing
 from ilm.corpus import build
 from ilm.corpus.build import build_corpus
-from ilm.corpus.manifest import documents_settings
 from ilm.corpus.sources import FileSource
 from ilm.corpus.splitting.strategy import TrainValidTest
 from ilm.corpus.store import (
@@ -118,31 +117,6 @@ def test_manifest(folder, csv_path):
     assert len(described["documents_sha256"]) == 64
     assert manifest["leaks"]["texts"] == {"values": 0, "documents": 0, "without_value": 0, "examples": []}
     assert "rensa" not in manifest["versions"]
-
-
-BASE = {
-    "sources": ["0f" * 32],
-    "columns": {"text": "text"},
-    "reading": {"levels": ["A1", "B1"], "encoding": "utf-8"},
-    "sample_size": None,
-    "split": {"seed": 0, "keep_together": ["text"]},
-}
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"sources": ["1f" * 32]},
-        {"columns": {"text": "text_corrected"}},
-        {"reading": {"levels": ["A1"], "encoding": "utf-8"}},
-        {"reading": {"levels": ["A1", "B1"], "encoding": "cp1252"}},
-        {"sample_size": 100},
-        {"split": {"seed": 0, "given": True}},
-    ],
-)
-def test_what_the_documents_hash_depends_on(change):
-    digest = ilm.hashing.digest
-    assert digest(documents_settings(**BASE | change)) != digest(documents_settings(**BASE))
 
 
 def split_settings(**changed) -> dict:
@@ -285,15 +259,6 @@ def test_edited_settings_are_noticed(folder):
     path = folder / "manifest.json"
     path.write_text(path.read_text().replace('"encoding": "utf-8"', '"encoding": "cp1252"'))
     assert "edited by hand" in refused(folder)
-
-
-def test_wrong_documents_are_bugs(folder, tmp_path):
-    documents = read_documents(folder / "documents.parquet")
-    with pytest.raises(ValueError, match=r"lack the columns \['split'\]"):
-        write_documents(tmp_path / "x", documents.drop(columns="split"))
-    with pytest.raises(ValueError, match=r"split holds \['dev'\]"):
-        write_documents(tmp_path / "x", documents.replace({"split": {"valid": "dev"}}))
-    assert not (tmp_path / "x").exists()
 
 
 def test_require_splits(folder):

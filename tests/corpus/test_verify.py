@@ -11,7 +11,7 @@ from rich.console import Console
 
 from ilm.corpus.build import build_corpus
 from ilm.corpus.sources import FileSource
-from ilm.corpus.splitting.strategy import HeldOut, TrainValidTest
+from ilm.corpus.splitting.strategy import TrainValidTest
 from ilm.corpus.store import PreparedCorpus, read_documents
 from ilm.corpus.verify import Finding, findings_table, require_sound, verify_corpus
 from ilm.errors import UserError
@@ -76,20 +76,12 @@ def test_a_changed_byte_in_the_documents_or_the_source(corpus):
     source.unlink()
     assert faults(corpus.folder) == {}
     (skipped,) = [f for f in verify_corpus(corpus.folder, {}) if f.skipped]
-    assert skipped == Finding(f"source {source}", "size and sha256", skipped="no longer there")
+    assert skipped == Finding(f"source {source}", skipped="no longer there")
 
 
 def test_whatever_is_changed_in_the_manifest(corpus):
     changed(corpus, lambda manifest: manifest["leaks"].update(topics="holds"))
     assert "edited or damaged" in faults(corpus.folder)["manifest.json"]
-
-
-def test_test_only_data_and_the_corpus_beside_them(corpus):
-    extra = built(corpus.folder.with_name("extra"), rows_of_small_corpus({"A1": 5}), HeldOut(corpus), lenient=True)
-    assert faults(extra.folder) == {}
-    rows = rows_of_small_corpus({"A1": 20, "B1": 10})
-    built(corpus.folder, rows, TrainValidTest(1, ["text"]))
-    assert "prepared again since (documents " in faults(extra.folder)["leaks"]
 
 
 def test_caches_are_looked_at_by_who_knows_them(corpus):
@@ -160,13 +152,13 @@ def test_damaged_documents_are_made_anew_by_the_same_command(tmp_path):
 
 def test_the_table_shows_every_fault():
     console = Console(record=True, width=100, file=io.StringIO())
-    findings = [Finding("a", "size"), Finding("b", "hash", ("one", "two [x]")), Finding("c", "hash", skipped="gone")]
+    findings = [Finding("a"), Finding("b", ("one", "two [x]")), Finding("c", skipped="gone")]
     console.print(findings_table(Path("data/mine"), findings))
     lines = [line.replace("│", " ").split() for line in console.export_text().splitlines()]
-    assert ["a", "size", "ok"] in lines
-    assert ["b", "hash", "FAULT:", "one"] in lines
-    assert ["FAULT:", "two", "[x]"] in lines
-    assert ["c", "hash", "not", "checked:", "gone"] in lines
+    assert ["a", "ok"] in lines
+    assert ["b", "FAULT:", "one"] in lines
+    assert ["b", "FAULT:", "two", "[x]"] in lines
+    assert ["c", "not", "checked:", "gone"] in lines
 
 
 def test_documents_are_read_as_they_were_written(corpus):

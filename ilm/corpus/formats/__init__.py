@@ -1,7 +1,6 @@
 """Chooses a reader by file name, after checking that the contents match."""
 
 import codecs
-import zipfile
 from pathlib import Path
 
 from ilm.corpus.formats.csv import delimited_source
@@ -100,18 +99,6 @@ def _check_text(path: Path, head: bytes) -> None:
         )
 
 
-def _zip_contents(path: Path) -> tuple[str, str]:
-    """A description of an archive, and what to do with it."""
-    try:
-        names = [name for name in zipfile.ZipFile(path).namelist() if not name.endswith("/")]
-    except (zipfile.BadZipFile, OSError, ValueError):
-        names = []
-    if any(name.startswith("xl/") for name in names):
-        return "an XLSX workbook", "rename it to end in .xlsx"
-    shown = f" with {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}" if names else ""
-    return f"a zip archive{shown}", f"unpack it first (unzip {path.name}), and give the path of the unpacked file"
-
-
 def _check_magic(path: Path, head: bytes, ending: str) -> None:
     """Raises: UserError unless the magic bytes match `ending` ("": a text file, which has none)."""
     actual = next(((found, right) for magic, found, right in _MAGIC if head.startswith(magic)), None)
@@ -119,9 +106,11 @@ def _check_magic(path: Path, head: bytes, ending: str) -> None:
         raise UserError(f"{path} ends in {ending}, but its contents are not in that format; rename it or get it again")
     if actual is not None and actual[1] != ending:
         found, right = actual
-        if right == ".xlsx" and not path.name.lower().endswith(".gz"):
-            found, advice = _zip_contents(path)
-            raise UserError(f"{path} is {found}: {advice}")
+        if right == ".xlsx":
+            raise UserError(
+                f"{path} is {found}: rename it to end in .xlsx if it is a workbook; otherwise unpack it (unzip "
+                f"{path.name}), and give the path of the unpacked file"
+            )
         if right == ".xls":
             raise UserError(f"{path} is {found}, which is not supported; save it as .xlsx without one, or as .csv")
         raise UserError(f"{path} is {found}, but its name does not say so; rename it to end in {right}")

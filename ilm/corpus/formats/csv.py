@@ -52,7 +52,7 @@ def _records(file: TextFile, delimiter: str) -> Generator[tuple[int, list[str] |
 
     limit = csv.field_size_limit(2**31 - 1)
     try:
-        with file.opened(newline="") as (lines, tick):
+        with file.opened(newline="") as lines:
             # Strict: otherwise a file cut off inside quotes, or a stray quote, passes without an error.
             reader = csv.reader(watched(lines), delimiter=delimiter, strict=True)
             for row, fields in enumerate(reader, start=1):
@@ -63,8 +63,6 @@ def _records(file: TextFile, delimiter: str) -> Generator[tuple[int, list[str] |
                     )
                 yield row, fields, quotes
                 quotes = 0
-                if row % 1000 == 0:
-                    tick()
             if row > 1 and not last.endswith(("\n", "\r")):
                 yield row, NO_LINE_END, 0
     except csv.Error as error:

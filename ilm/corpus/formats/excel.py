@@ -20,7 +20,6 @@ import python_calamine
 from ilm.corpus.formats.table import BLANK, FIELDS, Row, Source, number_text
 from ilm.errors import UserError
 
-CELL_LIMIT = 32_767  # UTF-16 code units, Excel's own
 _LARGEST_AREA = 50_000_000  # cells; calamine takes 32 bytes for each, empty or not
 _BLOCK = 1 << 22  # bytes
 _LONGEST_TAG = 300  # bytes, of a cell or row
@@ -74,7 +73,7 @@ def excel_source(path: Path, sheet: str | None) -> Source:
             else:
                 yield row, BLANK
 
-    return Source(header, rows, CELL_LIMIT)
+    return Source(header, rows)
 
 
 def _text(value: Cell) -> str:

@@ -74,7 +74,7 @@ _decoder = json.JSONDecoder(object_pairs_hook=_object, parse_int=str, parse_floa
 
 def _array(file: TextFile) -> list[Any] | None:
     """The elements if the file is an array; None if it has one object per line."""
-    with file.opened(newline="") as (text, _):
+    with file.opened(newline="") as text:
         start = ""
         while not start and (block := text.read(1 << 16)):
             start = block.lstrip(_WHITE)
@@ -88,11 +88,9 @@ def _array(file: TextFile) -> list[Any] | None:
 
 def _lines(file: TextFile) -> Generator[tuple[int, Any], None, None]:
     """(Line number, value); a blank line is `BLANK`."""
-    with file.opened(newline="\n") as (text, tick):
+    with file.opened(newline="\n") as text:
         for row, line in enumerate(text, start=1):
             yield row, _decoded(file, line, f"line {row}") if line.strip(_WHITE) else BLANK
-            if row % 1000 == 0:
-                tick()
 
 
 def _decoded(file: TextFile, text: str, what: str) -> Any:

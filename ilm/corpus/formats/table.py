@@ -32,7 +32,6 @@ class Source:
 
     header: list[str]
     rows: Callable[[Sequence[int]], Generator[Row, None, None]]
-    cell_limit: int | None = None  # capacity of a cell in UTF-16 code units; None: no limit
 
 
 class Tally(dict[str, dict[str, Any]]):

@@ -1,22 +1,19 @@
-"""Opens plain or gzipped text files, with a progress bar and clear errors for damage and wrong encodings."""
+"""Opens plain or gzipped text files, with clear errors for damage and wrong encodings."""
 
 import codecs
 import gzip
 import io
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, TextIO, cast
 
-from tqdm import tqdm
-
 from ilm.errors import UserError
 
-_PROGRESS_FROM_BYTES = 20_000_000
 _BLOCK = 1 << 20  # bytes
 _STRAY_BYTE = re.compile("[\udc80-\udcff]")  # as decoded by Python's "surrogateescape"
 _BEYOND_ASCII = re.compile("[^\0-\x7f\udc80-\udcff]")
@@ -46,26 +43,20 @@ class TextFile:
         return cast(BinaryIO, gzip.open(self.path, "rb")) if self.compressed else open(self.path, "rb")
 
     @contextmanager
-    def opened(self, newline: str) -> Iterator[tuple[TextIO, Callable[[], object]]]:
-        """The text, and a function that updates the progress bar, to be called regularly.
+    def opened(self, newline: str) -> Iterator[TextIO]:
+        """The text.
 
         Use inside a generator, so that errors of its consumer do not pass through here.
 
         Raises: UserError for bytes that are not valid gzip, or not valid in the encoding.
         """
-        size = self.path.stat().st_size
-        # None: shown on a terminal only.
-        quiet = True if size < _PROGRESS_FROM_BYTES else None
         try:
             with (
                 self._damage_as_user_error(),
-                open(self.path, "rb") as raw,
-                cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if self.compressed else raw as plain,
+                self.binary() as plain,
                 io.TextIOWrapper(plain, encoding=codec_name(self.encoding), newline=newline) as text,
-                tqdm(total=size, unit="B", unit_scale=True, desc=self.path.name, disable=quiet) as bar,
             ):
-                yield text, lambda: bar.update(raw.tell() - bar.n)
-                bar.update(size - bar.n)
+                yield text
         except UnicodeError as error:
             # Python's text layer gives no file position, so decode again. Gzip damage found on the way wins.
             with self._damage_as_user_error(), self.binary() as again:

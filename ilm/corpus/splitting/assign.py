@@ -8,16 +8,16 @@
 With `test_on`, whole values of a column are drawn for test first; steps 1 to 4 split the rest into train and valid.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ilm.corpus.splitting.groups import group_labels, largest_group, relations, value_codes
+from ilm.corpus.splitting.groups import group_labels, relations, value_codes
 from ilm.corpus.splitting.holdout import column_of_values, draw_held_out
-from ilm.corpus.splitting.stratify import Placement, Sizes, sizes_by_level
+from ilm.corpus.splitting.stratify import Placement, Sizes
 from ilm.corpus.text_keys import blocks
 from ilm.hashing import order_key
 
@@ -117,26 +117,29 @@ def assign_splits(
         split_of = np.full(len(ordered), SPLITS.index("test"))
         split_of[~test] = _placed(labels[~test], levels[~test], l1s[~test], rank[~test], shares)
         targets = [target | share for target, share in zip(targets, shares, strict=True)]
-        codes[test_on] = values
+    splits = pd.Series(np.array(SPLITS, dtype=object)[split_of], index=ordered.index, name="split", dtype="str")
     report = SplitReport(
         seed=seed,
         keep_together=tuple(keep_together),
         targets=dict(zip(names.tolist(), targets, strict=True)),
-        sizes=sizes_by_level(names.tolist(), levels, split_of, SPLITS),
+        sizes=sizes_by_level(ordered.assign(split=splits)),
         group_sizes=_group_sizes(labels),
         near_duplicates=near_duplicates if "near_duplicates" in keep_together else None,
         test_on=test_on,
     )
-    report = replace(report, warnings=_far_from_targets(report, codes))
-    splits = pd.Series(np.array(SPLITS, dtype=object)[split_of], index=ordered.index, name="split", dtype="str")
+    report = replace(report, warnings=_far_from_targets(report))
     return splits.reindex(documents.index), report
 
 
 def given_split(documents: pd.DataFrame) -> SplitReport:
     """The report on splits given by the column `split`."""
-    levels, names = pd.factorize(documents["cefr_level"], sort=True)
-    split_of = pd.Categorical(documents["split"], categories=list(SPLITS)).codes.astype(np.int64)
-    return SplitReport(seed=None, targets=None, sizes=sizes_by_level(names.tolist(), levels, split_of, SPLITS))
+    return SplitReport(seed=None, targets=None, sizes=sizes_by_level(documents))
+
+
+def sizes_by_level(documents: pd.DataFrame) -> dict[str, Sizes]:
+    """Documents by level name and split."""
+    table = pd.crosstab(documents["cefr_level"], documents["split"])
+    return table.reindex(columns=list(SPLITS), fill_value=0).to_dict("index")
 
 
 def _rank(ids: pd.Series, seed: int) -> np.ndarray:
@@ -166,7 +169,7 @@ def _group_sizes(labels: np.ndarray) -> dict[int, int]:
     return {size: n for size, n in zip(sizes.tolist(), counts.tolist(), strict=True) if size > 1}
 
 
-def _far_from_targets(report: SplitReport, linked: Mapping[str, np.ndarray]) -> tuple[str, ...]:
+def _far_from_targets(report: SplitReport) -> tuple[str, ...]:
     """A warning if splits are far from their targets, with the cause and what to type instead."""
     targets = report.targets or {}
     far = [
@@ -175,15 +178,12 @@ def _far_from_targets(report: SplitReport, linked: Mapping[str, np.ndarray]) -> 
         for split, count in miss.items()
         if abs(count) > FAR * targets[level][split]
     ]
-    if not far or not linked:
+    if not far:
         return ()
-    largest, column, without = largest_group(linked, list(linked))
-    if column == report.test_on:
-        instead = "split.test_on=null"
+    if report.test_on is not None:
+        cause, instead = f"no value of {report.test_on} is divided", "type split.test_on=null"
     else:
-        instead = f"split.keep_together=[{','.join(name for name in report.keep_together if name != column)}]"
-    return (
-        f"splits far from their targets: {', '.join(far[:4])}{' and more' if len(far) > 4 else ''}. Groups kept "
-        f"together have up to {largest:,} documents, without {column} up to {without:,}. If sizes matter more, type "
-        f"{instead}",
-    )
+        cause = f"the largest group of texts kept together has {max(report.group_sizes):,}"
+        instead = f"keep fewer together than split.keep_together=[{','.join(report.keep_together)}]"
+    shown = f"{', '.join(far[:4])}{' and more' if len(far) > 4 else ''}"
+    return (f"splits far from their targets: {shown}, since {cause}. If sizes matter more, {instead}",)

@@ -4,7 +4,7 @@ A relation is an array of codes, (D,) int64: documents with equal codes belong t
 A group, as in scikit-learn's GroupKFold, is a connected component of such relations.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -61,18 +61,3 @@ def connected(size: int, pairs: np.ndarray) -> np.ndarray:
     _, component = connected_components(edges, directed=False)
     _, least = np.unique(component, return_index=True)
     return least[component]
-
-
-def largest_group(codes: Mapping[str, np.ndarray], columns: Sequence[str]) -> tuple[int, str, int]:
-    """Size of the largest group, which of `columns` contributes most to it, and the largest size without that one."""
-    size = len(codes[columns[0]])
-    without = {
-        column: _largest(group_labels(size, [code for other, code in codes.items() if other != column]))
-        for column in columns
-    }
-    binding = min(columns, key=without.__getitem__)
-    return _largest(group_labels(size, codes.values())), binding, without[binding]
-
-
-def _largest(labels: np.ndarray) -> int:
-    return int(np.bincount(labels).max(initial=0))

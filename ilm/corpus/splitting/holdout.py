@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ilm.config.prepare import TEST_ON
-from ilm.corpus.splitting.groups import group_labels, largest_group
+from ilm.corpus.splitting.groups import group_labels
 from ilm.errors import UserError
 
 _FEW_GROUPS = 500  # at most this many groups: try to swap each pair
@@ -69,7 +69,12 @@ def draw_held_out(
         drawn = _improved(drawn, counts[eligible], np.array(targets))
     test = np.isin(group_of, eligible[drawn])
     if not drawn.any() or test.all():
-        raise UserError(_too_connected(column, code, relations))
+        raise UserError(
+            f"split.test_on={column}: no values of {column} can be test data by themselves: "
+            f"{', '.join(dict.fromkeys([*relations, column]))} connect up to {np.bincount(labels).max():,} of "
+            f"{len(levels):,} documents with each other, expected at most half; type split.test_on=null, or choose "
+            "another column, or keep fewer texts together: split.keep_together=[...]"
+        )
     return test
 
 
@@ -89,19 +94,3 @@ def _improved(drawn: np.ndarray, counts: np.ndarray, targets: np.ndarray) -> np.
         inside, outside = np.flatnonzero(drawn), np.flatnonzero(~drawn)
         drawn[inside[out - 1 : out]] = False
         drawn[outside[new - 1 : new]] = True
-
-
-def _too_connected(column: str, code: np.ndarray, relations: Mapping[str, np.ndarray]) -> str:
-    documents, most = len(code), int(np.bincount(code[code >= 0]).max())
-    together = f"split.test_on={column}: no values of {column} can be test data by themselves"
-    if not relations or 2 * most > documents:
-        return (
-            f"{together}: one of them has {most:,} of {documents:,} documents, expected at most half; "
-            f"type split.test_on=null, or choose another column"
-        )
-    largest, binding, without = largest_group({column: code, **relations}, list(relations))
-    kept = ",".join(name for name in relations if name != binding and 2 * without <= documents)
-    return (
-        f"{together}: {', '.join(dict.fromkeys([*relations, column]))} connect {largest:,} of {documents:,} documents "
-        f"with each other; type split.keep_together=[{kept}] or split.test_on=null"
-    )

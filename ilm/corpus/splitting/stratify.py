@@ -118,12 +118,3 @@ def level_counts(group_of: np.ndarray, levels: np.ndarray) -> list[list[tuple[in
     for key, count in zip(keys.tolist(), counts.tolist(), strict=True):
         result[key // width].append((key % width, count))
     return result
-
-
-def sizes_by_level(
-    names: Sequence[str], levels: np.ndarray, split_of: np.ndarray, splits: Sequence[str]
-) -> dict[str, dict[str, int]]:
-    """Documents by level name and split; `split_of`: (D,) position in `splits`."""
-    counts = np.bincount(levels * len(splits) + split_of, minlength=len(names) * len(splits))
-    rows = counts.reshape(len(names), len(splits)).tolist()
-    return {name: dict(zip(splits, row, strict=True)) for name, row in zip(names, rows, strict=True)}

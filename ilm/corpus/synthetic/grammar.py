@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from importlib import resources
 
 _TOKEN = re.compile(r"[\[\]|]|\{[^{}]+\}|[^\[\]|{}]+")
+_BETWEEN_ITEMS = re.compile(r"\|(?![^\[\]]*\])")  # bars outside brackets, which do not nest in an item of a list
 _SLOT = re.compile(r"\{(\^?)(~?)(#\d+-\d+|[a-z_]+)(?::(\w+))?(?:\.([a-z_]+))?\}")
 SOFT_BREAK, HARD_BREAK = "\x01", "\x02"
 
@@ -112,19 +113,8 @@ def parse_grammar(block: str, base: Grammar | None = None) -> Grammar:
             head, _, items = rest.partition(": ")
             name, _, names = head.rstrip(")").partition("(")
             fields[name] = tuple(part.strip() for part in names.split(",")) if names else ("",)
-            lists[name] = [_parse_item(item, len(fields[name])) for item in _split_items(items)]
+            lists[name] = [_parse_item(item, len(fields[name])) for item in _BETWEEN_ITEMS.split(items)]
     return Grammar(topics, lists, fields)
-
-
-def _split_items(items: str) -> list[str]:
-    """Split at bars outside brackets."""
-    parts, depth, start = [], 0, 0
-    for position, character in enumerate(items):
-        depth += (character == "[") - (character == "]")
-        if character == "|" and depth == 0:
-            parts.append(items[start:position].strip())
-            start = position + 1
-    return [*parts, items[start:].strip()]
 
 
 def _parse_item(item: str, n_fields: int) -> tuple[Template, ...]:

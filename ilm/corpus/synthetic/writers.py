@@ -50,31 +50,26 @@ class Country:
     name: str
     nationality: str
     weight: int
-    cities: tuple[str, ...]
-    dishes: tuple[str, ...]
+    cities: list[str]
+    dishes: list[str]
 
 
 @dataclass(frozen=True, slots=True)
 class FirstLanguage:
     """Names and countries of writers with one first language; `script` spells some cities in its own script."""
 
-    women: tuple[str, ...]
-    men: tuple[str, ...]
-    surnames: tuple[str, ...]
-    countries: tuple[Country, ...]
+    women: list[str]
+    men: list[str]
+    surnames: list[str]
+    countries: list[Country]
     script: dict[str, str] = field(default_factory=dict)
 
 
 @cache
 def first_languages() -> dict[str, FirstLanguage]:
     """The first languages of `data/first_languages.yaml` by name."""
-
-    def split(values: dict) -> dict:
-        lists = {"women", "men", "surnames", "cities", "dishes"}
-        return {key: _words(value) if key in lists else value for key, value in values.items()}
-
     return {
-        name: FirstLanguage(**split({**values, "countries": tuple(Country(**split(c)) for c in values["countries"])}))
+        name: FirstLanguage(**{**values, "countries": [Country(**country) for country in values["countries"]]})
         for name, values in yaml.safe_load(read_data("first_languages.yaml")).items()
     }
 
