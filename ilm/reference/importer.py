@@ -7,7 +7,7 @@ import hashlib
 import logging
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -15,29 +15,28 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from ilm.config.sections import Corpus
 from ilm.corpus.build import locked_folder
 from ilm.corpus.formats.table import NO_CHARACTER, Tally
-from ilm.corpus.reader import ReadReport
+from ilm.corpus.reader import ReadReport, require_share
 from ilm.corpus.row_validation import NO_TEXT, UNKNOWN_L1
 from ilm.corpus.sources import CorpusSource
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
-from ilm.files import atomic_folder, read_json, write_json
+from ilm.files import atomic_folder, write_json
 from ilm.hashing import file_sha256
+from ilm.masking.functions import Span
 from ilm.masking.masks import Masks
 from ilm.masking.sampling import masks_folder
 from ilm.masking.store import SETTINGS, MaskWriter
-from ilm.reference.masks import ENUMERATIONS, HIERARCHICAL, MaskedDocument, checked_mask, iter_masked, reference_files
-from ilm.reference.texts import iter_texts
+from ilm.reference.masks import ENUMERATIONS, HIERARCHICAL, checked_mask, iter_masked, reference_files
+from ilm.reference.texts import read_texts
 
 log = logging.getLogger("ilm")
 
 IMPORT_REPORT = "import.json"
 
-_STRIPPED = "white space around the text removed, as the reference does"
 _NO_CHARACTER = re.compile("[\0\ud800-\udfff]")
 _DIGITS = 7
 _CHUNK_DOCUMENTS = 5_000
@@ -63,53 +62,34 @@ class ReferenceSource(CorpusSource):
         `max_dropped` is dropped.
         """
         files = reference_files(self.path, self.levels)
-        dropped, notes = Tally(), Tally()
-        rows, chunks = 0, []
+        dropped, rows, kept = Tally(), 0, []
         for (level, split), path in files.items():
-            documents = enumerate(self._texts(path, notes), start=1)
-            while chunk := list(islice(documents, _CHUNK_DOCUMENTS)):
-                rows += len(chunk)
-                for cause, fault in ((NO_TEXT, _is_empty), (NO_CHARACTER, _has_no_character)):
-                    if faulty := [number for number, text in chunk if fault(text)]:
-                        dropped.add(f"{cause} ({self._name(path)})", *faulty)
-                kept = [(n, text) for n, text in chunk if not (_is_empty(text) or _has_no_character(text))]
-                chunks.append(_table(level, split, kept))
-        documents = pa.concat_tables(chunks) if chunks else _table("", "", [])
-        hashes = [f"{self._name(path)} {file_sha256(path)}" for path in files.values()]
+            is_pickle = path.suffix == ".pkl"
+            texts = [text for text, _ in iter_masked(path)] if is_pickle else read_texts(path, self.encoding)
+            rows += len(texts)
+            for number, text in enumerate(texts, start=1):
+                fault = NO_TEXT if not text.strip() else NO_CHARACTER if _NO_CHARACTER.search(text) else None
+                if fault is not None:
+                    dropped.add(f"{fault} ({path.relative_to(self.path).as_posix()})", number)
+                else:
+                    kept.append((f"{level}:{split}:{number:0{_DIGITS}}", UNKNOWN_L1, level, text, split))
         report = ReadReport(
             path=str(self.path),
-            sha256=hashlib.sha256("\n".join(hashes).encode()).hexdigest(),
+            sha256=self.sha256(files),
             bytes=sum(path.stat().st_size for path in files.values()),
             rows=rows,
-            kept=len(documents),
+            kept=len(kept),
             dropped=dict(dropped),
-            notes=dict(notes),
+            notes={},
             columns_used={"text": "text", "split": "split"},
         )
-        self._check_share(report)
-        return documents.to_pandas().astype("str"), report
+        require_share(report, self.max_dropped)
+        return pd.DataFrame(kept, columns=["writing_id", "l1", "cefr_level", "text", "split"], dtype="str"), report
 
-    def _texts(self, path: Path, notes: Tally) -> Iterator[str]:
-        if path.suffix == ".pkl":
-            yield from (document.text for document in iter_masked(path))
-            return
-        for number, (text, stripped) in enumerate(iter_texts(path, self.encoding), start=1):
-            if stripped:
-                notes.add(f"{_STRIPPED} ({self._name(path)})", number)
-            yield text
-
-    def _name(self, path: Path) -> str:
-        return path.relative_to(self.path).as_posix()
-
-    def _check_share(self, report: ReadReport) -> None:
-        lost = report.rows - report.kept
-        if not report.kept or lost > self.max_dropped * report.rows:
-            causes = "; ".join(f"{cause}: {found['count']}" for cause, found in report.dropped.items())
-            raise UserError(
-                f"corpus.reference={self.path}: {lost} of {report.rows} documents cannot be used "
-                f"({causes or 'no texts'}), more than corpus.max_dropped={self.max_dropped}. Correct the files, or "
-                "raise corpus.max_dropped."
-            )
+    def sha256(self, files: Mapping[tuple[str, str], Path]) -> str:
+        """One hash of the files' names and contents."""
+        hashes = [f"{path.relative_to(self.path).as_posix()} {file_sha256(path)}" for path in files.values()]
+        return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
 
 def reference_source(corpus: Corpus) -> ReferenceSource | None:
@@ -119,20 +99,11 @@ def reference_source(corpus: Corpus) -> ReferenceSource | None:
     return ReferenceSource(Path(corpus.reference), corpus.levels, corpus.encoding, corpus.max_dropped)
 
 
-@dataclass(frozen=True)
-class ImportedMasks:
-    """A folder of masks converted from the reference's pickles, with counts of kept and dropped masks."""
+def import_masks(corpus: PreparedCorpus, source: ReferenceSource) -> Path | None:
+    """Write the masks of the source's pickles to the folder `masks/reference-<hash>` of the imported corpus.
 
-    folder: Path
-    kept: int
-    kept_after_sorting: int  # kept masks whose spans were unsorted
-    left_out: dict[str, int]  # cause -> masks
-
-
-def import_masks(corpus: PreparedCorpus, source: ReferenceSource) -> ImportedMasks | None:
-    """Write the masks of the source's pickles to `masks/reference-<hash>` of the imported corpus.
-
-    Masks with faulty spans are dropped and counted. Documents from text files have no masks. None without any pickle.
+    Masks with faulty spans are dropped, and counted in its import.json. Documents from text files have no masks. None
+    without any pickle.
 
     Raises: UserError if the files have changed since the corpus was imported, or mix mask types of two enumerations.
     """
@@ -140,31 +111,35 @@ def import_masks(corpus: PreparedCorpus, source: ReferenceSource) -> ImportedMas
     sha256 = {"/".join(key): file_sha256(path) for key, path in files.items() if path.suffix == ".pkl"}
     if not sha256:
         return None
+    if source.sha256(files) != corpus.manifest["sources"][0]["sha256"]:
+        raise UserError(
+            f"{source.path} has changed since this corpus was imported from it. Prepare the corpus again "
+            "(overwrite=true), or restore the files."
+        )
     settings = {"documents": corpus.documents_hash, "name": "reference", "pickles": sha256}
     folder = masks_folder(corpus.folder, settings)
     if (folder / SETTINGS).is_file():
         log.info("%s already holds these masks", folder)
-        return ImportedMasks(folder, **read_json(folder / IMPORT_REPORT))
+        return folder
     collected = _Collected()
     for key, path in files.items():
         collected.read(corpus.documents, *key, path)
-    mask_types = ENUMERATIONS[collected.enumeration or HIERARCHICAL]
     lengths = corpus.documents["text"].str.len().to_numpy(dtype=np.int64)
     with locked_folder(corpus.folder), atomic_folder(folder) as temporary:
-        writer = MaskWriter(temporary, mask_types, lengths, collected.most)
+        writer = MaskWriter(temporary, collected.mask_types, lengths, collected.most)
         for split, masks in collected.masks:
             writer.add(split, masks)
         writer.finish(settings)
-        report: dict[str, Any] = {
+        report = {
             "kept": collected.kept,
             "kept_after_sorting": collected.sorted,
             "left_out": dict(sorted(collected.left_out.items())),
         }
         write_json(temporary / IMPORT_REPORT, report)
     log.info("%s: %d masks imported, %d of them with spans sorted", folder, collected.kept, collected.sorted)
-    for cause, count in report["left_out"].items():
+    for cause, count in sorted(collected.left_out.items()):
         log.warning("warning: %d masks of the reference dropped: %s", count, cause)
-    return ImportedMasks(folder, **report)
+    return folder
 
 
 class _Collected:
@@ -176,32 +151,29 @@ class _Collected:
         self.kept = self.sorted = self.most = 0
         self.left_out: Counter[str] = Counter()
 
+    @property
+    def mask_types(self) -> tuple[str, ...]:
+        return ENUMERATIONS[self.enumeration or HIERARCHICAL]
+
     def read(self, documents: pd.DataFrame, level: str, split: str, path: Path) -> None:
-        rows, numbers = _rows_of_file(documents, level, split)
+        """Add the masks of a file's documents, as far as they are in the corpus."""
+        prefix = f"{level}:{split}:"
+        rows = np.flatnonzero(documents["writing_id"].str.startswith(prefix))
         if path.suffix != ".pkl":
             self.masks.append((split, Masks.of(rows, [[] for _ in rows], ())))
             return
-        texts, items = documents["text"], enumerate(iter_masked(path), start=1)
-        begin = 0
-        while chunk := dict(islice(items, _CHUNK_DOCUMENTS)):
-            end = begin + int(np.searchsorted(numbers[begin:], max(chunk), side="right"))
-            wanted = [chunk.get(number) for number in numbers[begin:end].tolist()]
-            if [document and document.text for document in wanted] != texts.iloc[rows[begin:end]].tolist():
-                raise UserError(
-                    f"{path} has changed since this corpus was imported from it. Prepare the corpus again "
-                    "(overwrite=true), or restore the file."
-                )
-            masks = [self._checked(document, path) for document in wanted if document]
-            mask_types = ENUMERATIONS[self.enumeration or HIERARCHICAL]
-            self.masks.append((split, Masks.of(rows[begin:end], masks, mask_types)))
-            begin = end
-        if begin != len(rows):
-            raise UserError(f"{path} has fewer documents than the corpus imported from it. Prepare the corpus again.")
+        numbers = documents["writing_id"].iloc[rows].str.removeprefix(prefix).astype("int64")
+        row_of = dict(zip(numbers, rows, strict=True))
+        found = ((number, *document) for number, document in enumerate(iter_masked(path), start=1) if number in row_of)
+        while chunk := list(islice(found, _CHUNK_DOCUMENTS)):
+            checked = [self._checked(masks, len(text), path) for _, text, masks in chunk]
+            chunk_rows = [row_of[number] for number, _, _ in chunk]
+            self.masks.append((split, Masks.of(chunk_rows, checked, self.mask_types)))
 
-    def _checked(self, document: MaskedDocument, path: Path) -> list[list[Any]]:
+    def _checked(self, masks: list[Any], text_length: int, path: Path) -> list[list[Span]]:
         kept = []
-        for mask in document.masks:
-            checked = checked_mask(mask, len(document.text))
+        for mask in masks:
+            checked = checked_mask(mask, text_length)
             if isinstance(checked, str):
                 self.left_out[checked] += 1
                 continue
@@ -215,31 +187,5 @@ class _Collected:
             self.sorted += [span.start for span in spans] != [span[1] for span in mask]
             kept.append(spans)
         self.kept += len(kept)
-        self.most = max(self.most, len(document.masks))
+        self.most = max(self.most, len(masks))
         return kept
-
-
-def _table(level: str, split: str, texts: list[tuple[int, str]]) -> pa.Table:
-    columns = {
-        "writing_id": [f"{level}:{split}:{number:0{_DIGITS}}" for number, _ in texts],
-        "l1": [UNKNOWN_L1] * len(texts),
-        "cefr_level": [level] * len(texts),
-        "text": [text for _, text in texts],
-        "split": [split] * len(texts),
-    }
-    return pa.table({name: pa.array(values, pa.large_string()) for name, values in columns.items()})
-
-
-def _rows_of_file(documents: pd.DataFrame, level: str, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Row numbers of the documents of a file, ascending, and their numbers in the file."""
-    prefix = f"{level}:{split}:"
-    rows = np.flatnonzero(documents["writing_id"].str.startswith(prefix).to_numpy(dtype=bool)).astype(np.int32)
-    return rows, documents["writing_id"].iloc[rows].str.slice(len(prefix)).astype("int64").to_numpy()
-
-
-def _is_empty(text: str) -> bool:
-    return not text.strip()
-
-
-def _has_no_character(text: str) -> bool:
-    return _NO_CHARACTER.search(text) is not None

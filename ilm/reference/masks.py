@@ -13,7 +13,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -27,7 +27,7 @@ log = logging.getLogger("ilm")
 
 ALL_LEVELS = "all"
 HIERARCHICAL = "ilm.mask.hierarchical.MaskHierarchicalType"
-# The reference's enumerations: mask types by value; member names are the same in capitals.
+# The reference's enumerations: mask types by value.
 ENUMERATIONS = {
     HIERARCHICAL: ("document", "paragraph", "sentence", "ngram", "word"),
     "ilm.mask.custom.MaskPunctuationType": ("sentence_terminal", "other"),
@@ -39,14 +39,6 @@ OUTSIDE = "a span that is empty or not within the text"
 OVERLAPPING = "spans that overlap"
 
 _PROTOCOL = 3  # for Python 3.0 to 3.7, which the reference needs
-
-
-def text_file(folder: Path, split: str) -> Path:
-    return folder / f"{split}.txt"
-
-
-def mask_file(folder: Path, split: str) -> Path:
-    return folder / f"{split}.pkl"
 
 
 def reference_files(folder: Path, levels: Sequence[str]) -> dict[tuple[str, str], Path]:
@@ -92,7 +84,7 @@ def reference_files(folder: Path, levels: Sequence[str]) -> dict[tuple[str, str]
 
 def _files(folder: Path) -> dict[str, Path]:
     """The file of each split that has one."""
-    both = {split: (mask_file(folder, split), text_file(folder, split)) for split in sorted(SPLITS)}
+    both = {split: (folder / f"{split}.pkl", folder / f"{split}.txt") for split in sorted(SPLITS)}
     return {split: next(filter(Path.is_file, paths)) for split, paths in both.items() if any(map(Path.is_file, paths))}
 
 
@@ -157,22 +149,15 @@ def _pickled_spans(masks: Masks) -> tuple[bytes, int]:
     return table.tobytes(), table.dtype.itemsize
 
 
-class MaskedDocument(NamedTuple):
-    """A document in such a file, with unchecked masks."""
-
-    text: str
-    masks: list[Any]
-
-
-def iter_masked(path: Path) -> Iterator[MaskedDocument]:
-    """Yield the documents of such a file in order, read as plain data.
+def iter_masked(path: Path) -> Iterator[tuple[str, list[Any]]]:
+    """Yield the documents of such a file in order, each text with its masks, which are not checked.
 
     Raises: UserError for a file with other contents.
     """
     for number, item in enumerate(iter_plain(path, ENUMERATIONS), start=1):
         match item:
             case (str() as text, [*masks]):
-                yield MaskedDocument(text, masks)
+                yield text, masks
             case _:
                 raise UserError(
                     f"{path}: item {number} is not a (text, list of masks) pair as written by the reference "
@@ -211,8 +196,7 @@ def checked_mask(mask: Any, text_length: int) -> tuple[list[Span], str | None] |
 
 
 _TYPES = {
-    Member(enumeration, key): mask_type
+    Member(enumeration, value): mask_type
     for enumeration, mask_types in ENUMERATIONS.items()
     for value, mask_type in enumerate(mask_types)
-    for key in (value, mask_type.upper())
 }

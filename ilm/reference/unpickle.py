@@ -35,18 +35,13 @@ _TAKEN = {
     "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3, "TUPLE": None, "LIST": None, "DICT": None, "STACK_GLOBAL": 2,
     "APPEND": 1, "APPENDS": None, "SETITEM": 2, "SETITEMS": None, "REDUCE": 2, "POP": 1, "STOP": 1,
 }  # fmt: skip
-# Python 3.11.0 to 3.11.3 wrote members as getattr(enumeration, name).
-_GETATTR = ("builtins.getattr", "__builtin__.getattr")
 
 
 class Member(NamedTuple):
-    """A member of an enumeration: the dotted name of its class, and its value or name, whichever the file has.
-
-    The value None means the class itself.
-    """
+    """A member of an enumeration: the dotted name of its class, and its value; None means the class itself."""
 
     enumeration: str
-    value: int | str | None
+    value: int | None
 
 
 def load_plain(path: str | Path, enumerations: Iterable[str] = ()) -> Any:
@@ -97,7 +92,7 @@ class _Machine:
     """A pickle stack machine: `root` is the outermost list, `result` the final value."""
 
     def __init__(self, path: str | Path, data: mmap.mmap, enumerations: Iterable[str]):
-        self.path, self.data, self.names = path, data, {*enumerations, *_GETATTR}
+        self.path, self.data, self.names = path, data, frozenset(enumerations)
         self.stack: list[Any] = []
         self.marks: list[int] = []
         self.memo: dict[int, Any] = {}
@@ -216,10 +211,8 @@ class _Machine:
 
     def _member(self, function: Any, arguments: Any) -> Member:
         match function, arguments:
-            case (Member(name, None), (int() | str() as value,)) if name not in _GETATTR:
+            case Member(name, None), (int() as value,):
                 return Member(name, value)
-            case (Member(name, None), (Member(enumeration, None), str() as value)) if name in _GETATTR:
-                return Member(enumeration, value)
         self._refuse("a call other than an enumeration with one of its values")
 
     def _refuse(self, found: str) -> NoReturn:

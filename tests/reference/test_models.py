@@ -153,15 +153,12 @@ HEAD = "lm_head.weight"
 @pytest.mark.parametrize(
     ("changed", "fault"),
     [
-        ({"transformer.h.1.ln_1.weight": None}, r"transformer\.h\.1\.ln_1\.weight is missing"),
-        ({"transformer.wte.weight": None}, r"transformer\.wte\.weight is missing"),
-        ({"transformer.h.2.ln_1.weight": torch.ones(16)}, r"transformer\.h\.2\.ln_1\.weight is unknown"),
-        ({"transformer.ln_f.bias": torch.ones(8)}, r"transformer\.ln_f\.bias is \(8,\), not \(16,\)"),
+        ({"transformer.h.1.ln_1.weight": None}, r'Missing key\(s\) in state_dict: "transformer\.h\.1\.ln_1\.weight"'),
+        ({"transformer.wte.weight": None}, r'Missing key\(s\) in state_dict: "transformer\.wte\.weight"'),
+        ({"transformer.h.2.ln_1.weight": torch.ones(16)}, r'Unexpected key\(s\) .*"transformer\.h\.2\.ln_1\.weight"'),
+        ({"transformer.ln_f.bias": torch.ones(8)}, r"size mismatch for transformer\.ln_f\.bias"),
         ({HEAD: torch.zeros(50264, 16)}, "lm_head.weight differs"),
-        ({"attn.bias": torch.ones(1)}, r"attn\.bias is unknown"),
-        ({"transformer.ln_f.bias": torch.ones(16, dtype=torch.int32)}, r"ln_f\.bias is not a dense real array"),
-        ({"transformer.ln_f.bias": torch.ones(16).to_sparse()}, r"ln_f\.bias is not a dense real array"),
-        ({"transformer.ln_f.bias": torch.ones(16, device="meta")}, r"ln_f\.bias is not a dense real array"),
+        ({"attn.bias": torch.ones(1)}, r'Unexpected key\(s\) .*"attn\.bias"'),
     ],
 )
 def test_weights_that_are_not_those_of_the_configuration(trained, tmp_path, changed, fault):
@@ -188,8 +185,7 @@ def test_fewer_rows_than_tokens(trained, tmp_path):
         ({"attn_pdrop": 5}, "between 0 and 1"),
         ({"layer_norm_epsilon": None}, "layer_norm_epsilon"),
         ({"initializer_range": "x"}, "initializer_range"),
-        ({"vocab_size": -3}, "vocab_size"),
-        ({"n_layer": 20_000}, "n_layer"),
+        ({"vocab_size": -3}, "negative dimension"),
     ],
 )
 def test_configurations_that_no_model_has(trained, tmp_path, changed, fault):
@@ -278,10 +274,13 @@ def test_files_that_are_missing_or_of_another_model(trained, tmp_path):
     (tmp_path / TOKENS).unlink()
     with pytest.raises(UserError, match=r"lacks additional_ids_to_tokens\.pkl.*docs/interchange\.md"):
         load_tokenizer(path)
-    for key, value in {"n_layer": 10**9, "n_embd": "16", "model_type": "bert"}.items():
+    for key, value in {"n_embd": "16", "model_type": "bert"}.items():
         path = write_reference(tmp_path, trained[0], config={**OLD_CONFIG, key: value})
         with pytest.raises(UserError, match=f"not a GPT-2 configuration: .*{'model_type bert|' + key}"):
             pretrained_model(path)
+    path = write_reference(tmp_path, trained[0], config={k: v for k, v in OLD_CONFIG.items() if k != "n_layer"})
+    with pytest.raises(UserError, match="not a GPT-2 configuration: it has no n_layer"):
+        pretrained_model(path)
     (tmp_path / CONFIG).write_text("{", encoding="utf-8")
     with pytest.raises(UserError, match="is damaged"):
         pretrained_model(path)

@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ilm.errors import UserError
-from ilm.reference import texts
-from ilm.reference.texts import EDGES, EMPTY, RETURNS, SEPARATED, TextWriter, iter_texts, unwritable
+from ilm.reference.texts import EDGES, EMPTY, RETURNS, SEPARATED, SEPARATOR, read_texts, unwritable
 
 # Rich in what matters: line ends, white space of all kinds, and what is none though it looks so.
 characters = st.sampled_from("ab.é😀 \n\n\n\n\r\t\u00a0\u2028\x1c\x85\u200b\ufeff")
@@ -25,12 +24,10 @@ def path(tmp_path_factory):
     return tmp_path_factory.mktemp("texts") / "train.txt"
 
 
-@given(content=st.text(characters, max_size=60), block=st.sampled_from([1, 2, 3, 7, 2**24]))
-def test_a_file_is_read_as_the_reference_reads_it(path, content, block):
+@given(content=st.text(characters, max_size=60))
+def test_a_file_is_read_as_the_reference_reads_it(path, content):
     path.write_bytes(content.encode())
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(texts, "_BLOCK_CHARACTERS", block)
-        assert [text for text, _ in iter_texts(path, "utf-8")] == expected(path)
+    assert read_texts(path, "utf-8") == expected(path)
 
 
 @given(wanted=st.lists(documents, max_size=5))
@@ -38,7 +35,7 @@ def test_what_is_writable_comes_back_and_what_is_not_does_not(path, wanted):
     writable = [text for text in wanted if unwritable(text) is None]
     write(path, writable)
     assert expected(path) == writable
-    assert list(iter_texts(path, "utf-8")) == [(text, False) for text in writable]
+    assert read_texts(path, "utf-8") == writable
     for text in wanted:
         if unwritable(text):
             write(path, ["before", text, "after"])
@@ -46,10 +43,7 @@ def test_what_is_writable_comes_back_and_what_is_not_does_not(path, wanted):
 
 
 def write(path, wanted):
-    with open(path, "w", encoding="utf-8", newline="") as file:
-        writer = TextWriter(file)
-        for text in wanted:
-            writer.add(text)
+    path.write_bytes(SEPARATOR.join(wanted).encode())
 
 
 def test_why_a_text_cannot_be_written():
@@ -58,16 +52,16 @@ def test_why_a_text_cannot_be_written():
     assert {text: unwritable(text) for text in faults} == faults
 
 
-def test_what_was_stripped_is_said(path):
+def test_empty_documents_keep_their_places(path):
     path.write_text("\n first\n\n\n second \n\n\n\n\n\nlast\n\n", encoding="utf-8")
-    assert list(iter_texts(path, "utf-8")) == [("first", False), ("second", True), ("", False), ("last", False)]
+    assert read_texts(path, "utf-8") == ["first", "second", "", "last"]
 
 
 def test_another_encoding(path):
     path.write_bytes("naïve café\n\n\nb".encode("cp1252"))
     with pytest.raises(UserError, match=r"is not utf-8: byte 2"):
-        list(iter_texts(path, "utf-8"))
-    assert [text for text, _ in iter_texts(path, "cp1252")] == ["naïve café", "b"]
+        read_texts(path, "utf-8")
+    assert read_texts(path, "cp1252") == ["naïve café", "b"]
     path.write_bytes(b"\xef\xbb\xbfmarked")
-    assert [text for text, _ in iter_texts(path, "utf-8")] == ["\ufeffmarked"]
-    assert [text for text, _ in iter_texts(path, "utf-8-sig")] == ["marked"]
+    assert read_texts(path, "utf-8") == ["\ufeffmarked"]
+    assert read_texts(path, "utf-8-sig") == ["marked"]

@@ -82,15 +82,6 @@ def test_members_of_named_enumerations(tmp_path):
             load_plain(path)
 
 
-def test_members_as_python_3_11_0_wrote_them(tmp_path):
-    raw = (
-        b"\x80\x03cbuiltins\ngetattr\nc"
-        + ENUMERATION.replace(".MaskH", "\nMaskH").encode()
-        + b"\nX\x04\0\0\0WORD\x86R."
-    )
-    assert load_plain(written(tmp_path, raw), [ENUMERATION]) == Member(ENUMERATION, "WORD")
-
-
 class _Reduced:
     def __init__(self, command: str):
         self.command = command
