@@ -106,10 +106,8 @@ class Cloze(Task):
     seed: Seed
     positions: Literal["human-tokens", "random", "edits"]
     corrected: str  # column
-    one_word: bool
     candidates: Annotated[Whole, Field(ge=10)]
     max_answer_tokens: Positive
-    mlm_length: Literal["given", "guessed"]
     batch_size: Positive  # items
     resamples: Positive
 

@@ -28,7 +28,7 @@ def settings(*overrides: str) -> Evaluate:
         (["limit=20", "task=cloze", "task.split=valid"], "sample_limit20_valid_cloze"),
         (["task.levels=[A1,B2]", "task.masks=words"], "sample_A1-B2_words_perplexity"),
         (["task.max_length=128", "task.masks_per_document=4"], "sample_masks_per_document4_max_length128_perplexity"),
-        (["task=cloze", "task.n_masks=2", "task.one_word=false"], "sample_n_masks2_one_word-false_cloze"),
+        (["task=cloze", "task.n_masks=2", "task.max_chars=null"], "sample_n_masks2_max_chars-none_cloze"),
         (["task=cloze", "task.max_chars=null"], "sample_max_chars-none_cloze"),
         (["models=[A1,experiments/mine]"], "sample_A1-mine_perplexity"),
         (["models=[sample_*]"], "sample_-_perplexity"),

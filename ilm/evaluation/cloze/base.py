@@ -102,9 +102,10 @@ class ClozeModel(ABC):
             ]
             valid = [at for at, failure in enumerate(failures) if failure is None]
             done = self._search([items[at] for at in valid], blank, [filled[at] for at in valid]) if valid else []
+            searches = dict(zip(valid, done, strict=True))
             for at, item in enumerate(items):
-                searches = [search for search in done if valid[search.item] == at]
-                candidates, best = self._rank([answer for search in searches for answer in search.top.hypotheses])
+                search = searches.get(at)
+                candidates, best = self._rank(search.top.hypotheses if search else ())
                 filled[at].append(best)
                 score = None if item.unknown[blank] else scores[at][blank]
                 predictions[at].append(
@@ -114,37 +115,37 @@ class ClozeModel(ABC):
                         len(item.word_ids(blank)),
                         failures[at] or (None if candidates else NO_ANSWER),
                         UNKNOWN if score is None else None,
-                        all(search.is_complete for search in searches),
+                        search is None or search.is_complete,
                     )
                 )
         return [tuple(blanks) for blanks in predictions]
 
     def _rank(self, answers: Sequence[Hypothesis]) -> tuple[tuple[tuple[str, float], ...], TokenIds | None]:
         """(Answers as words, best first, with the segmentations of each word added up; the tokens of the best)."""
-        sums: dict[tuple[str, int], float] = {}
-        tokens: dict[tuple[str, int], TokenIds] = {}
+        sums: dict[str, float] = {}
+        tokens: dict[str, TokenIds] = {}
         for token_ids, log_probability in sorted(answers, key=lambda answer: (-answer[1], answer[0])):
-            key = (self.decode(token_ids) or "", self._n_masks(token_ids))
-            sums[key] = float(np.logaddexp(sums.get(key, -math.inf), log_probability))
-            tokens.setdefault(key, token_ids)
-        ranked = sorted(sums, key=lambda key: (-self._ranking_score(sums[key], tokens[key]), key))
-        words: dict[str, float] = {}
+            word = self.decode(token_ids) or ""
+            sums[word] = float(np.logaddexp(sums.get(word, -math.inf), log_probability))
+            tokens.setdefault(word, token_ids)
+        ranked = sorted(sums, key=lambda word: (-sums[word], word))
+        listed: list[tuple[str, float]] = []
         different: set[str] = set()
-        for word, n_masks in ranked:
+        for word in ranked:
             if len(different) == self.options.candidates:
                 break
             different.add(folded(word))
-            words.setdefault(word, sums[word, n_masks])
-        return tuple(words.items()), tokens[ranked[0]] if ranked else None
+            listed.append((word, sums[word]))
+        return tuple(listed), tokens[ranked[0]] if ranked else None
 
     def decode(self, token_ids: TokenIds) -> str | None:
         """The word that an answer's tokens spell; None if they spell none."""
-        word = normalised(self.subwords.decode(token_ids, one_word=self.options.one_word))
+        word = normalised(self.subwords.decode(token_ids))
         return None if not word or "\ufffd" in word or (self._letters_only and not word.isalpha()) else word
 
     @property
     def _letters_only(self) -> bool:
-        return self.options.one_word and self.options.positions == HUMAN_TOKENS
+        return self.options.positions == HUMAN_TOKENS
 
     @property
     def search_width(self) -> int:
@@ -155,9 +156,7 @@ class ClozeModel(ABC):
         self, number: int, item: EncodedItem, blank: int, end_tokens: TokenIds, max_tokens: int
     ) -> BestFirstSearch:
         """A search for answers to a blank of item `number` that end with any of `end_tokens`."""
-        first, later = self.subwords.allowed(
-            item.leading_space[blank], one_word=self.options.one_word, letters=self._letters_only
-        )
+        first, later = self.subwords.allowed(item.leading_space[blank], letters=self._letters_only)
         constraint = TokenConstraint(first, later, end_tokens, max_tokens)
         return BestFirstSearch(number, constraint, TopWords(self.decode, self.options.candidates), self.search_width)
 
@@ -168,14 +167,6 @@ class ClozeModel(ABC):
     def _blank_error(self, item: EncodedItem, blank: int) -> str | None:
         """Why this blank gets no candidates even though its word has a score."""
         return None
-
-    def _n_masks(self, token_ids: TokenIds) -> int:
-        """The number of masks that an answer filled, if several are tried: probabilities add up within each."""
-        return 0
-
-    def _ranking_score(self, log_probability: float, token_ids: TokenIds) -> float:
-        """The score that candidates are ranked by."""
-        return log_probability
 
     @abstractmethod
     def _input_length(self, item: EncodedItem) -> int:
@@ -189,7 +180,7 @@ class ClozeModel(ABC):
     def _search(
         self, items: Sequence[EncodedItem], blank: int, filled: Sequence[Sequence[TokenIds]]
     ) -> list[BestFirstSearch]:
-        """Finished searches for the likeliest answers to a blank of each item; `BestFirstSearch.item` is its number.
+        """A finished search for the likeliest answers to a blank of each item; `BestFirstSearch.item` is its number.
 
         `filled` are the tokens in the blanks before it.
         """

@@ -8,15 +8,12 @@ before it, its later ones masked): the pseudo-log-likelihood of Salazar et al. 2
 as Kauf and Ivanova 2023 (ACL, PLL-word-l2r) correct it, since plain masking of one subtoken shows the rest of its word.
 A candidate's log-probability is the same quantity.
 
-The number of masks reveals the length of the word in subtokens, which the other kinds of model must guess. With
-`mlm_length` "guessed" 1 to 4 masks are tried and all answers ranked by their mean log-probability per subtoken, as
-Jiang et al. 2020 (EMNLP, X-FACTR) choose among lengths.
+The number of masks reveals the length of the word in subtokens, which the other kinds of model must guess.
 """
 
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -26,7 +23,6 @@ from ilm.evaluation.cloze.base import WORD_TOO_LONG, ClozeModel
 from ilm.evaluation.cloze.search import BestFirstSearch, TokenIds, best_first
 from ilm.evaluation.cloze.subwords import EncodedItem
 
-LENGTHS_TRIED = (1, 2, 3, 4)
 MOST_ROWS = 32  # hypotheses expanded together: with more, more are expanded in vain
 MOST_TOKENS = 4096  # per forward pass: the logits of all of them take 0.8 GB with RoBERTa's vocabulary
 
@@ -46,20 +42,12 @@ class MaskedLM(ClozeModel):
         # Logits from scoring the current batch: scoring and filling a word start with the same query.
         self._scored: dict[Query, torch.Tensor] = {}
 
-    @property
-    def _is_guessed(self) -> bool:
-        return self.options.mlm_length == "guessed"
-
-    def info(self) -> dict[str, Any]:
-        return {**super().info(), "length_of_the_word": self.options.mlm_length}
-
     def _input_length(self, item: EncodedItem) -> int:
-        tried = LENGTHS_TRIED[-1] * len(item.token_spans) if self._is_guessed else 0
-        return len(item.prefix) + len(item.ids) + len(item.suffix) + tried
+        return len(item.prefix) + len(item.ids) + len(item.suffix)
 
     def _blank_error(self, item: EncodedItem, blank: int) -> str | None:
         too_long = len(item.word_ids(blank)) > self.options.max_answer_tokens
-        return WORD_TOO_LONG if too_long and not self._is_guessed else None
+        return WORD_TOO_LONG if too_long else None
 
     def _score(self, items: Sequence[EncodedItem]) -> list[list[float]]:
         subtokens = [
@@ -68,7 +56,10 @@ class MaskedLM(ClozeModel):
             for blank in range(len(item.token_spans))
             for at in range(len(item.word_ids(blank)))
         ]
-        queries = [self._subtoken_query(items[number], blank, at) for number, blank, at in subtokens]
+        queries = []
+        for number, blank, at in subtokens:
+            words = [items[number].word_ids(b) for b in range(len(items[number].token_spans))]
+            queries.append(self._query(items[number], [*words[:blank], words[blank][:at]]))
         logits = self._logits(queries)
         self._scored = {q: row for q, row, (_, _, at) in zip(queries, logits, subtokens, strict=True) if at == 0}
         scores = [[0.0] * len(item.token_spans) for item in items]
@@ -76,55 +67,32 @@ class MaskedLM(ClozeModel):
             scores[number][blank] += float(row[items[number].word_ids(blank)[at]])
         return scores
 
-    def _subtoken_query(self, item: EncodedItem, blank: int, at: int) -> Query:
-        """The query for subtoken `at` of the learner's word: those before it are shown, it and later ones masked."""
-        words = [item.word_ids(number) for number in range(len(item.token_spans))]
-        return self._query(item, [*words[:blank], words[blank][:at]], [len(word) for word in words])
+    def _query(self, item: EncodedItem, filled: Sequence[Sequence[int]]) -> Query:
+        """The text with `filled` blanks, the last of them unfinished; its other subtokens and later blanks are masks.
 
-    def _query(self, item: EncodedItem, filled: Sequence[Sequence[int]], lengths: Sequence[int]) -> Query:
-        """The text with `filled` blanks, the last of them unfinished, padded with masks to `lengths`."""
-        contents = []
-        for number, length in enumerate(lengths):
-            shown = tuple(filled[number]) if number < len(filled) else ()
-            missing = 0 if number < len(filled) - 1 else length - len(shown)
-            contents.append((*shown, *(self.mask,) * missing))
-        blank = len(filled) - 1
-        ids = (*item.prefix, *item.fill(contents), *item.suffix)
-        shift = sum(len(contents[n]) - (last - first) for n, (first, last) in enumerate(item.token_spans[:blank]))
-        return ids, len(item.prefix) + item.token_spans[blank][0] + shift + len(filled[blank])
+        An answer has as many subtokens as the learner's word.
+        """
+        ids = list(item.ids)
+        for blank, (first, last) in enumerate(item.token_spans):
+            shown = filled[blank] if blank < len(filled) else ()
+            ids[first:last] = [*shown, *[self.mask] * (last - first - len(shown))]
+        position = item.token_spans[len(filled) - 1][0] + len(filled[-1])
+        return (*item.prefix, *ids, *item.suffix), len(item.prefix) + position
 
     def _search(
         self, items: Sequence[EncodedItem], blank: int, filled: Sequence[Sequence[TokenIds]]
     ) -> list[BestFirstSearch]:
-        # One search for each length that is tried.
         searches = [
-            self.new_search(number, item, blank, (), length)
-            for number, item in enumerate(items)
-            for length in (LENGTHS_TRIED if self._is_guessed else (len(item.word_ids(blank)),))
+            self.new_search(number, item, blank, (), len(item.word_ids(blank))) for number, item in enumerate(items)
         ]
 
         def next_logits(hypotheses: Sequence[tuple[BestFirstSearch, TokenIds]]) -> torch.Tensor:
-            queries = []
-            for search, token_ids in hypotheses:
-                lengths = self._mask_counts(items[search.item], blank, search.constraint.max_tokens)
-                queries.append(self._query(items[search.item], [*filled[search.item], token_ids], lengths))
-            return self._logits(queries)
+            return self._logits(
+                [self._query(items[search.item], [*filled[search.item], tokens]) for search, tokens in hypotheses]
+            )
 
         best_first(searches, next_logits, rows=MOST_ROWS, width=self.search_width)
         return searches
-
-    def _mask_counts(self, item: EncodedItem, blank: int, length: int) -> list[int]:
-        """Masks of each blank: `length` for this one; for the others their subtokens, or one if lengths are guessed."""
-        return [
-            length if number == blank else (1 if self._is_guessed else last - first)
-            for number, (first, last) in enumerate(item.token_spans)
-        ]
-
-    def _n_masks(self, token_ids: TokenIds) -> int:
-        return len(token_ids)
-
-    def _ranking_score(self, log_probability: float, token_ids: TokenIds) -> float:
-        return log_probability / len(token_ids)
 
     def _logits(self, queries: Sequence[Query]) -> torch.Tensor:
         """Logits (queries, V) in float32; those known from scoring are reused."""

@@ -133,7 +133,7 @@ def notes(header: Mapping[str, Any]) -> list[str]:
             "PLL, the pseudo-log-likelihood of masked models, is not the probability of a word among all words, and is "
             "not compared with log p."
         )
-    if len(kinds) > 1 and header["configuration"]["task"]["mlm_length"] == "given" and "mlm" in kinds:
+    if len(kinds) > 1 and "mlm" in kinds:
         said.append("Masked models were given each word's number of subtokens, the other models were not.")
     if len(models) > 1:
         said.append(
@@ -233,7 +233,7 @@ def _models(header: Mapping[str, Any], names: Mapping[str, str], *, with_places:
     rows = []
     for model, about in header["models"].items():
         usage, seen = about["usage"], about["texts_seen_in_training"]
-        how = {"mlm": f"masks, number {usage.get('length_of_the_word')}", "ilm": f"blank [{usage.get('blank')}]"}
+        how = {"mlm": "masks", "ilm": f"blank [{usage.get('blank')}]"}
         known = seen["why_unknown"] or f"{seen['texts']:,} in the training split of {seen['corpus']}"
         places = [about["model"]] * with_places
         rows.append([names[model], *places, how.get(about["kind"], "span"), known])

@@ -100,28 +100,24 @@ class Subwords:
             [bool(u and not any(map(str.isspace, t[1:]))) for u, t in zip(usable, texts, strict=True)], rows
         )
 
-    def allowed(self, leading_space: bool, *, one_word: bool, letters: bool) -> tuple[torch.Tensor, torch.Tensor]:
-        """(first, later), each boolean (V,): the tokens allowed first in an answer, and after that.
+    def allowed(self, leading_space: bool, *, letters: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        """(first, later), each boolean (V,): the tokens allowed first in an answer of one word, and after that.
 
-        `leading_space`: a space precedes the blank. `one_word`: no white space inside the answer; `letters`: and
-        letters only.
+        `leading_space`: a space precedes the blank. `letters`: letters only.
         """
         first = self.with_space if leading_space else self.without_space
-        if not one_word:
-            return first, self.regular
         # WordPiece splits "n't" into three words: if marks are allowed, they may continue a word.
         later = self.regular if self.style == WORD_PIECE and not letters else self.continuing
         first, later = first & self.unbroken, later & self.unbroken
         return (first & self.letters, later & self.letters) if letters else (first, later)
 
-    def decode(self, ids: Sequence[int], *, one_word: bool) -> str:
-        """The text of an answer, without its leading space."""
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of an answer of one word, without its leading space."""
         tokens = [self._raw[i] or "" for i in ids]
         if self.style == BYTE_LEVEL:
             return bytes(BYTE_OF_SYMBOL[c] for token in tokens for c in token).decode("utf-8", "replace").strip()
         if self.style == WORD_PIECE:
-            space = "" if one_word else " "
-            return "".join(t[2:] if t.startswith("##") else space + t for t in tokens).strip()
+            return "".join(token.removeprefix(WORD_PIECE) for token in tokens).strip()
         if any(token.startswith("<0x") for token in tokens):
             return self.tokenizer.decode(list(ids)).strip()
         return "".join(map(self._text, tokens)).strip()

@@ -177,7 +177,6 @@ def test_the_report_says_what_was_done(whole, root):
     assert {"torch", "transformers", "commit"} <= set(report["versions"])
     bert_ = report["models"]["mlm:bert"]
     assert bert_["model"] == str(root / "bert")
-    assert bert_["usage"]["length_of_the_word"] == "given"
     assert report["models"]["ilm:ilm"]["usage"]["blank"] == "word"
     assert bert_["texts_seen_in_training"]["texts"] is None
     assert report["part_of_speech"].startswith(("left out: NLTK's data", "NLTK's"))
@@ -503,12 +502,12 @@ def test_answers_of_another_method_are_refused(root, tmp_path, monkeypatch):
 
 
 def test_lists_that_may_miss_an_answer_are_counted_in_the_table_of_the_terminal(root, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(MaskedLM, "width_per_candidate", 1)
-    few = ("limit=2", "task.levels=[A1]", "task.mlm_length=guessed", "task.samples_per_text=1")
-    _, folder = run(root, tmp_path, *few, models=("mlm:roberta",))
-    assert report_of(folder)["models"]["mlm:roberta"]["incomplete_lists"] == 2
+    monkeypatch.setattr(PrefixLM, "width_per_candidate", 1)
+    few = ("limit=2", "task.levels=[A1]", "task.samples_per_text=1")
+    _, folder = run(root, tmp_path, *few, models=("ilm:ilm",))
+    assert report_of(folder)["models"]["ilm:ilm"]["incomplete_lists"] == 2
     markdown = " ".join((folder / "cloze.md").read_text(encoding="utf-8").split())
-    assert "| mlm:roberta | 2 | 0 | 2 |" in markdown, "n, failed, unsure"
+    assert "| ilm:ilm | 2 | 0 | 2 |" in markdown, "n, failed, unsure"
     shown = capsys.readouterr().out
     assert re.search(r"unsure\W+2", shown)
     assert "may lack a likelier answer" in " ".join(shown.split())
@@ -686,7 +685,6 @@ def test_texts_that_make_no_bench(root, tmp_path, content, more, message):
         (["task.n_masks=0"], "task.n_masks=0: expected at least 1"),
         (["task.candidates=3"], "task.candidates=3: expected at least 10"),
         (["limit=0"], "limit=0: expected at least 1"),
-        (["task.mlm_length=told"], "task.mlm_length=told: expected one of given, guessed"),
     ],
 )
 def test_values_that_make_no_sense(root, tmp_path, more, message):
