@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.style
+import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ilm.files import atomic_file
+from ilm.tables import wrap_name
 
 _STYLE = Path(__file__).with_name("figures.mplstyle")
 
@@ -23,6 +25,32 @@ def new_figure(width: float, height: float) -> Figure:
     """A figure with a canvas of its own, which needs no display and no pyplot; sizes in inches."""
     figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
+    return figure
+
+
+def reliability_figure(
+    panels: Mapping[str, tuple[pd.DataFrame, float | None]], what: str, across: str, up: str
+) -> Figure:
+    """A panel per title, from a table and error of `ilm.evaluation.statistics.calibration`; axes `across` and `up`.
+
+    Areas are the bins' shares of `what`, bars one standard error.
+    """
+    columns = min(3, len(panels))
+    rows = -(-len(panels) // columns)
+    figure = new_figure(max(4.0, 2.9 * columns + 0.5), 3.4 * rows + 0.3)
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for panel, (title, (own, error)) in zip(axes, panels.items(), strict=False):
+        panel.plot([0, 1], [0, 1], color="0.6", linestyle="--", linewidth=1)
+        panel.errorbar(own["confidence"], own["correct"], own["standard_error"].fillna(0), color="C0", linewidth=1)
+        areas = 15 + 250 * own["n"] / max(1, own["n"].sum())
+        panel.scatter(own["confidence"], own["correct"], s=areas, color="C0", alpha=0.6, clip_on=False, zorder=3)
+        panel.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+        said = f"no {what}" if error is None else f"ECE {100 * error:.1f} %, {own['n'].sum():,} {what}"
+        panel.set_title("\n".join([*wrap_name(title, 30), said]))
+    for panel in axes[len(panels) :]:
+        panel.set_visible(False)
+    figure.supxlabel(across, fontsize=9)
+    figure.supylabel(up, fontsize=9)
     return figure
 
 

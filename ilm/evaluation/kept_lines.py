@@ -21,22 +21,27 @@ class KeptLines:
 
     def read(self) -> dict[tuple, Record]:
         """The complete records by key; a partial last one, from a killed process, is cut off."""
-        if not self.path.is_file():
-            return {}
-        found, end = {}, 0
-        for line in self.path.read_bytes().splitlines(keepends=True):
+        found: dict[tuple, Record] = {}
+        for line in self._lines():
             try:
                 record = json.loads(line)
-                found[tuple(record[field] for field in self.key)] = record
+                key = tuple(record[field] for field in self.key)
             except (ValueError, KeyError, TypeError):
                 break
             if not line.endswith(b"\n"):
                 break
-            end += len(line)
-        else:
-            return found
-        os.truncate(self.path, end)
-        return self.read()
+            found[key] = record
+        self.truncate(len(found))
+        return found
+
+    def truncate(self, count: int) -> None:
+        """Keep only the first `count` records."""
+        lines = self._lines()
+        if count < len(lines):
+            os.truncate(self.path, sum(map(len, lines[:count])))
+
+    def _lines(self) -> list[bytes]:
+        return self.path.read_bytes().splitlines(keepends=True) if self.path.is_file() else []
 
     def add(self, batches: Iterable[Sequence[Record]], progress: ProgressLog) -> None:
         """Append the records of each batch as soon as it is made."""

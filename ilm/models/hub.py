@@ -20,7 +20,7 @@ TO_TRAIN = (
 )
 # What a broken or unrelated file can raise.
 BROKEN = (
-    *(OSError, ValueError, KeyError, TypeError, AttributeError, ImportError),
+    *(OSError, ValueError, KeyError, TypeError, AttributeError, ImportError, RuntimeError),
     *(SafetensorError, StrictDataclassError),
 )
 

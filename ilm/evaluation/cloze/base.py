@@ -53,8 +53,6 @@ class Prediction:
 class ClozeModel(ABC):
     """A language model that fills blanks; a subclass for each architecture."""
 
-    kind: ClassVar[str]
-    pseudo: ClassVar[bool] = False  # whether its scores are pseudo-log-likelihoods
     width_per_candidate: ClassVar[int]  # hypotheses of each length that a search expands, for each candidate wanted
 
     def __init__(
@@ -68,11 +66,6 @@ class ClozeModel(ABC):
         """`max_tokens` is the longest input that the model takes."""
         self.model, self.options, self.max_tokens = model.eval(), options, max_tokens
         self.subwords = Subwords(tokenizer, model.get_output_embeddings().weight.shape[0])
-
-    def info(self) -> dict[str, Any]:
-        """How this model is used, for the report."""
-        limit = self.max_tokens if math.isfinite(self.max_tokens) else None
-        return {"kind": self.kind, "pseudo_log_likelihood": self.pseudo, "max_tokens": limit}
 
     @torch.inference_mode()
     def predict(self, items: Sequence[Item]) -> list[tuple[Prediction, ...]]:

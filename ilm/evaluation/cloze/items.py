@@ -16,8 +16,8 @@ from importlib.resources import files
 from typing import Any
 
 import pandas as pd
-import regex
 
+from ilm.config.evaluate import Cloze
 from ilm.evaluation.cloze.metrics import folded, normalised
 from ilm.evaluation.forms.edits import aligned_edits
 from ilm.hashing import order_key
@@ -71,37 +71,25 @@ class Item:
         return {**asdict(self), "spans": [list(span) for span in self.spans], "words": list(self.words)}
 
 
-def draw_items(
-    documents: pd.DataFrame,
-    *,
-    n_masks: int,
-    samples_per_text: int,
-    max_chars: int | None,
-    seed: int,
-    positions: str,
-    corrected: str | None = None,
-) -> tuple[list[Item], dict[str, int]]:
-    """(The items of `documents` (writing_id, l1, cefr_level, text), in order; counts of texts by what they lack).
-
-    `positions`: "human-tokens", "random", or "edits", for which `corrected` names the column of corrected texts (see
-    `eligible_words`).
-    """
+def draw_items(documents: pd.DataFrame, options: Cloze) -> tuple[list[Item], dict[str, int]]:
+    """(The items of `documents` (writing_id, l1, cefr_level, text), in order; counts of texts by what they lack)."""
     items: list[Item] = []
     counts: Counter[str] = Counter()
-    others = documents[corrected] if positions == EDITS else [None] * len(documents)
+    edited = options.positions == EDITS
+    others = documents[options.corrected] if edited else [None] * len(documents)
     for row, other in zip(documents.itertuples(), others, strict=True):
-        text = cut(row.text, max_chars)
+        text = cut(row.text, options.max_chars)
         counts["texts cut at task.max_chars"] += len(text) < len(row.text)
         words = words_of(text)
-        waiting = eligible_words(text, words, positions)
-        if positions == EDITS:
+        waiting = eligible_words(text, words, options.positions)
+        if edited:
             is_corrected = isinstance(other, str) and bool(other.strip())
             counts["texts without a corrected version"] += not is_corrected
             edits = aligned_edits(row.text, other) if is_corrected else []
             waiting = [number for number in waiting if any(_overlap(words[number], edit.learner) for edit in edits)]
-        drawn = list(_draw(words, waiting, row.writing_id, n_masks, samples_per_text, seed))
+        drawn = list(_draw(words, waiting, row.writing_id, options))
         counts[TOO_FEW] += not drawn
-        counts[FEWER_SAMPLES] += 0 < len(drawn) < samples_per_text
+        counts[FEWER_SAMPLES] += 0 < len(drawn) < options.samples_per_text
         items += [
             Item(row.writing_id, row.l1, row.cefr_level, sample, text, spans) for sample, spans in enumerate(drawn)
         ]
@@ -109,11 +97,7 @@ def draw_items(
 
 
 def cut(text: str, max_chars: int | None) -> str:
-    """The text, or its beginning: up to the last sentence end in the second half of `max_chars`, else to a word end.
-
-    A first word longer than `max_chars` is cut between grapheme clusters (Unicode Standard Annex 29): never between a
-    letter and its accent, nor inside an emoji.
-    """
+    """The text, or its beginning: up to the last sentence end in the second half of `max_chars`, else to a word end."""
     if max_chars is None or len(text) <= max_chars:
         return text
     ends = (
@@ -122,14 +106,7 @@ def cut(text: str, max_chars: int | None) -> str:
     if in_second_half := [end for end in ends if max_chars / 2 <= end <= max_chars]:
         return text[: max(in_second_half)]
     spaces = [at for at in range(max_chars + 1) if text[at].isspace()]
-    if spaces and (words := text[: spaces[-1]].rstrip()):
-        return words
-    end = 0
-    for character in regex.finditer(r"\X", text):
-        if end and character.end() > max_chars:
-            break
-        end = character.end()
-    return text[:end]
+    return (text[: spaces[-1]].rstrip() if spaces else "") or text[:max_chars]
 
 
 def eligible_words(text: str, words: Sequence[tuple[int, int]], positions: str) -> list[int]:
@@ -167,20 +144,20 @@ def _overlap(word: tuple[int, int], stretch: tuple[int, int]) -> bool:
 
 
 def _draw(
-    words: Sequence[tuple[int, int]], eligible: Sequence[int], writing_id: str, n_masks: int, samples: int, seed: int
+    words: Sequence[tuple[int, int]], eligible: Sequence[int], writing_id: str, options: Cloze
 ) -> Iterator[tuple[tuple[int, int], ...]]:
     """The spans of a text's samples, as many as its `eligible` words allow.
 
     No two blanks of a sample are neighbours: a model that fills them one after the other could not tell where the first
     one ends.
     """
-    waiting = sorted(eligible, key=lambda number: order_key(seed, "cloze", writing_id, number))
-    for _ in range(samples):
+    waiting = sorted(eligible, key=lambda number: order_key(options.seed, "cloze", writing_id, number))
+    for _ in range(options.samples_per_text):
         taken: list[int] = []
         for number in waiting:
             if all(abs(number - other) > 1 for other in taken):
                 taken.append(number)
-            if len(taken) == n_masks:
+            if len(taken) == options.n_masks:
                 break
         else:
             return

@@ -31,8 +31,6 @@ Query = tuple[tuple[int, ...], int]
 
 
 class MaskedLM(ClozeModel):
-    kind = "mlm"
-    pseudo = True
     width_per_candidate = 8  # each hypothesis costs a pass over the text
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, options: Cloze):

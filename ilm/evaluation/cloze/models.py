@@ -32,10 +32,10 @@ from ilm.evaluation.cloze.seq2seq import T5, Bart
 from ilm.evaluation.cloze.subwords import Subwords
 from ilm.hashing import digest, model_fingerprint
 from ilm.infilling.infiller import Infiller
-from ilm.models.hub import BROKEN, locate
+from ilm.models.hub import locate, readable
 from ilm.models.loading import load_tokenizer
 from ilm.runs.finder import Finder
-from ilm.runs.trained_model import TrainedModel, model_in
+from ilm.runs.trained_model import TrainedModel
 
 log = logging.getLogger("ilm")
 
@@ -79,8 +79,6 @@ def find_models(names: Sequence[str] | None, finder: Finder, level: str | None, 
     for name in names or ():
         kind, colon, path = name.partition(":")
         if not colon:
-            if (Path(name) / "config.json").is_file():
-                _require_infilling(name)
             infilling.append(name)
         elif kind not in KINDS or not path:
             raise UserError(f"models: {name!r} has no kind of {', '.join(KINDS)}. Type one of {_FORMS}.")
@@ -92,13 +90,6 @@ def find_models(names: Sequence[str] | None, finder: Finder, level: str | None, 
     if infilling or not pairs:
         specs = [*map(_infilling_spec, finder.find(None if names is None else infilling, level)), *specs]
     return _all_different(specs)
-
-
-def _require_infilling(folder: str) -> None:
-    try:
-        model_in(Path(folder)).require_infilling()
-    except UserError as error:
-        raise UserError(f"models: {folder} holds a model of unknown kind. Type one of {_FORMS}.") from error
 
 
 def _infilling_spec(model: TrainedModel) -> ModelSpec:
@@ -128,10 +119,8 @@ def _short(path: str) -> str:
 def _spec(kind: str, path: str, n_masks: int) -> ModelSpec:
     name = f"{kind}:{_short(path)}"
     location, options = locate(path, advice=f"(models=[{kind}:FOLDER])")
-    try:
+    with readable(f"models: {kind}:{path} holds no model", f". {_EXPECTED[kind]}"):
         config = AutoConfig.from_pretrained(location, **options)
-    except BROKEN as error:
-        raise UserError(f"models: {kind}:{path} holds no model ({_first_line(error)}). {_EXPECTED[kind]}") from error
     _require_kind(kind, path, config)
     tokenizer = load_tokenizer(location)
     _blank_tokens(kind, path, tokenizer, n_masks)
@@ -195,20 +184,13 @@ def load_model(spec: ModelSpec, options: Cloze, device: torch.device) -> ClozeMo
 def _pretrained(spec: ModelSpec) -> PreTrainedModel:
     auto = AutoModelForMaskedLM if spec.kind == "mlm" else AutoModelForSeq2SeqLM
     typed, expected = f"models: {spec.kind}:{spec.path}", _EXPECTED[spec.kind]
-    try:
+    with readable(f"{typed} could not be loaded", f". {expected}"):
         model, report = auto.from_pretrained(
             spec.location, dtype=torch.float32, output_loading_info=True, **spec.options
         )
-    except (*BROKEN, RuntimeError) as error:
-        raise UserError(f"{typed} could not be loaded ({_first_line(error)}). {expected}") from error
     if model.get_output_embeddings() is None:
         raise UserError(f"{typed} is a {model.config.model_type} model without output embeddings. {expected}")
     if missing := sorted(report["missing_keys"]):
         listed = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
         raise UserError(f"{typed} lacks weights ({listed}), which would be drawn at random. {expected}")
     return model
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {lines[0]}"[:200]

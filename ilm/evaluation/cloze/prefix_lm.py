@@ -118,16 +118,11 @@ class InfillingLM(PrefixLM):
     (`ilm.evaluation.conditions`).
     """
 
-    kind = "ilm"
-
     def __init__(self, infiller: Infiller, options: Cloze):
         self.vocabulary = infiller.vocabulary
         super().__init__(infiller.model, self.vocabulary.tokenizer, options, max_tokens=infiller.max_tokens)
         self.condition = infiller.condition
         self.mask_type = default_type(self.vocabulary.mask_types)
-
-    def info(self) -> dict[str, Any]:
-        return {**super().info(), "blank": self.vocabulary.mask_types[self.mask_type]}
 
     def _encode_item(self, item: Item) -> EncodedItem | str:
         encoded = super()._encode_item(item)

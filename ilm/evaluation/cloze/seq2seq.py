@@ -106,8 +106,6 @@ def _log_probability(logits: torch.Tensor, prompt: Prompt, answer: TokenIds) -> 
 
 
 class T5(Seq2SeqLM):
-    kind = "t5"
-
     def __init__(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, options: Cloze, sentinels: Sequence[int]
     ):
@@ -128,8 +126,6 @@ class T5(Seq2SeqLM):
 
 
 class Bart(Seq2SeqLM):
-    kind = "bart"
-
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, options: Cloze):
         super().__init__(model, tokenizer, options, model.config.max_position_embeddings)
         self.mask = tokenizer.mask_token_id

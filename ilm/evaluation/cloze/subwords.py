@@ -4,7 +4,7 @@ Byte-level BPEs write the space before a word as Ġ (GPT-2, RoBERTa, BART), Sent
 marks all subwords but the first with ## (BERT).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,22 +83,23 @@ class Subwords:
                 f"The tokenizer of {tokenizer.name_or_path!r} does not mark words as {BYTE_LEVEL}word, "
                 f"{SENTENCE_PIECE}word or wo{WORD_PIECE}rd. Choose another model."
             )
-        self._raw = [None if i in special else token for i, token in enumerate(raw)]
-        texts = ["" if token is None else self._text(token) or "" for token in self._raw]
-        usable = [text != "" for text in texts]
-        self.regular = _rows(usable, rows)
+        self._raw = ["" if token is None or i in special else token for i, token in enumerate(raw)]
+        texts = list(map(self._text, self._raw))
+
+        def those(test: Callable[[str], bool], of: Sequence[str] = texts) -> torch.Tensor:
+            found = torch.zeros(rows, dtype=torch.bool)
+            found[:size] = torch.tensor([text != "" and test(token) for text, token in zip(texts, of, strict=True)])
+            return found
+
+        self.regular = those(bool)
+        self.letters = those(_is_letters)
+        self.unbroken = those(lambda text: not any(map(str.isspace, text[1:])))
         if self.style == WORD_PIECE:
-            self.continuing = _rows(
-                [u and (self._raw[i] or "").startswith(WORD_PIECE) for i, u in enumerate(usable)], rows
-            )
+            self.continuing = those(lambda token: token.startswith(WORD_PIECE), self._raw)
             self.with_space = self.without_space = self.regular & ~self.continuing
         else:
-            self.with_space = _rows([bool(u and t.startswith(" ")) for u, t in zip(usable, texts, strict=True)], rows)
+            self.with_space = those(lambda text: text.startswith(" "))
             self.without_space = self.continuing = self.regular & ~self.with_space
-        self.letters = _rows([bool(u and _is_letters(t)) for u, t in zip(usable, texts, strict=True)], rows)
-        self.unbroken = _rows(
-            [bool(u and not any(map(str.isspace, t[1:]))) for u, t in zip(usable, texts, strict=True)], rows
-        )
 
     def allowed(self, leading_space: bool, *, letters: bool) -> tuple[torch.Tensor, torch.Tensor]:
         """(first, later), each boolean (V,): the tokens allowed first in an answer of one word, and after that.
@@ -113,7 +114,7 @@ class Subwords:
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of an answer of one word, without its leading space."""
-        tokens = [self._raw[i] or "" for i in ids]
+        tokens = [self._raw[i] for i in ids]
         if self.style == BYTE_LEVEL:
             return bytes(BYTE_OF_SYMBOL[c] for token in tokens for c in token).decode("utf-8", "replace").strip()
         if self.style == WORD_PIECE:
@@ -172,12 +173,6 @@ class Subwords:
         if self.style == SENTENCE_PIECE:
             return "\ufffd" if token.startswith("<0x") and len(token) == 6 else token.replace(SENTENCE_PIECE, " ")
         return token.removeprefix("##")
-
-
-def _rows(values: Sequence[bool], rows: int) -> torch.Tensor:
-    found = torch.zeros(rows, dtype=torch.bool)
-    found[: len(values)] = torch.tensor(values, dtype=torch.bool)
-    return found
 
 
 def _is_letters(text: str) -> bool:

@@ -26,9 +26,10 @@ from ilm.evaluation.cloze.items import (
 from ilm.evaluation.cloze.metrics import blank_metrics, compare, grouped
 from ilm.evaluation.cloze.models import ModelSpec, find_models, load_model
 from ilm.evaluation.cloze.report import print_tables, write_report
-from ilm.evaluation.cloze.store import PredictionFile, write_items
+from ilm.evaluation.cloze.store import KEY, missing_items, predictions, write_items
 from ilm.evaluation.cloze.subwords import Subwords
 from ilm.evaluation.conditions import require_condition
+from ilm.evaluation.kept_lines import KeptLines
 from ilm.evaluation.losses import thirds
 from ilm.evaluation.models import model_finder, texts_seen
 from ilm.evaluation.report import open_results, report_header, results_folder, results_identity
@@ -75,14 +76,14 @@ def evaluate_cloze(settings: Evaluate) -> pd.DataFrame:
         log.info("%d items of %d texts; %s", len(items), len(texts), left_out or "no text is left out")
         if tagger is None:
             log.info("no table by part of speech: python -m nltk.downloader %s", TAGGER_DATA)
-        predictions = _predict(models, items, folder, options, device)
+        kept = _predict(models, items, folder, options, device)
         systems = systems_of(models)
-        blanks = _blank_table(systems, predictions, items, units, tagger)
+        blanks = _blank_table(systems, kept, items, units, tagger)
         header = report_header(
             settings,
             source,
             len(texts) - counts.get(TOO_FEW, 0),
-            {name: _summary(name, runs, predictions, blanks, seen) for name, runs in systems.items()},
+            {name: _summary(name, runs, blanks, seen) for name, runs in systems.items()},
             device,
             items=len(items),
             texts_counted=counts,
@@ -96,15 +97,7 @@ def evaluate_cloze(settings: Evaluate) -> pd.DataFrame:
 
 
 def _items(texts: pd.DataFrame, options: Cloze) -> tuple[list[Item], dict[str, int]]:
-    items, counts = draw_items(
-        texts,
-        n_masks=options.n_masks,
-        samples_per_text=options.samples_per_text,
-        max_chars=options.max_chars,
-        seed=options.seed,
-        positions=options.positions,
-        corrected=options.corrected,
-    )
+    items, counts = draw_items(texts, options)
     if items:
         return items, counts
     n, letters = options.n_masks, options.positions != RANDOM
@@ -133,19 +126,17 @@ def _identity(
 
 def _predict(
     models: Sequence[ModelSpec], items: Sequence[Item], folder: Path, options: Cloze, device: torch.device
-) -> dict[str, PredictionFile]:
+) -> dict[str, KeptLines]:
     """The complete predictions of each model; only models with missing predictions are loaded."""
-    found = {
-        spec.name: PredictionFile(folder, spec.file_name, {"kind": spec.kind, "fingerprint": spec.fingerprint})
-        for spec in models
-    }
-    missing = {name: predictions.missing(items, options.batch_size) for name, predictions in found.items()}
+    found = {spec.name: KeptLines(folder / "answers" / f"{spec.file_name}.jsonl", KEY) for spec in models}
+    missing = {name: missing_items(kept, items, options.batch_size) for name, kept in found.items()}
     _log_expected_time([(spec, missing[spec.name]) for spec in models], options, device)
     for number, spec in enumerate(models, start=1):
         log.info("model %d of %d: %s", number, len(models), spec.name)
         if left := missing[spec.name]:
             progress = ProgressLog(len(items), spec.name, "items", initial=len(items) - len(left))
-            found[spec.name].add(load_model(spec, options, device), left, options.batch_size, progress)
+            model = load_model(spec, options, device)
+            found[spec.name].add(predictions(model, left, options.batch_size), progress)
         else:
             log.info("all of its predictions are already in the results")
     return found
@@ -192,7 +183,7 @@ def _gpt2_subwords() -> Subwords:
 
 def _blank_table(
     systems: Mapping[str, Sequence[ModelSpec]],
-    predictions: Mapping[str, PredictionFile],
+    kept: Mapping[str, KeptLines],
     items: Sequence[Item],
     units: Mapping[str, int],
     tagger: Tagger | None,
@@ -201,10 +192,10 @@ def _blank_table(
     encoded = {item.key: _gpt2_subwords().encode(item) for item in items}
     rows = []
     for name, model in ((name, run) for name, runs in systems.items() for run in runs):
-        answers = predictions[model.name].read()
+        answers = kept[model.name].read()
         for item in items:
             common = encoded[item.key]
-            for blank, answer in enumerate(answers[item.key]):
+            for blank, answer in enumerate(answers[(item.key,)]["blanks"]):
                 word, candidates = answer["word"], answer["candidates"]
                 rows.append(
                     {
@@ -236,20 +227,13 @@ def _blank_table(
     return blanks
 
 
-def _summary(
-    name: str,
-    runs: Sequence[ModelSpec],
-    predictions: Mapping[str, PredictionFile],
-    blanks: pd.DataFrame,
-    seen: Mapping[str, Any],
-) -> dict[str, Any]:
+def _summary(name: str, runs: Sequence[ModelSpec], blanks: pd.DataFrame, seen: Mapping[str, Any]) -> dict[str, Any]:
     """The report's record of a model, without its metrics; what its runs share is taken from the first."""
     own, first = blanks[blanks["model"] == name], runs[0]
     return {
         "kind": first.kind,
         "model": first.path,
         "runs": {run.name: run.fingerprint for run in runs},
-        "usage": predictions[first.name].info(),
         "texts_seen_in_training": seen[first.name],
         "blanks": len(own),
         "failures": dict(Counter(own["failure"].dropna())),

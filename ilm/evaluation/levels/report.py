@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ilm.evaluation import report
-from ilm.evaluation.figures import figure_style, new_figure, write_figures
+from ilm.evaluation.figures import figure_style, new_figure, reliability_figure, write_figures
 from ilm.evaluation.levels.metrics import COMPARED
 from ilm.evaluation.levels.systems import POSTERIOR
 from ilm.evaluation.statistics import FEWEST
@@ -152,26 +152,16 @@ def figures(tables: Tables) -> dict[str, Figure]:
     """Of the posterior, by file name."""
     own = {name: table[table["system"] == POSTERIOR] for name, table in tables.items() if name != "differences"}
     ece = own["levels"][(own["levels"]["texts"] == ALL) & (own["levels"]["metric"] == "ece")]
-    errors = dict(zip(ece["protocol"], ece["value"], strict=True))
+    of_protocols = own["reliability"].groupby("protocol")
+    panels = {
+        protocol: (of_protocols.get_group(protocol), error)
+        for protocol, error in zip(ece["protocol"], ece["value"], strict=True)
+    }
     with figure_style():
-        return {"reliability": _reliability(own["reliability"], errors), "confusion": _confusion(own["confusion"])}
-
-
-def _reliability(table: pd.DataFrame, errors: Mapping[str, float]) -> Figure:
-    """Share of right levels by probability of the level; areas are numbers of texts, bars one standard error."""
-    protocols = list(errors)
-    figure = new_figure(_PANEL * len(protocols) + 0.5, _PANEL + 0.8)
-    for panel, protocol in zip(figure.subplots(1, len(protocols), squeeze=False)[0], protocols, strict=True):
-        own = table[table["protocol"] == protocol]
-        panel.plot([0, 1], [0, 1], color="0.6", linestyle="--", linewidth=1)
-        panel.errorbar(own["confidence"], own["correct"], own["standard_error"].fillna(0), color="C0", linewidth=1)
-        areas = 15 + 250 * own["n"] / max(1, own["n"].sum())
-        panel.scatter(own["confidence"], own["correct"], s=areas, color="C0", alpha=0.6, clip_on=False, zorder=3)
-        panel.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
-        panel.set_title(f"{protocol}\nECE {100 * errors[protocol]:.1f} %, {own['n'].sum():,} texts")
-    figure.supxlabel("mean probability of the level predicted", fontsize=9)
-    figure.supylabel("share of levels that are right", fontsize=9)
-    return figure
+        reliability = reliability_figure(
+            panels, "texts", "mean probability of the level predicted", "share of levels that are right"
+        )
+        return {"reliability": reliability, "confusion": _confusion(own["confusion"])}
 
 
 def _confusion(table: pd.DataFrame) -> Figure:

@@ -23,14 +23,28 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
+from ilm.config.check import check
+from ilm.config.evaluate import Cloze, Evaluate
 from ilm.examples.vocabulary import Vocabulary
 from ilm.models.loading import save_model
+from tests.conftest import compose
 
 # Threads only wait for each other on models of this size.
 torch.set_num_threads(1)
 
 WORDS = ["she", "ate", "pasta", "rice", "soup", "for", "lunch", "and", "likes", "it", "left", "."]
 SENTENCE = "She ate pasta for lunch."
+
+
+def options(**more) -> Cloze:
+    """The options of task=cloze with short answers, where `more` say nothing else."""
+    return _defaults().model_copy(update={"max_answer_tokens": 4} | more)
+
+
+@cache
+def _defaults() -> Cloze:
+    cfg, choices = compose("evaluate", "task=cloze")
+    return check(cfg, Evaluate, choices).task
 
 
 def bert_tokenizer() -> PreTrainedTokenizerFast:

@@ -14,8 +14,6 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
-from ilm.config.check import check
-from ilm.config.evaluate import Cloze, Evaluate
 from ilm.errors import UserError
 from ilm.evaluation.cloze.base import EARLIER, NO_ANSWER, TOO_LONG, WORD_TOO_LONG, ClozeModel
 from ilm.evaluation.cloze.items import RANDOM, Item
@@ -24,7 +22,6 @@ from ilm.evaluation.cloze.prefix_lm import InfillingLM
 from ilm.evaluation.cloze.seq2seq import T5, Bart
 from ilm.evaluation.cloze.subwords import SHARES_A_TOKEN, UNKNOWN, Subwords
 from ilm.infilling.infiller import Infiller
-from tests.conftest import compose
 from tests.evaluation.cloze.cloze_models import (
     SENTENCE,
     always,
@@ -35,17 +32,13 @@ from tests.evaluation.cloze.cloze_models import (
     chain,
     gpt2,
     ilm_vocabulary,
+    options,
     roberta,
     t5,
     t5_tokenizer,
 )
 
 PASTA = (8, 5)
-
-
-def options(**more) -> Cloze:
-    cfg, choices = compose("evaluate", "task=cloze", "task.max_answer_tokens=4")
-    return check(cfg, Evaluate, choices).task.model_copy(update=more)
 
 
 def item(text: str = SENTENCE, *words: str) -> Item:
@@ -326,7 +319,7 @@ def assert_all_answers_are_listed(lm: ClozeModel, following, end: int) -> None:
     entries = {token: i for token, i in lm.subwords.tokenizer.get_vocab().items() if i != end}
     firsts = {t.removeprefix("Ġ"): i for t, i in entries.items() if t[0] == "Ġ" and t[1:].isascii() and t[1:].isalpha()}
     laters = {t: i for t, i in entries.items() if t.isascii() and t.isalpha()}
-    if lm.kind == "bart":
+    if isinstance(lm, Bart):
         firsts["for"] = end
     (start,) = following([[]])
     seconds = following([[i] for i in firsts.values()])
@@ -401,8 +394,8 @@ def test_a_conditioned_model_is_told_what_the_task_says(condition, level):
 
 
 def test_an_infilling_model_is_asked_by_words_where_it_has_them():
-    assert ilm_model(("word", "ngram")).info()["blank"] == "word"
-    assert ilm_model(("document", "sentence")).info()["blank"] == "sentence"
+    for types, expected in ((("word", "ngram"), "word"), (("document", "sentence"), "sentence")):
+        assert types[ilm_model(types).mask_type] == expected
 
 
 def test_the_last_answer_of_t5_may_end_with_the_text():
