@@ -30,7 +30,7 @@ def infill(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> Non
     find = partial(mixture.find_models, finder, settings.mixture_of, settings.mixture_temperature)
     models = find(settings.models, settings.cefr)
     computing: dict = {"device": settings.device, "dtype": settings.dtype}
-    conditions.require_conditioned((model.condition for model in models), decoding.model_dump())
+    conditions.require_conditioned([model.condition for model in models], decoding)
     cache = ModelCache(partial(Infiller.of, **computing), settings.server.max_loaded)
     if settings.web:
         from ilm.infilling.web.server import serve

@@ -40,11 +40,6 @@ class Decoding(Section):
         """Number of beams."""
         return max(self.beams, self.candidates) if self.beams else max(4 * self.candidates, 8)
 
-    @property
-    def answer_room(self) -> int | None:
-        """Tokens to keep free for each answer when truncating a text; None: refuse texts that are too long."""
-        return self.max_answer_tokens if self.cut else None
-
     def replace(self, **values: Any) -> "Decoding":
         """A copy with other values. Raises: UserError that lists all mistakes."""
         return build(Decoding, **{**self.model_dump(), **values})

@@ -11,10 +11,9 @@ as an empty L1, are dropped too.
 Legend: D documents, E examples.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -123,28 +122,30 @@ class Conditions:
         return np.array([len(ids) for ids in self.prefixes])[self.of_examples(documents, masks)]
 
 
-def condition_prefix(condition: Condition, vocabulary: Vocabulary, values: Mapping[str, str | None]) -> tuple[int, ...]:
-    """The prefix tokens for `values`, by setting; a value of None is dropped.
+def condition_prefix(condition: Condition, vocabulary: Vocabulary, decoding: Decoding) -> tuple[int, ...]:
+    """The prefix tokens for the settings of `decoding`; a value of None is dropped.
 
     Raises: UserError if the model is not conditioned on a setting, or does not know its value.
     """
-    of_fields = {field: values.get(setting) for field, setting in SETTINGS.items()}
-    require_conditioned([condition], values)
+    of_fields = {field: getattr(decoding, setting) for field, setting in SETTINGS.items()}
+    require_conditioned([condition], decoding)
     for field, value in of_fields.items():
         if value is not None and value not in condition[field]:
             raise UserError(f"{SETTINGS[field]}={value}: the model knows {', '.join(condition[field])}")
     return prefix_tokens(of_fields, vocabulary)
 
 
-def known_settings(condition: Condition, decoding: Decoding) -> dict[str, Any]:
-    """The settings that a model is conditioned on; unconditioned models beside it get none."""
-    return {setting: getattr(decoding, setting) for field, setting in SETTINGS.items() if field in condition}
+def known_settings(condition: Condition, decoding: Decoding) -> Decoding:
+    """The settings without those that a model, beside conditioned ones, is not conditioned on."""
+    unknown = [setting for field, setting in SETTINGS.items() if field not in condition]
+    return decoding.model_copy(update=dict.fromkeys(unknown))
 
 
-def require_conditioned(conditions: Iterable[Condition], values: Mapping[str, str | None]) -> None:
-    """Raises: UserError for a setting in `values` that none of these models is conditioned on."""
+def require_conditioned(conditions: Collection[Condition], decoding: Decoding) -> None:
+    """Raises: UserError for a setting of `decoding` that none of these models is conditioned on."""
     for field, setting in SETTINGS.items():
-        if (value := values.get(setting)) is not None and not any(field in condition for condition in conditions):
+        value = getattr(decoding, setting)
+        if value is not None and not any(field in condition for condition in conditions):
             raise UserError(
                 f"{setting}={value}: needs a model conditioned on it. Choose one (python train.py "
                 f"experiment=conditioned data.condition=[{field}]), or drop the setting"

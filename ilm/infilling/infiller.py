@@ -11,7 +11,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -38,7 +37,7 @@ from ilm.runs.trained_model import TrainedModel, model_in
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
-DEFAULTS = Decoding()
+DEFAULTS, WHOLE = Decoding(), Decoding(cut=False)
 ROW_TOKENS = 4096  # tokens scored in one pass
 # Tolerance between cached and plain passes, relative to 1 - log-probability, by weight dtype.
 MAX_DIFFERENCE = {torch.float32: 1e-3, torch.float64: 1e-3}
@@ -113,8 +112,7 @@ class Infiller:
         Raises: UserError for a text without blanks, or too long for the model (see `context`).
         """
         texts = [texts] if isinstance(texts, str | Context) else texts
-        options: dict[str, Any] = {"answer_room": decoding.answer_room, "level": decoding.level, "l1": decoding.l1}
-        contexts = [text if isinstance(text, Context) else self.context(text, **options) for text in texts]
+        contexts = [text if isinstance(text, Context) else self.context(text, decoding=decoding) for text in texts]
         if decoding.method == "beam":
             # Equal contexts share one search.
             with self._lock:
@@ -141,21 +139,19 @@ class Infiller:
         self,
         text: str,
         limits: Sequence[BlankLimits | None] | None = None,
-        answer_room: int | None = None,
+        decoding: Decoding = WHOLE,
         spans: Sequence[Span] | None = None,
-        level: str | None = None,
-        l1: str | None = None,
     ) -> Context:
         """Prepare a text for filling.
 
-        `limits`: limits for each blank; None: as typed. `spans`: spans of a mask to use as blanks, instead of those
-        typed in the text. `answer_room`: truncate a text that is too long, leaving this many tokens for each answer,
-        but at most half of the model's limit in total; None: refuse such a text. `level`, `l1`: conditions.
+        `limits`: limits for each blank; None: as typed. `decoding`: `level` and `l1` are the conditions; with `cut` a
+        text that is too long is truncated, leaving `max_answer_tokens` for each answer, but at most half of the model's
+        limit in total. `spans`: spans of a mask to use as blanks, instead of those typed in the text.
 
         Raises: UserError if there is no blank, a mask type or condition is unknown to the model, the text leaves no
         room for answers, or no answer can meet the limits.
         """
-        prefix = condition_prefix(self.condition, self.vocabulary, {"level": level, "l1": l1})
+        prefix = condition_prefix(self.condition, self.vocabulary, decoding)
         max_tokens = self.max_tokens - len(prefix)
         context = Context.parse(text, *self._tokens) if spans is None else self._of_spans(text, spans)
         if limits is not None:
@@ -173,13 +169,14 @@ class Infiller:
         fitting = max_tokens - answers
         if len(context.ids) <= fitting:
             return context.after(prefix)
-        if answer_room is None:
+        if not decoding.cut:
             raise UserError(
                 f"The text has {len(context.ids)} tokens, but only {max(fitting, 0)} fit: the model is limited to "
                 f"{max_tokens}, at least {answers} of them for the answers. Shorten it, or set cut=true to read "
                 "only what is nearest to the blanks."
             )
-        wished = sum(own.max_tokens or max(answer_room, n) for own, n in zip(context.limits, least, strict=True))
+        most = decoding.max_answer_tokens
+        wished = sum(own.max_tokens or max(most, n) for own, n in zip(context.limits, least, strict=True))
         room = max(answers, min(wished + len(least), max_tokens // 2))
         return truncate(context, int(max_tokens - room), *self._tokens).after(prefix)
 
@@ -211,26 +208,28 @@ class Infiller:
         """The log-probability in nats of `answers` with end tokens: the sum of `answer_scores`. Raises: the same."""
         return math.fsum(self.answer_scores(text, answers))
 
-    def answer_scores(
-        self, text: str | Context, answers: Sequence[str], prefix: tuple[int, ...] = ()
-    ) -> tuple[float, ...]:
+    def answer_scores(self, text: str | Context, answers: Sequence[str]) -> tuple[float, ...]:
         """The log-probability in nats of each answer with its end token, given the text and earlier answers.
 
         As in evaluation, the filled text is tokenised as a whole and laid out as a training example. An answer that was
-        generated in other tokens therefore has another log-probability as an `Infilling`. `prefix`: conditioning
-        tokens, if `text` is a str.
+        generated in other tokens therefore has another log-probability as an `Infilling`.
 
-        Raises: UserError for a wrong number of answers, an empty one, two that share a token, or too long a text.
+        Raises: UserError for a wrong number of answers, an empty one, two that share a token, too long a text, or if
+        the model computes NaN.
         """
-        context = text if isinstance(text, Context) else self.context(text).after(prefix)
+        context = text if isinstance(text, Context) else self.context(text)
         if len(answers) != len(context.types) or not all(answers):
             raise UserError(f"expected {len(context.types)} answers, one per blank and none empty; got {answers}")
         filled, spans = context.fill(answers)
-        example = filled_example(filled, spans, context.types, self.vocabulary, context.prefix)
+        before, after = context.left_out
+        read, places = filled[before : len(filled) - after], [(start - before, length) for start, length in spans]
+        example = filled_example(read, places, context.types, self.vocabulary, context.prefix)
         length = len(example.input_ids)
         if length > self.max_tokens:
             raise UserError(f"Text and answers have {length} tokens, but the model is limited to {self.max_tokens}")
         scores = self.score_examples([example])
+        if np.isnan(scores.nll).any():
+            raise UserError("The model computes NaN: its weights are damaged.")
         # The targets after the separator: each answer's tokens and its end.
         of_answers = np.isin(scores.target_types, (TargetType.INFILL, TargetType.INFILL_SPECIAL))
         ends = np.flatnonzero(scores.target_types[of_answers] == TargetType.INFILL_SPECIAL)

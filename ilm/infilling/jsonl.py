@@ -73,8 +73,8 @@ def _parts(blocks: Iterable[Sequence[InputText]]) -> Iterator[list[InputText]]:
 
 def _with_blanks(text: InputText, spans_of: SpansOf) -> tuple[dict[str, Any], Sequence[Span] | None]:
     """The record's fields on its text, and the blanks drawn in it."""
-    about: dict[str, Any] = {text.place: text.number} | ({"id": text.name} if text.place == "row" else {})
-    about["text"] = text.text
+    about: dict[str, Any] = {text.place: text.number, "model": None}
+    about |= ({"id": text.name} if text.place == "row" else {}) | {"text": text.text}
     try:
         if text.place == "line":
             _require_no_json(text.text)
@@ -96,13 +96,12 @@ def _filled(
     """The records of texts filled by one model."""
     records, good = [], []
     for about, spans in blanked:
-        place, *others = about
-        record = {place: about[place], "model": name} | {key: about[key] for key in others}
+        record = about | {"model": name}
         records.append(record)
         if "error" not in record:
             try:
                 known = known_settings(infiller.condition, decoding)
-                context = infiller.context(about["text"], answer_room=decoding.answer_room, spans=spans, **known)
+                context = infiller.context(about["text"], decoding=known, spans=spans)
                 good.append((record, context))
             except UserError as error:
                 record["error"] = str(error)

@@ -56,12 +56,11 @@ def find_models(
 ) -> list[TrainedModel | Specialists]:
     """The models of `Finder.find` (lowest seed of several), with the mixture first or last if `names` include it.
 
-    Its members are those named by `members`, else the model of each level. A folder or level called mixture takes
-    precedence.
+    Its members are those named by `members`, else the model of each level.
 
     Raises: UserError as `Finder.find`, or if a mixture has fewer than two members.
     """
-    if names is None or NAME not in names or finder.is_known(NAME):
+    if names is None or NAME not in names:
         return [*finder.find(names, level, all_seeds=False)]
     if level is not None:
         raise UserError(f"cefr={level}: models=[{NAME}] combines models of several levels. Drop cefr")
@@ -75,7 +74,6 @@ def find_models(
         )
     others = [name for name in names if name != NAME]
     models = finder.find(others, all_seeds=False) if others else []
-    models = [replace(model, name=str(model.folder)) if model.name == NAME else model for model in models]
     mixture = Specialists(specialists, temperature)
     return [mixture, *models] if names[0] == NAME else [*models, mixture]
 
@@ -106,8 +104,7 @@ class Mixture:
         The methods greedy and beam collect the members' own candidates, ranked by the mixture.
         """
         texts = [texts] if isinstance(texts, str | Context) else texts
-        options = {"answer_room": decoding.answer_room, "level": decoding.level, "l1": decoding.l1}
-        contexts = [text if isinstance(text, Context) else self.context(text, **options) for text in texts]
+        contexts = [text if isinstance(text, Context) else self.context(text, decoding=decoding) for text in texts]
         if decoding.method == "sample":
             found = self._scored(contexts, draw(contexts, decoding, partial(self._sample, decoding=decoding)))
             return [sorted(own, key=_unlikely) for own in found] if decoding.by_probability else found

@@ -1,7 +1,6 @@
 """A least-recently-used cache of loaded models, for the terminal, JSON lines and the page."""
 
 import gc
-import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,43 +9,36 @@ from ilm.infilling.infiller import Infiller
 from ilm.infilling.mixture import Filler, Mixture, Specialists
 from ilm.runs.trained_model import TrainedModel
 
-log = logging.getLogger("ilm")
-
 
 class ModelCache:
     """Infillers by model, at most `max_loaded`; the least recently used is evicted before loading another.
 
-    A model whose files have changed is reloaded. Only one thread may call `get`; any may call the other methods.
+    Only one thread may call `get`; any may call the other methods.
     """
 
     def __init__(self, load: Callable[[TrainedModel], Infiller], max_loaded: int):
         self._load, self.max_loaded = load, max_loaded
-        # By folder, with its modification time in nanoseconds.
-        self._entries: OrderedDict[Path, tuple[Infiller, int]] = OrderedDict()
+        self._infillers: OrderedDict[Path, Infiller] = OrderedDict()  # by folder
         self._fingerprints: dict[Path, str] = {}
 
     def __contains__(self, model: TrainedModel) -> bool:
-        return model.path in self._entries
+        return model.path in self._infillers
 
     def fingerprint(self, model: TrainedModel) -> str | None:
-        """The fingerprint of the files a model was last loaded from; None if it never was."""
+        """The fingerprint of the files a model was loaded from; None if it never was."""
         return self._fingerprints.get(model.path)
 
     def get(self, model: TrainedModel) -> Infiller:
         """The model's Infiller, loaded if necessary. Raises: UserError as `Infiller.of`."""
-        key, modified = model.path, model.path.stat().st_mtime_ns
-        if key in self._entries and self._entries[key][1] != modified:
-            del self._entries[key]
-        if key not in self._entries:
-            while len(self._entries) >= self.max_loaded:
-                evicted = next(iter(self._entries))
-                del self._entries[evicted]
+        folder = model.path
+        if folder not in self._infillers:
+            if len(self._infillers) == self.max_loaded:
+                self._infillers.popitem(last=False)
                 gc.collect()
-                log.debug("%s is evicted to load %s", evicted, model.name)
-            self._entries[key] = self._load(model), modified
-            self._fingerprints[key] = model.fingerprint()
-        self._entries.move_to_end(key)
-        return self._entries[key][0]
+            self._infillers[folder] = self._load(model)
+            self._fingerprints[folder] = model.fingerprint()
+        self._infillers.move_to_end(folder)
+        return self._infillers[folder]
 
     def get_all(self, models: Sequence[TrainedModel | Specialists]) -> dict[str, Filler]:
         """The Infillers of several models by name, including a mixture made of loaded ones."""

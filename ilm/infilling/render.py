@@ -1,7 +1,7 @@
 """Shows candidates at the terminal."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -32,14 +32,24 @@ def shown(infilling: Infilling) -> Text:
     for (start, length), tokens, values in answers:
         _append_near(text, infilling.text[done:start], after_blank=bool(done), before_blank=True)
         done = start + length
-        of_character = 0.0  # log-probability of the tokens of one character so far
-        for token, value in zip(tokens, values, strict=True):
-            of_character += value
-            if token:
-                text.append(printable(token), style=f"bold {_colour(of_character)}")
-                of_character = 0.0
+        for token, value in whole_characters(tokens, values):
+            text.append(printable(token), style=f"bold {_colour(value)}")
     _append_near(text, infilling.text[done:], after_blank=True, before_blank=False)
     return text.append(f"  {probabilities(infilling)}", style="dim")
+
+
+def whole_characters(texts: Sequence[str], values: Sequence[float]) -> Iterator[tuple[str, float]]:
+    """The texts and log-probabilities of an answer's tokens, those that share a character as one.
+
+    The last is the end token, with an empty text.
+    """
+    together = 0.0
+    for text, value in zip(texts[:-1], values, strict=False):
+        together += value
+        if text:
+            yield text, together
+            together = 0.0
+    yield "", together + values[-1]
 
 
 def _append_near(text: Text, piece: str, *, after_blank: bool, before_blank: bool) -> None:

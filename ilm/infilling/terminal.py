@@ -143,8 +143,8 @@ class Terminal:
         found, faults = {}, {}
         for name, infiller in self.infillers.items():
             try:
-                options = known_settings(infiller.condition, self.decoding)
-                found[name] = infiller.context(text, answer_room=self.decoding.answer_room, spans=spans, **options)
+                known = known_settings(infiller.condition, self.decoding)
+                found[name] = infiller.context(text, decoding=known, spans=spans)
             except UserError as error:
                 faults[name] = str(error)
         messages = [f"{name}: {fault}" for name, fault in faults.items()]
@@ -168,13 +168,13 @@ class Terminal:
             self._help()
         elif name == "model" and value:
             infillers = self.load(_names(value))
-            require_conditioned([infiller.condition for infiller in infillers.values()], self.decoding.model_dump())
+            require_conditioned([infiller.condition for infiller in infillers.values()], self.decoding)
             self.infillers = infillers
             self.say(f"Models: {', '.join(self.infillers)}")
             self.changed()
         elif name in SETTINGS and value:
             decoding = self.decoding.replace(**{name: _parsed(value, getattr(self.decoding, name))})
-            require_conditioned([infiller.condition for infiller in self.infillers.values()], decoding.model_dump())
+            require_conditioned([infiller.condition for infiller in self.infillers.values()], decoding)
             self.decoding = decoding
             self.say(self._setting(name))
             self.changed()
@@ -223,17 +223,11 @@ def terminal_console() -> Console:
 
 
 def _names(typed: str) -> list[str]:
-    """Parse A1 B2, A1,B2 or [A1, B2]; names may be quoted, and backslashes are literal.
-
-    Raises: UserError for an unclosed quote.
-    """
+    """Parse A1 B2, A1,B2 or [A1, B2]; names may be quoted. Raises: UserError for an unclosed quote."""
     if typed.startswith("[") and typed.endswith("]"):
         typed = typed[1:-1]
-    reader = shlex.shlex(typed, posix=True)
-    reader.whitespace += ","
-    reader.whitespace_split, reader.commenters, reader.escape = True, "", ""
     try:
-        return list(reader)
+        return shlex.split(typed.replace(",", " "))
     except ValueError:
         raise UserError(f":model {typed} has an unclosed quote; close it") from None
 

@@ -81,10 +81,6 @@ class Finder:
             raise UserError(_ambiguous(option, name, found))
         return found[0]
 
-    def is_known(self, name: str) -> bool:
-        """Whether a name is a run, a folder, or a level of the corpus."""
-        return self._folder(name) is not None or name in self._prepared.manifest["settings"]["levels"]
-
     def levels(self) -> list[str]:
         """The corpus's levels that have a finished run, in order."""
         trained = {model.level for model in self._runs()}

@@ -38,17 +38,18 @@ def conditioned() -> Infiller:
 
 
 def test_the_line_stands_before_the_text(plain, conditioned):
-    whole, alone = conditioned.context(TEXT, level="B1", l1="Thai"), plain.context(TEXT)
+    whole, alone = conditioned.context(TEXT, decoding=decoding(level="B1", l1="Thai")), plain.context(TEXT)
     line = tuple(WORDS.encode(prefix_line({"cefr_level": "B1", "l1": "Thai"})))
     assert whole == replace(alone, ids=line + alone.ids, prefix=line)
     assert conditioned.context(TEXT) == alone
     (by_settings,) = conditioned(TEXT, decoding(level="B1", candidates=3))
-    assert by_settings == conditioned(conditioned.context(TEXT, level="B1"), decoding(candidates=3))[0]
+    of_level = conditioned.context(TEXT, decoding=decoding(level="B1"))
+    assert by_settings == conditioned(of_level, decoding(candidates=3))[0]
     assert by_settings != conditioned(TEXT, decoding(candidates=3))[0]
 
 
 def test_scores_are_those_of_evaluation(conditioned):
-    context = conditioned.context(TEXT, level="A1")
+    context = conditioned.context(TEXT, decoding=decoding(level="A1"))
     ids = WORDS.encode("I like to eat pasta for lunch.")
     before = len(WORDS.encode("I like to eat"))
     last = before + len(WORDS.encode(" pasta"))
@@ -56,13 +57,13 @@ def test_scores_are_those_of_evaluation(conditioned):
     told = add_prefixes(Examples.of([example]), [np.array(WORDS.encode("level: A1\n"), np.int32)])
     nll, _ = score(conditioned.model, told, 99, torch.device("cpu")).total("infill")
     assert conditioned.score(context, ["pasta"]) == pytest.approx(-nll, abs=1e-4)
-    assert conditioned.answer_scores(TEXT, ["pasta"], context.prefix) == conditioned.answer_scores(context, ["pasta"])
     assert conditioned.score(TEXT, ["pasta"]) != pytest.approx(-nll, abs=1e-2)
 
 
 def test_a_long_text_leaves_room_for_the_line(conditioned):
     long = "I like to eat an apple for lunch. " * 9 + "I eat _."
-    context = conditioned.context(long, answer_room=5, level="B1", l1="Thai")
+    room = decoding(max_answer_tokens=5, cut=True, level="B1", l1="Thai")
+    context = conditioned.context(long, decoding=room)
     assert context.left_out[0] > 0
     assert len(context.ids) + 6 <= conditioned.max_tokens
     assert context.ids[: len(context.prefix)] == context.prefix
@@ -70,7 +71,7 @@ def test_a_long_text_leaves_room_for_the_line(conditioned):
 
 def test_what_a_model_cannot_be_told(plain, conditioned):
     with pytest.raises(UserError, match="level=C2: the model knows A1, B1"):
-        conditioned.context(TEXT, level="C2")
+        conditioned.context(TEXT, decoding=decoding(level="C2"))
     for told in ({"level": "B1"}, {"l1": "Thai"}):
         with pytest.raises(UserError, match=r"needs a model conditioned on it.*experiment=conditioned"):
             plain(TEXT, decoding(**told))

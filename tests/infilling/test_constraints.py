@@ -261,7 +261,7 @@ def test_limits_that_cannot_be_kept_are_told(infiller):
         infiller("a " * 20 + "[word:50-60 tokens] [word]", decoding())
     for own in (BlankLimits(prefix="lunch " * 300), BlankLimits(min_words=300), BlankLimits(300)):
         with pytest.raises(UserError, match=r"alone take at least \d+ tokens, but the model is limited to 64"):
-            infiller.context("_", [own], answer_room=8)
+            infiller.context("_", [own], decoding(max_answer_tokens=8, cut=True))
     with pytest.raises(UserError, match="An answer of at least 3 words has at least 3 tokens, not at most 2"):
         infiller.context("_", [BlankLimits(max_tokens=2, min_words=3)])
     with pytest.raises(UserError, match="has 2 blanks, but limits are given for 1"):

@@ -182,6 +182,7 @@ class TestTextsTooLong:
         with pytest.raises(UserError, match=r"has \d+ tokens, but only 92 fit.*cut=true to read only what is nearest"):
             infiller(text, decoding())
         results = infiller(text, decoding(cut=True, candidates=3, max_answer_tokens=10))[0]
+        room = decoding(max_answer_tokens=10, cut=True)
         for result in results:
             left, right = result.left_out
             assert 0 < left < len(before)
@@ -192,9 +193,9 @@ class TestTextsTooLong:
             assert not read.startswith(" ")
             # The same answers as if no more had been typed.
             typed = f"{before[left:]}She ate [word] for _.{after[: len(after) - right]}"
-            assert list(infiller.context(typed).ids) == list(infiller.context(text, answer_room=10).ids)
+            assert list(infiller.context(typed).ids) == list(infiller.context(text, decoding=room).ids)
             assert own_log_probability(infiller, typed, result) == pytest.approx(result.log_probability, abs=2e-4)
-        assert len(infiller.context(text, answer_room=10).ids) <= 96 - 22
+        assert len(infiller.context(text, decoding=room).ids) <= 96 - 22
 
     def test_one_side_alone(self, infiller):
         (result,) = infiller("_ is my name." + " I like it." * 40, decoding(cut=True, max_answer_tokens=4))[0]

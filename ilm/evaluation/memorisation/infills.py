@@ -112,10 +112,9 @@ def _filled(infiller: Infiller, texts: Sequence[MaskedText], decoding: Decoding)
         batch = texts[begin : begin + at_once]
         contexts: list[Context | None] = []
         for text in batch:
-            room, values = decoding.answer_room, text.condition
+            own = decoding.model_copy(update=text.condition)
             try:
-                context = infiller.context(text.text, None, room, text.spans, values["level"], values["l1"])
-                contexts.append(context)
+                contexts.append(infiller.context(text.text, decoding=own, spans=text.spans))
             except UserError as error:
                 log.debug("%s left out: %s", text.writing_id, error)
                 contexts.append(None)

@@ -70,8 +70,6 @@ def create_app(service: WebService, worker: Worker, host: str) -> Starlette:
         ],
         middleware=[Middleware(KnownHosts, host=host)],
         exception_handlers={
-            404: _unknown,  # type: ignore[dict-item]  # with these it is an HTTPException
-            405: _unknown,  # type: ignore[dict-item]
             HTTPException: lambda request, error: _fault(error.status_code, error.detail),
             UserError: lambda request, error: _fault(400, str(error)),
             ClientDisconnect: lambda request, error: _fault(400, "The request is incomplete."),
@@ -143,11 +141,6 @@ async def _left(request: Request) -> None:
     """Return once the client of a fully read request has disconnected."""
     while (await request.receive())["type"] != "http.disconnect":
         continue
-
-
-def _unknown(request: Request, error: HTTPException) -> Response:
-    known = "GET /models, GET /progress, POST /infill, POST /levels, or the page at /"
-    return _fault(error.status_code, f"There is no {request.method} {request.url.path[:100]}. Expected {known}.")
 
 
 def _fault(status: int, message: str) -> JSONResponse:

@@ -59,21 +59,18 @@ def read_answers(
 
     Raises: UserError if there are no answers, or not as many as blanks.
     """
-    marked: Sequence[str | None]
     if answers is None:
         text, marked = parse_braces(text, mask_types, known_types)
-    else:
-        marked = answers
-    given = [answer for answer in marked if answer is not None]
-    if not given:
+        answers = [answer for answer in marked if answer is not None]
+    if not answers:
         raise UserError("No answer is marked. Put braces around the words to judge: She ate {pasta} for lunch.")
     blanks = len(parse_blanks(text, mask_types)[1])
-    if blanks != len(given):
+    if blanks != len(answers):
         raise UserError(
-            f"The text has {blanks} blank(s), but {len(given)} answer(s). To be judged, all answers must be in braces, "
-            f"beside no other blanks; this model has the types {', '.join(mask_types)}"
+            f"The text has {blanks} blank(s), but {len(answers)} answer(s). To be judged, all answers must be in "
+            f"braces, beside no other blanks; this model has the types {', '.join(mask_types)}"
         )
-    return text, given
+    return text, answers
 
 
 def unit_of(answer: str) -> str:

@@ -1,18 +1,13 @@
-"""Which level would write this? The log-probability of answers under several models, and the posterior of the levels.
-
-All models read the same text. If it is too long for one of them, it is truncated alike for all, since more context
-makes an answer likelier.
-"""
+"""Which level would write this? The log-probability of answers under a model, and the posterior of the levels."""
 
 import math
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from scipy.special import logsumexp
+from scipy.special import logsumexp, softmax
 
 from ilm.errors import UserError
-from ilm.infilling.blanks import NO_LIMITS, Context
+from ilm.infilling.blanks import Context
 from ilm.infilling.infiller import Infiller
 from ilm.runs.trained_model import TrainedModel
 
@@ -23,93 +18,28 @@ HIGH_PERPLEXITY = 100.0
 UNEQUAL = 1.25  # ratio of training targets above which training counts as unequal
 
 
-@dataclass(frozen=True)
-class Judgement:
-    """A model's scores of `answers` to the blanks of `context`: the log-probability of each in nats, given earlier
-    ones, or why there is none.
-
-    `context`: None if the text could not be read. `assumed`: indices of answers that are given, not judged.
-    """
-
-    scores: tuple[float, ...] | str
-    answers: Sequence[str] = ()
-    context: Context | None = None
-    assumed: Collection[int] = ()
-
-    @property
-    def score(self) -> float:
-        assert not isinstance(self.scores, str)
-        return math.fsum(value for number, value in enumerate(self.scores) if number not in self.assumed)
-
-    def record(self) -> dict[str, Any]:
-        """The filled text, its answers with their places, and "log_probability" or "error"."""
-        scores = self.scores
-        failed = isinstance(scores, str)
-        record: dict[str, Any] = {"error": scores} if failed else {"log_probability": finite_or_none(self.score)}
-        if self.context is None:
-            return record
-        text, spans = self.context.fill(self.answers)
-        values = [None] * len(spans) if isinstance(scores, str) else [*map(finite_or_none, scores)]
-        answers = [
-            {"text": answer, "start": start, "length": length, "log_probability": value}
-            for number, (answer, (start, length), value) in enumerate(zip(self.answers, spans, values, strict=True))
-            if number not in self.assumed
-        ]
-        return record | {"text": text, "answers": answers}
-
-
-def score(
-    infiller: Infiller,
-    context: Context,
-    answers: Sequence[str],
-    left_out: tuple[int, int],
-    assumed: Collection[int] = (),
-) -> Judgement:
-    """A model's judgement, without reading the first and last `left_out` characters of the text."""
-    before, after = left_out
-    scores: tuple[float, ...] | str
-    try:
-        scores = infiller.answer_scores(context.text[before : len(context.text) - after], answers, context.prefix)
-    except UserError as error:
-        scores = str(error)
-    if not isinstance(scores, str) and any(map(math.isnan, scores)):
-        scores = "The model computes NaN: its weights are damaged."
-    return Judgement(scores, answers, context, assumed)
-
-
 def judge(
-    models: Sequence[TrainedModel],
-    read: Callable[[TrainedModel], tuple[str, Sequence[str]]],
-    load: Callable[[TrainedModel], Infiller],
-    cut: bool,
-) -> tuple[list[Judgement], tuple[int, int]]:
-    """Each model's judgement, and how many characters at the start and end of the text none of them read.
+    infiller: Infiller, context: Context, answers: Sequence[str], assumed: Collection[int] = ()
+) -> dict[str, Any]:
+    """The filled text, and "answers" with their places and log-probabilities in nats, each given earlier ones.
 
-    `read`: returns the text with blanks for a model, and the answers. `cut`: truncate a text that is too long for a
-    model, alike for all; otherwise that model refuses it. No reference to a model is kept while another is loaded, so
-    that the cache can evict it.
+    "log_probability": of all answers; "error" instead if the model cannot score them. `assumed`: indices of answers
+    that are given, not judged.
     """
-    found: dict[str, Judgement] = {}
-    left_out = (0, 0)
-    for model in models:
-        try:
-            text, answers = read(model)
-            context = _context(load(model), text, answers, cut)
-            own = Judgement("", answers, context)
-            left_out = max(left_out[0], context.left_out[0]), max(left_out[1], context.left_out[1])
-        except UserError as error:
-            own = Judgement(str(error))  # the error's traceback would keep the model in memory
-        found[model.name] = own
-    for model in reversed(models):  # the last are still in memory
-        own = found[model.name]
-        if own.context is not None:
-            found[model.name] = score(load(model), own.context, own.answers, left_out)
-    return [found[model.name] for model in models], left_out
-
-
-def _context(infiller: Infiller, text: str, answers: Sequence[str], cut: bool) -> Context:
-    longest = max(len(infiller.vocabulary.encode(f" {answer}")) for answer in answers)
-    return infiller.context(text, [NO_LIMITS] * len(answers), longest + 1 if cut else None)
+    text, spans = context.fill(answers)
+    record: dict[str, Any] = {"text": text}
+    try:
+        scores = infiller.answer_scores(context, answers)
+        judged = math.fsum(score for number, score in enumerate(scores) if number not in assumed)
+        record["log_probability"] = finite_or_none(judged)
+    except UserError as error:
+        scores, record["error"] = (math.nan,) * len(answers), str(error)
+    record["answers"] = [
+        {"text": answer, "start": start, "length": length, "log_probability": finite_or_none(score)}
+        for number, (answer, (start, length), score) in enumerate(zip(answers, spans, scores, strict=True))
+        if number not in assumed
+    ]
+    return record
 
 
 def level_posterior(scored: Iterable[tuple[str, float]]) -> dict[str, float]:
@@ -125,8 +55,7 @@ def level_posterior(scored: Iterable[tuple[str, float]]) -> dict[str, float]:
     logs = {level: float(logsumexp(values)) - math.log(len(values)) for level, values in by_level.items()}
     if len(logs) < 2 or max(logs.values()) == -math.inf:
         return {}
-    total = logsumexp([*logs.values()])
-    return {level: math.exp(value - total) for level, value in logs.items()}
+    return dict(zip(logs, softmax([*logs.values()]).tolist(), strict=True))
 
 
 def cautions(models: Sequence[TrainedModel]) -> list[str]:

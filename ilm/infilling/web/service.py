@@ -7,18 +7,21 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from ilm.config.check import build
 from ilm.config.infill import Decoding
 from ilm.errors import UserError
 from ilm.examples.conditions import SETTINGS, known_settings
+from ilm.infilling.blanks import NO_LIMITS, Context
 from ilm.infilling.candidates import Infilling
 from ilm.infilling.infiller import Infiller
 from ilm.infilling.mixture import Specialists
 from ilm.infilling.model_cache import ModelCache
+from ilm.infilling.render import whole_characters
 from ilm.infilling.web.braces import parse_braces, read_answers
-from ilm.infilling.web.level_posterior import cautions, finite_or_none, judge, level_posterior, score
+from ilm.infilling.web.level_posterior import cautions, finite_or_none, judge, level_posterior
 from ilm.infilling.web.queue import Job
 from ilm.infilling.web.schema import InfillRequest, LevelsRequest
 from ilm.runs.folder import versions
@@ -78,14 +81,14 @@ class WebService:
         text, answers = parse_braces(request.text, model.mask_types, self._known_types)
         infiller = self._load(model, job, "filling")
         begun = time.perf_counter()
-        known = known_settings(infiller.condition, decoding)
-        context, original = infiller.context(text, answer_room=decoding.answer_room, **known), None
+        context = infiller.context(text, decoding=known_settings(infiller.condition, decoding))
+        original = None
         assumed = [number for number, answer in enumerate(answers) if answer is None]
         with _stepping(infiller, job):
             found = infiller(context, decoding)[0]
             if len(assumed) < len(answers):
                 whole: list[Any] = [found[0].answers[n] if n in assumed else answer for n, answer in enumerate(answers)]
-                original = score(infiller, context, whole, context.left_out, assumed).record()
+                original = judge(infiller, context, whole, assumed)
                 original |= {"assumed": assumed, "left_out": context.left_out}
         return {
             **self._described(model),
@@ -101,29 +104,45 @@ class WebService:
         """The log-probability of the answers under each model, and the levels' shares (`level_posterior`).
 
         "answers": for the blanks of "text"; if missing, they are in the text, in braces. A model that cannot judge them
-        has an "error" instead of a "log_probability". "left_out": characters that no model read.
+        has an "error" instead of a "log_probability". "left_out": characters that no model read: a text too long for
+        one model is truncated alike for all, since more context makes an answer likelier.
         """
         begun = time.perf_counter()
         models = [self._model(name) for name in dict.fromkeys(request.models)]
-
-        def read(model: TrainedModel) -> tuple[str, Sequence[str]]:
-            return read_answers(request.text, request.answers, model.mask_types, self._known_types)
-
-        found, left_out = judge(models, read, lambda model: self._load(model, job, "judging"), request.cut)
-        rows, scored = [], []
-        for model, own in zip(models, found, strict=True):
-            rows.append(self._described(model) | own.record())
-            if not isinstance(own.scores, str) and own.context is not None:
-                types = [model.mask_types[kind] for kind in own.context.types]
-                rows[-1] |= {"blanked": own.context.text, "blanks": types}
-                scored.append((model.level, own.score))
+        found: dict[str, dict[str, Any]] = {}
+        contexts: dict[str, tuple[Context, Sequence[str]]] = {}
+        # No reference to a model is kept while another is loaded, so that the cache can evict it.
+        for model in models:
+            try:
+                contexts[model.name] = self._context(model, request, job)
+            except UserError as error:
+                found[model.name] = {"error": str(error)}
+        before, after = zip((0, 0), *(context.left_out for context, _ in contexts.values()), strict=True)
+        left_out, scored = (max(before), max(after)), []
+        for model in reversed(models):  # the last are still in memory
+            if model.name in contexts:
+                context, answers = contexts[model.name]
+                row = judge(self._load(model, job, "judging"), replace(context, left_out=left_out), answers)
+                if "error" not in row:
+                    row |= {"blanked": context.text, "blanks": [model.mask_types[kind] for kind in context.types]}
+                    score = row["log_probability"]
+                    scored.append((model.level, -math.inf if score is None else score))
+                found[model.name] = row
         return {
-            "models": rows,
+            "models": [self._described(model) | found[model.name] for model in models],
             "levels": [{"level": level, "share": share} for level, share in level_posterior(scored).items()],
             "cautions": cautions(models),
             "left_out": left_out,
             "seconds": time.perf_counter() - begun,
         }
+
+    def _context(self, model: TrainedModel, request: LevelsRequest, job: Job) -> tuple[Context, Sequence[str]]:
+        """The text with blanks for a model, and the answers to judge. Raises: UserError if it cannot be read."""
+        text, answers = read_answers(request.text, request.answers, model.mask_types, self._known_types)
+        infiller = self._load(model, job, "judging")
+        longest = max(len(infiller.vocabulary.encode(f" {answer}")) for answer in answers)
+        decoding = Decoding(max_answer_tokens=longest + 1, cut=request.cut)
+        return infiller.context(text, [NO_LIMITS] * len(answers), decoding), answers
 
     def _described(self, model: TrainedModel) -> dict[str, Any]:
         return {"model": model.name, "level": model.level, "fingerprint": self._cache.fingerprint(model)}
@@ -164,20 +183,10 @@ def candidate_record(infilling: Infilling) -> dict[str, Any]:
             "start": start,
             "length": length,
             "log_probability": finite_or_none(math.fsum(values)),
-            "tokens": [(text, finite_or_none(value)) for text, value in _tokens(texts, values)],
+            "tokens": [(text, finite_or_none(value)) for text, value in whole_characters(texts, values)],
         }
         for answer, (start, length), texts, values in zip(*rows, strict=True)
     ]
     total = finite_or_none(infilling.log_probability)
     about = {name: getattr(infilling, name) for name in ("text", "complete", "left_out")}
     return about | {"log_probability": total, "answers": answers}
-
-
-def _tokens(texts: Sequence[str], values: Sequence[float]) -> Iterator[tuple[str, float]]:
-    together = 0.0  # log-probability of tokens without a text of their own
-    for text, value in zip(texts[:-1], values, strict=False):
-        together += value
-        if text:
-            yield text, together
-            together = 0.0
-    yield "", together + values[-1]

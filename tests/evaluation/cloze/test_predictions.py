@@ -14,6 +14,7 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
+from ilm.config.infill import Decoding
 from ilm.errors import UserError
 from ilm.evaluation.cloze.base import EARLIER, NO_ANSWER, TOO_LONG, WORD_TOO_LONG, ClozeModel
 from ilm.evaluation.cloze.items import RANDOM, Item
@@ -387,7 +388,8 @@ def test_a_conditioned_model_is_told_what_the_task_says(condition, level):
     model.config.infilling_condition = {"cefr_level": ["A1", "C1"], "l1": ["Thai"]}
     infiller = Infiller(model, vocabulary)
     found = answers(InfillingLM(infiller, options(condition=condition)))
-    context = infiller.context("She ate [word] for lunch.", level=level)  # its L1, French, is not known to the model
+    # Its L1, French, is not known to the model.
+    context = infiller.context("She ate [word] for lunch.", decoding=Decoding(level=level))
     assert found.log_probability == pytest.approx(infiller.score(context, ["pasta"]), abs=1e-4)
     word, value = found.candidates[0]
     assert value == pytest.approx(infiller.score(context, [word]), abs=1e-4)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from ilm.config.evaluate import Forms
+from ilm.config.infill import Decoding
 from ilm.evaluation.forms.edits import ParallelText, aligned_edits
 from ilm.evaluation.forms.results import comparisons, edit_table, preferences
 from ilm.evaluation.forms.scoring import DELETION, INSERTION, KEY, SHARED_TOKEN, TOO_LONG, items_of, score_batches
@@ -133,5 +134,5 @@ def test_a_conditioned_model_reads_the_prefix_of_task_condition():
     assert found["own"] == found["A1"]
     assert len({found[condition]["learner"] for condition in ("own", "none", "B1")}) == 3
     for condition, level in (("own", "A1"), ("none", None), ("B1", "B1")):
-        context = infiller.context("I [word] pasta.", level=level)
+        context = infiller.context("I [word] pasta.", decoding=Decoding(level=level))
         assert found[condition]["corrected"] == pytest.approx(infiller.score(context, ["like"]), abs=1e-4)

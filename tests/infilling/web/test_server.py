@@ -107,8 +107,7 @@ def test_an_open_server_knows_addresses_and_its_own_name(infillers):
 def test_only_the_page_is_there(server, path):
     status, _, answer = ask(server, "GET", path)
     assert status == 404
-    assert answer["error"].startswith("There is no GET /")
-    assert "POST /infill" in answer["error"]
+    assert answer["error"] == "Not Found"
 
 
 @pytest.mark.parametrize(
@@ -156,7 +155,7 @@ def test_other_methods_are_refused_as_json(server):
     for method in ("PUT", "OPTIONS", "DELETE"):
         status, _, answer = ask(server, method, "/infill", {})
         assert status == 405
-        assert answer["error"].startswith(f"There is no {method} /infill")
+        assert answer["error"] == "Method Not Allowed"
 
 
 def test_head_is_get_without_its_body(server):
