@@ -40,11 +40,6 @@ def visible_gpus() -> list[str]:
     return listed.stdout.split() if listed.returncode == 0 else []
 
 
-def jobs_at_once(asked: int | None, n_gpus: int, gpus_per_job: int) -> int:
-    """How many jobs run at a time: as asked, else one per `gpus_per_job` GPUs, and at least one."""
-    return asked if asked is not None else max(1, n_gpus // gpus_per_job)
-
-
 def share(slot: int, slots: int, gpus: list[str], gpus_per_job: int) -> dict[str, str]:
     """The environment variables for the job in slot `slot` of `slots` concurrent ones.
 
@@ -91,13 +86,10 @@ def is_first_process(environment: Mapping[str, str] = os.environ) -> bool:
     return all(int(environment.get(name, 0)) == 0 for name in (rank, node) if name is not None)
 
 
-def end_with_parent() -> None:
-    """In a new process, before its program: SIGTERM when the sweep's process is gone, so that no run is left behind.
-
-    Linux only; elsewhere a run goes on to its end.
-    """
+def end_with_parent(number: int = signal.SIGTERM) -> None:
+    """Let this process get a signal when its parent is gone, so that it is not left behind. Linux only."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+        ctypes.CDLL(None).prctl(1, number)  # PR_SET_PDEATHSIG
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from logging.handlers import MemoryHandler
 from pathlib import Path
 from typing import Any
 
@@ -63,18 +64,16 @@ def logging_begun_afterwards(file: Path) -> Iterator[None]:
 
     If the block fails, no file is written.
     """
-    records: list[logging.LogRecord] = []
-    handler = logging.Handler()
-    handler.emit = records.append  # type: ignore[method-assign, assignment]  # only keeps the records
-    log.addHandler(handler)
+    records = MemoryHandler(capacity=1)  # keeps them all until it has a target
+    log.addHandler(records)
     try:
         log.info("python %s", shlex.join(sys.argv), extra={"file_only": True})
         yield
     finally:
-        log.removeHandler(handler)
+        log.removeHandler(records)
     set_up_logging(file)
-    for record in records:
-        log.handlers[-1].handle(record)
+    records.setTarget(log.handlers[-1])
+    records.close()
 
 
 def set_up_logging(file: Path | None = None) -> None:

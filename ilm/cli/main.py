@@ -1,6 +1,5 @@
 """Entry-point plumbing: exit codes, error messages, --help, jobs of a sweep."""
 
-import codecs
 import logging
 import os
 import runpy
@@ -82,18 +81,10 @@ def _require_one_process(command: str) -> None:
 
 
 def _print_anything() -> None:
-    """Print characters that the terminal's encoding lacks in ASCII or as escape sequences."""
-    plain = {"−": "-", "–": "-", "—": "-", "±": "+-", "…": "...", "‘": "'", "’": "'", "“": '"', "”": '"'}
-
-    def replaced(error: UnicodeError) -> tuple[str, int]:
-        assert isinstance(error, UnicodeEncodeError)
-        character = error.object[error.start]
-        return plain.get(character, character.encode("ascii", "backslashreplace").decode()), error.start + 1
-
-    codecs.register_error("ilm.plain", replaced)
+    """Print characters that the terminal's encoding lacks as escape sequences, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="ilm.plain")
+            stream.reconfigure(errors="backslashreplace")
 
 
 @contextmanager

@@ -8,7 +8,6 @@
 4. `end_sweep` waits, prints and stores one row per job, and returns the exit code.
 """
 
-import csv
 import os
 import shutil
 import signal
@@ -32,13 +31,13 @@ from omegaconf import DictConfig, open_dict
 
 from ilm.cli.help import chosen_options
 from ilm.cli.slurm import SlurmQueue, job_options, job_script
-from ilm.cli.sweep_table import COLUMNS, STOPS, Job, label, print_total, row, sweep_table
+from ilm.cli.sweep_table import COLUMNS, STOPS, Job, label, print_total, row
 from ilm.config.check import check
 from ilm.config.train import Train
 from ilm.errors import UserError
 from ilm.files import atomic_file, read_json, write_json
-from ilm.hardware import end_with_parent, is_first_process, jobs_at_once, share, visible_gpus
-from ilm.tables import printable
+from ilm.hardware import end_with_parent, is_first_process, share, visible_gpus
+from ilm.tables import TextTable, printable
 
 RECORD = "ILM_JOB_RECORD"
 POLL_SECONDS = 0.1
@@ -74,7 +73,7 @@ class Sweep:
         if self.dry and (alike := next((other for other in self.jobs[:number] if _same_cost(other, job)), None)):
             write_json(job.record, {**alike.noted, "name": None})
             return
-        self._wait_until(
+        self.wait_until(
             lambda: len(self.running) < self.at_once and all(other.stage == job.stage for other in self.running)
         )
         log = (self.folder / f"{number}.log").absolute() if self.at_once > 1 or self.queue is not None else None
@@ -86,7 +85,7 @@ class Sweep:
         else:
             self._start_here(job, command, log)
         if self.at_once == 1:
-            self._wait_until(lambda: not self.running)
+            self.wait_until(lambda: not self.running)
         if self.dry and log and log.exists():
             print(log.read_text(encoding="utf-8", errors="replace"), file=sys.stderr, flush=True)
 
@@ -116,17 +115,14 @@ class Sweep:
             raise SystemExit(2) from error
         print(f"Slurm job {job.process.number}", file=sys.stderr, flush=True)
 
-    def wait(self) -> None:
-        """Wait for all running jobs; raises SystemExit as `start` does."""
-        self._wait_until(lambda: not self.running)
-
     def on_signal(self, received: int, frame: Any) -> None:
         """Forward a signal to the local jobs: they save, or on a second signal end at once. Slurm jobs continue."""
         self.stopped_by = received
         for job in self.running if self.queue is None else []:
             job.process.send_signal(received)  # type: ignore[union-attr]  # a process of this machine
 
-    def _wait_until(self, reached: Callable[[], bool]) -> None:
+    def wait_until(self, reached: Callable[[], bool]) -> None:
+        """Wait; raises SystemExit after a signal, once local jobs have ended."""
         while self.stopped_by is None and not reached():
             time.sleep(POLL_SECONDS)
         if self.stopped_by is not None:
@@ -165,8 +161,8 @@ class SweepCallback(Callback):
         gpus = [] if config.trainer.accelerator == "cpu" or queue is not None else visible_gpus()
         devices = config.trainer.devices
         gpus_per_job = devices if isinstance(devices, int) and devices > 0 else max(1, len(gpus))
-        asked = len(combinations) if queue is not None and config.sweep.at_once is None else config.sweep.at_once
-        at_once = 1 if config.dry_run else jobs_at_once(asked, len(gpus), gpus_per_job)
+        possible = max(1, len(gpus) // gpus_per_job) if queue is None else len(combinations)
+        at_once = 1 if config.dry_run else config.sweep.at_once or possible
         jobs = [
             Job(number, list(one), folder / f"{number}.json", stage=stage)
             for number, (stage, one) in enumerate(combinations)
@@ -184,13 +180,7 @@ def _require_all(config: DictConfig, combinations: Sequence[Sequence[str]], requ
     """
     errors: dict[str, list[str]] = {}
     common = set.intersection(*map(set, combinations)) if len(combinations) > 1 else set()
-    checked: set[str | frozenset[str]] = set()
     for one in combinations:
-        # Composing takes a third of a second: check one of the runs that differ only in their seed, and each seed once.
-        seeds = {override for override in one if override.startswith("seed=")}
-        if seeds <= checked and frozenset(one) - seeds in checked:
-            continue
-        checked |= {*seeds, frozenset(one) - seeds}
         job = GlobalHydra.instance().config_loader().load_sweep_config(config, list(one))
         choices = chosen_options(job.hydra)
         with open_dict(job):
@@ -250,22 +240,20 @@ def end_sweep() -> int:
     sweep, _sweep = _sweep, None
     if sweep is None:
         return 0
+    import pandas as pd  # imported late, so that mistyped commands fail fast
+
     with suppress(SystemExit):  # `exit_code` returns the same
-        sweep.wait()
+        sweep.wait_until(lambda: not sweep.running)
     rows = [row(job, sweep.jobs) for job in sweep.jobs]
     if sweep.dry:
         print_total(sweep.jobs)
         _remove(sweep)
     elif any(job.noted or job.process for job in sweep.jobs):
         errors = [f"{label(job, sweep.jobs)}: {job.noted['error']}" for job in sweep.jobs if job.noted.get("error")]
-        with (
-            atomic_file(sweep.folder / "runs.csv") as temporary,
-            open(temporary, "w", newline="", encoding="utf-8") as file,
-        ):
-            csv.writer(file).writerows([COLUMNS, *rows])
-        print(
-            "", sweep_table(rows).markdown(), *errors, f"the table: {sweep.folder / 'runs.csv'}", sep="\n", flush=True
-        )
+        table = TextTable(None, COLUMNS, rows, "ll" + "r" * (len(COLUMNS) - 2))
+        with atomic_file(sweep.folder / "runs.csv") as temporary:
+            pd.DataFrame(rows, columns=COLUMNS).to_csv(temporary, index=False)
+        print("", table.markdown(), *errors, f"the table: {sweep.folder / 'runs.csv'}", sep="\n", flush=True)
         if sweep.queue is not None and (left := [str(getattr(job.process, "number", "")) for job in sweep.running]):
             print(f"the jobs continue; `scancel {' '.join(left)}` ends them", flush=True)
         if any(line[1] not in ("finished", "finished before") for line in rows):

@@ -11,7 +11,6 @@ from typing import Any
 from ilm.cli.slurm import FINISHED, SlurmJob
 from ilm.files import read_object
 from ilm.progress import duration
-from ilm.tables import TextTable
 
 COLUMNS = ("run", "state", "step", "of", "target tokens", "infill", "infill_textonly", "time trained")
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
@@ -88,11 +87,6 @@ def state(job: Job) -> str:
     if code is None:
         return "lost" if job.record.exists() else "not started"
     return f"killed (signal {code - 128})" if code > 128 else "failed"
-
-
-def sweep_table(rows: Sequence[Sequence[str]]) -> TextTable:
-    """A table of these rows under `COLUMNS`."""
-    return TextTable(None, COLUMNS, rows, "ll" + "r" * (len(COLUMNS) - 2))
 
 
 def print_total(jobs: Sequence[Job]) -> None:

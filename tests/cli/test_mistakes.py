@@ -71,7 +71,7 @@ def test_nothing_that_is_printed_ends_a_command(encoding):
         [sys.executable, "-c", code], env=environment(PYTHONIOENCODING=encoding), capture_output=True, cwd=REPOSITORY
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[0].decode(encoding).startswith(('-1 "\\u4e2d', "-1 “\\u4e2d"))
+    assert done.stdout.splitlines()[0].decode(encoding).startswith("\\u22121 ")
 
 
 @pytest.mark.parametrize("script", ENTRY_POINTS)

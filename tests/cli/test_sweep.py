@@ -14,9 +14,9 @@ import pytest
 import pytorch_lightning as pl
 
 from ilm.cli.sweep import RECORD, note, was_requeued
-from ilm.cli.sweep_table import Job, label, row, state, sweep_table
+from ilm.cli.sweep_table import Job, label, row, state
 from ilm.errors import UserError
-from ilm.hardware import jobs_at_once, share, visible_gpus
+from ilm.hardware import share, visible_gpus
 from ilm.training.callbacks.stop_signals import StopSignals
 from tests.conftest import SMALL_MODEL, compose
 from tests.forked import Forked, run_forked
@@ -188,22 +188,6 @@ def test_without_a_driver_there_are_no_gpus(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("asked", "n_gpus", "gpus_per_job", "expected"),
-    [
-        (None, 0, 1, 1),
-        (None, 1, 1, 1),
-        (None, 4, 1, 4),
-        (None, 4, 2, 2),
-        (None, 5, 2, 2),
-        (None, 2, 4, 1),
-        (3, 1, 1, 3),
-    ],
-)
-def test_jobs_at_once(asked, n_gpus, gpus_per_job, expected):
-    assert jobs_at_once(asked, n_gpus, gpus_per_job) == expected
-
-
-@pytest.mark.parametrize(
     ("slots", "gpus", "gpus_per_job", "expected"),
     [
         (2, ["0", "1"], 1, ["0", "1"]),
@@ -274,10 +258,3 @@ def test_a_row_of_a_run_that_has_only_begun(tmp_path):
     (tmp_path / "run" / "status.json").write_text(json.dumps({"state": "running", "step": 3, "total_steps": 9}))
     one = job(tmp_path, 0, {"name": "a", "folder": str(tmp_path / "run"), "exit_code": 143})
     assert row(one, [one]) == ("a", "interrupted", "3", "9", "", "", "", "")
-
-
-def test_the_table_is_markdown_and_aligned():
-    rows = [("a_long_name", "finished", "6", "6", "1234", "5.00", "6.00", "1:02:03")]
-    lines = sweep_table(rows).markdown().splitlines()
-    assert len({len(line) for line in lines}) == 1
-    assert lines[1].startswith("|:------------|:---------|-------:|")
