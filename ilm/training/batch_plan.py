@@ -51,11 +51,10 @@ class _Epoch(NamedTuple):
 class StepPlan:
     """The steps of a run: a pure function of (order, step).
 
-    A micro-batch has at most `batch_size` examples, or at most `max_tokens` tokens, a multiple of `block_tokens`;
+    A micro-batch has at most `max_tokens` tokens, a multiple of `block_tokens`, or without that `batch_size` examples;
     `store` counts the tokens and targets of each example.
 
-    Raises: ValueError if both bounds or neither are given, or `max_tokens` is not such a multiple; later, if an example
-    is longer than a block, or an epoch is empty.
+    Raises: ValueError if an epoch is empty, or an example is longer than a block.
     """
 
     def __init__(
@@ -63,16 +62,12 @@ class StepPlan:
         order: Order,
         store: Counted,
         *,
-        batch_size: int | None = None,
+        batch_size: int = 1,
         max_tokens: int | None = None,
         block_tokens: int = BLOCK_TOKENS,
         accumulate: int = 1,
         world_size: int = 1,
     ):
-        if (batch_size is None) == (max_tokens is None):
-            raise ValueError("give either batch_size or max_tokens")
-        if max_tokens is not None and max_tokens % block_tokens:
-            raise ValueError(f"max_tokens={max_tokens} is not a multiple of block_tokens={block_tokens}")
         self.order, self.store = order, store
         self.accumulate, self.world_size = accumulate, world_size
         self._batch_size, self._max_tokens, self._block_tokens = batch_size, max_tokens, block_tokens
@@ -84,9 +79,8 @@ class StepPlan:
     @property
     def size(self) -> dict[str, int]:
         """The largest step: `examples_per_step` or `tokens_per_step`."""
-        if self._batch_size is not None:
+        if self._max_tokens is None:
             return {"examples_per_step": self._batch_size * self._batches_per_step}
-        assert self._max_tokens is not None
         return {"tokens_per_step": self._max_tokens * self._batches_per_step}
 
     def step(self, step: int) -> np.ndarray:
@@ -114,13 +108,6 @@ class StepPlan:
         number = self._epoch_of(steps)
         begin, end = self._first_steps[number : number + 2]
         return number + (steps - begin) / (end - begin)
-
-    def examples_until(self, steps: int) -> int:
-        """The number of examples in the first `steps` steps."""
-        if steps == self._first_steps[-1]:
-            return sum(self.order.examples_in(number) for number in range(len(self._first_steps) - 1))
-        epoch, first = self._place(steps)
-        return sum(self.order.examples_in(number) for number in range(epoch.number)) + epoch.part(first, 0).start
 
     def means(self) -> tuple[float, float]:
         """Mean examples and tokens per step in the first epoch."""
@@ -175,7 +162,7 @@ class StepPlan:
 
     def _add_epoch(self) -> None:
         number = len(self._first_steps) - 1
-        if self._batch_size is not None:
+        if self._max_tokens is None:
             n_batches = -(-self.order.examples_in(number) // self._batch_size)
         else:
             n_batches = len(self._load(number).begins) - 1

@@ -19,10 +19,10 @@ from ilm.runs.trained_model import TrainedModel
 from ilm.training.batch_plan import StepPlan
 from ilm.training.sampling import Balanced
 
-# Settings in which matched runs may differ besides their amount of training, which the plan then points out.
+# Beginnings of keys in whose values matched runs may differ besides their amount of training; the plan points them out.
 RECIPE = (
-    *("adapter", "data.max_length", "masking.resample_each_epoch", "optimizer", "schedule"),
-    *("trainer.gradient_clip_val", "trainer.precision"),
+    *("adapter", "data.init_from", "data.max_length", "examples_per_step", "masking.resample_each_epoch", "optimizer"),
+    *("schedule", "tokens_per_step", "trainer.gradient_clip_val", "trainer.precision"),
 )
 
 # The kinds of targets counted by `match_on`.
@@ -34,7 +34,7 @@ class TokenMatch:
     """The generalist stops at optimizer step `step`, the first that reaches the `amount` of training of `run`.
 
     `on` says what was counted: infill targets, all targets (context too), or optimizer steps. `differing` names the
-    parts of the recipe in which the two runs differ.
+    settings of the recipe in which the two runs differ.
     """
 
     run: str
@@ -77,26 +77,17 @@ def match_tokens(settings: Train, data: Mapping[str, Any], corpus: PreparedCorpu
     run = _comparable_run("match", settings.match, settings, data["masks"], corpus, strict=True)
     if run.level == "all":
         raise UserError(f"match={settings.match}: {run.name} is a generalist. Give a specialist, such as match=C1.")
-    folder, their_settings = run.trained()
-    status, on = folder.status, settings.match_on
+    status, on = run.trained()[0].status, settings.match_on
     if on == "steps":
         amount = step = status["step"]
     else:
         amount = sum(sum(status["targets_seen"][kind].values()) for kind in KINDS_MATCHED[on])
         step = plan.first_step_reaching(amount, KINDS_MATCHED[on])
-    theirs = {key: run.identity.get(key) for key in ("examples_per_step", "tokens_per_step")}
-    theirs |= {"init_from": run.identity.get("data.init_from"), **_recipe(their_settings)}
-    ours = {**dict.fromkeys(theirs), **plan.size, "init_from": data["init_from"], **_recipe(settings)}
-    differing = tuple(key for key in theirs if theirs[key] != ours[key])
+    theirs = run.identity
+    ours = {**dict(flat(settings.model_dump())), **plan.size, "data.init_from": data["init_from"]}
+    recipe = sorted(key for key in {*theirs, *ours} if key.startswith(RECIPE))
+    differing = tuple(key for key in recipe if theirs.get(key) != ours.get(key))
     return TokenMatch(run.name, on, amount, step, differing)
-
-
-def _recipe(settings: Train) -> dict[str, Any]:
-    values = dict(flat(settings.model_dump()))
-    return {
-        key: {name: value for name, value in values.items() if name == key or name.startswith(f"{key}.")}
-        for key in RECIPE
-    }
 
 
 def initial_runs(settings: Train, masks: str, corpus: PreparedCorpus) -> InitialRuns:
@@ -176,7 +167,7 @@ def comparison_lines(
         line = prefix_line(dict.fromkeys(settings.data.condition, "...")).strip()
         yield "condition", f"'{line}' before each text; none before one example in {LEFT_OUT_ONCE_IN}"
     if isinstance(plan.order, Balanced):
-        times = plan.order.times_seen(plan.examples_until(total_steps))
+        times = plan.order.times_seen(plan.epochs_until(total_steps))
         seen = ", ".join(f"{levels[code]} {count:.3g}" for code, count in times.items())
         yield "levels", f"drawn equally; mean number of times that an example is seen: {seen}"
     if settings.masking.resample_each_epoch:

@@ -7,7 +7,7 @@
 `ilm.training.fit` executes the plan.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -151,7 +151,7 @@ def plan_run(settings: Train) -> RunPlan:
         "init_from": initial and initial.weights,
     }
     match = match_tokens(settings, data, corpus, steps) if settings.match else None
-    total = match.step if match else total_steps(settings.trainer.max_steps, settings.trainer.max_epochs, steps)
+    total = match.step if match else total_steps(settings.trainer.bounds, steps)
     settings = _with_validation_interval(settings, path, total)
     return RunPlan(
         path=path,
@@ -245,7 +245,7 @@ def _plan_steps(
     return StepPlan(
         order,
         train,
-        batch_size=data.batch_size if data.max_tokens_per_batch is None else None,
+        batch_size=data.batch_size,
         max_tokens=data.max_tokens_per_batch,
         block_tokens=data.block_tokens,
         accumulate=settings.trainer.accumulate_grad_batches,
@@ -268,15 +268,7 @@ def _with_validation_interval(settings: Train, path: Path, total: int) -> Train:
     return settings.model_copy(update={"validation": settings.validation.model_copy(update=update)})
 
 
-def total_steps(max_steps: int | None, max_epochs: int | None, plan: StepPlan) -> int:
-    """Optimizer steps of a run: the smaller of the two limits; None and -1 are no limit.
-
-    Raises: UserError without any limit.
-    """
-    if max_steps == 0:
-        return 0
-    bounds = [max_steps] if max_steps and max_steps > 0 else []
-    bounds += [plan.steps_of_epochs(max_epochs, *bounds)] if max_epochs and max_epochs > 0 else []
-    if not bounds:
-        raise UserError("trainer.max_steps and trainer.max_epochs set no limit: give one of them a positive number")
-    return min(bounds)
+def total_steps(bounds: Mapping[str, int], plan: StepPlan) -> int:
+    """Optimizer steps of a run with these `bounds`, `max_steps` or `max_epochs` or both: the smaller one ends it."""
+    steps = bounds.get("max_steps")
+    return plan.steps_of_epochs(bounds["max_epochs"], steps) if "max_epochs" in bounds else bounds["max_steps"]

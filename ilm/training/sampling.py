@@ -90,13 +90,10 @@ class Balanced:
     def examples_in(self, number: int) -> int:
         return self.n_examples
 
-    def times_seen(self, n_examples: int) -> dict[int, float]:
-        """By level code, how often its examples occur in the first `n_examples` of a run, on average."""
-        levels = len(self.codes)
-        return {
-            int(code): len(range(level, n_examples, levels)) / len(members)
-            for level, (code, members) in enumerate(zip(self.codes, self._members, strict=True))
-        }
+    def times_seen(self, epochs: float) -> dict[int, float]:
+        """By level code, how often its examples occur in this many epochs, on average."""
+        of_each = epochs * self.n_examples / len(self.codes)
+        return {int(code): of_each / len(members) for code, members in zip(self.codes, self._members, strict=True)}
 
     def _drawn(self, level: int, begin: int, count: int) -> np.ndarray:
         """Examples begin..begin+count-1 of a level's consecutive passes."""

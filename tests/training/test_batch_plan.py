@@ -140,18 +140,10 @@ def test_counts_of_steps_examples_and_epochs(mode):
     assert plan.steps_of_epochs(1, 10**9) == per_epoch[0]
     assert plan.epochs_until(per_epoch[0]) == 1.0
     assert plan.epochs_until(per_epoch[0] + 1) == 1.0 + 1 / per_epoch[1]
-    for number in (0, 1, per_epoch[0], per_epoch[0] + 3):
-        assert plan.examples_until(number) == sum(map(len, first_steps(plan, number)))
     examples, tokens = plan.means()
     assert (examples, tokens) == (100 / per_epoch[0], store.lengths.sum() / per_epoch[0])
 
 
-def test_what_is_neither_examples_nor_tokens_is_refused():
-    store = OfLengths([3, 5])
-    for size in ({}, {"batch_size": 1, "max_tokens": 1024}):
-        with pytest.raises(ValueError, match="either batch_size or max_tokens"):
-            shuffled_plan(store, **size)
-    with pytest.raises(ValueError, match="not a multiple"):
-        shuffled_plan(store, max_tokens=1500)
+def test_an_example_longer_than_a_block_is_refused():
     with pytest.raises(ValueError, match="5 tokens does not fit in a block of 4"):
-        shuffled_plan(store, max_tokens=4, block_tokens=4).step(0)
+        shuffled_plan(OfLengths([3, 5]), max_tokens=4, block_tokens=4).step(0)
