@@ -11,7 +11,7 @@ import torch
 
 from ilm.errors import UserError
 from ilm.files import write_json
-from ilm.models.scoring import target_nll
+from ilm.models.scoring import score_rows
 from ilm.runs.folder import RunFolder
 from ilm.training.datamodule import MicroBatch
 from ilm.training.lightning import datamodule_of
@@ -58,21 +58,21 @@ class NonFiniteReport(pl.Callback):
         """Each example of the step with its mean NLL in nats, without dropout, under the current weights."""
         dataset = datamodule_of(trainer).batches.dataset
         module.eval()
-        documents = []
+        documents: list[tuple[int, int, int, float]] = []
         for batch in self._batches:
-            sums, targets = np.zeros(len(batch.numbers)), np.zeros(len(batch.numbers), dtype=np.int64)
-            for row in batch.rows:
-                with trainer.precision_plugin.forward_context():
-                    nll = target_nll(module.model, row).double().cpu().numpy()
-                examples = row.examples.cpu().numpy()
-                np.add.at(sums, examples, nll)
-                np.add.at(targets, examples, 1)
-            columns = (*dataset.keys(batch.numbers), sums, targets)
-            for document, mask, total, count in zip(*(column.tolist() for column in columns), strict=True):
-                loss = total / count if count else 0.0
-                documents.append((loss, str(self.writing_ids[document]), mask, count))
-        documents.sort(key=lambda one: (math.isfinite(one[0]), -one[0] if math.isfinite(one[0]) else 0.0))
+            with trainer.precision_plugin.forward_context():
+                scores = score_rows(module.model, batch.rows)
+            targets = np.bincount(scores.examples, minlength=len(batch.numbers))
+            losses = np.bincount(scores.examples, scores.nll, len(batch.numbers)) / np.maximum(targets, 1)
+            columns = (*dataset.keys(batch.numbers), targets, losses)
+            documents += zip(*(column.tolist() for column in columns), strict=True)
+        documents.sort(key=lambda one: one[-1] if math.isfinite(one[-1]) else math.inf, reverse=True)
         return [
-            {"writing_id": name, "mask": mask, "targets": count, "loss": loss if math.isfinite(loss) else str(loss)}
-            for loss, name, mask, count in documents
+            {
+                "writing_id": str(self.writing_ids[document]),
+                "mask": mask,
+                "targets": count,
+                "loss": loss if math.isfinite(loss) else str(loss),
+            }
+            for document, mask, count, loss in documents
         ]
