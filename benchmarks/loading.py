@@ -159,9 +159,9 @@ def _batches(train, division: dict):
 
 
 def _loaded(batches, workers: int, stop: int = 10**9) -> Iterator:
-    from ilm.training.datamodule import ResumableSampler, micro_batch_loader
+    from ilm.training.datamodule import RangeSampler, micro_batch_loader
 
-    return iter(micro_batch_loader(batches, ResumableSampler(0, stop), workers))
+    return iter(micro_batch_loader(batches, RangeSampler(range(stop)), workers))
 
 
 def _rate(batches: Iterator, seconds: float) -> dict[str, int]:

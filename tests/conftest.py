@@ -47,7 +47,6 @@ SMALL_MODEL = (
     "model.architecture.n_embd=32",
     "model.architecture.n_head=2",
     "data.num_workers=0",
-    "callbacks=none",
 )
 
 _SUBJECTS = (

@@ -20,7 +20,7 @@ PREPARE_SAMPLE = "python prepare.py"
 CHEAP = {
     "prepare.py": ("num_workers=1",),
     "train.py": (
-        *("trainer.max_steps=2", "validation.max_examples=20", "data.num_workers=0", "callbacks=none"),
+        *("trainer.max_steps=2", "validation.max_examples=20", "data.num_workers=0"),
         *("model.tokenizer_size=600", "model.architecture.n_layer=1"),
         *("model.architecture.n_embd=32", "model.architecture.n_head=2"),
     ),

@@ -12,8 +12,9 @@ Legend: E examples.
 """
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +24,6 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from ilm.errors import UserError
 from ilm.examples.dataset import InfillingDataset, ResampledDataset
-from ilm.examples.layout import Example
 from ilm.models.packing import Row, pack, row_length
 from ilm.training.batch_plan import StepPlan
 from ilm.training.callbacks.stop_signals import init_worker
@@ -102,98 +102,44 @@ class MicroBatchDataset(Dataset):
         )
 
 
-class ResumableSampler(DistributedSampler[int]):
-    """Yields start..stop-1. `iter()` keeps `start`, since a DataLoader with workers calls it twice.
+class RangeSampler(DistributedSampler[int]):
+    """Yields the `numbers` from `start` on, of which `len()` counts all: Lightning counts the batches of a whole run.
 
-    `len()` is always `stop`, because Lightning counts the batches of the whole run even when resuming. Being a
-    DistributedSampler keeps Lightning from replacing it: the batches are already those of one rank.
+    `iter()` keeps `start`, since a DataLoader with workers calls it twice. Being a DistributedSampler keeps Lightning
+    from replacing it: the numbers are already those of one rank. (torch's own repeats some, for ranks of equal length.)
     """
 
-    def __init__(self, start: int, stop: int):
-        self.start, self.stop = start, stop
+    def __init__(self, numbers: range, start: int = 0):
+        self.numbers, self.start = numbers, start
 
     def __iter__(self) -> Iterator[int]:
-        return iter(range(self.start, self.stop))
-
-    def __len__(self) -> int:
-        return self.stop
-
-
-@dataclass(frozen=True, eq=False)
-class EvaluationBatches(Dataset):
-    """The rows of examples to score, `batch_size` examples per item."""
-
-    examples: list[Example] | InfillingDataset
-    batch_size: int
-    row_tokens: int
-
-    def __len__(self) -> int:
-        return -(-len(self.examples) // self.batch_size)
-
-    def __getitem__(self, index: int) -> tuple[Row, ...]:
-        begin = index * self.batch_size
-        numbers = range(begin, min(begin + self.batch_size, len(self.examples)))
-        return pack([self.examples[number] for number in numbers], self.row_tokens)
-
-
-class EachOnce(DistributedSampler[int]):
-    """Every world_size-th batch; torch's own sampler repeats batches until all ranks have equally many."""
-
-    def __init__(self, count: int, rank: int, world_size: int):
-        self.numbers = range(count)[rank::world_size]
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self.numbers)
+        return iter(self.numbers[self.start :])
 
     def __len__(self) -> int:
         return len(self.numbers)
 
 
 class InfillingDataModule(pl.LightningDataModule):
-    """The training, validation and test data of a run of `total_steps` optimizer steps.
+    """The training, validation and test data of a planned run.
 
     The whole run is one Lightning epoch, because Lightning resumes exactly only within an epoch; a resumed run starts
-    at optimizer step `first_step`. The trainer gives the rank and, if `row_tokens` is None, its device the row length.
-    `evaluation_batch_size`, in examples, affects no result.
+    at optimizer step `first_step`. The trainer gives the rank and, if `data.row_tokens` is null, its device the row
+    length. `evaluation_batch_size`, in examples, affects no result.
     """
 
-    def __init__(
-        self,
-        batches: MicroBatchDataset,
-        validation: list[Example],
-        *,
-        first_step: int = 0,
-        total_steps: int,
-        row_tokens: int | None,
-        num_workers: int,
-        test: Callable[[], InfillingDataset] | None = None,
-        evaluation_batch_size: int = 64,
-    ):
+    def __init__(self, plan: "RunPlan", first_step: int = 0, evaluation_batch_size: int = 64):
         super().__init__()
-        self.batches, self.validation, self.num_workers = batches, validation, num_workers
-        self.test, self.evaluation_batch_size = test, evaluation_batch_size
-        self._row_tokens = row_tokens
-        accumulate = batches.plan.accumulate
-        self.sampler = ResumableSampler(first_step * accumulate, total_steps * accumulate)
-
-    @classmethod
-    def of(cls, plan: "RunPlan", first_step: int = 0, evaluation_batch_size: int = 64) -> "InfillingDataModule":
-        """The data of a planned run, from optimizer step `first_step` on."""
-        return cls(
-            MicroBatchDataset(plan.train, plan.steps, plan.level_codes, len(plan.levels)),
-            [plan.valid[int(number)] for number in plan.validation],
-            first_step=first_step,
-            total_steps=plan.total_steps,
-            row_tokens=plan.settings.data.row_tokens,
-            num_workers=plan.settings.data.num_workers,
-            test=plan.test,
-            evaluation_batch_size=evaluation_batch_size,
-        )
+        self.run, self.evaluation_batch_size = plan, evaluation_batch_size
+        self.batches = MicroBatchDataset(plan.train, plan.steps, plan.level_codes, len(plan.levels))
+        self.validation = [plan.valid[int(number)] for number in plan.validation]
+        accumulate = plan.steps.accumulate
+        self.sampler = RangeSampler(range(plan.total_steps * accumulate), first_step * accumulate)
 
     @property
     def row_tokens(self) -> int:
         """Tokens in a row on the training device."""
-        return row_length(self._row_tokens, trainer_of(self).strategy.root_device, self.batches.dataset.max_tokens)
+        device = trainer_of(self).strategy.root_device
+        return row_length(self.run.settings.data.row_tokens, device, self.batches.dataset.max_tokens)
 
     def train_dataloader(self) -> DataLoader:
         trainer, plan = trainer_of(self), self.batches.plan
@@ -204,24 +150,26 @@ class InfillingDataModule(pl.LightningDataModule):
                 "trainer.accumulate_grad_batches=N, and trainer=ddp trainer.devices=N."
             )
         batches = replace(self.batches, row_tokens=self.row_tokens, rank=trainer.global_rank)
-        return micro_batch_loader(batches, self.sampler, self.num_workers)
+        return micro_batch_loader(batches, self.sampler, self.run.settings.data.num_workers)
 
     def val_dataloader(self) -> DataLoader:
         return self._evaluation_loader(self.validation)
 
     def test_dataloader(self) -> DataLoader:
-        if self.test is None:
-            raise UserError("This data module has no test examples; InfillingDataModule.of(plan) makes one that has.")
-        return self._evaluation_loader(self.test())
+        return self._evaluation_loader(self.run.test())
 
-    def _evaluation_loader(self, examples: list[Example] | InfillingDataset) -> DataLoader:
+    def _evaluation_loader(self, examples: Any) -> DataLoader:
         trainer = trainer_of(self)
-        batches = EvaluationBatches(examples, self.evaluation_batch_size, self.row_tokens)
-        sampler = EachOnce(len(batches), trainer.global_rank, trainer.world_size)
-        return DataLoader(batches, batch_size=None, sampler=sampler, generator=torch.Generator())
+        return DataLoader(
+            examples,
+            self.evaluation_batch_size,
+            sampler=RangeSampler(range(len(examples))[trainer.global_rank :: trainer.world_size]),
+            collate_fn=partial(pack, row_tokens=self.row_tokens),
+            generator=torch.Generator(),
+        )
 
 
-def micro_batch_loader(batches: MicroBatchDataset, sampler: ResumableSampler, num_workers: int) -> DataLoader:
+def micro_batch_loader(batches: MicroBatchDataset, sampler: RangeSampler, num_workers: int) -> DataLoader:
     """A loader of micro-batches from `sampler.start` on; without workers they are made in this process."""
     workers: dict[str, Any] = {}
     if num_workers:

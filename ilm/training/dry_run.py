@@ -1,25 +1,34 @@
 """The cost of a run (`dry_run=true`): hours, memory and disk, from a few of its own steps on this machine.
 
-1. The run is started in a temporary folder with its model, data, loader and precision, but without loggers.
-2. `ilm.training.callbacks.stopwatch` times one validation of a few examples and some steps, then ends it.
+1. The run is started in a temporary folder with its model, data, loader and precision, but without loggers and
+   checkpoints.
+2. `Stopwatch` times one validation of a few examples and some steps, then ends it.
 3. Hours scale with tokens; the disk follows from the sizes of weights and optimizer.
 """
 
 import logging
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
 
 from ilm.cli.sweep import is_recorded, note
-from ilm.config.train import Checkpoint, EarlyStopping, Train
+from ilm.config.train import EarlyStopping, Train
 from ilm.errors import UserError
 from ilm.files import readable_size
+from ilm.models.devices import peak_memory
+from ilm.models.summary import module_lines
 from ilm.progress import duration
 from ilm.runs.folder import RunFolder
 from ilm.runs.identity import run_name
-from ilm.training.callbacks.stopwatch import FEWEST, WARM_UP, Enough, Measured, Stopwatch
+from ilm.training.callbacks.metrics import at_step_end
+from ilm.training.callbacks.validation import Validation
 from ilm.training.fit import fit
 from ilm.training.lightning import callbacks_of
 from ilm.training.module import InfillingModule
@@ -28,53 +37,76 @@ from ilm.training.trainer import make_trainer
 
 log = logging.getLogger("ilm")
 
+WARM_UP = 2  # untimed steps: the first ones compile kernels and fill caches
+FEWEST, MOST = 3, 100  # timed steps
+SECONDS = 20.0  # no further step is timed after this
 VALIDATION_EXAMPLES = 32
 GIB = 2**30
 # The cost of a run without steps, apart from its weights.
 NOTHING = {"hours": 0.0, "disk_gib": 0.0, "memory_gib": 0.0}
 
 
-@dataclass(frozen=True)
-class Cost:
-    """The cost of a run in seconds and bytes: `disk` at its end, `most_disk` while it saves."""
-
-    training_seconds: float
-    validation_seconds: float
-    validations: int
-    checkpoint: int
-    disk: int
-    most_disk: int
-
-    @property
-    def seconds(self) -> float:
-        return self.training_seconds + self.validation_seconds
+class Enough(SystemExit):
+    """Ends the measured run silently, by the route that a signal takes."""
 
 
-def cost_of(
-    measured: Measured,
+class Stopwatch(pl.Callback):
+    """Times `steps` optimizer steps of `tokens` tokens and the validation before them, then ends the run.
+
+    It comes after the run's own callbacks. All ranks end at the same step.
+
+    Raises: Enough.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter):
+        self.clock = clock
+        self.steps = self.tokens = 0
+        self.seconds = self.validation_seconds = self._began = 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        (self._validation,) = (part for part in callbacks_of(trainer) if isinstance(part, Validation))
+        self.validation_seconds = -self._validation.seconds  # of the one before the first step
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if not at_step_end(trainer, batch_idx) or trainer.global_step < WARM_UP:
+            return
+        total = int(trainer.num_training_batches) // trainer.accumulate_grad_batches
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()  # kernels run asynchronously
+        now = self.clock()
+        if trainer.global_step == WARM_UP:
+            self.validation_seconds += self._validation.seconds
+            self._validation.every_n_steps = total  # none between the timed steps
+            self._began = now
+            return
+        self.steps, self.tokens, self.seconds = self.steps + 1, self.tokens + batch.step.tokens, now - self._began
+        enough = self.steps >= MOST or (self.steps >= FEWEST and self.seconds >= SECONDS)
+        if trainer.world_size > 1:
+            enough = not trainer.strategy.reduce_boolean_decision(not enough, all=True)
+        if enough or trainer.global_step == total - 1:
+            raise Enough(0)
+
+
+def extrapolated(
+    timed: Stopwatch,
     *,
+    validated: int,
     total_steps: int,
     tokens_per_step: float,
     validation_interval: int,
     validation_examples: int,
-) -> Cost:
-    """The cost of `total_steps` optimizer steps of `tokens_per_step` tokens on average.
+) -> tuple[float, float, int]:
+    """Seconds of training, seconds of validations, and their number.
 
-    Assumes that time is proportional to tokens, and in a validation to examples.
+    `total_steps` optimizer steps have `tokens_per_step` tokens on average; `timed` had a validation of `validated`
+    examples. Assumes that time is proportional to tokens, and in a validation to examples.
     """
     # Before the first step, at every interval, and after the last step.
     validations = 1 + -(-total_steps // validation_interval)
-    validated = validations * validation_examples / measured.validation_examples
-    checkpoint = measured.weights + measured.optimizer
-    disk = 2 * checkpoint + 2 * measured.weights  # last.ckpt and previous.ckpt; best.ckpt and model/
-    return Cost(
-        training_seconds=total_steps * tokens_per_step * measured.seconds / measured.tokens,
-        validation_seconds=validated * measured.validation_seconds,
-        validations=validations,
-        checkpoint=checkpoint,
-        disk=disk,
-        most_disk=disk + checkpoint,  # written before the oldest is removed
-    )
+    training = total_steps * tokens_per_step * timed.seconds / timed.tokens
+    return training, validations * timed.validation_seconds * validation_examples / validated, validations
 
 
 def dry_run(settings: Train) -> None:
@@ -122,8 +154,8 @@ def _caches_apart(settings: Train) -> Iterator[Train]:
             raise UserError(str(error).replace(name, settings.paths.data)) from error
 
 
-def measure(plan: RunPlan) -> Measured:
-    """A few steps of a planned run, in a temporary folder.
+def measure(plan: RunPlan) -> tuple[Stopwatch, InfillingModule]:
+    """A few steps of a planned run, in a temporary folder; and the module after them.
 
     Raises: UserError if the run has too few steps to measure.
     """
@@ -137,54 +169,64 @@ def measure(plan: RunPlan) -> Measured:
                 "callbacks": None,
                 "validation": plan.settings.validation.model_copy(update={"every_n_steps": WARM_UP}),
                 "early_stopping": EarlyStopping(patience=None),
-                "checkpoint": Checkpoint(every_n_minutes=1e9),
             }
         )
         trainer, validation = make_trainer(settings, folder.path), plan.validation[:VALIDATION_EXAMPLES]
         callbacks_of(trainer).append(stopwatch)
         trial = replace(plan, path=folder.path, settings=settings, trainer=trainer, validation=validation)
-        level = log.level
+        module, level = InfillingModule.of(trial), log.level
         log.setLevel(logging.WARNING)  # its messages are those of a real run
         try:
-            fit(trial, InfillingModule.of(trial), folder)
+            fit(trial, module, folder)
         except Enough:
             log.debug("measured")
         finally:
             log.setLevel(level)
-        assert stopwatch.measured is not None  # the run has enough steps
-        return stopwatch.measured
+        return stopwatch, module
 
 
 def cost_sheet(plan: RunPlan) -> tuple[str, dict[str, float]]:
     """The cost sheet of a planned run as text, and its figures for the total of a sweep."""
-    found = measure(plan)
-    cost = cost_of(
-        found,
+    timed, module = measure(plan)
+    validated = min(VALIDATION_EXAMPLES, len(plan.validation))
+    training, validating, validations = extrapolated(
+        timed,
+        validated=validated,
         total_steps=plan.total_steps,
         tokens_per_step=plan.steps.means()[1],
         validation_interval=plan.settings.validation.interval,
         validation_examples=len(plan.validation),
     )
-    weights, gradients, optimizer, checkpoint, peak = map(
-        readable_size, (found.weights, found.gradients, found.optimizer, cost.checkpoint, found.peak_memory)
-    )
-    trained = f", {found.trained_parameters:,} trained" if found.trained_parameters < found.parameters else ""
+    seconds = training + validating
+    parameters = [*module.parameters()]
+    trained = [parameter for parameter in parameters if parameter.requires_grad]
+    weights, gradients = _bytes([*parameters, *module.buffers()]), _bytes(trained)
+    states = (value for state in module.optimizer.state.values() for value in state.values())
+    optimizer = _bytes(value for value in states if isinstance(value, torch.Tensor))
+    checkpoint, peak = weights + optimizer, peak_memory()
+    disk = 2 * checkpoint + 2 * weights  # last.ckpt and previous.ckpt; best.ckpt and model/
+    counts = [sum(parameter.numel() for parameter in of) for of in (parameters, trained)]
     processes = f" in each of {plan.steps.world_size} processes" if plan.steps.world_size > 1 else ""
     pretrained = plan.settings.model.pretrained and not plan.model.pretrained
     note = "; random weights of the same shape, as the pretrained ones are not available here" if pretrained else ""
+    size = readable_size
     lines = {
-        "modules": "\n              ".join(found.modules),
-        "parameters": f"{found.parameters:,}{trained}",
-        "memory": f"peak {peak}{processes}: weights {weights}, gradients {gradients}, optimizer {optimizer}; "
-        "the rest is activations, on a CPU also libraries and corpus",
-        "disk": f"{readable_size(cost.disk)}: last.ckpt and previous.ckpt {checkpoint} each, best.ckpt and model/ "
-        f"{weights} each; {readable_size(cost.most_disk)} while saving",
-        "time": f"{duration(cost.seconds)}: training {duration(cost.training_seconds)}, {cost.validations} "
-        f"validations {duration(cost.validation_seconds)} ({cost.validation_seconds / cost.seconds:.0%})",
-        "measured": f"{found.steps} steps after {WARM_UP}: {found.seconds / found.steps:.3g} s per step, "
-        f"{found.tokens / found.seconds:,.0f} tokens/s, data loading included; {found.validation_examples} validation "
-        f"examples in {found.validation_seconds:.3g} s; {found.device}{note}",
+        "modules": "\n              ".join(module_lines(module.model)),
+        "parameters": f"{counts[0]:,}" + (f", {counts[1]:,} trained" if counts[1] < counts[0] else ""),
+        "memory": f"peak {size(peak)}{processes}: weights {size(weights)}, gradients {size(gradients)}, optimizer "
+        f"{size(optimizer)}; the rest is activations, on a CPU also libraries and corpus",
+        "disk": f"{size(disk)}: last.ckpt and previous.ckpt {size(checkpoint)} each, best.ckpt and model/ "
+        f"{size(weights)} each; {size(disk + checkpoint)} while saving",
+        "time": f"{duration(seconds)}: training {duration(training)}, {validations} validations {duration(validating)} "
+        f"({validating / seconds:.0%})",
+        "measured": f"{timed.steps} steps after {WARM_UP}: {timed.seconds / timed.steps:.3g} s per step, "
+        f"{timed.tokens / timed.seconds:,.0f} tokens/s, data loading included; {validated} validation examples in "
+        f"{timed.validation_seconds:.3g} s{note}",
         "assumed": "time is proportional to tokens, and nothing else uses this machine; saving is not counted",
     }
-    summary = {"hours": cost.seconds / 3600, "disk_gib": cost.disk / GIB, "memory_gib": found.peak_memory / GIB}
+    summary = {"hours": seconds / 3600, "disk_gib": disk / GIB, "memory_gib": peak / GIB}
     return "\n".join(f"  {key:<11} {value}" for key, value in lines.items()), summary
+
+
+def _bytes(tensors: Iterable[torch.Tensor]) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)

@@ -11,6 +11,8 @@ import logging
 import shlex
 from typing import Any
 
+import pytorch_lightning as pl
+
 from ilm.corpus.store import corpus_arguments
 from ilm.examples.conditions import store_condition
 from ilm.hardware import is_first_process, starting_others
@@ -27,7 +29,6 @@ from ilm.training.callbacks.checkpoints import (
     best_weights,
     find_checkpoint,
     load_checkpoint,
-    require_room,
     restore_best,
 )
 from ilm.training.callbacks.metrics import Metrics
@@ -81,23 +82,18 @@ def fit(plan: RunPlan, module: InfillingModule, folder: RunFolder) -> None:
             log.info("resuming from step %d (%s)", done, checkpoint)
         if is_first_process():
             folder.set_status(state="planned", step=done, total_steps=plan.total_steps, reason=None)
-        if not settings.dry_run:
-            require_room(folder, module)
         if done < plan.total_steps and not validation.stopped:
             status = StatusReporter(folder, metrics, validation, total_steps=plan.total_steps)
             trainer.loggers = make_loggers(settings, folder, purge_step=done + 1 if checkpoint else 0)
-            callbacks_of(trainer)[:0] = [
-                signals,
-                NonFiniteReport(folder, plan.corpus.documents["writing_id"].array),
-                metrics,
-                validation,
-                status,
-                Checkpoints(folder, signals, validation, settings.checkpoint.every_n_minutes, on_saved=status.write),
-            ]
+            report_nonfinite = NonFiniteReport(folder, plan.corpus.documents["writing_id"].array)
+            callbacks: list[pl.Callback] = [signals, report_nonfinite, metrics, validation]
+            if not settings.dry_run:
+                minutes = settings.checkpoint.every_n_minutes
+                callbacks += [status, Checkpoints(folder, signals, validation, minutes, on_saved=status.write)]
+            callbacks_of(trainer)[:0] = callbacks
             with starting_others():
-                trainer.fit(
-                    module, datamodule=InfillingDataModule.of(plan, done), ckpt_path=checkpoint, weights_only=True
-                )
+                data = InfillingDataModule(plan, done)
+                trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
             done = trainer.global_step
         elif checkpoint:  # only the export is missing
             module.load_state_dict(state["state_dict"])

@@ -308,7 +308,7 @@ def test_a_damaged_last_row_of_metrics_is_made_good(here, whole):
 def test_stopped_from_outside(here, whole, tmp_path, name, stop, code):
     """As a scheduler and a terminal do it: the signal reaches the whole group, with it the loader's worker."""
     sent = -code if code < 0 else code - 128
-    process = Forked(tmp_path, "train.py", *here, f"name={name}", "data.num_workers=1", "callbacks=default")
+    process = Forked(tmp_path, "train.py", *here, f"name={name}", "data.num_workers=1")
     out = stop_after(process, folder_of(here, name), 8, lambda pid: stop(pid, sent))
     assert process.returncode == code, out
     if code > 0:

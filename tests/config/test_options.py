@@ -103,14 +103,6 @@ def test_loggers_are_made(option, tmp_path, monkeypatch):
         assert list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("option", [option for group, option in OPTIONS if group == "callbacks"])
-def test_callbacks_are_made(option):
-    nodes = checked("train", f"callbacks={option}").callbacks
-    assert set(nodes) == (set() if option == "none" else {"progress_bar"})
-    for node in nodes.values():
-        instantiate(node)
-
-
 @pytest.mark.parametrize(
     ("experiment", "level"),
     list(

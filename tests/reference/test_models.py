@@ -338,7 +338,6 @@ def gpt2_run(small, tmp_path):
             *small,
             *settings,
             "cefr=A1",
-            "callbacks=none",
             "logger=none",
             "data.num_workers=0",
             "trainer.max_steps=2",

@@ -25,7 +25,7 @@ from tests.conftest import compose
 from tests.infilling.small_models import ENTRIES, random_model, vocabulary
 from train import train
 
-MODEL = ("model=tiny", "model.architecture.n_layer=1", "trainer=cpu", "callbacks=none", "logger=none")
+MODEL = ("model=tiny", "model.architecture.n_layer=1", "trainer=cpu", "logger=none")
 MAKE_RUN = Callable[..., Path]
 
 

@@ -22,7 +22,7 @@ from tests.slurm.cluster import cluster, missing, slurm
 pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
 
 TRAIN = [sys.executable, str(REPOSITORY / "train.py")]
-RUN = [*(o for o in SMALL_MODEL if o != "callbacks=none"), "logger=csv", "validation.max_examples=10", "callbacks=none"]
+RUN = [*SMALL_MODEL, "logger=csv", "validation.max_examples=10"]
 STEPS = ["trainer.max_steps=40", "validation.every_n_steps=20"]
 SLOW = "+callbacks.slow={{_target_:tests.slurm.callbacks.Slow,seconds:{}}}"
 TWO = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "data.batch_size=2", "trainer.max_steps=4"]

@@ -19,7 +19,7 @@ from ilm.examples.tokenizers import gpt2_tokenizer
 from ilm.examples.vocabulary import Vocabulary
 from ilm.masking.store import MaskStore
 from ilm.training.batch_plan import StepPlan
-from ilm.training.datamodule import MicroBatch, MicroBatchDataset, ResumableSampler, micro_batch_loader
+from ilm.training.datamodule import MicroBatch, MicroBatchDataset, RangeSampler, micro_batch_loader
 from ilm.training.sampling import Shuffled
 from tests.reference_data import MASK_TYPES
 
@@ -84,9 +84,8 @@ def test_totals_are_those_of_laying_out_the_whole_step(prepared, tokens, objecti
 @pytest.mark.parametrize("workers", [0, 1, 2])
 def test_a_loader_that_starts_later_gives_what_would_have_come(prepared, tokens, division, workers):
     batches = micro_batches(prepared, tokens, **division)
-    sampler = ResumableSampler(0, 2 * batches.plan.steps_of_epochs(2))
     # Over the end of the first epoch.
-    sampler.start = 2 * batches.plan.steps_of_epochs(1) - 9
+    sampler = RangeSampler(range(2 * batches.plan.steps_of_epochs(2)), 2 * batches.plan.steps_of_epochs(1) - 9)
     loader = micro_batch_loader(batches, sampler, workers)
     for index, batch in zip(range(sampler.start, sampler.start + 20), loader, strict=False):
         assert contents(batch) == contents(batches[index])
@@ -114,7 +113,7 @@ def test_ranks_and_micro_batches_together_are_the_step(prepared, tokens, divisio
 
 
 def test_workers_leave_signals_to_the_run(prepared, tokens):
-    loader = iter(micro_batch_loader(micro_batches(prepared, tokens, batch_size=4), ResumableSampler(0, 1_000), 1))
+    loader = iter(micro_batch_loader(micro_batches(prepared, tokens, batch_size=4), RangeSampler(range(1_000)), 1))
     next(loader)
     (worker,) = multiprocessing.active_children()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -213,7 +213,7 @@ def here(prepared, tmp_path_factory) -> list[str]:
 @pytest.fixture(scope="module")
 def untouched(here) -> Path:
     """The run that nobody kills."""
-    started = Started([*here, "name=untouched", "callbacks=default"])
+    started = Started([*here, "name=untouched"])
     assert started.ended() == 0, started.printed
     return Path(next(o for o in here if o.startswith("paths.experiments=")).partition("=")[2]) / "untouched"
 
@@ -222,7 +222,7 @@ def untouched(here) -> Path:
 def test_killed_and_started_again(here, untouched, number):
     draw = random.Random(f"{SEED}/{number}")
     folder = untouched.parent / f"round{number}"
-    command = [*here, f"name={folder.name}", "callbacks=default"]
+    command = [*here, f"name={folder.name}"]
     told = []
     for _ in range(draw.randint(2, KILLS)):
         which = draw.choice(MOMENTS)

@@ -2,7 +2,6 @@
 
 import re
 from importlib.metadata import version
-from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,7 +17,6 @@ from ilm import InfillingDataModule, InfillingModule, plan_training
 from ilm.errors import UserError
 from ilm.models.scoring import KINDS
 from ilm.training import lightning
-from ilm.training.datamodule import EachOnce
 from tests.conftest import REPOSITORY, SMALL_MODEL, compose
 from train import train
 
@@ -60,7 +58,7 @@ def test_perplexities_are_those_of_evaluate_py_at_every_batch_size(run, small, t
     best = torch.load(tmp_path / "experiments" / "run" / "checkpoints" / "best.ckpt", weights_only=True)
     module.load_state_dict(best["state_dict"])
     for batch_size in (1, 3, 8):
-        data = InfillingDataModule.of(plan, evaluation_batch_size=batch_size)
+        data = InfillingDataModule(plan, evaluation_batch_size=batch_size)
         (found,) = pl.Trainer(**QUIET).test(module, datamodule=data, verbose=False)
         for kind in KINDS:
             assert found[f"test/{kind}_perplexity"] == pytest.approx(wanted[kind], rel=1e-6)
@@ -81,9 +79,14 @@ def read_every_table(folder: Path) -> None:
         assert (by_pandas.shape, list(by_pandas.columns)) == (by_arrow.shape, by_arrow.column_names), path
 
 
-@pytest.mark.parametrize(("count", "ranks"), [(0, 2), (1, 2), (7, 3)])
-def test_every_batch_is_scored_by_one_rank(count, ranks):
-    assert sorted(chain(*(EachOnce(count, rank, ranks) for rank in range(ranks)))) == list(range(count))
+@pytest.mark.parametrize("ranks", [1, 2, 3])
+def test_every_example_is_scored_by_one_rank(run, ranks):
+    data, scored = InfillingDataModule(plan_training(*run)), []
+    for rank in range(ranks):
+        strategy = SimpleNamespace(root_device=torch.device("cpu"))
+        data.trainer = SimpleNamespace(global_rank=rank, world_size=ranks, strategy=strategy)
+        scored += [*data.val_dataloader().sampler]
+    assert sorted(scored) == [*range(len(data.validation))]
 
 
 def test_sums_of_all_ranks_are_divided_once():
@@ -103,7 +106,7 @@ def test_another_division_than_planned_is_refused(run):
     plan = plan_training(*run)
     trainer = pl.Trainer(max_steps=1, accumulate_grad_batches=2, num_sanity_val_steps=0, **QUIET)
     with pytest.raises(UserError, match=r"accumulate_grad_batches=2 and 1 processes, .* planned for 1 and 1"):
-        trainer.fit(InfillingModule.of(plan), datamodule=InfillingDataModule.of(plan), weights_only=True)
+        trainer.fit(InfillingModule.of(plan), datamodule=InfillingDataModule(plan), weights_only=True)
 
 
 def test_what_is_used_of_lightning_within_is_still_there(run, tmp_path):
@@ -112,7 +115,7 @@ def test_what_is_used_of_lightning_within_is_still_there(run, tmp_path):
     assert version("pytorch-lightning") == checked[1]
     assert f"pytorch-lightning=={checked[1]}\n" in (REPOSITORY / "constraints.txt").read_text()
     plan = plan_training(*run)
-    module, data = InfillingModule.of(plan), InfillingDataModule.of(plan)
+    module, data = InfillingModule.of(plan), InfillingDataModule(plan)
     trainer = pl.Trainer(max_steps=2, limit_val_batches=0, enable_checkpointing=False, **QUIET)
     trainer.fit(module, datamodule=data, weights_only=True)
     assert lightning.trainer_of(module) is trainer

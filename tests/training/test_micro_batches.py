@@ -3,7 +3,7 @@ import pytest
 from torch.utils.data import DataLoader
 
 from ilm.examples.layout import Example
-from ilm.training.datamodule import MicroBatch, MicroBatchDataset, ResumableSampler
+from ilm.training.datamodule import MicroBatch, MicroBatchDataset, RangeSampler
 from tests.training.stored import StoredExamples, shuffled_plan
 
 # (token ids, target types) of two examples: one target each of context and answer; two answer's targets.
@@ -82,7 +82,6 @@ def test_workers_change_nothing(method):
 
 
 def test_a_resumed_range_starts_where_it_was_left_every_time():
-    sampler = ResumableSampler(0, 10)
-    sampler.start = 7
+    sampler = RangeSampler(range(10), 7)
     assert list(sampler) == list(sampler) == [7, 8, 9]
     assert len(sampler) == 10

@@ -386,18 +386,6 @@ def test_a_disk_that_is_full_when_metrics_are_due(here, logger, capfd):
     assert status(folder)["state"] == "finished"
 
 
-def test_no_room_is_told_before_training(run, monkeypatch, warnings_of_ilm):
-    class Usage:
-        free = 10**6
-
-    monkeypatch.setattr("ilm.training.callbacks.checkpoints.shutil.disk_usage", lambda path: Usage)
-    run("trainer.max_steps=1")
-    assert "for checkpoints and model, of 1.0 MB free: the run will fail when the disk is full" in warnings_of_ilm[0]
-    Usage.free = 10**4
-    with pytest.raises(UserError, match="Free some space"):
-        run("overwrite=true")
-
-
 # No memory ------------------------------------------------------------------------------------------------------------
 
 

@@ -7,7 +7,6 @@ does not verify on loading; `find_damage` does.
 
 import logging
 import os
-import shutil
 import time
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +18,7 @@ import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from ilm.errors import UserError
-from ilm.files import atomic_file, readable_size
+from ilm.files import atomic_file
 from ilm.hardware import is_first_process
 from ilm.runs.folder import RunFolder
 from ilm.training.callbacks.metrics import at_step_end, is_last
@@ -127,31 +126,6 @@ def _save(trainer: pl.Trainer, path: Path, *, weights_only: bool = False, keep_a
             os.replace(path, keep_as)
 
 
-# Room on the disk -----------------------------------------------------------------------------------------------------
-
-
-def require_room(folder: RunFolder, module: torch.nn.Module) -> None:
-    """Warn if the disk has no room for the run's files, counting those already there.
-
-    These are last.ckpt, previous.ckpt and one being written, each with Adam's two values per trained weight; and the
-    weights alone in best.ckpt and model/.
-
-    Raises: UserError if there is no room even for the weights.
-    """
-    if not is_first_process():
-        return
-    weights = sum(parameter.numel() * parameter.element_size() for parameter in module.parameters())
-    trained = sum(p.numel() * p.element_size() for p in module.parameters() if p.requires_grad)
-    there = sum(file.stat().st_size for file in folder.path.rglob("*") if file.is_file())
-    free, needed = shutil.disk_usage(folder.path).free, 3 * (weights + 2 * trained) + 2 * weights - there
-    if free >= needed:
-        return
-    found = f"{folder.path} needs {readable_size(needed)} more for checkpoints and model, of {readable_size(free)} free"
-    if free < weights:
-        raise UserError(f"{found}. Free some space, or type paths.experiments=... for a folder on another disk.")
-    log.warning("%s: the run will fail when the disk is full. Use another disk with paths.experiments=...", found)
-
-
 # Resuming -------------------------------------------------------------------------------------------------------------
 
 
@@ -173,23 +147,21 @@ def find_checkpoint(folder: RunFolder) -> Path | None:
 
     Raises: UserError if all checkpoints are damaged.
     """
-    found: dict[Path, str | None] = {}
-    for name in ("last.ckpt", "previous.ckpt"):
-        path = folder.checkpoints / name
-        if not path.is_file():
-            continue
-        reason = find_damage(path)
-        if reason is None:
-            if found:
-                log.warning("%s is damaged (%s): resuming from %s", *next(iter(found.items())), path.name)
-                _keep_damaged(folder.checkpoints / "last.ckpt")
+    damaged: dict[Path, str] = {}
+    for path in (folder.checkpoints / "last.ckpt", folder.checkpoints / "previous.ckpt"):
+        if path.is_file() and (reason := find_damage(path)):
+            damaged[path] = reason
+        elif path.is_file():
+            for last, reason in damaged.items():
+                log.warning("%s is damaged (%s): resuming from %s", last, reason, path.name)
+                if is_first_process():
+                    os.replace(last, last.with_name("damaged.ckpt"))
             return path
-        found[path] = reason
-    if not found:
+    if not damaged:
         return None
     raise UserError(
         "all checkpoints are damaged: "
-        + "; ".join(f"{path} ({reason})" for path, reason in found.items())
+        + "; ".join(f"{path} ({reason})" for path, reason in damaged.items())
         + ". Restore a copy, or type overwrite=true to delete the run and start over, or name=... for another run."
     )
 
@@ -247,8 +219,3 @@ def _weights_of(folder: RunFolder, step: int) -> Mapping[str, torch.Tensor] | No
         if path.is_file() and find_damage(path) is None and (found := load_checkpoint(path))["global_step"] == step:
             return found["state_dict"]
     return None
-
-
-def _keep_damaged(path: Path) -> None:
-    if is_first_process() and path.exists():
-        os.replace(path, path.with_name("damaged.ckpt"))

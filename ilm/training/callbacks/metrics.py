@@ -5,6 +5,7 @@ mean NLL in nats per target token, perplexities their exponentials.
 """
 
 import math
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -146,6 +147,11 @@ def record(trainer: pl.Trainer, metrics: Mapping[str, Any]) -> None:
 def at_step_end(trainer: pl.Trainer, batch_idx: int) -> bool:
     """Whether this micro-batch ends an optimizer step."""
     return (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+
+
+def has_bar(trainer: pl.Trainer) -> bool:
+    """Whether this process shows progress bars: the first one, if stderr is a terminal."""
+    return trainer.is_global_zero and sys.stderr.isatty()
 
 
 def is_last(trainer: pl.Trainer, batch_idx: int) -> bool:

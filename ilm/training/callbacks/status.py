@@ -1,4 +1,4 @@
-"""Progress of a run: status.json for other programs, lines in the log, and the figures of the progress bar."""
+"""Progress of a run: status.json for other programs, lines in the log, and a bar at a terminal."""
 
 import logging
 import math
@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytorch_lightning as pl
+from tqdm import tqdm
 
 from ilm.models.scoring import perplexity
 from ilm.progress import duration
 from ilm.runs.folder import RunFolder
-from ilm.training.callbacks.metrics import Metrics, at_step_end, is_last
+from ilm.training.callbacks.metrics import Metrics, at_step_end, has_bar, is_last
 from ilm.training.callbacks.validation import Validation
-from ilm.training.lightning import callbacks_of
 
 log = logging.getLogger("ilm")
 
@@ -23,11 +23,10 @@ BAR_SECONDS = 1.0
 
 
 class StatusReporter(pl.Callback):
-    """Writes status.json every 30 seconds, and a line to the log every `log_seconds`.
+    """Writes status.json every 30 seconds and a line to the log every `log_seconds`, and moves the progress bar.
 
-    `shown` is for the progress bar (`bar_figures`): mean loss and infill perplexity since the last record, tokens per
-    second without padding, and the time left. It comes after the callbacks for metrics and validation, and before
-    checkpoints.
+    The line and the bar show the mean loss and infill perplexity since the last record, tokens per second without
+    padding, and the time left. It comes after the callbacks for metrics and validation, and before checkpoints.
     """
 
     def __init__(
@@ -41,21 +40,27 @@ class StatusReporter(pl.Callback):
     ):
         self.folder, self.metrics, self.validation = folder, metrics, validation
         self.total_steps, self.log_seconds = total_steps, log_seconds
-        self.shown: dict[str, str] = {}
         self._first_step, self._began = 0, 0.0
         self._last_bar = self._last_status = self._last_line = -math.inf
-        self._has_bar = False
         self._trained_before = 0.0
+        self._bar: tqdm | None = None
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self._first_step, self._began = trainer.global_step, time.monotonic()
         # The first line comes after a sixth of the usual time, to show early whether anything is wrong.
         self._last_line = self._began - self.log_seconds * 5 / 6
-        bar = trainer.progress_bar_callback
-        self._has_bar = bool(getattr(bar, "is_enabled", False))
         if trainer.is_global_zero:
             self._trained_before = self.folder.status.get("seconds_trained", 0)
             self.write(trainer)
+        if has_bar(trainer):
+            self._bar = tqdm(
+                desc="training",
+                initial=trainer.global_step,
+                total=self.total_steps,
+                dynamic_ncols=True,
+                # Without tqdm's own estimate of the time left, which treats validations as slow steps.
+                bar_format="{desc}: {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]",
+            )
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -65,25 +70,35 @@ class StatusReporter(pl.Callback):
         now = time.monotonic()
         status_due = now - self._last_status >= STATUS_SECONDS or is_last(trainer, batch_idx)
         line_due = now - self._last_line >= self.log_seconds
-        if not (status_due or line_due or (self._has_bar and now - self._last_bar >= BAR_SECONDS)):
-            return
+        bar_due = self._bar is not None and (status_due or now - self._last_bar >= BAR_SECONDS)
+        if status_due:
+            self.write(trainer)
+        shown = self._shown(trainer, now) if line_due or bar_due else {}
+        if line_due:
+            self._last_line = now
+            line = ", ".join(f"{key} {value}" for key, value in shown.items())
+            # A terminal with a bar shows this already.
+            extra = {"file_only": self._bar is not None}
+            log.info("step %d of %d: %s", trainer.global_step, self.total_steps, line, extra=extra)
+        if self._bar is not None:
+            if bar_due:
+                self._last_bar = now
+                self._bar.set_postfix(shown, refresh=False)
+            self._bar.update(trainer.global_step - self._bar.n)
+
+    def teardown(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
+        if self._bar is not None:  # also called after an exception
+            self._bar.close()
+
+    def _shown(self, trainer: pl.Trainer, now: float) -> dict[str, str]:
+        """The figures of a line and of the bar; reading the loss synchronises with the GPU."""
         figures = self.metrics.figures()
-        left = self._seconds_left(trainer, now)
-        self.shown = {
+        return {
             "context+infill loss": f"{figures['loss']:.3f}",
             "infill perplexity": f"{perplexity(figures['infill_loss']):.1f}",
             "tokens/s": f"{figures['tokens_per_second']:,.0f}",
-            "left": duration(left),
+            "left": duration(self._seconds_left(trainer, now)),
         }
-        self._last_bar = now
-        if status_due:
-            self.write(trainer)
-        if line_due:
-            self._last_line = now
-            shown = ", ".join(f"{key} {value}" for key, value in self.shown.items())
-            # A terminal with a bar shows this already.
-            file_only = {"file_only": True} if self._has_bar else {}
-            log.info("step %d of %d: %s", trainer.global_step, self.total_steps, shown, extra=file_only)
 
     def _seconds_left(self, trainer: pl.Trainer, now: float) -> float:
         done = trainer.global_step - self._first_step
@@ -105,11 +120,6 @@ class StatusReporter(pl.Callback):
             seconds_trained=round(self._trained_before + self._last_status - self._began),
             seconds_left=None if math.isnan(left) else round(left),
         )
-
-
-def bar_figures(trainer: pl.Trainer) -> dict[str, Any]:
-    """The figures for a progress bar."""
-    return next((callback.shown for callback in callbacks_of(trainer) if isinstance(callback, StatusReporter)), {})
 
 
 def losses_as_json(losses: Mapping[str, float]) -> dict[str, float | None]:

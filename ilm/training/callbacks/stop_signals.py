@@ -1,17 +1,17 @@
 """Stopping a run by signal: SIGTERM (schedulers), Ctrl-C, SIGUSR1 (Slurm's --signal), SIGHUP (a closed terminal)."""
 
 import atexit
-import ctypes
 import multiprocessing
 import os
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytorch_lightning as pl
+
+from ilm.hardware import end_with_parent
 
 SAME_REQUEST_SECONDS = 0.5
 NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
@@ -29,8 +29,8 @@ class StopSignals(pl.Callback):
     """
 
     def __init__(self, *, saving: bool = True) -> None:
-        """`saving`: whether the run saves before stopping (only for the message)."""
-        self._doing = "saving at the end of this step, then stopping" if saving else "stopping at the end of this step"
+        """`saving`: whether the run saves before stopping; a dry run does not, and exits at once."""
+        self._saving = saving
         self.received: int | None = None
         self._process = os.getpid()
         self._stepping = False
@@ -49,7 +49,7 @@ class StopSignals(pl.Callback):
                 signal.signal(number, handler)
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        self._stepping = True
+        self._stepping = self._saving
         self._listen({number: signal.getsignal(number) for number in NUMBERS})
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
@@ -75,7 +75,7 @@ class StopSignals(pl.Callback):
         if not self._stepping:
             raise SystemExit(128 + number)
         name = signal.Signals(number).name
-        os.write(2, f"\n{name}: {self._doing} (repeat to stop at once)\n".encode())
+        os.write(2, f"\n{name}: saving at the end of this step, then stopping (repeat to stop at once)\n".encode())
 
 
 def init_worker(worker: int) -> None:
@@ -85,9 +85,7 @@ def init_worker(worker: int) -> None:
     """
     for number in NUMBERS:
         signal.signal(number, signal.SIG_IGN)
-    if sys.platform == "linux":
-        # Otherwise a worker waiting to hand over a batch would outlive a killed run.
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    end_with_parent(signal.SIGKILL)  # otherwise one waiting to hand over a batch would outlive a killed run
 
 
 @atexit.register

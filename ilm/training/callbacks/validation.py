@@ -8,9 +8,10 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from tqdm import tqdm
 
 from ilm.models.scoring import KINDS, perplexity, score
-from ilm.training.callbacks.metrics import at_step_end, is_last, record
+from ilm.training.callbacks.metrics import at_step_end, has_bar, is_last, record
 from ilm.training.lightning import datamodule_of, mean_losses, publish
 
 log = logging.getLogger("ilm")
@@ -105,9 +106,7 @@ class Validation(pl.Callback):
         examples = datamodule_of(trainer).validation
         starts = range(0, len(examples), EXAMPLES_AT_A_TIME)[trainer.global_rank :: trainer.world_size]
         sums = torch.zeros(len(KINDS), 2, dtype=torch.float64)
-        # This package's progress bars show validations too (`ilm.training.callbacks.progress_bars`).
-        track = getattr(trainer.progress_bar_callback, "track", None)
-        for start in track(starts, "validating") if track is not None else starts:
+        for start in tqdm(starts, "validating", leave=False, dynamic_ncols=True, disable=not has_bar(trainer)):
             if may_stop and self.stop_requested():
                 return None
             part = examples[start : start + EXAMPLES_AT_A_TIME]

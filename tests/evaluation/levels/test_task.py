@@ -40,7 +40,7 @@ def root(tmp_path_factory) -> Path:
     size = {"n_layer": 1, "n_embd": 16, "n_head": 2, "n_positions": 128}
     saved(root / "base", GPT2LMHeadModel(GPT2Config(vocab_size=len(tokenizer), **size)), tokenizer)
     options += ["experiment=debug", "model=custom", f"model.path={root / 'base'}", "data.max_length=64"]
-    options += ["data.num_workers=0", "callbacks=none", "logger=none", "trainer.max_steps=1", "data.batch_size=4"]
+    options += ["data.num_workers=0", "logger=none", "trainer.max_steps=1", "data.batch_size=4"]
     for level in ("A1", "B1"):
         train(*compose("train", *options, f"cefr={level}", f"name={level}"))
     return root

@@ -27,7 +27,7 @@ def test_a_bar_goes_on_where_a_resumed_run_stands(small, monkeypatch):
     shown = []
     for steps in (6, 12):
         monkeypatch.setattr(sys, "stderr", terminal := Terminal())
-        train(*compose("train", *small, *RUN, "callbacks=default", "logger=none", f"trainer.max_steps={steps}"))
+        train(*compose("train", *small, *RUN, "logger=none", f"trainer.max_steps={steps}"))
         plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", terminal.getvalue())
         shown.append([line for line in re.split(r"[\r\n]", plain) if line.startswith("training")])
         assert "validating" in plain
@@ -38,7 +38,7 @@ def test_a_bar_goes_on_where_a_resumed_run_stands(small, monkeypatch):
 
 
 def test_no_bar_where_nobody_looks(small, capfd):
-    train(*compose("train", *small, *RUN, "callbacks=default", "logger=none", "trainer.max_steps=2"))
+    train(*compose("train", *small, *RUN, "logger=none", "trainer.max_steps=2"))
     assert "training:" not in capfd.readouterr().err
 
 
