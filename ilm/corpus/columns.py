@@ -1,9 +1,9 @@
-"""Maps a file's header to the schema, and variants of level and split names to the names used here."""
+"""How a file is read; maps its header to the schema, and variants of level and split names to the names used here."""
 
-import difflib
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ilm.errors import UserError
@@ -38,6 +38,22 @@ SPLIT_OF = {name: split for split, names in _SPLIT_NAMES.items() for name in nam
 # A1.i (W&I), B1.2, B1_1, B1+, A2-; not "A1-A2" or "B1/B2", which lie between levels.
 _SUB_LEVEL = re.compile(r"(.+?)(?:[._](?:[ivx]+|\d+)|[+-])", re.IGNORECASE)
 _NAMES_SHOWN, _CHARACTERS_SHOWN = 30, 40
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How files of texts are read."""
+
+    levels: Sequence[str]
+    columns: Mapping[str, str | None] = field(default_factory=dict)  # name -> header, as `find_columns` takes it
+    encoding: str = "utf-8"  # of text formats
+    max_dropped: float = 0.01  # share of the rows
+    sheet: str | None = None  # of a workbook
+    delimiter: str | None = None  # of a CSV file; None: by its name
+    learner_from_id: str | None = None  # pattern whose first group (or whole match) is the learner's part of an id
+    keep_columns: Sequence[str] = ()  # headers of further columns
+    lenient: bool = False  # test-only texts: ids may be absent, and become "<file>:<row number>"
+    need_level: bool = True  # False: texts without a level in `levels` are kept with level ""
 
 
 def main_level(level: str, levels: Sequence[str]) -> str | None:
@@ -99,9 +115,7 @@ def find_columns(
         faults.append(f"column {head} is used as both {' and '.join(names)}{advice}")
     for name in keep:
         if name not in header:
-            close = difflib.get_close_matches(name.casefold(), keys, n=1)
-            meant = f"; did you mean {header[keys.index(close[0])]}?" if close else ""
-            faults.append(f"corpus.keep_columns={name}, but there is no such column{meant}")
+            faults.append(f"corpus.keep_columns={name}, but there is no such column")
     if faults:
         hint = _hint(header)
         raise UserError(f"{path}: {hint}{'; '.join(faults)}. The header has: {listed(header)}")

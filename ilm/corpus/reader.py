@@ -11,7 +11,7 @@ texts are taken verbatim.
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -19,16 +19,14 @@ from typing import Any
 
 import pandas as pd
 
-from ilm.corpus.columns import LEVEL, MAY_LACK, NEEDED, OPTIONAL, REQUIRED, SPLIT, find_columns, listed
-from ilm.corpus.formats import open_source, stem
+from ilm.corpus.columns import LEVEL, MAY_LACK, NEEDED, SPLIT, Reading, find_columns, listed
+from ilm.corpus.formats import open_source
 from ilm.corpus.formats.table import first_rows
 from ilm.corpus.row_validation import NO_SPLIT, NOT_CHOSEN, validate_rows
 from ilm.errors import UserError
 from ilm.hashing import digest, file_sha256
 
 log = logging.getLogger("ilm")
-
-__all__ = ["OPTIONAL", "REQUIRED", "ReadReport", "read_corpus"]
 
 
 @dataclass(frozen=True)
@@ -52,43 +50,24 @@ class ReadReport:
         return [{key: value for key, value in file.items() if key not in dropped} for file in files]
 
 
-def read_corpus(
-    path: str | Path,
-    *,
-    columns: Mapping[str, str | None],
-    levels: Sequence[str],
-    encoding: str = "utf-8",
-    max_dropped: float = 0.01,
-    sheet: str | None = None,
-    delimiter: str | None = None,
-    learner_from_id: str | None = None,
-    keep_columns: Sequence[str] = (),
-    lenient: bool = False,
-    need_level: bool = True,
-) -> tuple[pd.DataFrame, ReadReport]:
+def read_corpus(path: str | Path, reading: Reading) -> tuple[pd.DataFrame, ReadReport]:
     """Read a file into documents; its name decides the format (see `formats`).
-
-    `columns`: name -> header; None or absent: found by alias; "" for l1 or an optional column: not read. `encoding`:
-    for text formats. `sheet`: for workbooks. `delimiter`: for CSV files that don't use commas. `learner_from_id`: a
-    pattern that extracts the learner from the id. `keep_columns`: headers of extra columns. A missing L1 becomes
-    "unknown". `lenient` (test-only texts): ids may be absent and become "<file>:<row number>". `need_level=False`:
-    texts without a level in `levels` are kept with level "".
 
     Returns a DataFrame sorted by `writing_id` with the columns `REQUIRED`, any of `OPTIONAL` and `split` that the file
     has, and `keep_columns`, all of dtype `str`. Texts and kept columns are verbatim; other values are stripped of white
-    space. A sub-level (B1+, A1.i) becomes its main level if only that is in `levels`; b1 is B1. A row is dropped for a
-    wrong number of fields, an empty id, another or no level, an empty text, an invalid split, half a surrogate pair, or
-    if it repeats an earlier row in all columns read. Rows are numbered as in a spreadsheet: the header is 1, a
-    multi-line text is one row; Parquet and JSON count from 1.
+    space. A missing L1 becomes "unknown". A sub-level (B1+, A1.i) becomes its main level if only that is in `levels`;
+    b1 is B1. A row is dropped for a wrong number of fields, an empty id, another or no level, an empty text, an invalid
+    split, half a surrogate pair, or if it repeats an earlier row in all columns read. Rows are numbered as in a
+    spreadsheet: the header is 1, a multi-line text is one row; Parquet and JSON count from 1.
 
     Raises: UserError for faults of the file, or if more than the share `max_dropped` of the rows is dropped.
     """
-    path = Path(path)
-    source = open_source(path, encoding, sheet, delimiter)
-    needed = [name for name in NEEDED if not (lenient and name in MAY_LACK)]
-    needed = [name for name in needed if need_level or name != LEVEL]
-    used = find_columns(path, source.header, columns, needed, keep=keep_columns)
-    if "l1" not in used and columns.get("l1") is None and not lenient:
+    path, learner_from_id = Path(path), reading.learner_from_id
+    source = open_source(path, reading.encoding, reading.sheet, reading.delimiter)
+    needed = [name for name in NEEDED if not (reading.lenient and name in MAY_LACK)]
+    needed = [name for name in needed if reading.need_level or name != LEVEL]
+    used = find_columns(path, source.header, reading.columns, needed, keep=reading.keep_columns)
+    if "l1" not in used and reading.columns.get("l1") is None and not reading.lenient:
         advice = f"if there is one, type corpus.columns.l1=HEADER. The header has: {listed(source.header)}"
         log.warning("warning: %s: no column for l1; %s", path, advice)
     if learner_from_id is not None and "learner_id" in used:
@@ -96,7 +75,7 @@ def read_corpus(
             f"{path}: corpus.learner_from_id={learner_from_id}, but column {used['learner_id']} identifies learners: "
             "drop it, or type corpus.columns.learner_id='' to ignore that column"
         )
-    valid = validate_rows(path, source, used, levels, stem(path), learner_from_id, need_level=need_level)
+    valid = validate_rows(path, source, used, reading)
     del source  # holds all cells of a workbook
     report = ReadReport(
         path=str(path),
@@ -108,7 +87,7 @@ def read_corpus(
         notes=dict(valid.notes),
         columns_used=used,
     )
-    require_share(report, max_dropped, levels, valid.other_levels)
+    require_share(report, reading.max_dropped, reading.levels, valid.other_levels)
     documents = valid.documents()
     if learner_from_id is not None and (documents["learner_id"] == "").all():
         example = documents["writing_id"].iloc[0][:60]
@@ -116,16 +95,16 @@ def read_corpus(
     return documents, report
 
 
-def read_corpora(paths: Sequence[Path], **options: Any) -> tuple[pd.DataFrame, ReadReport]:
-    """Read one or more files into one corpus; `options` go to `read_corpus`.
+def read_corpora(paths: Sequence[Path], reading: Reading) -> tuple[pd.DataFrame, ReadReport]:
+    """Read one or more files into one corpus.
 
     An optional column that some files lack is empty for them. Causes of dropped rows name their file.
 
     Raises: UserError as `read_corpus`, for an id in two files, or if only some files have a split column.
     """
     if len(paths) == 1:
-        return read_corpus(paths[0], **options)
-    read = [read_corpus(path, **options) for path in paths]
+        return read_corpus(paths[0], reading)
+    read = [read_corpus(path, reading) for path in paths]
     reports = tuple(report for _, report in read)
     for one, other in pairwise(reports):
         if (SPLIT in one.columns_used) != (SPLIT in other.columns_used):

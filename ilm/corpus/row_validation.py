@@ -21,9 +21,11 @@ from ilm.corpus.columns import (
     SCHEMA,
     SPLIT,
     SPLIT_OF,
+    Reading,
     levels_not_chosen,
     main_level,
 )
+from ilm.corpus.formats import stem
 from ilm.corpus.formats.table import NO_CHARACTER, NO_ROWS, Source, Tally
 from ilm.errors import UserError
 
@@ -161,28 +163,17 @@ class ValidatedRows:
         return pa.table({name: columns[name] for name in self.names}).to_pandas()
 
 
-def validate_rows(
-    path: Path,
-    source: Source,
-    used: Mapping[str, str],
-    levels: Sequence[str],
-    file_name: str,
-    learner_from_id: str | None = None,
-    *,
-    need_level: bool = True,
-) -> ValidatedRows:
-    """Read and validate all rows of `source`; `used`: name -> header. Without ids they are "<file_name>:<row number>".
-
-    `learner_from_id`: a pattern whose first group (or whole match) is the learner's part of an id.
+def validate_rows(path: Path, source: Source, used: Mapping[str, str], reading: Reading) -> ValidatedRows:
+    """Read and validate all rows of `source`; `used`: name -> header.
 
     Raises: UserError for faults of the file.
     """
-    added = (*MAY_LACK, *[LEVEL] * (not need_level), *["learner_id"] * (learner_from_id is not None))
+    added = {*MAY_LACK, LEVEL, "learner_id"} if reading.learner_from_id is not None else {*MAY_LACK, LEVEL}
     names = [name for name in SCHEMA if name in used or name in added] + [name for name in used if name not in SCHEMA]
     read = [name for name in names if name in used]
     valid = ValidatedRows(names)
     place = {name: at for at, name in enumerate(read)}
-    validate = _validator(valid, place, levels, file_name, learner_from_id, need_level)
+    validate = _validator(valid, place, stem(path), reading)
     documents: list[Document] = []
     numbers: list[int] = []
     with closing(source.rows([source.header.index(used[name]) for name in read])) as rows:
@@ -206,19 +197,15 @@ def validate_rows(
 
 
 def _validator(
-    valid: ValidatedRows,
-    place: Mapping[str, int],
-    levels: Sequence[str],
-    file_name: str,
-    learner_from_id: str | None,
-    need_level: bool,
+    valid: ValidatedRows, place: Mapping[str, int], file_name: str, reading: Reading
 ) -> Callable[[int, Sequence[str]], Document | str]:
     """A function (row number, values) -> the document, or why the row is dropped."""
+    levels, need_level, learner_from_id = tuple(reading.levels), reading.need_level, reading.learner_from_id
     id_at, l1_at, level_at = (place.get(name) for name in REQUIRED if name != "text")
     text_at = place["text"]
     others = [place[name] for name in OPTIONAL if name in place]
     split_at, kept = place.get(SPLIT), [at for name, at in place.items() if name not in SCHEMA]
-    main_of = lru_cache(maxsize=1000)(partial(main_level, levels=tuple(levels)))
+    main_of = lru_cache(maxsize=1000)(partial(main_level, levels=levels))
     not_chosen = levels_not_chosen(levels)
     learner_pattern = None if learner_from_id is None else re.compile(learner_from_id)
 

@@ -1,6 +1,5 @@
 """Selects texts by column values: a first language, a topic, or any kept column."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -38,9 +37,7 @@ def having(documents: pd.DataFrame, only: Mapping[str, Sequence[str]]) -> np.nda
             raise UserError(f"{typed}: the corpus has no such column, but {', '.join(columns)}")
         counts = documents[column].value_counts()
         if unknown := [value for value in values if value not in counts.index]:
-            close = difflib.get_close_matches(unknown[0], [*counts.index], n=1)
-            hint = f"; did you mean {close[0]}?" if close else "."
             named = ", ".join(counts.index[:VALUES_NAMED]) + (", ..." if len(counts) > VALUES_NAMED else "")
-            raise UserError(f"{typed}: no text has {column} {', '.join(unknown)}{hint} There are {named}")
+            raise UserError(f"{typed}: no text has {column} {', '.join(unknown)}. There are {named}")
         chosen &= documents[column].isin(values).to_numpy()
     return chosen

@@ -3,14 +3,15 @@
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from ilm.config.sections import Corpus, Extra
+from ilm.corpus.columns import Reading
 from ilm.corpus.reader import ReadReport, read_corpora
 from ilm.corpus.synthetic import write_csv
 from ilm.errors import UserError
@@ -44,33 +45,22 @@ class CorpusSource(ABC):
 
 @dataclass(frozen=True)
 class FileSource(CorpusSource):
-    """Files of texts, and how `ilm.corpus.reader.read_corpus` reads them; `lenient`: a file of `corpus.extra`."""
+    """Files of texts; a lenient reading is that of a file of `corpus.extra`."""
 
     paths: Sequence[Path]
-    columns: Mapping[str, str | None]
-    levels: Sequence[str]
-    encoding: str
-    max_dropped: float
-    sheet: str | None = None
-    delimiter: str | None = None
-    learner_from_id: str | None = None
-    keep_columns: Sequence[str] = ()
-    lenient: bool = False
+    reading: Reading
 
     @property
     def settings(self) -> dict[str, Any]:
-        settings: dict[str, Any] = {"levels": sorted(self.levels), "encoding": self.encoding}
-        for name in ("sheet", "delimiter", "learner_from_id", "lenient"):
-            if value := getattr(self, name):
-                settings[name] = value
-        return settings
+        chosen = {name: getattr(self.reading, name) for name in ("sheet", "delimiter", "learner_from_id", "lenient")}
+        given = {name: value for name, value in chosen.items() if value}
+        return {"levels": sorted(self.reading.levels), "encoding": self.reading.encoding, **given}
 
     def read(self) -> tuple[pd.DataFrame, ReadReport]:
-        options = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "paths"}
         try:
-            return read_corpora(self.paths, **options)
+            return read_corpora(self.paths, self.reading)
         except UserError as error:
-            if not self.lenient:
+            if not self.reading.lenient:
                 raise
             raise UserError(
                 f"corpus.extra: {error}\n(A file of corpus.extra has its own columns, sheet, delimiter and encoding: "
@@ -110,14 +100,7 @@ class SampleSource(CorpusSource):
     def _file(self) -> FileSource:
         # The name carries the settings, to tell samples apart.
         path = Path(self.scratch.name) / f"sample_{self.size}_{self.seed}.csv"
-        return FileSource(
-            [path],
-            columns={},
-            keep_columns=self.keep_columns,
-            levels=self.levels,
-            encoding="utf-8",
-            max_dropped=0.0,
-        )
+        return FileSource([path], Reading(self.levels, keep_columns=self.keep_columns, max_dropped=0.0))
 
 
 def main_source(corpus: Corpus) -> CorpusSource:
@@ -125,22 +108,23 @@ def main_source(corpus: Corpus) -> CorpusSource:
     if corpus.csv is None:
         assert corpus.synthetic is not None  # a rule of the section
         return SampleSource(corpus.synthetic.size, corpus.synthetic.seed, corpus.levels, corpus.keep_columns)
-    options = {"learner_from_id": corpus.learner_from_id, **_options(corpus, corpus)}
-    return FileSource([Path(path) for path in corpus.csv], levels=corpus.levels, **options)
+    reading = _reading(corpus, corpus, levels=corpus.levels, learner_from_id=corpus.learner_from_id)
+    return FileSource([Path(path) for path in corpus.csv], reading)
 
 
 def extra_source(extra: Extra, corpus: Corpus) -> FileSource:
     """The source of one of `corpus.extra`, where C2 is a level too."""
     levels = [*corpus.levels, *(level for level in BEYOND if level not in corpus.levels)]
-    return FileSource([Path(extra.csv)], levels=levels, lenient=True, **_options(extra, corpus))
+    return FileSource([Path(extra.csv)], _reading(extra, corpus, levels=levels, lenient=True))
 
 
-def _options(section: Corpus | Extra, corpus: Corpus) -> dict[str, Any]:
-    return {
-        "columns": section.columns.model_dump(),
-        "keep_columns": section.keep_columns,
-        "encoding": section.encoding or corpus.encoding,
-        "max_dropped": corpus.max_dropped,
-        "sheet": section.sheet,
-        "delimiter": section.delimiter,
-    }
+def _reading(section: Corpus | Extra, corpus: Corpus, **more: Any) -> Reading:
+    return Reading(
+        columns=section.columns.model_dump(),
+        keep_columns=section.keep_columns,
+        encoding=section.encoding or corpus.encoding,
+        max_dropped=corpus.max_dropped,
+        sheet=section.sheet,
+        delimiter=section.delimiter,
+        **more,
+    )

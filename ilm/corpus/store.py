@@ -8,7 +8,6 @@ masks, tokens and runs, is a digest of the settings instead: reordering the inpu
 import difflib
 import hashlib
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,12 +25,13 @@ from ilm.corpus.columns import SCHEMA
 from ilm.corpus.selection import having
 from ilm.corpus.splitting.assign import SPLITS
 from ilm.errors import UserError
-from ilm.files import read_json
+from ilm.files import read_object
 from ilm.hashing import FORMAT_VERSION, digest, file_sha256
 
 DOCUMENTS = "documents.parquet"
 MANIFEST = "manifest.json"
 
+_KEYS = ("corpus", "test_only", "text_column", "documents_hash", "settings", "counts", "leaks", "files")
 _METADATA_KEY = b"ilm_documents_sha256"
 _ROWS_OF_A_GROUP = 50_000
 
@@ -111,23 +111,17 @@ class PreparedCorpus:
             raise UserError(f"{folder} holds no prepared corpus; {hint}")
         if absent:
             raise _unusable(folder, f"half-written, {absent[0]} is missing")
-        try:
-            manifest = read_json(folder / MANIFEST)
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise _unusable(folder, f"{MANIFEST} is damaged ({error})") from error
+        manifest = read_object(folder / MANIFEST, *_KEYS)
+        if manifest is None:
+            raise _unusable(folder, f"{MANIFEST} is damaged, or no manifest of a corpus")
         try:
             stored = pq.read_metadata(folder / DOCUMENTS)
         except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:  # Arrow raises any of them for a damaged footer
             raise _unusable(folder, f"{DOCUMENTS} is damaged ({error})", manifest) from error
-        try:
-            documents_hash, settings = manifest["documents_hash"], manifest["settings"]
-            documents, described = manifest["counts"]["documents"], manifest["files"][DOCUMENTS]["documents_sha256"]
-            _ = [manifest[key] for key in ("corpus", "test_only", "text_column", "leaks")]
-        except (KeyError, TypeError) as error:
-            raise _unusable(folder, f"{MANIFEST} is not a corpus manifest ({error!r})") from error
-        if digest(settings) != documents_hash:
+        if digest(manifest["settings"]) != manifest["documents_hash"]:
             why = "prepared by a version of this program with another file format, or edited by hand"
             raise _unusable(folder, why, manifest)
+        documents, described = manifest["counts"]["documents"], manifest["files"][DOCUMENTS]["documents_sha256"]
         found = (stored.metadata or {}).get(_METADATA_KEY, b"none").decode(errors="replace")
         if found != described or stored.num_rows != documents:
             raise _unusable(
@@ -258,21 +252,18 @@ def existing_conflict(folder: Path, settings: Mapping[str, Any]) -> list[str]:
 
     Empty if there is no corpus or its settings are the same. Otherwise replacing it takes `overwrite=true`.
     """
-    path = Path(folder) / MANIFEST
-    if not path.exists():
+    if not (folder / MANIFEST).exists():
         return []
-    try:
-        manifest = read_json(path)
-        old, old_hash = dict(flat(manifest["settings"])), manifest["documents_hash"]
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
+    manifest = read_object(folder / MANIFEST, *_KEYS)
+    if manifest is None:
         return [f"{MANIFEST} cannot be read"]
-    new = dict(flat(settings))
+    old, new = dict(flat(manifest["settings"])), dict(flat(settings))
     lines = [
         f"{name}: prepared with {old.get(name)}, asked for {new.get(name)}"
         for name in sorted({*old, *new})
         if old.get(name) != new.get(name)
     ]
-    if not lines and old_hash != digest(settings):
+    if not lines and manifest["documents_hash"] != digest(settings):
         lines.append(f"file format: prepared with another version, expected {FORMAT_VERSION}")
     return lines
 

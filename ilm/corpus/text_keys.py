@@ -49,14 +49,5 @@ def text_keys(texts: pd.Series) -> np.ndarray:
     Keys are 8 bytes of BLAKE2b. The chance of any collision among a million texts is 3 in 100 million; it would only
     keep two documents together unnecessarily.
     """
-    keys = np.empty(len(texts), dtype=np.uint64)
-    at = 0
-    for block in blocks(texts):
-        raw = b"".join(blake2b(_bytes(folded(text)), digest_size=8).digest() for text in block)
-        keys[at : at + len(block)] = np.frombuffer(raw, dtype="<u8")
-        at += len(block)
-    return keys
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")
+    raw = (folded(text).encode("utf-8", "surrogatepass") for block in blocks(texts) for text in block)
+    return np.frombuffer(b"".join(blake2b(text, digest_size=8).digest() for text in raw), dtype="<u8")

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from ilm.config.evaluate import Evaluate
+from ilm.corpus.columns import Reading
 from ilm.corpus.reader import read_corpus
 from ilm.corpus.sources import BEYOND
 from ilm.corpus.store import PreparedCorpus, corpus_arguments
@@ -66,8 +67,7 @@ def _from_file(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     assert settings.input is not None
     corpus, path = settings.corpus, Path(settings.input)
-    documents, report = read_corpus(
-        path,
+    reading = Reading(
         # A file of test texts is read whole, whatever splits it names.
         columns={**corpus.columns.model_dump(), "split": ""},
         levels=[*corpus.levels, *(name for name in BEYOND if name not in corpus.levels)],
@@ -80,6 +80,7 @@ def _from_file(
         delimiter=corpus.delimiter,
         learner_from_id=corpus.learner_from_id,
     )
+    documents, report = read_corpus(path, reading)
     for cause, found in {**report.dropped, **report.notes}.items():
         log.warning("%s: %s: %d", path, cause, found["count"])
     name = re.sub(r"[^\w+-]", "_", path.name.split(".")[0])

@@ -49,47 +49,28 @@ def reference_files(folder: Path, levels: Sequence[str]) -> dict[tuple[str, str]
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"corpus.reference={folder}: no such folder. Give one that contains train.txt or train.pkl.")
-    direct = _files(folder)
-    below = {path.name: found for path in sorted(folder.iterdir()) if path.is_dir() and (found := _files(path))}
-    if direct and any(name in levels for name in below):
+    # Files in the folder itself are of the only level, or of the level that the folder is named after.
+    own = levels[0] if len(levels) == 1 else folder.resolve().name
+    folders = {own: folder} | {path.name: path for path in sorted(folder.iterdir()) if path.is_dir()}
+    found = {name: files for name, path in folders.items() if (files := _files(path))}
+    if not set(found) & set(levels):
         raise UserError(
-            f"corpus.reference={folder} has both files ({_names(direct)}) and level folders "
-            f"({', '.join(name for name in below if name in levels)}). Give one of these folders, or remove the files."
+            f"corpus.reference={folder}: no files of the reference implementation for the levels {', '.join(levels)}. "
+            f"Expected {', '.join(f'{split}.txt or {split}.pkl' for split in SPLITS)} in folders named by them, or in "
+            f"one folder for a single level, such as corpus.levels=[B1]; found {', '.join(found) or 'none'}."
         )
-    if direct:
-        level = folder.resolve().name if folder.resolve().name in levels else None
-        if level is None and len(levels) == 1:
-            level = levels[0]
-        if level is None:
-            raise UserError(
-                f"corpus.reference={folder} has {_names(direct)}, but their level is unknown. Rename the folder to a "
-                f"level of corpus.levels ({', '.join(levels)}), or give their level: corpus.levels=[B1]"
-            )
-        return {(level, split): path for split, path in direct.items()}
-    chosen = {name: found for name, found in below.items() if name in levels}
-    if not chosen:
-        there = f"; it has the folders {', '.join(below)}" if below else ""
-        raise UserError(
-            f"corpus.reference={folder}: no files of the reference implementation. Expected "
-            f"{', '.join(f'{split}.txt or {split}.pkl' for split in SPLITS)} in it, or in folders named by "
-            f"corpus.levels ({', '.join(levels)}){there}."
-        )
-    for name in below:
-        if name not in levels and name != ALL_LEVELS:
-            log.warning("ignored %s: its name is not in corpus.levels (%s)", folder / name, ", ".join(levels))
+    for name in found:
+        if name not in (*levels, ALL_LEVELS):
+            log.warning("ignored %s: its name is not in corpus.levels (%s)", folders[name], ", ".join(levels))
     # In the order of the ids, where a colon follows the level.
-    levels = sorted(chosen, key=lambda level: f"{level}:")
-    return {(level, split): path for level in levels for split, path in chosen[level].items()}
+    chosen = sorted(set(found) & set(levels), key=lambda level: f"{level}:")
+    return {(level, split): path for level in chosen for split, path in found[level].items()}
 
 
 def _files(folder: Path) -> dict[str, Path]:
     """The file of each split that has one."""
     both = {split: (folder / f"{split}.pkl", folder / f"{split}.txt") for split in sorted(SPLITS)}
     return {split: next(filter(Path.is_file, paths)) for split, paths in both.items() if any(map(Path.is_file, paths))}
-
-
-def _names(files: dict[str, Path]) -> str:
-    return ", ".join(path.name for path in files.values())
 
 
 def enumeration_of(mask_types: Sequence[str]) -> str:

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from ilm.config.sections import Columns, Corpus, Extra
 from ilm.corpus.build import build_corpus, extra_folders, locked_folder
+from ilm.corpus.columns import Reading
 from ilm.corpus.sources import FileSource, SampleSource, extra_source
 from ilm.corpus.splitting import strategy as division_module
 from ilm.corpus.splitting.strategy import HeldOut, TrainValidTest
@@ -32,7 +33,7 @@ ROWS = rows_of_small_corpus({"A1": 20, "B1": 20})
 
 
 def built(folder: Path, path: Path, strategy=None, *, sample_size=None, overwrite=False, levels=LEVELS, **columns):
-    origin = FileSource([path], columns=columns, levels=levels, encoding="utf-8", max_dropped=0.01)
+    origin = FileSource([path], Reading(levels, columns))
     strategy = strategy or TrainValidTest(0, ["text", "learner_id"])
     return build_corpus(folder, origin, strategy, sample_size=sample_size, overwrite=overwrite)
 
@@ -180,20 +181,19 @@ def test_neither_the_order_of_the_rows_nor_the_workers_change_the_data(tmp_path,
 def test_every_setting_that_decides_the_documents_is_in_their_hash(tmp_path, setting):
     rows = [{**row, "topic": f"t{n % 8}", "other": row["text"] + "!"} for n, row in enumerate(ROWS)]
     path = write_csv(tmp_path / "texts.csv", rows)
-    origin = {"columns": {}, "levels": LEVELS, "encoding": "utf-8", "max_dropped": 0.01}
     strategy = {"seed": 0, "keep_together": ["text"], "test_on": None, "near_duplicates": None}
-    base = FileSource([path], **origin).settings | TrainValidTest(**strategy).settings(given=False)
+    base = FileSource([path], Reading(LEVELS)).settings | TrainValidTest(**strategy).settings(given=False)
     if setting in ("columns", "keep_columns"):
         changed = {"columns": {"text": "other"}} if setting == "columns" else {"keep_columns": ["other"]}
-        columns = [FileSource([path], **origin | more).read()[1].columns_used for more in ({}, changed)]
+        columns = [FileSource([path], Reading(LEVELS, **more)).read()[1].columns_used for more in ({}, changed)]
         assert columns[0] != columns[1]
         return
     if setting in ("sheet", "lenient"):
-        changed = FileSource([path], **origin, **{setting: "Sheet 2" if setting == "sheet" else True})
+        changed = FileSource([path], Reading(LEVELS, **{setting: "Sheet 2" if setting == "sheet" else True}))
         assert changed.settings | TrainValidTest(**strategy).settings(given=False) != base
         return
     strategy |= {"test_on": "topic"} if setting == "test_on" else {"keep_together": ["text", "near_duplicates"]}
-    assert FileSource([path], **origin).settings | TrainValidTest(**strategy).settings(given=False) != base
+    assert FileSource([path], Reading(LEVELS)).settings | TrainValidTest(**strategy).settings(given=False) != base
 
 
 def test_a_sample_is_kept_beside_its_documents(tmp_path):
@@ -540,7 +540,7 @@ def test_held_out_documents_have_levels_up_to_c2(tmp_path):
     fields = dict.fromkeys(Corpus.model_fields) | {"name": "mine", "extra": [], "encoding": "utf-8", "max_dropped": 0.0}
     extra, columns = extra_file(tmp_path), {"columns": Columns(), "keep_columns": []}
     for levels, known in ((LEVELS, ["A1", "B1", "C2"]), (["C2"], ["C2"])):
-        assert extra_source(extra, Corpus(**fields | columns | {"levels": list(levels)})).levels == known
+        assert extra_source(extra, Corpus(**fields | columns | {"levels": list(levels)})).reading.levels == known
     assert HeldOut.test_only
     assert not TrainValidTest.test_only
 

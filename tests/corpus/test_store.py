@@ -13,6 +13,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 import ilm.hashing
 from ilm.corpus import build
 from ilm.corpus.build import build_corpus
+from ilm.corpus.columns import Reading
 from ilm.corpus.sources import FileSource
 from ilm.corpus.splitting.strategy import TrainValidTest
 from ilm.corpus.store import (
@@ -31,7 +32,7 @@ LEVELS = ["A1", "B1"]
 
 def prepare(folder, csv_path, seed: int = 0, overwrite: bool = False) -> PreparedCorpus:
     """The corpus as prepare.py makes it."""
-    origin = FileSource([csv_path], columns={}, levels=LEVELS, encoding="utf-8", max_dropped=0.01)
+    origin = FileSource([csv_path], Reading(LEVELS))
     strategy = TrainValidTest(seed, ["text", "learner_id"])
     return build_corpus(folder, origin, strategy, sample_size=None, overwrite=overwrite).corpus
 
@@ -232,7 +233,7 @@ def test_damaged_files(folder):
         assert existing_conflict(folder, {}) == ["manifest.json cannot be read"]
     for content in ("[]", "{}", "null", '{"documents_hash": "0", "settings": {}}'):
         manifest.write_text(content)
-        assert "is not a corpus manifest" in refused(folder)
+        assert "manifest.json is damaged, or no manifest of a corpus" in refused(folder)
 
 
 def test_a_flipped_bit_in_a_text_is_noticed(folder):

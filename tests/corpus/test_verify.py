@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from ilm.corpus.build import build_corpus
+from ilm.corpus.columns import Reading
 from ilm.corpus.sources import FileSource
 from ilm.corpus.splitting.strategy import TrainValidTest
 from ilm.corpus.store import PreparedCorpus, read_documents
@@ -22,9 +23,9 @@ from tests.conftest import compose, contents, rows_of_small_corpus, write_csv
 LEVELS = ["A1", "B1"]
 
 
-def built(folder: Path, rows, strategy, **options) -> PreparedCorpus:
+def built(folder: Path, rows, strategy) -> PreparedCorpus:
     path = write_csv(folder.parent / f"{folder.name}.csv", rows)
-    origin = FileSource([path], columns={}, levels=LEVELS, encoding="utf-8", max_dropped=0.01, **options)
+    origin = FileSource([path], Reading(LEVELS))
     return build_corpus(folder, origin, strategy, sample_size=None, overwrite=True).corpus
 
 

@@ -230,7 +230,7 @@ def test_a_specialist_of_a_first_language_has_its_texts_only(here):
     ("only", "message"),
     [
         ("{l2: [French]}", r"only=\{l2: \[French\]\}: the corpus has no such column"),
-        ("{l1: [Frensh]}", "no text has l1 Frensh; did you mean French"),
+        ("{l1: [Frensh]}", "no text has l1 Frensh. There are French"),
         (
             "{cefr_level: [A1]}",
             r"data.only=\{cefr_level: \[A1\]\}: small has no such text of cefr=B1 in train and valid",

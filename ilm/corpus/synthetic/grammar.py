@@ -51,6 +51,7 @@ class Choice:
 
 
 Template = tuple[str | Slot | Choice, ...]
+Record = dict[str, Template]  # by field
 
 
 @dataclass(slots=True)
@@ -64,11 +65,10 @@ class Topic:
 
 @dataclass(slots=True)
 class Grammar:
-    """Topics and the word lists they draw from; a record is a tuple of templates under its field names."""
+    """Topics, and the lists they draw records from; a word is a record whose only field has the name ""."""
 
     topics: list[Topic]
-    lists: dict[str, list[tuple[Template, ...]]]
-    fields: dict[str, tuple[str, ...]]
+    lists: dict[str, list[Record]]
 
 
 def parse_template(text: str) -> Template:
@@ -100,7 +100,6 @@ def _parse_slot(token: str) -> Slot:
 def parse_grammar(block: str, base: Grammar | None = None) -> Grammar:
     """Parse a block in the notation above; it inherits the lists of `base` that it does not redefine."""
     lists = dict(base.lists) if base else {}
-    fields = dict(base.fields) if base else {}
     topics: list[Topic] = []
     for line in re.sub(r"\n +", " ", block).splitlines():
         mark, _, rest = line.partition(" ")
@@ -112,14 +111,14 @@ def parse_grammar(block: str, base: Grammar | None = None) -> Grammar:
         elif mark == "~":
             head, _, items = rest.partition(": ")
             name, _, names = head.rstrip(")").partition("(")
-            fields[name] = tuple(part.strip() for part in names.split(",")) if names else ("",)
-            lists[name] = [_parse_item(item, len(fields[name])) for item in _BETWEEN_ITEMS.split(items)]
-    return Grammar(topics, lists, fields)
+            fields = [field.strip() for field in names.split(",")]
+            lists[name] = [_parse_record(item, fields) for item in _BETWEEN_ITEMS.split(items)]
+    return Grammar(topics, lists)
 
 
-def _parse_item(item: str, n_fields: int) -> tuple[Template, ...]:
-    parts = item.split(" / ") if n_fields > 1 else [item]
-    return tuple(parse_template(part.strip()) for part in parts)
+def _parse_record(item: str, fields: list[str]) -> Record:
+    parts = item.split(" / ") if len(fields) > 1 else [item]
+    return {field: parse_template(part.strip()) for field, part in zip(fields, parts, strict=True)}
 
 
 class Expansion:
@@ -136,7 +135,7 @@ class Expansion:
         facts: Mapping[str, str],
         people: Callable[[str], Mapping[str, str] | None],
     ) -> None:
-        self.lists, self.fields, self.random, self.people = grammar.lists, grammar.fields, random, people
+        self.lists, self.random, self.people = grammar.lists, random, people
         self.values: dict[tuple[str, ...], str] = {key.partition(".")[::2]: value for key, value in facts.items()}
         self.used: dict[str, set[int]] = {}
         self.avoided = set(facts.values())  # "different from the situation in France", but not by a writer from France
@@ -170,7 +169,7 @@ class Expansion:
                 self.values[key] = value
             return value
         if slot.fresh:
-            return self.render(self._draw(slot.source)[self.fields[slot.source].index(slot.field)])
+            return self.render(self._draw(slot.source)[slot.field])
         known = self.values.get((slot.key, slot.field))
         if known is not None:
             return known
@@ -179,17 +178,18 @@ class Expansion:
             for name, value in person.items():
                 self.values[slot.key, name] = value
         else:
-            for name, template in zip(self.fields[slot.source], self._draw(slot.source), strict=True):
+            for name, template in self._draw(slot.source).items():
                 self.values[slot.key, name] = self.render(template)
         return self.values[slot.key, slot.field]
 
-    def _draw(self, source: str) -> tuple[Template, ...]:
+    def _draw(self, source: str) -> Record:
         """An item of the list, preferably one not yet used in this text."""
         items = self.lists[source]
         used = self.used.setdefault(source, set())
         if len(used) == len(items):
             used.clear()
-        while (index := int(self.random() * len(items))) in used or items[index][0][0] in self.avoided:
+        first = [next(iter(item.values()))[0] for item in items]
+        while (index := int(self.random() * len(items))) in used or first[index] in self.avoided:
             used.add(index)
             if len(used) == len(items):
                 used.clear()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ilm.corpus.columns import Reading
 from ilm.corpus.reader import read_corpus
 from ilm.corpus.row_validation import NO_L1_COLUMN, UNKNOWN_L1
 from ilm.errors import UserError
@@ -43,7 +44,7 @@ def check(file: BrokenFile, folder: Path) -> str:
     message = ""
     try:
         with time_limit():
-            documents, report = read_corpus(path, columns={}, levels=LEVELS, encoding=file.encoding, max_dropped=1.0)
+            documents, report = read_corpus(path, Reading(LEVELS, encoding=file.encoding, max_dropped=1.0))
     except UserError as error:
         message = str(error)
     if message:

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ilm.corpus.columns import Reading
 from ilm.corpus.formats import excel
 from ilm.corpus.reader import read_corpus
 from ilm.errors import UserError
@@ -76,7 +77,7 @@ def read(tmp_path):
     def write_and_read(name: str, content: bytes | str, columns=None, levels=LEVELS, **options):
         path = tmp_path / name
         path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return read_corpus(path, columns=columns or {}, levels=levels, **options)
+        return read_corpus(path, Reading(levels, columns or {}, **options))
 
     return write_and_read
 
@@ -137,7 +138,7 @@ def test_any_text_comes_back_unchanged(tmp_path_factory, texts, name):
     rows = [[f"w{number}", "French", "A1", text, "train"] for number, text in enumerate(texts)]
     path = tmp_path_factory.mktemp("formats") / name
     path.write_bytes(WRITERS[name]([NAMES, *rows]))
-    documents, _ = read_corpus(path, columns={}, levels=LEVELS)
+    documents, _ = read_corpus(path, Reading(LEVELS))
     assert documents["text"].tolist() == texts
 
 
@@ -341,7 +342,7 @@ def test_parquet_columns_that_are_no_text(refused):
 def test_parquet_of_a_prepared_corpus_keeps_its_split(read, tmp_path):
     documents, _ = read("c.csv", delimited([NAMES, *ROWS]))
     documents.to_parquet(tmp_path / "documents.parquet")
-    again, _ = read_corpus(tmp_path / "documents.parquet", columns={}, levels=LEVELS)
+    again, _ = read_corpus(tmp_path / "documents.parquet", Reading(LEVELS))
     assert again.equals(documents)
 
 
@@ -528,7 +529,7 @@ def test_a_pipe_is_refused_at_once(tmp_path):
     """What the first look has read of it would be missing at the second."""
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(UserError, match=r"pipe is not a regular file .*: save it to a file first"):
-        read_corpus(tmp_path / "pipe", columns={}, levels=LEVELS)
+        read_corpus(tmp_path / "pipe", Reading(LEVELS))
 
 
 @pytest.mark.parametrize("name", ["c.csv.gz", "c.json.gz"])
