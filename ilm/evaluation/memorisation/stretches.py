@@ -1,13 +1,12 @@
 """The longest stretch of tokens of each answer that occurs word for word in a training text.
 
 1. Every run of 1, 2, 3, ... tokens of an answer is hashed: h(t_1..t_n) = h(t_1..t_{n-1}) * B + r(t_n) mod 2^64, with
-   a random odd B and random r(t) (Karp and Rabin 1987).
+   an odd B and random r(t) (Karp and Rabin 1987).
 2. The training texts are read in chunks of whole texts. In a chunk, only the places are kept whose first token is a
    run of an answer, then only those whose first two tokens are one, and so on until none is left.
 
 Memory is bounded by a chunk and the runs of a group of answers, however many training texts there are. No stretch
-crosses the end of a text. Different runs have equal hashes with a probability below 2^-50, and the stretches found are
-compared token by token in the end.
+crosses the end of a text. Different runs have equal hashes with a probability below 2^-50.
 
 Legend: A answers, Q tokens of a group of them, K distinct runs of one length, T training tokens of a chunk.
 """
@@ -20,6 +19,8 @@ import numpy as np
 from ilm.masking.masks import offsets, ranges
 
 CHUNK_TOKENS = 2_000_000
+# B, which is 3 modulo 8, so that the differences of its powers have few factors of 2.
+_BASE = np.uint64(0x9E3779B97F4A7C13)
 # Runs of all lengths in a group of answers, 24 bytes each. The training texts are read once per group.
 RUNS_AT_ONCE = 20_000_000
 # A table of the first bits of hashes excludes most places: worth it while many are left.
@@ -29,12 +30,11 @@ _LONGEST_IN_TABLE = 8
 @dataclass(frozen=True)
 class Stretches:
     """The longest stretch of each of A answers, all int64 (A,): `lengths` in tokens, 0 for none; `starts`, its first
-    token in the answer; `texts`, the number of a training text that contains it; `places`, its first token there."""
+    token in the answer; `texts`, the number of a training text that contains it, -1 for none."""
 
     lengths: np.ndarray
     starts: np.ndarray
     texts: np.ndarray
-    places: np.ndarray
 
 
 def longest_stretches(
@@ -48,49 +48,31 @@ def longest_stretches(
 
     `ids` may be mapped from disk. `progress` is called with the number of tokens read; they are read `readings` times.
     """
-    found = Stretches(*(np.full(len(answers), value, dtype=np.int64) for value in (0, 0, -1, -1)))
+    found = Stretches(*(np.full(len(answers), value, dtype=np.int64) for value in (0, 0, -1)))
     sizes = (ends - begins).astype(np.int64)
     before = offsets(sizes + 1)  # as read, every text ends with a token that no answer has
-    hashing = _Hashing.of_ids(max((int(part.max(initial=0)) for part in (ids, *answers)), default=0))
+    highest = max(int(part.max(initial=0)) for part in (ids, *answers))
+    # r(t) of every token id, and of one more, which ends each text as read.
+    values = np.random.default_rng(0).integers(2**64, size=highest + 2, dtype=np.uint64)
     for group in _groups(answers):
         sizes_of_group = np.array([len(answers[number]) for number in group])
-        runs = list(_runs_by_length([answers[number] for number in group], hashing))
+        runs = list(_runs_by_length([answers[number] for number in group], values))
         first = 0
         while first < len(sizes) and runs and len(ids):
             reached = np.searchsorted(before, before[first] + CHUNK_TOKENS, side="right") - 1
             last = max(first + 1, int(reached))
             chunk = ids[np.minimum(ranges(begins[first:last], ends[first:last] + 1), len(ids) - 1)].astype(np.int64)
-            chunk[before[first + 1 : last + 1] - before[first] - 1] = hashing.end
-            _look_up(chunk, int(before[first]), runs, hashing)
+            chunk[before[first + 1 : last + 1] - before[first] - 1] = highest + 1
+            _look_up(chunk, int(before[first]), runs, values)
             progress(int(sizes[first:last].sum()))
             first = last
         _take(found, group, sizes_of_group, runs, before)
-    _require_equal(found, answers, ids, begins)
     return found
 
 
 def readings(answers: Sequence[np.ndarray]) -> int:
     """How many times the training texts must be read for these answers."""
     return sum(1 for _ in _groups(answers))
-
-
-@dataclass(frozen=True)
-class _Hashing:
-    """`base` and the `values` of token ids, uint64; `end` is an id that no answer has."""
-
-    base: np.uint64
-    values: np.ndarray
-
-    @classmethod
-    def of_ids(cls, highest: int) -> "_Hashing":
-        generator = np.random.default_rng(0)
-        values = generator.integers(2**64, size=highest + 2, dtype=np.uint64)
-        # Odd, and 3 modulo 8, so that the differences of its powers have few factors of 2.
-        return cls(np.uint64(int(generator.integers(2**61)) * 8 + 3), values)
-
-    @property
-    def end(self) -> int:
-        return len(self.values) - 1
 
 
 class _Runs:
@@ -126,7 +108,7 @@ def _groups(answers: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
     yield from np.split(np.arange(len(answers)), np.flatnonzero(np.diff(group)) + 1) if len(answers) else ()
 
 
-def _runs_by_length(answers: Sequence[np.ndarray], hashing: _Hashing) -> Iterator[_Runs]:
+def _runs_by_length(answers: Sequence[np.ndarray], values: np.ndarray) -> Iterator[_Runs]:
     """The runs of 1, 2, ... tokens."""
     sizes = np.array([len(answer) for answer in answers])
     tokens = np.concatenate([np.asarray(answer, dtype=np.int64) for answer in answers])
@@ -135,16 +117,16 @@ def _runs_by_length(answers: Sequence[np.ndarray], hashing: _Hashing) -> Iterato
     for n in range(1, int(sizes.max(initial=0)) + 1):
         kept = left[at] >= n
         at = at[kept]
-        hashes = hashes[kept] * hashing.base + hashing.values[tokens[at + n - 1]]
+        hashes = hashes[kept] * _BASE + values[tokens[at + n - 1]]
         yield _Runs(n, hashes, at)
 
 
-def _look_up(chunk: np.ndarray, begin: int, runs: Sequence[_Runs], hashing: _Hashing) -> None:
+def _look_up(chunk: np.ndarray, begin: int, runs: Sequence[_Runs], values: np.ndarray) -> None:
     """Record which runs occur in a chunk of T token ids that begins at place `begin` of all texts read."""
     places, hashes = np.arange(len(chunk)), np.zeros(len(chunk), dtype=np.uint64)
     for of_length in runs:
         # A run found so far does not contain the end of a text, so another token follows it.
-        hashes = hashes * hashing.base + hashing.values[chunk[places + of_length.n - 1]]
+        hashes = hashes * _BASE + values[chunk[places + of_length.n - 1]]
         matching, numbers = of_length.matching(hashes)
         if not len(matching):
             return
@@ -161,17 +143,6 @@ def _take(found: Stretches, group: np.ndarray, sizes: np.ndarray, runs: Sequence
         # The first of an answer is written last.
         there = np.flatnonzero(place >= 0)[::-1]
         at, place = of_length.at[there], place[there]
-        text = np.searchsorted(before, place, side="right") - 1
         found.lengths[answer_of[at]] = of_length.n
         found.starts[answer_of[at]] = at - first_token[at]
-        found.texts[answer_of[at]] = text
-        found.places[answer_of[at]] = place - before[text]
-
-
-def _require_equal(found: Stretches, answers: Sequence[np.ndarray], ids: np.ndarray, begins: np.ndarray) -> None:
-    """Raises: RuntimeError if a stretch found by its hash differs from the answer."""
-    for answer, n, start, text, place in zip(
-        answers, found.lengths, found.starts, found.texts, found.places, strict=True
-    ):
-        if n and not np.array_equal(answer[start : start + n], ids[begins[text] + place :][:n]):
-            raise RuntimeError("two runs of tokens have the same hash: change the seed of _Hashing")
+        found.texts[answer_of[at]] = np.searchsorted(before, place, side="right") - 1

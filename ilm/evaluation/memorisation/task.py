@@ -2,12 +2,12 @@
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from ilm.config.evaluate import Evaluate, Memorisation
 from ilm.corpus.store import PreparedCorpus
@@ -15,7 +15,7 @@ from ilm.errors import UserError
 from ilm.evaluation.kept_lines import KeptLines
 from ilm.evaluation.losses import clusters_of
 from ilm.evaluation.memorisation.infills import KEY, blank_table, fill, masked_texts
-from ilm.evaluation.memorisation.losses import MEMBERS, TextLosses, Trained, text_losses
+from ilm.evaluation.memorisation.losses import MEMBERS, Trained, membership_scores
 from ilm.evaluation.memorisation.membership import membership
 from ilm.evaluation.memorisation.report import card_results, print_tables, repetition, write_report
 from ilm.evaluation.models import infilling_models, training_corpus
@@ -42,13 +42,13 @@ def evaluate_memorisation(settings: Evaluate) -> pd.DataFrame:
     device = usable_device(task.device, "task.device")
     models, corpus = _find_models(settings)
     runs = [Trained.of(model, masks_of(model, corpus, task), corpus, settings) for model in models]
-    if not any(run.levels for run in runs):
+    runs = [run for run in runs if run.levels]
+    if not runs:
         raise UserError(f"task.levels={task.levels}: no model was trained on these levels")
     source = source_of(corpus, task.split, sorted({level for run in runs for level in run.levels}))
     folder = results_folder(settings, corpus.name)
     with open_results(folder, results_identity(settings, source)):
-        found = dict(zip((run.name for run in runs), text_losses(runs, corpus, settings, device), strict=True))
-        members = pd.DataFrame(_membership_rows(runs, found, corpus, task.resamples))
+        members = pd.DataFrame(_membership_rows(runs, corpus, settings, device))
         tables, not_filled = zip(*(_infilled(run, corpus, settings, folder) for run in runs), strict=True)
         blanks = pd.concat(tables, ignore_index=True)
         repeated = repetition(blanks, task.resamples)
@@ -104,24 +104,22 @@ def _infilled(run: Trained, corpus: PreparedCorpus, settings: Evaluate, folder: 
 
 
 def _membership_rows(
-    runs: Sequence[Trained], found: dict[str, TextLosses], corpus: PreparedCorpus, resamples: int
+    runs: Sequence[Trained], corpus: PreparedCorpus, settings: Evaluate, device: torch.device
 ) -> Iterator[dict[str, Any]]:
     """A row per run, level (with several, also all of them), mask type and score."""
-    documents = corpus.documents
-    ids, units = pd.Index(documents["writing_id"]), clusters_of(documents)[0]
-    for run in runs:
-        losses = found[run.name]
-        rows = ids.get_indexer(losses.own.index)
-        is_member = documents["split"].to_numpy()[rows] == MEMBERS
-        levels = documents["cefr_level"].to_numpy()[rows]
-        scores = {"loss": -losses.own}
-        if losses.reference is not None:
-            scores[f"loss against {losses.reference_is}"] = losses.reference - losses.own
+    documents, resamples = corpus.documents.set_index("writing_id"), settings.task.resamples
+    units = pd.Series(clusters_of(corpus.documents)[0], documents.index)
+    for number, run in enumerate(runs, start=1):
+        log.info("model %d of %d: %s", number, len(runs), run.name)
+        scores = membership_scores(run, corpus, settings, device)
+        ids = scores["loss"].index
+        about = documents.loc[ids]
+        is_member, of_each = (about["split"] == MEMBERS).to_numpy(), units[ids].to_numpy()
         for level in [*run.levels, *([POOLED] if len(run.levels) > 1 else [])]:
-            here = np.ones(len(rows), dtype=bool) if level == POOLED else levels == level
-            for mask_type in losses.own:
-                for score, of_texts in scores.items():
+            here = np.ones(len(ids), dtype=bool) if level == POOLED else (about["cefr_level"] == level).to_numpy()
+            for mask_type in scores["loss"]:
+                for name, of_texts in scores.items():
                     values = of_texts[mask_type].to_numpy(float)[here]
-                    of = membership(values, is_member[here], units[rows][here], resamples=resamples)
-                    if of is not None:
-                        yield {"run": run.name, "level": level, "mask_type": mask_type, "score": score, **asdict(of)}
+                    found = membership(values, is_member[here], of_each[here], resamples=resamples)
+                    if found is not None:
+                        yield {"run": run.name, "level": level, "mask_type": mask_type, "score": name, **found}

@@ -33,25 +33,22 @@ def test_it_equals_a_naive_search(answers, training, chunk, at_once):
         patched.setattr(stretches, "RUNS_AT_ONCE", at_once)
         found = found_in(answers, training)
     assert found.lengths.tolist() == [naive(answer, training) for answer in answers]
-    for answer, n, start, text, place in zip(
-        answers, found.lengths, found.starts, found.texts, found.places, strict=True
-    ):
+    for answer, n, start, text in zip(answers, found.lengths, found.starts, found.texts, strict=True):
         assert (text == -1) == (n == 0)
-        assert not n or training[text][place : place + n] == answer[start : start + n]
+        assert not n or naive(answer[start : start + n], [training[text]]) == n
 
 
 @pytest.mark.parametrize("n", [1, 7, 40])
-def test_a_planted_copy_is_found_at_its_length_and_place(n):
+def test_a_planted_copy_is_found_at_its_length(n):
     rng = np.random.default_rng(n)
     training = [rng.integers(0, 1000, size).tolist() for size in rng.integers(60, 90, 50)]
     copied = training[31][9 : 9 + n]
     answer = [2000, 2001, *copied, 2002]
     found = found_in([answer, [2003]], training)
     assert (found.lengths.tolist(), found.starts.tolist()) == ([n, 0], [2, 0])
-    at = training[found.texts[0]][found.places[0] :][:n]
-    assert at == copied
+    assert naive(copied, [training[found.texts[0]]]) == n
     if n > 1:
-        assert (found.texts[0], found.places[0]) == (31, 9)
+        assert found.texts[0] == 31
 
 
 def test_a_stretch_ends_with_its_text():
@@ -61,17 +58,6 @@ def test_a_stretch_ends_with_its_text():
 def test_no_answers_and_no_texts():
     assert found_in([], [[1]]).lengths.tolist() == []
     assert found_in([[1], []], []).lengths.tolist() == [0, 0]
-
-
-def test_a_hash_shared_by_two_runs_is_noticed(monkeypatch):
-    class Same(stretches._Hashing):
-        @classmethod
-        def of_ids(cls, highest):
-            return cls(np.uint64(3), np.array([1, 1, 1, 9, 5], dtype=np.uint64)[: highest + 2])
-
-    monkeypatch.setattr(stretches, "_Hashing", Same)
-    with pytest.raises(RuntimeError, match="same hash"):
-        found_in([[0, 2, 3]], [[1, 3]])
 
 
 def test_groups_hold_a_bounded_number_of_runs(monkeypatch):
