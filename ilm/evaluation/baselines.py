@@ -11,7 +11,7 @@ Legend: S blanks.
 """
 
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -27,7 +27,6 @@ from ilm.evaluation.scores import EXAMPLE, Scores, ScoreStore
 from ilm.examples.dataset import InfillingDataset
 from ilm.models.left_to_right import score_texts
 from ilm.models.packing import row_length
-from ilm.progress import ProgressLog
 
 log = logging.getLogger("ilm")
 
@@ -76,15 +75,12 @@ def baseline_scores(
         "tokenizer": of_run.model.vocabulary.fingerprint,
     }
     found = {}
+    keys = pd.MultiIndex.from_frame(of_run.scores.examples[EXAMPLE])
     for name, (about, losses) in made.items():
         store = ScoreStore(results, name.replace(" ", "_"), common | about)
-        keys = pd.MultiIndex.from_frame(of_run.scores.examples[EXAMPLE])
-        if store.missing(keys).any():
-            if device is None:
-                continue
-            with store.claimed():
-                store.add([_scores(name, dataset, of_run.scores, losses(), corpus)])
-        found[name] = store.read_all(keys)
+        if device is not None or not store.missing(keys).any():
+            score = partial(_scores, dataset, of_run.scores, losses, corpus)
+            found[name] = store.complete(keys, score, name)
     return found
 
 
@@ -105,34 +101,41 @@ def _base(of_run: ScoredModel, task: Masked, device: torch.device | None) -> Tex
     return lambda texts: [scores.nll for scores in score_texts(model, texts, **options)]
 
 
-def _scores(name: str, dataset: InfillingDataset, of_run: Scores, losses: TextLosses, corpus: PreparedCorpus) -> Scores:
-    """The run's tables with the baseline's NLL of the same targets; losses that it does not have are 0."""
-    rows, examples = dataset.keys()
-    spans = dataset.token_spans(np.arange(len(dataset)))
-    documents = np.unique(rows)
-    upto = {}  # sums of the NLL of the tokens before each one
-    with ProgressLog(len(documents), name, "texts") as progress:
-        for begin in range(0, len(documents), TEXTS_AT_ONCE):
-            part = documents[begin : begin + TEXTS_AT_ONCE]
-            for row, nll in zip(part, losses(dataset.document_tokens(part)), strict=True):
-                upto[row] = np.concatenate([[0.0], np.cumsum(nll)])
-            progress.update(len(part))
-    ids = corpus.documents["writing_id"].to_numpy()
-    blanks = pd.DataFrame(
+def _scores(
+    dataset: InfillingDataset,
+    of_run: Scores,
+    open_model: Callable[[], TextLosses],
+    corpus: PreparedCorpus,
+    missing: np.ndarray,
+) -> Iterator[Scores]:
+    """The run's tables of the `missing` examples with the baseline's NLL of the same targets, some texts at a time.
+
+    Losses that it does not have are 0.
+    """
+    rows, masks = dataset.keys()
+    spans, ids = dataset.token_spans(np.arange(len(dataset))), corpus.documents["writing_id"].to_numpy()
+    firsts = pd.DataFrame(
         {
             "writing_id": ids[rows[spans.examples]],
-            "example": examples[spans.examples],
+            "example": masks[spans.examples],
             "blank": np.arange(len(spans.types)) - spans.offsets[spans.examples],
             "row": rows[spans.examples],
             "first": spans.firsts,
         }
     )
-    own = of_run.blanks.merge(blanks, on=[*EXAMPLE, "blank"], how="left", validate="one_to_one")
-    nll_of_blanks = [
-        upto[row][first + targets] - upto[row][first]
-        for row, first, targets in zip(own["row"], own["first"], own["targets"], strict=True)
-    ]
-    return Scores(
-        of_run.examples.assign(context_nll=0.0, context_targets=0),
-        of_run.blanks.assign(nll=nll_of_blanks, end_nll=0.0, end_targets=0),
-    )
+    examples = of_run.examples.iloc[missing].assign(context_nll=0.0, context_targets=0)
+    blanks = of_run.blanks.merge(firsts, on=[*EXAMPLE, "blank"], how="left", validate="one_to_one")
+    documents, losses = np.flatnonzero(np.isin(ids, examples["writing_id"])), open_model()
+    part_of = pd.Series(np.arange(len(documents)) // TEXTS_AT_ONCE, ids[documents])
+    blanks_of = dict(iter(blanks.groupby(blanks["writing_id"].map(part_of))))
+    for number, of_part in examples.groupby(examples["writing_id"].map(part_of)):
+        texts = documents[part_of == number]
+        found = zip(texts, losses(dataset.document_tokens(texts)), strict=True)
+        upto = {row: np.concatenate([[0.0], np.cumsum(nll)]) for row, nll in found}  # NLL of the tokens before each
+        here = blanks_of.get(number, blanks[:0])
+        nll_of_blanks = [
+            upto[row][first + targets] - upto[row][first]
+            for row, first, targets in zip(here["row"], here["first"], here["targets"], strict=True)
+        ]
+        scored = here.drop(columns=["row", "first"]).assign(nll=nll_of_blanks, end_nll=0.0, end_targets=0)
+        yield Scores(of_part, scored)

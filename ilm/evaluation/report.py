@@ -95,14 +95,19 @@ def _part(key: str, value: Any) -> str:
 
 def results_identity(settings: Evaluate, source: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     """What decides the numbers, but for the models' weights; nested, plain. `more` is the task's own."""
-    texts = {key: source[key] for key in ("name", "documents_hash", "split", "levels") if key in source}
-    if "file" in source:
-        texts["sha256"] = source["file"]["sha256"]
-        texts |= settings.corpus.model_dump(include={"columns", "encoding", "sheet", "delimiter"})
+    texts = {key: source[key] for key in ("name", "split", "levels") if key in source} | texts_key(source, settings)
     # Further models may join a cloze test.
     models = {} if isinstance(settings.task, Cloze) else {"models": settings.models, "cefr": settings.cefr}
     task = {"name": settings.task.name, **deciding(settings)}
     return {"texts": texts, **models, "limit": settings.limit, "task": task, **more}
+
+
+def texts_key(source: Mapping[str, Any], settings: Evaluate) -> dict[str, Any]:
+    """What determines the text behind each writing_id: the documents, or the file and how it is read."""
+    if "file" not in source:
+        return {"documents_hash": source["documents_hash"]}
+    read = settings.corpus.model_dump(include={"columns", "encoding", "sheet", "delimiter"})
+    return {"sha256": source["file"]["sha256"], **read}
 
 
 @contextmanager

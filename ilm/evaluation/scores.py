@@ -16,8 +16,7 @@ Legend: E examples, S blanks of all of them, M targets.
 
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +35,7 @@ from ilm.files import atomic_file, atomic_folder, locked, write_json
 from ilm.hashing import digest
 from ilm.masking.masks import offsets
 from ilm.models.scoring import TargetScores, score
+from ilm.progress import ProgressLog
 
 EXAMPLE = ["writing_id", "example"]
 # At most this much is lost when an evaluation is killed.
@@ -86,14 +86,29 @@ class ScoreStore:
         self.folder = results / "scores" / run / digest(settings)
         self._settings = settings
 
-    def claimed(self) -> AbstractContextManager[None]:
-        """Keep other processes from scoring the same at the same time."""
-        refusal = f"{self.folder} is being written by another evaluation. Wait until it has ended."
-        lock = self.folder.with_name(f".{self.folder.name}.lock")
-        return locked(lock, refusal, instead="type paths.results=... for another place")
+    def complete(
+        self, keys: pd.MultiIndex, score: Callable[[np.ndarray], Iterable[Scores]], what: str, unit: str = "examples"
+    ) -> Scores:
+        """The scores of examples (writing_id, example); those that are missing, by their numbers, are scored first.
 
-    def read_all(self, keys: pd.DataFrame) -> Scores:
-        """The scores of examples, all of which are kept."""
+        `what` and `unit` are for the progress. Raises: UserError if another process scores the same.
+        """
+        missing = np.flatnonzero(self.missing(keys))
+
+        def counted() -> Iterator[Scores]:
+            for batch in score(missing):
+                yield batch
+                progress.update(len(batch.examples))
+
+        if len(missing):
+            refusal = f"{self.folder} is being written by another evaluation. Wait until it has ended."
+            lock = self.folder.with_name(f".{self.folder.name}.lock")
+            done = len(keys) - len(missing)
+            with (
+                locked(lock, refusal, instead="type paths.results=... for another place"),
+                ProgressLog(len(keys), what, unit, initial=done) as progress,
+            ):
+                self.add(counted())
         found = self.read()
         assert found is not None
         return found.of(keys)

@@ -214,11 +214,26 @@ class TestStore:
         assert pd.MultiIndex.from_frame(found.examples[EXAMPLE]).sort_values().equals(chosen.sort_values())
         assert set(map(tuple, found.blanks[EXAMPLE].to_numpy())) <= set(chosen)
 
-    def test_two_do_not_score_the_same_at_once(self, tmp_path):
-        another = ScoreStore(tmp_path, "run", {}).claimed()
-        refused = pytest.raises(UserError, match="another evaluation")
-        with ScoreStore(tmp_path, "run", {}).claimed(), refused, another:
-            pass
+    def test_only_what_is_missing_is_scored(self, world, tmp_path, batches):
+        wanted, store, asked = keys(world[1]("ilm")), ScoreStore(tmp_path, "run", {}), []
+        store.add(batches[:2])
+
+        def score(missing: np.ndarray) -> list[Scores]:
+            asked.extend(missing)
+            return batches[2:]
+
+        for _ in range(2):
+            pd.testing.assert_frame_equal(store.complete(wanted, score, "run").blanks, Scores.joined(batches).blanks)
+        assert asked == list(range(10, len(wanted)))
+
+    def test_two_do_not_score_the_same_at_once(self, world, tmp_path):
+        wanted = keys(world[1]("ilm"))
+
+        def score(missing: np.ndarray) -> Scores:
+            return ScoreStore(tmp_path, "run", {}).complete(wanted, score, "run")
+
+        with pytest.raises(UserError, match="another evaluation"):
+            score(np.arange(1))
 
     def test_a_damaged_file_is_told(self, tmp_path, batches):
         store = ScoreStore(tmp_path, "run", {})

@@ -10,11 +10,10 @@ import pandas as pd
 from transformers import AutoConfig
 
 from ilm.config.evaluate import Evaluate, Levels
-from ilm.config.sections import Corpus
 from ilm.corpus.columns import CEFR
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
-from ilm.evaluation.levels.scoring import DOCUMENT, Models, TextSet
+from ilm.evaluation.levels.scoring import DOCUMENT, Models
 from ilm.evaluation.losses import clusters_of
 from ilm.evaluation.models import model_finder, training_corpus
 from ilm.evaluation.texts import choose_texts, read_texts
@@ -40,17 +39,6 @@ class Material:
     @property
     def in_domain(self) -> bool:
         return self.source.get("documents_hash") == self.own.documents_hash
-
-    def text_sets(self, corpus: Corpus) -> tuple[TextSet, TextSet]:
-        """The texts to predict and those to fit on; `corpus` says how a file of texts is read."""
-        given = {"documents": self.source.get("documents_hash")}
-        if "file" in self.source:
-            about = self.source["file"]
-            given = {"name": self.source["name"], "sha256": about["sha256"], "columns": about["columns_used"]}
-            given |= {key: getattr(corpus, key) for key in ("encoding", "sheet", "delimiter")}
-        own = {"documents": self.own.documents_hash}
-        texts, fit = (documents.reset_index(drop=True) for documents in (self.texts, self.fit))
-        return TextSet(texts, given), TextSet(fit, own)
 
 
 def find_models(settings: Evaluate) -> Models:

@@ -73,12 +73,11 @@ def text_tables(header: Mapping[str, Any], tables: Tables) -> list[TextTable]:
         shown.append(
             TextTable(f"Texts by level and level predicted, {protocol}", columns, rows, "l" + "r" * wide.shape[1])
         )
-    rows = []
-    for name, about in header["models"].items():
-        taken = about["probability_taken"]
-        runs = ", ".join(about["runs"]) or "-"
-        rows.append([name, runs, f"{about['nats_per_token']:.3f}", "-" if taken is None else f"{100 * taken:.2g} %"])
-    shown.append(TextTable("Models", ["model", "runs", "nats a token", "taken"], rows, "lprr"))
+    rows = [
+        [name, ", ".join(about["runs"]) or "-", f"{about['nats_per_token']:.3f}"]
+        for name, about in header["models"].items()
+    ]
+    shown.append(TextTable("Models", ["model", "runs", "nats a token"], rows, "lpr"))
     return shown
 
 
@@ -108,8 +107,7 @@ def notes(header: Mapping[str, Any]) -> list[str]:
     left = f", {fit['left_out']:,} left out that the texts share" if fit["left_out"] else ""
     said.append(
         f"The posterior is fitted on {fit['texts']:,} {fit['split']} texts of {fit['corpus']}{left}, under a "
-        f"{header['configuration']['task']['prior']} prior; its losses are those of {', '.join(header['models'])}. "
-        "taken: probability of the infilling tokens, which scores from left to right leave out."
+        f"{header['configuration']['task']['prior']} prior; its losses are those of {', '.join(header['models'])}."
     )
     unknown = header["unknown_levels"]
     if unknown:

@@ -5,9 +5,8 @@
     document        <|infill_document|><|startofinfill|> the text <|endofinfill|>: each token and the end, as an answer
 
 `ScoreStore` keeps them: a text is one example, number 0, and its thirds by tokens are the "blanks" 0 to 2. A text's
-loss is the sum over its thirds; the end token of `document` belongs to the last. `taken` of an example is the
-probability taken from infilling tokens, summed over the scored tokens. Texts under masks (`task.masks`) are ordinary
-examples of the objective.
+loss is the sum over its thirds; the end token of `document` belongs to the last. Texts under masks (`task.masks`) are
+ordinary examples of the objective.
 """
 
 import logging
@@ -35,7 +34,6 @@ from ilm.masking.sampling import draw_chunk
 from ilm.models.left_to_right import score_texts
 from ilm.models.packing import row_length
 from ilm.models.scoring import score
-from ilm.progress import ProgressLog
 from ilm.runs.trained_model import TrainedModel
 
 log = logging.getLogger("ilm")
@@ -46,9 +44,8 @@ LOG_TOKENS = "log_tokens"
 _TEXTS_AT_ONCE = 64
 _THIRDS = 3
 
-# Of some texts, each: the losses of its tokens, NaN where one is not scored, with `document` that of the end behind
-# them; and what was taken from infilling tokens.
-TextLosses = Callable[[Sequence[np.ndarray]], list[tuple[np.ndarray, float]]]
+# Of each text the losses of its tokens, NaN where one is not scored, with `document` that of the end behind them.
+TextLosses = Callable[[Sequence[np.ndarray]], list[np.ndarray]]
 
 Models = Mapping[str, Sequence[TrainedModel]]
 """The runs of each level, and of all; several are seeds of one model."""
@@ -74,8 +71,8 @@ class Scorer:
     results: Path
     device: torch.device
 
-    def features(self, models: Models, texts: TextSet) -> tuple[pd.DataFrame, dict[str, float | None]]:
-        """`features_of` the texts under all models, and by model the mean probability taken from infilling tokens.
+    def features(self, models: Models, texts: TextSet) -> pd.DataFrame:
+        """`features_of` the texts under all models.
 
         If all runs started from one pretrained model, that model is scored too (`NATIVE`).
         """
@@ -91,8 +88,7 @@ class Scorer:
         if all(base.pretrained for base in bases) and len({base.path for base in bases}) == 1:
             log.info("the pretrained model: %s", bases[0].path)
             scores[NATIVE] = [self._native_scores(runs[0][1], texts)]
-        taken = {model: _probability_taken(seeds) for model, seeds in scores.items()}
-        return features_of(texts.documents, scores, masked), taken
+        return features_of(texts.documents, scores, masked)
 
     def _scores(self, model: TrainedModel, texts: TextSet) -> Scores:
         """Of whole texts under a run."""
@@ -126,15 +122,11 @@ class Scorer:
             of_example, numbers = dataset.keys()
             keys = pd.MultiIndex.from_arrays([ids.to_numpy()[of_example], numbers], names=EXAMPLE)
 
-            def batches(missing: np.ndarray) -> Iterator[Scores]:
-                return score_batches(
-                    *(model.load()[0], dataset, missing, texts.documents),
-                    batch_size=_TEXTS_AT_ONCE,
-                    row_tokens=self._row_tokens(),
-                    device=self.device,
-                )
+            def masked(missing: np.ndarray) -> Iterator[Scores]:
+                options = {"batch_size": _TEXTS_AT_ONCE, "row_tokens": self._row_tokens(), "device": self.device}
+                return score_batches(model.load()[0], dataset, missing, texts.documents, **options)
 
-            return self._complete(model.name, about, texts, keys, batches, f"{model.name}, masked", "examples")
+            return self._store(model.name, about, texts).complete(keys, masked, f"{model.name}, masked")
 
     def _whole_texts(
         self,
@@ -149,7 +141,7 @@ class Scorer:
         documents = texts.documents
         keys = pd.MultiIndex.from_arrays([documents["writing_id"], np.zeros(len(documents), int)], names=EXAMPLE)
 
-        def batches(missing: np.ndarray) -> Iterator[Scores]:
+        def whole(missing: np.ndarray) -> Iterator[Scores]:
             losses = open_model()
             for begin in range(0, len(missing), _TEXTS_AT_ONCE):
                 part = documents.iloc[missing[begin : begin + _TEXTS_AT_ONCE]]
@@ -157,33 +149,11 @@ class Scorer:
                 ids = np.split(chunk.ids, np.cumsum(chunk.counts)[:-1])
                 yield _by_thirds(part["writing_id"], losses(ids), end)
 
-        return self._complete(name, about, texts, keys, batches, name, "texts")
+        return self._store(name, about, texts).complete(keys, whole, name, "texts")
 
-    def _complete(
-        self,
-        name: str,
-        about: Mapping[str, Any],
-        texts: TextSet,
-        keys: pd.MultiIndex,
-        batches: Callable[[np.ndarray], Iterator[Scores]],
-        what: str,
-        unit: str,
-    ) -> Scores:
-        """The kept scores of all `keys`, of which `batches` scores those that are missing, given by their numbers."""
+    def _store(self, name: str, about: Mapping[str, Any], texts: TextSet) -> ScoreStore:
         settings = {"texts": dict(texts.identity), "max_length": self.task.max_length, **about}
-        store = ScoreStore(self.results, name, settings)
-        missing = np.flatnonzero(store.missing(keys))
-
-        def counted() -> Iterator[Scores]:
-            for batch in batches(missing):
-                yield batch
-                progress.update(len(batch.examples))
-
-        if len(missing):
-            done = len(keys) - len(missing)
-            with store.claimed(), ProgressLog(len(keys), what, unit, initial=done) as progress:
-                store.add(counted())
-        return store.read_all(keys)
+        return ScoreStore(self.results, name, settings)
 
     def _of_run(self, model: TrainedModel) -> TextLosses:
         network, vocabulary = model.load()
@@ -193,20 +163,15 @@ class Scorer:
 
     def _left_to_right(self, network: PreTrainedModel, kept: int | None) -> TextLosses:
         network = network.eval().to(self.device)
-        window, row_tokens = self.task.max_length, self._row_tokens()
-
-        def losses(texts: Sequence[np.ndarray]) -> list[tuple[np.ndarray, float]]:
-            found = score_texts(network, texts, window=window, row_tokens=row_tokens, device=self.device, kept=kept)
-            return [(scores.nll, float(-np.expm1(scores.log_kept[1:]).sum())) for scores in found]
-
-        return losses
+        options = {"window": self.task.max_length, "row_tokens": self._row_tokens(), "device": self.device}
+        return lambda texts: [scores.nll for scores in score_texts(network, texts, kept=kept, **options)]
 
     def _as_answers(
         self, network: PreTrainedModel, texts: Sequence[np.ndarray], vocabulary: Vocabulary
-    ) -> list[tuple[np.ndarray, float]]:
+    ) -> list[np.ndarray]:
         windows = [window for ids in texts for window in document_windows(ids, vocabulary, self.task.max_length)]
         nll = score(network, windows, self._row_tokens(), self.device).nll
-        return [(part, 0.0) for part in np.split(nll, np.cumsum([len(ids) + 1 for ids in texts])[:-1])]
+        return np.split(nll, np.cumsum([len(ids) + 1 for ids in texts])[:-1])
 
     def _row_tokens(self) -> int:
         return row_length(None, self.device, self.task.max_length)
@@ -229,10 +194,10 @@ def document_windows(ids: np.ndarray, vocabulary: Vocabulary, window: int) -> It
         scored = begin + len(part) - len(prefix)
 
 
-def _by_thirds(writing_ids: pd.Series, losses: Sequence[tuple[np.ndarray, float]], end: int) -> Scores:
+def _by_thirds(writing_ids: pd.Series, losses: Sequence[np.ndarray], end: int) -> Scores:
     """Losses by text (T,), or (T + 1,) with an `end`, summed by thirds."""
     ids, rows = writing_ids.to_numpy(), []
-    for writing_id, (nll, _) in zip(ids, losses, strict=True):
+    for writing_id, nll in zip(ids, losses, strict=True):
         tokens = len(nll) - end
         third = _THIRDS * np.arange(tokens) // max(1, tokens)
         scored = ~np.isnan(nll[:tokens])
@@ -242,16 +207,8 @@ def _by_thirds(writing_ids: pd.Series, losses: Sequence[tuple[np.ndarray, float]
             last = end if part == _THIRDS - 1 else 0
             rows.append((writing_id, 0, part, sums[part], counts[part], nll[-1] if last else 0.0, last))
     blanks = pd.DataFrame(rows, columns=[*EXAMPLE, "blank", "nll", "targets", "end_nll", "end_targets"])
-    examples = {"tokens": [len(nll) - end for nll, _ in losses], "taken": [taken for _, taken in losses]}
-    return Scores(pd.DataFrame({"writing_id": ids, "example": 0, **examples}), blanks)
-
-
-def _probability_taken(seeds: Sequence[Scores]) -> float | None:
-    """The mean probability taken from infilling tokens at a scored token; None if kept scores do not say it."""
-    if any("taken" not in of.examples or of.examples["taken"].isna().any() for of in seeds):
-        return None
-    targets = sum(of.blanks["targets"].sum() for of in seeds)
-    return float(sum(of.examples["taken"].sum() for of in seeds) / targets) if targets else None
+    tokens = [len(nll) - end for nll in losses]
+    return Scores(pd.DataFrame({"writing_id": ids, "example": 0, "tokens": tokens}), blanks)
 
 
 def features_of(

@@ -14,7 +14,7 @@ from ilm.evaluation.levels.inputs import FIT, Material, find_models, find_texts
 from ilm.evaluation.levels.metrics import Predictions, chance, confusion_table, measure
 from ilm.evaluation.levels.predictions import require_free_columns, write_copy, write_features, write_predictions
 from ilm.evaluation.levels.report import ALL, KNOWN, print_tables, write_report
-from ilm.evaluation.levels.scoring import NATIVE, Models, Scorer
+from ilm.evaluation.levels.scoring import NATIVE, Models, Scorer, TextSet
 from ilm.evaluation.levels.systems import (
     FOLDS,
     IN_DOMAIN,
@@ -25,7 +25,7 @@ from ilm.evaluation.levels.systems import (
     fitted_elsewhere,
 )
 from ilm.evaluation.models import seen_warnings, texts_seen
-from ilm.evaluation.report import open_results, report_header, results_folder, results_identity
+from ilm.evaluation.report import open_results, report_header, results_folder, results_identity, texts_key
 from ilm.evaluation.statistics import calibration
 from ilm.evaluation.texts import units_of
 from ilm.models.devices import usable_device
@@ -61,18 +61,19 @@ def evaluate_levels(settings: Evaluate) -> pd.DataFrame:
     with open_results(folder, results_identity(settings, source, trained_on=own.documents_hash)):
         seen = texts_seen(((run.name, run) for run in runs), material.texts, Path(settings.paths.data))
         scorer = Scorer(task, Path(settings.paths.results), device)
-        to_predict, to_fit = material.text_sets(settings.corpus)
-        features, taken = scorer.features(models, to_predict)
+        features = scorer.features(models, TextSet(material.texts, texts_key(source, settings)))
         log.info("the %d texts to fit on", len(material.fit))
-        texts, fit = _joined(material.texts, features), _joined(material.fit, scorer.features(models, to_fit)[0])
-        systems, labelled, units, unit = _predict(material, texts, fit, [*taken], settings)
+        to_fit = TextSet(material.fit, {"documents_hash": own.documents_hash})
+        texts, fit = _joined(material.texts, features), _joined(material.fit, scorer.features(models, to_fit))
+        scored = [name for name in (*models, NATIVE) if name in features]
+        systems, labelled, units, unit = _predict(material, texts, fit, scored, settings)
         tables = _tables(systems, labelled["cefr_level"], units, task)
         levels = labelled["cefr_level"]
         header = report_header(
             settings,
             source,
             len(texts),
-            _described(models, features, taken, seen),
+            _described(models, features[scored], seen),
             device,
             texts_counted={
                 "scored": int((texts["tokens"] > 1).sum()),
@@ -157,20 +158,18 @@ def _tables(systems: Sequence[System], levels: pd.Series, units: np.ndarray, tas
 def _described(
     models: Models,
     features: pd.DataFrame,
-    taken: Mapping[str, float | None],
     seen: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, dict[str, Any]]:
-    """What the report says of each model."""
+    """What the report says of each model, given the losses (N, models)."""
     unknown = {"texts": None, "corpus": None, "why_unknown": "what it was pretrained on is not known here"}
     return {
         name: {
             "runs": {run.name: run.fingerprint() for run in models.get(name, ())},
             "nats_per_token": float(features[name].mean()),
-            "probability_taken": taken[name],
             # All runs were trained on one corpus.
             "texts_seen_in_training": unknown if name == NATIVE else seen[models[name][0].name],
         }
-        for name in taken
+        for name in features
     }
 
 

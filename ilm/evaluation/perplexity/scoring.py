@@ -24,7 +24,6 @@ from ilm.masking.generate import mask_settings
 from ilm.masking.store import MaskStore
 from ilm.models.loading import require_length
 from ilm.models.packing import row_length
-from ilm.progress import ProgressLog
 from ilm.runs.trained_model import TrainedModel
 
 log = logging.getLogger("ilm")
@@ -94,27 +93,30 @@ def score_model(
         **({"condition": condition} if model.condition else {}),
     }
     store = ScoreStore(results, model.name, settings)
-    missing = store.missing(keys)
-    if missing.any():
-        if device is None:
-            log.warning(
-                "left out: %s, since %d of its %d examples are not scored", model.name, missing.sum(), len(keys)
-            )
-            return None
+    missing = int(store.missing(keys).sum())
+    if missing and device is None:
+        log.warning("left out: %s, since %d of its %d examples are not scored", model.name, missing, len(keys))
+        return None
+
+    def score(missing: np.ndarray) -> Iterator[Scores]:
         assert isinstance(task, Perplexity | Memorisation)  # the tasks with a device
-        _score_missing(model, store, dataset, numbers, missing, corpus, task, device)
+        assert device is not None
+        row_tokens = max(row_length(task.row_tokens, device, task.max_length), dataset.max_tokens)
+        options = {"batch_size": task.batch_size, "row_tokens": row_tokens, "device": device}
+        return score_batches(model.load()[0], dataset, numbers[missing], corpus.documents, **options)
+
+    documents, cuts = dataset.cuts_of(numbers)
     counts = {
         "masks_per_document": dataset.masks_per_document,
         "dropped_examples": dataset.dropped,
         "unfitting_examples": dataset.unfitting,
         "left_over_examples": left_over,
+        "longest_example": cuts.longest,
     }
-    documents, cuts = dataset.cuts_of(numbers)
-    counts["longest_example"] = cuts.longest
     levels = corpus.documents["cefr_level"].to_numpy(dtype=object)[documents]
-    by_level, scored_now = cuts.by_level(levels, corpus.manifest["settings"]["levels"]), bool(missing.any())
-    scores = store.read_all(keys)
-    return ScoredModel(model, condition, scores, masks_folder.name, model.mask_types, counts, by_level, scored_now)
+    by_level = cuts.by_level(levels, corpus.manifest["settings"]["levels"])
+    scores = store.complete(keys, score, model.name)
+    return ScoredModel(model, condition, scores, masks_folder.name, model.mask_types, counts, by_level, missing > 0)
 
 
 def open_dataset(
@@ -169,36 +171,6 @@ def _chosen(dataset: InfillingDataset, corpus: PreparedCorpus, task: Masked) -> 
         numbers = first_by_hash(dataset, corpus.documents["writing_id"].array, corpus.seed, task.max_examples)
     left_over = len(numbers) % task.batch_size if task.drop_last else 0
     return numbers[: len(numbers) - left_over], left_over
-
-
-def _score_missing(
-    model: TrainedModel,
-    store: ScoreStore,
-    dataset: InfillingDataset,
-    numbers: np.ndarray,
-    missing: np.ndarray,
-    corpus: PreparedCorpus,
-    task: Perplexity | Memorisation,
-    device: torch.device,
-) -> None:
-    network, _ = model.load()
-
-    def batches() -> Iterator[Scores]:
-        for batch in score_batches(
-            network,
-            dataset,
-            numbers[missing],
-            corpus.documents,
-            batch_size=task.batch_size,
-            row_tokens=max(row_length(task.row_tokens, device, task.max_length), dataset.max_tokens),
-            device=device,
-        ):
-            yield batch
-            progress.update(len(batch.examples))
-
-    done = len(numbers) - int(missing.sum())
-    with store.claimed(), ProgressLog(len(numbers), model.name, "examples", initial=done) as progress:
-        store.add(batches())
 
 
 def masks_of(model: TrainedModel, corpus: PreparedCorpus, task: Masked) -> Path:

@@ -17,7 +17,7 @@ from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
 from ilm.evaluation.conditions import conditions_of, require_condition
 from ilm.evaluation.models import infilling_models, texts_seen, training_corpus
-from ilm.evaluation.report import open_results, report_header, results_folder, results_identity
+from ilm.evaluation.report import open_results, report_header, results_folder, results_identity, texts_key
 from ilm.evaluation.scores import EXAMPLE, Scores, ScoreStore
 from ilm.evaluation.surprisal.report import print_summary, summary_row, word_table, write_report
 from ilm.evaluation.surprisal.scoring import Reader
@@ -28,7 +28,6 @@ from ilm.infilling import blanks
 from ilm.models.devices import usable_device, with_fused_activations
 from ilm.models.loading import positions, require_length
 from ilm.models.packing import row_length
-from ilm.progress import ProgressLog
 from ilm.runs.trained_model import TrainedModel
 
 log = logging.getLogger("ilm")
@@ -68,20 +67,17 @@ def evaluate_surprisal(settings: Evaluate) -> pd.DataFrame:
             model.name: model.record() | {"max_length": lengths[model.name], "texts_seen_in_training": seen[model.name]}
             for model in models
         }
-        texts_key, scored = _texts_key(source, settings), []
-        for number, model in enumerate(models, start=1):
-            log.info("model %d of %d: %s", number, len(models), model.name)
-            scored.append(_ScoredWords(model, texts, words, lengths[model.name], texts_key, settings))
-            scored[-1].score(device)
         header = report_header(settings, source, len(texts), described, device, words=len(words), unigrams=counted)
+        key = texts_key(source, settings)
+        scored = (_Scoring(model, texts, words, lengths[model.name], key, settings, device) for model in models)
         summary = write_report(folder, header, (of.table() for of in scored), task.format)
         print_summary(header, summary)
     return summary
 
 
 @dataclass(frozen=True)
-class _ScoredWords:
-    """The kept scores of a model's words: `texts` (writing_id, text, ...) with their `words`."""
+class _Scoring:
+    """Scores the `words` of `texts` (writing_id, text, ...) under a model; scores are kept under `texts_key`."""
 
     model: TrainedModel
     texts: pd.DataFrame
@@ -89,64 +85,60 @@ class _ScoredWords:
     max_length: int
     texts_key: Mapping[str, Any]
     settings: Evaluate
-
-    def score(self, device: torch.device) -> None:
-        """Compute what is not kept yet."""
-        missing = {name: store.missing(self._keys[name]) for name, store in self._stores.items()}
-        if not any(which.any() for which in missing.values()):
-            log.info("all of its scores are in the results already")
-            return
-        network, vocabulary = self.model.load()
-        row_tokens = row_length(None, device, self.max_length)
-        reader = Reader(with_fused_activations(network.to(device)), vocabulary, self.max_length, row_tokens, device)
-        for name, store in self._stores.items():
-            ids = self._keys[name].get_level_values(0)[missing[name]]
-            left = self.texts[self.texts["writing_id"].isin(ids)]
-            if left.empty:
-                continue
-            prefixes = self._prefixes(left)
-            is_read = name == "read"
-            batches = (
-                reader.read(left, prefixes, renormalise=self.settings.task.renormalise)
-                if is_read
-                else reader.mask(left, prefixes)
-            )
-            what = f"{self.model.name}, {'left to right' if is_read else 'masked'}"
-            done = int((~self.words["writing_id"].isin(left["writing_id"])).sum())
-            with store.claimed(), ProgressLog(len(self.words), what, "words", initial=done) as progress:
-                store.add(_counted(batches, progress))
+    device: torch.device
 
     def table(self) -> tuple[pd.DataFrame, dict[str, Any]]:
         """The model's rows of the table of words, and its row of the summary."""
-        kept = {name: store.read_all(self._keys[name]) for name, store in self._stores.items()}
-        read, masked = kept["read"], kept.get("masked")
+        read, masked = self._read(), self._masked()
         table = word_table(self.model, self.texts, self.words, read, masked, infill=self.settings.task.infill)
         return table, summary_row(table, read, masked)
 
-    @cached_property
-    def _stores(self) -> dict[str, ScoreStore]:
-        task, results = self.settings.task, Path(self.settings.paths.results)
-        common = {
+    def _read(self) -> Scores:
+        """The words read from left to right."""
+        task, ids = self.settings.task, self.texts["writing_id"]
+        keys = pd.MultiIndex.from_arrays([ids, np.zeros(len(ids), int)], names=EXAMPLE)
+
+        def score(missing: np.ndarray) -> Iterator[Scores]:
+            left = self.texts.iloc[missing]
+            return self._reader.read(left, self._prefixes(left), renormalise=task.renormalise)
+
+        store = self._store(reading="left to right", renormalise=task.renormalise)
+        return store.complete(keys, score, f"{self.model.name}, left to right", "texts")
+
+    def _masked(self) -> Scores | None:
+        """Each word masked in turn; None if this is not asked for, or the model has no blank for a word."""
+        if not self.settings.task.infill:
+            return None
+        if blanks.WORD not in self.model.mask_types:
+            known = ", ".join(self.model.mask_types)
+            log.warning("%s has no blank for a word (it knows %s): no infill_bits", self.model.name, known)
+            return None
+        keys = pd.MultiIndex.from_frame(self.words[WORD], names=EXAMPLE)
+
+        def score(missing: np.ndarray) -> Iterator[Scores]:
+            left = self.texts[self.texts["writing_id"].isin(self.words["writing_id"].iloc[missing])]
+            return self._reader.mask(left, self._prefixes(left))
+
+        return self._store(reading="masked").complete(keys, score, f"{self.model.name}, masked", "words")
+
+    def _store(self, **reading: Any) -> ScoreStore:
+        task = self.settings.task
+        settings = {
             "task": task.name,
             "weights": self.model.fingerprint(),
             **self.texts_key,
             "max_length": self.max_length,
             **({"condition": task.condition} if self.model.condition else {}),
+            **reading,
         }
-        found = {"read": {**common, "reading": "left to right", "renormalise": task.renormalise}}
-        if task.infill and blanks.WORD in self.model.mask_types:
-            found["masked"] = {**common, "reading": "masked"}
-        elif task.infill:
-            known = ", ".join(self.model.mask_types)
-            log.warning("%s has no blank for a word (it knows %s): no infill_bits", self.model.name, known)
-        return {name: ScoreStore(results, self.model.name, key) for name, key in found.items()}
+        return ScoreStore(Path(self.settings.paths.results), self.model.name, settings)
 
     @cached_property
-    def _keys(self) -> dict[str, pd.MultiIndex]:
-        """The keys (writing_id, example) that each store must hold."""
-        ids = self.texts["writing_id"]
-        masked = pd.MultiIndex.from_frame(self.words[WORD], names=EXAMPLE)
-        return {"read": pd.MultiIndex.from_arrays([ids, np.zeros(len(ids), int)], names=EXAMPLE), "masked": masked}
+    def _reader(self) -> Reader:
+        network, vocabulary = self.model.load()
+        row_tokens = row_length(None, self.device, self.max_length)
+        network = with_fused_activations(network.to(self.device))
+        return Reader(network, vocabulary, self.max_length, row_tokens, self.device)
 
     def _prefixes(self, texts: pd.DataFrame) -> list[np.ndarray]:
         """The prefix of each text, token ids."""
@@ -154,12 +146,6 @@ class _ScoredWords:
             return [np.zeros(0, dtype=np.int32)] * len(texts)
         conditions = conditions_of(self.model, texts, str(self.settings.task.condition))
         return [conditions.prefixes[number] for number in conditions.numbers[:, 0]]
-
-
-def _counted(batches: Iterator[Scores], progress: ProgressLog) -> Iterator[Scores]:
-    for batch in batches:
-        yield batch
-        progress.update(len(batch.blanks))
 
 
 def _length_of(model: TrainedModel, task: Surprisal) -> int:
@@ -173,15 +159,6 @@ def _length_of(model: TrainedModel, task: Surprisal) -> int:
         return model.settings.data.max_length
     most = (positions(config) or USUAL_LENGTH) - longest_prefix(model.condition, model.vocabulary)
     return min(most, USUAL_LENGTH)
-
-
-def _texts_key(source: Mapping[str, Any], settings: Evaluate) -> dict[str, Any]:
-    """What determines the text behind each writing_id."""
-    if "file" not in source:
-        return {"documents": source["documents_hash"]}
-    corpus = settings.corpus
-    columns = {name: header for name, header in corpus.columns.model_dump().items() if header is not None}
-    return {"file": source["file"]["sha256"], "columns": columns, "encoding": corpus.encoding, "sheet": corpus.sheet}
 
 
 def _unigram_bits(
