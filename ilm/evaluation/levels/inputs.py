@@ -120,4 +120,4 @@ def without_shared(learnt: pd.DataFrame, texts: pd.DataFrame, *, by_learner: boo
         columns = columns[:2]
     both = pd.concat([learnt[columns], texts[columns]], ignore_index=True)
     labels, _ = clusters_of(both)
-    return learnt[~np.isin(labels[: len(learnt)], labels[len(learnt) :])]
+    return learnt[~np.isin(labels[: len(learnt)], labels[len(learnt) :])].reset_index(drop=True)

@@ -1,7 +1,6 @@
 """The report of perplexities: report.json, perplexity.csv, perplexity.md, and tables for a terminal."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,38 +11,10 @@ from ilm.evaluation.comparison.report import Report
 from ilm.evaluation.figures import write_figures
 from ilm.examples.cuts import LevelCuts, advice, cut_lines
 from ilm.models.scoring import KINDS
-from ilm.tables import TextTable, show
+from ilm.tables import TextTable
 
 # The models of one table share these: only level and seed differ. `masks` is the folder of their masks.
 FAMILY = ("model", "objective", "masking", "experiment", "masks")
-
-
-@dataclass(frozen=True)
-class FamilyTable:
-    """Perplexities of one family: `wide` has a row per (run, kind), a column per level; `labels` are short names."""
-
-    title: str
-    wide: pd.DataFrame
-    labels: Mapping[str, str]
-    caption: str
-
-    def in_full(self) -> TextTable:
-        """With the full names of the runs, for a page."""
-        rows = [(run, kind, *map(_number, row)) for (run, kind), row in self.wide.iterrows()]
-        return TextTable(self.title, ("run", "kind", *self.wide.columns), rows, "ll" + "r" * self.wide.shape[1])
-
-    def in_short(self) -> TextTable:
-        """With labels, for a terminal: six levels take at most 80 columns."""
-        rows: list[tuple[str, ...]] = []
-        sections: list[int] = []
-        previous = None
-        for (run, kind), row in self.wide.iterrows():
-            sections += [len(rows)] * (run != previous)
-            rows.append(("" if run == previous else self.labels[run], kind, *map(_number, row)))
-            previous = run
-        columns = ("run", "perplexity", *self.wide.columns)
-        align = "ll" + "r" * self.wide.shape[1]
-        return TextTable(f"Perplexity: {self.title}", columns, rows, align, self.caption, sections[1:])
 
 
 def write_report(
@@ -61,30 +32,29 @@ def write_report(
     report.write_report(folder, header, tables, pages)
 
 
-def print_tables(header: Mapping[str, Any], results: pd.DataFrame, levels: Sequence[str]) -> None:
-    """A table per family of models, for a terminal."""
-    show(*(table.in_short() for table in tables(header, results, levels)))
-
-
-def tables(header: Mapping[str, Any], results: pd.DataFrame, levels: Sequence[str]) -> list[FamilyTable]:
-    """One table per (model, objective, masking, experiment, masks)."""
+def tables(header: Mapping[str, Any], results: pd.DataFrame, levels: Sequence[str]) -> list[TextTable]:
+    """Perplexities, a table per (model, objective, masking, experiment, masks): a row per run and kind, a column per
+    level. Runs are named by level and seed, so that six levels take at most 80 columns.
+    """
     shown = []
     overall = results[results["mask_type"] == "all"]
-    names = [" ".join(map(str, key)) for key, _ in overall.groupby(list(FAMILY[:-1]), dropna=False)]
-    for key, group in overall.groupby(list(FAMILY), dropna=False, sort=True):
-        # Masks of one name may have been drawn with other settings; only their hash differs.
-        several = overall.groupby(list(FAMILY), dropna=False).ngroups > len(names)
-        parts = key if several else key[:-1]
+    families = overall.groupby(list(FAMILY), dropna=False)
+    # Masks of one name may have been drawn with other settings; only their hash differs.
+    several = families.ngroups > overall.groupby(list(FAMILY[:-1]), dropna=False).ngroups
+    for key, group in families:
+        title = ", ".join(str(part) for part in (key if several else key[:-1]) if not pd.isna(part))
         wide = group.pivot_table(index=["run", "kind"], columns="level", values="perplexity", sort=False)
-        order = [(run, kind) for run in group["run"].unique() for kind in KINDS if (run, kind) in wide.index]
-        shown.append(
-            FamilyTable(
-                ", ".join(str(part) for part in parts if not pd.isna(part)),
-                wide.reindex(order)[[level for level in levels if level in wide]],
-                _labels(group),
-                caption(header, group),
-            )
-        )
+        columns = [level for level in levels if level in wide]
+        rows: list[tuple[str, ...]] = []
+        sections = []
+        for run, label in _labels(group).items():
+            sections.append(len(rows))
+            for kind in (kind for kind in KINDS if (run, kind) in wide.index):
+                name = "" if len(rows) > sections[-1] else label
+                rows.append((name, kind, *map(_number, wide.loc[(run, kind), columns])))
+        align = "ll" + "r" * len(columns)
+        head = ("run", "perplexity", *columns)
+        shown.append(TextTable(f"Perplexity: {title}", head, rows, align, caption(header, group), sections[1:]))
     return shown
 
 
@@ -151,7 +121,7 @@ def _labels(rows: pd.DataFrame) -> dict[str, str]:
 def _markdown(header: Mapping[str, Any], results: pd.DataFrame) -> str:
     parts = ["# Perplexity\n"]
     for table in tables(header, results, list(dict.fromkeys(results["level"]))):
-        parts.append(f"## {table.title}\n\n{table.caption}.\n\n{table.in_full().markdown()}\n")
+        parts.append(f"## {table.title}\n\n{table.caption}.\n\n{table.markdown()}\n")
     note = "Loss: mean NLL in nats a token, with its standard error over learners if they are known, else texts."
     parts.append(f"## By mask type\n\n{note}\n\n{_by_mask_type(results).markdown()}\n")
     return "\n".join(parts)

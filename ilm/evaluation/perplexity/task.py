@@ -22,7 +22,7 @@ from ilm.evaluation.comparison.task import compare_models
 from ilm.evaluation.conditions import OWN, require_condition
 from ilm.evaluation.losses import Texts, losses_by_kind
 from ilm.evaluation.models import model_finder, training_corpus
-from ilm.evaluation.perplexity.report import print_tables, write_report
+from ilm.evaluation.perplexity.report import tables, write_report
 from ilm.evaluation.perplexity.results import results
 from ilm.evaluation.perplexity.scoring import ScoredModel, complete_for_all, masks_of, score_model
 from ilm.evaluation.report import open_results, report_header, results_folder, results_identity, source_of
@@ -33,6 +33,7 @@ from ilm.models.devices import usable_device
 from ilm.runs.folder import RunFolder
 from ilm.runs.model_card import write_model_card
 from ilm.runs.trained_model import TrainedModel
+from ilm.tables import show
 
 log = logging.getLogger("ilm")
 
@@ -85,7 +86,7 @@ def evaluate_perplexity(settings: Evaluate) -> pd.DataFrame:
             leaks=corpus.manifest["leaks"],
             training_corpus=_origin(trained_on, corpus, rows),
         )
-        print_tables(header, frame, [*levels, POOLED])  # before writing, which may fail
+        show(*tables(header, frame, [*levels, POOLED]))  # before writing, which may fail
         valid = _score_second_split(models, corpus, levels, masks, settings, device)
         baselines = _baselines(scored, corpus, rows, settings, device)
         write_report(folder, header, frame, compare_models(scored, valid, baselines, texts, header, task))
