@@ -30,6 +30,7 @@ from ilm.errors import UserError
 from ilm.files import DISK_ERRORS, DISK_FULL, atomic_file, locked, read_object, remove_strays, write_json
 from ilm.runs.folder import versions
 from ilm.runs.identity import identity_differences, short_values
+from ilm.tables import TextTable
 
 log = logging.getLogger("ilm")
 
@@ -208,6 +209,17 @@ def described(source: Mapping[str, Any]) -> list[str]:
     split = f", {source['split']} split" if "split" in source else ""
     note = text_note(source.get("text_column", "text"))
     return [f"{synthetic}{source['name']}{split}", *([note] if note else [])]
+
+
+def markdown_page(title: str, notes: Sequence[str], tables: Sequence[TextTable]) -> str:
+    """A page of tables, and the sentences needed to read them."""
+    parts = [f"# {title}\n", "".join(f"- {note}\n" for note in notes)]
+    return "\n".join(parts + [f"## {table.title}\n\n{table.markdown()}\n" for table in tables])
+
+
+def with_interval(value: float, low: float | None, high: float | None, form: str) -> str:
+    """A number and its interval, if it has one, in a format such as `.2f`."""
+    return f"{value:{form}}" + ("" if pd.isna(low) else f" [{low:{form}}, {high:{form}}]")
 
 
 def write_report(

@@ -20,9 +20,9 @@ def write_report(
 ) -> None:
     """Write all files: edits.csv with every edit under every run, both tables, the page, report.json."""
     report.write_csv(folder / "edits.csv", edits)
-    report.write_report(
-        folder, header, {"forms": results, "comparisons": pairs}, {"forms.md": _page(header, results, pairs)}
-    )
+    tables = [*(_by(results, name) for name in _known(results)), *([_pairs(pairs)] if len(pairs) else [])]
+    page = report.markdown_page("Learners' forms and corrected ones", notes(header), tables)
+    report.write_report(folder, header, {"forms": results, "comparisons": pairs}, {"forms.md": page})
 
 
 def print_tables(header: Mapping[str, Any], results: pd.DataFrame) -> None:
@@ -56,13 +56,6 @@ def notes(header: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _page(header: Mapping[str, Any], results: pd.DataFrame, pairs: pd.DataFrame) -> str:
-    tables = [_by(results, name) for name in _known(results)]
-    tables += [_pairs(pairs)] if len(pairs) else []
-    parts = ["# Learners' forms and corrected ones\n", "".join(f"- {note}\n" for note in notes(header))]
-    return "\n".join(parts + [f"## {table.title}\n\n{table.markdown()}\n" for table in tables])
-
-
 def _known(results: pd.DataFrame) -> list[str]:
     """The groupings with a group that is known."""
     return [name for name in GROUPINGS if set(results["group"][results["grouping"] == name]) - {UNKNOWN}]
@@ -84,8 +77,7 @@ def _by(results: pd.DataFrame, grouping: str) -> TextTable:
 
 
 def _cell(row: Any) -> str:
-    interval = "" if pd.isna(row.low) else f" [{row.low:+.2f}, {row.high:+.2f}]"
-    return f"{row.log_odds:+.2f}{interval} ({100 * row.preferred:.0f} %)"
+    return f"{report.with_interval(row.log_odds, row.low, row.high, '+.2f')} ({100 * row.preferred:.0f} %)"
 
 
 def _pairs(pairs: pd.DataFrame) -> TextTable:

@@ -1,6 +1,6 @@
-"""The report of `task=levels`: figures, tables for a terminal, a page and a paper, and the notes beside them."""
+"""The report of `task=levels`: figures, tables for a terminal and a page, and the notes beside them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,16 +34,16 @@ Tables = Mapping[str, pd.DataFrame]
 
 def write_report(folder: Path, header: Mapping[str, Any], tables: Tables) -> None:
     """Write all files but those by text, which are there already."""
+    page = report.markdown_page("Levels", notes(header), text_tables(header, tables))
     if len(tables["levels"]):
         write_figures(folder, figures(tables))
-    pages = {"levels.md": _markdown(header, tables), "levels.tex": _latex(header, tables)}
-    report.write_report(folder, header, tables, pages)
+        page += "\n![reliability](reliability.png)\n![confusion](confusion.png)\n"
+    report.write_report(folder, header, tables, {"levels.md": page})
 
 
 def print_tables(header: Mapping[str, Any], tables: Tables) -> None:
-    shown = text_tables(header, tables)
-    caption = " ".join([f"{'; '.join(described(header))}.", *notes(header)])
-    show(*shown[:-1], replace(shown[-1], caption=caption))
+    *shown, last = text_tables(header, tables)
+    show(*shown, replace(last, caption=" ".join(notes(header))))
 
 
 def text_tables(header: Mapping[str, Any], tables: Tables) -> list[TextTable]:
@@ -60,7 +60,7 @@ def text_tables(header: Mapping[str, Any], tables: Tables) -> list[TextTable]:
             shown.append(TextTable(f"Levels, {protocol}: {what}", columns, rows, "l" + "r" * (len(columns) - 1)))
     for protocol, part in tables["differences"].groupby("protocol", sort=False):
         rows = [
-            [system, *(_difference(own.loc[metric]) for metric in COMPARED)]
+            [system, *(_cell(own.loc[metric], "difference", "+") for metric in COMPARED)]
             for system, own in ((name, table.set_index("metric")) for name, table in part.groupby("system", sort=False))
         ]
         columns = ["posterior minus", *(HEADINGS[metric] for metric in COMPARED)]
@@ -81,18 +81,13 @@ def text_tables(header: Mapping[str, Any], tables: Tables) -> list[TextTable]:
     return shown
 
 
-def described(header: Mapping[str, Any]) -> list[str]:
-    """The texts that all numbers refer to, and how many were left out."""
-    counts = header["texts_counted"]
-    said = [*report.described(header["source"]), f"{counts['scored']:,} texts"]
-    left_out = {"without a level": counts["without_level"], "of one token": counts["unscored"]}
-    return said + [f"{count:,} {cause}" for cause, count in left_out.items() if count]
-
-
 def notes(header: Mapping[str, Any]) -> list[str]:
     """Sentences without which the tables cannot be read."""
-    unit, fit, guess = header["unit"], header["fit"], header["chance"]
-    said = list(header["warnings"])
+    unit, fit, guess, counts = header["unit"], header["fit"], header["chance"], header["texts_counted"]
+    described = [*report.described(header["source"]), f"{counts['scored']:,} texts"]
+    left_out = {"without a level": counts["without_level"], "of one token": counts["unscored"]}
+    described += [f"{count:,} {cause}" for cause, count in left_out.items() if count]
+    said = [f"{'; '.join(described)}.", *header["warnings"]]
     if guess is not None:
         said.append(
             f"Chance: {100 * guess['squares']:.1f} % of levels are right by guessing them by their shares, "
@@ -118,32 +113,11 @@ def notes(header: Mapping[str, Any]) -> list[str]:
     return said
 
 
-def _markdown(header: Mapping[str, Any], tables: Tables) -> str:
-    parts = [f"# Levels\n\n{'; '.join(described(header))}.\n", "".join(f"- {note}\n" for note in notes(header))]
-    parts += [f"## {table.title}\n\n{table.markdown()}\n" for table in text_tables(header, tables)]
-    plots = ["![reliability](reliability.png)", "![confusion](confusion.png)"] if len(tables["levels"]) else []
-    return "\n".join([*parts, *plots, ""])
-
-
-def _latex(header: Mapping[str, Any], tables: Tables) -> str:
-    shown: Sequence[TextTable] = text_tables(header, tables)
-    sentences = (f"{'; '.join(described(header))}.", *notes(header))
-    parts = ["% \\usepackage[T1]{fontenc}\n% \\usepackage{booktabs,longtable}\n"]
-    return "\n".join(parts + [table.latex(*(sentences if n == 0 else ())) for n, table in enumerate(shown)])
-
-
-def _cell(row: pd.Series) -> str:
-    if pd.isna(row["value"]):
+def _cell(row: pd.Series, value: str = "value", sign: str = "") -> str:
+    if pd.isna(row[value]):
         return ""
-    scale, digits = (100, 1) if row.name in SHARES else (1, 2)
-    value, low, high = (f"{scale * row[name]:.{digits}f}" for name in ("value", "low", "high"))
-    return value if pd.isna(row["low"]) else f"{value} [{low}, {high}]"
-
-
-def _difference(row: pd.Series) -> str:
-    scale, digits = (100, 1) if row.name in SHARES else (1, 2)
-    value, low, high = (f"{scale * row[name]:+.{digits}f}" for name in ("difference", "low", "high"))
-    return value if pd.isna(row["low"]) else f"{value} [{low}, {high}]"
+    scale, form = (100, f"{sign}.1f") if row.name in SHARES else (1, f"{sign}.2f")
+    return report.with_interval(scale * row[value], scale * row["low"], scale * row["high"], form)
 
 
 def figures(tables: Tables) -> dict[str, Figure]:

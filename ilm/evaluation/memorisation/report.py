@@ -77,7 +77,9 @@ def write_report(
     )
     columns = ["run", "longest", "mask_type", "stretch", "writing_id", "example", "blank", "source"]
     results = {"repetition": repeated, "membership": members, "stretches": longest[columns]}
-    report.write_report(folder, header, results, {"memorisation.md": _page(header, repeated, members, longest)})
+    tables = [_repetition_table(repeated), _membership_table(members), _stretches_table(longest)]
+    page = report.markdown_page("Memorisation", notes(header), tables)
+    report.write_report(folder, header, results, {"memorisation.md": page})
 
 
 def print_tables(header: Mapping[str, Any], repeated: pd.DataFrame, members: pd.DataFrame) -> None:
@@ -102,33 +104,14 @@ def notes(header: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _page(header: Mapping[str, Any], repeated: pd.DataFrame, members: pd.DataFrame, longest: pd.DataFrame) -> str:
-    tables = [
-        _repetition_table(repeated),
-        _membership_table(members),
-        TextTable(
-            "The longest stretches",
-            ["run", "tokens", "mask type", "stretch", "answer in", "training text"],
-            [
-                [row.run, str(row.longest), row.mask_type, row.stretch, row.writing_id, row.source]
-                for row in longest.itertuples()
-            ],
-            "lrlpll",
-        ),
-    ]
-    parts = ["# Memorisation\n", "".join(f"- {note}\n" for note in notes(header))]
-    return "\n".join(parts + [f"## {table.title}\n\n{table.markdown()}\n" for table in tables])
-
-
 def _repetition_table(repeated: pd.DataFrame) -> TextTable:
     rows = []
     for row in repeated.itertuples():
-        interval = "" if pd.isna(row.low) else f" [{row.low:+.2f}, {row.high:+.2f}]"
         rows.append(
             [
                 *(row.run, row.mask_type, f"{row.answers:,}", f"{row.tokens:.1f} / {row.learner_tokens:.1f}"),
                 f"{row.equal_longest:.2f} / {row.learner_equal_longest:.2f}",
-                f"{row.difference:+.2f}{interval}",
+                report.with_interval(row.difference, row.low, row.high, "+.2f"),
                 f"{row.longest} / {row.learner_longest}",
                 f"{row.whole} of {row.long_answers} / {row.learner_whole} of {row.learner_long_answers}",
             ]
@@ -142,8 +125,8 @@ def _membership_table(members: pd.DataFrame) -> TextTable:
     rows = [
         [
             *(row.run, row.level, row.mask_type, row.score),
-            _share(row.auc, row.auc_low, row.auc_high),
-            _share(row.tpr, row.tpr_low, row.tpr_high),
+            report.with_interval(row.auc, row.auc_low, row.auc_high, ".3f"),
+            report.with_interval(row.tpr, row.tpr_low, row.tpr_high, ".3f"),
             f"{row.members:,} / {row.others:,}",
         ]
         for row in members.itertuples()
@@ -152,5 +135,10 @@ def _membership_table(members: pd.DataFrame) -> TextTable:
     return TextTable("Can training texts be recognised?", columns, rows, "llllrrr")
 
 
-def _share(value: float, low: float | None, high: float | None) -> str:
-    return f"{value:.3f}" + ("" if pd.isna(low) else f" [{low:.3f}, {high:.3f}]")
+def _stretches_table(longest: pd.DataFrame) -> TextTable:
+    rows = [
+        [row.run, str(row.longest), row.mask_type, row.stretch, row.writing_id, row.source]
+        for row in longest.itertuples()
+    ]
+    columns = ["run", "tokens", "mask type", "stretch", "answer in", "training text"]
+    return TextTable("The longest stretches", columns, rows, "lrlpll")

@@ -110,9 +110,8 @@ def write_report(
             write(table)
             rows.append(row)
     summary = pd.DataFrame(rows).astype({"seed": "Int64", "cut_words": "Int64"})
-    shown = _text_table(summary)
-    page = f"# {shown.title}\n\n{'; '.join(_described(header))}.\n\n{shown.markdown()}\n\n{shown.caption}\n"
-    report.write_report(folder, header, {"models": summary}, {"models.md": page, "models.tex": shown.latex()})
+    page = report.markdown_page("Surprisal", _notes(header), [_text_table(summary)])
+    report.write_report(folder, header, {"models": summary}, {"models.md": page})
     return summary
 
 
@@ -137,13 +136,13 @@ def _words_file(path: Path, form: str) -> Iterator[Callable[[pd.DataFrame], None
 
 
 def print_summary(header: Mapping[str, Any], summary: pd.DataFrame) -> None:
-    show(replace(_text_table(summary), caption=f"{'; '.join(_described(header))}. {CAPTION}"))
+    show(replace(_text_table(summary), caption=" ".join(_notes(header))))
 
 
 def _text_table(summary: pd.DataFrame) -> TextTable:
     names = [name for name in HEADINGS if name in summary]
     rows = [[_cell(name, row[name]) for name in names] for row in summary.to_dict("records")]
-    return TextTable("Bits per word", [HEADINGS[name] for name in names], rows, "l" + "r" * (len(names) - 1), CAPTION)
+    return TextTable("Bits per word", [HEADINGS[name] for name in names], rows, "l" + "r" * (len(names) - 1))
 
 
 def _cell(name: str, value: Any) -> str:
@@ -156,5 +155,6 @@ def _cell(name: str, value: Any) -> str:
     return f"{value:.2f}" if name in BITS else f"{value:,}"
 
 
-def _described(header: Mapping[str, Any]) -> list[str]:
-    return [*report.described(header["source"]), f"{header['words']:,} words of {header['texts']:,} texts"]
+def _notes(header: Mapping[str, Any]) -> list[str]:
+    about = [*report.described(header["source"]), f"{header['words']:,} words of {header['texts']:,} texts"]
+    return [f"{'; '.join(about)}.", CAPTION]
