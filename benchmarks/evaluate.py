@@ -27,7 +27,7 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel
 
-from ilm.evaluation.comparison.records import Model, Settings
+from ilm.evaluation.comparison.records import Model
 from ilm.evaluation.comparison.study import HEADLINE, compare
 from ilm.evaluation.losses import Losses, Texts
 from ilm.examples.layout import Example, TargetType
@@ -141,7 +141,7 @@ def statistics(resamples: int) -> None:
     losses = Losses(nll, targets, np.arange(n), pd.DataFrame({"l1": columns["l1"]}))
     models = [Model(level, level, (number,)) for number, level in enumerate([*TEXTS, "all"])]
     began = time.perf_counter()
-    study = compare({HEADLINE: losses}, texts, models, Settings(resamples=resamples))
+    study = compare({HEADLINE: losses}, texts, models, resamples)
     seconds = time.perf_counter() - began
     gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     sizes = f"{len(study.matrix)} cells, {len(study.contrasts)} contrasts, {len(study.by_group)} groups"

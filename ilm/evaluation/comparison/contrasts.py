@@ -19,7 +19,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -34,14 +33,6 @@ MIN_EFFECTIVE_CLUSTERS = 50
 RESAMPLES = 10_000
 # Holm's first step in the family of five primary contrasts, and the usual power.
 MDE_LEVEL, MDE_POWER = 0.05 / 5, 0.8
-
-
-class Distribution(Protocol):
-    """The distribution of theta / its standard error if there is no difference."""
-
-    def cdf(self, t: float) -> float: ...
-    def sf(self, t: float) -> float: ...
-    def ppf(self, q: float) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -76,7 +67,7 @@ class Contrast:
     clusters: int
     effective_clusters: float
     seeds: tuple[int, int]
-    distribution: Distribution | None
+    distribution: StudentT | Resampled | None
 
     @property
     def one_seed(self) -> bool:
@@ -87,11 +78,6 @@ class Contrast:
     def standard_error(self) -> float:
         """The standard error of theta: over texts and training, or over texts alone with one seed."""
         return math.sqrt(self.v1 if self.one_seed else self.v1 + self.v2)
-
-    @property
-    def ratio(self) -> float:
-        """The perplexity of a over that of b."""
-        return math.exp(self.theta)
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """The equal-tailed interval of theta; NaN without inference.
@@ -147,12 +133,6 @@ class PairedLosses:
     b: np.ndarray
     targets: np.ndarray
     paired: bool = False
-
-    def __post_init__(self) -> None:
-        if self.a.shape[1:] != self.targets.shape or self.b.shape[1:] != self.targets.shape:
-            raise ValueError(f"NLL {self.a.shape} and {self.b.shape} are not of {len(self.targets)} clusters")
-        if self.paired and len(self.a) != len(self.b):
-            raise ValueError(f"{len(self.a)} and {len(self.b)} seeds cannot be paired")
 
     @cached_property
     def differences(self) -> np.ndarray:
@@ -258,7 +238,7 @@ def _contrast(
     targets = _targets(parts)
     effective, (v1, clusters) = effective_clusters(targets), variance_of_texts(parts)
     df = _satterthwaite([(v1, clusters - 1), *seed_terms])
-    distribution: Distribution | None = None
+    distribution: StudentT | Resampled | None = None
     if effective >= MIN_EFFECTIVE_CLUSTERS:
         distribution = StudentT(df) if resampled is None else Resampled(resampled)
     return Contrast(

@@ -12,11 +12,10 @@ from ilm.examples.cuts import advice
 
 
 def findings(study: Study, about: About) -> list[str]:
-    """The primary contrasts, the omnibus and the best system, a sentence each."""
+    """The primary contrasts and the omnibus, a sentence each."""
     if study.contrasts.empty:
         return ["Nothing to compare: there is neither a specialist and a generalist nor a pair of models."]
-    found = [_finding(row, study, about) for row in study.tested("primary", "omnibus").itertuples()]
-    return found if about.systems is None else [*found, _best_system(about.systems.table)]
+    return [_finding(row, study, about) for row in study.tested("primary", "omnibus").itertuples()]
 
 
 def _finding(row: Any, study: Study, about: About) -> str:
@@ -43,19 +42,6 @@ def _finding(row: Any, study: Study, about: About) -> str:
         )
     adjusted = "" if row.family == "omnibus" else " after Holm"
     return f"{who}: {row.verdict}, {difference}, {_stated(row.p_adjusted)}{adjusted}."
-
-
-def _best_system(systems: pd.DataFrame) -> str:
-    """The system that predicts best when the level of a text is not known."""
-    of_all = systems[(systems["level"] == "all") & ~systems["knows_level"]]
-    generalist, best = of_all.iloc[0], of_all.loc[of_all["loss"].idxmin()]
-    said = f"When a text's level is not known, the system '{best['system']}' predicts whole answers best (perplexity "
-    said += f"{best['perplexity']:.4g} on all texts)"
-    if best["system"] == generalist["system"]:
-        return f"{said}; descriptive."
-    interval = f"95 % interval {signed(best['difference_low'])} to {signed(best['difference_high'])}"
-    difference = f"{signed(best['difference_theta'])} nats a token from {generalist['system']}"
-    return f"{said}, {difference}{'' if math.isnan(best['difference_low']) else f' ({interval})'}; descriptive."
 
 
 def limits(study: Study, about: About) -> list[str]:

@@ -33,15 +33,6 @@ class Model:
         return tuple(others[run] for run in own) if set(own) == set(others) and len(own) == len(others) else ()
 
 
-@dataclass(frozen=True)
-class Settings:
-    """`smallest_effect` is in the unit of the losses; `resamples` and `seed` are those of the bootstrap-t."""
-
-    smallest_effect: float = 0.01
-    resamples: int = 10_000
-    seed: int = 0
-
-
 class ClusterSums:
     """NLL and targets of the `chosen` rows by cluster."""
 
@@ -56,9 +47,8 @@ class ClusterSums:
         paired = a.paired_with(b)
         return PairedLosses(of_a, self.nll[list(paired or b.runs)], self.targets, bool(paired))
 
-    def contrasts(self, pairs: Sequence[tuple[Model, Model | None]], settings: Settings) -> list[Contrast]:
-        paired = [self.pair(a, b) for a, b in pairs]
-        return contrasts(paired, resamples=settings.resamples, seed=settings.seed)
+    def contrasts(self, pairs: Sequence[tuple[Model, Model | None]], resamples: int) -> list[Contrast]:
+        return contrasts([self.pair(a, b) for a, b in pairs], resamples=resamples)
 
 
 def loss_record(contrast: Contrast) -> dict[str, Any]:
@@ -81,7 +71,7 @@ def difference_record(contrast: Contrast) -> dict[str, Any]:
         "low": low,
         "high": high,
         "standard_error": contrast.standard_error,
-        "perplexity_ratio": contrast.ratio,
+        "perplexity_ratio": math.exp(contrast.theta),
         **_sizes(contrast),
         "v1": contrast.v1,
         "v2": contrast.v2,

@@ -13,6 +13,7 @@ from ilm.evaluation.comparison.interpretation import findings, limits
 from ilm.evaluation.comparison.plots import figures, svg
 from ilm.evaluation.comparison.study import Study
 from ilm.evaluation.comparison.tables import About, text_tables
+from ilm.evaluation.report import described
 from ilm.tables import TextTable
 
 
@@ -28,6 +29,7 @@ class Report:
 def make_report(study: Study, about: About) -> Report:
     """The comparison's tables, figures and pages."""
     drawn, shown = figures(study, about.smallest_effect, about.curves, about.plotted), text_tables(study, about)
+    of_others = {"systems": about.systems, "baselines": about.baselines}
     return Report(
         tables={
             "matrix": study.matrix,
@@ -35,8 +37,7 @@ def make_report(study: Study, about: About) -> Report:
             "groups": study.by_group,
             "specialisation": study.specialisation,
             "exposure": about.exposures,
-            **({} if about.systems is None else {"systems": about.systems.table}),
-            **({} if about.baselines is None else {"baselines": about.baselines}),
+            **{name: table for name, table in of_others.items() if len(table)},
         },
         pages={
             "comparison.md": _markdown(study, about, shown),
@@ -84,8 +85,8 @@ def _page(study: Study, about: About, tables: Mapping[str, TextTable], plots: Ma
     )
     return template.render(
         title=_title(about),
-        subtitle=f"{about.corpus}, {about.split} split; {len(about.models)} models",
-        synthetic=about.synthetic,
+        subtitle="; ".join([*described(about.header["source"]), f"{len(about.models)} models"]),
+        synthetic=about.header["source"]["synthetic"],
         findings=findings(study, about),
         limits=limits(study, about),
         sections=[part for part in sections if part["figures"] or part["tables"]],
@@ -104,4 +105,4 @@ def _origin(header: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _title(about: About) -> str:
-    return f"Specialists and generalist on {about.corpus}"
+    return f"Specialists and generalist on {about.header['source']['name']}"

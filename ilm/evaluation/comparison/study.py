@@ -29,7 +29,7 @@ from ilm.evaluation.comparison.contrasts import (
     verdicts,
 )
 from ilm.evaluation.comparison.controls import BESIDE_GENERALIST, OTHER_CONDITION, SELECTION
-from ilm.evaluation.comparison.records import ClusterSums, Model, Settings, difference_record, loss_record
+from ilm.evaluation.comparison.records import ClusterSums, Model, difference_record, loss_record
 from ilm.evaluation.losses import PER_CHARACTER, Losses, Texts
 from ilm.evaluation.statistics import benjamini_hochberg, holm
 
@@ -64,11 +64,17 @@ class Study:
         return self.contrasts[chosen]
 
 
-def compare(losses: Mapping[str, Losses], texts: Texts, models: Sequence[Model], settings: Settings) -> Study:
-    """All tables for each kind of loss. Contrasts need specialists and a generalist, or two models."""
+def compare(
+    losses: Mapping[str, Losses], texts: Texts, models: Sequence[Model], resamples: int, smallest_effect: float = 0.01
+) -> Study:
+    """All tables for each kind of loss. Contrasts need specialists and a generalist, or two models.
+
+    `smallest_effect` is in the unit of the losses.
+    """
     headline = HEADLINE if HEADLINE in losses else PER_CHARACTER
     found = [
-        _of_kind(kind, of_kind, texts, models, settings, grouped=kind == headline) for kind, of_kind in losses.items()
+        _of_kind(kind, of_kind, texts, models, resamples, smallest_effect, grouped=kind == headline)
+        for kind, of_kind in losses.items()
     ]
     # Concatenated with a frame without rows, which has no types, counts would become floats.
     matrix, contrasted, by_group = (
@@ -80,7 +86,14 @@ def compare(losses: Mapping[str, Losses], texts: Texts, models: Sequence[Model],
 
 
 def _of_kind(
-    kind: str, losses: Losses, texts: Texts, models: Sequence[Model], settings: Settings, *, grouped: bool
+    kind: str,
+    losses: Losses,
+    texts: Texts,
+    models: Sequence[Model],
+    resamples: int,
+    smallest_effect: float,
+    *,
+    grouped: bool,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     generalists = [model for model in models if model.level == GENERALIST and model.control is None]
     specialists = [model for model in models if model.level in texts.levels and model.control is None]
@@ -96,7 +109,7 @@ def _of_kind(
         if not here.targets.any():
             continue
         control_pairs = _control_pairs(level, specialists, generalists, controls)
-        found = here.contrasts([*((model, None) for model in models), *pairs, *control_pairs], settings)
+        found = here.contrasts([*((model, None) for model in models), *pairs, *control_pairs], resamples)
         matrix += [{"model": m.name, "level": level} | loss_record(c) for m, c in zip(models, found, strict=False)]
         by_topic = None if texts.topics is None else ClusterSums(losses, texts.topics, of_rows == level)
         for number, ((a, b), contrast) in enumerate(zip(pairs + control_pairs, found[len(models) :], strict=True)):
@@ -106,13 +119,13 @@ def _of_kind(
             tested.append((about | over_topics(contrast, [by_topic.pair(a, b)] if by_topic else None), contrast))
         own = [pair for pair in pairs if any_level or pair[0].level == level]
         if grouped and own:
-            by_group += _by_group(losses, texts, of_rows == level, level, own, settings)
+            by_group += _by_group(losses, texts, of_rows == level, level, own, resamples)
     # The omnibus needs one specialist per level, and at least two levels.
     if len(specialists) == len({s.level for s in specialists}) >= 2:
-        tested += [_omnibus(losses, texts, of_rows, specialists, generalist, settings) for generalist in generalists]
+        tested += [_omnibus(losses, texts, of_rows, specialists, generalist, resamples) for generalist in generalists]
     frames: tuple[pd.DataFrame, ...] = (
         pd.DataFrame(matrix),
-        _tested(tested, settings.smallest_effect),
+        _tested(tested, smallest_effect),
         pd.DataFrame(by_group),
     )
     if kind == PER_CHARACTER:
@@ -142,12 +155,12 @@ def _omnibus(
     of_rows: np.ndarray,
     specialists: Sequence[Model],
     generalist: Model,
-    settings: Settings,
+    resamples: int,
 ) -> tuple[dict[str, Any], Contrast]:
     def by_level(clusters: np.ndarray) -> list[PairedLosses]:
         return [ClusterSums(losses, clusters, of_rows == s.level).pair(s, generalist) for s in specialists]
 
-    found = omnibus(by_level(texts.clusters), resamples=settings.resamples, seed=settings.seed)
+    found = omnibus(by_level(texts.clusters), resamples=resamples)
     about = {"family": "omnibus", "level": "all", "a": "specialists", "b": generalist.name}
     return about | over_topics(found, None if texts.topics is None else by_level(texts.topics)), found
 
@@ -167,7 +180,7 @@ def _by_group(
     chosen: np.ndarray,
     level: str,
     pairs: Sequence[tuple[Model, Model]],
-    settings: Settings,
+    resamples: int,
 ) -> list[dict[str, Any]]:
     about, paired = [], []
     for grouping in losses.groups:
@@ -180,7 +193,7 @@ def _by_group(
                     for a, b in pairs
                 ]
                 paired += [sums.pair(a, b) for a, b in pairs]
-    found = contrasts(paired, resamples=settings.resamples, seed=settings.seed)
+    found = contrasts(paired, resamples=resamples)
     return [row | difference_record(contrast) for row, contrast in zip(about, found, strict=True)]
 
 

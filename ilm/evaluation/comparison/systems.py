@@ -6,14 +6,14 @@ would need weights for each token.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ilm.evaluation.comparison.ensembles import Members, fit_temperature
-from ilm.evaluation.comparison.records import ClusterSums, Model, Settings, difference_record, loss_record
+from ilm.evaluation.comparison.records import ClusterSums, Model, difference_record, loss_record
 from ilm.evaluation.comparison.study import GENERALIST
 from ilm.evaluation.losses import Losses, Texts
 from ilm.evaluation.scores import Scores
@@ -21,36 +21,26 @@ from ilm.evaluation.scores import Scores
 MIXTURE, ROUTING, ORACLE = "mixture", "routing", "oracle"
 
 
-@dataclass(frozen=True)
-class Systems:
-    """`table`: a row per system and level (`all`: all texts), its loss, and its difference from the generalist.
-
-    `knows_level`: whether the system needs the level of a text. `temperature` is the mixture's; None without validation
-    scores to fit it on, and then there is no mixture.
-    """
-
-    table: pd.DataFrame
-    temperature: float | None
-
-
 def systems(
     scores: Sequence[Scores],
     valid: Sequence[Scores | None],
     texts: Texts,
     models: Sequence[Model],
-    settings: Settings,
-) -> Systems | None:
-    """Systems from the scores of all runs on the same examples; `valid` are their scores of validation texts.
+    resamples: int,
+) -> pd.DataFrame:
+    """A row per system and level (`all`: all texts), with its loss, and its difference from the generalist.
 
-    None without a generalist and two or more specialists, one per level, or if the examples have no context.
+    `scores` are those of all runs on the same examples, `valid` those of validation texts, on which the `temperature`
+    of the mixture is fitted: without them there is no mixture. Empty without a generalist and two or more specialists,
+    one per level, or if the examples have no context.
     """
     specialists = [model for model in models if model.control is None and model.level in texts.levels]
     generalist = next((model for model in models if model.control is None and model.level == GENERALIST), None)
     levels = [model.level for model in specialists]
     if generalist is None or len(levels) < 2 or len(set(levels)) < len(levels):
-        return None
+        return pd.DataFrame()
     if not scores[generalist.runs[0]].examples["context_targets"].any():
-        return None
+        return pd.DataFrame()
     seeds = min(len(model.runs) for model in specialists)
     of_seeds = [_members(scores, specialists, seed) for seed in range(seeds)]
     ready = all(valid[run] is not None for model in specialists for run in model.runs[:seeds])
@@ -72,7 +62,8 @@ def systems(
         found.append(Model(name, name, tuple(range(len(nll), len(nll) + len(of_name)))))
         nll += of_name
     losses = Losses(np.stack(nll), of_seeds[0].targets, rows, pd.DataFrame())
-    return Systems(_table(losses, texts, of_examples, found, levels, settings), temperature)
+    table = _table(losses, texts, of_examples, found, levels, resamples)
+    return table.assign(temperature=np.where(table["system"] == MIXTURE, temperature, np.nan).astype(float))
 
 
 def _members(scores: Sequence[Any], specialists: Sequence[Model], seed: int) -> Members:
@@ -85,7 +76,7 @@ def _table(
     of_examples: np.ndarray,
     models: Sequence[Model],
     known: Sequence[str],
-    settings: Settings,
+    resamples: int,
 ) -> pd.DataFrame:
     rows = []
     for level in [*texts.levels, GENERALIST]:
@@ -95,10 +86,9 @@ def _table(
         sums = ClusterSums(losses, texts.clusters, chosen)
         if not sums.targets.any():
             continue
-        found = sums.contrasts([(m, None) for m in here] + [(m, here[0]) for m in here[1:]], settings)
+        found = sums.contrasts([(m, None) for m in here] + [(m, here[0]) for m in here[1:]], resamples)
         differences = [{}, *map(difference_record, found[len(here) :])]
         for model, loss, difference in zip(here, found, differences, strict=False):
             kept = {f"difference_{key}": difference.get(key, np.nan) for key in ("theta", "low", "high")}
-            knows = model.name == ORACLE or model.control == "conditioned"
-            rows.append({"system": model.name, "level": level, "knows_level": knows} | loss_record(loss) | kept)
+            rows.append({"system": model.name, "level": level} | loss_record(loss) | kept)
     return pd.DataFrame(rows)

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from ilm.evaluation.comparison.study import KINDS, Study
-from ilm.evaluation.comparison.systems import Systems
+from ilm.evaluation.report import described
 from ilm.examples.cuts import LevelCuts
 from ilm.tables import TextTable
 
@@ -25,16 +25,14 @@ BY_CONTROL = (
 class About:
     """What a report says besides the study's numbers.
 
-    `models` are in the order of the tables, `plotted` those without the controls. `exposures` and `missing_controls`
-    are those of `ilm.evaluation.comparison.controls`, `curves` the metrics.csv of each model's runs, `cuts` what the
-    truncation at max_length removed by level, `longest_example` in tokens. `topics`: their number, and how many of them
-    occur on one level only; None if none are known. `systems` is None if there are none, and so is `baselines`, with a
-    row per baseline and level. `header` goes into report.json.
+    `header` is that of report.json. `models` are in the order of the tables, `plotted` those without the controls.
+    `exposures` and `missing_controls` are those of `ilm.evaluation.comparison.controls`, `curves` the metrics.csv of
+    each model's runs, `cuts` what the truncation at max_length removed by level, `longest_example` in tokens. `topics`:
+    their number, and how many of them occur on one level only; None if none are known. `systems` and `baselines` have a
+    row per system or baseline and level, or none.
     """
 
-    corpus: str
-    split: str
-    synthetic: bool
+    header: Mapping[str, Any]
     clusters_are: str
     smallest_effect: float
     models: Sequence[str]
@@ -44,10 +42,9 @@ class About:
     cuts: Sequence[LevelCuts]
     longest_example: int
     topics: tuple[int, int] | None
-    systems: Systems | None
-    baselines: pd.DataFrame | None
+    systems: pd.DataFrame
+    baselines: pd.DataFrame
     missing_controls: Mapping[str, Sequence[str]]
-    header: Mapping[str, Any]
 
 
 def text_tables(study: Study, about: About) -> dict[str, TextTable]:
@@ -57,14 +54,14 @@ def text_tables(study: Study, about: About) -> dict[str, TextTable]:
         "primary": _primary_table(study, about),
         "errors": _error_table(study, about),
         "controls": _search_table("Controls", study.tested("control"), study, BY_CONTROL),
-        "systems": _systems_table(about),
-        "baselines": _baseline_table(about),
+        "systems": _systems_table(about.systems),
+        "baselines": _baseline_table(about.baselines),
         "exploratory": _search_table("Specialists on other levels", study.tested("exploratory"), study, SEARCH),
         "groups": _group_table(study),
         "specialisation": _specialisation_table(study),
         "exposure": _exposure_table(about.exposures),
     }
-    return {name: table for name, table in tables.items() if table.rows}
+    return {name: table for name, table in tables.items() if table is not None and table.rows}
 
 
 def _matrix_table(study: Study, about: About) -> TextTable:
@@ -79,7 +76,8 @@ def _matrix_table(study: Study, about: About) -> TextTable:
         if cells:
             sections.append(len(rows))
             rows += [(name, model, *(cells.get((model, level), "") for level in levels)) for model in about.models]
-    caption = f"{about.corpus}, {about.split} split. In brackets 95 % intervals over {about.clusters_are}s and seeds."
+    texts = "; ".join(described(about.header["source"]))
+    caption = f"{texts}. In brackets 95 % intervals over {about.clusters_are}s and seeds."
     title = "Perplexity" if study.of_tokens else "Bits a character of the answers"
     return TextTable(title, ("of", "trained on", *levels), rows, "ll" + "r" * len(levels), caption, sections)
 
@@ -142,42 +140,45 @@ def _search_table(title: str, contrasts: pd.DataFrame, study: Study, caption: st
     return TextTable(title, columns, rows, "lll" + "r" * (len(columns) - 3), caption)
 
 
-def _baseline_table(about: About) -> TextTable:
-    table = pd.DataFrame(columns=["baseline", "level"]) if about.baselines is None else about.baselines
-    levels = list(dict.fromkeys(table["level"]))
-    cells = {(row.baseline, row.level): f"{row.perplexity:.4g}" for row in table.itertuples()}
-    rows = [(name, *(cells.get((name, level), "") for level in levels)) for name in dict.fromkeys(table["baseline"])]
+def _baseline_table(table: pd.DataFrame) -> TextTable | None:
+    if table.empty:
+        return None
+    wide = table.pivot_table(index="baseline", columns="level", values="perplexity", sort=False)
+    rows = [(name, *_cells(row)) for name, row in wide.iterrows()]
     caption = (
         "Perplexity of the same masked tokens, read from left to right in the whole text: a baseline sees the answers "
         "of earlier blanks, and nothing that follows. base: the pretrained model; ngram: 5-grams of the training texts "
         "of a level, Witten-Bell interpolated."
     )
-    columns = ("baseline", *levels)
-    return TextTable("Baselines that know no blanks", columns, rows, "l" + "r" * len(levels), caption)
+    columns = ("baseline", *wide.columns)
+    return TextTable("Baselines that know no blanks", columns, rows, "l" + "r" * wide.shape[1], caption)
 
 
-def _systems_table(about: About) -> TextTable:
-    found = about.systems
-    table = pd.DataFrame(columns=["system", "level"]) if found is None else found.table
-    levels = list(dict.fromkeys(table["level"]))
-    cells = {(row.system, row.level): f"{row.perplexity:.4g}" for row in table.itertuples()}
-    for row in table[table["level"] == "all"].itertuples() if found is not None else ():
-        cells[row.system, "difference"] = "" if math.isnan(row.difference_theta) else signed(row.difference_theta)
-        cells[row.system, "interval"] = _interval(row.difference_low, row.difference_high)
-    columns = (*levels, "difference", "interval")
-    rows = [
-        (system, *(cells.get((system, column), "") for column in columns)) for system in dict.fromkeys(table["system"])
-    ]
+def _systems_table(table: pd.DataFrame) -> TextTable | None:
+    if table.empty:
+        return None
+    wide = table.pivot_table(index="system", columns="level", values="perplexity", sort=False)
+    of_all = table[table["level"] == "all"].set_index("system")
+    rows = []
+    for system, row in wide.iterrows():
+        difference = ("", "")
+        if system in of_all.index and not math.isnan((found := of_all.loc[system])["difference_theta"]):
+            ends = _interval(found["difference_low"], found["difference_high"])
+            difference = signed(found["difference_theta"]), ends
+        rows.append((system, *_cells(row), *difference))
     caption = (
         "Perplexity of whole answers with their ends. Mixture: all specialists, weighted by the probability that each "
         "gives the context; routing: the specialist that gives it the highest; oracle: the specialist of the text's "
         "level. Difference from the first row on all texts, in nats a token."
     )
-    if found is not None and found.temperature is not None:
-        caption += f" Temperature of the mixture, fitted on validation texts: {found.temperature:.3g}."
-    title = "With the level unknown, and known"
-    columns = ("system", *levels, "difference", "95 % interval")
-    return TextTable(title, columns, rows, "l" + "r" * (len(columns) - 1), caption)
+    if not math.isnan(temperature := table["temperature"].max()):
+        caption += f" Temperature of the mixture, fitted on validation texts: {temperature:.3g}."
+    columns = ("system", *wide.columns, "difference", "95 % interval")
+    return TextTable("With the level unknown, and known", columns, rows, "l" + "r" * (len(columns) - 1), caption)
+
+
+def _cells(perplexities: pd.Series) -> list[str]:
+    return ["" if math.isnan(value) else f"{value:.4g}" for value in perplexities]
 
 
 def _specialisation_table(study: Study) -> TextTable:

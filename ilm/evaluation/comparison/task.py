@@ -9,7 +9,7 @@ import pandas as pd
 
 from ilm.config.evaluate import Scored
 from ilm.evaluation.comparison.controls import OTHER_CONDITION, control_of, exposure, matched, missing_controls
-from ilm.evaluation.comparison.records import ClusterSums, Model, Settings, loss_record
+from ilm.evaluation.comparison.records import ClusterSums, Model, loss_record
 from ilm.evaluation.comparison.report import Report, make_report
 from ilm.evaluation.comparison.study import GENERALIST, HEADLINE, compare
 from ilm.evaluation.comparison.systems import systems
@@ -45,29 +45,27 @@ def compare_models(
         log.warning("no comparison: the models differ in objective or masks. Choose some with models=[...]")
         return None
     models = models_of(comparable)
-    scores, settings = {of.name: of.scores for of in comparable}, Settings(task.smallest_effect, task.resamples)
-    deployable = baseline_table = None
+    scores = {of.name: of.scores for of in comparable}
+    deployable = baseline_table = pd.DataFrame()
     if len({of.model.vocabulary.fingerprint for of in comparable}) == 1:
         scores = common_examples(scores, complete=False)
         losses = losses_by_kind(scores, texts)
         valid = common_examples(valid, complete=task.fitting == "complete")
         valid_scores = [valid.get(of.name) for of in comparable]
-        baseline_table = _baseline_table(baselines, next(iter(scores.values())), texts, settings)
-        deployable = systems(list(scores.values()), valid_scores, texts, models, settings)
+        baseline_table = _baseline_table(baselines, next(iter(scores.values())), texts, task.resamples)
+        deployable = systems(list(scores.values()), valid_scores, texts, models, task.resamples)
     else:
         log.info("tokenizers differ: answers are compared in bits a character, on examples that no model truncates")
         losses = losses_per_character(common_examples(scores, complete=True), texts)
     if not any(of_kind.targets.any() for kind, of_kind in losses.items() if kind != "context"):
         log.warning("no comparison: no example has an answer left. See task.max_length and task.fitting")
         return None
-    study = compare(losses, texts, models, settings)
+    study = compare(losses, texts, models, task.resamples, task.smallest_effect)
     exposures = exposure({m.name: _seen([comparable[run].model for run in m.runs]) for m in models})
     pairs = list(zip(study.contrasts["a"], study.contrasts["b"], strict=True))
     study.contrasts["matched"] = matched(exposures, pairs, study.contrasts["level"])
     about = About(
-        corpus=header["source"]["name"],
-        split=header["source"]["split"],
-        synthetic=header["source"]["synthetic"],
+        header=header,
         clusters_are=texts.clusters_are,
         smallest_effect=task.smallest_effect,
         models=[model.name for model in models],
@@ -80,19 +78,16 @@ def compare_models(
         systems=deployable,
         baselines=baseline_table,
         missing_controls=missing_controls([(model.control, model.like) for model in models], texts.levels),
-        header=header,
     )
     if "primary" in (shown := text_tables(study, about)):
         show(shown["primary"])
     return make_report(study, about)
 
 
-def _baseline_table(
-    baselines: Mapping[str, Scores], of_run: Scores, texts: Texts, settings: Settings
-) -> pd.DataFrame | None:
-    """A row per baseline and level: its loss on the headline's targets; None without baselines."""
+def _baseline_table(baselines: Mapping[str, Scores], of_run: Scores, texts: Texts, resamples: int) -> pd.DataFrame:
+    """A row per baseline and level: its loss on the headline's targets."""
     if not baselines:
-        return None
+        return pd.DataFrame()
     keys = pd.MultiIndex.from_frame(of_run.examples[EXAMPLE])
     losses = losses_by_kind({name: scores.of(keys) for name, scores in baselines.items()}, texts)[HEADLINE]
     models = [Model(name, name, (number,)) for number, name in enumerate(baselines)]
@@ -100,7 +95,7 @@ def _baseline_table(
     for level in texts.levels:
         sums = ClusterSums(losses, texts.clusters, of_rows == level)
         if sums.targets.any():
-            found = sums.contrasts([(model, None) for model in models], settings)
+            found = sums.contrasts([(model, None) for model in models], resamples)
             rows += [{"baseline": m.name, "level": level} | loss_record(c) for m, c in zip(models, found, strict=True)]
     return pd.DataFrame(rows)
 

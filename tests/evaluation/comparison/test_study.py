@@ -6,7 +6,7 @@ import pytest
 
 from ilm.evaluation.comparison.contrasts import Contrast, PairedLosses, variance_of_texts
 from ilm.evaluation.comparison.controls import exposure
-from ilm.evaluation.comparison.records import Model, Settings
+from ilm.evaluation.comparison.records import Model
 from ilm.evaluation.comparison.study import HEADLINE, Study, compare, over_topics, specialisation
 from ilm.evaluation.losses import Losses, Texts
 
@@ -38,7 +38,7 @@ def study(effect: float, noise: float, seeds: int = 3, seed: int = 0, kinds=(HEA
             nll.append((difficulty + shift + rng.normal(0, noise, n) + rng.normal(0, noise / 50)) * targets)
     groups = pd.DataFrame({"l1": of_texts.documents["l1"], "text length": of_texts.lengths})
     losses = Losses(np.stack(nll), targets, np.arange(n), groups)
-    return compare(dict.fromkeys(kinds, losses), of_texts, models, Settings(resamples=400))
+    return compare(dict.fromkeys(kinds, losses), of_texts, models, 400)
 
 
 def verdicts_of(found: Study) -> list[str]:
@@ -158,7 +158,7 @@ def test_any_two_models_are_compared_on_every_level():
     groups = pd.DataFrame({"l1": of_texts.documents["l1"]})
     losses = Losses(nll, np.full(350, 4), np.arange(350), groups)
     models = [Model("A1", "A1", (0,)), Model("B1 lora", "B1", (1,))]
-    found = compare({HEADLINE: losses}, of_texts, models, Settings(resamples=50)).contrasts
+    found = compare({HEADLINE: losses}, of_texts, models, 50).contrasts
     assert found["family"].tolist() == ["primary"] * 5
     assert set(zip(found["a"], found["b"], strict=True)) == {("A1", "B1 lora")}
     assert found["theta"].tolist() == pytest.approx([0, 0, 0, -0.5, 0])
@@ -169,7 +169,7 @@ def test_one_model_has_a_matrix_only():
     losses = Losses(
         np.ones((1, 350)), np.ones(350, int), np.arange(350), pd.DataFrame({"l1": of_texts.documents["l1"]})
     )
-    found = compare({HEADLINE: losses}, of_texts, [Model("A1", "A1", (0,))], Settings(resamples=50))
+    found = compare({HEADLINE: losses}, of_texts, [Model("A1", "A1", (0,))], 50)
     assert len(found.matrix) == 5
     assert found.contrasts.empty
     assert found.by_group.empty
@@ -194,7 +194,7 @@ def test_paired_runs_vary_by_their_differences():
     nll = np.concatenate([[np.full(350, 3 + shift) for shift in shifts]] * 2) + rng.normal(0, 0.01, (6, 350))
     losses = Losses(nll, np.ones(350, int), np.arange(350), pd.DataFrame({"l1": of_texts.documents["l1"]}))
     v2 = [
-        compare({HEADLINE: losses}, of_texts, models, Settings(resamples=100)).contrasts["v2"].mean()
+        compare({HEADLINE: losses}, of_texts, models, 100).contrasts["v2"].mean()
         for parents in ((), (0, 1, 2))
         for models in [[Model("A1", "A1", (3, 4, 5), parents), Model("all", "all", (0, 1, 2))]]
     ]
@@ -215,7 +215,7 @@ def test_controls_are_a_family_of_their_own():
         Model("all l1-Thai", "all", (7,), control="selection"),
     ]
     losses = Losses(rng.normal(3, 0.1, (8, n)) * targets, targets, np.arange(n), pd.DataFrame({"l1": ["a"] * n}))
-    found = compare({HEADLINE: losses}, of_texts, models, Settings(resamples=400)).contrasts.set_index("family")
+    found = compare({HEADLINE: losses}, of_texts, models, 400).contrasts.set_index("family")
     pairs = {f: {*map(tuple, found.loc[[f], ["level", "a", "b"]].to_numpy())} for f in set(found.index)}
     assert pairs["primary"] == {("A1", "A1", "all"), ("B1", "B1", "all")}
     assert {a for _, a, _ in pairs["exploratory"]} == {"A1", "B1"}
