@@ -48,47 +48,47 @@ def training_corpus(models: Sequence[TrainedModel]) -> str | None:
     return names[0] if names else None
 
 
+def open_training_corpus(models: Sequence[TrainedModel], settings: Evaluate) -> PreparedCorpus:
+    """The corpus that the models were trained on. Raises: UserError unless they are runs on its documents."""
+    corpus = PreparedCorpus.open(Path(settings.paths.data) / (training_corpus(models) or settings.corpus.name))
+    for model in models:
+        model.require_trained_on(corpus)
+    return corpus
+
+
 def texts_seen(
     models: Iterable[tuple[str, TrainedModel | None]], documents: pd.DataFrame, data: Path
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, int | None]:
     """By model, how many of `documents` equal a training text of its corpus (case and white space folded).
 
-    Warns of models that were trained on some.
-
-    {"texts": number or None, "corpus": name or None, "why_unknown": ...}; unknown for a model that was not trained
-    here, or on a corpus that is no longer in `data`.
+    None if that is unknown: the model was not trained here, or on a corpus that is no longer in `data`. Warns of models
+    that were trained on some.
     """
-    by_corpus: dict[tuple[str | None, str | None], dict[str, Any]] = {}
+    counted: dict[str | None, int | None] = {None: None}
     found = {}
     for name, model in models:
-        trained_on = (None, None) if model is None else (model.corpus_name, model.documents_hash)
-        if trained_on not in by_corpus:
-            by_corpus[trained_on] = _texts_of_corpus(*trained_on, documents, data)
-        found[name] = by_corpus[trained_on]
-        if count := found[name]["texts"]:
+        trained_on = None if model is None else model.documents_hash
+        if model is not None and trained_on not in counted:
+            counted[trained_on] = _texts_of_corpus(model, documents, data)
+        found[name] = counted[trained_on]
+        if count := found[name]:
             log.warning("%s was trained on %d of these %d texts", name, count, len(documents))
     return found
 
 
-def _texts_of_corpus(name: str | None, documents_hash: str | None, documents: pd.DataFrame, data: Path) -> dict:
-    if name is None:
-        return {"texts": None, "corpus": None, "why_unknown": "what it was trained on is not known here"}
+def _texts_of_corpus(model: TrainedModel, documents: pd.DataFrame, data: Path) -> int | None:
     try:
-        corpus = PreparedCorpus.open(data / name)
+        corpus = PreparedCorpus.open(data / str(model.corpus_name))
     except UserError:
-        corpus = None
-    if corpus is None or corpus.documents_hash != documents_hash:
-        why = f"its corpus {name} (documents {documents_hash}) is not in {data}"
-        return {"texts": None, "corpus": name, "why_unknown": why}
-    shared = shared_with(documents, corpus.documents, near_duplicates=None)
-    return {"texts": shared.texts, "corpus": name, "why_unknown": None}
+        return None
+    same = corpus.documents_hash == model.documents_hash
+    return shared_with(documents, corpus.documents, near_duplicates=None).texts if same else None
 
 
 def seen_warnings(models: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """A sentence for each model, by its record in a report, that was trained on some of the texts."""
-    seen = {name: record["texts_seen_in_training"]["texts"] for name, record in models.items()}
     return [
-        f"{name} was trained on {texts:,} of these texts: its figures are no test of it."
-        for name, texts in seen.items()
-        if texts
+        f"{name} was trained on {record['texts_seen_in_training']:,} of these texts: its figures are no test of it."
+        for name, record in models.items()
+        if record["texts_seen_in_training"]
     ]

@@ -216,8 +216,7 @@ def _models(header: Mapping[str, Any], names: Mapping[str, str]) -> TextTable:
     rows = []
     for model, about in header["models"].items():
         seen = about["texts_seen_in_training"]
-        known = seen["why_unknown"] or f"{seen['texts']:,} in the training split of {seen['corpus']}"
-        rows.append([names[model], model, known])
+        rows.append([names[model], model, "unknown" if seen is None else f"{seen:,}"])
     return TextTable("Models", ["model", "name", "texts seen in training"], rows, "llp")
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
 from ilm.evaluation.levels.scoring import DOCUMENT, Models
 from ilm.evaluation.losses import clusters_of
-from ilm.evaluation.models import model_finder, training_corpus
+from ilm.evaluation.models import model_finder, open_training_corpus
 from ilm.evaluation.texts import choose_texts, read_texts
 from ilm.examples.cuts import POOLED
 from ilm.models.loading import require_length
@@ -87,9 +86,7 @@ def find_texts(settings: Evaluate, runs: Sequence[TrainedModel]) -> Material:
 
     Raises: UserError if there are none, or they are the same.
     """
-    own = PreparedCorpus.open(Path(settings.paths.data) / str(training_corpus(runs)))
-    for run in runs:
-        run.require_trained_on(own)
+    own = open_training_corpus(runs, settings)
     documents, source = read_texts(settings, runs, need_level=False)
     texts = choose_texts(documents, settings.limit, settings.task.seed)
     in_domain = source.get("documents_hash") == own.documents_hash

@@ -158,16 +158,15 @@ def _tables(systems: Sequence[System], levels: pd.Series, units: np.ndarray, tas
 def _described(
     models: Models,
     features: pd.DataFrame,
-    seen: Mapping[str, Mapping[str, Any]],
+    seen: Mapping[str, int | None],
 ) -> dict[str, dict[str, Any]]:
     """What the report says of each model, given the losses (N, models)."""
-    unknown = {"texts": None, "corpus": None, "why_unknown": "what it was pretrained on is not known here"}
     return {
         name: {
             "runs": {run.name: run.fingerprint() for run in models.get(name, ())},
             "nats_per_token": float(features[name].mean()),
             # All runs were trained on one corpus.
-            "texts_seen_in_training": unknown if name == NATIVE else seen[models[name][0].name],
+            "texts_seen_in_training": None if name == NATIVE else seen[models[name][0].name],
         }
         for name in features
     }

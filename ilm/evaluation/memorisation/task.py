@@ -18,7 +18,7 @@ from ilm.evaluation.memorisation.infills import KEY, blank_table, fill, masked_t
 from ilm.evaluation.memorisation.losses import MEMBERS, Trained, membership_scores
 from ilm.evaluation.memorisation.membership import membership
 from ilm.evaluation.memorisation.report import card_results, print_tables, repetition, write_report
-from ilm.evaluation.models import infilling_models, training_corpus
+from ilm.evaluation.models import infilling_models, open_training_corpus
 from ilm.evaluation.perplexity.scoring import masks_of, open_dataset, open_tokens
 from ilm.evaluation.report import open_results, report_header, results_folder, results_identity, source_of
 from ilm.examples.cuts import POOLED
@@ -71,9 +71,7 @@ def evaluate_memorisation(settings: Evaluate) -> pd.DataFrame:
 def _find_models(settings: Evaluate) -> tuple[list[TrainedModel], PreparedCorpus]:
     """The runs to evaluate, and the corpus that they were trained on."""
     models = infilling_models(settings)
-    corpus = PreparedCorpus.open(Path(settings.paths.data) / (training_corpus(models) or settings.corpus.name))
-    for model in models:
-        model.require_trained_on(corpus)
+    corpus = open_training_corpus(models, settings)
     known = [model for model in models if model.trained()[1].data.like is None]
     for model in models:
         if model not in known:

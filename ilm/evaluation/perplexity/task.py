@@ -21,7 +21,7 @@ from ilm.evaluation.baselines import baseline_scores
 from ilm.evaluation.comparison.task import compare_models
 from ilm.evaluation.conditions import OWN, require_condition
 from ilm.evaluation.losses import Texts, losses_by_kind
-from ilm.evaluation.models import model_finder, training_corpus
+from ilm.evaluation.models import model_finder, open_training_corpus
 from ilm.evaluation.perplexity.report import tables, write_report
 from ilm.evaluation.perplexity.results import results
 from ilm.evaluation.perplexity.scoring import ScoredModel, complete_for_all, masks_of, score_model
@@ -225,7 +225,7 @@ def _find_texts(settings: Evaluate, trained_on: PreparedCorpus | None) -> tuple[
 
 def _find_models(settings: Evaluate) -> tuple[list[TrainedModel], PreparedCorpus | None]:
     """The models to evaluate, and the corpus that the runs among them were trained on; None if there is no run."""
-    data, task = Path(settings.paths.data), settings.task
+    task = settings.task
     objective = task.objective if isinstance(task, Perplexity) else None
     models = model_finder(settings, None).find(settings.models, settings.cefr)
     runs = [model for model in models if model.run is not None]
@@ -236,10 +236,7 @@ def _find_models(settings: Evaluate) -> tuple[list[TrainedModel], PreparedCorpus
         )
     if not runs:
         return [replace(model, objective=objective or model.objective) for model in models], None
-    trained_on = PreparedCorpus.open(data / str(training_corpus(runs)))
-    for run in runs:
-        run.require_trained_on(trained_on)
-    return models, trained_on
+    return models, open_training_corpus(runs, settings)
 
 
 def _origin(trained_on: PreparedCorpus | None, corpus: PreparedCorpus, rows: np.ndarray) -> dict[str, Any] | None:

@@ -212,7 +212,7 @@ def test_texts_trained_on_are_told(root, tmp_path):
     rows = [{"id": f"x{n}", "text": text} for n, text in enumerate(shared)]
     _, folder = run(root, tmp_path / "results", f"input={file_of(tmp_path / 'my.csv', rows)}")
     report = report_of(folder)
-    assert report["models"]["A1"]["texts_seen_in_training"]["texts"] == 3
+    assert report["models"]["A1"]["texts_seen_in_training"] == 3
     assert "A1 was trained on 3 of these texts: its figures are no test of it." in report["warnings"][0]
     assert report["fit"]["left_out"] == 2  # the posterior is not fitted on texts that it predicts
 
