@@ -52,8 +52,9 @@ def results_folder(settings: Evaluate, texts: str) -> Path:
         models = "-".join(Path(name).name.removeprefix(f"{texts}_") for name in settings.models)
         parts.append(models if len(models) <= _LONGEST else f"{len(settings.models)}-models")
     parts += [f"limit{settings.limit}"] if settings.limit else []
-    kept = deciding(settings)
-    parts += [_part(key, value) for key, value, default in _with_defaults(kept, defaults) if value != default]
+    kept, usual = deciding(settings), dict(flat(defaults))
+    chosen = flat({key: kept[key] for key in defaults if key in kept})
+    parts += [_part(key.split(".")[-1], value) for key, value in chosen if value != usual.get(key)]
     name = "_".join(re.sub(r"[^\w.+-]", "-", part) for part in [*parts, task.name] if part)
     return Path(settings.paths.results) / (settings.name or name)
 
@@ -74,23 +75,12 @@ def deciding(settings: Evaluate) -> dict[str, Any]:
     return kept
 
 
-def _with_defaults(kept: Mapping[str, Any], defaults: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
-    """(key, value, default) of every setting that has a default, those of sections included."""
-    for key in (key for key in defaults if key in kept):
-        if isinstance(defaults[key], dict):
-            yield from _with_defaults(kept[key], defaults[key])
-        else:
-            yield key, kept[key], defaults[key]
-
-
 def _part(key: str, value: Any) -> str:
     number = isinstance(value, int) and not isinstance(value, bool)
     if key in ("split", "levels", "masks") and not number:
         return "-".join(value) if isinstance(value, list) else value
-    if isinstance(value, dict):
-        return "_".join(short_values(column, values) for column, values in value.items())
     if isinstance(value, list):
-        return "-".join([key, *value])
+        return short_values(key, value)
     return f"{key}{value}" if number else f"{key}-{value}".lower()
 
 
