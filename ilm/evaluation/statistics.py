@@ -123,25 +123,15 @@ def calibration(confidence: np.ndarray, correct: np.ndarray, units: np.ndarray) 
     al. 2017, ICML). The table has a row per bin that is not empty: low, high, n, confidence, correct, standard_error
     (of `correct`, by `units` (N,)).
     """
-    there = ~np.isnan(confidence)
-    confidence, correct, units = confidence[there], correct[there], units[there]
+    columns = ["low", "high", "n", "confidence", "correct", "standard_error"]
+    values = pd.DataFrame({"confidence": confidence, "correct": correct, "unit": units}).dropna(subset="confidence")
+    rows = []
     # 1.0 belongs to the last bin.
-    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    rows = [
-        {
-            "low": bin_ / BINS,
-            "high": (bin_ + 1) / BINS,
-            "n": int((bins == bin_).sum()),
-            "confidence": float(confidence[bins == bin_].mean()),
-            "correct": float(correct[bins == bin_].mean()),
-            "standard_error": clustered_mean(correct[bins == bin_], units[bins == bin_])[1],
-        }
-        for bin_ in range(BINS)
-        if (bins == bin_).any()
-    ]
-    types = {"low": float, "high": float, "n": int, "confidence": float, "correct": float, "standard_error": float}
-    table = pd.DataFrame(rows, columns=list(types)).astype(types)
-    if not len(confidence):
+    for bin_, own in values.groupby((values["confidence"] * BINS).astype(int).clip(upper=BINS - 1)):
+        right, error, n = clustered_mean(own["correct"].to_numpy(float), own["unit"].to_numpy())
+        rows.append((bin_ / BINS, (bin_ + 1) / BINS, n, own["confidence"].mean(), right, error))
+    table = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns, float)).astype({"n": int})
+    if table.empty:
         return None, table
     return float((table["n"] * (table["correct"] - table["confidence"]).abs()).sum() / table["n"].sum()), table
 
