@@ -13,16 +13,14 @@ Legend: S blanks.
 import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 
-from ilm.config.evaluate import Masked, Memorisation, Perplexity
+from ilm.config.evaluate import Memorisation, Perplexity
 from ilm.corpus.store import PreparedCorpus
 from ilm.evaluation.ngrams import NGramModel
-from ilm.evaluation.perplexity.scoring import ScoredModel, open_dataset
+from ilm.evaluation.perplexity.scoring import ScoredModel, Scorer
 from ilm.evaluation.scores import EXAMPLE, Scores, ScoreStore
 from ilm.examples.dataset import InfillingDataset
 from ilm.models.left_to_right import score_texts
@@ -37,22 +35,17 @@ TextLosses = Callable[[Sequence[np.ndarray]], list[np.ndarray]]
 
 
 def baseline_scores(
-    of_run: ScoredModel,
-    corpus: PreparedCorpus,
-    rows: np.ndarray,
-    wanted: Collection[str],
-    task: Masked,
-    results: Path,
-    device: torch.device | None,
+    of_run: ScoredModel, rows: np.ndarray, wanted: Collection[str], scorer: Scorer
 ) -> dict[str, Scores]:
     """The scores of the baselines `wanted` (ngram, base) on the blanks that a run was scored on, by name.
 
-    They are kept as those of models are; without a device, only kept ones are returned. There are none for objectives
-    other than ilm, whose cut leaves other tokens of a blank.
+    They are kept as those of models are. There are none for objectives other than ilm, whose cut leaves other tokens of
+    a blank.
     """
     if of_run.model.objective != "ilm":
         return {}
-    dataset = open_dataset(of_run.model, None, corpus, corpus.folder / "masks" / of_run.masks, rows, task, results)
+    corpus, task = scorer.corpus, scorer.task
+    dataset = scorer.dataset(of_run.model, corpus.folder / "masks" / of_run.masks, rows)
     levels = corpus.manifest["settings"]["levels"]
     made: dict[str, tuple[dict, Callable[[], TextLosses]]] = {}
     if "ngram" in wanted:
@@ -65,8 +58,7 @@ def baseline_scores(
     _, settings = of_run.model.trained()
     model = settings.model
     if "base" in wanted and model.pretrained:
-        name = f"base {model.label}"
-        made[name] = {"baseline": "base", "model": model.path}, partial(_base, of_run, task, device)
+        made[f"base {model.label}"] = {"baseline": "base", "model": model.path}, partial(_base, of_run, scorer)
     common = {
         "documents": corpus.documents_hash,
         "split": task.split,
@@ -77,8 +69,8 @@ def baseline_scores(
     found = {}
     keys = pd.MultiIndex.from_frame(of_run.scores.examples[EXAMPLE])
     for name, (about, losses) in made.items():
-        store = ScoreStore(results, name.replace(" ", "_"), common | about)
-        if device is not None or not store.missing(keys).any():
+        store = ScoreStore(scorer.results, name.replace(" ", "_"), common | about)
+        if scorer.device is not None or not store.missing(keys).any():
             score = partial(_scores, dataset, of_run.scores, losses, corpus)
             found[name] = store.complete(keys, score, name)
     return found
@@ -89,7 +81,8 @@ def _ngrams(dataset: InfillingDataset, corpus: PreparedCorpus, levels: Sequence[
     return NGramModel(texts, dataset.vocabulary.base_size, ORDER).nll
 
 
-def _base(of_run: ScoredModel, task: Masked, device: torch.device | None) -> TextLosses:
+def _base(of_run: ScoredModel, scorer: Scorer) -> TextLosses:
+    task, device = scorer.task, scorer.device
     assert isinstance(task, Perplexity | Memorisation)  # a comparison scores nothing
     assert device is not None
     tokenizer = of_run.model.vocabulary.tokenizer

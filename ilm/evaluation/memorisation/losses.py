@@ -16,7 +16,7 @@ from ilm.config.evaluate import Evaluate, Memorisation
 from ilm.corpus.store import PreparedCorpus
 from ilm.evaluation.baselines import baseline_scores
 from ilm.evaluation.conditions import OWN
-from ilm.evaluation.perplexity.scoring import score_model
+from ilm.evaluation.perplexity.scoring import Scorer
 from ilm.evaluation.perplexity.task import document_rows
 from ilm.evaluation.scores import Scores
 from ilm.runs.trained_model import TrainedModel
@@ -72,11 +72,11 @@ def membership_scores(
     results, own, base = Path(settings.paths.results), [], []
     for split, rows in run.rows.items():
         if len(rows):
-            task = settings.task.model_copy(update={"split": split})
-            scored = score_model(run.model, OWN, corpus, run.masks, rows, task, results, device)
+            scorer = Scorer(corpus, settings.task.model_copy(update={"split": split}), results, device)
+            scored = scorer.score(run.model, OWN, run.masks, rows)
             assert scored is not None  # only without a device
             own.append(text_means(scored.scores))
-            base += map(text_means, baseline_scores(scored, corpus, rows, ["base"], task, results, device).values())
+            base += map(text_means, baseline_scores(scored, rows, ["base"], scorer).values())
     losses = pd.concat(own)
     found = {"loss": -losses}
     if base:

@@ -19,7 +19,7 @@ from ilm.evaluation.memorisation.losses import MEMBERS, Trained, membership_scor
 from ilm.evaluation.memorisation.membership import membership
 from ilm.evaluation.memorisation.report import card_results, print_tables, repetition, write_report
 from ilm.evaluation.models import infilling_models, open_training_corpus
-from ilm.evaluation.perplexity.scoring import masks_of, open_dataset, open_tokens
+from ilm.evaluation.perplexity.scoring import Scorer, masks_of
 from ilm.evaluation.report import open_results, report_header, results_folder, results_identity, source_of
 from ilm.examples.cuts import POOLED
 from ilm.models.devices import usable_device
@@ -85,13 +85,12 @@ def _infilled(run: Trained, corpus: PreparedCorpus, settings: Evaluate, folder: 
     """(A run's `blank_table` with `run`, `cefr_level` and `unit`; the number of texts that were not filled)."""
     task, model = settings.task, run.model
     assert isinstance(task, Memorisation)
-    rows, results = run.rows[task.split], Path(settings.paths.results)
-    dataset = open_dataset(model, None, corpus, run.masks, rows, task, results)
+    scorer = Scorer(corpus, task, Path(settings.paths.results), None)
+    dataset = scorer.dataset(model, run.masks, run.rows[task.split])
     texts = masked_texts(dataset, corpus, task.infills_per_document, model.condition)
     kept = KeptLines(folder / "infills" / f"{model.name.replace('/', '_')}-{model.fingerprint()}.jsonl", KEY)
     records = fill(model, texts, task.decoding, kept, task.device)
-    tokens = open_tokens(model, corpus, results)
-    table = blank_table(texts, records, model.vocabulary, tokens, run.trained_on, run.name)
+    table = blank_table(texts, records, model.vocabulary, scorer.tokens(model), run.trained_on, run.name)
     documents = corpus.documents
     table["source"] = np.where(table["source"] < 0, "", documents["writing_id"].to_numpy()[table["source"]])
     at = pd.Index(documents["writing_id"]).get_indexer(table["writing_id"])

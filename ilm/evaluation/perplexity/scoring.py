@@ -16,7 +16,7 @@ from ilm.errors import UserError
 from ilm.evaluation.conditions import OWN, conditions_of
 from ilm.evaluation.losses import common_examples
 from ilm.evaluation.scores import EXAMPLE, Scores, ScoreStore, score_batches
-from ilm.examples.conditions import Conditions, longest_prefix
+from ilm.examples.conditions import longest_prefix
 from ilm.examples.cuts import LevelCuts
 from ilm.examples.dataset import InfillingDataset, first_by_hash
 from ilm.examples.token_store import TokenStore
@@ -55,99 +55,100 @@ class ScoredModel:
         return self.model.name if self.condition == OWN else f"{self.model.name} ({self.condition})"
 
 
-def score_model(
-    model: TrainedModel,
-    condition: str,
-    corpus: PreparedCorpus,
-    masks_folder: Path,
-    rows: np.ndarray,
-    task: Masked,
-    results: Path,
-    device: torch.device | None,
-) -> ScoredModel | None:
-    """The model's scores of the documents `rows`: those kept in `results`, the others computed on `device`.
+@dataclass(frozen=True)
+class Scorer:
+    """Scores models on prepared examples of a corpus, and keeps the scores in `results`.
 
-    Without a device (task=comparison) None if any score is missing.
-
-    Raises: UserError if no example is left.
+    Without a `device` (task=comparison) kept scores are read, and none are computed.
     """
-    conditions = conditions_of(model, corpus.documents, condition) if model.condition else None
-    dataset = open_dataset(model, conditions, corpus, masks_folder, rows, task, results)
-    numbers, left_over = _chosen(dataset, corpus, task)
-    if not len(numbers):
-        raise UserError(
-            f"{model.name}: no example is left of {len(rows):,} documents ({dataset.dropped:,} dropped, "
-            f"{dataset.unfitting:,} too long, {left_over:,} in the last batch): see task.fitting, task.max_length, "
-            "task.drop_last and task.batch_size."
+
+    corpus: PreparedCorpus
+    task: Masked
+    results: Path
+    device: torch.device | None
+
+    def score(self, model: TrainedModel, condition: str, masks: Path, rows: np.ndarray) -> ScoredModel | None:
+        """The model's scores of the documents `rows`; None if one is missing and there is no device.
+
+        Raises: UserError if no example is left.
+        """
+        corpus, task, device = self.corpus, self.task, self.device
+        dataset = self.dataset(model, masks, rows, condition)
+        numbers, left_over = _chosen(dataset, corpus, task)
+        if not len(numbers):
+            raise UserError(
+                f"{model.name}: no example is left of {len(rows):,} documents ({dataset.dropped:,} dropped, "
+                f"{dataset.unfitting:,} too long, {left_over:,} in the last batch): see task.fitting, "
+                "task.max_length, task.drop_last and task.batch_size."
+            )
+        documents, mask_numbers = dataset.keys(numbers)
+        ids = corpus.documents["writing_id"].to_numpy()[documents]
+        keys = pd.MultiIndex.from_arrays([ids, mask_numbers], names=EXAMPLE)
+        settings = {
+            "weights": model.fingerprint(),
+            "documents": corpus.documents_hash,
+            "split": task.split,
+            "masks": masks.name,
+            "max_length": task.max_length,
+            "objective": model.objective,
+            **({"condition": condition} if model.condition else {}),
+        }
+        store = ScoreStore(self.results, model.name, settings)
+        missing = int(store.missing(keys).sum())
+        if missing and device is None:
+            log.warning("left out: %s, since %d of its %d examples are not scored", model.name, missing, len(keys))
+            return None
+
+        def score(missing: np.ndarray) -> Iterator[Scores]:
+            assert isinstance(task, Perplexity | Memorisation)  # the tasks with a device
+            assert device is not None
+            return score_batches(
+                model.load()[0],
+                dataset,
+                numbers[missing],
+                corpus.documents,
+                batch_size=task.batch_size,
+                row_tokens=max(row_length(task.row_tokens, device, task.max_length), dataset.max_tokens),
+                device=device,
+            )
+
+        documents, cuts = dataset.cuts_of(numbers)
+        counts = {
+            "masks_per_document": dataset.masks_per_document,
+            "dropped_examples": dataset.dropped,
+            "unfitting_examples": dataset.unfitting,
+            "left_over_examples": left_over,
+            "longest_example": cuts.longest,
+        }
+        levels = corpus.documents["cefr_level"].to_numpy(dtype=object)[documents]
+        by_level = cuts.by_level(levels, corpus.manifest["settings"]["levels"])
+        scores = store.complete(keys, score, model.name)
+        return ScoredModel(model, condition, scores, masks.name, model.mask_types, counts, by_level, missing > 0)
+
+    def dataset(
+        self, model: TrainedModel, masks: Path, rows: np.ndarray, condition: str | None = None
+    ) -> InfillingDataset:
+        """The examples of the documents `rows` as a model is scored on them; without a `condition`, without prefix."""
+        task, documents = self.task, self.corpus.documents
+        return InfillingDataset(
+            rows,
+            MaskStore.open(masks).splits[task.split],
+            self.tokens(model),
+            model.vocabulary,
+            objective=model.objective,
+            max_length=task.max_length,
+            masks_per_document=task.masks_per_document,
+            fitting="naive" if isinstance(task, Scored) and task.fitting == "naive" else None,
+            conditions=conditions_of(model, documents, condition) if condition and model.condition else None,
         )
-    documents, mask_numbers = dataset.keys(numbers)
-    ids = corpus.documents["writing_id"].to_numpy()[documents]
-    keys = pd.MultiIndex.from_arrays([ids, mask_numbers], names=EXAMPLE)
-    settings = {
-        "weights": model.fingerprint(),
-        "documents": corpus.documents_hash,
-        "split": task.split,
-        "masks": masks_folder.name,
-        "max_length": task.max_length,
-        "objective": model.objective,
-        **({"condition": condition} if model.condition else {}),
-    }
-    store = ScoreStore(results, model.name, settings)
-    missing = int(store.missing(keys).sum())
-    if missing and device is None:
-        log.warning("left out: %s, since %d of its %d examples are not scored", model.name, missing, len(keys))
-        return None
 
-    def score(missing: np.ndarray) -> Iterator[Scores]:
-        assert isinstance(task, Perplexity | Memorisation)  # the tasks with a device
-        assert device is not None
-        row_tokens = max(row_length(task.row_tokens, device, task.max_length), dataset.max_tokens)
-        options = {"batch_size": task.batch_size, "row_tokens": row_tokens, "device": device}
-        return score_batches(model.load()[0], dataset, numbers[missing], corpus.documents, **options)
-
-    documents, cuts = dataset.cuts_of(numbers)
-    counts = {
-        "masks_per_document": dataset.masks_per_document,
-        "dropped_examples": dataset.dropped,
-        "unfitting_examples": dataset.unfitting,
-        "left_over_examples": left_over,
-        "longest_example": cuts.longest,
-    }
-    levels = corpus.documents["cefr_level"].to_numpy(dtype=object)[documents]
-    by_level = cuts.by_level(levels, corpus.manifest["settings"]["levels"])
-    scores = store.complete(keys, score, model.name)
-    return ScoredModel(model, condition, scores, masks_folder.name, model.mask_types, counts, by_level, missing > 0)
-
-
-def open_dataset(
-    model: TrainedModel,
-    conditions: Conditions | None,
-    corpus: PreparedCorpus,
-    masks_folder: Path,
-    rows: np.ndarray,
-    task: Masked,
-    results: Path,
-) -> InfillingDataset:
-    """The examples of the documents `rows` as a model is scored on them."""
-    return InfillingDataset(
-        rows,
-        MaskStore.open(masks_folder).splits[task.split],
-        open_tokens(model, corpus, results),
-        model.vocabulary,
-        objective=model.objective,
-        max_length=task.max_length,
-        masks_per_document=task.masks_per_document,
-        fitting="naive" if isinstance(task, Scored) and task.fitting == "naive" else None,
-        conditions=conditions,
-    )
-
-
-def open_tokens(model: TrainedModel, corpus: PreparedCorpus, results: Path) -> TokenStore:
-    """The corpus in the tokens of a model."""
-    vocabulary = model.vocabulary
-    # The cache is used if data/ cannot be written to.
-    caches = (results if model.run is None else model.run.path.parent) / ".cache" / corpus.name / "tokens"
-    return TokenStore.open_or_make(corpus.folder / "tokens", corpus, vocabulary, model.token_store(vocabulary), caches)
+    def tokens(self, model: TrainedModel) -> TokenStore:
+        """The corpus in the tokens of a model."""
+        corpus, vocabulary = self.corpus, model.vocabulary
+        # The cache is used if data/ cannot be written to.
+        caches = (self.results if model.run is None else model.run.path.parent) / ".cache" / corpus.name / "tokens"
+        name = model.token_store(vocabulary)
+        return TokenStore.open_or_make(corpus.folder / "tokens", corpus, vocabulary, name, caches)
 
 
 def complete_for_all(scored: Sequence[ScoredModel]) -> list[ScoredModel]:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from ilm.config.evaluate import Evaluate, Perplexity, Scored
 from ilm.config.section import shown
@@ -24,7 +23,7 @@ from ilm.evaluation.losses import Texts, losses_by_kind
 from ilm.evaluation.models import model_finder, open_training_corpus
 from ilm.evaluation.perplexity.report import tables, write_report
 from ilm.evaluation.perplexity.results import results
-from ilm.evaluation.perplexity.scoring import ScoredModel, complete_for_all, masks_of, score_model
+from ilm.evaluation.perplexity.scoring import ScoredModel, Scorer, complete_for_all, masks_of
 from ilm.evaluation.report import open_results, report_header, results_folder, results_identity, source_of
 from ilm.evaluation.scores import Scores
 from ilm.examples.cuts import POOLED
@@ -45,7 +44,8 @@ def evaluate_perplexity(settings: Evaluate) -> pd.DataFrame:
 
     Raises: UserError if no model or text is found, or a model does not fit the texts.
     """
-    task = _scored(settings)
+    task = settings.task
+    assert isinstance(task, Scored)
     device = usable_device(task.device, "task.device") if isinstance(task, Perplexity) else None
     models, trained_on = _find_models(settings)
     corpus, levels = _find_texts(settings, trained_on)
@@ -66,7 +66,8 @@ def evaluate_perplexity(settings: Evaluate) -> pd.DataFrame:
     masks = {model.name: masks_of(model, corpus, task) for model in models}
     trained_on_hash = trained_on and trained_on.documents_hash
     with open_results(folder, results_identity(settings, source, trained_on=trained_on_hash)):
-        scored = _score(models, corpus, masks, rows, settings, device)
+        scorer = Scorer(corpus, task, Path(settings.paths.results), device)
+        scored = _score(scorer, models, masks, rows)
         if not scored:
             raise UserError(
                 "No model is scored on these texts yet. Score them: python evaluate.py with the same options"
@@ -87,8 +88,8 @@ def evaluate_perplexity(settings: Evaluate) -> pd.DataFrame:
             training_corpus=_origin(trained_on, corpus, rows),
         )
         show(*tables(header, frame, [*levels, POOLED]))  # before writing, which may fail
-        valid = _score_second_split(models, corpus, levels, masks, settings, device)
-        baselines = _baselines(scored, corpus, rows, settings, device)
+        valid = _score_second_split(scorer, models, masks, levels, settings.limit)
+        baselines = _baselines(scorer, scored, rows)
         write_report(folder, header, frame, compare_models(scored, valid, baselines, texts, header, task))
     own = trained_on is not None and trained_on.documents_hash == corpus.documents_hash
     of = {"split": source["split"], "masks_per_document": task.masks_per_document, "max_length": task.max_length}
@@ -113,72 +114,56 @@ def _update_runs(
 
 def _is_whole(settings: Evaluate) -> bool:
     """Whether all test texts are evaluated, as a model card reports."""
-    task = _scored(settings)
+    task = settings.task
+    assert isinstance(task, Scored)
     parts = (settings.limit, settings.cefr, task.levels, task.only, task.fitting, getattr(task, "max_examples", None))
     return task.split == "test" and all(part is None for part in parts)
 
 
 def _score(
-    models: Sequence[TrainedModel],
-    corpus: PreparedCorpus,
-    masks: Mapping[str, Path],
-    rows: np.ndarray,
-    settings: Evaluate,
-    device: torch.device | None,
+    scorer: Scorer, models: Sequence[TrainedModel], masks: Mapping[str, Path], rows: np.ndarray
 ) -> list[ScoredModel]:
-    """The scores of the documents `rows` of task.split; without a device, only of the models that have them all."""
-    results, task = Path(settings.paths.results), _scored(settings)
+    """The scores of the documents `rows`; without a device, only of the models that have them all."""
+    assert isinstance(scorer.task, Scored)
     scored: list[ScoredModel] = []
     for number, model in enumerate(models, start=1):
         log.info("model %d of %d: %s", number, len(models), model.name)
-        for condition in task.condition if model.condition else [OWN]:
-            found = score_model(model, condition, corpus, masks[model.name], rows, task, results, device)
+        for condition in scorer.task.condition if model.condition else [OWN]:
+            found = scorer.score(model, condition, masks[model.name], rows)
             scored += [found] if found is not None else []
     return scored
 
 
 def _score_second_split(
+    scorer: Scorer,
     models: Sequence[TrainedModel],
-    corpus: PreparedCorpus,
-    levels: Sequence[str],
     masks: Mapping[str, Path],
-    settings: Evaluate,
-    device: torch.device | None,
+    levels: Sequence[str],
+    limit: int | None,
 ) -> dict[str, Scores]:
     """The scores of the texts of task.also_score, on which the mixture of specialists is fitted.
 
     A test-only corpus has no such texts.
     """
-    task = _scored(settings)
+    task = scorer.task
+    assert isinstance(task, Scored)
     if task.also_score in (None, task.split):
         return {}
-    rows, _ = document_rows(corpus, task.also_score, levels, task.only, settings.limit)
+    rows, _ = document_rows(scorer.corpus, task.also_score, levels, task.only, limit)
     if not len(rows):
         return {}
     log.info("now the %s texts (task.also_score=null leaves them out)", task.also_score)
-    task = task.model_copy(update={"split": task.also_score})
-    scored = _score(models, corpus, masks, rows, settings.model_copy(update={"task": task}), device)
-    return {of_model.name: of_model.scores for of_model in scored}
+    scorer = replace(scorer, task=task.model_copy(update={"split": task.also_score}))
+    return {of_model.name: of_model.scores for of_model in _score(scorer, models, masks, rows)}
 
 
-def _baselines(
-    scored: Sequence[ScoredModel],
-    corpus: PreparedCorpus,
-    rows: np.ndarray,
-    settings: Evaluate,
-    device: torch.device | None,
-) -> dict[str, Scores]:
+def _baselines(scorer: Scorer, scored: Sequence[ScoredModel], rows: np.ndarray) -> dict[str, Scores]:
     """The scores of the baselines, if several runs are compared and share a tokenizer."""
+    assert isinstance(scorer.task, Scored)
     runs = [of for of in scored if of.model.run is not None]
     if len(runs) < 2 or len({of.model.vocabulary.fingerprint for of in runs}) > 1:
         return {}
-    task, results = _scored(settings), Path(settings.paths.results)
-    return baseline_scores(runs[0], corpus, rows, task.baselines, task, results, device)
-
-
-def _scored(settings: Evaluate) -> Scored:
-    assert isinstance(settings.task, Scored)
-    return settings.task
+    return baseline_scores(runs[0], rows, scorer.task.baselines, scorer)
 
 
 def _rows(

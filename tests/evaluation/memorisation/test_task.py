@@ -17,7 +17,7 @@ from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
 from ilm.evaluation.memorisation.infills import masked_texts
 from ilm.evaluation.memorisation.losses import Trained, membership_scores
-from ilm.evaluation.perplexity.scoring import masks_of, open_dataset
+from ilm.evaluation.perplexity.scoring import Scorer, masks_of
 from ilm.runs.finder import Finder
 from prepare import prepare
 from tests.conftest import SMALL_MODEL, compose, write_csv
@@ -144,7 +144,8 @@ def test_texts_are_masked_as_prepared_and_answers_stand_in_their_places(root):
     (model,) = Finder(root / "experiments", root / "data" / "mine").find(["heart"])
     settings = check(compose("evaluate", *options(root), "task=memorisation")[0], Evaluate)
     rows = corpus.rows("test", ["A1"])
-    dataset = open_dataset(model, None, corpus, masks_of(model, corpus, settings.task), rows, settings.task, root)
+    scorer = Scorer(corpus, settings.task, root, None)
+    dataset = scorer.dataset(model, masks_of(model, corpus, settings.task), rows)
     (first, *_) = masked_texts(dataset, corpus, 1, {})
     assert len({text.writing_id for text in masked_texts(dataset, corpus, 1, {})}) == len(rows)
     learner = [first.text[span.start : span.start + span.length] for span in first.spans]

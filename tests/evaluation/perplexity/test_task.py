@@ -213,7 +213,7 @@ def test_texts_of_one_first_language(root, tmp_path, capsys):
 
 
 def test_a_folder_of_something_else_is_refused_before_the_first_model_is_scored(root, tmp_path, monkeypatch):
-    monkeypatch.setattr(task, "score_model", None)
+    monkeypatch.setattr(task, "Scorer", None)
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "thesis.tex").write_text("mine")
     with pytest.raises(UserError, match="notes exists and holds no report"):
@@ -225,7 +225,7 @@ def test_every_model_is_checked_before_the_first_is_scored(root, tmp_path, monke
     short = shutil.copytree(root / "experiments" / "run" / "model", tmp_path / "short")
     config = json.loads((short / "config.json").read_text())
     (short / "config.json").write_text(json.dumps(config | {"n_positions": 32}))
-    monkeypatch.setattr(task, "score_model", None)
+    monkeypatch.setattr(task, "Scorer", None)
     with pytest.raises(UserError, match="is more than the 32 tokens"):
         evaluated(root, tmp_path / "results", f"models=[run,{short}]")
 
