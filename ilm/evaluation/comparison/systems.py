@@ -63,7 +63,7 @@ def systems(
         nll += of_name
     losses = Losses(np.stack(nll), of_seeds[0].targets, rows, pd.DataFrame())
     table = _table(losses, texts, of_examples, found, levels, resamples)
-    return table.assign(temperature=np.where(table["system"] == MIXTURE, temperature, np.nan).astype(float))
+    return table.assign(temperature=np.where(table["system"] == MIXTURE, temperature or np.nan, np.nan))
 
 
 def _members(scores: Sequence[Any], specialists: Sequence[Model], seed: int) -> Members:

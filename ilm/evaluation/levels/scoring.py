@@ -123,8 +123,12 @@ class Scorer:
             keys = pd.MultiIndex.from_arrays([ids.to_numpy()[of_example], numbers], names=EXAMPLE)
 
             def masked(missing: np.ndarray) -> Iterator[Scores]:
-                options = {"batch_size": _TEXTS_AT_ONCE, "row_tokens": self._row_tokens(), "device": self.device}
-                return score_batches(model.load()[0], dataset, missing, texts.documents, **options)
+                return score_batches(
+                    *(model.load()[0], dataset, missing, texts.documents),
+                    batch_size=_TEXTS_AT_ONCE,
+                    row_tokens=self._row_tokens(),
+                    device=self.device,
+                )
 
             return self._store(model.name, about, texts).complete(keys, masked, f"{model.name}, masked")
 
@@ -163,8 +167,13 @@ class Scorer:
 
     def _left_to_right(self, network: PreTrainedModel, kept: int | None) -> TextLosses:
         network = network.eval().to(self.device)
-        options = {"window": self.task.max_length, "row_tokens": self._row_tokens(), "device": self.device}
-        return lambda texts: [scores.nll for scores in score_texts(network, texts, kept=kept, **options)]
+        window, row_tokens = self.task.max_length, self._row_tokens()
+
+        def losses(texts: Sequence[np.ndarray]) -> list[np.ndarray]:
+            found = score_texts(network, texts, window=window, row_tokens=row_tokens, device=self.device, kept=kept)
+            return [scores.nll for scores in found]
+
+        return losses
 
     def _as_answers(
         self, network: PreTrainedModel, texts: Sequence[np.ndarray], vocabulary: Vocabulary
@@ -198,10 +207,10 @@ def _by_thirds(writing_ids: pd.Series, losses: Sequence[np.ndarray], end: int) -
     """Losses by text (T,), or (T + 1,) with an `end`, summed by thirds."""
     ids, rows = writing_ids.to_numpy(), []
     for writing_id, nll in zip(ids, losses, strict=True):
-        tokens = len(nll) - end
-        third = _THIRDS * np.arange(tokens) // max(1, tokens)
-        scored = ~np.isnan(nll[:tokens])
-        sums = np.bincount(third[scored], nll[:tokens][scored], _THIRDS)
+        size = len(nll) - end
+        third = _THIRDS * np.arange(size) // max(1, size)
+        scored = ~np.isnan(nll[:size])
+        sums = np.bincount(third[scored], nll[:size][scored], _THIRDS)
         counts = np.bincount(third[scored], minlength=_THIRDS)
         for part in range(_THIRDS):
             last = end if part == _THIRDS - 1 else 0

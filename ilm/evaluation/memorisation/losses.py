@@ -69,7 +69,9 @@ def membership_scores(
     under the run.
     """
     assert isinstance(settings.task, Memorisation)
-    results, own, base = Path(settings.paths.results), [], []
+    results = Path(settings.paths.results)
+    own: list[pd.DataFrame] = []
+    base: list[pd.DataFrame] = []
     for split, rows in run.rows.items():
         if len(rows):
             scorer = Scorer(corpus, settings.task.model_copy(update={"split": split}), results, device)
