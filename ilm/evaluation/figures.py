@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.style
+import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 
 from ilm.files import atomic_file
 from ilm.tables import wrap_name
@@ -26,6 +29,19 @@ def new_figure(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
     return figure
+
+
+def heat_map(axes: Axes, values: pd.DataFrame, cells: pd.DataFrame, dark: pd.DataFrame, **image: Any) -> AxesImage:
+    """A table as coloured cells with a text in each, white on `dark` ones; `image` is for `Axes.imshow`."""
+    drawn = axes.imshow(values, **image)
+    for row, column in np.ndindex(values.shape):
+        color = "white" if dark.iat[row, column] else "black"
+        axes.text(column, row, cells.iat[row, column], ha="center", va="center", fontsize=7, color=color)
+    axes.set_xticks(range(values.shape[1]), values.columns)
+    axes.set_yticks(range(values.shape[0]), values.index)
+    axes.grid(False)
+    axes.tick_params(length=0)
+    return drawn
 
 
 def reliability_figure(

@@ -58,13 +58,11 @@ class Texts:
         """The number of each text's topic, from 0, or None where no topic is known. A text without one stands alone."""
         if "topic" not in self.documents:
             return None
-        topics = self.documents["topic"].fillna("").astype(str).str.strip().to_numpy()
-        named = topics != ""
-        if not named.any():
+        topics = self.documents["topic"].fillna("").astype(str).str.strip()
+        if not topics.any():
             return None
-        found = np.unique(topics, return_inverse=True)[1].astype(np.int64)
-        found[~named] = len(topics) + np.flatnonzero(~named)
-        return np.unique(found, return_inverse=True)[1]
+        alone = pd.Series(range(len(topics)), topics.index)
+        return pd.factorize(topics.where(topics != "", alone))[0]
 
     @cached_property
     def lengths(self) -> pd.Categorical:

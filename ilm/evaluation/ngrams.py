@@ -73,21 +73,19 @@ class NGramModel:
             strings = order.look_up(codes)
             counts = np.where(strings >= 0, order.counts[strings], 0)
             p = np.where(tokens > 0, (counts + types * p) / np.maximum(tokens + types, 1), p)
-        of_texts = np.split(-np.log(p), np.flatnonzero(places == 0)[1:])
-        return [nll[1:] for nll in of_texts] if len(texts) else []
+        return [nll[1:] for nll in np.split(-np.log(p), np.flatnonzero(places == 0)[1:])]
 
     def _joined(self, texts: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """The texts end to end, each behind its beginning, and the place of each token in its text: two int64 (N,)."""
         beginning = np.array([self._base - 1])
         parts = [part for text in texts for part in (beginning, text)]
         places = [np.arange(len(text) + 1) for text in texts]
-        none = np.zeros(0, dtype=np.int64)
-        return np.concatenate([none, *parts]).astype(np.int64), np.concatenate([none, *places])
+        return np.concatenate(parts).astype(np.int64), np.concatenate(places)
 
     def _codes(self, strings: np.ndarray, ids: np.ndarray, places: np.ndarray, k: int) -> np.ndarray:
         """The code of the k tokens up to each one; -1 where its text has fewer, or the first k - 1 were never seen.
 
         `strings` are the numbers of the k - 1 tokens up to each one.
         """
-        history = np.concatenate([[-1], strings[:-1]]) if len(ids) else strings
+        history = np.concatenate([[-1], strings[:-1]])
         return np.where((places >= k - 1) & (history >= 0), history * self._base + ids, -1)

@@ -1,7 +1,9 @@
 """The comparison's figures."""
 
 import io
+import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,7 +11,8 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 
 from ilm.evaluation.comparison.study import GENERALIST, HEADLINE, KINDS, Study
-from ilm.evaluation.figures import figure_style, new_figure
+from ilm.evaluation.figures import figure_style, heat_map, new_figure
+from ilm.evaluation.report import with_interval
 
 _VERDICTS = {
     "better": "#0072B2",
@@ -42,28 +45,19 @@ def figures(
 def matrix(study: Study, models: Sequence[str]) -> Figure:
     """Perplexities with their intervals; a cell's colour is its log ratio to the generalist on the same texts."""
     table = study.matrix[study.matrix["kind"] == study.headline]
-    as_shown = np.exp if study.of_tokens else np.asarray
-    wide = {column: table.pivot(index="model", columns="level", values=column) for column in ("loss", "low", "high")}
-    loss, low, high = (wide[column].reindex(list(models)) for column in ("loss", "low", "high"))
-    reference = loss.loc[GENERALIST] if GENERALIST in loss.index else loss.mean(axis=0)
-    shown = (loss - reference).to_numpy()
+    shown = table[["loss", "low", "high"]].map(math.exp if study.of_tokens else float)
+    cells = [with_interval(row.loss, row.low, row.high, ".4g") for row in shown.itertuples()]
+    table = table.assign(cell=[cell.replace(" [", "\n[") for cell in cells])
+    wide = table.pivot(index="model", columns="level", values=["loss", "cell"]).reindex(list(models))
+    loss = wide["loss"].astype(float)
+    relative = loss - (loss.loc[GENERALIST] if GENERALIST in loss.index else loss.mean(axis=0))
+    limit = max(1e-6, float(np.nanmax(np.abs(relative))))
     figure = new_figure(1.5 + 1.05 * loss.shape[1], max(3.6, 1.2 + 0.62 * loss.shape[0]))
     axes = figure.subplots()
-    axes.grid(False)
-    limit = max(1e-6, float(np.nanmax(np.abs(shown))))
-    image = axes.imshow(shown, cmap="PuOr_r", norm=TwoSlopeNorm(0, -limit, limit), aspect="auto")
-    for row, column in np.ndindex(shown.shape):
-        if np.isnan(shown[row, column]):
-            continue
-        value, *ends = as_shown([wide.iat[row, column] for wide in (loss, low, high)])
-        text = f"{value:.4g}" + ("" if np.isnan(ends).any() else f"\n{ends[0]:.4g} to {ends[1]:.4g}")
-        dark = abs(shown[row, column]) > 0.65 * limit
-        axes.text(column, row, text, ha="center", va="center", fontsize=7, color="white" if dark else "black")
-    axes.set_xticks(range(loss.shape[1]), loss.columns)
-    axes.set_yticks(range(loss.shape[0]), loss.index)
+    colours: dict[str, Any] = {"cmap": "PuOr_r", "norm": TwoSlopeNorm(0, -limit, limit), "aspect": "auto"}
+    image = heat_map(axes, relative, wide["cell"], relative.abs() > 0.65 * limit, **colours)
     title = "Perplexity of masked text" if study.of_tokens else "Bits a character of masked text"
     axes.set(xlabel="tested on", ylabel="trained on", title=title)
-    axes.tick_params(length=0)
     relative_to = "the generalist" if GENERALIST in loss.index else "the mean"
     figure.colorbar(image, label=f"loss minus that of {relative_to}, {study.unit}")
     return figure

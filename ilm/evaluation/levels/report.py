@@ -5,12 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from ilm.evaluation import report
-from ilm.evaluation.figures import figure_style, new_figure, reliability_figure, write_figures
+from ilm.evaluation.figures import figure_style, heat_map, new_figure, reliability_figure, write_figures
 from ilm.evaluation.levels.metrics import COMPARED
 from ilm.evaluation.levels.systems import POSTERIOR
 from ilm.evaluation.statistics import FEWEST
@@ -144,15 +143,8 @@ def _confusion(table: pd.DataFrame) -> Figure:
         own = table[table["protocol"] == protocol]
         wide = own.pivot(index="level", columns="predicted", values="n").fillna(0)
         shares = wide.div(wide.sum(axis=1), axis=0)
-        panel.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-        for row, column in np.ndindex(wide.shape):
-            dark = shares.iat[row, column] > 0.6
-            number = f"{int(wide.iat[row, column]):,}"
-            panel.text(column, row, number, ha="center", va="center", fontsize=8, color="white" if dark else "black")
-        panel.set_xticks(range(wide.shape[1]), wide.columns)
-        panel.set_yticks(range(wide.shape[0]), wide.index)
-        panel.grid(False)
-        panel.tick_params(length=0)
+        numbers = wide.astype(int).map("{:,}".format)
+        heat_map(panel, shares, numbers, shares > 0.6, cmap="Blues", vmin=0, vmax=1)
         panel.set_title(protocol)
     figure.supxlabel("level predicted", fontsize=9)
     figure.supylabel("level of the text", fontsize=9)

@@ -16,7 +16,7 @@ Texts are tables indexed by writing_id, with `cefr_level`, `text` and, but for t
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,9 +42,6 @@ NUMBER = {level: number for number, level in enumerate(CEFR, start=1)}  # A1 is 
 _FOLDS = 10
 _WORDS = {"token_pattern": r"\w+|[^\w\s]", "lowercase": True}
 _ITERATIONS = 2_000
-
-# Probabilities of the levels learnt, by text, of texts or their features.
-Posterior = Callable[[pd.Series | pd.DataFrame], pd.DataFrame]
 
 
 @dataclass(frozen=True)
@@ -79,8 +76,8 @@ def cross_validated(
         fit, held_out = texts.iloc[learnt], texts.iloc[predicted]
         if fit["cefr_level"].nunique() < 2:
             return None
-        for name, posterior in _posteriors(fit, fit, held_out, models, prior).items():
-            parts.setdefault(name, []).append(posterior)
+        for name, table in _posteriors(fit, fit, held_out, models, prior).items():
+            parts.setdefault(name, []).append(table)
     if not parts:
         return None
     # A level that a fold did not learn has no probability there.
@@ -125,22 +122,23 @@ def text_pipelines() -> dict[str, Pipeline]:
     }
 
 
-def fitted(pipeline: Pipeline, inputs: pd.Series | pd.DataFrame, levels: pd.Series, prior: str) -> Posterior:
-    """Fit a pipeline on `inputs` (N rows) and their levels (N,); the posterior that it gives to other inputs.
+def posterior(
+    pipeline: Pipeline,
+    inputs: pd.Series | pd.DataFrame,
+    levels: pd.Series,
+    new: pd.Series | pd.DataFrame,
+    prior: str,
+) -> pd.DataFrame:
+    """Probabilities of the levels for `new` inputs, from a pipeline fitted on `inputs` and their levels (N,).
 
     A prior other than the shares of levels learnt from multiplies odds by the ratio of the two (Saerens, Latinne and
     Decaestecker 2002, Neural Computation, equation 2.4).
     """
-    pipeline.fit(inputs, levels)
+    weights = pipeline.fit(inputs, levels).predict_proba(new)
     learnt = list(pipeline.classes_)
-    shares = levels.value_counts(normalize=True)[learnt].to_numpy()
-    factors = 1 / shares if prior == UNIFORM else np.ones(len(learnt))
-
-    def posterior(new: pd.Series | pd.DataFrame) -> pd.DataFrame:
-        weights = pipeline.predict_proba(new) * factors
-        return pd.DataFrame(weights / weights.sum(axis=1, keepdims=True), new.index, learnt)
-
-    return posterior
+    if prior == UNIFORM:
+        weights = weights * (1 / levels.value_counts(normalize=True)[learnt].to_numpy())
+    return pd.DataFrame(weights / weights.sum(axis=1, keepdims=True), new.index, learnt)
 
 
 def rounded_expectation(posterior: pd.DataFrame) -> pd.Series:
@@ -154,12 +152,12 @@ def _posteriors(
 ) -> dict[str, pd.DataFrame]:
     """The posteriors of `texts` from losses, and from words where there are texts to `train` baselines on."""
     features = [*models, LOG_TOKENS]
-    found = {POSTERIOR: fitted(loss_pipeline(), fit[features], fit["cefr_level"], prior)(texts[features])}
+    found = {POSTERIOR: posterior(loss_pipeline(), fit[features], fit["cefr_level"], texts[features], prior)}
     if train is None:
         return found
     for name, pipeline in text_pipelines().items():
         own_prior = FITTED if name == MAJORITY else prior
-        found[name] = fitted(pipeline, train["text"], train["cefr_level"], own_prior)(texts["text"])
+        found[name] = posterior(pipeline, train["text"], train["cefr_level"], texts["text"], own_prior)
     return found
 
 

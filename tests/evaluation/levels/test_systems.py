@@ -12,10 +12,10 @@ from ilm.evaluation.levels.systems import (
     IN_DOMAIN,
     POSTERIOR,
     cross_validated,
-    fitted,
     fitted_elsewhere,
     folds,
     loss_pipeline,
+    posterior,
     rounded_expectation,
     text_pipelines,
 )
@@ -140,27 +140,27 @@ def test_the_posterior_is_the_true_one_under_either_prior():
     x, levels = losses(counts)
     new, _ = losses(dict.fromkeys(KNOWN, 200), seed=1)
     for prior, of_levels in (("uniform", np.ones(3) / 3), ("fitted", np.array([6000, 3000, 600]) / 9600)):
-        found = fitted(loss_pipeline(), x, levels, prior)(new)
+        found = posterior(loss_pipeline(), x, levels, new, prior)
         assert list(found) == list(KNOWN)
         assert np.abs(found.to_numpy() - true_posterior(new, of_levels)).mean() < 0.02
 
 
 def test_scale_and_order_of_the_features_do_not_matter():
     x, levels = losses(dict.fromkeys(KNOWN, 100))
-    one = fitted(loss_pipeline(), x, levels, "uniform")(x)
+    one = posterior(loss_pipeline(), x, levels, x, "uniform")
     mixed = np.array([[0.0, 2.0, 1.0], [5.0, 0.0, -1.0], [0.0, 0.3, 1.0]])
-    other = fitted(loss_pipeline(), x @ mixed, levels, "uniform")(x @ mixed)
+    other = posterior(loss_pipeline(), x @ mixed, levels, x @ mixed, "uniform")
     np.testing.assert_allclose(one, other, atol=1e-3)
     order = np.random.default_rng(0).permutation(len(x))
-    shuffled = fitted(loss_pipeline(), x.iloc[order], levels.iloc[order], "uniform")(x)
+    shuffled = posterior(loss_pipeline(), x.iloc[order], levels.iloc[order], x, "uniform")
     np.testing.assert_allclose(one, shuffled, atol=1e-3)
 
 
 def test_models_that_are_one_and_the_same_do_no_harm():
     x, levels = losses(dict.fromkeys(KNOWN, 100))
-    one = fitted(loss_pipeline(), x, levels, "uniform")(x)
+    one = posterior(loss_pipeline(), x, levels, x, "uniform")
     twice = x.assign(again=x[0]).set_axis(range(4), axis=1)
-    np.testing.assert_allclose(one, fitted(loss_pipeline(), twice, levels, "uniform")(twice), atol=1e-3)
+    np.testing.assert_allclose(one, posterior(loss_pipeline(), twice, levels, twice, "uniform"), atol=1e-3)
 
 
 def test_the_rounded_expectation():
@@ -182,7 +182,7 @@ def test_baselines_know_what_their_names_say():
     for what, texts in (("words", pd.Series(by_word)), ("length", pd.Series(by_length))):
         for name, pipeline in text_pipelines().items():
             prior = "fitted" if name == "majority" else "uniform"
-            right[name, what] = (fitted(pipeline, texts, levels, prior)(texts).idxmax(axis=1) == levels).mean()
+            right[name, what] = (posterior(pipeline, texts, levels, texts, prior).idxmax(axis=1) == levels).mean()
     assert right["majority", "words"] == right["majority", "length"] == 0.6
     assert right["length", "length"] == right["unigram", "words"] == right["TF-IDF", "words"] == 1
     assert right["length", "words"] in (0.4, 0.6)  # all have one length: the same is said of all
