@@ -72,74 +72,54 @@ def compare(
     `smallest_effect` is in the unit of the losses.
     """
     headline = HEADLINE if HEADLINE in losses else PER_CHARACTER
-    found = [
-        _of_kind(kind, of_kind, texts, models, resamples, smallest_effect, grouped=kind == headline)
-        for kind, of_kind in losses.items()
-    ]
-    # Concatenated with a frame without rows, which has no types, counts would become floats.
-    matrix, contrasted, by_group = (
-        pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
-        for tables in zip(*found, strict=True)
-    )
-    specialists = {model.name: model.level for model in models if model.level in texts.levels and not model.control}
-    return Study(headline, matrix, contrasted, by_group, specialisation(matrix, specialists, texts.levels))
-
-
-def _of_kind(
-    kind: str,
-    losses: Losses,
-    texts: Texts,
-    models: Sequence[Model],
-    resamples: int,
-    smallest_effect: float,
-    *,
-    grouped: bool,
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     generalists = [model for model in models if model.level == GENERALIST and model.control is None]
     specialists = [model for model in models if model.level in texts.levels and model.control is None]
-    controls = [model for model in models if model.control is not None]
     pairs = [(specialist, generalist) for generalist in generalists for specialist in specialists]
     any_level = not pairs and len(models) == 2
     if any_level:
         pairs = [(models[0], models[1])]
-    of_rows = texts.documents["cefr_level"].to_numpy()[losses.texts]
-    matrix, tested, by_group = [], [], []
-    for level in texts.levels:
-        here = ClusterSums(losses, texts.clusters, of_rows == level)
-        if not here.targets.any():
-            continue
-        control_pairs = _control_pairs(level, specialists, generalists, controls)
-        found = here.contrasts([*((model, None) for model in models), *pairs, *control_pairs], resamples)
-        matrix += [{"model": m.name, "level": level} | loss_record(c) for m, c in zip(models, found, strict=False)]
-        by_topic = None if texts.topics is None else ClusterSums(losses, texts.topics, of_rows == level)
-        for number, ((a, b), contrast) in enumerate(zip(pairs + control_pairs, found[len(models) :], strict=True)):
-            own_level = any_level or a.level == level
-            family = "control" if number >= len(pairs) else "primary" if own_level else "exploratory"
-            about = {"family": family, "level": level, "a": a.name, "b": b.name}
-            tested.append((about | over_topics(contrast, [by_topic.pair(a, b)] if by_topic else None), contrast))
-        own = [pair for pair in pairs if any_level or pair[0].level == level]
-        if grouped and own:
-            by_group += _by_group(losses, texts, of_rows == level, level, own, resamples)
-    # The omnibus needs one specialist per level, and at least two levels.
-    if len(specialists) == len({s.level for s in specialists}) >= 2:
-        tested += [_omnibus(losses, texts, of_rows, specialists, generalist, resamples) for generalist in generalists]
-    frames: tuple[pd.DataFrame, ...] = (
-        pd.DataFrame(matrix),
-        _tested(tested, smallest_effect),
-        pd.DataFrame(by_group),
-    )
-    if kind == PER_CHARACTER:
-        frames = tuple(frame.drop(columns=["perplexity", "perplexity_ratio"], errors="ignore") for frame in frames)
-    return tuple(frame.assign(kind=kind) for frame in frames)
+    matrix: list[dict[str, Any]] = []
+    tested: list[tuple[dict[str, Any], Contrast]] = []
+    by_group: list[dict[str, Any]] = []
+    for kind, of_kind in losses.items():
+        of_rows = texts.documents["cefr_level"].to_numpy()[of_kind.texts]
+        for level in texts.levels:
+            here = ClusterSums(of_kind, texts.clusters, of_rows == level)
+            if not here.targets.any():
+                continue
+            all_pairs = [*pairs, *_control_pairs(level, specialists, generalists, models)]
+            found = here.contrasts([*((model, None) for model in models), *all_pairs], resamples)
+            for model, contrast in zip(models, found, strict=False):
+                matrix.append({"kind": kind, "model": model.name, "level": level} | loss_record(contrast))
+            by_topic = None if texts.topics is None else ClusterSums(of_kind, texts.topics, of_rows == level)
+            for number, ((a, b), contrast) in enumerate(zip(all_pairs, found[len(models) :], strict=True)):
+                own_level = any_level or a.level == level
+                family = "control" if number >= len(pairs) else "primary" if own_level else "exploratory"
+                about = {"kind": kind, "family": family, "level": level, "a": a.name, "b": b.name}
+                tested.append((about | over_topics(contrast, [by_topic.pair(a, b)] if by_topic else None), contrast))
+            if kind == headline:
+                own = [pair for pair in pairs if any_level or pair[0].level == level]
+                by_group += _by_group(of_kind, texts, of_rows == level, {"kind": kind, "level": level}, own, resamples)
+        # The omnibus needs one specialist per level, and at least two levels.
+        if len(specialists) == len({s.level for s in specialists}) >= 2:
+            for generalist in generalists:
+                about, contrast = _omnibus(of_kind, texts, of_rows, specialists, generalist, resamples)
+                tested.append(({"kind": kind} | about, contrast))
+    frames = [pd.DataFrame(matrix), _tested(tested, smallest_effect), pd.DataFrame(by_group)]
+    if headline == PER_CHARACTER:
+        frames = [frame.drop(columns=["perplexity", "perplexity_ratio"], errors="ignore") for frame in frames]
+    losses_of_all, contrasted, grouped = frames
+    trained_on = {specialist.name: specialist.level for specialist in specialists}
+    return Study(headline, losses_of_all, contrasted, grouped, specialisation(losses_of_all, trained_on, texts.levels))
 
 
 def _control_pairs(
-    level: str, specialists: Sequence[Model], generalists: Sequence[Model], controls: Sequence[Model]
+    level: str, specialists: Sequence[Model], generalists: Sequence[Model], models: Sequence[Model]
 ) -> list[tuple[Model, Model]]:
     """The contrasts on a level that say where a difference comes from: specialist and control, or control and
     generalist.
     """
-    there = [control for control in controls if control.like in (None, level)]
+    there = [model for model in models if model.control is not None and model.like in (None, level)]
     own = [specialist for specialist in specialists if specialist.level == level]
     others = {SELECTION, OTHER_CONDITION, *BESIDE_GENERALIST}
     return [
@@ -178,27 +158,24 @@ def _by_group(
     losses: Losses,
     texts: Texts,
     chosen: np.ndarray,
-    level: str,
+    about: Mapping[str, Any],
     pairs: Sequence[tuple[Model, Model]],
     resamples: int,
 ) -> list[dict[str, Any]]:
-    about, paired = [], []
+    rows, paired = [], []
     for grouping in losses.groups:
         of_rows = losses.groups[grouping]
         for group in of_rows[chosen].drop_duplicates().sort_values():
             sums = ClusterSums(losses, texts.clusters, chosen & (of_rows == group).to_numpy())
-            if sums.targets.any():
-                about += [
-                    {"level": level, "grouping": grouping, "group": str(group), "a": a.name, "b": b.name}
-                    for a, b in pairs
-                ]
-                paired += [sums.pair(a, b) for a, b in pairs]
+            for a, b in pairs if sums.targets.any() else ():
+                rows.append({**about, "grouping": grouping, "group": str(group), "a": a.name, "b": b.name})
+                paired.append(sums.pair(a, b))
     found = contrasts(paired, resamples=resamples)
-    return [row | difference_record(contrast) for row, contrast in zip(about, found, strict=True)]
+    return [row | difference_record(contrast) for row, contrast in zip(rows, found, strict=True)]
 
 
 def _tested(tested: Sequence[tuple[dict[str, Any], Contrast]], smallest_effect: float) -> pd.DataFrame:
-    """A row per contrast: its p adjusted within its family and generalist, and a verdict if it is primary."""
+    """A row per contrast: its p adjusted within its kind, family and generalist, and a verdict if it is primary."""
     rows = [
         about
         | difference_record(contrast)
@@ -210,12 +187,12 @@ def _tested(tested: Sequence[tuple[dict[str, Any], Contrast]], smallest_effect: 
         for about, contrast in tested
     ]
     if not rows:
-        return pd.DataFrame(columns=["family", "level", "a", "b"])
+        return pd.DataFrame(columns=["kind", "family", "level", "a", "b"])
     frame = pd.DataFrame(rows)
     frame["p_adjusted"], frame["verdict"] = frame["p"], ""
     # Each generalist has families of its own; the controls are one family.
     families = frame["b"].where(frame["family"] != "control", "")
-    for (family, _), members in frame.groupby([frame["family"], families]):
+    for (_, family, _), members in frame.groupby(["kind", "family", families]):
         at = members.index
         if family in ("exploratory", "control"):
             frame.loc[at, "p_adjusted"] = benjamini_hochberg(members["p"])
