@@ -51,10 +51,10 @@ def clustered_mean(values: np.ndarray, units: np.ndarray) -> tuple[float | None,
     return mean, ratio_standard_error(sums, counts), len(values)
 
 
-def compare_pairs(pairs: Sequence[tuple[np.ndarray, np.ndarray]], draws: int, seed: int) -> list[dict[str, Any]]:
-    """The mean difference of each pair of models, its 95 % interval and p.
+def compare_pairs(pairs: Sequence[tuple[np.ndarray, np.ndarray]], draws: int, seed: int) -> pd.DataFrame:
+    """The mean difference of each pair of models, its 95 % interval and p: difference, n, units, low, high, p.
 
-    A pair has differences (N,), and their units (N,), of which fewer than `FEWEST` give neither interval nor p (None).
+    A pair has differences (N,), and their units (N,), of which fewer than `FEWEST` give neither interval nor p (NaN).
     The interval is the percentile one of a paired bootstrap: units are drawn with replacement, with all their values
     (Efron and Tibshirani 1993, An Introduction to the Bootstrap; for language processing Berg-Kirkpatrick et al. 2012,
     EMNLP). It is too short for few units. p is that of `sign_flip_p`. Pairs of equally many units share the draws.
@@ -64,7 +64,7 @@ def compare_pairs(pairs: Sequence[tuple[np.ndarray, np.ndarray]], draws: int, se
     for number, (differences, units) in enumerate(pairs):
         sums, counts = _by_unit(differences, units)
         result = {"difference": float(differences.sum() / len(differences)), "n": len(differences)}
-        found.append(result | {"units": len(counts), "low": None, "high": None, "p": None})
+        found.append(result | {"units": len(counts), "low": np.nan, "high": np.nan, "p": np.nan})
         if len(counts) >= FEWEST:
             alike[len(counts)].append((number, sums, counts))
     for group in alike.values():
@@ -75,7 +75,7 @@ def compare_pairs(pairs: Sequence[tuple[np.ndarray, np.ndarray]], draws: int, se
         p = sign_flip_p(sums, draws, seed)
         for at, number in enumerate(numbers):
             found[number] |= {"low": float(low[at]), "high": float(high[at]), "p": float(p[at])}
-    return found
+    return pd.DataFrame(found)
 
 
 def sign_flip_p(sums: np.ndarray, draws: int, seed: int) -> np.ndarray:

@@ -161,8 +161,6 @@ def compare(blanks: pd.DataFrame, kinds: Mapping[str, str], resamples: int, seed
                     pairs.append(((both[a] - both[b]).to_numpy(), both.index.get_level_values("unit").to_numpy()))
     if not pairs:
         return pd.DataFrame(columns=_COMPARED)
-    found = pd.DataFrame(about).join(
-        pd.DataFrame(compare_pairs(pairs, resamples, seed)).astype(dict.fromkeys(("low", "high", "p"), float))
-    )
+    found = pd.DataFrame(about).join(compare_pairs(pairs, resamples, seed))
     family = found.groupby(["grouping", "metric"])["p"]
     return found.assign(p_holm=family.transform(holm))[_COMPARED]

@@ -70,8 +70,8 @@ def preferences(edits: pd.DataFrame, resamples: int, seed: int) -> pd.DataFrame:
             preferred = float((part["log_odds"] > 0).mean())
             rows.append({"run": run, "grouping": grouping, "group": str(group), "preferred": preferred})
             pairs.append((part["log_odds"].to_numpy(), part["unit"].to_numpy()))
-    found = pd.DataFrame(compare_pairs(pairs, resamples, seed)).rename(columns={"difference": "log_odds"})
-    return pd.DataFrame(rows).join(found.astype(dict.fromkeys(("low", "high", "p"), float)))
+    found = compare_pairs(pairs, resamples, seed).rename(columns={"difference": "log_odds"})
+    return pd.DataFrame(rows).join(found)
 
 
 def comparisons(edits: pd.DataFrame, resamples: int, seed: int) -> pd.DataFrame:
@@ -92,7 +92,5 @@ def comparisons(edits: pd.DataFrame, resamples: int, seed: int) -> pd.DataFrame:
     columns = ["grouping", "group", "a", "b", "difference", "low", "high", "p", "p_holm", "n", "units"]
     if not pairs:
         return pd.DataFrame(columns=columns)
-    found = pd.DataFrame(about).join(
-        pd.DataFrame(compare_pairs(pairs, resamples, seed)).astype(dict.fromkeys(("low", "high", "p"), float))
-    )
+    found = pd.DataFrame(about).join(compare_pairs(pairs, resamples, seed))
     return found.assign(p_holm=found.groupby("grouping")["p"].transform(holm))[columns]

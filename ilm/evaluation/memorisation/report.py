@@ -39,7 +39,7 @@ def repetition(blanks: pd.DataFrame, resamples: int) -> pd.DataFrame:
             rows.append(row)
             differences = (part["equal_longest"] - part["learner_equal_longest"]).to_numpy(float)
             pairs.append((differences, part["unit"].to_numpy()))
-    return pd.DataFrame(rows).join(pd.DataFrame(compare_pairs(pairs, resamples, 0)).drop(columns="n"))
+    return pd.DataFrame(rows).join(compare_pairs(pairs, resamples, 0).drop(columns="n"))
 
 
 def card_results(run: str, repeated: pd.DataFrame, members: pd.DataFrame, split: str) -> dict[str, Any]:
