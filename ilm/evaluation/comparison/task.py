@@ -51,9 +51,9 @@ def compare_models(
         scores = common_examples(scores, complete=False)
         losses = losses_by_kind(scores, texts)
         valid = common_examples(valid, complete=task.fitting == "complete")
-        valid_scores = [valid.get(of.name) for of in comparable]
+        valid_of_runs = {run: valid[of.name] for run, of in enumerate(comparable) if of.name in valid}
         baseline_table = _baseline_table(baselines, next(iter(scores.values())), texts, task.resamples)
-        deployable = systems(list(scores.values()), valid_scores, texts, models, task.resamples)
+        deployable = systems(list(scores.values()), valid_of_runs, texts, models, task.resamples)
     else:
         log.info("tokenizers differ: answers are compared in bits a character, on examples that no model truncates")
         losses = losses_per_character(common_examples(scores, complete=True), texts)

@@ -9,27 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from ilm.evaluation.comparison.ensembles import Members, fit_temperature, log_posterior, mixture_nll
+from ilm.evaluation.comparison.systems import Members, by_example, fit_temperature, log_posterior
 from ilm.evaluation.scores import Scores
 
 NLL = arrays(float, (3, 4), elements=st.floats(0, 300, width=32), unique=True)
-
-
-def members(context: np.ndarray, answers: np.ndarray) -> Members:
-    count = context.shape[1]
-    return Members(["A1", "A2", "B1"], np.arange(count).astype(str), context, answers, np.ones(count, dtype=np.int64))
 
 
 def test_a_worked_example():
     # Two specialists; T = 2 halves the evidence. The first says p = 1/2, the second 1/8.
     context, answers = np.array([[2.0], [4.0]]), np.log([[2.0], [8.0]])
     weight = 1 / (1 + math.exp(-1))
-    assert mixture_nll(context, answers, 2.0) == pytest.approx([-math.log(weight / 2 + (1 - weight) / 8)])
+    assert Members(context, answers).mixture(2.0) == pytest.approx([-math.log(weight / 2 + (1 - weight) / 8)])
 
 
 @given(NLL, NLL, st.floats(0.01, 1000))
 def test_never_worse_than_the_worst_nor_better_than_the_best(context, answers, temperature):
-    found = mixture_nll(context, answers, temperature)
+    found = Members(context, answers).mixture(temperature)
     assert (found <= answers.max(axis=0) + 1e-9).all()
     assert (found >= answers.min(axis=0) - 1e-9).all()
     assert np.exp(log_posterior(context, temperature)).sum(axis=0) == pytest.approx(1)
@@ -38,7 +33,7 @@ def test_never_worse_than_the_worst_nor_better_than_the_best(context, answers, t
 @given(NLL, NLL)
 def test_cold_is_routing_and_hot_weighs_all_alike(context, answers):
     gap = np.diff(np.sort(context, axis=0), axis=0).min()
-    of_all = members(context, answers)
+    of_all = Members(context, answers)
     if gap > 1e-3:
         assert of_all.mixture(gap / 1e5) == pytest.approx(of_all.routed(), abs=1e-6)
     uniform = -np.log(np.exp(-answers - (-answers).max(axis=0)).mean(axis=0)) - (-answers).max(axis=0)
@@ -47,7 +42,7 @@ def test_cold_is_routing_and_hot_weighs_all_alike(context, answers):
 
 def test_the_oracle_knows_the_level():
     answers = np.arange(12.0).reshape(3, 4)
-    found = members(np.zeros((3, 4)), answers).oracle(np.array(["B1", "A1", "C1", "A2"]))
+    found = Members(np.zeros((3, 4)), answers).oracle(np.array([2, 0, -1, 1]))
     assert found == pytest.approx([8, 1, np.nan, 7], nan_ok=True)
 
 
@@ -61,7 +56,7 @@ def test_the_temperature_is_found(true):
     specialist = (rng.random(20_000) > posterior.cumsum(axis=0)).sum(axis=0)
     answer = (specialist + rng.choice(3, 20_000, p=[0.9, 0.05, 0.05])) % 3
     answers = np.where(np.arange(3)[:, None] == answer, -np.log(0.9), -np.log(0.05))
-    assert fit_temperature([members(context, answers)]) == pytest.approx(true, rel=0.1)
+    assert fit_temperature([Members(context, answers)]) == pytest.approx(true, rel=0.1)
 
 
 def test_answers_are_summed_by_example():
@@ -77,7 +72,8 @@ def test_answers_are_summed_by_example():
             "end_targets": [1, 1, 0],
         }
     )
-    found = Members.of({"A1": Scores(examples, blanks)})
+    scores = Scores(examples, blanks)
+    found = Members.of([scores])
     assert found.answers[0] == pytest.approx([3.3, 0, 4.4])
-    assert found.targets.tolist() == [6, 0, 2]
+    assert by_example(scores, "targets", "end_targets").tolist() == [6, 0, 2]
     assert found.context[0].tolist() == [1, 2, 3]
