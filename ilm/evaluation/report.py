@@ -27,7 +27,7 @@ from ilm.config.evaluate import Cloze, Evaluate, Memorisation, Perplexity
 from ilm.config.keys import flat
 from ilm.corpus.store import PreparedCorpus, text_note
 from ilm.errors import UserError
-from ilm.files import DISK_ERRORS, DISK_FULL, atomic_file, locked, read_json, remove_strays, write_json
+from ilm.files import DISK_ERRORS, DISK_FULL, atomic_file, locked, read_object, remove_strays, write_json
 from ilm.runs.folder import versions
 from ilm.runs.identity import identity_differences, short_values
 from ilm.tables import TextTable
@@ -139,7 +139,10 @@ def open_results(folder: Path, identity: Mapping[str, Any]) -> Iterator[None]:
 
 def _require_same(folder: Path, identity: dict[str, Any]) -> None:
     if (folder / IDENTITY).is_file():
-        if differences := identity_differences(read_json(folder / IDENTITY), identity):
+        before = read_object(folder / IDENTITY)
+        if before is None:
+            raise UserError(f"{folder / IDENTITY} is damaged. Type name=... for another name, or delete that folder.")
+        if differences := identity_differences(before, identity):
             lines = "\n".join(f"  - {difference}" for difference in differences)
             raise UserError(
                 f"{folder} holds another evaluation:\n{lines}\nType name=... for one of its own, or delete that folder."

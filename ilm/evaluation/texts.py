@@ -7,9 +7,11 @@ import logging
 import re
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ilm.config.evaluate import Evaluate
@@ -21,7 +23,10 @@ from ilm.errors import UserError
 from ilm.evaluation.losses import clusters_of
 from ilm.evaluation.models import training_corpus
 from ilm.evaluation.report import source_of
+from ilm.examples.tokenize import tokenize
+from ilm.examples.vocabulary import Vocabulary
 from ilm.hashing import order_key
+from ilm.masking.masks import offsets
 from ilm.runs.trained_model import TrainedModel
 
 log = logging.getLogger("ilm")
@@ -101,3 +106,13 @@ def units_of(documents: pd.DataFrame) -> tuple[dict[str, int], str]:
     """writing_id -> unit, and what the units are: see `ilm.evaluation.losses.clusters_of`."""
     labels, what = clusters_of(documents)
     return dict(zip(documents["writing_id"], labels.tolist(), strict=True)), what
+
+
+def tokens_of_texts(texts: pd.Series, vocabulary: Vocabulary) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The ids (T,) and positions (T + 1,) in characters of each text's tokens."""
+    found = []
+    for chunk in tokenize(texts, vocabulary.tokenizer):
+        bounds = offsets(chunk.counts)
+        for first, last in pairwise(bounds):
+            found.append((chunk.ids[first:last], offsets(chunk.advances[first:last])))
+    return found

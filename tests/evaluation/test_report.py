@@ -110,3 +110,10 @@ def test_what_cannot_be_written_at_the_end_is_told_in_one_message(tmp_path, numb
         raise OSError(number, "no", str(folder / ".perplexity.csv.tmp"))
     with pytest.raises(OSError, match="elsewhere"), open_results(folder, IDENTITY):
         raise OSError(number, "no", str(tmp_path / "elsewhere"))
+
+
+def test_a_damaged_identity_is_told(tmp_path):
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / "identity.json").write_text("{")
+    with pytest.raises(UserError, match=r"identity\.json is damaged"), open_results(tmp_path / "r", IDENTITY):
+        pytest.fail("never entered")

@@ -23,10 +23,10 @@ from transformers import PreTrainedModel
 
 from ilm.config.evaluate import Levels
 from ilm.evaluation.scores import EXAMPLE, Scores, ScoreStore, score_batches
+from ilm.evaluation.texts import tokens_of_texts
 from ilm.examples.dataset import InfillingDataset
 from ilm.examples.layout import Example, TargetType
 from ilm.examples.token_store import TokenStore
-from ilm.examples.tokenize import tokenize
 from ilm.examples.vocabulary import Vocabulary
 from ilm.hashing import digest
 from ilm.masking.generate import mask_function, mask_settings
@@ -149,8 +149,7 @@ class Scorer:
             losses = open_model()
             for begin in range(0, len(missing), _TEXTS_AT_ONCE):
                 part = documents.iloc[missing[begin : begin + _TEXTS_AT_ONCE]]
-                (chunk,) = tokenize(part["text"], vocabulary.tokenizer)
-                ids = np.split(chunk.ids, np.cumsum(chunk.counts)[:-1])
+                ids = [ids for ids, _ in tokens_of_texts(part["text"], vocabulary)]
                 yield _by_thirds(part["writing_id"], losses(ids), end)
 
         return self._store(name, about, texts).complete(keys, whole, name, "texts")

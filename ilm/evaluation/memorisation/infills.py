@@ -23,10 +23,10 @@ from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
 from ilm.evaluation.kept_lines import KeptLines, Record
 from ilm.evaluation.memorisation.stretches import longest_stretches, readings
+from ilm.evaluation.texts import tokens_of_texts
 from ilm.examples.alignment import align
 from ilm.examples.dataset import InfillingDataset
 from ilm.examples.token_store import TokenStore
-from ilm.examples.tokenize import token_positions
 from ilm.examples.vocabulary import Vocabulary
 from ilm.infilling.blanks import Context
 from ilm.infilling.infiller import Infiller
@@ -144,18 +144,20 @@ def blank_table(
     the other; `stretch`, the answer's longest stretch, and `source`, the row of a training text that has it (-1: none).
     """
     rows: list[tuple[Any, ...]] = []
-    written: list[np.ndarray] = []
     filled: list[tuple[str, list[tuple[int, int]]]] = []
     own: list[np.ndarray] = []
     for text in texts:
         for candidate, answers in enumerate(records[text.key]["answers"]):
             filled.append(text.filled(answers))
             own += text.tokens
-            learner = [text.text[span.start : span.start + span.length] for span in text.spans]
-            for blank, (span, answer, of_learner) in enumerate(zip(text.spans, answers, learner, strict=True)):
-                rows.append((*text.key, blank, candidate, span.mask_type, answer, of_learner))
-    for begin in range(0, len(filled), 256):
-        written += _tokens_of_spans(filled[begin : begin + 256], vocabulary)
+            for blank, (span, answer) in enumerate(zip(text.spans, answers, strict=True)):
+                learner = text.text[span.start : span.start + span.length]
+                rows.append((*text.key, blank, candidate, span.mask_type, answer, learner))
+    written: list[np.ndarray] = []
+    found_tokens = tokens_of_texts(pd.Series([text for text, _ in filled], dtype=object), vocabulary)
+    for (_, spans), (ids, positions) in zip(filled, found_tokens, strict=True):
+        first, last = align(positions, *np.array(spans, dtype=np.int64).T)
+        written += [ids[a:b] for a, b in zip(first, last, strict=True)]
     cut_to = [min(len(a), len(b)) for a, b in zip(written, own, strict=True)]
     answers = [*written, *own, *(part[:n] for of in (written, own) for part, n in zip(of, cut_to, strict=True))]
     begins, ends = tokens.offsets[trained_on], tokens.offsets[trained_on + 1]
@@ -177,19 +179,3 @@ def blank_table(
         ],
         source=np.where(sources < 0, -1, trained_on[sources]),
     )
-
-
-def _tokens_of_spans(
-    filled: Sequence[tuple[str, list[tuple[int, int]]]], vocabulary: Vocabulary
-) -> Iterator[np.ndarray]:
-    """The tokens that cover each span of each text."""
-    texts = [text for text, _ in filled]
-    encoded = vocabulary.tokenizer(
-        texts, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True
-    )
-    for text, spans, ids, offsets in zip(
-        texts, (spans for _, spans in filled), encoded.input_ids, encoded.offset_mapping, strict=True
-    ):
-        starts, lengths = np.array(spans, dtype=np.int64).reshape(-1, 2).T
-        first, last = align(token_positions(offsets, len(text)), starts, lengths)
-        yield from (np.array(ids[a:b]) for a, b in zip(first, last, strict=True))

@@ -13,7 +13,6 @@ Legend: N words and T tokens of a text.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -23,9 +22,9 @@ from transformers import PreTrainedModel
 
 from ilm.evaluation.scores import Scores
 from ilm.evaluation.surprisal.words import bounds_of_words, stacked, tokens_of_words, word_beginnings
+from ilm.evaluation.texts import tokens_of_texts
 from ilm.examples.alignment import TokenSpans, align
 from ilm.examples.layout import Examples, TargetType, add_prefixes, lay_out_all
-from ilm.examples.tokenize import tokenize
 from ilm.examples.vocabulary import Vocabulary
 from ilm.infilling.blanks import WORD
 from ilm.masking.masks import offsets
@@ -134,16 +133,6 @@ class Reader:
 
     def _row_tokens(self, prefixes: Sequence[np.ndarray]) -> int:
         return max(self.row_tokens, self.max_length + max(map(len, prefixes), default=0))
-
-
-def tokens_of_texts(texts: pd.Series, vocabulary: Vocabulary) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The ids (T,) and positions (T + 1,) in characters of each text's tokens."""
-    found = []
-    for chunk in tokenize(texts, vocabulary.tokenizer):
-        bounds = offsets(chunk.counts)
-        for first, last in pairwise(bounds):
-            found.append((chunk.ids[first:last], offsets(chunk.advances[first:last])))
-    return found
 
 
 def _read_words(text: str, positions: np.ndarray, scores: TextScores) -> dict[str, np.ndarray]:

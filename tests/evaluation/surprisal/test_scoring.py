@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 import torch
 
-from ilm.evaluation.surprisal.scoring import Reader, tokens_of_texts
+from ilm.evaluation.surprisal.scoring import Reader
 from ilm.evaluation.surprisal.words import bounds_of_words, word_beginnings
+from ilm.evaluation.texts import tokens_of_texts
 from ilm.infilling.blanks import NO_LIMITS
 from ilm.infilling.infiller import Infiller
 from tests.infilling.small_models import Bigrams, random_model, vocabulary

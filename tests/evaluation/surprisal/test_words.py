@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ilm.evaluation.surprisal.scoring import tokens_of_texts
 from ilm.evaluation.surprisal.words import (
     Unigrams,
     bounds_of_words,
@@ -14,6 +13,7 @@ from ilm.evaluation.surprisal.words import (
     word_beginnings,
     words_of_texts,
 )
+from ilm.evaluation.texts import tokens_of_texts
 from tests.infilling.small_models import vocabulary
 
 TEXT = "She can't eat, “lunch”.\n\nIt was  late "
