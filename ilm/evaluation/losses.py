@@ -81,8 +81,7 @@ class Losses:
     """`nll` of R runs in nats (R, U), the rows' `targets` (U,), and `texts` (U,), the row of each among the texts.
 
     Of the kind `PER_CHARACTER` NLL are in bits and targets are characters. `groups` has a column for each grouping of
-    the rows: by the text (`l1`, `text length`) and, but for `context`, by the blank (`mask type`, `position`,
-    `blank length`).
+    blanks: `l1`, `text length`, `mask type`, `position`, `blank length`; none for `context`.
     """
 
     nll: np.ndarray
@@ -117,7 +116,7 @@ def losses_by_kind(scores: Mapping[str, Scores], texts: Texts) -> dict[str, Loss
     text, end = (first.blanks[column].to_numpy() for column in ("targets", "end_targets"))
     groups = _groups_of_blanks(first.blanks, texts)
     return {
-        "context": Losses(context_nll, context, of_example, _groups_of_texts(of_example, texts)),
+        "context": Losses(context_nll, context, of_example, pd.DataFrame()),
         "infill": Losses(text_nll + end_nll, text + end, of_blank, groups),
         "infill_textonly": Losses(text_nll, text, of_blank, groups),
     }
@@ -166,19 +165,16 @@ def _same(a: pd.DataFrame, b: pd.DataFrame, columns: Sequence[str]) -> bool:
     return len(a) == len(b) and all(np.array_equal(a[column].array, b[column].array) for column in columns)
 
 
-def _groups_of_texts(rows: np.ndarray, texts: Texts) -> pd.DataFrame:
-    of_text = pd.DataFrame({"l1": texts.documents["l1"].astype(str).array, "text length": texts.lengths})
-    return of_text.iloc[rows].reset_index(drop=True)
-
-
 def _groups_of_blanks(blanks: pd.DataFrame, texts: Texts) -> pd.DataFrame:
     rows = texts.rows.get_indexer(blanks["writing_id"])
-    blank_groups = {
+    groups = {
+        "l1": texts.documents["l1"].astype(str).array[rows],
+        "text length": texts.lengths[rows],
         "mask type": blanks["mask_type"].array,
         "position": thirds(blanks["start"].to_numpy(), texts.documents["text"].str.len().to_numpy()[rows]),
         "blank length": word_groups(blanks["words"].to_numpy()),
     }
-    return _groups_of_texts(rows, texts).assign(**blank_groups)
+    return pd.DataFrame(groups)
 
 
 def _columns(scores: Mapping[str, Scores], table: str, column: str) -> np.ndarray:

@@ -57,9 +57,18 @@ def evaluate_forms(settings: Evaluate) -> pd.DataFrame:
         units, unit = units_of(documents)
         edits = edit_table(items, records, units)
         if not len(edits):
-            left_out = Counter(record["left_out"] for of_model in records.values() for record in of_model.values())
+            left_out = sum(map(_left_out, records.values()), Counter())
             raise UserError(f"{source['name']}: no edit could be scored. Found: {_listed(left_out)}")
-        described = _described(models, records, documents, Path(settings.paths.data))
+        seen = texts_seen(((model.name, model) for model in models), documents, Path(settings.paths.data))
+        described = {
+            model.name: model.record()
+            | {
+                "condition": model.condition,
+                "left_out": dict(_left_out(records[model.name])),
+                "texts_seen_in_training": seen[model.name],
+            }
+            for model in models
+        }
         header = report_header(
             settings, source, len(texts), described, device, edits=len(items), counts=dict(counts), unit=unit
         )
@@ -68,6 +77,11 @@ def evaluate_forms(settings: Evaluate) -> pd.DataFrame:
         print_tables(header, results)  # before writing, which may fail
         write_report(folder, header, results, pairs, edits)
     return results
+
+
+def _left_out(records: Mapping[tuple, Record]) -> Counter[str]:
+    """Counts of the edits that a model could not score, by cause."""
+    return Counter(record["left_out"] for record in records.values() if "left_out" in record)
 
 
 def _listed(counts: Mapping[str, int]) -> str:
@@ -99,20 +113,3 @@ def _texts(
         for writing_id, level, l1, text, other in corrected
     ]
     return documents, texts, +Counter({NOT_CORRECTED: int((~is_corrected).sum())}), source
-
-
-def _described(
-    models: Sequence[TrainedModel], records: Mapping[str, Mapping[tuple, Record]], documents: pd.DataFrame, data: Path
-) -> dict[str, dict[str, Any]]:
-    """The report's record of each model."""
-    seen = texts_seen(((model.name, model) for model in models), documents, data)
-    found = {}
-    for model in models:
-        left_out = Counter(record["left_out"] for record in records[model.name].values() if "left_out" in record)
-        about = {
-            "condition": model.condition,
-            "left_out": dict(left_out),
-            "texts_seen_in_training": seen[model.name],
-        }
-        found[model.name] = model.record() | about
-    return found

@@ -231,8 +231,8 @@ def features_of(
     tokens = next(iter(scores.values()))[0].examples.set_index("writing_id")["tokens"].reindex(index)
     tables = [pd.DataFrame({"tokens": tokens, LOG_TOKENS: np.log(tokens.where(tokens > 0))})]
     tables += [_mean(_per_token, seeds, index).set_axis([model], axis=1) for model, seeds in scores.items()]
-    tables += [_mean(_per_third, seeds, index).add_prefix(f"{model}_") for model, seeds in scores.items()]
-    tables += [_mean(_per_mask_type, seeds, index).add_prefix(f"{model}_") for model, seeds in masked.items()]
+    for model, seeds in [*scores.items(), *masked.items()]:
+        tables.append(_mean(_by_part, seeds, index).add_prefix(f"{model}_"))
     return pd.concat(tables, axis=1)
 
 
@@ -248,14 +248,8 @@ def _per_token(blanks: pd.DataFrame) -> pd.DataFrame:
     return ((sums["nll"] + sums["end_nll"]) / targets).to_frame()
 
 
-def _per_third(blanks: pd.DataFrame) -> pd.DataFrame:
-    """The loss of the tokens of each third of a text; columns third1 to third3."""
-    values = blanks["nll"] / blanks["targets"].replace(0, np.nan)
-    wide = values.groupby([blanks["writing_id"], blanks["blank"]]).first().unstack()
-    return wide.rename(columns=lambda third: f"third{third + 1}")
-
-
-def _per_mask_type(blanks: pd.DataFrame) -> pd.DataFrame:
-    """The loss of answers without their ends, over all masks of a text; a column per mask type."""
-    sums = blanks.groupby(["writing_id", blanks["mask_type"].astype(str)])[["nll", "targets"]].sum()
+def _by_part(blanks: pd.DataFrame) -> pd.DataFrame:
+    """The loss of answers without their ends, by mask type, or of the tokens of each third: third1 to third3."""
+    parts = blanks["mask_type"].astype(str) if "mask_type" in blanks else "third" + (blanks["blank"] + 1).astype(str)
+    sums = blanks.groupby(["writing_id", parts])[["nll", "targets"]].sum()
     return (sums["nll"] / sums["targets"].replace(0, np.nan)).unstack()
