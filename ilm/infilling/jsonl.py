@@ -18,7 +18,7 @@ from ilm.infilling.mixture import Filler
 from ilm.infilling.texts import InputText, span_texts
 from ilm.masking.functions import Span
 
-TEXTS_AT_ONCE = 64
+TEXTS_AT_ONCE = 256  # at the end of each part the batch runs empty, so not fewer
 _TEXT, _PROBABILITIES = ("text", "answers", "spans"), ("log_probability", "answer_log_probabilities")
 CANDIDATE = (*_TEXT, *_PROBABILITIES, "token_log_probabilities", "complete", "left_out")
 
