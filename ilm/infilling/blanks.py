@@ -156,17 +156,18 @@ class Context:
     prefix: tuple[int, ...] = ()
 
     @classmethod
-    def parse(cls, text: str, vocabulary: Vocabulary, token_bytes: TokenBytes) -> "Context":
+    def parse(cls, text: str, token_bytes: TokenBytes) -> "Context":
         """The context of a typed text. Raises: UserError for a text without blanks, or with invalid Unicode."""
         try:
             text.encode()
         except UnicodeEncodeError as error:
             raise UserError(f"The text is not valid UTF-8 (at character {error.start + 1}). Convert it.") from error
-        pieces, types, limits = parse_blanks(text, vocabulary.mask_types)
+        mask_types = token_bytes.vocabulary.mask_types
+        pieces, types, limits = parse_blanks(text, mask_types)
         if not types:
-            forms = " ".join(f"[{name}]" for name in vocabulary.mask_types)
+            forms = " ".join(f"[{name}]" for name in mask_types)
             raise UserError(f"The text has no blank. Write _ or {DEFAULT_BLANK}, or with its type one of {forms}")
-        return cls.from_pieces(text, pieces, types, limits, vocabulary, token_bytes)
+        return cls.from_pieces(text, pieces, types, limits, token_bytes)
 
     @classmethod
     def from_pieces(
@@ -175,10 +176,10 @@ class Context:
         pieces: Sequence[str],
         types: Sequence[int],
         limits: Sequence[BlankLimits],
-        vocabulary: Vocabulary,
         token_bytes: TokenBytes,
     ) -> "Context":
         """Build a context from pieces and blanks; `text`: as typed."""
+        vocabulary = token_bytes.vocabulary
         leading_space = [token_bytes.words_carry_space and piece.endswith(" ") for piece in pieces[:-1]]
         if token_bytes.adds_prefix_space and not pieces[0]:
             leading_space[0] = True
@@ -222,7 +223,7 @@ def _encode_before_answer(
     return ids[: -len(tail)] if ids[-len(tail) :] == tail else encode(kept)
 
 
-def truncate(context: Context, most: int, vocabulary: Vocabulary, token_bytes: TokenBytes) -> Context:
+def truncate(context: Context, most: int, token_bytes: TokenBytes) -> Context:
     """The context truncated to at most `most` tokens, with the dropped characters in `left_out`.
 
     Words are dropped at the start and the end of the text, those farthest from a blank first. Nothing is dropped
@@ -240,7 +241,7 @@ def truncate(context: Context, most: int, vocabulary: Vocabulary, token_bytes: T
         start = len(first) - max(n for n in before if n <= reach)
         end = max(n for n in after if n <= reach)
         pieces = (first[start:], *context.pieces[1:-1], last[:end])
-        made = Context.from_pieces(context.text, pieces, context.types, context.limits, vocabulary, token_bytes)
+        made = Context.from_pieces(context.text, pieces, context.types, context.limits, token_bytes)
         return replace(made, pieces=context.pieces, left_out=(start, len(last) - end))
 
     shortest = within(0)

@@ -39,9 +39,8 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 DEFAULTS, WHOLE = Decoding(), Decoding(cut=False)
 ROW_TOKENS = 4096  # tokens scored in one pass
-# Tolerance between cached and plain passes, relative to 1 - log-probability, by weight dtype.
-MAX_DIFFERENCE = {torch.float32: 1e-3, torch.float64: 1e-3}
-MAX_DIFFERENCE_OF_HALF = 0.2
+# Tolerance between cached and plain passes, relative to 1 - log-probability.
+MAX_DIFFERENCE, MAX_DIFFERENCE_OF_HALF = 1e-3, 0.2
 
 
 class Infiller:
@@ -69,7 +68,6 @@ class Infiller:
         own = [getattr(model.config, name, None) for name in ("max_position_embeddings", "sliding_window")]
         self.max_tokens: float = min((n for n in (max_tokens, *own) if n is not None), default=math.inf)
         self.token_bytes = TokenBytes(vocabulary)
-        self._tokens = vocabulary, self.token_bytes
         rows = model.get_output_embeddings().weight.shape[0]
         self._constraints = AnswerConstraints(vocabulary, self.token_bytes, rows, model.device)
         self._lock = threading.Lock()
@@ -153,7 +151,7 @@ class Infiller:
         """
         prefix = condition_prefix(self.condition, self.vocabulary, decoding)
         max_tokens = self.max_tokens - len(prefix)
-        context = Context.parse(text, *self._tokens) if spans is None else self._of_spans(text, spans)
+        context = Context.parse(text, self.token_bytes) if spans is None else self._of_spans(text, spans)
         if limits is not None:
             if len(limits) != len(context.types):
                 raise UserError(f"The text has {len(context.types)} blanks, but limits are given for {len(limits)}")
@@ -178,7 +176,7 @@ class Infiller:
         most = decoding.max_answer_tokens
         wished = sum(own.max_tokens or max(most, n) for own, n in zip(context.limits, least, strict=True))
         room = max(answers, min(wished + len(least), max_tokens // 2))
-        return truncate(context, int(max_tokens - room), *self._tokens).after(prefix)
+        return truncate(context, int(max_tokens - room), self.token_bytes).after(prefix)
 
     def _of_spans(self, text: str, spans: Sequence[Span]) -> Context:
         types = self.vocabulary.mask_types
@@ -190,7 +188,7 @@ class Infiller:
         pieces, _ = cut_out(text, spans)
         typed = "".join(f"{piece}[{span.mask_type}]" for piece, span in zip(pieces, spans, strict=False)) + pieces[-1]
         numbers = [types.index(span.mask_type) for span in spans]
-        return Context.from_pieces(typed, pieces, numbers, [NO_LIMITS] * len(spans), *self._tokens)
+        return Context.from_pieces(typed, pieces, numbers, [NO_LIMITS] * len(spans), self.token_bytes)
 
     def _min_tokens(self, context: Context, blank: int) -> int:
         """Minimum tokens of an answer. Raises: UserError if no answer is within the limits."""
@@ -251,7 +249,8 @@ class Infiller:
         Raises: UserError if token probabilities differ, or the model's attention cannot be replaced.
         """
         blank, start = int(self.vocabulary.blanks[0]), self.vocabulary.start_of_infill  # exist in every vocabulary
-        limits, most = (BlankLimits(3, 3),), MAX_DIFFERENCE.get(self.model.dtype, MAX_DIFFERENCE_OF_HALF)
+        limits = (BlankLimits(3, 3),)
+        most = MAX_DIFFERENCE if self.model.dtype.itemsize >= 4 else MAX_DIFFERENCE_OF_HALF
         texts = ((start, blank, start), (blank, start, start, blank, start))
         contexts = [Context("", ("", ""), (0,), limits, (False,), ids) for ids in texts]
         generator = self._generator(Decoding(top_p=None, max_answer_words=None))

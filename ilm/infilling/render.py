@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -17,24 +18,20 @@ LEGEND = (
     f"tokens of answers green: p of {LIKELY} and more, yellow: of {POSSIBLE}, red: below; p of an answer is the "
     f"product over its tokens and its end, which is named where it is below {LIKELY}"
 )
-NEAR = 200  # characters of a long text shown on either side of a blank
 NARROWEST = 30  # minimum column width in characters
 ORIGINAL = "original"
 
 
 def shown(infilling: Infilling) -> Text:
-    """A filled text, shown literally, with coloured answers and their probability under the model.
-
-    Text more than NEAR characters from the blanks is replaced by dots.
-    """
+    """A filled text, shown literally, with coloured answers and their probability under the model."""
     text, done = Text(), 0
     answers = zip(infilling.spans, infilling.token_texts, infilling.token_log_probabilities, strict=True)
     for (start, length), tokens, values in answers:
-        _append_near(text, infilling.text[done:start], after_blank=bool(done), before_blank=True)
+        text.append(printable(infilling.text[done:start]))
         done = start + length
         for token, value in whole_characters(tokens, values):
             text.append(printable(token), style=f"bold {_colour(value)}")
-    _append_near(text, infilling.text[done:], after_blank=True, before_blank=False)
+    text.append(printable(infilling.text[done:]))
     return text.append(f"  {probabilities(infilling)}", style="dim")
 
 
@@ -50,19 +47,6 @@ def whole_characters(texts: Sequence[str], values: Sequence[float]) -> Iterator[
             yield text, together
             together = 0.0
     yield "", together + values[-1]
-
-
-def _append_near(text: Text, piece: str, *, after_blank: bool, before_blank: bool) -> None:
-    """Append the text between two blanks, or between a blank and an end of the text."""
-    first, last = NEAR * after_blank, len(piece) - NEAR * before_blank
-    if last - first <= NEAR:
-        text.append(printable(piece))
-        return
-    # Whole words if possible.
-    first = piece.rfind(" ", 0, first) + 1 or first
-    last = max(piece.find(" ", last), last)
-    text.append(printable(piece[:first])).append("…", style="dim")
-    text.append(printable(piece[last:]))
 
 
 def _colour(log_probability: float) -> str:
@@ -98,13 +82,10 @@ def probabilities(infilling: Infilling) -> str:
 
 def probability(log_probability: float) -> str:
     """Two digits, as on the page: 0.34, 0.0012, 3.4e-06. Works for long answers too, whose p underflows a float."""
-    exponent = math.floor(log_probability / math.log(10)) if log_probability > -math.inf else 0
-    if exponent > -300:
-        found = f"{math.exp(log_probability):.2g}"
-        return "> 0.99" if found == "1" and log_probability < 0 else found
-    digits = f"{math.exp(log_probability - exponent * math.log(10)):.1f}"
-    digits, exponent = ("1", exponent + 1) if digits == "10.0" else (digits.removesuffix(".0"), exponent)
-    return f"{digits}e{exponent}"
+    if -math.inf < log_probability < -600:
+        return f"{Decimal(log_probability).exp():.1e}".replace(".0e", "e")
+    found = f"{math.exp(log_probability):.2g}"
+    return "> 0.99" if found == "1" and log_probability < 0 else found
 
 
 def marked(text: str, spans: Sequence[Span], style: str = "reverse") -> Text:

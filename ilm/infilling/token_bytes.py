@@ -33,8 +33,8 @@ class TokenBytes:
     """
 
     def __init__(self, vocabulary: Vocabulary):
+        self.vocabulary = vocabulary
         tokenizer, size = vocabulary.tokenizer, vocabulary.base_size
-        self._vocabulary = vocabulary
         self.special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
         self.special |= set(tokenizer.all_special_ids)
         found = _bytes_of(tokenizer, size, vocabulary)
@@ -94,15 +94,15 @@ class TokenBytes:
     def encode_continuation(self, text: str) -> list[int]:
         """The tokens of a piece inside a text, without the tokenizer's prefix space."""
         if self._marker is None:
-            return self._vocabulary.encode(text)
-        return self._vocabulary.encode(self._marker + text)[len(self._vocabulary.encode(self._marker)) :]
+            return self.vocabulary.encode(text)
+        return self.vocabulary.encode(self._marker + text)[len(self.vocabulary.encode(self._marker)) :]
 
     def _leads(self, letter: str) -> bool:
-        return self.join(self._vocabulary.encode(letter)) == f" {letter}".encode()
+        return self.join(self.vocabulary.encode(letter)) == f" {letter}".encode()
 
     def _find_marker(self) -> str | None:
         def separates(marker: str) -> bool:
-            before, whole = self._vocabulary.encode(marker), self._vocabulary.encode(f"{marker} {self._probe}")
+            before, whole = self.vocabulary.encode(marker), self.vocabulary.encode(f"{marker} {self._probe}")
             return whole[: len(before)] == before and self.join(whole[len(before) :]) == f" {self._probe}".encode()
 
         return next(filter(separates, MARKERS), None)

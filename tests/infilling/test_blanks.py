@@ -65,7 +65,7 @@ def test_nothing_but_the_blanks_changes(text, data):
 
 
 def test_the_worked_example(gpt2, token_bytes):
-    context = Context.parse("She ate [ngram] for _ .", gpt2, token_bytes)
+    context = Context.parse("She ate [ngram] for _ .", token_bytes)
     assert gpt2.decode(context.ids) == "She ate<|infill_ngram|> for<|infill_word|> .<|startofinfill|>"
     assert context.ids == (3347, 15063, 50262, 329, 50263, 764, 50257)
     assert context.leading_space == (True, True)
@@ -83,28 +83,28 @@ def test_the_worked_example(gpt2, token_bytes):
     ],
 )
 def test_one_space_is_lost_before_a_blank(gpt2, token_bytes, text, context, leading_space):
-    made = Context.parse(text, gpt2, token_bytes)
+    made = Context.parse(text, token_bytes)
     assert gpt2.decode(made.ids) == context + "<|startofinfill|>"
     assert made.leading_space == (leading_space,)
 
 
 def test_white_space_is_split_as_before_a_word(gpt2, token_bytes):
     # At the end of a text "\n\n" is one token, 628; before a word it is two.
-    assert Context.parse("Hi.\n\n[sentence]", gpt2, token_bytes).ids == (17250, 13, 198, 198, 50261, 50257)
-    assert Context.parse("Hi.   [word]", gpt2, token_bytes).ids == (17250, 13, 220, 220, 50263, 50257)
-    assert Context.parse("Hi [word]\n\n", gpt2, token_bytes).ids == (17250, 50263, 628, 50257)
+    assert Context.parse("Hi.\n\n[sentence]", token_bytes).ids == (17250, 13, 198, 198, 50261, 50257)
+    assert Context.parse("Hi.   [word]", token_bytes).ids == (17250, 13, 220, 220, 50263, 50257)
+    assert Context.parse("Hi [word]\n\n", token_bytes).ids == (17250, 50263, 628, 50257)
 
 
 def test_a_tokenizer_without_spaced_words_keeps_the_space(gpt2):
     token_bytes = TokenBytes(gpt2)
     token_bytes.words_carry_space = False
-    context = Context.parse("a [word]", gpt2, token_bytes)
+    context = Context.parse("a [word]", token_bytes)
     assert gpt2.decode(context.ids) == "a <|infill_word|><|startofinfill|>"
     assert context.leading_space == (False,)
 
 
 def test_control_tokens_in_a_text_stay_text(gpt2, token_bytes):
-    ids = Context.parse("<|endofinfill|><|endoftext|> _", gpt2, token_bytes).ids
+    ids = Context.parse("<|endofinfill|><|endoftext|> _", token_bytes).ids
     assert [i for i in ids if i >= 50256] == [50263, 50257]
 
 
@@ -130,7 +130,7 @@ def test_contexts_are_those_of_the_reference(gpt2, token_bytes):
                 typed += text[done:start] + f"[{name.lower()}]"
                 done = start + length
             expected = row["inputs"][: row["inputs"].index(gpt2.start_of_infill) + 1]
-            made = Context.parse(typed + text[done:], gpt2, token_bytes)
+            made = Context.parse(typed + text[done:], token_bytes)
             assert list(made.ids) == expected, (document["name"], mask["name"])
             compared += 1
     assert compared > 150
@@ -138,9 +138,9 @@ def test_contexts_are_those_of_the_reference(gpt2, token_bytes):
 
 def test_a_text_without_a_blank_is_refused(gpt2, token_bytes):
     with pytest.raises(UserError, match=r"no blank.*_ or \[MASK\].*\[document\] \[paragraph\]"):
-        Context.parse("She ate [verb].", gpt2, token_bytes)
+        Context.parse("She ate [verb].", token_bytes)
 
 
 def test_bytes_that_are_no_text_are_refused(gpt2, token_bytes):
     with pytest.raises(UserError, match=r"UTF-8.*character 6"):
-        Context.parse("He is\udcff _", gpt2, token_bytes)
+        Context.parse("He is\udcff _", token_bytes)

@@ -176,9 +176,7 @@ def test_any_token_allowed_leaves_a_way_to_the_words_asked(words, bytes_alone):
         most = None if most is None else least + most
         prefix = draws.choice([b"", b" ", b" lunch", b" at "])
         prefix = prefix if most is None or most > 1 else prefix.rstrip()
-        context = Context.from_pieces(
-            "", ("", ""), (2,), (BlankLimits(min_words=least, max_words=most),), words, token_bytes
-        )
+        context = Context.from_pieces("", ("", ""), (2,), (BlankLimits(min_words=least, max_words=most),), token_bytes)
         sequence = GeneratedSequence.begin(context, 0)
         sequence.prefix = prefix
         of_words = least if not bytes_alone else 2 * least

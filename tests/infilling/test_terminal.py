@@ -18,7 +18,7 @@ from ilm.infilling.texts import InputText, lines_of, piped_texts, read_texts
 from ilm.models.loading import save_model
 from tests.conftest import REPOSITORY, compose, environment
 from tests.forked import Forked, run_forked
-from tests.infilling.small_models import ENTRIES, Bigrams, corpus, decoding, random_model, vocabulary
+from tests.infilling.small_models import ENTRIES, corpus, decoding, random_model, vocabulary
 
 ROWS = ENTRIES + 5
 NO_BLANK = "The text has no blank"
@@ -474,21 +474,6 @@ def test_the_width_of_the_search_can_be_changed(terminal):
         said(terminal, ":n 1", ":beams 2", ":n 3").splitlines()[-1].startswith("beams=2: expected candidates=3 or more")
     )
     assert said(terminal, ":beams 0", ":n 3").splitlines() == ["beams=0", "candidates=3"]
-
-
-def test_of_long_texts_what_is_near_the_blanks(infiller):
-    model = Infiller(Bigrams(ROWS, positions=4096), infiller.vocabulary)
-    model.model.table = infiller.model.table
-    far, near = "far " * 200, "near " * 30
-    text = f"{far}{near}_ {near}{far}{near}_ {near}{far}"
-    (found,) = model(text, decoding(method="greedy"))[0:1]
-    plain = shown(found[0]).plain
-    assert plain.count("eat") == 2
-    assert plain.count("near ") == 4 * 30
-    assert plain.count("…") == 3
-    assert len(plain) < len(text) / 2
-    words = set(plain.replace("…", " ").partition("  p = ")[0].split())
-    assert words == {"far", "near", "eat"}  # none is cut
 
 
 def test_models_stand_below_each_other_in_a_narrow_terminal(infiller):

@@ -71,13 +71,16 @@ class ClozeModel(ABC):
     def predict(self, items: Sequence[Item]) -> list[tuple[Prediction, ...]]:
         """Predictions for the blanks of each item."""
         encoded = [self._encode_item(item) for item in items]
-        errors = [e if isinstance(e, str) else self._input_error(e) for e in encoded]
-        valid = [at for at, error in enumerate(errors) if error is None]
-        inputs: list[Any] = [encoded[at] for at in valid]
-        found = dict(zip(valid, self._predict(inputs) if valid else [], strict=True))
+        for at, found in enumerate(encoded):
+            if not isinstance(found, str) and self._input_length(found) > self.max_tokens:
+                encoded[at] = TOO_LONG
+        valid = [found for found in encoded if not isinstance(found, str)]
+        predictions = iter(self._predict(valid) if valid else ())
         return [
-            found[at] if at in found else tuple(Prediction((), None, None, error, error) for _ in item.spans)
-            for at, (item, error) in enumerate(zip(items, errors, strict=True))
+            tuple(Prediction((), None, None, found, found) for _ in item.spans)
+            if isinstance(found, str)
+            else next(predictions)
+            for item, found in zip(items, encoded, strict=True)
         ]
 
     def _encode_item(self, item: Item) -> EncodedItem | str:
@@ -152,10 +155,6 @@ class ClozeModel(ABC):
         first, later = self.subwords.allowed(item.leading_space[blank], letters=self._letters_only)
         constraint = TokenConstraint(first, later, end_tokens, max_tokens)
         return BestFirstSearch(number, constraint, TopWords(self.decode, self.options.candidates), self.search_width)
-
-    def _input_error(self, item: EncodedItem) -> str | None:
-        """Why nothing can be predicted for this text."""
-        return TOO_LONG if self._input_length(item) > self.max_tokens else None
 
     def _blank_error(self, item: EncodedItem, blank: int) -> str | None:
         """Why this blank gets no candidates even though its word has a score."""

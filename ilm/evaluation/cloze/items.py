@@ -167,14 +167,10 @@ def _draw(
 
 def parts_of_speech(items: Sequence[Item], tagger: Tagger) -> dict[tuple[str, int], str]:
     """The part of speech of each blank's word in its sentence, by (item key, number of the blank)."""
-    found: dict[tuple[str, int], str] = {}
-    tags_of: dict[str, dict[tuple[int, int], str]] = {}
-    for item in items:
-        if item.text not in tags_of:
-            tags_of[item.text] = _tags(item.text, tagger)
-        for number, span in enumerate(item.spans):
-            found[item.key, number] = coarse(tags_of[item.text][span])
-    return found
+    tags_of = {text: _tags(text, tagger) for text in {item.text for item in items}}
+    return {
+        (item.key, number): coarse(tags_of[item.text][span]) for item in items for number, span in enumerate(item.spans)
+    }
 
 
 def coarse(tag: str) -> str:

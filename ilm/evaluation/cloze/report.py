@@ -40,9 +40,11 @@ def write_report(folder: Path, header: Mapping[str, Any], tables: Tables) -> Non
         write_figures(folder, {"calibration": figure})
     report.write_csv(folder / "blanks.csv", tables["blanks"])
     results = {name: tables[name] for name in ("cloze", "comparisons", "calibration")}
-    report.write_report(
-        folder, header, results, {"cloze.md": _markdown(header, tables), "cloze.tex": _latex(header, tables)}
-    )
+    said, shown = notes(header), text_tables(header, tables)
+    page = report.markdown_page("Cloze", said, shown) + "\n![calibration](calibration.png)\n"
+    packages = "% \\usepackage[T1]{fontenc}\n% \\usepackage{booktabs,longtable}\n"
+    latex = [packages, shown[0].latex(*said), *(table.latex() for table in shown[1:])]
+    report.write_report(folder, header, results, {"cloze.md": page, "cloze.tex": "\n".join(latex)})
 
 
 def print_tables(header: Mapping[str, Any], tables: Tables) -> None:
@@ -50,19 +52,6 @@ def print_tables(header: Mapping[str, Any], tables: Tables) -> None:
     titles = (OVERALL, _by(LEVELS), PAIRS)
     *shown, last = [table for table in text_tables(header, tables) if table.title in titles]
     show(*shown, replace(last, caption=" ".join(notes(header))))
-
-
-def _markdown(header: Mapping[str, Any], tables: Tables) -> str:
-    parts = ["# Cloze\n", "".join(f"- {note}\n" for note in notes(header))]
-    parts += [f"## {table.title}\n\n{table.markdown()}\n" for table in text_tables(header, tables)]
-    return "\n".join(parts) + "\n![calibration](calibration.png)\n"
-
-
-def _latex(header: Mapping[str, Any], tables: Tables) -> str:
-    """For the packages booktabs and longtable."""
-    first, *others = text_tables(header, tables)
-    parts = ["% \\usepackage[T1]{fontenc}\n% \\usepackage{booktabs,longtable}\n", first.latex(*notes(header))]
-    return "\n".join([*parts, *(table.latex() for table in others)])
 
 
 def text_tables(header: Mapping[str, Any], tables: Tables) -> list[TextTable]:
@@ -119,10 +108,8 @@ def notes(header: Mapping[str, Any]) -> list[str]:
     if "mlm" in kinds:
         said.append(
             "PLL, the pseudo-log-likelihood of masked models, is not the probability of a word among all words, and is "
-            "not compared with log p."
+            "not compared with log p. Only masked models were given each word's number of subtokens."
         )
-    if len(kinds) > 1 and "mlm" in kinds:
-        said.append("Masked models were given each word's number of subtokens, the other models were not.")
     if len(models) > 1:
         said.append(
             f"Pairs are compared on the same blanks: p by flipping the signs of {unit}s' differences, exact up to "

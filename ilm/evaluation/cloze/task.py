@@ -16,7 +16,6 @@ from ilm.errors import UserError
 from ilm.evaluation.cloze.base import METHOD
 from ilm.evaluation.cloze.items import (
     EDITS,
-    RANDOM,
     TOO_FEW,
     Item,
     draw_items,
@@ -70,12 +69,19 @@ def evaluate_cloze(settings: Evaluate) -> pd.DataFrame:
     seen = texts_seen(((model.name, model.trained) for model in models), texts, Path(settings.paths.data))
     units, unit = units_of(texts)
     folder = results_folder(settings, source["name"])
-    with open_results(folder, _identity(settings, source, items, device)):
+    # Models are no part of it: they may be added one by one.
+    identity = results_identity(
+        settings,
+        source,
+        method=METHOD,
+        items=digest([item.to_dict() for item in items]),
+        device=device.type,
+        versions={package: versions()[package] for package in _DECIDING},
+    )
+    with open_results(folder, identity):
         write_items(folder, items)
         left_out = "; ".join(f"{count:,} {cause}" for cause, count in counts.items())
         log.info("%d items of %d texts; %s", len(items), len(texts), left_out or "no text is left out")
-        if tagger is None:
-            log.info("no table by part of speech: python -m nltk.downloader %s", TAGGER_DATA)
         kept = _predict(models, items, folder, options, device)
         systems = systems_of(models)
         blanks = _blank_table(systems, kept, items, units, tagger)
@@ -98,30 +104,13 @@ def evaluate_cloze(settings: Evaluate) -> pd.DataFrame:
 
 def _items(texts: pd.DataFrame, options: Cloze) -> tuple[list[Item], dict[str, int]]:
     items, counts = draw_items(texts, options)
-    if items:
-        return items, counts
-    n, letters = options.n_masks, options.positions != RANDOM
-    needed = f"{n} words that may be cut out and are no neighbours" if n > 1 else "a word"
-    needed += " of letters alone" if letters and n == 1 else ""
-    needed += " that was corrected" if options.positions == EDITS else ""
-    remedies = [f"lower task.n_masks={n}"] if n > 1 else []
-    remedies += ["type task.positions=random for words of any kind"] if letters else []
-    raise UserError(f"None of {len(texts):,} texts has {needed}: {', or '.join(remedies) or 'give other texts'}.")
-
-
-def _identity(
-    settings: Evaluate, source: Mapping[str, Any], items: Sequence[Item], device: torch.device
-) -> dict[str, Any]:
-    """What determines the predictions, except the models, which may be added one by one."""
-    found = versions()
-    return results_identity(
-        settings,
-        source,
-        method=METHOD,
-        items=digest([item.to_dict() for item in items]),
-        device=device.type,
-        versions={package: found[package] for package in _DECIDING},
-    )
+    if not items:
+        raise UserError(
+            f"None of {len(texts):,} texts has task.n_masks={options.n_masks} words that may be cut out, not "
+            f"neighbours, by task.positions={options.positions}. Ask for fewer, or type task.positions=random for "
+            "words of any kind."
+        )
+    return items, counts
 
 
 def _predict(
@@ -170,8 +159,7 @@ def systems_of(models: Sequence[ModelSpec]) -> dict[str, list[ModelSpec]]:
         key = model.trained.recipe if model.trained is not None and model.trained.run is not None else model.name
         again = any(_replicate(other) == _replicate(model) for other in found.get(key, []))
         found.setdefault(model.name if again else key, []).append(model)
-    named = sorted(found.values(), key=lambda runs: models.index(runs[0]))
-    return {runs[0].name if len(runs) == 1 else f"{runs[0].name} ({len(runs)} seeds)": runs for runs in named}
+    return {runs[0].name if len(runs) == 1 else f"{runs[0].name} ({len(runs)} seeds)": runs for runs in found.values()}
 
 
 @cache

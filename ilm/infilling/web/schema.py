@@ -31,10 +31,6 @@ class InfillRequest(Decoding):
     max_answer_tokens: Annotated[Positive, Field(le=512)]
     seed: Annotated[Seed, Field(le=2**53)]  # JavaScript's largest whole number
 
-    @property
-    def decoding(self) -> Decoding:
-        return Decoding(**self.model_dump(include={*Decoding.model_fields}))
-
 
 class LevelsRequest(Section):
     """Which level would write the answers: in braces in the text, or a list with one for each blank."""

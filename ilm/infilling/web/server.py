@@ -21,13 +21,12 @@ from ilm.runs.trained_model import TrainedModel
 
 log = logging.getLogger("ilm")
 
-MAX_CONNECTIONS = 200
+MAX_CONNECTIONS = 200  # a request over another connection is answered with 503
 MAX_SECONDS = 30.0  # for a request to arrive, and for a stalled client to resume reading
-FULL = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 class TimedProtocol(H11Protocol):
-    """Closes connections beyond MAX_CONNECTIONS and those of slow clients."""
+    """Closes the connections of slow clients."""
 
     _timer: asyncio.TimerHandle | None = None
 
@@ -35,9 +34,6 @@ class TimedProtocol(H11Protocol):
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=0)  # pause writing while anything is unsent
         self._after_limit(self._close_incomplete)
-        if len(self.connections) > MAX_CONNECTIONS:
-            transport.write(FULL)
-            transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._timer is not None:
@@ -75,11 +71,12 @@ class WebServer(uvicorn.Server):
         shown = socket.gethostname() if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
         self.url = f"http://{shown}:{self.address[1]}"
         self.worker = Worker()
+        limits: dict[str, Any] = {"http": TimedProtocol, "limit_concurrency": MAX_CONNECTIONS + 1}
         quiet: dict[str, Any] = {"log_config": None, "log_level": "error", "access_log": False, "server_header": False}
         # One request per connection.
         headers = [*HEADERS.items(), ("Connection", "close")]
         app = create_app(service, self.worker, host)
-        super().__init__(uvicorn.Config(app, http=TimedProtocol, ws="none", lifespan="off", headers=headers, **quiet))
+        super().__init__(uvicorn.Config(app, ws="none", lifespan="off", headers=headers, **limits, **quiet))
 
     def run(self) -> None:  # type: ignore[override]  # on its own socket
         """Serve until Ctrl-C, raised as KeyboardInterrupt, or `should_exit`."""

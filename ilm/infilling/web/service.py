@@ -77,15 +77,15 @@ class WebService:
 
         "original": the probability of those answers; blanks without one are filled as in the first candidate.
         """
-        model, decoding = self._model(request.model), request.decoding
+        model = self._model(request.model)
         text, answers = parse_braces(request.text, model.mask_types, self._known_types)
         infiller = self._load(model, job, "filling")
         begun = time.perf_counter()
-        context = infiller.context(text, decoding=known_settings(infiller.condition, decoding))
+        context = infiller.context(text, decoding=known_settings(infiller.condition, request))
         original = None
         assumed = [number for number, answer in enumerate(answers) if answer is None]
         with _stepping(infiller, job):
-            found = infiller(context, decoding)[0]
+            found = infiller(context, request)[0]
             if len(assumed) < len(answers):
                 whole: list[Any] = [found[0].answers[n] if n in assumed else answer for n, answer in enumerate(answers)]
                 original = judge(infiller, context, whole, assumed)
@@ -96,7 +96,7 @@ class WebService:
             "answers": answers,
             "original": original,
             "candidates": [candidate_record(infilling) for infilling in found],
-            "settings": decoding.model_dump(),
+            "settings": request.model_dump(include={*Decoding.model_fields}),
             "seconds": time.perf_counter() - begun,
         }
 

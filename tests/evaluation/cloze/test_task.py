@@ -638,17 +638,17 @@ def test_a_hub_out_of_reach_is_told_at_once(root, tmp_path, monkeypatch):
         (
             "id,cefr,text\n1,A1,She ate pasta.\n",
             ["task.n_masks=9"],
-            "None of 1 texts has 9 words",
+            "None of 1 texts has task.n_masks=9 words",
         ),
         (
             "id,cefr,text\n1,A1,12 34 !\n",
             [],
-            "has a word of letters alone: type task.positions=random for words of any",
+            "by task.positions=human-tokens. Ask for fewer, or type task.positions=random for words of any",
         ),
         (
             "id,cefr,text\n1,A1,She ate\n",
             ["task.n_masks=2", "task.positions=random"],
-            "neighbours: lower task.n_masks",
+            "not neighbours, by task.positions=random",
         ),
         ("id,cefr,text\n1,A1,She ate pasta.\n", ["task.levels=[B2]"], "has no texts of level B2"),
         (None, [], "no such file"),
