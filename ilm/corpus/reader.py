@@ -77,18 +77,18 @@ def read_corpus(path: str | Path, reading: Reading) -> tuple[pd.DataFrame, ReadR
         )
     valid = validate_rows(path, source, used, reading)
     del source  # holds all cells of a workbook
+    documents = valid.documents(path)
     report = ReadReport(
         path=str(path),
         sha256=file_sha256(path),
         bytes=path.stat().st_size,
         rows=valid.rows,
-        kept=valid.kept,
+        kept=len(documents),
         dropped=dict(valid.dropped),
         notes=dict(valid.notes),
         columns_used=used,
     )
     require_share(report, reading.max_dropped, reading.levels, valid.other_levels)
-    documents = valid.documents()
     if learner_from_id is not None and (documents["learner_id"] == "").all():
         example = documents["writing_id"].iloc[0][:60]
         raise UserError(f"{path}: corpus.learner_from_id={learner_from_id} matches no id, such as {example!r}")

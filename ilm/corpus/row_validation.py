@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from functools import lru_cache, partial
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -78,12 +79,6 @@ class ValidatedRows:
         self.other_levels: Counter[str] = Counter()
         self._chunks: dict[str, list[pa.Array]] = {name: [] for name in names}
         self._numbers = array("q")  # row number of each document
-        self._order = np.empty(0, np.int64)  # kept documents, sorted by writing_id
-
-    @property
-    def kept(self) -> int:
-        """Number of documents; known after `finish`."""
-        return len(self._order)
 
     def add(self, documents: Sequence[Document], numbers: Sequence[int]) -> None:
         """Add documents (values in the order of `names`) with their row numbers."""
@@ -96,12 +91,9 @@ class ValidatedRows:
             # JSON can escape a lone surrogate, which UTF-8 cannot encode.
             clean = False
         if not clean:
-            wrong = [not all(map(_is_text, document)) for document in documents]
-            self.dropped.add(NO_CHARACTER, *(row for row, bad in zip(numbers, wrong, strict=True) if bad))
-            self.add(
-                [document for document, bad in zip(documents, wrong, strict=True) if not bad],
-                [row for row, bad in zip(numbers, wrong, strict=True) if not bad],
-            )
+            fine = [all(map(_is_text, document)) for document in documents]
+            self.dropped.add(NO_CHARACTER, *(row for row, is_fine in zip(numbers, fine, strict=True) if not is_fine))
+            self.add([*compress(documents, fine)], [*compress(numbers, fine)])
             return
         texts = arrays[self.names.index("text")]
         for cause, pattern in SUSPICIOUS.items():
@@ -111,27 +103,34 @@ class ValidatedRows:
             chunks.append(values)
         self._numbers.extend(numbers)
 
-    def finish(self, path: Path) -> None:
-        """Sort the documents by id and drop identical repetitions.
+    def documents(self, path: Path) -> pd.DataFrame:
+        """The documents sorted by `writing_id`, without identical repetitions, one Arrow array per column.
+
+        Frees the collected rows: call it once.
 
         Raises: UserError for the first row that repeats an id with different contents.
         """
-        if not self._numbers:
-            return
-        numbers = np.frombuffer(self._numbers, np.int64)
-        ids = pa.chunked_array(self._chunks["writing_id"])
-        order = pc.sort_indices(ids)  # stable; UTF-8 byte order equals Python's string order
+        ids = pa.chunked_array(self._chunks["writing_id"], pa.large_string())
+        order = pc.sort_indices(ids).to_numpy().astype(np.int64)  # stable; UTF-8 byte order is Python's string order
         by_id = ids.take(order)
         same = np.zeros(len(ids), bool)  # same id as the one before
-        same[1:] = pc.equal(by_id.slice(1), by_id.slice(0, len(ids) - 1)).to_numpy()
-        order = order.to_numpy().astype(np.int64)
+        same[1:] = pc.equal(by_id.slice(1), by_id.slice(0, max(0, len(ids) - 1))).to_numpy()
         if same.any():
             first_of = np.maximum.accumulate(np.where(same, 0, np.arange(len(ids))))
-            repeated, earlier = order[same], order[first_of[same]]
-            in_row_order = np.argsort(repeated)
-            self._check_equal(path, repeated[in_row_order], earlier[in_row_order])
-            self.dropped.add(REPEATED, *numbers[repeated[in_row_order]])
-        self._order = order[~same]
+            in_row_order = np.argsort(order[same])
+            repeated, earlier = order[same][in_row_order], order[first_of[same]][in_row_order]
+            self._check_equal(path, repeated, earlier)
+            self.dropped.add(REPEATED, *np.array(self._numbers)[repeated])
+        del ids, by_id
+        columns = {}
+        # Texts last: sorting a column takes twice its size.
+        for name in sorted(self.names, key=lambda name: name == "text"):
+            values = pa.chunked_array(self._chunks.pop(name), pa.large_string()).combine_chunks()
+            # Otherwise Arrow keeps the memory of the chunks and allocates more: 240 MB at 723,282 texts.
+            pa.default_memory_pool().release_unused()
+            columns[name] = values.take(pa.array(order[~same]))
+            del values
+        return pa.table({name: columns[name] for name in self.names}).to_pandas()
 
     def _check_equal(self, path: Path, repeated: np.ndarray, earlier: np.ndarray) -> None:
         """Raise UserError unless the documents at `repeated` equal those at `earlier` (positions, in row order)."""
@@ -149,18 +148,6 @@ class ValidatedRows:
                 f"contents ({', '.join(name for name in self.names if differs[name][at])}); ids must "
                 f"be unique: correct the file, or choose another column: corpus.columns.writing_id=..."
             )
-
-    def documents(self) -> pd.DataFrame:
-        """The documents sorted by `writing_id`, one Arrow array per column. Frees the collected rows: call it once."""
-        columns = {}
-        # Texts last: sorting a column takes twice its size.
-        for name in sorted(self.names, key=lambda name: name == "text"):
-            values = pa.concat_arrays(self._chunks.pop(name))
-            # Otherwise Arrow keeps the memory of the chunks and allocates more: 240 MB at 723,282 texts.
-            pa.default_memory_pool().release_unused()
-            columns[name] = values.take(pa.array(self._order))
-            del values
-        return pa.table({name: columns[name] for name in self.names}).to_pandas()
 
 
 def validate_rows(path: Path, source: Source, used: Mapping[str, str], reading: Reading) -> ValidatedRows:
@@ -192,7 +179,6 @@ def validate_rows(path: Path, source: Source, used: Mapping[str, str], reading: 
                 valid.add(documents, numbers)
                 documents, numbers = [], []
     valid.add(documents, numbers)
-    valid.finish(path)
     return valid
 
 

@@ -72,14 +72,7 @@ def leak_table(leaks: Mapping[str, Any]) -> TextTable:
 
     `leaks`: a `LeakReport` as stored in a manifest.
     """
-    rows = []
-    for what in ("texts", "learners", "topics"):
-        found = leaks[what]
-        if isinstance(found, str):
-            rows.append((f"{what} in several splits", found, "", ""))
-        else:
-            shown = (f"{found['values']:,}", f"{found['documents']:,}", _example(found["examples"]))
-            rows.append((f"{what} in several splits", *shown))
+    rows = [(f"{what} in several splits", *_shared(leaks[what])) for what in ("texts", "learners", "topics")]
     near = leaks["near_duplicates"]
     if isinstance(near, str):
         rows.append(("near-duplicates in train", near, "", ""))
@@ -90,9 +83,14 @@ def leak_table(leaks: Mapping[str, Any]) -> TextTable:
             share = f"{count / max(1, documents):.2%}"
             rows.append((what, share, f"{count:,} of {documents:,}", _example(examples)))
     if (held_out := leaks["held_out"]) is not None:
-        shown = (f"{held_out['values']:,}", f"{held_out['documents']:,}", _example(held_out["examples"]))
-        rows.append(("values of split.test_on in test and elsewhere", *shown))
+        rows.append(("values of split.test_on in test and elsewhere", *_shared(held_out)))
     return TextTable("Leaks between splits", ("what", "found", "documents", "for example"), rows, "lprp")
+
+
+def _shared(found: Mapping[str, Any] | str) -> tuple[str, str, str]:
+    if isinstance(found, str):
+        return found, "", ""
+    return f"{found['values']:,}", f"{found['documents']:,}", _example(found["examples"])
 
 
 def _example(examples: Sequence[Sequence[Sequence[str]]]) -> str:

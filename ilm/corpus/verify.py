@@ -1,16 +1,15 @@
 """`python prepare.py check=true`: verifies a corpus folder against its manifest."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from ilm.corpus.store import DOCUMENTS, MANIFEST, PreparedCorpus, again, with_digest
 from ilm.errors import UserError
 from ilm.files import read_json
-from ilm.hashing import digest, file_sha256
+from ilm.hashing import changed_files, digest
 from ilm.tables import TextTable, show
 
 
@@ -19,7 +18,7 @@ class Finding:
     """A part of a corpus folder and its faults; `skipped`: why it was not checked."""
 
     part: str
-    faults: tuple[str, ...] = ()
+    faults: Sequence[str] = ()
     skipped: str | None = None
 
 
@@ -32,13 +31,14 @@ def verify_corpus(folder: Path, caches: Mapping[str, Callable[[Path, pd.DataFram
     """
     corpus = PreparedCorpus.open(folder)
     manifest = corpus.manifest
-    yield Finding(MANIFEST, tuple(_manifest_faults(manifest)))
-    faults = tuple(_file_faults(folder / DOCUMENTS, manifest["files"][DOCUMENTS]))
+    edited = with_digest(manifest)["digest"] != manifest.get("digest")
+    yield Finding(MANIFEST, ["its contents do not match its digest: edited or damaged"] if edited else [])
+    faults = changed_files(folder, manifest["files"])
     yield Finding(DOCUMENTS, faults)
     for source in manifest["sources"]:
         path = Path(source["path"])
         if path.is_file():
-            yield Finding(f"source {path}", tuple(_file_faults(path, source)))
+            yield Finding(f"source {path}", changed_files(path.parent, {path.name: source}))
         else:
             yield Finding(f"source {path}", skipped="a folder" if path.is_dir() else "no longer there")
     if faults:
@@ -50,7 +50,7 @@ def verify_corpus(folder: Path, caches: Mapping[str, Callable[[Path, pd.DataFram
                 why = f"made from documents {other}, since replaced: nothing reads it, delete it"
                 yield Finding(part, skipped=why)
             else:
-                yield Finding(part, tuple(faults_of(cache, corpus.documents)))
+                yield Finding(part, faults_of(cache, corpus.documents))
 
 
 def require_sound(*folders: Path, **caches: Callable[[Path, pd.DataFrame], list[str]]) -> None:
@@ -89,15 +89,3 @@ def _documents_of(cache: Path) -> str | None:
         return made_of["documents"] if cache.name.endswith(f"-{digest(made_of)}") else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # the check of this kind of folder reports the fault
-
-
-def _manifest_faults(manifest: Mapping[str, Any]) -> Iterator[str]:
-    if (found := with_digest(manifest)["digest"]) != manifest.get("digest"):
-        yield f"{found}, expected {manifest.get('digest')}: edited or damaged"
-
-
-def _file_faults(path: Path, wanted: Mapping[str, Any]) -> Iterator[str]:
-    if (size := path.stat().st_size) != wanted["bytes"]:
-        yield f"{size:,} bytes, expected {wanted['bytes']:,}"
-    elif (found := file_sha256(path)) != wanted["sha256"]:
-        yield f"sha256 {found[:12]}..., expected {wanted['sha256'][:12]}..."

@@ -70,10 +70,8 @@ def test_a_changed_byte_in_the_documents_or_the_source(corpus):
     for path, part in ((parquet, "documents.parquet"), (source, f"source {source}")):
         whole = path.read_bytes()
         path.write_bytes(whole[:300] + bytes([whole[300] ^ 1]) + whole[301:])
-        assert "sha256" in faults(corpus.folder)[part]
+        assert "has changed since it was written" in faults(corpus.folder)[part]
         path.write_bytes(whole)
-    source.write_bytes(source.read_bytes() + b"\n")
-    assert "bytes, expected" in faults(corpus.folder)[f"source {source}"]
     source.unlink()
     assert faults(corpus.folder) == {}
     (skipped,) = [f for f in verify_corpus(corpus.folder, {}) if f.skipped]

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import python_calamine
 
+from ilm.config.keys import as_typed
 from ilm.corpus.formats.table import BLANK, FIELDS, Row, Source, number_text
 from ilm.errors import UserError
 
@@ -54,7 +55,7 @@ def excel_source(path: Path, sheet: str | None) -> Source:
         if sheet not in names:
             found = "has no sheets" if not names else f"has the sheets {', '.join(names)}"
             asked = "" if sheet is None else f", and none named {sheet}"
-            choice = "" if not names else f"; type corpus.sheet={_typed(names[0])} or another"
+            choice = "" if not names else f"; type {as_typed('corpus.sheet=', names[0])} or another"
             raise UserError(f"{path} {found}{asked}{choice}")
         cells = book.get_sheet_by_name(sheet)
     first = cells.start[0] + 1 if cells.start else 1  # rows before it are empty
@@ -82,11 +83,6 @@ def _text(value: Cell) -> str:
     if isinstance(value, bool):
         return str(value).upper()
     return number_text(value) if isinstance(value, float) else str(value)
-
-
-def _typed(sheet: str) -> str:
-    """The sheet's name, quoted for the shell."""
-    return sheet if re.fullmatch(r"\w+", sheet) else f"\"'{sheet}'\""
 
 
 def _check_parts(path: Path) -> None:

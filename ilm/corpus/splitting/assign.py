@@ -138,8 +138,11 @@ def given_split(documents: pd.DataFrame) -> SplitReport:
 
 def sizes_by_level(documents: pd.DataFrame) -> dict[str, Sizes]:
     """Documents by level name and split."""
-    table = pd.crosstab(documents["cefr_level"], documents["split"])
-    return table.reindex(columns=list(SPLITS), fill_value=0).to_dict("index")
+    split_of = pd.Categorical(documents["split"], categories=list(SPLITS)).codes
+    levels, names = pd.factorize(documents["cefr_level"], sort=True)
+    counts = np.bincount(levels * len(SPLITS) + split_of, minlength=len(names) * len(SPLITS))
+    rows = counts.reshape(len(names), len(SPLITS)).tolist()
+    return {name: dict(zip(SPLITS, row, strict=True)) for name, row in zip(names, rows, strict=True)}
 
 
 def _rank(ids: pd.Series, seed: int) -> np.ndarray:

@@ -403,7 +403,7 @@ def test_xlsx_with_several_sheets(read, refused):
     content = workbook({"Read me": [["hello"]], "texts": [NAMES, *ROWS]})
     message = refused("c.xlsx", content)
     assert "has the sheets Read me, texts" in message
-    assert "type corpus.sheet=\"'Read me'\" or another" in message
+    assert "type \"corpus.sheet='Read me'\" or another" in message
     assert len(read("c.xlsx", content, sheet="texts")[0]) == 3
     assert "and none named Texts" in refused("c.xlsx", content, sheet="Texts")
     assert "only XLSX workbooks have sheets" in refused("c.csv", delimited([NAMES, *ROWS]), sheet="texts")
