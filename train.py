@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 
 from ilm.cli.logging import set_up_logging
 from ilm.cli.main import composed, entry_point, job
-from ilm.cli.sweep import note, start_job, sweep_here, was_requeued
+from ilm.cli.sweep import note, start_job, was_requeued
 from ilm.config.check import check
 from ilm.config.train import Train
 from ilm.runs.folder import RunFolder
@@ -51,8 +51,7 @@ def train(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> dict
 
 @composed("train")
 def main(cfg: DictConfig) -> dict[str, float]:
-    if sweep := sweep_here():
-        start_job(sweep, cfg)
+    if start_job(cfg):
         return {}
     with job() as choices:
         return train(cfg, choices)

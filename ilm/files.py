@@ -234,11 +234,6 @@ def require_writable(folder: Path, option: str) -> None:
         raise UserError(f"{folder} cannot be written to ({why}): type {option}=... for another place") from error
 
 
-def readable_size(n_bytes: float) -> str:
-    """A human-readable number of bytes."""
-    return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e8 else f"{max(n_bytes, 0) / 1e6:.1f} MB"
-
-
 def _beside(path: Path, purpose: str) -> Path:
     """A new temporary name in the folder of `path`, which contains the process id (`remove_strays`)."""
     return path.with_name(f".{path.name}.{purpose}-{host()}-{os.getpid()}-{secrets.token_hex(4)}")

@@ -10,6 +10,8 @@ from tqdm import tqdm
 
 log = logging.getLogger("ilm")
 
+LOG_SECONDS = 60.0
+
 
 def duration(seconds: float) -> str:
     """h:mm:ss; `?` for NaN."""
@@ -22,14 +24,14 @@ def duration(seconds: float) -> str:
 class ProgressLog:
     """Counts `unit`s of work, `initial` of them already done, and reports the rate and the time left.
 
-    Logs a line every `log_seconds`, an early first one, and one at the end.
+    Logs a line every minute, an early first one, and one at the end.
     """
 
-    def __init__(self, total: int, what: str, unit: str, *, initial: int = 0, log_seconds: float = 60.0):
+    def __init__(self, total: int, what: str, unit: str, *, initial: int = 0):
         self.total, self.what, self.unit, self.done = total, what, unit, initial
-        self._initial, self._began, self._log_seconds = initial, time.monotonic(), log_seconds
+        self._initial, self._began = initial, time.monotonic()
         # An early first line shows problems sooner.
-        self._last_line = self._began - log_seconds * 5 / 6
+        self._last_line = self._began - LOG_SECONDS * 5 / 6
         in_terminal = sys.stderr.isatty()
         self._extra = {"file_only": in_terminal}
         self._bar = tqdm(
@@ -48,7 +50,7 @@ class ProgressLog:
         """Report `count` more units as done."""
         self.done += count
         self._bar.update(count)
-        if self.done < self.total and time.monotonic() - self._last_line >= self._log_seconds:
+        if self.done < self.total and time.monotonic() - self._last_line >= LOG_SECONDS:
             self._line(ended=False)
             self._last_line = time.monotonic()
 

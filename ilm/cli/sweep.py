@@ -196,19 +196,17 @@ def _require_all(config: DictConfig, combinations: Sequence[Sequence[str]], requ
         raise SystemExit(2)
 
 
-def sweep_here() -> Sweep | None:
-    """The sweep whose jobs this process starts; None in a single run and in a job."""
-    return _sweep
-
-
-def start_job(sweep: Sweep, settings: DictConfig) -> None:
-    """Start the job that Hydra has reached (`Sweep.start`), with these settings."""
+def start_job(settings: DictConfig) -> bool:
+    """In the main process of a sweep, start the job that Hydra has reached; False in a single run and in a job."""
+    if _sweep is None:
+        return False
     config = HydraConfig.get()
     options = [override for override in config.overrides.hydra if override.startswith("hydra.searchpath=")]
     options += ["--config-name", config.job.config_name or ""] if config.job.config_name != config.job.name else []
     folders = [s.path for s in config.runtime.config_sources if s.provider == "command-line"]
     options += [part for path in folders for part in ("--config-dir", path)]
-    sweep.start(config.job.num, [*options, *config.overrides.task], config.launcher, settings.trainer)
+    _sweep.start(config.job.num, [*options, *config.overrides.task], config.launcher, settings.trainer)
+    return True
 
 
 def is_recorded() -> bool:
@@ -258,9 +256,6 @@ def end_sweep() -> int:
             print(f"the jobs continue; `scancel {' '.join(left)}` ends them", flush=True)
         if any(line[1] not in ("finished", "finished before") for line in rows):
             print("repeat the command to resume what is not finished", flush=True)
-        for job in sweep.jobs:  # Hydra makes a folder for each job
-            with suppress(OSError):
-                (sweep.folder / str(job.number)).rmdir()
     else:
         _remove(sweep)  # rejected before its first job
     return sweep.exit_code()

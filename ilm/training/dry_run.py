@@ -12,16 +12,17 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from tqdm import tqdm
 
 from ilm.cli.sweep import is_recorded, note
 from ilm.config.train import EarlyStopping, Train
 from ilm.errors import UserError
-from ilm.files import readable_size
 from ilm.models.devices import peak_memory
 from ilm.models.summary import module_lines
 from ilm.progress import duration
@@ -209,7 +210,7 @@ def cost_sheet(plan: RunPlan) -> tuple[str, dict[str, float]]:
     processes = f" in each of {plan.steps.world_size} processes" if plan.steps.world_size > 1 else ""
     pretrained = plan.settings.model.pretrained and not plan.model.pretrained
     note = "; random weights of the same shape, as the pretrained ones are not available here" if pretrained else ""
-    size = readable_size
+    size = partial(tqdm.format_sizeof, suffix="B")
     lines = {
         "modules": "\n              ".join(module_lines(module.model)),
         "parameters": f"{counts[0]:,}" + (f", {counts[1]:,} trained" if counts[1] < counts[0] else ""),

@@ -83,7 +83,7 @@ def fit(plan: RunPlan, module: InfillingModule, folder: RunFolder) -> None:
         if is_first_process():
             folder.set_status(state="planned", step=done, total_steps=plan.total_steps, reason=None)
         if done < plan.total_steps and not validation.stopped:
-            status = StatusReporter(folder, metrics, validation, total_steps=plan.total_steps)
+            status = StatusReporter(folder, metrics, validation, plan.total_steps)
             trainer.loggers = make_loggers(settings, folder, purge_step=done + 1 if checkpoint else 0)
             report_nonfinite = NonFiniteReport(folder, plan.corpus.documents["writing_id"].array)
             callbacks: list[pl.Callback] = [signals, report_nonfinite, metrics, validation]
@@ -174,12 +174,9 @@ def evaluation_command(plan: RunPlan) -> str:
         f"models={plan.name}",
         "task.split=valid",
         f"task.max_examples={len(plan.validation)}",
+        f"task.max_length={settings.data.max_length}",
+        f"task.masks_per_document={settings.masking.masks_per_document}",
     ]
-    for key, value, default in (
-        ("max_length", settings.data.max_length, 512),
-        ("masks_per_document", settings.masking.masks_per_document, 16),
-    ):
-        arguments += [f"task.{key}={value}"] if value != default else []
     for key in ("data", "experiments"):
         path = getattr(settings.paths, key)
         arguments += [f"paths.{key}={path}"] if path != key else []

@@ -1,6 +1,6 @@
 """Loggers that keep a resumed run one run, which Lightning's own do not, and leave no empty files.
 
-`ilm.training.trainer.make_loggers` calls each with `save_dir`, `name`, `version` and `purge_step`.
+`ilm.training.trainer.make_loggers` calls each with `save_dir` and `purge_step`.
 """
 
 import csv
@@ -35,10 +35,11 @@ class MetricsCsv(Logger):
     renamed to damaged-metrics.csv.
     """
 
-    def __init__(self, save_dir: str, name: str = "", version: str = "", purge_step: int | None = None):
+    name = version = ""
+
+    def __init__(self, save_dir: str, purge_step: int | None = None):
         super().__init__()
-        self._name, self._version = name, version
-        self.path = Path(save_dir) / name / version / "metrics.csv"
+        self.path = Path(save_dir) / "metrics.csv"
         self._columns: list[str] = ["step"]
         self._last: list[tuple[str, set[str]]] = []  # step and metric names of the last rows kept
         if is_first_process() and self.path.exists():
@@ -57,14 +58,6 @@ class MetricsCsv(Logger):
         kept = [row for row in whole if purge_step is None or int(row["step"]) < purge_step]
         self._last = [(row["step"], {key for key, value in row.items() if value}) for row in kept[-2:]]
         self._rewrite(kept)
-
-    @property
-    def name(self) -> str:
-        return self._name
-
-    @property
-    def version(self) -> str:
-        return self._version
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
@@ -119,8 +112,6 @@ class WeightsAndBiases(WandbLogger):
     def __init__(
         self,
         save_dir: str,
-        name: str = "",
-        version: str = "",
         purge_step: int | None = None,
         *,
         project: str = "ilm",
@@ -135,7 +126,7 @@ class WeightsAndBiases(WandbLogger):
             name=folder.name,
             save_dir=save_dir,
             version=_run_id(folder),
-            offline=offline or os.environ.get("WANDB_MODE") == "offline",
+            offline=offline,
             project=project,
             settings={"quiet": True},
             config=yaml.safe_load(file.read_text(encoding="utf-8")) if file.exists() else None,
@@ -159,9 +150,7 @@ class WeightsAndBiases(WandbLogger):
     @rank_zero_only
     def finalize(self, status: str) -> None:
         try:
-            super().finalize(status)
-            # So that this process's next run is a separate one there too.
-            self.experiment.finish()
+            self.experiment.finish()  # so that this process's next run is a separate one there too
         except ConnectionError as error:  # Slurm signals all processes of a job
             log.warning("wandb's background process ended before the run (%s): `wandb sync` uploads the rest", error)
 

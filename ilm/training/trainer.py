@@ -90,8 +90,7 @@ def make_loggers(settings: Train, folder: RunFolder, purge_step: int) -> list[Lo
     They remove records of `purge_step` and later, which a killed run wrote after its last checkpoint.
     """
     return [
-        instantiate(node)(save_dir=str(folder.path), name="", version="", purge_step=purge_step)
-        for node in (settings.logger or {}).values()
+        instantiate(node)(save_dir=str(folder.path), purge_step=purge_step) for node in (settings.logger or {}).values()
     ]
 
 

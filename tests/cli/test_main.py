@@ -217,6 +217,12 @@ def test_a_run_that_grows_is_the_longer_run(here, whole):
     assert status(grown)["step"] == STEPS
 
 
+def test_a_folder_of_something_else_is_left_alone(here):
+    (folder_of(here, "notes") / "chapter").mkdir(parents=True)
+    with pytest.raises(UserError, match="notes exists but is not a run folder"):
+        trained(here, "name=notes")
+
+
 def test_the_batch_may_be_divided_otherwise(here, whole):
     """8 examples a step: 1 x 8 instead of 2 x 4, in the same folder and with the same losses."""
     trained(here, "name=divided", "data.batch_size=8", "trainer.accumulate_grad_batches=1")

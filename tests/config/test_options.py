@@ -97,7 +97,7 @@ def test_loggers_are_made(option, tmp_path, monkeypatch):
     several = {"both": {"csv", "tensorboard"}, "all": {"csv", "tensorboard", "wandb"}, "none": set()}
     assert set(nodes) == several.get(option, {option})
     for node in nodes.values() if option not in several else ():
-        logger = instantiate(node)(save_dir=str(tmp_path), name="", version="", purge_step=None)
+        logger = instantiate(node)(save_dir=str(tmp_path), purge_step=None)
         logger.log_metrics({"x": 1.0}, step=1)
         logger.finalize("success")
         assert list(tmp_path.iterdir())

@@ -459,7 +459,7 @@ def test_all_ranks_stop_at_a_bad_step(here, tmp_path):
 
 def test_status_and_log_tell_how_far_a_run_is(run, monkeypatch):
     monkeypatch.setattr(progress, "STATUS_SECONDS", 0.0)
-    monkeypatch.setattr(progress.StatusReporter.__init__, "__kwdefaults__", {"log_seconds": 0.0})
+    monkeypatch.setattr(progress, "LOG_SECONDS", 0.0)
     seen = []
     write = RunFolder.set_status
 

@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 from tqdm import tqdm
 
 from ilm.models.scoring import perplexity
-from ilm.progress import duration
+from ilm.progress import LOG_SECONDS, duration
 from ilm.runs.folder import RunFolder
 from ilm.training.callbacks.metrics import Metrics, at_step_end, has_bar, is_last
 from ilm.training.callbacks.validation import Validation
@@ -23,23 +23,15 @@ BAR_SECONDS = 1.0
 
 
 class StatusReporter(pl.Callback):
-    """Writes status.json every 30 seconds and a line to the log every `log_seconds`, and moves the progress bar.
+    """Writes status.json every 30 seconds and a line to the log every minute, and moves the progress bar.
 
     The line and the bar show the mean loss and infill perplexity since the last record, tokens per second without
     padding, and the time left. It comes after the callbacks for metrics and validation, and before checkpoints.
     """
 
-    def __init__(
-        self,
-        folder: RunFolder,
-        metrics: Metrics,
-        validation: Validation,
-        *,
-        total_steps: int,
-        log_seconds: float = 60.0,
-    ):
+    def __init__(self, folder: RunFolder, metrics: Metrics, validation: Validation, total_steps: int):
         self.folder, self.metrics, self.validation = folder, metrics, validation
-        self.total_steps, self.log_seconds = total_steps, log_seconds
+        self.total_steps = total_steps
         self._first_step, self._began = 0, 0.0
         self._last_bar = self._last_status = self._last_line = -math.inf
         self._trained_before = 0.0
@@ -48,7 +40,7 @@ class StatusReporter(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self._first_step, self._began = trainer.global_step, time.monotonic()
         # The first line comes after a sixth of the usual time, to show early whether anything is wrong.
-        self._last_line = self._began - self.log_seconds * 5 / 6
+        self._last_line = self._began - LOG_SECONDS * 5 / 6
         if trainer.is_global_zero:
             self._trained_before = self.folder.status.get("seconds_trained", 0)
             self.write(trainer)
@@ -69,7 +61,7 @@ class StatusReporter(pl.Callback):
             return
         now = time.monotonic()
         status_due = now - self._last_status >= STATUS_SECONDS or is_last(trainer, batch_idx)
-        line_due = now - self._last_line >= self.log_seconds
+        line_due = now - self._last_line >= LOG_SECONDS
         bar_due = self._bar is not None and (status_due or now - self._last_bar >= BAR_SECONDS)
         if status_due:
             self.write(trainer)
