@@ -13,7 +13,6 @@ cannot be typed. The experiment that defines the stages does not apply to their 
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
@@ -58,13 +57,5 @@ class StagedSweeper(BasicSweeper):
         ]
 
 
-@dataclass
-class StagedSweeperConfig:
-    """The keys of `hydra.sweeper`."""
-
-    stages: list[list[str]]
-    params: dict[str, str] = field(default_factory=dict)
-    _target_: str = "hydra_plugins.staged_sweeper.StagedSweeper"
-
-
-ConfigStore.instance().store(group="hydra/sweeper", name="staged", node=StagedSweeperConfig, provider="ilm")
+NODE = {"_target_": "hydra_plugins.staged_sweeper.StagedSweeper", "params": {}}
+ConfigStore.instance().store(group="hydra/sweeper", name="staged", node=NODE, provider="ilm")

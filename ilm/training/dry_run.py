@@ -31,7 +31,7 @@ from ilm.runs.identity import run_name
 from ilm.training.callbacks.metrics import at_step_end
 from ilm.training.callbacks.validation import Validation
 from ilm.training.fit import fit
-from ilm.training.lightning import callbacks_of
+from ilm.training.lightning import callbacks_of, datamodule_of
 from ilm.training.module import InfillingModule
 from ilm.training.plan import RunPlan, plan_run
 from ilm.training.trainer import make_trainer
@@ -52,7 +52,7 @@ class Enough(SystemExit):
 
 
 class Stopwatch(pl.Callback):
-    """Times `steps` optimizer steps of `tokens` tokens and the validation before them, then ends the run.
+    """Times `steps` optimizer steps of `tokens` tokens and a validation of `validated` examples, then ends the run.
 
     It comes after the run's own callbacks. All ranks end at the same step.
 
@@ -61,11 +61,12 @@ class Stopwatch(pl.Callback):
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter):
         self.clock = clock
-        self.steps = self.tokens = 0
+        self.steps = self.tokens = self.validated = 0
         self.seconds = self.validation_seconds = self._began = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         (self._validation,) = (part for part in callbacks_of(trainer) if isinstance(part, Validation))
+        self.validated = len(datamodule_of(trainer).validation)
         self.validation_seconds = -self._validation.seconds  # of the one before the first step
 
     def on_train_batch_end(
@@ -90,24 +91,16 @@ class Stopwatch(pl.Callback):
             raise Enough(0)
 
 
-def extrapolated(
-    timed: Stopwatch,
-    *,
-    validated: int,
-    total_steps: int,
-    tokens_per_step: float,
-    validation_interval: int,
-    validation_examples: int,
-) -> tuple[float, float, int]:
+def extrapolated(timed: Stopwatch, plan: RunPlan) -> tuple[float, float, int]:
     """Seconds of training, seconds of validations, and their number.
 
-    `total_steps` optimizer steps have `tokens_per_step` tokens on average; `timed` had a validation of `validated`
-    examples. Assumes that time is proportional to tokens, and in a validation to examples.
+    Assumes that time is proportional to tokens, and in a validation to examples.
     """
     # Before the first step, at every interval, and after the last step.
-    validations = 1 + -(-total_steps // validation_interval)
-    training = total_steps * tokens_per_step * timed.seconds / timed.tokens
-    return training, validations * timed.validation_seconds * validation_examples / validated, validations
+    validations = 1 + -(-plan.total_steps // plan.settings.validation.interval)
+    training = plan.total_steps * plan.steps.means()[1] * timed.seconds / timed.tokens
+    validating = validations * timed.validation_seconds * len(plan.validation) / timed.validated
+    return training, validating, validations
 
 
 def dry_run(settings: Train) -> None:
@@ -189,15 +182,7 @@ def measure(plan: RunPlan) -> tuple[Stopwatch, InfillingModule]:
 def cost_sheet(plan: RunPlan) -> tuple[str, dict[str, float]]:
     """The cost sheet of a planned run as text, and its figures for the total of a sweep."""
     timed, module = measure(plan)
-    validated = min(VALIDATION_EXAMPLES, len(plan.validation))
-    training, validating, validations = extrapolated(
-        timed,
-        validated=validated,
-        total_steps=plan.total_steps,
-        tokens_per_step=plan.steps.means()[1],
-        validation_interval=plan.settings.validation.interval,
-        validation_examples=len(plan.validation),
-    )
+    training, validating, validations = extrapolated(timed, plan)
     seconds = training + validating
     parameters = [*module.parameters()]
     trained = [parameter for parameter in parameters if parameter.requires_grad]
@@ -221,8 +206,8 @@ def cost_sheet(plan: RunPlan) -> tuple[str, dict[str, float]]:
         "time": f"{duration(seconds)}: training {duration(training)}, {validations} validations {duration(validating)} "
         f"({validating / seconds:.0%})",
         "measured": f"{timed.steps} steps after {WARM_UP}: {timed.seconds / timed.steps:.3g} s per step, "
-        f"{timed.tokens / timed.seconds:,.0f} tokens/s, data loading included; {validated} validation examples in "
-        f"{timed.validation_seconds:.3g} s{note}",
+        f"{timed.tokens / timed.seconds:,.0f} tokens/s, data loading included; {timed.validated} validation examples "
+        f"in {timed.validation_seconds:.3g} s{note}",
         "assumed": "time is proportional to tokens, and nothing else uses this machine; saving is not counted",
     }
     summary = {"hours": seconds / 3600, "disk_gib": disk / GIB, "memory_gib": peak / GIB}

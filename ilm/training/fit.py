@@ -85,7 +85,7 @@ def fit(plan: RunPlan, module: InfillingModule, folder: RunFolder) -> None:
         if done < plan.total_steps and not validation.stopped:
             status = StatusReporter(folder, metrics, validation, plan.total_steps)
             trainer.loggers = make_loggers(settings, folder, purge_step=done + 1 if checkpoint else 0)
-            report_nonfinite = NonFiniteReport(folder, plan.corpus.documents["writing_id"].array)
+            report_nonfinite = NonFiniteReport(plan.corpus.documents["writing_id"].array)
             callbacks: list[pl.Callback] = [signals, report_nonfinite, metrics, validation]
             if not settings.dry_run:
                 minutes = settings.checkpoint.every_n_minutes

@@ -9,10 +9,14 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
+import hydra
 import pytest
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
 
 from ilm.cli.slurm import SlurmQueue, job_options, job_script
 from ilm.errors import UserError
+from tests.conftest import CONF
 
 LAUNCHER = {
     **dict.fromkeys(("partition", "account", "qos", "constraint", "tasks_per_node", "gpus_per_node", "mem_gb")),
@@ -65,6 +69,17 @@ def test_a_job_asks_for_what_the_run_is_planned_for():
     assert not [option for option in told if option.startswith(("--account", "--mem"))]
     assert "--gpus-per-node=a100:2" in job_options(launcher(gpus_per_node="a100:2"), trainer())
     assert not [option for option in job_options(launcher(), trainer(accelerator="cpu")) if "gpus" in option]
+
+
+def test_options_of_a_job_can_be_typed():
+    typed = ["hydra.launcher.partition=gpu", "+hydra.launcher.additional.exclude=n7", "trainer.num_nodes=2"]
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        config = hydra.compose("train", ["launcher=slurm", *typed], return_hydra_config=True)
+        assert type(Plugins.instance()._instantiate(config.hydra.launcher)).__name__ == "SlurmLauncher"
+        with pytest.raises(HydraException, match="Could not override"):
+            hydra.compose("train", ["launcher=slurm", "hydra.launcher.partitoin=gpu"])
+    options = job_options(config.hydra.launcher, config.trainer)
+    assert {"--partition=gpu", "--exclude=n7", "--nodes=2", "--mem=32G"} <= {*options}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The cost sheet: its arithmetic with a fake clock, and a dry run compared with the run it estimates."""
 
 import tempfile
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,12 +15,15 @@ from tests.conftest import SMALL_MODEL, compose, contents
 from train import train
 
 
-def example(**changed) -> tuple[float, float, int]:
+def example(total_steps: int = 100, interval: int = 25) -> tuple[float, float, int]:
     """10 steps of 400 tokens took 5 s, and a validation of 20 examples 2 s."""
     timed = Stopwatch()
-    timed.steps, timed.seconds, timed.tokens, timed.validation_seconds = 10, 5.0, 4000, 2.0
-    plan = {"total_steps": 100, "tokens_per_step": 800.0, "validation_interval": 25, "validation_examples": 500}
-    return extrapolated(timed, validated=20, **{**plan, **changed})
+    timed.steps, timed.seconds, timed.tokens = 10, 5.0, 4000
+    timed.validated, timed.validation_seconds = 20, 2.0
+    settings = SimpleNamespace(validation=SimpleNamespace(interval=interval))
+    steps = SimpleNamespace(means=lambda: (8.0, 800.0))
+    plan = SimpleNamespace(total_steps=total_steps, settings=settings, steps=steps, validation=range(500))
+    return extrapolated(timed, plan)
 
 
 def test_time_grows_with_tokens():
@@ -29,7 +33,7 @@ def test_time_grows_with_tokens():
 
 @pytest.mark.parametrize(("steps", "interval", "expected"), [(100, 25, 5), (101, 25, 6), (99, 25, 5), (10, 1000, 2)])
 def test_validations_before_at_every_interval_and_after(steps, interval, expected):
-    assert example(total_steps=steps, validation_interval=interval)[2] == expected
+    assert example(steps, interval)[2] == expected
 
 
 @pytest.fixture

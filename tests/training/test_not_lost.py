@@ -7,6 +7,7 @@ import json
 import logging
 import math
 import os
+import re
 import resource
 import shutil
 import signal
@@ -432,12 +433,9 @@ def test_documents_of_a_bad_step_are_named(run, micro_batch):
         run(at(micro_batch, "poison"))
     message = str(caught.value)
     assert "at optimizer step 6; the model was not updated" in message
-    report = json.loads((run.folder / "nonfinite-step6.json").read_text())
-    assert len(report["documents"]) == 8
-    assert report["documents"][0]["loss"] == "nan"
-    worst = report["documents"][0]
-    assert f"  - {worst['writing_id']}, mask {worst['mask']}: loss nan over {worst['targets']} targets" in message
-    assert message.count("\n  - ") == 5
+    documents = message.split("\n  - ")[1:]
+    assert len(documents) == 8
+    assert re.fullmatch(r"\w\d-\d{3}, mask \d+: loss nan over \d+ targets", documents[0])
     saved = torch.load(run.folder / "checkpoints" / "last.ckpt", weights_only=True)
     assert (saved["global_step"], status(run.folder)["step"]) == (6, 6)
     assert all(value.isfinite().all() for value in saved["state_dict"].values())

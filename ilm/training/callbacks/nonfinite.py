@@ -1,6 +1,5 @@
 """Reports the documents of an optimizer step whose loss or gradient is NaN or infinite."""
 
-import logging
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -10,15 +9,11 @@ import pytorch_lightning as pl
 import torch
 
 from ilm.errors import UserError
-from ilm.files import write_json
 from ilm.models.scoring import score_rows
-from ilm.runs.folder import RunFolder
 from ilm.training.datamodule import MicroBatch
 from ilm.training.lightning import datamodule_of
 
-log = logging.getLogger("ilm")
-
-SHOWN = 5  # documents in the message; the file lists all of the step's
+SHOWN = 10  # documents
 
 
 class NonFiniteLoss(UserError):
@@ -26,13 +21,13 @@ class NonFiniteLoss(UserError):
 
 
 class NonFiniteReport(pl.Callback):
-    """Adds the documents of the step, worst first, to the message of a `NonFiniteLoss`, and saves their full list.
+    """Adds the worst documents of the step to the message of a `NonFiniteLoss`.
 
     `writing_ids[row]` is the id of a document row. Under DDP each rank reports its own share of the step.
     """
 
-    def __init__(self, folder: RunFolder, writing_ids: Sequence[str]):
-        self.folder, self.writing_ids = folder, writing_ids
+    def __init__(self, writing_ids: Sequence[str]):
+        self.writing_ids = writing_ids
         self._batches: list[MicroBatch] = []
 
     def on_train_batch_start(self, trainer: pl.Trainer, module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
@@ -41,21 +36,18 @@ class NonFiniteReport(pl.Callback):
         self._batches.append(batch)
 
     def on_exception(self, trainer: pl.Trainer, module: pl.LightningModule, exception: BaseException) -> None:
-        if not isinstance(exception, NonFiniteLoss):
-            return
-        found = self._documents(trainer, module)
-        rank = f"-rank{trainer.global_rank}" if trainer.world_size > 1 else ""
-        path = self.folder.path / f"nonfinite-step{trainer.global_step}{rank}.json"
-        write_json(path, {"step": trainer.global_step, "reason": str(exception), "documents": found})
-        worst = "".join(
-            f"\n  - {one['writing_id']}, mask {one['mask']}: loss {one['loss']} over {one['targets']} targets"
-            for one in found[:SHOWN]
-        )
-        exception.args = (f"{exception}\nThe documents of the step, worst first (all {len(found)}: {path}):{worst}",)
+        if isinstance(exception, NonFiniteLoss):
+            worst = "".join(
+                f"\n  - {self.writing_ids[document]}, mask {mask}: loss {loss:.3g} over {count} targets"
+                for document, mask, count, loss in self._documents(trainer, module)[:SHOWN]
+            )
+            exception.args = (f"{exception}\nThe worst documents of the step:{worst}",)
 
     @torch.no_grad()
-    def _documents(self, trainer: pl.Trainer, module: pl.LightningModule) -> list[dict[str, Any]]:
-        """Each example of the step with its mean NLL in nats, without dropout, under the current weights."""
+    def _documents(self, trainer: pl.Trainer, module: pl.LightningModule) -> list[tuple[int, int, int, float]]:
+        """The step's examples, worst first: document row, number of the mask, targets, and mean NLL in nats without
+        dropout under the current weights.
+        """
         dataset = datamodule_of(trainer).batches.dataset
         module.eval()
         documents: list[tuple[int, int, int, float]] = []
@@ -67,12 +59,4 @@ class NonFiniteReport(pl.Callback):
             columns = (*dataset.keys(batch.numbers), targets, losses)
             documents += zip(*(column.tolist() for column in columns), strict=True)
         documents.sort(key=lambda one: one[-1] if math.isfinite(one[-1]) else math.inf, reverse=True)
-        return [
-            {
-                "writing_id": str(self.writing_ids[document]),
-                "mask": mask,
-                "targets": count,
-                "loss": loss if math.isfinite(loss) else str(loss),
-            }
-            for document, mask, count, loss in documents
-        ]
+        return documents
