@@ -31,7 +31,8 @@ def message_of(error: Exception, command: str) -> str:
     if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
         return _no_such_option(error.missing_cfg_file, error.options, command)
     if refused := re.match(r"Could not override '([^']+)'", message):
-        return f"{refused[0]}: there is no such key{suggestion(refused[1], _keys(refused[1], command))}"
+        keys = _keys(refused[1], command)
+        return f"{refused[0]}: there is no such key{suggestion(refused[1], keys) or _known(refused[1], keys, command)}"
     if isinstance(error, UserError) or cause is None or str(cause).strip() in message:
         return message
     return f"{message}\n{str(cause).strip().splitlines()[0]}"
@@ -81,6 +82,13 @@ def _keys(unknown: str, command: str) -> list[str]:
     settings: Any = OmegaConf.to_container(_composed(command, f"{unknown}="))
     del settings["hydra"]
     return ([] if "." in unknown else group_names(command)) + [key for key, _ in flat(settings)]
+
+
+def _known(unknown: str, keys: Sequence[str], command: str) -> str:
+    """The keys of the section in which the `unknown` one was typed, or where they are listed."""
+    section = f"{unknown.rpartition('.')[0]}."
+    known = sorted({key.removeprefix(section).partition(".")[0] for key in keys if key.startswith(section)})
+    return f"; {section}* has {', '.join(known)}" if known else f"; type python {command}.py --help for the keys"
 
 
 def _composed(command: str, without: str) -> DictConfig:

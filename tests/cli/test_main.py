@@ -560,6 +560,8 @@ def test_a_folder_of_results_that_is_none_is_not_replaced(here, whole, tmp_path)
             "Could not override 'datta.batch_size': there is no such key; did you mean data.batch_size?",
         ),
         ("train.py", ["cerf=A1"], "no such key; did you mean cefr?"),
+        ("train.py", ["checkpoint.zzz=1"], "no such key; checkpoint.* has every_n_minutes\n"),
+        ("train.py", ["zzz=1"], "no such key; type python train.py --help for the keys\n"),
         ("train.py", ["-m", "cefr=A1,A2", "adapter=lora", "optimizer.lrr=1"], "did you mean optimizer.lr?"),
         ("evaluate.py", ["task.max_example=1"], "did you mean task.max_examples?"),
         ("train.py", ["+foo=1", "seed=x"], "2 mistakes in the configuration:"),
