@@ -19,7 +19,6 @@ def prepare(cfg: DictConfig) -> Path:
     from ilm.corpus.sources import extra_source, main_source
     from ilm.corpus.splitting.strategy import HeldOut, TrainValidTest
     from ilm.corpus.verify import require_sound
-    from ilm.examples.survey import show_cuts
     from ilm.masking.prepare import prepare_corpus
     from ilm.masking.store import verify_masks
     from ilm.reference.exporter import export_corpus, require_replaceable
@@ -40,6 +39,8 @@ def prepare(cfg: DictConfig) -> Path:
     options = {key: getattr(settings, key) for key in ("masking", "num_workers", "preview", "overwrite")}
     source, strategy = reference_source(corpus) or main_source(corpus), TrainValidTest(**settings.split.model_dump())
     prepared, masks = prepare_corpus(folder, source, strategy, sample_size=corpus.sample_size, **options)
+    from ilm.examples.survey import show_cuts  # slow: imports transformers
+
     show_cuts(prepared, masks, settings.max_length)
     if isinstance(source, ReferenceSource):
         import_masks(prepared, source)

@@ -3,13 +3,14 @@
 Answers are at the end of an example, so truncation removes them first. Answer tokens include end tokens (INFILL and
 INFILL_SPECIAL targets), and are counted by document, so that they can be summed by level.
 
-Legend: D documents, E examples.
+Legend: E examples.
 """
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from ilm.tables import TextTable
 
@@ -41,45 +42,33 @@ class LevelCuts(NamedTuple):
         return self.cut / self.examples if self.examples else 0.0
 
 
-class Cuts:
-    """Counts for D documents; `longest`: tokens of the longest example before truncation."""
+def document_cuts(
+    documents: np.ndarray, full_lengths: np.ndarray, answers: np.ndarray, kept: np.ndarray, max_length: int
+) -> pd.DataFrame:
+    """What truncation removes from E examples, by document row; `longest`: tokens before truncation.
 
-    def __init__(self, n_documents: int, max_length: int):
-        self.max_length, self.longest = max_length, 0
-        # Examples, truncated ones, unanswered ones; answer tokens, removed ones.
-        self._counts = np.zeros((5, n_documents), dtype=np.int64)
+    `documents`, and the examples' counts as from `ilm.examples.lengths.count_answers`: (E,).
+    """
+    found = pd.DataFrame(
+        {
+            "examples": 1,
+            "cut": full_lengths > max_length,
+            "unanswered": (answers > 0) & (kept == 0),
+            "answer_tokens": answers,
+            "lost_tokens": answers - kept,
+            "longest": full_lengths,
+        }
+    ).groupby(documents)
+    return found.sum().assign(longest=found["longest"].max())
 
-    @classmethod
-    def joined(cls, parts: Sequence["Cuts"]) -> "Cuts":
-        """Concatenate the counts of all parts."""
-        result = cls(0, parts[0].max_length)
-        result.longest = max(part.longest for part in parts)
-        result._counts = np.concatenate([part._counts for part in parts], axis=1)
-        return result
 
-    @property
-    def examples(self) -> np.ndarray:
-        """Examples of each document, (D,)."""
-        return self._counts[0]
-
-    def add(self, owners: np.ndarray, full_lengths: np.ndarray, answers: np.ndarray, kept: np.ndarray) -> None:
-        """Count E examples: their documents, lengths, and answer tokens before and after truncation."""
-        cut, unanswered = full_lengths > self.max_length, (answers > 0) & (kept == 0)
-        for row, values in zip(self._counts, (None, cut, unanswered, answers, answers - kept), strict=True):
-            row += np.bincount(owners, values, minlength=len(row)).astype(np.int64)
-        self.longest = max(self.longest, int(full_lengths.max(initial=0)))
-
-    def total(self, level: str, chosen: np.ndarray) -> LevelCuts:
-        """The sums over the `chosen` documents (boolean, (D,))."""
-        counts = self._counts[:, chosen]
-        unanswered = (counts[3] > 0) & (counts[4] == counts[3])
-        sums: tuple[int, int, int, int, int] = tuple(counts.sum(axis=1).tolist())
-        return LevelCuts(level, *sums, int((counts[0] > 0).sum()), int(unanswered.sum()))
-
-    def by_level(self, level_of_document: np.ndarray, levels: Sequence[str]) -> list[LevelCuts]:
-        """The sums for each of `levels` that has documents, and for all of them if there are several."""
-        rows = [self.total(level, level_of_document == level) for level in levels if level in level_of_document]
-        return rows if len(rows) == 1 else [*rows, self.total(POOLED, np.ones(len(level_of_document), dtype=bool))]
+def cuts_by_level(cuts: pd.DataFrame, level_of_row: Sequence[str], levels: Sequence[str]) -> list[LevelCuts]:
+    """The sums over the documents of each level, and over all of them if there are several; see `document_cuts`."""
+    unanswered = (cuts["answer_tokens"] > 0) & (cuts["lost_tokens"] == cuts["answer_tokens"])
+    by_document = cuts.drop(columns="longest").assign(texts=1, texts_unanswered=unanswered)
+    sums = by_document.groupby(np.asarray(level_of_row)[cuts.index]).sum()
+    rows = [LevelCuts(level, *sums.loc[level].tolist()) for level in levels if level in sums.index]
+    return rows if len(rows) == 1 else [*rows, LevelCuts(POOLED, *by_document.sum().tolist())]
 
 
 def cut_lines(rows: Sequence[LevelCuts]) -> list[str]:

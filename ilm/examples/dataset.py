@@ -13,10 +13,11 @@ Legend: E examples, D documents.
 from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
 
 from ilm.examples.alignment import TokenSpans, align
 from ilm.examples.conditions import Conditions
-from ilm.examples.cuts import Cuts
+from ilm.examples.cuts import document_cuts
 from ilm.examples.layout import Example, Examples, add_prefixes, lay_out_all
 from ilm.examples.lengths import ExampleCounts, count_answers, count_examples, full_lengths
 from ilm.examples.token_store import TokenStore
@@ -38,8 +39,8 @@ class InfillingDataset:
     comparable). `conditions`: prefixes, not counted in `max_length`.
 
     `counts`: tokens and targets of each example. `dropped`: number of examples with two spans that share a token.
-    `unfitting`: number left out by `fitting`. `cuts`: what truncation removes, by document. `n_tokens`: tokens of all
-    examples after truncation.
+    `unfitting`: number left out by `fitting`. `cuts`: what truncation removes (`document_cuts`). `n_tokens`: tokens of
+    all examples after truncation.
     """
 
     def __init__(
@@ -66,8 +67,7 @@ class InfillingDataset:
             ends = np.minimum(ends, begins + masks_per_document)
         self.masks_per_document = int((ends - begins).max(initial=0))
         self.dropped = self.unfitting = self.n_tokens = 0
-        self.cuts = Cuts(len(self.documents), max_length)
-        self._mask_numbers, self.counts = self._survey(begins, ends, fitting)
+        self._mask_numbers, self.counts, self.cuts = self._survey(begins, ends, fitting)
 
     def __len__(self) -> int:
         return len(self._mask_numbers)
@@ -117,27 +117,19 @@ class InfillingDataset:
         spans = ranges(self._masks.span_offsets[masks], self._masks.span_offsets[masks + 1])
         return self._masks.starts[spans].astype(np.int64), self._masks.lengths[spans].astype(np.int64)
 
-    def cuts_of(self, numbers: np.ndarray) -> tuple[np.ndarray, Cuts]:
-        """The documents of some examples, ascending, and what truncation removes from these examples."""
-        of_example = self.keys(numbers)[0]
-        documents, owners = np.unique(of_example, return_inverse=True)
-        cuts = Cuts(len(documents), self.max_length)
+    def cuts_of(self, numbers: np.ndarray) -> pd.DataFrame:
+        """As `cuts`, of some examples."""
+        documents, parts = self.keys(numbers)[0], []
         for begin in range(0, len(numbers), EXAMPLES_PER_CHUNK):
             chunk = slice(begin, begin + EXAMPLES_PER_CHUNK)
-            sizes, spans = self._aligned(of_example[chunk], self._mask_numbers[numbers[chunk]], 1)
-            self._count_cuts(cuts, owners[chunk], sizes, spans)
-        return documents, cuts
+            sizes, spans = self._aligned(documents[chunk], self._mask_numbers[numbers[chunk]], 1)
+            parts.append(self._truncated(sizes, spans))
+        return document_cuts(documents, *np.concatenate(parts, axis=1), self.max_length)
 
-    def _count_cuts(
-        self,
-        cuts: Cuts,
-        owners: np.ndarray,
-        sizes: np.ndarray,
-        spans: TokenSpans,
-        kept: np.ndarray | slice = slice(None),
-    ) -> None:
-        answers, left = count_answers(self.objective, sizes, spans, self.max_length)
-        cuts.add(owners[kept], full_lengths(self.objective, sizes, spans)[kept], answers[kept], left[kept])
+    def _truncated(self, sizes: np.ndarray, spans: TokenSpans) -> np.ndarray:
+        """(3, E): the tokens and the answer tokens of E examples before truncation, and the answer tokens after it."""
+        whole = full_lengths(self.objective, sizes, spans)
+        return np.stack([whole, *count_answers(self.objective, sizes, spans, self.max_length)])
 
     def _aligned(
         self, documents: np.ndarray, mask_numbers: np.ndarray, masks_of_each: int | np.ndarray
@@ -158,14 +150,16 @@ class InfillingDataset:
         last -= origin_of_each
         return sizes, TokenSpans(offsets(counts), masks.types[spans].astype(np.int64), first, last)
 
-    def _survey(self, begins: np.ndarray, ends: np.ndarray, fitting: str | None) -> tuple[np.ndarray, ExampleCounts]:
-        """The valid examples among masks begins[k]..ends[k]-1 of document k: mask numbers and counts."""
+    def _survey(
+        self, begins: np.ndarray, ends: np.ndarray, fitting: str | None
+    ) -> tuple[np.ndarray, ExampleCounts, pd.DataFrame]:
+        """The valid examples among masks begins[k]..ends[k]-1 of document k: mask numbers, counts and cuts."""
         n_candidates = int((ends - begins).sum())
-        mask_numbers = np.empty(n_candidates, dtype=np.int32)
+        mask_numbers, cuts = np.empty(n_candidates, dtype=np.int32), []
         count_type = np.uint16 if self.max_tokens < 2**16 else np.uint32
         counts = ExampleCounts(*(np.empty(n_candidates, dtype=count_type) for _ in ExampleCounts._fields))
         done = 0
-        for begin in range(0, len(self.documents), DOCUMENTS_PER_CHUNK):
+        for begin in range(0, max(1, len(self.documents)), DOCUMENTS_PER_CHUNK):  # without documents, one empty chunk
             chunk = slice(begin, begin + DOCUMENTS_PER_CHUNK)
             masks_of_each, numbers = ends[chunk] - begins[chunk], ranges(begins[chunk], ends[chunk])
             sizes, spans = self._aligned(self.documents[chunk], numbers, masks_of_each)
@@ -177,18 +171,17 @@ class InfillingDataset:
                 self.unfitting += int((kept & ~fits).sum())
                 kept &= fits
             found = count_examples(self.objective, sizes, spans, self.max_length)
+            documents = np.repeat(self.documents[chunk], masks_of_each)
             if self._conditions is not None:
-                documents = np.repeat(self.documents[chunk], masks_of_each)
                 added = self._conditions.lengths(documents, numbers - np.repeat(begins[chunk], masks_of_each))
                 found = found._replace(lengths=found.lengths + added)
-            owners = begin + np.repeat(np.arange(len(masks_of_each)), masks_of_each)
-            self._count_cuts(self.cuts, owners, sizes, spans, kept)
+            cuts.append(document_cuts(documents[kept], *self._truncated(sizes, spans)[:, kept], self.max_length))
             self.n_tokens += int(found.lengths[kept].sum())
             here = slice(done, done + int(kept.sum()))
             for column, values in zip((mask_numbers, *counts), (numbers, *found), strict=True):
                 column[here] = values[kept]
             done = here.stop
-        return mask_numbers[:done], ExampleCounts(*(column[:done] for column in counts))
+        return mask_numbers[:done], ExampleCounts(*(column[:done] for column in counts)), pd.concat(cuts)
 
 
 class ResampledDataset:

@@ -21,7 +21,7 @@ from ilm.config.model import Model
 from ilm.config.train import Train
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
-from ilm.examples.cuts import advice, cut_lines
+from ilm.examples.cuts import advice, cut_lines, cuts_by_level
 from ilm.examples.dataset import InfillingDataset, ResampledDataset, first_by_hash
 from ilm.examples.tokenizers import corpus_tokenizer, gpt2_tokenizer
 from ilm.examples.vocabulary import START_OF_INFILL, Vocabulary
@@ -109,11 +109,11 @@ class RunPlan:
 
     def _cut_lines(self, train: InfillingDataset) -> list[str]:
         """What `data.max_length` cuts from the training examples, by level."""
-        cuts = train.cuts
-        rows = cuts.by_level(np.array(self.levels)[self.level_codes[train.documents]], self.levels)
+        rows = cuts_by_level(train.cuts, self.corpus.documents["cefr_level"], self.levels)
+        longest = train.cuts["longest"].max()
         if not (found := cut_lines(rows)):
-            return [f"none at {train.max_length:,} tokens; the longest has {cuts.longest:,}"]
-        remedy = advice(rows, cuts.longest, "data.max_length")
+            return [f"none at {train.max_length:,} tokens; the longest has {longest:,}"]
+        remedy = advice(rows, longest, "data.max_length")
         return [f"at {train.max_length} tokens, of training examples", *found, *([remedy] if remedy else [])]
 
 

@@ -17,7 +17,7 @@ from ilm.evaluation.conditions import OWN, conditions_of
 from ilm.evaluation.losses import common_examples
 from ilm.evaluation.scores import EXAMPLE, Scores, ScoreStore, score_batches
 from ilm.examples.conditions import longest_prefix
-from ilm.examples.cuts import LevelCuts
+from ilm.examples.cuts import LevelCuts, cuts_by_level
 from ilm.examples.dataset import InfillingDataset, first_by_hash
 from ilm.examples.token_store import TokenStore
 from ilm.masking.generate import mask_settings
@@ -112,16 +112,15 @@ class Scorer:
                 device=device,
             )
 
-        documents, cuts = dataset.cuts_of(numbers)
+        cuts = dataset.cuts_of(numbers)
         counts = {
             "masks_per_document": dataset.masks_per_document,
             "dropped_examples": dataset.dropped,
             "unfitting_examples": dataset.unfitting,
             "left_over_examples": left_over,
-            "longest_example": cuts.longest,
+            "longest_example": int(cuts["longest"].max()),
         }
-        levels = corpus.documents["cefr_level"].to_numpy(dtype=object)[documents]
-        by_level = cuts.by_level(levels, corpus.manifest["settings"]["levels"])
+        by_level = cuts_by_level(cuts, corpus.documents["cefr_level"], corpus.levels)
         scores = store.complete(keys, score, model.name)
         return ScoredModel(model, condition, scores, masks.name, model.mask_types, counts, by_level, missing > 0)
 
