@@ -54,6 +54,11 @@ class TokenSpans:
         return np.repeat(np.arange(len(self.counts)), self.counts)
 
     @cached_property
+    def places(self) -> np.ndarray:
+        """The place of each span in its example, from 0, (S,)."""
+        return np.arange(len(self.examples)) - self.offsets[self.examples]
+
+    @cached_property
     def tokens_before(self) -> np.ndarray:
         """Cumulative masked tokens before each span, and the total, (S + 1,)."""
         return offsets(self.lasts - self.firsts)
@@ -75,6 +80,13 @@ class TokenSpans:
         result = np.ones(len(self.lasts), dtype=np.int64)
         result[:-1] = (self.firsts[1:] > self.lasts[:-1]) | (self.examples[1:] != self.examples[:-1])
         return result
+
+    def between(self, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where the tokens between spans begin, given where each span ends: (S,) before it, (E,) after the last one."""
+        before = np.where(self.places == 0, 0, np.roll(ends, 1))
+        after = np.zeros(len(self.counts), dtype=np.int64)
+        after[self.examples] = ends  # that of the last span remains
+        return before, after
 
     def reversed(self, document_tokens: np.ndarray) -> "TokenSpans":
         """The same spans in reversed documents of `document_tokens` (E,) tokens."""

@@ -21,7 +21,7 @@ In the last three objectives the copied document is INFILL_REDUNDANT, its masked
 each masked span is INFILL_SPECIAL unless masked itself.
 
 Many examples are laid out at once, as runs: either tokens copied from a document, or one special token. The runs of all
-examples are arrays, expanded to tokens at the end; nothing loops over tokens.
+examples are arrays, put into order and expanded to tokens at the end; nothing loops over tokens.
 
 Legend: E examples, S spans in all of them, R runs, T tokens.
 """
@@ -33,8 +33,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ilm.config.sections import OBJECTIVES
 from ilm.examples.alignment import TokenSpans
+from ilm.examples.lengths import WITH_ANSWERS, WITH_CONTEXT, full_lengths
 from ilm.examples.vocabulary import Vocabulary
 
 
@@ -121,7 +121,7 @@ def lay_out(
 
     `spans`: (mask type index, first token, exclusive last token), sorted and disjoint.
 
-    Raises: ValueError for an unknown objective, or spans that are unsorted, overlapping or out of bounds.
+    Raises: ValueError for spans that are unsorted, overlapping or out of bounds.
     """
     # `lay_out_all` needs at least one token.
     pool = np.array([*ids, vocabulary.end_of_infill])
@@ -142,120 +142,63 @@ def lay_out_all(
 
     `ids` has at least one token. Raises: ValueError as `lay_out`.
     """
-    if objective not in OBJECTIVES:
-        raise ValueError(f"objective {objective!r}: expected one of {', '.join(OBJECTIVES)}")
     spans.require_ordered(sizes)
-    end, direction = vocabulary.end_of_infill, 1
+    direction = 1
     if objective == "reverse_lm":
         # A reversed document starts at its last token and runs backwards.
         spans, begins, direction = spans.reversed(sizes), begins + sizes - 1, -1
-    has_context, has_answers = objective in ("ilm", "naive"), objective in ("ilm", "no_context_ilm")
-    n_runs = spans.counts * (2 * has_context + (2 if has_answers else 3)) + has_context + (1 if has_answers else 2)
-    first_runs = np.cumsum(n_runs) - n_runs
-    runs = _Runs(int(n_runs.sum()), spans, begins, direction)
-    at = first_runs
-    if has_context:
-        at = runs.add_context(at, sizes, vocabulary.blanks)
-    at = runs.add_special(at, TargetType.CONTEXT_INFILL_SEP, vocabulary.start_of_infill)
-    if has_answers:
-        runs.add_answers(at, end)
-    else:
-        runs.add_copy(at, sizes)
-    return runs.repeated(ids, first_runs, max_length, closed_by=None if has_answers else end)
+    kinds, examples, firsts, lengths, specials = _runs(objective, sizes, spans, vocabulary)
+    starts, n_tokens = np.cumsum(lengths) - lengths, int(lengths.sum())
+    sources = np.repeat(begins[examples] + direction * (firsts - starts), lengths) + direction * np.arange(n_tokens)
+    # Indices may be out of bounds at special tokens, which replace what is copied there.
+    input_ids = ids.take(sources, mode="clip").astype(np.int32)
+    is_special = specials >= 0
+    input_ids[starts[is_special]] = specials[is_special]
+    full = full_lengths(objective, sizes, spans)
+    ends = np.cumsum(full)
+    if objective not in WITH_ANSWERS:
+        input_ids[ends - 1] = vocabulary.end_of_infill
+    kept = np.arange(n_tokens) - np.repeat(ends - full, full) < max_length
+    target_types = np.repeat(kinds.astype(np.uint8), lengths)
+    return Examples(input_ids[kept], target_types[kept], np.minimum(full, max_length), full)
 
 
-class _Runs:
-    """R runs of tokens. Columns: `starts`, indices of the first token copied; `lengths`; `target_types`;
-    `specials`, the id if the run is a special token, else -1.
+def _runs(objective: str, sizes: np.ndarray, spans: TokenSpans, vocabulary: Vocabulary) -> list[np.ndarray]:
+    """The runs of all examples in order: target types, examples, first tokens, lengths, special tokens, int64 (R,).
 
-    Each `add_` method takes `at` (E,), the index of the first run it adds to each example, and returns the next free
-    one. Document tokens are counted from `begins` (E,) in `direction` 1 or -1.
+    A run has `length` tokens of the example's document from its token `first` on, or is a special token, unless that
+    is -1.
     """
+    counts, of, nth, firsts, lasts = spans.counts, spans.examples, spans.places, spans.firsts, spans.lasts
+    every = np.arange(len(sizes))
+    origin = 5 * (spans.offsets[:-1] + every)  # at least as many places for each example as it has runs
+    runs: list[list[np.ndarray]] = []
 
-    def __init__(self, n_runs: int, spans: TokenSpans, begins: np.ndarray, direction: int):
-        self.starts, self.lengths = np.zeros(n_runs, dtype=np.int64), np.ones(n_runs, dtype=np.int64)
-        self.target_types = np.zeros(n_runs, dtype=np.uint8)
-        self.specials = np.full(n_runs, -1, dtype=np.int64)
-        self.spans, self.begins, self.direction = spans, begins, direction
-        self.example = spans.examples
-        self.within = np.arange(len(self.example)) - spans.offsets[self.example]  # (S,), place in its example
+    def copy(kind: TargetType, example: np.ndarray, place: np.ndarray, first: np.ndarray, last: np.ndarray) -> None:
+        runs.append(np.broadcast_arrays(origin[example] + place, kind, example, first, last - first, -1))
 
-    def add_context(self, at: np.ndarray, sizes: np.ndarray, blanks: np.ndarray) -> np.ndarray:
-        types, firsts, lasts = self.spans.types, self.spans.firsts, self.spans.lasts
-        before, after = self._following(lasts)
-        runs = at[self.example] + 2 * self.within
-        self._copy(runs, self.example, before, firsts - before, TargetType.CONTEXT)
-        self.target_types[runs + 1] = TargetType.CONTEXT_SPECIAL
-        self.specials[runs + 1] = blanks[types]
-        at = at + 2 * self.spans.counts
-        self._copy(at, slice(None), after, sizes - after, TargetType.CONTEXT)
-        return at + 1
+    def special(kind: TargetType, example: np.ndarray, place: np.ndarray, token: int | np.ndarray) -> None:
+        runs.append(np.broadcast_arrays(origin[example] + place, kind, example, 0, 1, token))
 
-    def add_special(self, at: np.ndarray, target_type: TargetType, special: int) -> np.ndarray:
-        self.target_types[at], self.specials[at] = target_type, special
-        return at + 1
-
-    def add_answers(self, at: np.ndarray, end: int) -> None:
-        firsts, lasts = self.spans.firsts, self.spans.lasts
-        runs = at[self.example] + 2 * self.within
-        self._copy(runs, self.example, firsts, lasts - firsts, TargetType.INFILL)
-        self.add_special(runs + 1, TargetType.INFILL_SPECIAL, end)
-
-    def add_copy(self, at: np.ndarray, sizes: np.ndarray) -> None:
-        """Add the whole document and its end token, with masked parts marked as targets."""
-        firsts, lasts = self.spans.firsts, self.spans.lasts
-        special = self.spans.followed()
-        before, after = self._following(lasts + special)
-        runs = at[self.example] + 3 * self.within
-        self._copy(runs, self.example, before, firsts - before, TargetType.INFILL_REDUNDANT)
-        self._copy(runs + 1, self.example, firsts, lasts - firsts, TargetType.INFILL)
-        self._copy(runs + 2, self.example, lasts, special, TargetType.INFILL_SPECIAL)
-        self._copy(at + 3 * self.spans.counts, slice(None), after, sizes + 1 - after, TargetType.INFILL_REDUNDANT)
-
-    def repeated(self, ids: np.ndarray, first_runs: np.ndarray, max_length: int, closed_by: int | None) -> Examples:
-        """Expand the runs to tokens, truncating each example at `max_length`; `first_runs` (E,) start the examples.
-
-        `closed_by`: overwrites the last token of every example, unless None.
-        """
-        ends = np.cumsum(self.lengths)
-        begins = ends - self.lengths
-        n_tokens = int(ends[-1]) if len(ends) else 0
-        sources = np.repeat(self.starts - self.direction * begins, self.lengths)
-        sources += self.direction * np.arange(n_tokens)
-        # Indices may be out of bounds at special tokens, which overwrite what is copied there.
-        input_ids = ids.take(sources, mode="clip").astype(np.int32)
-        one_special = self.specials >= 0
-        input_ids[begins[one_special]] = self.specials[one_special]
-        first_tokens = begins[first_runs]
-        full_lengths = np.diff(first_tokens, append=n_tokens)
-        if closed_by is not None:
-            input_ids[first_tokens + full_lengths - 1] = closed_by
-        target_types = np.repeat(self.target_types, self.lengths)
-        if full_lengths.max(initial=0) > max_length:
-            kept = np.arange(n_tokens) - np.repeat(first_tokens, full_lengths) < max_length
-            input_ids, target_types = input_ids[kept], target_types[kept]
-        return Examples(input_ids, target_types, np.minimum(full_lengths, max_length), full_lengths)
-
-    def _copy(
-        self,
-        runs: np.ndarray | slice,
-        examples: np.ndarray | slice,
-        firsts: np.ndarray,
-        lengths: np.ndarray,
-        target_type: TargetType,
-    ) -> None:
-        """`lengths` tokens from token `firsts` of the documents of `examples`."""
-        self.starts[runs] = self.begins[examples] + self.direction * firsts
-        self.lengths[runs] = lengths
-        self.target_types[runs] = target_type
-
-    def _following(self, lasts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """For a column (S,): the value of each span's predecessor in its example, and of each example's last span;
-        0 if there is none."""
-        before = np.zeros_like(lasts)
-        before[1:] = lasts[:-1]
-        before[self.within == 0] = 0
-        after = np.zeros(len(self.spans.counts), dtype=np.int64)
-        some = self.spans.counts > 0
-        after[some] = lasts[self.spans.offsets[1:][some] - 1]
-        return before, after
+    if objective in WITH_CONTEXT:
+        before, rest = spans.between(lasts)
+        copy(TargetType.CONTEXT, of, 2 * nth, before, firsts)
+        special(TargetType.CONTEXT_SPECIAL, of, 2 * nth + 1, vocabulary.blanks[spans.types])
+        copy(TargetType.CONTEXT, every, 2 * counts, rest, sizes)
+    special(TargetType.CONTEXT_INFILL_SEP, every, 2 * counts + 1, vocabulary.start_of_infill)
+    answers = 2 * counts + 2
+    if objective in WITH_ANSWERS:
+        place = answers[of] + 2 * nth
+        copy(TargetType.INFILL, of, place, firsts, lasts)
+        special(TargetType.INFILL_SPECIAL, of, place + 1, vocabulary.end_of_infill)
+    else:
+        # The end token counts as the document's last one.
+        place, after = answers[of] + 3 * nth, lasts + spans.followed()
+        before, rest = spans.between(after)
+        copy(TargetType.INFILL_REDUNDANT, of, place, before, firsts)
+        copy(TargetType.INFILL, of, place + 1, firsts, lasts)
+        copy(TargetType.INFILL_SPECIAL, of, place + 2, lasts, after)
+        copy(TargetType.INFILL_REDUNDANT, every, answers + 3 * counts, rest, sizes + 1)
+    places, *columns = (np.concatenate(column) for column in zip(*runs, strict=True))
+    order = np.argsort(places, kind="stable")
+    return [column[order] for column in columns]

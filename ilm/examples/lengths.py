@@ -7,12 +7,15 @@ examples laid out by `ilm.examples.layout`.
 Legend: E examples, S spans in all of them.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ilm.examples.alignment import TokenSpans
 from ilm.masking.masks import offsets
+
+# Objectives whose examples begin with the context; and those with one answer per span, not a copy of the document.
+WITH_CONTEXT, WITH_ANSWERS = ("ilm", "naive"), ("ilm", "no_context_ilm")
 
 
 class ExampleCounts(NamedTuple):
@@ -23,8 +26,9 @@ class ExampleCounts(NamedTuple):
     infill_targets: np.ndarray
 
 
-def example_length(objective: str, document_tokens: Any, masked_tokens: Any, n_spans: Any) -> Any:
-    """The full length in tokens of `lay_out`'s example, from counts alone (integers or arrays of them)."""
+def full_lengths(objective: str, document_tokens: np.ndarray, spans: TokenSpans) -> np.ndarray:
+    """Example lengths in tokens before truncation, (E,), for documents of `document_tokens` (E,) tokens."""
+    masked_tokens, n_spans = spans.masked_tokens, spans.counts
     return {
         "ilm": document_tokens + 2 * n_spans + 1,
         "no_context_ilm": masked_tokens + n_spans + 1,
@@ -34,15 +38,10 @@ def example_length(objective: str, document_tokens: Any, masked_tokens: Any, n_s
     }[objective]
 
 
-def full_lengths(objective: str, document_tokens: np.ndarray, spans: TokenSpans) -> np.ndarray:
-    """Example lengths in tokens before truncation, (E,), for documents of `document_tokens` (E,) tokens."""
-    return example_length(objective, document_tokens, spans.masked_tokens, spans.counts)
-
-
 def count_examples(objective: str, document_tokens: np.ndarray, spans: TokenSpans, max_length: int) -> ExampleCounts:
     """Counts after truncation at `max_length` tokens; meaningless if spans overlap."""
     lengths = np.minimum(full_lengths(objective, document_tokens, spans), max_length)
-    if objective not in ("ilm", "naive"):
+    if objective not in WITH_CONTEXT:
         return ExampleCounts(lengths, np.zeros_like(lengths), lengths - 1)
     before_separator = document_tokens - spans.masked_tokens + spans.counts
     context = np.minimum(before_separator, max_length) - _blanks(spans, before_separator, max_length)
@@ -61,8 +60,8 @@ def count_answers(
     For objectives that copy the whole document: its masked tokens and the one after each masked span.
     """
     counts = spans.counts
-    begins = 1 + (document_tokens - spans.masked_tokens + counts if objective in ("ilm", "naive") else 0 * counts)
-    if objective in ("ilm", "no_context_ilm"):
+    begins = 1 + (document_tokens - spans.masked_tokens + counts if objective in WITH_CONTEXT else 0 * counts)
+    if objective in WITH_ANSWERS:
         answers = spans.masked_tokens + counts
         return answers, np.clip(max_length - begins, 0, answers)
     if objective == "reverse_lm":

