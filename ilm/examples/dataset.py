@@ -210,9 +210,6 @@ class ResampledDataset:
         self.epoch(epoch)
         return range(self._ends[epoch], self._ends[epoch + 1])
 
-    def __getitem__(self, number: int) -> Example:
-        return self.lay_out(np.array([number]))[0]
-
     def lay_out(self, numbers: np.ndarray) -> Examples:
         """As `InfillingDataset.lay_out`."""
         dataset, within = self._place(numbers)

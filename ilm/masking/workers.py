@@ -42,9 +42,6 @@ def ordered_map(workers: int) -> Iterator[Callable]:
 @contextmanager
 def _without_interrupts() -> Iterator[None]:
     """Block Ctrl-C in processes started meanwhile, until they can ignore it."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

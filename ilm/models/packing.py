@@ -3,8 +3,8 @@
 Legend: T tokens in a row, N targets in a row.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -38,24 +38,23 @@ class Row:
     def to(self, device: torch.device) -> "Row":
         # By default Lightning copies anything but plain tensors synchronously, which pinned memory makes unnecessary.
         on_gpu = torch.device(device).type == "cuda"
-        return self._with({name: tensor.to(device, non_blocking=on_gpu) for name, tensor in self._tensors()})
+        return Row(*(tensor.to(device, non_blocking=on_gpu) for tensor in self._tensors()), self.longest)
 
     def pin_memory(self) -> "Row":
-        return self._with({name: tensor.pin_memory() for name, tensor in self._tensors()})
+        return Row(*(tensor.pin_memory() for tensor in self._tensors()), self.longest)
 
-    def _with(self, tensors: dict[str, Any]) -> "Row":
-        return replace(self, **tensors)
-
-    def _tensors(self) -> list[tuple[str, torch.Tensor]]:
-        return [(f.name, getattr(self, f.name)) for f in fields(self) if f.name != "longest"]
-
-    def __getstate__(self) -> dict[str, Any]:
+    def __reduce__(self) -> tuple[Any, ...]:
         # Workers send rows as plain bytes; each tensor would be a file open in both processes.
-        return vars(self) | {name: tensor.numpy() for name, tensor in self._tensors()}
+        return Row.of_arrays, (*(tensor.numpy() for tensor in self._tensors()), self.longest)
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        is_array = {name: isinstance(value, np.ndarray) for name, value in state.items()}
-        vars(self).update({name: torch.from_numpy(v) if is_array[name] else v for name, v in state.items()})
+    @classmethod
+    def of_arrays(cls, *columns: Any) -> "Row":
+        """Build from arrays instead of tensors."""
+        *arrays, longest = columns
+        return cls(*map(torch.from_numpy, arrays), longest)
+
+    def _tensors(self) -> Iterator[torch.Tensor]:
+        return (value for value in vars(self).values() if isinstance(value, torch.Tensor))
 
 
 def row_length(asked: int | None, device: torch.device, max_length: int) -> int:
@@ -79,7 +78,6 @@ def pack(examples: Examples | Sequence[Example], row_tokens: int) -> tuple[Row, 
     # Nothing predicts the first token of an example.
     chosen = np.flatnonzero(_IS_LEARNED[examples.target_types] & (positions > 0))
     ids = examples.input_ids.astype(np.int64)
-    columns = (ids[chosen], examples.target_types[chosen])
     example_of = np.repeat(np.arange(len(examples)), examples.lengths)[chosen]
     rows, first = [], 0
     while first < len(examples):
@@ -89,17 +87,16 @@ def pack(examples: Examples | Sequence[Example], row_tokens: int) -> tuple[Row, 
         begin, end = bounds[first], bounds[last]
         targets = slice(*np.searchsorted(chosen, (begin, end)))
         if targets.start < targets.stop:
-            arrays = (
+            row = Row.of_arrays(
                 ids[None, begin:end],
                 positions[None, begin:end],
                 chosen[targets] - begin - 1,
-                *(column[targets] for column in columns),
+                ids[chosen[targets]],
+                examples.target_types[chosen[targets]],
                 example_of[targets],
                 (bounds[first : last + 1] - begin).astype(np.int32),
+                int(examples.lengths[first:last].max()),
             )
-            longest = int(examples.lengths[first:last].max())
-            names = [field.name for field in fields(Row) if field.name != "longest"]
-            tensors: dict[str, Any] = dict(zip(names, map(torch.from_numpy, arrays), strict=True))
-            rows.append(Row(**tensors, longest=longest))
+            rows.append(row)
         first = last
     return tuple(rows)

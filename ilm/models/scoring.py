@@ -100,11 +100,9 @@ class TargetScores:
     target_types: np.ndarray
     examples: np.ndarray
 
-    def total(self, kind: str, chosen: np.ndarray | None = None) -> tuple[float, int]:
-        """(sum of NLL, number of targets) of a kind, among the `chosen` targets (boolean, (M,))."""
+    def total(self, kind: str) -> tuple[float, int]:
+        """(sum of NLL, number of targets) of a kind."""
         counted = of_kind(self.target_types, kind)
-        if chosen is not None:
-            counted = counted & chosen
         return float(self.nll[counted].sum()), int(counted.sum())
 
     def losses(self) -> dict[str, float]:

@@ -6,7 +6,6 @@ a list of differences.
 """
 
 import importlib.metadata
-import logging
 import os
 import platform
 import shlex
@@ -38,8 +37,6 @@ from ilm.files import (
 from ilm.hardware import failing_together, is_first_process
 from ilm.runs.identity import identity_differences
 
-log = logging.getLogger("ilm")
-
 # Ten times as fast if PyYAML was built with libyaml; an evaluation reads the settings of every run.
 _SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -51,21 +48,14 @@ PACKAGES = (
 
 def versions() -> dict[str, str]:
     """Versions of Python and the packages that affect results, and this repository's commit."""
-    found = {"python": platform.python_version()}
-    found |= {package: importlib.metadata.version(package) for package in PACKAGES}
-    root = Path(__file__).parent
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
     try:
-        git = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-            cwd=root,
-            capture_output=True,
-            text=True,
-            timeout=10,
-        )
-        found["commit"] = git.stdout.strip() or "unknown"
+        git = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10)
+        commit = git.stdout.strip()
     except (OSError, subprocess.TimeoutExpired):
-        found["commit"] = "unknown"
-    return found
+        commit = ""
+    packages = {package: importlib.metadata.version(package) for package in PACKAGES}
+    return {"python": platform.python_version(), **packages, "commit": commit or "unknown"}
 
 
 class RunFolder:
@@ -116,23 +106,15 @@ class RunFolder:
             return folder
         for place in (path.parent, path):
             remove_strays(place)
-        if overwrite and folder.has_begun:
-            return folder
-        if folder.has_begun:
-            differences = identity_differences(folder.identity, identity)
-            if differences:
-                raise UserError(
-                    f"{path} holds another run:\n"
-                    + "\n".join(f"  - {difference}" for difference in differences)
-                    + "\nType its values to resume it, name=... for a separate run, or overwrite=true to delete it and "
-                    "start over."
-                )
-        elif path.exists() and any(path.iterdir()):
-            raise UserError(f"{path} exists but is not a run folder. Type name=... for another name.")
-        status = path / "status.json"
-        if status.exists() and read_object(status) is None:
-            log.warning("%s was damaged and has been removed; the checkpoints have its contents", status)
-            status.unlink()
+        if not folder.has_begun:
+            if path.exists() and any(path.iterdir()):
+                raise UserError(f"{path} exists but is not a run folder. Type name=... for another name.")
+        elif not overwrite and (differences := identity_differences(folder.identity, identity)):
+            listed = "".join(f"\n  - {difference}" for difference in differences)
+            raise UserError(
+                f"{path} holds another run:{listed}\nType its values to resume it, name=... for a separate run, or "
+                "overwrite=true to delete it and start over."
+            )
         return folder
 
     def begin(self, settings: Train, identity: Mapping[str, Any], overwrite: bool) -> None:

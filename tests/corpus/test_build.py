@@ -110,14 +110,6 @@ def test_the_log_says_what_became_of_every_row(tmp_path):
     assert "In the training data of mine" in told
 
 
-def test_damaged_statistics_of_masks_that_are_there(tmp_path, path):
-    folder = prepared(tmp_path / "data", path)
-    statistics = next(folder.glob("masks/*/statistics.json"))
-    statistics.write_text(statistics.read_text().replace('"examples"', '"exbmples"'))
-    with pytest.raises(UserError, match=r"statistics.json is missing or damaged .*: delete .*masks"):
-        prepared(tmp_path / "data", path)
-
-
 # Where nothing can be written -----------------------------------------------------------------------------------------
 
 

@@ -328,12 +328,10 @@ def test_status_is_added_to_and_says_who_wrote_it(tmp_path):
 
 
 @pytest.mark.parametrize("damaged", ["", '{"identity": {', "[]", "{}"])
-def test_a_damaged_record_is_told_and_a_damaged_status_made_again(tmp_path, damaged, caplog, monkeypatch):
-    monkeypatch.setattr(runs.log, "propagate", True)
+def test_a_damaged_record_is_told_and_a_damaged_status_is_none(tmp_path, damaged):
     folder = opened(tmp_path / "a")
     (folder.path / "status.json").write_text(damaged)
     assert opened(tmp_path / "a").status == {}
-    assert ("damaged" in caplog.text) == (damaged != "{}")
     (folder.path / "run.json").write_text(damaged)
     with pytest.raises(UserError, match=r"run\.json, which identifies this run, is damaged"):
         opened(tmp_path / "a")
