@@ -2,9 +2,8 @@
 
 import copy
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 import transformers
@@ -85,9 +84,23 @@ def model_config(model: Model) -> PreTrainedConfig:
 
     Raises: UserError if its files are neither here nor available from the hub, or its architecture is invalid.
     """
-    if not model.pretrained and model.architecture is not None:
-        return _configuration(**model.architecture)
-    return _stored_configuration(model.location, model.package, model.gguf_file)
+    if model.pretrained or model.architecture is None:
+        location, options = locate(model.location, model.package, model.gguf_file)
+        if is_reference_model(location):
+            return reference_config(location)
+        with readable(f"No model configuration could be read from {location!r}"):
+            return AutoConfig.from_pretrained(location, **options)
+    settings = dict(model.architecture)
+    model_type = settings.pop("model_type", None)
+    with readable(f"model.architecture (model_type {model_type}) is invalid"):
+        default = AutoConfig.for_model(model_type)
+        unknown = sorted(set(settings) - set(default.to_dict()) - set(default.attribute_map))
+        if unknown:
+            raise UserError(f"model.architecture: {model_type} has no setting {', '.join(unknown)}")
+        config = AutoConfig.for_model(model_type, **settings)
+        with torch.device("meta"):
+            AutoModelForCausalLM.from_config(config)
+    return config
 
 
 def initial_model(model: Model, vocabulary: Vocabulary, seed: int, *, new_rows: bool) -> PreTrainedModel:
@@ -101,18 +114,15 @@ def initial_model(model: Model, vocabulary: Vocabulary, seed: int, *, new_rows: 
     if model.pretrained:
         network = pretrained_model(model.location, package=model.package, gguf_file=model.gguf_file)
     else:
-        end_of_text = vocabulary.tokenizer.eos_token_id
-        network = new_model(model.architecture, model.path, vocabulary.base_size, end_of_text, seed)
+        config, end = model_config(model), vocabulary.tokenizer.eos_token_id
+        if model.architecture is not None:
+            config.update({"vocab_size": vocabulary.base_size, "bos_token_id": end, "eos_token_id": end})
+        network = new_model(config, seed)
     before = network.num_parameters()
     if new_rows:
         try:
             add_special_rows(network, vocabulary, seed)
-        except (
-            AttributeError,
-            NotImplementedError,
-            RuntimeError,
-            TypeError,
-        ) as error:  # no access to embeddings
+        except (AttributeError, NotImplementedError, RuntimeError, TypeError) as error:  # no access to embeddings
             raise cannot_be_trained(network, f"no tokens can be added to its embeddings ({error})") from error
     else:
         require_rows(network, vocabulary, model.location)
@@ -134,20 +144,8 @@ def average_weights(model: PreTrainedModel, folders: Sequence[Path]) -> None:
                 weights[name].lerp_(other, 1 / number)
 
 
-def new_model(
-    architecture: Mapping[str, Any] | None, path: str | None, vocabulary_size: int, end_of_text: int | None, seed: int
-) -> PreTrainedModel:
-    """A causal LM with random weights drawn from `seed`.
-
-    `architecture`: `model_type` and the arguments of its configuration; None uses the configuration of `path` (folder
-    or hub). `vocabulary_size`: of the base vocabulary, without the infilling tokens. `end_of_text`: a token id.
-    """
-    if architecture is not None:
-        ends = {"bos_token_id": end_of_text, "eos_token_id": end_of_text}
-        config = _configuration(**architecture)
-        config.update({"vocab_size": vocabulary_size, **ends})
-    else:
-        config = _stored_configuration(path or "", None, None)
+def new_model(config: PreTrainedConfig, seed: int) -> PreTrainedModel:
+    """A causal LM with random weights drawn from `seed`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(order_key(seed, "weights") % 2**63)
         return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
@@ -213,24 +211,3 @@ def save_model(model: PreTrainedModel, vocabulary: Vocabulary, folder: Path) -> 
     with atomic_folder(folder) as temporary:
         model.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
-
-
-def _configuration(model_type: str, **settings: Any) -> PreTrainedConfig:
-    """Raises: UserError for an unknown model type, or unknown or invalid settings."""
-    with readable(f"model.architecture (model_type {model_type}) is invalid"):
-        default = AutoConfig.for_model(model_type)
-        unknown = sorted(set(settings) - set(default.to_dict()) - set(default.attribute_map))
-        if unknown:
-            raise UserError(f"model.architecture: {model_type} has no setting {', '.join(unknown)}")
-        config = AutoConfig.for_model(model_type, **settings)
-        with torch.device("meta"):
-            AutoModelForCausalLM.from_config(config)
-    return config
-
-
-def _stored_configuration(path: str, package: str | None, gguf_file: str | None) -> PreTrainedConfig:
-    location, options = locate(path, package, gguf_file)
-    if is_reference_model(location):
-        return reference_config(location)
-    with readable(f"No model configuration could be read from {location!r}"):
-        return AutoConfig.from_pretrained(location, **options)

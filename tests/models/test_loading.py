@@ -9,16 +9,19 @@ from transformers import (
     DebertaV2Config,
     GPT2Config,
     GPT2LMHeadModel,
+    PreTrainedModel,
     T5Config,
     pipeline,
 )
 
+from ilm.config.model import Model
 from ilm.errors import UserError
 from ilm.examples.tokenizers import gpt2_tokenizer
 from ilm.examples.vocabulary import Vocabulary
 from ilm.models.loading import (
     add_special_rows,
     load_tokenizer,
+    model_config,
     new_model,
     pretrained_model,
     require_length,
@@ -26,7 +29,14 @@ from ilm.models.loading import (
 )
 from tests.reference_data import MASK_TYPES
 
-SMALL = {"model_type": "gpt2", "n_layer": 1, "n_embd": 8, "n_head": 2, "n_positions": 32}
+NOTHING = dict.fromkeys(Model.model_fields) | {"pretrained": False}
+
+
+def small_model(vocabulary_size: int, seed: int = 0) -> PreTrainedModel:
+    ends = {"bos_token_id": vocabulary_size - 1, "eos_token_id": vocabulary_size - 1}
+    return new_model(
+        GPT2Config(vocab_size=vocabulary_size, n_positions=32, n_embd=8, n_layer=1, n_head=2, **ends), seed
+    )
 
 
 def test_gpt2_has_124_million_parameters():
@@ -37,19 +47,18 @@ def test_gpt2_has_124_million_parameters():
 
 def test_new_weights_depend_on_the_seed_alone():
     torch.manual_seed(1)
-    first = new_model(SMALL, None, 100, 0, seed=0)
+    first = small_model(100, seed=0)
     torch.manual_seed(2)
     before = torch.random.get_rng_state()
-    second, other = new_model(SMALL, None, 100, 0, seed=0), new_model(SMALL, None, 100, 0, seed=1)
+    second, other = small_model(100, seed=0), small_model(100, seed=1)
     assert torch.equal(first.transformer.wte.weight, second.transformer.wte.weight)
     assert not torch.equal(first.transformer.wte.weight, other.transformer.wte.weight)
     assert torch.equal(torch.random.get_rng_state(), before)
-    assert first.config.eos_token_id == 0
 
 
 def test_special_rows_are_the_same_for_every_model_and_drawn_from_the_seed():
     vocabulary = Vocabulary(gpt2_tokenizer(), MASK_TYPES)
-    models = [new_model(SMALL, None, 50257, 0, seed=seed) for seed in (0, 1)]
+    models = [small_model(50257, seed=seed) for seed in (0, 1)]
     for model in models:
         add_special_rows(model, vocabulary, seed=5)
         assert model.get_input_embeddings().weight.shape == (50264, 8)
@@ -61,7 +70,7 @@ def test_special_rows_are_the_same_for_every_model_and_drawn_from_the_seed():
 
 def test_embeddings_never_shrink():
     vocabulary = Vocabulary(gpt2_tokenizer(), MASK_TYPES)
-    model = new_model(SMALL, None, 50304, 0, seed=0)
+    model = small_model(50304, seed=0)
     kept = model.get_input_embeddings().weight[50264:].clone()
     add_special_rows(model, vocabulary, seed=0)
     assert model.get_input_embeddings().weight.shape[0] == 50304
@@ -70,7 +79,7 @@ def test_embeddings_never_shrink():
 
 def test_an_exported_folder_loads_with_plain_transformers(tmp_path):
     vocabulary = Vocabulary(gpt2_tokenizer(), MASK_TYPES)
-    model = new_model(SMALL, None, 50257, 50256, seed=0)
+    model = small_model(50257, seed=0)
     add_special_rows(model, vocabulary, seed=0)
     save_model(model, vocabulary, tmp_path / "model")
     again = AutoModelForCausalLM.from_pretrained(tmp_path / "model")
@@ -81,7 +90,7 @@ def test_an_exported_folder_loads_with_plain_transformers(tmp_path):
 
 
 def test_a_half_precision_checkpoint_is_loaded_in_float32(tmp_path):
-    new_model(SMALL, None, 100, 0, seed=0).to(torch.bfloat16).save_pretrained(tmp_path)
+    small_model(100, seed=0).to(torch.bfloat16).save_pretrained(tmp_path)
     assert pretrained_model(str(tmp_path)).dtype == torch.float32
 
 
@@ -105,12 +114,12 @@ def test_folders_that_hold_no_model(tmp_path):
 
 def test_settings_of_the_wrong_type(tmp_path):
     with pytest.raises(UserError, match=r"model\.architecture .*n_layer"):
-        new_model({**SMALL, "n_layer": "two"}, None, 100, 0, seed=0)
+        model_config(Model(**NOTHING | {"architecture": {"model_type": "gpt2", "n_layer": "two"}}))
     (tmp_path / "config.json").write_text('{"model_type": "gpt2", "n_layer": "two"}')
     with pytest.raises(UserError, match="No causal language model"):
         pretrained_model(str(tmp_path))
     with pytest.raises(UserError, match="No model configuration"):
-        new_model(None, str(tmp_path), 100, 0, seed=0)
+        model_config(Model(**NOTHING | {"path": str(tmp_path)}))
     (tmp_path / "tokenizer.json").write_text("{")
     with pytest.raises(UserError, match="no model with a tokenizer"):
         load_tokenizer(str(tmp_path))
@@ -128,7 +137,7 @@ def test_a_folder_without_a_vocabulary_has_no_tokenizer(tmp_path, config, settin
 
 
 def test_positions_that_end_too_early():
-    model = new_model(SMALL, None, 100, 0, seed=0)
+    model = small_model(100, seed=0)
     require_length(model.config, 32, "data.max_length")
     with pytest.raises(UserError, match=r"Type data\.max_length=32"):
         require_length(model.config, 33, "data.max_length")
@@ -137,7 +146,7 @@ def test_positions_that_end_too_early():
 def test_an_exported_model_works_in_a_pipeline_of_batches(tmp_path):
     """It pads on the left, which a model that writes from left to right needs, and knows how long a text may be."""
     vocabulary = Vocabulary(gpt2_tokenizer(), MASK_TYPES)
-    model = new_model(SMALL, None, 50257, 50256, seed=0)
+    model = small_model(50257, seed=0)
     add_special_rows(model, vocabulary, seed=0)
     save_model(model, vocabulary, tmp_path / "model")
     saved = AutoTokenizer.from_pretrained(tmp_path / "model")
@@ -157,7 +166,7 @@ def test_lm_evaluation_harness_reads_a_saved_model(tmp_path):
     from lm_eval.api.instance import Instance
 
     vocabulary = Vocabulary(gpt2_tokenizer(), MASK_TYPES)
-    model = new_model(SMALL, None, 50257, 50256, seed=0)
+    model = small_model(50257, seed=0)
     add_special_rows(model, vocabulary, seed=0)
     save_model(model, vocabulary, tmp_path / "model")
     loaded = harness.HFLM(pretrained=str(tmp_path / "model"), device="cpu", batch_size=2)

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from ilm.config.model import Adapter
 from ilm.errors import UserError
@@ -31,7 +31,7 @@ def vocabulary() -> Vocabulary:
 
 
 def base_model(architecture: str, vocabulary: Vocabulary):
-    model = new_model(ARCHITECTURES[architecture], None, BASE, 50256, seed=0)
+    model = new_model(AutoConfig.for_model(**ARCHITECTURES[architecture], vocab_size=BASE), seed=0)
     add_special_rows(model, vocabulary, seed=0)
     return model
 

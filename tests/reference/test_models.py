@@ -44,6 +44,7 @@ MASK_TYPES = ("document", "paragraph", "sentence", "ngram", "word")
 NAMES = ["<|startofinfill|>", "<|endofinfill|>", *(f"<|infill_{mask_type}|>" for mask_type in MASK_TYPES)]
 SIZES = {"n_layer": 2, "n_embd": 16, "n_head": 2}
 POSITIONS = 64
+NOTHING = dict.fromkeys(Model.model_fields) | {"pretrained": False}
 
 # As pytorch_transformers 1.2 wrote it: no model_type, and settings of heads that a language model has not.
 OLD_CONFIG = {
@@ -172,7 +173,7 @@ def test_fewer_rows_than_tokens(trained, tmp_path):
     path = write_reference(tmp_path, trained[0], **{"transformer.wte.weight": base, HEAD: base})
     with pytest.raises(UserError, match="has 50257 embedding rows, but its tokenizer 50264"):
         model_in(Path(path)).load()
-    model = Model(**dict.fromkeys(Model.model_fields) | {"pretrained": True, "path": path})
+    model = Model(**NOTHING | {"path": path})
     with pytest.raises(UserError, match="has 50257 embedding rows"):
         initial_model(model, trained[1], 0, new_rows=False)
     assert initial_model(model, trained[1], 0, new_rows=True).get_input_embeddings().weight.shape[0] == 50264
@@ -190,7 +191,7 @@ def test_fewer_rows_than_tokens(trained, tmp_path):
 )
 def test_configurations_that_no_model_has(trained, tmp_path, changed, fault):
     path = write_reference(tmp_path, trained[0], config={**OLD_CONFIG, **changed})
-    for read in (pretrained_model, lambda path: new_model(None, path, 50257, 50256, seed=0)):
+    for read in (pretrained_model, lambda path: model_config(Model(**{**NOTHING, "path": path}))):
         with pytest.raises(UserError, match=f"is not a GPT-2 configuration: .*{fault}"):
             read(path)
 
@@ -291,11 +292,11 @@ def test_files_that_are_missing_or_of_another_model(trained, tmp_path):
 
 def test_it_can_be_trained_and_started_anew(trained, tmp_path):
     path = write_reference(tmp_path, trained[0])
-    model = Model(**dict.fromkeys(Model.model_fields) | {"pretrained": True, "path": path})
+    model = Model(**NOTHING | {"path": path})
     require_length(model_config(model), POSITIONS, "data.max_length")
     with pytest.raises(UserError, match=f"Type data.max_length={POSITIONS}"):
         require_length(model_config(model), POSITIONS + 1, "data.max_length")
-    fresh = new_model(None, path, 50257, 50256, seed=0)
+    fresh = new_model(model_config(model), seed=0)
     assert not torch.equal(fresh.transformer.h[0].mlp.c_fc.weight, trained[0].transformer.h[0].mlp.c_fc.weight)
 
 

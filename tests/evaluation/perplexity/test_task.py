@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from transformers import GPT2Config
 
 from evaluate import evaluate
 from ilm.corpus.store import PreparedCorpus
@@ -304,7 +305,7 @@ def test_a_model_folder_is_told_its_objective(root, exported, tmp_path):
 
 def test_a_model_of_the_reference_is_evaluated_as_the_same_model_of_ours(root, tmp_path):
     vocabulary = Vocabulary(gpt2_tokenizer(), ("document", "paragraph", "sentence", "ngram", "word"))
-    model = new_model({"model_type": "gpt2", "n_layer": 1, "n_embd": 16, "n_head": 2}, None, 50_257, 50_256, 0)
+    model = new_model(GPT2Config(n_layer=1, n_embd=16, n_head=2), seed=0)
     add_special_rows(model, vocabulary, 0)
     save_model(model, vocabulary, tmp_path / "ours")
     write_reference_model(model, vocabulary, 7, tmp_path / "theirs")
