@@ -19,7 +19,7 @@ TO_TRAIN = (
     "(model=tiny)"
 )
 # What a broken or unrelated file can raise.
-BROKEN = (
+_BROKEN = (
     *(OSError, ValueError, KeyError, TypeError, AttributeError, ImportError, RuntimeError),
     *(SafetensorError, StrictDataclassError),
 )
@@ -70,7 +70,7 @@ def readable(what: str, advice: str = "") -> Iterator[None]:
     """Raises: UserError in place of the errors of a broken file."""
     try:
         yield
-    except BROKEN as error:
+    except _BROKEN as error:
         raise UserError(f"{what} ({_first_line(error)}){advice}") from error
 
 
