@@ -242,15 +242,11 @@ def first_by_hash(dataset: InfillingDataset, writing_ids: np.ndarray, seed: int,
     document row. The sample does not depend on the order of the corpus.
     """
     documents, masks = dataset.keys()
-    rows, examples_of_each = np.unique(documents, return_counts=True)
-    ends = np.cumsum(examples_of_each).tolist()
-    values = np.empty(len(documents), dtype=np.uint64)
-    begin, masks = 0, masks.tolist()
-    for writing_id, end in zip(writing_ids[rows], ends, strict=True):
-        values[begin:end] = list(map(order_keys(seed, "validation", writing_id), masks[begin:end]))
-        begin = end
-    # Sort each document's examples by hash; then all first examples by hash, all second ones, and so on.
-    by_document = np.lexsort((values, documents))
-    turns = np.empty(len(documents), dtype=np.int64)
-    turns[by_document] = ranges(np.zeros_like(examples_of_each), examples_of_each)
-    return np.lexsort((values, turns))[:count]
+    rows, begins = np.unique(documents, return_index=True)
+    keys = (order_keys(seed, "validation", writing_id) for writing_id in writing_ids[rows])
+    masks_of_each = np.split(masks, begins)[1:]
+    values = [value for key, own in zip(keys, masks_of_each, strict=True) for value in map(key, own.tolist())]
+    # All first examples of documents by hash, then all second ones, and so on.
+    examples = pd.DataFrame({"document": documents, "value": np.array(values, dtype=np.uint64)}).sort_values("value")
+    examples["turn"] = examples.groupby("document").cumcount()
+    return examples.sort_values(["turn", "value"]).index.to_numpy()[:count]

@@ -67,28 +67,18 @@ def score_texts(
     """
     lead, tail = [] if first is None else [first], [] if begins is None else [0]  # nothing is predicted from the tail
     wholes = [np.concatenate([lead, ids, tail]).astype(np.int32) for ids in texts]
-    of_texts = [
-        list(_windows(whole, window, () if prefixes is None else prefixes[number]))
-        for number, whole in enumerate(wholes)
-    ]
-    flat = [example for of_text in of_texts for example in of_text]
-    columns = [np.zeros((0, 3))]
-    for row in pack(flat, row_tokens):
-        columns.append(_columns(model, row.to(device), kept, begins))
-    found = np.concatenate(columns)
+    prefixes = [()] * len(texts) if prefixes is None else prefixes
+    windows = [part for whole, prefix in zip(wholes, prefixes, strict=True) for part in _windows(whole, window, prefix)]
+    rows = pack(windows, row_tokens)
+    found = np.concatenate([np.zeros((0, 3)), *(_columns(model, row.to(device), kept, begins) for row in rows)])
     # Every token but the first is scored once.
     counts = [max(len(whole) - 1, 0) for whole in wholes]
     parts = np.split(found, np.cumsum(counts)[:-1]) if texts else []
-    missing = np.full((1 - len(lead), 3), np.nan)
-    return [
-        _of_text(np.concatenate([missing, part]), len(ids), begins is not None)
-        for part, ids in zip(parts, texts, strict=True)
-    ]
-
-
-def _of_text(columns: np.ndarray, tokens: int, asked: bool) -> TextScores:
-    nll, log_kept, log_begins = columns.T
-    return TextScores(nll[:tokens], log_kept[:tokens], log_begins if asked else None)
+    missing, scores = np.full((1 - len(lead), 3), np.nan), []
+    for part, ids in zip(parts, texts, strict=True):
+        nll, log_kept, log_begins = np.concatenate([missing, part]).T
+        scores.append(TextScores(nll[: len(ids)], log_kept[: len(ids)], None if begins is None else log_begins))
+    return scores
 
 
 def _windows(ids: np.ndarray, window: int, prefix: Sequence[int] | np.ndarray) -> Iterator[Example]:
