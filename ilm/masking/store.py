@@ -8,7 +8,7 @@ masks/<masking>-<hash>/statistics.json             by split, and "all"
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from ilm.corpus.store import MANIFEST, prepare_command
 from ilm.errors import UserError
 from ilm.files import GrowingArray, read_json, write_json
 from ilm.hashing import changed_files, digest, file_record
-from ilm.masking.masks import Masks
+from ilm.masking.masks import Masks, offsets
 from ilm.masking.statistics import mask_statistics
 
 SETTINGS = "settings.json"
@@ -77,7 +77,7 @@ def read_settings(folder: Path) -> dict[str, Any]:
 
 
 class MaskWriter:
-    """Writes the masks of a corpus, a few documents at a time, in constant memory.
+    """Writes the masks of a corpus, a few documents at a time, with no more than their offsets in memory.
 
     Each column is buffered in a raw file beside the result. `folder` is empty and becomes the store atomically
     (`ilm.files.atomic_folder`). `text_lengths`: characters of all documents of the corpus. `masks_per_document`: masks
@@ -88,34 +88,25 @@ class MaskWriter:
         self._folder, self._mask_types = folder, tuple(mask_types)
         self._text_lengths, self._count = text_lengths, masks_per_document
         narrow = np.uint16 if text_lengths.max(initial=0) < 2**16 else np.uint32
-        self._types = {
-            "documents": np.int32,
-            "mask_offsets": np.int64,
-            "span_offsets": np.int64,
-            "types": np.uint8,
-            "starts": narrow,
-            "lengths": narrow,
-        }
-        self._columns = {split: [GrowingArray(folder / f"{split}.{name}") for name in self._types] for split in SPLITS}
-        self._ends = {split: (np.int64(0), np.int64(0)) for split in SPLITS}  # masks and spans so far
-        for split in SPLITS:
-            self._append(split, Masks.of([], [], mask_types))
+        self._types = (np.int32, np.int32, np.int32, np.uint8, narrow, narrow)
+        names = ("documents", "masks_of_each", "spans_of_each", "types", "starts", "lengths")
+        self._columns = {split: [GrowingArray(folder / f"{split}.{name}") for name in names] for split in SPLITS}
 
     def add(self, split: str, masks: Masks) -> None:
         """Append the masks of further documents, in row order."""
-        mask_end, span_end = self._ends[split]
-        mask_offsets, span_offsets = masks.mask_offsets + mask_end, masks.span_offsets + span_end
-        self._ends[split] = mask_offsets[-1], span_offsets[-1]
-        self._append(split, replace(masks, mask_offsets=mask_offsets[1:], span_offsets=span_offsets[1:]))
+        counts = np.diff(masks.mask_offsets), np.diff(masks.span_offsets)
+        values = (masks.documents, *counts, masks.types, masks.starts, masks.lengths)
+        for column, part, dtype in zip(self._columns[split], values, self._types, strict=True):
+            column.append(part.astype(dtype))
 
     def finish(self, identity: Mapping[str, Any]) -> dict[str, Any]:
         """Write the files; the folder name carries the digest of `identity`. Returns the statistics by split."""
         files, stored = {}, {}
         for split, columns in self._columns.items():
             path = self._folder / f"{split}.arrow"
-            arrays = [column.mapped(dtype) for column, dtype in zip(columns, self._types.values(), strict=True)]
-            Masks(*arrays).write(path, self._mask_types)
-            del arrays
+            arrays = [column.mapped(dtype) for column, dtype in zip(columns, self._types, strict=True)]
+            documents, masks_of_each, spans_of_each, *spans = arrays
+            Masks(documents, offsets(masks_of_each), offsets(spans_of_each), *spans).write(path, self._mask_types)
             for column in columns:
                 column.remove()
             files[path.name] = file_record(path)
@@ -130,10 +121,6 @@ class MaskWriter:
         about = {"hash": digest(identity), "settings": identity, "mask_types": list(self._mask_types), "files": files}
         write_json(self._folder / SETTINGS, about)
         return statistics
-
-    def _append(self, split: str, masks: Masks) -> None:
-        for column, (name, dtype) in zip(self._columns[split], self._types.items(), strict=True):
-            column.append(getattr(masks, name).astype(dtype))
 
 
 def verify_masks(folder: Path, documents: pd.DataFrame) -> list[str]:
