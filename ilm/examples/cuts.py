@@ -42,13 +42,12 @@ class LevelCuts(NamedTuple):
         return self.cut / self.examples if self.examples else 0.0
 
 
-def document_cuts(
-    documents: np.ndarray, full_lengths: np.ndarray, answers: np.ndarray, kept: np.ndarray, max_length: int
-) -> pd.DataFrame:
+def document_cuts(documents: np.ndarray, tokens: np.ndarray, max_length: int) -> pd.DataFrame:
     """What truncation removes from E examples, by document row; `longest`: tokens before truncation.
 
-    `documents`, and the examples' counts as from `ilm.examples.lengths.count_answers`: (E,).
+    `tokens` (3, E): of each example and of its answers before truncation, and of its answers after it.
     """
+    full_lengths, answers, kept = tokens
     found = pd.DataFrame(
         {
             "examples": 1,

@@ -124,7 +124,7 @@ class InfillingDataset:
             chunk = slice(begin, begin + EXAMPLES_PER_CHUNK)
             sizes, spans = self._aligned(documents[chunk], self._mask_numbers[numbers[chunk]], 1)
             parts.append(self._truncated(sizes, spans))
-        return document_cuts(documents, *np.concatenate(parts, axis=1), self.max_length)
+        return document_cuts(documents, np.concatenate(parts, axis=1), self.max_length)
 
     def _truncated(self, sizes: np.ndarray, spans: TokenSpans) -> np.ndarray:
         """(3, E): the tokens and the answer tokens of E examples before truncation, and the answer tokens after it."""
@@ -175,7 +175,7 @@ class InfillingDataset:
             if self._conditions is not None:
                 added = self._conditions.lengths(documents, numbers - np.repeat(begins[chunk], masks_of_each))
                 found = found._replace(lengths=found.lengths + added)
-            cuts.append(document_cuts(documents[kept], *self._truncated(sizes, spans)[:, kept], self.max_length))
+            cuts.append(document_cuts(documents[kept], self._truncated(sizes, spans)[:, kept], self.max_length))
             self.n_tokens += int(found.lengths[kept].sum())
             here = slice(done, done + int(kept.sum()))
             for column, values in zip((mask_numbers, *counts), (numbers, *found), strict=True):

@@ -172,7 +172,7 @@ def _runs(objective: str, sizes: np.ndarray, spans: TokenSpans, vocabulary: Voca
     counts, of, nth, firsts, lasts = spans.counts, spans.examples, spans.places, spans.firsts, spans.lasts
     every = np.arange(len(sizes))
     origin = 5 * (spans.offsets[:-1] + every)  # at least as many places for each example as it has runs
-    runs: list[list[np.ndarray]] = []
+    runs: list[tuple[np.ndarray, ...]] = []
 
     def copy(kind: TargetType, example: np.ndarray, place: np.ndarray, first: np.ndarray, last: np.ndarray) -> None:
         runs.append(np.broadcast_arrays(origin[example] + place, kind, example, first, last - first, -1))

@@ -3,8 +3,8 @@
 Legend: T tokens in a row, N targets in a row.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -38,23 +38,24 @@ class Row:
     def to(self, device: torch.device) -> "Row":
         # By default Lightning copies anything but plain tensors synchronously, which pinned memory makes unnecessary.
         on_gpu = torch.device(device).type == "cuda"
-        return Row(*(tensor.to(device, non_blocking=on_gpu) for tensor in self._tensors()), self.longest)
+        return self._mapped(lambda tensor: tensor.to(device, non_blocking=on_gpu))
 
     def pin_memory(self) -> "Row":
-        return Row(*(tensor.pin_memory() for tensor in self._tensors()), self.longest)
+        return self._mapped(torch.Tensor.pin_memory)
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def _mapped(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "Row":
+        changed: dict[str, Any] = {
+            name: change(value) for name, value in vars(self).items() if isinstance(value, torch.Tensor)
+        }
+        return replace(self, **changed)
+
+    def __getstate__(self) -> dict[str, Any]:
         # Workers send rows as plain bytes; each tensor would be a file open in both processes.
-        return Row.of_arrays, (*(tensor.numpy() for tensor in self._tensors()), self.longest)
+        return {key: value.numpy() if isinstance(value, torch.Tensor) else value for key, value in vars(self).items()}
 
-    @classmethod
-    def of_arrays(cls, *columns: Any) -> "Row":
-        """Build from arrays instead of tensors."""
-        *arrays, longest = columns
-        return cls(*map(torch.from_numpy, arrays), longest)
-
-    def _tensors(self) -> Iterator[torch.Tensor]:
-        return (value for value in vars(self).values() if isinstance(value, torch.Tensor))
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for key, value in state.items():
+            vars(self)[key] = torch.from_numpy(value) if isinstance(value, np.ndarray) else value
 
 
 def row_length(asked: int | None, device: torch.device, max_length: int) -> int:
@@ -87,15 +88,15 @@ def pack(examples: Examples | Sequence[Example], row_tokens: int) -> tuple[Row, 
         begin, end = bounds[first], bounds[last]
         targets = slice(*np.searchsorted(chosen, (begin, end)))
         if targets.start < targets.stop:
-            row = Row.of_arrays(
-                ids[None, begin:end],
-                positions[None, begin:end],
-                chosen[targets] - begin - 1,
-                ids[chosen[targets]],
-                examples.target_types[chosen[targets]],
-                example_of[targets],
-                (bounds[first : last + 1] - begin).astype(np.int32),
-                int(examples.lengths[first:last].max()),
+            row = Row(
+                input_ids=torch.from_numpy(ids[None, begin:end]),
+                position_ids=torch.from_numpy(positions[None, begin:end]),
+                predictors=torch.from_numpy(chosen[targets] - begin - 1),
+                targets=torch.from_numpy(ids[chosen[targets]]),
+                target_types=torch.from_numpy(examples.target_types[chosen[targets]]),
+                examples=torch.from_numpy(example_of[targets]),
+                boundaries=torch.from_numpy((bounds[first : last + 1] - begin).astype(np.int32)),
+                longest=int(examples.lengths[first:last].max()),
             )
             rows.append(row)
         first = last
