@@ -23,7 +23,6 @@ from ilm.config.check import read_back
 from ilm.config.train import Train
 from ilm.errors import UserError
 from ilm.files import (
-    DISK_FULL,
     atomic_file,
     host,
     is_alive,
@@ -133,21 +132,13 @@ class RunFolder:
         commands = self.record["commands"] if self.has_begun else []
         commands.append({"command": "python " + shlex.join(sys.argv), "versions": versions()})
         config = yaml.safe_dump(settings.model_dump(), sort_keys=False, allow_unicode=True)
-        try:
-            # Written first, since a folder without it is not recognised as a run.
-            write_json(self.path / "run.json", {"identity": dict(identity), "commands": commands})
-            self.checkpoints.mkdir(exist_ok=True)
-            for place in (self.path, self.checkpoints):
-                remove_strays(place, all_of_them=True)  # safe, since the folder is locked
-            with atomic_file(self.path / "config.yaml") as temporary:
-                temporary.write_text(config, encoding="utf-8")
-        except OSError as error:
-            if error.errno not in DISK_FULL:
-                raise
-            raise UserError(
-                f"{DISK_FULL[error.errno]}: {self.path} cannot be written. Free some space, or type "
-                "paths.experiments=... for a folder on another disk."
-            ) from error
+        # Written first, since a folder without it is not recognised as a run.
+        write_json(self.path / "run.json", {"identity": dict(identity), "commands": commands})
+        self.checkpoints.mkdir(exist_ok=True)
+        for place in (self.path, self.checkpoints):
+            remove_strays(place, all_of_them=True)  # safe, since the folder is locked
+        with atomic_file(self.path / "config.yaml") as temporary:
+            temporary.write_text(config, encoding="utf-8")
 
     @property
     def record(self) -> dict[str, Any]:

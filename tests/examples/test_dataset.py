@@ -135,11 +135,13 @@ def test_cuts_are_those_of_the_examples(stored, objective):
     answer = (TargetType.INFILL, TargetType.INFILL_SPECIAL)
     expected = {level: np.zeros(5, dtype=int) for level in ("A1", "B2", "all")}
     texts = {level: {} for level in expected}
-    for number in range(len(store)):
-        document = int(store.keys([number])[0][0])
-        kept, full = (int(np.isin(data[number].target_types, answer).sum()) for data in (store, whole))
+    numbers = np.arange(len(store))
+    for document, example, uncut in zip(
+        store.keys()[0].tolist(), store.lay_out(numbers), whole.lay_out(numbers), strict=True
+    ):
+        kept, full = (int(np.isin(part.target_types, answer).sum()) for part in (example, uncut))
         for level in (levels[document], "all"):
-            is_cut = store[number].full_length > 40
+            is_cut = example.full_length > 40
             expected[level] += [1, is_cut, full > 0 and kept == 0, full, full - kept]
             texts[level].setdefault(document, []).append((full, kept))
     found, longest = cuts_by_level(store.cuts, levels, ["A1", "B2", "C1"]), store.cuts["longest"].max()
@@ -148,7 +150,7 @@ def test_cuts_are_those_of_the_examples(stored, objective):
         assert list(row[1:6]) == expected[row.level].tolist()
         without = [any(n for n, _ in masks) and not any(n for _, n in masks) for masks in texts[row.level].values()]
         assert (row.texts, row.texts_unanswered) == (len(texts[row.level]), sum(without))
-    assert longest == max(store[number].full_length for number in range(len(store)))
+    assert longest == store.lay_out(numbers).full_lengths.max()
     assert store.cuts_of(np.random.default_rng(0).permutation(len(store))).equals(store.cuts)
     assert cut_lines(found)
     assert f"data.max_length={longest} cuts none" in advice(found, longest, "data.max_length")

@@ -41,11 +41,10 @@ def test_one_graph_for_training_and_one_for_scoring_whatever_the_rows(model_type
 def test_attention_dropout_is_compiled_too():
     torch.compiler.reset()
     counters.clear()
-    model = small_model("gpt2", attn_pdrop=0.3).train()
+    model = small_model("gpt2", n_layer=1, attn_pdrop=0.3).train()
     compile_in_place(forward_module(model), CPU, backend="aot_eager")
-    for seed, lengths in enumerate((LENGTHS, [40, 12])):
-        (row,) = pack(examples_of(lengths, seed), 256)
-        row_loss(model, row, torch.ones(len(row.targets)))[0].backward()
+    (row,) = pack(examples_of([40, 12]), 256)
+    row_loss(model, row, torch.ones(len(row.targets)))[0].backward()
     assert not counters["graph_break"]
     assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
 
