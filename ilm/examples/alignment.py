@@ -83,7 +83,7 @@ class TokenSpans:
 
     def between(self, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where the tokens between spans begin, given where each span ends: (S,) before it, (E,) after the last one."""
-        before = np.where(self.places == 0, 0, np.roll(ends, 1))
+        before = np.where(self.places == 0, 0, np.append(0, ends)[:-1])
         after = np.zeros(len(self.counts), dtype=np.int64)
         after[self.examples] = ends  # that of the last span remains
         return before, after

@@ -21,7 +21,7 @@ In the last three objectives the copied document is INFILL_REDUNDANT, its masked
 each masked span is INFILL_SPECIAL unless masked itself.
 
 Many examples are laid out at once, as runs: either tokens copied from a document, or one special token. The runs of all
-examples are arrays, put into order and expanded to tokens at the end; nothing loops over tokens.
+examples are arrays, expanded to tokens at the end; nothing loops over tokens.
 
 Legend: E examples, S spans in all of them, R runs, T tokens.
 """
@@ -147,9 +147,9 @@ def lay_out_all(
     if objective == "reverse_lm":
         # A reversed document starts at its last token and runs backwards.
         spans, begins, direction = spans.reversed(sizes), begins + sizes - 1, -1
-    kinds, examples, firsts, lengths, specials = _runs(objective, sizes, spans, vocabulary)
+    kinds, firsts, lengths, specials = _runs(objective, begins, sizes, direction, spans, vocabulary)
     starts, n_tokens = np.cumsum(lengths) - lengths, int(lengths.sum())
-    sources = np.repeat(begins[examples] + direction * (firsts - starts), lengths) + direction * np.arange(n_tokens)
+    sources = np.repeat(firsts - direction * starts, lengths) + direction * np.arange(n_tokens)
     # Indices may be out of bounds at special tokens, which replace what is copied there.
     input_ids = ids.take(sources, mode="clip").astype(np.int32)
     is_special = specials >= 0
@@ -158,47 +158,52 @@ def lay_out_all(
     ends = np.cumsum(full)
     if objective not in WITH_ANSWERS:
         input_ids[ends - 1] = vocabulary.end_of_infill
-    kept = np.arange(n_tokens) - np.repeat(ends - full, full) < max_length
-    target_types = np.repeat(kinds.astype(np.uint8), lengths)
-    return Examples(input_ids[kept], target_types[kept], np.minimum(full, max_length), full)
+    target_types = np.repeat(kinds, lengths)
+    if full.max(initial=0) > max_length:
+        kept = np.arange(n_tokens) - np.repeat(ends - full, full) < max_length
+        input_ids, target_types = input_ids[kept], target_types[kept]
+    return Examples(input_ids, target_types, np.minimum(full, max_length), full)
 
 
-def _runs(objective: str, sizes: np.ndarray, spans: TokenSpans, vocabulary: Vocabulary) -> list[np.ndarray]:
-    """The runs of all examples in order: target types, examples, first tokens, lengths, special tokens, int64 (R,).
+def _runs(
+    objective: str, begins: np.ndarray, sizes: np.ndarray, direction: int, spans: TokenSpans, vocabulary: Vocabulary
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The runs of all examples, (R,): target types, indices of the first token, lengths, special tokens.
 
-    A run has `length` tokens of the example's document from its token `first` on, or is a special token, unless that
-    is -1.
+    A run is one special token, or has -1 there and copies tokens of its document, from `begins` (E,) in `direction`.
     """
     counts, of, nth, firsts, lasts = spans.counts, spans.examples, spans.places, spans.firsts, spans.lasts
     every = np.arange(len(sizes))
-    origin = 5 * (spans.offsets[:-1] + every)  # at least as many places for each example as it has runs
-    runs: list[tuple[np.ndarray, ...]] = []
+    separator = 2 * counts + 1 if objective in WITH_CONTEXT else 0 * counts  # its place among an example's runs
+    n_runs = separator + 1 + (2 * counts if objective in WITH_ANSWERS else 3 * counts + 1)
+    origin = np.cumsum(n_runs) - n_runs
+    kinds, sources = np.zeros(n_runs.sum(), dtype=np.uint8), np.zeros(n_runs.sum(), dtype=np.int64)
+    lengths, specials = np.ones_like(sources), np.full_like(sources, -1)
 
     def copy(kind: TargetType, example: np.ndarray, place: np.ndarray, first: np.ndarray, last: np.ndarray) -> None:
-        runs.append(np.broadcast_arrays(origin[example] + place, kind, example, first, last - first, -1))
+        runs = origin[example] + place
+        kinds[runs], sources[runs], lengths[runs] = kind, begins[example] + direction * first, last - first
 
     def special(kind: TargetType, example: np.ndarray, place: np.ndarray, token: int | np.ndarray) -> None:
-        runs.append(np.broadcast_arrays(origin[example] + place, kind, example, 0, 1, token))
+        runs = origin[example] + place
+        kinds[runs], specials[runs] = kind, token
 
     if objective in WITH_CONTEXT:
         before, rest = spans.between(lasts)
         copy(TargetType.CONTEXT, of, 2 * nth, before, firsts)
         special(TargetType.CONTEXT_SPECIAL, of, 2 * nth + 1, vocabulary.blanks[spans.types])
         copy(TargetType.CONTEXT, every, 2 * counts, rest, sizes)
-    special(TargetType.CONTEXT_INFILL_SEP, every, 2 * counts + 1, vocabulary.start_of_infill)
-    answers = 2 * counts + 2
+    special(TargetType.CONTEXT_INFILL_SEP, every, separator, vocabulary.start_of_infill)
     if objective in WITH_ANSWERS:
-        place = answers[of] + 2 * nth
+        place = separator[of] + 1 + 2 * nth
         copy(TargetType.INFILL, of, place, firsts, lasts)
         special(TargetType.INFILL_SPECIAL, of, place + 1, vocabulary.end_of_infill)
     else:
         # The end token counts as the document's last one.
-        place, after = answers[of] + 3 * nth, lasts + spans.followed()
+        place, after = separator[of] + 1 + 3 * nth, lasts + spans.followed()
         before, rest = spans.between(after)
         copy(TargetType.INFILL_REDUNDANT, of, place, before, firsts)
         copy(TargetType.INFILL, of, place + 1, firsts, lasts)
         copy(TargetType.INFILL_SPECIAL, of, place + 2, lasts, after)
-        copy(TargetType.INFILL_REDUNDANT, every, answers + 3 * counts, rest, sizes + 1)
-    places, *columns = (np.concatenate(column) for column in zip(*runs, strict=True))
-    order = np.argsort(places, kind="stable")
-    return [column[order] for column in columns]
+        copy(TargetType.INFILL_REDUNDANT, every, n_runs - 1, rest, sizes + 1)
+    return kinds, sources, lengths, specials
