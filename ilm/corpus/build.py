@@ -45,6 +45,12 @@ from ilm.tables import TextTable
 
 log = logging.getLogger("ilm")
 
+_LEARNERS_UNKNOWN = (
+    "no column identifies learners, so texts of one learner may end up in both train and test, and test results may "
+    "look better than on unseen learners. If there is such a column, type corpus.columns.learner_id=HEADER; if text "
+    "ids contain the learner, type for example \"corpus.learner_from_id='^[^_]+'\""
+)
+
 
 @dataclass(frozen=True)
 class BuiltCorpus:
@@ -91,7 +97,7 @@ def build_corpus(
         instead = "Give the file another name" if strategy.test_only else "Type corpus.name=..."
         _refuse_conflict(folder, settings, instead)
     if not (source.synthetic or strategy.test_only or "learner_id" in documents):
-        log.warning("warning: %s", _learners_unknown(documents["writing_id"]))
+        log.warning("warning: %s", _LEARNERS_UNKNOWN)
     if sample_size is not None:
         documents = stratified_sample(documents, sample_size, strategy.seed)
         why = " (the share of each level is rounded down)" if sample_size > len(documents) < read_report.kept else ""
@@ -211,21 +217,6 @@ def _timed(what: str) -> Iterator[None]:
     began = time.monotonic()
     yield
     log.info("%s: %.1f s", what, time.monotonic() - began)
-
-
-def _learners_unknown(ids: pd.Series) -> str:
-    """The warning that no column identifies learners, with a hint if the ids seem to."""
-    warning = (
-        "no column identifies learners, so texts of one learner may end up in both train and test, and test results "
-        "may look better than on unseen learners. If there is such a column, type corpus.columns.learner_id=HEADER"
-    )
-    pattern = r"^(.+)[_-][^_-]+$"
-    learners = ids.str.extract(pattern, expand=False).nunique()
-    # A prefix with few values names a level or corpus; one with almost as many values as ids is an id itself.
-    if len(ids) / 20 < learners < 0.9 * len(ids):
-        warning += f"; if ids such as {ids.iloc[0]} begin with a learner id ({learners:,} distinct ones), type "
-        warning += f"\"corpus.learner_from_id='{pattern}'\""
-    return warning
 
 
 def _refuse_conflict(folder: Path, settings: Mapping[str, Any], instead: str) -> None:

@@ -62,9 +62,11 @@ def dropped_table(dropped: Mapping[str, Mapping[str, Any]], title: str = "Rows d
 
 
 def miss_table(report: SplitReport) -> TextTable:
-    """Documents above (+) or below (-) target per level and split, a consequence of keeping groups together."""
+    """Documents above (+) or below (-) target per level and split."""
     rows = [(level, *(f"{miss.get(split, 0):+,}" for split in SPLITS)) for level, miss in report.misses.items()]
-    return TextTable("Documents above or below the target of the split", ("level", *SPLITS), rows, "lrrr")
+    why = "split.keep_together" if report.test_on is None else "split.test_on or split.keep_together"
+    title = f"Documents above or below the target: no group of {why} is divided"
+    return TextTable(title, ("level", *SPLITS), rows, "lrrr")
 
 
 def leak_table(leaks: Mapping[str, Any]) -> TextTable:

@@ -64,11 +64,10 @@ def reference_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
             "trained; docs/interchange.md shows how to write it for a model trained with hierarchical masking."
         )
     tokens, first = load_plain(path), _END_OF_TEXT + 1
-    is_dict = isinstance(tokens, dict) and all(type(i) is int and type(token) is str for i, token in tokens.items())
-    texts = [tokens[i] for i in sorted(tokens)] if is_dict else []
-    blanks = [match[1] for token in texts[2:] if (match := _BLANK.fullmatch(token))]
-    expected = [START_OF_INFILL, END_OF_INFILL, *map(blank_token, blanks)]
-    if not blanks or texts != expected or sorted(tokens) != list(range(first, first + len(texts))):
+    texts = tokens.values() if isinstance(tokens, dict) else ()
+    blanks = [match[1] for text in texts if isinstance(text, str) and (match := _BLANK.fullmatch(text))]
+    names = [START_OF_INFILL, END_OF_INFILL, *map(blank_token, blanks)]
+    if not blanks or tokens != dict(enumerate(names, start=first)):
         raise UserError(
             f"{path} does not hold the infilling tokens: expected a dictionary from ids, {first} and up, to "
             f"{START_OF_INFILL}, {END_OF_INFILL} and a token such as {blank_token('word')} for every mask type. Take "

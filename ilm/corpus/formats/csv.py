@@ -9,8 +9,6 @@ from ilm.corpus.formats.table import BLANK, FIELDS, NO_LINE_END, QUOTES, Row, So
 from ilm.corpus.formats.text import TextFile
 from ilm.errors import UserError
 
-_NAMES = {",": "comma", "\t": "tab"}
-
 
 def delimited_source(file: TextFile, delimiter: str) -> Source:
     """Rows are numbered as in a spreadsheet: the header is 1, a multi-line text is one row.
@@ -73,7 +71,7 @@ def _records(file: TextFile, delimiter: str) -> Generator[tuple[int, list[str] |
             ) from error
         raise UserError(
             f"{file.path}: bad quoting in the record that starts as row {row + 1} ({error}). Inside a quoted field "
-            f'a quote must be doubled (""), and a {_NAMES.get(delimiter, repr(delimiter))} or line end must follow '
+            f'a quote must be doubled (""), and {delimiter!r} or a line end must follow '
             f"the closing quote"
         ) from error
     finally:

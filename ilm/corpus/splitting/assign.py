@@ -9,7 +9,7 @@ With `test_on`, whole values of a column are drawn for test first; steps 1 to 4 
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,6 @@ from ilm.hashing import order_key
 
 SPLITS = ("train", "valid", "test")
 BY_DEFAULT = ("text", "learner_id")
-FAR = 0.1  # relative deviation from a target above which to warn
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,6 @@ class SplitReport:
     group_sizes: dict[int, int] = field(default_factory=dict)  # group size (at least 2) -> number of groups
     near_duplicates: float | None = None  # similarity above which texts were kept together
     test_on: str | None = None
-    warnings: tuple[str, ...] = ()
 
     @property
     def given(self) -> bool:
@@ -127,7 +125,6 @@ def assign_splits(
         near_duplicates=near_duplicates if "near_duplicates" in keep_together else None,
         test_on=test_on,
     )
-    report = replace(report, warnings=_far_from_targets(report))
     return splits.reindex(documents.index), report
 
 
@@ -170,23 +167,3 @@ def _placed(
 def _group_sizes(labels: np.ndarray) -> dict[int, int]:
     sizes, counts = np.unique(np.bincount(labels), return_counts=True)
     return {size: n for size, n in zip(sizes.tolist(), counts.tolist(), strict=True) if size > 1}
-
-
-def _far_from_targets(report: SplitReport) -> tuple[str, ...]:
-    """A warning if splits are far from their targets, with the cause and what to type instead."""
-    targets = report.targets or {}
-    far = [
-        f"{level} {split} {report.sizes[level][split]:,} instead of {targets[level][split]:,}"
-        for level, miss in report.misses.items()
-        for split, count in miss.items()
-        if abs(count) > FAR * targets[level][split]
-    ]
-    if not far:
-        return ()
-    if report.test_on is not None:
-        cause, instead = f"no value of {report.test_on} is divided", "type split.test_on=null"
-    else:
-        cause = f"the largest group of texts kept together has {max(report.group_sizes):,}"
-        instead = f"keep fewer together than split.keep_together=[{','.join(report.keep_together)}]"
-    shown = f"{', '.join(far[:4])}{' and more' if len(far) > 4 else ''}"
-    return (f"splits far from their targets: {shown}, since {cause}. If sizes matter more, {instead}",)

@@ -58,8 +58,6 @@ class TrainValidTest:
             log.warning(
                 "warning: level %s has no %s documents; training and evaluating on it will be refused", level, split
             )
-        for warning in report.warnings:
-            log.warning("warning: %s", warning)
         return documents, report
 
     def leaks(self, documents: pd.DataFrame, given: bool) -> LeakReport:

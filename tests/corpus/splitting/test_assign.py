@@ -188,17 +188,6 @@ def test_topics_and_near_duplicates_are_kept_together_when_asked():
     assert report.near_duplicates == 0.8
 
 
-def test_a_group_too_large_for_the_splits_is_told():
-    rows = [("A1", "x", f"text {n}", "anna" if n < 95 else str(n)) for n in range(100)]
-    _, report = assign_splits(corpus(*rows), 0)
-    assert report.warnings == (
-        "splits far from their targets: A1 train 95 instead of 80, A1 valid 2 instead of 10, A1 test 3 instead of 10, "
-        "since the largest group of texts kept together has 95. "
-        "If sizes matter more, keep fewer together than split.keep_together=[text,learner_id]",
-    )
-    assert assign_splits(corpus(*rows), 0, ("text",))[1].warnings == ()
-
-
 def on_topics(sizes: dict[str, int], *, learner: str = "") -> pd.DataFrame:
     topics = [topic for topic, size in sizes.items() for _ in range(size)]
     rows = [("A1", "x", f"text {n}", learner, topic) for n, topic in enumerate(topics)]
@@ -224,7 +213,6 @@ def test_what_is_not_drawn_is_divided_eight_to_one():
     assert report.targets == {"A1": {"train": 117, "valid": 15, "test": 15}}
     assert report.sizes == {"A1": {"train": 117, "valid": 15, "test": 12}}
     assert report.misses == {"A1": {"test": -3}}
-    assert report.warnings[0].endswith("If sizes matter more, type split.test_on=null")
 
 
 def test_a_topic_nearest_to_the_target_is_drawn_where_all_are_too_large():
