@@ -20,7 +20,6 @@ order of rows and threads does not matter.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -55,7 +54,7 @@ def near_duplicate_pairs(texts: pd.Series, similarity: float, *, keys: np.ndarra
     Not every similar pair is listed: texts equal when folded are all linked to one of them, and texts already
     connected are not compared. `keys`: `text_keys(texts)`, if already computed.
     """
-    index = _Index.of(texts, similarity, text_keys(texts) if keys is None else keys)
+    index = _Index(texts, similarity, keys)
     label = np.arange(len(index.rows))
     pairs = [np.column_stack((index.rows[index.distinct], np.arange(len(texts))))]
 
@@ -81,7 +80,7 @@ def near_duplicates_among(
     `queries`, `reference`: masks (D,) bool, disjoint. Similarity is direct, not transitive. Pairs that
     `near_duplicate_pairs` misses are not found here either.
     """
-    index = _Index.of(texts, similarity, text_keys(texts) if keys is None else keys)
+    index = _Index(texts, similarity, keys)
     # For each distinct text: its first reference row, whether it is a query, and its match.
     row_in = np.full(len(index.rows), -1, dtype=np.int64)
     rows = np.flatnonzero(reference)[::-1]
@@ -102,37 +101,29 @@ def near_duplicates_among(
     return np.where(queries, partner[index.distinct], -1)
 
 
-@dataclass(frozen=True)
 class _Index:
     """The T distinct texts, ordered by key, and their sketches."""
 
-    texts: Picked
-    similarity: float
-    rows: np.ndarray  # (T,) a row of `texts` with this text
-    distinct: np.ndarray  # (D,) the text of each row
-    bands: np.ndarray  # (bands, T) uint32
-    sketches: np.ndarray  # (T, VALUES) uint8: the low bits of the values (b-bit minwise hashing, Li and König 2010)
-
-    @classmethod
-    def of(cls, texts: pd.Series, similarity: float, keys: np.ndarray) -> "_Index":
-        if not 0 < similarity <= 1:
-            raise ValueError(f"similarity {similarity}: expected above 0 and at most 1")
-        _, rows, distinct = np.unique(keys, return_index=True, return_inverse=True)
+    def __init__(self, texts: pd.Series, similarity: float, keys: np.ndarray | None) -> None:
+        """`keys`: `text_keys(texts)`, if already computed."""
+        self.texts, self.similarity = Picked(texts), similarity
+        keys = text_keys(texts) if keys is None else keys
+        # `rows`: (T,) a row of `texts` with each text; `distinct`: (D,) the text of each row.
+        _, self.rows, self.distinct = np.unique(keys, return_index=True, return_inverse=True)
         width = band_width(similarity)
-        bands = np.empty((VALUES // width, len(rows)), dtype=np.uint32)
-        sketches = np.empty((len(rows), VALUES), dtype=np.uint8)
-        texts, at = Picked(texts), 0
+        self.bands = np.empty((VALUES // width, len(self.rows)), dtype=np.uint32)
+        # The low bits of the values (b-bit minwise hashing, Li and König 2010).
+        self.sketches = np.empty((len(self.rows), VALUES), dtype=np.uint8)
         # In row order, which is memory order.
-        in_order = np.argsort(rows)
-        with tqdm(desc="Near-duplicates: sketching", total=len(rows), unit=" texts", **_QUIET) as progress:
-            for values in _sketched(texts, rows[in_order]):
+        in_order, at = np.argsort(self.rows), 0
+        with tqdm(desc="Near-duplicates: sketching", total=len(in_order), unit=" texts", **_QUIET) as progress:
+            for values in _sketched(self.texts, self.rows[in_order]):
                 place = in_order[at : at + len(values)]
                 at += len(values)
-                sketches[place] = values
-                for band, key in enumerate(bands):
+                self.sketches[place] = values
+                for band, key in enumerate(self.bands):
                     key[place] = _mixed(values[:, band * width : (band + 1) * width])
                 progress.update(len(values))
-        return cls(texts, similarity, rows, distinct, bands, sketches)
 
     def search(self, wanted: Wanted, found: Found) -> None:
         """Compare texts that share a bucket, and pass similar pairs to `found`."""

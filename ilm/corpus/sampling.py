@@ -1,6 +1,5 @@
 """A smaller corpus with the composition of the whole one."""
 
-from collections import defaultdict
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -44,15 +43,11 @@ def stratified_sample(documents: pd.DataFrame, size: int, seed: int) -> pd.DataF
     ordered = documents.sort_values("writing_id", ignore_index=True)
     if size >= len(ordered):
         return ordered
-    cells: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-    for row, (level, l1) in enumerate(zip(ordered["cefr_level"], ordered["l1"], strict=True)):
-        cells[level][l1].append(row)
-    ids = ordered["writing_id"].tolist()
-    quotas = level_quotas(size, {level: sum(map(len, rows.values())) for level, rows in cells.items()})
-    chosen = []
-    for level, rows_by_l1 in cells.items():
-        shares = apportion(quotas[level], {l1: len(rows) for l1, rows in rows_by_l1.items()})
-        for l1, rows in rows_by_l1.items():
-            rows.sort(key=lambda row: (order_key(seed, "sample", ids[row]), ids[row]))
-            chosen += rows[: shares[l1]]
+    quotas = level_quotas(size, ordered["cefr_level"].value_counts().to_dict())
+    chosen: list[int] = []
+    for level, of_level in ordered[["cefr_level", "l1", "writing_id"]].groupby("cefr_level"):
+        shares = apportion(quotas[level], of_level["l1"].value_counts().to_dict())
+        for l1, ids in of_level.groupby("l1")["writing_id"]:
+            keys = [(order_key(seed, "sample", writing_id), writing_id, row) for row, writing_id in ids.items()]
+            chosen += [row for _, _, row in sorted(keys)[: shares[l1]]]
     return ordered.iloc[sorted(chosen)].reset_index(drop=True)

@@ -179,8 +179,6 @@ class PreparedCorpus:
 
         Raises: UserError as `ilm.corpus.selection.having`.
         """
-        if split not in SPLITS:
-            raise ValueError(f"split {split!r}: expected one of {SPLITS}")
         wanted = (self.documents["split"] == split) & self.documents["cefr_level"].isin(levels)
         return np.flatnonzero(wanted.to_numpy() & having(self.documents, only or {}))
 

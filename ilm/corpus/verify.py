@@ -60,8 +60,11 @@ def require_sound(*folders: Path, **caches: Callable[[Path, pd.DataFrame], list[
     """
     errors = []
     for folder in folders:
-        findings = list(verify_corpus(folder, caches))
-        show(findings_table(folder, findings))
+        findings, rows = list(verify_corpus(folder, caches)), []
+        for finding in findings:
+            skipped = f"not checked: {finding.skipped}" if finding.skipped else "ok"
+            rows += [(finding.part, f"FAULT: {fault}") for fault in finding.faults] or [(finding.part, skipped)]
+        show(TextTable(f"Check of {folder}", ("part", "found"), rows, "lp"))
         if faults := sum(len(finding.faults) for finding in findings):
             manifest = PreparedCorpus.open(folder).manifest
             errors.append(
@@ -70,15 +73,6 @@ def require_sound(*folders: Path, **caches: Callable[[Path, pd.DataFrame], list[
             )
     if errors:
         raise UserError("\n".join(errors))
-
-
-def findings_table(folder: Path, findings: list[Finding]) -> TextTable:
-    """A table of what was checked, one row per finding or fault."""
-    rows = []
-    for finding in findings:
-        skipped = f"not checked: {finding.skipped}" if finding.skipped else "ok"
-        rows += [(finding.part, f"FAULT: {fault}") for fault in finding.faults] or [(finding.part, skipped)]
-    return TextTable(f"Check of {folder}", ("part", "found"), rows, "lp")
 
 
 def _documents_of(cache: Path) -> str | None:

@@ -95,10 +95,8 @@ def assign_splits(
 
     Raises: UserError if `test_on` allows no test data.
     """
-    ids = documents["writing_id"]
-    if not ids.is_unique:
-        raise ValueError("writing_id is not unique")
-    ordered = documents if ids.is_monotonic_increasing else documents.sort_values("writing_id")
+    is_sorted = documents["writing_id"].is_monotonic_increasing
+    ordered = documents if is_sorted else documents.sort_values("writing_id")
     codes = relations(ordered, keep_together, near_duplicates)
     labels = group_labels(len(ordered), codes.values())
     rank = _rank(ordered["writing_id"], seed)

@@ -154,12 +154,6 @@ def test_empty_learner_ids_connect_nothing():
     assert assign_splits(documents, 0)[1].group_sizes == {}
 
 
-def test_wrong_arguments():
-    documents = corpus(("A1", "x", "one"), ("A1", "x", "two"))
-    with pytest.raises(ValueError, match="not unique"):
-        assign_splits(documents.assign(writing_id="a"), 0)
-
-
 def test_no_documents():
     splits, report = assign_splits(corpus(("A1", "x", "one", "", ""))[:0], 0)
     assert (len(splits), report.sizes, report.targets, report.group_sizes) == (0, {}, {}, {})
