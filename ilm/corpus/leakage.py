@@ -75,7 +75,6 @@ class SharedWith:
     texts: int  # documents whose folded text equals a training text
     near_duplicates: int | str  # documents equal or nearly equal to a training text
     similarity: float | None
-    examples: tuple[tuple[str, str], ...]  # writing_id here, writing_id there
 
 
 def leak_report(documents: pd.DataFrame, *, near_duplicates: float | None, test_on: str | None = None) -> LeakReport:
@@ -103,42 +102,34 @@ def shared_with(documents: pd.DataFrame, other: pd.DataFrame, *, near_duplicates
 
     `near_duplicates`: as in `leak_report`.
     """
-    equal, partner = _partners(documents, other, near_duplicates)
-    ids, other_ids = documents["writing_id"], other["writing_id"]
+    equal, similar = _seen(documents, other, near_duplicates)
     return SharedWith(
         documents=len(documents),
         texts=int(equal.sum()),
-        near_duplicates=NOT_LOOKED_FOR if near_duplicates is None else int((partner >= 0).sum()),
+        near_duplicates=NOT_LOOKED_FOR if near_duplicates is None else int(similar.sum()),
         similarity=near_duplicates,
-        examples=tuple(
-            (ids.iloc[row], other_ids.iloc[partner[row]]) for row in np.flatnonzero(partner >= 0)[:EXAMPLES].tolist()
-        ),
     )
 
 
 def trained_on(documents: pd.DataFrame, other: pd.DataFrame, *, near_duplicates: float | None) -> np.ndarray:
     """Mask of the `documents` that `shared_with` counts, (D,) bool."""
-    return _partners(documents, other, near_duplicates)[1] >= 0
+    return _seen(documents, other, near_duplicates)[1]
 
 
-def _partners(
-    documents: pd.DataFrame, other: pd.DataFrame, near_duplicates: float | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Whether each document equals a training text of `other`, (D,) bool; and an equal or similar row, else -1."""
+def _seen(documents: pd.DataFrame, other: pd.DataFrame, near_duplicates: float | None) -> tuple[np.ndarray, np.ndarray]:
+    """Which documents equal a training text of `other`, and which are equal or similar to one, (D,) bool each."""
     trained = np.flatnonzero((other["split"] == "train").to_numpy())
     keys, other_keys = text_keys(documents["text"]), text_keys(other["text"])
-    row_of = pd.Series(trained, index=other_keys[trained])
-    partner = row_of[~row_of.index.duplicated()].reindex(keys, fill_value=-1).to_numpy()
-    equal = partner >= 0
-    if near_duplicates is not None:
-        queries = np.arange(len(keys) + len(other)) < len(keys)
-        reference = np.zeros(len(queries), dtype=bool)
-        reference[len(keys) + trained] = True
-        texts = pd.concat([documents["text"], other["text"]], ignore_index=True)
-        both = np.concatenate((keys, other_keys))
-        partner = near_duplicates_among(texts, queries, reference, near_duplicates, keys=both)[: len(keys)]
-        partner = np.where(partner >= 0, partner - len(keys), -1)
-    return equal, partner
+    equal = np.isin(keys, other_keys[trained])
+    if near_duplicates is None:
+        return equal, equal
+    queries = np.arange(len(keys) + len(other)) < len(keys)
+    reference = np.zeros(len(queries), dtype=bool)
+    reference[len(keys) + trained] = True
+    texts = pd.concat([documents["text"], other["text"]], ignore_index=True)
+    both = np.concatenate((keys, other_keys))
+    partner = near_duplicates_among(texts, queries, reference, near_duplicates, keys=both)
+    return equal, partner[: len(keys)] >= 0
 
 
 def _near_duplicates(

@@ -8,6 +8,8 @@ from itertools import accumulate
 from random import Random
 from typing import NamedTuple
 
+import yaml
+
 from ilm.corpus.synthetic.errors import make_errors
 from ilm.corpus.synthetic.grammar import HARD_BREAK, SOFT_BREAK, Expansion, Grammar, Topic, parse_grammar, read_data
 from ilm.corpus.synthetic.oddities import add_oddities, typed
@@ -22,17 +24,6 @@ _NEIGHBOURING_TASK = 0.1
 # Mean and standard deviation of the length intended by writers of the level, in characters.
 _INTENDED_LENGTH = {"A1": (205, 55), "A2": (300, 80), "B1": (390, 110), "B2": (465, 140), "C1": (575, 190)}
 _CONTRACTED = {"A1": 0.45, "A2": 0.45, "B1": 0.4, "B2": 0.25, "C1": 0.1}  # share of possible contractions
-_CONTRACTIONS = tuple(
-    (f"{full} ", f"{short} ")
-    for full, short in (
-        ("I am", "I'm"), ("It is", "It's"), ("it is", "it's"), ("do not", "don't"), ("does not", "doesn't"),
-        ("did not", "didn't"), ("is not", "isn't"), ("are not", "aren't"), ("was not", "wasn't"), ("I will", "I'll"),
-        ("I have been", "I've been"), ("I would", "I'd"), ("He is", "He's"), ("She is", "She's"), ("We are", "We're"),
-        ("They are", "They're"), ("There is", "There's"), ("cannot", "can't"), ("could not", "couldn't"),
-        ("would not", "wouldn't"), ("will not", "won't"), ("have not", "haven't"), ("has not", "hasn't"),
-        ("What is", "What's"), ("you are", "you're"), ("Let us", "Let's"), ("that is", "that's"),
-    )
-)  # fmt: skip
 _A_BEFORE_VOWEL = re.compile(r"\b([Aa]) (?=[aeioAEIO]|u(?!ni|s[aeu]|t)|8|11\b|18\b|hour|honest)(?!eu|Eu|one\b|once\b)")
 _SPACES = re.compile(r" {2,}")
 _SPACE_BY_BREAK = re.compile(rf" *([{SOFT_BREAK}{HARD_BREAK}]+) *")
@@ -50,6 +41,12 @@ class Composition(NamedTuple):
 def grammar_of(level: str) -> Grammar:
     """The writing tasks of a level, with the word lists shared by all levels."""
     return parse_grammar(read_data(f"topics_{level.lower()}.txt"), parse_grammar(read_data("words.txt")))
+
+
+@cache
+def contractions() -> dict[str, str]:
+    """The contents of `data/contractions.yaml`."""
+    return yaml.safe_load(read_data("contractions.yaml"))
 
 
 def compose(level: str, l1: str, key: int, rng: Random) -> Composition:
@@ -106,7 +103,7 @@ def polish(text: str, level: str, random: Callable[[], float]) -> str:
     text = text.replace(HARD_BREAK, "\n")
     text = _A_BEFORE_VOWEL.sub(r"\1n ", text)
     rate = _CONTRACTED[level]
-    for full, short in _CONTRACTIONS:
-        if full in text and random() < rate:
-            text = text.replace(full, short)
+    for full, short in contractions().items():
+        if f"{full} " in text and random() < rate:
+            text = text.replace(f"{full} ", f"{short} ")
     return text[:1].upper() + text[1:]

@@ -17,30 +17,10 @@ from ilm.corpus.synthetic.grammar import read_data
 from ilm.hashing import order_key
 
 
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(text.split(", "))
-
-
-_FRIENDS_ABROAD = {
-    "woman": _words("Emma, Sarah, Kate, Jane, Lucy, Helen, Rachel, Susan, Linda, Alice, Karen, Megan, Olivia, Jenny"),
-    "man": _words("John, Peter, Tom, David, Mike, James, Paul, Ben, Steve, Mark, George, Harry, Chris, Robert"),
-}
-_PRONOUNS = {
-    "woman": {"he": "she", "his": "her", "him": "her", "man": "woman", "mr": "Ms"},
-    "man": {"he": "he", "his": "his", "him": "him", "man": "man", "mr": "Mr"},
-}
-# People a text may mention: sex (None: drawn) and years older than the writer, give or take five.
-_PEOPLE: dict[str, tuple[str | None, int]] = {
-    "brother": ("man", 0), "sister": ("woman", 0), "father": ("man", 28), "mother": ("woman", 26),
-    "uncle": ("man", 26), "aunt": ("woman", 25), "grandfather": ("man", 54), "grandmother": ("woman", 52),
-    "boss": (None, 10), "friend": (None, 0), "colleague": (None, 0), "neighbour": (None, 0), "cousin": (None, 0),
-    "penpal": (None, 0), "client": (None, 0), "guest": (None, 0),
-}  # fmt: skip
-_RELATIVES = frozenset(("brother", "sister", "father", "mother", "uncle", "aunt", "grandfather", "grandmother"))
-_SUBJECTS = _words(
-    "law, medicine, engineering, economics, business, history, biology, psychology, computer science, architecture, "
-    "mathematics, chemistry, design, nursing, tourism, philosophy, languages"
-)
+@cache
+def people() -> dict[str, Any]:
+    """The contents of `data/people.yaml`."""
+    return yaml.safe_load(read_data("people.yaml"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,19 +88,19 @@ class Writer:
             **self._family(life),
         }
         if self.age < 21 or (self.age < 26 and life() < 0.6):
-            subject = _pick(_SUBJECTS, life)
+            subject = _pick(people()["subjects"], life)
             self.facts |= {"job.title": "student", "job.work": f"study {subject} at university"}
             self.facts |= {"job.works": "goes to university", "job.field": "a café at weekends"}
 
     def person(self, key: str) -> dict[str, str] | None:
         """The record of the person behind slot `key` ("friend", "friend:b"); None if the key is no person."""
         role = key.partition(":")[0]
-        if role not in _PEOPLE:
+        if role not in people()["roles"]:
             return None
-        sex, older = _PEOPLE[role]
-        random = Random(order_key(self.key, key)).random if role in _RELATIVES else self.random
-        sex = sex or ("woman" if random() < 0.5 else "man")
-        abroad = role == "penpal" or (role not in _RELATIVES and random() < 0.25)
+        known_sex, older = people()["roles"][role]
+        random = Random(order_key(self.key, key)).random if known_sex else self.random
+        sex = known_sex or ("woman" if random() < 0.5 else "man")
+        abroad = role == "penpal" or (known_sex is None and random() < 0.25)
         first, surname = self._name(sex, random, abroad)
         while first in self.names or surname in self.names:
             first, surname = self._name(sex, random, abroad)
@@ -130,12 +110,12 @@ class Writer:
             "name": self._spelt(first),
             "surname": self._spelt(surname),
             "age": str(min(age, 94)),
-            **_PRONOUNS[sex],
+            **people()["pronouns"][sex],
         }
 
     def _name(self, sex: str, random: Callable[[], float], abroad: bool = False) -> tuple[str, str]:
         firsts = self.language.women if sex == "woman" else self.language.men
-        first = _pick(_FRIENDS_ABROAD[sex] if abroad else firsts, random)
+        first = _pick(people()["names_abroad"][sex] if abroad else firsts, random)
         surname = _pick(self.language.surnames, random)
         return first, surname + "a" if self.l1 == "Russian" and sex == "woman" else surname
 
