@@ -498,15 +498,16 @@ def test_a_batch_asked_again_gives_the_same_bits(kind):
 
 
 @every_kind
-def test_answers_of_one_word_are_letters_only_all_different_best_first(kind):
-    found = answers(KINDS[kind](candidates=30))
-    words = [word for word, _ in found.candidates]
-    assert words
-    assert all(word.isalpha() for word in words)
-    assert len(set(words)) == len(words)
-    values = [value for _, value in found.candidates]
-    assert values == sorted(values, reverse=True)
-    assert all(value < 0 for value in values)
+def test_lists_are_full_of_different_words_of_letters_best_first(kind):
+    asked = ((SENTENCE, "pasta"), ("Pasta and rice.", "rice"), ('She likes "soup", it left.', "soup"))
+    for found in answers(KINDS[kind](), *(item(text, word) for text, word in asked)):
+        words = [word for word, _ in found.candidates]
+        assert all(word.isalpha() for word in words)
+        assert len(set(words)) == len(words)
+        assert len({word.casefold() for word in words}) == 10
+        values = [value for _, value in found.candidates]
+        assert values == sorted(values, reverse=True)
+        assert all(value < 0 for value in values)
 
 
 def test_words_that_differ_by_case_take_one_place_of_the_list():
@@ -523,16 +524,8 @@ def test_words_that_differ_by_case_take_one_place_of_the_list():
 
 
 @every_kind
-def test_lists_are_full(kind):
-    texts = [SENTENCE, "Pasta and rice.", 'She likes "soup", it left.']
-    for text, word in zip(texts, ["pasta", "rice", "soup"], strict=True):
-        found = answers(KINDS[kind](), item(text, word))[0]
-        assert len({word.casefold() for word, _ in found.candidates}) == 10
-
-
-@every_kind
 def test_answers_to_random_positions_may_hold_marks(kind):
-    words = [word for word, _ in answers(KINDS[kind](positions=RANDOM, candidates=60)).candidates]
+    words = [word for word, _ in answers(KINDS[kind](positions=RANDOM, candidates=60, max_answer_tokens=1)).candidates]
     assert any(not word.isalpha() for word in words)
 
 

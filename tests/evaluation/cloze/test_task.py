@@ -249,17 +249,17 @@ def test_a_model_that_answers_nothing_is_in_every_table(root, tmp_path):
 
 
 def test_items_do_not_depend_on_the_order_of_the_file(root, tmp_path):
-    _, one = run(root, tmp_path / "one")
+    _, one = run(root, tmp_path / "one", "task.samples_per_text=1")
     reversed_ = write_csv(tmp_path / "test.csv", texts()[::-1])
-    _, two = run(root, tmp_path / "two", f"input={reversed_}")
+    _, two = run(root, tmp_path / "two", f"input={reversed_}", "task.samples_per_text=1")
     assert (one / "items.jsonl").read_bytes() == (two / "items.jsonl").read_bytes()
 
 
 def test_two_blanks_an_item(root, tmp_path):
-    frame, folder = run(root, tmp_path, "task.n_masks=2", "task.samples_per_text=2", "limit=1", models=ALL)
+    frame, folder = run(root, tmp_path, "task.n_masks=2", "task.samples_per_text=1", "limit=1", models=ALL)
     assert all(len(item["spans"]) == 2 for item in lines(folder / "items.jsonl"))
     overall = frame[(frame["grouping"] == "all") & (frame["metric"] == "exact")]
-    assert set(overall["n"]) == {12}
+    assert set(overall["n"]) == {6}
 
 
 def test_a_limit_takes_texts_of_all_levels(root, tmp_path):
@@ -356,29 +356,29 @@ def test_a_killed_bench_goes_on_with_equal_bits(root, tmp_path, monkeypatch):
 
 
 def test_a_finished_bench_asks_nothing_and_takes_a_further_model(root, tmp_path, monkeypatch):
-    _, folder = run(root, tmp_path, models=("mlm:bert",))
+    _, folder = run(root, tmp_path, "limit=1", models=("mlm:bert",))
     before = (answers_file(folder, "mlm_bert")).read_bytes()
     monkeypatch.setattr(MaskedLM, "predict", None)
-    run(root, tmp_path, models=("mlm:bert", "t5:t5"))
+    run(root, tmp_path, "limit=1", models=("mlm:bert", "t5:t5"))
     assert (answers_file(folder, "mlm_bert")).read_bytes() == before
     assert set(report_of(folder)["models"]) == {"mlm:bert", "t5:t5"}
 
 
 def test_another_bench_in_the_same_folder_is_refused_with_the_difference(root, tmp_path):
-    run(root, tmp_path)
+    run(root, tmp_path, "limit=1")
     with pytest.raises(
         UserError, match=r"holds another evaluation:\n(.*\n)*  - task.seed: 42 there, 7 now\n(.*\n)*.*name="
     ):
-        run(root, tmp_path, "task.seed=7")
+        run(root, tmp_path, "limit=1", "task.seed=7")
     # The draws of the bootstrap are no part of it.
-    run(root, tmp_path, "task.resamples=300")
+    run(root, tmp_path, "limit=1", "task.resamples=300")
 
 
 def test_a_model_is_known_by_its_files_however_it_is_typed(root, tmp_path, monkeypatch):
-    run(root, tmp_path / "results", models=("mlm:bert",))
+    run(root, tmp_path / "results", "limit=1", models=("mlm:bert",))
     monkeypatch.chdir(root)
     monkeypatch.setattr(MaskedLM, "predict", None)
-    run(root, tmp_path / "results", "models=[mlm:bert]")
+    run(root, tmp_path / "results", "limit=1", "models=[mlm:bert]")
 
 
 def test_a_full_disk_is_told_and_what_is_answered_stays(root, tmp_path, monkeypatch):
@@ -467,19 +467,20 @@ def test_another_model_in_the_same_folder_is_asked_for_itself(root, tmp_path):
     answers = []
     for likes in ("pasta", "rice"):
         one_sided_bert(tmp_path / "bert", likes)
-        _, folder = run(tmp_path, tmp_path / "results")
+        _, folder = run(tmp_path, tmp_path / "results", "limit=1")
         answers.append(set(pd.read_csv(folder / "blanks.csv").query("own_subtokens == 1")["answer"]))
     assert answers == [{"pasta"}, {"rice"}]
     assert len(list((folder / "answers").glob("*.jsonl"))) == 2, "nothing that was answered is thrown away"
 
 
 def test_a_model_of_the_same_short_name_leaves_the_answers_of_the_first(root, tmp_path, monkeypatch):
-    run(root, tmp_path / "results")
+    run(root, tmp_path / "results", "limit=1")
     one_sided_bert(tmp_path / "other" / "bert", "rice")
     answer, asked = MaskedLM.predict, []
     monkeypatch.setattr(MaskedLM, "predict", lambda self, items: asked.append(len(items)) or answer(self, items))
-    _, folder = run(root, tmp_path / "results", f"models=[mlm:{root / 'bert'},mlm:{tmp_path / 'other' / 'bert'}]")
-    assert sum(asked) == 36, "only the second one is asked"
+    both = f"models=[mlm:{root / 'bert'},mlm:{tmp_path / 'other' / 'bert'}]"
+    _, folder = run(root, tmp_path / "results", "limit=1", both)
+    assert sum(asked) == 9, "only the second one is asked"
     assert list(report_of(folder)["models"]) == [f"mlm:{root / 'bert'}", f"mlm:{tmp_path / 'other' / 'bert'}"]
 
 
@@ -492,10 +493,10 @@ def test_one_model_typed_twice_is_asked_once(root, tmp_path, capsys):
 
 
 def test_answers_of_another_method_are_refused(root, tmp_path, monkeypatch):
-    run(root, tmp_path)
+    run(root, tmp_path, "limit=1")
     monkeypatch.setattr(task, "METHOD", task.METHOD + 1)
     with pytest.raises(UserError, match=rf"  - method: {task.METHOD - 1} there, {task.METHOD} now"):
-        run(root, tmp_path)
+        run(root, tmp_path, "limit=1")
 
 
 def test_lists_that_may_miss_an_answer_are_counted_in_the_table_of_the_terminal(root, tmp_path, monkeypatch, capsys):
