@@ -12,7 +12,6 @@ the first token after the blank (or the end of the text), which the encoder has 
 Legend: B texts, R hypotheses, T tokens, V rows of the model's output.
 """
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
@@ -30,16 +29,6 @@ from ilm.evaluation.cloze.subwords import EncodedItem
 
 
 class Seq2SeqLM(PrefixLM):
-    def __init__(
-        self,
-        model: PreTrainedModel,
-        tokenizer: PreTrainedTokenizerBase,
-        options: Cloze,
-        max_tokens: float = math.inf,
-    ):
-        super().__init__(model, tokenizer, options, max_tokens=max_tokens)
-        self.start = model.config.decoder_start_token_id
-
     def _score(self, items: Sequence[EncodedItem]) -> list[list[float]]:
         # The last prompt and its answer contain the answers to all blanks of a text.
         blanks = range(len(items[0].token_spans))
@@ -120,14 +109,14 @@ class T5(Seq2SeqLM):
         blanks = [[self.sentinels[number]] for number in range(len(item.token_spans))]
         encoder_ids = (*item.prefix, *item.fill(blanks), *item.suffix)
         answered = [token for number, ids in enumerate(filled) for token in (self.sentinels[number], *ids)]
-        prefix = (self.start, *answered, self.sentinels[blank])
+        prefix = (self.model.config.decoder_start_token_id, *answered, self.sentinels[blank])
         is_last = blank == len(item.token_spans) - 1
         return Prompt(encoder_ids, prefix, (self.sentinels[blank + 1], *([self.end] if is_last else ())))
 
 
 class Bart(Seq2SeqLM):
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, options: Cloze):
-        super().__init__(model, tokenizer, options, model.config.max_position_embeddings)
+        super().__init__(model, tokenizer, options, max_tokens=model.config.max_position_embeddings)
         self.mask = tokenizer.mask_token_id
 
     def _input_length(self, item: EncodedItem) -> int:
@@ -136,7 +125,7 @@ class Bart(Seq2SeqLM):
 
     def _prompt(self, item: EncodedItem, blank: int, filled: Sequence[TokenIds]) -> Prompt:
         encoder_ids = (*item.prefix, *item.fill([[self.mask]] * len(item.token_spans)), *item.suffix)
-        done, prefix = 0, [self.start, *item.prefix]
+        done, prefix = 0, [self.model.config.decoder_start_token_id, *item.prefix]
         for (first, last), answer in zip(item.token_spans, filled, strict=False):
             prefix += [*item.ids[done:first], *answer]
             done = last
