@@ -42,8 +42,10 @@ def judge(
     return record
 
 
-def level_posterior(scored: Iterable[tuple[str, float]]) -> dict[str, float]:
+def level_posterior(scored: Iterable[tuple[str, float | None]]) -> dict[str, float]:
     """Posterior probabilities of the levels under a uniform prior, from (level, log-likelihood in nats) of each model.
+
+    None is a likelihood of 0.
 
     A level's likelihood is the mean over its models; the generalist is not a level. Empty for fewer than two levels, or
     if the answers are impossible under all of them.
@@ -51,7 +53,7 @@ def level_posterior(scored: Iterable[tuple[str, float]]) -> dict[str, float]:
     by_level: dict[str, list[float]] = {}
     for level, value in scored:
         if level != GENERALIST:
-            by_level.setdefault(level, []).append(value)
+            by_level.setdefault(level, []).append(-math.inf if value is None else value)
     logs = {level: float(logsumexp(values)) - math.log(len(values)) for level, values in by_level.items()}
     if len(logs) < 2 or max(logs.values()) == -math.inf:
         return {}

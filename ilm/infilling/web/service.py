@@ -118,18 +118,18 @@ class WebService:
             except UserError as error:
                 found[model.name] = {"error": str(error)}
         before, after = zip((0, 0), *(context.left_out for context, _ in contexts.values()), strict=True)
-        left_out, scored = (max(before), max(after)), []
+        left_out = max(before), max(after)
         for model in reversed(models):  # the last are still in memory
             if model.name in contexts:
                 context, answers = contexts[model.name]
                 row = judge(self._load(model, job, "judging"), replace(context, left_out=left_out), answers)
                 if "error" not in row:
                     row |= {"blanked": context.text, "blanks": [model.mask_types[kind] for kind in context.types]}
-                    score = row["log_probability"]
-                    scored.append((model.level, -math.inf if score is None else score))
                 found[model.name] = row
+        rows = [self._described(model) | found[model.name] for model in models]
+        scored = [(row["level"], row["log_probability"]) for row in rows if "error" not in row]
         return {
-            "models": [self._described(model) | found[model.name] for model in models],
+            "models": rows,
             "levels": [{"level": level, "share": share} for level, share in level_posterior(scored).items()],
             "cautions": cautions(models),
             "left_out": left_out,

@@ -122,6 +122,7 @@ def test_the_level_whose_model_finds_the_answers_likelier_has_the_larger_share(s
     assert status == 200
     assert {row["model"]: row["log_probability"] for row in found["models"]} == pytest.approx(scores)
     shares = {row["level"]: row["share"] for row in found["levels"]}
+    assert list(shares) == ["A1", "B2"], "in the order of the models"
     odds = math.exp(scores["a1"] - scores["b2"])
     assert shares == pytest.approx({"A1": odds / (1 + odds), "B2": 1 / (1 + odds)})
     assert max(shares, key=shares.get) == {"a1": "A1", "b2": "B2"}[max(("a1", "b2"), key=scores.get)]
