@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import takewhile
 
 # The process that started this one as a rank of its training.
 PARENT = "ILM_PARENT_PROCESS"
@@ -28,9 +29,8 @@ def visible_gpus() -> list[str]:
     """
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is not None:
-        names = [name.strip() for name in named.split(",")]
         # CUDA ignores everything from the first invalid name on.
-        return names[: next((at for at, name in enumerate(names) if name in ("", "-1")), len(names))]
+        return [*takewhile(lambda name: name not in ("", "-1"), (name.strip() for name in named.split(",")))]
     try:
         listed = subprocess.run(
             ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"], capture_output=True, text=True, timeout=30

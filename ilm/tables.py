@@ -41,14 +41,8 @@ def printable(text: str) -> str:
     return text.translate(_PRINTABLE)
 
 
-class Markdown(str):
-    """Text that already is Markdown and must not be escaped."""
-
-
 def escape_markdown(text: str) -> str:
     """Escape text for a cell of a Markdown table, or any place within a line."""
-    if isinstance(text, Markdown):
-        return text
     return _MARKDOWN.sub(r"\\\g<0>", printable(text)).replace("\t", " ").replace("\n", "<br>")
 
 

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from ilm.tables import Markdown, TextTable, escape_latex, escape_markdown, printable, show, wrap_name
+from ilm.tables import TextTable, escape_latex, escape_markdown, printable, show, wrap_name
 
 
 def test_nothing_that_steers_a_terminal_is_left():
@@ -30,7 +30,6 @@ def test_texts_stay_as_they_are():
         ("a | b * `c` \\ ~~d~~ $e$", r"a \| b \* \`c\` \\ \~\~d\~\~ \$e\$"),
         ("[a](b) <0.001 <b> &amp; R&D", r"\[a\](b) <0.001 \<b> \&amp; R\&D"),
         ("one\ttab\ntwo lines \x1b[1m", "one tab<br>two lines ␛\\[1m"),
-        (Markdown("**a** | <br>"), "**a** | <br>"),
     ],
 )
 def test_text_in_markdown_is_literal(text, expected):

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ilm.config.keys import flat
-from ilm.config.model import Model
 from ilm.config.train import Train
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
@@ -60,12 +59,6 @@ class InitialRuns:
     token_store: str
     weights: str
     targets_seen: dict[str, dict[str, int]]
-
-    def replace_weights(self, model: Model) -> Model:
-        """The settings of `model`, changed to load the weights of the first run."""
-        return model.model_copy(
-            update={"path": str(self.folders[0]), "pretrained": True, "tokenizer": None, "package": None}
-        )
 
 
 def match_tokens(settings: Train, data: Mapping[str, Any], corpus: PreparedCorpus, plan: StepPlan) -> TokenMatch:

@@ -12,7 +12,6 @@ import numpy as np
 
 from ilm.config.train import Train
 from ilm.corpus.store import PreparedCorpus
-from ilm.errors import UserError
 from ilm.examples.conditions import Conditions
 from ilm.examples.dataset import InfillingDataset, ResampledDataset
 from ilm.examples.token_store import TokenStore
@@ -71,25 +70,3 @@ def open_datasets(
         return dataset(rows, train_masks_of_epoch(corpus, settings.masking, epoch, caches / "masks"), in_training)
 
     return ResampledDataset(of_epoch), valid, test
-
-
-def known_values(settings: Train, documents: np.ndarray, corpus: PreparedCorpus) -> dict[str, list[str]]:
-    """For each conditioning column, its values in the training `documents`."""
-    columns = corpus.documents.loc[documents, settings.data.condition or []]
-    return {field: sorted(value for value in columns[field].dropna().unique() if value) for field in columns}
-
-
-def require_room(settings: Train, max_tokens: int) -> None:
-    """Raises: UserError unless a row holds `max_tokens` tokens, the conditioning prefix included."""
-    data = settings.data
-    rooms = {
-        "a row holds (data.row_tokens)": data.row_tokens,
-        "a block of a batch holds": data.block_tokens if data.max_tokens_per_batch is not None else None,
-    }
-    for what, room in rooms.items():
-        if room is not None and max_tokens > room:
-            prefix = max_tokens - data.max_length
-            raise UserError(
-                f"data.condition adds up to {prefix} tokens to data.max_length={data.max_length}, but {what} only "
-                f"{room}. Type data.max_length={room - prefix}."
-            )

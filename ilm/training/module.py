@@ -5,11 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 import torch
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import PreTrainedModel
 
 from ilm.config.train import Schedule
+from ilm.errors import UserError
 from ilm.examples.layout import TargetType
 from ilm.hashing import order_key
 from ilm.models.devices import compile_in_place, with_fused_activations
@@ -21,7 +24,6 @@ from ilm.models.start_check import require_separate_examples
 from ilm.training.callbacks.nonfinite import NonFiniteLoss
 from ilm.training.datamodule import MicroBatch
 from ilm.training.lightning import mean_losses
-from ilm.training.trainer import make_optimizer
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -75,9 +77,14 @@ class InfillingModule(pl.LightningModule):
             average_weights(model, plan.initial.folders)
         if settings.adapter is not None:
             adapted = add_lora(model, settings.adapter, plan.vocabulary, settings.seed)
+        node, trained = settings.optimizer, [weight for weight in model.parameters() if weight.requires_grad]
+        try:
+            optimizer = instantiate(node.model_dump())(trained)
+        except (InstantiationException, TypeError, ValueError, RuntimeError) as error:
+            raise UserError(f"{node.target} rejects its arguments: {str(error).splitlines()[0]}") from error
         return cls(
             model,
-            make_optimizer(settings.optimizer, [weight for weight in model.parameters() if weight.requires_grad]),
+            optimizer,
             schedule=settings.schedule,
             total_steps=plan.total_steps,
             seed=settings.seed,

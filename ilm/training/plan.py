@@ -34,7 +34,7 @@ from ilm.runs.folder import RunFolder
 from ilm.runs.identity import run_identity, run_name
 from ilm.training.batch_plan import StepPlan
 from ilm.training.controls import InitialRuns, TokenMatch, comparison_lines, initial_runs, match_tokens
-from ilm.training.datasets import known_values, open_datasets, require_room
+from ilm.training.datasets import open_datasets
 from ilm.training.prepared import open_corpus
 from ilm.training.sampling import Balanced, Order, Shuffled
 from ilm.training.trainer import arithmetic, make_trainer, require_planned_processes, with_precision
@@ -45,9 +45,9 @@ class RunPlan:
     """Everything a run needs.
 
     `model`: the model to start from, as configured unless another run's weights (`initial`) or a dry run without access
-    to the hub replace it; `new_rows`: whether the infilling tokens are new to it. `condition`: the conditioning fields
-    with their values in training. `validation`: example numbers in `valid`. `test` opens the test examples, which
-    training does not use. `level_codes[row]`: the index in `levels` of a document row's level.
+    to the hub replace it; `new_rows`: whether the infilling tokens are new to it. `validation`: example numbers in
+    `valid`. `test` opens the test examples, which training does not use. `level_codes[row]`: the index in `levels` of a
+    document row's level.
     """
 
     path: Path
@@ -59,7 +59,6 @@ class RunPlan:
     new_rows: bool
     initial: InitialRuns | None
     match: TokenMatch | None
-    condition: dict[str, list[str]]
     train: InfillingDataset | ResampledDataset
     valid: InfillingDataset
     test: Callable[[], InfillingDataset]
@@ -74,10 +73,21 @@ class RunPlan:
     def name(self) -> str:
         return self.path.name
 
+    @property
+    def first_epoch(self) -> InfillingDataset:
+        """The training examples of the first epoch."""
+        return self.train.epoch(0) if isinstance(self.train, ResampledDataset) else self.train
+
+    @property
+    def condition(self) -> dict[str, list[str]]:
+        """The conditioning columns, with their values in training."""
+        columns = self.corpus.documents.loc[self.first_epoch.documents, self.settings.data.condition or []]
+        return {name: sorted(value for value in columns[name].dropna().unique() if value) for name in columns}
+
     def summary(self) -> str:
         """What the run will do, one line per topic."""
         settings, optimizer = self.settings, self.settings.optimizer
-        train = self.train.epoch(0) if isinstance(self.train, ResampledDataset) else self.train
+        train = self.first_epoch
         epochs = self.steps.epochs_until(self.total_steps)
         only = "".join(f", {column} {' or '.join(of)}" for column, of in (settings.data.only or {}).items())
         lines = [
@@ -139,7 +149,6 @@ def plan_run(settings: Train) -> RunPlan:
     vocabulary = Vocabulary(tokenizer, masks.mask_types)
     train, valid, test = open_datasets(settings, corpus, masks, vocabulary, store_name, caches)
     _require_fitting(settings, model, vocabulary, train.max_tokens)
-    first = train.epoch(0) if isinstance(train, ResampledDataset) else train
     levels = tuple(corpus.manifest["settings"]["levels"])
     level_codes = corpus.documents["cefr_level"].map(levels.index).to_numpy(dtype=np.int64)
     steps = _plan_steps(settings, train, level_codes, trainer.world_size)
@@ -165,7 +174,6 @@ def plan_run(settings: Train) -> RunPlan:
         new_rows=new_rows,
         initial=initial,
         match=match,
-        condition=known_values(settings, first.documents, corpus),
         train=train,
         valid=valid,
         test=test,
@@ -186,11 +194,18 @@ def plan_training(*overrides: str) -> RunPlan:
 
 
 def _require_fitting(settings: Train, model: Model, vocabulary: Vocabulary, max_tokens: int) -> None:
-    """Raises: UserError if the conditioning prefix exceeds the model's positions, or the export is impossible."""
-    if settings.data.condition is not None:
-        require_room(settings, max_tokens)
-        prefix = max_tokens - settings.data.max_length
-        require_length(model_config(model), settings.data.max_length, "data.max_length", prefix)
+    """Raises: UserError if a row or the model has no room for the conditioning prefix, or the export is impossible."""
+    data = settings.data
+    if data.condition is not None:
+        prefix = max_tokens - data.max_length
+        blocks = data.block_tokens if data.max_tokens_per_batch is not None else None
+        room = min((most for most in (data.row_tokens, blocks) if most is not None), default=max_tokens)
+        if max_tokens > room:
+            raise UserError(
+                f"data.condition adds up to {prefix} tokens to data.max_length={data.max_length}, but a row or block "
+                f"holds only {room}. Type data.max_length={room - prefix}."
+            )
+        require_length(model_config(model), data.max_length, "data.max_length", prefix)
     if settings.export_reference:
         require_exportable(model_config(model), vocabulary)
 
@@ -202,7 +217,10 @@ def starting_model_settings(settings: Train, initial: InitialRuns | None) -> Mod
     """
     if settings.adapter is not None:
         require_peft()
-    model = settings.model if initial is None else initial.replace_weights(settings.model)
+    model = settings.model
+    if initial is not None:
+        path = str(initial.folders[0])
+        model = model.model_copy(update={"path": path, "pretrained": True, "tokenizer": None, "package": None})
     try:
         config = model_config(model)
     except UserError:

@@ -1,7 +1,6 @@
-"""Instantiates Lightning's Trainer, the loggers and the optimizer from their configuration."""
+"""Instantiates Lightning's Trainer and the loggers from their configuration."""
 
 import os
-from collections.abc import Iterable
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -17,7 +16,7 @@ from pytorch_lightning.plugins.environments import (
 )
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from ilm.config.train import Optimizer, Train
+from ilm.config.train import Train
 from ilm.errors import UserError
 from ilm.hardware import is_first_process, processes_started, started_by
 from ilm.runs.folder import RunFolder
@@ -92,17 +91,6 @@ def make_loggers(settings: Train, folder: RunFolder, purge_step: int) -> list[Lo
     return [
         instantiate(node)(save_dir=str(folder.path), purge_step=purge_step) for node in (settings.logger or {}).values()
     ]
-
-
-def make_optimizer(node: Optimizer, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
-    """The configured optimizer.
-
-    Raises: UserError if it rejects its arguments.
-    """
-    try:
-        return instantiate(node.model_dump())(parameters)
-    except (InstantiationException, TypeError, ValueError, RuntimeError) as error:
-        raise UserError(f"{node.target} rejects its arguments: {str(error).splitlines()[0]}") from error
 
 
 def _environment() -> ClusterEnvironment:
