@@ -394,7 +394,7 @@ def test_each_epoch_has_masks_of_its_own(here):
         numbers = run.steps.step(step)
         epoch = int(run.steps.epochs_until(step))
         assert set(numbers) <= set(run.train.numbers(epoch))
-        epochs[epoch] += [tuple(run.train[int(number)].input_ids) for number in numbers]
+        epochs[epoch] += [tuple(example.input_ids) for example in run.train.lay_out(numbers)]
     first = sorted(tuple(example.input_ids) for example in map(plain.train.__getitem__, range(len(epochs[0]))))
     assert sorted(epochs[0]) == first, "the first epoch has the prepared masks"
     assert all(len(set(epochs[e]) & set(first)) < len(first) / 2 for e in (1, 2))
