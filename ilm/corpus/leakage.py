@@ -74,7 +74,6 @@ class SharedWith:
     documents: int  # of the corpus
     texts: int  # documents whose folded text equals a training text
     near_duplicates: int | str  # documents equal or nearly equal to a training text
-    similarity: float | None
 
 
 def leak_report(documents: pd.DataFrame, *, near_duplicates: float | None, test_on: str | None = None) -> LeakReport:
@@ -107,7 +106,6 @@ def shared_with(documents: pd.DataFrame, other: pd.DataFrame, *, near_duplicates
         documents=len(documents),
         texts=int(equal.sum()),
         near_duplicates=NOT_LOOKED_FOR if near_duplicates is None else int(similar.sum()),
-        similarity=near_duplicates,
     )
 
 

@@ -4,7 +4,7 @@ import shutil
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ class CorpusSource(ABC):
         return report
 
 
-@dataclass(frozen=True)
+@dataclass
 class FileSource(CorpusSource):
     """Files of texts; a lenient reading is that of a file of `corpus.extra`."""
 
@@ -68,39 +68,28 @@ class FileSource(CorpusSource):
             ) from error
 
 
-@dataclass(frozen=True)
-class SampleSource(CorpusSource):
+class SampleSource(FileSource):
     """A generated sample of `size` texts; its CSV is kept beside the documents as an example of the schema."""
-
-    size: int
-    seed: int
-    levels: Sequence[str]
-    keep_columns: Sequence[str] = ()
-    scratch: tempfile.TemporaryDirectory = field(default_factory=tempfile.TemporaryDirectory)
 
     synthetic = True
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        return self._file.settings
+    def __init__(self, size: int, seed: int, levels: Sequence[str], keep_columns: Sequence[str] = ()) -> None:
+        self.size, self.seed, self.scratch = size, seed, tempfile.TemporaryDirectory()
+        # The name carries the settings, to tell samples apart.
+        path = Path(self.scratch.name) / f"sample_{size}_{seed}.csv"
+        super().__init__([path], Reading(levels, keep_columns=keep_columns, max_dropped=0.0))
 
     def read(self) -> tuple[pd.DataFrame, ReadReport]:
-        write_csv(self._file.paths[0], size=self.size, seed=self.seed)
-        return self._file.read()
+        write_csv(self.paths[0], size=self.size, seed=self.seed)
+        return super().read()
 
     def keep(self, folder: Path, report: ReadReport) -> ReadReport:
-        (path,) = self._file.paths
+        (path,) = self.paths
         kept = folder / path.name
         with atomic_file(kept) as temporary:
             shutil.copyfile(path, temporary)
         self.scratch.cleanup()
         return replace(report, path=str(kept))
-
-    @property
-    def _file(self) -> FileSource:
-        # The name carries the settings, to tell samples apart.
-        path = Path(self.scratch.name) / f"sample_{self.size}_{self.seed}.csv"
-        return FileSource([path], Reading(self.levels, keep_columns=self.keep_columns, max_dropped=0.0))
 
 
 def main_source(corpus: Corpus) -> CorpusSource:

@@ -106,7 +106,7 @@ def shared_table(leaks: Mapping[str, Any]) -> TextTable:
     if isinstance(near, str):
         rows.append(("nearly equal", near))
     else:
-        rows.append((f"nearly equal (similarity {leaks['similarity']:g})", f"{near:,} of {documents:,}"))
+        rows.append((f"nearly equal (similarity {leaks['asked']['near_duplicates']:g})", f"{near:,} of {documents:,}"))
     return TextTable(f"In the training data of {leaks['asked']['corpus']}", ("texts", "found"), rows, "lp")
 
 

@@ -126,9 +126,9 @@ def test_markup_in_ids_is_no_markup():
 def test_texts_of_another_corpus_in_the_training_data():
     other = corpus(("train", LONG), ("test", "in test alone"), ("train", "Hello"), ("valid", "in valid alone"))
     documents = corpus(("test", "hello"), ("test", NEAR), ("test", "in TEST alone"), ("test", "something new"))
-    assert shared_with(documents, other, near_duplicates=0.8) == SharedWith(4, 1, 2, 0.8)
+    assert shared_with(documents, other, near_duplicates=0.8) == SharedWith(4, 1, 2)
     not_looked_for = "not looked for: split.near_duplicates=null"
-    assert shared_with(documents, other, near_duplicates=None) == SharedWith(4, 1, not_looked_for, None)
+    assert shared_with(documents, other, near_duplicates=None) == SharedWith(4, 1, not_looked_for)
     nothing = shared_with(documents, other[other["split"] == "valid"], near_duplicates=0.8)
     assert (nothing.texts, nothing.near_duplicates) == (0, 0)
 
