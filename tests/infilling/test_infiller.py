@@ -365,6 +365,15 @@ def test_score_refuses_what_is_no_answer(bigrams):
         bigrams.score("[sentence]", ["x" * 100])
 
 
+def test_a_truncated_text_is_scored_as_far_as_it_is_read(infiller):
+    text = "many words " * 60 + "I _ pasta." + " and so on" * 60
+    context = infiller.context(text, decoding=decoding(cut=True, max_answer_tokens=3))
+    before, after = context.left_out
+    assert min(before, after) > 0
+    expected = infiller.score(text[before : len(text) - after], ["eat"])
+    assert infiller.score(context, ["eat"]) == pytest.approx(expected)
+
+
 def test_a_model_with_too_few_rows_is_refused(words):
     with pytest.raises(UserError, match=f"{ROWS - 1} embedding rows, but its tokenizer {ROWS} tokens"):
         Infiller(Bigrams(ROWS - 1), words)
