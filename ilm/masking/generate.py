@@ -8,7 +8,7 @@ masking settings), hence the same for all models of a study.
 import inspect
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -114,7 +114,7 @@ def write_masks(
 ) -> None:
     """Draw the masks of all documents and write them to `folder`, with statistics by split and for "all".
 
-    `documents`: columns writing_id, text and split, in the order of documents.parquet. `function`: the mask function of
+    `documents`: columns writing_id, text and split, numbered as in documents.parquet. `function`: the mask function of
     `settings`. `workers`: processes, at most 1: this process; None: one per core for a large corpus. The files are
     byte-identical for any number. If interrupted, the old `folder` or none remains.
     """
@@ -135,7 +135,9 @@ def write_masks(
         tqdm(total=len(rows), desc="Drawing masks", unit=" documents", disable=None) as progress,
     ):
         writer = MaskWriter(temporary, function.mask_types, text_lengths, settings.count)
-        for masks in mapped(partial(draw_chunk, function, settings), _chunks(documents, rows, size)):
+        texts = documents[["writing_id", "text"]]
+        chunks = (texts.iloc[rows[first : first + size]] for first in range(0, len(rows), size))
+        for masks in mapped(partial(draw_chunk, function, settings), chunks):
             for split in splits:
                 chosen = in_split[masks.documents] == split
                 writer.add(split, masks.select(chosen))
@@ -143,10 +145,3 @@ def write_masks(
         drawn = writer.finish(settings.identity)["all"]
     seconds = time.monotonic() - began
     log.info("masks: %d of %d documents in %.1f s", drawn["examples"], drawn["documents"], seconds)
-
-
-def _chunks(documents: pd.DataFrame, rows: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, list[str], list[str]]]:
-    writing_ids, texts = documents["writing_id"], documents["text"]
-    for first in range(0, len(rows), size):
-        chunk = rows[first : first + size]
-        yield chunk, writing_ids.iloc[chunk].tolist(), texts.iloc[chunk].tolist()

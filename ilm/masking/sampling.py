@@ -1,6 +1,5 @@
 """Draws the distinct masks of a document, and defines the settings that determine them."""
 
-import _random
 import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -8,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import pandas as pd
 
 from ilm.errors import UserError
 from ilm.hashing import digest, order_keys
@@ -51,23 +50,22 @@ def masks_folder(corpus: Path, identity: Mapping[str, Any]) -> Path:
     return corpus / "masks" / f"{identity['name']}-{digest(identity)}"
 
 
-def draw_chunk(function: MaskFunction, settings: MaskSettings, chunk: tuple[np.ndarray, list[str], list[str]]) -> Masks:
-    """Draw the masks of a chunk of documents (rows, writing_ids, texts): one task for a worker.
+def draw_chunk(function: MaskFunction, settings: MaskSettings, documents: pd.DataFrame) -> Masks:
+    """Draw the masks of some documents, with their row numbers as index: one task for a worker.
 
     Raises UserError, naming the document, if the function returns an invalid mask.
     """
-    rows, writing_ids, texts = chunk
     function_digest = digest(settings.function, DRAWS_VERSION)
 
     def masks() -> Iterable[list[tuple[Span, ...]]]:
-        for writing_id, text in zip(writing_ids, texts, strict=True):
+        for writing_id, text in zip(documents["writing_id"].tolist(), documents["text"].tolist(), strict=True):
             generator = example_generator(settings.seed, function_digest, writing_id)
             try:
                 yield draw_masks(text, function, settings.count, settings.tries, generator)
             except UserError as error:
                 raise UserError(f"Document {writing_id}: {error}") from error
 
-    return Masks.of(rows, masks(), function.mask_types)
+    return Masks.of(documents.index, masks(), function.mask_types)
 
 
 def draw_masks(
@@ -103,10 +101,4 @@ def example_generator(seed: int, function_digest: str, writing_id: str) -> Calla
     number of workers or examples.
     """
     key = order_keys(seed, function_digest, writing_id)
-    return lambda example: _Generator(key(example))
-
-
-class _Generator(random.Random):
-    """`random.Random` with a faster `seed` for ints: its own checks for other types first."""
-
-    seed = _random.Random.seed  # type: ignore[assignment]  # takes an int alone
+    return lambda example: random.Random(key(example))

@@ -60,10 +60,7 @@ class Finder:
             raise UserError(
                 f"models: none of {listed} is of level {level}. Give models=[...] or cefr={level}, not both"
             )
-        by_path: dict[Path, TrainedModel] = {}
-        for model in kept:
-            by_path.setdefault(model.path.resolve(), model)
-        models = list(by_path.values())
+        models = list({model.path.resolve(): model for model in kept}.values())
         called = [model.name for model in models]
         return [model if called.count(model.name) == 1 else replace(model, name=str(model.folder)) for model in models]
 

@@ -13,7 +13,6 @@ from ilm.masking.functions import Hierarchical, Span, Words
 from ilm.masking.sampling import (
     DRAWS_VERSION,
     MaskSettings,
-    _Generator,
     draw_masks,
     example_generator,
 )
@@ -89,18 +88,6 @@ def test_masks_follow_from_seed_function_writing_and_example_number():
         for writing in ("1", "2")
     }
     assert len(set(drawn.values())) == 8
-
-
-@given(st.integers(0, 2**64 - 1))
-def test_a_generator_is_pythons_own_of_the_same_seed(seed):
-    mine, pythons = _Generator(seed), random.Random(seed)
-    for draw in (
-        random.Random.random,
-        lambda rng: rng.randint(1, 8),
-        random.Random.gauss,
-        lambda rng: rng.sample("abc", 2),
-    ):
-        assert draw(mine) == draw(pythons)
 
 
 def test_masks_stay_what_they_were():

@@ -109,13 +109,12 @@ class Scorer:
         """Of `task.masks` masks of each text, drawn as for a run's training texts, under it."""
         masking, ids = model.trained()[1].masking, texts.documents["writing_id"]
         settings = replace(mask_settings(texts, masking), count=self.task.masks or 0)
-        function, rows = mask_function(masking.function), np.arange(len(ids))
-        masks = draw_chunk(function, settings, (rows, ids.tolist(), texts.documents["text"].tolist()))
+        masks = draw_chunk(mask_function(masking.function), settings, texts.documents.reset_index(drop=True))
         about = {"weights": model.fingerprint(), "masks": settings.identity}
         with tempfile.TemporaryDirectory() as folder:
             tokens = TokenStore.open_or_make(Path(folder), texts, model.vocabulary, "texts")
             dataset = InfillingDataset(
-                *(rows, masks, tokens, model.vocabulary),
+                *(masks.documents, masks, tokens, model.vocabulary),
                 objective=model.objective,
                 max_length=self.task.max_length,
             )
