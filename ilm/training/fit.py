@@ -12,6 +12,7 @@ import shlex
 from typing import Any
 
 import pytorch_lightning as pl
+from hydra.utils import instantiate
 
 from ilm.corpus.store import corpus_arguments
 from ilm.examples.conditions import store_condition
@@ -41,7 +42,6 @@ from ilm.training.errors import failures_recorded
 from ilm.training.lightning import callbacks_of
 from ilm.training.module import InfillingModule
 from ilm.training.plan import RunPlan
-from ilm.training.trainer import make_loggers
 
 log = logging.getLogger("ilm")
 
@@ -84,7 +84,9 @@ def fit(plan: RunPlan, module: InfillingModule, folder: RunFolder) -> None:
             folder.set_status(state="planned", step=done, total_steps=plan.total_steps, reason=None)
         if done < plan.total_steps and not validation.stopped:
             status = StatusReporter(folder, metrics, validation, plan.total_steps)
-            trainer.loggers = make_loggers(settings, folder, purge_step=done + 1 if checkpoint else 0)
+            # Loggers remove later records, which a killed run wrote after its last checkpoint.
+            options = {"save_dir": str(folder.path), "purge_step": done + 1 if checkpoint else 0}
+            trainer.loggers = [instantiate(node)(**options) for node in (settings.logger or {}).values()]
             report_nonfinite = NonFiniteReport(plan.corpus.documents["writing_id"].array)
             callbacks: list[pl.Callback] = [signals, report_nonfinite, metrics, validation]
             if not settings.dry_run:

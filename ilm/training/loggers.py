@@ -1,6 +1,6 @@
 """Loggers that keep a resumed run one run, which Lightning's own do not, and leave no empty files.
 
-`ilm.training.trainer.make_loggers` calls each with `save_dir` and `purge_step`.
+`ilm.training.fit` calls each with `save_dir` and `purge_step`.
 """
 
 import csv

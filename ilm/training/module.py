@@ -149,11 +149,7 @@ class InfillingModule(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         self._log_losses("valid")
 
-    def on_test_epoch_start(self) -> None:
-        self.on_validation_epoch_start()
-
-    def test_step(self, batch: tuple[Row, ...], batch_idx: int) -> None:
-        self.validation_step(batch, batch_idx)
+    on_test_epoch_start, test_step = on_validation_epoch_start, validation_step
 
     def on_test_epoch_end(self) -> None:
         self._log_losses("test")

@@ -1,4 +1,4 @@
-"""Instantiates Lightning's Trainer and the loggers from their configuration."""
+"""Instantiates Lightning's Trainer from its configuration, and checks its processes and precision."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,6 @@ import pytorch_lightning as pl
 import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.plugins.environments import (
     ClusterEnvironment,
     LightningEnvironment,
@@ -19,7 +18,6 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from ilm.config.train import Train
 from ilm.errors import UserError
 from ilm.hardware import is_first_process, processes_started, started_by
-from ilm.runs.folder import RunFolder
 
 
 def make_trainer(settings: Train, folder: Path) -> pl.Trainer:
@@ -81,16 +79,6 @@ def arithmetic(trainer: pl.Trainer) -> str:
     device = trainer.strategy.root_device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     return f"{name}, {trainer.precision}"
-
-
-def make_loggers(settings: Train, folder: RunFolder, purge_step: int) -> list[Logger]:
-    """The configured loggers, writing to a run folder.
-
-    They remove records of `purge_step` and later, which a killed run wrote after its last checkpoint.
-    """
-    return [
-        instantiate(node)(save_dir=str(folder.path), purge_step=purge_step) for node in (settings.logger or {}).values()
-    ]
 
 
 def _environment() -> ClusterEnvironment:
