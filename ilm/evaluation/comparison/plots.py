@@ -11,6 +11,7 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 
 from ilm.evaluation.comparison.study import GENERALIST, HEADLINE, KINDS, Study
+from ilm.evaluation.comparison.tables import About
 from ilm.evaluation.figures import figure_style, heat_map, new_figure
 from ilm.evaluation.report import with_interval
 
@@ -23,20 +24,18 @@ _VERDICTS = {
 }
 
 
-def figures(
-    study: Study, smallest_effect: float, curves: Mapping[str, Sequence[pd.DataFrame]], models: Sequence[str]
-) -> dict[str, Figure]:
-    """The figures by file name; those without data are left out. `curves` are the metrics.csv by model."""
+def figures(study: Study, about: About) -> dict[str, Figure]:
+    """The figures by file name; those without data are left out."""
     drawn: dict[str, Figure] = {}
     own_level = study.tested("primary")
     with figure_style():
-        drawn["matrix"] = matrix(study, models)
+        drawn["matrix"] = matrix(study, about.plotted)
         if len(own_level):
-            drawn["contrasts"] = forest(own_level, smallest_effect, study.unit)
+            drawn["contrasts"] = forest(own_level, about.smallest_effect, study.unit)
             drawn["gain_by_level"] = gains(study.contrasts[study.contrasts["family"] == "primary"], study.unit)
         if len(study.by_group):
             drawn["groups"] = groups(study.by_group, study.unit)
-        of_shown = {model: curves.get(model, ()) for model in models}
+        of_shown = {model: about.curves[model] for model in about.plotted}
         if any(of_shown.values()):
             drawn["learning_curves"] = learning_curves(of_shown)
     return drawn

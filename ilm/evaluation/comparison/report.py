@@ -28,7 +28,7 @@ class Report:
 
 def make_report(study: Study, about: About) -> Report:
     """The comparison's tables, figures and pages."""
-    drawn, shown = figures(study, about.smallest_effect, about.curves, about.plotted), text_tables(study, about)
+    drawn, shown = figures(study, about), text_tables(study, about)
     of_others = {"systems": about.systems, "baselines": about.baselines}
     return Report(
         tables={

@@ -1,9 +1,9 @@
 """The table of words, a row per word and model, and the summary of each model."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -105,34 +105,31 @@ def write_report(
 ) -> pd.DataFrame:
     """Write the words of each model and its row of the summary, which is returned; one model's words at a time."""
     rows = []
-    with _words_file(folder / f"words.{form}", form) as write:
+
+    def tables() -> Iterator[pd.DataFrame]:
         for table, row in models:
-            write(table)
             rows.append(row)
+            yield table
+
+    with atomic_file(folder / f"words.{form}") as temporary:
+        (_write_csv if form == "csv" else _write_parquet)(temporary, tables())
     summary = pd.DataFrame(rows).astype({"seed": "Int64", "cut_words": "Int64"})
     page = report.markdown_page("Surprisal", _notes(header), [_text_table(summary)])
     report.write_report(folder, header, {"models": summary}, {"models.md": page})
     return summary
 
 
-@contextmanager
-def _words_file(path: Path, form: str) -> Iterator[Callable[[pd.DataFrame], None]]:
-    """A function that appends a table to a new file, which appears once everything is written."""
-    with atomic_file(path) as temporary:
-        if form == "csv":
-            with open(temporary, "w", encoding="utf-8", newline="") as file:
-                yield lambda table: table.to_csv(file, index=False, header=file.tell() == 0, lineterminator="\n")
-        else:
-            with ExitStack() as stack:
-                writers: list[pq.ParquetWriter] = []
+def _write_csv(path: Path, tables: Iterable[pd.DataFrame]) -> None:
+    for number, table in enumerate(tables):
+        table.to_csv(path, mode="a", index=False, header=number == 0, lineterminator="\n")
 
-                def append(table: pd.DataFrame) -> None:
-                    rows = pa.Table.from_pandas(table, preserve_index=False)
-                    if not writers:
-                        writers.append(stack.enter_context(pq.ParquetWriter(temporary, rows.schema)))
-                    writers[0].write_table(rows.cast(writers[0].schema))
 
-                yield append
+def _write_parquet(path: Path, tables: Iterable[pd.DataFrame]) -> None:
+    of_models = (pa.Table.from_pandas(table, preserve_index=False) for table in tables)
+    first = next(of_models)
+    with pq.ParquetWriter(path, first.schema) as writer:
+        for rows in chain([first], of_models):
+            writer.write_table(rows.cast(first.schema))
 
 
 def print_summary(header: Mapping[str, Any], summary: pd.DataFrame) -> None:
