@@ -85,6 +85,7 @@ class ScoreStore:
     def __init__(self, results: Path, run: str, settings: Mapping[str, Any]):
         self.folder = results / "scores" / run / digest(settings)
         self._settings = settings
+        self._kept: Scores | None = None  # as read
 
     def complete(
         self, keys: pd.MultiIndex, score: Callable[[np.ndarray], Iterable[Scores]], what: str, unit: str = "examples"
@@ -115,9 +116,11 @@ class ScoreStore:
 
     def read(self) -> Scores | None:
         """All kept scores; None if there are none."""
-        found = [self.folder] if (self.folder / "examples.parquet").is_file() else []
-        found += sorted(path for path in self.folder.glob("parts/*") if not path.name.startswith("."))
-        return Scores.joined([Scores.read(folder) for folder in found]) if found else None
+        if self._kept is None:
+            found = [self.folder] if (self.folder / "examples.parquet").is_file() else []
+            found += sorted(path for path in self.folder.glob("parts/*") if not path.name.startswith("."))
+            self._kept = Scores.joined([Scores.read(folder) for folder in found]) if found else None
+        return self._kept
 
     def missing(self, examples: pd.MultiIndex) -> np.ndarray:
         """Which of some examples (writing_id, example) are not scored yet, boolean."""
@@ -142,7 +145,7 @@ class ScoreStore:
             shutil.rmtree(self.folder / "parts", ignore_errors=True)
 
     def _write_part(self, batches: Sequence[Scores]) -> None:
-        number = sum(1 for _ in self.folder.glob("parts/*"))
+        self._kept, number = None, sum(1 for _ in self.folder.glob("parts/*"))
         with atomic_folder(self.folder / "parts" / f"{number:06}") as temporary:
             Scores.joined(batches).write(temporary)
 

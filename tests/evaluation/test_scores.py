@@ -157,7 +157,7 @@ class TestStore:
     def test_what_is_written_is_read(self, tmp_path, batches):
         store = ScoreStore(tmp_path, "run", {"a": 1})
         store.add(batches)
-        found, expected = store.read(), Scores.joined(batches)
+        found, expected = ScoreStore(tmp_path, "run", {"a": 1}).read(), Scores.joined(batches)
         pd.testing.assert_frame_equal(found.examples, expected.examples)
         pd.testing.assert_frame_equal(found.blanks, expected.blanks)
         assert found.examples["writing_id"].is_monotonic_increasing
@@ -185,8 +185,9 @@ class TestStore:
             store.add(killed())
         assert store.missing(keys(dataset)).tolist() == [number >= 10 for number in range(len(dataset))]
         store.add(batches[2:])
-        pd.testing.assert_frame_equal(store.read().blanks, Scores.joined(batches).blanks)
-        assert not store.missing(keys(dataset)).any()
+        again = ScoreStore(tmp_path, "run", {})
+        pd.testing.assert_frame_equal(again.read().blanks, Scores.joined(batches).blanks)
+        assert not again.missing(keys(dataset)).any()
 
     def test_killed_while_parts_are_joined(self, world, tmp_path, batches, monkeypatch):
         store = ScoreStore(tmp_path, "run", {})
@@ -200,8 +201,9 @@ class TestStore:
             store.add(batches[2:])
         monkeypatch.undo()
         # Parts and whole hold the same examples now: each counts once.
-        pd.testing.assert_frame_equal(store.read().examples, Scores.joined(batches).examples)
-        pd.testing.assert_frame_equal(store.read().blanks, Scores.joined(batches).blanks)
+        found = ScoreStore(tmp_path, "run", {}).read()
+        pd.testing.assert_frame_equal(found.examples, Scores.joined(batches).examples)
+        pd.testing.assert_frame_equal(found.blanks, Scores.joined(batches).blanks)
 
     def test_other_settings_are_other_scores(self, tmp_path, batches):
         ScoreStore(tmp_path, "run", {"max_length": 256}).add(batches)
@@ -240,4 +242,4 @@ class TestStore:
         store.add(batches)
         (store.folder / "blanks.parquet").write_bytes(b"PAR1")
         with pytest.raises(UserError, match=r"damaged.*Delete it"):
-            store.read()
+            ScoreStore(tmp_path, "run", {}).read()
