@@ -220,7 +220,7 @@ def test_validation_texts_are_scored_too_and_a_kill_there_loses_nothing(root, tm
 
 def test_systems_made_of_the_specialists(root, tmp_path):
     """Their losses are those of the specialists where these are asked; no mixture without validation scores."""
-    run(root, tmp_path, "limit=30", "name=with", "task.also_score=valid")
+    run(root, tmp_path, "limit=12", "name=with", "task.also_score=valid")
     table = pd.read_csv(tmp_path / "with" / "systems.csv").set_index(["system", "level"])
     assert set(table.index.get_level_values("system")) == {"all", "mixture", "routing", "oracle"}
     matrix = (
@@ -235,7 +235,7 @@ def test_systems_made_of_the_specialists(root, tmp_path):
         assert table.loc[("mixture", level), "difference_theta"] == pytest.approx(difference)
     assert ("oracle", "A2") not in table.index, "A2 has no specialist"
     assert "Temperature of the mixture" in (tmp_path / "with" / "comparison.md").read_text()
-    run(root, tmp_path, "limit=30", "name=without", "task=comparison", "task.also_score=null")
+    run(root, tmp_path, "limit=12", "name=without", "task=comparison", "task.also_score=null")
     without = pd.read_csv(tmp_path / "without" / "systems.csv").set_index(["system", "level"])
     assert "mixture" not in without.index
     assert without.loc["routing", "loss"].tolist() == table.loc["routing", "loss"].tolist()
@@ -279,8 +279,8 @@ def test_a_comparison_without_scores_says_how_to_make_them(root, tmp_path):
 
 
 def test_a_model_that_is_not_scored_is_left_out_of_a_comparison(root, tmp_path, capsys):
-    run(root, tmp_path, "models=[A1,all]")
-    frame = run(root, tmp_path, "task=comparison", "name=kept")
+    run(root, tmp_path, "models=[A1,all]", "limit=3")
+    frame = run(root, tmp_path, "task=comparison", "limit=3", "name=kept")
     assert set(frame["trained_on"]) == {"A1", "all"}
     assert "left out: mine_B1_ilm_tiny_debug" in capsys.readouterr().err
 

@@ -78,7 +78,7 @@ def test_totals_are_those_of_the_reference():
         assert (row["examples"], row["documents"], row["clusters"]) == (32, 5, 5)
 
 
-@pytest.mark.parametrize("batch_size", [1, 3, 32])
+@pytest.mark.parametrize("batch_size", [1, 3])
 def test_batch_size_changes_nothing(batch_size):
     other = table(scored(batch_size))
     assert other["targets"].tolist() == TABLE["targets"].tolist()
