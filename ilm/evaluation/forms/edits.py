@@ -26,18 +26,6 @@ class Edit:
     kind: str | None = None
 
 
-@dataclass(frozen=True)
-class ParallelText:
-    """A learner's text and its corrected version; `level` and `l1` are "" if unknown."""
-
-    writing_id: str
-    level: str
-    l1: str
-    learner: str
-    corrected: str
-    edits: tuple[Edit, ...]
-
-
 def aligned_edits(learner: str, corrected: str) -> list[Edit]:
     """The edits between two texts, in order."""
     if learner == corrected:

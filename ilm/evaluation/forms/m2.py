@@ -14,8 +14,10 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
+import pandas as pd
+
 from ilm.errors import UserError
-from ilm.evaluation.forms.edits import Edit, ParallelText, Stretch, covering
+from ilm.evaluation.forms.edits import Edit, Stretch, covering
 
 # Types of lines without a correction: no error, or one that was detected but not corrected.
 NOOP, UNCORRECTED = "noop", ("UNK", "Um")
@@ -25,8 +27,10 @@ _OPENING = {*"([{“‘$£€#"}
 _QUOTES = ('"', "''", "``")
 
 
-def read_m2(path: Path, annotator: int) -> tuple[list[ParallelText], Counter]:
-    """(The sentences with the edits of one annotator, called FILE:NUMBER; counts of what is left out, by cause).
+def read_m2(path: Path, annotator: int) -> tuple[pd.DataFrame, Counter]:
+    """(A row per sentence, called FILE:NUMBER, with the edits of one annotator; counts of what is left out, by cause).
+
+    Columns: writing_id, l1 and cefr_level (unknown, ""), text, corrected, edits.
 
     Raises: UserError for a file that is not M2, or an annotator who does not occur in it.
     """
@@ -34,7 +38,7 @@ def read_m2(path: Path, annotator: int) -> tuple[list[ParallelText], Counter]:
         content = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"input={path} cannot be read: {error}") from error
-    texts: list[ParallelText] = []
+    rows = []
     counts: Counter[str] = Counter()
     annotators: set[int] = set()
     for number, block in enumerate(_blocks(content), start=1):
@@ -49,13 +53,13 @@ def read_m2(path: Path, annotator: int) -> tuple[list[ParallelText], Counter]:
         own = sorted((edit for edit in own if edit[2] not in UNCORRECTED), key=lambda edit: edit[:2])
         if any(after[0] < before[1] for before, after in pairwise(own)):
             raise UserError(f"{path}, line {line}: edits of annotator {annotator} overlap")
-        texts.append(_parallel(f"{path.name}:{number}", tokens, own))
-    if not texts:
+        rows.append((f"{path.name}:{number}", "", "", *_parallel(tokens, own)))
+    if not rows:
         raise UserError(f"{path} has no sentence: expected lines that begin with 'S '")
     if annotators and annotator not in annotators:
         known = ", ".join(map(str, sorted(annotators)))
         raise UserError(f"task.annotator={annotator}: {path} has edits of {known}")
-    return texts, +counts
+    return pd.DataFrame(rows, columns=["writing_id", "l1", "cefr_level", "text", "corrected", "edits"]), +counts
 
 
 def joined(tokens: Sequence[str]) -> tuple[str, list[Stretch]]:
@@ -98,7 +102,8 @@ def _edit(path: Path, number: int, line: str, tokens: int) -> tuple[int, int, st
     return first, last, kind, [] if fields[2] == "-NONE-" else fields[2].split(), who
 
 
-def _parallel(name: str, tokens: Sequence[str], edits: Sequence[tuple[int, int, str, list[str]]]) -> ParallelText:
+def _parallel(tokens: Sequence[str], edits: Sequence[tuple[int, int, str, list[str]]]) -> tuple[str, str, list[Edit]]:
+    """(The learner's sentence, the corrected one, the edits between them)."""
     new: list[str] = []
     ranges, done = [], 0
     for first, last, _, correction in edits:
@@ -112,4 +117,4 @@ def _parallel(name: str, tokens: Sequence[str], edits: Sequence[tuple[int, int, 
         Edit(covering(own, first, last), covering(other, a, b), kind)
         for (first, last, kind, _), (a, b) in zip(edits, ranges, strict=True)
     ]
-    return ParallelText(name, "", "", learner, corrected, tuple(found))
+    return learner, corrected, found

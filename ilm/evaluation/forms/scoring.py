@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from ilm.config.evaluate import Forms
 from ilm.errors import UserError
 from ilm.evaluation.conditions import prefix_values
-from ilm.evaluation.forms.edits import ParallelText, Stretch
+from ilm.evaluation.forms.edits import Stretch
 from ilm.evaluation.kept_lines import KeptLines, Record
 from ilm.examples.conditions import prefix_tokens
 from ilm.examples.layout import Example, TargetType
@@ -60,20 +61,23 @@ class Item:
         return max(len(form.split()) for form in (self.learner, self.corrected))
 
 
-def items_of(texts: Sequence[ParallelText], context: str) -> tuple[list[Item], Counter[str]]:
-    """(The edits with words on both sides, in the `context` learner or corrected; counts of the others by cause)."""
+def items_of(texts: pd.DataFrame, context: str) -> tuple[list[Item], Counter[str]]:
+    """(The edits with words on both sides, in the `context` learner or corrected; counts of the others by cause).
+
+    `texts` have the columns writing_id, cefr_level and l1 ("" if unknown), text, corrected, edits.
+    """
     items: list[Item] = []
     counts: Counter[str] = Counter()
-    for text in texts:
+    for text in texts.itertuples():
         counts[NO_EDIT] += not text.edits
         for number, edit in enumerate(text.edits):
-            around = text.learner if context == "learner" else text.corrected
+            around = text.text if context == "learner" else text.corrected
             start, length = edit.learner if context == "learner" else edit.corrected
-            learner, corrected = _form(text.learner, edit.learner), _form(text.corrected, edit.corrected)
+            learner, corrected = _form(text.text, edit.learner), _form(text.corrected, edit.corrected)
             if not learner or not corrected:
                 counts[DELETION if learner else INSERTION] += 1
                 continue
-            about = (text.writing_id, number, text.level, text.l1, edit.kind)
+            about = (text.writing_id, number, text.cefr_level, text.l1, edit.kind)
             items.append(Item(*about, around[:start], around[start + length :], learner, corrected))
     return items, +counts
 

@@ -12,7 +12,7 @@ import pandas as pd
 from ilm.config.evaluate import Evaluate, Forms
 from ilm.errors import UserError
 from ilm.evaluation.conditions import require_condition
-from ilm.evaluation.forms.edits import ParallelText, aligned_edits
+from ilm.evaluation.forms.edits import aligned_edits
 from ilm.evaluation.forms.m2 import read_m2
 from ilm.evaluation.forms.report import print_tables, write_report
 from ilm.evaluation.forms.results import comparisons, edit_table, preferences
@@ -90,26 +90,21 @@ def _listed(counts: Mapping[str, int]) -> str:
 
 def _texts(
     settings: Evaluate, models: Sequence[TrainedModel]
-) -> tuple[pd.DataFrame, list[ParallelText], Counter[str], dict[str, Any]]:
+) -> tuple[pd.DataFrame, pd.DataFrame, Counter[str], dict[str, Any]]:
     """(Documents; those of them that are corrected; counts of what is left out, by cause; their record in a report)."""
     task = settings.task
     assert isinstance(task, Forms)
     if settings.input is not None and settings.input.endswith(".m2"):
         path = Path(settings.input)
         sentences, counts = read_m2(path, task.annotator)
-        rows = [(text.writing_id, text.l1, text.level, text.learner) for text in sentences]
-        documents = pd.DataFrame(rows, columns=["writing_id", "l1", "cefr_level", "text"])
-        documents = choose_texts(documents, settings.limit, task.seed)
-        by_id = {text.writing_id: text for text in sentences}
-        source = {"name": path.stem, "file": file_record(path), "synthetic": False}
-        return documents, [by_id[writing_id] for writing_id in documents["writing_id"]], counts, source
+        documents = choose_texts(sentences, settings.limit, task.seed)
+        return documents, documents, counts, {"name": path.stem, "file": file_record(path), "synthetic": False}
     documents, source = read_texts(settings, models, need_level=False, keep_columns=[task.corrected])
     documents = choose_texts(documents, settings.limit, task.seed)
     is_corrected = documents[task.corrected].map(lambda other: isinstance(other, str) and bool(other.strip()))
-    columns = ["writing_id", "cefr_level", "l1", "text", task.corrected]
-    corrected = documents.loc[is_corrected, columns].itertuples(index=False, name=None)
-    texts = [
-        ParallelText(writing_id, level, l1, text, other, tuple(aligned_edits(text, other)))
-        for writing_id, level, l1, text, other in corrected
-    ]
+    texts = documents[is_corrected]
+    texts = texts.assign(
+        corrected=texts[task.corrected],
+        edits=[aligned_edits(*both) for both in zip(texts["text"], texts[task.corrected], strict=True)],
+    )
     return documents, texts, +Counter({NOT_CORRECTED: int((~is_corrected).sum())}), source

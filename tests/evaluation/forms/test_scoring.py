@@ -2,14 +2,16 @@
 
 import math
 
+import pandas as pd
 import pytest
 import torch
 
 from ilm.config.evaluate import Forms
 from ilm.config.infill import Decoding
-from ilm.evaluation.forms.edits import ParallelText, aligned_edits
+from ilm.evaluation.forms import scoring
+from ilm.evaluation.forms.edits import aligned_edits
 from ilm.evaluation.forms.results import comparisons, edit_table, preferences
-from ilm.evaluation.forms.scoring import DELETION, INSERTION, KEY, SHARED_TOKEN, TOO_LONG, items_of, score_batches
+from ilm.evaluation.forms.scoring import DELETION, INSERTION, KEY, SHARED_TOKEN, TOO_LONG, score_batches
 from ilm.examples.conditions import store_condition
 from ilm.infilling.blanks import filled_example
 from ilm.infilling.infiller import Infiller
@@ -24,8 +26,13 @@ def infiller() -> Infiller:
     return Infiller(random_model("gpt2", ROWS), vocabulary())
 
 
-def parallel(learner: str, corrected: str, name: str = "t") -> ParallelText:
-    return ParallelText(name, "A1", "French", learner, corrected, tuple(aligned_edits(learner, corrected)))
+def parallel(learner: str, corrected: str, name: str = "t") -> dict:
+    about = {"writing_id": name, "cefr_level": "A1", "l1": "French", "text": learner, "corrected": corrected}
+    return about | {"edits": aligned_edits(learner, corrected)}
+
+
+def items_of(texts: list[dict], context: str) -> tuple:
+    return scoring.items_of(pd.DataFrame(texts), context)
 
 
 def scored(infiller: Infiller, items, **options) -> dict:
@@ -85,7 +92,7 @@ def test_a_model_that_learned_the_learners_form_has_log_odds_above_zero():
     record = records["a"]["t0", 0]
     assert record["learner"] < 0
     assert math.exp(record["learner"]) < 1
-    edits = edit_table(items, records, {text.writing_id: number for number, text in enumerate(texts)})
+    edits = edit_table(items, records, {text["writing_id"]: number for number, text in enumerate(texts)})
     odds = edits.set_index("writing_id")["log_odds"]
     assert odds["t0"] > 0
     assert odds["turned"] == pytest.approx(-odds["t0"])
