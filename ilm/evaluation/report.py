@@ -212,6 +212,11 @@ def with_interval(value: float, low: float | None, high: float | None, form: str
     return f"{value:{form}}" + ("" if pd.isna(low) else f" [{low:{form}}, {high:{form}}]")
 
 
+def p_value(value: float) -> str:
+    """As journals print it; empty for NaN."""
+    return "" if pd.isna(value) else "< .001" if value < 0.001 else f"{value:.3f}".lstrip("0")
+
+
 def write_report(
     folder: Path, header: Mapping[str, Any], results: Mapping[str, pd.DataFrame], pages: Mapping[str, str]
 ) -> None:

@@ -72,17 +72,14 @@ def missing_controls(present: Sequence[tuple[str | None, str | None]], levels: S
     return found
 
 
-def exposure(seen: Mapping[str, Mapping[str, Mapping[str, float]]]) -> pd.DataFrame:
+def exposure(seen: Mapping[str, Sequence[Mapping[str, Mapping[str, float]]]]) -> pd.DataFrame:
     """A row per model and level: the `context` and `infill` targets of the level that its training has seen.
 
-    `seen` maps models to kinds to levels to targets, means over the model's seeds.
+    `seen` has those of each run of a model, by kind and level; runs are averaged.
     """
-    rows = [
-        {"model": model, "level": level, **{kind: by_level[level] for kind, by_level in kinds.items()}}
-        for model, kinds in seen.items()
-        for level in next(iter(kinds.values()))
-    ]
-    table = pd.DataFrame(rows, columns=["model", "level", "context", "infill"])
+    runs = [pd.DataFrame(of_run).assign(model=model) for model, of_model in seen.items() for of_run in of_model]
+    by_level = pd.concat(runs).rename_axis("level").groupby(["model", "level"], sort=False)
+    table = by_level[["context", "infill"]].mean().reset_index()
     return table[table.groupby("level")["context"].transform("sum") > 0]  # levels that the corpus has
 
 

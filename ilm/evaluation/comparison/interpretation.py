@@ -7,7 +7,8 @@ import pandas as pd
 
 from ilm.evaluation.comparison.controls import CONTROLS, NOT_MATCHED
 from ilm.evaluation.comparison.study import Study
-from ilm.evaluation.comparison.tables import About, p_value, signed
+from ilm.evaluation.comparison.tables import About, signed
+from ilm.evaluation.report import p_value
 from ilm.examples.cuts import advice
 
 

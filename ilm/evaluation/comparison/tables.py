@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from ilm.evaluation.comparison.study import KINDS, Study
-from ilm.evaluation.report import described
+from ilm.evaluation.report import described, p_value
 from ilm.examples.cuts import LevelCuts
 from ilm.tables import TextTable
 
@@ -226,11 +226,6 @@ def _exposure_table(exposures: pd.DataFrame) -> TextTable:
 def signed(value: float) -> str:
     """A difference with a true minus sign."""
     return f"{value:+.4f}".replace("-", "−")
-
-
-def p_value(value: float) -> str:
-    """As journals print it; empty for NaN."""
-    return "" if math.isnan(value) else "< .001" if value < 0.001 else f"{value:.3f}".lstrip("0")
 
 
 def _loss(row: Any, shown: Callable[[float], float]) -> str:

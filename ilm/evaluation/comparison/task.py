@@ -4,7 +4,6 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ilm.config.evaluate import Scored
@@ -61,7 +60,8 @@ def compare_models(
         log.warning("no comparison: no example has an answer left. See task.max_length and task.fitting")
         return None
     study = compare(losses, texts, models, task.resamples, task.smallest_effect)
-    exposures = exposure({m.name: _seen([comparable[run].model for run in m.runs]) for m in models})
+    statuses = {m.name: [comparable[run].model.trained()[0].status for run in m.runs] for m in models}
+    exposures = exposure({name: [total_targets([status]) for status in runs] for name, runs in statuses.items()})
     pairs = list(zip(study.contrasts["a"], study.contrasts["b"], strict=True))
     study.contrasts["matched"] = matched(exposures, pairs, study.contrasts["level"])
     about = About(
@@ -141,15 +141,6 @@ def _label(run: TrainedModel, of_level: Sequence[TrainedModel]) -> str:
     """Its level, and what distinguishes it from the others of its level."""
     apart = [key for key in ("experiment", "model", "masking") if len({other.family[key] for other in of_level}) > 1]
     return " ".join([run.level, *(run.family[key] for key in apart if run.family[key])])
-
-
-def _seen(runs: Sequence[TrainedModel]) -> dict[str, dict[str, float]]:
-    """Targets by kind and level seen by the runs and those that they started from, means over the runs."""
-    seen = [total_targets([run.trained()[0].status]) for run in runs]
-    return {
-        kind: {level: float(np.mean([of_run[kind][level] for of_run in seen])) for level in seen[0][kind]}
-        for kind in seen[0]
-    }
 
 
 def _curves(runs: Sequence[TrainedModel]) -> list[pd.DataFrame]:

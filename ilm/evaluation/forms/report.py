@@ -85,11 +85,7 @@ def _pairs(pairs: pd.DataFrame) -> TextTable:
     for row in pairs.itertuples():
         tested = ["", "", ""]
         if not pd.isna(row.p):
-            tested = [f"{row.low:+.2f} to {row.high:+.2f}", *(_p(value) for value in (row.p, row.p_holm))]
+            tested = [f"{row.low:+.2f} to {row.high:+.2f}", report.p_value(row.p), report.p_value(row.p_holm)]
         rows.append([row.group, f"{row.a} − {row.b}", f"{row.difference:+.2f}", *tested, str(row.n)])
     columns = ["level", "pair", "difference", "95 % interval", "p", "p (Holm)", "n"]
     return TextTable("Pairs of models: difference in log-odds", columns, rows, "lprrrrr")
-
-
-def _p(value: float) -> str:
-    return "<0.001" if value < 0.001 else f"{value:.3f}"

@@ -44,7 +44,6 @@ class ScoredModel:
     condition: str
     scores: Scores
     masks: str
-    mask_types: tuple[str, ...]
     counts: dict[str, int]
     cuts: list[LevelCuts]
     added: bool
@@ -122,7 +121,7 @@ class Scorer:
         }
         by_level = cuts_by_level(cuts, corpus.documents["cefr_level"], corpus.levels)
         scores = store.complete(keys, score, model.name)
-        return ScoredModel(model, condition, scores, masks.name, model.mask_types, counts, by_level, missing > 0)
+        return ScoredModel(model, condition, scores, masks.name, counts, by_level, missing > 0)
 
     def dataset(
         self, model: TrainedModel, masks: Path, rows: np.ndarray, condition: str | None = None

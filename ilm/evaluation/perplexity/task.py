@@ -175,7 +175,7 @@ def _rows(
         about |= {"corpus": corpus.name, "text_column": corpus.manifest["text_column"], **of_model.counts}
         losses = losses_by_kind({model.name: of_model.scores}, texts)
         cuts = {of_level.level: of_level._asdict() for of_level in of_model.cuts}
-        for row in results(of_model.scores, losses, texts, levels, of_model.mask_types):
+        for row in results(of_model.scores, losses, texts, levels, model.mask_types):
             yield {**about, **cuts.get(row["level"], {}), **row}
 
 

@@ -149,8 +149,7 @@ class _Scoring:
 
 
 def _length_of(model: TrainedModel, task: Surprisal) -> int:
-    """The tokens that a model reads at a time. Raises: UserError if it cannot read so many, or fills no blanks."""
-    model.require_infilling()
+    """The tokens that a model reads at a time. Raises: UserError if it cannot read so many."""
     config = AutoConfig.from_pretrained(str(model.path))
     if task.max_length is not None:
         require_length(config, task.max_length, "task.max_length", longest_prefix(model.condition, model.vocabulary))

@@ -227,7 +227,7 @@ def test_controls_are_a_family_of_their_own():
 
 
 def test_exposure_leaves_out_levels_that_the_corpus_lacks():
-    seen = {"A1": {kind: {"A1": 5.0, "B1": 0.0, "C1": 0.0} for kind in ("context", "infill")}}
-    seen["all"] = {kind: {"A1": 2.0, "B1": 0.0, "C1": 3.0} for kind in ("context", "infill")}
+    seen = {"A1": [{kind: {"A1": 5.0, "B1": 0.0, "C1": 0.0} for kind in ("context", "infill")}]}
+    seen["all"] = [{kind: {"A1": 2.0 - k, "B1": 0.0, "C1": 3.0} for kind in ("context", "infill")} for k in (-1, 1)]
     rows = exposure(seen)[["model", "level", "infill"]].to_records(index=False).tolist()
     assert rows == [("A1", "A1", 5.0), ("A1", "C1", 0.0), ("all", "A1", 2.0), ("all", "C1", 3.0)]
