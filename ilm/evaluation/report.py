@@ -12,7 +12,7 @@ import re
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -201,10 +201,13 @@ def described(source: Mapping[str, Any]) -> list[str]:
     return [f"{synthetic}{source['name']}{split}", *([note] if note else [])]
 
 
-def markdown_page(title: str, notes: Sequence[str], tables: Sequence[TextTable]) -> str:
-    """A page of tables, and the sentences needed to read them."""
+def markdown_page(title: str, notes: Sequence[str], tables: Iterable[TextTable]) -> str:
+    """A page of tables with their captions, and the sentences needed to read them."""
     parts = [f"# {title}\n", "".join(f"- {note}\n" for note in notes)]
-    return "\n".join(parts + [f"## {table.title}\n\n{table.markdown()}\n" for table in tables])
+    for table in tables:
+        caption = f"{table.caption}\n\n" if table.caption else ""
+        parts.append(f"## {table.title}\n\n{caption}{table.markdown()}\n")
+    return "\n".join(parts)
 
 
 def with_interval(value: float, low: float | None, high: float | None, form: str) -> str:

@@ -13,7 +13,7 @@ from ilm.evaluation.comparison.interpretation import findings, limits
 from ilm.evaluation.comparison.plots import figures, svg
 from ilm.evaluation.comparison.study import Study
 from ilm.evaluation.comparison.tables import About, text_tables
-from ilm.evaluation.report import described
+from ilm.evaluation.report import described, markdown_page
 from ilm.tables import TextTable
 
 
@@ -40,20 +40,14 @@ def make_report(study: Study, about: About) -> Report:
             **{name: table for name, table in of_others.items() if len(table)},
         },
         pages={
-            "comparison.md": _markdown(study, about, shown),
+            "comparison.md": markdown_page(
+                _title(about), [*findings(study, about), *limits(study, about)], shown.values()
+            ),
             "comparison.tex": _latex(shown),
             "report.html": _page(study, about, shown, {name: svg(figure) for name, figure in drawn.items()}),
         },
         figures=drawn,
     )
-
-
-def _markdown(study: Study, about: About, tables: Mapping[str, TextTable]) -> str:
-    parts = [f"# {_title(about)}\n", *(f"- {sentence}" for sentence in findings(study, about)), ""]
-    parts += [f"- {sentence}" for sentence in limits(study, about)]
-    for table in tables.values():
-        parts.append(f"\n## {table.title}\n\n{table.caption}\n\n{table.markdown()}")
-    return "\n".join(parts) + "\n"
 
 
 def _latex(tables: Mapping[str, TextTable]) -> str:

@@ -24,12 +24,13 @@ def write_report(
 
     `header` records how the numbers were made; `results` has one row per run, level, kind and mask type.
     """
-    tables, pages = {"perplexity": results}, {"perplexity.md": _markdown(header, results)}
+    shown = [*tables(header, results, list(dict.fromkeys(results["level"]))), _by_mask_type(results)]
+    of_results, pages = {"perplexity": results}, {"perplexity.md": report.markdown_page("Perplexity", [], shown)}
     if comparison is not None:
-        tables |= comparison.tables
+        of_results |= comparison.tables
         pages |= comparison.pages
         write_figures(folder, comparison.figures)
-    report.write_report(folder, header, tables, pages)
+    report.write_report(folder, header, of_results, pages)
 
 
 def tables(header: Mapping[str, Any], results: pd.DataFrame, levels: Sequence[str]) -> list[TextTable]:
@@ -118,15 +119,6 @@ def _labels(rows: pd.DataFrame) -> dict[str, str]:
     return labels if len(set(labels.values())) == len(labels) else {run: run for run in labels}
 
 
-def _markdown(header: Mapping[str, Any], results: pd.DataFrame) -> str:
-    parts = ["# Perplexity\n"]
-    for table in tables(header, results, list(dict.fromkeys(results["level"]))):
-        parts.append(f"## {table.title}\n\n{table.caption}.\n\n{table.markdown()}\n")
-    note = "Loss: mean NLL in nats a token, with its standard error over learners if they are known, else texts."
-    parts.append(f"## By mask type\n\n{note}\n\n{_by_mask_type(results).markdown()}\n")
-    return "\n".join(parts)
-
-
 def _by_mask_type(results: pd.DataFrame) -> TextTable:
     rows = []
     for row in results.dropna(subset=["perplexity"]).itertuples():
@@ -134,4 +126,5 @@ def _by_mask_type(results: pd.DataFrame) -> TextTable:
         numbers = (_number(row.perplexity), f"{row.loss:.4f}", error, f"{row.targets:,}", f"{row.documents:,}")
         rows.append((row.run, row.level, row.kind, row.mask_type, *numbers))
     columns = ("run", "level", "kind", "mask type", "perplexity", "loss", "standard error", "tokens", "documents")
-    return TextTable("By mask type", columns, rows, "llllrrrrr")
+    note = "Loss: mean NLL in nats a token, with its standard error over learners if they are known, else texts."
+    return TextTable("By mask type", columns, rows, "llllrrrrr", note)
