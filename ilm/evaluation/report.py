@@ -14,6 +14,7 @@ import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from ilm.errors import UserError
 from ilm.files import DISK_ERRORS, DISK_FULL, atomic_file, locked, read_object, remove_strays, write_json
 from ilm.runs.folder import versions
 from ilm.runs.identity import identity_differences, short_values
-from ilm.tables import TextTable
+from ilm.tables import TextTable, show
 
 log = logging.getLogger("ilm")
 
@@ -199,6 +200,12 @@ def described(source: Mapping[str, Any]) -> list[str]:
     split = f", {source['split']} split" if "split" in source else ""
     note = text_note(source.get("text_column", "text"))
     return [f"{synthetic}{source['name']}{split}", *([note] if note else [])]
+
+
+def print_tables(tables: Sequence[TextTable], notes: Sequence[str]) -> None:
+    """Print tables for a terminal, and the sentences needed to read them below the last."""
+    *shown, last = tables
+    show(*shown, replace(last, caption=" ".join(notes)))
 
 
 def markdown_page(title: str, notes: Sequence[str], tables: Iterable[TextTable]) -> str:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from ilm.evaluation.cloze.metrics import GROUPINGS, LEVELS, LOG_PROBABILITY, PSE
 from ilm.evaluation.figures import figure_style, reliability_figure, write_figures
 from ilm.evaluation.models import seen_warnings
 from ilm.evaluation.statistics import EXACT, FEWEST
-from ilm.tables import TextTable, show
+from ilm.tables import TextTable
 
 # Metrics in tables, and their headings.
 HEADINGS = {"exact": "exact", "folded": "match", "top5": "top-5", "top10": "top-10", "mrr": "MRR"}
@@ -50,8 +49,7 @@ def write_report(folder: Path, header: Mapping[str, Any], tables: Tables) -> Non
 def print_tables(header: Mapping[str, Any], tables: Tables) -> None:
     """The overall table, the one by level, and the pairs over all blanks."""
     titles = (OVERALL, _by(LEVELS), PAIRS)
-    *shown, last = [table for table in text_tables(header, tables) if table.title in titles]
-    show(*shown, replace(last, caption=" ".join(notes(header))))
+    report.print_tables([table for table in text_tables(header, tables) if table.title in titles], notes(header))
 
 
 def text_tables(header: Mapping[str, Any], tables: Tables) -> list[TextTable]:

@@ -10,7 +10,7 @@ from ilm.evaluation import report
 from ilm.evaluation.forms.results import ALL, GROUPINGS, LEVEL, UNKNOWN
 from ilm.evaluation.forms.scoring import NO_EDIT
 from ilm.evaluation.models import seen_warnings
-from ilm.tables import TextTable, show
+from ilm.tables import TextTable
 
 TITLES = {"kind": "kind of edit", "words": "words of the longer form", "position": "place in the text", "l1": "L1"}
 
@@ -28,7 +28,7 @@ def write_report(
 def print_tables(header: Mapping[str, Any], results: pd.DataFrame) -> None:
     """Print means by level and by kind of edit, as far as they are known."""
     shown = [name for name in (LEVEL, "kind") if name in _known(results)] or [LEVEL]
-    show(*(_by(results, name) for name in shown), " ".join(notes(header)))
+    report.print_tables([_by(results, name) for name in shown], notes(header))
 
 
 def notes(header: Mapping[str, Any]) -> list[str]:

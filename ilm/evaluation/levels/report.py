@@ -1,7 +1,6 @@
 """The report of `task=levels`: figures, tables for a terminal and a page, and the notes beside them."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from ilm.evaluation.figures import figure_style, heat_map, new_figure, reliabili
 from ilm.evaluation.levels.metrics import COMPARED
 from ilm.evaluation.levels.systems import POSTERIOR
 from ilm.evaluation.statistics import FEWEST
-from ilm.tables import TextTable, show
+from ilm.tables import TextTable
 
 ALL, KNOWN = "all", "levels it can say"
 # Metrics and their headings; the first are shown in per cent.
@@ -41,8 +40,7 @@ def write_report(folder: Path, header: Mapping[str, Any], tables: Tables) -> Non
 
 
 def print_tables(header: Mapping[str, Any], tables: Tables) -> None:
-    *shown, last = text_tables(header, tables)
-    show(*shown, replace(last, caption=" ".join(notes(header))))
+    report.print_tables(text_tables(header, tables), notes(header))
 
 
 def text_tables(header: Mapping[str, Any], tables: Tables) -> list[TextTable]:

@@ -10,7 +10,7 @@ from ilm.evaluation import report
 from ilm.evaluation.memorisation.losses import ALL_TYPES, CONTEXT
 from ilm.evaluation.memorisation.membership import FALSE_POSITIVES
 from ilm.evaluation.statistics import compare_pairs
-from ilm.tables import TextTable, show
+from ilm.tables import TextTable
 
 # Most shorter answers occur in some training text, which says nothing.
 LEAST_TOKENS = 8
@@ -85,7 +85,7 @@ def write_report(
 def print_tables(header: Mapping[str, Any], repeated: pd.DataFrame, members: pd.DataFrame) -> None:
     """Print both tables for all mask types and levels together."""
     of_all = repeated[repeated["mask_type"] == ALL_TYPES]
-    show(_repetition_table(of_all), _membership_table(_overall(members)), " ".join(notes(header)))
+    report.print_tables([_repetition_table(of_all), _membership_table(_overall(members))], notes(header))
 
 
 def notes(header: Mapping[str, Any]) -> list[str]:

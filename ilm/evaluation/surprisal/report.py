@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from ilm.evaluation.scores import Scores
 from ilm.evaluation.surprisal.words import WORD
 from ilm.files import atomic_file
 from ilm.runs.trained_model import TrainedModel
-from ilm.tables import TextTable, show
+from ilm.tables import TextTable
 
 # Of a text, where they are known.
 OF_TEXT = ("learner_id", "cefr_level", "l1", "topic")
@@ -133,7 +132,7 @@ def _write_parquet(path: Path, tables: Iterable[pd.DataFrame]) -> None:
 
 
 def print_summary(header: Mapping[str, Any], summary: pd.DataFrame) -> None:
-    show(replace(_text_table(summary), caption=" ".join(_notes(header))))
+    report.print_tables([_text_table(summary)], _notes(header))
 
 
 def _text_table(summary: pd.DataFrame) -> TextTable:
