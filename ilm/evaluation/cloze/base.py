@@ -18,7 +18,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ilm.config.evaluate import Cloze
-from ilm.evaluation.cloze.items import HUMAN_TOKENS, Item
+from ilm.evaluation.cloze.items import RANDOM, Item
 from ilm.evaluation.cloze.metrics import folded, normalised
 from ilm.evaluation.cloze.search import BestFirstSearch, Hypothesis, TokenConstraint, TokenIds, TopWords
 from ilm.evaluation.cloze.subwords import UNKNOWN, EncodedItem, Subwords
@@ -141,7 +141,7 @@ class ClozeModel(ABC):
 
     @property
     def _letters_only(self) -> bool:
-        return self.options.positions == HUMAN_TOKENS
+        return self.options.positions != RANDOM
 
     @property
     def search_width(self) -> int:
