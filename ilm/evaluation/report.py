@@ -31,7 +31,7 @@ from ilm.errors import UserError
 from ilm.files import DISK_ERRORS, DISK_FULL, atomic_file, locked, read_object, remove_strays, write_json
 from ilm.runs.folder import versions
 from ilm.runs.identity import identity_differences, short_values
-from ilm.tables import TextTable, show
+from ilm.tables import TextTable, escape_latex, show
 
 log = logging.getLogger("ilm")
 
@@ -208,13 +208,19 @@ def print_tables(tables: Sequence[TextTable], notes: Sequence[str]) -> None:
     show(*shown, replace(last, caption=" ".join(notes)))
 
 
-def markdown_page(title: str, notes: Sequence[str], tables: Iterable[TextTable]) -> str:
-    """A page of tables with their captions, and the sentences needed to read them."""
-    parts = [f"# {title}\n", "".join(f"- {note}\n" for note in notes)]
+def text_pages(
+    name: str, title: str, notes: Sequence[str], tables: Iterable[TextTable], plots: Iterable[str] = ()
+) -> dict[str, str]:
+    """`name`.md and `name`.tex: the tables with their captions, and the sentences needed to read them."""
+    markdown = [f"# {title}\n", "".join(f"- {note}\n" for note in notes)]
+    latex = ["% \\usepackage[T1]{fontenc}", "% \\usepackage{booktabs,longtable}"]
+    latex += [f"% {escape_latex(note)}" for note in notes]
     for table in tables:
-        caption = f"{table.caption}\n\n" if table.caption else ""
-        parts.append(f"## {table.title}\n\n{caption}{table.markdown()}\n")
-    return "\n".join(parts)
+        captions = [table.caption] if table.caption else []
+        markdown += [f"## {table.title}\n", *(f"{caption}\n" for caption in captions), f"{table.markdown()}\n"]
+        latex += ["", table.latex(*captions)]
+    markdown += [f"![{plot}]({plot}.png)" for plot in plots]
+    return {f"{name}.md": "\n".join([*markdown, ""]), f"{name}.tex": "\n".join(latex)}
 
 
 def with_interval(value: float, low: float | None, high: float | None, form: str) -> str:

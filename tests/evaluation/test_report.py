@@ -7,8 +7,9 @@ import pytest
 from ilm.config.check import check
 from ilm.config.evaluate import Evaluate
 from ilm.errors import UserError
-from ilm.evaluation.report import open_results, results_folder
+from ilm.evaluation.report import open_results, results_folder, text_pages
 from ilm.files import read_json
+from ilm.tables import TextTable
 from tests.conftest import compose
 
 IDENTITY = {"texts": {"name": "sample", "levels": ["A1"]}, "limit": None, "task": {"name": "cloze"}}
@@ -117,3 +118,13 @@ def test_a_damaged_identity_is_told(tmp_path):
     (tmp_path / "r" / "identity.json").write_text("{")
     with pytest.raises(UserError, match=r"identity\.json is damaged"), open_results(tmp_path / "r", IDENTITY):
         pytest.fail("never entered")
+
+
+def test_tables_for_a_page_and_for_a_paper():
+    table = TextTable("Losses", ("run", "loss"), [("my_A1", "3.1")], "lr", caption="In nats.")
+    pages = text_pages("x", "A title", ["100 % of texts."], [table], ["curve"])
+    assert pages["x.md"].startswith("# A title\n\n- 100 % of texts.\n\n## Losses\n\nIn nats.\n\n| run ")
+    assert pages["x.md"].endswith("3.1 |\n\n![curve](curve.png)\n")
+    assert "% 100 \\% of texts.\n" in pages["x.tex"]
+    assert "\\caption{Losses. In nats.}" in pages["x.tex"]
+    assert "my\\_A1 & 3.1 \\\\" in pages["x.tex"]

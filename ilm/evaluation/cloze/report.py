@@ -39,11 +39,8 @@ def write_report(folder: Path, header: Mapping[str, Any], tables: Tables) -> Non
         write_figures(folder, {"calibration": figure})
     report.write_csv(folder / "blanks.csv", tables["blanks"])
     results = {name: tables[name] for name in ("cloze", "comparisons", "calibration")}
-    said, shown = notes(header), text_tables(header, tables)
-    page = report.markdown_page("Cloze", said, shown) + "\n![calibration](calibration.png)\n"
-    packages = "% \\usepackage[T1]{fontenc}\n% \\usepackage{booktabs,longtable}\n"
-    latex = [packages, shown[0].latex(*said), *(table.latex() for table in shown[1:])]
-    report.write_report(folder, header, results, {"cloze.md": page, "cloze.tex": "\n".join(latex)})
+    pages = report.text_pages("cloze", "Cloze", notes(header), text_tables(header, tables), ["calibration"])
+    report.write_report(folder, header, results, pages)
 
 
 def print_tables(header: Mapping[str, Any], tables: Tables) -> None:

@@ -13,7 +13,7 @@ from ilm.evaluation.comparison.interpretation import findings, limits
 from ilm.evaluation.comparison.plots import figures, svg
 from ilm.evaluation.comparison.study import Study
 from ilm.evaluation.comparison.tables import About, text_tables
-from ilm.evaluation.report import described, markdown_page
+from ilm.evaluation.report import described, text_pages
 from ilm.tables import TextTable
 
 
@@ -40,19 +40,11 @@ def make_report(study: Study, about: About) -> Report:
             **{name: table for name, table in of_others.items() if len(table)},
         },
         pages={
-            "comparison.md": markdown_page(
-                _title(about), [*findings(study, about), *limits(study, about)], shown.values()
-            ),
-            "comparison.tex": _latex(shown),
+            **text_pages("comparison", _title(about), [*findings(study, about), *limits(study, about)], shown.values()),
             "report.html": _page(study, about, shown, {name: svg(figure) for name, figure in drawn.items()}),
         },
         figures=drawn,
     )
-
-
-def _latex(tables: Mapping[str, TextTable]) -> str:
-    parts = ["% \\usepackage[T1]{fontenc}\n% \\usepackage{booktabs,longtable}\n"]
-    return "\n".join(parts + [table.latex(table.caption or "") for table in tables.values()])
 
 
 def _page(study: Study, about: About, tables: Mapping[str, TextTable], plots: Mapping[str, str]) -> str:

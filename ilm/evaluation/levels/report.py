@@ -32,11 +32,10 @@ Tables = Mapping[str, pd.DataFrame]
 
 def write_report(folder: Path, header: Mapping[str, Any], tables: Tables) -> None:
     """Write all files but those by text, which are there already."""
-    page = report.markdown_page("Levels", notes(header), text_tables(header, tables))
-    if len(tables["levels"]):
-        write_figures(folder, figures(tables))
-        page += "\n![reliability](reliability.png)\n![confusion](confusion.png)\n"
-    report.write_report(folder, header, tables, {"levels.md": page})
+    drawn = figures(tables) if len(tables["levels"]) else {}
+    write_figures(folder, drawn)
+    pages = report.text_pages("levels", "Levels", notes(header), text_tables(header, tables), drawn)
+    report.write_report(folder, header, tables, pages)
 
 
 def print_tables(header: Mapping[str, Any], tables: Tables) -> None:

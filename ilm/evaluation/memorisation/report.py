@@ -78,8 +78,8 @@ def write_report(
     columns = ["run", "longest", "mask_type", "stretch", "writing_id", "example", "blank", "source"]
     results = {"repetition": repeated, "membership": members, "stretches": longest[columns]}
     tables = [_repetition_table(repeated), _membership_table(members), _stretches_table(longest)]
-    page = report.markdown_page("Memorisation", notes(header), tables)
-    report.write_report(folder, header, results, {"memorisation.md": page})
+    pages = report.text_pages("memorisation", "Memorisation", notes(header), tables)
+    report.write_report(folder, header, results, pages)
 
 
 def print_tables(header: Mapping[str, Any], repeated: pd.DataFrame, members: pd.DataFrame) -> None:

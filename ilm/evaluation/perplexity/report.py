@@ -25,7 +25,7 @@ def write_report(
     `header` records how the numbers were made; `results` has one row per run, level, kind and mask type.
     """
     shown = [*tables(header, results, list(dict.fromkeys(results["level"]))), _by_mask_type(results)]
-    of_results, pages = {"perplexity": results}, {"perplexity.md": report.markdown_page("Perplexity", [], shown)}
+    of_results, pages = {"perplexity": results}, report.text_pages("perplexity", "Perplexity", [], shown)
     if comparison is not None:
         of_results |= comparison.tables
         pages |= comparison.pages

@@ -113,8 +113,8 @@ def write_report(
     with atomic_file(folder / f"words.{form}") as temporary:
         (_write_csv if form == "csv" else _write_parquet)(temporary, tables())
     summary = pd.DataFrame(rows).astype({"seed": "Int64", "cut_words": "Int64"})
-    page = report.markdown_page("Surprisal", _notes(header), [_text_table(summary)])
-    report.write_report(folder, header, {"models": summary}, {"models.md": page})
+    pages = report.text_pages("models", "Surprisal", _notes(header), [_text_table(summary)])
+    report.write_report(folder, header, {"models": summary}, pages)
     return summary
 
 

@@ -74,7 +74,7 @@ def whole(root, tmp_path_factory) -> Path:
 
 def test_what_is_written(whole):
     files = {path.name for path in whole.iterdir()}
-    assert {"report.json", "levels.md", "levels.csv", "predictions.csv", "features.parquet"} <= files
+    assert {"report.json", "levels.md", "levels.tex", "levels.csv", "predictions.csv", "features.parquet"} <= files
     assert {"reliability.png", "reliability.pdf", "confusion.png", "confusion.pdf", "levels.log"} <= files
     report, levels = report_of(whole), pd.read_csv(whole / "levels.csv")
     assert list(report["models"]) == ["A1", "B1", "native"]
