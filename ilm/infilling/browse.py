@@ -11,7 +11,7 @@ from ilm.config.infill import Decoding
 from ilm.errors import UserError
 from ilm.infilling.jsonl import score_original
 from ilm.infilling.mixture import Filler
-from ilm.infilling.render import joint_probability, marked
+from ilm.infilling.render import joint_probability
 from ilm.infilling.terminal import BLANKS, COMMANDS, Terminal
 from ilm.infilling.texts import InputText, span_texts
 from ilm.masking.functions import Span
@@ -47,7 +47,7 @@ class TextBrowser(Terminal):
     def begin(self) -> None:
         self.say(f"{len(self._texts)} texts; models: {', '.join(self.infillers)}")
         self.say("Enter: next text, p: previous one, r: other blanks, a number: that text; :help, quit")
-        self.answer(self.changed)
+        self.respond("1")
 
     def prompt(self) -> str:
         return f"{self._at + 1}/{len(self._texts)} > "
@@ -73,10 +73,13 @@ class TextBrowser(Terminal):
         self.console.print(Rule(Text(printable(title)), align="left"))
         spans = self._spans_of(text, self._attempts[self._at])
         contexts = self.contexts(text.text, spans)
-        original = marked(text.text, spans or ())
-        for name, context in contexts.items() if spans else ():
-            assert spans is not None
-            values = score_original(self.infillers[name], context, span_texts(text.text, spans))
-            p = "p unknown" if values is None else joint_probability([[value] for value in values])
-            original.append(f"\n{f'{name}: ' if len(contexts) > 1 else ''}{p}", style="dim")
+        original = Text(printable(text.text))
+        if spans:
+            for span in spans:
+                original.stylize("reverse", span.start, span.start + span.length)
+            answers = span_texts(text.text, spans)
+            for name, context in contexts.items():
+                values = score_original(self.infillers[name], context, answers)
+                p = "p unknown" if values is None else joint_probability([[value] for value in values])
+                original.append(f"\n{f'{name}: ' if len(contexts) > 1 else ''}{p}", style="dim")
         self.show(contexts, original)

@@ -10,7 +10,6 @@ from rich.table import Table
 from rich.text import Text
 
 from ilm.infilling.candidates import Infilling
-from ilm.masking.functions import Span
 from ilm.tables import printable
 
 LIKELY, POSSIBLE = 0.3, 0.05  # probabilities of a token, for its colour
@@ -19,19 +18,16 @@ LEGEND = (
     f"product over its tokens and its end, which is named where it is below {LIKELY}"
 )
 NARROWEST = 30  # minimum column width in characters
-ORIGINAL = "original"
 
 
 def shown(infilling: Infilling) -> Text:
     """A filled text, shown literally, with coloured answers and their probability under the model."""
-    text, done = Text(), 0
+    text = Text(printable(infilling.text))
     answers = zip(infilling.spans, infilling.token_texts, infilling.token_log_probabilities, strict=True)
-    for (start, length), tokens, values in answers:
-        text.append(printable(infilling.text[done:start]))
-        done = start + length
+    for (start, _), tokens, values in answers:
         for token, value in whole_characters(tokens, values):
-            text.append(printable(token), style=f"bold {_colour(value)}")
-    text.append(printable(infilling.text[done:]))
+            text.stylize(f"bold {_colour(value)}", start, start + len(token))
+            start += len(token)
     return text.append(f"  {probabilities(infilling)}", style="dim")
 
 
@@ -88,29 +84,19 @@ def probability(log_probability: float) -> str:
     return "> 0.99" if found == "1" and log_probability < 0 else found
 
 
-def marked(text: str, spans: Sequence[Span], style: str = "reverse") -> Text:
-    """A text shown literally with its spans highlighted."""
-    found, done = Text(), 0
-    for span in spans:
-        found.append(printable(text[done : span.start]))
-        done = span.start + span.length
-        found.append(printable(text[span.start : done]), style=style)
-    return found.append(printable(text[done:]))
-
-
 def side_by_side(found: Mapping[str, Sequence[Infilling]], original: Text | None, width: int) -> RenderableType:
     """The candidates of each model under its name, after the original text; numbered if there are several.
 
     A single model without an original has no heading. If columns would be too narrow for a terminal of `width`
     characters, models are stacked vertically.
     """
-    columns = [(Text(printable(name)), _numbered(own)) for name, own in found.items()]
+    columns = [(Text(printable(name), style="bold"), _numbered(own)) for name, own in found.items()]
     if original is not None:
-        columns.insert(0, (Text(ORIGINAL), original))
+        columns.insert(0, (Text("original", style="bold"), original))
     if len(columns) == 1:
         return columns[0][1]
     if width < NARROWEST * len(columns):
-        return Group(*(part for name, content in columns for part in ("", Text(str(name), style="bold"), content)))
+        return Group(*(part for column in columns for part in ("", *column)))
     table = Table(box=box.SIMPLE_HEAD)
     for name, _ in columns:
         table.add_column(name, overflow="fold", ratio=1)

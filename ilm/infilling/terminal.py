@@ -24,7 +24,6 @@ from ilm.tables import printable
 
 PROMPT = "> "
 QUIT = ("quit", "exit", ":quit", ":exit", ":q")
-END_OF_PASTE = ":end"
 SETTINGS = tuple(name for name in Decoding.model_fields if name != "by_probability")
 _LIKE_A_BLANK = re.compile(r"\[\w+(?::[^\]\n]*)?\]")
 
@@ -35,7 +34,6 @@ BLANKS = (
     ("[word:l...]", "the answer begins with l"),
     ("[ngram:2-5 words]", "2 to 5 words; [word:1 word] exactly 1; tokens likewise; [ngram:2-5 words:left...] both"),
     ("\\n", "a line break in the text"),
-    (":paste", f"a multi-line text, ended by a line {END_OF_PASTE}"),
 )
 COMMANDS = (
     (":n 5", "candidates of each text"),
@@ -88,10 +86,7 @@ class Terminal:
                 line = read(self.prompt()).strip()
                 if line in QUIT:
                     return
-                if line == ":paste":
-                    self.answer(self.fill, self._pasted(read))
-                else:
-                    self.respond(line)
+                self.respond(line)
             except EOFError:
                 self.console.print()
                 return
@@ -109,27 +104,20 @@ class Terminal:
         return PROMPT
 
     def respond(self, line: str) -> None:
-        """Answer one line: a command or a text."""
-        if command := re.fullmatch(r":(\w*)[\s=]*(.*)", line, flags=re.DOTALL):
-            self.answer(self.command, *command.groups())
-        else:
-            self.answer(self.text, line)
-
-    def answer(self, work: Callable[..., None], *arguments: str) -> None:
-        """Run `work`; a UserError is shown, and the dialogue continues."""
+        """Answer a line, a command or a text; a UserError is shown, and the dialogue continues."""
         try:
-            work(*arguments)
+            if command := re.fullmatch(r":(\w*)[\s=]*(.*)", line, flags=re.DOTALL):
+                self.command(*command.groups())
+            else:
+                self.text(line)
         except UserError as error:
             self.mistake(str(error))
 
     def text(self, line: str) -> None:
-        """Fill the typed text."""
-        if line:
-            self.fill(line.replace("\\n", "\n"))
-
-    def fill(self, text: str) -> None:
-        """Fill the blanks typed in a text of one or more lines."""
-        contexts = self.contexts(text)
+        """Fill the blanks typed in a text, if there is one."""
+        if not line:
+            return
+        contexts = self.contexts(line.replace("\\n", "\n"))
         pieces = (piece for context in contexts.values() for piece in context.pieces)
         if unknown := dict.fromkeys(found for piece in pieces for found in _LIKE_A_BLANK.findall(piece)):
             self.say(f"read as text, not as blanks: {' '.join(unknown)}")
@@ -201,14 +189,6 @@ class Terminal:
         self.console.print(table)
         self.say(LEGEND)
         self.say(f"now: {', '.join(self.infillers)}; {' '.join(map(self._setting, SETTINGS))}")
-
-    def _pasted(self, read: Callable[[str], str]) -> str:
-        self.say(f"Paste the text, then type a line {END_OF_PASTE}")
-        lines = []
-        with suppress(EOFError):
-            while (line := read("")).strip() != END_OF_PASTE:
-                lines.append(line)
-        return "\n".join(lines).strip()
 
 
 def is_dialogue() -> bool:

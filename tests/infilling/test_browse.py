@@ -151,16 +151,6 @@ def test_settings_and_models_change_on_the_way(walk):
     assert [":n", "5", "candidates", "of", "each", "text"] in help_lines
 
 
-def test_what_is_pasted_is_a_text_and_no_step(walk):
-    for pasted in ("2", "n", "", "I _ \\n it"):
-        lines = iter([":paste", pasted, ":end", "quit"])
-        walk.run(lambda prompt, lines=lines: next(lines))
-        assert walk.prompt() == "1/3 > "
-    shown = walk.console.file.getvalue()
-    assert shown.count("The text has no blank") == 3
-    assert "I eat \\n it" in shown
-
-
 def test_json_lines_of_a_table(texts, infiller):
     out = io.StringIO()
     with pytest.raises(UserError, match=r"1 of 3 texts could not be filled; row 5: t4 has no word"):
