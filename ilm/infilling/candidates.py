@@ -44,20 +44,20 @@ class Infilling:
 
 
 # Returns, for each context, the candidates with the given numbers.
-Sample = Callable[[Sequence[tuple[Context, Sequence[int]]]], list[list[Infilling]]]
+Sample = Callable[[Sequence[tuple[Context, Sequence[int]]], Decoding], list[list[Infilling]]]
 
 
 def draw(contexts: Sequence[Context], decoding: Decoding, sample: Sample) -> list[list[Infilling]]:
     """The candidates of each context, in the order of their numbers; with `distinct`, no text twice."""
     if decoding.method == "greedy" or not decoding.distinct:
         numbers = range(1 if decoding.method == "greedy" else decoding.candidates)
-        return sample([(context, numbers) for context in contexts])
+        return sample([(context, numbers) for context in contexts], decoding)
     different: list[dict[tuple[str, ...], Infilling]] = [{} for _ in contexts]
     for first in range(0, MAX_ROUNDS * decoding.candidates, decoding.candidates):
         if not (short := [number for number, own in enumerate(different) if len(own) < decoding.candidates]):
             break
         numbers = range(first, first + decoding.candidates)
-        more = sample([(contexts[number], numbers) for number in short])
+        more = sample([(contexts[number], numbers) for number in short], decoding)
         for number, infillings in zip(short, more, strict=True):
             for infilling in infillings:
                 different[number].setdefault(infilling.answers, infilling)

@@ -14,7 +14,7 @@ Legend: N sequences or tokens, V rows of the model's output, R groups, W candida
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -67,16 +67,14 @@ class Generator:
         self._finish(groups)
         return found
 
-    def search(self, contexts: Iterable[Context]) -> dict[Context, list[GeneratedSequence]]:
+    def search(self, contexts: Sequence[Context]) -> list[list[GeneratedSequence]]:
         """The likeliest candidates of each context, in descending order.
 
         Raises: UserError if the model computes NaN, has an unknown architecture, or runs out of memory.
         """
-        groups = [
-            SequenceGroup(context, {0: GeneratedSequence.begin(context, 0)}) for context in dict.fromkeys(contexts)
-        ]
+        groups = [SequenceGroup(context, {0: GeneratedSequence.begin(context, 0)}) for context in contexts]
         self._finish(groups)
-        return {group.context: group.done for group in groups}
+        return [group.done for group in groups]
 
     @torch.inference_mode()
     def _finish(self, groups: Sequence[SequenceGroup]) -> None:

@@ -7,9 +7,8 @@
 
 import math
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -112,12 +111,10 @@ class Infiller:
         texts = [texts] if isinstance(texts, str | Context) else texts
         contexts = [text if isinstance(text, Context) else self.context(text, decoding=decoding) for text in texts]
         if decoding.method == "beam":
-            # Equal contexts share one search.
             with self._lock:
-                of_contexts = self._generator(decoding).search(contexts)
-            results = self._finished(of_contexts[context] for context in contexts)
+                results = self._finished(self._generator(decoding).search(contexts))
         else:
-            results = draw(contexts, decoding, partial(self.sample, decoding=decoding))
+            results = draw(contexts, decoding, self.sample)
         if decoding.by_probability:
             results = [sorted(group, key=lambda result: -result.log_probability) for group in results]
         return results
@@ -130,7 +127,7 @@ class Infiller:
     def _generator(self, decoding: Decoding) -> Generator:
         return Generator(self.model, self._constraints, decoding, self.max_tokens)
 
-    def _finished(self, found: Iterable[Sequence[GeneratedSequence]]) -> list[list[Infilling]]:
+    def _finished(self, found: Sequence[Sequence[GeneratedSequence]]) -> list[list[Infilling]]:
         return [[sequence.infilling(self.token_bytes) for sequence in own] for own in found]
 
     def context(

@@ -70,10 +70,6 @@ class AttentionMetadata:
     place_of_query: torch.Tensor | None = None
     mask: torch.Tensor | None = None
 
-    @property
-    def end_of_contexts(self) -> int:
-        return self.contexts[-1][1] if self.contexts else 0
-
 
 class KVCache:
     """The keys and values of up to `rows` groups with up to `width` candidates each; grows as needed."""
@@ -81,7 +77,6 @@ class KVCache:
     def __init__(self, rows: int, columns: int, width: int, device: torch.device):
         self.keys: dict[int, torch.Tensor] = {}  # by layer, (R, K, T, D)
         self.values: dict[int, torch.Tensor] = {}
-        self._size = (rows, columns)
         self.visible = torch.zeros(rows, width, columns, dtype=torch.bool, device=device)
 
     def add_context(self, row: int, context_tokens: int) -> None:
@@ -92,17 +87,15 @@ class KVCache:
 
     def reserve(self, rows: int, columns: int) -> None:
         """Grow to `rows` and `columns`, keeping the contents."""
-        have = self._size
-        if rows <= have[0] and columns <= have[1]:
+        old_rows, width, old_columns = self.visible.shape
+        if rows <= old_rows and columns <= old_columns:
             return
-        n_rows, n_columns = (
-            old if n <= old else max(n, old + old // 2) for n, old in zip((rows, columns), have, strict=True)
-        )
-        self._size = n_rows, n_columns
-        self.visible = _grown(self.visible, (self._size[0], self.visible.shape[1], self._size[1]))
+        rows = old_rows if rows <= old_rows else max(rows, old_rows + old_rows // 2)
+        columns = old_columns if columns <= old_columns else max(columns, old_columns + old_columns // 2)
+        self.visible = _grown(self.visible, (rows, width, columns))
         for part in (self.keys, self.values):
             for layer, old in part.items():
-                part[layer] = _grown(old, (self._size[0], old.shape[1], self._size[1], old.shape[3]))
+                part[layer] = _grown(old, (rows, old.shape[1], columns, old.shape[3]))
 
     def move_row(self, row: int, to: int, columns: int) -> None:
         """Move the group of `row`, which uses `columns`, to the row `to`."""
@@ -145,7 +138,7 @@ class KVCache:
     def layer(self, number: int, key: torch.Tensor, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Keys (R, K, T, D) and values (R, K, T, D') of a layer, allocated like those of the first pass."""
         if number not in self.keys:
-            rows, columns = self._size
+            rows, _, columns = self.visible.shape
             for part, like in ((self.keys, key), (self.values, value)):
                 # Zeros, since masked values are still multiplied by 0, and 0 * NaN is NaN.
                 part[number] = like.new_zeros(rows, like.shape[1], columns, like.shape[3])
@@ -187,7 +180,7 @@ def attend(
         found = scaled_dot_product_attention(query[:, :, first:last], k, v, is_causal=True, scale=scaling)
         out[first:last] = found[0].transpose(0, 1)
     if metadata.mask is not None:
-        begin = metadata.end_of_contexts
+        begin = metadata.contexts[-1][1] if metadata.contexts else 0
         keys[metadata.rows, :, metadata.columns] = key[0, :, begin:].transpose(0, 1)
         values[metadata.rows, :, metadata.columns] = value[0, :, begin:].transpose(0, 1)
         rows, _, width, columns = metadata.mask.shape

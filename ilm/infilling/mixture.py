@@ -15,7 +15,6 @@ Legend: K specialists, N tokens or answers.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import chain
 from typing import Any, ClassVar
 
@@ -106,7 +105,7 @@ class Mixture:
         texts = [texts] if isinstance(texts, str | Context) else texts
         contexts = [text if isinstance(text, Context) else self.context(text, decoding=decoding) for text in texts]
         if decoding.method == "sample":
-            found = self._scored(contexts, draw(contexts, decoding, partial(self._sample, decoding=decoding)))
+            found = self._scored(contexts, draw(contexts, decoding, self._sample))
             return [sorted(own, key=_unlikely) for own in found] if decoding.by_probability else found
         of_members = [member(contexts, decoding) for member in self.members]
         pooled = self._scored(contexts, [[*chain(*groups)] for groups in zip(*of_members, strict=True)])

@@ -30,7 +30,6 @@ from ilm.infilling.web.schema import InfillRequest, LevelsRequest, parse_request
 from ilm.infilling.web.service import WebService
 
 MAX_BODY = 256 * 1024  # bytes
-MAX_DISCARDED = 32 * 1024 * 1024  # bytes
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -126,12 +125,10 @@ def _require_own_page(request: Request) -> None:
 
 async def _body(request: Request) -> bytes:
     body, size = bytearray(), 0
-    async for chunk in request.stream():
+    async for chunk in request.stream():  # to its end: a browser that is still sending does not see the answer
         size += len(chunk)
         if size <= MAX_BODY:
             body += chunk
-        elif size > MAX_DISCARDED:
-            break  # below this, read to the end: a browser that is still sending does not see the answer
     if size > MAX_BODY:
         raise HTTPException(413, f"The text is too long: a request may have at most {MAX_BODY:,} bytes. Shorten it.")
     return bytes(body)

@@ -5,8 +5,7 @@ Models are loaded on first use; before that, only their tokenizers are.
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -84,7 +83,8 @@ class WebService:
         context = infiller.context(text, decoding=known_settings(infiller.condition, request))
         original = None
         assumed = [number for number, answer in enumerate(answers) if answer is None]
-        with _stepping(infiller, job):
+        # `step` raises Abandoned, which ends generation.
+        with infiller.model.register_forward_pre_hook(lambda *_: job.step()):
             found = infiller(context, request)[0]
             if len(assumed) < len(answers):
                 whole: list[Any] = [found[0].answers[n] if n in assumed else answer for n, answer in enumerate(answers)]
@@ -158,16 +158,6 @@ class WebService:
         infiller = self._cache.get(model)
         job.begin(doing, model.name)
         return infiller
-
-
-@contextmanager
-def _stepping(infiller: Infiller, job: Job) -> Iterator[None]:
-    """Call the job's `step` before each forward pass, so that Abandoned ends generation."""
-    handle = infiller.model.register_forward_pre_hook(lambda *_: job.step())
-    try:
-        yield
-    finally:
-        handle.remove()
 
 
 def candidate_record(infilling: Infilling) -> dict[str, Any]:
