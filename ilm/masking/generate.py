@@ -144,4 +144,4 @@ def write_masks(
             progress.update(len(masks.documents))
         drawn = writer.finish(settings.identity)["all"]
     seconds = time.monotonic() - began
-    log.info("masks: %d of %d documents in %.1f s", drawn["examples"], drawn["documents"], seconds)
+    log.info("masks: %s of %s documents in %.1f s", f"{drawn['examples']:,}", f"{drawn['documents']:,}", seconds)
