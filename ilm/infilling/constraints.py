@@ -48,7 +48,7 @@ class AnswerConstraints:
         # No answer may begin with a token that continues a character.
         self._continuations = [i for i in self._text_tokens if partial_character(token_bytes.of[i]) is None]
         self._free = self._mask(set(self._text_tokens).difference(self._continuations))
-        self._masks: dict[ConstraintState, torch.Tensor] = {}
+        self._allowed = lru_cache(maxsize=MAX_CACHED_MASKS)(self._find_allowed)
         self._min_tokens_to_complete = lru_cache(maxsize=None)(self._find_min_tokens_to_complete)
         self._max_words_of_token = max(count_words(token_bytes.of[i], in_word=False) for i in self._text_tokens)
 
@@ -76,24 +76,21 @@ class AnswerConstraints:
             return self._free
         in_word = in_word and (words_left is not None or words_missing > 0)
         needs_text = needs_text and tokens_left <= 1
-        key = ConstraintState(prefix, partial, needs_text, False, tokens_left, in_word, words_missing, words_left)
-        if key not in self._masks:
-            if len(self._masks) >= MAX_CACHED_MASKS:
-                self._masks.clear()
-            possible = self._possible_tokens(key)
-            self._masks[key] = self._mask(i for i in possible if self._can_follow(self.token_bytes.of[i], key))
-        return self._masks[key]
+        return self._allowed(
+            ConstraintState(prefix, partial, needs_text, False, tokens_left, in_word, words_missing, words_left)
+        )
+
+    def _find_allowed(self, state: ConstraintState) -> torch.Tensor:
+        if state.prefix:
+            possible = [*self.token_bytes.beginning_with(state.prefix), *self.token_bytes.prefixes_of(state.prefix)]
+        else:
+            possible = self._continuations if state.partial else self._text_tokens
+        return self._mask(i for i in possible if self._can_follow(self.token_bytes.of[i], state))
 
     def _mask(self, allowed: Iterable[int]) -> torch.Tensor:
         mask = torch.zeros(self._rows, dtype=torch.bool)
         mask[[*allowed, self.end]] = True
         return mask.to(self._device)
-
-    def _possible_tokens(self, state: ConstraintState) -> list[int]:
-        """The tokens that must be checked one by one."""
-        if state.prefix:
-            return [*self.token_bytes.beginning_with(state.prefix), *self.token_bytes.prefixes_of(state.prefix)]
-        return self._continuations if state.partial else self._text_tokens
 
     def _can_follow(self, token: bytes, state: ConstraintState) -> bool:
         """Whether the answer is valid with this token, and can be completed in the remaining tokens."""

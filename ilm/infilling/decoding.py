@@ -114,13 +114,8 @@ def _signed(number: int) -> int:
 
 
 def candidate_key(seed: int, text: str, candidate: int) -> int:
-    """The seed of a candidate's draws; `step_key` adds the number of the draw."""
+    """The seed of a candidate's draws."""
     return order_key(seed, "infilling", text, candidate)
-
-
-def step_key(key: int, step: int) -> int:
-    """The key of a candidate's draw at `step`."""
-    return order_key(key, step)
 
 
 def select_beams(scores: torch.Tensor, blanks: Sequence[int], end: int, width: int) -> list[tuple[int, int]]:

@@ -23,10 +23,11 @@ from transformers import PreTrainedModel
 
 from ilm.config.infill import Decoding
 from ilm.errors import UserError
+from ilm.hashing import order_key
 from ilm.infilling.blanks import Context
 from ilm.infilling.candidates import GeneratedSequence
 from ilm.infilling.constraints import AnswerConstraints, ConstraintState
-from ilm.infilling.decoding import candidate_key, gumbel_max, select_beams, step_key, top_k_top_p, top_sequences
+from ilm.infilling.decoding import candidate_key, gumbel_max, select_beams, top_k_top_p, top_sequences
 from ilm.infilling.kv_cache import KVCache, kv_cache_attention
 from ilm.models.devices import is_out_of_memory
 
@@ -186,7 +187,7 @@ class Generator:
             chosen = logits.argmax(-1)
         else:
             tokens, weights = top_k_top_p(logits, decoding.temperature, decoding.top_k, decoding.top_p)
-            chosen = gumbel_max(weights, tokens, [step_key(s.key, s.n_generated) for s in sequences])
+            chosen = gumbel_max(weights, tokens, [order_key(s.key, s.n_generated) for s in sequences])
         values = (logits.gather(1, chosen[:, None])[:, 0] - norm).tolist()
         columns = (sequences, chosen.tolist(), values, ends.tolist(), states)
         for sequence, token, value, end, state in zip(*columns, strict=True):

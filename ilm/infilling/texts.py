@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import BufferedReader, IncrementalNewlineDecoder
+from itertools import count
 from pathlib import Path
 from typing import cast
 
@@ -105,11 +106,11 @@ def piped_texts() -> Iterator[list[InputText]]:
         raise UserError("There is no input: pipe in texts, or type input=FILE")
     if sys.stdin.isatty():
         log.info("Type one text per line, with blanks; Ctrl-D ends")
-    number = 0
+    numbers = count(1)
     for lines in lines_of(cast(BufferedReader, sys.stdin.buffer)):
-        numbered = list(enumerate(lines, start=number + 1))
-        number += len(numbered)
-        yield [InputText("line", at, f"stdin:{at}", line) for at, line in numbered if line.strip()]
+        yield [
+            InputText("line", n, f"stdin:{n}", line) for line, n in zip(lines, numbers, strict=False) if line.strip()
+        ]
 
 
 def lines_of(stream: BufferedReader) -> Iterator[list[str]]:

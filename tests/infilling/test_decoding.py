@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from ilm.errors import UserError
-from ilm.infilling.decoding import candidate_key, gumbel, gumbel_max, step_key, top_k_top_p
+from ilm.hashing import order_key
+from ilm.infilling.decoding import candidate_key, gumbel, gumbel_max, top_k_top_p
 from tests.infilling.small_models import decoding
 
 P = [0.15, 0.5, 0.05, 0.3]
@@ -82,7 +83,7 @@ def test_the_nucleus_at_the_edge_of_a_list_goes_on():
 
 
 def keys(count: int, text: str = "text") -> list[int]:
-    return [step_key(candidate_key(0, text, number), 0) for number in range(count)]
+    return [order_key(candidate_key(0, text, number), 0) for number in range(count)]
 
 
 @pytest.mark.parametrize("tokens", [None, [7, 3, 9, 0]])
@@ -135,7 +136,7 @@ def test_numbers_of_splitmix64():
 
 def test_keys_differ_by_seed_text_candidate_and_step():
     of = {
-        step_key(candidate_key(*part), n)
+        order_key(candidate_key(*part), n)
         for part in [(0, "a", 0), (1, "a", 0), (0, "b", 0), (0, "a", 1)]
         for n in (0, 1)
     }
