@@ -218,6 +218,21 @@ def locked(path: Path, refusal: str | None, *, instead: str = "choose another pl
             lock.release()
 
 
+def denied(error: BaseException, place: Path | str = "a file") -> str | None:
+    """Where room or permission was missing, `place` if the system does not say; None if an error has another cause."""
+    cause: BaseException | None = error
+    while cause is not None:  # torch wraps the system's error if a checkpoint cannot be completed
+        rust = re.search(r"\(os error (\d+)\)", str(cause))  # tokenizers and safetensors
+        number = cause.errno if isinstance(cause, OSError) else int(rust[1]) if rust else None
+        file = getattr(cause, "filename", None) or place
+        if number in DISK_FULL:
+            return f"{DISK_FULL[number]}: {file} could not be written"
+        if number in (errno.EACCES, errno.EPERM, errno.EROFS):
+            return f"{os.strerror(number)}: {file}"
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
 def require_writable(folder: Path, option: str) -> None:
     """Check, before the first long step, that files can be created in a folder, which may not exist yet.
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ilm.errors import UserError
-from ilm.files import atomic_file, atomic_folder, cache_folder, read_json, require_writable, write_json
+from ilm.files import atomic_file, atomic_folder, cache_folder, denied, read_json, require_writable, write_json
 from ilm.hashing import canonical_json, digest, file_sha256, order_key, order_keys
 
 
@@ -67,6 +67,25 @@ def test_a_place_is_tried_before_the_work(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(UserError, match="the disk is full"):
         require_writable(tmp_path, "paths.data")
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (OSError(errno.ENOSPC, "No space left", "/x"), "the disk is full: /x could not be written"),
+        (OSError(errno.EFBIG, "File too large"), "the file is too large here (ulimit -f): a file could not be written"),
+        (Exception("I/O error: File too large (os error 27)"), "the file is too large here (ulimit -f): a file could"),
+        (PermissionError(errno.EACCES, "Permission denied", "/x"), "Permission denied: /x"),
+        (FileNotFoundError(errno.ENOENT, "No such file", "/x"), None),
+        (ValueError("28"), None),
+    ],
+)
+def test_a_file_without_room_or_permission_is_named(error, expected):
+    around = RuntimeError("unexpected pos")
+    around.__cause__ = error
+    for raised in (error, around):
+        why = denied(raised)
+        assert why is None if expected is None else why.startswith(expected)
 
 
 def make_cache(path):

@@ -22,6 +22,7 @@ from ilm.cli.mistakes import message_of, require_no_dashes
 from ilm.cli.sweep import end_sweep, note
 from ilm.cli.sweep_table import STOPPED_BY_SIGNAL
 from ilm.errors import UserError
+from ilm.files import denied
 from ilm.hardware import is_first_process, processes_started, started_by
 from ilm.tables import printable
 
@@ -91,13 +92,14 @@ def _print_anything() -> None:
 def job() -> Iterator[dict[str, str | None]]:
     """Context for the work of one Hydra job; yields the selected options of Hydra's groups.
 
-    A user error ends a single run at once. A job of a sweep notes how it ended; in a sweep without notes, Hydra
-    continues after an exception and raises the first one at the end.
+    A user error, or a file without room or permission, ends a single run at once. A job of a sweep notes how it ended;
+    in a sweep without notes, Hydra continues after an exception and raises the first one at the end.
     """
     single = HydraConfig.get().mode == RunMode.RUN
     note(exit_code=None, error=None)  # overwrites those of a requeued job
     try:
-        yield chosen_options()
+        with _denials_explained():
+            yield chosen_options()
         note(exit_code=0)
     except SystemExit as stop:
         if stop.code in STOPPED_BY_SIGNAL:
@@ -113,6 +115,22 @@ def job() -> Iterator[dict[str, str | None]]:
             if isinstance(error, UserError):
                 error.reported = True
         raise
+
+
+@contextmanager
+def _denials_explained() -> Iterator[None]:
+    """Raise a UserError in place of an error for lack of room or permission."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        if (why := denied(error)) is None:
+            raise
+        raise UserError(
+            f"{why}. Make room or change the permissions, or type another paths.data=..., paths.experiments=... or "
+            "paths.results=..."
+        ) from error
 
 
 def _first_line(error: Exception) -> str:

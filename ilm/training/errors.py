@@ -8,7 +8,7 @@ from typing import Any
 
 from ilm.config.train import Train
 from ilm.errors import UserError
-from ilm.files import DISK_FULL
+from ilm.files import denied
 from ilm.hardware import is_first_process
 from ilm.models.devices import is_out_of_memory
 from ilm.runs.folder import RunFolder
@@ -42,14 +42,11 @@ def _as_user_error(error: Exception, folder: RunFolder, settings: Train) -> User
         return error
     if is_out_of_memory(error):
         return UserError(_out_of_memory(error, folder, settings))
-    cause: BaseException | None = error
-    while cause is not None:  # torch wraps the system's error if a checkpoint cannot be completed
-        if isinstance(cause, OSError) and cause.errno in DISK_FULL:
-            return UserError(
-                f"{DISK_FULL[cause.errno]}: {cause.filename or folder.path} could not be written. The checkpoints in "
-                f"{folder.checkpoints} are intact: free some space and repeat the command to resume from the last one."
-            )
-        cause = cause.__cause__ or cause.__context__
+    if why := denied(error, folder.path):
+        return UserError(
+            f"{why}. The checkpoints in {folder.checkpoints} are intact: make room or change the permissions, and "
+            "repeat the command to resume from the last one."
+        )
     return None
 
 
