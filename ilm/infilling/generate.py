@@ -14,8 +14,7 @@ Legend: N sequences or tokens, V rows of the model's output, R groups, W candida
 
 import math
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -86,14 +85,21 @@ class Generator:
         rows = min(len(waiting), max(1, self.decoding.batch_size // width))
         columns = len(waiting[0].context.ids) + EXPECTED_TOKENS * width
         self._cache = KVCache(rows, columns, self._width, self._model.device)
-        with kv_cache_attention(self._model), _out_of_memory_as_user_error(self.decoding):
-            while waiting or self._running:
-                new = self._schedule(waiting)
-                logits = self._forward(new)
-                in_order = [*new, *self._running[: len(self._running) - len(new)]]
-                step = self._beam_step if self._beam else self._decode_step
-                step(in_order, logits)
-                self._free_finished()
+        step = self._beam_step if self._beam else self._decode_step
+        try:
+            with kv_cache_attention(self._model):
+                while waiting or self._running:
+                    new = self._schedule(waiting)
+                    logits = self._forward(new)
+                    step([*new, *self._running[: len(self._running) - len(new)]], logits)
+                    self._free_finished()
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise UserError(
+                f"Out of memory with up to {self.decoding.batch_size} candidates at a time (batch_size): use fewer, or "
+                "shorter texts"
+            ) from error
 
     def _load(self, group: SequenceGroup) -> int:
         return self._width if self._beam else len(group.sequences)
@@ -255,19 +261,6 @@ class Generator:
                 if row < len(self._running):
                     self._cache.move_row(len(self._running), row, last.columns)
                     self._running[row] = last
-
-
-@contextmanager
-def _out_of_memory_as_user_error(decoding: Decoding) -> Iterator[None]:
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise UserError(
-            f"Out of memory with up to {decoding.batch_size} candidates at a time (batch_size): use fewer, or "
-            "shorter texts"
-        ) from error
 
 
 def _has_requested_length(sequence: GeneratedSequence) -> bool:

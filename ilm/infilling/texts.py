@@ -108,9 +108,8 @@ def piped_texts() -> Iterator[list[InputText]]:
         log.info("Type one text per line, with blanks; Ctrl-D ends")
     numbers = count(1)
     for lines in lines_of(cast(BufferedReader, sys.stdin.buffer)):
-        yield [
-            InputText("line", n, f"stdin:{n}", line) for line, n in zip(lines, numbers, strict=False) if line.strip()
-        ]
+        numbered = zip(lines, numbers, strict=False)
+        yield [InputText("line", n, f"stdin:{n}", line) for line, n in numbered if line.strip()]
 
 
 def lines_of(stream: BufferedReader) -> Iterator[list[str]]:
