@@ -43,7 +43,7 @@ def fill_texts(
 
     Raises: UserError at the end, if a text could not be filled or there was none.
     """
-    filled, failed, first_fault = 0, 0, ""
+    n_records, faults = 0, []
     total = sum(map(len, blocks)) if isinstance(blocks, list) else None
     # None: shown on a terminal only, unless the records go there.
     with tqdm(total=total, unit=" texts", leave=False, disable=True if out.isatty() else None) as progress:
@@ -54,14 +54,13 @@ def fill_texts(
             records = [record for of_text in zip(*of_models, strict=True) for record in of_text]
             _write(records, out)
             progress.update(len(part))
-            faults = [f"{place} {record[place]}: {record['error']}" for record in records if "error" in record]
-            first_fault = first_fault or next(iter(faults), "")
-            failed, filled = failed + len(faults), filled + len(records) - len(faults)
-    if failed:
-        raise UserError(f"{failed} of {filled + failed} texts could not be filled; {first_fault}")
-    if not filled:
+            faults += [f"{place} {record[place]}: {record['error']}" for record in records if "error" in record]
+            n_records += len(records)
+    if faults:
+        raise UserError(f"{len(faults)} of {n_records} texts could not be filled; {faults[0]}")
+    if not n_records:
         raise UserError("No text to fill: give one per line, with blanks: She ate _ for lunch.")
-    return filled
+    return n_records
 
 
 def _parts(blocks: Iterable[Sequence[InputText]]) -> Iterator[list[InputText]]:

@@ -87,7 +87,7 @@ class WebService:
         with infiller.model.register_forward_pre_hook(lambda *_: job.step()):
             found = infiller(context, request)[0]
             if len(assumed) < len(answers):
-                whole: list[Any] = [found[0].answers[n] if n in assumed else answer for n, answer in enumerate(answers)]
+                whole = [own or filled for own, filled in zip(answers, found[0].answers, strict=True)]
                 original = judge(infiller, context, whole, assumed)
                 original |= {"assumed": assumed, "left_out": context.left_out}
         return {
