@@ -72,7 +72,7 @@ def texts_seen(
             counted[trained_on] = _texts_of_corpus(model, documents, data)
         found[name] = counted[trained_on]
         if count := found[name]:
-            log.warning("%s was trained on %d of these %d texts", name, count, len(documents))
+            log.warning("%s was trained on %s of these %s texts", name, f"{count:,}", f"{len(documents):,}")
     return found
 
 

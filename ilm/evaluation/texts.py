@@ -87,7 +87,7 @@ def _from_file(
     )
     documents, report = read_corpus(path, reading)
     for cause, found in {**report.dropped, **report.notes}.items():
-        log.warning("%s: %s: %d", path, cause, found["count"])
+        log.warning("%s: %s: %s", path, cause, f"{found['count']:,}")
     name = re.sub(r"[^\w+-]", "_", path.name.split(".")[0])
     return documents, {"name": name, "file": asdict(report), "synthetic": False}
 

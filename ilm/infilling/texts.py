@@ -77,7 +77,7 @@ def read_texts(path: str, corpus: Corpus) -> list[InputText]:
         else:
             faults.add(NO_TEXT, row)
     for cause, rows in faults.items():
-        log.warning("skipped in %s: %s, %d row(s) (%s)", path, cause, rows["count"], first_rows(rows))
+        log.warning("skipped in %s: %s, %s row(s) (%s)", path, cause, f"{rows['count']:,}", first_rows(rows))
     if not found:
         raise UserError(f"{path} has no text in its column {used['text']}")
     return found

@@ -78,7 +78,7 @@ def export_corpus(corpus: PreparedCorpus, masks: MaskStore, folder: Path) -> dic
         }
         write_json(temporary / EXPORT_REPORT, report)
     for cause, ids in left_out.items():
-        log.warning("warning: %d texts are left out of the .txt files, which cannot hold %s", len(ids), cause)
+        log.warning("warning: %s texts are left out of the .txt files, which cannot hold %s", f"{len(ids):,}", cause)
     if left_out:
         log.warning("their ids are in %s; the .pkl files hold them", folder / EXPORT_REPORT)
     return report

@@ -136,9 +136,10 @@ def import_masks(corpus: PreparedCorpus, source: ReferenceSource) -> Path | None
             "left_out": dict(sorted(collected.left_out.items())),
         }
         write_json(temporary / IMPORT_REPORT, report)
-    log.info("%s: %d masks imported, %d of them with spans sorted", folder, collected.kept, collected.sorted)
+    counts = f"{collected.kept:,} masks imported, {collected.sorted:,} of them with spans sorted"
+    log.info("%s: %s", folder, counts)
     for cause, count in sorted(collected.left_out.items()):
-        log.warning("warning: %d masks of the reference dropped: %s", count, cause)
+        log.warning("warning: %s masks of the reference dropped: %s", f"{count:,}", cause)
     return folder
 
 

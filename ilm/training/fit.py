@@ -158,10 +158,10 @@ def report(plan: RunPlan, folder: RunFolder) -> dict[str, float]:
     if plan.settings.export_reference:
         model = pretrained_model(str(folder.model))
         write_reference_model(model, plan.vocabulary, best["step"], folder.path / "reference")
-    log.info("validation perplexity on %d examples:", len(plan.validation))
+    log.info("validation perplexity on %s examples:", f"{len(plan.validation):,}")
     log.info("  %-16s %12s %12s", "", f"step {first['step']}", f"best, step {best['step']}")
     for kind in KINDS:
-        shown = ("-" if losses[kind] is None else f"{perplexity(losses[kind]):.2f}" for losses in (first, best))
+        shown = ("-" if losses[kind] is None else f"{perplexity(losses[kind]):,.2f}" for losses in (first, best))
         log.info("  %-16s %12s %12s", kind, *shown)
     log.info("model: %s; to reproduce these figures: %s", folder.model, evaluation_command(plan))
     return dict(best)

@@ -81,7 +81,8 @@ def evaluate_cloze(settings: Evaluate) -> pd.DataFrame:
     with open_results(folder, identity):
         write_items(folder, items)
         left_out = "; ".join(f"{count:,} {cause}" for cause, count in counts.items())
-        log.info("%d items of %d texts; %s", len(items), len(texts), left_out or "no text is left out")
+        counted = f"{len(items):,} items of {len(texts):,} texts"
+        log.info("%s; %s", counted, left_out or "no text is left out")
         kept = _predict(models, items, folder, options, device)
         systems = systems_of(models)
         blanks = _blank_table(systems, kept, items, units, tagger)

@@ -49,7 +49,7 @@ def evaluate_forms(settings: Evaluate) -> pd.DataFrame:
         raise UserError(f"{source['name']}: no edit has words on both sides. Found: {_listed(counts)}")
     folder = results_folder(settings, source["name"])
     with open_results(folder, results_identity(settings, source, items=digest([asdict(item) for item in items]))):
-        log.info("%d edits of %d texts; %s", len(items), len(texts), _listed(counts))
+        log.info("%s edits of %s texts; %s", f"{len(items):,}", f"{len(texts):,}", _listed(counts))
         records: dict[str, dict[tuple, Record]] = {}
         for number, model in enumerate(models, start=1):
             log.info("model %d of %d: %s", number, len(models), model.name)

@@ -62,7 +62,7 @@ def evaluate_levels(settings: Evaluate) -> pd.DataFrame:
         seen = texts_seen(((run.name, run) for run in runs), material.texts, Path(settings.paths.data))
         scorer = Scorer(task, Path(settings.paths.results), device)
         features = scorer.features(models, TextSet(material.texts, texts_key(source, settings)))
-        log.info("the %d texts to fit on", len(material.fit))
+        log.info("the %s texts to fit on", f"{len(material.fit):,}")
         to_fit = TextSet(material.fit, {"documents_hash": own.documents_hash})
         texts, fit = _joined(material.texts, features), _joined(material.fit, scorer.features(models, to_fit))
         scored = [name for name in (*models, NATIVE) if name in features]
@@ -113,7 +113,7 @@ def _predict(
     # Without a score under every model there is nothing to predict a text from.
     texts, fit = (table[table[[*models]].notna().all(axis=1)] for table in (texts, fit))
     protocol = IN_DOMAIN if material.in_domain else ZERO_SHOT
-    log.info("fitting the posterior on %d texts, the baselines on %d", len(fit), len(material.train))
+    log.info("fitting the posterior on %s texts, the baselines on %s", f"{len(fit):,}", f"{len(material.train):,}")
     systems = fitted_elsewhere(protocol, fit, material.train, texts, models, task.prior)
     labelled = texts[texts["cefr_level"] != ""]
     of_unit, unit = units_of(material.texts)

@@ -95,7 +95,8 @@ class Scorer:
         store = ScoreStore(self.results, model.name, settings)
         missing = int(store.missing(keys).sum())
         if missing and device is None:
-            log.warning("left out: %s, since %d of its %d examples are not scored", model.name, missing, len(keys))
+            shares = f"{missing:,} of its {len(keys):,}"
+            log.warning("left out: %s, since %s examples are not scored", model.name, shares)
             return None
 
         def score(missing: np.ndarray) -> Iterator[Scores]:

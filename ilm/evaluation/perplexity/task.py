@@ -69,9 +69,7 @@ def evaluate_perplexity(settings: Evaluate) -> pd.DataFrame:
         scorer = Scorer(corpus, task, Path(settings.paths.results), device)
         scored = _score(scorer, models, masks, rows)
         if not scored:
-            raise UserError(
-                "No model is scored on these texts yet. Score them: python evaluate.py with the same options"
-            )
+            raise UserError("No model is scored on these texts yet. Score them: the same command with task=perplexity")
         if task.fitting == "complete":
             scored = complete_for_all(scored)
         texts = Texts.of(corpus.documents.iloc[rows])

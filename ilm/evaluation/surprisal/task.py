@@ -54,11 +54,11 @@ def evaluate_surprisal(settings: Evaluate) -> pd.DataFrame:
     folder = results_folder(settings, source["name"])
     with open_results(folder, results_identity(settings, source)):
         words = words_of_texts(texts)
-        log.info("%d words of %d texts", len(words), len(texts))
+        log.info("%s words of %s texts", f"{len(words):,}", f"{len(texts):,}")
         if words.empty:
             raise UserError(f"None of the {len(texts):,} texts of {source['name']} has a word: give other texts.")
         if empty := len(texts) - words["writing_id"].nunique():
-            log.warning("%d texts have no word, and no row", empty)
+            log.warning("%s texts have no word, and no row", f"{empty:,}")
         words["unigram_bits"], counted = _unigram_bits(words["word"], models, settings)
         if "why_none" in counted:
             log.warning("unigram_bits are left empty: %s", counted["why_none"])

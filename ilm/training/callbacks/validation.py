@@ -90,7 +90,7 @@ class Validation(pl.Callback):
         if better:
             self.best, self.unsaved_best = self.last, True
         if trainer.is_global_zero:
-            shown = ", ".join(f"{kind} {value:.2f}" for kind, value in perplexities.items())
+            shown = ", ".join(f"{kind} {value:,.2f}" for kind, value in perplexities.items())
             mark = " (best so far)" if better else ""
             log.info("step %d: validation perplexity %s%s, %.0f s", step, shown, mark, time.perf_counter() - began)
         if self.stopped:
