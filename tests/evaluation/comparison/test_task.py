@@ -274,7 +274,7 @@ def test_a_report_of_validation_texts_scores_no_others(root, tmp_path):
 
 
 def test_a_comparison_without_scores_says_how_to_make_them(root, tmp_path):
-    with pytest.raises(UserError, match=r"python evaluate\.py"):
+    with pytest.raises(UserError, match="Score them: the same command with task=perplexity"):
         run(root, tmp_path, "task=comparison")
 
 
