@@ -41,17 +41,18 @@ def entry_point(main: Callable[[], Any]) -> None:
     _print_anything()
     imported()
     try:
-        if {"-h", "--help"} & {*sys.argv[1:]}:
-            print(help_text(_command(), sys.argv[1:]))
-            return
-        require_no_dashes(_command())
-        _require_one_process(_command())
-        try:
-            main()
-        finally:
-            code = end_sweep()
-        if code:
-            sys.exit(code)
+        with _denials_explained():
+            if {"-h", "--help"} & {*sys.argv[1:]}:
+                print(help_text(_command(), sys.argv[1:]))
+                return
+            require_no_dashes(_command())
+            _require_one_process(_command())
+            try:
+                main()
+            finally:
+                code = end_sweep()
+            if code:
+                sys.exit(code)
     except (UserError, HydraException, OmegaConfBaseException) as error:
         _exit_with(error)
     except KeyboardInterrupt:

@@ -1,5 +1,6 @@
 """What Hydra refuses, in our words; and what is printed where a terminal has no characters for it."""
 
+import errno
 import shlex
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
+from ilm.cli import main
 from ilm.cli.mistakes import message_of
 from tests.conftest import REPOSITORY, compose, environment
 from tests.forked import run_forked
@@ -92,3 +94,15 @@ def test_a_home_folder_in_quotes(monkeypatch, tmp_path):
     done = run_forked(cwd, "train.py", *options, HOME=str(tmp_path))
     assert f"{tmp_path}/d/sample holds no prepared corpus" in done.stdout + done.stderr
     assert list(cwd.iterdir()) == []
+
+
+def test_help_that_cannot_be_written_is_one_message(monkeypatch, capsys):
+    def full(*arguments, **options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(sys, "argv", ["train.py", "--help"])
+    monkeypatch.setattr(main, "help_text", full)
+    with pytest.raises(SystemExit) as stopped:
+        main.entry_point(lambda: None)
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.startswith("error: the disk is full: a file could not be written. Make room")
