@@ -43,10 +43,9 @@ def _as_user_error(error: Exception, folder: RunFolder, settings: Train) -> User
     if is_out_of_memory(error):
         return UserError(_out_of_memory(error, folder, settings))
     if why := denied(error, folder.path):
-        return UserError(
-            f"{why}. The checkpoints in {folder.checkpoints} are intact: make room or change the permissions, and "
-            "repeat the command to resume from the last one."
-        )
+        has_saved = any(folder.checkpoints.glob("*.ckpt"))
+        intact = f" The checkpoints in {folder.checkpoints} are intact." if has_saved else ""
+        return UserError(f"{why}.{intact} Make room or change the permissions, and repeat the command to resume.")
     return None
 
 

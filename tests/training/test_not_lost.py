@@ -363,13 +363,19 @@ def test_a_disk_that_is_full_when_a_checkpoint_is_due(run, whole):
         run()
     assert "the file is too large here" in str(caught.value)
     assert f"{run.folder} could not be written" in str(caught.value)
-    assert "make room or change the permissions, and repeat the command" in str(caught.value)
+    assert "are intact. Make room or change the permissions, and repeat the command" in str(caught.value)
     assert contents(run.folder / "checkpoints") == before
     assert status(run.folder)["state"] == "failed"
     assert "the file is too large here" in status(run.folder)["reason"]
     run()
     assert_same_model(whole, run.folder)
     assert status(run.folder)["reason"] is None
+
+
+def test_a_disk_that_is_full_at_the_first_checkpoint(run, whole):
+    with files_no_longer_than(20_000), pytest.raises(UserError, match="Make room") as caught:
+        run()
+    assert "intact" not in str(caught.value)
 
 
 @pytest.mark.parametrize("logger", ["csv", "tensorboard"])
