@@ -13,10 +13,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import torch
+from hydra.core.global_hydra import GlobalHydra
 
+from ilm.cli import sweep
 from tests.conftest import REPOSITORY, environment
 
 _server = multiprocessing.get_context("forkserver")
@@ -28,7 +33,7 @@ _server.set_forkserver_preload(
 class Forked:
     """An entry point running in its own session, from the folder `cwd`. It prints to files, or to a `terminal`.
 
-    `stdin`: a file or named pipe for it to read; None: empty.
+    `stdin`: a file or named pipe for it to read; None: empty. `fork_jobs`: the jobs of a sweep are forked as well.
     """
 
     def __init__(
@@ -38,12 +43,13 @@ class Forked:
         *arguments: str,
         terminal: str | None = None,
         stdin: Path | None = None,
+        fork_jobs: bool = False,
         **env: str,
     ):
         self._folder = tempfile.TemporaryDirectory()
         files = [terminal or f"{self._folder.name}/{name}" for name in ("out", "err")]
         self.process = _server.Process(
-            target=_run, args=(files, stdin, cwd, REPOSITORY / script, arguments, environment(**env))
+            target=_run, args=(files, stdin, cwd, [str(REPOSITORY / script), *arguments], environment(**env), fork_jobs)
         )
         self.process.start()
         self.pid: int = self.process.pid
@@ -78,30 +84,62 @@ class Forked:
         return file.read_text(encoding="utf-8") if file.exists() else ""
 
 
-def run_forked(cwd: Path, script: str, *arguments: str, **env: str) -> subprocess.CompletedProcess:
+def run_forked(cwd: Path, script: str, *arguments: str, **options) -> subprocess.CompletedProcess:
     """Run an entry point as a user would, from the folder `cwd`."""
-    return Forked(cwd, script, *arguments, **env).wait()
+    return Forked(cwd, script, *arguments, **options).wait()
 
 
 def _run(
-    printed: list[str], stdin: Path | None, cwd: Path, script: Path, arguments: tuple[str, ...], env: dict[str, str]
+    printed: list[str], stdin: Path | None, cwd: Path, command: list[str], env: dict[str, str], fork_jobs: bool
 ) -> None:
     os.setsid()
     if stdin is not None:
         os.dup2(os.open(stdin, os.O_RDONLY), 0)
         sys.stdin = os.fdopen(0, encoding="utf-8", closefd=False)
+    for number, file in enumerate(printed, start=1):
+        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOCTTY), number)
     os.chdir(cwd)
+    if fork_jobs:
+        sweep.subprocess = SimpleNamespace(Popen=_ForkedJob)
+    _execute(command, env)
+
+
+def _execute(command: Sequence[str], env: dict[str, str]) -> None:
+    """Run a script in this process as a new Python would."""
     os.environ.clear()
     os.environ.update(env)
     torch.set_num_threads(int(env["OMP_NUM_THREADS"]))  # read on import, so too early
-    sys.argv, sys.path[:0] = [str(script), *arguments], [str(script.parent), *env["PYTHONPATH"].split(":")]
-    for number, file in enumerate(printed, start=1):
-        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOCTTY), number)
+    sys.argv, sys.path[:0] = [*command], [str(REPOSITORY), *env["PYTHONPATH"].split(":")]
     sys.stdout, sys.stderr = (os.fdopen(n, "w", buffering=1, encoding="utf-8", closefd=False) for n in (1, 2))
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):  # nohup ignores some
         signal.signal(number, signal.SIG_DFL)
     try:
-        runpy.run_path(str(script), run_name="__main__")
+        runpy.run_path(command[0], run_name="__main__")
     finally:
         atexit._run_exitfuncs()  # which multiprocessing leaves out
+
+
+class _ForkedJob:
+    """What a sweep uses of `subprocess.Popen`, for jobs that print where the sweep does."""
+
+    def __init__(self, command: Sequence[str], *, env: dict[str, str], preexec_fn: Callable[[], None], **options):
+        assert options == {"start_new_session": True}
+        self._process = multiprocessing.get_context("fork").Process(target=self._run, args=(command, env, preexec_fn))
+        self._process.start()
+        self.send_signal = partial(os.kill, self._process.pid)
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        return self.returncode
+
+    @staticmethod
+    def _run(command: Sequence[str], env: dict[str, str], preexec_fn: Callable[[], None]) -> None:
+        os.setsid()
+        preexec_fn()
+        sweep._sweep = None
+        GlobalHydra.instance().clear()
+        _execute(command[1:], env)

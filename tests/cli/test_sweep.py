@@ -42,8 +42,8 @@ def table(overrides) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def sweep(tmp_path, *overrides: str, **env: str) -> subprocess.CompletedProcess:
-    return run_forked(tmp_path, "train.py", "-m", *overrides, **env)
+def sweep(tmp_path, *overrides: str, **options) -> subprocess.CompletedProcess:
+    return run_forked(tmp_path, "train.py", "-m", *overrides, **options)
 
 
 # The whole command ----------------------------------------------------------------------------------------------------
@@ -94,7 +94,7 @@ def test_a_sweep_that_is_killed_twice_ends_complete(here, tmp_path):
     assert stopped(tmp_path, long, signal.SIGKILL).returncode == -signal.SIGKILL
     wait_until(lambda: state_of(folder) == "interrupted")  # the run has noticed, and saved
     train(*compose("train", *(o for o in long if o != "cefr=A1,C1"), "cefr=C1"))
-    done = sweep(tmp_path, *long)
+    done = sweep(tmp_path, *long, fork_jobs=True)
     assert done.returncode == 0, done.stderr[-3000:]
     rows = table(here)
     assert [line["state"] for line in rows] == ["finished", "finished before"]
@@ -140,7 +140,7 @@ class Held(pl.Callback):
 def stopped(tmp_path, overrides, number: int) -> subprocess.CompletedProcess:
     """A sweep that is sent a signal while a run of it has saved something, and is not at its end."""
     (tmp_path / "hold").touch()
-    process = Forked(tmp_path, "train.py", "-m", *overrides)
+    process = Forked(tmp_path, "train.py", "-m", *overrides, fork_jobs=True)
     wait_until(lambda: (tmp_path / "held").exists() or process.returncode is not None)
     os.kill(process.pid, number)
     done = process.wait(120)
