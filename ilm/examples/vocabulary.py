@@ -11,7 +11,7 @@ ids for GPT-2, V = 50,257):
 import hashlib
 import json
 from collections.abc import Sequence
-from functools import cached_property
+from functools import lru_cache
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
@@ -89,13 +89,18 @@ class Vocabulary:
             ids, skip_special_tokens=False, clean_up_tokenization_spaces=False, spaces_between_special_tokens=False
         )
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
         """SHA-256 of the base tokenizer's definition (its tokenizer.json without the infilling tokens).
 
         Equal for a base tokenizer and a model trained from it, so they share token stores.
         """
-        definition = json.loads(self.tokenizer.backend_tokenizer.to_str())
-        definition["added_tokens"] = [t for t in definition["added_tokens"] if t["id"] < self.base_size]
-        definition["truncation"] = definition["padding"] = None
-        return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()
+        return _fingerprint(self.tokenizer.backend_tokenizer.to_str(), self.base_size)
+
+
+@lru_cache(maxsize=8)  # a third of a second with GPT-2's; models of one study share a tokenizer
+def _fingerprint(definition: str, base_size: int) -> str:
+    base = json.loads(definition)
+    base["added_tokens"] = [token for token in base["added_tokens"] if token["id"] < base_size]
+    base["truncation"] = base["padding"] = None
+    return hashlib.sha256(json.dumps(base, sort_keys=True).encode()).hexdigest()

@@ -496,7 +496,7 @@ def test_a_level_with_an_empty_split_is_refused_by_training_and_evaluation(tmp_p
         evaluate(cfg, choices)
 
 
-def test_all_means_the_levels_of_the_corpus_which_is_named_by_its_name_alone(tmp_path):
+def test_all_means_the_levels_of_the_corpus_which_is_named_by_its_name_alone(tmp_path, without_figures):
     """Two levels of one's own, another seed of the split: the manifest knows."""
     path = write_csv(tmp_path / "texts.csv", [r for r in rows_of_small_corpus() if r["cefr_level"] in ("A2", "B1")])
     data, levels = f"paths.data={tmp_path / 'data'}", "corpus.levels=[A2,B1,Q7]"

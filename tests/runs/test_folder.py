@@ -558,7 +558,7 @@ def test_a_log_that_cannot_be_opened_is_told_once_and_stops_nothing(tmp_path, ca
 
 def test_versions_do_not_need_git(monkeypatch):
     monkeypatch.setenv("PATH", "")
-    found = runs.versions()
+    found = runs.versions.__wrapped__()
     assert found["commit"] == "unknown"
     assert found["python"] == ".".join(map(str, sys.version_info[:3]))
 

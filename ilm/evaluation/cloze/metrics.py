@@ -150,12 +150,12 @@ def compare(blanks: pd.DataFrame, kinds: Mapping[str, str], resamples: int, seed
     if blanks["cefr_level"].nunique() > 1:
         groups += [("cefr_level", level, part) for level, part in blanks.groupby("cefr_level")]
     about, pairs = [], []
-    for grouping, group, part in groups:
+    for grouping, group, part in groups if len(kinds) > 1 else ():
+        # Means over the runs of a model.
+        wide = part.groupby(["unit", "item", "blank", "model"])[[*METRICS]].mean().unstack("model")
         for metric in METRICS:
-            # Means over the runs of a model.
-            wide = part.groupby(["unit", "item", "blank", "model"])[metric].mean().unstack("model")
             for a, b in combinations(kinds, 2):
-                both = wide[[a, b]].dropna()
+                both = wide[metric][[a, b]].dropna()
                 if len(both) and (metric != LOG_PROBABILITY or kinds[a] == kinds[b]):
                     about.append({"grouping": grouping, "group": group, "metric": metric, "a": a, "b": b})
                     pairs.append(((both[a] - both[b]).to_numpy(), both.index.get_level_values("unit").to_numpy()))
