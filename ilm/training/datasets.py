@@ -6,6 +6,7 @@
 """
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -32,14 +33,13 @@ def open_datasets(
     tokens = TokenStore.open_or_make(corpus.folder / "tokens", corpus, vocabulary, token_store, caches / "tokens")
     level, data = settings.cefr_level, settings.data
     documents, conditions = corpus.documents, None
-
-    def dataset(rows: np.ndarray, masks: Masks, conditions: Conditions | None = None) -> InfillingDataset:
-        return InfillingDataset(
-            *(rows, masks, tokens, vocabulary),
-            objective=settings.objective,
-            max_length=data.max_length,
-            conditions=conditions,
-        )
+    dataset = partial(
+        InfillingDataset,
+        tokens=tokens,
+        vocabulary=vocabulary,
+        objective=settings.objective,
+        max_length=data.max_length,
+    )
 
     def infill_targets(rows: np.ndarray) -> np.ndarray:
         examples = dataset(np.sort(rows), masks.splits["train"])
@@ -53,20 +53,23 @@ def open_datasets(
     if data.condition is not None:
         conditions = Conditions.of(data.condition, documents, vocabulary)
     in_training = conditions and conditions.left_out(documents["writing_id"], settings.seed)
-    train, valid = (
-        dataset(rows, masks.splits["train"], in_training),
-        dataset(of_valid, masks.splits["valid"], conditions),
-    )
+    dataset_of = partial(dataset, rows, conditions=in_training)
+    train, valid = dataset_of(masks.splits["train"]), dataset(of_valid, masks.splits["valid"], conditions=conditions)
 
     def test() -> InfillingDataset:
-        return dataset(corpus.rows("test", level.chosen, data.only), masks.splits["test"], conditions)
+        return dataset(corpus.rows("test", level.chosen, data.only), masks.splits["test"], conditions=conditions)
 
     if not settings.masking.resample_each_epoch:
         return train, valid, test
+    masks_of = partial(train_masks_of_epoch, corpus, settings.masking, instead=caches / "masks")
+    return ResampledDataset(partial(_of_epoch, train, dataset_of, masks_of)), valid, test
 
-    def of_epoch(epoch: int) -> InfillingDataset:
-        if epoch == 0:
-            return train
-        return dataset(rows, train_masks_of_epoch(corpus, settings.masking, epoch, caches / "masks"), in_training)
 
-    return ResampledDataset(of_epoch), valid, test
+def _of_epoch(
+    first: InfillingDataset,
+    dataset_of: Callable[[Masks], InfillingDataset],
+    masks_of: Callable[[int], Masks],
+    epoch: int,
+) -> InfillingDataset:
+    """The dataset of an epoch (from 0), which data loaders started by spawning can pickle."""
+    return dataset_of(masks_of(epoch)) if epoch else first

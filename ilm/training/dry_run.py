@@ -203,8 +203,8 @@ def cost_sheet(plan: RunPlan) -> tuple[str, dict[str, float]]:
         f"{size(optimizer)}; the rest is activations, on a CPU also libraries and corpus",
         "disk": f"{size(disk)}: last.ckpt and previous.ckpt {size(checkpoint)} each, best.ckpt and model/ "
         f"{size(weights)} each; {size(disk + checkpoint)} while saving",
-        "time": f"{duration(seconds)}: training {duration(training)}, {validations} validations {duration(validating)} "
-        f"({validating / seconds:.0%})",
+        "time": f"{duration(seconds)}: training {duration(training)}, {validations:,} validations "
+        f"{duration(validating)} ({validating / seconds:.0%})",
         "measured": f"{timed.steps} steps after {WARM_UP}: {timed.seconds / timed.steps:.3g} s per step, "
         f"{timed.tokens / timed.seconds:,.0f} tokens/s, data loading included; {timed.validated} validation examples "
         f"in {timed.validation_seconds:.3g} s{note}",

@@ -1,6 +1,7 @@
 """Runs that are there to be compared, trained for a few steps each: matched, balanced, from another run, with LoRA."""
 
 import json
+import pickle
 import shutil
 from pathlib import Path
 
@@ -399,6 +400,10 @@ def test_each_epoch_has_masks_of_its_own(here):
     assert sorted(epochs[0]) == first, "the first epoch has the prepared masks"
     assert all(len(set(epochs[e]) & set(first)) < len(first) / 2 for e in (1, 2))
     assert sorted(epochs[1]) != sorted(epochs[2])
+    # As data loaders that spawn their workers do it.
+    again = pickle.loads(pickle.dumps(run.train))
+    numbers = np.array(run.train.numbers(2)[:5])
+    assert np.array_equal(again.lay_out(numbers).input_ids, run.train.lay_out(numbers).input_ids)
 
 
 def test_resampled_masks_are_drawn_once_for_all_models(here, monkeypatch):

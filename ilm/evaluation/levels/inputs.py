@@ -10,7 +10,7 @@ from transformers import AutoConfig
 
 from ilm.config.evaluate import Evaluate, Levels
 from ilm.corpus.columns import CEFR
-from ilm.corpus.store import PreparedCorpus
+from ilm.corpus.store import PreparedCorpus, corpus_arguments
 from ilm.errors import UserError
 from ilm.evaluation.levels.scoring import DOCUMENT, Models
 from ilm.evaluation.losses import clusters_of
@@ -68,7 +68,11 @@ def find_models(settings: Evaluate) -> Models:
         raise UserError(f"task=levels knows the levels {', '.join(CEFR)}, and there are models of {', '.join(strange)}")
     if len(set(found) - {POOLED}) < 2:
         listed = ", ".join(found)
-        raise UserError(f"task=levels compares models of several levels, and there are only those of {listed}")
+        another = next(level for level in CEFR if level not in found)
+        raise UserError(
+            f"task=levels compares models of several levels, and there are only those of {listed}. Train another "
+            f"(python train.py {corpus_arguments(settings.corpus.name)} cefr={another}), or name it in models=[...]"
+        )
     runs = [run for of_level in found.values() for run in of_level]
     if len({run.vocabulary.fingerprint for run in runs}) > 1:
         raise UserError("models: their tokenizers differ, so their losses per token are not comparable")
