@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 from ilm.cli.logging import set_up_logging
 from ilm.cli.main import composed, entry_point, job
 from ilm.config.check import check
-from ilm.config.evaluate import Evaluate
+from ilm.config.evaluate import Cloze, Evaluate, Forms, Levels, Memorisation, Surprisal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,20 +19,31 @@ def evaluate(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> "
     settings = check(cfg, Evaluate, choices)
     set_up_logging()
     # Imported after the checks, since torch takes seconds.
-    match settings.task.name:
-        case "cloze":
-            from ilm.evaluation.cloze.task import evaluate_cloze as run
-        case "forms":
-            from ilm.evaluation.forms.task import evaluate_forms as run
-        case "levels":
-            from ilm.evaluation.levels.task import evaluate_levels as run
-        case "memorisation":
-            from ilm.evaluation.memorisation.task import evaluate_memorisation as run
-        case "surprisal":
-            from ilm.evaluation.surprisal.task import evaluate_surprisal as run
-        case _:
-            from ilm.evaluation.perplexity.task import evaluate_perplexity as run
-    return run(settings)
+    match settings.task:
+        case Cloze() as task:
+            from ilm.evaluation.cloze.task import evaluate_cloze
+
+            return evaluate_cloze(settings, task)
+        case Forms() as task:
+            from ilm.evaluation.forms.task import evaluate_forms
+
+            return evaluate_forms(settings, task)
+        case Levels() as task:
+            from ilm.evaluation.levels.task import evaluate_levels
+
+            return evaluate_levels(settings, task)
+        case Memorisation() as task:
+            from ilm.evaluation.memorisation.task import evaluate_memorisation
+
+            return evaluate_memorisation(settings, task)
+        case Surprisal() as task:
+            from ilm.evaluation.surprisal.task import evaluate_surprisal
+
+            return evaluate_surprisal(settings, task)
+        case task:
+            from ilm.evaluation.perplexity.task import evaluate_perplexity
+
+            return evaluate_perplexity(settings, task)
 
 
 @composed("evaluate")

@@ -48,15 +48,13 @@ _DECIDING = ("torch", "transformers", "tokenizers", "nltk")
 _WORTH_TIMING = 8  # batches
 
 
-def evaluate_cloze(settings: Evaluate) -> pd.DataFrame:
+def evaluate_cloze(settings: Evaluate, options: Cloze) -> pd.DataFrame:
     """Cut words out of texts, let every model predict them, and report how well each does.
 
     Writes results/<name>/ and prints the tables; returns one row per model, grouping, group and metric.
 
     Raises: UserError if models, texts or settings do not allow a cloze test.
     """
-    options = settings.task
-    assert isinstance(options, Cloze)
     device = usable_device(options.device, "task.device")
     models = find_models(settings.models, model_finder(settings), settings.cefr, options.n_masks)
     require_condition([model.trained for model in models if model.trained], options.condition)

@@ -30,19 +30,17 @@ log = logging.getLogger("ilm")
 NOT_CORRECTED = "texts without a corrected version"
 
 
-def evaluate_forms(settings: Evaluate) -> pd.DataFrame:
+def evaluate_forms(settings: Evaluate, task: Forms) -> pd.DataFrame:
     """Score learners' forms and the corrected ones in the same blanks under every model.
 
     Writes results/<name>/ and prints the tables; returns a row per run, grouping and group.
 
     Raises: UserError if there is no model, no corrected text, or no edit to score.
     """
-    task = settings.task
-    assert isinstance(task, Forms)
     device = usable_device(task.device, "task.device")
     models = infilling_models(settings)
     require_condition(models, task.condition)
-    documents, texts, counts, source = _texts(settings, models)
+    documents, texts, counts, source = _texts(settings, task, models)
     items, not_scored = items_of(texts, task.context)
     counts |= not_scored
     if not items:
@@ -89,11 +87,9 @@ def _listed(counts: Mapping[str, int]) -> str:
 
 
 def _texts(
-    settings: Evaluate, models: Sequence[TrainedModel]
+    settings: Evaluate, task: Forms, models: Sequence[TrainedModel]
 ) -> tuple[pd.DataFrame, pd.DataFrame, Counter[str], dict[str, Any]]:
     """(Documents; those of them that are corrected; counts of what is left out, by cause; their record in a report)."""
-    task = settings.task
-    assert isinstance(task, Forms)
     if settings.input is not None and settings.input.endswith(".m2"):
         path = Path(settings.input)
         sentences, counts = read_m2(path, task.annotator)

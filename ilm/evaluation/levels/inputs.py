@@ -40,18 +40,16 @@ class Material:
         return self.source.get("documents_hash") == self.own.documents_hash
 
 
-def find_models(settings: Evaluate) -> Models:
+def find_models(settings: Evaluate, task: Levels) -> Models:
     """The models by level, in the order of levels, that of all last.
 
     Raises: UserError unless there are several levels, one model of each, with one tokenizer.
     """
-    task, finder = settings.task, model_finder(settings)
-    names = settings.models
+    finder, names = model_finder(settings), settings.models
     if names is None:
         # By level, so that the plain run of each is taken where there are others.
         names = sorted({model.level for model in finder.find(None)})
     found: dict[str, list[TrainedModel]] = {}
-    assert isinstance(task, Levels)
     for model in finder.find(names):
         if model.run is None:
             raise UserError(f"models: {model.folder} is not a run, so the level that it was trained on is unknown")

@@ -42,17 +42,15 @@ COLUMNS = {
 }
 
 
-def evaluate_levels(settings: Evaluate) -> pd.DataFrame:
+def evaluate_levels(settings: Evaluate, task: Levels) -> pd.DataFrame:
     """Score texts under the models of all levels, and predict who wrote them.
 
     Writes results/<name>/ and prints the tables; returns a row per protocol, system, texts and metric.
 
     Raises: UserError for models, texts or settings that do not fit together.
     """
-    task = settings.task
-    assert isinstance(task, Levels)
     device = usable_device(task.device, "task.device")
-    models = find_models(settings)
+    models = find_models(settings, task)
     runs = [run for of_level in models.values() for run in of_level]
     material = find_texts(settings, runs)
     own, source = material.own, material.source
@@ -66,7 +64,7 @@ def evaluate_levels(settings: Evaluate) -> pd.DataFrame:
         to_fit = TextSet(material.fit, {"documents_hash": own.documents_hash})
         texts, fit = _joined(material.texts, features), _joined(material.fit, scorer.features(models, to_fit))
         scored = [name for name in (*models, NATIVE) if name in features]
-        systems, labelled, units, unit = _predict(material, texts, fit, scored, settings)
+        systems, labelled, units, unit = _predict(material, texts, fit, scored, task)
         tables = _tables(systems, labelled["cefr_level"], units, task)
         levels = labelled["cefr_level"]
         header = report_header(
@@ -105,11 +103,9 @@ def _joined(documents: pd.DataFrame, features: pd.DataFrame) -> pd.DataFrame:
 
 
 def _predict(
-    material: Material, texts: pd.DataFrame, fit: pd.DataFrame, models: Sequence[str], settings: Evaluate
+    material: Material, texts: pd.DataFrame, fit: pd.DataFrame, models: Sequence[str], task: Levels
 ) -> tuple[list[System], pd.DataFrame, np.ndarray, str]:
     """What all systems say, the texts among them that have a level, their units, and what the units are."""
-    task = settings.task
-    assert isinstance(task, Levels)
     # Without a score under every model there is nothing to predict a text from.
     texts, fit = (table[table[[*models]].notna().all(axis=1)] for table in (texts, fit))
     protocol = IN_DOMAIN if material.in_domain else ZERO_SHOT

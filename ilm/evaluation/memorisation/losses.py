@@ -5,14 +5,13 @@ The pretrained model is the reference: it has seen no text of the corpus, and re
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 
-from ilm.config.evaluate import Evaluate, Memorisation
+from ilm.config.evaluate import Evaluate
 from ilm.corpus.store import PreparedCorpus
 from ilm.evaluation.baselines import baseline_scores
 from ilm.evaluation.conditions import OWN
@@ -60,21 +59,17 @@ class Trained:
         return self.model.name
 
 
-def membership_scores(
-    run: Trained, corpus: PreparedCorpus, settings: Evaluate, device: torch.device
-) -> dict[str, pd.DataFrame]:
+def membership_scores(run: Trained, scorer: Scorer) -> dict[str, pd.DataFrame]:
     """Scores that should be higher for a run's training texts than for others, by name; tables as of `text_means`.
 
     `loss` is minus the mean loss under the run; with a reference, a second score is the mean loss under it minus that
     under the run.
     """
-    assert isinstance(settings.task, Memorisation)
-    results = Path(settings.paths.results)
     own: list[pd.DataFrame] = []
     base: list[pd.DataFrame] = []
     for split, rows in run.rows.items():
         if len(rows):
-            scorer = Scorer(corpus, settings.task.model_copy(update={"split": split}), results, device)
+            scorer = replace(scorer, task=scorer.task.model_copy(update={"split": split}))
             scored = scorer.score(run.model, OWN, run.masks, rows)
             assert scored is not None  # only without a device
             own.append(text_means(scored.scores))

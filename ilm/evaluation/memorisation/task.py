@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from ilm.config.evaluate import Evaluate, Memorisation
 from ilm.corpus.store import PreparedCorpus
@@ -29,7 +28,7 @@ from ilm.runs.trained_model import TrainedModel
 log = logging.getLogger("ilm")
 
 
-def evaluate_memorisation(settings: Evaluate) -> pd.DataFrame:
+def evaluate_memorisation(settings: Evaluate, task: Memorisation) -> pd.DataFrame:
     """Fill blanks of held-out texts, and compare the losses of held-out texts with those of training texts.
 
     Writes results/<name>/, the kept scores and the models' cards, and prints the tables; returns one row per run,
@@ -37,8 +36,6 @@ def evaluate_memorisation(settings: Evaluate) -> pd.DataFrame:
 
     Raises: UserError if no run is found, or none was trained on `task.levels`.
     """
-    task = settings.task
-    assert isinstance(task, Memorisation)
     device = usable_device(task.device, "task.device")
     models, corpus = _find_models(settings)
     runs = [Trained.of(model, masks_of(model, corpus, task), corpus, settings) for model in models]
@@ -48,8 +45,9 @@ def evaluate_memorisation(settings: Evaluate) -> pd.DataFrame:
     source = source_of(corpus, task.split, sorted({level for run in runs for level in run.levels}))
     folder = results_folder(settings, corpus.name)
     with open_results(folder, results_identity(settings, source)):
-        members = pd.DataFrame(_membership_rows(runs, corpus, settings, device))
-        tables, not_filled = zip(*(_infilled(run, corpus, settings, folder) for run in runs), strict=True)
+        scorer = Scorer(corpus, task, Path(settings.paths.results), device)
+        members = pd.DataFrame(_membership_rows(runs, scorer, task.resamples))
+        tables, not_filled = zip(*(_infilled(run, scorer, task, folder) for run in runs), strict=True)
         blanks = pd.concat(tables, ignore_index=True)
         repeated = repetition(blanks, task.resamples)
         described = {
@@ -81,17 +79,14 @@ def _find_models(settings: Evaluate) -> tuple[list[TrainedModel], PreparedCorpus
     return known, corpus
 
 
-def _infilled(run: Trained, corpus: PreparedCorpus, settings: Evaluate, folder: Path) -> tuple[pd.DataFrame, int]:
+def _infilled(run: Trained, scorer: Scorer, task: Memorisation, folder: Path) -> tuple[pd.DataFrame, int]:
     """(A run's `blank_table` with `run`, `cefr_level` and `unit`; the number of texts that were not filled)."""
-    task, model = settings.task, run.model
-    assert isinstance(task, Memorisation)
-    scorer = Scorer(corpus, task, Path(settings.paths.results), None)
+    model, documents = run.model, scorer.corpus.documents
     dataset = scorer.dataset(model, run.masks, run.rows[task.split])
-    texts = masked_texts(dataset, corpus, task.infills_per_document, model.condition)
+    texts = masked_texts(dataset, scorer.corpus, task.infills_per_document, model.condition)
     kept = KeptLines(folder / "infills" / f"{model.name.replace('/', '_')}-{model.fingerprint()}.jsonl", KEY)
     records = fill(model, texts, task.decoding, kept, task.device)
     table = blank_table(texts, records, model.vocabulary, scorer.tokens(model), run.trained_on, run.name)
-    documents = corpus.documents
     table["source"] = np.where(table["source"] < 0, "", documents["writing_id"].to_numpy()[table["source"]])
     at = pd.Index(documents["writing_id"]).get_indexer(table["writing_id"])
     table.insert(0, "run", run.name)
@@ -100,15 +95,13 @@ def _infilled(run: Trained, corpus: PreparedCorpus, settings: Evaluate, folder: 
     return table, sum(not records[text.key]["answers"] for text in texts)
 
 
-def _membership_rows(
-    runs: Sequence[Trained], corpus: PreparedCorpus, settings: Evaluate, device: torch.device
-) -> Iterator[dict[str, Any]]:
+def _membership_rows(runs: Sequence[Trained], scorer: Scorer, resamples: int) -> Iterator[dict[str, Any]]:
     """A row per run, level (with several, also all of them), mask type and score."""
-    documents, resamples = corpus.documents.set_index("writing_id"), settings.task.resamples
-    units = pd.Series(clusters_of(corpus.documents)[0], documents.index)
+    documents = scorer.corpus.documents.set_index("writing_id")
+    units = pd.Series(clusters_of(scorer.corpus.documents)[0], documents.index)
     for number, run in enumerate(runs, start=1):
         log.info("model %d of %d: %s", number, len(runs), run.name)
-        scores = membership_scores(run, corpus, settings, device)
+        scores = membership_scores(run, scorer)
         ids = scores["loss"].index
         about = documents.loc[ids]
         is_member, of_each = (about["split"] == MEMBERS).to_numpy(), units[ids].to_numpy()

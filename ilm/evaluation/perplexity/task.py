@@ -37,15 +37,13 @@ from ilm.tables import show
 log = logging.getLogger("ilm")
 
 
-def evaluate_perplexity(settings: Evaluate) -> pd.DataFrame:
+def evaluate_perplexity(settings: Evaluate, task: Scored) -> pd.DataFrame:
     """Score the masked spans of prepared texts under every model.
 
     Writes results/<name>/ and prints the tables; returns one row per run, level, kind and mask type.
 
     Raises: UserError if no model or text is found, or a model does not fit the texts.
     """
-    task = settings.task
-    assert isinstance(task, Scored)
     device = usable_device(task.device, "task.device") if isinstance(task, Perplexity) else None
     models, trained_on = _find_models(settings)
     corpus, levels = _find_texts(settings, trained_on)
@@ -57,7 +55,7 @@ def evaluate_perplexity(settings: Evaluate) -> pd.DataFrame:
         )
     levels = of_levels
     source = source_of(corpus, task.split, levels)
-    of_another = trained_on is not None and settings.task.corpus is not None
+    of_another = trained_on is not None and task.corpus is not None
     folder = results_folder(
         settings, f"{trained_on.name}_on_{corpus.name}" if trained_on and of_another else corpus.name
     )
@@ -67,7 +65,7 @@ def evaluate_perplexity(settings: Evaluate) -> pd.DataFrame:
     trained_on_hash = trained_on and trained_on.documents_hash
     with open_results(folder, results_identity(settings, source, trained_on=trained_on_hash)):
         scorer = Scorer(corpus, task, Path(settings.paths.results), device)
-        scored = _score(scorer, models, masks, rows)
+        scored = _score(scorer, models, masks, rows, task.condition)
         if not scored:
             raise UserError("No model is scored on these texts yet. Score them: the same command with task=perplexity")
         if task.fitting == "complete":
@@ -86,12 +84,12 @@ def evaluate_perplexity(settings: Evaluate) -> pd.DataFrame:
             training_corpus=_origin(trained_on, corpus, rows),
         )
         show(*tables(header, frame, [*levels, POOLED]))  # before writing, which may fail
-        valid = _score_second_split(scorer, models, masks, levels, settings.limit)
-        baselines = _baselines(scorer, scored, rows)
+        valid = _score_second_split(scorer, task, models, masks, levels, settings.limit)
+        baselines = _baselines(scorer, scored, rows, task.baselines)
         write_report(folder, header, frame, compare_models(scored, valid, baselines, texts, header, task))
     own = trained_on is not None and trained_on.documents_hash == corpus.documents_hash
     of = {"split": source["split"], "masks_per_document": task.masks_per_document, "max_length": task.max_length}
-    _update_runs(scored, frame.assign(**of), source, corpus if own and _is_whole(settings) else None)
+    _update_runs(scored, frame.assign(**of), source, corpus if own and _is_whole(settings, task) else None)
     return frame
 
 
@@ -110,23 +108,24 @@ def _update_runs(
             write_model_card(run, corpus.manifest, perplexity=results.where(results.notna(), None).to_dict("records"))
 
 
-def _is_whole(settings: Evaluate) -> bool:
+def _is_whole(settings: Evaluate, task: Scored) -> bool:
     """Whether all test texts are evaluated, as a model card reports."""
-    task = settings.task
-    assert isinstance(task, Scored)
     parts = (settings.limit, settings.cefr, task.levels, task.only, task.fitting, getattr(task, "max_examples", None))
     return task.split == "test" and all(part is None for part in parts)
 
 
 def _score(
-    scorer: Scorer, models: Sequence[TrainedModel], masks: Mapping[str, Path], rows: np.ndarray
+    scorer: Scorer,
+    models: Sequence[TrainedModel],
+    masks: Mapping[str, Path],
+    rows: np.ndarray,
+    conditions: Sequence[str],
 ) -> list[ScoredModel]:
     """The scores of the documents `rows`; without a device, only of the models that have them all."""
-    assert isinstance(scorer.task, Scored)
     scored: list[ScoredModel] = []
     for number, model in enumerate(models, start=1):
         log.info("model %d of %d: %s", number, len(models), model.name)
-        for condition in scorer.task.condition if model.condition else [OWN]:
+        for condition in conditions if model.condition else [OWN]:
             found = scorer.score(model, condition, masks[model.name], rows)
             scored += [found] if found is not None else []
     return scored
@@ -134,6 +133,7 @@ def _score(
 
 def _score_second_split(
     scorer: Scorer,
+    task: Scored,
     models: Sequence[TrainedModel],
     masks: Mapping[str, Path],
     levels: Sequence[str],
@@ -143,8 +143,6 @@ def _score_second_split(
 
     A test-only corpus has no such texts.
     """
-    task = scorer.task
-    assert isinstance(task, Scored)
     if task.also_score in (None, task.split):
         return {}
     rows, _ = document_rows(scorer.corpus, task.also_score, levels, task.only, limit)
@@ -152,16 +150,17 @@ def _score_second_split(
         return {}
     log.info("now the %s texts (task.also_score=null leaves them out)", task.also_score)
     scorer = replace(scorer, task=task.model_copy(update={"split": task.also_score}))
-    return {of_model.name: of_model.scores for of_model in _score(scorer, models, masks, rows)}
+    return {of_model.name: of_model.scores for of_model in _score(scorer, models, masks, rows, task.condition)}
 
 
-def _baselines(scorer: Scorer, scored: Sequence[ScoredModel], rows: np.ndarray) -> dict[str, Scores]:
+def _baselines(
+    scorer: Scorer, scored: Sequence[ScoredModel], rows: np.ndarray, names: Sequence[str]
+) -> dict[str, Scores]:
     """The scores of the baselines, if several runs are compared and share a tokenizer."""
-    assert isinstance(scorer.task, Scored)
     runs = [of for of in scored if of.model.run is not None]
     if len(runs) < 2 or len({of.model.vocabulary.fingerprint for of in runs}) > 1:
         return {}
-    return baseline_scores(runs[0], rows, scorer.task.baselines, scorer)
+    return baseline_scores(runs[0], rows, names, scorer)
 
 
 def _rows(

@@ -36,15 +36,13 @@ log = logging.getLogger("ilm")
 USUAL_LENGTH = 512
 
 
-def evaluate_surprisal(settings: Evaluate) -> pd.DataFrame:
+def evaluate_surprisal(settings: Evaluate, task: Surprisal) -> pd.DataFrame:
     """Score every word of texts under every model.
 
     Writes results/<name>/ with the table of words and prints a summary; returns the summary, a row per model.
 
     Raises: UserError for models, texts or settings that do not fit together.
     """
-    task = settings.task
-    assert isinstance(task, Surprisal)
     device = usable_device(task.device, "task.device")
     models = infilling_models(settings)
     lengths = {model.name: _length_of(model, task) for model in models}

@@ -93,10 +93,11 @@ def test_what_was_learned_by_heart_is_told_from_other_texts(root, whole):
     settings = check(compose("evaluate", *options(root), "task=memorisation", *FEW)[0], Evaluate)
     corpus = PreparedCorpus.open(root / "data" / "mine")
     split = corpus.documents.set_index("writing_id")["split"]
+    scorer = Scorer(corpus, settings.task, root / "results", torch.device("cpu"))
     gaps = {}
     for model in Finder(root / "experiments", root / "data" / "mine").find(["heart", "fresh"]):
         run = Trained.of(model, masks_of(model, corpus, settings.task), corpus, settings)
-        losses = -membership_scores(run, corpus, settings, torch.device("cpu"))["loss"]["context"]
+        losses = -membership_scores(run, scorer)["loss"]["context"]
         means = losses.groupby(split.loc[losses.index].to_numpy()).mean()
         gaps[run.name] = means["test"] - means["train"]
     assert gaps["heart"] > 1
