@@ -242,9 +242,7 @@ def write_report(
     for name, text in pages.items():
         with atomic_file(folder / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
-    write_json(
-        folder / "report.json", {**header, "results": {name: _records(table) for name, table in results.items()}}
-    )
+    write_json(folder / "report.json", {**header, "results": {name: records(table) for name, table in results.items()}})
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:
@@ -253,5 +251,6 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
         table.to_csv(temporary, index=False)
 
 
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows as plain values for JSON: None where one is missing."""
     return table.astype(object).where(table.notna(), None).to_dict("records")

@@ -178,7 +178,7 @@ def _pairs(comparisons: pd.DataFrame, names: Mapping[str, str]) -> list[TextTabl
 def _compared(row: Any) -> list[str]:
     scale, digits = _scale(row.metric)
     difference, low, high = (f"{scale * value:+.{digits}f}" for value in (row.difference, row.low, row.high))
-    shown = ["", "", ""] if pd.isna(row.p) else [f"{low} to {high}", _p(row.p), _p(row.p_holm)]
+    shown = ["", "", ""] if pd.isna(row.p) else [f"{low} to {high}", report.p_value(row.p), report.p_value(row.p_holm)]
     return [difference, *shown, str(row.n)]
 
 
@@ -212,7 +212,3 @@ def _cell(row: Mapping[str, Any]) -> str:
 def _scale(metric: str) -> tuple[int, int]:
     """(Factor, decimals) for showing a metric: shares in per cent."""
     return (1, 3) if metric == "mrr" else (1, 2) if metric in (LOG_PROBABILITY, PSEUDO) else (100, 1)
-
-
-def _p(value: float) -> str:
-    return "<0.001" if value < 0.001 else f"{value:.3f}"

@@ -1,6 +1,6 @@
 """The report of memorisation: its files, and its tables for a terminal and a page, with notes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +44,12 @@ def repetition(blanks: pd.DataFrame, resamples: int) -> pd.DataFrame:
 
 def card_results(run: str, repeated: pd.DataFrame, members: pd.DataFrame, split: str) -> dict[str, Any]:
     """The results of a run for its model card: plain values."""
-    (of_run,) = repeated[(repeated["run"] == run) & (repeated["mask_type"] == ALL_TYPES)].to_dict("records")
+    (of_run,) = report.records(repeated[(repeated["run"] == run) & (repeated["mask_type"] == ALL_TYPES)])
     return {
         "split": split,
         "least_tokens": LEAST_TOKENS,
-        "repetition": _plain([of_run])[0],
-        "membership": _plain(_overall(members[members["run"] == run]).to_dict("records")),
+        "repetition": of_run,
+        "membership": report.records(_overall(members[members["run"] == run])),
     }
 
 
@@ -57,10 +57,6 @@ def _overall(members: pd.DataFrame) -> pd.DataFrame:
     """The rows of all mask types together and of the context; of a run with several levels, those of all levels."""
     last = members.groupby("run")["level"].transform("last")  # all levels come last
     return members[(members["level"] == last) & members["mask_type"].isin([ALL_TYPES, CONTEXT])]
-
-
-def _plain(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    return [{key: None if pd.isna(value) else value for key, value in record.items()} for record in records]
 
 
 def write_report(

@@ -24,7 +24,7 @@ from ilm.evaluation.models import model_finder, open_training_corpus
 from ilm.evaluation.perplexity.report import tables, write_report
 from ilm.evaluation.perplexity.results import results
 from ilm.evaluation.perplexity.scoring import ScoredModel, Scorer, complete_for_all, masks_of
-from ilm.evaluation.report import open_results, report_header, results_folder, results_identity, source_of
+from ilm.evaluation.report import open_results, records, report_header, results_folder, results_identity, source_of
 from ilm.evaluation.scores import Scores
 from ilm.examples.cuts import POOLED
 from ilm.hashing import order_key
@@ -104,8 +104,7 @@ def _update_runs(
         if of_model.added:
             _log_to_tensorboard(run, rows, source)
         if corpus is not None:
-            results = rows.astype(object)
-            write_model_card(run, corpus.manifest, perplexity=results.where(results.notna(), None).to_dict("records"))
+            write_model_card(run, corpus.manifest, perplexity=records(rows))
 
 
 def _is_whole(settings: Evaluate, task: Scored) -> bool:
