@@ -126,7 +126,7 @@ def is_byte_level(tokenizer: PreTrainedTokenizerBase) -> bool:
         and len(byte_levels) == 1
         and not byte_levels[0].add_prefix_space
         and all(isinstance(part, pre_tokenizers.ByteLevel | pre_tokenizers.Digits) for part in parts)
-        and tokenizer.get_vocab().keys() >= set(pre_tokenizers.ByteLevel.alphabet())
+        and all(backend.token_to_id(symbol) is not None for symbol in pre_tokenizers.ByteLevel.alphabet())
     )
 
 

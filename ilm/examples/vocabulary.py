@@ -11,7 +11,7 @@ ids for GPT-2, V = 50,257):
 import hashlib
 import json
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
@@ -48,9 +48,9 @@ class Vocabulary:
         self.tokenizer = tokenizer
         self.mask_types = tuple(mask_types)
         special = [START_OF_INFILL, END_OF_INFILL, *map(blank_token, mask_types)]
-        present = tokenizer.get_vocab()
-        self.base_size = present.get(START_OF_INFILL, len(tokenizer))
-        if START_OF_INFILL not in present:
+        present = tokenizer.backend_tokenizer.token_to_id(START_OF_INFILL)
+        self.base_size = len(tokenizer) if present is None else present
+        if present is None:
             tokenizer.add_special_tokens({"additional_special_tokens": special})
         ids = tokenizer.convert_tokens_to_ids(special)
         expected = list(range(self.base_size, self.base_size + len(special)))
@@ -89,7 +89,7 @@ class Vocabulary:
             ids, skip_special_tokens=False, clean_up_tokenization_spaces=False, spaces_between_special_tokens=False
         )
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the base tokenizer's definition (its tokenizer.json without the infilling tokens).
 
