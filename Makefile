@@ -23,7 +23,7 @@ test: $(INSTALLED)
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
-	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist worksteal
 
 broken-files: $(INSTALLED)
 	BROKEN_FILES=10000 OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 tests/corpus/formats/test_broken_files.py

@@ -3,18 +3,21 @@
 Commands are called as functions; `run_forked` is used where exit codes, signals or several processes matter.
 """
 
+import itertools
 import json
 import math
 import os
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import pytorch_lightning as pl
 import torch
 import yaml
 from safetensors.torch import load_file
+from tensorboard.summary.writer import event_file_writer
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from evaluate import evaluate
@@ -67,11 +70,7 @@ def at_micro_batch(number: int, action: str) -> list[str]:
 
 
 def trained(overrides, *more: str) -> dict[str, float]:
-    cfg, choices = compose("train", *overrides, *more)
-    if Path(cfg.paths.experiments, str(cfg.name)).exists():
-        # TensorBoard names its files by the second: two of one folder within one would be read in the wrong order.
-        time.sleep(1.0 - time.time() % 1.0)
-    return train(cfg, choices)
+    return train(*compose("train", *overrides, *more))
 
 
 def folder_of(overrides, name: str) -> Path:
@@ -104,6 +103,15 @@ def here(prepared, tmp_path_factory) -> list[str]:
         f"paths.results={root / 'results'}",
         *RUN,
     ]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def events_in_order():
+    """TensorBoard names its files by the second: two of one folder within one would be read in the wrong order."""
+    seconds = itertools.count(int(time.time()) + 3600)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(event_file_writer, "time", SimpleNamespace(time=lambda: next(seconds)))
+        yield
 
 
 @pytest.fixture(scope="module")
