@@ -132,6 +132,10 @@ class PreparedCorpus:
             )
         return cls(folder, manifest)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A process that is not forked reads the documents if it needs them, rather than receive a copy.
+        return PreparedCorpus, (self.folder, self.manifest)
+
     @property
     def name(self) -> str:
         """The name of the corpus, as in `corpus=NAME`."""

@@ -401,7 +401,9 @@ def test_each_epoch_has_masks_of_its_own(here):
     assert all(len(set(epochs[e]) & set(first)) < len(first) / 2 for e in (1, 2))
     assert sorted(epochs[1]) != sorted(epochs[2])
     # As data loaders that spawn their workers do it.
-    again = pickle.loads(pickle.dumps(run.train))
+    pickled = pickle.dumps(run.train)
+    assert corpus.documents["text"][0].encode() not in pickled
+    again = pickle.loads(pickled)
     numbers = np.array(run.train.numbers(2)[:5])
     assert np.array_equal(again.lay_out(numbers).input_ids, run.train.lay_out(numbers).input_ids)
 
