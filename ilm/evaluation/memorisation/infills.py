@@ -99,7 +99,8 @@ def fill(
     model: TrainedModel, texts: Sequence[MaskedText], decoding: Decoding, kept: KeptLines, device: str
 ) -> dict[tuple, Record]:
     """The records of the texts' answers by writing_id and example: those kept, and the missing ones generated."""
-    missing = [text for text in texts if text.key not in kept.read()]
+    there = kept.read()
+    missing = [text for text in texts if text.key not in there]
     if missing:
         progress = ProgressLog(len(texts), model.name, "texts filled", initial=len(texts) - len(missing))
         kept.add(_filled(Infiller.of(model, device), missing, decoding), progress)
