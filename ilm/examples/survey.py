@@ -1,7 +1,6 @@
 """Shows what truncation removes from the examples of a prepared corpus, before any training."""
 
 import logging
-from functools import lru_cache
 
 import pandas as pd
 
@@ -17,17 +16,12 @@ from ilm.tables import show
 log = logging.getLogger("ilm")
 
 
-@lru_cache(maxsize=1)
-def _gpt2_vocabulary(mask_types: tuple[str, ...]) -> Vocabulary:
-    return Vocabulary(gpt2_tokenizer(), mask_types)
-
-
 def show_cuts(corpus: PreparedCorpus, masks: MaskStore, max_length: int) -> None:
     """Print and log a table of truncation at `max_length` tokens by level, over all splits.
 
     Uses GPT-2's tokens, stored for later use in training, and the objective ilm.
     """
-    vocabulary = _gpt2_vocabulary(masks.mask_types)
+    vocabulary = Vocabulary(gpt2_tokenizer(), masks.mask_types)
     tokens = TokenStore.open_or_make(corpus.folder / "tokens", corpus, vocabulary, "gpt2")
     datasets = [
         InfillingDataset(split.documents, split, tokens, vocabulary, objective="ilm", max_length=max_length)

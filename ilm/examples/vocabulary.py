@@ -11,7 +11,7 @@ ids for GPT-2, V = 50,257):
 import hashlib
 import json
 from collections.abc import Sequence
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
@@ -89,7 +89,7 @@ class Vocabulary:
             ids, skip_special_tokens=False, clean_up_tokenization_spaces=False, spaces_between_special_tokens=False
         )
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
         """SHA-256 of the base tokenizer's definition (its tokenizer.json without the infilling tokens).
 

@@ -66,10 +66,9 @@ def find_models(settings: Evaluate, task: Levels) -> Models:
         raise UserError(f"task=levels knows the levels {', '.join(CEFR)}, and there are models of {', '.join(strange)}")
     if len(set(found) - {POOLED}) < 2:
         listed = ", ".join(found)
-        another = next(level for level in CEFR if level not in found)
         raise UserError(
             f"task=levels compares models of several levels, and there are only those of {listed}. Train another "
-            f"(python train.py {corpus_arguments(settings.corpus.name)} cefr={another}), or name it in models=[...]"
+            f"(python train.py {corpus_arguments(settings.corpus.name)} cefr=LEVEL), or name it in models=[...]"
         )
     runs = [run for of_level in found.values() for run in of_level]
     if len({run.vocabulary.fingerprint for run in runs}) > 1:

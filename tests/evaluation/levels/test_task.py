@@ -220,7 +220,7 @@ def test_texts_trained_on_are_told(root, tmp_path):
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        (["models=[A1]"], r"there are only those of A1\. Train another \(python train.py .* cefr=A2\)"),
+        (["models=[A1]"], r"there are only those of A1\. Train another \(python train.py .* cefr=LEVEL\)"),
         (["task.split=valid"], "the posterior is fitted on these texts"),
         (["task.max_length=500"], "task.max_length=500 is more than the 128 tokens the model can read"),
         (["cefr=A1"], "cefr=A1 takes the models of one level"),
