@@ -28,12 +28,13 @@ _LITERALS = {
     *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "FLOAT", "BINFLOAT", "UNICODE", "BINUNICODE"),
     *("SHORT_BINUNICODE", "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8"),
 }
-_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
+_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _PUTS, _GETS = {"BINPUT", "LONG_BINPUT", "PUT", "MEMOIZE"}, {"BINGET", "LONG_BINGET", "GET"}
 # How many values these pop from the stack; None: all above the mark.
 _TAKEN = {
-    "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3, "TUPLE": None, "LIST": None, "DICT": None, "STACK_GLOBAL": 2,
-    "APPEND": 1, "APPENDS": None, "SETITEM": 2, "SETITEMS": None, "REDUCE": 2, "POP": 1, "STOP": 1,
+    "EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3, "TUPLE": None, "EMPTY_LIST": 0, "LIST": None,
+    "APPEND": 1, "APPENDS": None, "EMPTY_DICT": 0, "DICT": None, "SETITEM": 2, "SETITEMS": None, "GLOBAL": 0,
+    "STACK_GLOBAL": 2, "REDUCE": 2, "POP": 1, "STOP": 1,
 }  # fmt: skip
 
 
@@ -117,16 +118,10 @@ class _Machine:
                     stack.append(memo[argument] if argument in memo else self._recall(argument))
                 elif name == "MARK":
                     self.marks.append(len(stack))
-                elif name == "EMPTY_LIST":
-                    self._push_list([])
                 elif name in _TAKEN:
-                    self._run(name, self._take(_TAKEN[name]))
+                    self._apply(name, argument.split(" ") if name == "GLOBAL" else self._pop(_TAKEN[name]))
                 elif name in _CONSTANTS:
                     stack.append(_CONSTANTS[name])
-                elif name == "EMPTY_DICT":
-                    stack.append({})
-                elif name == "GLOBAL":
-                    stack.append(self._class(*argument.split(" ")))
                 elif name not in ("PROTO", "FRAME") or (name == "PROTO" and argument > 5):
                     self._refuse(f"the opcode {name}")
                 if self.root:
@@ -157,7 +152,7 @@ class _Machine:
             )
         return self.shared[index]
 
-    def _take(self, count: int | None) -> list[Any]:
+    def _pop(self, count: int | None) -> list[Any]:
         begin = self.marks.pop() if count is None else len(self.stack) - count
         if not 0 <= begin <= len(self.stack):
             raise IndexError
@@ -165,55 +160,43 @@ class _Machine:
         del self.stack[begin:]
         return items
 
-    def _run(self, name: str, items: list[Any]) -> None:
+    def _apply(self, name: str, items: list[Any]) -> None:
+        stack = self.stack
         match name:
-            case "TUPLE" | "TUPLE1" | "TUPLE2" | "TUPLE3":
-                self.stack.append(tuple(items))
+            case "EMPTY_TUPLE" | "TUPLE" | "TUPLE1" | "TUPLE2" | "TUPLE3":
+                stack.append(tuple(items))
+            case "EMPTY_LIST" | "LIST":
+                if self.root is None and not stack and not self.marks:
+                    self.root = items
+                stack.append(items)
             case "APPEND" | "APPENDS":
-                self._top(list).extend(items)
-            case "LIST":
-                self._push_list(items)
-            case "DICT" | "SETITEM" | "SETITEMS":
-                if name == "DICT":
-                    self.stack.append({})
+                list.extend(stack[-1], items)  # a TypeError unless it is a list
+            case "EMPTY_DICT" | "DICT" | "SETITEM" | "SETITEMS":
+                if name.endswith("DICT"):
+                    stack.append({})
                 for key in items[::2]:
                     # Hash nothing else: hashing a deep tuple would overflow the stack.
                     if type(key) is not str and (type(key) is not int or key.bit_length() > _MAX_KEY_BITS):
                         self._refuse(f"a {type(key).__name__} as a key, which is neither text nor a small integer")
-                self._top(dict).update(zip(items[::2], items[1::2], strict=True))
-            case "STACK_GLOBAL":
-                self.stack.append(self._class(*items))
+                dict.update(stack[-1], zip(items[::2], items[1::2], strict=True))
+            case "GLOBAL" | "STACK_GLOBAL":
+                # Formatting anything but text could overflow the stack or never end.
+                if [type(item) for item in items] != [str, str]:
+                    raise TypeError("a name is not text")
+                dotted = ".".join(items)
+                if dotted not in self.names or "." in items[1]:
+                    self._refuse(dotted[:200])
+                stack.append(Member(dotted, None))
             case "REDUCE":
-                self.stack.append(self._member(*items))
+                match items:
+                    case [Member(enumeration, None), (int() as value,)]:
+                        stack.append(Member(enumeration, value))
+                    case _:
+                        self._refuse("a call other than an enumeration with one of its values")
             case "STOP":
-                if self.stack or self.marks or self.data.tell() != len(self.data):
+                if stack or self.marks or self.data.tell() != len(self.data):
                     raise ValueError("the pickle ends before the file or a value does")
                 self.result = items[0]
-
-    def _push_list(self, items: list[Any]) -> None:
-        if self.root is None and not self.stack and not self.marks:
-            self.root = items
-        self.stack.append(items)
-
-    def _top(self, kind: type) -> Any:
-        if type(self.stack[-1]) is not kind:
-            raise TypeError(f"items for something other than a {kind.__name__}")
-        return self.stack[-1]
-
-    def _class(self, module: Any, name: Any) -> Member:
-        # Formatting anything but text could overflow the stack or never end.
-        if type(module) is not str or type(name) is not str:
-            raise TypeError("a name is not text")
-        dotted = f"{module}.{name}"
-        if dotted not in self.names or "." in name:
-            self._refuse(dotted[:200])
-        return Member(dotted, None)
-
-    def _member(self, function: Any, arguments: Any) -> Member:
-        match function, arguments:
-            case Member(name, None), (int() as value,):
-                return Member(name, value)
-        self._refuse("a call other than an enumeration with one of its values")
 
     def _refuse(self, found: str) -> NoReturn:
         raise UserError(
