@@ -126,14 +126,14 @@ def _seen(documents: pd.DataFrame, other: pd.DataFrame, near_duplicates: float |
     reference[len(keys) + trained] = True
     texts = pd.concat([documents["text"], other["text"]], ignore_index=True)
     both = np.concatenate((keys, other_keys))
-    partner = near_duplicates_among(texts, queries, reference, near_duplicates, keys=both)
+    partner = near_duplicates_among(texts, both, queries, reference, near_duplicates)
     return equal, partner[: len(keys)] >= 0
 
 
 def _near_duplicates(
     documents: pd.DataFrame, splits: np.ndarray, keys: np.ndarray, similarity: float
 ) -> NearDuplicates:
-    partner = near_duplicates_among(documents["text"], splits != TRAIN, splits == TRAIN, similarity, keys=keys)
+    partner = near_duplicates_among(documents["text"], keys, splits != TRAIN, splits == TRAIN, similarity)
     rows = {split: np.flatnonzero((splits == SPLITS.index(split)) & (partner >= 0)) for split in SPLITS[1:]}
     return NearDuplicates(
         similarity=similarity,

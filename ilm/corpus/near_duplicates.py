@@ -26,9 +26,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from rensa import RMinHash
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from tqdm import tqdm
 
-from ilm.corpus.text_keys import BLOCK, Picked, folded, text_keys
+from ilm.corpus.text_keys import BLOCK, Picked, folded
 
 SHINGLE = 5  # characters
 VALUES = 126  # MinHash values per text: 21 bands of 6 at a similarity of 0.8
@@ -48,39 +50,43 @@ Wanted = Callable[[np.ndarray, np.ndarray], np.ndarray]
 Found = Callable[[np.ndarray, np.ndarray], None]
 
 
-def near_duplicate_pairs(texts: pd.Series, similarity: float, *, keys: np.ndarray | None = None) -> np.ndarray:
-    """Pairs of rows, (P, 2) int64, smaller row first; their connected components are the near-duplicate clusters.
+def near_duplicate_clusters(texts: pd.Series, keys: np.ndarray, similarity: float) -> np.ndarray:
+    """The cluster of each text, (D,) int64: similar texts share one, directly or through others.
 
-    Not every similar pair is listed: texts equal when folded are all linked to one of them, and texts already
-    connected are not compared. `keys`: `text_keys(texts)`, if already computed.
+    `keys`: `text_keys(texts)`.
     """
-    index = _Index(texts, similarity, keys)
+    index = _Index(texts, keys, similarity)
     label = np.arange(len(index.rows))
-    pairs = [np.column_stack((index.rows[index.distinct], np.arange(len(texts))))]
 
     def connect(a: np.ndarray, b: np.ndarray) -> None:
-        pairs.append(np.column_stack((index.rows[a], index.rows[b])))
-        _join(label, a, b)
+        joined, ends = np.unique(label[np.concatenate((a, b))], return_inverse=True)
+        renamed = np.arange(len(label))
+        renamed[joined] = joined[connected(len(joined), ends.reshape(2, -1).T)]
+        label[:] = renamed[label]
 
+    # Texts that are already connected are not compared.
     index.search(lambda a, b: label[a] != label[b], connect)
-    found = np.sort(np.concatenate(pairs), axis=1)
-    return found[found[:, 0] != found[:, 1]]
+    return label[index.distinct]
+
+
+def connected(size: int, pairs: np.ndarray) -> np.ndarray:
+    """The connected components of `size` nodes with edges `pairs` (P, 2): each node's smallest connected node, (N,)."""
+    one, other = np.asarray(pairs, dtype=np.int64).reshape(-1, 2).T
+    edges = coo_array((np.ones(len(one), dtype=bool), (one, other)), shape=(size, size))
+    _, component = connected_components(edges, directed=False)
+    _, least = np.unique(component, return_index=True)
+    return least[component]
 
 
 def near_duplicates_among(
-    texts: pd.Series,
-    queries: np.ndarray,
-    reference: np.ndarray,
-    similarity: float,
-    *,
-    keys: np.ndarray | None = None,
+    texts: pd.Series, keys: np.ndarray, queries: np.ndarray, reference: np.ndarray, similarity: float
 ) -> np.ndarray:
     """For each query row, a reference row with an equal or similar text, (D,) int64; -1: none.
 
-    `queries`, `reference`: masks (D,) bool, disjoint. Similarity is direct, not transitive. Pairs that
-    `near_duplicate_pairs` misses are not found here either.
+    `keys`: `text_keys(texts)`. `queries`, `reference`: masks (D,) bool, disjoint. Similarity is direct, not transitive.
+    Pairs that `near_duplicate_clusters` misses are not found here either.
     """
-    index = _Index(texts, similarity, keys)
+    index = _Index(texts, keys, similarity)
     # For each distinct text: its first reference row, whether it is a query, and its match.
     row_in = np.full(len(index.rows), -1, dtype=np.int64)
     rows = np.flatnonzero(reference)[::-1]
@@ -104,10 +110,8 @@ def near_duplicates_among(
 class _Index:
     """The T distinct texts, ordered by key, and their sketches."""
 
-    def __init__(self, texts: pd.Series, similarity: float, keys: np.ndarray | None) -> None:
-        """`keys`: `text_keys(texts)`, if already computed."""
+    def __init__(self, texts: pd.Series, keys: np.ndarray, similarity: float) -> None:
         self.texts, self.similarity = Picked(texts), similarity
-        keys = text_keys(texts) if keys is None else keys
         # `rows`: (T,) a row of `texts` with each text; `distinct`: (D,) the text of each row.
         _, self.rows, self.distinct = np.unique(keys, return_index=True, return_inverse=True)
         width = band_width(similarity)
@@ -148,7 +152,8 @@ class _Index:
                 for part, similar in self._compared(a, b):
                     if len(different) < REMEMBERED:
                         different.update(pairs[part][~similar].tolist())
-                    found(a[part][similar], b[part][similar])
+                    if similar.any():
+                        found(a[part][similar], b[part][similar])
 
     def _agreeing(self, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The pairs whose similarity as estimated from sketches is at most three standard deviations too low."""
@@ -251,20 +256,3 @@ def _mixed(values: np.ndarray) -> np.ndarray:
 def _counting(counts: np.ndarray) -> np.ndarray:
     """Concatenated 0, 1, ..., c - 1 for each count c."""
     return np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-
-
-def _join(label: np.ndarray, one: np.ndarray, other: np.ndarray) -> None:
-    """Union-find in place: merge the components of `one` and `other`; a node's label is its component's least node.
-
-    Each round hooks roots to their smallest neighbour and shortens all paths, until no edge joins two components
-    (Shiloach and Vishkin 1982).
-    """
-    while True:
-        roots, other_roots = label[one], label[other]
-        open_ = roots != other_roots
-        if not open_.any():
-            return
-        one, other, roots, other_roots = one[open_], other[open_], roots[open_], other_roots[open_]
-        np.minimum.at(label, np.maximum(roots, other_roots), np.minimum(roots, other_roots))
-        while not np.array_equal(shorter := label[label], label):
-            label[:] = shorter

@@ -8,10 +8,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
-from ilm.corpus.near_duplicates import near_duplicate_pairs
+from ilm.corpus.near_duplicates import connected, near_duplicate_clusters
 from ilm.corpus.text_keys import text_keys
 
 
@@ -29,8 +27,7 @@ def relations(documents: pd.DataFrame, columns: Sequence[str], near_duplicates: 
             found[column] = np.unique(keys, return_inverse=True)[1]
         elif column == "near_duplicates":
             assert near_duplicates is not None  # a rule of the split
-            pairs = near_duplicate_pairs(documents["text"], near_duplicates, keys=keys)
-            found[column] = connected(len(documents), pairs)
+            found[column] = near_duplicate_clusters(documents["text"], keys, near_duplicates)
         elif column in documents:
             found[column] = value_codes(documents[column])
     return found
@@ -52,12 +49,3 @@ def group_labels(size: int, codes: Iterable[np.ndarray]) -> np.ndarray:
         first[code[rows[::-1]]] = rows[::-1]
         pairs.append(np.column_stack((first[code[rows]], rows)))
     return connected(size, np.concatenate(pairs))
-
-
-def connected(size: int, pairs: np.ndarray) -> np.ndarray:
-    """The connected components of `size` nodes with edges `pairs` (P, 2): each node's smallest connected node, (N,)."""
-    one, other = np.asarray(pairs, dtype=np.int64).reshape(-1, 2).T
-    edges = coo_array((np.ones(len(one), dtype=bool), (one, other)), shape=(size, size))
-    _, component = connected_components(edges, directed=False)
-    _, least = np.unique(component, return_index=True)
-    return least[component]
