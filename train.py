@@ -21,9 +21,9 @@ def train(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> dict
     The same call resumes an interrupted run, and reports a finished one. `choices`: Hydra's selected options by group.
     """
     settings = check(cfg, Train, choices)
-    from ilm.training.prepared import require_prepared  # slow imports come after the checks
+    from ilm.training.prepared import open_prepared  # slow imports come after the checks
 
-    require_prepared(settings)
+    prepared = open_prepared(settings)
     from ilm.training.dry_run import dry_run
     from ilm.training.fit import InfillingModule, fit, is_finished, report
     from ilm.training.plan import plan_run
@@ -32,7 +32,7 @@ def train(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> dict
     if settings.dry_run:
         dry_run(settings)
         return {}
-    plan, anew = plan_run(settings), settings.overwrite and not was_requeued()
+    plan, anew = plan_run(prepared), settings.overwrite and not was_requeued()
     note(name=plan.name)
     log.info("%s", plan.summary())
     with RunFolder.claimed(plan.path):

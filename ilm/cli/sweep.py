@@ -173,7 +173,7 @@ class SweepCallback(Callback):
                 signal.signal(number, _sweep.on_signal)
 
 
-def _require_all(config: DictConfig, combinations: Sequence[Sequence[str]], require: Callable[[Train], None]) -> None:
+def _require_all(config: DictConfig, combinations: Sequence[Sequence[str]], require: Callable[[Train], object]) -> None:
     """Check all jobs of a sweep before the first one starts.
 
     Raises: SystemExit after printing the errors. Hydra turns other exceptions of callbacks into warnings.

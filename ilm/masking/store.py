@@ -30,8 +30,9 @@ STATISTICS = "statistics.json"
 
 @dataclass(frozen=True, eq=False)
 class MaskStore:
-    """Masks written by `write_masks`; the arrays of `splits` are read-only views of the mapped files."""
+    """Masks written by `MaskWriter`; the arrays of `splits` are read-only views of the mapped files."""
 
+    name: str  # of the folder
     mask_types: tuple[str, ...]
     splits: dict[str, Masks]  # train, valid, test
 
@@ -51,7 +52,7 @@ class MaskStore:
                 raise UserError(f"{path} is missing or damaged ({error}): {remedy(folder)}.") from error
             if written != json.dumps(mask_types).encode():
                 raise UserError(f"{folder / SETTINGS} and {path.name} disagree on mask types: {remedy(folder)}.")
-        return cls(tuple(mask_types), splits)
+        return cls(folder.name, tuple(mask_types), splits)
 
 
 def read_settings(folder: Path) -> dict[str, Any]:

@@ -34,6 +34,7 @@ from ilm.training.fit import fit
 from ilm.training.lightning import callbacks_of, datamodule_of
 from ilm.training.module import InfillingModule
 from ilm.training.plan import RunPlan, plan_run
+from ilm.training.prepared import open_prepared
 from ilm.training.trainer import make_trainer
 
 log = logging.getLogger("ilm")
@@ -111,7 +112,7 @@ def dry_run(settings: Train) -> None:
     others = [settings.match] if settings.match else settings.init_from or []
     with _caches_apart(settings) as apart:
         try:
-            plan = plan_run(apart)
+            plan = plan_run(open_prepared(apart))
         except UserError as error:
             if not (others and is_recorded()):
                 raise

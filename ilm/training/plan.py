@@ -1,7 +1,7 @@
 """The plan of a training run: everything that is decided, checked and opened before anything is written.
 
 1. Lightning's Trainer is made first, since it checks its own arguments.
-2. The prepared corpus, its masks and tokens are opened; only caches are written.
+2. The examples are made of the prepared corpus, masks and tokens; only caches are written.
 3. Optimizer steps are planned; the run gets its name and identity.
 
 `ilm.training.fit` executes the plan.
@@ -25,8 +25,6 @@ from ilm.examples.cuts import advice, cut_lines, cuts_by_level
 from ilm.examples.dataset import InfillingDataset, ResampledDataset, first_by_hash
 from ilm.examples.tokenizers import corpus_tokenizer, gpt2_tokenizer
 from ilm.examples.vocabulary import START_OF_INFILL, Vocabulary
-from ilm.masking.generate import mask_settings
-from ilm.masking.store import MaskStore
 from ilm.models.loading import brings_tokenizer, load_tokenizer, model_config, require_length
 from ilm.models.lora import require_peft
 from ilm.reference.models import require_exportable
@@ -35,7 +33,7 @@ from ilm.runs.identity import run_identity, run_name
 from ilm.training.batch_plan import StepPlan
 from ilm.training.controls import InitialRuns, TokenMatch, comparison_lines, initial_runs, match_tokens
 from ilm.training.datasets import open_datasets
-from ilm.training.prepared import open_corpus
+from ilm.training.prepared import Prepared, open_prepared
 from ilm.training.sampling import Balanced, Order, Shuffled
 from ilm.training.trainer import arithmetic, make_trainer, require_planned_processes, with_precision
 
@@ -127,20 +125,20 @@ class RunPlan:
         return [f"at {train.max_length} tokens, of training examples", *found, *([remedy] if remedy else [])]
 
 
-def plan_run(settings: Train) -> RunPlan:
-    """Plan the run of these settings.
+def plan_run(prepared: Prepared) -> RunPlan:
+    """Plan a run.
 
-    Raises: UserError if Lightning rejects its arguments, the corpus or its masks are not prepared, a level lacks a
-    split, the model is not available, or a run to match or to start from does not fit.
+    Raises: UserError if Lightning rejects its arguments, the model is not available, or a run to match or to start from
+    does not fit.
     """
+    settings, corpus, masks = prepared
     path = Path(settings.paths.experiments) / run_name(settings)
-    settings = with_precision(settings, _kept(settings, path, "trainer.precision"))
+    folder = RunFolder(path)
+    resumed = folder.identity if folder.has_begun and not settings.overwrite else {}
+    settings = with_precision(settings, resumed.get("trainer.precision"))
     trainer = make_trainer(settings, path)
     require_planned_processes(trainer, path, settings.overwrite)
-    corpus, settings = open_corpus(settings)
-    masks_folder = mask_settings(corpus, settings.masking).folder(corpus.folder)
-    masks = MaskStore.open(masks_folder)
-    initial = initial_runs(settings, masks_folder.name, corpus) if settings.init_from else None
+    initial = initial_runs(settings, masks.name, corpus) if settings.init_from else None
     model = starting_model_settings(settings, initial)
     caches = Path(settings.paths.experiments) / ".cache" / corpus.name  # if data/ is read-only
     tokenizer, store_name = base_tokenizer(model, corpus, caches)
@@ -154,14 +152,14 @@ def plan_run(settings: Train) -> RunPlan:
     steps = _plan_steps(settings, train, level_codes, trainer.world_size)
     data = {
         "documents": corpus.documents_hash,
-        "masks": masks_folder.name,
+        "masks": masks.name,
         "tokenizer": vocabulary.fingerprint[:12],
         "new_rows": new_rows,
         "init_from": initial and initial.weights,
     }
     match = match_tokens(settings, data, corpus, steps) if settings.match else None
     total = match.step if match else total_steps(settings.trainer.bounds, steps)
-    settings = _with_validation_interval(settings, path, total)
+    settings = _with_validation_interval(settings, resumed.get("validation.every_n_steps"), total)
     return RunPlan(
         path=path,
         settings=settings,
@@ -190,7 +188,7 @@ def plan_run(settings: Train) -> RunPlan:
 
 def plan_training(*overrides: str) -> RunPlan:
     """The plan of `python train.py OVERRIDES`, for notebooks: `plan_training("corpus=sample", "cefr=A1")`."""
-    return plan_run(composed_settings("train", Train, overrides))
+    return plan_run(open_prepared(composed_settings("train", Train, overrides)))
 
 
 def _require_fitting(settings: Train, model: Model, vocabulary: Vocabulary, max_tokens: int) -> None:
@@ -271,17 +269,11 @@ def _plan_steps(
     )
 
 
-def _kept(settings: Train, path: Path, key: str) -> Any:
-    """What `key` is in the run in `path`, if it is resumed; else None."""
-    run = RunFolder(path)
-    return run.identity[key] if run.has_begun and not settings.overwrite else None
-
-
-def _with_validation_interval(settings: Train, path: Path, total: int) -> Train:
-    """Optimizer steps between validations: as configured; else as in the run in `path`, so that a run which grows keeps
-    its interval; else 1,000, or a quarter of the run if that is less.
+def _with_validation_interval(settings: Train, before: int | None, total: int) -> Train:
+    """Optimizer steps between validations: as configured; else as `before`, so that a run which grows keeps its
+    interval; else 1,000, or a quarter of the run if that is less.
     """
-    steps = settings.validation.every_n_steps or _kept(settings, path, "validation.every_n_steps")
+    steps = settings.validation.every_n_steps or before
     update = {"every_n_steps": steps or max(1, min(1000, total // 4))}
     return settings.model_copy(update={"validation": settings.validation.model_copy(update=update)})
 

@@ -1,6 +1,7 @@
-"""Checks a run's prepared corpus without importing torch, so that a sweep can check all its runs up front."""
+"""Opens what is prepared for a run, without importing torch, so that a sweep can check all its runs up front."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 from ilm.config.section import shown
 from ilm.config.train import Train
@@ -11,11 +12,19 @@ from ilm.masking.generate import mask_settings
 from ilm.masking.store import MaskStore
 
 
-def open_corpus(settings: Train) -> tuple[PreparedCorpus, Train]:
-    """The prepared corpus, and the settings completed from it (the levels of `cefr=all`).
+class Prepared(NamedTuple):
+    """A prepared corpus, the masks of a run, and the run's settings completed from it (the levels of `cefr=all`)."""
 
-    Raises: UserError if nothing is prepared, or with another sample size or split seed; if a level lacks a split, or
-    has no text that matches `data.only`.
+    settings: Train
+    corpus: PreparedCorpus
+    masks: MaskStore
+
+
+def open_prepared(settings: Train) -> Prepared:
+    """Open the corpus and the masks of these settings.
+
+    Raises: UserError if they are not prepared, or with another sample size or split seed; if a level lacks a split, or
+    has no text that matches `data.only`; or if the run folder cannot be written.
     """
     corpus = PreparedCorpus.open(Path(settings.paths.data) / settings.corpus.name)
     prepared = corpus.manifest["settings"]
@@ -38,12 +47,7 @@ def open_corpus(settings: Train) -> tuple[PreparedCorpus, Train]:
             f"data.only={shown(only)}: {corpus.name} has no such text of cefr={level.name} in {' and '.join(empty)}. "
             "Give more values, or another level"
         )
-    return corpus, settings
-
-
-def require_prepared(settings: Train) -> None:
-    """Raises: UserError as `open_corpus`, if the masks are not prepared, or if the run folder cannot be written."""
-    corpus, settings = open_corpus(settings)
-    MaskStore.open(mask_settings(corpus, settings.masking).folder(corpus.folder))
+    masks = MaskStore.open(mask_settings(corpus, settings.masking).folder(corpus.folder))
     if not settings.dry_run:
         require_writable(Path(settings.paths.experiments), "paths.experiments")
+    return Prepared(settings, corpus, masks)

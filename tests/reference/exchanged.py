@@ -43,7 +43,7 @@ def store_of(documents, function, count) -> MaskStore:
             [function(documents["text"][row], random.Random(1000 * row + n)) for n in range(count)] for row in rows
         ]
         splits[split] = Masks.of(rows, masks, function.mask_types)
-    return MaskStore(tuple(function.mask_types), splits)
+    return MaskStore("words", tuple(function.mask_types), splits)
 
 
 def contents(documents, store) -> list:

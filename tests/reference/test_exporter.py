@@ -98,7 +98,9 @@ def test_a_split_without_documents_has_no_files(tmp_path):
     test = type(test)(
         np.arange(len(TEXTS)), test.mask_offsets, test.span_offsets, *(test.types, test.starts, test.lengths)
     )
-    report = export_corpus(small, MaskStore(store.mask_types, {"train": none, "valid": none, "test": test}), tmp_path)
+    report = export_corpus(
+        small, MaskStore("words", store.mask_types, {"train": none, "valid": none, "test": test}), tmp_path
+    )
     assert sorted(files_of(tmp_path)) == sorted(
         [EXPORT_REPORT, *(f"{level}/test.{kind}" for level in ("A1", "all") for kind in ("txt", "pkl"))]
     )
@@ -135,7 +137,7 @@ def test_an_export_replaces_nothing_but_an_export(tmp_path):
 def test_masks_and_levels_that_cannot_be_exported(tmp_path):
     small, store = corpus()
     with pytest.raises(UserError, match="cannot be exported"):
-        export_corpus(small, MaskStore(("verb", "noun"), store.splits), tmp_path / "export")
+        export_corpus(small, MaskStore("words", ("verb", "noun"), store.splits), tmp_path / "export")
     for name in ("all", "A/1", ".."):
         small.documents["cefr_level"] = name
         with pytest.raises(UserError, match="cannot name export folders"):

@@ -14,6 +14,7 @@ from ilm.config.train import Train
 from ilm.errors import UserError
 from ilm.runs.trained_model import model_in
 from ilm.training.plan import RunPlan, plan_run
+from ilm.training.prepared import open_prepared
 from prepare import prepare
 from tests.conftest import SMALL_MODEL, compose, write_csv
 from train import train
@@ -62,7 +63,7 @@ def folder_of(here, name: str) -> Path:
 
 def planned(here, *overrides: str) -> RunPlan:
     cfg, choices = compose("train", *here, *SHORT, *overrides)
-    return plan_run(check(cfg, Train, choices))
+    return plan_run(open_prepared(check(cfg, Train, choices)))
 
 
 def losses(here, *overrides: str) -> pd.Series:

@@ -20,6 +20,7 @@ from ilm.models.scoring import score
 from ilm.runs.finder import Finder
 from ilm.runs.folder import total_targets
 from ilm.training.plan import RunPlan, plan_run
+from ilm.training.prepared import open_prepared
 from tests.conftest import compose
 from train import train
 
@@ -67,7 +68,7 @@ def corpus_of(here) -> PreparedCorpus:
 
 def planned(here, *overrides: str) -> RunPlan:
     cfg, choices = compose("train", *here, *overrides)
-    return plan_run(check(cfg, Train, choices))
+    return plan_run(open_prepared(check(cfg, Train, choices)))
 
 
 def status(folder: Path) -> dict:

@@ -15,6 +15,7 @@ from ilm.errors import UserError
 from ilm.training.fit import evaluation_command
 from ilm.training.module import InfillingModule
 from ilm.training.plan import plan_run
+from ilm.training.prepared import open_prepared
 from ilm.training.trainer import make_trainer
 from tests.conftest import REPOSITORY, SMALL_MODEL, compose, run_command
 from tests.forked import run_forked
@@ -62,11 +63,11 @@ def test_two_processes_and_one_train_the_same_model(small, tmp_path):
 def test_processes_that_start_together_do_not_overwrite(small, monkeypatch):
     options = (*small, *RUN, "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "overwrite=true")
     cfg, choices = compose("train", *options)
-    plan_run(check(cfg, Train, choices))  # the first process starts the other
+    plan_run(open_prepared(check(cfg, Train, choices)))  # the first process starts the other
     for name, value in {"TORCHELASTIC_RUN_ID": "1", "WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0"}.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(UserError, match=r"overwrite=true with 2 processes that start together.*Delete .*_all_ilm"):
-        plan_run(check(cfg, Train, choices))
+        plan_run(open_prepared(check(cfg, Train, choices)))
 
 
 LAUNCHERS = {
@@ -114,7 +115,7 @@ def test_the_six_models_start_from_the_same_weights(small):
 
     def start(*overrides: str) -> dict[str, torch.Tensor]:
         cfg, choices = compose("train", *small, *SMALL_MODEL, "trainer=cpu", *overrides)
-        model = InfillingModule.of(plan_run(check(cfg, Train, choices))).model
+        model = InfillingModule.of(plan_run(open_prepared(check(cfg, Train, choices)))).model
         rows = model.get_input_embeddings().weight
         assert rows.shape[0] == 400 + 7
         return {"special": rows[400:].detach(), **model.state_dict()}
@@ -137,6 +138,6 @@ def test_what_lightning_refuses_is_told_plainly(wrong, tmp_path):
 
 def test_the_command_that_scores_a_run_can_be_pasted(small):
     cfg, choices = compose("train", *small, *SMALL_MODEL, "trainer=cpu", "cefr=A1", "paths.experiments=my runs/x")
-    command = shlex.split(evaluation_command(plan_run(check(cfg, Train, choices))))
+    command = shlex.split(evaluation_command(plan_run(open_prepared(check(cfg, Train, choices)))))
     assert command[:3] == ["python", "evaluate.py", "corpus=custom"]
     assert "paths.experiments=my runs/x" in command

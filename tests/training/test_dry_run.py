@@ -10,6 +10,7 @@ from ilm.config.train import Train
 from ilm.errors import UserError
 from ilm.training.dry_run import FEWEST, WARM_UP, Stopwatch, cost_sheet, extrapolated, measure
 from ilm.training.plan import RunPlan, plan_run, starting_model_settings
+from ilm.training.prepared import open_prepared
 from prepare import prepare
 from tests.conftest import SMALL_MODEL, compose, contents
 from train import train
@@ -40,7 +41,7 @@ def test_validations_before_at_every_interval_and_after(steps, interval, expecte
 def run(small) -> RunPlan:
     options = [*SMALL_MODEL, "cefr=A1", "trainer=cpu", "trainer.max_steps=20", "dry_run=true"]
     cfg, choices = compose("train", *small, *options)
-    return plan_run(check(cfg, Train, choices))
+    return plan_run(open_prepared(check(cfg, Train, choices)))
 
 
 def test_a_stopwatch_times_steps_and_leaves_validations_out(run, monkeypatch):
