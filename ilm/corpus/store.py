@@ -7,7 +7,6 @@ masks, tokens and runs, is a digest of the settings instead: reordering the inpu
 
 import difflib
 import hashlib
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +17,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from typing_extensions import Buffer
 
 from ilm.config.keys import as_typed, flat
 from ilm.corpus.columns import SCHEMA
@@ -45,34 +43,18 @@ def write_documents(path: Path, documents: pd.DataFrame) -> None:
     # An explicit schema: pandas' own metadata would tie the bytes to its version.
     names = [*(name for name in SCHEMA if name in documents), *sorted(set(documents) - set(SCHEMA))]
     schema = pa.schema([pa.field(name, pa.large_string(), nullable=False) for name in names])
-    content = _Sha256()
+    content = hashlib.sha256(schema.serialize())
     options = {"compression": "zstd", "use_dictionary": ["l1", "cefr_level", "split"], "write_page_checksum": True}
-    with pq.ParquetWriter(path, schema, **options) as writer, pa.ipc.new_stream(content, schema) as digested:
+    with pq.ParquetWriter(path, schema, **options) as writer:
         # One row group at a time, so only one is copied. The copy is contiguous because chunk boundaries in memory
         # would become page boundaries.
         for begin in range(0, max(1, len(documents)), _ROWS_OF_A_GROUP):
             rows = documents.iloc[begin : begin + _ROWS_OF_A_GROUP][schema.names]
             table = pa.Table.from_pandas(rows, schema, preserve_index=False).combine_chunks()
             writer.write_table(table)
-            digested.write_table(table)
+            for batch in table.to_batches():
+                content.update(batch.serialize())
         writer.add_key_value_metadata({_METADATA_KEY: content.hexdigest()})
-
-
-class _Sha256(io.RawIOBase):
-    """A file object that only computes the SHA-256 of what is written to it."""
-
-    def __init__(self) -> None:
-        self._digest = hashlib.sha256()
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Buffer) -> int:
-        self._digest.update(data)
-        return memoryview(data).nbytes
-
-    def hexdigest(self) -> str:
-        return self._digest.hexdigest()
 
 
 def describe_documents(path: Path) -> dict[str, Any]:
