@@ -24,7 +24,7 @@ from ilm.config.sections import Extra
 from ilm.corpus.formats import stem
 from ilm.corpus.reader import ReadReport
 from ilm.corpus.sampling import stratified_sample
-from ilm.corpus.sources import CorpusSource
+from ilm.corpus.sources import FileSource
 from ilm.corpus.splitting.assign import SplitReport
 from ilm.corpus.splitting.strategy import SplitStrategy
 from ilm.corpus.statistics import count_tables, dropped_table, leak_table, miss_table, shared_table, summary
@@ -71,7 +71,7 @@ class BuiltCorpus:
 
 
 def build_corpus(
-    folder: Path, source: CorpusSource, strategy: SplitStrategy, *, sample_size: int | None, overwrite: bool
+    folder: Path, source: FileSource, strategy: SplitStrategy, *, sample_size: int | None, overwrite: bool
 ) -> BuiltCorpus:
     """Prepare the documents of `source` in `folder`, split by `strategy`.
 

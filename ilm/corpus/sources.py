@@ -2,11 +2,10 @@
 
 import shutil
 import tempfile
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 
@@ -21,42 +20,26 @@ from ilm.files import atomic_file
 BEYOND = ("C2",)
 
 
-class CorpusSource(ABC):
-    """A source of documents."""
-
-    synthetic = False
-
-    @property
-    @abstractmethod
-    def settings(self) -> dict[str, Any]:
-        """The reading options that affect the documents; part of the documents hash."""
-
-    @abstractmethod
-    def read(self) -> tuple[pd.DataFrame, ReadReport]:
-        """Documents sorted by `writing_id` (`ilm.corpus.reader.read_corpus`), and what became of each row.
-
-        A `split` column is used unchanged. Raises: UserError for faults of the files.
-        """
-
-    def keep(self, folder: Path, report: ReadReport) -> ReadReport:
-        """Called when the corpus is accepted: move files that `read` generated into the corpus folder."""
-        return report
-
-
 @dataclass
-class FileSource(CorpusSource):
+class FileSource:
     """Files of texts; a lenient reading is that of a file of `corpus.extra`."""
 
     paths: Sequence[Path]
     reading: Reading
+    synthetic: ClassVar = False
 
     @property
     def settings(self) -> dict[str, Any]:
+        """The reading options that affect the documents; part of the documents hash."""
         chosen = {name: getattr(self.reading, name) for name in ("sheet", "delimiter", "learner_from_id", "lenient")}
         given = {name: value for name, value in chosen.items() if value}
         return {"levels": sorted(self.reading.levels), "encoding": self.reading.encoding, **given}
 
     def read(self) -> tuple[pd.DataFrame, ReadReport]:
+        """Documents sorted by `writing_id` (`ilm.corpus.reader.read_corpus`), and what became of each row.
+
+        A `split` column is used unchanged. Raises: UserError for faults of the files.
+        """
         try:
             return read_corpora(self.paths, self.reading)
         except UserError as error:
@@ -66,6 +49,10 @@ class FileSource(CorpusSource):
                 f"corpus.extra: {error}\n(A file of corpus.extra has its own columns, sheet, delimiter and encoding: "
                 f"'corpus.extra=[{{csv: {self.paths[0]}, columns: {{text: HEADER}}, encoding: cp1252}}]')"
             ) from error
+
+    def keep(self, folder: Path, report: ReadReport) -> ReadReport:
+        """Called when the corpus is accepted: move files that `read` generated into the corpus folder."""
+        return report
 
 
 class SampleSource(FileSource):
@@ -92,7 +79,7 @@ class SampleSource(FileSource):
         return replace(report, path=str(kept))
 
 
-def main_source(corpus: Corpus) -> CorpusSource:
+def main_source(corpus: Corpus) -> FileSource:
     """The source of the main corpus: its files, or a generated sample."""
     if corpus.csv is None:
         assert corpus.synthetic is not None  # a rule of the section

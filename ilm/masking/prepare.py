@@ -9,7 +9,7 @@ from rich.rule import Rule
 from ilm.cli.logging import logging_begun_afterwards, set_up_logging
 from ilm.config.sections import Masking
 from ilm.corpus.build import build_corpus, locked_folder
-from ilm.corpus.sources import CorpusSource
+from ilm.corpus.sources import FileSource
 from ilm.corpus.splitting.strategy import SplitStrategy
 from ilm.corpus.store import PreparedCorpus
 from ilm.files import read_json
@@ -24,7 +24,7 @@ log = logging.getLogger("ilm")
 
 def prepare_corpus(
     folder: Path,
-    source: CorpusSource,
+    source: FileSource,
     strategy: SplitStrategy,
     *,
     masking: Masking,

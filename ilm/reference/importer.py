@@ -7,8 +7,7 @@ import hashlib
 import logging
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,11 @@ import pandas as pd
 
 from ilm.config.sections import Corpus
 from ilm.corpus.build import locked_folder
+from ilm.corpus.columns import Reading
 from ilm.corpus.formats.table import NO_CHARACTER, Tally
 from ilm.corpus.reader import ReadReport, require_share
 from ilm.corpus.row_validation import NO_TEXT, UNKNOWN_L1
-from ilm.corpus.sources import CorpusSource
+from ilm.corpus.sources import FileSource
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
 from ilm.files import atomic_folder, write_json
@@ -42,18 +42,12 @@ _DIGITS = 7
 _CHUNK_DOCUMENTS = 5_000
 
 
-@dataclass(frozen=True)
-class ReferenceSource(CorpusSource):
-    """The documents of a reference folder (`ilm.reference.masks`); `levels`: of the corpus."""
-
-    path: Path
-    levels: Sequence[str]
-    encoding: str = "utf-8"
-    max_dropped: float = 0.01
+class ReferenceSource(FileSource):
+    """The documents of a reference folder (`ilm.reference.masks`), the only one of `paths`."""
 
     @property
     def settings(self) -> dict[str, Any]:
-        return {"levels": sorted(self.levels), "encoding": self.encoding, "format": "reference"}
+        return {**super().settings, "format": "reference"}
 
     def read(self) -> tuple[pd.DataFrame, ReadReport]:
         """Documents sorted by `writing_id`, with their split; empty texts are dropped.
@@ -61,20 +55,20 @@ class ReferenceSource(CorpusSource):
         Raises: UserError for a folder without reference files, for damaged files, or if more than the share
         `max_dropped` is dropped.
         """
-        files = reference_files(self.path, self.levels)
+        files = self.files()
         dropped, rows, kept = Tally(), 0, []
         for (level, split), path in files.items():
             is_pickle = path.suffix == ".pkl"
-            texts = [text for text, _ in iter_masked(path)] if is_pickle else read_texts(path, self.encoding)
+            texts = [text for text, _ in iter_masked(path)] if is_pickle else read_texts(path, self.reading.encoding)
             rows += len(texts)
             for number, text in enumerate(texts, start=1):
                 fault = NO_TEXT if not text.strip() else NO_CHARACTER if _NO_CHARACTER.search(text) else None
                 if fault is not None:
-                    dropped.add(f"{fault} ({path.relative_to(self.path).as_posix()})", number)
+                    dropped.add(f"{fault} ({path.relative_to(self.paths[0]).as_posix()})", number)
                 else:
                     kept.append((f"{level}:{split}:{number:0{_DIGITS}}", UNKNOWN_L1, level, text, split))
         report = ReadReport(
-            path=str(self.path),
+            path=str(self.paths[0]),
             sha256=self.sha256(files),
             bytes=sum(path.stat().st_size for path in files.values()),
             rows=rows,
@@ -83,12 +77,16 @@ class ReferenceSource(CorpusSource):
             notes={},
             columns_used={"text": "text", "split": "split"},
         )
-        require_share(report, self.max_dropped)
+        require_share(report, self.reading.max_dropped)
         return pd.DataFrame(kept, columns=["writing_id", "l1", "cefr_level", "text", "split"], dtype="str"), report
+
+    def files(self) -> dict[tuple[str, str], Path]:
+        """The folder's files by level and split."""
+        return reference_files(self.paths[0], self.reading.levels)
 
     def sha256(self, files: Mapping[tuple[str, str], Path]) -> str:
         """One hash of the files' names and contents."""
-        hashes = [f"{path.relative_to(self.path).as_posix()} {file_sha256(path)}" for path in files.values()]
+        hashes = [f"{path.relative_to(self.paths[0]).as_posix()} {file_sha256(path)}" for path in files.values()]
         return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
 
@@ -96,7 +94,8 @@ def reference_source(corpus: Corpus) -> ReferenceSource | None:
     """The reference folder to import the corpus from, if any."""
     if corpus.reference is None:
         return None
-    return ReferenceSource(Path(corpus.reference), corpus.levels, corpus.encoding, corpus.max_dropped)
+    reading = Reading(corpus.levels, encoding=corpus.encoding, max_dropped=corpus.max_dropped)
+    return ReferenceSource([Path(corpus.reference)], reading)
 
 
 def import_masks(corpus: PreparedCorpus, source: ReferenceSource) -> Path | None:
@@ -107,13 +106,13 @@ def import_masks(corpus: PreparedCorpus, source: ReferenceSource) -> Path | None
 
     Raises: UserError if the files have changed since the corpus was imported, or mix mask types of two enumerations.
     """
-    files = reference_files(source.path, source.levels)
+    files = source.files()
     sha256 = {"/".join(key): file_sha256(path) for key, path in files.items() if path.suffix == ".pkl"}
     if not sha256:
         return None
     if source.sha256(files) != corpus.manifest["sources"][0]["sha256"]:
         raise UserError(
-            f"{source.path} has changed since this corpus was imported from it. Prepare the corpus again "
+            f"{source.paths[0]} has changed since this corpus was imported from it. Prepare the corpus again "
             "(overwrite=true), or restore the files."
         )
     settings = {"documents": corpus.documents_hash, "name": "reference", "pickles": sha256}

@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
+from ilm.corpus.columns import Reading
 from ilm.corpus.row_validation import NO_TEXT, UNKNOWN_L1
 from ilm.errors import UserError
 from ilm.files import read_json
@@ -25,7 +26,7 @@ LEVELS = ("A1", "B2")
 
 def imported(folder, levels=LEVELS, place=None, **options):
     """A stand-in for the corpus made from a folder of the reference."""
-    origin = ReferenceSource(folder, levels, **options)
+    origin = ReferenceSource([folder], Reading(levels, **options))
     documents, report = origin.read()
     stand_in, _ = corpus(folder=place or folder.with_name("data"))
     stand_in.documents, stand_in.manifest = documents, {"sources": [{"sha256": report.sha256}]}
@@ -157,64 +158,64 @@ def put(folder, **files) -> None:
 def test_the_level_of_files_without_folders(tmp_path):
     put(tmp_path / "texts", train="a\n\n\nb", test="c")
     with pytest.raises(UserError, match=r"corpus\.levels=\[B1\]"):
-        ReferenceSource(tmp_path / "texts", LEVELS).read()
-    documents, _ = ReferenceSource(tmp_path / "texts", ("stories",)).read()
+        ReferenceSource([tmp_path / "texts"], Reading(LEVELS)).read()
+    documents, _ = ReferenceSource([tmp_path / "texts"], Reading(("stories",))).read()
     assert documents["writing_id"].tolist() == [
         "stories:test:0000001",
         "stories:train:0000001",
         "stories:train:0000002",
     ]
     shutil.move(tmp_path / "texts", tmp_path / "B2")
-    documents, _ = ReferenceSource(tmp_path / "B2", LEVELS).read()
+    documents, _ = ReferenceSource([tmp_path / "B2"], Reading(LEVELS)).read()
     assert set(documents["cefr_level"]) == {"B2"}
 
 
 def test_folders_that_cannot_be_read(tmp_path, caplog):
     with pytest.raises(UserError, match="no such folder"):
-        ReferenceSource(tmp_path / "missing", LEVELS).read()
+        ReferenceSource([tmp_path / "missing"], Reading(LEVELS)).read()
     with pytest.raises(UserError, match=r"train\.txt or train\.pkl"):
-        ReferenceSource(tmp_path, LEVELS).read()
+        ReferenceSource([tmp_path], Reading(LEVELS)).read()
     put(tmp_path / "C9", train="a")
     with pytest.raises(UserError, match="found C9"):
-        ReferenceSource(tmp_path, LEVELS).read()
+        ReferenceSource([tmp_path], Reading(LEVELS)).read()
     put(tmp_path / "A1", train="a")
     with caplog.at_level(logging.WARNING, logger="ilm"):
-        assert len(ReferenceSource(tmp_path, LEVELS).read()[0]) == 1
+        assert len(ReferenceSource([tmp_path], Reading(LEVELS)).read()[0]) == 1
     assert "C9: its name is not in corpus.levels" in caplog.text
     put(tmp_path, valid="a")
     with caplog.at_level(logging.WARNING, logger="ilm"):
-        assert len(ReferenceSource(tmp_path, LEVELS).read()[0]) == 1
+        assert len(ReferenceSource([tmp_path], Reading(LEVELS)).read()[0]) == 1
     assert f"ignored {tmp_path}: its name is not in corpus.levels" in caplog.text
 
 
 def test_ids_are_sorted_whatever_the_names_of_levels(tmp_path):
     for level in ("A", "A1", "A-"):
         put(tmp_path / level, train="a", test="b")
-    documents, _ = ReferenceSource(tmp_path, ("A", "A1", "A-")).read()
+    documents, _ = ReferenceSource([tmp_path], Reading(("A", "A1", "A-"))).read()
     assert documents["writing_id"].is_monotonic_increasing
 
 
 def test_what_is_dropped_is_counted_and_stops_above_a_share(tmp_path):
     put(tmp_path / "A1", train="a \n\n\n \n\n\nc", valid=[("\ud800", []), ("\0", []), (" \n", []), ("d", [])])
     with pytest.raises(UserError, match=r"4 of 7 rows cannot be used, more than corpus\.max_dropped=0\.01"):
-        ReferenceSource(tmp_path, LEVELS).read()
-    documents, report = ReferenceSource(tmp_path, LEVELS, max_dropped=0.6).read()
+        ReferenceSource([tmp_path], Reading(LEVELS)).read()
+    documents, report = ReferenceSource([tmp_path], Reading(LEVELS, max_dropped=0.6)).read()
     assert documents["writing_id"].tolist() == ["A1:train:0000001", "A1:train:0000003", "A1:valid:0000004"]
     assert report.dropped[f"{NO_TEXT} (A1/train.txt)"] == {"count": 1, "rows": [2]}
     assert report.dropped[f"{NO_TEXT} (A1/valid.pkl)"] == {"count": 1, "rows": [3]}
     assert sum(found["count"] for found in report.dropped.values()) == 4
     put(tmp_path / "empty" / "A1", train="", test="\n")
     with pytest.raises(UserError, match="no rows"):
-        ReferenceSource(tmp_path / "empty", LEVELS, max_dropped=1).read()
+        ReferenceSource([tmp_path / "empty"], Reading(LEVELS, max_dropped=1)).read()
 
 
 def test_the_hash_changes_with_any_file(tmp_path):
     put(tmp_path / "A1", train="a", test="b")
-    first = ReferenceSource(tmp_path, LEVELS).read()[1].sha256
+    first = ReferenceSource([tmp_path], Reading(LEVELS)).read()[1].sha256
     put(tmp_path / "A1", test="c")
-    second = ReferenceSource(tmp_path, LEVELS).read()[1].sha256
+    second = ReferenceSource([tmp_path], Reading(LEVELS)).read()[1].sha256
     (tmp_path / "A1" / "train.txt").rename(tmp_path / "A1" / "valid.txt")
-    assert len({first, second, ReferenceSource(tmp_path, LEVELS).read()[1].sha256}) == 3
+    assert len({first, second, ReferenceSource([tmp_path], Reading(LEVELS)).read()[1].sha256}) == 3
 
 
 def pickled(folder, monkeypatch, *documents) -> None:
