@@ -8,10 +8,17 @@ from itertools import accumulate
 from random import Random
 from typing import NamedTuple
 
-import yaml
-
 from ilm.corpus.synthetic.errors import make_errors
-from ilm.corpus.synthetic.grammar import HARD_BREAK, SOFT_BREAK, Expansion, Grammar, Topic, parse_grammar, read_data
+from ilm.corpus.synthetic.grammar import (
+    HARD_BREAK,
+    SOFT_BREAK,
+    Expansion,
+    Grammar,
+    Topic,
+    parse_grammar,
+    read_data,
+    read_yaml,
+)
 from ilm.corpus.synthetic.oddities import add_oddities, typed
 from ilm.corpus.synthetic.writers import Writer
 from ilm.hashing import order_key
@@ -41,12 +48,6 @@ class Composition(NamedTuple):
 def grammar_of(level: str) -> Grammar:
     """The writing tasks of a level, with the word lists shared by all levels."""
     return parse_grammar(read_data(f"topics_{level.lower()}.txt"), parse_grammar(read_data("words.txt")))
-
-
-@cache
-def contractions() -> dict[str, str]:
-    """The contents of `data/contractions.yaml`."""
-    return yaml.safe_load(read_data("contractions.yaml"))
 
 
 def compose(level: str, l1: str, key: int, rng: Random) -> Composition:
@@ -103,7 +104,7 @@ def polish(text: str, level: str, random: Callable[[], float]) -> str:
     text = text.replace(HARD_BREAK, "\n")
     text = _A_BEFORE_VOWEL.sub(r"\1n ", text)
     rate = _CONTRACTED[level]
-    for full, short in contractions().items():
+    for full, short in read_yaml("contractions.yaml").items():
         if f"{full} " in text and random() < rate:
             text = text.replace(f"{full} ", f"{short} ")
     return text[:1].upper() + text[1:]

@@ -5,11 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from random import Random
-from typing import Any
 
-import yaml
-
-from ilm.corpus.synthetic.grammar import read_data
+from ilm.corpus.synthetic.grammar import read_yaml
 
 _LEVEL_FACTOR = {"A1": 1.0, "A2": 0.95, "B1": 0.7, "B2": 0.42, "C1": 0.2}
 
@@ -27,15 +24,10 @@ class Rule:
 @cache
 def rules_of(l1: str) -> tuple[Rule, ...]:
     """The rules of `data/error_rules.yaml` for this first language, in file order."""
-    data = _data()
+    data = read_yaml("error_rules.yaml")
     alternatives = {name: words.replace(", ", "|") for name, words in data["word_lists"].items()}
     lines = [line for block in data["rules"] if l1 in block["l1"] for line in block["lines"].splitlines()]
     return tuple(parse_rule(line, alternatives) for line in lines)
-
-
-@cache
-def _data() -> dict[str, Any]:
-    return yaml.safe_load(read_data("error_rules.yaml"))
 
 
 def parse_rule(line: str, alternatives: Mapping[str, str]) -> Rule:

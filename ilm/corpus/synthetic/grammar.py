@@ -19,7 +19,11 @@ writer; `\N` a mandatory one, as in a list.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import resources
+from typing import Any
+
+import yaml
 
 _TOKEN = re.compile(r"[\[\]|]|\{[^{}]+\}|[^\[\]|{}]+")
 _BETWEEN_ITEMS = re.compile(r"\|(?![^\[\]]*\])")  # bars outside brackets, which do not nest in an item of a list
@@ -30,6 +34,12 @@ SOFT_BREAK, HARD_BREAK = "\x01", "\x02"
 def read_data(name: str) -> str:
     """The text of a file in `data/`."""
     return (resources.files(__package__) / "data" / name).read_text(encoding="utf-8")
+
+
+@cache
+def read_yaml(name: str) -> Any:
+    """The contents of a YAML file in `data/`."""
+    return yaml.safe_load(read_data(name))
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,8 +27,9 @@ def add_oddities(text: str, writer: Writer, level: str, rng: Random) -> str:
     random = rng.random
     if "\n" in text and random() < _TRIPLE_NEWLINE:
         text = text.replace("\n\n", "\n").replace("\n", "\n\n\n", 1 + int(random() * 2))
-    if writer.language.script and random() < _OWN_SCRIPT:
-        own = writer.language.script.get(writer.city)
+    script = writer.language.get("script")
+    if script and random() < _OWN_SCRIPT:
+        own = script.get(writer.city)
         if own and writer.city in text:
             text = text.replace(writer.city, f"{writer.city} ({own})", 1)
     if random() < _EMOJI[level]:

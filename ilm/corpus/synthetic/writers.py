@@ -6,52 +6,12 @@ not his husband.
 
 import unicodedata
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import cache
 from random import Random
 from typing import Any
 
-import yaml
-
-from ilm.corpus.synthetic.grammar import read_data
+from ilm.corpus.synthetic.grammar import read_yaml
 from ilm.hashing import order_key
-
-
-@cache
-def people() -> dict[str, Any]:
-    """The contents of `data/people.yaml`."""
-    return yaml.safe_load(read_data("people.yaml"))
-
-
-@dataclass(frozen=True, slots=True)
-class Country:
-    """A writer's country of origin; `weight`: relative frequency."""
-
-    name: str
-    nationality: str
-    weight: int
-    cities: list[str]
-    dishes: list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class FirstLanguage:
-    """Names and countries of writers with one first language; `script` spells some cities in its own script."""
-
-    women: list[str]
-    men: list[str]
-    surnames: list[str]
-    countries: list[Country]
-    script: dict[str, str] = field(default_factory=dict)
-
-
-@cache
-def first_languages() -> dict[str, FirstLanguage]:
-    """The first languages of `data/first_languages.yaml` by name."""
-    return {
-        name: FirstLanguage(**{**values, "countries": [Country(**country) for country in values["countries"]]})
-        for name, values in yaml.safe_load(read_data("first_languages.yaml")).items()
-    }
 
 
 class Writer:
@@ -61,18 +21,20 @@ class Writer:
     """
 
     def __init__(self, l1: str, key: int, random: Callable[[], float]) -> None:
-        self.l1, self.language = l1, first_languages()[l1]
+        self.l1, self.language = l1, read_yaml("first_languages.yaml")[l1]
+        self.people = read_yaml("people.yaml")
         self.key, self.random = key, random
         life = Random(key).random
         self.accents = life() < 0.22  # others type "Sao Paulo"
-        country = _pick(_weighted_countries(l1), life)
+        countries = self.language["countries"]
+        country = _pick([country for country in countries for _ in range(country["weight"])], life)
         self.sex = "woman" if life() < 0.52 else "man"
         self.age = 17 + int(life() ** 1.7 * 43)
         first, surname = self._name(self.sex, life)
         self.names = {first, surname}
-        self.city = other = _pick(country.cities, life)
+        self.city = other = _pick(country["cities"], life)
         while other == self.city:
-            other = _pick(country.cities, life)
+            other = _pick(country["cities"], life)
         years = max(1, min(self.age - 20, 2 + int(life() * 22)))
         self.facts = {
             "name": self._spelt(first),
@@ -80,24 +42,24 @@ class Writer:
             "age": str(self.age),
             "city": self._spelt(self.city),
             "city:b": self._spelt(other),
-            "country": country.name,
-            "nationality": country.nationality,
+            "country": country["name"],
+            "nationality": country["nationality"],
             "language": "Chinese" if l1 == "Mandarin" else l1,
             "experience": f"{years} years" if years > 1 else "a year",
-            "dish": self._spelt(_pick(country.dishes, life)),
+            "dish": self._spelt(_pick(country["dishes"], life)),
             **self._family(life),
         }
         if self.age < 21 or (self.age < 26 and life() < 0.6):
-            subject = _pick(people()["subjects"], life)
+            subject = _pick(self.people["subjects"], life)
             self.facts |= {"job.title": "student", "job.work": f"study {subject} at university"}
             self.facts |= {"job.works": "goes to university", "job.field": "a café at weekends"}
 
     def person(self, key: str) -> dict[str, str] | None:
         """The record of the person behind slot `key` ("friend", "friend:b"); None if the key is no person."""
         role = key.partition(":")[0]
-        if role not in people()["roles"]:
+        if role not in self.people["roles"]:
             return None
-        known_sex, older = people()["roles"][role]
+        known_sex, older = self.people["roles"][role]
         random = Random(order_key(self.key, key)).random if known_sex else self.random
         sex = known_sex or ("woman" if random() < 0.5 else "man")
         abroad = role == "penpal" or (known_sex is None and random() < 0.25)
@@ -110,13 +72,13 @@ class Writer:
             "name": self._spelt(first),
             "surname": self._spelt(surname),
             "age": str(min(age, 94)),
-            **people()["pronouns"][sex],
+            **self.people["pronouns"][sex],
         }
 
     def _name(self, sex: str, random: Callable[[], float], abroad: bool = False) -> tuple[str, str]:
-        firsts = self.language.women if sex == "woman" else self.language.men
-        first = _pick(people()["names_abroad"][sex] if abroad else firsts, random)
-        surname = _pick(self.language.surnames, random)
+        firsts = self.language["women" if sex == "woman" else "men"]
+        first = _pick(self.people["names_abroad"][sex] if abroad else firsts, random)
+        surname = _pick(self.language["surnames"], random)
         return first, surname + "a" if self.l1 == "Russian" and sex == "woman" else surname
 
     def _family(self, random: Callable[[], float]) -> dict[str, str]:
@@ -148,11 +110,6 @@ class Writer:
 
 def _pick(items: Sequence[Any], random: Callable[[], float]) -> Any:
     return items[int(random() * len(items))]
-
-
-@cache
-def _weighted_countries(l1: str) -> tuple[Country, ...]:
-    return tuple(country for country in first_languages()[l1].countries for _ in range(country.weight))
 
 
 @cache
