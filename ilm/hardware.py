@@ -57,10 +57,10 @@ def share(slot: int, slots: int, gpus: list[str], gpus_per_job: int) -> dict[str
 
 
 def started_by(environment: Mapping[str, str] = os.environ) -> str | None:
-    """What started this process together with others of its run: `torchrun`, `srun`, or `lightning`, the first process
-    of the run; None for one that stands alone.
+    """The launcher that started this process as one of several: `torchrun`, `srun`, or `lightning` (the run's first
+    process); None for a single process.
 
-    A rank that a shell has left behind (RANK, LOCAL_RANK, SLURM_PROCID) is no launcher, nor is the script of a batch
+    Rank variables left over in a shell (RANK, LOCAL_RANK, SLURM_PROCID) do not count, nor does the script of a batch
     job, which Slurm starts once.
     """
     if {"TORCHELASTIC_RUN_ID", "RANK"} <= {*environment}:
@@ -72,31 +72,29 @@ def started_by(environment: Mapping[str, str] = os.environ) -> str | None:
 
 
 def processes_started(environment: Mapping[str, str] = os.environ) -> int:
-    """How many processes torchrun or srun started of this command; 1 without them."""
+    """How many processes of this command torchrun or srun started; 1 without them."""
     counts = {"torchrun": "WORLD_SIZE", "srun": "SLURM_STEP_NUM_TASKS"}
     return int(environment.get(counts.get(started_by(environment) or "", ""), 1))
 
 
 def is_first_process(environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether this process is the one that writes, of those that work together on a run."""
+    """Whether this process is the first of its run, which writes its files."""
     launcher = started_by(environment)
     rank = {"torchrun": "RANK", "srun": "SLURM_PROCID", "lightning": "LOCAL_RANK"}.get(launcher or "")
-    # Without torchrun or srun a person starts one process on each node, and tells it which node that is.
+    # Without torchrun or srun, a person starts one process per node and sets its NODE_RANK.
     node = "NODE_RANK" if launcher in ("lightning", None) and "MASTER_ADDR" in environment else None
     return all(int(environment.get(name, 0)) == 0 for name in (rank, node) if name is not None)
 
 
 def end_with_parent(number: int = signal.SIGTERM) -> None:
-    """Let this process get a signal when its parent is gone, so that it is not left behind. Linux only."""
+    """Have the kernel send this process a signal when its parent dies. Linux only."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, number)  # PR_SET_PDEATHSIG
 
 
 @contextmanager
 def failing_together() -> Iterator[None]:
-    """Around what the processes of one srun do together: where one fails, the others would wait for it for ever, so it
-    ends them with itself at its exit.
-    """
+    """A process of an srun that fails in this block kills the others when it exits; they would wait for it forever."""
     try:
         yield
     except Exception:
@@ -104,13 +102,13 @@ def failing_together() -> Iterator[None]:
             step = f"{os.environ['SLURM_JOB_ID']}.{os.environ['SLURM_STEP_ID']}"
             atexit.register(subprocess.run, ["scancel", "--signal=KILL", step])
             if not is_first_process():
-                atexit.register(time.sleep, 15)  # before that: the first one may have more to say
+                atexit.register(time.sleep, 15)  # the first process may still have more to report
         raise
 
 
 @contextmanager
 def starting_others() -> Iterator[None]:
-    """Around the training that makes this process start the others of its run: they can tell that it was this one."""
+    """Mark this process as the parent of the ranks that training starts in this block (`started_by`)."""
     before = dict(os.environ)
     os.environ[PARENT] = str(os.getpid())
     try:

@@ -52,7 +52,7 @@ def _without_interrupts() -> Iterator[None]:
 def _begin_worker() -> None:
     # Ctrl-C reaches every process of the terminal; stopping workers is the parent's job.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # If the parent is killed, its workers would wait for ever.
+    # If the parent is killed, its workers would wait forever.
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
