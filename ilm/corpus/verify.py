@@ -6,11 +6,15 @@ from pathlib import Path
 
 import pandas as pd
 
+from ilm.corpus.selection import Documents
 from ilm.corpus.store import DOCUMENTS, MANIFEST, PreparedCorpus, again, with_digest
 from ilm.errors import UserError
 from ilm.files import read_json
 from ilm.hashing import changed_files, digest
 from ilm.tables import TextTable, show
+
+# Lists how the contents of a folder of masks or tokens differ from the documents, one line each.
+Compare = Callable[[Path, pd.DataFrame], list[str]]
 
 
 @dataclass(frozen=True)
@@ -22,10 +26,10 @@ class Finding:
     skipped: str | None = None
 
 
-def verify_corpus(folder: Path, caches: Mapping[str, Callable[[Path, pd.DataFrame], list[str]]]) -> Iterator[Finding]:
+def verify_corpus(folder: Path, caches: Mapping[str, Compare]) -> Iterator[Finding]:
     """Verify everything below `data/<corpus>` against its manifest and documents.
 
-    `caches`: subfolder (masks, tokens) -> a function that lists the faults of one folder in it, given the documents.
+    `caches`: subfolder (masks, tokens) -> how to compare a folder in it with the documents.
 
     Raises: UserError if there is no corpus.
     """
@@ -43,17 +47,29 @@ def verify_corpus(folder: Path, caches: Mapping[str, Callable[[Path, pd.DataFram
             yield Finding(f"source {path}", skipped="a folder" if path.is_dir() else "no longer there")
     if faults:
         return
-    for kind, faults_of in caches.items():
+    for kind, compare in caches.items():
         for cache in sorted((folder / kind).glob("[!.]*")):
-            part = f"{kind}/{cache.name}"
-            if (other := _documents_of(cache)) not in (None, corpus.documents_hash):
-                why = f"made from documents {other}, since replaced: nothing reads it, delete it"
-                yield Finding(part, skipped=why)
-            else:
-                yield Finding(part, faults_of(cache, corpus.documents))
+            yield verify_cache(cache, corpus, compare)
 
 
-def require_sound(*folders: Path, **caches: Callable[[Path, pd.DataFrame], list[str]]) -> None:
+def verify_cache(folder: Path, corpus: Documents, compare: Compare) -> Finding:
+    """Verify a folder of masks or tokens: its name and its files against its settings, then the documents."""
+    part = f"{folder.parent.name}/{folder.name}"
+    try:
+        about = read_json(folder / "settings.json")
+        made_from = about.get("settings") or about["identity"]
+        if not folder.name.endswith(f"-{digest(made_from)}"):
+            return Finding(part, [f"settings.json belongs to {digest(made_from)}, not to this folder"])
+        if (other := made_from["documents"]) != corpus.documents_hash:
+            return Finding(part, skipped=f"made from documents {other}, since replaced: nothing reads it, delete it")
+        return Finding(part, changed_files(folder, about["files"]) or compare(folder, corpus.documents))
+    except UserError as error:
+        return Finding(part, [str(error)])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return Finding(part, [f"a file is missing or damaged ({error!r})"])
+
+
+def require_sound(*folders: Path, **caches: Compare) -> None:
     """Verify each `data/<corpus>` and print the findings; `caches` as for `verify_corpus`.
 
     Raises: UserError if there is any fault.
@@ -73,13 +89,3 @@ def require_sound(*folders: Path, **caches: Callable[[Path, pd.DataFrame], list[
             )
     if errors:
         raise UserError("\n".join(errors))
-
-
-def _documents_of(cache: Path) -> str | None:
-    """The hash of the documents that masks or tokens were made from; None if their settings cannot be trusted."""
-    try:
-        about = read_json(cache / "settings.json")
-        made_of = about.get("settings") or about["identity"]
-        return made_of["documents"] if cache.name.endswith(f"-{digest(made_of)}") else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None  # the check of this kind of folder reports the fault

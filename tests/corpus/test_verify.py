@@ -82,20 +82,23 @@ def test_whatever_is_changed_in_the_manifest(corpus):
 
 
 def test_caches_are_looked_at_by_who_knows_them(corpus, capsys):
-    for name in ("masks/words-0", "masks/.words-1.tmp-2", "tokens/gpt2-3"):
+    identity = {"documents": corpus.documents_hash}
+    words, gpt2 = (f"{name}-{digest(identity)}" for name in ("words", "gpt2"))
+    for name in (f"masks/{words}", "masks/.words-1.tmp-2", f"tokens/{gpt2}"):
         (corpus.folder / name).mkdir(parents=True)
+        (corpus.folder / name / "settings.json").write_text(json.dumps({"identity": identity, "files": {}}))
     seen = []
 
-    def faults_of(folder: Path, documents: pd.DataFrame) -> list[str]:
+    def compare(folder: Path, documents: pd.DataFrame) -> list[str]:
         seen.append((folder.name, len(documents)))
-        return ["no file"] if folder.name == "gpt2-3" else []
+        return ["no file"] if folder.name == gpt2 else []
 
-    assert faults(corpus.folder, masks=faults_of, tokens=faults_of) == {"tokens/gpt2-3": "no file"}
-    assert seen == [("words-0", 40), ("gpt2-3", 40)]
+    assert faults(corpus.folder, masks=compare, tokens=compare) == {f"tokens/{gpt2}": "no file"}
+    assert seen == [(words, 40), (gpt2, 40)]
     with pytest.raises(UserError, match="1 fault"):
-        require_sound(corpus.folder, tokens=faults_of)
+        require_sound(corpus.folder, tokens=compare)
     rows = [line.replace("│", " ").split() for line in capsys.readouterr().out.splitlines()]
-    assert ["tokens/gpt2-3", "FAULT:", "no", "file"] in rows
+    assert [f"tokens/{gpt2}", "FAULT:", "no", "file"] in rows
     assert ["manifest.json", "ok"] in rows
 
 

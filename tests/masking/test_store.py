@@ -1,8 +1,11 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
 
+from ilm.corpus.verify import verify_cache
 from ilm.errors import UserError
 from ilm.files import read_json
 from ilm.hashing import digest
@@ -164,7 +167,12 @@ def test_damaged_files_are_refused(tmp_path, damage):
 
 
 def test_masks_as_they_were_written_have_no_faults(tmp_path):
-    assert verify_masks(write(tmp_path), DOCUMENTS) == []
+    assert faults(write(tmp_path), DOCUMENTS) == []
+
+
+def faults(folder, documents):
+    corpus = SimpleNamespace(documents=documents, documents_hash=SETTINGS.documents)
+    return verify_cache(folder, corpus, verify_masks).faults
 
 
 @pytest.mark.parametrize("name", ["train.arrow", "statistics.json", "settings.json"])
@@ -175,19 +183,19 @@ def test_any_changed_byte_is_found(tmp_path, name):
         content = bytearray(whole)
         content[place] ^= 4
         (folder / name).write_bytes(content)
-        assert verify_masks(folder, DOCUMENTS), place
+        assert faults(folder, DOCUMENTS), place
 
 
 @pytest.mark.parametrize("name", ["settings.json", "statistics.json", "test.arrow"])
 def test_a_missing_file_is_found(tmp_path, name):
     folder = write(tmp_path)
     (folder / name).unlink()
-    assert len(verify_masks(folder, DOCUMENTS)) == 1
+    assert len(faults(folder, DOCUMENTS)) == 1
 
 
 def test_masks_of_other_documents_are_found(tmp_path):
     folder = write(tmp_path)
     moved = DOCUMENTS.assign(split=["train", "test", "train", "train", "train", "train", "valid"])
-    assert [fault.partition(":")[0] for fault in verify_masks(folder, moved)] == ["train", "valid"]
+    assert [fault.partition(":")[0] for fault in faults(folder, moved)] == ["train", "valid"]
     shorter = DOCUMENTS.assign(text=DOCUMENTS["text"].str.slice(0, 3))
-    assert any("end outside their text" in fault for fault in verify_masks(folder, shorter))
+    assert any("end outside their text" in fault for fault in faults(folder, shorter))

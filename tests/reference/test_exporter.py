@@ -7,6 +7,7 @@ import pytest
 
 from ilm.corpus.columns import Reading
 from ilm.corpus.row_validation import NO_TEXT, UNKNOWN_L1
+from ilm.corpus.verify import verify_cache
 from ilm.errors import UserError
 from ilm.files import read_json
 from ilm.masking.functions import Documents, Punctuation, Sentences
@@ -291,7 +292,7 @@ def test_masks_of_some_of_the_files(tmp_path):
         (tmp_path / "export" / name).unlink()
     back, origin, _ = imported(tmp_path / "export")
     folder = import_masks(back, origin)
-    assert verify_masks(folder, back.documents) == []
+    assert verify_cache(folder, back, verify_masks).faults == []
     expected = [
         (level, split, text, [] if (level, split) == ("A1", "train") or split == "valid" else spans)
         for level, split, text, spans in contents(small.documents, store)
