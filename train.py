@@ -30,7 +30,7 @@ def train(cfg: DictConfig, choices: dict[str, str | None] | None = None) -> dict
 
     set_up_logging()
     if settings.dry_run:
-        dry_run(settings)
+        dry_run(prepared)
         return {}
     plan, anew = plan_run(prepared), settings.overwrite and not was_requeued()
     note(name=plan.name)

@@ -9,8 +9,7 @@
 import logging
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +20,7 @@ import torch
 from tqdm import tqdm
 
 from ilm.cli.sweep import is_recorded, note
-from ilm.config.train import EarlyStopping, Train
+from ilm.config.train import EarlyStopping
 from ilm.errors import UserError
 from ilm.models.devices import peak_memory
 from ilm.models.summary import module_lines
@@ -34,7 +33,7 @@ from ilm.training.fit import fit
 from ilm.training.lightning import callbacks_of, datamodule_of
 from ilm.training.module import InfillingModule
 from ilm.training.plan import RunPlan, plan_run
-from ilm.training.prepared import open_prepared
+from ilm.training.prepared import Prepared
 from ilm.training.trainer import make_trainer
 
 log = logging.getLogger("ilm")
@@ -104,49 +103,30 @@ def extrapolated(timed: Stopwatch, plan: RunPlan) -> tuple[float, float, int]:
     return training, validating, validations
 
 
-def dry_run(settings: Train) -> None:
-    """Log a run's plan and cost, note the cost for the table of a sweep, and leave nothing behind.
+def dry_run(prepared: Prepared) -> None:
+    """Log a run's plan and cost, and note the cost for the table of a sweep. Writes only caches that the run will use.
 
     A run of a sweep that needs one not trained yet (`match`, `init_from`) is noted at that run's cost.
     """
+    settings = prepared.settings
     others = [settings.match] if settings.match else settings.init_from or []
-    with _caches_apart(settings) as apart:
-        try:
-            plan = plan_run(open_prepared(apart))
-        except UserError as error:
-            if not (others and is_recorded()):
-                raise
-            trained = settings.trainer.max_steps != 0
-            note(name=run_name(settings), **({"follows": others[0]} if trained else {"cost": NOTHING}))
-            log.info("%s cannot be planned yet: %s", run_name(settings), error)
-            return
-        note(name=plan.name)
-        log.info("%s", plan.summary())
-        if not plan.total_steps:
-            note(cost=NOTHING)
-            return
-        lines, cost = cost_sheet(plan)
+    try:
+        plan = plan_run(prepared)
+    except UserError as error:
+        if not (others and is_recorded()):
+            raise
+        trained = settings.trainer.max_steps != 0
+        note(name=run_name(settings), **({"follows": others[0]} if trained else {"cost": NOTHING}))
+        log.info("%s cannot be planned yet: %s", run_name(settings), error)
+        return
+    note(name=plan.name)
+    log.info("%s", plan.summary())
+    if not plan.total_steps:
+        note(cost=NOTHING)
+        return
+    lines, cost = cost_sheet(plan)
     log.info("%s", lines)
     note(cost=cost, level=settings.cefr_level.name)
-
-
-@contextmanager
-def _caches_apart(settings: Train) -> Iterator[Train]:
-    """Settings for a temporary copy of the corpus made of links: caches in it are used, new ones vanish with it."""
-    corpus = Path(settings.paths.data) / settings.corpus.name
-    with tempfile.TemporaryDirectory(prefix="ilm-dry-run-") as name:
-        copy = Path(name) / corpus.name
-        if corpus.is_dir():
-            caches = [corpus / cache for cache in ("masks", "tokens", "tokenizers")]
-            for folder in (copy, *(copy / cache.name for cache in caches)):
-                folder.mkdir()
-            for path in {path for folder in (corpus, *caches) for path in folder.glob("*")} - {*caches}:
-                (copy / path.relative_to(corpus)).symlink_to(path.absolute())
-        data = settings.paths.model_copy(update={"data": name})
-        try:
-            yield settings.model_copy(update={"paths": data}) if corpus.is_dir() else settings
-        except UserError as error:
-            raise UserError(str(error).replace(name, settings.paths.data)) from error
 
 
 def measure(plan: RunPlan) -> tuple[Stopwatch, InfillingModule]:

@@ -1,6 +1,7 @@
 """The cost sheet: its arithmetic with a fake clock, and a dry run compared with the run it estimates."""
 
 import tempfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -67,8 +68,8 @@ def test_the_disk_of_a_real_run_is_what_the_sheet_says(run, small, tmp_path):
     assert summary["hours"] > 0
 
 
-def test_a_dry_run_leaves_nothing_and_changes_nothing(small_csv, tmp_path, capsys, monkeypatch):
-    """Neither caches of the corpus, which it needs others of than there are, nor what it measured."""
+def test_a_dry_run_leaves_only_caches_for_the_run(small_csv, tmp_path, capsys, monkeypatch):
+    """Here the masks of its second epoch, its own tokenizer and tokens, but not what it measured."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
     (tmp_path / "tmp").mkdir()
     corpus = ["corpus=custom", "corpus.name=fresh", f"paths.data={tmp_path / 'data'}"]
@@ -81,7 +82,10 @@ def test_a_dry_run_leaves_nothing_and_changes_nothing(small_csv, tmp_path, capsy
     said = capsys.readouterr().err
     assert [line.split()[0] for line in said.splitlines()[-6:]] == [*lines]
     assert "modules     transformer.wte" in said
-    assert contents(tmp_path) == before
+    after = contents(tmp_path)
+    assert {name: after[name] for name in before} == before
+    caches = {Path(name).relative_to("data/fresh").parts[0] for name in {*after} - {*before}}
+    assert caches == {"masks", "tokenizers", "tokens"}
     assert {path.name for path in tmp_path.iterdir()} == {"data", "tmp"}
     assert list((tmp_path / "tmp").iterdir()) == []
     with pytest.raises(UserError, match=f"{tmp_path / 'data' / 'nothing'}"):
