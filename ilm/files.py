@@ -29,9 +29,7 @@ DISK_FULL = {
     errno.EDQUOT: "your disk quota is used up",
     errno.EFBIG: "the file is too large here (ulimit -f)",
 }
-DISK_ERRORS = frozenset(
-    (*DISK_FULL, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EEXIST, errno.EISDIR, errno.ENOTDIR)
-)
+_DENIED = (errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EEXIST, errno.EISDIR, errno.ENOTDIR)
 # A file system without locks.
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 
@@ -219,7 +217,10 @@ def locked(path: Path, refusal: str | None, *, instead: str = "choose another pl
 
 
 def denied(error: BaseException, place: Path | str = "a file") -> str | None:
-    """Where room or permission was missing, `place` if the system does not say; None if an error has another cause."""
+    """Where room or permission was missing, or something was in the way; None if an error has another cause.
+
+    `place`: what is named if the system does not say.
+    """
     cause: BaseException | None = error
     while cause is not None:  # torch wraps the system's error if a checkpoint cannot be completed
         rust = re.search(r"\(os error (\d+)\)", str(cause))  # tokenizers and safetensors
@@ -227,7 +228,7 @@ def denied(error: BaseException, place: Path | str = "a file") -> str | None:
         file = getattr(cause, "filename", None) or place
         if number in DISK_FULL:
             return f"{DISK_FULL[number]}: {file} could not be written"
-        if number in (errno.EACCES, errno.EPERM, errno.EROFS):
+        if number in _DENIED:
             return f"{os.strerror(number)}: {file}"
         cause = cause.__cause__ or cause.__context__
     return None

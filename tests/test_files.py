@@ -76,6 +76,7 @@ def test_a_place_is_tried_before_the_work(tmp_path, monkeypatch):
         (OSError(errno.EFBIG, "File too large"), "the file is too large here (ulimit -f): a file could not be written"),
         (Exception("I/O error: File too large (os error 27)"), "the file is too large here (ulimit -f): a file could"),
         (PermissionError(errno.EACCES, "Permission denied", "/x"), "Permission denied: /x"),
+        (NotADirectoryError(errno.ENOTDIR, "Not a directory", "/x"), "Not a directory: /x"),
         (FileNotFoundError(errno.ENOENT, "No such file", "/x"), None),
         (ValueError("28"), None),
     ],

@@ -41,7 +41,7 @@ def entry_point(main: Callable[[], Any]) -> None:
     _print_anything()
     imported()
     try:
-        with _denials_explained():
+        with denials_explained():
             if {"-h", "--help"} & {*sys.argv[1:]}:
                 print(help_text(_command(), sys.argv[1:]))
                 return
@@ -99,7 +99,7 @@ def job() -> Iterator[dict[str, str | None]]:
     single = HydraConfig.get().mode == RunMode.RUN
     note(exit_code=None, error=None)  # overwrites those of a requeued job
     try:
-        with _denials_explained():
+        with denials_explained():
             yield chosen_options()
         note(exit_code=0)
     except SystemExit as stop:
@@ -119,8 +119,8 @@ def job() -> Iterator[dict[str, str | None]]:
 
 
 @contextmanager
-def _denials_explained() -> Iterator[None]:
-    """Raise a UserError in place of an error for lack of room or permission."""
+def denials_explained() -> Iterator[None]:
+    """Raise a UserError in place of an error for lack of room or permission, or for something in the way."""
     try:
         yield
     except UserError:
@@ -129,8 +129,8 @@ def _denials_explained() -> Iterator[None]:
         if (why := denied(error)) is None:
             raise
         raise UserError(
-            f"{why}. Make room or change the permissions, or type another paths.data=..., paths.experiments=... or "
-            "paths.results=..."
+            f"{why}. Make room, change the permissions or remove what is in the way, and type the same command again; "
+            "or type another paths.data=..., paths.experiments=... or paths.results=..."
         ) from error
 
 

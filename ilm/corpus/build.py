@@ -39,7 +39,7 @@ from ilm.corpus.store import (
     write_documents,
 )
 from ilm.errors import UserError
-from ilm.files import DISK_ERRORS, atomic_file, locked, remove_strays, write_json
+from ilm.files import atomic_file, locked, remove_strays, write_json
 from ilm.hashing import FORMAT_VERSION, digest, file_sha256
 from ilm.tables import TextTable
 
@@ -165,7 +165,7 @@ def locked_folder(folder: Path) -> Iterator[None]:
     The lock is a file beside the folder. Tokens are not touched: training writes them without this lock. If nothing
     was prepared (a faulty file, a full disk), no empty folder stays behind.
 
-    Raises: UserError if another process is preparing this corpus, or if writing fails (a full disk, a file in the way).
+    Raises: UserError if another process is preparing this corpus.
     """
     data = folder.parent
     created = [path for path in (data, *data.parents) if not path.exists()]
@@ -178,13 +178,6 @@ def locked_folder(folder: Path) -> Iterator[None]:
             for place in (folder, folder / "masks"):
                 remove_strays(place, all_of_them=True)
             yield
-    except OSError as error:
-        if error.errno not in DISK_ERRORS:  # NumPy raises OSError without errno on a full disk
-            raise
-        raise UserError(
-            f"{folder} could not be prepared: {error}. Free some space or remove the obstacle, and type the same "
-            "command again; or type paths.data=... to use another disk."
-        ) from error
     finally:
         for path in (folder / "masks", folder, *created):
             if path.is_dir() and not any(path.iterdir()):

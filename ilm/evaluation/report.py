@@ -28,7 +28,7 @@ from ilm.config.evaluate import Cloze, Evaluate, Memorisation, Perplexity
 from ilm.config.keys import flat
 from ilm.corpus.store import PreparedCorpus, text_note
 from ilm.errors import UserError
-from ilm.files import DISK_ERRORS, DISK_FULL, atomic_file, locked, read_object, remove_strays, write_json
+from ilm.files import atomic_file, locked, read_object, remove_strays, write_json
 from ilm.runs.folder import versions
 from ilm.runs.identity import identity_differences, short_values
 from ilm.tables import TextTable, escape_latex, show
@@ -107,7 +107,7 @@ def open_results(folder: Path, identity: Mapping[str, Any]) -> Iterator[None]:
     """Claim the results folder with this `results_identity` for this process, and log to it.
 
     Raises: UserError if another process works in it, it holds something else (the differences are listed), or it cannot
-    be written, now or in the block.
+    be locked.
     """
     refusal = f"Another process works on {folder}. Wait until it has ended, or type name=... for another folder."
     log_file = folder / f"{identity['task']['name']}.log"
@@ -121,17 +121,6 @@ def open_results(folder: Path, identity: Mapping[str, Any]) -> Iterator[None]:
             log.info(_command(), extra={"file_only": True})
             yield
             log.info("written: %s", folder)
-        except OSError as error:
-            elsewhere = error.filename is not None and folder not in (
-                Path(error.filename),
-                *Path(error.filename).parents,
-            )
-            if error.errno not in DISK_ERRORS or elsewhere:
-                raise
-            raise UserError(
-                f"{DISK_FULL.get(error.errno, error.strerror)}: {folder} cannot be written. Make room or change "
-                "its permissions, and type the same command again; or paths.results=... for another place."
-            ) from error
         finally:
             set_up_logging()
             if folder.is_dir() and {path.name for path in folder.iterdir()} <= {IDENTITY, log_file.name}:

@@ -15,6 +15,7 @@ import pytest
 from filelock import FileLock
 from rich.console import Console
 
+from ilm.cli.main import denials_explained
 from ilm.config.sections import Columns, Corpus, Extra
 from ilm.corpus.build import build_corpus, extra_folders, locked_folder
 from ilm.corpus.columns import Reading
@@ -118,7 +119,7 @@ def test_a_full_disk_is_told_in_one_message(tmp_path, path, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr("ilm.corpus.build.write_documents", full)
-    with pytest.raises(UserError, match=r"mine could not be prepared: .*No space left.*type the same command again"):
+    with pytest.raises(UserError, match=r"the disk is full: .*type the same command again"), denials_explained():
         prepared(tmp_path / "data", path)
     assert not (tmp_path / "data").exists()
 
@@ -127,7 +128,7 @@ def test_a_full_disk_is_told_in_one_message(tmp_path, path, monkeypatch):
     ("name", "message"),
     [
         ("", r"cannot be written to \(Not a directory\): type paths\.data="),
-        *((name, "could not be prepared: .*remove the obstacle") for name in ("masks", "documents.parquet")),
+        *((name, f"{name}.* remove what is in the way") for name in ("masks", "documents.parquet")),
     ],
 )
 def test_something_of_another_kind_in_the_place_of_a_file(tmp_path, path, name, message):
@@ -137,7 +138,7 @@ def test_something_of_another_kind_in_the_place_of_a_file(tmp_path, path, name, 
     else:
         place.parent.mkdir(parents=True)
         place.touch()
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=message), denials_explained():
         prepared(tmp_path / "data", path)
 
 
