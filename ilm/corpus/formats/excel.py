@@ -9,7 +9,6 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
 from itertools import groupby, islice
 from operator import itemgetter
@@ -18,7 +17,7 @@ from pathlib import Path
 import python_calamine
 
 from ilm.config.keys import as_typed
-from ilm.corpus.formats.table import BLANK, FIELDS, Row, Source, number_text
+from ilm.corpus.formats.table import BLANK, FIELDS, Row, Source, damage_as_user_error, number_text
 from ilm.errors import UserError
 
 _LARGEST_AREA = 50_000_000  # cells; calamine takes 32 bytes for each, empty or not
@@ -33,8 +32,11 @@ _UNSAVED_FORMULA = re.compile(
 # Raised for corrupt archives: RuntimeError if a part claims to be encrypted, ValueError for names that are not UTF-8,
 # and the errors of each compression.
 _DAMAGE = (
-    *(python_calamine.CalamineError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
-    *(EOFError, OSError, RuntimeError, ValueError),
+    "an XLSX workbook",
+    (
+        *(python_calamine.CalamineError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+        *(EOFError, OSError, RuntimeError, ValueError),
+    ),
 )
 
 Cell = str | float | bool | date | datetime | time | timedelta
@@ -48,7 +50,7 @@ def excel_source(path: Path, sheet: str | None) -> Source:
     Raises: UserError for a damaged file, an unknown `sheet`, or several sheets and no `sheet`.
     """
     _check_parts(path)
-    with _damage_as_user_error(path), python_calamine.CalamineWorkbook.from_path(path) as book:
+    with damage_as_user_error(path, *_DAMAGE), python_calamine.CalamineWorkbook.from_path(path) as book:
         names = book.sheet_names
         if sheet is None and len(names) == 1:
             sheet = names[0]
@@ -115,7 +117,7 @@ def _check_parts(path: Path) -> None:
 
 def _blocks(path: Path) -> Generator[tuple[str, bytes], None, None]:
     """Yield (part name, block of bytes) for the whole archive."""
-    with _damage_as_user_error(path), zipfile.ZipFile(path) as archive:
+    with damage_as_user_error(path, *_DAMAGE), zipfile.ZipFile(path) as archive:
         for name in archive.namelist():
             with archive.open(name) as part:
                 while block := part.read(_BLOCK):
@@ -128,13 +130,3 @@ def _number(letters: bytes) -> int:
     for letter in letters.upper()[:8]:
         number = number * 26 + letter - 64
     return number
-
-
-@contextmanager
-def _damage_as_user_error(path: Path) -> Generator[None, None, None]:
-    """Use inside a generator, so that errors of its consumer do not pass through here."""
-    try:
-        yield
-    except _DAMAGE as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{path} is damaged or not an XLSX workbook ({reason}); get it again") from error

@@ -1,7 +1,6 @@
 """Parquet files: columns of any plain type, as text."""
 
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.types as kinds
 
-from ilm.corpus.formats.table import Row, Source, number_text
+from ilm.corpus.formats.table import Row, Source, damage_as_user_error, number_text
 from ilm.errors import UserError
 
 _ROWS_AT_A_TIME = 10_000
+# What pyarrow raises for a damaged file; MemoryError for a corrupt length.
+_DAMAGE = ("a Parquet file", (pa.ArrowException, OSError, MemoryError, UnicodeDecodeError))
 _PLAIN = (
     *(kinds.is_string, kinds.is_large_string, kinds.is_string_view, kinds.is_floating, kinds.is_integer),
     *(kinds.is_boolean, kinds.is_decimal, kinds.is_temporal, kinds.is_null),
@@ -25,7 +26,7 @@ def parquet_source(path: Path) -> Source:
 
     Raises: UserError, here or while reading rows, for a damaged file or a column of nested values.
     """
-    with _damage_as_user_error(path), pq.ParquetFile(path) as file:
+    with damage_as_user_error(path, *_DAMAGE), pq.ParquetFile(path) as file:
         schema = file.schema_arrow
         _check_counts(path, file)
 
@@ -52,7 +53,7 @@ def _check_counts(path: Path, file: pq.ParquetFile) -> None:
 
 
 def _batches(path: Path, names: Sequence[str]) -> Generator[list[list[str]], None, None]:
-    with _damage_as_user_error(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+    with damage_as_user_error(path, *_DAMAGE), pq.ParquetFile(path, page_checksum_verification=True) as file:
         for batch in file.iter_batches(_ROWS_AT_A_TIME, columns=list(names)):
             yield [_texts(batch.column(name)) for name in names]
 
@@ -69,14 +70,3 @@ def _check_type(path: Path, field: pa.Field) -> None:
     kind: Any = field.type.value_type if kinds.is_dictionary(field.type) else field.type
     if not any(test(kind) for test in _PLAIN):
         raise UserError(f"{path}: column {field.name} holds {field.type}; expected text, numbers or dates")
-
-
-@contextmanager
-def _damage_as_user_error(path: Path) -> Generator[None, None, None]:
-    """Use inside a generator, so that errors of its consumer do not pass through here."""
-    try:
-        yield
-    # Raised by pyarrow for damaged files; MemoryError for a corrupt length.
-    except (pa.ArrowException, OSError, MemoryError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{path} is damaged or not a Parquet file ({reason}); get it again") from error

@@ -1,8 +1,12 @@
 """The interface between file formats and the reader: a header and numbered rows, each with values or a fault."""
 
 from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+from ilm.errors import UserError
 
 # Rows that are dropped.
 FIELDS = "wrong number of fields"
@@ -42,6 +46,19 @@ class Tally(dict[str, dict[str, Any]]):
         found = self.setdefault(cause, {"count": 0, "rows": []})
         found["count"] += len(rows)
         found["rows"] += map(int, rows[: _ROWS_SHOWN - len(found["rows"])])
+
+
+@contextmanager
+def damage_as_user_error(path: Path, what: str, damage: tuple[type[Exception], ...]) -> Generator[None, None, None]:
+    """Raises: UserError in place of the errors `damage` of a file that is not `what`.
+
+    Use inside a generator, so that errors of its consumer do not pass through here.
+    """
+    try:
+        yield
+    except damage as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path} is damaged or not {what} ({reason}); get it again") from error
 
 
 def first_rows(found: Mapping[str, Any]) -> str:
