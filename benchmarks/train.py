@@ -331,9 +331,9 @@ def _two_losses(model, row, weights):
     import torch
     from torch.nn.functional import cross_entropy
 
-    from ilm.models.packed_attention import boundary_arguments, row_attention
+    from ilm.models.packed_attention import boundary_arguments, replaced_attention
 
-    with row_attention(model):
+    with replaced_attention(model):
         arguments = boundary_arguments(row.boundaries, row.longest)
         logits = model(input_ids=row.input_ids, position_ids=row.position_ids, use_cache=False, **arguments).logits[0]
     total = 0.0

@@ -25,6 +25,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, PreTrainedModel
 
 from ilm.errors import UserError
+from ilm.models.packed_attention import replaced_attention
 
 NAME = "ilm_candidates"
 # Configuration keys of models with other kinds of attention.
@@ -39,17 +40,14 @@ def kv_cache_attention(model: PreTrainedModel) -> Iterator[None]:
 
     Raises: UserError for an architecture whose attention cannot be replaced.
     """
-    can_set = getattr(model, "_can_set_attn_implementation", None)
-    if can_set is None or not can_set() or any(getattr(model.config, name, None) for name in UNKNOWN_SETTINGS):
-        raise UserError(f"{type(model).__name__} {UNKNOWN}")
-    own, was_training = model.config._attn_implementation, model.training
-    model.config._attn_implementation = NAME
-    model.eval()
-    try:
-        yield
-    finally:
-        model.config._attn_implementation = own
-        model.train(was_training)
+    was_training = model.training
+    with replaced_attention(model.eval(), NAME, UNKNOWN_SETTINGS) as replaced:
+        if not replaced:
+            raise UserError(f"{type(model).__name__} {UNKNOWN}")
+        try:
+            yield
+        finally:
+            model.train(was_training)
 
 
 @dataclass(frozen=True)

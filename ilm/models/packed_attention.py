@@ -1,8 +1,8 @@
 """Attention for packed rows: no token sees another example, and no (T, T) mask is built.
 
-Registered as an attention of transformers (`AttentionInterface`), which `row_attention` selects for the duration of a
-forward pass; the saved configuration does not mention it. Each row carries the `boundaries` of its examples. Cost grows
-with the sum of the squared example lengths, not with the squared row length:
+Registered as an attention of transformers (`AttentionInterface`), which `replaced_attention` selects for the duration
+of a forward pass; the saved configuration does not mention it. Each row carries the `boundaries` of its examples. Cost
+grows with the sum of the squared example lengths, not with the squared row length:
 
 - CPU, and devices other than CUDA: examples of similar length are right-padded into a group, which needs only the
   causal mask, since no real token looks to its right. The backward pass recomputes the probabilities, as flash
@@ -34,20 +34,20 @@ UNSUPPORTED_SETTINGS = ("sliding_window", "attn_logit_softcapping")
 LEAST_FILLED = 0.7
 
 
-def supports_row_attention(model: torch.nn.Module) -> bool:
-    """Whether the model's attention can be replaced by this one."""
-    can_set = getattr(model, "_can_set_attn_implementation", None)
-    return can_set is not None and can_set() and not any(getattr(model.config, s, None) for s in UNSUPPORTED_SETTINGS)
-
-
 @contextmanager
-def row_attention(model: PreTrainedModel) -> Iterator[bool]:
-    """Make the model attend within `boundaries` in this context; yields False, and changes nothing, if it cannot."""
-    if not supports_row_attention(model):
+def replaced_attention(
+    model: PreTrainedModel, name: str = NAME, unsupported: Sequence[str] = UNSUPPORTED_SETTINGS
+) -> Iterator[bool]:
+    """Make the model attend in another way, by default within `boundaries`, in this context.
+
+    Yields False, and changes nothing, if its attention cannot be replaced or has one of the `unsupported` settings.
+    """
+    can_set = getattr(model, "_can_set_attn_implementation", None)
+    if can_set is None or not can_set() or any(getattr(model.config, key, None) for key in unsupported):
         yield False
         return
     config, own = model.config, model.config._attn_implementation
-    config._attn_implementation = NAME
+    config._attn_implementation = name
     try:
         yield True
     finally:
@@ -55,7 +55,7 @@ def row_attention(model: PreTrainedModel) -> Iterator[bool]:
 
 
 def boundary_arguments(boundaries: torch.Tensor, longest: int) -> dict[str, torch.Tensor | int]:
-    """Additional arguments for a forward pass in `row_attention`, named as for transformers' flash attention.
+    """Additional arguments for a forward pass in `replaced_attention`, named as for transformers' flash attention.
 
     `boundaries` int32 (examples + 1,) on the row's device: 0, then the end of each example. `longest`: at least the
     length of the longest example, in tokens.

@@ -19,7 +19,7 @@ from transformers import PreTrainedModel
 from ilm.examples.layout import Example, Examples, TargetType
 from ilm.models.devices import compute_dtype
 from ilm.models.loss import block_rows, linear_cross_entropy, plain_head
-from ilm.models.packed_attention import boundary_arguments, row_attention
+from ilm.models.packed_attention import boundary_arguments, replaced_attention
 from ilm.models.packing import Row, pack
 
 KINDS = ("context", "infill", "infill_textonly")
@@ -66,7 +66,7 @@ def forward_module(model: PreTrainedModel) -> torch.nn.Module:
 
 def _forward(model: PreTrainedModel, part: torch.nn.Module, row: Row, **arguments: Any) -> Any:
     """The output of `part`, the model or its body, for a row."""
-    with row_attention(model) as within_boundaries:
+    with replaced_attention(model) as within_boundaries:
         if within_boundaries:
             arguments |= boundary_arguments(row.boundaries, row.longest)
         return part(input_ids=row.input_ids, position_ids=row.position_ids, use_cache=False, **arguments)

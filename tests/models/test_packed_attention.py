@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from ilm.examples.layout import Example
-from ilm.models.packed_attention import attend, groups_of, row_attention, supports_row_attention
+from ilm.models.packed_attention import attend, groups_of, replaced_attention
 from ilm.models.packing import pack
 from ilm.models.scoring import row_loss, score, target_nll
 from ilm.models.start_check import require_separate_examples
@@ -112,7 +112,7 @@ def test_autocast_stays_near_float32(model_type):
 def test_the_models_configuration_is_left_as_it_was():
     model = small_model("gpt2")
     before, own = model.config.to_dict(), model.config._attn_implementation
-    with row_attention(model) as within:
+    with replaced_attention(model) as within:
         assert within
         assert model.config._attn_implementation != own
         assert model.config.to_dict() == before
@@ -128,9 +128,8 @@ def test_an_architecture_with_a_sliding_window_keeps_its_own_attention():
         "mistral", **{**SMALL["llama"], "vocab_size": 64, "sliding_window": 8, "num_attention_heads": 4}
     )
     model = AutoModelForCausalLM.from_config(windowed)
-    assert not supports_row_attention(model)
     require_separate_examples(model)
-    with row_attention(model) as within:
+    with replaced_attention(model) as within:
         assert not within
     with pytest.raises(ValueError, match="sliding_window"):
         attend(None, *[torch.zeros(1, 1, 2, 4)] * 3, None, cu_seq_lens_q=torch.tensor([0, 2]), sliding_window=8)
