@@ -101,7 +101,7 @@ def shared_with(documents: pd.DataFrame, other: pd.DataFrame, *, near_duplicates
 
     `near_duplicates`: as in `leak_report`.
     """
-    equal, similar = _seen(documents, other, near_duplicates)
+    equal, similar = seen_in_training(documents, other, near_duplicates)
     return SharedWith(
         documents=len(documents),
         texts=int(equal.sum()),
@@ -109,12 +109,9 @@ def shared_with(documents: pd.DataFrame, other: pd.DataFrame, *, near_duplicates
     )
 
 
-def trained_on(documents: pd.DataFrame, other: pd.DataFrame, *, near_duplicates: float | None) -> np.ndarray:
-    """Mask of the `documents` that `shared_with` counts, (D,) bool."""
-    return _seen(documents, other, near_duplicates)[1]
-
-
-def _seen(documents: pd.DataFrame, other: pd.DataFrame, near_duplicates: float | None) -> tuple[np.ndarray, np.ndarray]:
+def seen_in_training(
+    documents: pd.DataFrame, other: pd.DataFrame, near_duplicates: float | None
+) -> tuple[np.ndarray, np.ndarray]:
     """Which documents equal a training text of `other`, and which are equal or similar to one, (D,) bool each."""
     trained = np.flatnonzero((other["split"] == "train").to_numpy())
     keys, other_keys = text_keys(documents["text"]), text_keys(other["text"])

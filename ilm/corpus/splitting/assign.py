@@ -38,11 +38,6 @@ class SplitReport:
     test_on: str | None = None
 
     @property
-    def given(self) -> bool:
-        """Whether the file gives the splits."""
-        return self.targets is None
-
-    @property
     def misses(self) -> dict[str, Sizes]:
         """Documents above (+) or below (-) target, for the levels and splits that miss it."""
         if self.targets is None:
@@ -60,7 +55,7 @@ class SplitReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain containers for the manifest."""
-        derived = {"given": self.given, "misses": self.misses, "empty": [list(pair) for pair in self.empty]}
+        derived = {"given": self.targets is None, "misses": self.misses, "empty": [list(pair) for pair in self.empty]}
         return {**asdict(self), **derived, "group_sizes": {str(size): n for size, n in self.group_sizes.items()}}
 
 

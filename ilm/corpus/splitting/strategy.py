@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import pandas as pd
 
-from ilm.corpus.leakage import LeakReport, SharedWith, leak_report, shared_with, trained_on
+from ilm.corpus.leakage import LeakReport, SharedWith, leak_report, seen_in_training, shared_with
 from ilm.corpus.splitting.assign import SplitReport, assign_splits, given_split
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
@@ -100,7 +100,7 @@ class HeldOut:
     def assign(self, documents: pd.DataFrame) -> tuple[pd.DataFrame, SplitReport]:
         documents["split"] = pd.Series("test", index=documents.index, dtype="str")
         if self.drop_trained_on:
-            seen = trained_on(documents, self.main.documents, near_duplicates=self.near_duplicates)
+            _, seen = seen_in_training(documents, self.main.documents, self.near_duplicates)
             dropped = f"{seen.sum():,} of {len(seen):,} texts that are in the training data of {self.main.name}"
             if seen.all():
                 raise UserError(

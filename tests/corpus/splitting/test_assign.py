@@ -262,7 +262,7 @@ def test_given_splits_are_described_as_they_are():
     ).assign(split=["train", "test", "test", "valid"])  # fmt: skip
     report = given_split(documents)
     assert report.sizes == {"A1": {"train": 1, "valid": 0, "test": 2}, "B1": {"train": 0, "valid": 1, "test": 0}}
-    assert (report.given, report.targets, report.misses) == (True, None, {})
+    assert (report.targets, report.misses) == (None, {})
     assert report.to_dict()["seed"] is None
 
 
