@@ -106,15 +106,15 @@ def job() -> Iterator[dict[str, str | None]]:
         if stop.code in STOPPED_BY_SIGNAL:
             note(exit_code=stop.code)
         raise
-    except Exception as error:
-        known = isinstance(error, UserError)
-        note(exit_code=EXIT_USER_ERROR if known else 1, error=_first_line(error))
-        if known and single:
+    except UserError as error:
+        note(exit_code=EXIT_USER_ERROR, error=str(error))
+        if single:
             _exit_with(error)
-        if known:
-            log.error("error: %s", error)
-            if isinstance(error, UserError):
-                error.reported = True
+        log.error("error: %s", error)
+        error.reported = True
+        raise
+    except Exception as error:
+        note(exit_code=1, error=" ".join([f"{type(error).__name__}:", *str(error).strip().splitlines()[:1]]))
         raise
 
 
@@ -132,11 +132,6 @@ def denials_explained() -> Iterator[None]:
             f"{why}. Make room, change the permissions or remove what is in the way, and type the same command again; "
             "or type another paths.data=..., paths.experiments=... or paths.results=..."
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    message = str(error).strip() or type(error).__name__
-    return message if isinstance(error, UserError) else f"{type(error).__name__}: {message.splitlines()[0]}"
 
 
 def _exit_with(error: Exception) -> None:
