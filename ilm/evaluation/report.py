@@ -222,6 +222,16 @@ def p_value(value: float) -> str:
     return "" if pd.isna(value) else "< .001" if value < 0.001 else f"{value:.3f}".lstrip("0")
 
 
+PAIRED = ["difference", "95 % interval", "p", "p (Holm)", "n"]
+
+
+def paired_cells(row: Any, digits: int = 2, scale: int = 1) -> list[str]:
+    """The cells below the headings `PAIRED` of a row of `ilm.evaluation.statistics.compare_models`."""
+    difference, low, high = (f"{scale * value:+.{digits}f}" for value in (row.difference, row.low, row.high))
+    tested = ["", "", ""] if pd.isna(row.p) else [f"{low} to {high}", p_value(row.p), p_value(row.p_holm)]
+    return [difference, *tested, str(row.n)]
+
+
 def write_report(
     folder: Path, header: Mapping[str, Any], results: Mapping[str, pd.DataFrame], pages: Mapping[str, str]
 ) -> None:

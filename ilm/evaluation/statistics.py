@@ -1,14 +1,14 @@
 """Errors, intervals and tests over units that are independent of each other: texts, or learners where they are known.
 
-What comes from one unit is not independent, so a unit is drawn, or kept, as a whole. Nothing here knows of models or
-metrics: arrays go in, numbers come out.
+What comes from one unit is not independent, so a unit is drawn, or kept, as a whole.
 
 Legend: N values, G units, P pairs of models.
 """
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -49,6 +49,39 @@ def clustered_mean(values: np.ndarray, units: np.ndarray) -> tuple[float | None,
     mean = float(values.sum() / len(values))
     sums, counts = _by_unit(values - mean, units)
     return mean, ratio_standard_error(sums, counts), len(values)
+
+
+def compare_models(
+    values: pd.DataFrame,
+    models: Sequence[str],
+    draws: int,
+    seed: int,
+    comparable: Callable[[str, str, str], bool] = lambda metric, a, b: True,
+) -> pd.DataFrame:
+    """A row per grouping, group, metric and pair of models (a, b): difference a - b, low, high, p, p_holm, n, units.
+
+    `values` has a column per (metric, model), and `unit` and `cefr_level` in its index. The groupings are "all" and,
+    with several levels, "cefr_level". A row without a value for one of the two models counts for neither. Pairs are
+    left out unless `comparable(metric, a, b)`. p_holm is adjusted for the pairs of a metric: those over all rows are
+    one family, those within levels another.
+    """
+    levels = values.index.get_level_values("cefr_level")
+    groups = [("all", "all", values)]
+    if levels.nunique() > 1:
+        groups += [("cefr_level", level, part) for level, part in values.groupby(levels)]
+    about, pairs = [], []
+    for grouping, group, part in groups:
+        for metric in values.columns.unique(0):
+            for a, b in combinations(models, 2):
+                both = part[metric][[a, b]].dropna()
+                if len(both) and comparable(metric, a, b):
+                    about.append({"grouping": grouping, "group": group, "metric": metric, "a": a, "b": b})
+                    pairs.append(((both[a] - both[b]).to_numpy(), both.index.get_level_values("unit").to_numpy()))
+    columns = ["grouping", "group", "metric", "a", "b", "difference", "low", "high", "p", "p_holm", "n", "units"]
+    if not pairs:
+        return pd.DataFrame(columns=columns)
+    found = pd.DataFrame(about).join(compare_pairs(pairs, draws, seed))
+    return found.assign(p_holm=found.groupby(["grouping", "metric"])["p"].transform(holm))[columns]
 
 
 def compare_pairs(pairs: Sequence[tuple[np.ndarray, np.ndarray]], draws: int, seed: int) -> pd.DataFrame:

@@ -11,12 +11,11 @@ import math
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
-from ilm.evaluation.statistics import clustered_mean, compare_pairs, holm
+from ilm.evaluation.statistics import clustered_mean, compare_models
 
 TOP = (5, 10)
 MATCHES = ("exact", "folded", *(f"top{k}" for k in TOP), "mrr")
@@ -34,8 +33,6 @@ GROUPINGS = {
     "own_subtokens_grouped": "number of subtokens (the model's own)",
     "part_of_speech": "part of speech",
 }
-
-_COMPARED = ["grouping", "group", "metric", "a", "b", "difference", "low", "high", "p", "p_holm", "n", "units"]
 
 
 def normalised(word: str) -> str:
@@ -139,28 +136,12 @@ def subtoken_group(count: float) -> str | None:
 
 
 def compare(blanks: pd.DataFrame, kinds: Mapping[str, str], resamples: int, seed: int) -> pd.DataFrame:
-    """A row per grouping, group, metric and pair of models (a, b): difference a - b, low, high, p, p_holm, n, units.
+    """`compare_models` by all `METRICS` of the same blanks, given the kinds of the models.
 
-    The groupings are "all" and, with several levels, "cefr_level". A blank without a value (a log-probability) for one
-    of the two counts for neither. `kinds` are those of the models: log-probabilities are compared only within a kind,
-    since answers end differently in each. p_holm is adjusted for the pairs of a metric: those over all blanks are one
-    family, those within levels another.
+    Log-probabilities are compared only within a kind, since answers end differently in each.
     """
-    groups = [("all", "all", blanks)]
-    if blanks["cefr_level"].nunique() > 1:
-        groups += [("cefr_level", level, part) for level, part in blanks.groupby("cefr_level")]
-    about, pairs = [], []
-    for grouping, group, part in groups if len(kinds) > 1 else ():
-        # Means over the runs of a model.
-        wide = part.groupby(["unit", "item", "blank", "model"])[[*METRICS]].mean().unstack("model")
-        for metric in METRICS:
-            for a, b in combinations(kinds, 2):
-                both = wide[metric][[a, b]].dropna()
-                if len(both) and (metric != LOG_PROBABILITY or kinds[a] == kinds[b]):
-                    about.append({"grouping": grouping, "group": group, "metric": metric, "a": a, "b": b})
-                    pairs.append(((both[a] - both[b]).to_numpy(), both.index.get_level_values("unit").to_numpy()))
-    if not pairs:
-        return pd.DataFrame(columns=_COMPARED)
-    found = pd.DataFrame(about).join(compare_pairs(pairs, resamples, seed))
-    family = found.groupby(["grouping", "metric"])["p"]
-    return found.assign(p_holm=family.transform(holm))[_COMPARED]
+    # Means over the runs of a model.
+    values = blanks.groupby(["unit", "item", "blank", "cefr_level", "model"])[[*METRICS]].mean().unstack("model")
+    return compare_models(
+        values, [*kinds], resamples, seed, lambda metric, a, b: metric != LOG_PROBABILITY or kinds[a] == kinds[b]
+    )

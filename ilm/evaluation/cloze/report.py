@@ -157,29 +157,22 @@ def _cells(results: pd.DataFrame, column: str, models: Mapping[str, Any]) -> dic
 
 def _pairs(comparisons: pd.DataFrame, names: Mapping[str, str]) -> list[TextTable]:
     """The pairs over all blanks, and within each level, a table for each metric."""
-    columns = ["difference", "95 % interval", "p", "p (Holm)", "n"]
     overall: list[list[str]] = []
     by_level: dict[str, list[list[str]]] = {metric: [] for metric in PAIRED}
     for row in comparisons[comparisons["metric"].isin(PAIRED)].itertuples():
-        pair, heading = f"{names[row.a]} − {names[row.b]}", HEADINGS[row.metric]
+        pair, (scale, digits) = f"{names[row.a]} − {names[row.b]}", _scale(row.metric)
+        cells = report.paired_cells(row, digits, scale)
         if row.grouping == "all":
-            overall.append([pair, heading, *_compared(row)])
+            overall.append([pair, HEADINGS[row.metric], *cells])
         else:
-            by_level[row.metric].append([row.group, pair, *_compared(row)])
+            by_level[row.metric].append([row.group, pair, *cells])
     return [
-        TextTable(PAIRS, ["pair", "metric", *columns], overall, "plrrrrr"),
+        TextTable(PAIRS, ["pair", "metric", *report.PAIRED], overall, "plrrrrr"),
         *(
-            TextTable(f"{PAIRS} by {LEVELS}: {HEADINGS[metric]}", [LEVELS, "pair", *columns], rows, "lprrrrr")
+            TextTable(f"{PAIRS} by {LEVELS}: {HEADINGS[metric]}", [LEVELS, "pair", *report.PAIRED], rows, "lprrrrr")
             for metric, rows in by_level.items()
         ),
     ]
-
-
-def _compared(row: Any) -> list[str]:
-    scale, digits = _scale(row.metric)
-    difference, low, high = (f"{scale * value:+.{digits}f}" for value in (row.difference, row.low, row.high))
-    shown = ["", "", ""] if pd.isna(row.p) else [f"{low} to {high}", report.p_value(row.p), report.p_value(row.p_holm)]
-    return [difference, *shown, str(row.n)]
 
 
 def _failures(header: Mapping[str, Any], names: Mapping[str, str]) -> TextTable:

@@ -81,11 +81,6 @@ def _cell(row: Any) -> str:
 
 
 def _pairs(pairs: pd.DataFrame) -> TextTable:
-    rows = []
-    for row in pairs.itertuples():
-        tested = ["", "", ""]
-        if not pd.isna(row.p):
-            tested = [f"{row.low:+.2f} to {row.high:+.2f}", report.p_value(row.p), report.p_value(row.p_holm)]
-        rows.append([row.group, f"{row.a} − {row.b}", f"{row.difference:+.2f}", *tested, str(row.n)])
-    columns = ["level", "pair", "difference", "95 % interval", "p", "p (Holm)", "n"]
+    rows = [[row.group, f"{row.a} − {row.b}", *report.paired_cells(row)] for row in pairs.itertuples()]
+    columns = ["level", "pair", *report.PAIRED]
     return TextTable("Pairs of models: difference in log-odds", columns, rows, "lprrrrr")

@@ -7,14 +7,13 @@ bootstrap over units, p from flipping the signs of units (`ilm.evaluation.statis
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 
 import pandas as pd
 
 from ilm.evaluation.forms.scoring import Item
 from ilm.evaluation.kept_lines import Record
 from ilm.evaluation.losses import thirds, word_groups
-from ilm.evaluation.statistics import compare_pairs, holm
+from ilm.evaluation.statistics import compare_models, compare_pairs
 
 ALL, LEVEL = "all", "cefr_level"
 GROUPINGS = (LEVEL, "kind", "words", "position", "l1")
@@ -75,22 +74,6 @@ def preferences(edits: pd.DataFrame, resamples: int, seed: int) -> pd.DataFrame:
 
 
 def comparisons(edits: pd.DataFrame, resamples: int, seed: int) -> pd.DataFrame:
-    """A row per level (and all) and pair of runs: mean difference in log-odds between a and b on the same edits, low,
-    high, p, p_holm, n, units. Holm's method adjusts the pairs over all edits, and those within levels, separately.
-    """
-    about, pairs = [], []
-    groups = [(ALL, ALL, edits)]
-    if edits[LEVEL].nunique() > 1:
-        groups += [(LEVEL, level, part) for level, part in edits.groupby(LEVEL)]
-    for grouping, group, part in groups:
-        wide = part.set_index(["unit", "writing_id", "edit", "run"])["log_odds"].unstack("run")
-        for a, b in combinations(dict.fromkeys(edits["run"]), 2):
-            both = wide.reindex(columns=[a, b]).dropna()
-            if len(both):
-                about.append({"grouping": grouping, "group": group, "a": a, "b": b})
-                pairs.append(((both[a] - both[b]).to_numpy(), both.index.get_level_values("unit").to_numpy()))
-    columns = ["grouping", "group", "a", "b", "difference", "low", "high", "p", "p_holm", "n", "units"]
-    if not pairs:
-        return pd.DataFrame(columns=columns)
-    found = pd.DataFrame(about).join(compare_pairs(pairs, resamples, seed))
-    return found.assign(p_holm=found.groupby("grouping")["p"].transform(holm))[columns]
+    """`compare_models` by the log-odds of the same edits."""
+    values = edits.pivot(index=["unit", "writing_id", "edit", LEVEL], columns="run", values=["log_odds"])
+    return compare_models(values, edits["run"].unique(), resamples, seed).drop(columns="metric")
