@@ -13,7 +13,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,10 @@ import pandas as pd
 import ilm
 from ilm.config.sections import Extra
 from ilm.corpus.formats import stem
-from ilm.corpus.reader import ReadReport
 from ilm.corpus.sampling import stratified_sample
 from ilm.corpus.sources import FileSource
-from ilm.corpus.splitting.assign import SplitReport
 from ilm.corpus.splitting.strategy import SplitStrategy
-from ilm.corpus.statistics import count_tables, dropped_table, leak_table, miss_table, shared_table, summary
+from ilm.corpus.statistics import summary
 from ilm.corpus.store import (
     DOCUMENTS,
     MANIFEST,
@@ -41,7 +39,6 @@ from ilm.corpus.store import (
 from ilm.errors import UserError
 from ilm.files import atomic_file, locked, remove_strays, write_json
 from ilm.hashing import FORMAT_VERSION, digest, file_sha256
-from ilm.tables import TextTable
 
 log = logging.getLogger("ilm")
 
@@ -52,27 +49,9 @@ _LEARNERS_UNKNOWN = (
 )
 
 
-@dataclass(frozen=True)
-class BuiltCorpus:
-    """A prepared corpus with its reports on reading and splitting."""
-
-    corpus: PreparedCorpus
-    read: ReadReport
-    split: SplitReport
-
-    def tables(self) -> list[TextTable]:
-        """The tables on documents that `prepare.py` prints."""
-        leaks = self.corpus.manifest["leaks"]
-        tables = [*count_tables(self.corpus.manifest["counts"]), dropped_table(self.read.dropped)]
-        tables += [dropped_table(self.read.notes, "Rows with notes")] if self.read.notes else []
-        tables += [miss_table(self.split)] if self.split.misses else []
-        tables.append(shared_table(leaks) if self.corpus.test_only else leak_table(leaks))
-        return [replace(table, caption=self.corpus.text_note) for table in tables]
-
-
 def build_corpus(
     folder: Path, source: FileSource, strategy: SplitStrategy, *, sample_size: int | None, overwrite: bool
-) -> BuiltCorpus:
+) -> PreparedCorpus:
     """Prepare the documents of `source` in `folder`, split by `strategy`.
 
     Identical documents already there are left untouched. `sample_size`: documents to draw; None: all.
@@ -121,7 +100,7 @@ def build_corpus(
         log.info("%s already holds these documents", folder)
     else:
         _write(folder, documents, manifest, strategy, given)
-    return BuiltCorpus(PreparedCorpus.open(folder), read_report, split_report)
+    return PreparedCorpus.open(folder)
 
 
 def _write(

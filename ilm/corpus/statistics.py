@@ -1,13 +1,15 @@
 """Corpus statistics for the manifest, and their tables."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ilm.corpus.formats.table import first_rows
-from ilm.corpus.splitting.assign import SPLITS, SplitReport, sizes_by_level
+from ilm.corpus.splitting.assign import SPLITS, sizes_by_level
+from ilm.corpus.store import PreparedCorpus
 from ilm.tables import TextTable
 
 
@@ -26,6 +28,16 @@ def summary(documents: pd.DataFrame) -> dict[str, Any]:
         "l1": _l1_counts(documents),
         **_lengths(documents),
     }
+
+
+def corpus_tables(corpus: PreparedCorpus) -> list[TextTable]:
+    """The tables on documents that `prepare.py` prints."""
+    manifest = corpus.manifest
+    tables = [*count_tables(manifest["counts"]), dropped_table(manifest["dropped"])]
+    tables += [dropped_table(manifest["notes"], "Rows with notes")] if manifest["notes"] else []
+    tables += [miss_table(manifest["split"])] if manifest["split"]["misses"] else []
+    tables.append(shared_table(manifest["leaks"]) if corpus.test_only else leak_table(manifest["leaks"]))
+    return [replace(table, caption=corpus.text_note) for table in tables]
 
 
 def count_tables(counts: Mapping[str, Any]) -> list[TextTable]:
@@ -61,10 +73,10 @@ def dropped_table(dropped: Mapping[str, Mapping[str, Any]], title: str = "Rows d
     return TextTable(title, ("cause", "rows", "first rows"), rows or [("none", "0", "")], "lrl")
 
 
-def miss_table(report: SplitReport) -> TextTable:
-    """Documents above (+) or below (-) target per level and split."""
-    rows = [(level, *(f"{miss.get(split, 0):+,}" for split in SPLITS)) for level, miss in report.misses.items()]
-    why = "split.keep_together" if report.test_on is None else "split.test_on or split.keep_together"
+def miss_table(report: Mapping[str, Any]) -> TextTable:
+    """Documents above (+) or below (-) target per level and split; `report`: `SplitReport.to_dict`."""
+    rows = [(level, *(f"{miss.get(split, 0):+,}" for split in SPLITS)) for level, miss in report["misses"].items()]
+    why = "split.keep_together" if report["test_on"] is None else "split.test_on or split.keep_together"
     title = f"Documents above or below the target: no group of {why} is divided"
     return TextTable(title, ("level", *SPLITS), rows, "lrrr")
 

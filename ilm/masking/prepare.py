@@ -11,6 +11,7 @@ from ilm.config.sections import Masking
 from ilm.corpus.build import build_corpus, locked_folder
 from ilm.corpus.sources import FileSource
 from ilm.corpus.splitting.strategy import SplitStrategy
+from ilm.corpus.statistics import corpus_tables
 from ilm.corpus.store import PreparedCorpus
 from ilm.files import read_json
 from ilm.masking.generate import mask_function, mask_settings, write_masks
@@ -47,8 +48,8 @@ def prepare_corpus(
         with logging_begun_afterwards(folder / "prepare.log"):
             if source.synthetic:
                 log.warning("NOTE: %s is a SYNTHETIC corpus, for trying things out, not for results.", folder.name)
-            built = build_corpus(folder, source, strategy, sample_size=sample_size, overwrite=overwrite)
-        corpus, settings = built.corpus, mask_settings(built.corpus, masking)
+            corpus = build_corpus(folder, source, strategy, sample_size=sample_size, overwrite=overwrite)
+        settings = mask_settings(corpus, masking)
         masks_folder = settings.folder(folder)
         # Settings are written last: a folder without them is unfinished and gets replaced.
         if (masks_folder / SETTINGS).is_file():
@@ -57,7 +58,7 @@ def prepare_corpus(
             write_masks(masks_folder, corpus.documents, function, settings, num_workers)
         masks = MaskStore.open(masks_folder)
         title = Rule(f"{escape(folder.name)}{', test-only data' if strategy.test_only else ''}", align="left")
-        tables = [*built.tables(), statistics_table(read_json(masks_folder / STATISTICS), corpus.text_note)]
+        tables = [*corpus_tables(corpus), statistics_table(read_json(masks_folder / STATISTICS), corpus.text_note)]
         for table in tables:
             log.info("%s\n%s", table.title, table.markdown(), extra={"file_only": True})
         show(title, *tables, *stored_previews(corpus.documents, masks, preview))

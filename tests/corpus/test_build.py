@@ -22,6 +22,7 @@ from ilm.corpus.columns import Reading
 from ilm.corpus.sources import FileSource, SampleSource, extra_source
 from ilm.corpus.splitting import strategy as division_module
 from ilm.corpus.splitting.strategy import HeldOut, TrainValidTest
+from ilm.corpus.statistics import corpus_tables
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
 from ilm.masking.store import MaskStore
@@ -68,7 +69,7 @@ def test_the_manifest_says_where_the_file_is_now_and_what_was_asked_last(tmp_pat
     built(folder, path)
     assert contents(folder) == before
     moved = path.rename(tmp_path / "moved.csv")
-    corpus = built(folder, moved, TrainValidTest(0, ["near_duplicates"], None, 0.8)).corpus
+    corpus = built(folder, moved, TrainValidTest(0, ["near_duplicates"], None, 0.8))
     assert corpus.manifest["sources"][0]["path"] == str(moved)
     assert corpus.manifest["leaks"]["near_duplicates"]["similarity"] == 0.8
     assert (folder / "documents.parquet").read_bytes() == before["documents.parquet"]
@@ -197,7 +198,7 @@ def test_a_sample_is_kept_beside_its_documents(tmp_path):
         TrainValidTest(0, ["text"]),
         sample_size=None,
         overwrite=False,
-    ).corpus
+    )
     assert corpus.manifest["synthetic"] is True
     assert corpus.manifest["sources"][0]["path"] == str(folder / "sample_60_1.csv")
     assert len(corpus.documents) == 60
@@ -220,14 +221,12 @@ def test_corrected_texts_are_used_only_if_asked_for_and_every_table_says_so(tmp_
     rows = [{**row, "text_corrected": row["text"].upper()} for row in ROWS]
     path = write_csv(tmp_path / "texts.csv", rows)
     usual = built(tmp_path / "usual", path)
-    assert usual.corpus.documents["text"].tolist() == [
-        row["text"] for row in sorted(ROWS, key=lambda r: r["writing_id"])
-    ]
-    assert "text_corrected" not in printed(usual.tables())
+    assert usual.documents["text"].tolist() == [row["text"] for row in sorted(ROWS, key=lambda r: r["writing_id"])]
+    assert "text_corrected" not in printed(corpus_tables(usual))
     corrected = built(tmp_path / "corrected", path, text="text_corrected")
-    assert corrected.corpus.documents["text"].str.isupper().any()
-    assert corrected.corpus.manifest["text_column"] == "text_corrected"
-    for table in corrected.tables():
+    assert corrected.documents["text"].str.isupper().any()
+    assert corrected.manifest["text_column"] == "text_corrected"
+    for table in corpus_tables(corrected):
         assert "text column: text_corrected" in printed([table])
 
 
@@ -283,7 +282,7 @@ def test_a_text_on_two_sides_of_a_given_split_is_told_and_counted(tmp_path, capl
     rows = with_splits()
     rows[1]["text"] = rows[8]["text"]  # train and test
     with caplog.at_level("WARNING", "ilm"):
-        corpus = built(tmp_path / "mine", write_csv(tmp_path / "texts.csv", rows)).corpus
+        corpus = built(tmp_path / "mine", write_csv(tmp_path / "texts.csv", rows))
     assert "splits given by the file: 1 values of text occur in several splits, for example 'A1-001'" in caplog.text
     assert corpus.manifest["leaks"]["texts"]["documents"] == 2
 
@@ -299,7 +298,7 @@ def test_a_given_split_and_test_on_contradict_each_other(tmp_path):
 def test_topics_for_the_test_alone(tmp_path):
     rows = [{**row, "topic": f"topic {n % 10}"} for n, row in enumerate(ROWS)]
     strategy = TrainValidTest(0, ["text"], "topic")
-    documents = built(tmp_path / "mine", write_csv(tmp_path / "texts.csv", rows), strategy).corpus.documents
+    documents = built(tmp_path / "mine", write_csv(tmp_path / "texts.csv", rows), strategy).documents
     tested = set(documents.loc[documents["split"] == "test", "topic"])
     assert tested
     assert not tested & set(documents.loc[documents["split"] != "test", "topic"])
@@ -372,7 +371,7 @@ def test_the_leak_report_is_made_again_only_if_something_else_is_asked(tmp_path,
         patch.setattr(division_module, "leak_report", lambda *_, **__: pytest.fail("made again"))
         built(tmp_path / "mine", path)
     assert (tmp_path / "mine" / "manifest.json").read_bytes() == before
-    again = built(tmp_path / "mine", path, TrainValidTest(0, ["text", "learner_id"], None, 0.8)).corpus
+    again = built(tmp_path / "mine", path, TrainValidTest(0, ["text", "learner_id"], None, 0.8))
     assert again.manifest["leaks"]["near_duplicates"]["similarity"] == 0.8
     assert again.manifest["versions"]["rensa"]
     # Near-duplicates that are only looked for change no document.

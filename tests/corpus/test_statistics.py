@@ -82,4 +82,4 @@ def test_dropped_rows():
 def test_misses():
     targets = {"A1": {"train": 8, "valid": 1, "test": 1}, "B1": {"train": 8, "valid": 1, "test": 1}}
     sizes = {"A1": {"train": 9, "valid": 0, "test": 1}, "B1": {"train": 8, "valid": 1, "test": 1}}
-    assert shown(miss_table(SplitReport(0, targets, sizes))) == [["A1", "+1", "-1", "+0"]]
+    assert shown(miss_table(SplitReport(0, targets, sizes).to_dict())) == [["A1", "+1", "-1", "+0"]]

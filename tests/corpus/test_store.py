@@ -34,7 +34,7 @@ def prepare(folder, csv_path, seed: int = 0, overwrite: bool = False) -> Prepare
     """The corpus as prepare.py makes it."""
     origin = FileSource([csv_path], Reading(LEVELS))
     strategy = TrainValidTest(seed, ["text", "learner_id"])
-    return build_corpus(folder, origin, strategy, sample_size=None, overwrite=overwrite).corpus
+    return build_corpus(folder, origin, strategy, sample_size=None, overwrite=overwrite)
 
 
 @pytest.fixture

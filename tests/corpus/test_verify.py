@@ -24,7 +24,7 @@ LEVELS = ["A1", "B1"]
 def built(folder: Path, rows, strategy) -> PreparedCorpus:
     path = write_csv(folder.parent / f"{folder.name}.csv", rows)
     origin = FileSource([path], Reading(LEVELS))
-    return build_corpus(folder, origin, strategy, sample_size=None, overwrite=True).corpus
+    return build_corpus(folder, origin, strategy, sample_size=None, overwrite=True)
 
 
 @pytest.fixture
