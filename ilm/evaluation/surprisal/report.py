@@ -1,8 +1,8 @@
 """The table of words, a row per word and model, and the summary of each model."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from ilm.evaluation import report
 from ilm.evaluation.scores import Scores
-from ilm.evaluation.surprisal.words import WORD
+from ilm.evaluation.surprisal.words import KEY
 from ilm.files import atomic_file
 from ilm.runs.trained_model import TrainedModel
 from ilm.tables import TextTable
@@ -60,8 +60,8 @@ def word_table(
     if infill:
         bits |= {"infill_bits": np.nan, "infill_end_bits": np.nan}
     if masked is not None:
-        of_words = masked.blanks.rename(columns={"example": "word_index"})[[*WORD, "nll", "end_nll"]]
-        found = _joined(words[WORD], of_words)
+        of_words = masked.blanks.rename(columns={"example": "word_index"})[[*KEY, "nll", "end_nll"]]
+        found = _joined(words[KEY], of_words)
         bits |= {"infill_bits": found["nll"], "infill_end_bits": found["end_nll"]}
     about = {"model": model.name, "trained_on": model.level, "seed": model.seed}
     table = table.assign(
@@ -79,7 +79,7 @@ def word_table(
 def _joined(words: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     if len(scores) != len(words):
         raise ValueError(f"scores of {len(scores)} words, and {len(words)} words")
-    found = words.merge(scores, on=WORD, how="left", validate="one_to_one", indicator=True)
+    found = words.merge(scores, on=KEY, how="left", validate="one_to_one", indicator=True)
     if (found["_merge"] != "both").any():
         raise ValueError("scores of other words")
     return found
@@ -103,32 +103,21 @@ def write_report(
     folder: Path, header: Mapping[str, Any], models: Iterable[tuple[pd.DataFrame, dict[str, Any]]], form: str
 ) -> pd.DataFrame:
     """Write the words of each model and its row of the summary, which is returned; one model's words at a time."""
-    rows = []
-
-    def tables() -> Iterator[pd.DataFrame]:
+    rows: list[dict[str, Any]] = []
+    parquet = None
+    with atomic_file(folder / f"words.{form}") as temporary, ExitStack() as stack:
         for table, row in models:
+            if form == "csv":
+                table.to_csv(temporary, mode="a", index=False, header=not rows, lineterminator="\n")
+            else:
+                of_model = pa.Table.from_pandas(table, preserve_index=False)
+                parquet = parquet or stack.enter_context(pq.ParquetWriter(temporary, of_model.schema))
+                parquet.write_table(of_model.cast(parquet.schema))
             rows.append(row)
-            yield table
-
-    with atomic_file(folder / f"words.{form}") as temporary:
-        (_write_csv if form == "csv" else _write_parquet)(temporary, tables())
     summary = pd.DataFrame(rows).astype({"seed": "Int64", "cut_words": "Int64"})
     pages = report.text_pages("models", "Surprisal", _notes(header), [_text_table(summary)])
     report.write_report(folder, header, {"models": summary}, pages)
     return summary
-
-
-def _write_csv(path: Path, tables: Iterable[pd.DataFrame]) -> None:
-    for number, table in enumerate(tables):
-        table.to_csv(path, mode="a", index=False, header=number == 0, lineterminator="\n")
-
-
-def _write_parquet(path: Path, tables: Iterable[pd.DataFrame]) -> None:
-    of_models = (pa.Table.from_pandas(table, preserve_index=False) for table in tables)
-    first = next(of_models)
-    with pq.ParquetWriter(path, first.schema) as writer:
-        for rows in chain([first], of_models):
-            writer.write_table(rows.cast(first.schema))
 
 
 def print_summary(header: Mapping[str, Any], summary: pd.DataFrame) -> None:

@@ -11,8 +11,11 @@ without tokens of its own; and for one that does not fit in `max_length` with it
 Legend: N words and T tokens of a text.
 """
 
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,17 +23,23 @@ import pandas as pd
 import torch
 from transformers import PreTrainedModel
 
-from ilm.evaluation.scores import Scores
-from ilm.evaluation.surprisal.words import bounds_of_words, stacked, tokens_of_words, word_beginnings
+from ilm.config.evaluate import Surprisal
+from ilm.evaluation.conditions import conditions_of
+from ilm.evaluation.scores import EXAMPLE, Scores, ScoreStore
+from ilm.evaluation.surprisal.words import KEY, bounds_of_words, stacked, tokens_of_words, word_beginnings
 from ilm.evaluation.texts import tokens_of_texts
 from ilm.examples.alignment import TokenSpans, align
 from ilm.examples.layout import Examples, TargetType, add_prefixes, lay_out_all
 from ilm.examples.vocabulary import Vocabulary
 from ilm.infilling.blanks import WORD
 from ilm.masking.masks import offsets
+from ilm.models.devices import with_fused_activations
 from ilm.models.left_to_right import TextScores, score_texts
+from ilm.models.packing import row_length
 from ilm.models.scoring import score
-from ilm.runs.trained_model import INFILLING
+from ilm.runs.trained_model import INFILLING, TrainedModel
+
+log = logging.getLogger("ilm")
 
 TEXTS_READ_AT_ONCE, TEXTS_MASKED_AT_ONCE = 64, 8
 MASKED_TOKENS_AT_ONCE = 2**15
@@ -38,14 +47,72 @@ MASKED_TOKENS_AT_ONCE = 2**15
 _ADDED = 3
 
 
+def score_words(
+    model: TrainedModel,
+    texts: pd.DataFrame,
+    words: pd.DataFrame,
+    max_length: int,
+    texts_key: Mapping[str, Any],
+    task: Surprisal,
+    results: Path,
+    device: torch.device,
+) -> tuple[Scores, Scores | None]:
+    """(The `words` of `texts` read from left to right; each masked in turn), kept in `results` under `texts_key`.
+
+    The second is None if it is not asked for, or the model has no blank for a word.
+    """
+    deciding = {
+        "task": task.name,
+        "weights": model.fingerprint(),
+        **texts_key,
+        "max_length": max_length,
+        **({"condition": task.condition} if model.condition else {}),
+    }
+
+    def store(**reading: Any) -> ScoreStore:
+        return ScoreStore(results, model.name, deciding | reading)
+
+    @cache
+    def reader() -> Reader:
+        network, vocabulary = model.load()
+        return Reader(with_fused_activations(network.to(device)), vocabulary, max_length, device)
+
+    def read(missing: np.ndarray) -> Iterator[Scores]:
+        left = texts.iloc[missing]
+        return reader().read(left, _prefixes(model, left, task.condition), renormalise=task.renormalise)
+
+    def mask(missing: np.ndarray) -> Iterator[Scores]:
+        left = texts[texts["writing_id"].isin(words["writing_id"].iloc[missing])]
+        return reader().mask(left, _prefixes(model, left, task.condition))
+
+    keys = pd.MultiIndex.from_arrays([texts["writing_id"], np.zeros(len(texts), int)], names=EXAMPLE)
+    of_reading = store(reading="left to right", renormalise=task.renormalise)
+    found = of_reading.complete(keys, read, f"{model.name}, left to right", "texts")
+    if not task.infill:
+        return found, None
+    if WORD not in model.mask_types:
+        known = ", ".join(model.mask_types)
+        log.warning("%s has no blank for a word (it knows %s): no infill_bits", model.name, known)
+        return found, None
+    keys = pd.MultiIndex.from_frame(words[KEY], names=EXAMPLE)
+    return found, store(reading="masked").complete(keys, mask, f"{model.name}, masked", "words")
+
+
+def _prefixes(model: TrainedModel, texts: pd.DataFrame, condition: str) -> list[np.ndarray]:
+    """The prefix of each text, token ids."""
+    if not model.condition:
+        return [np.zeros(0, dtype=np.int32)] * len(texts)
+    conditions = conditions_of(model, texts, condition)
+    return [conditions.prefixes[number] for number in conditions.numbers[:, 0]]
+
+
 @dataclass(frozen=True)
 class Reader:
-    """A model on `device` that reads texts; `max_length` and `row_tokens` exclude a conditioned model's prefix."""
+    """A model on `device` that reads texts; `max_length` excludes a conditioned model's prefix."""
 
     model: PreTrainedModel
     vocabulary: Vocabulary
     max_length: int
-    row_tokens: int
     device: torch.device
 
     def read(self, texts: pd.DataFrame, prefixes: Sequence[np.ndarray], *, renormalise: bool) -> Iterator[Scores]:
@@ -132,7 +199,7 @@ class Reader:
         return np.stack([np.bincount(scores.examples[of], scores.nll[of], len(words)) for of in (~is_end, is_end)])
 
     def _row_tokens(self, prefixes: Sequence[np.ndarray]) -> int:
-        return max(self.row_tokens, self.max_length + max(map(len, prefixes), default=0))
+        return row_length(None, self.device, self.max_length + max(map(len, prefixes), default=0))
 
 
 def _read_words(text: str, positions: np.ndarray, scores: TextScores) -> dict[str, np.ndarray]:

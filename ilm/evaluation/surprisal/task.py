@@ -1,33 +1,27 @@
 """`python evaluate.py task=surprisal`: how surprising each word of a text is to each model, one row per word."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from transformers import AutoConfig
 
 from ilm.config.evaluate import Evaluate, Surprisal
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
-from ilm.evaluation.conditions import conditions_of, require_condition
+from ilm.evaluation.conditions import require_condition
 from ilm.evaluation.models import infilling_models, texts_seen, training_corpus
 from ilm.evaluation.report import open_results, report_header, results_folder, results_identity, texts_key
-from ilm.evaluation.scores import EXAMPLE, Scores, ScoreStore
 from ilm.evaluation.surprisal.report import print_summary, summary_row, word_table, write_report
-from ilm.evaluation.surprisal.scoring import Reader
-from ilm.evaluation.surprisal.words import WORD, Unigrams, words_of_texts
+from ilm.evaluation.surprisal.scoring import score_words
+from ilm.evaluation.surprisal.words import Unigrams, words_of_texts
 from ilm.evaluation.texts import choose_texts, read_texts
 from ilm.examples.conditions import longest_prefix
-from ilm.infilling import blanks
-from ilm.models.devices import usable_device, with_fused_activations
+from ilm.models.devices import usable_device
 from ilm.models.loading import positions, require_length
-from ilm.models.packing import row_length
 from ilm.runs.trained_model import TrainedModel
 
 log = logging.getLogger("ilm")
@@ -66,84 +60,17 @@ def evaluate_surprisal(settings: Evaluate, task: Surprisal) -> pd.DataFrame:
             for model in models
         }
         header = report_header(settings, source, len(texts), described, device, words=len(words), unigrams=counted)
-        key = texts_key(source, settings)
-        scored = (_Scoring(model, texts, words, lengths[model.name], key, settings, device) for model in models)
-        summary = write_report(folder, header, (of.table() for of in scored), task.format)
+        key, results = texts_key(source, settings), Path(settings.paths.results)
+
+        def tables() -> Iterator[tuple[pd.DataFrame, dict[str, Any]]]:
+            for model in models:
+                read, masked = score_words(model, texts, words, lengths[model.name], key, task, results, device)
+                table = word_table(model, texts, words, read, masked, infill=task.infill)
+                yield table, summary_row(table, read, masked)
+
+        summary = write_report(folder, header, tables(), task.format)
         print_summary(header, summary)
     return summary
-
-
-@dataclass(frozen=True)
-class _Scoring:
-    """Scores the `words` of `texts` (writing_id, text, ...) under a model; scores are kept under `texts_key`."""
-
-    model: TrainedModel
-    texts: pd.DataFrame
-    words: pd.DataFrame
-    max_length: int
-    texts_key: Mapping[str, Any]
-    settings: Evaluate
-    device: torch.device
-
-    def table(self) -> tuple[pd.DataFrame, dict[str, Any]]:
-        """The model's rows of the table of words, and its row of the summary."""
-        read, masked = self._read(), self._masked()
-        table = word_table(self.model, self.texts, self.words, read, masked, infill=self.settings.task.infill)
-        return table, summary_row(table, read, masked)
-
-    def _read(self) -> Scores:
-        """The words read from left to right."""
-        task, ids = self.settings.task, self.texts["writing_id"]
-        keys = pd.MultiIndex.from_arrays([ids, np.zeros(len(ids), int)], names=EXAMPLE)
-
-        def score(missing: np.ndarray) -> Iterator[Scores]:
-            left = self.texts.iloc[missing]
-            return self._reader.read(left, self._prefixes(left), renormalise=task.renormalise)
-
-        store = self._store(reading="left to right", renormalise=task.renormalise)
-        return store.complete(keys, score, f"{self.model.name}, left to right", "texts")
-
-    def _masked(self) -> Scores | None:
-        """Each word masked in turn; None if this is not asked for, or the model has no blank for a word."""
-        if not self.settings.task.infill:
-            return None
-        if blanks.WORD not in self.model.mask_types:
-            known = ", ".join(self.model.mask_types)
-            log.warning("%s has no blank for a word (it knows %s): no infill_bits", self.model.name, known)
-            return None
-        keys = pd.MultiIndex.from_frame(self.words[WORD], names=EXAMPLE)
-
-        def score(missing: np.ndarray) -> Iterator[Scores]:
-            left = self.texts[self.texts["writing_id"].isin(self.words["writing_id"].iloc[missing])]
-            return self._reader.mask(left, self._prefixes(left))
-
-        return self._store(reading="masked").complete(keys, score, f"{self.model.name}, masked", "words")
-
-    def _store(self, **reading: Any) -> ScoreStore:
-        task = self.settings.task
-        settings = {
-            "task": task.name,
-            "weights": self.model.fingerprint(),
-            **self.texts_key,
-            "max_length": self.max_length,
-            **({"condition": task.condition} if self.model.condition else {}),
-            **reading,
-        }
-        return ScoreStore(Path(self.settings.paths.results), self.model.name, settings)
-
-    @cached_property
-    def _reader(self) -> Reader:
-        network, vocabulary = self.model.load()
-        row_tokens = row_length(None, self.device, self.max_length)
-        network = with_fused_activations(network.to(self.device))
-        return Reader(network, vocabulary, self.max_length, row_tokens, self.device)
-
-    def _prefixes(self, texts: pd.DataFrame) -> list[np.ndarray]:
-        """The prefix of each text, token ids."""
-        if not self.model.condition:
-            return [np.zeros(0, dtype=np.int32)] * len(texts)
-        conditions = conditions_of(self.model, texts, str(self.settings.task.condition))
-        return [conditions.prefixes[number] for number in conditions.numbers[:, 0]]
 
 
 def _length_of(model: TrainedModel, task: Surprisal) -> int:

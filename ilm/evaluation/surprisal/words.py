@@ -26,7 +26,7 @@ from ilm.masking.segmentation import segment
 _WORD = re.compile(r"\S+")
 # Punctuation and symbols at the ends of a word, unless it consists of nothing else.
 _EDGES = re.compile(r"^[\W_]+(?=.*[^\W_])|(?<=[^\W_])[\W_]+$")
-WORD = ["writing_id", "word_index"]
+KEY = ["writing_id", "word_index"]
 
 
 def bounds_of_words(text: str) -> np.ndarray:
@@ -35,7 +35,7 @@ def bounds_of_words(text: str) -> np.ndarray:
 
 
 def words_of_texts(texts: pd.DataFrame) -> pd.DataFrame:
-    """A row per word of `texts` (writing_id, text): `WORD`, counted from 0 in each text, and the word's own properties.
+    """A row per word of `texts` (writing_id, text): `KEY`, counted from 0 in each text, and the word's own properties.
 
     `nltk_index` and `sentence_index` are those of the NLTK word and the sentence that its first character is in,
     `start` and `length` characters of the text; `word_length` is without punctuation at its ends, and `previous_word`

@@ -27,7 +27,7 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def reader() -> Reader:
     words = vocabulary()
-    return Reader(random_model("gpt2", words.size + 3), words, 96, 128, CPU)
+    return Reader(random_model("gpt2", words.size + 3), words, 96, CPU)
 
 
 def words_of(scores, writing_id: str) -> pd.DataFrame:
@@ -86,7 +86,7 @@ def test_a_model_with_a_table_of_its_own(monkeypatch):
     model = Bigrams(words.size)
     model.table[eat, eat] = math.log(3)  # e.g. p(eat | eat) = 3 / (V + 2)
     monkeypatch.setattr("ilm.models.scoring.plain_head", lambda model: None)
-    reader = Reader(model.eval(), words, 96, 128, CPU)
+    reader = Reader(model.eval(), words, 96, CPU)
     texts = pd.DataFrame({"writing_id": ["a"], "text": ["eat eat eat, eat"]})
     ((ids, _),) = tokens_of_texts(texts["text"], words)
     assert ids[-4:].tolist() == [eat, eat, comma, eat]
@@ -131,7 +131,7 @@ def test_of_a_long_text_a_masked_word_has_what_is_nearest(reader):
     text = " ".join(["I like to eat an apple for lunch."] * 8)
     long = pd.DataFrame({"writing_id": ["a"], "text": [text]})
     ((ids, positions),) = tokens_of_texts(long["text"], reader.vocabulary)
-    short = Reader(reader.model, reader.vocabulary, 32, 64, CPU)
+    short = Reader(reader.model, reader.vocabulary, 32, CPU)
     words = words_of(short.mask(long, NOTHING[:1]), "a")
     (batch,) = short.mask(long, NOTHING[:1])
     assert batch.examples["cut"].all()
@@ -156,5 +156,5 @@ def test_of_a_long_text_a_masked_word_has_what_is_nearest(reader):
 
 def test_a_word_that_does_not_fit_has_no_value(reader):
     texts = pd.DataFrame({"writing_id": ["a"], "text": ["I like " + "xy" * 20 + " it"]})
-    words = words_of(Reader(reader.model, reader.vocabulary, 32, 64, CPU).mask(texts, NOTHING[:1]), "a")
+    words = words_of(Reader(reader.model, reader.vocabulary, 32, CPU).mask(texts, NOTHING[:1]), "a")
     assert words["nll"].isna().tolist() == [False, False, True, False]
