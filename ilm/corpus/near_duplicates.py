@@ -159,13 +159,9 @@ class _Index:
         """The pairs whose similarity as estimated from sketches is at most three standard deviations too low."""
         deviation = (self.similarity * (1 - self.similarity) / VALUES) ** 0.5
         least = (self.similarity - 3 * deviation) * VALUES
-        kept = np.concatenate(
-            [
-                (self.sketches[a[at : at + _PAIRS]] == self.sketches[b[at : at + _PAIRS]]).sum(axis=1) >= least
-                for at in range(0, len(a), _PAIRS)
-            ]
-            or [np.empty(0, dtype=bool)]
-        )
+        parts = [slice(at, at + _PAIRS) for at in range(0, len(a), _PAIRS)]
+        agreeing = [(self.sketches[a[part]] == self.sketches[b[part]]).sum(axis=1) >= least for part in parts]
+        kept = np.concatenate([np.empty(0, dtype=bool), *agreeing])
         return a[kept], b[kept]
 
     def _compared(self, a: np.ndarray, b: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:

@@ -105,7 +105,7 @@ class InfillingDataset:
 
     def document_tokens(self, rows: np.ndarray) -> list[np.ndarray]:
         """The token ids of the documents at `rows`."""
-        return [self._tokens.all_ids[slice(*self._tokens.offsets[[row, row + 1]])] for row in rows]
+        return [self._tokens.ids(row) for row in rows]
 
     def token_spans(self, numbers: np.ndarray) -> TokenSpans:
         """The masked spans of some examples."""

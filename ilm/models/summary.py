@@ -3,6 +3,7 @@
 import re
 
 import torch
+from tabulate import tabulate
 
 
 def module_lines(model: torch.nn.Module) -> list[str]:
@@ -25,8 +26,5 @@ def module_lines(model: torch.nn.Module) -> list[str]:
         (*key, f"{f'{len(sizes)} x ' if len(sizes) > 1 else ''}{sizes[0]:,}" if sizes[0] else "shared")
         for key, sizes in alike.items()
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    return [
-        "  ".join([*(cell.ljust(width) for cell, width in zip(row[:3], widths, strict=False)), row[3].rjust(widths[3])])
-        for row in rows
-    ]
+    columns = ("left", "left", "left", "right")
+    return tabulate(rows, tablefmt="plain", disable_numparse=True, colalign=columns).split("\n")
