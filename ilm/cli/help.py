@@ -87,10 +87,15 @@ def composed_settings(root: str, schema: type[S], overrides: Sequence[str]) -> S
     """
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose(root, list(overrides), return_hydra_config=True)
-    choices = chosen_options(cfg.hydra)
-    with open_dict(cfg):
-        del cfg["hydra"]
-    return check(cfg, schema, choices)
+    return checked(cfg, schema)
+
+
+def checked(config: DictConfig, schema: type[S]) -> S:
+    """The settings of a configuration with the node `hydra`. Raises: UserError that lists all mistakes."""
+    choices = chosen_options(config.hydra)
+    with open_dict(config):
+        del config["hydra"]
+    return check(config, schema, choices)
 
 
 def composed(root: str, overrides: Sequence[str]) -> DictConfig:

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from logging.handlers import MemoryHandler
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
@@ -18,27 +17,16 @@ from ilm.hardware import is_first_process
 log = logging.getLogger("ilm")
 
 
-class _StderrHandler(logging.StreamHandler):
-    """Writes to the current sys.stderr, which progress bars replace to keep lines above themselves.
-
-    Skips records with `file_only`.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.addFilter(lambda record: not getattr(record, "file_only", False))
-
-    @property
-    def stream(self) -> Any:
-        return sys.stderr
-
-    @stream.setter
-    def stream(self, value: Any) -> None:
-        """Ignores the stream that the base class stores."""
+class _StderrHandler(logging.Handler):
+    """Writes to the current sys.stderr, above progress bars; skips records with `file_only`."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        with tqdm.external_write_mode(file=sys.stderr):  # hides bars meanwhile
-            super().emit(record)
+        if getattr(record, "file_only", False):
+            return
+        try:
+            tqdm.write(self.format(record), file=sys.stderr)
+        except Exception:
+            self.handleError(record)
 
 
 class _LogFile(logging.FileHandler):

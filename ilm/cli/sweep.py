@@ -27,12 +27,11 @@ from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from hydra.utils import get_method
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 
-from ilm.cli.help import chosen_options
+from ilm.cli.help import checked
 from ilm.cli.slurm import SlurmQueue, job_options, job_script
 from ilm.cli.sweep_table import COLUMNS, STOPS, Job, label, print_total, row
-from ilm.config.check import check
 from ilm.config.train import Train
 from ilm.errors import UserError
 from ilm.files import atomic_file, read_json, write_json
@@ -182,11 +181,8 @@ def _require_all(config: DictConfig, combinations: Sequence[Sequence[str]], requ
     common = set.intersection(*map(set, combinations)) if len(combinations) > 1 else set()
     for one in combinations:
         job = GlobalHydra.instance().config_loader().load_sweep_config(config, list(one))
-        choices = chosen_options(job.hydra)
-        with open_dict(job):
-            del job["hydra"]
         try:
-            require(check(job, Train, choices))
+            require(checked(job, Train))
         except UserError as error:
             errors.setdefault(str(error), []).append(" ".join(part for part in one if part not in common))
     if errors:
