@@ -197,10 +197,15 @@ def print_tables(tables: Sequence[TextTable], notes: Sequence[str]) -> None:
     show(*shown, replace(last, caption=" ".join(notes)))
 
 
-def text_pages(
-    name: str, title: str, notes: Sequence[str], tables: Iterable[TextTable], plots: Iterable[str] = ()
-) -> dict[str, str]:
-    """`name`.md and `name`.tex: the tables with their captions, and the sentences needed to read them."""
+def write_pages(
+    folder: Path,
+    name: str,
+    title: str,
+    notes: Sequence[str],
+    tables: Iterable[TextTable],
+    plots: Iterable[str] = (),
+) -> None:
+    """Write `name`.md and `name`.tex: the tables with their captions, and the sentences needed to read them."""
     markdown = [f"# {title}\n", "".join(f"- {note}\n" for note in notes)]
     latex = ["% \\usepackage[T1]{fontenc}", "% \\usepackage{booktabs,longtable}"]
     latex += [f"% {escape_latex(note)}" for note in notes]
@@ -209,7 +214,8 @@ def text_pages(
         markdown += [f"## {table.title}\n", *(f"{caption}\n" for caption in captions), f"{table.markdown()}\n"]
         latex += ["", table.latex(*captions)]
     markdown += [f"![{plot}]({plot}.png)" for plot in plots]
-    return {f"{name}.md": "\n".join([*markdown, ""]), f"{name}.tex": "\n".join(latex)}
+    write_text(folder / f"{name}.md", "\n".join([*markdown, ""]))
+    write_text(folder / f"{name}.tex", "\n".join(latex))
 
 
 def with_interval(value: float, low: float | None, high: float | None, form: str) -> str:
@@ -226,22 +232,23 @@ PAIRED = ["difference", "95 % interval", "p", "p (Holm)", "n"]
 
 
 def paired_cells(row: Any, digits: int = 2, scale: int = 1) -> list[str]:
-    """The cells below the headings `PAIRED` of a row of `ilm.evaluation.statistics.compare_models`."""
+    """The cells below the headings `PAIRED` of a row of `ilm.evaluation.statistics.pairwise_differences`."""
     difference, low, high = (f"{scale * value:+.{digits}f}" for value in (row.difference, row.low, row.high))
     tested = ["", "", ""] if pd.isna(row.p) else [f"{low} to {high}", p_value(row.p), p_value(row.p_holm)]
     return [difference, *tested, str(row.n)]
 
 
-def write_report(
-    folder: Path, header: Mapping[str, Any], results: Mapping[str, pd.DataFrame], pages: Mapping[str, str]
-) -> None:
-    """Write a .csv for each of `results`, the `pages` by their file names, and report.json last."""
+def write_report(folder: Path, header: Mapping[str, Any], results: Mapping[str, pd.DataFrame]) -> None:
+    """Write a .csv for each of `results`, and report.json last."""
     for name, table in results.items():
         write_csv(folder / f"{name}.csv", table)
-    for name, text in pages.items():
-        with atomic_file(folder / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
     write_json(folder / "report.json", {**header, "results": {name: records(table) for name, table in results.items()}})
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically."""
+    with atomic_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:

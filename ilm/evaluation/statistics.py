@@ -51,7 +51,7 @@ def clustered_mean(values: np.ndarray, units: np.ndarray) -> tuple[float | None,
     return mean, ratio_standard_error(sums, counts), len(values)
 
 
-def compare_models(
+def pairwise_differences(
     values: pd.DataFrame,
     models: Sequence[str],
     draws: int,

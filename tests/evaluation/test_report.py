@@ -8,7 +8,7 @@ from ilm.cli.main import denials_explained
 from ilm.config.check import check
 from ilm.config.evaluate import Evaluate
 from ilm.errors import UserError
-from ilm.evaluation.report import open_results, results_folder, text_pages
+from ilm.evaluation.report import open_results, results_folder, write_pages
 from ilm.files import read_json
 from ilm.tables import TextTable
 from tests.conftest import compose
@@ -120,11 +120,12 @@ def test_a_damaged_identity_is_told(tmp_path):
         pytest.fail("never entered")
 
 
-def test_tables_for_a_page_and_for_a_paper():
+def test_tables_for_a_page_and_for_a_paper(tmp_path):
     table = TextTable("Losses", ("run", "loss"), [("my_A1", "3.1")], "lr", caption="In nats.")
-    pages = text_pages("x", "A title", ["100 % of texts."], [table], ["curve"])
-    assert pages["x.md"].startswith("# A title\n\n- 100 % of texts.\n\n## Losses\n\nIn nats.\n\n| run ")
-    assert pages["x.md"].endswith("3.1 |\n\n![curve](curve.png)\n")
-    assert "% 100 \\% of texts.\n" in pages["x.tex"]
-    assert "\\caption{Losses. In nats.}" in pages["x.tex"]
-    assert "my\\_A1 & 3.1 \\\\" in pages["x.tex"]
+    write_pages(tmp_path, "x", "A title", ["100 % of texts."], [table], ["curve"])
+    markdown, latex = ((tmp_path / f"x.{ending}").read_text() for ending in ("md", "tex"))
+    assert markdown.startswith("# A title\n\n- 100 % of texts.\n\n## Losses\n\nIn nats.\n\n| run ")
+    assert markdown.endswith("3.1 |\n\n![curve](curve.png)\n")
+    assert "% 100 \\% of texts.\n" in latex
+    assert "\\caption{Losses. In nats.}" in latex
+    assert "my\\_A1 & 3.1 \\\\" in latex

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from ilm.evaluation.statistics import clustered_mean, compare_models
+from ilm.evaluation.statistics import clustered_mean, pairwise_differences
 
 TOP = (5, 10)
 MATCHES = ("exact", "folded", *(f"top{k}" for k in TOP), "mrr")
@@ -136,12 +136,12 @@ def subtoken_group(count: float) -> str | None:
 
 
 def compare(blanks: pd.DataFrame, kinds: Mapping[str, str], resamples: int, seed: int) -> pd.DataFrame:
-    """`compare_models` by all `METRICS` of the same blanks, given the kinds of the models.
+    """`pairwise_differences` by all `METRICS` of the same blanks, given the kinds of the models.
 
     Log-probabilities are compared only within a kind, since answers end differently in each.
     """
     # Means over the runs of a model.
     values = blanks.groupby(["unit", "item", "blank", "cefr_level", "model"])[[*METRICS]].mean().unstack("model")
-    return compare_models(
+    return pairwise_differences(
         values, [*kinds], resamples, seed, lambda metric, a, b: metric != LOG_PROBABILITY or kinds[a] == kinds[b]
     )

@@ -39,8 +39,8 @@ def write_report(folder: Path, header: Mapping[str, Any], tables: Tables) -> Non
         write_figures(folder, {"calibration": figure})
     report.write_csv(folder / "blanks.csv", tables["blanks"])
     results = {name: tables[name] for name in ("cloze", "comparisons", "calibration")}
-    pages = report.text_pages("cloze", "Cloze", notes(header), text_tables(header, tables), ["calibration"])
-    report.write_report(folder, header, results, pages)
+    report.write_pages(folder, "cloze", "Cloze", notes(header), text_tables(header, tables), ["calibration"])
+    report.write_report(folder, header, results)
 
 
 def print_tables(header: Mapping[str, Any], tables: Tables) -> None:

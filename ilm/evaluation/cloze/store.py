@@ -13,15 +13,14 @@ from pathlib import Path
 from ilm.evaluation.cloze.base import ClozeModel
 from ilm.evaluation.cloze.items import Item
 from ilm.evaluation.kept_lines import KeptLines, Record
-from ilm.files import atomic_file
+from ilm.evaluation.report import write_text
 
 KEY = ("item",)
 
 
 def write_items(folder: Path, items: Sequence[Item]) -> None:
-    with atomic_file(folder / "items.jsonl") as temporary:
-        lines = (json.dumps(item.to_dict(), ensure_ascii=False) + "\n" for item in items)
-        temporary.write_text("".join(lines), encoding="utf-8")
+    lines = (json.dumps(item.to_dict(), ensure_ascii=False) + "\n" for item in items)
+    write_text(folder / "items.jsonl", "".join(lines))
 
 
 def missing_items(kept: KeptLines, items: Sequence[Item], batch_size: int) -> list[Item]:

@@ -1,50 +1,39 @@
 """The comparison's files: tables, figures, and pages; report.html holds everything."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import jinja2
 import pandas as pd
-from matplotlib.figure import Figure
 
 from ilm.evaluation.comparison.interpretation import findings, limits
 from ilm.evaluation.comparison.plots import figures, svg
 from ilm.evaluation.comparison.study import Study
 from ilm.evaluation.comparison.tables import About, text_tables
-from ilm.evaluation.report import described, text_pages
+from ilm.evaluation.figures import write_figures
+from ilm.evaluation.report import described, write_pages, write_text
 from ilm.tables import TextTable
 
 
-@dataclass(frozen=True)
-class Report:
-    """What a comparison writes into a results folder: `tables` (.csv), `pages` by file name, `figures` (.png, .pdf)."""
-
-    tables: dict[str, pd.DataFrame]
-    pages: dict[str, str]
-    figures: dict[str, Figure]
-
-
-def make_report(study: Study, about: About) -> Report:
-    """The comparison's tables, figures and pages."""
+def write_comparison(folder: Path, study: Study, about: About) -> dict[str, pd.DataFrame]:
+    """Write the comparison's figures and pages; its tables, for report.json."""
     drawn, shown = figures(study, about), text_tables(study, about)
+    notes = [*findings(study, about), *limits(study, about)]
+    write_pages(folder, "comparison", _title(about), notes, shown.values())
+    plots = {name: svg(figure) for name, figure in drawn.items()}
+    write_text(folder / "report.html", _page(study, about, shown, plots))
+    write_figures(folder, drawn)
+    tables = {
+        "matrix": study.matrix,
+        "contrasts": study.contrasts,
+        "groups": study.by_group,
+        "specialisation": study.specialisation,
+        "exposure": about.exposures,
+    }
     of_others = {"systems": about.systems, "baselines": about.baselines}
-    return Report(
-        tables={
-            "matrix": study.matrix,
-            "contrasts": study.contrasts,
-            "groups": study.by_group,
-            "specialisation": study.specialisation,
-            "exposure": about.exposures,
-            **{name: table for name, table in of_others.items() if len(table)},
-        },
-        pages={
-            **text_pages("comparison", _title(about), [*findings(study, about), *limits(study, about)], shown.values()),
-            "report.html": _page(study, about, shown, {name: svg(figure) for name, figure in drawn.items()}),
-        },
-        figures=drawn,
-    )
+    return tables | {name: table for name, table in of_others.items() if len(table)}
 
 
 def _page(study: Study, about: About, tables: Mapping[str, TextTable], plots: Mapping[str, str]) -> str:
@@ -83,11 +72,11 @@ def _page(study: Study, about: About, tables: Mapping[str, TextTable], plots: Ma
 def _origin(header: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The scalars, settings and versions of the header, for the end of the page."""
     rows = [(key, str(value)) for key, value in header.items() if isinstance(value, str | int | float | bool)]
-    configuration = header.get("configuration", {})
-    rows += [(f"task.{key}", str(value)) for key, value in configuration.get("task", {}).items() if key != "name"]
-    rows += [(key, str(configuration[key])) for key in ("limit",) if key in configuration]
-    rows += [(f"version of {package}", version) for package, version in header.get("versions", {}).items()]
-    return [*rows, ("models", ", ".join(header.get("models", {})))]
+    task, limit = header["configuration"]["task"], header["configuration"]["limit"]
+    rows += [(f"task.{key}", str(value)) for key, value in task.items() if key != "name"]
+    rows += [("limit", str(limit))]
+    rows += [(f"version of {package}", version) for package, version in header["versions"].items()]
+    return [*rows, ("models", ", ".join(header["models"]))]
 
 
 def _title(about: About) -> str:

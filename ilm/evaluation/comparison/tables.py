@@ -1,14 +1,14 @@
 """The comparison's tables for people: formatted cells, and captions that explain the numbers."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from ilm.evaluation.comparison.study import KINDS, Study
-from ilm.evaluation.report import described, p_value
+from ilm.evaluation.report import described, p_value, with_interval
 from ilm.examples.cuts import LevelCuts
 from ilm.tables import TextTable
 
@@ -69,10 +69,9 @@ def _matrix_table(study: Study, about: About) -> TextTable:
     sections: list[int] = []
     levels = list(dict.fromkeys(study.matrix["level"]))
     for kind, name in KINDS.items():
-        cells = {
-            (row.model, row.level): _loss(row, math.exp if study.of_tokens else float)
-            for row in study.matrix[study.matrix["kind"] == kind].itertuples()
-        }
+        losses = study.matrix[study.matrix["kind"] == kind].set_index(["model", "level"])[["loss", "low", "high"]]
+        shown = losses.map(math.exp if study.of_tokens else float)
+        cells = {row.Index: with_interval(row.loss, row.low, row.high, ".4g") for row in shown.itertuples()}
         if cells:
             sections.append(len(rows))
             rows += [(name, model, *(cells.get((model, level), "") for level in levels)) for model in about.models]
@@ -226,11 +225,6 @@ def _exposure_table(exposures: pd.DataFrame) -> TextTable:
 def signed(value: float) -> str:
     """A difference with a true minus sign."""
     return f"{value:+.4f}".replace("-", "−")
-
-
-def _loss(row: Any, shown: Callable[[float], float]) -> str:
-    value = f"{shown(row.loss):.4g}"
-    return value if math.isnan(row.low) else f"{value} [{shown(row.low):.4g}, {shown(row.high):.4g}]"
 
 
 def _gain(row: Any) -> str:

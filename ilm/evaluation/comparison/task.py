@@ -9,8 +9,7 @@ import pandas as pd
 from ilm.config.evaluate import Scored
 from ilm.evaluation.comparison.controls import OTHER_CONDITION, control_of, exposure, matched, missing_controls
 from ilm.evaluation.comparison.records import ClusterSums, Model, loss_record
-from ilm.evaluation.comparison.report import Report, make_report
-from ilm.evaluation.comparison.study import GENERALIST, HEADLINE, compare
+from ilm.evaluation.comparison.study import GENERALIST, HEADLINE, Study, compare
 from ilm.evaluation.comparison.systems import systems
 from ilm.evaluation.comparison.tables import About, text_tables
 from ilm.evaluation.conditions import OWN
@@ -31,7 +30,7 @@ def compare_models(
     texts: Texts,
     header: Mapping[str, Any],
     task: Scored,
-) -> Report | None:
+) -> tuple[Study, About] | None:
     """The comparison, its main table printed; None if there are no models to compare.
 
     `valid` are the scores of validation texts by model, of those that have any; `baselines` those of
@@ -81,7 +80,7 @@ def compare_models(
     )
     if "primary" in (shown := text_tables(study, about)):
         show(shown["primary"])
-    return make_report(study, about)
+    return study, about
 
 
 def _baseline_table(baselines: Mapping[str, Scores], of_run: Scores, texts: Texts, resamples: int) -> pd.DataFrame:

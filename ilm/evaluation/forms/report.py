@@ -21,8 +21,8 @@ def write_report(
     """Write all files: edits.csv with every edit under every run, both tables, the page, report.json."""
     report.write_csv(folder / "edits.csv", edits)
     tables = [*(_by(results, name) for name in _known(results)), *([_pairs(pairs)] if len(pairs) else [])]
-    pages = report.text_pages("forms", "Learners' forms and corrected ones", notes(header), tables)
-    report.write_report(folder, header, {"forms": results, "comparisons": pairs}, pages)
+    report.write_pages(folder, "forms", "Learners' forms and corrected ones", notes(header), tables)
+    report.write_report(folder, header, {"forms": results, "comparisons": pairs})
 
 
 def print_tables(header: Mapping[str, Any], results: pd.DataFrame) -> None:

@@ -13,7 +13,7 @@ import pandas as pd
 from ilm.evaluation.forms.scoring import Item
 from ilm.evaluation.kept_lines import Record
 from ilm.evaluation.losses import thirds, word_groups
-from ilm.evaluation.statistics import compare_models, compare_pairs
+from ilm.evaluation.statistics import compare_pairs, pairwise_differences
 
 ALL, LEVEL = "all", "cefr_level"
 GROUPINGS = (LEVEL, "kind", "words", "position", "l1")
@@ -74,6 +74,6 @@ def preferences(edits: pd.DataFrame, resamples: int, seed: int) -> pd.DataFrame:
 
 
 def comparisons(edits: pd.DataFrame, resamples: int, seed: int) -> pd.DataFrame:
-    """`compare_models` by the log-odds of the same edits."""
+    """`pairwise_differences` by the log-odds of the same edits."""
     values = edits.pivot(index=["unit", "writing_id", "edit", LEVEL], columns="run", values=["log_odds"])
-    return compare_models(values, edits["run"].unique(), resamples, seed).drop(columns="metric")
+    return pairwise_differences(values, edits["run"].unique(), resamples, seed).drop(columns="metric")

@@ -34,8 +34,8 @@ def write_report(folder: Path, header: Mapping[str, Any], tables: Tables) -> Non
     """Write all files but those by text, which are there already."""
     drawn = figures(tables) if len(tables["levels"]) else {}
     write_figures(folder, drawn)
-    pages = report.text_pages("levels", "Levels", notes(header), text_tables(header, tables), drawn)
-    report.write_report(folder, header, tables, pages)
+    report.write_pages(folder, "levels", "Levels", notes(header), text_tables(header, tables), drawn)
+    report.write_report(folder, header, tables)
 
 
 def print_tables(header: Mapping[str, Any], tables: Tables) -> None:

@@ -74,8 +74,8 @@ def write_report(
     columns = ["run", "longest", "mask_type", "stretch", "writing_id", "example", "blank", "source"]
     results = {"repetition": repeated, "membership": members, "stretches": longest[columns]}
     tables = [_repetition_table(repeated), _membership_table(members), _stretches_table(longest)]
-    pages = report.text_pages("memorisation", "Memorisation", notes(header), tables)
-    report.write_report(folder, header, results, pages)
+    report.write_pages(folder, "memorisation", "Memorisation", notes(header), tables)
+    report.write_report(folder, header, results)
 
 
 def print_tables(header: Mapping[str, Any], repeated: pd.DataFrame, members: pd.DataFrame) -> None:

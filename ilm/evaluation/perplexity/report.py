@@ -7,8 +7,9 @@ from typing import Any
 import pandas as pd
 
 from ilm.evaluation import report
-from ilm.evaluation.comparison.report import Report
-from ilm.evaluation.figures import write_figures
+from ilm.evaluation.comparison.report import write_comparison
+from ilm.evaluation.comparison.study import Study
+from ilm.evaluation.comparison.tables import About
 from ilm.examples.cuts import LevelCuts, advice, cut_lines
 from ilm.models.scoring import KINDS
 from ilm.tables import TextTable
@@ -18,19 +19,16 @@ FAMILY = ("model", "objective", "masking", "experiment", "masks")
 
 
 def write_report(
-    folder: Path, header: Mapping[str, Any], results: pd.DataFrame, comparison: Report | None = None
+    folder: Path, header: Mapping[str, Any], results: pd.DataFrame, comparison: tuple[Study, About] | None = None
 ) -> None:
     """Write all files of an evaluation.
 
     `header` records how the numbers were made; `results` has one row per run, level, kind and mask type.
     """
     shown = [*tables(header, results, list(dict.fromkeys(results["level"]))), _by_mask_type(results)]
-    of_results, pages = {"perplexity": results}, report.text_pages("perplexity", "Perplexity", [], shown)
-    if comparison is not None:
-        of_results |= comparison.tables
-        pages |= comparison.pages
-        write_figures(folder, comparison.figures)
-    report.write_report(folder, header, of_results, pages)
+    report.write_pages(folder, "perplexity", "Perplexity", [], shown)
+    compared = write_comparison(folder, *comparison) if comparison else {}
+    report.write_report(folder, header, {"perplexity": results} | compared)
 
 
 def tables(header: Mapping[str, Any], results: pd.DataFrame, levels: Sequence[str]) -> list[TextTable]:

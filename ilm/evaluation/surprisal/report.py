@@ -115,8 +115,8 @@ def write_report(
                 parquet.write_table(of_model.cast(parquet.schema))
             rows.append(row)
     summary = pd.DataFrame(rows).astype({"seed": "Int64", "cut_words": "Int64"})
-    pages = report.text_pages("models", "Surprisal", _notes(header), [_text_table(summary)])
-    report.write_report(folder, header, {"models": summary}, pages)
+    report.write_pages(folder, "models", "Surprisal", _notes(header), [_text_table(summary)])
+    report.write_report(folder, header, {"models": summary})
     return summary
 
 
