@@ -5,6 +5,7 @@ Test files import the functions: `from tests.conftest import compose`.
 
 import copy
 import csv
+import gc
 import os
 import random
 import signal
@@ -27,6 +28,9 @@ from ilm.cli.help import chosen_options
 in_ci = bool(os.environ.get("CI"))
 settings.register_profile("ilm", deadline=None, derandomize=in_ci, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ilm")
+
+# Full collections, each over all objects of the libraries, took a tenth of the tests' time.
+gc.set_threshold(700, 10, 1000)
 
 # Tables are as wide as these variables of the caller's terminal say; the tests read tables of the default width.
 for name in ("COLUMNS", "LINES"):
