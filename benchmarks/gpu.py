@@ -166,7 +166,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     report.summary(sum(len(example.input_ids) for example in examples) / len(examples))
     _scoring(report, copy.deepcopy(base).to(device), examples, device, 0.0 if quick else 5.0)
     if left() > 10:
-        _infilling(report, device, quick)
+        _infilling(report, device, quick, arguments.texts)
     print(f"\n{time.perf_counter() - began:.0f} s; written: {arguments.out}")
 
 
@@ -267,10 +267,10 @@ def _scoring(report: Report, model: GPT2LMHeadModel, examples: list[Example], de
         report.add(scoring=name, examples_per_second=rate, difference=difference)
 
 
-def _infilling(report: Report, device: torch.device, quick: bool) -> None:
+def _infilling(report: Report, device: torch.device, quick: bool, texts: Path | None) -> None:
     """Infills per second, counted as in `benchmarks/infill.py`, without its plain loop."""
     infiller = random_infiller("float32", device, small=quick)
-    contexts, candidates = contexts_of(infiller, 2 if quick else 64), 2 if quick else 5
+    contexts, candidates = contexts_of(infiller, 2 if quick else 64, texts), 2 if quick else 5
     decoding = Decoding(candidates=candidates, top_p=0.95, batch_size=128)
     infiller(contexts[:2], decoding)
     begin = _now(device)

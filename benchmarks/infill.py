@@ -104,9 +104,9 @@ def random_infiller(dtype: str, device: str | torch.device = "cpu", small: bool 
     return Infiller(model.to(device, DTYPES[dtype]), vocabulary)
 
 
-def contexts_of(infiller: Infiller, count: int) -> list[Context]:
-    """Synthetic texts with blanks."""
-    return _contexts(_texts(None), infiller, count)[0]
+def contexts_of(infiller: Infiller, count: int, file: Path | None) -> list[Context]:
+    """Texts of a CSV file, else synthetic ones, with blanks."""
+    return _contexts(_texts(file), infiller, count)[0]
 
 
 def _texts(file: Path | None) -> list[str]:

@@ -7,15 +7,17 @@ import torch
 
 import benchmarks.gpu
 from benchmarks.gpu import Report, Way, main, peak_of, ways
+from tests.conftest import write_csv
 
 
-def test_the_benchmark_of_a_gpu_works_and_survives_a_line_that_fails(small_csv, tmp_path, monkeypatch, capsys):
+def test_the_benchmark_of_a_gpu_works_and_survives_a_line_that_fails(tmp_path, monkeypatch, capsys):
     def fails(model, batch):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(benchmarks.gpu, "padded_loss", fails)
     monkeypatch.chdir(tmp_path)
-    main(["--device", "cpu", "--quick", "--texts", str(small_csv)])
+    texts = write_csv(tmp_path / "texts.csv", [{"text": f"She ate {n} leftover pastas for lunch."} for n in range(9)])
+    main(["--device", "cpu", "--quick", "--texts", str(texts)])
     lines = [json.loads(line) for line in (tmp_path / "gpu.jsonl").read_text().splitlines()]
     trained = [line for line in lines if "name" in line]
     assert [line["name"] for line in trained] == [way.name for way in ways(quick=True, compiled=False)]
