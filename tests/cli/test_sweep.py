@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import pytorch_lightning as pl
 
-from ilm.cli.sweep import RECORD, note, was_requeued
+from ilm.cli.sweep import RECORD, Sweep, note, was_requeued
 from ilm.cli.sweep_table import Job, label, row, state
 from ilm.errors import UserError
 from ilm.hardware import share, visible_gpus
@@ -53,7 +53,7 @@ def test_one_failure_stops_no_other(here, tmp_path):
     """Before a run that is finished already: one that explodes."""
     named = [*here, "cefr=A1", "name=lr_${optimizer.lr}"]
     train(*compose("train", *named, "optimizer.lr=0.001"))
-    done = sweep(tmp_path, *named, "optimizer.lr=1e30,0.001")
+    done = sweep(tmp_path, *named, "optimizer.lr=1e30,0.001", fork_jobs=True)
     assert done.returncode == 2
     rows = table(here)
     assert [line["run"] for line in rows] == ["lr_1e+30", "lr_0.001"]
@@ -70,6 +70,27 @@ def test_one_failure_stops_no_other(here, tmp_path):
     assert shown[1].startswith("| run ")
     assert any(line.startswith("lr_1e+30: ") and "optimizer step" in line for line in shown)
     assert list(tmp_path.glob("experiments/.sweeps/*/[0-9]")) == []
+
+
+def test_a_job_is_a_command_of_its_own(tmp_path, monkeypatch):
+    """In a new Python and a session of its own, with its share of the GPUs, its record and its log."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import os, sys\n"
+        f"print(*sys.argv[1:], os.getsid(0) == os.getpid(), os.environ['CUDA_VISIBLE_DEVICES'], os.environ['{RECORD}'])"
+    )
+    monkeypatch.setattr(sys, "argv", [str(script)])
+    jobs = [Job(number, [f"cefr={level}"], tmp_path / f"{number}.json") for number, level in enumerate(("A1", "C1"))]
+    running = Sweep(tmp_path, jobs, dry=False, gpus=["5", "3"], gpus_per_job=1, at_once=2)
+    for job in jobs:
+        running.start(job.number, job.overrides, None, None)
+    running.wait_until(lambda: not running.running)
+    assert (running.exit_code(), [job.process.returncode for job in jobs]) == (0, [0, 0])
+    logs = [(tmp_path / f"{number}.log").read_text() for number in (0, 1)]
+    assert logs == [
+        f"{level} hydra.mode=RUN True {gpu} {job.record}\n"
+        for level, gpu, job in zip(("cefr=A1", "cefr=C1"), "53", jobs, strict=True)
+    ]
 
 
 def test_a_job_that_is_refused_shows_no_figures_of_the_run_that_was_there(here, tmp_path, monkeypatch):
