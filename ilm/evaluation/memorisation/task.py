@@ -12,7 +12,6 @@ from ilm.config.evaluate import Evaluate, Memorisation
 from ilm.corpus.store import PreparedCorpus
 from ilm.errors import UserError
 from ilm.evaluation.kept_lines import KeptLines
-from ilm.evaluation.losses import clusters_of
 from ilm.evaluation.memorisation.infills import KEY, blank_table, fill, masked_texts
 from ilm.evaluation.memorisation.losses import MEMBERS, Trained, membership_scores
 from ilm.evaluation.memorisation.membership import membership
@@ -20,6 +19,7 @@ from ilm.evaluation.memorisation.report import card_results, print_tables, repet
 from ilm.evaluation.models import infilling_models, open_training_corpus
 from ilm.evaluation.perplexity.scoring import Scorer, masks_of
 from ilm.evaluation.report import open_results, report_header, results_folder, results_identity, source_of
+from ilm.evaluation.texts import units_of
 from ilm.examples.cuts import POOLED
 from ilm.models.devices import usable_device
 from ilm.runs.model_card import write_model_card
@@ -46,8 +46,10 @@ def evaluate_memorisation(settings: Evaluate, task: Memorisation) -> pd.DataFram
     folder = results_folder(settings, corpus.name)
     with open_results(folder, results_identity(settings, source)):
         scorer = Scorer(corpus, task, Path(settings.paths.results), device)
-        members = pd.DataFrame(_membership_rows(runs, scorer, task.resamples))
-        tables, not_filled = zip(*(_infilled(run, scorer, task, folder) for run in runs), strict=True)
+        units, unit = units_of(corpus.documents)
+        about = corpus.documents.set_index("writing_id")[["cefr_level", "split"]].assign(unit=pd.Series(units))
+        members = pd.DataFrame(_membership_rows(runs, scorer, about, task.resamples))
+        tables, not_filled = zip(*(_infilled(run, scorer, about, task, folder) for run in runs), strict=True)
         blanks = pd.concat(tables, ignore_index=True)
         repeated = repetition(blanks, task.resamples)
         described = {
@@ -55,7 +57,6 @@ def evaluate_memorisation(settings: Evaluate, task: Memorisation) -> pd.DataFram
             for run, not_filled in zip(runs, not_filled, strict=True)
         }
         texts = len(np.unique(np.concatenate([run.rows[task.split] for run in runs])))
-        unit = clusters_of(corpus.documents)[1]
         header = report_header(settings, source, texts, described, device, unit=unit)
         print_tables(header, repeated, members)
         write_report(folder, header, repeated, members, blanks)
@@ -79,37 +80,36 @@ def _find_models(settings: Evaluate) -> tuple[list[TrainedModel], PreparedCorpus
     return known, corpus
 
 
-def _infilled(run: Trained, scorer: Scorer, task: Memorisation, folder: Path) -> tuple[pd.DataFrame, int]:
+def _infilled(
+    run: Trained, scorer: Scorer, about: pd.DataFrame, task: Memorisation, folder: Path
+) -> tuple[pd.DataFrame, int]:
     """(A run's `blank_table` with `run`, `cefr_level` and `unit`; the number of texts that were not filled)."""
-    model, documents = run.model, scorer.corpus.documents
+    model = run.model
     dataset = scorer.dataset(model, run.masks, run.rows[task.split])
     texts = masked_texts(dataset, scorer.corpus, task.infills_per_document, model.condition)
     kept = KeptLines(folder / "infills" / f"{model.name.replace('/', '_')}-{model.fingerprint()}.jsonl", KEY)
     records = fill(model, texts, task.decoding, kept, task.device)
     table = blank_table(texts, records, model.vocabulary, scorer.tokens(model), run.trained_on, run.name)
-    table["source"] = np.where(table["source"] < 0, "", documents["writing_id"].to_numpy()[table["source"]])
-    at = pd.Index(documents["writing_id"]).get_indexer(table["writing_id"])
+    table["source"] = np.where(table["source"] < 0, "", about.index.to_numpy()[table["source"]])
     table.insert(0, "run", run.name)
-    table["cefr_level"] = documents["cefr_level"].to_numpy()[at]
-    table["unit"] = clusters_of(documents)[0][at]
+    table = table.join(about[["cefr_level", "unit"]], on="writing_id")
     return table, sum(not records[text.key]["answers"] for text in texts)
 
 
-def _membership_rows(runs: Sequence[Trained], scorer: Scorer, resamples: int) -> Iterator[dict[str, Any]]:
+def _membership_rows(
+    runs: Sequence[Trained], scorer: Scorer, about: pd.DataFrame, resamples: int
+) -> Iterator[dict[str, Any]]:
     """A row per run, level (with several, also all of them), mask type and score."""
-    documents = scorer.corpus.documents.set_index("writing_id")
-    units = pd.Series(clusters_of(scorer.corpus.documents)[0], documents.index)
     for number, run in enumerate(runs, start=1):
         log.info("model %d of %d: %s", number, len(runs), run.name)
         scores = membership_scores(run, scorer)
-        ids = scores["loss"].index
-        about = documents.loc[ids]
-        is_member, of_each = (about["split"] == MEMBERS).to_numpy(), units[ids].to_numpy()
+        texts = about.loc[scores["loss"].index]
+        is_member, units = (texts["split"] == MEMBERS).to_numpy(), texts["unit"].to_numpy()
         for level in [*run.levels, *([POOLED] if len(run.levels) > 1 else [])]:
-            here = np.ones(len(ids), dtype=bool) if level == POOLED else (about["cefr_level"] == level).to_numpy()
+            here = np.ones(len(texts), dtype=bool) if level == POOLED else (texts["cefr_level"] == level).to_numpy()
             for mask_type in scores["loss"]:
                 for name, of_texts in scores.items():
                     values = of_texts[mask_type].to_numpy(float)[here]
-                    found = membership(values, is_member[here], of_each[here], resamples=resamples)
+                    found = membership(values, is_member[here], units[here], resamples=resamples)
                     if found is not None:
                         yield {"run": run.name, "level": level, "mask_type": mask_type, "score": name, **found}
