@@ -13,6 +13,7 @@ import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +44,6 @@ NATIVE = "native"
 LOG_TOKENS = "log_tokens"
 _TEXTS_AT_ONCE = 64
 _THIRDS = 3
-
-# Of each text the losses of its tokens, NaN where one is not scored, with `document` that of the end behind them.
-TextLosses = Callable[[Sequence[np.ndarray]], list[np.ndarray]]
 
 Models = Mapping[str, Sequence[TrainedModel]]
 """The runs of each level, and of all; several are seeds of one model."""
@@ -86,24 +84,21 @@ class Scorer:
                 masked.setdefault(level, []).append(self._masked_scores(run, texts))
         bases = [run.trained()[1].model for _, run in runs]
         if all(base.pretrained for base in bases) and len({base.path for base in bases}) == 1:
-            log.info("the pretrained model: %s", bases[0].path)
-            scores[NATIVE] = [self._native_scores(runs[0][1], texts)]
+            base, run = bases[0], runs[0][1]
+            log.info("the pretrained model: %s", base.path)
+            name, about = f"{NATIVE}_{base.label}", {"base": base.path, "likelihood": "left_to_right"}
+            losses = partial(self._left_to_right, None)
+            scores[NATIVE] = [self._whole_texts(name, about, texts, run.vocabulary, run.load_base, losses)]
         return features_of(texts.documents, scores, masked)
 
     def _scores(self, model: TrainedModel, texts: TextSet) -> Scores:
         """Of whole texts under a run."""
+        vocabulary = model.vocabulary
+        losses = partial(self._left_to_right, vocabulary.base_size)
+        if self.task.likelihood == DOCUMENT:
+            losses = partial(self._as_answers, vocabulary)
         about = {"weights": model.fingerprint(), "likelihood": self.task.likelihood}
-        end = int(self.task.likelihood == DOCUMENT)
-        return self._whole_texts(model.name, about, texts, model.vocabulary, end, lambda: self._of_run(model))
-
-    def _native_scores(self, model: TrainedModel, texts: TextSet) -> Scores:
-        """Of whole texts, left to right, under the pretrained model that a run started from."""
-        of = model.trained()[1].model
-        about = {"base": of.path, "likelihood": "left_to_right"}
-        return self._whole_texts(
-            *(f"{NATIVE}_{of.label}", about, texts, model.vocabulary, 0),
-            lambda: self._left_to_right(model.load_base(), None),
-        )
+        return self._whole_texts(model.name, about, texts, vocabulary, lambda: model.load()[0], losses)
 
     def _masked_scores(self, model: TrainedModel, texts: TextSet) -> Scores:
         """Of `task.masks` masks of each text, drawn as for a run's training texts, under it."""
@@ -137,19 +132,19 @@ class Scorer:
         about: Mapping[str, Any],
         texts: TextSet,
         vocabulary: Vocabulary,
-        end: int,
-        open_model: Callable[[], TextLosses],
+        load: Callable[[], PreTrainedModel],
+        losses: Callable[[PreTrainedModel, Sequence[np.ndarray]], list[np.ndarray]],
     ) -> Scores:
-        """The scores of whole texts; the model is opened only if some are missing."""
+        """The scores of whole texts; the model is loaded only if some are missing."""
         documents = texts.documents
         keys = pd.MultiIndex.from_arrays([documents["writing_id"], np.zeros(len(documents), int)], names=EXAMPLE)
 
         def whole(missing: np.ndarray) -> Iterator[Scores]:
-            losses = open_model()
+            network = load().eval().to(self.device)
             for begin in range(0, len(missing), _TEXTS_AT_ONCE):
                 part = documents.iloc[missing[begin : begin + _TEXTS_AT_ONCE]]
                 ids = [ids for ids, _ in tokens_of_texts(part["text"], vocabulary)]
-                yield _by_thirds(part["writing_id"], losses(ids), end)
+                yield _by_thirds(part["writing_id"], ids, losses(network, ids))
 
         return self._store(name, about, texts).complete(keys, whole, name, "texts")
 
@@ -157,25 +152,18 @@ class Scorer:
         settings = {"texts": dict(texts.identity), "max_length": self.task.max_length, **about}
         return ScoreStore(self.results, name, settings)
 
-    def _of_run(self, model: TrainedModel) -> TextLosses:
-        network, vocabulary = model.load()
-        if self.task.likelihood == DOCUMENT:
-            return lambda texts: self._as_answers(network.to(self.device), texts, vocabulary)
-        return self._left_to_right(network, vocabulary.base_size)
-
-    def _left_to_right(self, network: PreTrainedModel, kept: int | None) -> TextLosses:
-        network = network.eval().to(self.device)
+    def _left_to_right(
+        self, kept: int | None, network: PreTrainedModel, texts: Sequence[np.ndarray]
+    ) -> list[np.ndarray]:
+        """Losses of each text (T,), NaN where a token is not scored."""
         window, row_tokens = self.task.max_length, self._row_tokens()
-
-        def losses(texts: Sequence[np.ndarray]) -> list[np.ndarray]:
-            found = score_texts(network, texts, window=window, row_tokens=row_tokens, device=self.device, kept=kept)
-            return [scores.nll for scores in found]
-
-        return losses
+        found = score_texts(network, texts, window=window, row_tokens=row_tokens, device=self.device, kept=kept)
+        return [scores.nll for scores in found]
 
     def _as_answers(
-        self, network: PreTrainedModel, texts: Sequence[np.ndarray], vocabulary: Vocabulary
+        self, vocabulary: Vocabulary, network: PreTrainedModel, texts: Sequence[np.ndarray]
     ) -> list[np.ndarray]:
+        """Losses of each text and its end (T + 1,)."""
         windows = [window for ids in texts for window in document_windows(ids, vocabulary, self.task.max_length)]
         nll = score(network, windows, self._row_tokens(), self.device).nll
         return np.split(nll, np.cumsum([len(ids) + 1 for ids in texts])[:-1])
@@ -201,21 +189,21 @@ def document_windows(ids: np.ndarray, vocabulary: Vocabulary, window: int) -> It
         scored = begin + len(part) - len(prefix)
 
 
-def _by_thirds(writing_ids: pd.Series, losses: Sequence[np.ndarray], end: int) -> Scores:
-    """Losses by text (T,), or (T + 1,) with an `end`, summed by thirds."""
-    ids, rows = writing_ids.to_numpy(), []
-    for writing_id, nll in zip(ids, losses, strict=True):
-        size = len(nll) - end
+def _by_thirds(writing_ids: pd.Series, texts: Sequence[np.ndarray], losses: Sequence[np.ndarray]) -> Scores:
+    """Losses by text (T,), or (T + 1,) with its end, summed by thirds."""
+    rows = []
+    for writing_id, ids, nll in zip(writing_ids, texts, losses, strict=True):
+        size = len(ids)
         third = _THIRDS * np.arange(size) // max(1, size)
         scored = ~np.isnan(nll[:size])
         sums = np.bincount(third[scored], nll[:size][scored], _THIRDS)
         counts = np.bincount(third[scored], minlength=_THIRDS)
         for part in range(_THIRDS):
-            last = end if part == _THIRDS - 1 else 0
+            last = len(nll) - size if part == _THIRDS - 1 else 0
             rows.append((writing_id, 0, part, sums[part], counts[part], nll[-1] if last else 0.0, last))
     blanks = pd.DataFrame(rows, columns=[*EXAMPLE, "blank", "nll", "targets", "end_nll", "end_targets"])
-    tokens = [len(nll) - end for nll in losses]
-    return Scores(pd.DataFrame({"writing_id": ids, "example": 0, "tokens": tokens}), blanks)
+    examples = pd.DataFrame({"writing_id": writing_ids.to_numpy(), "example": 0, "tokens": [*map(len, texts)]})
+    return Scores(examples, blanks)
 
 
 def features_of(
