@@ -26,19 +26,15 @@ def top_k_top_p(
     `top_k` keeps exactly that many, breaking ties arbitrarily; the nucleus keeps all tokens tied with its last one.
     """
     size = logits.shape[1]
-    top_k = None if top_k is None or top_k >= size else top_k
+    tokens, values = None, logits
+    if top_k is not None and top_k < size:
+        values, tokens = logits.topk(top_k)
+    weights = _tempered(values, temperature)
     if top_p is None or top_p == 1.0:
-        if top_k is None:
-            return None, _tempered(logits, temperature)
-        values, tokens = logits.topk(top_k)
-        return tokens, _tempered(values, temperature)
-    if top_k is not None:
-        values, tokens = logits.topk(top_k)
-        whole = _tempered(values, temperature).logsumexp(-1, keepdim=True)
-        places, weights = _nucleus(values, whole, temperature, top_p, top_k)
-        return tokens.gather(-1, places), weights
-    whole = _tempered(logits, temperature).logsumexp(-1, keepdim=True)
-    return _nucleus(logits, whole, temperature, top_p, min(FIRST_CANDIDATES, size))
+        return tokens, weights
+    first = min(FIRST_CANDIDATES, size) if tokens is None else values.shape[1]
+    places, weights = _nucleus(values, weights.logsumexp(-1, keepdim=True), temperature, top_p, first)
+    return places if tokens is None else tokens.gather(-1, places), weights
 
 
 def _nucleus(
