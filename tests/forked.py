@@ -20,6 +20,7 @@ from types import SimpleNamespace
 
 import torch
 from hydra.core.global_hydra import GlobalHydra
+from pytorch_lightning.strategies.launchers import subprocess_script
 
 from ilm.cli import sweep
 from tests.conftest import REPOSITORY, environment
@@ -31,7 +32,8 @@ _server.set_forkserver_preload(["tests.preloaded"])
 class Forked:
     """An entry point running in its own session, from the folder `cwd`. It prints to files, or to a `terminal`.
 
-    `stdin`: a file or named pipe for it to read; None: empty. `fork_jobs`: the jobs of a sweep are forked as well.
+    `stdin`: a file or named pipe for it to read; None: empty. `fork_jobs`: the jobs of a sweep, and the other ranks
+    that Lightning starts, are forked as well.
     """
 
     def __init__(
@@ -98,7 +100,7 @@ def _run(
         os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOCTTY), number)
     os.chdir(cwd)
     if fork_jobs:
-        sweep.subprocess = SimpleNamespace(Popen=_ForkedJob)
+        sweep.subprocess = subprocess_script.subprocess = SimpleNamespace(Popen=_ForkedJob)
     _execute(command, env)
 
 
@@ -119,13 +121,23 @@ def _execute(command: Sequence[str], env: dict[str, str]) -> None:
 
 
 class _ForkedJob:
-    """What a sweep uses of `subprocess.Popen`, for jobs that print where the sweep does."""
+    """What a sweep and Lightning use of `subprocess.Popen`, for jobs and ranks that print where their parent does."""
 
-    def __init__(self, command: Sequence[str], *, env: dict[str, str], preexec_fn: Callable[[], None], **options):
-        assert options == {"start_new_session": True}
-        self._process = multiprocessing.get_context("fork").Process(target=self._run, args=(command, env, preexec_fn))
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        env: dict[str, str],
+        cwd: str | None = None,
+        start_new_session: bool = False,
+        preexec_fn: Callable[[], None] | None = None,
+    ):
+        self._process = multiprocessing.get_context("fork").Process(
+            target=self._run, args=(command, env, start_new_session, preexec_fn)
+        )
         self._process.start()
-        self.send_signal = partial(os.kill, self._process.pid)
+        self.pid: int = self._process.pid
+        self.send_signal = partial(os.kill, self.pid)
 
     @property
     def returncode(self) -> int | None:
@@ -135,9 +147,13 @@ class _ForkedJob:
         return self.returncode
 
     @staticmethod
-    def _run(command: Sequence[str], env: dict[str, str], preexec_fn: Callable[[], None]) -> None:
-        os.setsid()
-        preexec_fn()
+    def _run(
+        command: Sequence[str], env: dict[str, str], start_new_session: bool, preexec_fn: Callable[[], None] | None
+    ) -> None:
+        if start_new_session:
+            os.setsid()
+        if preexec_fn is not None:
+            preexec_fn()
         sweep._sweep = None
         GlobalHydra.instance().clear()
         _execute(command[1:], env)

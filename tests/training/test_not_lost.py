@@ -450,9 +450,8 @@ def test_documents_of_a_bad_step_are_named(run, micro_batch):
 def test_all_ranks_stop_at_a_bad_step(here, tmp_path):
     options = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "data.batch_size=2", "name=bad_ranks"]
     # The tests are on the path of both processes by conftest's folder.
-    done = run_forked(
-        REPOSITORY, "train.py", *here, *options, at(6, "poison"), PYTHONPATH=f"{REPOSITORY}:{REPOSITORY / 'tests'}"
-    )
+    path = f"{REPOSITORY}:{REPOSITORY / 'tests'}"
+    done = run_forked(REPOSITORY, "train.py", *here, *options, at(6, "poison"), fork_jobs=True, PYTHONPATH=path)
     assert done.returncode == 2, done.stderr
     assert "the model was not updated" in done.stderr
     assert "Traceback" not in done.stderr
