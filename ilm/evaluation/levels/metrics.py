@@ -2,6 +2,9 @@
 
 Levels are numbers: A1 is 1, C2 is 6. Definitions are those of scikit-learn and scipy.
 
+The predictions of one system are a table of N texts, all of which have a `level`: also `predicted`; `confidence`, the
+probability of the level predicted, NaN for a system without one; `unit`, of the bootstrap.
+
 Legend: N texts, G units (learners where known, else texts), K = 6 levels, R draws.
 """
 
@@ -20,34 +23,18 @@ K = len(CEFR)
 _DISTANCE = np.abs(np.subtract.outer(np.arange(K), np.arange(K)))
 
 
-@dataclass(frozen=True)
-class Predictions:
-    """What one system predicts for N texts, all of which have a level.
-
-    `levels`, `predicted` (N,) names; `confidence` (N,) the probability of the level predicted, None for a system
-    without one; `units` (N,) of the bootstrap.
-    """
-
-    levels: np.ndarray
-    predicted: np.ndarray
-    confidence: np.ndarray | None
-    units: np.ndarray
-
-    def of(self, chosen: np.ndarray) -> "Predictions":
-        confidence = None if self.confidence is None else self.confidence[chosen]
-        return Predictions(self.levels[chosen], self.predicted[chosen], confidence, self.units[chosen])
-
-    def counts(self) -> np.ndarray:
-        """Of each unit, (G, K * K + 3 * BINS): true by predicted; n, right and summed confidence by bin."""
-        true, predicted = (pd.Index(CEFR).get_indexer(names) for names in (self.levels, self.predicted))
-        _, unit = np.unique(self.units, return_inverse=True)
-        n = unit.max() + 1
-        confusion = np.bincount(unit * K * K + true * K + predicted, minlength=n * K * K).reshape(n, K * K)
-        if self.confidence is None:
-            return np.hstack([confusion, np.zeros((n, 3 * BINS))])
-        bins = unit * BINS + np.minimum((self.confidence * BINS).astype(int), BINS - 1)
-        by_bin = [np.bincount(bins, w, n * BINS).reshape(n, BINS) for w in (None, true == predicted, self.confidence)]
-        return np.hstack([confusion, *by_bin])
+def counts_by_unit(predictions: pd.DataFrame) -> np.ndarray:
+    """Of each unit, (G, K * K + 3 * BINS): true by predicted; n, right and summed confidence by bin."""
+    true, predicted = (pd.Index(CEFR).get_indexer(predictions[name]) for name in ("level", "predicted"))
+    _, unit = np.unique(predictions["unit"], return_inverse=True)
+    n = unit.max() + 1
+    confusion = np.bincount(unit * K * K + true * K + predicted, minlength=n * K * K).reshape(n, K * K)
+    confidence = predictions["confidence"].to_numpy()
+    if np.isnan(confidence).all():
+        return np.hstack([confusion, np.zeros((n, 3 * BINS))])
+    bins = unit * BINS + np.minimum((confidence * BINS).astype(int), BINS - 1)
+    by_bin = [np.bincount(bins, w, n * BINS).reshape(n, BINS) for w in (None, true == predicted, confidence)]
+    return np.hstack([confusion, *by_bin])
 
 
 def metrics_of(counts: np.ndarray) -> dict[str, np.ndarray]:
@@ -113,16 +100,16 @@ class Measured:
         return table.assign(n=self.n, units=self.units)
 
 
-def measure(predictions: Predictions, resamples: int, seed: int) -> Measured:
+def measure(predictions: pd.DataFrame, resamples: int, seed: int) -> Measured:
     """The metrics of predictions; equal units, `resamples` and `seed` draw the same units for all systems."""
-    counts, draws = predictions.counts(), {}
+    counts, draws = counts_by_unit(predictions), {}
     if len(counts) >= FEWEST:
         there = counts.any(0)  # most pairs of levels are never confused
         drawn = np.zeros((resamples, counts.shape[1]))
         drawn[:, there] = resampled_totals(counts[:, there].astype(float), resamples, seed)
         draws = metrics_of(drawn)
     values = {metric: float(value) for metric, value in metrics_of(counts.sum(0)).items()}
-    return Measured(values, draws, len(predictions.levels), len(counts))
+    return Measured(values, draws, len(predictions), len(counts))
 
 
 def _interval(draws: np.ndarray | None) -> tuple[float, float]:
@@ -136,7 +123,7 @@ def chance(levels: Sequence[str] | np.ndarray) -> dict[str, float]:
     return {"squares": float((shares**2).sum()), "majority": float(shares.max())}
 
 
-def confusion_table(predictions: Predictions) -> pd.DataFrame:
+def confusion_table(predictions: pd.DataFrame) -> pd.DataFrame:
     """A row for each pair of levels that occurs: level, predicted, n."""
-    pairs = pd.DataFrame({"level": predictions.levels, "predicted": predictions.predicted})
+    pairs = predictions[["level", "predicted"]]
     return pairs.value_counts().rename("n").reset_index().sort_values(["level", "predicted"], ignore_index=True)

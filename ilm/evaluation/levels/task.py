@@ -11,10 +11,10 @@ import pandas as pd
 from ilm.config.evaluate import Evaluate, Levels
 from ilm.corpus.formats import stem
 from ilm.evaluation.levels.inputs import FIT, Material, find_models, find_texts
-from ilm.evaluation.levels.metrics import Predictions, chance, confusion_table, measure
+from ilm.evaluation.levels.metrics import chance, confusion_table, measure
 from ilm.evaluation.levels.predictions import require_free_columns, write_copy, write_features, write_predictions
 from ilm.evaluation.levels.report import ALL, KNOWN, print_tables, write_report
-from ilm.evaluation.levels.scoring import NATIVE, Models, Scorer, TextSet
+from ilm.evaluation.levels.scoring import NATIVE, Scorer, TextSet
 from ilm.evaluation.levels.systems import (
     FOLDS,
     IN_DOMAIN,
@@ -71,7 +71,15 @@ def evaluate_levels(settings: Evaluate, task: Levels) -> pd.DataFrame:
             settings,
             source,
             len(texts),
-            _described(models, features[scored], seen),
+            {
+                name: {
+                    "runs": {run.name: run.fingerprint() for run in models.get(name, ())},
+                    "nats_per_token": float(features[name].mean()),
+                    # All runs were trained on one corpus.
+                    "texts_seen_in_training": None if name == NATIVE else seen[models[name][0].name],
+                }
+                for name in scored
+            },
             device,
             texts_counted={
                 "scored": int((texts["tokens"] > 1).sum()),
@@ -128,12 +136,12 @@ def _tables(systems: Sequence[System], levels: pd.Series, units: np.ndarray, tas
     posterior = {}
     for system in systems if len(levels) else ():
         about = {"protocol": system.protocol, "system": system.name}
-        predicted, confidence = system.predicted.loc[levels.index].to_numpy(), None
+        predicted = system.predicted.loc[levels.index]
+        predictions = pd.DataFrame({"level": levels, "predicted": predicted, "confidence": np.nan, "unit": units})
         if system.posterior is not None:
-            confidence = system.posterior.loc[levels.index].max(axis=1).to_numpy()
-            reliability = calibration(confidence, levels.to_numpy() == predicted, units)[1]
+            predictions["confidence"] = system.posterior.max(axis=1)
+            reliability = calibration(predictions["confidence"].to_numpy(), (levels == predicted).to_numpy(), units)[1]
             found["reliability"].append(reliability.assign(**about))
-        predictions = Predictions(levels.to_numpy(dtype=object), predicted, confidence, units)
         found["confusion"].append(confusion_table(predictions).assign(**about))
         measured = measure(predictions, task.resamples, task.seed)
         found["levels"].append(measured.table().assign(**about, texts=ALL))
@@ -143,28 +151,11 @@ def _tables(systems: Sequence[System], levels: pd.Series, units: np.ndarray, tas
             found["differences"].append(posterior[system.protocol].minus(measured).assign(**about))
         known = levels.isin(system.levels).to_numpy()
         if known.any() and not known.all():
-            of_known = measure(predictions.of(known), task.resamples, task.seed)
+            of_known = measure(predictions[known], task.resamples, task.seed)
             found["levels"].append(of_known.table().assign(**about, texts=KNOWN))
     return {
         name: pd.concat(found[name], ignore_index=True)[columns] if found[name] else pd.DataFrame(columns=columns)
         for name, columns in COLUMNS.items()
-    }
-
-
-def _described(
-    models: Models,
-    features: pd.DataFrame,
-    seen: Mapping[str, int | None],
-) -> dict[str, dict[str, Any]]:
-    """What the report says of each model, given the losses (N, models)."""
-    return {
-        name: {
-            "runs": {run.name: run.fingerprint() for run in models.get(name, ())},
-            "nats_per_token": float(features[name].mean()),
-            # All runs were trained on one corpus.
-            "texts_seen_in_training": None if name == NATIVE else seen[models[name][0].name],
-        }
-        for name in features
     }
 
 
