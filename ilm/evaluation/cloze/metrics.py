@@ -22,6 +22,7 @@ MATCHES = ("exact", "folded", *(f"top{k}" for k in TOP), "mrr")
 CHARACTERS = tuple(f"{gram}_{what}" for gram in ("unigram", "bigram") for what in ("recall", "precision", "f1"))
 LOG_PROBABILITY, PSEUDO = "log_probability", "pseudo_log_likelihood"
 METRICS = (*MATCHES, *CHARACTERS, LOG_PROBABILITY, PSEUDO)
+SUBTOKENS = ("1", "2", "3-4", "5+")
 # The groupings of results, as reports call them.
 LEVELS = "CEFR level"
 GROUPINGS = {
@@ -106,7 +107,8 @@ def grouped(blanks: pd.DataFrame) -> pd.DataFrame:
     groupings = {"all": pd.Series("all", blanks.index)}
     groupings |= {name: blanks[name] for name in ("cefr_level", "l1", "position", "word_class")}
     for name in ("subtokens", "own_subtokens"):
-        groupings |= {name: blanks[name], f"{name}_grouped": blanks[name].map(subtoken_group)}
+        counts = blanks[name].astype(float)
+        groupings |= {name: counts, f"{name}_grouped": pd.cut(counts, [0, 1, 2, 4, np.inf], labels=SUBTOKENS)}
     if "part_of_speech" in blanks:
         groupings["part_of_speech"] = blanks["part_of_speech"]
     rows = []
@@ -126,13 +128,6 @@ def grouped(blanks: pd.DataFrame) -> pd.DataFrame:
                     about = {"model": model, "grouping": grouping, "group": label, "metric": metric}
                     rows.append(about | {"value": value, "standard_error": error, "n": n, "units": number})
     return pd.DataFrame(rows)
-
-
-def subtoken_group(count: float) -> str | None:
-    """1, 2, 3-4, 5+; None for an unknown number."""
-    if pd.isna(count):
-        return None
-    return "1" if count == 1 else "2" if count == 2 else "3-4" if count <= 4 else "5+"
 
 
 def compare(blanks: pd.DataFrame, kinds: Mapping[str, str], resamples: int, seed: int) -> pd.DataFrame:

@@ -181,23 +181,14 @@ def best_first(
     while popped := [(search, h) for search in unfinished for h in search.pop(max(1, rows // len(unfinished)))]:
         unfinished = list(dict.fromkeys(search for search, _ in popped))
         logits = next_logits([(search, hypothesis.token_ids) for search, hypothesis in popped])
-        log_probabilities = checked_log_softmax(logits)
+        log_probabilities = logits.float().log_softmax(-1)
+        if log_probabilities.isnan().any():
+            raise UserError("The model computes NaN: its weights are damaged. Name another folder, or train it again.")
         ends, allowed = _end_log_probabilities(log_probabilities, popped), _allowed(popped)
         least = torch.tensor([search.top.least - hypothesis.log_probability for search, hypothesis in popped])
         next_tokens = _likeliest(log_probabilities, allowed, least, width)
         for (search, hypothesis), end, tokens in zip(popped, ends, next_tokens, strict=True):
             search.expand(hypothesis, end, tokens)
-
-
-def checked_log_softmax(logits: torch.Tensor) -> torch.Tensor:
-    """Log-probabilities float32 (R, V).
-
-    Raises: UserError for NaN.
-    """
-    log_probabilities = logits.float().log_softmax(-1)
-    if log_probabilities.isnan().any():
-        raise UserError("The model computes NaN: its weights are damaged. Name another folder, or train it again.")
-    return log_probabilities
 
 
 def _end_log_probabilities(

@@ -147,18 +147,16 @@ def _log_expected_time(work: Sequence[tuple[ModelSpec, Sequence[Item]]], options
         )
 
 
-def _replicate(model: ModelSpec) -> tuple[int, int] | None:
-    return model.trained.replicate if model.trained is not None else None
-
-
 def systems_of(models: Sequence[ModelSpec]) -> dict[str, list[ModelSpec]]:
     """The models by name; runs that differ only in seed or draw are one, named after the first."""
-    found: dict[str, list[ModelSpec]] = {}
+    found: dict[str, dict[tuple[int, int] | None, ModelSpec]] = {}
     for model in models:
-        key = model.trained.recipe if model.trained is not None and model.trained.run is not None else model.name
-        again = any(_replicate(other) == _replicate(model) for other in found.get(key, []))
-        found.setdefault(model.name if again else key, []).append(model)
-    return {runs[0].name if len(runs) == 1 else f"{runs[0].name} ({len(runs)} seeds)": runs for runs in found.values()}
+        run = model.trained if model.trained is not None and model.trained.run is not None else None
+        recipe, replicate = (run.recipe, run.replicate) if run else (model.name, None)
+        again = replicate in found.get(recipe, {})
+        found.setdefault(model.name if again else recipe, {})[replicate] = model
+    systems = [list(runs.values()) for runs in found.values()]
+    return {runs[0].name if len(runs) == 1 else f"{runs[0].name} ({len(runs)} seeds)": runs for runs in systems}
 
 
 @cache

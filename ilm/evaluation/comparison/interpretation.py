@@ -41,8 +41,8 @@ def _finding(row: Any, study: Study, about: About) -> str:
             f"{who}: not decided. The difference is {difference}; the test finds a difference of "
             f"{row.minimum_detectable_effect:.3g} nats in 80 % of studies of this size."
         )
-    adjusted = "" if row.family == "omnibus" else " after Holm"
-    return f"{who}: {row.verdict}, {difference}, {_stated(row.p_adjusted)}{adjusted}."
+    p, adjusted = p_value(row.p_adjusted), "" if row.family == "omnibus" else " after Holm"
+    return f"{who}: {row.verdict}, {difference}, p {p if p.startswith('<') else f'= {p}'}{adjusted}."
 
 
 def limits(study: Study, about: About) -> list[str]:
@@ -81,10 +81,6 @@ def limits(study: Study, about: About) -> list[str]:
 
 def _levels(contrasts: pd.DataFrame) -> str:
     return ", ".join(dict.fromkeys(contrasts["level"]))
-
-
-def _stated(p: float) -> str:
-    return f"p {p_value(p)}" if p < 0.001 else f"p = {p_value(p)}"
 
 
 def _level_and_topic(about: About) -> str:

@@ -132,9 +132,7 @@ def _membership_table(members: pd.DataFrame) -> TextTable:
 
 
 def _stretches_table(longest: pd.DataFrame) -> TextTable:
-    rows = [
-        [row.run, str(row.longest), row.mask_type, row.stretch, row.writing_id, row.source]
-        for row in longest.itertuples()
-    ]
+    shown = longest[["run", "longest", "mask_type", "stretch", "writing_id", "source"]]
+    rows = shown.astype(str).to_numpy().tolist()
     columns = ["run", "tokens", "mask type", "stretch", "answer in", "training text"]
     return TextTable("The longest stretches", columns, rows, "lrlpll")

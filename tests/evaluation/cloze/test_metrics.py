@@ -13,7 +13,6 @@ from ilm.evaluation.cloze.metrics import (
     grouped,
     overlap,
     rank_of,
-    subtoken_group,
 )
 
 
@@ -78,8 +77,6 @@ def test_no_answer_counts_as_wrong_and_has_no_confidence():
 
 
 def test_groups():
-    counts = (1, 2, 3, 4, 5, 9, math.nan)
-    assert [subtoken_group(count) for count in counts] == ["1", "2", "3-4", "3-4", "5+", "5+", None]
     rows = []
     for number, (level, own, right) in enumerate([("A1", 1, 1), ("A1", 3, 0), ("B1", None, 1)]):
         metrics = dict.fromkeys(METRICS, math.nan) | {"folded": float(right)}
@@ -94,6 +91,9 @@ def test_groups():
     assert found.loc[("cefr_level", "A1"), ["value", "n", "units"]].tolist() == [0.5, 2, 2]
     assert found.loc[("subtokens", "2"), "value"] == 0
     assert found.loc[("subtokens_grouped", "3-4"), "n"] == 1
+    counts = pd.concat([blanks[:1].assign(subtokens=count) for count in (1, 2, 3, 4, 5, 9, None)], ignore_index=True)
+    found_by_count = grouped(counts).set_index("grouping").loc["subtokens_grouped"].set_index("group")
+    assert found_by_count["n"].to_dict() == {"1": 1, "2": 1, "3-4": 2, "5+": 2}
     assert set(found.loc["own_subtokens"].index) == {"1", "3"}, "a blank without tokens is in no group of theirs"
     assert "part_of_speech" not in found.index.get_level_values(0)
 
