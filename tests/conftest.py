@@ -19,7 +19,6 @@ import hydra
 import pytest
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import ConfigRepository
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import HealthCheck, settings
 from omegaconf import DictConfig, open_dict
@@ -108,11 +107,7 @@ def compose(root: str, *overrides: str) -> tuple[DictConfig, dict]:
     cfg = copy.deepcopy(_chosen(root, *(part.input_line for part in parsed if part not in values)))
     ConfigLoaderImpl._apply_overrides_to_config(values, cfg)
     cfg.hydra.overrides.task = [part.input_line for part in parsed if not part.is_hydra_override()]
-    HydraConfig.instance().set_config(cfg)
-    try:
-        choices = chosen_options()
-    finally:
-        HydraConfig.instance().cfg = None
+    choices = chosen_options(cfg.hydra)
     with open_dict(cfg):
         del cfg["hydra"]
     return cfg, choices

@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 
 import yaml
 from hydra import compose, initialize_config_dir
-from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
@@ -64,14 +63,13 @@ def typed_overrides(arguments: Sequence[str]) -> list[str]:
     return [part for part in arguments if re.match(r"[\w./@]+=", part)]
 
 
-def chosen_options(hydra: DictConfig | None = None) -> dict[str, str | None]:
-    """The selected option of each of Hydra's groups, in this job or in one with the node `hydra`.
+def chosen_options(hydra: Any) -> dict[str, str | None]:
+    """The selected option of each of Hydra's groups in a configuration with this node `hydra`.
 
     `cefr` is None if `cefr_level` was typed and `cefr` only has its default.
     """
-    config = HydraConfig.get() if hydra is None else hydra
-    typed = {override.partition("=")[0] for override in config.overrides.task}
-    choices = dict(config.runtime.choices)
+    typed = {override.partition("=")[0] for override in hydra.overrides.task}
+    choices = dict(hydra.runtime.choices)
     if "cefr_level" in typed and "cefr" not in typed and choices.get("cefr") == "all":
         choices["cefr"] = None
     return choices

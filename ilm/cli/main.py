@@ -100,7 +100,7 @@ def job() -> Iterator[dict[str, str | None]]:
     note(exit_code=None, error=None)  # overwrites those of a requeued job
     try:
         with denials_explained():
-            yield chosen_options()
+            yield chosen_options(HydraConfig.get())
         note(exit_code=0)
     except SystemExit as stop:
         if stop.code in STOPPED_BY_SIGNAL:

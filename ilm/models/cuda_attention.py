@@ -16,10 +16,10 @@ from torch.nn.functional import scaled_dot_product_attention
 
 # The positional arguments that the calls below rely on, as in torch 2.13.
 FLASH = (*("query", "key", "value", "cum_seq_q", "cum_seq_k", "max_q", "max_k"), *("dropout_p", "is_causal"))
-EFFICIENT: tuple[str, ...] = (
+EFFICIENT = (
     *("query", "key", "value", "bias", "cu_seqlens_q", "cu_seqlens_k", "max_seqlen_q", "max_seqlen_k"),
+    *("dropout_p", "custom_mask_type", "compute_log_sumexp"),
 )
-EFFICIENT = (*EFFICIENT, "dropout_p", "custom_mask_type", "compute_log_sumexp")
 CAUSAL = 1  # a value of custom_mask_type: causal from the first token of each example
 
 
