@@ -9,7 +9,6 @@ import matplotlib.style
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
@@ -22,13 +21,6 @@ _STYLE = Path(__file__).with_name("figures.mplstyle")
 def figure_style() -> AbstractContextManager[None]:
     """The context in which figures are made and drawn."""
     return matplotlib.style.context(_STYLE)
-
-
-def new_figure(width: float, height: float) -> Figure:
-    """A figure with a canvas of its own, which needs no display and no pyplot; sizes in inches."""
-    figure = Figure(figsize=(width, height))
-    FigureCanvasAgg(figure)
-    return figure
 
 
 def heat_map(axes: Axes, values: pd.DataFrame, cells: pd.DataFrame, dark: pd.DataFrame, **image: Any) -> AxesImage:
@@ -53,7 +45,7 @@ def reliability_figure(
     """
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
-    figure = new_figure(max(4.0, 2.9 * columns + 0.5), 3.4 * rows + 0.3)
+    figure = Figure(figsize=(max(4.0, 2.9 * columns + 0.5), 3.4 * rows + 0.3))
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for panel, (title, (own, error)) in zip(axes, panels.items(), strict=False):
         panel.plot([0, 1], [0, 1], color="0.6", linestyle="--", linewidth=1)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from ilm.evaluation.comparison.study import GENERALIST, HEADLINE, KINDS, Study
 from ilm.evaluation.comparison.tables import About
-from ilm.evaluation.figures import figure_style, heat_map, new_figure
+from ilm.evaluation.figures import figure_style, heat_map
 from ilm.evaluation.report import with_interval
 
 _VERDICTS = {
@@ -51,7 +51,7 @@ def matrix(study: Study, models: Sequence[str]) -> Figure:
     loss = wide["loss"].astype(float)
     relative = loss - (loss.loc[GENERALIST] if GENERALIST in loss.index else loss.mean(axis=0))
     limit = max(1e-6, float(np.nanmax(np.abs(relative))))
-    figure = new_figure(1.5 + 1.05 * loss.shape[1], max(3.6, 1.2 + 0.62 * loss.shape[0]))
+    figure = Figure(figsize=(1.5 + 1.05 * loss.shape[1], max(3.6, 1.2 + 0.62 * loss.shape[0])))
     axes = figure.subplots()
     colours: dict[str, Any] = {"cmap": "PuOr_r", "norm": TwoSlopeNorm(0, -limit, limit), "aspect": "auto"}
     image = heat_map(axes, relative, wide["cell"], relative.abs() > 0.65 * limit, **colours)
@@ -64,7 +64,7 @@ def matrix(study: Study, models: Sequence[str]) -> Figure:
 
 def forest(contrasts: pd.DataFrame, smallest_effect: float, unit: str) -> Figure:
     """The primary contrasts with their intervals, and the band of differences too small to matter."""
-    figure = new_figure(6.2, 1.2 + 0.42 * len(contrasts))
+    figure = Figure(figsize=(6.2, 1.2 + 0.42 * len(contrasts)))
     axes = figure.subplots()
     band = f"within {smallest_effect:g}: too small to matter"
     axes.axvspan(-smallest_effect, smallest_effect, color="0.9", zorder=0, label=band)
@@ -86,7 +86,7 @@ def forest(contrasts: pd.DataFrame, smallest_effect: float, unit: str) -> Figure
 
 def gains(contrasts: pd.DataFrame, unit: str) -> Figure:
     """The gain of a over b on each level, by kind of loss."""
-    figure = new_figure(6.2, 3.0)
+    figure = Figure(figsize=(6.2, 3.0))
     axes = figure.subplots()
     levels = list(dict.fromkeys(contrasts["level"]))
     axes.axhline(0, color="0.4", linewidth=1)
@@ -108,9 +108,9 @@ def groups(table: pd.DataFrame, unit: str) -> Figure:
     """The primary contrasts within groups of texts and blanks, a panel for each grouping."""
     table = table[table["b"] == table["b"].iloc[0]]
     groupings, levels = list(dict.fromkeys(table["grouping"])), list(dict.fromkeys(table["level"]))
-    figure = new_figure(7.5, 0.6 + sum(0.5 + 0.3 * table[table["grouping"] == g]["group"].nunique() for g in groupings))
-    heights = [1 + table[table["grouping"] == grouping]["group"].nunique() for grouping in groupings]
-    panels = figure.subplots(len(groupings), 1, squeeze=False, height_ratios=heights, sharex=True)[:, 0]
+    sizes = table.groupby("grouping", sort=False)["group"].nunique()
+    figure = Figure(figsize=(7.5, 0.6 + sum(0.5 + 0.3 * size for size in sizes)))
+    panels = figure.subplots(len(groupings), 1, squeeze=False, height_ratios=1 + sizes, sharex=True)[:, 0]
     for axes, grouping in zip(panels, groupings, strict=True):
         own = table[table["grouping"] == grouping]
         names = list(dict.fromkeys(own["group"]))
@@ -132,7 +132,7 @@ def groups(table: pd.DataFrame, unit: str) -> Figure:
 
 def learning_curves(curves: Mapping[str, Sequence[pd.DataFrame]]) -> Figure:
     """Validation perplexity by optimizer step, a line for each run, a colour for each model."""
-    figure = new_figure(6.2, 3.2)
+    figure = Figure(figsize=(6.2, 3.2))
     axes = figure.subplots()
     column = f"valid/{HEADLINE}_perplexity"
     for number, (name, of_runs) in enumerate(curves.items()):

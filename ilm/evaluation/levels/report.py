@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ilm.evaluation import report
-from ilm.evaluation.figures import figure_style, heat_map, new_figure, reliability_figure, write_figures
+from ilm.evaluation.figures import figure_style, heat_map, reliability_figure, write_figures
 from ilm.evaluation.levels.metrics import COMPARED
 from ilm.evaluation.levels.systems import POSTERIOR
 from ilm.evaluation.statistics import FEWEST
@@ -135,7 +135,7 @@ def figures(tables: Tables) -> dict[str, Figure]:
 def _confusion(table: pd.DataFrame) -> Figure:
     """True levels by predicted ones: numbers of texts; the colour is the share of the texts of a level."""
     protocols = list(dict.fromkeys(table["protocol"]))
-    figure = new_figure(_PANEL * len(protocols) + 0.6, _PANEL + 0.7)
+    figure = Figure(figsize=(_PANEL * len(protocols) + 0.6, _PANEL + 0.7))
     for panel, protocol in zip(figure.subplots(1, len(protocols), squeeze=False)[0], protocols, strict=True):
         own = table[table["protocol"] == protocol]
         wide = own.pivot(index="level", columns="predicted", values="n").fillna(0)
