@@ -200,11 +200,16 @@ class Context:
 
     def fill(self, answers: Sequence[str]) -> tuple[str, tuple[tuple[int, int], ...]]:
         """The text with `answers` in place of the blanks, and their spans (start, length) in characters."""
-        text, spans = self.pieces[0], []
-        for answer, piece in zip(answers, self.pieces[1:], strict=True):
-            spans.append((len(text), len(answer)))
-            text += answer + piece
-        return text, tuple(spans)
+        return fill_pieces(self.pieces, answers)
+
+
+def fill_pieces(pieces: Sequence[str], answers: Sequence[str]) -> tuple[str, tuple[tuple[int, int], ...]]:
+    """The text of `pieces` with `answers` between them, and their spans (start, length) in characters."""
+    text, spans = pieces[0], []
+    for answer, piece in zip(answers, pieces[1:], strict=True):
+        spans.append((len(text), len(answer)))
+        text += answer + piece
+    return text, tuple(spans)
 
 
 def _encode_before_answer(

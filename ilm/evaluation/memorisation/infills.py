@@ -28,7 +28,7 @@ from ilm.examples.alignment import align
 from ilm.examples.dataset import InfillingDataset
 from ilm.examples.token_store import TokenStore
 from ilm.examples.vocabulary import Vocabulary
-from ilm.infilling.blanks import Context
+from ilm.infilling.blanks import Context, fill_pieces
 from ilm.infilling.infiller import Infiller
 from ilm.masking.functions import Span
 from ilm.masking.preview import cut
@@ -54,15 +54,6 @@ class MaskedText:
     @property
     def key(self) -> tuple[str, int]:
         return self.writing_id, self.example
-
-    def filled(self, answers: Sequence[str]) -> tuple[str, list[tuple[int, int]]]:
-        """(The text with `answers` in its blanks; their spans (start, length) in characters)."""
-        pieces, _ = cut(self.text, self.spans)
-        text, spans = pieces[0], []
-        for answer, piece in zip(answers, pieces[1:], strict=True):
-            spans.append((len(text), len(answer)))
-            text += answer + piece
-        return text, spans
 
 
 def masked_texts(
@@ -145,14 +136,14 @@ def blank_table(
     the other; `stretch`, the answer's longest stretch, and `source`, the row of a training text that has it (-1: none).
     """
     rows: list[tuple[Any, ...]] = []
-    filled: list[tuple[str, list[tuple[int, int]]]] = []
+    filled: list[tuple[str, tuple[tuple[int, int], ...]]] = []
     own: list[np.ndarray] = []
     for text in texts:
+        pieces, learners = cut(text.text, text.spans)
         for candidate, answers in enumerate(records[text.key]["answers"]):
-            filled.append(text.filled(answers))
+            filled.append(fill_pieces(pieces, answers))
             own += text.tokens
-            for blank, (span, answer) in enumerate(zip(text.spans, answers, strict=True)):
-                learner = text.text[span.start : span.start + span.length]
+            for blank, (span, answer, learner) in enumerate(zip(text.spans, answers, learners, strict=True)):
                 rows.append((*text.key, blank, candidate, span.mask_type, answer, learner))
     written: list[np.ndarray] = []
     found_tokens = tokens_of_texts(pd.Series([text for text, _ in filled], dtype=object), vocabulary)

@@ -54,10 +54,6 @@ class Trained:
         trained_on = np.union1d(corpus.rows(MEMBERS, own, only), corpus.rows(MEMBERS, before))
         return cls(model, masks, tuple(levels), rows, trained_on)
 
-    @property
-    def name(self) -> str:
-        return self.model.name
-
 
 def membership_scores(run: Trained, scorer: Scorer) -> dict[str, pd.DataFrame]:
     """Scores that should be higher for a run's training texts than for others, by name; tables as of `text_means`.

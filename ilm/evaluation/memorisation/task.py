@@ -53,7 +53,7 @@ def evaluate_memorisation(settings: Evaluate, task: Memorisation) -> pd.DataFram
         blanks = pd.concat(tables, ignore_index=True)
         repeated = repetition(blanks, task.resamples)
         described = {
-            run.name: run.model.record() | {"training_texts": len(run.trained_on), "too_long_to_fill": not_filled}
+            run.model.name: run.model.record() | {"training_texts": len(run.trained_on), "too_long_to_fill": not_filled}
             for run, not_filled in zip(runs, not_filled, strict=True)
         }
         texts = len(np.unique(np.concatenate([run.rows[task.split] for run in runs])))
@@ -62,7 +62,7 @@ def evaluate_memorisation(settings: Evaluate, task: Memorisation) -> pd.DataFram
         write_report(folder, header, repeated, members, blanks)
     for run in runs:
         if settings.limit is None and task.levels is None:
-            results = card_results(run.name, repeated, members, task.split)
+            results = card_results(run.model.name, repeated, members, task.split)
             write_model_card(run.model.trained()[0], corpus.manifest, memorisation=results)
     return members
 
@@ -89,9 +89,9 @@ def _infilled(
     texts = masked_texts(dataset, scorer.corpus, task.infills_per_document, model.condition)
     kept = KeptLines(folder / "infills" / f"{model.name.replace('/', '_')}-{model.fingerprint()}.jsonl", KEY)
     records = fill(model, texts, task.decoding, kept, task.device)
-    table = blank_table(texts, records, model.vocabulary, scorer.tokens(model), run.trained_on, run.name)
+    table = blank_table(texts, records, model.vocabulary, scorer.tokens(model), run.trained_on, run.model.name)
     table["source"] = np.where(table["source"] < 0, "", about.index.to_numpy()[table["source"]])
-    table.insert(0, "run", run.name)
+    table.insert(0, "run", run.model.name)
     table = table.join(about[["cefr_level", "unit"]], on="writing_id")
     return table, sum(not records[text.key]["answers"] for text in texts)
 
@@ -101,7 +101,7 @@ def _membership_rows(
 ) -> Iterator[dict[str, Any]]:
     """A row per run, level (with several, also all of them), mask type and score."""
     for number, run in enumerate(runs, start=1):
-        log.info("model %d of %d: %s", number, len(runs), run.name)
+        log.info("model %d of %d: %s", number, len(runs), run.model.name)
         scores = membership_scores(run, scorer)
         texts = about.loc[scores["loss"].index]
         is_member, units = (texts["split"] == MEMBERS).to_numpy(), texts["unit"].to_numpy()
@@ -112,4 +112,4 @@ def _membership_rows(
                     values = of_texts[mask_type].to_numpy(float)[here]
                     found = membership(values, is_member[here], units[here], resamples=resamples)
                     if found is not None:
-                        yield {"run": run.name, "level": level, "mask_type": mask_type, "score": name, **found}
+                        yield {"run": run.model.name, "level": level, "mask_type": mask_type, "score": name, **found}
