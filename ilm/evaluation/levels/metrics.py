@@ -9,7 +9,7 @@ Legend: N texts, G units (learners where known, else texts), K = 6 levels, R dra
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -86,18 +86,15 @@ class Measured:
 
     def table(self) -> pd.DataFrame:
         """A row per metric: metric, value, n, units, and low and high, the 95 % percentile interval."""
-        rows = [(metric, self.values[metric], *_interval(self.draws.get(metric))) for metric in METRICS]
+        rows = [(metric, value, *_interval(self.draws.get(metric))) for metric, value in self.values.items()]
         table = pd.DataFrame(rows, columns=["metric", "value", "low", "high"])
         return table.assign(n=self.n, units=self.units)
 
-    def minus(self, other: "Measured") -> pd.DataFrame:
+    def minus(self, other: "Measured") -> "Measured":
         """The differences from another system on the same texts, paired: both have the same draws of units."""
-        rows = []
-        for metric in COMPARED:
-            differences = self.draws[metric] - other.draws[metric] if self.draws else None
-            rows.append((metric, self.values[metric] - other.values[metric], *_interval(differences)))
-        table = pd.DataFrame(rows, columns=["metric", "difference", "low", "high"])
-        return table.assign(n=self.n, units=self.units)
+        values = {metric: self.values[metric] - other.values[metric] for metric in COMPARED}
+        draws = {metric: self.draws[metric] - other.draws[metric] for metric in COMPARED if self.draws}
+        return replace(self, values=values, draws=draws)
 
 
 def measure(predictions: pd.DataFrame, resamples: int, seed: int) -> Measured:

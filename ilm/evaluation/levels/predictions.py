@@ -10,7 +10,6 @@ import pandas as pd
 from ilm.config.evaluate import Evaluate
 from ilm.config.sections import Corpus
 from ilm.corpus.formats import open_source, stem
-from ilm.corpus.formats.table import Source
 from ilm.errors import UserError
 from ilm.evaluation.report import write_csv
 from ilm.files import atomic_file
@@ -22,7 +21,8 @@ def require_free_columns(settings: Evaluate, levels: list[str]) -> None:
     """Raises: UserError if the input has a column that is to be added."""
     if settings.input is None:
         return
-    header = _source(Path(settings.input), settings.corpus).header
+    corpus = settings.corpus
+    header = open_source(Path(settings.input), corpus.encoding, corpus.sheet, corpus.delimiter).header
     if taken := [name for name in (*map(_column, levels), LEVEL, PROBABILITY) if name in header]:
         raise UserError(f"{settings.input} already has the columns to be added: {', '.join(taken)}. Rename them")
 
@@ -49,7 +49,7 @@ def write_copy(path: Path, copy: Path, corpus: Corpus, id_column: str | None, po
     Rows are found by their id in `id_column`, or "<file>:<row number>", as `ilm.corpus.reader` names them. A row that
     was not read, or beyond a limit, has empty cells.
     """
-    source = _source(path, corpus)
+    source = open_source(path, corpus.encoding, corpus.sheet, corpus.delimiter)
     added = _with_columns(posterior)
     known = dict(zip(added.index, added.itertuples(index=False, name=None), strict=True))
     id_at, empty, left = None if id_column is None else source.header.index(id_column), [""] * added.shape[1], 0
@@ -68,10 +68,6 @@ def write_copy(path: Path, copy: Path, corpus: Corpus, id_column: str | None, po
             left += found is None
             writer.writerow([*values, *(empty if found is None else found)])
     return left
-
-
-def _source(path: Path, corpus: Corpus) -> Source:
-    return open_source(path, corpus.encoding, corpus.sheet, corpus.delimiter)
 
 
 def _column(level: str) -> str:

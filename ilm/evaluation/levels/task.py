@@ -148,7 +148,8 @@ def _tables(systems: Sequence[System], levels: pd.Series, units: np.ndarray, tas
         if system.name == POSTERIOR:
             posterior[system.protocol] = measured
         else:
-            found["differences"].append(posterior[system.protocol].minus(measured).assign(**about))
+            differences = posterior[system.protocol].minus(measured).table().rename(columns={"value": "difference"})
+            found["differences"].append(differences.assign(**about))
         known = levels.isin(system.levels).to_numpy()
         if known.any() and not known.all():
             of_known = measure(predictions[known], task.resamples, task.seed)

@@ -84,17 +84,17 @@ def test_differences_are_paired():
     shift = np.where(easy, 0, 2)
     one, other = (np.clip(true + shift + (generator.random(600) < wrong), 0, 5) for wrong in (0.1, 0.2))
     measured = [measure(table(names[true], names[said], np.nan, units), 500, seed=0) for said in (one, other)]
-    difference = measured[0].minus(measured[1]).set_index("metric").loc["accuracy"]
+    difference = measured[0].minus(measured[1]).table().set_index("metric").loc["accuracy"]
     accuracies = [of.table().set_index("metric").loc["accuracy"] for of in measured]
-    assert difference["difference"] == pytest.approx(accuracies[0]["value"] - accuracies[1]["value"])
+    assert difference["value"] == pytest.approx(accuracies[0]["value"] - accuracies[1]["value"])
     width = difference["high"] - difference["low"]
     assert 0 < width < 0.6 * min(of["high"] - of["low"] for of in accuracies)
     # By hand: the same units drawn for both.
     drawn = np.random.default_rng(0).integers(0, 60, (4000, 60))
     by_unit = np.array([((one == true) * 1.0 - (other == true))[units == unit].mean() for unit in range(60)])
     assert width == pytest.approx(np.subtract(*np.quantile(by_unit[drawn].mean(1), [0.975, 0.025])), rel=0.15)
-    nothing = measured[0].minus(measured[0])
-    assert (nothing[["difference", "low", "high"]] == 0).all(axis=None)
+    nothing = measured[0].minus(measured[0]).table()
+    assert (nothing[["value", "low", "high"]] == 0).all(axis=None)
 
 
 def test_the_order_of_texts_changes_nothing():
