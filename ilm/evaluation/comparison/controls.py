@@ -83,8 +83,8 @@ def exposure(seen: Mapping[str, Sequence[Mapping[str, Mapping[str, float]]]]) ->
     return table[table.groupby("level")["context"].transform("sum") > 0]  # levels that the corpus has
 
 
-def matched(exposures: pd.DataFrame, pairs: Sequence[tuple[str, str]], levels: Sequence[str]) -> list[str]:
-    """How the training of each pair (a, b) compares on the level tested, in infill targets.
+def matched(exposures: pd.DataFrame, contrasts: pd.DataFrame) -> list[str]:
+    """How the training of each pair (a, b) of `contrasts` compares on the level tested, in infill targets.
 
     `own-level matched`: both have seen equally many of this level; `compute matched`: equally many in all; else `not
     matched`. Empty if the training of either is unknown.
@@ -92,7 +92,7 @@ def matched(exposures: pd.DataFrame, pairs: Sequence[tuple[str, str]], levels: S
     by_level = exposures.set_index(["model", "level"])["infill"]
     totals = exposures.groupby("model")["infill"].sum()
     labels = []
-    for (a, b), level in zip(pairs, levels, strict=True):
+    for a, b, level in contrasts[["a", "b", "level"]].itertuples(index=False):
         if a not in totals or b not in totals:
             labels.append("")
         elif _equal(by_level.get((a, level), 0), by_level.get((b, level), 0)):

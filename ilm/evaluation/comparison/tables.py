@@ -157,14 +157,11 @@ def _systems_table(table: pd.DataFrame) -> TextTable | None:
     if table.empty:
         return None
     wide = table.pivot_table(index="system", columns="level", values="perplexity", sort=False)
-    of_all = table[table["level"] == "all"].set_index("system")
-    rows = []
-    for system, row in wide.iterrows():
-        difference = ("", "")
-        if system in of_all.index and not math.isnan((found := of_all.loc[system])["difference_theta"]):
-            ends = _interval(found["difference_low"], found["difference_high"])
-            difference = signed(found["difference_theta"]), ends
-        rows.append((system, *_cells(row), *difference))
+    differences = {
+        row.system: (signed(row.difference_theta), _interval(row.difference_low, row.difference_high))
+        for row in table[table["level"] == "all"].dropna(subset="difference_theta").itertuples()
+    }
+    rows = [(system, *_cells(row), *differences.get(system, ("", ""))) for system, row in wide.iterrows()]
     caption = (
         "Perplexity of whole answers with their ends. Mixture: all specialists, weighted by the probability that each "
         "gives the context; routing: the specialist that gives it the highest; oracle: the specialist of the text's "

@@ -61,8 +61,7 @@ def compare_models(
     study = compare(losses, texts, models, task.resamples, task.smallest_effect)
     statuses = {m.name: [comparable[run].model.trained()[0].status for run in m.runs] for m in models}
     exposures = exposure({name: [total_targets([status]) for status in runs] for name, runs in statuses.items()})
-    pairs = list(zip(study.contrasts["a"], study.contrasts["b"], strict=True))
-    study.contrasts["matched"] = matched(exposures, pairs, study.contrasts["level"])
+    study.contrasts["matched"] = matched(exposures, study.contrasts)
     about = About(
         header=header,
         clusters_are=texts.clusters_are,
