@@ -117,8 +117,6 @@ class Subwords:
         tokens = [self._raw[i] for i in ids]
         if self.style == BYTE_LEVEL:
             return bytes(BYTE_OF_SYMBOL[c] for token in tokens for c in token).decode("utf-8", "replace").strip()
-        if self.style == WORD_PIECE:
-            return "".join(token.removeprefix(WORD_PIECE) for token in tokens).strip()
         if any(token.startswith("<0x") for token in tokens):
             return self.tokenizer.decode(list(ids)).strip()
         return "".join(map(self._text, tokens)).strip()
@@ -172,7 +170,7 @@ class Subwords:
             return bytes(BYTE_OF_SYMBOL[character] for character in token).decode("utf-8", "replace")
         if self.style == SENTENCE_PIECE:
             return "\ufffd" if token.startswith("<0x") and len(token) == 6 else token.replace(SENTENCE_PIECE, " ")
-        return token.removeprefix("##")
+        return token.removeprefix(WORD_PIECE)
 
 
 def _is_letters(text: str) -> bool:

@@ -161,17 +161,13 @@ class Reader:
             words = stacked(part["writing_id"], of_texts)
             ids = [own for own, _ in tokens]
             for _, some in words.groupby(words["size"].cumsum() // MASKED_TOKENS_AT_ONCE):
-                yield self._masked(some, ids, prefixes[begin : begin + len(part)])
-
-    def _masked(self, words: pd.DataFrame, ids: Sequence[np.ndarray], prefixes: Sequence[np.ndarray]) -> Scores:
-        fits = words["fits"].to_numpy()
-        nll = np.full((2, len(words)), np.nan)
-        if fits.any():
-            nll[:, fits] = self._score(words[fits], ids, prefixes)
-        blanks = words[["writing_id", "example"]].assign(
-            blank=0, nll=nll[0], targets=words["last"] - words["first"], end_nll=nll[1]
-        )
-        return Scores(words[["writing_id", "example", "cut"]], blanks)
+                fits = some["fits"].to_numpy()
+                nll = np.full((2, len(some)), np.nan)
+                if fits.any():
+                    nll[:, fits] = self._score(some[fits], ids, prefixes[begin : begin + len(part)])
+                targets = some["last"] - some["first"]
+                blanks = some[EXAMPLE].assign(blank=0, nll=nll[0], targets=targets, end_nll=nll[1])
+                yield Scores(some[[*EXAMPLE, "cut"]], blanks)
 
     def _score(self, words: pd.DataFrame, ids: Sequence[np.ndarray], prefixes: Sequence[np.ndarray]) -> np.ndarray:
         """(2, N): the NLL of the words' tokens, and of their ends."""
