@@ -28,6 +28,12 @@ LEVELS = ("A1", "B1", "C1")
 WINDOW = 96  # tokens: most texts are longer
 
 
+@pytest.fixture(autouse=True)
+def without_plots(monkeypatch):
+    """Only the module's own fixture `whole` writes its plots."""
+    monkeypatch.setattr("ilm.evaluation.levels.report.write_figures", lambda *args: None)
+
+
 @pytest.fixture(scope="module")
 def root(tmp_path_factory) -> Path:
     """A corpus whose levels nothing tells apart, with learners of two texts; runs on A1 and B1 from one base model."""
