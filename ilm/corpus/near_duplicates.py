@@ -11,7 +11,7 @@
    hashing; Leskovec, Rajaraman and Ullman, Mining of Massive Datasets, chapter 3).
 4. Candidates whose sketches agree too little are skipped; the others are compared by their shingles.
 
-Guaranteed: every reported pair is at least as similar as the threshold (shingles are compared by 48 bits of their
+Guaranteed: every pair that is found is at least as similar as the threshold (shingles are compared by 48 bits of their
 hash: one wrong comparison in 10^9). Not guaranteed: full recall. A pair exactly at the threshold shares a bucket with
 a probability of at least 99 %, a more similar pair with a higher one. In buckets of more than `LEADERS` + 1 texts, each
 text is compared with the first `LEADERS` only, so that time grows linearly even if thousands copy one model answer: of

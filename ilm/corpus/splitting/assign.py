@@ -128,11 +128,8 @@ def given_split(documents: pd.DataFrame) -> SplitReport:
 
 def sizes_by_level(documents: pd.DataFrame) -> dict[str, Sizes]:
     """Documents by level name and split."""
-    split_of = pd.Categorical(documents["split"], categories=list(SPLITS)).codes
-    levels, names = pd.factorize(documents["cefr_level"], sort=True)
-    counts = np.bincount(levels * len(SPLITS) + split_of, minlength=len(names) * len(SPLITS))
-    rows = counts.reshape(len(names), len(SPLITS)).tolist()
-    return {name: dict(zip(SPLITS, row, strict=True)) for name, row in zip(names, rows, strict=True)}
+    counts = pd.crosstab(documents["cefr_level"], documents["split"])
+    return counts.reindex(columns=SPLITS, fill_value=0).to_dict("index")
 
 
 def _rank(ids: pd.Series, seed: int) -> np.ndarray:

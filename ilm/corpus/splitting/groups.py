@@ -35,9 +35,7 @@ def relations(documents: pd.DataFrame, columns: Sequence[str], near_duplicates: 
 
 def value_codes(values: pd.Series) -> np.ndarray:
     """One code per distinct value; -1 for an empty value."""
-    codes, distinct = pd.factorize(values)
-    empty = np.flatnonzero(np.asarray(distinct == ""))
-    return np.where(np.isin(codes, empty), -1, codes)
+    return pd.factorize(values.where(values != ""))[0]
 
 
 def group_labels(size: int, codes: Iterable[np.ndarray]) -> np.ndarray:
