@@ -10,13 +10,15 @@ Legend: D documents of a chunk, N their tokens.
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import NamedTuple
+from itertools import chain, pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from tokenizers import Encoding, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerBase
 
+from ilm.corpus.text_keys import blocks
 from ilm.masking.masks import offsets
 
 DOCUMENTS_PER_CHUNK = 2_000
@@ -66,17 +68,12 @@ def tokenize(texts: pd.Series, tokenizer: PreTrainedTokenizerBase) -> Iterator[T
             return _by_offsets(texts, encoded, tokenizer)
         return _by_bytes(texts, encoded, bytes_of_token)
 
-    # The library releases the GIL, so it tokenizes the next chunk while this one is processed.
     with ThreadPoolExecutor(1) as ahead:
-        waiting = None
-        for start in range(0, len(texts), DOCUMENTS_PER_CHUNK):
-            chunk = texts.iloc[start : start + DOCUMENTS_PER_CHUNK].tolist()
-            encoded = ahead.submit(encode, chunk)
-            if waiting is not None:
-                yield measured(waiting[0], waiting[1].result())
-            waiting = chunk, encoded
-        if waiting is not None:
-            yield measured(waiting[0], waiting[1].result())
+        chunks = blocks(texts, DOCUMENTS_PER_CHUNK)
+        encoded: Iterator[Any] = ((chunk, ahead.submit(encode, chunk)) for chunk in chunks)
+        # The library releases the GIL, so it tokenizes the next chunk, which `pairwise` takes, while this is processed.
+        for (chunk, tokens), _ in pairwise(chain(encoded, [None])):
+            yield measured(chunk, tokens.result())
 
 
 def _by_bytes(texts: list[str], encoded: Sequence[Encoding], bytes_of_token: np.ndarray) -> TokenChunk:

@@ -8,6 +8,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import GPT2Tokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from ilm.corpus.store import PreparedCorpus
+from ilm.corpus.text_keys import blocks
 from ilm.files import atomic_folder, cache_folder
 from ilm.hashing import digest
 
@@ -54,8 +55,7 @@ def corpus_tokenizer(
             initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
             show_progress=sys.stdout.isatty(),  # elsewhere its bars are blank lines
         )
-        batches = (texts.iloc[first : first + 1000].tolist() for first in range(0, len(texts), 1000))
-        tokenizer.train_from_iterator(batches, trainer, length=len(texts))
+        tokenizer.train_from_iterator(blocks(texts), trainer, length=len(texts))
         with atomic_folder(folder, keep_existing=True) as temporary:
             PreTrainedTokenizerFast(
                 tokenizer_object=tokenizer, bos_token=END_OF_TEXT, eos_token=END_OF_TEXT
