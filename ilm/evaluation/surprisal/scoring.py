@@ -119,7 +119,8 @@ class Reader:
         """The words of `texts` (writing_id, text), each after its `prefixes` (token ids), some texts at a time.
 
         `nll` of a word are those of its `targets` tokens; `begins` and `ends` the log-probabilities that a word begins
-        where it does, and behind it (nats); `shared` as in `WordTokens`. Of a text, `targets` are all tokens that have
+        where it does, and behind it (nats); `shared` as in
+        `tokens_of_words`. Of a text, `targets` are all tokens that have
         a probability, and `taken` the sum of what was taken from infilling tokens before each.
         """
         vocabulary = self.vocabulary

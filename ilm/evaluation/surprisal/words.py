@@ -14,7 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -76,20 +76,12 @@ def without_edges(word: str) -> str:
     return _EDGES.sub("", word)
 
 
-class WordTokens(NamedTuple):
-    """Of each word its first token and the one after its last, int64 (N,); `shared` bool (N,): whether one of its
-    tokens, or of those before or after it, covers a neighbour too, so that the word's share is unknown.
-    """
+def tokens_of_words(positions: np.ndarray, bounds: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of each word its first token and the one after its last, int64 (N,); whether its share of them is unknown.
 
-    firsts: np.ndarray
-    lasts: np.ndarray
-    shared: np.ndarray
-
-
-def tokens_of_words(positions: np.ndarray, bounds: np.ndarray) -> WordTokens:
-    """Which tokens belong to which word, by `positions` (T + 1,) in characters (`ilm.examples.token_store`).
-
-    A token that covers several words, or a word and the line break behind it, is the first one's.
+    It is (bool (N,)) if one of its tokens, or of those before or after it, covers a neighbour too. A token that covers
+    several words, or a word and the line break behind it, is the first one's. `positions` (T + 1,) are in characters
+    (`ilm.examples.token_store`).
     """
     ends = bounds[:, 1]
     begins = positions[:-1]
@@ -103,7 +95,7 @@ def tokens_of_words(positions: np.ndarray, bounds: np.ndarray) -> WordTokens:
     reach = np.searchsorted(ends, last_characters, side="right").clip(max=len(ends) - 1)
     for first, last in zip(owners[reach > owners], reach[reach > owners], strict=True):
         shared[first : last + 1] = True
-    return WordTokens(firsts, lasts, shared)
+    return firsts, lasts, shared
 
 
 @lru_cache(maxsize=4)

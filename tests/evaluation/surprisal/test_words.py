@@ -44,12 +44,12 @@ def test_a_words_tokens_begin_with_the_white_space_before_it():
     words = vocabulary()
     ((ids, positions),) = tokens_of_texts(pd.Series([TEXT]), words)
     bounds = bounds_of_words(TEXT)
-    owned = tokens_of_words(positions, bounds)
-    pieces = [words.decode(ids[first:last]) for first, last in zip(owned.firsts, owned.lasts, strict=True)]
+    firsts, lasts, shared = tokens_of_words(positions, bounds)
+    pieces = [words.decode(ids[first:last]) for first, last in zip(firsts, lasts, strict=True)]
     assert pieces == ["She", " can't", " eat,", " “lunch”.", "\n\nIt", " was", "  late"]
-    assert not owned.shared.any()
+    assert not shared.any()
     # Of the tokens of no word only the white space at the end is left.
-    assert words.decode(ids[owned.lasts[-1] :]) == " "
+    assert words.decode(ids[lasts[-1] :]) == " "
 
 
 @pytest.mark.parametrize(
@@ -68,8 +68,8 @@ def test_a_words_tokens_begin_with_the_white_space_before_it():
     ],
 )
 def test_tokens_that_cover_neighbours(positions, firsts, lasts, shared):
-    owned = tokens_of_words(np.array(positions), bounds_of_words("ab cd ef"))
-    assert (owned.firsts.tolist(), owned.lasts.tolist(), owned.shared.tolist()) == (firsts, lasts, shared)
+    found = tokens_of_words(np.array(positions), bounds_of_words("ab cd ef"))
+    assert tuple(map(np.ndarray.tolist, found)) == (firsts, lasts, shared)
 
 
 def test_words_begin_with_white_space_or_do_not_come():
