@@ -65,7 +65,8 @@ def limits(study: Study, about: About) -> list[str]:
                 f"{unmatched}: training data not matched, so a difference may come from the amount of training, not "
                 "from the level; see the controls."
             )
-        said += _missing_controls(about)
+        if about.missing_controls:
+            said.append(_missing_controls(about))
         said.append(_level_and_topic(about))
     if cut := advice(about.cuts, about.longest_example, "task.max_length"):
         said.append(
@@ -97,12 +98,10 @@ def _level_and_topic(about: About) -> str:
     )
 
 
-def _missing_controls(about: About) -> list[str]:
+def _missing_controls(about: About) -> str:
     """The missing controls, with the options that train them."""
-    if not about.missing_controls:
-        return []
     listed = "; ".join(
         " ".join([control, *([f"of {', '.join(levels)}"] if levels else []), f"({CONTROLS[control]})"])
         for control, levels in about.missing_controls.items()
     )
-    return [f"Missing controls, and how to train them with python train.py: {listed}."]
+    return f"Missing controls, and how to train them with python train.py: {listed}."

@@ -180,14 +180,17 @@ def _cells(perplexities: pd.Series) -> list[str]:
 def _specialisation_table(study: Study) -> TextTable:
     own = study.specialisation[study.specialisation["kind"] == study.headline]
     levels = list(dict.fromkeys(own["level"]))
-    gains = {(row.model, row.level): _gain(row) for row in own.itertuples()}
+    gains = {
+        (row.model, row.level): signed(row.gain, 3) if row.level_distance else f"[{signed(row.gain, 3)}]"
+        for row in own.itertuples()
+    }
     rows = [(model, *(gains[(model, level)] for level in levels)) for model in dict.fromkeys(own["model"])]
     caption = (
         f"Descriptive, without a test. Gain in {study.unit}: minus the loss with the means of its row and column "
         "removed, so above 0 where a specialist is better than the two means predict; in brackets on its own level."
     )
     if len(own) and not math.isnan(correlation := own["correlation"].iloc[0]):
-        rank = f"{correlation:+.2f}".replace("-", "−")
+        rank = signed(correlation, 2)
         caption += f" Spearman's correlation of the gain with the nearness of the two levels, −|i − j|: {rank}."
     return TextTable("Specialisation", ("trained on", *levels), rows, "l" + "r" * len(levels), caption)
 
@@ -219,14 +222,9 @@ def _exposure_table(exposures: pd.DataFrame) -> TextTable:
     return TextTable("Training data", ("model", "targets", "all", *levels), rows, "llr" + "r" * len(levels), caption)
 
 
-def signed(value: float) -> str:
+def signed(value: float, digits: int = 4) -> str:
     """A difference with a true minus sign."""
-    return f"{value:+.4f}".replace("-", "−")
-
-
-def _gain(row: Any) -> str:
-    value = f"{row.gain:+.3f}".replace("-", "−")
-    return f"[{value}]" if row.level_distance == 0 else value
+    return f"{value:+.{digits}f}".replace("-", "−")
 
 
 def _interval(low: float, high: float) -> str:
