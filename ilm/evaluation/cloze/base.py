@@ -66,6 +66,8 @@ class ClozeModel(ABC):
         """`max_tokens` is the longest input that the model takes."""
         self.model, self.options, self.max_tokens = model.eval(), options, max_tokens
         self.subwords = Subwords(tokenizer, model.get_output_embeddings().weight.shape[0])
+        self.search_width = self.width_per_candidate * options.candidates  # hypotheses of each length expanded
+        self._letters_only = options.positions != RANDOM
 
     @torch.inference_mode()
     def predict(self, items: Sequence[Item]) -> list[tuple[Prediction, ...]]:
@@ -138,15 +140,6 @@ class ClozeModel(ABC):
         """The word that an answer's tokens spell; None if they spell none."""
         word = normalised(self.subwords.decode(token_ids))
         return None if not word or "\ufffd" in word or (self._letters_only and not word.isalpha()) else word
-
-    @property
-    def _letters_only(self) -> bool:
-        return self.options.positions != RANDOM
-
-    @property
-    def search_width(self) -> int:
-        """Hypotheses of each length that a search expands."""
-        return self.width_per_candidate * self.options.candidates
 
     def new_search(
         self, number: int, item: EncodedItem, blank: int, end_tokens: TokenIds, max_tokens: int

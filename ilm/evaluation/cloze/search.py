@@ -184,7 +184,12 @@ def best_first(
         log_probabilities = logits.float().log_softmax(-1)
         if log_probabilities.isnan().any():
             raise UserError("The model computes NaN: its weights are damaged. Name another folder, or train it again.")
-        ends, allowed = _end_log_probabilities(log_probabilities, popped), _allowed(popped)
+        ends = _end_log_probabilities(log_probabilities, popped)
+        allowed = torch.stack([s.constraint.later if h.token_ids else s.constraint.first for s, h in popped])
+        for row, (search, hypothesis) in zip(allowed, popped, strict=True):
+            # An end token may be an answer's first token.
+            if hypothesis.token_ids and search.constraint.end_tokens:
+                row[list(search.constraint.end_tokens)] = False
         least = torch.tensor([search.top.least - hypothesis.log_probability for search, hypothesis in popped])
         next_tokens = _likeliest(log_probabilities, allowed, least, width)
         for (search, hypothesis), end, tokens in zip(popped, ends, next_tokens, strict=True):
@@ -199,15 +204,6 @@ def _end_log_probabilities(
     if not end_tokens.numel():
         return [None] * len(popped)
     return log_probabilities.gather(1, end_tokens).double().logsumexp(-1).tolist()
-
-
-def _allowed(popped: Sequence[tuple[BestFirstSearch, Hypothesis]]) -> torch.Tensor:
-    """Boolean (R, V): the tokens that may follow each hypothesis. An end token may be an answer's first token."""
-    allowed = torch.stack([s.constraint.later if h.token_ids else s.constraint.first for s, h in popped])
-    for row, (search, hypothesis) in zip(allowed, popped, strict=True):
-        if hypothesis.token_ids and search.constraint.end_tokens:
-            row[list(search.constraint.end_tokens)] = False
-    return allowed
 
 
 def _likeliest(
