@@ -34,10 +34,7 @@ class Material:
     fit: pd.DataFrame
     train: pd.DataFrame
     left_out: int  # of `fit`, since `texts` contains them or their learners
-
-    @property
-    def in_domain(self) -> bool:
-        return self.source.get("documents_hash") == self.own.documents_hash
+    in_domain: bool  # `texts` are of that corpus too
 
 
 def find_models(settings: Evaluate, task: Levels) -> Models:
@@ -105,7 +102,7 @@ def find_texts(settings: Evaluate, runs: Sequence[TrainedModel]) -> Material:
             f"{own.name} has {FIT} texts of {', '.join(sorted(set(kept[FIT]['cefr_level']))) or 'no level'} to fit the "
             "posterior on; expected two levels or more"
         )
-    return Material(own, texts, source, kept[FIT], kept["train"], len(parts[FIT]) - len(kept[FIT]))
+    return Material(own, texts, source, kept[FIT], kept["train"], len(parts[FIT]) - len(kept[FIT]), in_domain)
 
 
 def without_shared(learnt: pd.DataFrame, texts: pd.DataFrame, *, by_learner: bool) -> pd.DataFrame:
