@@ -66,11 +66,11 @@ def _imports(path: Path, top_level_only: bool) -> Iterator[str]:
     inner = {
         id(node)
         for function in ast.walk(tree(path))
-        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        if top_level_only and isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
         for node in ast.walk(function)
     }
     for node in ast.walk(tree(path)):
-        if top_level_only and id(node) in inner:
+        if id(node) in inner:
             continue
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
