@@ -133,7 +133,7 @@ class _ForkedJob:
         preexec_fn: Callable[[], None] | None = None,
     ):
         self._process = multiprocessing.get_context("fork").Process(
-            target=self._run, args=(command, env, start_new_session, preexec_fn)
+            target=self._run, args=(command, env, cwd or os.getcwd(), start_new_session, preexec_fn)
         )
         self._process.start()
         self.pid: int = self._process.pid
@@ -148,8 +148,13 @@ class _ForkedJob:
 
     @staticmethod
     def _run(
-        command: Sequence[str], env: dict[str, str], start_new_session: bool, preexec_fn: Callable[[], None] | None
+        command: Sequence[str],
+        env: dict[str, str],
+        cwd: str,
+        start_new_session: bool,
+        preexec_fn: Callable[[], None] | None,
     ) -> None:
+        os.chdir(cwd)
         if start_new_session:
             os.setsid()
         if preexec_fn is not None:
