@@ -218,6 +218,13 @@ def untouched(here) -> Path:
     return Path(next(o for o in here if o.startswith("paths.experiments=")).partition("=")[2]) / "untouched"
 
 
+def wait_for_next_event_file(folder: Path) -> None:
+    """TensorBoard names its files by the second: two of one folder within one may be read in the wrong order."""
+    for path in folder.glob("events.out.tfevents.*"):
+        while int(path.name.split(".")[3]) >= int(time.time()):
+            time.sleep(0.05)
+
+
 @pytest.mark.parametrize("number", range(ROUNDS))
 def test_killed_and_started_again(here, untouched, number):
     draw = random.Random(f"{SEED}/{number}")
@@ -226,6 +233,7 @@ def test_killed_and_started_again(here, untouched, number):
     told = []
     for _ in range(draw.randint(2, KILLS)):
         which = draw.choice(MOMENTS)
+        wait_for_next_event_file(folder)
         started = Started(command, fresh=which == "start-up")
         wait_for(which, draw, started, folder)
         stop = draw.choice(SIGNALS)
@@ -243,6 +251,7 @@ def test_killed_and_started_again(here, untouched, number):
             break
         if stop == signal.SIGKILL and draw.random() < 0.5:
             told[-1] += damage(draw, folder)
+    wait_for_next_event_file(folder)
     started = Started(command)
     assert started.ended() == 0, (told, started.printed)
     print(f"round {number}: " + "; ".join(told))
