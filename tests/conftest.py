@@ -27,7 +27,15 @@ from ilm.cli.help import chosen_options
 
 # How long an example takes says nothing on a machine that others use too. CI tries the same examples every time.
 in_ci = bool(os.environ.get("CI"))
-settings.register_profile("ilm", deadline=None, derandomize=in_ci, suppress_health_check=[HealthCheck.too_slow])
+# Failures print how to repeat them; storing all examples on the disk took a tenth of the tests' time.
+settings.register_profile(
+    "ilm",
+    deadline=None,
+    derandomize=in_ci,
+    database=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("ilm")
 
 # Full collections, each over all objects of the libraries, took a tenth of the tests' time.
