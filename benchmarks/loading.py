@@ -150,7 +150,7 @@ def _speeds(train, seconds: float, worker_counts: list[int]) -> list[dict]:
 
 def _batches(train, division: dict):
     from ilm.training.batch_plan import StepPlan
-    from ilm.training.datamodule import MicroBatchDataset
+    from ilm.training.micro_batches import MicroBatchDataset
     from ilm.training.sampling import Shuffled
 
     plan = StepPlan(Shuffled(len(train), 0), train, **division)

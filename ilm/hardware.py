@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import takewhile
 
+# Signals that ask a run to stop: from schedulers, Ctrl-C, Slurm's --signal, a closed terminal.
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
 # The process that started this one as a rank of its training.
 PARENT = "ILM_PARENT_PROCESS"
 # Environment variables set by launchers.

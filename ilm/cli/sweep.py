@@ -31,11 +31,11 @@ from omegaconf import DictConfig
 
 from ilm.cli.help import checked
 from ilm.cli.slurm import SlurmQueue, job_options, job_script
-from ilm.cli.sweep_table import COLUMNS, STOPS, Job, label, print_total, row
+from ilm.cli.sweep_table import COLUMNS, Job, label, print_total, row
 from ilm.config.train import Train
 from ilm.errors import UserError
 from ilm.files import atomic_file, read_json, write_json
-from ilm.hardware import end_with_parent, is_first_process, share, visible_gpus
+from ilm.hardware import STOP_SIGNALS, end_with_parent, is_first_process, share, visible_gpus
 from ilm.tables import TextTable, printable
 
 RECORD = "ILM_JOB_RECORD"
@@ -167,7 +167,7 @@ class SweepCallback(Callback):
             for number, (stage, one) in enumerate(combinations)
         ]
         _sweep = Sweep(folder, jobs, config.dry_run, gpus, gpus_per_job, at_once, queue)
-        for number in STOPS:
+        for number in STOP_SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
                 signal.signal(number, _sweep.on_signal)
 

@@ -1,7 +1,6 @@
 """The table of a sweep, from each job's record, exit code and run status."""
 
 import math
-import signal
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,11 +9,11 @@ from typing import Any
 
 from ilm.cli.slurm import FINISHED, SlurmJob
 from ilm.files import read_object
+from ilm.hardware import STOP_SIGNALS
 from ilm.progress import duration
 
 COLUMNS = ("run", "state", "step", "of", "target tokens", "infill", "infill_textonly", "time trained")
-STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
-STOPPED_BY_SIGNAL = {128 + number for number in STOPS}
+STOPPED_BY_SIGNAL = {128 + number for number in STOP_SIGNALS}
 
 
 @dataclass

@@ -1,105 +1,29 @@
-"""Lightning's DataModule: micro-batches of examples packed into rows without padding.
+"""Lightning's DataModule: the training, validation and test data of a planned run.
 
-1. A plan (`ilm.training.batch_plan`) decides which examples each optimizer step and micro-batch takes.
-2. Only a micro-batch's own examples are laid out. The dataset's counts give the target totals of the whole step, which
-   every micro-batch carries.
-3. Examples are packed into rows of at most `row_tokens` tokens (`ilm.models.packing`).
-
-So micro-batch k is a pure function of (plan, k): resuming means starting at k, and the data order depends neither on
-workers nor, step by step, on ranks.
-
-Legend: E examples.
+Micro-batch k is a pure function of (plan, k) (`ilm.training.micro_batches`): resuming means starting at k, and the data
+order depends neither on workers nor, step by step, on ranks.
 """
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
-from torch.utils.data import DataLoader, Dataset, DistributedSampler
+from torch.utils.data import DataLoader, DistributedSampler
 
 from ilm.errors import UserError
-from ilm.examples.dataset import InfillingDataset, ResampledDataset
-from ilm.models.packing import Row, pack, row_length
-from ilm.training.batch_plan import StepPlan
-from ilm.training.callbacks.stop_signals import init_worker
+from ilm.models.packing import pack, row_length
 from ilm.training.lightning import trainer_of
+from ilm.training.micro_batches import MicroBatchDataset, init_worker
 
 if TYPE_CHECKING:
     from ilm.training.plan import RunPlan
 
 # Batches that each worker keeps ready, so that brief load on the machine does not delay training.
 PREFETCH_FACTOR = 16
-
-
-@dataclass(frozen=True)
-class MicroBatch:
-    """The rows of a rank's micro-batch number `index`, its example `numbers` (E,), and the counts of its whole step."""
-
-    index: int
-    rows: tuple[Row, ...]
-    numbers: np.ndarray
-    step: "StepCounts"
-
-    def to(self, device: torch.device) -> "MicroBatch":
-        return replace(self, rows=tuple(row.to(device) for row in self.rows))
-
-    def pin_memory(self) -> "MicroBatch":
-        return replace(self, rows=tuple(row.pin_memory() for row in self.rows))
-
-
-@dataclass(frozen=True)
-class StepCounts:
-    """Counts of a whole optimizer step, over all micro-batches and ranks.
-
-    `context_targets` and `infill_targets` (INFILL, INFILL_SPECIAL, INFILL_REDUNDANT) normalise the loss;
-    `level_targets` int64 (2, levels) counts both by the document's level; `tokens` exclude padding.
-    """
-
-    examples: int
-    tokens: int
-    context_targets: int
-    infill_targets: int
-    level_targets: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
-class MicroBatchDataset(Dataset):
-    """Micro-batches 0, 1, ... of a run for one rank, as a map-style dataset.
-
-    `level_codes[row]` is the code, below `n_levels`, of a document row's level.
-    """
-
-    dataset: InfillingDataset | ResampledDataset
-    plan: StepPlan
-    level_codes: np.ndarray
-    n_levels: int
-    row_tokens: int = 0  # set once the device is known
-    rank: int = 0
-
-    def __getitem__(self, index: int) -> MicroBatch:
-        step, micro_batch = divmod(index, self.plan.accumulate)
-        numbers = self.plan.step(step)
-        own = self.plan.share(step, micro_batch, self.rank)
-        return MicroBatch(index, pack(self.dataset.lay_out(own), self.row_tokens), own, self._count(numbers))
-
-    def _count(self, numbers: np.ndarray) -> StepCounts:
-        counts, (documents, _) = self.dataset.counts_of(numbers), self.dataset.keys(numbers)
-        levels = self.level_codes[documents]
-        by_level = [
-            np.bincount(levels, targets, self.n_levels) for targets in (counts.context_targets, counts.infill_targets)
-        ]
-        return StepCounts(
-            examples=len(numbers),
-            tokens=int(counts.lengths.sum()),
-            context_targets=int(counts.context_targets.sum()),
-            infill_targets=int(counts.infill_targets.sum()),
-            level_targets=np.stack(by_level).astype(np.int64),
-        )
 
 
 class RangeSampler(DistributedSampler[int]):

@@ -22,8 +22,8 @@ from ilm.models.packing import Row
 from ilm.models.scoring import KINDS, forward_module, perplexity, row_loss, score_rows
 from ilm.models.start_check import require_separate_examples
 from ilm.training.callbacks.nonfinite import NonFiniteLoss
-from ilm.training.datamodule import MicroBatch
 from ilm.training.lightning import mean_losses
+from ilm.training.micro_batches import MicroBatch
 
 if TYPE_CHECKING:
     from peft import PeftModel

@@ -1,5 +1,6 @@
 """A store of examples that are given, with what training needs of `ilm.examples.dataset.InfillingDataset`."""
 
+import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -47,3 +48,8 @@ class OfLengths:
 def shuffled_plan(store, seed: int = 0, **division) -> StepPlan:
     """A plan of all examples of a store."""
     return StepPlan(Shuffled(len(store), seed), store, **division)
+
+
+def require_no_lightning(worker: int) -> None:
+    """A `worker_init_fn`; here, since spawning the worker imports its module."""
+    assert "pytorch_lightning" not in sys.modules

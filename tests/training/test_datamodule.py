@@ -19,7 +19,8 @@ from ilm.examples.tokenizers import gpt2_tokenizer
 from ilm.examples.vocabulary import Vocabulary
 from ilm.masking.store import MaskStore
 from ilm.training.batch_plan import StepPlan
-from ilm.training.datamodule import MicroBatch, MicroBatchDataset, RangeSampler, micro_batch_loader
+from ilm.training.datamodule import RangeSampler, micro_batch_loader
+from ilm.training.micro_batches import MicroBatch, MicroBatchDataset
 from ilm.training.sampling import Shuffled
 from tests.reference_data import MASK_TYPES
 
@@ -120,3 +121,9 @@ def test_workers_leave_signals_to_the_run(prepared, tokens):
         os.kill(worker.pid, number)
     assert len([next(loader) for _ in range(100)]) == 100
     assert worker.is_alive()
+
+
+def test_a_resumed_range_starts_where_it_was_left_every_time():
+    sampler = RangeSampler(range(10), 7)
+    assert list(sampler) == list(sampler) == [7, 8, 9]
+    assert len(sampler) == 10

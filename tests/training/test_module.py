@@ -8,7 +8,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from ilm.config.train import Schedule
 from ilm.training.batch_plan import StepPlan
 from ilm.training.callbacks.nonfinite import NonFiniteLoss
-from ilm.training.datamodule import MicroBatchDataset
+from ilm.training.micro_batches import MicroBatchDataset
 from ilm.training.module import InfillingModule, learning_rate_factor
 from tests.reference_data import evaluation_examples, formula_model
 from tests.training.stored import StoredExamples, shuffled_plan

@@ -10,8 +10,8 @@ import torch
 
 from ilm.errors import UserError
 from ilm.models.scoring import score_rows
-from ilm.training.datamodule import MicroBatch
 from ilm.training.lightning import datamodule_of
+from ilm.training.micro_batches import MicroBatch
 
 SHOWN = 10  # documents
 

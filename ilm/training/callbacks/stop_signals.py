@@ -1,4 +1,4 @@
-"""Stopping a run by signal: SIGTERM (schedulers), Ctrl-C, SIGUSR1 (Slurm's --signal), SIGHUP (a closed terminal)."""
+"""Stopping a run by signal."""
 
 import atexit
 import multiprocessing
@@ -11,10 +11,9 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from ilm.hardware import end_with_parent
+from ilm.hardware import STOP_SIGNALS
 
 SAME_REQUEST_SECONDS = 0.5
-NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
 
 
 class StopSignals(pl.Callback):
@@ -39,7 +38,7 @@ class StopSignals(pl.Callback):
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Handle signals within the block; restore the previous handlers afterwards."""
-        before: dict[int, Any] = {number: signal.getsignal(number) for number in NUMBERS}
+        before: dict[int, Any] = {number: signal.getsignal(number) for number in STOP_SIGNALS}
         self._listen(before)
         try:
             yield
@@ -50,7 +49,7 @@ class StopSignals(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self._stepping = self._saving
-        self._listen({number: signal.getsignal(number) for number in NUMBERS})
+        self._listen({number: signal.getsignal(number) for number in STOP_SIGNALS})
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self._stepping = False
@@ -76,16 +75,6 @@ class StopSignals(pl.Callback):
             raise SystemExit(128 + number)
         name = signal.Signals(number).name
         os.write(2, f"\n{name}: saving at the end of this step, then stopping (repeat to stop at once)\n".encode())
-
-
-def init_worker(worker: int) -> None:
-    """A DataLoader's `worker_init_fn`: the worker ignores stop signals and ends with the run.
-
-    Ctrl-C and scancel signal every process, and a dead worker would keep the run from finishing its step and saving.
-    """
-    for number in NUMBERS:
-        signal.signal(number, signal.SIG_IGN)
-    end_with_parent(signal.SIGKILL)  # otherwise one waiting to hand over a batch would outlive a killed run
 
 
 @atexit.register
