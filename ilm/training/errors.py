@@ -45,7 +45,8 @@ def _as_user_error(error: Exception, folder: RunFolder, settings: Train) -> User
     if why := denied(error, folder.path):
         has_saved = any(folder.checkpoints.glob("*.ckpt"))
         intact = f" The checkpoints in {folder.checkpoints} are intact." if has_saved else ""
-        return UserError(f"{why}.{intact} Make room or change the permissions, and repeat the command to resume.")
+        remedy = "Make room, change the permissions or remove what is in the way, and repeat the command to resume."
+        return UserError(f"{why}.{intact} {remedy}")
     return None
 
 

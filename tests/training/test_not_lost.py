@@ -363,7 +363,7 @@ def test_a_disk_that_is_full_when_a_checkpoint_is_due(run, whole):
         run()
     assert "the file is too large here" in str(caught.value)
     assert f"{run.folder} could not be written" in str(caught.value)
-    assert "are intact. Make room or change the permissions, and repeat the command" in str(caught.value)
+    assert "are intact. Make room, change the permissions or remove what is in the way" in str(caught.value)
     assert contents(run.folder / "checkpoints") == before
     assert status(run.folder)["state"] == "failed"
     assert "the file is too large here" in status(run.folder)["reason"]
